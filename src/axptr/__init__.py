@@ -1,0 +1,117 @@
+"""axptr: checked user pointers over real page tables, and a kernel that runs Linux programs on them.
+
+This module hands out the public names and nothing else; each is documented where it stands. Names of the layers
+that need an extra (`UnicornEngine`) or cost time to import (`Kernel`) are loaded at first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._core.frames import Backend
+from ._core.mmu import Provider
+from ._core.paging import PageTable
+from ._core.phys import PhysMemory, default_memory
+from ._core.pointer import Copied, UserConstPtr, UserPtr
+from .access import access_user_memory, is_accessing_user_memory
+from .addr import (
+    PAGE_SIZE,
+    PhysAddr,
+    VirtAddrRange,
+    align_down,
+    align_up,
+    is_aligned,
+)
+from .check import check_null_terminated, check_region, check_region_with
+from .errors import (
+    AlreadyMapped,
+    FaultReason,
+    KernelFault,
+    LinuxError,
+    MappedToHugePage,
+    NotAligned,
+    NotMapped,
+    PagingError,
+    UserFault,
+)
+from .flags import MappingFlags
+from .layout import Layout
+from .mm.area import MemoryArea
+from .mm.backend import AllocBackend, FileBackend, LinearBackend
+from .mm.space import AddrSpace
+from .paging import X86_64, PagingFormat
+from .provider import AddrSpaceProvider, Locked, UserMemory
+
+if TYPE_CHECKING:
+    from .engine.engine import Engine, Exit
+    from .engine.unicorn import UnicornEngine
+    from .kernel import Kernel, Task
+
+__version__ = "0.1.0"
+
+_LATER = {
+    "Engine": "axptr.engine.engine",
+    "Exit": "axptr.engine.engine",
+    "UnicornEngine": "axptr.engine.unicorn",
+    "Kernel": "axptr.kernel",
+    "Task": "axptr.kernel",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module 'axptr' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
+
+
+__all__ = [
+    "PAGE_SIZE",
+    "X86_64",
+    "AddrSpace",
+    "AddrSpaceProvider",
+    "AllocBackend",
+    "AlreadyMapped",
+    "Backend",
+    "Copied",
+    "Engine",
+    "Exit",
+    "FaultReason",
+    "FileBackend",
+    "Kernel",
+    "KernelFault",
+    "Layout",
+    "LinearBackend",
+    "LinuxError",
+    "Locked",
+    "MappedToHugePage",
+    "MappingFlags",
+    "MemoryArea",
+    "NotAligned",
+    "NotMapped",
+    "PageTable",
+    "PagingError",
+    "PagingFormat",
+    "PhysAddr",
+    "PhysMemory",
+    "Provider",
+    "Task",
+    "UnicornEngine",
+    "UserConstPtr",
+    "UserFault",
+    "UserMemory",
+    "UserPtr",
+    "VirtAddrRange",
+    "access_user_memory",
+    "align_down",
+    "align_up",
+    "check_null_terminated",
+    "check_region",
+    "check_region_with",
+    "default_memory",
+    "is_accessing_user_memory",
+    "is_aligned",
+]

@@ -1,0 +1,536 @@
+"""Translation: page table, software TLB, page faults, and what a guest CPU may cache.
+
+`Mmu` is the part of an address space that works without the GIL: given an address and an access it finds the
+host's copy of the byte, bringing the page in if an area allows it. `Provider` is the base of everything that leads
+to a space at no cost (a space itself, a task).
+
+Not here: copies and checks of ranges (`transfer`), changing areas (`space`), wording errors (`mm.fault`).
+
+Invariants, checked by `SpaceCore._check`:
+- Every entry of the table that is present, or kept (not present, its frame noted), lies in an area, grants at
+  most what the area does, and holds one reference on its frame.
+- An entry is writable only if its frame is this page's alone, or the area shares its backing's frames. So a
+  private frame with other holders is copied before the first write.
+- The TLB holds only what an entry grants; write only once the page is dirty.
+
+Locking: the lock of the PhysMemory around everything; see `lock.pxd`. Functions marked nogil never ask for the
+GIL, so that a guest CPU's misses are served without it.
+
+Failure: codes (`codes.pxd`), turned into exceptions by `fail` at the edge to Python.
+"""
+
+import errno
+
+import cython
+from cython.cimports.axptr._core.areas import (
+    AreaPos,
+    AreaRec,
+    index_at,
+    index_before,
+    index_find,
+    index_free,
+    index_moved,
+    index_seek,
+)
+from cython.cimports.axptr._core.codes import (
+    EXECUTE,
+    FAULT_BACKING,
+    FAULT_FORKED,
+    FAULT_NOMEM,
+    FAULT_OK,
+    FAULT_PROTECTION,
+    FAULT_RANGE,
+    FAULT_RETRY,
+    FAULT_UNMAPPED,
+    READ,
+    WRITE,
+)
+from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, store_fill
+from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
+from cython.cimports.axptr._core.marks import axptr_marks
+from cython.cimports.axptr._core.mmu import TlbEntry, tlb_hit
+from cython.cimports.axptr._core.paging import (
+    Cursor,
+    PageTable,
+    entry_at,
+    entry_paddr,
+    entry_valid,
+    leaf_slot,
+    make_slot,
+    next_leaf,
+    prune,
+)
+from cython.cimports.axptr._core.phys import FRAME_CODE, FRAME_TABLE, FRAME_WCACHED, EngineLink
+from cython.cimports.cpython.object import PyObject
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdlib import calloc, free, realloc
+from cython.cimports.libc.string import memcpy, memset
+
+from axptr._core.phys import default_memory
+from axptr.addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
+from axptr.errors import LinuxError
+from axptr.paging import X86_64
+
+_TLB_FIRST = cython.declare(uint64_t, 64)
+_TLB_MOST = cython.declare(uint64_t, 8192)
+# Linux keeps this much room under a growing stack (mm/mmap.c, stack_guard_gap).
+_GUARD_GAP = cython.declare(uint64_t, 256 << 12)
+
+
+def mark_enter():
+    axptr_marks[0] += 1
+    return axptr_marks[0]
+
+
+def mark_leave():
+    axptr_marks[0] -= 1
+
+
+def _mark_enter():
+    mark_enter()
+
+
+def _mark_leave():
+    mark_leave()
+
+
+def is_accessing_user_memory():
+    """Whether this thread is inside `access_user_memory()`, or a call that touches user memory, now."""
+    return axptr_marks[0] > 0
+
+
+class Provider:
+    """Something that leads to one address space: subclass it, call `_set_space`, and it is an `AddrSpaceProvider`.
+
+    Every pointer verb takes such an object and pays nothing for the detour.
+    """
+
+    def _set_space(self, space: SpaceCore):
+        """From now on this object provides `space`. Raises `TypeError` if it is no address space."""
+        if space is None:
+            raise TypeError("a provider needs an address space, not None")
+        self._space = space
+        self.space_ptr = cython.cast(cython.pointer(PyObject), space)
+
+    def with_addr_space(self, f):
+        """Call `f` with the space; its result. Raises `RuntimeError` if no space was set."""
+        if self.space_ptr == cython.NULL:
+            raise RuntimeError(f"{type(self).__name__} has no address space yet")
+        return f(cython.cast(object, self.space_ptr))
+
+
+@cython.no_gc_clear
+@cython.cclass
+class Mmu(Provider):
+    def __cinit__(self, base, size, phys=None, fmt=X86_64, **kwargs):
+        first = checked_address(base, "base")
+        nbytes = checked_size(size)
+        self.space_ptr = cython.cast(cython.pointer(PyObject), self)
+        if nbytes == 0 or first % PAGE_SIZE or nbytes % PAGE_SIZE or first + nbytes > ADDRESS_END:
+            raise ValueError(f"a space of {nbytes:#x} bytes at {first:#x} is no run of pages below 2**64")
+        self.phys = default_memory() if phys is None else phys
+        self.phys.alive()
+        self.lock = self.phys.lock
+        self.table = PageTable(self.phys, fmt)
+        if not (self.table._canonical(first) and self.table._canonical(first + nbytes - 1)) or (
+            fmt.sign_extended and first >> (fmt.va_bits - 1) != (first + nbytes - 1) >> (fmt.va_bits - 1)
+        ):
+            raise ValueError(f"{fmt.name} cannot translate all of {first:#x}-{first + nbytes:#x}")
+        self.fmt = cython.address(self.table.fmt)
+        self.root = self.table.root_paddr
+        self.first = first
+        self.last = first + nbytes - 1
+        self.tlb_mask = _TLB_FIRST - 1
+        self.tlb = cython.cast(cython.pointer(TlbEntry), calloc(_TLB_FIRST, cython.sizeof(TlbEntry)))
+        if self.tlb == cython.NULL:
+            raise MemoryError
+        self.phys.spaces.add(self)
+
+    def __dealloc__(self):
+        if self.phys is not None and self.lock != cython.NULL and self.tlb != cython.NULL:
+            if not self.phys.forked:
+                axptr_lock_gil(self.lock)
+                self.zap(self.first, self.last)
+                axptr_unlock(self.lock)
+        index_free(cython.address(self.areas))
+        free(self.tlb)
+        free(self.engines)
+
+    def __reduce__(self):
+        raise TypeError("an address space cannot be pickled: save a snapshot of it instead")
+
+    def _after_fork(self):
+        """In a forked child: nothing that was proved before holds, every further access refuses."""
+        memset(self.tlb, 0, (self.tlb_mask + 1) * cython.sizeof(TlbEntry))
+
+    # -- the TLB ------------------------------------------------------------------------------------------
+
+    def tlb_note(self, vaddr, entry):
+        """Remember what the entry of a page grants."""
+        page: uint64_t = vaddr >> 12
+        what: uint64_t = 0
+        note: cython.pointer(TlbEntry)
+        bigger: cython.p_void
+        if self.entry_allows(entry, READ):
+            what |= READ
+        if self.entry_allows(entry, WRITE):
+            what |= WRITE
+        self.tlb_misses += 1
+        if self.tlb_misses > 2 * (self.tlb_mask + 1) and self.tlb_mask + 1 < _TLB_MOST:
+            # A working set beyond the table: a larger, empty one. Without memory for it the old one stays.
+            bigger = calloc((self.tlb_mask + 1) * 4, cython.sizeof(TlbEntry))
+            if bigger != cython.NULL:
+                free(self.tlb)
+                self.tlb = cython.cast(cython.pointer(TlbEntry), bigger)
+                self.tlb_mask = (self.tlb_mask + 1) * 4 - 1
+            self.tlb_misses = 0
+        note = self.tlb + ((page ^ (page >> 13)) & self.tlb_mask)
+        note.page = page
+        note.what = cython.cast(uint64_t, self.phys.base + entry_paddr(self.fmt, entry)) | what
+
+    def tlb_drop(self, first, last):
+        """Forget the pages of [first, last]."""
+        page: uint64_t = first >> 12
+        end: uint64_t = last >> 12
+        note: cython.pointer(TlbEntry)
+        if end - page > self.tlb_mask:
+            memset(self.tlb, 0, (self.tlb_mask + 1) * cython.sizeof(TlbEntry))
+            return
+        while page <= end:
+            note = self.tlb + ((page ^ (page >> 13)) & self.tlb_mask)
+            if note.page == page:
+                note.page = note.what = 0
+            page += 1
+
+    def notify(self):
+        """Engines that run this space must drop what they cached before the guest's next instruction."""
+        i: uint32_t
+        for i in range(self.nengines):
+            self.phys.request_flush(self.engines[i])
+
+    # -- translation --------------------------------------------------------------------------------------
+
+    def granted(self, flags):
+        """What an area with these flags lets a program do."""
+        if flags & WRITE and self.fmt.write_grants_read:
+            return (flags | READ) & 7
+        return flags & 7
+
+    def entry_allows(self, entry, access):
+        """Whether a present entry grants this access without a fault."""
+        if not entry_valid(self.fmt, entry):
+            return False
+        if access == READ:
+            return (entry & self.fmt.noread) == 0
+        if access == WRITE:
+            return (entry & self.fmt.flag_mask[1]) == self.fmt.flag_value[1] and (entry & self.fmt.dirty) != 0
+        return (entry & self.fmt.flag_mask[2]) == self.fmt.flag_value[2]
+
+    def set_leaf(self, slot, flags, pfn, writable, dirty):
+        """Write an entry that grants what `flags` do, WRITE only if `writable`; kept if they grant nothing."""
+        may: uint32_t = self.granted(flags)
+        entry: uint64_t = entry_at(self.fmt, pfn << 12) | dirty
+        if may == 0:
+            slot[0] = entry | self.fmt.kept
+            return
+        entry |= self.fmt.attributes[(flags & ~7) | (may if writable else may & ~WRITE)]
+        entry |= self.fmt.levels[self.fmt.nlevels - 1].leaf_bits
+        if not may & READ:
+            entry |= self.fmt.noread
+        slot[0] = entry
+
+    def growable(self, vaddr, where):
+        """The area above `vaddr` that may grow down to it, or NULL."""
+        low: cython.pointer(AreaRec)
+        rec: cython.pointer(AreaRec)
+        page: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
+        where[0] = index_seek(cython.address(self.areas), vaddr)
+        rec = index_at(cython.address(self.areas), where[0])
+        if rec == cython.NULL or rec.grow_limit == 0 or page < rec.grow_limit or page < self.first:
+            return cython.NULL
+        low = index_before(cython.address(self.areas), where[0])
+        if low != cython.NULL and (low.flags & 7) and page - low.last - 1 < _GUARD_GAP:
+            return cython.NULL
+        return rec
+
+    def bring_in(self, vaddr, access, slot):
+        """Bring the page of `vaddr` in for one access (READ, WRITE or EXECUTE); on FAULT_OK `*slot` is its entry."""
+        code: cython.int
+        entry: uint64_t
+        pfn: uint64_t
+        where: AreaPos
+        page: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
+        rec: cython.pointer(AreaRec)
+        if self.phys.forked:
+            return FAULT_FORKED
+        if vaddr < self.first or vaddr > self.last:
+            return FAULT_RANGE
+        rec = index_find(cython.address(self.areas), vaddr)
+        if rec == cython.NULL:
+            rec = self.growable(vaddr, cython.address(where))
+            if rec == cython.NULL:
+                return FAULT_UNMAPPED
+            if not self.granted(rec.flags) & access:
+                return FAULT_PROTECTION
+            rec.start = page
+            index_moved(cython.address(self.areas), where)
+            self.ngrown += 1
+        if not self.granted(rec.flags) & access:
+            return FAULT_PROTECTION
+        slot[0] = make_slot(self.phys, self.fmt, self.root, vaddr)
+        if slot[0] == cython.NULL:
+            return FAULT_NOMEM
+        entry = slot[0][0]
+        if entry == 0:
+            code = self.supply(rec, page, access == WRITE, slot[0])
+            if code != FAULT_OK:
+                prune(self.phys, self.fmt, self.root, page, page)
+                return code
+        elif access == WRITE:
+            code = self.make_private(rec, page, slot[0])
+            if code != FAULT_OK:
+                return code
+        elif not entry_valid(self.fmt, entry):
+            pfn = entry_paddr(self.fmt, entry) >> 12
+            self.set_leaf(slot[0], rec.flags, pfn, False, entry & self.fmt.dirty)
+        if access == READ:
+            self.nread += 1
+        elif access == WRITE:
+            self.nwrite += 1
+        else:
+            self.nfetch += 1
+        return FAULT_OK
+
+    def make_private(self, rec, vaddr, slot):
+        """Let a page that has a frame be written: its own frame, or a copy where others hold that one."""
+        fresh: uint64_t
+        pfn: uint64_t = entry_paddr(self.fmt, slot[0]) >> 12
+        if not rec.shared and rec.kind != KIND_LINEAR and self.phys.refs[pfn] > 1:
+            fresh = self.phys.alloc_frame(False, False)
+            if fresh == 0:
+                return FAULT_NOMEM
+            memcpy(self.phys.base + (fresh << 12), self.phys.base + (pfn << 12), 4096)
+            self.tlb_drop(vaddr, vaddr)
+            self.notify()
+            self.phys.decref(pfn)
+            self.ncow += 1
+            pfn = fresh
+        self.set_leaf(slot, rec.flags, pfn, True, self.fmt.dirty)
+        return FAULT_OK
+
+    def supply(self, rec, vaddr, write, slot):
+        """Give a page that has no frame one, from what backs its area."""
+        code: cython.int
+        pfn: uint64_t = 0
+        fresh: uint64_t
+        writable: cython.bint = True
+        offset: uint64_t = rec.offset + (vaddr - rec.start)
+        if rec.kind == KIND_ALLOC:
+            pfn = self.phys.alloc_frame(False, True)
+            if pfn == 0:
+                return FAULT_NOMEM
+        elif rec.kind == KIND_LINEAR:
+            # A frame that nobody holds, or that holds a page table, is not for programs to see.
+            pfn = offset >> 12
+            if pfn >= self.phys.nframes or self.phys.refs[pfn] == 0 or self.phys.flags[pfn] & FRAME_TABLE:
+                return FAULT_BACKING
+            self.phys.incref(pfn)
+        else:
+            code = store_fill(rec.store, self.phys, offset >> 12, cython.address(pfn))
+            if code != FAULT_OK:
+                return code
+            if rec.shared or not write:
+                writable = rec.shared
+                self.phys.incref(pfn)
+            else:
+                fresh = self.phys.alloc_frame(False, False)
+                if fresh == 0:
+                    return FAULT_NOMEM
+                memcpy(self.phys.base + (fresh << 12), self.phys.base + (pfn << 12), 4096)
+                pfn = fresh
+                self.ncow += 1
+        self.npopulated += 1
+        self.set_leaf(slot, rec.flags, pfn, writable, self.fmt.dirty if write else 0)
+        return FAULT_OK
+
+    def resolve(self, vaddr, access, host):
+        """The host address of `vaddr`, its page brought in for READ or WRITE. A TLB hit first, then the table."""
+        code: cython.int
+        slot: cython.pointer(uint64_t)
+        host[0] = tlb_hit(self, vaddr, access)
+        if host[0] != cython.NULL:
+            return FAULT_OK
+        if self.phys.forked:
+            return FAULT_FORKED
+        if vaddr < self.first or vaddr > self.last:
+            return FAULT_RANGE
+        slot = leaf_slot(self.phys, self.fmt, self.root, vaddr)
+        if slot == cython.NULL or not self.entry_allows(slot[0], access):
+            code = self.bring_in(vaddr, access, cython.address(slot))
+            if code != FAULT_OK:
+                return code
+        self.tlb_note(vaddr, slot[0])
+        host[0] = self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & 0xFFF)
+        return FAULT_OK
+
+    def force(self, vaddr, write, host):
+        """The same for a debugger: any page of an area, whatever it grants."""
+        code: cython.int
+        slot: cython.pointer(uint64_t)
+        page: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
+        rec: cython.pointer(AreaRec)
+        if self.phys.forked:
+            return FAULT_FORKED
+        if vaddr < self.first or vaddr > self.last:
+            return FAULT_RANGE
+        rec = index_find(cython.address(self.areas), vaddr)
+        if rec == cython.NULL:
+            return FAULT_UNMAPPED
+        slot = make_slot(self.phys, self.fmt, self.root, vaddr)
+        if slot == cython.NULL:
+            return FAULT_NOMEM
+        if slot[0] == 0:
+            code = self.supply(rec, page, write, slot)
+            if code != FAULT_OK:
+                prune(self.phys, self.fmt, self.root, page, page)
+                return code
+        elif write:
+            code = self.make_private(rec, page, slot)
+            if code != FAULT_OK:
+                return code
+        host[0] = self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & 0xFFF)
+        return FAULT_OK
+
+    def own(self, vaddr, pfn):
+        """The frame of a page that is to be shown by a live view: this page's alone, and staying so while pinned."""
+        code: cython.int
+        dirty: uint64_t
+        slot: cython.pointer(uint64_t)
+        host: cython.pointer(uint8_t)
+        page: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
+        rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
+        if rec == cython.NULL:
+            return FAULT_UNMAPPED
+        code = self.force(vaddr, False, cython.address(host))
+        if code != FAULT_OK:
+            return code
+        slot = leaf_slot(self.phys, self.fmt, self.root, vaddr)
+        if not rec.shared and rec.kind != KIND_LINEAR and self.phys.refs[entry_paddr(self.fmt, slot[0]) >> 12] > 1:
+            dirty = slot[0] & self.fmt.dirty
+            code = self.make_private(rec, page, slot)
+            if code != FAULT_OK:
+                return code
+            if not dirty:
+                slot[0] &= ~self.fmt.dirty
+        pfn[0] = entry_paddr(self.fmt, slot[0]) >> 12
+        return FAULT_OK
+
+    def zap(self, first, last):
+        """Take every page of [first, last] out of the table and give up its frame."""
+        cursor: Cursor
+        at: uint64_t = first
+        slot: cython.pointer(uint64_t)
+        cursor.table = cython.NULL
+        cursor.table_base = 0
+        self.notify()
+        while True:
+            slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
+            if slot == cython.NULL:
+                break
+            self.phys.decref(entry_paddr(self.fmt, slot[0]) >> 12)
+            slot[0] = 0
+        self.tlb_drop(first, last)
+        prune(self.phys, self.fmt, self.root, first, last)
+
+    def fail(self, code, bad, access, size, completed):
+        """Raise what a code other than FAULT_OK means."""
+        if code == FAULT_FORKED:
+            self.phys.alive()
+        if code == FAULT_NOMEM:
+            raise LinuxError(errno.ENOMEM, f"no frame left for the page of {bad:#x}")
+        raise self._make_fault(code, bad, access, size, completed)
+
+    # -- engines ------------------------------------------------------------------------------------------
+
+    def engine_fill(self, vaddr, access, paddr, perms):
+        code: cython.int
+        entry: uint64_t
+        pfn: uint64_t
+        slot: cython.pointer(uint64_t)
+        i: uint32_t
+        alone: cython.bint
+        marks: cython.pointer(uint8_t)
+        code = FAULT_OK
+        axptr_lock_nogil(self.lock)
+        if self.phys.forked or vaddr < self.first or vaddr > self.last:
+            axptr_unlock(self.lock)
+            return FAULT_FORKED if self.phys.forked else FAULT_RANGE
+        slot = leaf_slot(self.phys, self.fmt, self.root, vaddr)
+        if slot == cython.NULL or not self.entry_allows(slot[0], access):
+            code = self.bring_in(vaddr, access, cython.address(slot))
+            if code != FAULT_OK:
+                axptr_unlock(self.lock)
+                return code
+        entry = slot[0]
+        paddr[0] = entry_paddr(self.fmt, entry)
+        pfn = paddr[0] >> 12
+        marks = self.phys.flags + pfn
+        perms[0] = READ if self.entry_allows(entry, READ) else 0
+        alone = self.phys.nengines == 1
+        if access == EXECUTE or (access == WRITE and alone and self.entry_allows(entry, EXECUTE)):
+            # From here on the CPU may translate this frame. It sees its own writes only where the same
+            # translation is executable too, so others it may hold must go. Another engine never sees them.
+            perms[0] |= EXECUTE
+            if alone and self.entry_allows(entry, WRITE):
+                perms[0] |= WRITE
+            if not marks[0] & FRAME_CODE:
+                marks[0] |= FRAME_CODE
+                if marks[0] & FRAME_WCACHED:
+                    marks[0] &= ~cython.cast(uint8_t, FRAME_WCACHED)
+                    for i in range(self.phys.nengines):
+                        self.phys.request_flush(self.phys.engines[i])
+                if self.phys.pins[pfn]:
+                    self.phys.watch(pfn)
+        elif self.entry_allows(entry, WRITE):
+            if marks[0] & FRAME_CODE:
+                if access == WRITE:
+                    self.phys.code_changed(pfn)
+                    code = FAULT_RETRY
+            else:
+                marks[0] |= FRAME_WCACHED
+                perms[0] |= WRITE
+        axptr_unlock(self.lock)
+        return code
+
+    def fault_python(self, vaddr, access):
+        code: cython.int
+        slot: cython.pointer(uint64_t)
+        axptr_lock_gil(self.lock)
+        code = self.bring_in(vaddr, access, cython.address(slot))
+        axptr_unlock(self.lock)
+        if code != FAULT_OK:
+            self.fail(code, vaddr, access, 1, 0)
+        return 0
+
+    def attach_engine(self, link):
+        grown: cython.p_void = realloc(self.engines, (self.nengines + 1) * cython.sizeof(cython.p_void))
+        if grown == cython.NULL:
+            raise MemoryError
+        axptr_lock_gil(self.lock)
+        self.engines = cython.cast(cython.pointer(cython.pointer(EngineLink)), grown)
+        self.engines[self.nengines] = link
+        self.nengines += 1
+        link.need_flush = 1
+        axptr_unlock(self.lock)
+        return 0
+
+    def detach_engine(self, link):
+        i: uint32_t
+        axptr_lock_gil(self.lock)
+        for i in range(self.nengines):
+            if self.engines[i] == link:
+                self.nengines -= 1
+                self.engines[i] = self.engines[self.nengines]
+                break
+        link.need_flush = 1
+        axptr_unlock(self.lock)

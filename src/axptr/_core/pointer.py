@@ -1,0 +1,1008 @@
+"""`UserPtr` and `UserConstPtr`: typed addresses in user memory, and the verbs that touch what they point at.
+
+A pointer is an address and a type; it holds no memory and checks nothing until a verb is called with a provider. A
+verb proves the access (aligned, permitted, present) and copies under one hold of the lock; over an `AddrSpace` it
+tries the TLB first, which holds what was proved before. `UserPtr[T]` is a `PointerType`: call it with an address.
+
+Not here: the checks themselves (`transfer`), memories that are no `AddrSpace` (`check`), the buffers behind live views
+(`view`).
+
+Failure: `UserFault` for what a guest may have caused, also arithmetic that leaves 64 bits; `TypeError`, `ValueError`,
+`OverflowError` for mistakes of the Python caller.
+"""
+
+import ctypes
+import errno
+import math
+import struct
+import sys
+
+import cython
+from cython.cimports.axptr._core.codes import FAULT_OK, READ, WRITE
+from cython.cimports.axptr._core.lock import axptr_lock, axptr_lock_gil, axptr_unlock
+from cython.cimports.axptr._core.mmu import Provider, tlb_hit
+from cython.cimports.axptr._core.phys import FRAME_CODE
+from cython.cimports.axptr._core.pointer import (
+    KIND_BOOL,
+    KIND_CHAR,
+    KIND_FLOAT,
+    KIND_OBJECT,
+    KIND_POINTER,
+    KIND_SIGNED,
+    KIND_UNSIGNED,
+    KIND_WCHAR,
+    PointerType,
+    UserConstPtr,
+    UserPtr,
+    axptr_as_u64,
+    axptr_enable_vectorcall,
+    axptr_type,
+    axptr_vectorcall,
+)
+from cython.cimports.axptr._core.space import SpaceCore
+from cython.cimports.axptr._core.view import pin_span
+from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cython.cimports.cpython.long import (
+    PyLong_AsLongLong,
+    PyLong_AsUnsignedLongLong,
+    PyLong_CheckExact,
+    PyLong_FromLongLong,
+    PyLong_FromUnsignedLongLong,
+)
+from cython.cimports.cpython.object import PyObject
+from cython.cimports.cpython.ref import Py_INCREF
+from cython.cimports.cpython.tuple import PyTuple_New, PyTuple_SET_ITEM
+from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
+from cython.cimports.libc.stdint import (
+    int8_t,
+    int16_t,
+    int32_t,
+    int64_t,
+    uint8_t,
+    uint16_t,
+    uint32_t,
+    uint64_t,
+    uintptr_t,
+)
+from cython.cimports.libc.stdlib import free, malloc
+from cython.cimports.libc.string import memchr, memcpy
+
+from axptr import check as _check
+from axptr.addr import ADDRESS_END, checked_address, checked_size
+from axptr.errors import FaultReason, LinuxError, UserFault
+from axptr.flags import MappingFlags
+from axptr.layout import Layout
+
+_SIGNED = "bhilqn"
+_UNSIGNED = "BHILQNP"
+_SIMPLE = ctypes.c_int.__mro__[1]
+_WCHAR_CODE = "I" if ctypes.sizeof(ctypes.c_wchar) == 4 else "H"
+
+_types = cython.declare(dict, {})
+_const_types = cython.declare(dict, {})
+_known = cython.declare(cython.pointer(PyObject), cython.NULL)
+_known_before = cython.declare(cython.pointer(PyObject), cython.NULL)
+
+
+class Copied(int):
+    """A count of bytes smaller than asked for, with the `UserFault` that stopped the copy in `.fault`."""
+
+    def __new__(cls, done, fault):
+        self = int.__new__(cls, done)
+        self.fault = fault
+        return self
+
+
+class PointerType:
+    """`UserPtr[T]` or `UserConstPtr[T]`: call it with an address (unsigned 64 bits) to make a pointer.
+
+    T: what it points at. const: whether it is a `UserConstPtr`. size, align: of one T, in bytes.
+    """
+
+    def __cinit__(self, T, const):
+        layout = Layout.of(T)
+        self.call = cython.cast(axptr_vectorcall, _make)
+        self.T = T
+        self.const = const
+        self.size = layout.size
+        self.align = layout.align
+        self.access = READ if const else READ | WRITE
+        self.kind = KIND_OBJECT
+        self.format = b""
+        if isinstance(T, PointerType):
+            self.kind = KIND_POINTER
+            self.format = b"Q"
+        elif isinstance(T, type) and issubclass(T, _SIMPLE):
+            code = T._type_
+            other = "__ctype_be__" if sys.byteorder == "little" else "__ctype_le__"
+            self.boxed = code == "g" or (self.size > 1 and getattr(T, other, None) is T)
+            if code in _SIGNED:
+                self.kind = KIND_SIGNED
+            elif code in _UNSIGNED:
+                self.kind = KIND_UNSIGNED
+                code = "Q" if code == "P" else code
+            elif code in "fd":
+                self.kind = KIND_FLOAT
+            elif code == "?":
+                self.kind = KIND_BOOL
+            elif code == "c":
+                self.kind = KIND_CHAR
+                code = "B"
+            elif code == "u":
+                self.kind = KIND_WCHAR
+                code = _WCHAR_CODE
+            else:
+                self.boxed = True
+            if self.boxed:
+                self.kind = KIND_OBJECT
+            else:
+                self.format = code.encode()
+
+    @property
+    def __axptr_layout__(self):
+        return (8, 8)
+
+    @property
+    def ACCESS_FLAGS(self):
+        """What live verbs of such a pointer need."""
+        return MappingFlags(self.access)
+
+    def __instancecheck__(self, instance):
+        return isinstance(instance, Pointer) and cython.cast(Pointer, instance).type is self
+
+    def __eq__(self, other):
+        return self is other
+
+    def __hash__(self):
+        return cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), self)) >> 4
+
+    def __repr__(self):
+        return f"{'UserConstPtr' if self.const else 'UserPtr'}[{_name(self.T)}]"
+
+    def __reduce__(self):
+        return _pointer_type, (self.T, self.const)
+
+    # -- values in host memory ------------------------------------------------------------------------------
+
+    def box(self, p):
+        """The Python value of one T at `p`."""
+        if self.kind == KIND_UNSIGNED:
+            return _unsigned(p, self.size)
+        if self.kind == KIND_SIGNED:
+            return _signed(p, self.size)
+        if self.kind == KIND_FLOAT:
+            return _float(p, self.size)
+        if self.kind == KIND_POINTER:
+            return _new(self.T, cython.cast(cython.pointer(uint64_t), p)[0])
+        if self.kind == KIND_BOOL:
+            return p[0] != 0
+        if self.kind == KIND_CHAR:
+            return PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), 1)
+        if self.kind == KIND_WCHAR:
+            return _character(_unsigned(p, self.size))
+        value = self.T.from_buffer_copy(PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), self.size))
+        return value.value if self.boxed else value
+
+    def unbox(self, value, p):
+        """Store a Python value as one T at `p`; `TypeError` or `OverflowError` if it is none."""
+        number: uint64_t
+        signed: int64_t
+        real: cython.double
+        if self.kind == KIND_UNSIGNED or self.kind == KIND_SIGNED:
+            if not PyLong_CheckExact(value):
+                value = _as_integer(value, self.T)
+            if self.kind == KIND_UNSIGNED:
+                number = _to_unsigned(value, self.T)
+                if self.size < 8 and number >> (self.size * 8):
+                    raise OverflowError(f"{value} does not fit in {_name(self.T)}")
+            else:
+                signed = _to_signed(value, self.T)
+                if self.size < 8 and signed != (signed << (64 - self.size * 8)) >> (64 - self.size * 8):
+                    raise OverflowError(f"{value} does not fit in {_name(self.T)}")
+                number = cython.cast(uint64_t, signed)
+            memcpy(p, cython.address(number), self.size)
+        elif self.kind == KIND_FLOAT:
+            if not isinstance(value, (int, float)) and not hasattr(type(value), "__float__"):
+                raise TypeError(f"{_name(self.T)} needs a number, not {type(value).__name__}")
+            real = value
+            if self.size == 8:
+                memcpy(p, cython.address(real), 8)
+            else:
+                blob: bytes = struct.pack("=f", real)
+                memcpy(p, PyBytes_AS_STRING(blob), 4)
+        elif self.kind == KIND_POINTER:
+            number = _as_address(value)
+            memcpy(p, cython.address(number), 8)
+        elif self.kind == KIND_BOOL:
+            if not isinstance(value, (bool, int)):
+                raise TypeError(f"c_bool needs a bool, not {type(value).__name__}")
+            p[0] = 1 if value else 0
+        elif self.kind == KIND_CHAR:
+            if not isinstance(value, (bytes, bytearray)) or len(value) != 1:
+                raise TypeError("c_char needs bytes of length 1")
+            p[0] = value[0]
+        elif self.kind == KIND_WCHAR:
+            if not isinstance(value, str) or len(value) != 1:
+                raise TypeError("c_wchar needs a str of length 1")
+            number = ord(value)
+            if number >> (self.size * 8):
+                raise OverflowError(f"{value!r} does not fit in c_wchar")
+            memcpy(p, cython.address(number), self.size)
+        else:
+            if self.boxed:
+                value = _boxed_scalar(self.T, value)
+            elif not isinstance(value, self.T):
+                raise TypeError(f"want an instance of {_name(self.T)}, not {type(value).__name__}")
+            whole: bytes = bytes(memoryview(value).cast("B")) if memoryview(value).c_contiguous else bytes(value)
+            memcpy(p, PyBytes_AS_STRING(whole), self.size)
+        return 0
+
+
+@cython.cfunc
+@cython.inline
+def _unsigned(p: cython.pointer(cython.const[uint8_t]), size: uint64_t):
+    number: uint64_t = 0
+    if size == 4:
+        number = cython.cast(cython.pointer(cython.const[uint32_t]), p)[0]
+    elif size == 8:
+        number = cython.cast(cython.pointer(cython.const[uint64_t]), p)[0]
+    elif size == 1:
+        number = p[0]
+    else:
+        number = cython.cast(cython.pointer(cython.const[uint16_t]), p)[0]
+    return PyLong_FromUnsignedLongLong(number)
+
+
+@cython.cfunc
+@cython.inline
+def _signed(p: cython.pointer(cython.const[uint8_t]), size: uint64_t):
+    number: int64_t = 0
+    if size == 4:
+        number = cython.cast(cython.pointer(cython.const[int32_t]), p)[0]
+    elif size == 8:
+        number = cython.cast(cython.pointer(cython.const[int64_t]), p)[0]
+    elif size == 1:
+        number = cython.cast(cython.pointer(cython.const[int8_t]), p)[0]
+    else:
+        number = cython.cast(cython.pointer(cython.const[int16_t]), p)[0]
+    return PyLong_FromLongLong(number)
+
+
+@cython.cfunc
+@cython.inline
+def _float(p: cython.pointer(cython.const[uint8_t]), size: uint64_t):
+    if size == 4:
+        return cython.cast(cython.double, cython.cast(cython.pointer(cython.const[cython.float]), p)[0])
+    return cython.cast(cython.pointer(cython.const[cython.double]), p)[0]
+
+
+def _character(number):
+    try:
+        return chr(number)
+    except (ValueError, OverflowError):
+        raise LinuxError(errno.EILSEQ, f"{number:#x} is no character") from None
+
+
+def _as_integer(value, T):
+    index = getattr(type(value), "__index__", None)
+    if index is None:
+        raise TypeError(f"{_name(T)} needs an integer, not {type(value).__name__}")
+    return int(index(value))
+
+
+def _boxed_scalar(T, value):
+    if isinstance(value, T):
+        return value
+    if T._type_ in "fdg":
+        if not isinstance(value, (int, float)):
+            raise TypeError(f"{_name(T)} needs a number, not {type(value).__name__}")
+        stored = T(value)
+        if math.isinf(stored.value) and not math.isinf(value):
+            raise OverflowError(f"{value} does not fit in {_name(T)}")
+        return stored
+    if not hasattr(type(value), "__index__"):
+        raise TypeError(f"{_name(T)} needs an integer, not {type(value).__name__}")
+    stored = T(value)
+    if stored.value != value:
+        raise OverflowError(f"{value} does not fit in {_name(T)}")
+    return stored
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _to_unsigned(value: object, T: object) -> uint64_t:
+    try:
+        return PyLong_AsUnsignedLongLong(value)
+    except OverflowError:
+        raise OverflowError(f"{value} does not fit in {_name(T)}") from None
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _to_signed(value: object, T: object) -> int64_t:
+    try:
+        return PyLong_AsLongLong(value)
+    except OverflowError:
+        raise OverflowError(f"{value} does not fit in {_name(T)}") from None
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _as_address(value: object) -> uint64_t:
+    """The address that a pointer value stands for: a pointer, an integer, or None for NULL."""
+    if isinstance(value, Pointer):
+        return cython.cast(Pointer, value).addr
+    if value is None:
+        return 0
+    return checked_address(value)
+
+
+def _name(T):
+    return getattr(T, "__name__", None) or repr(T)
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _has_code(space: SpaceCore, host: cython.pointer(uint8_t)) -> cython.bint:
+    """Whether an engine may hold code translated from the frame: such a store takes the long way."""
+    return space.phys.flags[cython.cast(uint64_t, host - space.phys.base) >> 12] & FRAME_CODE
+
+
+@cython.cfunc
+@cython.inline
+def _new(ptype: PointerType, address: uint64_t):
+    made: Pointer
+    if ptype.const:
+        made = UserConstPtr.__new__(UserConstPtr)
+    else:
+        made = UserPtr.__new__(UserPtr)
+    made.addr = address
+    made.type = ptype
+    return made
+
+
+@cython.cfunc
+def _make(ptype: PointerType, args: cython.pointer(cython.pointer(PyObject)), nargsf: cython.size_t, keywords: cython.pointer(PyObject)):
+    """The vectorcall of a PointerType: one positional argument, the address."""
+    count: cython.size_t = nargsf & 0x7FFF_FFFF
+    value: object
+    address: uint64_t = 0
+    if count != 1 or keywords != cython.NULL:
+        raise TypeError(f"{ptype!r} takes exactly one address")
+    value = cython.cast(object, args[0])
+    if axptr_as_u64(value, cython.address(address)):
+        return _new(ptype, address)
+    return _new(ptype, checked_address(value))
+
+
+def _pointer_type(T, const):
+    """The one `PointerType` for T; made at first use."""
+    known = _const_types if const else _types
+    found = known.get(T)
+    if found is None:
+        found = known[T] = PointerType(T, const)
+    return found
+
+
+@cython.cfunc
+@cython.inline
+def _space(provider: object) -> cython.pointer(PyObject):
+    """The SpaceCore that a provider leads to directly, borrowed; NULL for other providers.
+
+    The two types met last are remembered, so that the search of a class's bases is rare.
+    """
+    global _known, _known_before
+    kind: cython.pointer(PyObject) = axptr_type(provider)
+    if kind == _known or kind == _known_before:
+        return cython.cast(Provider, provider).space_ptr
+    if isinstance(provider, Provider):
+        Py_INCREF(type(provider))  # for good: another type must never get its address
+        _known_before = _known
+        _known = kind
+        return cython.cast(Provider, provider).space_ptr
+    return cython.NULL
+
+
+@cython.no_gc
+@cython.freelist(256)
+@cython.cclass
+class Pointer:
+    """What `UserPtr` and `UserConstPtr` share. Immutable; ordered and hashed by address."""
+
+    def __init__(self, *args):
+        raise TypeError(f"a pointer needs a type: {type(self).__name__}[T](address)")
+
+    # -- the address ----------------------------------------------------------------------------------------
+
+    @property
+    def address(self):
+        """The address it holds, an unsigned 64-bit number."""
+        return self.addr
+
+    @property
+    def T(self):
+        """The type it points at."""
+        return self.type.T
+
+    @property
+    def ACCESS_FLAGS(self):
+        """What the live verbs (`get...`) need of the memory."""
+        return MappingFlags(self.type.access)
+
+    @property
+    def is_null(self):
+        return self.addr == 0
+
+    def nullable(self):
+        """None for NULL, else the pointer itself: `if (p := p.nullable()) is not None: ...`."""
+        return None if self.addr == 0 else self
+
+    def cast(self, U):
+        """The same address as a pointer to U; it may be misaligned for U, and a checked verb says so."""
+        return _new(_pointer_type(U, self.type.const), self.addr)
+
+    def __index__(self):
+        return self.addr
+
+    def __bool__(self):
+        return self.addr != 0
+
+    def __hash__(self):
+        return hash(self.addr)
+
+    def __eq__(self, other):
+        if not isinstance(other, Pointer):
+            return NotImplemented
+        that: Pointer = other
+        return self.addr == that.addr and self.type.T is that.type.T
+
+    def __lt__(self, other):
+        return self._compare(other) < 0
+
+    def __le__(self, other):
+        return self._compare(other) <= 0
+
+    def __gt__(self, other):
+        return self._compare(other) > 0
+
+    def __ge__(self, other):
+        return self._compare(other) >= 0
+
+    def _compare(self, other):
+        if not isinstance(other, Pointer):
+            raise TypeError(f"a pointer cannot be ordered against {type(other).__name__}")
+        that: Pointer = other
+        return (self.addr > that.addr) - (self.addr < that.addr)
+
+    def __repr__(self):
+        return f"{self.type!r}({self.addr:#x})"
+
+    def __reduce__(self):
+        return _rebuild, (self.type, self.addr)
+
+    def _moved(self, count, ptype: PointerType):
+        target = int(self.addr) + count
+        if not 0 <= target < ADDRESS_END:
+            raise UserFault(
+                f"pointer arithmetic from {self.addr:#x} by {count:#x} bytes leaves 64 bits",
+                address=self.addr,
+                access=MappingFlags(0),
+                size=0,
+                reason=FaultReason.OUT_OF_RANGE,
+            )
+        return _new(ptype, target)
+
+    def __add__(self, n):
+        """The pointer `n` elements on. `UserFault` if that leaves 64 bits."""
+        if not isinstance(self, Pointer) or not isinstance(n, int):
+            return NotImplemented
+        return self._moved(n * int(self.type.size), self.type)
+
+    def __sub__(self, other):
+        """The pointer `other` elements back; or, for a pointer to the same type, the distance in elements."""
+        if isinstance(other, int):
+            return self._moved(-other * int(self.type.size), self.type)
+        if not isinstance(other, Pointer):
+            return NotImplemented
+        that: Pointer = other
+        if that.type.T is not self.type.T:
+            raise TypeError(f"no distance between {self.type!r} and {that.type!r}")
+        distance, rest = divmod(int(self.addr) - int(that.addr), int(self.type.size))
+        if rest:
+            raise ValueError(f"{self.addr:#x} and {that.addr:#x} are no whole number of elements apart")
+        return distance
+
+    def __getitem__(self, i):
+        """`p[i]` is the pointer to element i: `p + i`, not its value."""
+        if not isinstance(i, int):
+            raise TypeError(f"an element number must be an integer, not {type(i).__name__}")
+        return self._moved(i * int(self.type.size), self.type)
+
+    def __iter__(self):
+        raise TypeError("a pointer does not know how many elements it has: use read_slice")
+
+    def field(self, name):
+        """A pointer to a field of a `Structure` or `Union`. `AttributeError` if there is none, `TypeError` for a bit field."""
+        T = self.type.T
+        field_type = _field_type(T, name)
+        place = getattr(T, name)
+        return self._moved(place.offset, _pointer_type(field_type, self.type.const))
+
+    # -- copies from user memory ------------------------------------------------------------------------------
+
+    def fetch(self, provider, buffer, size, align):
+        """Copy `size` bytes at the pointer to the host, all or a `UserFault`."""
+        raw: cython.pointer(PyObject) = _space(provider)
+        space: SpaceCore
+        code: cython.int
+        bad: uint64_t = 0
+        blob: bytes
+        if raw == cython.NULL:
+            blob = _check.load(provider, self.addr, size, align)
+            memcpy(buffer, PyBytes_AS_STRING(blob), size)
+            return 0
+        space = cython.cast(SpaceCore, raw)
+        axptr_lock_gil(space.lock)
+        code = space.move(self.addr, buffer, size, align, READ, cython.address(bad))
+        axptr_unlock(space.lock)
+        if code != FAULT_OK:
+            space.fail(code, bad, READ, size, bad - self.addr)
+        return 0
+
+    def put(self, provider, buffer, size, align):
+        """Copy `size` bytes from the host to the pointer, all or a `UserFault` and nothing."""
+        raw: cython.pointer(PyObject) = _space(provider)
+        space: SpaceCore
+        code: cython.int
+        bad: uint64_t = 0
+        if raw == cython.NULL:
+            _check.store(provider, self.addr, PyBytes_FromStringAndSize(cython.cast(cython.p_char, buffer), size), align)
+            return 0
+        space = cython.cast(SpaceCore, raw)
+        axptr_lock_gil(space.lock)
+        code = space.move(self.addr, buffer, size, align, WRITE, cython.address(bad))
+        axptr_unlock(space.lock)
+        if code != FAULT_OK:
+            space.fail(code, bad, WRITE, size, bad - self.addr)
+        return 0
+
+    def value(self, provider, align):
+        """One T, copied out."""
+        ptype: PointerType = self.type
+        local: uint64_t = 0
+        view: Py_buffer
+        if ptype.kind != KIND_OBJECT:
+            self.fetch(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), ptype.size, align)
+            return ptype.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
+        made = ptype.T.__new__(ptype.T)
+        PyObject_GetBuffer(made, cython.address(view), PyBUF_WRITABLE)
+        try:
+            self.fetch(provider, cython.cast(cython.pointer(uint8_t), view.buf), ptype.size, align)
+        finally:
+            PyBuffer_Release(cython.address(view))
+        return made.value if ptype.boxed else made
+
+    def read(self, provider, /):
+        """A copy of the T it points at: the Python value of a scalar, a pointer, else a ctypes instance.
+
+        Needs READ alone. Raises `UserFault` if misaligned, unmapped or not readable.
+        """
+        raw: cython.pointer(PyObject) = _space(provider)
+        host: cython.pointer(uint8_t)
+        local: uint64_t = 0
+        size: uint64_t
+        lock: cython.pointer(axptr_lock)
+        if raw != cython.NULL and self.type.kind != KIND_OBJECT and not self.addr & (self.type.align - 1):
+            # A scalar that is aligned lies in one page.
+            lock = cython.cast(SpaceCore, raw).lock
+            axptr_lock_gil(lock)
+            host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, READ)
+            if host != cython.NULL:
+                size = self.type.size
+                if size == 4:
+                    local = cython.cast(cython.pointer(uint32_t), host)[0]
+                elif size == 8:
+                    local = cython.cast(cython.pointer(uint64_t), host)[0]
+                elif size == 1:
+                    local = host[0]
+                else:
+                    local = cython.cast(cython.pointer(uint16_t), host)[0]
+                axptr_unlock(lock)
+                if self.type.kind == KIND_UNSIGNED:
+                    return PyLong_FromUnsignedLongLong(local)
+                return self.type.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
+            axptr_unlock(lock)
+        return self.value(provider, self.type.align)
+
+    def read_unaligned(self, provider, /):
+        """`read` from any address."""
+        return self.value(provider, 1)
+
+    def take(self, provider, size, align):
+        """`size` bytes as `bytes`. Nothing is allocated before the range has passed the check."""
+        raw: cython.pointer(PyObject) = _space(provider)
+        space: SpaceCore
+        code: cython.int
+        bad: uint64_t = 0
+        blob: bytes
+        if raw == cython.NULL:
+            return _check.load(provider, self.addr, size, align)
+        space = cython.cast(SpaceCore, raw)
+        axptr_lock_gil(space.lock)
+        try:
+            code = FAULT_OK
+            if size > 4096:
+                code = space.check_span(self.addr, size, READ, cython.address(bad))
+            if code == FAULT_OK:
+                try:
+                    blob = PyBytes_FromStringAndSize(cython.NULL, size)
+                except (MemoryError, OverflowError):
+                    raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
+                code = space.move(
+                    self.addr, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), size, align, READ, cython.address(bad)
+                )
+        finally:
+            axptr_unlock(space.lock)
+        if code != FAULT_OK:
+            space.fail(code, bad, READ, size, bad - self.addr)
+        return blob
+
+    def _bytes_of(self, n):
+        """The bytes of n elements; `UserFault` for a count whose bytes cannot exist."""
+        count = checked_size(n, "n")
+        total = count * int(self.type.size)
+        if total >= ADDRESS_END:
+            raise UserFault(
+                f"{count} elements of {self.type.size} bytes at {self.addr:#x} do not fit in an address space",
+                address=self.addr,
+                access=MappingFlags(self.type.access),
+                size=total,
+                reason=FaultReason.OUT_OF_RANGE,
+            )
+        return total
+
+    def read_slice(self, provider, /, n):
+        """A copy of `n` elements: `bytes` for c_char and c_ubyte, a tuple for scalars and pointers, else `T * n`.
+
+        Needs READ alone; 0 elements need alignment only. Raises as `read`, and `UserFault` for a count whose bytes
+        cannot exist.
+        """
+        ptype: PointerType = self.type
+        total: uint64_t = self._bytes_of(n)
+        i: cython.Py_ssize_t
+        count: cython.Py_ssize_t
+        source: cython.pointer(uint8_t)
+        if total == 0 and not self.addr & (ptype.align - 1):
+            blob: bytes = b""
+        else:
+            blob = self.take(provider, total, ptype.align)
+        if ptype.size == 1 and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED):
+            return blob
+        if ptype.kind == KIND_OBJECT and not ptype.boxed:
+            return (ptype.T * n).from_buffer_copy(blob)
+        count = n
+        source = cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob))
+        items = PyTuple_New(count)
+        for i in range(count):
+            item = ptype.box(source + cython.cast(uint64_t, i) * ptype.size)
+            Py_INCREF(item)
+            PyTuple_SET_ITEM(items, i, item)
+        return items
+
+    def copy_in(self, provider, /, buf):
+        """Fill the writable buffer from the pointer on, until a byte cannot be read; bytes done.
+
+        Needs READ alone, no alignment. A short count is a `Copied`, whose `.fault` says what stopped it.
+        """
+        done, fault = _check.partial(provider, self.addr, buf, MappingFlags.READ)
+        return done if fault is None else Copied(done, fault)
+
+    # -- text -------------------------------------------------------------------------------------------------
+
+    def terminated(self, provider, max_len, text):
+        """The bytes before the terminator, as `bytes` or decoded."""
+        ptype: PointerType = self.type
+        raw: cython.pointer(PyObject)
+        space: SpaceCore
+        host: cython.pointer(uint8_t)
+        found: cython.pointer(uint8_t)
+        most: uint64_t = cython.cast(uint64_t, -1)
+        length: uint64_t = 0
+        room: uint64_t
+        bad: uint64_t = 0
+        code: cython.int
+        if ptype.size != 1 or not (ptype.kind == KIND_CHAR or ptype.kind <= KIND_SIGNED):
+            raise TypeError(f"text is made of c_char, not {_name(ptype.T)}")
+        if max_len is not None:
+            max_len = checked_size(max_len, "max_len")
+            if max_len < most:
+                most = max_len
+        raw = _space(provider)
+        if raw == cython.NULL:
+            data = _check.scan(provider, self.addr, 1, 1, READ, max_len)
+            return _decode(data) if text else data
+        space = cython.cast(SpaceCore, raw)
+        axptr_lock_gil(space.lock)
+        try:
+            host = tlb_hit(space, self.addr, READ)
+            if host != cython.NULL:
+                room = 4096 - (self.addr & 0xFFF)
+                if most < room:
+                    room = most + 1
+                found = cython.cast(cython.pointer(uint8_t), memchr(host, 0, room))
+                if found != cython.NULL:
+                    return _text(host, found - host) if text else PyBytes_FromStringAndSize(cython.cast(cython.p_char, host), found - host)
+            code = space.scan(self.addr, 1, 1, READ, most, cython.address(length), cython.address(bad))
+            if code != FAULT_OK:
+                space.fail_scan(code, self.addr, 1, READ, length, bad)
+            if text:
+                host = space.side_by_side(self.addr, length)
+                if host != cython.NULL:
+                    return _text(host, length)
+            data = PyBytes_FromStringAndSize(cython.NULL, length)
+            space.copy(self.addr, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(data)), length, READ, cython.address(bad))
+            return _decode(data) if text else data
+        finally:
+            axptr_unlock(space.lock)
+
+    def read_cstr(self, provider, /, max_len=None):
+        """The bytes before the NUL. Needs READ alone.
+
+        Raises `UserFault` where a page cannot be read before the NUL, `LinuxError(ENAMETOOLONG)` if more than
+        `max_len` bytes come before it.
+        """
+        return self.terminated(provider, max_len, False)
+
+    def get_as_str(self, provider, /, max_len=None):
+        """The text before the NUL, as UTF-8. Raises as `read_cstr`, and `LinuxError(EILSEQ)` if it is not UTF-8."""
+        return self.terminated(provider, max_len, True)
+
+    # -- live views -------------------------------------------------------------------------------------------
+
+    def shown(self, provider, n):
+        """A live view of n elements in the form that the class gives."""
+        ptype: PointerType = self.type
+        total: uint64_t = self._bytes_of(n)
+        addr: uint64_t = self.addr
+        count: uint64_t = n
+        rows: cython.bint = ptype.kind == KIND_OBJECT and ptype.const
+        plain: cython.bint = ptype.kind == KIND_OBJECT and not ptype.const
+        raw: cython.pointer(PyObject) = _space(provider)
+        if total == 0:
+            _check.check_region_with(provider, addr, Layout(0, ptype.align), MappingFlags(ptype.access))
+            return _empty(ptype, rows)
+        if raw != cython.NULL:
+            view = _pin(cython.cast(object, raw), ptype, addr, count)
+        else:
+            view = _check.view(provider, lambda memory: _pin(memory, ptype, addr, count))
+        return (ptype.T * n).from_buffer(view) if plain else view
+
+    def get_as_slice(self, provider, /, n):
+        """A live view of `n` elements: what is written there is seen, in both directions, as long as the view lives.
+
+        A `memoryview` of native items (`B` for c_char, `Q` for pointers); for other T a ctypes array (`UserPtr`)
+        or a read-only view of bytes of shape (n, size) (`UserConstPtr`). Its frames are pinned. Needs
+        `ACCESS_FLAGS`. Raises as `read_slice`; `BufferError` over a memory that cannot pin.
+        """
+        return self.shown(provider, n)
+
+    def get_as_null_terminated(self, provider, /, max_len=None):
+        """A live view, as `get_as_slice`, of the elements before an all-zero one.
+
+        Raises `UserFault`, or `LinuxError(ENAMETOOLONG)` if more than `max_len` elements come before it.
+        """
+        ptype: PointerType = self.type
+        length = provider.with_addr_space(
+            lambda memory: _check.check_null_terminated(memory, self.addr, ptype.T, MappingFlags(ptype.access), max_len)[1]
+        )
+        return self.shown(provider, length)
+
+
+@cython.no_gc
+@cython.cclass
+class UserConstPtr(Pointer):
+    """A typed address in user memory that the kernel may read: `UserConstPtr[c_uint32](0x1000).read(space)`."""
+
+    ACCESS_FLAGS = MappingFlags.READ
+
+    @classmethod
+    def __class_getitem__(cls, T):
+        found = _const_types.get(T)
+        return _pointer_type(T, True) if found is None else found
+
+    @staticmethod
+    def of(T):
+        """`UserConstPtr[T]`, spelt for a T that is no class."""
+        return _pointer_type(T, True)
+
+    def get(self, provider, /):
+        """The value: `read`, needing `ACCESS_FLAGS`, which is READ."""
+        return self.read(provider)
+
+
+@cython.no_gc
+@cython.cclass
+class UserPtr(Pointer):
+    """A typed address in user memory that the kernel may read and write: `UserPtr[c_int](0x1000).write(space, 7)`."""
+
+    ACCESS_FLAGS = MappingFlags.READ | MappingFlags.WRITE
+
+    @classmethod
+    def __class_getitem__(cls, T):
+        found = _types.get(T)
+        return _pointer_type(T, False) if found is None else found
+
+    @staticmethod
+    def of(T):
+        """`UserPtr[T]`, spelt for a T that is no class."""
+        return _pointer_type(T, False)
+
+    def as_const(self):
+        """The same pointer, for reading only."""
+        return _new(_pointer_type(self.type.T, True), self.addr)
+
+    def get(self, provider, /):
+        """A live ctypes instance of T: what is stored in it lands in user memory. Needs READ and WRITE; pinned.
+
+        A user pointer type gives a `c_uint64`.
+        """
+        ptype: PointerType = self.type
+        addr: uint64_t = self.addr
+        raw: cython.pointer(PyObject) = _space(provider)
+        if raw != cython.NULL:
+            view = _pin(cython.cast(object, raw), ptype, addr, 1)
+        else:
+            view = _check.view(provider, lambda memory: _pin(memory, ptype, addr, 1))
+        return (ctypes.c_uint64 if ptype.kind == KIND_POINTER else ptype.T).from_buffer(view)
+
+    def write(self, provider, value, /):
+        """Store one T. Needs WRITE alone.
+
+        value: a number, `bytes` of length 1, `str` of length 1, bool, pointer or instance of T, as T asks.
+        Raises `UserFault` if misaligned, unmapped or not writable; `TypeError`, `OverflowError` if the value is no T.
+        """
+        raw: cython.pointer(PyObject) = _space(provider)
+        host: cython.pointer(uint8_t)
+        local: uint64_t = 0
+        size: uint64_t = self.type.size
+        lock: cython.pointer(axptr_lock)
+        if raw == cython.NULL or self.type.kind == KIND_OBJECT or self.addr & (self.type.align - 1):
+            self.store(provider, value, self.type.align)
+            return
+        if not (self.type.kind == KIND_UNSIGNED and axptr_as_u64(value, cython.address(local)) and (size == 8 or local >> (size * 8) == 0)):
+            self.type.unbox(value, cython.cast(cython.pointer(uint8_t), cython.address(local)))
+        lock = cython.cast(SpaceCore, raw).lock
+        axptr_lock_gil(lock)
+        host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, WRITE)
+        if host != cython.NULL and not _has_code(cython.cast(SpaceCore, raw), host):
+            if size == 4:
+                cython.cast(cython.pointer(uint32_t), host)[0] = cython.cast(uint32_t, local)
+            elif size == 8:
+                cython.cast(cython.pointer(uint64_t), host)[0] = local
+            elif size == 1:
+                host[0] = cython.cast(uint8_t, local)
+            else:
+                cython.cast(cython.pointer(uint16_t), host)[0] = cython.cast(uint16_t, local)
+            axptr_unlock(lock)
+            return
+        axptr_unlock(lock)
+        self.put(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), size, self.type.align)
+
+    def store(self, provider, value, align):
+        ptype: PointerType = self.type
+        buffer: cython.pointer(uint8_t) = cython.cast(cython.pointer(uint8_t), malloc(ptype.size))
+        if buffer == cython.NULL:
+            raise MemoryError
+        try:
+            ptype.unbox(value, buffer)
+            self.put(provider, buffer, ptype.size, align)
+        finally:
+            free(buffer)
+        return 0
+
+    def write_unaligned(self, provider, value, /):
+        """`write` to any address."""
+        self.store(provider, value, 1)
+
+    def write_slice(self, provider, /, data):
+        """Store elements side by side: all of them or, on a fault, none. Needs WRITE alone.
+
+        data: bytes-like for c_char and c_ubyte, an instance of `T * n` for structures, else a sequence of values.
+        """
+        ptype: PointerType = self.type
+        view: Py_buffer
+        buffer: cython.pointer(uint8_t)
+        total: uint64_t
+        i: uint64_t = 0
+        if (ptype.size == 1 and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED) and not isinstance(data, (list, tuple))) or (
+            isinstance(data, ctypes.Array) and data._type_ is ptype.T
+        ):
+            PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+            try:
+                self.put(provider, cython.cast(cython.pointer(uint8_t), view.buf), view.len, ptype.align)
+            finally:
+                PyBuffer_Release(cython.address(view))
+            return
+        items = list(data)
+        total = self._bytes_of(len(items))
+        buffer = cython.cast(cython.pointer(uint8_t), malloc(total + 1))
+        if buffer == cython.NULL:
+            raise MemoryError
+        try:
+            for item in items:
+                ptype.unbox(item, buffer + i)
+                i += ptype.size
+            self.put(provider, buffer, total, ptype.align)
+        finally:
+            free(buffer)
+
+    def copy_out(self, provider, /, data):
+        """Store the buffer from the pointer on, until a byte cannot be written; bytes done.
+
+        Needs WRITE alone, no alignment. A short count is a `Copied`, whose `.fault` says what stopped it.
+        """
+        done, fault = _check.partial(provider, self.addr, data, MappingFlags.WRITE)
+        return done if fault is None else Copied(done, fault)
+
+
+def _rebuild(ptype, address):
+    return ptype(address)
+
+
+def _field_type(T, name):
+    if not (isinstance(T, type) and issubclass(T, (ctypes.Structure, ctypes.Union))):
+        raise TypeError(f"{_name(T)} has no fields")
+    for base in T.__mro__:
+        for entry in base.__dict__.get("_fields_", ()):
+            if entry[0] == name:
+                if len(entry) > 2:
+                    raise TypeError(f"{_name(T)}.{name} is a bit field: it has no address")
+                return entry[1]
+            if entry[0] in base.__dict__.get("_anonymous_", ()):
+                try:
+                    return _field_type(entry[1], name)
+                except AttributeError:
+                    continue
+    raise AttributeError(f"{_name(T)} has no field {name!r}")
+
+
+@cython.cfunc
+def _pin(space: SpaceCore, ptype: PointerType, addr: uint64_t, count: uint64_t):
+    if ptype.kind == KIND_OBJECT:
+        return pin_span(space, addr, count, ptype.size, ptype.align, ptype.access, b"B", True)
+    return pin_span(space, addr, count, ptype.size, ptype.align, ptype.access, ptype.format, False)
+
+
+@cython.cfunc
+def _empty(ptype: PointerType, rows: cython.bint):
+    if ptype.kind == KIND_OBJECT and not ptype.const:
+        return (ptype.T * 0)()
+    store: object = b"" if ptype.const else bytearray()
+    return memoryview(store) if rows else memoryview(store).cast(ptype.format.decode())
+
+
+@cython.cfunc
+def _text(p: cython.pointer(uint8_t), length: uint64_t):
+    try:
+        return PyUnicode_DecodeUTF8(cython.cast(cython.p_char, p), length, cython.NULL)
+    except UnicodeDecodeError as failure:
+        raise LinuxError(errno.EILSEQ, f"not UTF-8: {failure.reason} at byte {failure.start}") from None
+
+
+def _decode(data):
+    try:
+        return data.decode()
+    except UnicodeDecodeError as failure:
+        raise LinuxError(errno.EILSEQ, f"not UTF-8: {failure.reason} at byte {failure.start}") from None
+
+
+@cython.cfunc
+def _call_offset(ptype: PointerType) -> cython.Py_ssize_t:
+    """Where a PointerType keeps the function that calls go to."""
+    field: uintptr_t = cython.cast(uintptr_t, cython.address(ptype.call))
+    return cython.cast(cython.Py_ssize_t, field - cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), ptype)))
+
+
+axptr_enable_vectorcall(PointerType, _call_offset(_pointer_type(ctypes.c_char, True)))

@@ -1,0 +1,528 @@
+"""Checked copies between a space and the host: the choke point of every verb that touches user memory.
+
+`Transfer` adds to `Mmu` what works on ranges: `check_region`'s order (aligned, granted, then brought in), copies that
+are whole or counted, the scan for a terminator, pages pinned for live views, a debugger's copies. Check and copy
+happen under one hold of the lock.
+
+Not here: typed values (`pointer`), areas (`space`).
+
+Failure: a strict copy that fails has copied nothing; a partial one says how much it did.
+"""
+
+import errno
+
+import cython
+from cython.cimports.axptr._core.areas import AreaPos, AreaRec, index_at, index_find, index_next, index_seek
+from cython.cimports.axptr._core.codes import (
+    EXECUTE,
+    FAULT_MISALIGNED,
+    FAULT_NOMEM,
+    FAULT_OK,
+    FAULT_PROTECTION,
+    FAULT_RANGE,
+    FAULT_TOOLONG,
+    FAULT_UNMAPPED,
+    READ,
+    WRITE,
+)
+from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
+from cython.cimports.axptr._core.marks import axptr_marks
+from cython.cimports.axptr._core.phys import FRAME_CODE
+from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.string import memchr, memcpy
+
+from axptr.addr import ADDRESS_END, checked_address, checked_size
+from axptr.errors import KernelFault, LinuxError
+
+_NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _all_zero(p: cython.pointer(uint8_t), size: uint64_t) -> cython.bint:
+    i: uint64_t
+    seen: uint8_t = 0
+    for i in range(size):
+        seen |= p[i]
+    return seen == 0
+
+
+@cython.no_gc_clear
+@cython.cclass
+class Transfer(Mmu):
+    # -- checked access -----------------------------------------------------------------------------------
+
+    def check_span(self, vaddr, size, access, bad):
+        """Whether every byte lies in an area that grants `access` (any of the three bits, or 0); brings nothing in."""
+        at: uint64_t = vaddr
+        end: uint64_t
+        pos: AreaPos
+        rec: cython.pointer(AreaRec)
+        low: cython.pointer(AreaRec)
+        if size == 0:
+            return FAULT_OK
+        end = vaddr + (size - 1)
+        bad[0] = vaddr
+        if end < vaddr or vaddr < self.first or vaddr > self.last:
+            return FAULT_RANGE
+        rec = index_find(cython.address(self.areas), vaddr)
+        if rec != cython.NULL and rec.last >= end:
+            return FAULT_OK if (self.granted(rec.flags) & access) == access else FAULT_PROTECTION
+        pos = index_seek(cython.address(self.areas), vaddr)
+        while True:
+            bad[0] = at
+            rec = index_at(cython.address(self.areas), pos)
+            if rec == cython.NULL or rec.start > at:
+                low = self.growable(at, cython.address(pos))
+                if low == cython.NULL:
+                    return FAULT_RANGE if at > self.last else FAULT_UNMAPPED
+                rec = low
+            if (self.granted(rec.flags) & access) != access:
+                return FAULT_PROTECTION
+            if rec.last >= end:
+                return FAULT_OK
+            at = rec.last + 1
+            pos = index_next(cython.address(self.areas), pos)
+
+    def demand(self, vaddr, size, align, access, bad):
+        """check_region: aligned, every byte granted, then every page brought in for READ or WRITE."""
+        code: cython.int
+        host: cython.pointer(uint8_t)
+        at: uint64_t
+        end: uint64_t
+        bad[0] = vaddr
+        if vaddr & (align - 1):
+            return FAULT_MISALIGNED
+        code = self.check_span(vaddr, size, access, bad)
+        if code != FAULT_OK or size == 0:
+            return code
+        at = vaddr
+        end = vaddr + (size - 1)
+        while True:
+            bad[0] = at
+            code = self.grant(at, access, cython.address(host))
+            if code != FAULT_OK:
+                return code
+            if (at >> 12) == (end >> 12):
+                return FAULT_OK
+            at = (at | 0xFFF) + 1
+
+    def grant(self, vaddr, access, host):
+        """`resolve` for READ, WRITE or both."""
+        code: cython.int
+        if not access & WRITE:
+            return self.resolve(vaddr, READ, host)
+        if access & READ:
+            code = self.resolve(vaddr, READ, host)
+            if code != FAULT_OK:
+                return code
+        return self.resolve(vaddr, WRITE, host)
+
+    def scan(self, vaddr, size, align, access, limit, length, bad):
+        code: cython.int
+        host: cython.pointer(uint8_t)
+        other: cython.pointer(uint8_t)
+        found: cython.pointer(uint8_t)
+        at: uint64_t = vaddr
+        room: uint64_t
+        i: uint64_t
+        zero: cython.bint
+        length[0] = 0
+        bad[0] = vaddr
+        if vaddr & (align - 1):
+            return FAULT_MISALIGNED
+        while True:
+            bad[0] = at
+            code = self.grant(at, access, cython.address(host))
+            if code != FAULT_OK:
+                return code
+            room = 4096 - (at & 0xFFF)
+            if size == 1:
+                if limit - length[0] < room - 1:
+                    room = limit - length[0] + 1
+                found = cython.cast(cython.pointer(uint8_t), memchr(host, 0, room))
+                if found != cython.NULL:
+                    length[0] += found - host
+                    return FAULT_OK
+                length[0] += room
+                at += room
+                if length[0] > limit:
+                    return FAULT_TOOLONG
+                if at == 0:
+                    return FAULT_RANGE
+                continue
+            while room >= size:
+                if _all_zero(host, size):
+                    return FAULT_OK
+                length[0] += 1
+                if length[0] > limit:
+                    return FAULT_TOOLONG
+                host += size
+                at += size
+                room -= size
+            if at == 0:
+                return FAULT_RANGE
+            if room == 0:
+                continue
+            # An element across pages: every page of it is checked, then its bytes are looked at.
+            zero = True
+            i = 0
+            while i < size:
+                bad[0] = at + i
+                if at + i < at:
+                    return FAULT_RANGE
+                code = self.grant(at + i, access, cython.address(other))
+                if code != FAULT_OK:
+                    return code
+                room = 4096 - ((at + i) & 0xFFF)
+                if room > size - i:
+                    room = size - i
+                zero = zero and _all_zero(other, room)
+                i += room
+            if zero:
+                return FAULT_OK
+            length[0] += 1
+            if length[0] > limit:
+                return FAULT_TOOLONG
+            at += size
+            if at < size:
+                return FAULT_RANGE
+
+    def stored(self, host):
+        """Bytes were stored at a host address: code translated from that frame is stale."""
+        pfn: uint64_t = cython.cast(uint64_t, host - self.phys.base) >> 12
+        if self.phys.flags[pfn] & FRAME_CODE:
+            self.phys.code_changed(pfn)
+
+    def copy(self, vaddr, buffer, size, access, done):
+        """Copy to (access WRITE) or from (READ) user memory page by page until a byte fails; `*done` bytes were copied.
+
+        Runs of frames that lie side by side are one memcpy.
+        """
+        code: cython.int = FAULT_OK
+        host: cython.pointer(uint8_t)
+        run: cython.pointer(uint8_t) = cython.NULL
+        length: uint64_t = 0
+        step: uint64_t
+        left: uint64_t = size
+        at: uint64_t = vaddr
+        done[0] = 0
+        while left:
+            code = self.resolve(at, access, cython.address(host))
+            if code != FAULT_OK:
+                break
+            step = 4096 - (at & 0xFFF)
+            if step > left:
+                step = left
+            if access == WRITE:
+                self.stored(host)
+            if run != cython.NULL and host == run + length:
+                length += step
+            else:
+                if length:
+                    if access == WRITE:
+                        memcpy(run, buffer + done[0], length)
+                    else:
+                        memcpy(buffer + done[0], run, length)
+                    done[0] += length
+                run = host
+                length = step
+            left -= step
+            at += step
+            if at == 0 and left:
+                code = FAULT_RANGE
+                break
+        if length:
+            if access == WRITE:
+                memcpy(run, buffer + done[0], length)
+            else:
+                memcpy(buffer + done[0], run, length)
+            done[0] += length
+        return code
+
+    def side_by_side(self, vaddr, size):
+        """The host address of user bytes that may be read now, if their frames lie side by side; else NULL."""
+        start: cython.pointer(uint8_t)
+        host: cython.pointer(uint8_t)
+        step: uint64_t = 4096 - (vaddr & 0xFFF)
+        if self.resolve(vaddr, READ, cython.address(start)) != FAULT_OK:
+            return cython.NULL
+        while step < size:
+            if self.resolve(vaddr + step, READ, cython.address(host)) != FAULT_OK or host != start + step:
+                return cython.NULL
+            step += 4096
+        return start
+
+    def move(self, vaddr, buffer, size, align, access, bad):
+        """All of the copy or nothing of it. A read needs no pass of its own to bring the pages in first."""
+        done: uint64_t = 0
+        code: cython.int = FAULT_OK
+        if access == WRITE:
+            code = self.demand(vaddr, size, align, access, bad)
+        else:
+            bad[0] = vaddr
+            if vaddr & (align - 1):
+                return FAULT_MISALIGNED
+            if (vaddr & 0xFFF) + size > 4096:
+                code = self.check_span(vaddr, size, access, bad)
+        if code != FAULT_OK:
+            return code
+        code = self.copy(vaddr, buffer, size, access, cython.address(done))
+        bad[0] = vaddr + done
+        return code
+
+    # -- for `check` and for pointers over any provider --------------------------------------------------------
+
+    def _demand(self, vaddr, nbytes, align, access):
+        """`check_region`: raises `UserFault`, or what populating raises."""
+        at: uint64_t = vaddr
+        size: uint64_t
+        bad: uint64_t = 0
+        code: cython.int
+        if nbytes > 0xFFFF_FFFF_FFFF_FFFF:
+            raise self._make_fault(FAULT_RANGE, vaddr, int(access), nbytes, 0)
+        size = nbytes
+        axptr_lock_gil(self.lock)
+        code = self.demand(at, size, align, int(access), cython.address(bad))
+        axptr_unlock(self.lock)
+        if code != FAULT_OK:
+            self.fail(code, bad, int(access), size, bad - at)
+
+    def _load(self, vaddr, nbytes, align):
+        """Bytes at `vaddr`, all or a `UserFault`."""
+        at: uint64_t = vaddr
+        bad: uint64_t = 0
+        code: cython.int
+        self._demand(vaddr, nbytes, align, READ)
+        try:
+            blob: bytes = PyBytes_FromStringAndSize(cython.NULL, nbytes)
+        except (MemoryError, OverflowError):
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {nbytes} bytes") from None
+        axptr_lock_gil(self.lock)
+        code = self.move(at, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), nbytes, align, READ, cython.address(bad))
+        axptr_unlock(self.lock)
+        if code != FAULT_OK:
+            self.fail(code, bad, READ, nbytes, bad - at)
+        return blob
+
+    def _store(self, vaddr, data, align):
+        """Store all of a buffer, or a `UserFault`."""
+        view: Py_buffer
+        at: uint64_t = vaddr
+        size: uint64_t
+        bad: uint64_t = 0
+        code: cython.int
+        PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+        size = view.len
+        axptr_lock_gil(self.lock)
+        code = self.move(at, cython.cast(cython.pointer(uint8_t), view.buf), size, align, WRITE, cython.address(bad))
+        axptr_unlock(self.lock)
+        PyBuffer_Release(cython.address(view))
+        if code != FAULT_OK:
+            self.fail(code, bad, WRITE, size, bad - at)
+
+    def _scan(self, vaddr, size, align, access, limit):
+        """Elements before the terminator; ENAMETOOLONG past `limit` of them."""
+        at: uint64_t = vaddr
+        most: uint64_t = _NO_LIMIT if limit is None or limit > 0xFFFF_FFFF_FFFF_FFFE else limit
+        length: uint64_t = 0
+        bad: uint64_t = 0
+        code: cython.int
+        axptr_lock_gil(self.lock)
+        code = self.scan(at, size, align, int(access), most, cython.address(length), cython.address(bad))
+        axptr_unlock(self.lock)
+        if code != FAULT_OK:
+            self.fail_scan(code, at, size, int(access), length, bad)
+        return length
+
+    def fail_scan(self, code, vaddr, size, access, length, bad):
+        if code == FAULT_TOOLONG:
+            raise LinuxError(errno.ENAMETOOLONG, f"no terminator in the first {length} elements at {vaddr:#x}")
+        self.fail(code, bad, access, bad - vaddr + 1, bad - vaddr)
+        return 0
+
+    # -- the UserMemory interface ----------------------------------------------------------------------------
+
+    def check_region_access(self, range, flags):
+        """Whether every byte of the `VirtAddrRange` is in an area that has all of `flags`. Populates nothing.
+
+        An empty range is fine, mapped or not. An area that can grow down counts as far as it can grow. On
+        formats where WRITE grants READ, it does here. O(log n).
+        """
+        vaddr: uint64_t = range.start
+        bad: uint64_t = 0
+        code: cython.int
+        size = range.end - range.start
+        if size == 0:
+            return True
+        if size > 0xFFFF_FFFF_FFFF_FFFF:
+            return False
+        wanted: uint32_t = int(flags)
+        axptr_lock_gil(self.lock)
+        code = self.check_span(vaddr, size, wanted & 7, cython.address(bad))
+        axptr_unlock(self.lock)
+        if code == FAULT_OK and wanted & ~7:
+            return self._has_memory_flags(range, wanted)
+        return code == FAULT_OK
+
+    def _has_memory_flags(self, range, wanted):
+        return all(
+            area[2] & wanted & ~7 == wanted & ~7
+            for area in self._all_areas()
+            if area[0] < range.end and area[1] > range.start
+        )
+
+    def populate_area(self, start, size, access):
+        """Bring in every page of `size` bytes at `start` for `access` (WRITE breaks copy-on-write).
+
+        Raises `UserFault` where an area is missing or does not grant it, `LinuxError(ENOMEM)` when frames run
+        out; the pages done before stay. A size of 0 does nothing.
+        """
+        low = checked_address(start, "start")
+        nbytes = checked_size(size)
+        wanted: cython.int = int(access)
+        at: uint64_t
+        end: uint64_t
+        host: cython.pointer(uint8_t)
+        slot: cython.pointer(uint64_t)
+        code: cython.int = FAULT_OK
+        if nbytes == 0:
+            return
+        self.phys.alive()
+        if low + nbytes > ADDRESS_END:
+            raise self._make_fault(FAULT_RANGE, low, wanted, nbytes, 0)
+        at = low
+        end = low + nbytes - 1
+        with cython.nogil:
+            axptr_lock_nogil(self.lock)
+            while True:
+                if wanted & READ or not wanted & 7:
+                    code = self.resolve(at, READ, cython.address(host)) if wanted & READ else self.force(at, False, cython.address(host))
+                if code == FAULT_OK and wanted & WRITE:
+                    code = self.resolve(at, WRITE, cython.address(host))
+                if code == FAULT_OK and wanted & EXECUTE:
+                    code = self.bring_in(at, EXECUTE, cython.address(slot))
+                if code != FAULT_OK or (at >> 12) == (end >> 12):
+                    break
+                at = (at | 0xFFF) + 1
+            axptr_unlock(self.lock)
+        if code != FAULT_OK:
+            self.fail(code, at, wanted, nbytes, at - low)
+
+    def handle_page_fault(self, vaddr, access, *, user=True):
+        """Bring in the page of `vaddr` if an area allows the access. False: a real fault.
+
+        `user=False` is the kernel's own touch; outside `access_user_memory()` that is a bug in the kernel and
+        raises `KernelFault`. Raises `LinuxError(ENOMEM)` when frames run out.
+        """
+        at: uint64_t = checked_address(vaddr, "vaddr")
+        wanted: cython.int = int(access)
+        code: cython.int = FAULT_OK
+        bit: cython.int
+        slot: cython.pointer(uint64_t)
+        self.phys.alive()
+        if not user and axptr_marks[0] == 0:
+            raise KernelFault(f"the kernel touched {at:#x} outside access_user_memory()")
+        if wanted & ~7 or not wanted:
+            raise ValueError("an access is made of READ, WRITE and EXECUTE")
+        axptr_lock_gil(self.lock)
+        bit = 1
+        while bit <= 4 and code == FAULT_OK:
+            if wanted & bit:
+                code = self.bring_in(at, bit, cython.address(slot))
+            bit <<= 1
+        axptr_unlock(self.lock)
+        if code == FAULT_NOMEM:
+            self.fail(code, at, wanted, 1, 0)
+        return code == FAULT_OK
+
+    def read_into(self, vaddr, buf):
+        """Copy from user memory into a writable buffer until it is full or a byte cannot be read; the bytes done.
+
+        Needs READ alone.
+        """
+        return self._transfer(vaddr, buf, READ)
+
+    def write_from(self, vaddr, buf):
+        """Copy a buffer to user memory until it is empty or a byte cannot be written; the bytes done. Needs WRITE alone."""
+        return self._transfer(vaddr, buf, WRITE)
+
+    def _transfer(self, vaddr, buf, access: cython.int):
+        view: Py_buffer
+        at: uint64_t = checked_address(vaddr, "vaddr")
+        done: uint64_t = 0
+        self.phys.alive()
+        PyObject_GetBuffer(buf, cython.address(view), PyBUF_WRITABLE if access == READ else PyBUF_SIMPLE)
+        axptr_lock_gil(self.lock)
+        self.copy(at, cython.cast(cython.pointer(uint8_t), view.buf), view.len, access, cython.address(done))
+        axptr_unlock(self.lock)
+        PyBuffer_Release(cython.address(view))
+        return done
+
+    def read(self, vaddr, size):
+        """A debugger's read: `size` bytes at `vaddr` whatever the permissions, pages brought in.
+
+        Raises `UserFault` if a byte is in no area, `LinuxError(ENOMEM)`.
+        """
+        at: uint64_t = checked_address(vaddr, "vaddr")
+        nbytes = checked_size(size)
+        self._mapped(vaddr, nbytes, READ)
+        blob: bytes = PyBytes_FromStringAndSize(cython.NULL, nbytes)
+        self.debug_copy(at, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), nbytes, False)
+        return blob
+
+    def write(self, vaddr, data):
+        """A debugger's write: all of `data` (bytes-like) at `vaddr` whatever the permissions.
+
+        Copy-on-write is broken, pages are brought in, a file is not written. Raises as `read`, nothing written then.
+        """
+        view: Py_buffer
+        at: uint64_t = checked_address(vaddr, "vaddr")
+        PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+        try:
+            self._mapped(vaddr, view.len, WRITE)
+            self.debug_copy(at, cython.cast(cython.pointer(uint8_t), view.buf), view.len, True)
+        finally:
+            PyBuffer_Release(cython.address(view))
+
+    def _mapped(self, vaddr, nbytes, access):
+        bad: uint64_t = 0
+        code: cython.int
+        self.phys.alive()
+        if vaddr + nbytes > ADDRESS_END:
+            raise self._make_fault(FAULT_RANGE, vaddr, access, nbytes, 0)
+        axptr_lock_gil(self.lock)
+        code = self.check_span(vaddr, nbytes, 0, cython.address(bad))
+        axptr_unlock(self.lock)
+        if code != FAULT_OK:
+            raise self._make_fault(code, bad, access, nbytes, bad - vaddr)
+
+    def debug_copy(self, vaddr, buffer, size, write):
+        code: cython.int = FAULT_OK
+        host: cython.pointer(uint8_t)
+        at: uint64_t = vaddr
+        step: uint64_t
+        done: uint64_t = 0
+        axptr_lock_gil(self.lock)
+        while done < size:
+            code = self.force(at, write, cython.address(host))
+            if code != FAULT_OK:
+                break
+            step = 4096 - (at & 0xFFF)
+            if step > size - done:
+                step = size - done
+            if write:
+                self.stored(host)
+                memcpy(host, buffer + done, step)
+            else:
+                memcpy(buffer + done, host, step)
+            done += step
+            at += step
+        axptr_unlock(self.lock)
+        if code != FAULT_OK:
+            self.fail(code, at, WRITE if write else READ, size, done)
+        return 0

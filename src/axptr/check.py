@@ -1,0 +1,212 @@
+"""The seed's checks, for any `UserMemory`.
+
+`check_region` is the order that everything here keeps: alignment, then permission, then presence. For an
+`AddrSpace` the compiled core does it in one hold of the lock; for any other memory these functions do it with the
+protocol's methods. Pointers over such a memory come through `load` and `store`: there is no second way.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from axptr._core.space import SpaceCore
+from axptr.access import access_user_memory
+from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, align_up, checked_address, checked_size
+from axptr.errors import FaultReason, LinuxError, UserFault
+from axptr.flags import MappingFlags
+from axptr.layout import Layout
+
+READ, WRITE = MappingFlags.READ, MappingFlags.WRITE
+
+
+def check_region(aspace: Any, start: int, layout: Layout, access: MappingFlags) -> None:
+    """Prove that `layout.size` bytes at `start` may be accessed, and bring their pages in.
+
+    Raises `UserFault` if `start` is misaligned, or a byte is unmapped or lacks a flag of `access`, before
+    anything is populated; what populating raises passes on. A size of 0 needs alignment only.
+    """
+    checked_address(start, "start")
+    flags = MappingFlags(access)
+    with access_user_memory():
+        if isinstance(aspace, SpaceCore):
+            aspace._demand(start, layout.size, layout.align, flags)
+            return
+        if start & (layout.align - 1):
+            raise _fault("the address is misaligned", start, flags, layout.size, FaultReason.MISALIGNED)
+        if layout.size == 0:
+            return
+        if start + layout.size > ADDRESS_END:
+            raise _fault("it would wrap past 2**64", start, flags, layout.size, FaultReason.OUT_OF_RANGE)
+        if not aspace.check_region_access(VirtAddrRange(start, start + layout.size), flags):
+            bad = _first_refused(aspace, start, layout.size, flags)
+            raise _fault(
+                f"{bad:#x} may not be accessed so", bad, flags, layout.size, FaultReason.PROTECTION, bad - start
+            )
+        first = start & -PAGE_SIZE
+        aspace.populate_area(first, align_up(start + layout.size) - first, flags)
+
+
+def check_region_with(provider: Any, start: int, layout: Layout, access: MappingFlags) -> None:
+    """`check_region` on the space that `provider` leads to."""
+    provider.with_addr_space(lambda aspace: check_region(aspace, start, layout, access))
+
+
+def check_null_terminated(
+    aspace: Any, start: int, T: Any, access: MappingFlags, max_len: int | None = None
+) -> tuple[int, int]:
+    """Find the end of a run of T that an all-zero T terminates: `(start, length)`, in elements without it.
+
+    Each page is checked for `access` before it is read, and none past the terminator is touched; elements may
+    cross pages. Raises `UserFault` (misaligned start, or a page that may not be accessed comes first),
+    `LinuxError(ENAMETOOLONG)` if there are more than `max_len` elements before the terminator.
+    """
+    checked_address(start, "start")
+    layout = Layout.of(T)
+    limit = None if max_len is None else checked_size(max_len, "max_len")
+    flags = MappingFlags(access)
+    with access_user_memory():
+        if isinstance(aspace, SpaceCore):
+            return start, aspace._scan(start, layout.size, layout.align, flags, limit)
+        if start & (layout.align - 1):
+            raise _fault("the address is misaligned", start, flags, layout.size, FaultReason.MISALIGNED)
+        return start, len(_scan_slowly(aspace, start, layout.size, flags, limit)) // layout.size
+
+
+def _scan_slowly(aspace: Any, start: int, size: int, flags: MappingFlags, limit: int | None) -> bytes:
+    """The bytes before the terminator, by way of the protocol: a page at a time, checked before it is read."""
+    data = bytearray()
+    at = start
+    done = 0
+    while True:
+        page_end = min((at & -PAGE_SIZE) + PAGE_SIZE, ADDRESS_END)
+        if at >= ADDRESS_END:
+            raise _fault("it would wrap past 2**64", at - 1, flags, len(data), FaultReason.OUT_OF_RANGE)
+        length = page_end - at
+        if limit is not None:
+            length = min(length, (limit + 1) * size - len(data))
+        if not aspace.check_region_access(VirtAddrRange(at, at + length), flags):
+            bad = _first_refused(aspace, at, length, flags)
+            if bad == at:
+                raise _fault("no terminator before", bad, flags, len(data), FaultReason.UNMAPPED, len(data))
+            length = bad - at
+        aspace.populate_area(at & -PAGE_SIZE, PAGE_SIZE, flags)
+        chunk = bytearray(length)
+        got = aspace.read_into(at, chunk)
+        data += chunk[:got]
+        while done + size <= len(data):
+            if not any(data[done : done + size]):
+                return bytes(data[:done])
+            done += size
+        if limit is not None and done > limit * size:
+            raise LinuxError(errno.ENAMETOOLONG, f"no terminator in the first {limit + 1} elements at {start:#x}")
+        if got < length:
+            raise _fault("no terminator before", at + got, flags, len(data), FaultReason.UNMAPPED, len(data))
+        at += length
+
+
+def _first_refused(aspace: Any, start: int, size: int, flags: MappingFlags) -> int:
+    """The first byte of a refused range that is refused itself, by halving."""
+    low, high = start, start + size
+    while low < high:
+        middle = (low + high) // 2
+        if aspace.check_region_access(VirtAddrRange(start, middle + 1), flags):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _fault(
+    cause: str, address: int, access: MappingFlags, size: int, reason: FaultReason, completed: int = 0
+) -> UserFault:
+    message = f"access of {size} bytes at {address - completed:#x}: {cause}"
+    return UserFault(
+        message, address=address, access=access, size=size, completed=completed, reason=reason
+    )
+
+
+# -- what pointers use over memory that is no AddrSpace, by way of any provider -----------------------------
+
+
+def load(provider: Any, start: int, size: int, align: int) -> bytes:
+    """`size` bytes at `start`, all or a `UserFault`. Needs READ."""
+
+    def work(memory: Any) -> bytes:
+        if isinstance(memory, SpaceCore):
+            return memory._load(start, size, align)
+        check_region(memory, start, Layout(size, align), READ)
+        data = bytearray(size)
+        with access_user_memory():
+            got = memory.read_into(start, data)
+        if got < size:
+            raise _fault("the page went away", start + got, READ, size, FaultReason.BACKING_FAILED, got)
+        return bytes(data)
+
+    return _visit(provider, work)  # type: ignore[no-any-return]
+
+
+def store(provider: Any, start: int, data: Any, align: int) -> None:
+    """Store all of `data` at `start`, or a `UserFault` and nothing. Needs WRITE alone."""
+
+    def work(memory: Any) -> None:
+        if isinstance(memory, SpaceCore):
+            memory._store(start, data, align)
+            return
+        check_region(memory, start, Layout(len(data), align), WRITE)
+        with access_user_memory():
+            done = memory.write_from(start, data)
+        if done < len(data):
+            raise _fault("the page went away", start + done, WRITE, len(data), FaultReason.BACKING_FAILED, done)
+
+    _visit(provider, work)
+
+
+def scan(provider: Any, start: int, size: int, align: int, access: int, limit: int | None) -> bytes:
+    """The bytes before a terminator; raises as `check_null_terminated`. Needs READ and what `access` has."""
+
+    def work(memory: Any) -> bytes:
+        if isinstance(memory, SpaceCore):
+            length = memory._scan(start, size, align, MappingFlags(access), limit)
+            return memory._load(start, length * size, 1)
+        if start & (align - 1):
+            raise _fault("the address is misaligned", start, MappingFlags(access), size, FaultReason.MISALIGNED)
+        with access_user_memory():
+            return _scan_slowly(memory, start, size, MappingFlags(access), limit)
+
+    return _visit(provider, work)  # type: ignore[no-any-return]
+
+
+def partial(provider: Any, start: int, buf: Any, access: MappingFlags) -> tuple[int, UserFault | None]:
+    """Copy until a byte fails: bytes done, and the fault if it is fewer than the buffer has."""
+
+    def work(memory: Any) -> tuple[int, UserFault | None]:
+        with access_user_memory():
+            done = memory.read_into(start, buf) if access == READ else memory.write_from(start, buf)
+        total = memoryview(buf).nbytes
+        if done == total:
+            return done, None
+        if isinstance(memory, SpaceCore):
+            return done, memory._fault_at(start + done, access, total, done)
+        return done, _fault("no access there", start + done, access, total, FaultReason.PROTECTION, done)
+
+    return _visit(provider, work)  # type: ignore[no-any-return]
+
+
+def view(provider: Any, work: Any) -> Any:
+    """Run `work` on the space behind `provider`; a live view needs an `AddrSpace`: `BufferError` otherwise."""
+
+    def on_space(memory: Any) -> Any:
+        if not isinstance(memory, SpaceCore):
+            raise BufferError(f"{type(memory).__name__} cannot pin its pages: use the copying verbs")
+        return work(memory)
+
+    return _visit(provider, on_space)
+
+
+def _visit(provider: Any, work: Any) -> Any:
+    visit = getattr(provider, "with_addr_space", None)
+    if visit is None:
+        raise TypeError(f"want an AddrSpaceProvider, not {type(provider).__name__}")
+    with access_user_memory():
+        return visit(work)

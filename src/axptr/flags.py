@@ -1,0 +1,39 @@
+"""Permissions and memory type of a mapping.
+
+What an access needs is READ and WRITE alone; USER, DEVICE and UNCACHED are carried into page tables, a
+pointer does not ask for them. `MappingFlags(0)` is a mapping that nobody may touch (`PROT_NONE`).
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class MappingFlags(enum.IntFlag, boundary=enum.STRICT):
+    """What may be done with a mapping. Areas keep the flags as asked for."""
+
+    READ = 1
+    WRITE = 2
+    EXECUTE = 4
+    USER = 8
+    DEVICE = 16
+    UNCACHED = 32
+
+    def has_all(self, wanted: MappingFlags) -> bool:
+        """Whether every flag of `wanted` is here."""
+        return self & wanted == wanted
+
+    @property
+    def rwx(self) -> str:
+        """As `/proc/pid/maps` writes it: `r-x`."""
+        return rwx(self)
+
+
+def rwx(flags: int) -> str:
+    """`r-x` for READ | EXECUTE, and so on."""
+    return ("r" if flags & 1 else "-") + ("w" if flags & 2 else "-") + ("x" if flags & 4 else "-")
+
+
+READ = MappingFlags.READ
+WRITE = MappingFlags.WRITE
+EXECUTE = MappingFlags.EXECUTE

@@ -1,0 +1,76 @@
+"""Size and alignment of the types that a pointer can point at.
+
+A type is a ctypes type (scalar, `Structure`, `Union`, array; packed and big-endian ones too) or a user pointer
+type. Types that ctypes would follow on the host (`POINTER(T)`, `c_char_p`, `py_object`, functions) are refused,
+inside structures too: an address in a guest must never be followed on the host.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from .addr import checked_size
+
+_HOST_POINTERS = frozenset("zZXO")
+_Simple: type = ctypes.c_int.__mro__[1]
+_Pointer: type = ctypes.POINTER(ctypes.c_int).__mro__[1]
+_Function: type = ctypes.CFUNCTYPE(None).__mro__[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """size: bytes, 0 or more. align: bytes, a power of two; `ValueError` otherwise."""
+
+    size: int
+    align: int = 1
+
+    def __post_init__(self) -> None:
+        checked_size(self.size)
+        align = checked_size(self.align, "align")
+        if align == 0 or align & (align - 1):
+            raise ValueError(f"alignment {align} is not a power of two")
+
+    @classmethod
+    def of(cls, T: Any) -> Layout:
+        """The layout of one T. Raises `TypeError` if T is no type a pointer can point at, or has no size."""
+        return cls(*_measure(T))
+
+    @classmethod
+    def array(cls, T: Any, n: int) -> Layout:
+        """The layout of n T side by side, in elements; 0 is allowed."""
+        size, align = _measure(T)
+        return cls(size * checked_size(n, "n"), align)
+
+
+@lru_cache(maxsize=1024)
+def _measure(T: Any) -> tuple[int, int]:
+    own = getattr(T, "__axptr_layout__", None)
+    if own is not None:
+        return own  # type: ignore[no-any-return]
+    refuse_host_pointers(T)
+    size = ctypes.sizeof(T)
+    if size == 0:
+        raise TypeError(f"{T.__name__} has no size: a pointer needs something to point at")
+    return size, ctypes.alignment(T)
+
+
+def refuse_host_pointers(T: Any) -> None:
+    """Raise `TypeError` unless T is a ctypes type that holds no pointer of the host's."""
+    if not isinstance(T, type):
+        raise TypeError(f"want a ctypes type or a user pointer type, not {T!r}")
+    if issubclass(T, (_Pointer, _Function)):
+        raise TypeError(f"{T.__name__} points into the host: use UserPtr[...] or c_void_p for a guest's pointer")
+    if issubclass(T, _Simple):
+        if getattr(T, "_type_", "O") in _HOST_POINTERS:
+            raise TypeError(f"{T.__name__} points into the host: use UserPtr[...] or c_void_p for a guest's pointer")
+    elif issubclass(T, ctypes.Array):
+        refuse_host_pointers(T._type_)
+    elif issubclass(T, (ctypes.Structure, ctypes.Union)):
+        for base in T.__mro__:
+            for entry in base.__dict__.get("_fields_", ()):
+                refuse_host_pointers(entry[1])
+    else:
+        raise TypeError(f"want a ctypes type or a user pointer type, not {T!r}")

@@ -1,0 +1,1 @@
+"""Memory management: areas, what backs them, the address space."""

@@ -1,0 +1,52 @@
+"""`MemoryArea`: what one area of a space is, as a value.
+
+A description, not a handle: it does not change when the space does. The space keeps its own records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from axptr._core.frames import Backend
+from axptr.addr import VirtAddrRange
+from axptr.flags import MappingFlags, rwx
+
+AreaFields = tuple[int, int, int, Backend, int, str, bool]
+"""start, end, flags, backend, offset, name, grows_down."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryArea:
+    """The run of pages [start, end) with the same flags and backing.
+
+    offset: bytes into the backing at `start` (a physical address for a linear one, 0 for fresh memory).
+    """
+
+    start: int
+    end: int
+    flags: MappingFlags
+    backend: Backend
+    offset: int
+    name: str
+    grows_down: bool = False
+
+    @classmethod
+    def of(cls, fields: AreaFields) -> MemoryArea:
+        start, end, flags, backend, offset, name, grows_down = fields
+        return cls(start, end, MappingFlags(flags), backend, offset, name, grows_down)
+
+    @property
+    def size(self) -> int:
+        """Bytes in the area."""
+        return self.end - self.start
+
+    @property
+    def range(self) -> VirtAddrRange:
+        return VirtAddrRange(self.start, self.end)
+
+    def __contains__(self, vaddr: object) -> bool:
+        return isinstance(vaddr, int) and self.start <= vaddr < self.end
+
+    def __str__(self) -> str:
+        label = f" {self.name}" if self.name else ""
+        return f"{self.start:#x}-{self.end:#x} {rwx(self.flags)}{'s' if self.backend.shared else 'p'}{label}"

@@ -1,0 +1,78 @@
+"""Wording a fault: which page, which area, what it would have needed.
+
+`describe` turns the core's code for a refused access into a `UserFault` that a person can act on. It looks and
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from axptr.addr import ADDRESS_END, align_down
+from axptr.errors import FaultReason, UserFault
+from axptr.flags import MappingFlags, rwx
+from axptr.mm.area import MemoryArea
+
+# The codes of _core/codes.pxd that are faults of an access.
+REASONS = {
+    1: FaultReason.UNMAPPED,
+    2: FaultReason.PROTECTION,
+    3: FaultReason.OUT_OF_RANGE,
+    4: FaultReason.BACKING_FAILED,
+    5: FaultReason.NOT_MEMORY,
+    9: FaultReason.MISALIGNED,
+}
+_VERBS = {0: "access", 1: "read", 2: "write", 3: "read and write", 4: "execution"}
+
+
+def describe(
+    reason: FaultReason,
+    address: int,
+    access: int,
+    size: int,
+    completed: int,
+    below: MemoryArea | None,
+    above: MemoryArea | None,
+) -> UserFault:
+    """The `UserFault` for an access refused at `address`, of `size` bytes in all, `completed` of them done."""
+    inside = below if below is not None and address in below else None
+    verb = _VERBS.get(access & 7, "access")
+    start = (address - completed) % ADDRESS_END
+    what = f"{verb} of {size} byte{'' if size == 1 else 's'} at {start:#x}"
+    page = align_down(address)
+    area = inside
+    if reason is FaultReason.MISALIGNED:
+        cause = "the address is misaligned"
+    elif reason is FaultReason.OUT_OF_RANGE:
+        cause = f"{address:#x} is outside the address space" if address < ADDRESS_END else "it would wrap past 2**64"
+    elif inside is not None and reason is FaultReason.PROTECTION:
+        kind = "s" if inside.backend.shared else "p"
+        label = f" ({inside.name.rpartition('/')[2]})" if inside.name else ""
+        cause = f"page {page:#x} is mapped {rwx(inside.flags)}{kind}{label}, {verb} not permitted"
+    elif inside is not None and reason is FaultReason.BACKING_FAILED:
+        cause = f"what backs page {page:#x} ({inside.backend.kind_name} {inside.name}) cannot supply it"
+    elif inside is not None and reason is FaultReason.NOT_MEMORY:
+        cause = f"page {page:#x} ({inside.name or inside.backend.kind_name}) is not memory"
+    else:
+        area, cause = _nearest(address, below, above)
+        cause = f"page {page:#x} is not mapped{cause}"
+    if completed and reason is not FaultReason.MISALIGNED:
+        cause += f"; {completed} byte{'' if completed == 1 else 's'} before it are good"
+    return UserFault(
+        f"{what}: {cause}",
+        address=address,
+        access=MappingFlags(access & 7),
+        size=size,
+        completed=completed,
+        reason=reason,
+        area=area,
+    )
+
+
+def _nearest(
+    address: int, below: MemoryArea | None, above: MemoryArea | None
+) -> tuple[MemoryArea | None, str]:
+    if below is None and above is None:
+        return None, ", nothing is"
+    if above is None or (below is not None and address - below.end < above.start - address):
+        assert below is not None
+        return below, f"; nearest is {below}, ending {address - below.end + 1:#x} below"
+    return above, f"; nearest is {above}, starting {above.start - address:#x} above"

@@ -1,0 +1,204 @@
+"""`AddrSpace`: an address space as its owner sees it.
+
+Maps, unmaps and protects areas, finds room, lists what is there. Those who only use memory need pointers and
+the `UserMemory` methods; both are served by the compiled base class, `SpaceCore`, with every invariant.
+
+A failed call leaves the space as it was, except `populate_area`, whose finished pages stay. All methods are
+safe from several threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from axptr._core.frames import Backend
+from axptr._core.phys import PhysMemory
+from axptr._core.space import SpaceCore
+from axptr.addr import PAGE_SIZE, VirtAddrRange, checked_address, checked_size
+from axptr.errors import FaultReason, LinuxError, UserFault
+from axptr.flags import MappingFlags, rwx
+from axptr.mm.area import MemoryArea
+from axptr.mm.backend import ALLOC, FileBackend, FileLike, LinearBackend
+from axptr.mm.fault import REASONS, describe
+from axptr.paging import X86_64, PagingFormat
+
+R = TypeVar("R")
+
+
+class AddrSpace(SpaceCore):
+    """The addresses [base, base + size), with real page tables of format `fmt` in `phys`.
+
+    base, size: bytes, page aligned, within one half of what the format can translate, `ValueError` otherwise.
+    phys: the memory that frames and tables come from; None is the process-wide one. Raises `LinuxError(ENOMEM)`
+    if there is no frame for the root table.
+    """
+
+    def __init__(
+        self, base: int, size: int, phys: PhysMemory | None = None, fmt: PagingFormat = X86_64
+    ) -> None:
+        """All the work is done in `SpaceCore.__cinit__`."""
+
+    def with_addr_space(self, f: Callable[[AddrSpace], R]) -> R:
+        """Call `f` with this space: a space is its own `AddrSpaceProvider`."""
+        return f(self)
+
+    # -- mapping ------------------------------------------------------------------------------------------
+
+    def map(
+        self,
+        start: int,
+        size: int,
+        flags: MappingFlags,
+        backend: Backend,
+        *,
+        replace: bool = False,
+        name: str = "",
+        grows_down: int = 0,
+    ) -> None:
+        """Map `size` bytes at `start` to `backend`. Nothing is populated.
+
+        grows_down: bytes that the area may reach in all by growing towards lower addresses on a fault; 0 for
+        an area of fixed size. Raises `LinuxError`: EINVAL if unaligned or empty, ENOMEM outside the space,
+        EEXIST over an existing area unless `replace`; the space is then as before.
+        """
+        if not isinstance(backend, Backend):
+            raise TypeError(f"backend must be a Backend, not {type(backend).__name__}")
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {type(name).__name__}")
+        self._map(start, size, MappingFlags(flags), backend, name, replace, checked_size(grows_down, "grows_down"))
+
+    def map_alloc(
+        self,
+        start: int,
+        size: int,
+        flags: MappingFlags,
+        *,
+        populate: bool = False,
+        replace: bool = False,
+        name: str = "",
+        grows_down: int = 0,
+    ) -> None:
+        """Map fresh zeroed memory, private to the space. `populate` brings its pages in at once.
+
+        Raises as `map`; with `populate` also `LinuxError(ENOMEM)` when frames run out, and then nothing is mapped.
+        """
+        self.map(start, size, flags, ALLOC, replace=replace, name=name, grows_down=grows_down)
+        if populate and MappingFlags(flags) & 7:
+            wanted = MappingFlags.WRITE if MappingFlags(flags) & MappingFlags.WRITE else MappingFlags(flags & 7)
+            try:
+                self.populate_area(start, size, wanted)
+            except LinuxError:
+                self.unmap(start, size)
+                raise
+
+    def map_linear(
+        self, start: int, paddr: int, size: int, flags: MappingFlags, *, replace: bool = False, name: str = ""
+    ) -> None:
+        """Map the physical memory [paddr, paddr + size) at `start`: a window, shared by nature.
+
+        A frame in it that nobody holds when it is touched is a fault (backing failed). Raises as `map`, also
+        EINVAL for an unaligned `paddr` and ENOMEM if it does not lie in `phys`.
+        """
+        backend = LinearBackend(paddr)
+        if paddr + checked_size(size) > self.phys.size:
+            raise LinuxError(12, f"{size:#x} bytes at {paddr:#x} do not lie in the physical memory")
+        self.map(start, size, flags, backend, replace=replace, name=name)
+
+    def map_file(
+        self,
+        start: int,
+        size: int,
+        flags: MappingFlags,
+        file: FileLike,
+        offset: int = 0,
+        *,
+        replace: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Map a regular file from `offset` (bytes, page aligned) on, private: writes stay in the space.
+
+        file: a path, a descriptor, or an object with `fileno()`; it may be closed afterwards. name: by default the
+        file's path. Bytes past its end in the last page are zero; pages wholly past it fault (backing failed;
+        `SIGBUS` to a program). Raises as `map` and `FileBackend`.
+        """
+        backend = FileBackend(self.phys, file, offset)
+        self.map(start, size, flags, backend, replace=replace, name=backend.store.label if name is None else name)
+
+    def protect(self, start: int, size: int, flags: MappingFlags) -> None:
+        """Give every area in the range other flags, splitting at its ends.
+
+        Raises `LinuxError`: EINVAL if unaligned or empty, ENOMEM over a hole or outside the space; nothing is
+        changed then.
+        """
+        self._protect(start, size, MappingFlags(flags))
+
+    def find_free_area(
+        self, hint: int, size: int, limit: VirtAddrRange, align: int = PAGE_SIZE, *, topdown: bool = False
+    ) -> int | None:
+        """A free place for `size` bytes inside `limit`, its start a multiple of `align` bytes (a power of two).
+
+        The lowest at or above `hint`, or with `topdown` the highest whose end is at or below the end of `limit`
+        (`hint` unused); None if there is none. Raises `ValueError` for a size of 0 or an `align` that is no
+        multiple of the page.
+        """
+        nbytes = checked_size(size)
+        if nbytes == 0 or align < PAGE_SIZE or align & (align - 1):
+            raise ValueError(f"{nbytes} bytes aligned to {align}: want at least one byte, pages and a power of two")
+        low = limit.start if topdown else max(checked_address(hint, "hint"), limit.start)
+        if low >= limit.end or nbytes > limit.size:
+            return None
+        return self._gap(low, limit.end - 1, -(-nbytes // PAGE_SIZE) * PAGE_SIZE, align, topdown)
+
+    # -- looking ------------------------------------------------------------------------------------------
+
+    def areas(self) -> list[MemoryArea]:
+        """Every area, by address."""
+        return [MemoryArea.of(fields) for fields in self._all_areas()]
+
+    def find_area(self, vaddr: int) -> MemoryArea | None:
+        """The area that holds `vaddr`. O(log n)."""
+        fields = self._area(vaddr)
+        return None if fields is None else MemoryArea.of(fields)
+
+    def format_maps(self) -> str:
+        """The areas as `/proc/pid/maps` prints them (proc_pid_maps(5)); device and inode are not known here."""
+        lines = []
+        for area in self.areas():
+            kind = "s" if area.backend.shared else "p"
+            head = f"{area.start:08x}-{area.end:08x} {rwx(area.flags)}{kind} {area.offset:08x} 00:00 0"
+            lines.append(f"{head:<73}{area.name}" if area.name else head)
+        return "".join(line.rstrip() + "\n" for line in lines)
+
+    def fault(self, vaddr: int, access: MappingFlags, size: int = 1, completed: int = 0) -> UserFault:
+        """The `UserFault` that an access refused at `vaddr` gives: built, not raised, the cause found by looking."""
+        area = self.find_area(vaddr)
+        if area is None:
+            inside = self.base <= vaddr < self.base + self.size
+            reason = FaultReason.UNMAPPED if inside else FaultReason.OUT_OF_RANGE
+        elif not self.check_region_access(VirtAddrRange(vaddr, vaddr + 1), access):
+            reason = FaultReason.PROTECTION
+        else:
+            reason = FaultReason.BACKING_FAILED
+        return self._describe(reason, vaddr, int(access), size, completed)
+
+    _fault_at = fault
+
+    def _make_fault(self, code: int, bad: int, access: int, size: int, completed: int) -> UserFault:
+        return self._describe(REASONS[code], bad, access, size, completed)
+
+    def _describe(self, reason: FaultReason, bad: int, access: int, size: int, completed: int) -> UserFault:
+        low, high = self._neighbours(bad)
+        below = None if low is None else MemoryArea.of(low)
+        above = None if high is None else MemoryArea.of(high)
+        return describe(reason, bad, access, size, completed, below, above)
+
+    def __repr__(self) -> str:
+        end = self.base + self.size
+        return f"<AddrSpace {self.base:#x}-{end:#x} {self.format.name}, {self.area_count} areas>"
+
+    def __str__(self) -> str:
+        return self.format_maps()
+
+    def __deepcopy__(self, memo: Any) -> AddrSpace:
+        raise TypeError("an address space cannot be copied this way")
