@@ -27,11 +27,14 @@ def check_region(aspace: Any, start: int, layout: Layout, access: MappingFlags) 
     anything is populated; what populating raises passes on. A size of 0 needs alignment only.
     """
     checked_address(start, "start")
+    if not isinstance(layout, Layout):
+        raise TypeError(f"want a Layout, not {type(layout).__name__}")
     flags = MappingFlags(access)
     with access_user_memory():
         if isinstance(aspace, SpaceCore):
             aspace._demand(start, layout.size, layout.align, flags)
             return
+        _user_memory(aspace)
         if start & (layout.align - 1):
             raise _fault("the address is misaligned", start, flags, layout.size, FaultReason.MISALIGNED)
         if layout.size == 0:
@@ -39,17 +42,14 @@ def check_region(aspace: Any, start: int, layout: Layout, access: MappingFlags) 
         if start + layout.size > ADDRESS_END:
             raise _fault("it would wrap past 2**64", start, flags, layout.size, FaultReason.OUT_OF_RANGE)
         if not aspace.check_region_access(VirtAddrRange(start, start + layout.size), flags):
-            bad = _first_refused(aspace, start, layout.size, flags)
-            raise _fault(
-                f"{bad:#x} may not be accessed so", bad, flags, layout.size, FaultReason.PROTECTION, bad - start
-            )
+            raise _refusal(aspace, start, _first_refused(aspace, start, layout.size, flags), flags, layout.size)
         first = start & -PAGE_SIZE
         aspace.populate_area(first, align_up(start + layout.size) - first, flags)
 
 
 def check_region_with(provider: Any, start: int, layout: Layout, access: MappingFlags) -> None:
     """`check_region` on the space that `provider` leads to."""
-    provider.with_addr_space(lambda aspace: check_region(aspace, start, layout, access))
+    visit(provider, lambda aspace: check_region(aspace, start, layout, access))
 
 
 def check_null_terminated(
@@ -57,17 +57,18 @@ def check_null_terminated(
 ) -> tuple[int, int]:
     """Find the end of a run of T that an all-zero T terminates: `(start, length)`, in elements without it.
 
-    Each page is checked for `access` before it is read, and none past the terminator is touched; elements may
-    cross pages. Raises `UserFault` (misaligned start, or a page that may not be accessed comes first),
+    Each page is checked for READ and `access` before it is read, and none past the terminator is touched; elements
+    may cross pages. Raises `UserFault` (misaligned start, or a page that may not be accessed comes first),
     `LinuxError(ENAMETOOLONG)` if there are more than `max_len` elements before the terminator.
     """
     checked_address(start, "start")
     layout = Layout.of(T)
     limit = None if max_len is None else checked_size(max_len, "max_len")
-    flags = MappingFlags(access)
+    flags = MappingFlags(access) | READ
     with access_user_memory():
         if isinstance(aspace, SpaceCore):
             return start, aspace._scan(start, layout.size, layout.align, flags, limit)
+        _user_memory(aspace)
         if start & (layout.align - 1):
             raise _fault("the address is misaligned", start, flags, layout.size, FaultReason.MISALIGNED)
         return start, len(_scan_slowly(aspace, start, layout.size, flags, limit)) // layout.size
@@ -88,7 +89,7 @@ def _scan_slowly(aspace: Any, start: int, size: int, flags: MappingFlags, limit:
         if not aspace.check_region_access(VirtAddrRange(at, at + length), flags):
             bad = _first_refused(aspace, at, length, flags)
             if bad == at:
-                raise _fault("no terminator before", bad, flags, len(data), FaultReason.UNMAPPED, len(data))
+                raise _refusal(aspace, start, bad, flags, bad - start + 1)
             length = bad - at
         aspace.populate_area(at & -PAGE_SIZE, PAGE_SIZE, flags)
         chunk = bytearray(length)
@@ -101,7 +102,7 @@ def _scan_slowly(aspace: Any, start: int, size: int, flags: MappingFlags, limit:
         if limit is not None and done > limit * size:
             raise LinuxError(errno.ENAMETOOLONG, f"no terminator in the first {limit + 1} elements at {start:#x}")
         if got < length:
-            raise _fault("no terminator before", at + got, flags, len(data), FaultReason.UNMAPPED, len(data))
+            raise _refusal(aspace, start, at + got, flags, at + got - start + 1)
         at += length
 
 
@@ -115,6 +116,19 @@ def _first_refused(aspace: Any, start: int, size: int, flags: MappingFlags) -> i
         else:
             high = middle
     return low
+
+
+def _refusal(aspace: Any, start: int, bad: int, flags: MappingFlags, size: int) -> UserFault:
+    """The fault for an access of `size` bytes at `start` that a memory refused at `bad`; the cause, found by asking."""
+    if bad >= ADDRESS_END:
+        cause, reason = "it would wrap past 2**64", FaultReason.OUT_OF_RANGE
+    elif not aspace.check_region_access(VirtAddrRange(bad, bad + 1), MappingFlags(0)):
+        cause, reason = f"{bad:#x} is not mapped", FaultReason.UNMAPPED
+    elif not aspace.check_region_access(VirtAddrRange(bad, bad + 1), flags):
+        cause, reason = f"{bad:#x} may not be accessed so", FaultReason.PROTECTION
+    else:
+        cause, reason = f"the page of {bad:#x} could not be had", FaultReason.BACKING_FAILED
+    return _fault(cause, bad, flags, size, reason, bad - start)
 
 
 def _fault(
@@ -140,10 +154,10 @@ def load(provider: Any, start: int, size: int, align: int) -> bytes:
         with access_user_memory():
             got = memory.read_into(start, data)
         if got < size:
-            raise _fault("the page went away", start + got, READ, size, FaultReason.BACKING_FAILED, got)
+            raise _refusal(memory, start, start + got, READ, size)
         return bytes(data)
 
-    return _visit(provider, work)  # type: ignore[no-any-return]
+    return visit(provider, work)  # type: ignore[no-any-return]
 
 
 def store(provider: Any, start: int, data: Any, align: int) -> None:
@@ -157,24 +171,25 @@ def store(provider: Any, start: int, data: Any, align: int) -> None:
         with access_user_memory():
             done = memory.write_from(start, data)
         if done < len(data):
-            raise _fault("the page went away", start + done, WRITE, len(data), FaultReason.BACKING_FAILED, done)
+            raise _refusal(memory, start, start + done, WRITE, len(data))
 
-    _visit(provider, work)
+    visit(provider, work)
 
 
 def scan(provider: Any, start: int, size: int, align: int, access: int, limit: int | None) -> bytes:
     """The bytes before a terminator; raises as `check_null_terminated`. Needs READ and what `access` has."""
 
     def work(memory: Any) -> bytes:
+        flags = MappingFlags(access) | READ
         if isinstance(memory, SpaceCore):
-            length = memory._scan(start, size, align, MappingFlags(access), limit)
+            length = memory._scan(start, size, align, flags, limit)
             return memory._load(start, length * size, 1)
         if start & (align - 1):
-            raise _fault("the address is misaligned", start, MappingFlags(access), size, FaultReason.MISALIGNED)
+            raise _fault("the address is misaligned", start, flags, size, FaultReason.MISALIGNED)
         with access_user_memory():
-            return _scan_slowly(memory, start, size, MappingFlags(access), limit)
+            return _scan_slowly(memory, start, size, flags, limit)
 
-    return _visit(provider, work)  # type: ignore[no-any-return]
+    return visit(provider, work)  # type: ignore[no-any-return]
 
 
 def partial(provider: Any, start: int, buf: Any, access: MappingFlags) -> tuple[int, UserFault | None]:
@@ -188,9 +203,9 @@ def partial(provider: Any, start: int, buf: Any, access: MappingFlags) -> tuple[
             return done, None
         if isinstance(memory, SpaceCore):
             return done, memory._fault_at(start + done, access, total, done)
-        return done, _fault("no access there", start + done, access, total, FaultReason.PROTECTION, done)
+        return done, _refusal(memory, start, start + done, access, total)
 
-    return _visit(provider, work)  # type: ignore[no-any-return]
+    return visit(provider, work)  # type: ignore[no-any-return]
 
 
 def view(provider: Any, work: Any) -> Any:
@@ -201,10 +216,16 @@ def view(provider: Any, work: Any) -> Any:
             raise BufferError(f"{type(memory).__name__} cannot pin its pages: use the copying verbs")
         return work(memory)
 
-    return _visit(provider, on_space)
+    return visit(provider, on_space)
 
 
-def _visit(provider: Any, work: Any) -> Any:
+def _user_memory(aspace: Any) -> None:
+    if not hasattr(aspace, "check_region_access"):
+        raise TypeError(f"want a UserMemory, not {type(aspace).__name__}")
+
+
+def visit(provider: Any, work: Any) -> Any:
+    """Call `work` with the memory that `provider` leads to, under the mark."""
     visit = getattr(provider, "with_addr_space", None)
     if visit is None:
         raise TypeError(f"want an AddrSpaceProvider, not {type(provider).__name__}")

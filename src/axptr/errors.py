@@ -96,6 +96,18 @@ class KernelFault(RuntimeError):
 class PagingError(LinuxError):
     """A page table could not do what was asked; the table is as before."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_paging_error, (type(self), self.errno, self.strerror, vars(self))
+
+
+def _rebuild_paging_error(
+    kind: type[PagingError], errno: int, message: str, state: dict[str, Any]
+) -> PagingError:
+    error = kind.__new__(kind, errno, message)
+    LinuxError.__init__(error, errno, message)
+    vars(error).update(state)
+    return error
+
 
 class AlreadyMapped(PagingError):
     def __init__(self, vaddr: int) -> None:

@@ -19,6 +19,12 @@ class MappingFlags(enum.IntFlag, boundary=enum.STRICT):
     DEVICE = 16
     UNCACHED = 32
 
+    @classmethod
+    def _missing_(cls, value: object) -> object:
+        if not isinstance(value, int):
+            raise TypeError(f"flags are MappingFlags, not {type(value).__name__}")
+        return super()._missing_(value)
+
     def has_all(self, wanted: MappingFlags) -> bool:
         """Whether every flag of `wanted` is here."""
         return self & wanted == wanted

@@ -66,7 +66,7 @@ def refuse_host_pointers(T: Any) -> None:
     if issubclass(T, _Simple):
         if getattr(T, "_type_", "O") in _HOST_POINTERS:
             raise TypeError(f"{T.__name__} points into the host: use UserPtr[...] or c_void_p for a guest's pointer")
-    elif issubclass(T, ctypes.Array):
+    elif issubclass(T, ctypes.Array) and hasattr(T, "_type_"):
         refuse_host_pointers(T._type_)
     elif issubclass(T, (ctypes.Structure, ctypes.Union)):
         for base in T.__mro__:

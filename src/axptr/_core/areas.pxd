@@ -3,7 +3,8 @@ from cpython.object cimport PyObject
 from axptr._core.frames cimport FrameStoreBody
 
 cdef enum:
-    CHUNK_RECORDS = 256
+    CHUNK_RECORDS = 64
+    CHUNK_GROUP = 8
     CHUNK_SPARES = 4
 
 cdef struct AreaRec:
@@ -18,9 +19,15 @@ cdef struct AreaRec:
     PyObject* backend      # one reference held
     PyObject* name         # one reference held
 
+# `start` has the READ, WRITE and EXECUTE of the record's flags in its low bits.
+cdef struct AreaBounds:
+    uint64_t last
+    uint64_t start
+
 cdef struct AreaChunk:
     uint32_t count
-    AreaRec* recs[256]
+    AreaBounds bounds[64]  # of each record, side by side for the search; then `last` is 2**64 - 1
+    AreaRec* recs[64]
 
 # Where a record stands; `chunk == nchunks` is past the end.
 cdef struct AreaPos:
@@ -45,6 +52,8 @@ cdef bint records_join(AreaRec* low, AreaRec* high) noexcept
 
 cdef void index_free(AreaIndex* index) noexcept
 cdef int index_reserve(AreaIndex* index) except -1
+# Whether one record holds all of [vaddr, last]: 0 if not, else 8 and its READ, WRITE and EXECUTE.
+cdef uint32_t index_cover(AreaIndex* index, uint64_t vaddr, uint64_t last) noexcept nogil
 cdef AreaRec* index_find(AreaIndex* index, uint64_t vaddr) noexcept nogil
 cdef AreaPos index_seek(AreaIndex* index, uint64_t vaddr) noexcept nogil
 cdef AreaRec* index_at(AreaIndex* index, AreaPos pos) noexcept nogil

@@ -2,7 +2,9 @@
 #
 # Rules: whoever waits for this lock with the GIL held gives the GIL up while waiting; whoever holds the lock
 # never asks for the GIL. So the order is GIL before lock, and no two holders can wait for each other.
-# The uncontended path is one compare-and-swap and one store.
+# The uncontended path is one compare-and-swap and one store. While nobody may take the lock without the GIL
+# (`axptr_share` announces that, with the GIL held) the GIL alone keeps two holders apart: whoever holds it, sees
+# `axptr_quiet`, and gives it up nowhere in between needs no lock at all.
 
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -20,7 +22,7 @@ cdef extern from *:
     #else
     #define axptr_relax() ((void)0)
     #endif
-    typedef struct { int state; unsigned int depth; int waiters; void *owner; } axptr_lock;
+    typedef struct { int state; unsigned int depth; int waiters; int shared; void *owner; } axptr_lock;
 
     /* Which thread this is: its thread control block, one load, the same in every compiled module. */
     #if defined(__has_builtin)
@@ -63,6 +65,11 @@ cdef extern from *:
         if (__atomic_load_n(&l->waiters, __ATOMIC_RELAXED))
             syscall(SYS_futex, &l->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     }
+    static inline void axptr_share(axptr_lock *l) { __atomic_fetch_add(&l->shared, 1, __ATOMIC_SEQ_CST); }
+    static inline void axptr_unshare(axptr_lock *l) { __atomic_fetch_sub(&l->shared, 1, __ATOMIC_SEQ_CST); }
+    static inline int axptr_quiet(axptr_lock *l) {
+        return (__atomic_load_n(&l->shared, __ATOMIC_RELAXED) | __atomic_load_n(&l->state, __ATOMIC_RELAXED)) == 0;
+    }
     #endif
     """
     ctypedef struct axptr_lock:
@@ -71,3 +78,8 @@ cdef extern from *:
     void axptr_lock_gil(axptr_lock *l) noexcept
     void axptr_unlock(axptr_lock *l) noexcept nogil
     void *axptr_thread() noexcept nogil
+    # Around a `with nogil` block in which the lock is taken; called with the GIL held.
+    void axptr_share(axptr_lock *l) noexcept nogil
+    void axptr_unshare(axptr_lock *l) noexcept nogil
+    # Whether the GIL alone keeps others out until it is given up.
+    int axptr_quiet(axptr_lock *l) noexcept nogil

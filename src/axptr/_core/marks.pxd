@@ -1,4 +1,4 @@
-# How deep this thread is in calls that touch user memory. Only `space` may use it: each compiled module that
+# How deep this thread is in calls that touch user memory. Only `mmu` may use it: each compiled module that
 # cimports this would get a count of its own.
 
 cdef extern from *:

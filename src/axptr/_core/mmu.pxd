@@ -20,6 +20,8 @@ cdef class Mmu(Provider):
     cdef readonly PhysMemory phys
     cdef PageTable table
     cdef axptr_lock* lock
+    cdef uint8_t* frame_base       # phys.base and phys.flags, near at hand
+    cdef uint8_t* frame_flags
     cdef CFormat* fmt
     cdef uint64_t root
     cdef uint64_t first, last      # the first and the last byte of the space

@@ -105,10 +105,13 @@ class Provider:
     Every pointer verb takes such an object and pays nothing for the detour.
     """
 
-    def _set_space(self, space: SpaceCore):
+    def _set_space(self, space):
         """From now on this object provides `space`. Raises `TypeError` if it is no address space."""
-        if space is None:
-            raise TypeError("a provider needs an address space, not None")
+        # Pointers trust what they find here, so it must be a whole space: that is one which provides itself.
+        if not isinstance(space, Mmu) or cython.cast(Provider, space).space_ptr != cython.cast(
+            cython.pointer(PyObject), space
+        ):
+            raise TypeError(f"a provider needs an address space, not {type(space).__name__}")
         self._space = space
         self.space_ptr = cython.cast(cython.pointer(PyObject), space)
 
@@ -125,12 +128,13 @@ class Mmu(Provider):
     def __cinit__(self, base, size, phys=None, fmt=X86_64, **kwargs):
         first = checked_address(base, "base")
         nbytes = checked_size(size)
-        self.space_ptr = cython.cast(cython.pointer(PyObject), self)
         if nbytes == 0 or first % PAGE_SIZE or nbytes % PAGE_SIZE or first + nbytes > ADDRESS_END:
             raise ValueError(f"a space of {nbytes:#x} bytes at {first:#x} is no run of pages below 2**64")
         self.phys = default_memory() if phys is None else phys
         self.phys.alive()
         self.lock = self.phys.lock
+        self.frame_base = self.phys.base
+        self.frame_flags = self.phys.flags
         self.table = PageTable(self.phys, fmt)
         if not (self.table._canonical(first) and self.table._canonical(first + nbytes - 1)) or (
             fmt.sign_extended and first >> (fmt.va_bits - 1) != (first + nbytes - 1) >> (fmt.va_bits - 1)

@@ -14,17 +14,78 @@ cdef extern from *:
         t->tp_call = PyVectorcall_Call;
         PyType_Modified(t);
     }
-    /* The value of an int that is an unsigned 64-bit number: 1 and *out, else 0. */
+    /* The value of an int that is an unsigned 64-bit number: 1 and *out, else 0. One and two digits are most. */
+    #if PY_VERSION_HEX >= 0x030C0000
+    #define AXPTR_NEGATIVE(o) ((((PyLongObject *)(o))->long_value.lv_tag & 3) == 2)
+    #define AXPTR_DIGITS(o) (((PyLongObject *)(o))->long_value.lv_tag >> 3)
+    #define AXPTR_DIGIT(o, i) ((uint64_t)((PyLongObject *)(o))->long_value.ob_digit[i])
+    #else
+    #define AXPTR_NEGATIVE(o) (Py_SIZE(o) < 0)
+    #define AXPTR_DIGITS(o) Py_SIZE(o)
+    #define AXPTR_DIGIT(o, i) ((uint64_t)((PyLongObject *)(o))->ob_digit[i])
+    #endif
     static inline int axptr_as_u64(PyObject *o, uint64_t *out) {
-        if (!PyLong_CheckExact(o)) return 0;
+        if (!PyLong_CheckExact(o) || AXPTR_NEGATIVE(o)) return 0;
+        switch (AXPTR_DIGITS(o)) {
+        case 0: *out = 0; return 1;
+        case 1: *out = AXPTR_DIGIT(o, 0); return 1;
+        case 2: *out = AXPTR_DIGIT(o, 0) | AXPTR_DIGIT(o, 1) << PyLong_SHIFT; return 1;
+        }
         *out = PyLong_AsUnsignedLongLong(o);
         if (*out == (uint64_t)-1 && PyErr_Occurred()) { PyErr_Clear(); *out = 0; return 0; }
         return 1;
     }
+    static inline PyObject *axptr_from_u64(uint64_t value) {
+    #if PY_VERSION_HEX < 0x030C0000 && PyLong_SHIFT == 30
+        if (value >> 30 == 0) return PyLong_FromLong((long)value);
+        if (value >> 60 == 0) {
+            PyLongObject *made = _PyLong_New(2);
+            if (made == NULL) return NULL;
+            made->ob_digit[0] = (digit)(value & PyLong_MASK);
+            made->ob_digit[1] = (digit)(value >> 30);
+            return (PyObject *)made;
+        }
+    #endif
+        return PyLong_FromUnsignedLongLong(value);
+    }
+    /* Pointers come and go by the million: the last few of each class wait here, type and table of methods in
+       place, to be used again. Kind 0 is UserPtr, 1 is UserConstPtr. */
+    #define AXPTR_SPARES 64
+    static PyObject *axptr_spare[2][AXPTR_SPARES];
+    static int axptr_nspare[2];
+    static destructor axptr_full_dealloc;
+    static Py_ssize_t axptr_type_at;
+    static inline void axptr_keep(PyObject *o, int kind) {
+        if (axptr_nspare[kind] == AXPTR_SPARES) { axptr_full_dealloc(o); return; }
+        Py_DECREF(*(PyObject **)((char *)o + axptr_type_at));
+        axptr_spare[kind][axptr_nspare[kind]++] = o;
+    }
+    static void axptr_keep_ptr(PyObject *o) { axptr_keep(o, 0); }
+    static void axptr_keep_const(PyObject *o) { axptr_keep(o, 1); }
+    static void axptr_reuse(PyObject *ptr, PyObject *constptr, Py_ssize_t type_at) {
+        axptr_type_at = type_at;
+        axptr_full_dealloc = ((PyTypeObject *)ptr)->tp_dealloc;
+        ((PyTypeObject *)ptr)->tp_dealloc = axptr_keep_ptr;
+        ((PyTypeObject *)constptr)->tp_dealloc = axptr_keep_const;
+    }
+    /* A pointer used before with a new address and a new reference to its type, or NULL. */
+    static inline PyObject *axptr_again(int kind, PyObject *type, uint64_t address, Py_ssize_t address_at) {
+        PyObject *o;
+        if (axptr_nspare[kind] == 0) return NULL;
+        o = axptr_spare[kind][--axptr_nspare[kind]];
+        Py_SET_REFCNT(o, 1);
+        Py_INCREF(type);
+        *(PyObject **)((char *)o + axptr_type_at) = type;
+        *(uint64_t *)((char *)o + address_at) = address;
+        return o;
+    }
     static inline PyObject *axptr_type(PyObject *o) { return (PyObject *)Py_TYPE(o); }
     """
     int axptr_as_u64(object o, uint64_t* out) noexcept
+    object axptr_from_u64(uint64_t value)
     PyObject* axptr_type(object o) noexcept
+    void axptr_reuse(object ptr, object constptr, Py_ssize_t type_at)
+    PyObject* axptr_again(int kind, object type, uint64_t address, Py_ssize_t address_at) noexcept
     ctypedef PyObject* (*axptr_vectorcall)(PyObject*, PyObject* const*, size_t, PyObject*)
     void axptr_enable_vectorcall(object type, Py_ssize_t offset)
 
@@ -68,3 +129,5 @@ cdef class UserConstPtr(Pointer):
 
 cdef class UserPtr(Pointer):
     cdef int store(self, object provider, object value, uint64_t align) except -1
+
+cdef PyObject* make_pointer(PointerType ptype, PyObject** args, size_t nargsf, PyObject* keywords) except NULL

@@ -19,7 +19,7 @@ import sys
 
 import cython
 from cython.cimports.axptr._core.codes import FAULT_OK, READ, WRITE
-from cython.cimports.axptr._core.lock import axptr_lock, axptr_lock_gil, axptr_unlock
+from cython.cimports.axptr._core.lock import axptr_lock, axptr_lock_gil, axptr_quiet, axptr_unlock
 from cython.cimports.axptr._core.mmu import Provider, tlb_hit
 from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.pointer import (
@@ -34,8 +34,11 @@ from cython.cimports.axptr._core.pointer import (
     PointerType,
     UserConstPtr,
     UserPtr,
+    axptr_again,
     axptr_as_u64,
     axptr_enable_vectorcall,
+    axptr_from_u64,
+    axptr_reuse,
     axptr_type,
     axptr_vectorcall,
 )
@@ -48,10 +51,9 @@ from cython.cimports.cpython.long import (
     PyLong_AsUnsignedLongLong,
     PyLong_CheckExact,
     PyLong_FromLongLong,
-    PyLong_FromUnsignedLongLong,
 )
 from cython.cimports.cpython.object import PyObject
-from cython.cimports.cpython.ref import Py_INCREF
+from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.cpython.tuple import PyTuple_New, PyTuple_SET_ITEM
 from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
 from cython.cimports.libc.stdint import (
@@ -82,6 +84,7 @@ _WCHAR_CODE = "I" if ctypes.sizeof(ctypes.c_wchar) == 4 else "H"
 _types = cython.declare(dict, {})
 _const_types = cython.declare(dict, {})
 _known = cython.declare(cython.pointer(PyObject), cython.NULL)
+_address_at = cython.declare(cython.Py_ssize_t, 0)
 _known_before = cython.declare(cython.pointer(PyObject), cython.NULL)
 
 
@@ -102,7 +105,7 @@ class PointerType:
 
     def __cinit__(self, T, const):
         layout = Layout.of(T)
-        self.call = cython.cast(axptr_vectorcall, _make)
+        self.call = cython.cast(axptr_vectorcall, make_pointer)
         self.T = T
         self.const = const
         self.size = layout.size
@@ -174,7 +177,7 @@ class PointerType:
         if self.kind == KIND_FLOAT:
             return _float(p, self.size)
         if self.kind == KIND_POINTER:
-            return _new(self.T, cython.cast(cython.pointer(uint64_t), p)[0])
+            return _pointer(self.T, cython.cast(cython.pointer(uint64_t), p)[0])
         if self.kind == KIND_BOOL:
             return p[0] != 0
         if self.kind == KIND_CHAR:
@@ -251,7 +254,7 @@ def _unsigned(p: cython.pointer(cython.const[uint8_t]), size: uint64_t):
         number = p[0]
     else:
         number = cython.cast(cython.pointer(cython.const[uint16_t]), p)[0]
-    return PyLong_FromUnsignedLongLong(number)
+    return axptr_from_u64(number)
 
 
 @cython.cfunc
@@ -347,34 +350,41 @@ def _name(T):
 @cython.exceptval(check=False)
 def _has_code(space: SpaceCore, host: cython.pointer(uint8_t)) -> cython.bint:
     """Whether an engine may hold code translated from the frame: such a store takes the long way."""
-    return space.phys.flags[cython.cast(uint64_t, host - space.phys.base) >> 12] & FRAME_CODE
+    return space.frame_flags[cython.cast(uint64_t, host - space.frame_base) >> 12] & FRAME_CODE
 
 
 @cython.cfunc
 @cython.inline
-def _new(ptype: PointerType, address: uint64_t):
+def _new(ptype: PointerType, address: uint64_t) -> cython.pointer(PyObject):
+    """A new pointer: a new reference, not counted by the compiler."""
     made: Pointer
-    if ptype.const:
-        made = UserConstPtr.__new__(UserConstPtr)
-    else:
-        made = UserPtr.__new__(UserPtr)
+    spare: cython.pointer(PyObject) = axptr_again(ptype.const, ptype, address, _address_at)
+    if spare != cython.NULL:
+        return spare
+    made = UserConstPtr.__new__(UserConstPtr) if ptype.const else UserPtr.__new__(UserPtr)
     made.addr = address
     made.type = ptype
-    return made
+    Py_INCREF(made)
+    return cython.cast(cython.pointer(PyObject), made)
 
 
 @cython.cfunc
-def _make(ptype: PointerType, args: cython.pointer(cython.pointer(PyObject)), nargsf: cython.size_t, keywords: cython.pointer(PyObject)):
+@cython.inline
+def _pointer(ptype: PointerType, address: uint64_t):
+    """The same, for callers that the compiler counts for."""
+    made: object = cython.cast(object, _new(ptype, address))
+    Py_DECREF(made)
+    return made
+
+
+def make_pointer(ptype, args, nargsf, keywords):
     """The vectorcall of a PointerType: one positional argument, the address."""
-    count: cython.size_t = nargsf & 0x7FFF_FFFF
-    value: object
     address: uint64_t = 0
-    if count != 1 or keywords != cython.NULL:
+    if nargsf & 0x7FFF_FFFF != 1 or keywords != cython.NULL:
         raise TypeError(f"{ptype!r} takes exactly one address")
-    value = cython.cast(object, args[0])
-    if axptr_as_u64(value, cython.address(address)):
-        return _new(ptype, address)
-    return _new(ptype, checked_address(value))
+    if not axptr_as_u64(cython.cast(object, args[0]), cython.address(address)):
+        address = checked_address(cython.cast(object, args[0]))
+    return _new(ptype, address)
 
 
 def _pointer_type(T, const):
@@ -441,7 +451,7 @@ class Pointer:
 
     def cast(self, U):
         """The same address as a pointer to U; it may be misaligned for U, and a checked verb says so."""
-        return _new(_pointer_type(U, self.type.const), self.addr)
+        return _pointer(_pointer_type(U, self.type.const), self.addr)
 
     def __index__(self):
         return self.addr
@@ -492,7 +502,7 @@ class Pointer:
                 size=0,
                 reason=FaultReason.OUT_OF_RANGE,
             )
-        return _new(ptype, target)
+        return _pointer(ptype, target)
 
     def __add__(self, n):
         """The pointer `n` elements on. `UserFault` if that leaves 64 bits."""
@@ -594,10 +604,13 @@ class Pointer:
         local: uint64_t = 0
         size: uint64_t
         lock: cython.pointer(axptr_lock)
+        quiet: cython.bint
         if raw != cython.NULL and self.type.kind != KIND_OBJECT and not self.addr & (self.type.align - 1):
             # A scalar that is aligned lies in one page.
             lock = cython.cast(SpaceCore, raw).lock
-            axptr_lock_gil(lock)
+            quiet = axptr_quiet(lock)
+            if not quiet:
+                axptr_lock_gil(lock)
             host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, READ)
             if host != cython.NULL:
                 size = self.type.size
@@ -609,11 +622,13 @@ class Pointer:
                     local = host[0]
                 else:
                     local = cython.cast(cython.pointer(uint16_t), host)[0]
-                axptr_unlock(lock)
+                if not quiet:
+                    axptr_unlock(lock)
                 if self.type.kind == KIND_UNSIGNED:
-                    return PyLong_FromUnsignedLongLong(local)
+                    return axptr_from_u64(local)
                 return self.type.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
-            axptr_unlock(lock)
+            if not quiet:
+                axptr_unlock(lock)
         return self.value(provider, self.type.align)
 
     def read_unaligned(self, provider, /):
@@ -674,10 +689,7 @@ class Pointer:
         i: cython.Py_ssize_t
         count: cython.Py_ssize_t
         source: cython.pointer(uint8_t)
-        if total == 0 and not self.addr & (ptype.align - 1):
-            blob: bytes = b""
-        else:
-            blob = self.take(provider, total, ptype.align)
+        blob: bytes = self.take(provider, total, ptype.align)
         if ptype.size == 1 and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED):
             return blob
         if ptype.kind == KIND_OBJECT and not ptype.boxed:
@@ -794,12 +806,14 @@ class Pointer:
         Raises `UserFault`, or `LinuxError(ENAMETOOLONG)` if more than `max_len` elements come before it.
         """
         ptype: PointerType = self.type
-        length = provider.with_addr_space(
-            lambda memory: _check.check_null_terminated(memory, self.addr, ptype.T, MappingFlags(ptype.access), max_len)[1]
+        length = _check.visit(
+            provider,
+            lambda memory: _check.check_null_terminated(memory, self.addr, ptype.T, MappingFlags(ptype.access), max_len)[1],
         )
         return self.shown(provider, length)
 
 
+@cython.final
 @cython.no_gc
 @cython.cclass
 class UserConstPtr(Pointer):
@@ -822,6 +836,7 @@ class UserConstPtr(Pointer):
         return self.read(provider)
 
 
+@cython.final
 @cython.no_gc
 @cython.cclass
 class UserPtr(Pointer):
@@ -841,7 +856,7 @@ class UserPtr(Pointer):
 
     def as_const(self):
         """The same pointer, for reading only."""
-        return _new(_pointer_type(self.type.T, True), self.addr)
+        return _pointer(_pointer_type(self.type.T, True), self.addr)
 
     def get(self, provider, /):
         """A live ctypes instance of T: what is stored in it lands in user memory. Needs READ and WRITE; pinned.
@@ -868,13 +883,16 @@ class UserPtr(Pointer):
         local: uint64_t = 0
         size: uint64_t = self.type.size
         lock: cython.pointer(axptr_lock)
+        quiet: cython.bint
         if raw == cython.NULL or self.type.kind == KIND_OBJECT or self.addr & (self.type.align - 1):
             self.store(provider, value, self.type.align)
             return
         if not (self.type.kind == KIND_UNSIGNED and axptr_as_u64(value, cython.address(local)) and (size == 8 or local >> (size * 8) == 0)):
             self.type.unbox(value, cython.cast(cython.pointer(uint8_t), cython.address(local)))
         lock = cython.cast(SpaceCore, raw).lock
-        axptr_lock_gil(lock)
+        quiet = axptr_quiet(lock)
+        if not quiet:
+            axptr_lock_gil(lock)
         host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, WRITE)
         if host != cython.NULL and not _has_code(cython.cast(SpaceCore, raw), host):
             if size == 4:
@@ -885,9 +903,11 @@ class UserPtr(Pointer):
                 host[0] = cython.cast(uint8_t, local)
             else:
                 cython.cast(cython.pointer(uint16_t), host)[0] = cython.cast(uint16_t, local)
-            axptr_unlock(lock)
+            if not quiet:
+                axptr_unlock(lock)
             return
-        axptr_unlock(lock)
+        if not quiet:
+            axptr_unlock(lock)
         self.put(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), size, self.type.align)
 
     def store(self, provider, value, align):
@@ -999,10 +1019,21 @@ def _decode(data):
 
 
 @cython.cfunc
-def _call_offset(ptype: PointerType) -> cython.Py_ssize_t:
-    """Where a PointerType keeps the function that calls go to."""
-    field: uintptr_t = cython.cast(uintptr_t, cython.address(ptype.call))
-    return cython.cast(cython.Py_ssize_t, field - cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), ptype)))
+def _offset(field: cython.p_void, of: object) -> cython.Py_ssize_t:
+    """Where a field stands in its object."""
+    return cython.cast(cython.Py_ssize_t, cython.cast(uintptr_t, field) - cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), of)))
 
 
-axptr_enable_vectorcall(PointerType, _call_offset(_pointer_type(ctypes.c_char, True)))
+@cython.cfunc
+def _set_up():
+    """Tell C where the fields are that calls, and pointers used again, go through."""
+    global _address_at
+    ptype: PointerType = _pointer_type(ctypes.c_char, True)
+    probe: Pointer = UserConstPtr.__new__(UserConstPtr)
+    probe.type = ptype
+    _address_at = _offset(cython.address(probe.addr), probe)
+    axptr_enable_vectorcall(PointerType, _offset(cython.address(ptype.call), ptype))
+    axptr_reuse(UserPtr, UserConstPtr, _address_at + cython.sizeof(uint64_t))
+
+
+_set_up()

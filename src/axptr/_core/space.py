@@ -34,6 +34,7 @@ from cython.cimports.axptr._core.codes import EXECUTE, READ, WRITE
 from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, Backend
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.paging import Cursor, entry_paddr, leaf_slot, next_leaf
+from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 
 from axptr.addr import PAGE_SIZE, checked_address, checked_size
@@ -58,6 +59,10 @@ def _tuple(rec: cython.pointer(AreaRec)):
 @cython.no_gc_clear
 @cython.cclass
 class SpaceCore(Transfer):
+    def __cinit__(self, *args, **kwargs):
+        # A whole space: from here on pointers may use it (`Mmu` and `Transfer` alone are none).
+        self.space_ptr = cython.cast(cython.pointer(PyObject), self)
+
     # -- areas, GIL and lock held --------------------------------------------------------------------------
 
     def span_of(self, start, size, first, last):
@@ -207,6 +212,7 @@ class SpaceCore(Transfer):
                 if rec == cython.NULL or rec.start > last:
                     break
                 rec.flags = bits
+                index_moved(cython.address(self.areas), pos)
                 pos = index_next(cython.address(self.areas), pos)
             self.notify()
             cursor.table = cython.NULL

@@ -12,7 +12,7 @@ Failure: a strict copy that fails has copied nothing; a partial one says how muc
 import errno
 
 import cython
-from cython.cimports.axptr._core.areas import AreaPos, AreaRec, index_at, index_find, index_next, index_seek
+from cython.cimports.axptr._core.areas import AreaPos, AreaRec, index_at, index_cover, index_next, index_seek
 from cython.cimports.axptr._core.codes import (
     EXECUTE,
     FAULT_MISALIGNED,
@@ -25,16 +25,24 @@ from cython.cimports.axptr._core.codes import (
     READ,
     WRITE,
 )
-from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
-from cython.cimports.axptr._core.marks import axptr_marks
+from cython.cimports.axptr._core.lock import (
+    axptr_lock_gil,
+    axptr_lock_nogil,
+    axptr_share,
+    axptr_unlock,
+    axptr_unshare,
+)
+from cython.cimports.axptr._core.paging import entry_paddr, leaf_slot
 from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memchr, memcpy
 
-from axptr.addr import ADDRESS_END, checked_address, checked_size
+from axptr._core.mmu import is_accessing_user_memory
+from axptr.addr import ADDRESS_END, VirtAddrRange, checked_address, checked_size
 from axptr.errors import KernelFault, LinuxError
+from axptr.flags import MappingFlags
 
 _NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
 
@@ -63,15 +71,16 @@ class Transfer(Mmu):
         pos: AreaPos
         rec: cython.pointer(AreaRec)
         low: cython.pointer(AreaRec)
+        flags: uint32_t
         if size == 0:
             return FAULT_OK
         end = vaddr + (size - 1)
         bad[0] = vaddr
         if end < vaddr or vaddr < self.first or vaddr > self.last:
             return FAULT_RANGE
-        rec = index_find(cython.address(self.areas), vaddr)
-        if rec != cython.NULL and rec.last >= end:
-            return FAULT_OK if (self.granted(rec.flags) & access) == access else FAULT_PROTECTION
+        flags = index_cover(cython.address(self.areas), vaddr, end)
+        if flags:
+            return FAULT_OK if (self.granted(flags) & access) == cython.cast(uint32_t, access) else FAULT_PROTECTION
         pos = index_seek(cython.address(self.areas), vaddr)
         while True:
             bad[0] = at
@@ -81,7 +90,7 @@ class Transfer(Mmu):
                 if low == cython.NULL:
                     return FAULT_RANGE if at > self.last else FAULT_UNMAPPED
                 rec = low
-            if (self.granted(rec.flags) & access) != access:
+            if (self.granted(rec.flags) & access) != cython.cast(uint32_t, access):
                 return FAULT_PROTECTION
             if rec.last >= end:
                 return FAULT_OK
@@ -112,8 +121,20 @@ class Transfer(Mmu):
             at = (at | 0xFFF) + 1
 
     def grant(self, vaddr, access, host):
-        """`resolve` for READ, WRITE or both."""
+        """`resolve` for any of READ, WRITE and EXECUTE, or none of them."""
         code: cython.int
+        slot: cython.pointer(uint64_t)
+        if access == 0:
+            return self.force(vaddr, False, host)
+        if access & EXECUTE:
+            slot = leaf_slot(self.phys, self.fmt, self.root, vaddr)
+            if slot == cython.NULL or not self.entry_allows(slot[0], EXECUTE):
+                code = self.bring_in(vaddr, EXECUTE, cython.address(slot))
+                if code != FAULT_OK:
+                    return code
+            if access == EXECUTE:
+                host[0] = self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & 0xFFF)
+                return FAULT_OK
         if not access & WRITE:
             return self.resolve(vaddr, READ, host)
         if access & READ:
@@ -283,14 +304,25 @@ class Transfer(Mmu):
         size: uint64_t
         bad: uint64_t = 0
         code: cython.int
+        wanted: cython.int = int(access)
         if nbytes > 0xFFFF_FFFF_FFFF_FFFF:
-            raise self._make_fault(FAULT_RANGE, vaddr, int(access), nbytes, 0)
+            raise self._make_fault(FAULT_RANGE, vaddr, wanted, nbytes, 0)
         size = nbytes
         axptr_lock_gil(self.lock)
-        code = self.demand(at, size, align, int(access), cython.address(bad))
-        axptr_unlock(self.lock)
+        try:
+            if wanted & ~7 and not vaddr & (align - 1) and self.check_span(at, size, wanted & 7, cython.address(bad)) == FAULT_OK:
+                self._demand_memory_flags(vaddr, nbytes, wanted)
+            code = self.demand(at, size, align, wanted & 7, cython.address(bad))
+        finally:
+            axptr_unlock(self.lock)
         if code != FAULT_OK:
-            self.fail(code, bad, int(access), size, bad - at)
+            self.fail(code, bad, wanted, size, bad - at)
+
+    def _demand_memory_flags(self, vaddr, nbytes, wanted):
+        for area in self._all_areas():
+            if area[0] < vaddr + nbytes and area[1] > vaddr and area[2] & wanted & ~7 != wanted & ~7:
+                bad = max(vaddr, area[0])
+                raise self._make_fault(FAULT_PROTECTION, bad, wanted, nbytes, bad - vaddr)
 
     def _load(self, vaddr, nbytes, align):
         """Bytes at `vaddr`, all or a `UserFault`."""
@@ -353,15 +385,17 @@ class Transfer(Mmu):
         An empty range is fine, mapped or not. An area that can grow down counts as far as it can grow. On
         formats where WRITE grants READ, it does here. O(log n).
         """
+        if not isinstance(range, VirtAddrRange):
+            raise TypeError(f"want a VirtAddrRange, not {type(range).__name__}")
         vaddr: uint64_t = range.start
         bad: uint64_t = 0
         code: cython.int
         size = range.end - range.start
+        wanted: uint32_t = flags if type(flags) is MappingFlags else MappingFlags(flags)
         if size == 0:
             return True
         if size > 0xFFFF_FFFF_FFFF_FFFF:
             return False
-        wanted: uint32_t = int(flags)
         axptr_lock_gil(self.lock)
         code = self.check_span(vaddr, size, wanted & 7, cython.address(bad))
         axptr_unlock(self.lock)
@@ -384,7 +418,7 @@ class Transfer(Mmu):
         """
         low = checked_address(start, "start")
         nbytes = checked_size(size)
-        wanted: cython.int = int(access)
+        wanted: cython.int = int(MappingFlags(access))
         at: uint64_t
         end: uint64_t
         host: cython.pointer(uint8_t)
@@ -397,6 +431,7 @@ class Transfer(Mmu):
             raise self._make_fault(FAULT_RANGE, low, wanted, nbytes, 0)
         at = low
         end = low + nbytes - 1
+        axptr_share(self.lock)
         with cython.nogil:
             axptr_lock_nogil(self.lock)
             while True:
@@ -410,6 +445,7 @@ class Transfer(Mmu):
                     break
                 at = (at | 0xFFF) + 1
             axptr_unlock(self.lock)
+        axptr_unshare(self.lock)
         if code != FAULT_OK:
             self.fail(code, at, wanted, nbytes, at - low)
 
@@ -420,12 +456,12 @@ class Transfer(Mmu):
         raises `KernelFault`. Raises `LinuxError(ENOMEM)` when frames run out.
         """
         at: uint64_t = checked_address(vaddr, "vaddr")
-        wanted: cython.int = int(access)
+        wanted: cython.int = int(MappingFlags(access))
         code: cython.int = FAULT_OK
         bit: cython.int
         slot: cython.pointer(uint64_t)
         self.phys.alive()
-        if not user and axptr_marks[0] == 0:
+        if not user and not is_accessing_user_memory():
             raise KernelFault(f"the kernel touched {at:#x} outside access_user_memory()")
         if wanted & ~7 or not wanted:
             raise ValueError("an access is made of READ, WRITE and EXECUTE")
@@ -470,8 +506,11 @@ class Transfer(Mmu):
         """
         at: uint64_t = checked_address(vaddr, "vaddr")
         nbytes = checked_size(size)
-        self._mapped(vaddr, nbytes, READ)
-        blob: bytes = PyBytes_FromStringAndSize(cython.NULL, nbytes)
+        self._mapped(at, nbytes, READ)
+        try:
+            blob: bytes = PyBytes_FromStringAndSize(cython.NULL, nbytes)
+        except (MemoryError, OverflowError):
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {nbytes} bytes") from None
         self.debug_copy(at, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), nbytes, False)
         return blob
 
@@ -484,7 +523,7 @@ class Transfer(Mmu):
         at: uint64_t = checked_address(vaddr, "vaddr")
         PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
         try:
-            self._mapped(vaddr, view.len, WRITE)
+            self._mapped(at, view.len, WRITE)
             self.debug_copy(at, cython.cast(cython.pointer(uint8_t), view.buf), view.len, True)
         finally:
             PyBuffer_Release(cython.address(view))
@@ -493,7 +532,7 @@ class Transfer(Mmu):
         bad: uint64_t = 0
         code: cython.int
         self.phys.alive()
-        if vaddr + nbytes > ADDRESS_END:
+        if vaddr + nbytes > ADDRESS_END or nbytes == ADDRESS_END:
             raise self._make_fault(FAULT_RANGE, vaddr, access, nbytes, 0)
         axptr_lock_gil(self.lock)
         code = self.check_span(vaddr, nbytes, 0, cython.address(bad))
@@ -508,7 +547,15 @@ class Transfer(Mmu):
         step: uint64_t
         done: uint64_t = 0
         axptr_lock_gil(self.lock)
-        while done < size:
+        # A write brings every page in first: it is whole or nothing.
+        while write and done < size and code == FAULT_OK:
+            at = vaddr + done
+            code = self.force(at, True, cython.address(host))
+            done += 4096 - (at & 0xFFF)
+        if write:
+            done = at - vaddr if code != FAULT_OK else 0
+            at = at if code != FAULT_OK else vaddr
+        while done < size and code == FAULT_OK:
             code = self.force(at, write, cython.address(host))
             if code != FAULT_OK:
                 break

@@ -195,7 +195,7 @@ class AddrSpace(SpaceCore):
 
     def __repr__(self) -> str:
         end = self.base + self.size
-        return f"<AddrSpace {self.base:#x}-{end:#x} {self.format.name}, {self.area_count} areas>"
+        return f"<AddrSpace {self.base:#x}-{end:#x} {self.page_table.format.name}, {self.area_count} areas>"
 
     def __str__(self) -> str:
         return self.format_maps()

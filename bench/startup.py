@@ -1,0 +1,90 @@
+"""How long the run of a program that does nothing takes, as the shell sees it: process start to end."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .harness import Benchmark, Mode, Pair, Side, Skip
+
+PROGRAM = "/bin/true"
+QILING_PYTHON = "AXPTR_QILING_PYTHON"
+"""Environment variable: the Python of an environment that Qiling is installed in."""
+
+
+def benchmarks() -> list[Benchmark]:
+    return [
+        Benchmark(
+            "startup.true.qiling",
+            f"`axptr run -- {PROGRAM}`, the whole process",
+            "Qiling running the same in a copied root directory, the whole process",
+            1 / 3,
+            _prepare_qiling,
+        ),
+        Benchmark(
+            "startup.true.python",
+            f"`axptr run -- {PROGRAM}`, the whole process",
+            "`python -c pass`, the whole process",
+            None,
+            _prepare_python,
+        ),
+    ]
+
+
+def _prepare_python(mode: Mode) -> Pair:
+    return Pair(_process(axptr_command(), 0), _process([sys.executable, "-c", "pass"], 0), slow=3)
+
+
+def _prepare_qiling(mode: Mode) -> Pair:
+    python = os.environ.get(QILING_PYTHON)
+    if not python:
+        raise Skip(f"set {QILING_PYTHON} to the python of an environment with qiling (docs/benchmarks.md)")
+    if subprocess.run([python, "-c", "import qiling"], capture_output=True).returncode:
+        raise Skip(f"{QILING_PYTHON}={python} cannot import qiling")
+    root, remove = _copied_root(PROGRAM)
+    script = Path(__file__).parent / "guests" / "qiling_run.py"
+    return Pair(
+        _process(axptr_command(), 0),
+        _process([python, str(script), str(root), PROGRAM.lstrip("/")], 0),
+        slow=3,
+        close=remove,
+    )
+
+
+def axptr_command() -> list[str]:
+    """The installed command of this environment."""
+    script = Path(sys.executable).parent / "axptr"
+    if not script.exists():
+        raise Skip(f"{script} is not there: pip install -e '.[run]'")
+    return [str(script), "run", "--", PROGRAM]
+
+
+def _process(command: list[str], status: int) -> Side:
+    def side(times: int) -> float:
+        start = time.perf_counter()
+        for _ in range(times):
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+            if done.returncode != status:
+                raise RuntimeError(f"{command}: status {done.returncode}: {done.stderr[-500:]!r}")
+        return time.perf_counter() - start
+
+    return side
+
+
+def _copied_root(program: str) -> tuple[Path, Callable[[], None]]:
+    """A directory with the program and what `ldd` says it loads, at the same paths; and how to remove it."""
+    directory = tempfile.TemporaryDirectory(prefix="axptr-bench-root-")
+    root = Path(directory.name)
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+    for path in [program, *re.findall(r"(/\S+)", listed)]:
+        copy = root / path.lstrip("/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    return root, directory.cleanup
