@@ -8,9 +8,8 @@ inside structures too: an address in a guest must never be followed on the host.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .addr import checked_size
 
@@ -20,18 +19,22 @@ _Pointer: type = ctypes.POINTER(ctypes.c_int).__mro__[1]
 _Function: type = ctypes.CFUNCTYPE(None).__mro__[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class _SizeAlign(NamedTuple):
+    size: int
+    align: int
+
+
+class Layout(_SizeAlign):
     """size: bytes, 0 or more. align: bytes, a power of two; `ValueError` otherwise."""
 
-    size: int
-    align: int = 1
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        checked_size(self.size)
-        align = checked_size(self.align, "align")
-        if align == 0 or align & (align - 1):
-            raise ValueError(f"alignment {align} is not a power of two")
+    def __new__(cls, size: int, align: int = 1) -> Layout:
+        nbytes = checked_size(size)
+        step = checked_size(align, "align")
+        if step == 0 or step & (step - 1):
+            raise ValueError(f"alignment {step} is not a power of two")
+        return super().__new__(cls, nbytes, step)
 
     @classmethod
     def of(cls, T: Any) -> Layout:

@@ -9,13 +9,12 @@ Not here: walking and changing tables (`_core.paging`), and which pages a progra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .flags import MappingFlags
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """One level of a walk.
 
     shift: log2 of the bytes that one entry covers. bits: log2 of the entries of a table.
@@ -28,8 +27,7 @@ class Level:
     leaf_bits: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """A flag's place in an entry: it is set when `entry & mask == value`.
 
     `on` and `off` are the bits that encode the flag, and its absence.
@@ -41,8 +39,7 @@ class Rule:
     off: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PagingFormat:
+class PagingFormat(NamedTuple):
     """A page-table format. Entries are 64 bits, little endian; the last level maps pages of 4 KiB.
 
     va_bits: bits of a virtual address that are translated; the rest copy the highest (`sign_extended`) or are
@@ -69,7 +66,13 @@ class PagingFormat:
     kept: int
     noread: int
     write_grants_read: bool
-    rules: Mapping[MappingFlags, Rule] = field(repr=False, hash=False)
+    rules: Mapping[MappingFlags, Rule]
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"<PagingFormat {self.name}>"
 
     def __str__(self) -> str:
         return self.name

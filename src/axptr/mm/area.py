@@ -5,7 +5,7 @@ A description, not a handle: it does not change when the space does. The space k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from axptr._core.frames import Backend
 from axptr.addr import VirtAddrRange
@@ -15,8 +15,7 @@ AreaFields = tuple[int, int, int, Backend, int, str, bool]
 """start, end, flags, backend, offset, name, grows_down."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryArea:
+class MemoryArea(NamedTuple):
     """The run of pages [start, end) with the same flags and backing.
 
     offset: bytes into the backing at `start` (a physical address for a linear one, 0 for fresh memory).

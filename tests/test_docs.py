@@ -1,0 +1,32 @@
+"""The documentation's code runs: every Python block of the guide and of the README, in order, in one namespace a page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_python_blocks_of_a_page_run_top_to_bottom(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / page).read_text()
+    blocks = BLOCK.findall(text)
+    assert blocks
+    namespace: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), namespace)
+    if page == "README.md":
+        shown = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        assert shown is not None
+        assert shown.group(1) in capsys.readouterr().out
+
+
+def test_ci_runs_the_two_commands_that_the_readme_names() -> None:
+    commands = re.findall(r"^\$ (.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert commands[0].endswith("axptr run -- /bin/echo hello")
+    assert "pytest" in commands[1]
+    assert "sed -n '/^```console$/,/^```$/s/^\\$ //p' README.md | head -2" in (ROOT / ".ci/run").read_text()
