@@ -26,7 +26,7 @@ NOTHING = 500
 EXIT = 60
 CALLS = 20_000
 CODE = 0x40_0000
-STACK = 0x7FFF_0000_0000
+STACK = 0x7FFE_0000_0000
 
 COMPILE = (
     *("gcc", "-static", "-nostdlib", "-no-pie", "-fno-pie", "-O2", "-ffreestanding", "-fno-stack-protector"),
@@ -167,9 +167,7 @@ def build(name: str, *defines: str) -> Path:
     if shutil.which("gcc") is None:
         raise Skip("needs gcc to compile the guest")
     program = _directory() / "-".join((name, *defines))
-    done = subprocess.run(
-        [*COMPILE, *defines, "-o", program, GUESTS / f"{name}.c"], capture_output=True, text=True
-    )
+    done = subprocess.run([*COMPILE, *defines, "-o", program, GUESTS / f"{name}.c"], capture_output=True, text=True)
     if done.returncode:
         raise Skip(f"gcc cannot build the guest: {done.stderr.strip().splitlines()[-1]}")
     return program

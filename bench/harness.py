@@ -112,9 +112,7 @@ def measure(benchmark: Benchmark, mode: Mode) -> Result:
     try:
         pair = benchmark.prepare(mode)
     except Skip as skip:
-        return Result(
-            benchmark.name, benchmark.subject, benchmark.peer, benchmark.bar, "skip", reason=str(skip)
-        )
+        return Result(benchmark.name, benchmark.subject, benchmark.peer, benchmark.bar, "skip", reason=str(skip))
     try:
         return _timed(benchmark, pair, mode)
     finally:
@@ -192,9 +190,7 @@ def run(
             result = measure(benchmark, mode)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            result = Result(
-                benchmark.name, benchmark.subject, benchmark.peer, benchmark.bar, "error", reason=reason
-            )
+            result = Result(benchmark.name, benchmark.subject, benchmark.peer, benchmark.bar, "error", reason=reason)
         results.append(result)
         said(result)
     return results

@@ -14,7 +14,7 @@ from typing import Any
 from axptr import PAGE_SIZE, AddrSpace, MappingFlags
 
 BASE = 0x4000_0000
-SPACE_SIZE = 1 << 46
+SPACE_SIZE = 1 << 47
 READ_WRITE = MappingFlags.READ | MappingFlags.WRITE | MappingFlags.USER
 SEED = 20
 

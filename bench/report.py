@@ -25,8 +25,7 @@ class Table:
 
     def head(self) -> str:
         line = (
-            f"{'benchmark':<{self.width}} {'axptr':>9} {'peer':>9} {'ratio':>8}"
-            f" {'quartiles':>15} {'bar':>6}  verdict"
+            f"{'benchmark':<{self.width}} {'axptr':>9} {'peer':>9} {'ratio':>8} {'quartiles':>15} {'bar':>6}  verdict"
         )
         return f"{line}\n{'-' * len(line)}"
 
@@ -54,12 +53,9 @@ def duration(seconds: float | None) -> str:
 
 def summary(results: Sequence[Result]) -> str:
     """One line that counts verdicts and names what failed."""
-    count = {
-        verdict: sum(r.verdict == verdict for r in results) for verdict in ("pass", "miss", "error", "skip")
-    }
+    count = {verdict: sum(r.verdict == verdict for r in results) for verdict in ("pass", "miss", "error", "skip")}
     text = (
-        f"{count['pass']} within their bars, {count['miss']} missed,"
-        f" {count['error']} failed, {count['skip']} skipped"
+        f"{count['pass']} within their bars, {count['miss']} missed, {count['error']} failed, {count['skip']} skipped"
     )
     failed = [result.name for result in results if result.verdict in ("miss", "error")]
     return f"{text}: {', '.join(failed)}" if failed else text

@@ -72,7 +72,7 @@ def records_join(low, high):
     """Whether `high`, which starts where `low` ends, could be one area with it."""
     if low.flags != high.flags or low.kind != high.kind or low.shared != high.shared:
         return False
-    if low.store != high.store or low.grow_limit or high.grow_limit:
+    if low.store != high.store or low.grow_limit != high.grow_limit:
         return False
     if low.kind != KIND_ALLOC and low.offset + (high.start - low.start) != high.offset:
         return False

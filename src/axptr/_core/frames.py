@@ -15,7 +15,7 @@ import os
 
 import cython
 from cython.cimports.axptr._core.codes import FAULT_BACKING, FAULT_NOMEM, FAULT_OK
-from cython.cimports.axptr._core.frames import FrameStoreBody
+from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, KIND_STORE, FrameStoreBody
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.phys import PhysMemory
 from cython.cimports.libc.errno import EINTR, errno
@@ -154,6 +154,8 @@ class Backend:
         self.kind = 0
 
     def _set(self, kind, *, shared=False, offset=0, store=None):
+        if (kind == KIND_STORE) != (store is not None) or kind not in (KIND_ALLOC, KIND_LINEAR, KIND_STORE):
+            raise ValueError(f"no such kind of backend: {kind}")
         self.kind = kind
         self.shared = shared
         self.offset = offset

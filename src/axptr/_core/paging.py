@@ -24,7 +24,7 @@ from axptr._core.phys import default_memory
 from axptr.addr import ADDRESS_END, PAGE_SIZE, PhysAddr, checked_address, checked_size
 from axptr.errors import AlreadyMapped, LinuxError, MappedToHugePage, NotAligned, NotMapped
 from axptr.flags import MappingFlags
-from axptr.paging import X86_64
+from axptr.paging import X86_64, PagingFormat
 
 _FLAGS = tuple(MappingFlags(1 << i) for i in range(6))
 
@@ -79,6 +79,8 @@ def next_leaf(phys, fmt, root, cursor, vaddr, last):
     at: uint64_t = vaddr[0]
     leaf_level: uint32_t = fmt.nlevels - 1
     mask = fmt.levels[leaf_level].mask
+    if cursor.table != cython.NULL and at - cursor.table_base > ((mask << 12) | 0xFFF):
+        cursor.table = cython.NULL  # the caller stepped out of the table in hand
     while True:
         if cursor.table == cython.NULL:
             table = root
@@ -185,6 +187,10 @@ class PageTable:
     def __cinit__(self, phys=None, fmt=X86_64, *, source=None, root=None):
         i: uint32_t
         combination: uint32_t
+        if not isinstance(fmt, PagingFormat):
+            raise TypeError(f"want a PagingFormat, not {type(fmt).__name__}")
+        if source is not None and not hasattr(source, "read"):
+            raise TypeError(f"want something with read(paddr, size), not {type(source).__name__}")
         self.format = fmt
         self.fmt.nlevels = len(fmt.levels)
         for i in range(self.fmt.nlevels):
@@ -256,6 +262,8 @@ class PageTable:
     def _flags(self, entry: uint64_t):
         i: uint32_t
         found: cython.int = 0
+        if not entry_valid(cython.address(self.fmt), entry):
+            return MappingFlags(0)
         for i in range(6):
             if (entry & self.fmt.flag_mask[i]) == self.fmt.flag_value[i]:
                 found |= 1 << i
@@ -264,7 +272,8 @@ class PageTable:
     def query(self, vaddr):
         """`(paddr, flags, page_size)` of the page that `vaddr` lies in, `paddr` being that of the very byte.
 
-        None where nothing is mapped, also for an address that the format cannot translate.
+        flags: what the table grants; none for a page that is mapped without rights. None where nothing is mapped,
+        also for an address that the format cannot translate.
         """
         level: uint32_t
         at: uint64_t
@@ -276,12 +285,10 @@ class PageTable:
         table: uint64_t = self.root_paddr
         for level in range(self.fmt.nlevels):
             entry = self.load(table + (((at >> self.fmt.levels[level].shift) & self.fmt.levels[level].mask) << 3))
-            if not entry_valid(cython.address(self.fmt), entry):
-                return None
             if self._leads_on(entry, level):
                 table = entry_paddr(cython.address(self.fmt), entry)
                 continue
-            if not self.fmt.levels[level].leaf:
+            if not self.fmt.levels[level].leaf or not self._maps(entry):
                 return None
             inside = (cython.cast(uint64_t, 1) << self.fmt.levels[level].shift) - 1
             table = entry_paddr(cython.address(self.fmt), entry)
@@ -289,7 +296,15 @@ class PageTable:
         return None
 
     def _leads_on(self, entry: uint64_t, level: uint32_t):
-        return level + 1 < self.fmt.nlevels and (entry & self.fmt.table_mask) == self.fmt.table_value
+        return (
+            level + 1 < self.fmt.nlevels
+            and entry_valid(cython.address(self.fmt), entry)
+            and (entry & self.fmt.table_mask) == self.fmt.table_value
+        )
+
+    def _maps(self, entry: uint64_t):
+        """Whether a leaf maps a page; one that is not present may, but only our own tables know the mark for it."""
+        return entry_valid(cython.address(self.fmt), entry) or (self.source is None and (entry & self.fmt.kept) != 0)
 
     def leaves(self):
         """Every page mapped, in order of address: `(vaddr, paddr, flags, page_size)`."""
@@ -297,20 +312,23 @@ class PageTable:
 
     def _leaves(self, table, level, base):
         lvl: uint32_t = level
-        shift = self.fmt.levels[lvl].shift
-        count = self.fmt.levels[lvl].mask + 1
+        # Numbers of Python's: those of C would not hold 1 << 48.
+        shift: object = self.fmt.levels[lvl].shift
+        one: object = 1
+        index: object
+        count: object = self.fmt.levels[lvl].mask + 1
         for index in range(count):
             entry: uint64_t = self.load(table + index * 8)
-            if not entry_valid(cython.address(self.fmt), entry):
+            if not self._maps(entry):
                 continue
             at = base + (index << shift)
             if lvl == 0 and self.fmt.sign_extended and index >= count // 2:
-                at += ADDRESS_END - (1 << self.fmt.va_bits)
+                at += ADDRESS_END - (one << self.fmt.va_bits)
             paddr = int(entry_paddr(cython.address(self.fmt), entry))
             if self._leads_on(entry, lvl):
                 yield from self._leaves(paddr, level + 1, at)
             elif self.fmt.levels[lvl].leaf:
-                yield at, PhysAddr(paddr & ~((1 << shift) - 1)), self._flags(entry), 1 << shift
+                yield at, PhysAddr(paddr & -(one << shift)), self._flags(entry), one << shift
 
     # -- change -------------------------------------------------------------------------------------------
 
@@ -329,7 +347,18 @@ class PageTable:
             table = entry_paddr(cython.address(self.fmt), slot[0])
         return slot
 
+    def _leaf(self, paddr: uint64_t, flags: uint32_t, level: uint32_t):
+        """The entry for a page; one without rights is not present and keeps its frame."""
+        if not flags & 7:
+            return entry_at(cython.address(self.fmt), paddr) | self.fmt.kept
+        return entry_at(cython.address(self.fmt), paddr) | self.fmt.levels[level].leaf_bits | self.fmt.attributes[flags]
+
+    def _nameable(self, paddr: uint64_t):
+        if entry_paddr(cython.address(self.fmt), entry_at(cython.address(self.fmt), paddr)) != paddr:
+            raise LinuxError(errno.ENOMEM, f"{self.format.name} cannot name the frame {paddr:#x}")
+
     def _level_of(self, size):
+        checked_size(size, "page size")
         for i in range(len(self.format.levels)):
             if self.format.levels[i].leaf and 1 << self.format.levels[i].shift == size:
                 return i
@@ -361,8 +390,7 @@ class PageTable:
             raise NotAligned("paddr", paddr, size)
         if not self._canonical(vaddr):
             raise LinuxError(errno.ENOMEM, f"{self.format.name} cannot translate {vaddr:#x}")
-        if entry_paddr(cython.address(self.fmt), entry_at(cython.address(self.fmt), to)) != to:
-            raise LinuxError(errno.ENOMEM, f"{self.format.name} cannot name the frame {paddr:#x}")
+        self._nameable(to)
         axptr_lock_gil(self.phys.lock)
         try:
             slot = self.find(at, cython.address(level))
@@ -377,7 +405,7 @@ class PageTable:
                     raise LinuxError(errno.ENOMEM, "no frame left for a page table")
                 slot[0] = entry_at(cython.address(self.fmt), fresh << 12) | self.fmt.table_bits
                 slot = self.find(at, cython.address(level))
-            slot[0] = entry_at(cython.address(self.fmt), to) | self.fmt.levels[level].leaf_bits | self.fmt.attributes[bits]
+            slot[0] = self._leaf(to, bits, level)
         finally:
             axptr_unlock(self.phys.lock)
 
@@ -385,7 +413,7 @@ class PageTable:
         """The leaf entry of the page that starts at `vaddr`; raises the typed error if there is none."""
         at: uint64_t = checked_address(vaddr, "vaddr")
         slot: cython.pointer(uint64_t) = self.find(at, level) if self._canonical(vaddr) else cython.NULL
-        if slot == cython.NULL or not entry_valid(cython.address(self.fmt), slot[0]) or not self.fmt.levels[level[0]].leaf:
+        if slot == cython.NULL or not self.fmt.levels[level[0]].leaf or not self._maps(slot[0]):
             raise NotMapped(vaddr)
         size: uint64_t = cython.cast(uint64_t, 1) << self.fmt.levels[level[0]].shift
         if at & (size - 1):
@@ -417,7 +445,7 @@ class PageTable:
 
     def remap(self, vaddr, paddr, flags):
         """Let the page that starts at `vaddr` show other frames with other flags; its size in bytes. Raises as `unmap`."""
-        return self._change(vaddr, paddr, flags)
+        return self._change(vaddr, checked_address(paddr, "paddr"), flags)
 
     def protect(self, vaddr, flags):
         """Change the flags of the page that starts at `vaddr`; its size in bytes. Raises as `unmap`."""
@@ -432,10 +460,11 @@ class PageTable:
         try:
             slot: cython.pointer(uint64_t) = self.mapped(vaddr, cython.address(level))
             size = 1 << self.fmt.levels[level].shift
-            to = entry_paddr(cython.address(self.fmt), slot[0]) & ~(size - 1) if paddr is None else checked_address(paddr, "paddr")
+            to = entry_paddr(cython.address(self.fmt), slot[0]) & ~(size - 1) if paddr is None else paddr
             if to & (size - 1):
                 raise NotAligned("paddr", to, size)
-            slot[0] = entry_at(cython.address(self.fmt), to) | self.fmt.levels[level].leaf_bits | self.fmt.attributes[bits]
+            self._nameable(to)
+            slot[0] = self._leaf(to, bits, level)
         finally:
             axptr_unlock(self.phys.lock)
         return size
@@ -446,6 +475,8 @@ class PageTable:
         `huge=False` keeps to 4 KiB. All or nothing: what was mapped before a failure is unmapped again. Raises as `map`.
         """
         total = checked_size(size)
+        checked_address(vaddr, "vaddr")
+        checked_address(paddr, "paddr")
         for what, value in (("vaddr", vaddr), ("paddr", paddr), ("size", total)):
             if value % PAGE_SIZE:
                 raise NotAligned(what, value, PAGE_SIZE)
@@ -470,9 +501,15 @@ class PageTable:
 
     def unmap_region(self, vaddr, size):
         """Unmap every page from `vaddr` on for `size` bytes. Raises as `unmap`, before anything is changed."""
-        end = checked_address(vaddr, "vaddr") + checked_size(size)
+        at = checked_address(vaddr, "vaddr")
+        end = at + checked_size(size)
+        self._writable()
+        for what, value in (("vaddr", at), ("size", end - at)):
+            if value % PAGE_SIZE:
+                raise NotAligned(what, value, PAGE_SIZE)
+        if end == at or end > ADDRESS_END:
+            raise LinuxError(errno.EINVAL, f"{end - at:#x} bytes at {at:#x} are no region")
         starts = []
-        at = vaddr
         while at < end:
             found = self.query(at)
             if found is None:

@@ -6,8 +6,8 @@ It is free when both are zero, so that a view never shows another owner's bytes.
 out: 0 means "no frame" in this package.
 
 Freed frames wait in one of two stacks threaded through `next_free`: *cached* ones still hold host memory and
-old bytes, *clean* ones were given back to the host and read as zero. Past `cache_limit` the oldest half of
-the cache goes back in one batch.
+old bytes, *clean* ones were given back to the host and read as zero. Past `cache_limit` half of the
+cache goes back in batches.
 
 Not here: what a frame is used for (`space`, `frames`), and how tables are laid out (`paging`).
 
@@ -496,8 +496,11 @@ class PhysMemory:
         return cython.cast(cython.p_char, self.base)[start : start + nbytes]
 
     def write(self, paddr, data):
-        """Store bytes at `paddr`; `ValueError` outside the memory. Code that an engine made of it is dropped."""
-        blob = bytes(memoryview(data).cast("B"))
+        """Store bytes at `paddr`. Code that an engine made of them is dropped.
+
+        Raises `ValueError`, nothing stored, outside the memory or where a frame holds a page table.
+        """
+        blob = memoryview(data).tobytes()
         count: uint64_t = len(blob)
         start: uint64_t = self._span(paddr, len(blob))
         source: cython.p_char = blob
@@ -506,6 +509,10 @@ class PhysMemory:
             return
         self.alive()
         axptr_lock_gil(self.lock)
+        for pfn in range(start >> 12, ((start + count - 1) >> 12) + 1):
+            if self.flags[pfn] & FRAME_TABLE:
+                axptr_unlock(self.lock)
+                raise ValueError(f"frame {pfn << 12:#x} holds a page table")
         memcpy(self.base + start, source, count)
         for pfn in range(start >> 12, ((start + count - 1) >> 12) + 1):
             if self.flags[pfn] & FRAME_CODE:

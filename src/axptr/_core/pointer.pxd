@@ -5,6 +5,7 @@ from cpython.object cimport PyObject
 cdef extern from *:
     """
     #include <stdint.h>
+    #include <string.h>
     typedef PyObject *(*axptr_vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
     /* Let calls of instances of this type go straight to the function at `offset`, without an argument tuple. */
     static void axptr_enable_vectorcall(PyObject *type, Py_ssize_t offset) {
@@ -13,6 +14,16 @@ cdef extern from *:
         t->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
         t->tp_call = PyVectorcall_Call;
         PyType_Modified(t);
+    }
+    static PyObject *axptr_no_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+        const char *dot = strrchr(type->tp_name, '.');
+        PyErr_Format(PyExc_TypeError, "a pointer needs a type: %s[T](address)", dot ? dot + 1 : type->tp_name);
+        return NULL;
+    }
+    /* Nobody but this module makes instances of the type: one without its fields set would not be safe to use. */
+    static void axptr_forbid_new(PyObject *type) {
+        ((PyTypeObject *)type)->tp_new = axptr_no_new;
+        PyType_Modified((PyTypeObject *)type);
     }
     /* The value of an int that is an unsigned 64-bit number: 1 and *out, else 0. One and two digits are most. */
     #if PY_VERSION_HEX >= 0x030C0000
@@ -88,6 +99,7 @@ cdef extern from *:
     PyObject* axptr_again(int kind, object type, uint64_t address, Py_ssize_t address_at) noexcept
     ctypedef PyObject* (*axptr_vectorcall)(PyObject*, PyObject* const*, size_t, PyObject*)
     void axptr_enable_vectorcall(object type, Py_ssize_t offset)
+    void axptr_forbid_new(object type)
 
 # How a value is stored.
 cdef enum:

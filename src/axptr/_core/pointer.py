@@ -37,6 +37,7 @@ from cython.cimports.axptr._core.pointer import (
     axptr_again,
     axptr_as_u64,
     axptr_enable_vectorcall,
+    axptr_forbid_new,
     axptr_from_u64,
     axptr_reuse,
     axptr_type,
@@ -304,8 +305,7 @@ def _boxed_scalar(T, value):
         if math.isinf(stored.value) and not math.isinf(value):
             raise OverflowError(f"{value} does not fit in {_name(T)}")
         return stored
-    if not hasattr(type(value), "__index__"):
-        raise TypeError(f"{_name(T)} needs an integer, not {type(value).__name__}")
+    value = _as_integer(value, T)
     stored = T(value)
     if stored.value != value:
         raise OverflowError(f"{value} does not fit in {_name(T)}")
@@ -605,11 +605,13 @@ class Pointer:
         size: uint64_t
         lock: cython.pointer(axptr_lock)
         quiet: cython.bint
+        held: object
         if raw != cython.NULL and self.type.kind != KIND_OBJECT and not self.addr & (self.type.align - 1):
             # A scalar that is aligned lies in one page.
             lock = cython.cast(SpaceCore, raw).lock
             quiet = axptr_quiet(lock)
             if not quiet:
+                held = cython.cast(object, raw)  # while we wait, the provider may give its space up
                 axptr_lock_gil(lock)
             host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, READ)
             if host != cython.NULL:
@@ -685,6 +687,7 @@ class Pointer:
         cannot exist.
         """
         ptype: PointerType = self.type
+        n = checked_size(n, "n")
         total: uint64_t = self._bytes_of(n)
         i: cython.Py_ssize_t
         count: cython.Py_ssize_t
@@ -776,6 +779,7 @@ class Pointer:
     def shown(self, provider, n):
         """A live view of n elements in the form that the class gives."""
         ptype: PointerType = self.type
+        n = checked_size(n, "n")  # a number from here on, the same each time
         total: uint64_t = self._bytes_of(n)
         addr: uint64_t = self.addr
         count: uint64_t = n
@@ -878,20 +882,26 @@ class UserPtr(Pointer):
         value: a number, `bytes` of length 1, `str` of length 1, bool, pointer or instance of T, as T asks.
         Raises `UserFault` if misaligned, unmapped or not writable; `TypeError`, `OverflowError` if the value is no T.
         """
-        raw: cython.pointer(PyObject) = _space(provider)
+        raw: cython.pointer(PyObject)
         host: cython.pointer(uint8_t)
         local: uint64_t = 0
         size: uint64_t = self.type.size
         lock: cython.pointer(axptr_lock)
         quiet: cython.bint
-        if raw == cython.NULL or self.type.kind == KIND_OBJECT or self.addr & (self.type.align - 1):
+        held: object
+        if self.type.kind == KIND_OBJECT or self.addr & (self.type.align - 1):
             self.store(provider, value, self.type.align)
             return
         if not (self.type.kind == KIND_UNSIGNED and axptr_as_u64(value, cython.address(local)) and (size == 8 or local >> (size * 8) == 0)):
             self.type.unbox(value, cython.cast(cython.pointer(uint8_t), cython.address(local)))
+        raw = _space(provider)  # now: the value may have run code of the caller's
+        if raw == cython.NULL:
+            self.put(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), size, self.type.align)
+            return
         lock = cython.cast(SpaceCore, raw).lock
         quiet = axptr_quiet(lock)
         if not quiet:
+            held = cython.cast(object, raw)  # while we wait, the provider may give its space up
             axptr_lock_gil(lock)
         host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, WRITE)
         if host != cython.NULL and not _has_code(cython.cast(SpaceCore, raw), host):
@@ -1037,3 +1047,5 @@ def _set_up():
 
 
 _set_up()
+for _class in (Pointer, UserConstPtr, UserPtr):
+    axptr_forbid_new(_class)

@@ -33,7 +33,7 @@ from cython.cimports.axptr._core.areas import (
 from cython.cimports.axptr._core.codes import EXECUTE, READ, WRITE
 from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, Backend
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
-from cython.cimports.axptr._core.paging import Cursor, entry_paddr, leaf_slot, next_leaf
+from cython.cimports.axptr._core.paging import Cursor, PageTable, entry_paddr, leaf_slot, next_leaf
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 
@@ -87,7 +87,6 @@ class SpaceCore(Transfer):
             return 0
         upper = record_copy(rec)
         upper.start = at
-        upper.grow_limit = 0
         if rec.kind != KIND_ALLOC:
             upper.offset = rec.offset + (at - rec.start)
         rec.last = at - 1
@@ -125,7 +124,7 @@ class SpaceCore(Transfer):
         index_moved(cython.address(self.areas), index_seek(cython.address(self.areas), low.start))
 
     def _map(self, start, size, flags, backend: Backend, name, replace, grows_down):
-        """Enter an area. Raises EINVAL, ENOMEM (outside), EEXIST (over another without `replace`), nothing changed then."""
+        """Enter an area. Raises EINVAL (also for another kind than fresh memory that is to grow), ENOMEM (outside), EEXIST (over another without `replace`), nothing changed then."""
         first: uint64_t = 0
         last: uint64_t = 0
         limit: uint64_t = 0
@@ -134,6 +133,10 @@ class SpaceCore(Transfer):
         rec: cython.pointer(AreaRec)
         self.span_of(start, size, cython.address(first), cython.address(last))
         bits: uint32_t = int(flags)
+        if backend.store is not None and backend.store.phys is not self.phys:
+            raise ValueError("the backend's frames belong to another memory")
+        if grows_down and backend.kind != KIND_ALLOC:
+            raise LinuxError(errno.EINVAL, "only fresh memory can grow")
         if backend.kind != KIND_ALLOC and backend.offset + (last - first) < backend.offset:
             raise LinuxError(errno.EOVERFLOW, "the area would run past the end of what backs it")
         if grows_down:
@@ -285,13 +288,19 @@ class SpaceCore(Transfer):
         return low, high
 
     def _all_areas(self):
-        pos: AreaPos
+        # By address, not by position: building a tuple may run a finalizer, and that may change the areas.
+        at: uint64_t = 0
+        rec: cython.pointer(AreaRec)
         found = []
         axptr_lock_gil(self.lock)
-        pos = index_seek(cython.address(self.areas), 0)
-        while pos.chunk < self.areas.nchunks:
-            found.append(_tuple(index_at(cython.address(self.areas), pos)))
-            pos = index_next(cython.address(self.areas), pos)
+        while True:
+            rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), at))
+            if rec == cython.NULL:
+                break
+            at = rec.last + 1
+            found.append(_tuple(rec))
+            if at == 0:
+                break
         axptr_unlock(self.lock)
         return found
 
@@ -310,7 +319,10 @@ class SpaceCore(Transfer):
         axptr_unlock(self.lock)
 
     def query(self, vaddr):
-        """`(PhysAddr, MappingFlags, page_size)` of a page that is present, as the page table has it, else None."""
+        """`(PhysAddr, MappingFlags, page_size)` of a page that has a frame, with what the page table grants now; or None.
+
+        A page that is not yet written may lack WRITE, one of an area without rights grants nothing.
+        """
         found = self.table.query(vaddr)
         if found is None:
             return None
@@ -322,8 +334,8 @@ class SpaceCore(Transfer):
 
     @property
     def page_table(self):
-        """The `PageTable` behind the space. Look at it; change the space through its own methods."""
-        return self.table
+        """The `PageTable` of the space, to look at: the space is changed through its own methods."""
+        return PageTable.at(self.phys, self.root, self.table.format)
 
     @property
     def base(self):

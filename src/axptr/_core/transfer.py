@@ -174,6 +174,7 @@ class Transfer(Mmu):
                 if length[0] > limit:
                     return FAULT_TOOLONG
                 if at == 0:
+                    bad[0] = 0
                     return FAULT_RANGE
                 continue
             while room >= size:
@@ -186,6 +187,7 @@ class Transfer(Mmu):
                 at += size
                 room -= size
             if at == 0:
+                bad[0] = 0
                 return FAULT_RANGE
             if room == 0:
                 continue
@@ -374,6 +376,8 @@ class Transfer(Mmu):
     def fail_scan(self, code, vaddr, size, access, length, bad):
         if code == FAULT_TOOLONG:
             raise LinuxError(errno.ENAMETOOLONG, f"no terminator in the first {length} elements at {vaddr:#x}")
+        if bad < vaddr:  # the scan came to the end of all addresses
+            raise self._make_fault(code, ADDRESS_END, access, ADDRESS_END - vaddr + 1, ADDRESS_END - vaddr)
         self.fail(code, bad, access, bad - vaddr + 1, bad - vaddr)
         return 0
 

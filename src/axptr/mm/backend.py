@@ -7,6 +7,7 @@ the core's. Not here: permissions, names and places of areas.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from typing import IO, Any
@@ -56,6 +57,8 @@ class FileBackend(Backend):
 
     def __init__(self, phys: PhysMemory, file: FileLike, offset: int = 0) -> None:
         start = checked_address(offset, "offset")
+        if not isinstance(phys, PhysMemory):
+            raise TypeError(f"want a PhysMemory, not {type(phys).__name__}")
         if start % PAGE_SIZE:
             raise LinuxError(errno.EINVAL, f"file offset {start:#x} is not page aligned")
         self._set(_KIND_STORE, offset=start, store=file_store(phys, file))
@@ -73,21 +76,23 @@ def file_store(phys: PhysMemory, file: FileLike) -> FrameStore:
             fd = file
         elif isinstance(file, (str, os.PathLike)):
             fd = opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        else:
+        elif hasattr(file, "fileno"):
             fd = file.fileno()
+        else:
+            raise TypeError(f"a file is a path, a descriptor or has fileno(), not {type(file).__name__}")
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise LinuxError(errno.ENODEV, "only a regular file can be mapped")
         key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         store: FrameStore | None = phys.caches.get(key)
         if store is None:
-            os.pread(fd, 0, 0)  # a descriptor that cannot be read fails here, not at a fault
+            if fcntl.fcntl(fd, fcntl.F_GETFL) & (os.O_ACCMODE | os.O_PATH) not in (os.O_RDONLY, os.O_RDWR):
+                raise LinuxError(errno.EACCES, "the descriptor cannot be read")
             store = phys.caches[key] = FrameStore(phys, fd, label=os.readlink(f"/proc/self/fd/{fd}"))
     except LinuxError:
         raise
     except OSError as failure:
-        code = errno.EACCES if failure.errno == errno.EBADF and not opened else failure.errno
-        raise LinuxError(code or errno.EIO, failure.strerror) from failure
+        raise LinuxError(failure.errno or errno.EBADF, failure.strerror or str(failure)) from failure
     finally:
         if opened is not None:
             os.close(opened)

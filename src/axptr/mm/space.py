@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from axptr._core.frames import Backend
 from axptr._core.phys import PhysMemory
 from axptr._core.space import SpaceCore
-from axptr.addr import PAGE_SIZE, VirtAddrRange, checked_address, checked_size
+from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags, rwx
 from axptr.mm.area import MemoryArea
@@ -66,7 +66,7 @@ class AddrSpace(SpaceCore):
             raise TypeError(f"backend must be a Backend, not {type(backend).__name__}")
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, not {type(name).__name__}")
-        self._map(start, size, MappingFlags(flags), backend, name, replace, checked_size(grows_down, "grows_down"))
+        self._map(start, size, MappingFlags(flags), backend, str.__str__(name), replace, checked_size(grows_down, "grows_down"))
 
     def map_alloc(
         self,
@@ -143,10 +143,14 @@ class AddrSpace(SpaceCore):
         multiple of the page.
         """
         nbytes = checked_size(size)
-        if nbytes == 0 or align < PAGE_SIZE or align & (align - 1):
+        if not isinstance(limit, VirtAddrRange):
+            raise TypeError(f"limit must be a VirtAddrRange, not {type(limit).__name__}")
+        if nbytes == 0 or checked_size(align, "align") < PAGE_SIZE or align & (align - 1):
             raise ValueError(f"{nbytes} bytes aligned to {align}: want at least one byte, pages and a power of two")
-        low = limit.start if topdown else max(checked_address(hint, "hint"), limit.start)
-        if low >= limit.end or nbytes > limit.size:
+        low = max(checked_address(hint, "hint"), limit.start)
+        if topdown:
+            low = limit.start
+        if low >= limit.end or nbytes > min(limit.size, self.size) or align >= ADDRESS_END:
             return None
         return self._gap(low, limit.end - 1, -(-nbytes // PAGE_SIZE) * PAGE_SIZE, align, topdown)
 
@@ -172,6 +176,8 @@ class AddrSpace(SpaceCore):
 
     def fault(self, vaddr: int, access: MappingFlags, size: int = 1, completed: int = 0) -> UserFault:
         """The `UserFault` that an access refused at `vaddr` gives: built, not raised, the cause found by looking."""
+        if vaddr == ADDRESS_END:  # what comes after the last byte there can be
+            return self._describe(FaultReason.OUT_OF_RANGE, vaddr, int(access), size, completed)
         area = self.find_area(vaddr)
         if area is None:
             inside = self.base <= vaddr < self.base + self.size
@@ -188,7 +194,7 @@ class AddrSpace(SpaceCore):
         return self._describe(REASONS[code], bad, access, size, completed)
 
     def _describe(self, reason: FaultReason, bad: int, access: int, size: int, completed: int) -> UserFault:
-        low, high = self._neighbours(bad)
+        low, high = self._neighbours(min(bad, ADDRESS_END - 1))
         below = None if low is None else MemoryArea.of(low)
         above = None if high is None else MemoryArea.of(high)
         return describe(reason, bad, access, size, completed, below, above)

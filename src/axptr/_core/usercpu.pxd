@@ -1,0 +1,36 @@
+from libc.stdint cimport uint8_t, uint64_t
+from axptr._core.phys cimport PhysMemory
+from axptr._core.uclib cimport Api, TlbAnswer
+
+cdef extern from "<malloc.h>" nogil:
+    size_t malloc_usable_size(void *)
+
+cdef class UserCpu:
+    cdef Api *api
+    cdef void *uc
+    cdef uint8_t *boot_page
+    cdef void *clean               # context: user mode, nothing run yet
+    cdef uint64_t serial           # tells the CPUs of a process apart
+    cdef size_t invalid_at         # where the handle's block holds the address that faulted last, in words
+    cdef uint64_t boot_refused     # the page that was refused last on the way to user mode
+    cdef bint boot_stop            # stop at the next miss on data, on that way
+    cdef readonly PhysMemory phys
+
+    cdef int check(self, int err, str what) except -1
+    cdef int hook(self, int kind, void *callback, int instruction) except -1
+    cdef int open(self) except -1
+    cdef int check_stops(self) except -1
+    cdef int enter_user_mode(self) except -1
+    cdef uint64_t invalid_addr(self) noexcept nogil
+    cdef void shut(self) noexcept
+    cdef object get_register(self, str name)
+    cdef int set_register(self, str name, object value) except -1
+
+cdef class Context:
+    cdef Api *api
+    cdef void *data
+    cdef uint64_t pc
+    cdef uint64_t serial
+
+cdef class Registers:
+    cdef UserCpu cpu

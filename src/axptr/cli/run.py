@@ -1,0 +1,285 @@
+"""`axptr run [OPTIONS] -- PROGRAM [ARGS...]`: runs a Linux program under axptr's kernel.
+
+The guest's standard streams are ours, its exit status is ours. What axptr itself has to say goes to standard
+error (trace, statistics and areas to a file with `--output`). Exit statuses that are not the guest's: 124
+the time was up, 125 axptr failed or was called wrongly, 126 the program cannot be run, 127 there is no such
+program, 128 + n it died of signal n.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..linux.program import Process, Result
+
+HELP = "run a Linux program"
+USAGE = "axptr run [OPTIONS] -- PROGRAM [ARGS...]"
+DESCRIPTION = """\
+Run a Linux program (x86-64, static or dynamic) under axptr's kernel. The program sees the host's files
+read-only; its output, and its exit status, are those of this command."""
+
+STDERR = 2
+EXIT_FAILED = 125
+EXIT_INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--strace", action="store_true", help="print each system call, its arguments and its result")
+    add("--stats", action="store_true", help="at the end, count calls, faults, pages; memory and time")
+    add("--maps", action="store_true", help="at the end, print the areas as /proc/PID/maps does")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where --strace, --stats and --maps go; standard error without it",
+    )
+    add(
+        "--memory-limit",
+        metavar="SIZE",
+        help="the most memory the program may hold, such as 64M (K, M, G, T)",
+    )
+    add("--timeout", metavar="TIME", help="end the run after so many seconds (or 90s, 5m, 1h) with status 124")
+    add(
+        "--allow-write",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="let it write files in DIR; repeatable",
+    )
+    add(
+        "--env",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="set an environment variable; repeatable",
+    )
+
+
+def split(arguments: list[str], parser: argparse.ArgumentParser) -> tuple[list[str], list[str]]:
+    """Our options, and the guest's command line.
+
+    That follows `--`, or else starts at the first word without a dash. Done before argparse sees the words,
+    which would take the guest's options for ours.
+    """
+    takes_value = {option for action in parser._actions if action.nargs is None for option in action.option_strings}
+    position = 0
+    while position < len(arguments):
+        word = arguments[position]
+        if word == "--":
+            return arguments[:position], arguments[position + 1 :]
+        if not word.startswith("-") or word == "-":
+            break
+        position += 2 if word in takes_value else 1
+    return arguments[:position], arguments[position:]
+
+
+def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Runs the command in `options.command`; returns the exit status."""
+    if not options.command:
+        parser.error("which program? axptr run [OPTIONS] -- PROGRAM [ARGS...]")
+    try:
+        memory_limit = None if options.memory_limit is None else parse_size(options.memory_limit)
+        timeout = None if options.timeout is None else parse_time(options.timeout)
+        environment = _environment(options.env)
+        for directory in options.allow_write:
+            if not os.path.isdir(directory):
+                raise ValueError(f"--allow-write: {directory} is not a directory")
+    except ValueError as error:
+        parser.error(str(error))
+
+    if options.output is None:
+        return _load_and_run(
+            options, environment, memory_limit, timeout, Output(None if sys.stderr is None else STDERR)
+        )
+    try:
+        file = _open_output(options.output)
+    except OSError as error:
+        parser.error(f"--output: {options.output}: {error.strerror}")
+    try:
+        return _load_and_run(options, environment, memory_limit, timeout, Output(file))
+    finally:
+        os.close(file)
+
+
+def _open_output(path: str) -> int:
+    """Opens the file, truncated, above the standard streams' numbers: where one is closed, the guest's is too."""
+    import fcntl
+
+    low = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(low)
+
+
+class Output:
+    """Where the trace, the statistics and the areas go, unbuffered: a file tells how far a killed run came.
+
+    One that fails takes no more; the guest's run goes on.
+    """
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def write(self, text: str) -> None:
+        rest = text.encode("utf-8", "surrogateescape")
+        while rest and self._descriptor is not None:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except OSError as error:
+                self._descriptor = None
+                _say(f"axptr: --output: {error.strerror}")
+
+
+def _load_and_run(
+    options: argparse.Namespace,
+    environment: list[bytes],
+    memory_limit: int | None,
+    timeout: float | None,
+    output: Output,
+) -> int:
+    try:
+        from ..linux.program import ProgramError, create_process
+
+        try:
+            process = create_process(
+                options.command[0],
+                options.command,
+                environment,
+                memory_limit=memory_limit,
+                allow_write=options.allow_write,
+            )
+        except ProgramError as error:
+            _say(f"axptr: {error}")
+            return error.exit_status
+    except ModuleNotFoundError as error:
+        return _missing_package(error)
+    with process:
+        return _run(process, options, timeout, output)
+
+
+def _run(process: Process, options: argparse.Namespace, timeout: float | None, output: Output) -> int:
+    result = _observed_run(process, options, timeout, output)
+    if result is None:
+        return EXIT_INTERRUPTED
+    _tell_end(process, result, options, output)
+    return result.status
+
+
+def _observed_run(
+    process: Process, options: argparse.Namespace, timeout: float | None, output: Output
+) -> Result | None:
+    """The run itself; None if Ctrl-C ended it. A bug in the kernel comes out with its traceback."""
+    kernel = process.kernel
+    kernel.count_calls = options.stats
+    tracer = None
+    if options.strace:
+        from .strace import Tracer
+
+        tracer = Tracer(output.write)
+        tracer.trace(kernel)
+    try:
+        result = process.run(timeout)
+    except KeyboardInterrupt:
+        _say("axptr: interrupted")
+        return None
+    except Exception:
+        # Never an errno, never hidden: this is axptr's own failure, and the traceback is what mends it.
+        import traceback
+
+        _say(f"axptr: a bug in axptr stopped the run:\n{traceback.format_exc().rstrip()}")
+        raise SystemExit(EXIT_FAILED) from None
+    if tracer is not None:
+        tracer.ended(result)
+    return result
+
+
+def _tell_end(process: Process, result: Result, options: argparse.Namespace, output: Output) -> None:
+    """What there is to say once the guest is gone; for a run that simply ended well, nothing."""
+    if result.death is not None or result.timed_out:
+        from .death import report_death, report_timeout
+
+        if result.death is not None:
+            _say(report_death(process, result.death))
+        else:
+            _say(report_timeout(process, result.wall))
+    if process.kernel.unknown:
+        from .summary import unknown_calls
+
+        _say(unknown_calls(process.kernel.unknown))
+    if options.stats:
+        from .summary import statistics
+
+        output.write(statistics(process, result))
+    if options.maps:
+        output.write(process.space.format_maps().rstrip("\n") + "\n")
+
+
+def _missing_package(error: ModuleNotFoundError) -> int:
+    if error.name not in ("unicorn", "elftools"):
+        raise error
+    _say(f"axptr: run needs the package {error.name}: pip install 'axptr[run]'")
+    return EXIT_FAILED
+
+
+def _say(text: str) -> None:
+    """Writes to standard error, if anybody still reads that."""
+    if sys.stderr is not None:
+        try:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+        except OSError:
+            sys.stderr = None
+
+
+def _environment(settings: list[str]) -> list[bytes]:
+    """The host's environment with the settings over it; raises `ValueError` for one without a name or value.
+
+    Taken from where the kernel put it at our start: Python's own `os.environ` has an `LC_CTYPE` in it that
+    the interpreter sets in the C locale (PEP 538).
+    """
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            inherited = [entry for entry in file.read().split(b"\0") if entry]
+    except OSError:
+        inherited = [name + b"=" + value for name, value in os.environb.items()]
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not name or not equals:
+            raise ValueError(f"--env: {setting!r} is not NAME=VALUE")
+        start = os.fsencode(name) + b"="
+        inherited = [entry for entry in inherited if not entry.startswith(start)]
+        inherited.append(start + os.fsencode(value))
+    return inherited
+
+
+def parse_size(text: str) -> int:
+    """`4096`, `64K`, `64KiB`, `1.5G`: bytes, in powers of 1024; raises `ValueError` otherwise."""
+    number = text.strip().upper().removesuffix("B").removesuffix("I")
+    shift = {"K": 10, "M": 20, "G": 30, "T": 40}.get(number[-1:], 0)
+    try:
+        size = int(float(number[:-1]) * (1 << shift)) if shift else int(number)
+    except (ValueError, OverflowError):
+        raise ValueError(f"--memory-limit: {text!r} is no size; write 64M or 1G") from None
+    if size <= 0:
+        raise ValueError(f"--memory-limit: {text!r} is not above zero")
+    return size
+
+
+def parse_time(text: str) -> float:
+    """`10`, `0.5`, `90s`, `5m`, `1h`: seconds; raises `ValueError` otherwise."""
+    number = text.strip()
+    factor = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(number[-1:])
+    try:
+        seconds = float(number) if factor is None else float(number[:-1]) * factor
+    except ValueError:
+        raise ValueError(f"--timeout: {text!r} is no time; write 10, 90s or 5m") from None
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"--timeout: {text!r} is not above zero")
+    return seconds

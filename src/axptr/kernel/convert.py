@@ -1,0 +1,168 @@
+"""How a 64-bit register becomes the argument that a handler's annotation asks for.
+
+| annotation | the handler gets |
+| --- | --- |
+| a ctypes integer (`c_int`, `c_size_t`, ...) | `int`: the low bits, sign-extended if the type is signed |
+| `int`, `c_void_p` | `int`: the register, unsigned |
+| `c_bool` | `bool`: the low byte is not zero |
+| `UserPtr[T]`, `UserConstPtr[T]` | a pointer; nothing is checked yet |
+| an `IntEnum`, an `IntFlag` | the member for the low 32 bits (signed, unsigned); no such member is EINVAL |
+
+Everything about a signature is worked out once: the conversion is compiled into one function for each distinct
+signature, so that a call costs the arithmetic and no look-ups. Conversion never touches memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import errno
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from ..errors import LinuxError
+
+MAX_ARGS = 6
+"""Registers that carry arguments."""
+
+Handler = Callable[..., "int | None"]
+Wrapper = Callable[[Any, int, int, int, int, int, int], "int | None"]
+
+_SIGNED = frozenset("bhilqn")
+_UNSIGNED = frozenset("BHILQNP")
+
+
+class Param:
+    """One argument of a system call.
+
+    name: as the handler spells it. type: the annotation. kind: "int", "bool", "enum" or "pointer".
+    signed and bits: of the integer (64 and unsigned for a pointer).
+    """
+
+    __slots__ = ("bits", "kind", "name", "signed", "type")
+
+    def __init__(self, name: str, type_: Any, kind: str, bits: int, signed: bool) -> None:
+        self.name = name
+        self.type = type_
+        self.kind = kind
+        self.bits = bits
+        self.signed = signed
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {getattr(self.type, '__name__', self.type)}"
+
+
+def params_of(handler: FunctionType) -> tuple[Param, ...]:
+    """The parameters of a handler after its first one, the task.
+
+    Raises `TypeError` naming the handler and the parameter if one has no annotation, or one that no register can
+    become, or if there are more than six.
+    """
+    code = handler.__code__
+    names = code.co_varnames[1 : code.co_argcount]
+    where = f"system call handler {handler.__qualname__}"
+    if code.co_argcount < 1:
+        raise TypeError(f"{where} must take the task as its first parameter")
+    if code.co_kwonlyargcount or code.co_flags & 0x0C:
+        raise TypeError(f"{where} may only have plain parameters: no *args, no keyword-only ones")
+    if len(names) > MAX_ARGS:
+        raise TypeError(f"{where} has {len(names)} parameters; registers carry {MAX_ARGS}")
+    annotations = handler.__annotations__
+    params = []
+    for name in names:
+        if name not in annotations:
+            raise TypeError(f"{where}: parameter {name!r} needs an annotation")
+        annotation = annotations[name]
+        if isinstance(annotation, str):
+            found = handler.__globals__.get(annotation)  # a plain name needs no compiler
+            annotation = eval(annotation, handler.__globals__) if found is None else found
+        params.append(_param(name, annotation, where))
+    return tuple(params)
+
+
+def _param(name: str, annotation: Any, where: str) -> Param:
+    if annotation is int:
+        return Param(name, int, "int", 64, False)
+    if isinstance(annotation, type):
+        code = getattr(annotation, "_type_", None)
+        if hasattr(annotation, "ACCESS_FLAGS"):
+            return Param(name, annotation, "pointer", 64, False)
+        if issubclass(annotation, ctypes._SimpleCData) and isinstance(code, str):
+            if code in _SIGNED:
+                return Param(name, annotation, "int", 8 * ctypes.sizeof(annotation), True)
+            if code in _UNSIGNED:
+                return Param(name, annotation, "int", 8 * ctypes.sizeof(annotation), False)
+            if code == "?":
+                return Param(name, annotation, "bool", 8, False)
+        if issubclass(annotation, enum.IntEnum):
+            return Param(name, annotation, "enum", 32, True)
+        if issubclass(annotation, enum.IntFlag):
+            return Param(name, annotation, "enum", 32, False)
+    elif hasattr(annotation, "ACCESS_FLAGS"):
+        return Param(name, annotation, "pointer", 64, False)
+    raise TypeError(
+        f"{where}: no register can become {annotation!r} (parameter {name!r}); use a ctypes integer, int, UserPtr[T], "
+        "UserConstPtr[T], an IntEnum or an IntFlag"
+    )
+
+
+def _integer(register: str, bits: int, signed: bool) -> str:
+    """The expression for a C integer of that width; `register` is an unsigned 64-bit number."""
+    sign, mask = 1 << (bits - 1), (1 << bits) - 1
+    if not signed:
+        return register if bits == 64 else f"{register} & {mask:#x}"
+    if bits == 64:
+        return f"({register} if {register} < {sign:#x} else {register} - {1 << 64:#x})"
+    return f"({register} if {register} < {sign:#x} else (({register} & {mask:#x}) ^ {sign:#x}) - {sign:#x})"
+
+
+Maker = Callable[..., Wrapper]
+_makers: dict[tuple[tuple[str, int, bool], ...], Maker] = {}
+
+
+def _maker(params: tuple[Param, ...]) -> Maker:
+    """`make(handler, types...)` builds the wrapper of a handler with this shape of signature; compiled once a shape."""
+    key = tuple((p.kind, p.bits, p.signed) for p in params)
+    made = _makers.get(key)
+    if made is not None:
+        return made
+    outer, inner = ["handler"], ["task"]
+    for i, p in enumerate(params):
+        value = _integer(f"a{i}", p.bits, p.signed)
+        if p.kind == "bool":
+            value = f"({value}) != 0"
+        elif p.kind in ("pointer", "enum"):
+            outer.append(f"T{i}")
+            value = f"T{i}({value})"
+        inner.append(value)
+    source = f"lambda {', '.join(outer)}: lambda task, a0, a1, a2, a3, a4, a5: handler({', '.join(inner)})"
+    make: Maker = eval(compile(source, "<axptr system call wrapper>", "eval"))
+    _makers[key] = make
+    return make
+
+
+def build(handler: Handler, params: tuple[Param, ...]) -> Wrapper:
+    """`call(task, a0, .., a5)`: converts the registers and calls the handler."""
+    types = []
+    for p in params:
+        if p.kind == "enum":
+            types.append(_enum_converter(p.type))
+        elif p.kind == "pointer":
+            types.append(p.type)
+    return _maker(params)(handler, *types)
+
+
+def collect(task: Any, *args: Any) -> Any:
+    """A handler that gives back its arguments: `build(collect, params)` only converts."""
+    return args
+
+
+def _enum_converter(cls: type[enum.IntEnum] | type[enum.IntFlag]) -> Callable[[int], int]:
+    def convert(value: int) -> int:
+        try:
+            return cls(value)
+        except ValueError:
+            raise LinuxError(errno.EINVAL, f"{value} is no {cls.__name__}") from None
+
+    return convert

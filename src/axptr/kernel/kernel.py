@@ -1,0 +1,203 @@
+"""The table of system calls and the path of one call through it.
+
+The engine's hook makes one Python call, the dispatcher, which looks the number up and calls a wrapper that was
+compiled for the handler's signature (`convert`). A handler returns an int (what the program gets), None (registers
+are as the handler left them), or raises `LinuxError`, which becomes `-errno`. Anything else it raises is a bug in the
+kernel: it stops the run and comes out of `Kernel.run` with its traceback; it is never turned into an errno.
+
+A tracer (`on_enter`, `on_call`) or a count of calls swaps the dispatcher for a slower one; unset, they cost nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import LinuxError
+from .convert import Param, Wrapper, build, collect, params_of
+
+if TYPE_CHECKING:
+    from ..engine import Engine, Exit
+    from .task import Task
+
+F = TypeVar("F", bound=Callable[..., "int | None"])
+OnEnter = Callable[[Any, "Syscall", "tuple[Any, ...]"], object]
+OnCall = Callable[[Any, "Syscall", "tuple[Any, ...]", "int | LinuxError | None"], object]
+Dispatch = Callable[[int, int, int, int, int, int, int], "int | None"]
+
+_LOW32 = 0xFFFF_FFFF
+
+
+class Syscall:
+    """A registered system call: nr, name, handler, and its params (a tuple of `Param`: name, type, kind)."""
+
+    __slots__ = ("_call", "_convert", "_params", "handler", "name", "nr")
+
+    def __init__(self, nr: int, name: str, handler: FunctionType) -> None:
+        self.nr = nr
+        self.name = name
+        self.handler = handler
+        self._params: tuple[Param, ...] | None = None
+        self._call: Wrapper | None = None
+        self._convert: Wrapper | None = None
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        """Worked out once; raises `TypeError` for a signature that registers cannot fill."""
+        if self._params is None:
+            self._params = params_of(self.handler)
+        return self._params
+
+    @property
+    def call(self) -> Wrapper:
+        """`call(task, a0, .., a5)`: convert the registers and call the handler. Compiled when first used."""
+        if self._call is None:
+            self._call = build(self.handler, self.params)
+        return self._call
+
+    def convert(self, *registers: int) -> tuple[Any, ...]:
+        """The handler's arguments, of the six registers. Raises `LinuxError(EINVAL)` for no member of an enum."""
+        if self._convert is None:
+            self._convert = build(collect, self.params)
+        return self._convert(None, *registers)  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        return f"<Syscall {self.nr} {self.name}({', '.join(map(repr, self.params))})>"
+
+
+class _Table(dict[int, Wrapper]):
+    """Number -> wrapper. Wrappers are compiled at the first call: a program uses few of those registered."""
+
+    __slots__ = ("kernel",)
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+
+    def __missing__(self, nr: int) -> Wrapper:
+        known = self.kernel.syscalls.get(nr)
+        if known is not None:
+            self[nr] = call = known.call
+            return call
+        if nr > _LOW32:  # the number is the low half of the register, as on Linux
+            return self[nr & _LOW32]
+        return self.kernel._unknown_call(nr)
+
+
+class Kernel:
+    """System calls by number, and the loop that runs a task.
+
+    syscalls: number -> `Syscall`. unknown: number -> how often a program asked for a call that nobody registered
+    (it got ENOSYS). calls: name -> count, kept only in runs with `count_calls` set.
+    on_enter: `fn(task, syscall, args)` before each call is served. on_call: `fn(task, syscall, args, result)` after it,
+    `result` an int, a `LinuxError`, or None for a call that does not return. args are what the handler gets. Set them
+    before `run`.
+    """
+
+    def __init__(self) -> None:
+        self.syscalls: dict[int, Syscall] = {}
+        self.unknown: dict[int, int] = {}
+        self.calls: dict[str, int] = {}
+        self.count_calls = False
+        self.on_enter: OnEnter | None = None
+        self.on_call: OnCall | None = None
+        self._table = _Table(self)
+
+    def syscall(self, nr: int, name: str) -> Callable[[F], F]:
+        """Decorator: register a handler for call number `nr`. The last registration of a number wins.
+
+        The handler's first parameter is the task, the others are annotated; see `convert` for what they may be.
+        Raises `TypeError` for a signature that cannot be filled from registers, `ValueError` for a negative number.
+        """
+        if not isinstance(nr, int) or isinstance(nr, bool):
+            raise TypeError(f"the number of a system call is an int, not {type(nr).__name__}")
+        if not 0 <= nr <= _LOW32:
+            raise ValueError(f"{nr} is not the number of a system call")
+
+        def register(handler: F) -> F:
+            self.add(Syscall(nr, name, handler))  # type: ignore[arg-type]
+            return handler
+
+        return register
+
+    def add(self, syscall: Syscall) -> None:
+        """Register a `Syscall` made elsewhere: kernels may share them. Raises as `syscall` does."""
+        _ = syscall.params
+        self.syscalls[syscall.nr] = syscall
+        self._table.pop(syscall.nr, None)
+
+    def name_of(self, nr: int) -> str:
+        """The name of a call, registered or not."""
+        known = self.syscalls.get(nr)
+        return known.name if known is not None else f"syscall_{nr}"
+
+    def _unknown_call(self, nr: int) -> Wrapper:
+        def unknown(task: Task, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int:
+            self.unknown[nr] = self.unknown.get(nr, 0) + 1
+            raise LinuxError(errno.ENOSYS, f"system call {nr} is not implemented")
+
+        return unknown
+
+    def dispatcher(self, task: Task) -> Dispatch:
+        """The function that answers this task's calls: `fn(nr, a0, .., a5)` gives the result or `-errno`."""
+        if self.on_enter is not None or self.on_call is not None or self.count_calls:
+            return self._observed(task)
+        table = self._table
+
+        def dispatch(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
+            try:
+                return table[nr](task, a0, a1, a2, a3, a4, a5)
+            except LinuxError as error:
+                return -error.errno
+
+        return dispatch
+
+    def _observed(self, task: Task) -> Dispatch:
+        on_enter, on_call = self.on_enter, self.on_call
+        counts = self.calls if self.count_calls else None
+
+        def dispatch(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
+            nr &= _LOW32
+            syscall = self.syscalls.get(nr)
+            if syscall is None:
+                syscall = Syscall(nr, self.name_of(nr), _unregistered)  # type: ignore[arg-type]
+            if counts is not None:
+                counts[syscall.name] = counts.get(syscall.name, 0) + 1
+            registers: tuple[Any, ...] = (a0, a1, a2, a3, a4, a5)
+            args = registers
+            result: int | None
+            outcome: int | LinuxError | None
+            try:
+                args = syscall.convert(*registers)
+                if on_enter is not None:
+                    on_enter(task, syscall, args)
+                outcome = result = self._table[nr](task, *registers)
+            except LinuxError as error:
+                outcome, result = error, -error.errno
+            if on_call is not None:
+                on_call(task, syscall, args, outcome)
+            return result
+
+        return dispatch
+
+    def run(self, task: Task, engine: Engine, *, timeout: float | None = None) -> Exit:
+        """Run `task` on `engine` until it ends; gives back how the CPU came out the last time.
+
+        timeout: seconds; the exit is then of kind "timeout" and the task can be run on. Raises what a handler, a tracer
+        or Ctrl-C raised; the task then stands at the call it was in.
+        """
+        task.kernel = self
+        task.engine = engine
+        engine.on_syscall(self.dispatcher(task))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            engine.attach(task.space)
+            exit = engine.run(timeout=None if deadline is None else max(deadline - time.monotonic(), 1e-6))
+            if exit.kind == "timeout" or not task.on_exit(exit):
+                return exit
+
+
+def _unregistered(task: Task, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int:
+    raise LinuxError(errno.ENOSYS)

@@ -1,0 +1,40 @@
+"""What a kernel runs: a user program's memory and CPU, and whatever a kernel adds by deriving from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._core.mmu import Provider
+
+if TYPE_CHECKING:
+    from ..engine import Engine, Exit
+    from ..mm.space import AddrSpace
+    from .kernel import Kernel
+
+
+class Task(Provider):
+    """A program in an address space. A provider: `ptr.read(task)` costs no more than `ptr.read(task.space)`.
+
+    space: the task's memory; replaced through `set_space` only (exec). kernel, engine: set while it runs.
+    """
+
+    kernel: Kernel
+    engine: Engine
+
+    def __init__(self, space: AddrSpace) -> None:
+        self.set_space(space)
+
+    @property
+    def space(self) -> AddrSpace:
+        return self._space  # type: ignore[no-any-return]
+
+    def set_space(self, space: AddrSpace) -> None:
+        """Give the task another memory. Pointers used with this task see it at once, the CPU at its next run."""
+        self._set_space(space)
+
+    def on_exit(self, exit: Exit) -> bool:
+        """The CPU came out: stopped by a handler, a fault, an exception. True to run on, False to end the run.
+
+        By default the run ends. A kernel that delivers signals, or loads another program, overrides this.
+        """
+        return False

@@ -1,0 +1,234 @@
+"""Files of the host, behind a host descriptor: regular files, directories, pipes, terminals, sockets.
+
+Reads and writes go through one bounce buffer of CHUNK bytes. Where the guest's buffer runs into a hole, the host's own
+call decides what that gives (`hostio.HoleBuffer`). The host's position is used, so that a position shared with other
+processes (standard input) moves as it would.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from ..errors import LinuxError
+from ..flags import READ, WRITE
+from .hostio import ccall, hole_buffer, host
+from .openfile import O_NONBLOCK, O_PATH, OpenFile
+from .uaccess import CHUNK
+
+if TYPE_CHECKING:
+    from .task import LinuxTask
+    from .uaccess import UserIter
+
+POLLIN = 1
+POLLOUT = 4
+
+_bounce: memoryview | None = None
+
+
+def bounce() -> memoryview:
+    """CHUNK bytes for whoever copies now; valid until the next call that copies."""
+    global _bounce
+    if _bounce is None:
+        _bounce = memoryview(bytearray(CHUNK))
+    return _bounce
+
+
+class HostFile(OpenFile):
+    """An open file of the host. `owned`: closed with us; the standard streams are not.
+
+    borrowed_nonblock: O_NONBLOCK was asked for on a descriptor that other processes use too: we emulate it.
+    """
+
+    host_fd: int
+
+    def __init__(self, fd: int, flags: int, path: bytes | None, *, owned: bool = True) -> None:
+        super().__init__(flags, path)
+        self.host_fd = fd
+        self.owned = owned
+        self.borrowed_nonblock = False
+        mode = os.fstat(fd).st_mode
+        self.kind = stat.S_IFMT(mode)
+        self.regular = self.kind == stat.S_IFREG
+        self.seekable = self.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
+
+    # -- transfers
+
+    def _wait(self, task: LinuxTask, event: int) -> None:
+        """Before a call that may block: EAGAIN if it must not, and never past the run's deadline."""
+        if self.regular:
+            return
+        if self.borrowed_nonblock:
+            from .poll import ready
+
+            if not ready(self.host_fd, event):
+                raise LinuxError(errno.EAGAIN)
+        elif task.interruptible:
+            if self.flags & O_NONBLOCK:
+                return
+            task.wait_for_fd(self.host_fd, event)
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        if self.kind == stat.S_IFDIR:
+            raise LinuxError(errno.EISDIR)
+        done, buffer = 0, bounce()
+        while True:
+            want = min(to.count, CHUNK)
+            self._wait(task, POLLIN)
+            good = to.good(WRITE, want)
+            if good < want:
+                return self._read_beside_hole(to, good, pos, done)
+            view = buffer[:want]
+            try:
+                if pos is None:
+                    n = host(os.readv, self.host_fd, [view])
+                else:
+                    n = host(os.preadv, self.host_fd, [view], pos + done)
+            except LinuxError:
+                if done:
+                    return done
+                raise
+            copied = to.copy_out(view[:n])
+            done += copied
+            if copied < n:
+                self._unread(n - copied, pos)
+                if not done:
+                    raise to.fault(WRITE)
+                return done
+            if n < want or not to.count or not self.regular:
+                return done
+
+    def _unread(self, count: int, pos: int | None) -> None:
+        if pos is None and self.seekable:
+            os.lseek(self.host_fd, -count, os.SEEK_CUR)
+
+    def _read_beside_hole(self, to: UserIter, good: int, pos: int | None, done: int) -> int:
+        hole = hole_buffer()
+        try:
+            n = hole.transfer(
+                "read" if pos is None else "pread64",
+                self.host_fd,
+                good,
+                to.count,
+                None if pos is None else pos + done,
+            )
+        except LinuxError as error:
+            if done:
+                return done
+            if error.errno == errno.EFAULT:
+                raise to.fault(WRITE, good) from None
+            raise
+        copied = to.copy_out(hole.view[CHUNK - good : CHUNK - good + n])
+        if copied < n:
+            self._unread(n - copied, pos)
+            if not copied + done:
+                raise to.fault(WRITE)
+        return done + copied
+
+    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        done, buffer = 0, bounce()
+        try:
+            while True:
+                self._wait(task, POLLOUT)
+                want = min(data.count, CHUNK)
+                good = data.copy_in(buffer[:want])
+                at = None if pos is None else pos + done
+                if good < want:
+                    hole = hole_buffer()
+                    hole.view[CHUNK - good : CHUNK] = buffer[:good]
+                    return done + hole.transfer(
+                        "write" if at is None else "pwrite64", self.host_fd, good, good + data.count, at
+                    )
+                if at is None:
+                    n = host(os.write, self.host_fd, buffer[:want])
+                else:
+                    n = host(os.pwrite, self.host_fd, buffer[:want], at)
+                done += n
+                if n < want or not data.count:
+                    return done
+        except LinuxError as error:
+            if error.errno == errno.EPIPE:
+                task.signals.broken_pipe(task)
+            if done:
+                return done
+            if error.errno == errno.EFAULT:
+                raise data.fault(READ) from None
+            raise
+
+    # -- the rest
+
+    def seek(self, offset: int, whence: int) -> int:
+        return host(os.lseek, self.host_fd, offset, whence)
+
+    def stat(self, task: LinuxTask) -> os.stat_result:
+        return host(os.fstat, self.host_fd)
+
+    def getdents(self, task: LinuxTask, to: UserIter) -> int:
+        if self.kind != stat.S_IFDIR:
+            raise LinuxError(errno.ENOTDIR)
+        import ctypes
+
+        want = min(to.count, CHUNK)
+        good = to.good(WRITE, want)
+        if good < want:
+            hole = hole_buffer()
+            try:
+                n = hole.transfer("getdents64", self.host_fd, good, to.count, None)
+            except LinuxError as error:
+                raise to.fault(WRITE, good) if error.errno == errno.EFAULT else error from None
+            return to.copy_out(hole.view[CHUNK - good : CHUNK - good + n])
+        view = bounce()[:want]
+        raw = (ctypes.c_char * max(want, 1)).from_buffer(bounce())
+        n = ccall("getdents64", self.host_fd, ctypes.byref(raw), ctypes.c_size_t(want))
+        return to.copy_out(view[:n])
+
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
+        from .ioctl import host_ioctl
+
+        return host_ioctl(task, self, command, argument)
+
+    def directory_path(self) -> bytes:
+        if self.kind != stat.S_IFDIR or self.path is None:
+            raise LinuxError(errno.ENOTDIR)
+        return self.path
+
+    def truncate(self, size: int) -> None:
+        host(os.ftruncate, self.host_fd, size)
+
+    def map_anonymous(self) -> bool:
+        if not self.regular:
+            raise LinuxError(errno.ENODEV)
+        return False
+
+    def name(self) -> bytes:
+        if self.path is not None:
+            return self.path
+        try:
+            return os.readlink(b"/proc/self/fd/%d" % self.host_fd)
+        except OSError:
+            return b"unknown:[0]"
+
+    def close(self) -> None:
+        if self.owned:
+            self.owned = False
+            os.close(self.host_fd)
+
+    def __del__(self) -> None:
+        """A process that was dropped without `close` must not leave host descriptors open."""
+        if getattr(self, "owned", False):
+            os.close(self.host_fd)
+
+
+def standard_stream(fd: int) -> HostFile | None:
+    """The host's descriptor `fd` as it is; None if it is closed."""
+    import fcntl
+
+    try:
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        path = os.readlink(b"/proc/self/fd/%d" % fd)
+        named = path.startswith(b"/") and os.path.exists(path)
+        return HostFile(fd, flags & ~O_PATH, path if named else None, owned=False)
+    except OSError:
+        return None

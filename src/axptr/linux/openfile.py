@@ -1,0 +1,227 @@
+"""Open files: what a descriptor refers to, and the table of descriptors.
+
+`OpenFile` is Linux' struct file: flags, a position, the operations. Descriptors made by dup share one. The base
+class refuses every operation with the errno Linux gives for a file without it; `HostFile` (hostfile), the directories
+(dirs), /proc (procfs) and the devices (devices) override what they can do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from ..errors import LinuxError
+from ..flags import WRITE
+
+if TYPE_CHECKING:
+    from .nodes import Node, Stat
+    from .task import LinuxTask
+    from .uaccess import UserIter
+
+O_ACCMODE = 3
+O_PATH = 0o10000000
+O_NONBLOCK = 0o4000
+O_APPEND = 0o2000
+
+
+class OpenFile:
+    """One open file description.
+
+    flags: as given to open (access mode, O_APPEND, O_NONBLOCK, ...). path: canonical, None for what has no name.
+    refs: descriptors that refer to it; the table closes it when there are none left.
+    host_fd: the host descriptor behind it, None where there is none.
+    """
+
+    host_fd: int | None = None
+    seekable = False
+
+    def __init__(self, flags: int, path: bytes | None) -> None:
+        self.flags = flags
+        self.path = path
+        self.refs = 0
+
+    @property
+    def readable(self) -> bool:
+        return self.flags & O_ACCMODE in (os.O_RDONLY, os.O_RDWR) and not self.flags & O_PATH
+
+    @property
+    def writable(self) -> bool:
+        return self.flags & O_ACCMODE in (os.O_WRONLY, os.O_RDWR) and not self.flags & O_PATH
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        """Read to user memory, at the file's own position (moving it) or at `pos`; bytes done, 0 at the end."""
+        raise LinuxError(errno.EINVAL)
+
+    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        """Write from user memory; bytes done."""
+        raise LinuxError(errno.EINVAL)
+
+    def seek(self, offset: int, whence: int) -> int:
+        raise LinuxError(errno.ESPIPE)
+
+    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+        raise LinuxError(errno.EBADF)
+
+    def getdents(self, task: LinuxTask, to: UserIter) -> int:
+        """Directory entries (struct linux_dirent64) to user memory; bytes done, 0 at the end."""
+        raise LinuxError(errno.ENOTDIR)
+
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
+        raise LinuxError(errno.ENOTTY)
+
+    def directory_path(self) -> bytes:
+        """The canonical path of the directory this is, for paths relative to it; ENOTDIR if it is none."""
+        raise LinuxError(errno.ENOTDIR)
+
+    def truncate(self, size: int) -> None:
+        raise LinuxError(errno.EINVAL)
+
+    def map_anonymous(self) -> bool:
+        """Whether mapping this file gives zeroed memory (/dev/zero). ENODEV if it can be mapped in no other way."""
+        raise LinuxError(errno.ENODEV)
+
+    def node(self) -> Node | None:
+        """The file of our own that this was opened from, if it was one."""
+        return None
+
+    def name(self) -> bytes:
+        """What /proc/self/fd/N points at."""
+        return self.path if self.path is not None else b"anon_inode:[file]"
+
+    def close(self) -> None:
+        """Called once, when no descriptor is left."""
+
+
+class BytesFile(OpenFile):
+    """A file of our own whose contents are made when it is opened."""
+
+    seekable = True
+
+    def __init__(self, node: Node, flags: int, content: bytes) -> None:
+        super().__init__(flags, node.path)
+        self._node = node
+        self._content = memoryview(content)
+        self._pos = 0
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        start = self._pos if pos is None else pos
+        data = self._content[start : start + to.count]
+        done = to.copy_out(data)
+        if done < len(data) and done == 0:
+            raise to.fault(WRITE)
+        if pos is None:
+            self._pos += done
+        return done
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence not in (os.SEEK_SET, os.SEEK_CUR):
+            raise LinuxError(errno.EINVAL)
+        target = offset + (self._pos if whence == os.SEEK_CUR else 0)
+        if target < 0:
+            raise LinuxError(errno.EINVAL)
+        self._pos = target
+        return target
+
+    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+        return self._node.stat(task)
+
+    def node(self) -> Node | None:
+        return self._node
+
+
+class PathFile(OpenFile):
+    """What O_PATH opens of a file of our own: a place, not a file."""
+
+    def __init__(self, node: Node, flags: int) -> None:
+        super().__init__(flags | O_PATH, node.path)
+        self._node = node
+
+    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+        return self._node.stat(task)
+
+    def node(self) -> Node | None:
+        return self._node
+
+
+class FileTable:
+    """Descriptors: number -> OpenFile, and which of them exec closes. The lowest free number is given out."""
+
+    def __init__(self, limit: int) -> None:
+        self._files: dict[int, OpenFile] = {}
+        self._cloexec: set[int] = set()
+        self.limit = limit
+
+    def get(self, fd: int) -> OpenFile:
+        """EBADF if there is none."""
+        file = self._files.get(fd)
+        if file is None:
+            raise LinuxError(errno.EBADF)
+        return file
+
+    def get_io(self, fd: int) -> OpenFile:
+        """For calls that work on an open file and not on a mere place (O_PATH): EBADF for the latter too."""
+        file = self._files.get(fd)
+        if file is None or file.flags & O_PATH:
+            raise LinuxError(errno.EBADF)
+        return file
+
+    def add(self, file: OpenFile, *, cloexec: bool = False, lowest: int = 0) -> int:
+        """The new descriptor, at least `lowest`; EMFILE at the limit (the file is closed then if nobody has it)."""
+        fd = lowest
+        while fd in self._files:
+            fd += 1
+        if fd >= self.limit:
+            if not file.refs:
+                file.close()
+            raise LinuxError(errno.EMFILE)
+        self._set(fd, file, cloexec)
+        return fd
+
+    def place(self, fd: int, file: OpenFile, *, cloexec: bool = False) -> None:
+        """Make `fd` refer to `file`, closing what it was. EBADF beyond the limit."""
+        if not 0 <= fd < self.limit:
+            raise LinuxError(errno.EBADF)
+        file.refs += 1
+        if fd in self._files:
+            self.close(fd)
+        file.refs -= 1
+        self._set(fd, file, cloexec)
+
+    def _set(self, fd: int, file: OpenFile, cloexec: bool) -> None:
+        self._files[fd] = file
+        file.refs += 1
+        if cloexec:
+            self._cloexec.add(fd)
+
+    def close(self, fd: int) -> None:
+        """EBADF if there is none."""
+        file = self._files.pop(fd, None)
+        if file is None:
+            raise LinuxError(errno.EBADF)
+        self._cloexec.discard(fd)
+        file.refs -= 1
+        if file.refs == 0:
+            file.close()
+
+    def cloexec(self, fd: int) -> bool:
+        self.get(fd)
+        return fd in self._cloexec
+
+    def set_cloexec(self, fd: int, on: bool) -> None:
+        self.get(fd)
+        if on:
+            self._cloexec.add(fd)
+        else:
+            self._cloexec.discard(fd)
+
+    def descriptors(self) -> list[int]:
+        return sorted(self._files)
+
+    def close_on_exec(self) -> None:
+        for fd in sorted(self._cloexec):
+            self.close(fd)
+
+    def close_all(self) -> None:
+        for fd in self.descriptors():
+            self.close(fd)

@@ -1,0 +1,147 @@
+"""`LinuxKernel`: the table of calls, the loop of a process with its signals and timers, and how a process starts.
+
+The calls themselves are in the families' files, which are imported here; the public face is `program`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .._core.phys import PhysMemory
+from ..engine import UnicornEngine
+from ..errors import LinuxError
+from ..kernel.kernel import Kernel
+from ..mm.space import AddrSpace
+from . import (  # noqa: F401 - each enters its calls in the registry
+    advice,
+    dirs,
+    exec,
+    files,
+    futex,
+    ioctl,
+    limits,
+    memory,
+    names,
+    network,
+    poll,
+    process,
+    remap,
+    rw,
+    sigcalls,
+    stat,
+    system,
+    xattr,
+)
+from . import time as time_calls  # noqa: F401
+from .devices import Dev
+from .hostfile import HostFile, standard_stream
+from .loader import find_program
+from .openfile import FileTable
+from .paths import FileSystem
+from .procfs import Proc
+from .program import Process, ProgramError
+from .registry import TABLE
+from .task import LinuxTask, TimeUp
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+
+
+class LinuxKernel(Kernel):
+    """The x86-64 Linux personality: `Kernel` with every call of this package."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.syscalls.update(TABLE)
+
+    def run_process(self, task: LinuxTask, timeout: float | None = None) -> bool:
+        """Run until the process is over (True) or `timeout` seconds have passed (False)."""
+        engine: Engine = task.engine
+        task.kernel = self
+        task.deadline = None if timeout is None else time.monotonic() + timeout
+        engine.on_syscall(self.dispatcher(task))
+        try:
+            while not task.over:
+                engine.attach(task.space)
+                wake = task.next_wakeup(None)
+                exit = engine.run() if wake is None else engine.run(timeout=max(wake - time.monotonic(), 1e-6))
+                task.on_exit(exit)
+                if task.alarm_due():
+                    task.signals.deliver(task)
+                if task.deadline is not None and time.monotonic() >= task.deadline:
+                    break
+        except TimeUp as up:  # a call that waits: it is made again when the process is run on
+            engine.regs.rax = up.number
+            engine.regs.rip -= 2
+        finally:
+            task.deadline = None
+        return task.over
+
+
+def start(
+    program: bytes,
+    argv: list[bytes],
+    environ: list[bytes],
+    *,
+    cwd: bytes | None,
+    memory_limit: int | None,
+    allow_write: Iterable[bytes],
+    stdio: tuple[int, int, int],
+) -> Process:
+    """`create_process` with everything as bytes; see there."""
+    table = FileTable(limit=1024)
+    _open_streams(table, stdio)  # before anything else is opened: a closed stream's number is given out again
+    try:
+        fs = FileSystem(cwd, allow_write, Proc(), Dev())
+        path = _search(program, environ, fs.cwd)
+        found = find_program(path, argv or [program], fs.cwd)
+    except ProgramError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ProgramError(getattr(error, "errno", None) or 22, f"{os.fsdecode(program)}: {error}") from None
+    try:
+        phys = PhysMemory(limit=memory_limit)
+        engine = UnicornEngine(phys)
+        task = LinuxTask(AddrSpace(0, 1 << 47, phys), table, fs, memory_limit)
+        task.engine = engine
+        try:
+            exec.start_program(task, found, environ, program)
+        except ProgramError:
+            raise
+        except LinuxError as error:
+            raise ProgramError(error.errno, f"{os.fsdecode(program)}: {os.strerror(error.errno)}") from None
+    finally:
+        found.close()
+    table.limit = limits.get_limit(task, limits.RLIMIT_NOFILE)[0]
+    return Process(task, LinuxKernel())
+
+
+def _search(program: bytes, environ: list[bytes], cwd: bytes) -> bytes:
+    """The path of a program: as it is with a slash in it, else the first in PATH that can be run (execvp)."""
+    if b"/" in program or not program:
+        return program
+    directories = b"/bin:/usr/bin"
+    for entry in environ:
+        if entry.startswith(b"PATH="):
+            directories = entry[5:]
+    there = None
+    for directory in directories.split(b":"):
+        candidate = os.path.join(directory or b".", program)
+        if os.path.isfile(os.path.join(cwd, candidate)):
+            if os.access(os.path.join(cwd, candidate), os.X_OK):
+                return candidate
+            there = there or candidate
+    if there is not None:
+        return there
+    raise ProgramError(2, f"{os.fsdecode(program)}: no such program")
+
+
+def _open_streams(table: FileTable, stdio: tuple[int, int, int]) -> None:
+    """Descriptors 0, 1, 2 are the host's. Two that are the same open file there are one here too, as far as seen."""
+    for number, fd in enumerate(stdio):
+        stream: HostFile | None = standard_stream(fd)
+        if stream is not None:
+            table.place(number, stream)

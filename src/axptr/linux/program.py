@@ -1,0 +1,199 @@
+"""Starting a Linux program and seeing how it ends: what `axptr run` and tests use.
+
+    process = create_process("/bin/echo", ["echo", "hello"])
+    result = process.run(timeout=10)
+    result.exit_code        # 0
+
+One process, one thread, one engine. Not here: how an ELF file is loaded (`loader`), what the calls do (the
+other files of this package), how a death is printed (`axptr.cli`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import LinuxError
+
+if TYPE_CHECKING:
+    from .._core.phys import PhysMemory
+    from ..mm.space import AddrSpace
+    from .personality import LinuxKernel
+    from .task import LinuxTask
+
+Text = str | bytes
+
+
+class ProgramError(LinuxError):
+    """The program could not be started. `str(error)` is one clear line.
+
+    `errno` is what `execve` gives (ENOENT, EACCES, ENOEXEC, EISDIR, ENOMEM, ...), `exit_status` what a shell
+    would exit with: 127 when there is no such program, else 126.
+    """
+
+    def __init__(self, errno_: int, message: str) -> None:
+        super().__init__(errno_, message)
+        self.message = message
+
+    @property
+    def exit_status(self) -> int:
+        return 127 if self.errno == errno.ENOENT else 126
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Death:
+    """Why a signal killed the program.
+
+    signal: the signal's number (11 for SIGSEGV).
+    code: siginfo's si_code. address: siginfo's si_addr where the signal has one, else None.
+    fault: of a page fault the `UserFault` (address, access, reason, area, message), or the `LinuxError` (ENOMEM) of a
+    page there was no memory for; None for other causes.
+    rip: the instruction; regs: general registers by name, as they were at that moment.
+    """
+
+    __slots__ = ("address", "code", "fault", "regs", "rip", "signal")
+
+    def __init__(
+        self, signal: int, code: int, address: int | None, fault: LinuxError | None, regs: dict[str, int]
+    ) -> None:
+        self.signal = signal
+        self.code = code
+        self.address = address
+        self.fault = fault
+        self.regs = regs
+        self.rip = regs["rip"]
+
+
+class Result:
+    """How a run ended: exactly one of exit_code, signal, timed_out tells.
+
+    exit_code: 0 to 255 if the program called exit, else None.
+    signal: the signal's number if it died of one, else None; `death` then says more.
+    timed_out: the time was up; the process can be inspected and run on.
+    wall: seconds spent in `run`.
+    """
+
+    __slots__ = ("death", "exit_code", "signal", "timed_out", "wall")
+
+    def __init__(
+        self,
+        *,
+        exit_code: int | None = None,
+        death: Death | None = None,
+        timed_out: bool = False,
+        wall: float = 0.0,
+    ) -> None:
+        self.exit_code = exit_code
+        self.death = death
+        self.signal = death.signal if death is not None else None
+        self.timed_out = timed_out
+        self.wall = wall
+
+    @property
+    def status(self) -> int:
+        """As a shell reports it: the exit code, 128 + signal, or 124 when the time was up."""
+        if self.exit_code is not None:
+            return self.exit_code
+        return 124 if self.signal is None else 128 + self.signal
+
+    def __repr__(self) -> str:
+        if self.exit_code is not None:
+            return f"<Result exit {self.exit_code}>"
+        return f"<Result signal {self.signal}>" if self.signal else "<Result timed out>"
+
+
+class Process:
+    """A program loaded and ready. Made by `create_process`.
+
+    task: the `LinuxTask` (a provider: `UserPtr[T](address).read(process.task)` works at any time).
+    kernel: its `LinuxKernel`: `kernel.on_call` for a tracer, `kernel.unknown` (number -> count of unknown calls),
+    `kernel.calls` (name -> count, when `kernel.count_calls` was set before the run).
+    engine: the CPU. phys: the `PhysMemory`, its own.
+    After the end of the program memory and areas are still there, until `close()`.
+    """
+
+    def __init__(self, task: LinuxTask, kernel: LinuxKernel) -> None:
+        self.task = task
+        self.kernel = kernel
+        self.engine = task.engine
+        self.phys: PhysMemory = task.space.phys
+
+    @property
+    def space(self) -> AddrSpace:
+        """The program's address space now (execve makes a new one)."""
+        return self.task.space
+
+    def run(self, timeout: float | None = None) -> Result:
+        """Run until the program exits or dies, or `timeout` seconds have passed.
+
+        What a tracer, a handler or Ctrl-C raises comes out of here.
+        """
+        begin = time.monotonic()
+        task = self.task
+        finished = self.kernel.run_process(task, timeout)
+        wall = time.monotonic() - begin
+        if not finished:
+            return Result(timed_out=True, wall=wall)
+        if task.death is not None:
+            return Result(death=task.death, wall=wall)
+        return Result(exit_code=task.exit_code, wall=wall)
+
+    def close(self) -> None:
+        """Close the program's files and give its memory back. The process is of no use afterwards."""
+        self.task.files.close_all()
+        self.task.space.clear()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def create_process(
+    program: Text,
+    argv: Sequence[Text] | None = None,
+    env: Mapping[str, str] | Iterable[Text] | None = None,
+    *,
+    cwd: Text | None = None,
+    memory_limit: int | None = None,
+    allow_write: Iterable[Text] = (),
+    stdio: tuple[int, int, int] = (0, 1, 2),
+) -> Process:
+    """Load `program` and give back a process that is about to run its first instruction.
+
+    program: a path; a name without a slash is looked up in the environment's PATH as `execvp` does.
+    argv: all arguments, argv[0] included; by default the program's name alone.
+    env: a mapping, or `NAME=value` strings; by default the host's environment.
+    cwd: where the program starts; by default where the host process is.
+    memory_limit: bytes of frames (data and page tables) the program may hold; beyond it calls give ENOMEM.
+    allow_write: directories under which files may be created, written and removed; everywhere else EROFS.
+    stdio: the host descriptors the program gets as 0, 1, 2; they are used as they are and never closed.
+
+    Raises `ProgramError` with one clear line if the program cannot be started; nothing is left behind then.
+    """
+    from .personality import start
+
+    args = [os.fsencode(a) for a in argv] if argv is not None else [os.fsencode(program)]
+    return start(
+        os.fsencode(program),
+        args,
+        _environment(env),
+        cwd=os.fsencode(cwd) if cwd is not None else None,
+        memory_limit=memory_limit,
+        allow_write=[os.fsencode(d) for d in allow_write],
+        stdio=stdio,
+    )
+
+
+def _environment(env: Mapping[str, str] | Iterable[Text] | None) -> list[bytes]:
+    if env is None:
+        return [name + b"=" + value for name, value in os.environb.items()]
+    if isinstance(env, Mapping):
+        return [os.fsencode(f"{name}={value}") for name, value in env.items()]
+    return [os.fsencode(entry) for entry in env]

@@ -1,0 +1,293 @@
+"""Reading and writing files. Source: read(2), pread(2), readv(2), lseek(2), sendfile(2), fs/read_write.c.
+
+The order of checks is the host's: descriptor and its mode (EBADF), whether the file can do it (EINVAL), then the
+user's range (EFAULT, at length zero too), then the count is cut at MAX_RW_COUNT. The file decides what to copy when.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from ..errors import LinuxError
+from ..flags import READ, WRITE
+from ..kernel.abi import c_int, c_long, c_size_t, c_uint, c_ulong
+from .hostfile import HostFile, bounce
+from .hostio import host
+from .openfile import OpenFile
+from .registry import syscall
+from .uaccess import (
+    CHUNK,
+    MAX_RW_COUNT,
+    Bytes,
+    ConstBytes,
+    UserIter,
+    get_bytes,
+    import_iovec,
+    put_bytes,
+    require_user,
+)
+
+if TYPE_CHECKING:
+    from .task import LinuxTask
+
+
+def _readable(task: LinuxTask, fd: int) -> OpenFile:
+    file = task.files.get(fd)
+    if not file.readable:
+        raise LinuxError(errno.EBADF)
+    return file
+
+
+def _writable(task: LinuxTask, fd: int) -> OpenFile:
+    file = task.files.get(fd)
+    if not file.writable:
+        raise LinuxError(errno.EBADF)
+    return file
+
+
+def _at(file: OpenFile, pos: int) -> int:
+    if not file.seekable:
+        raise LinuxError(errno.ESPIPE)
+    return pos
+
+
+@syscall(0, "read")
+def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int:
+    file = _readable(task, fd)
+    require_user(task, buf.address, count, WRITE)
+    return file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None)
+
+
+@syscall(1, "write")
+def sys_write(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t) -> int:
+    file = _writable(task, fd)
+    require_user(task, buf.address, count, READ)
+    return file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None)
+
+
+@syscall(17, "pread64")
+def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c_long) -> int:
+    if pos < 0:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    _at(file, pos)
+    _readable(task, fd)
+    require_user(task, buf.address, count, WRITE)
+    return file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos)
+
+
+@syscall(18, "pwrite64")
+def sys_pwrite64(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t, pos: c_long) -> int:
+    if pos < 0:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    _at(file, pos)
+    _writable(task, fd)
+    require_user(task, buf.address, count, READ)
+    return file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos)
+
+
+def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
+    to = UserIter(task, import_iovec(task, vec, vlen, WRITE))
+    return file.read(task, to, pos) if to.count else 0
+
+
+def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
+    data = UserIter(task, import_iovec(task, vec, vlen, READ))
+    return file.write(task, data, pos) if data.count else 0
+
+
+@syscall(19, "readv")
+def sys_readv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int:
+    return _readv(task, _readable(task, fd), vec, vlen, None)
+
+
+@syscall(20, "writev")
+def sys_writev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int:
+    return _writev(task, _writable(task, fd), vec, vlen, None)
+
+
+@syscall(295, "preadv")
+def sys_preadv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int:
+    if pos < 0:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    return _readv(task, _readable(task, fd), vec, vlen, _at(file, pos))
+
+
+@syscall(296, "pwritev")
+def sys_pwritev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int:
+    if pos < 0:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    return _writev(task, _writable(task, fd), vec, vlen, _at(file, pos))
+
+
+@syscall(8, "lseek")
+def sys_lseek(task: LinuxTask, fd: c_uint, offset: c_long, whence: c_uint) -> int:
+    return task.files.get_io(fd).seek(offset, whence)
+
+
+# -- from file to file, without user memory
+
+
+def _transfer(task: LinuxTask, source: OpenFile, goal: OpenFile, count: int, pos: list[int | None]) -> int:
+    """Copy `count` bytes from one host file to another; `pos` holds both positions (None: the file's own)."""
+    if not isinstance(source, HostFile) or not isinstance(goal, HostFile):
+        raise LinuxError(errno.EINVAL)
+    done, buffer = 0, bounce()
+    while done < count:
+        view = buffer[: min(count - done, CHUNK)]
+        if pos[0] is None:
+            n = host(os.readv, source.host_fd, [view])
+        else:
+            n = host(os.preadv, source.host_fd, [view], pos[0] + done)
+        if n == 0:
+            break
+        written = 0
+        try:
+            while written < n:
+                part = view[written:n]
+                if pos[1] is None:
+                    written += host(os.write, goal.host_fd, part)
+                else:
+                    written += host(os.pwrite, goal.host_fd, part, pos[1] + done + written)
+        except LinuxError as error:
+            if pos[0] is None and source.seekable:
+                os.lseek(source.host_fd, written - n, os.SEEK_CUR)
+            if error.errno == errno.EPIPE:
+                task.signals.broken_pipe(task)
+            if done + written == 0:
+                raise
+            return done + written
+        done += n
+    return done
+
+
+@syscall(40, "sendfile")
+def sys_sendfile(task: LinuxTask, out_fd: c_int, in_fd: c_int, offset: Bytes, count: c_size_t) -> int:
+    pos: int | None = None
+    if not offset.is_null:
+        pos = int.from_bytes(get_bytes(task, offset.address, 8), "little", signed=True)
+    source = _readable(task, in_fd)
+    goal = _writable(task, out_fd)
+    if pos is not None:
+        _at(source, pos)
+        if pos < 0:
+            raise LinuxError(errno.EINVAL)
+    if goal.flags & os.O_APPEND or not source.seekable:
+        raise LinuxError(errno.EINVAL)
+    done = _transfer(task, source, goal, min(count, MAX_RW_COUNT), [pos, None])
+    if pos is not None:
+        put_bytes(task, offset.address, (pos + done).to_bytes(8, "little"))
+    return done
+
+
+@syscall(326, "copy_file_range")
+def sys_copy_file_range(
+    task: LinuxTask, fd_in: c_int, off_in: Bytes, fd_out: c_int, off_out: Bytes, size: c_size_t, flags: c_uint
+) -> int:
+    source, goal = task.files.get_io(fd_in), task.files.get_io(fd_out)
+    pos: list[int | None] = [None, None]
+    for i, ptr in enumerate((off_in, off_out)):
+        if not ptr.is_null:
+            pos[i] = int.from_bytes(get_bytes(task, ptr.address, 8), "little", signed=True)
+    if flags:
+        raise LinuxError(errno.EINVAL)
+    if not source.readable or not goal.writable or goal.flags & os.O_APPEND:
+        raise LinuxError(errno.EBADF)
+    if any(p is not None and p < 0 for p in pos):
+        raise LinuxError(errno.EINVAL)
+    for file in (source, goal):
+        if not isinstance(file, HostFile) or not file.regular:
+            raise LinuxError(errno.EINVAL)
+    done = _transfer(task, source, goal, min(size, MAX_RW_COUNT), pos)
+    for ptr, start in zip((off_in, off_out), pos, strict=True):
+        if start is not None:
+            put_bytes(task, ptr.address, (start + done).to_bytes(8, "little"))
+    return done
+
+
+@syscall(275, "splice")
+def sys_splice(
+    task: LinuxTask, fd_in: c_int, off_in: Bytes, fd_out: c_int, off_out: Bytes, size: c_size_t, flags: c_uint
+) -> int:
+    """EINVAL, which is what files that cannot splice give: programs fall back to read and write."""
+    task.files.get_io(fd_in)
+    task.files.get_io(fd_out)
+    raise LinuxError(errno.EINVAL)
+
+
+# -- sizes, caches, promises
+
+
+@syscall(77, "ftruncate")
+def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
+    if length < 0:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    if not file.writable:
+        raise LinuxError(errno.EINVAL)
+    file.truncate(length)
+    return 0
+
+
+@syscall(285, "fallocate")
+def sys_fallocate(task: LinuxTask, fd: c_int, mode: c_int, offset: c_long, size: c_long) -> int:
+    file = task.files.get_io(fd)
+    if offset < 0 or size <= 0:
+        raise LinuxError(errno.EINVAL)
+    if not file.writable:
+        raise LinuxError(errno.EBADF)
+    if mode or not isinstance(file, HostFile):
+        raise LinuxError(errno.EOPNOTSUPP)
+    host(os.posix_fallocate, file.host_fd, offset, size)
+    return 0
+
+
+def _sync(task: LinuxTask, fd: int) -> int:
+    file = task.files.get_io(fd)
+    if not isinstance(file, HostFile):
+        raise LinuxError(errno.EINVAL)
+    host(os.fsync, file.host_fd)
+    return 0
+
+
+@syscall(74, "fsync")
+def sys_fsync(task: LinuxTask, fd: c_uint) -> int:
+    return _sync(task, fd)
+
+
+@syscall(75, "fdatasync")
+def sys_fdatasync(task: LinuxTask, fd: c_uint) -> int:
+    return _sync(task, fd)
+
+
+@syscall(306, "syncfs")
+def sys_syncfs(task: LinuxTask, fd: c_int) -> int:
+    task.files.get_io(fd)
+    return 0
+
+
+@syscall(162, "sync")
+def sys_sync(task: LinuxTask) -> int:
+    return 0
+
+
+@syscall(221, "fadvise64")
+def sys_fadvise64(task: LinuxTask, fd: c_int, offset: c_long, size: c_size_t, advice: c_int) -> int:
+    file = task.files.get_io(fd)
+    if isinstance(file, HostFile) and not file.seekable:
+        raise LinuxError(errno.ESPIPE)
+    if not 0 <= advice <= 5:
+        raise LinuxError(errno.EINVAL)
+    return 0
+
+
+@syscall(187, "readahead")
+def sys_readahead(task: LinuxTask, fd: c_int, offset: c_long, count: c_size_t) -> int:
+    if not _readable(task, fd).seekable:
+        raise LinuxError(errno.EINVAL)
+    return 0

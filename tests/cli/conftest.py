@@ -1,0 +1,80 @@
+"""Running the installed command as a user does, and the host's own run of the same as the judge."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/"}
+"""The same for the host's run and ours; LC_ALL so that neither depends on which locales are installed."""
+
+AXPTR = [sys.executable, "-m", "axptr"]
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+def run_axptr(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """`axptr ARGUMENTS`; standard input is empty unless `input` or `stdin` is given."""
+    return _run([*AXPTR, *arguments], **options)
+
+
+def run_host(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """The host's own run of a command line."""
+    return _run([*arguments], **options)
+
+
+def _run(command: list[str | Path], **options: object) -> subprocess.CompletedProcess[bytes]:
+    options.setdefault("env", ENVIRONMENT)
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run(command, capture_output=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def status_of_shell(returncode: int) -> int:
+    """A host process's return code as a shell shows it: 128 + n for signal n."""
+    return 128 - returncode if returncode < 0 else returncode
+
+
+@pytest.fixture(scope="session")
+def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`compile_c(source, *flags, compiler="gcc")`: the program, compiled once a session."""
+    directory = tmp_path_factory.mktemp("programs")
+
+    def build(source: str, *flags: str, compiler: str = "gcc") -> Path:
+        if shutil.which(compiler) is None:
+            pytest.skip(f"needs {compiler}")
+        name = hashlib.sha256(repr((source, flags, compiler)).encode()).hexdigest()[:16]
+        program = directory / name
+        if not program.exists():
+            program.with_suffix(".c").write_text(source)
+            done = subprocess.run(
+                [compiler, "-O1", "-w", *flags, "-o", program, program.with_suffix(".c")],
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stderr
+        return program
+
+    return build
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small directory with what file commands like to be asked about."""
+    root = tmp_path / "tree"
+    (root / "sub").mkdir(parents=True)
+    (root / "words").write_text("pear\napple\nfig\napple\n\nquince 12\n")
+    (root / "empty").write_bytes(b"")
+    (root / "binary").write_bytes(bytes(range(256)) * 700)
+    (root / "link").symlink_to("words")
+    (root / "broken").symlink_to("nowhere")
+    (root / "sub" / "script").write_text('#!/bin/sh\necho from a script "$@"\n')
+    (root / "sub" / "script").chmod(0o755)
+    (root / "private").write_text("x")
+    (root / "private").chmod(0o600)
+    return root

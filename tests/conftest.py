@@ -1,0 +1,76 @@
+"""Memory for tests, and the rule for all of them: no test may leave a frame behind.
+
+`phys` and `make_phys` give memories that are empty again at the end, `space` a space over `phys`. Freed frames are
+poisoned. Spaces over the process-wide memory are counted too. The count is skipped where the test failed anyway: its
+traceback keeps what it used alive.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Generator, Iterator
+
+import pytest
+
+from axptr import AddrSpace, PhysMemory, default_memory
+
+USER_START = 0x1000
+USER_SIZE = (1 << 47) - 0x2000
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[_failed] = True
+    return report
+
+
+def assert_no_frames(memory: PhysMemory, data: int = 0, tables: int = 0) -> None:
+    """Fail unless exactly so many frames are in use; what only cycles keep alive is collected first."""
+    if (memory.data_frames, memory.table_frames) != (data, tables):
+        gc.collect()
+    assert (memory.data_frames, memory.table_frames) == (data, tables), "frames leaked (data, tables)"
+    memory._check()
+
+
+@pytest.fixture(autouse=True)
+def no_frame_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test gives back the frames of the process-wide memory that it took."""
+    memory = default_memory()
+    before = memory.data_frames, memory.table_frames
+    yield
+    if not request.node.stash.get(_failed, False):
+        assert_no_frames(memory, *before)
+
+
+@pytest.fixture
+def make_phys(request: pytest.FixtureRequest) -> Iterator[Callable[..., PhysMemory]]:
+    """Makes memories (1 GiB unless told) that must be empty again when the test is over."""
+    made: list[PhysMemory] = []
+
+    def make(size: int = 1 << 30, **options: object) -> PhysMemory:
+        memory = PhysMemory(size, poison=True, **options)
+        made.append(memory)
+        return memory
+
+    yield make
+    if not request.node.stash.get(_failed, False):
+        for memory in made:
+            assert_no_frames(memory)
+
+
+@pytest.fixture
+def phys(make_phys: Callable[..., PhysMemory]) -> PhysMemory:
+    """A memory of 1 GiB that must be empty again when the test is over."""
+    return make_phys()
+
+
+@pytest.fixture
+def space(phys: PhysMemory, request: pytest.FixtureRequest) -> Iterator[AddrSpace]:
+    """A space like a Linux program's, [0x1000, 2**47 - 0x1000), over `phys`; checked at the end."""
+    made = AddrSpace(USER_START, USER_SIZE, phys)
+    yield made
+    made._check()
+    request.node.funcargs.clear()  # pytest would keep it beyond the count of frames

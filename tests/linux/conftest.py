@@ -1,0 +1,106 @@
+"""Running programs in this process, and on the host, with the same files as standard streams."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("unicorn", reason="programs need the Unicorn library")
+
+from axptr.linux import Process, Result, create_process
+
+GUESTS = Path(__file__).parent / "guests"
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/"}
+
+
+class Outcome:
+    """What a program printed and how it ended. result and process: of a run under axptr."""
+
+    def __init__(self, stdout: bytes, stderr: bytes, status: int, result: Result | None = None) -> None:
+        self.stdout = stdout
+        self.stderr = stderr
+        self.status = status
+        self.result = result
+        self.unknown: dict[int, int] = {}
+        self.maps = ""
+
+    @property
+    def lines(self) -> list[str]:
+        return self.stdout.decode(errors="surrogateescape").splitlines()
+
+    def __repr__(self) -> str:
+        return f"<Outcome status {self.status} stdout {self.stdout[-500:]!r} stderr {self.stderr[-500:]!r}>"
+
+
+def run_guest(
+    *command: str | Path,
+    input: bytes = b"",
+    timeout: float = 60,
+    watch: Callable[[Process], Any] | None = None,
+    **options: Any,
+) -> Outcome:
+    """Run a program under axptr; every frame must be given back when it is closed."""
+    args = [os.fspath(word) for word in command]
+    options.setdefault("env", ENVIRONMENT)
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        stdin.write(input)
+        stdin.seek(0)
+        with create_process(args[0], args, stdio=(stdin.fileno(), out.fileno(), err.fileno()), **options) as process:
+            if watch is not None:
+                watch(process)
+            result = process.run(timeout)
+            unknown, maps, phys = process.kernel.unknown, process.space.format_maps(), process.phys
+        if result.death is None:  # a fault names its area, and an area its file's frames
+            assert phys.data_frames == 0, "frames leaked"
+        out.seek(0)
+        err.seek(0)
+        outcome = Outcome(out.read(), err.read(), result.status, result)
+    outcome.unknown, outcome.maps = dict(unknown), maps
+    return outcome
+
+
+def run_host(*command: str | Path, input: bytes = b"", cwd: Path | None = None) -> Outcome:
+    """The host's own run; status as a shell shows it."""
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        stdin.write(input)
+        stdin.seek(0)
+        done = subprocess.run(command, stdin=stdin, stdout=out, stderr=err, env=ENVIRONMENT, cwd=cwd, timeout=60)
+        out.seek(0)
+        err.seek(0)
+        status = done.returncode if done.returncode >= 0 else 128 - done.returncode
+        return Outcome(out.read(), err.read(), status)
+
+
+@pytest.fixture(scope="session")
+def compile_guest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`compile_guest(name, *flags, compiler="gcc")`: the program `guests/name.c`; or of `source`, a text."""
+    directory = tmp_path_factory.mktemp("guests")
+    made: dict[tuple[str, ...], Path] = {}
+
+    def build(name: str, *flags: str, compiler: str = "gcc", source: str | None = None) -> Path:
+        if shutil.which(compiler) is None:
+            pytest.skip(f"needs {compiler}")
+        key = (name, compiler, source or "", *flags)
+        if key not in made:
+            path = GUESTS / f"{name}.c"
+            if source is not None:
+                path = directory / f"{name}-{len(made)}.c"
+                path.write_text(source)
+            target = directory / f"{name}-{len(made)}"
+            done = subprocess.run(
+                [compiler, "-O1", "-w", *flags, "-o", target, path], capture_output=True, text=True, timeout=120
+            )
+            if done.returncode and "cannot find" in done.stderr:
+                pytest.skip(f"{compiler} {' '.join(flags)} has no libraries here")
+            assert done.returncode == 0, done.stderr
+            made[key] = target
+        return made[key]
+
+    return build

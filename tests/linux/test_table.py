@@ -1,0 +1,142 @@
+"""The table of calls as a whole, and the way the personality reaches user memory."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from axptr._core.phys import PhysMemory
+from axptr.addr import PAGE_SIZE
+from axptr.errors import LinuxError, UserFault
+from axptr.flags import MappingFlags
+from axptr.linux.personality import LinuxKernel
+from axptr.linux.registry import TABLE, syscall
+from axptr.linux.uaccess import MAX_RW_COUNT, USER_END, ConstBytes, UserIter, access_ok, import_iovec
+from axptr.mm.space import AddrSpace
+
+R, W = MappingFlags.READ, MappingFlags.WRITE
+BASE = 0x10_0000
+
+
+@pytest.fixture
+def space():
+    made = AddrSpace(0, 1 << 47, PhysMemory(1 << 26))
+    made.map_alloc(BASE, 2 * PAGE_SIZE, R | W)
+    made.map_alloc(BASE + 2 * PAGE_SIZE, PAGE_SIZE, R)
+    yield made
+    made.clear()
+
+
+def test_every_handler_can_be_filled_from_registers():
+    for entry in TABLE.values():
+        assert entry.params is not None
+        assert callable(entry.call)
+
+
+def test_kernels_share_the_table_but_not_their_changes():
+    one, two = LinuxKernel(), LinuxKernel()
+
+    @one.syscall(0, "read")
+    def sys_read(task) -> int:
+        return 0
+
+    assert one.syscalls[0] is not two.syscalls[0]
+    assert two.syscalls[0] is TABLE[0]
+
+
+def test_a_number_is_entered_once():
+    with pytest.raises(ValueError, match="twice"):
+        syscall(0, "again")(lambda task: 0)
+
+
+@pytest.mark.parametrize(
+    ("address", "size", "ok"),
+    [
+        (0, 0, True),
+        (0, USER_END, True),
+        (0, USER_END + 1, False),
+        (USER_END, 0, True),
+        (USER_END, 1, False),
+        (USER_END - 1, 1, True),
+        (1, (1 << 64) - 1, False),
+        ((1 << 64) - 1, 0, False),
+        ((1 << 64) - 1, 1, False),
+    ],
+)
+def test_access_ok_looks_at_the_end_only_and_never_wraps(address, size, ok):
+    assert access_ok(address, size) is ok
+
+
+class _Provider:
+    def __init__(self, space: AddrSpace) -> None:
+        self.space = space
+
+    def with_addr_space(self, f):
+        return f(self.space)
+
+
+def iter_over(space, *segments):
+    return UserIter(_Provider(space), segments)
+
+
+def test_a_transfer_stops_at_the_first_bad_byte_and_stays_there(space):
+    it = iter_over(space, (BASE + 2 * PAGE_SIZE - 3, 10))
+    assert it.copy_out(b"abcdefghij") == 3
+    assert it.count == 7
+    assert it.copy_out(b"defghij") == 0
+    fault = it.fault(W)
+    assert isinstance(fault, UserFault)
+    assert (fault.address, fault.completed) == (BASE + 2 * PAGE_SIZE, 3)
+    assert space.read(BASE + 2 * PAGE_SIZE - 3, 3) == b"abc"
+
+
+def test_segments_are_one_stream_and_empty_ones_are_skipped(space):
+    it = iter_over(space, (BASE, 2), (0, 0), (BASE + 100, 3), (BASE + 200, 4))
+    assert it.count == 9
+    assert it.copy_out(b"abcd") == 4
+    assert it.copy_out(b"efghi") == 5
+    assert it.count == 0
+    assert (space.read(BASE, 2), space.read(BASE + 100, 3), space.read(BASE + 200, 4)) == (b"ab", b"cde", b"fghi")
+    back = iter_over(space, (BASE, 2), (BASE + 100, 3), (BASE + 200, 4))
+    buffer = bytearray(9)
+    assert back.copy_in(buffer) == 9
+    assert buffer == b"abcdefghi"
+
+
+def test_good_counts_over_segments_up_to_the_first_hole(space):
+    it = iter_over(space, (BASE, 10), (BASE + 2 * PAGE_SIZE - 5, 10), (BASE, 10))
+    assert it.good(W, 100) == 15
+    assert it.good(R, 100) == 30
+    assert it.good(W, 12) == 12
+
+
+def test_an_iovec_is_checked_as_linux_does(space):
+    provider = _Provider(space)
+
+    def vector(*entries: tuple[int, int]) -> ConstBytes:
+        words = b"".join(base.to_bytes(8, "little") + size.to_bytes(8, "little") for base, size in entries)
+        space.write(BASE, words)
+        return ConstBytes(BASE)
+
+    def imported(*entries):
+        return import_iovec(provider, vector(*entries), len(entries), R)
+
+    assert imported((1, 2), (3, 4)) == [(1, 2), (3, 4)]
+    assert imported((0, MAX_RW_COUNT), (0, 10)) == [(0, MAX_RW_COUNT), (0, 0)]
+    assert imported((0, 1 << 40)) == [(0, MAX_RW_COUNT)]
+    for entries, code in [
+        (((0, 1 << 63),), errno.EINVAL),
+        (((0, 1), (0, (1 << 64) - 1)), errno.EINVAL),
+        (((USER_END, 1),), errno.EFAULT),
+        (((0, 1), ((1 << 64) - 1, 1)), errno.EFAULT),
+    ]:
+        with pytest.raises(LinuxError) as caught:
+            imported(*entries)
+        assert caught.value.errno == code
+    with pytest.raises(LinuxError) as caught:
+        import_iovec(provider, ConstBytes(BASE), 1025, R)
+    assert caught.value.errno == errno.EINVAL
+    with pytest.raises(UserFault):
+        import_iovec(provider, ConstBytes(BASE + 3 * PAGE_SIZE - 8), 1, R)
+    assert import_iovec(provider, ConstBytes(0), 0, R) == []

@@ -1,0 +1,474 @@
+"""Bad input to every public function: the error that DESIGN.md fixes, and everything as it was.
+
+A wrong type is a `TypeError`; a number that is no address, a negative count or a bit that is no flag a `ValueError`. Each
+case is one call that works, with the kinds of its arguments; each argument in turn is then replaced by what that kind
+does not allow. `test_every_public_function_is_here` keeps the table complete. What a guest may cause (`LinuxError`)
+stands with the tests of each module.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import axptr
+from axptr import (
+    PAGE_SIZE,
+    X86_64,
+    AddrSpace,
+    FileBackend,
+    Layout,
+    LinearBackend,
+    Locked,
+    MappingFlags,
+    PageTable,
+    PhysAddr,
+    PhysMemory,
+    UserConstPtr,
+    UserPtr,
+    VirtAddrRange,
+)
+
+R, W = MappingFlags.READ, MappingFlags.WRITE
+BASE = 0x100000
+FREE = 0x200000
+char, u32 = ctypes.c_char, ctypes.c_uint32
+
+Bad = list[tuple[Any, type[Exception]]]
+NOT_A_NUMBER: Bad = [(1.5, TypeError), ("1", TypeError), (b"1", TypeError), (None, TypeError), ([], TypeError)]
+ADDRESS: Bad = [(-1, ValueError), (1 << 64, ValueError), (-(1 << 64), ValueError), *NOT_A_NUMBER]
+SIZE: Bad = [(-1, ValueError), (-(1 << 64), ValueError), *NOT_A_NUMBER]
+NUMBER: Bad = [("1", TypeError), (None, TypeError), (1.5, TypeError)]
+LIMIT: Bad = [bad for bad in SIZE if bad[0] is not None]
+FLAGS: Bad = [("r", TypeError), (None, TypeError), (1.5, TypeError), (64, ValueError), (1 << 70, ValueError)]
+ACCESS: Bad = [*FLAGS, (MappingFlags(0), ValueError), (R | MappingFlags.USER, ValueError)]
+RANGE: Bad = [(None, TypeError), (5, TypeError), ((0, PAGE_SIZE), TypeError), (range(4), TypeError)]
+BUFFER: Bad = [(5, TypeError), ("text", TypeError), (None, TypeError), ([1], TypeError)]
+WRITABLE: Bad = [*BUFFER, (b"const", BufferError)]
+PROVIDER: Bad = [(None, TypeError), (5, TypeError), ("space", TypeError), (object(), TypeError)]
+TYPE: Bad = [(int, TypeError), (None, TypeError), (ctypes.c_char_p, TypeError), (u32 * 0, TypeError)]
+LAYOUT: Bad = [(8, TypeError), (None, TypeError), ((8, 8), TypeError)]
+NAME: Bad = [(5, TypeError), (b"name", TypeError)]
+ALIGN: Bad = [(0, ValueError), (3, ValueError), (-4096, ValueError), ("1", TypeError), (None, TypeError)]
+FILE: Bad = [(3.5, TypeError), (None, TypeError), (b"path", TypeError), ([], TypeError)]
+BACKEND: Bad = [(None, TypeError), (5, TypeError), ("alloc", TypeError)]
+FORMAT: Bad = [(None, TypeError), (5, TypeError), ("x86-64", TypeError)]
+PHYS: Bad = [(5, TypeError), ("phys", TypeError), (object(), TypeError)]
+
+
+@dataclass
+class Bench:
+    """What the calls work on: an area of two pages with a page present, a frame, a table with a page, a file."""
+
+    phys: PhysMemory
+    path: Path
+    space: AddrSpace = field(init=False)
+    table: PageTable = field(init=False)
+    frame: PhysAddr = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.space = AddrSpace(0x1000, 1 << 40, self.phys)
+        self.space.map_alloc(BASE, 2 * PAGE_SIZE, R | W, name="area")
+        self.space.write(BASE, b"text\0more")
+        self.table = PageTable(self.phys)
+        self.table.map(BASE, 0x7000, R)
+        self.frame = self.phys.alloc()
+        self.phys.write(self.frame, b"frame")
+        self.path.write_bytes(b"file")
+
+    def free(self, paddr: Any, n: Any) -> None:
+        frame = self.phys.alloc()
+        try:
+            self.phys.free(frame if paddr == "frame" else paddr, n)
+        except Exception:
+            self.phys.free(frame)
+            raise
+
+    def state(self) -> object:
+        return (
+            self.space.areas(),
+            [(page, self.space.query(page)) for page in self.space.resident_pages()],
+            self.space.read(BASE, PAGE_SIZE),
+            list(self.table.leaves()),
+            self.phys.read(self.frame, PAGE_SIZE),
+            self.phys.data_frames,
+            self.phys.table_frames,
+            self.phys.pinned_frames,
+            self.phys.refcount(self.frame),
+        )
+
+
+@pytest.fixture
+def bench(phys: PhysMemory, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    made = Bench(phys, tmp_path / "file")
+    yield made
+    made.space._check()
+    made.table._check()
+    phys.free(made.frame)
+    request.node.funcargs.clear()
+
+
+Call = Callable[..., Any]
+TABLE: dict[str, tuple[Call, dict[str, tuple[Any, Bad]]]] = {}
+
+
+def case(name: str, call: Call, /, **arguments: tuple[Any, Bad]) -> None:
+    """A call of `bench` and these arguments, each given by a good value and the bad ones of its kind."""
+    assert name not in TABLE
+    TABLE[name] = call, arguments
+
+
+# words
+case("align_down", lambda b, v, a: axptr.align_down(v, a), v=(5, NUMBER), a=(8, ALIGN))
+case("align_up", lambda b, v, a: axptr.align_up(v, a), v=(5, NUMBER), a=(8, ALIGN))
+case("is_aligned", lambda b, v, a: axptr.is_aligned(v, a), v=(5, NUMBER), a=(8, ALIGN))
+case("PhysAddr", lambda b, v: PhysAddr(v), v=(0x1000, ADDRESS))
+case("MappingFlags", lambda b, v: MappingFlags(v), v=(3, FLAGS))
+case("MappingFlags.has_all", lambda b, v: R.has_all(v), v=(R, [("r", TypeError), (None, TypeError)]))
+case(
+    "VirtAddrRange",
+    lambda b, start, end: VirtAddrRange(start, end),
+    start=(0, [*ADDRESS, (0x2000, ValueError)]),
+    end=(0x1000, [*SIZE, ((1 << 64) + 1, ValueError)]),
+)
+case(
+    "VirtAddrRange.from_start_size",
+    lambda b, start, size: VirtAddrRange.from_start_size(start, size),
+    start=(0, ADDRESS),
+    size=(1, [*SIZE, ((1 << 64) + 1, ValueError)]),
+)
+case("Layout", lambda b, size, align: Layout(size, align), size=(4, SIZE), align=(4, [*SIZE, (0, ValueError), (3, ValueError)]))
+case("Layout.of", lambda b, T: Layout.of(T), T=(u32, TYPE))
+case("Layout.array", lambda b, T, n: Layout.array(T, n), T=(u32, TYPE), n=(3, SIZE))
+
+# physical
+case(
+    "PhysMemory",
+    lambda b, size, limit: PhysMemory(size, limit=limit).size,
+    size=(1 << 20, [(-1, ValueError), (0, ValueError), (4097, ValueError), (1 << 44, ValueError), (1.5, TypeError), ("1", TypeError)]),
+    limit=(1 << 20, LIMIT),
+)
+case(
+    "PhysMemory.alloc",
+    lambda b, n, align: b.phys.free(b.phys.alloc(n, align=align), n),
+    n=(1, [*SIZE, (0, ValueError)]),
+    align=(1, [*SIZE, (0, ValueError)]),
+)
+case(
+    "PhysMemory.free",
+    lambda b, paddr, n: b.free(paddr, n),
+    paddr=("frame", [*ADDRESS, (0x1001, ValueError), (0, ValueError), (1 << 40, ValueError), (0x100000, ValueError)]),
+    n=(1, [*SIZE, (1 << 64, ValueError)]),
+)
+case("PhysMemory.read", lambda b, paddr, n: b.phys.read(paddr, n), paddr=(0x1000, [*ADDRESS, (1 << 30, ValueError)]), n=(4, [*SIZE, (1 << 64, ValueError)]))
+case(
+    "PhysMemory.write",
+    lambda b, paddr, data: b.phys.write(b.frame if paddr == "frame" else paddr, data),
+    paddr=("frame", [(-1, ValueError), (1 << 64, ValueError), (1.5, TypeError), (None, TypeError), (1 << 30, ValueError)]),
+    data=(b"frame", BUFFER),
+)
+case("PhysMemory.refcount", lambda b, paddr: b.phys.refcount(paddr), paddr=(0x1000, [*ADDRESS, (0x1001, ValueError), (1 << 30, ValueError)]))
+case("PhysMemory.pincount", lambda b, paddr: b.phys.pincount(paddr), paddr=(0x1000, [*ADDRESS, (0x1001, ValueError), (1 << 30, ValueError)]))
+
+# paging
+case("PageTable", lambda b, phys, fmt: PageTable(phys, fmt).root, phys=(None, PHYS), fmt=(X86_64, FORMAT))
+case(
+    "PageTable.at",
+    lambda b, source, root, fmt: PageTable.at(source or b.phys, root, fmt).root,
+    source=(None, [(5, TypeError), ("dump", TypeError)]),
+    root=(0x1000, ADDRESS),
+    fmt=(X86_64, FORMAT),
+)
+case("PageTable.query", lambda b, at: b.table.query(at), at=(BASE, ADDRESS))
+case(
+    "PageTable.map",
+    lambda b, at, to, flags, size: b.table.unmap(at) if b.table.map(at, to, flags, size) is None else None,
+    at=(FREE, ADDRESS),
+    to=(0x8000, ADDRESS),
+    flags=(R, FLAGS),
+    size=(PAGE_SIZE, SIZE),
+)
+case("PageTable.unmap", lambda b, at: b.table.map(at, b.table.unmap(at)[0], R), at=(BASE, ADDRESS))
+case("PageTable.remap", lambda b, at, to, flags: b.table.remap(at, to, flags), at=(BASE, ADDRESS), to=(0x7000, ADDRESS), flags=(R, FLAGS))
+case("PageTable.protect", lambda b, at, flags: b.table.protect(at, flags), at=(BASE, ADDRESS), flags=(R, FLAGS))
+case(
+    "PageTable.map_region",
+    lambda b, at, to, size, flags: b.table.map_region(at, to, size, flags) and b.table.unmap_region(at, size),
+    at=(FREE, ADDRESS),
+    to=(0x8000, ADDRESS),
+    size=(2 * PAGE_SIZE, SIZE),
+    flags=(R, FLAGS),
+)
+case(
+    "PageTable.unmap_region",
+    lambda b, at, size: b.table.map(at, 0x7000, R) if b.table.unmap_region(at, size) is None else None,
+    at=(BASE, ADDRESS),
+    size=(PAGE_SIZE, SIZE),
+)
+
+# mm
+case(
+    "AddrSpace",
+    lambda b, base, size, phys, fmt: AddrSpace(base, size, phys, fmt).size,
+    base=(0, [*ADDRESS, (5, ValueError), (1 << 47, ValueError)]),
+    size=(PAGE_SIZE, [*SIZE, (0, ValueError), (5, ValueError), (1 << 64, ValueError), (1 << 80, ValueError)]),
+    phys=(None, PHYS),
+    fmt=(X86_64, FORMAT),
+)
+case("AddrSpace.with_addr_space", lambda b, f: b.space.with_addr_space(f), f=(len_of := lambda m: 0, [(5, TypeError), (None, TypeError)]))
+
+
+def undo(call: Call) -> Call:
+    """Map something in the free place, and take it away again."""
+
+    def both(b: Bench, **arguments: Any) -> None:
+        call(b, **arguments)
+        b.space.unmap(FREE, PAGE_SIZE)
+
+    return both
+
+
+MAPPING: dict[str, tuple[Any, Bad]] = {
+    "start": (FREE, ADDRESS),
+    "size": (PAGE_SIZE, SIZE),
+    "flags": (R, FLAGS),
+    "name": ("name", NAME),
+}
+case(
+    "AddrSpace.map",
+    undo(lambda b, start, size, flags, name, backend, grows_down: b.space.map(start, size, flags, backend, name=name, grows_down=grows_down)),
+    **MAPPING,
+    backend=(axptr.AllocBackend(), BACKEND),
+    grows_down=(0, SIZE),
+)
+case(
+    "AddrSpace.map_alloc",
+    undo(lambda b, start, size, flags, name, grows_down: b.space.map_alloc(start, size, flags, name=name, grows_down=grows_down)),
+    **MAPPING,
+    grows_down=(0, SIZE),
+)
+case(
+    "AddrSpace.map_linear",
+    undo(lambda b, start, size, flags, name, paddr: b.space.map_linear(start, paddr, size, flags, name=name)),
+    **MAPPING,
+    paddr=(0x1000, ADDRESS),
+)
+case(
+    "AddrSpace.map_file",
+    undo(lambda b, start, size, flags, name, file, offset: b.space.map_file(start, size, flags, b.path if file == "" else file, offset, name=name)),
+    **MAPPING,
+    file=("", FILE),
+    offset=(0, ADDRESS),
+)
+case("AddrSpace.unmap", lambda b, start, size: b.space.unmap(start, size), start=(FREE, ADDRESS), size=(PAGE_SIZE, SIZE))
+case(
+    "AddrSpace.protect",
+    lambda b, start, size, flags: b.space.protect(start, size, flags) or b.space.handle_page_fault(BASE, W),
+    start=(BASE, ADDRESS),
+    size=(PAGE_SIZE, SIZE),
+    flags=(R | W, FLAGS),
+)
+case(
+    "AddrSpace.find_free_area",
+    lambda b, hint, size, limit, align: b.space.find_free_area(hint, size, limit, align),
+    hint=(0, ADDRESS),
+    size=(PAGE_SIZE, [*SIZE, (0, ValueError)]),
+    limit=(VirtAddrRange(0, 1 << 30), RANGE),
+    align=(PAGE_SIZE, [(0, ValueError), (8, ValueError), (3 * PAGE_SIZE, ValueError), *SIZE]),
+)
+case("AddrSpace.find_area", lambda b, at: b.space.find_area(at), at=(BASE, ADDRESS))
+case("AddrSpace.query", lambda b, at: b.space.query(at), at=(BASE, ADDRESS))
+case(
+    "AddrSpace.fault",
+    lambda b, at, access: b.space.fault(at, access),
+    at=(BASE, [(-1, ValueError), ((1 << 64) + 1, ValueError), *NOT_A_NUMBER]),
+    access=(R, FLAGS),
+)
+case(
+    "AddrSpace.check_region_access",
+    lambda b, range, flags: b.space.check_region_access(range, flags),
+    range=(VirtAddrRange(BASE, BASE + 8), RANGE),
+    flags=(R, FLAGS),
+)
+case(
+    "AddrSpace.populate_area",
+    lambda b, start, size, access: b.space.populate_area(start, size, access),
+    start=(BASE, ADDRESS),
+    size=(PAGE_SIZE, SIZE),
+    access=(W, FLAGS),
+)
+case(
+    "AddrSpace.handle_page_fault",
+    lambda b, at, access: b.space.handle_page_fault(at, access),
+    at=(BASE, ADDRESS),
+    access=(W, ACCESS),
+)
+case("AddrSpace.read_into", lambda b, at, buf: b.space.read_into(at, buf), at=(BASE, ADDRESS), buf=(bytearray(4), WRITABLE))
+case("AddrSpace.write_from", lambda b, at, buf: b.space.write_from(at, buf), at=(BASE, ADDRESS), buf=(b"text", BUFFER))
+case("AddrSpace.read", lambda b, at, size: b.space.read(at, size), at=(BASE, ADDRESS), size=(4, SIZE))
+case("AddrSpace.write", lambda b, at, data: b.space.write(at, data), at=(BASE, ADDRESS), data=(b"text", BUFFER))
+case(
+    "AddrSpace.resident_pages",
+    lambda b, start, size: b.space.resident_pages(start, size),
+    start=(BASE, [bad for bad in ADDRESS if bad[0] is not None]),
+    size=(PAGE_SIZE, SIZE),
+)
+case("LinearBackend", lambda b, paddr: LinearBackend(paddr), paddr=(0x1000, ADDRESS))
+case(
+    "FileBackend",
+    lambda b, phys, file, offset: FileBackend(phys or b.phys, file or b.path, offset).offset,
+    phys=(None, PHYS),
+    file=(None, [bad for bad in FILE if bad[0]]),
+    offset=(0, ADDRESS),
+)
+
+# pointers
+case("Locked", lambda b, memory: Locked(memory or b.space), memory=(None, [(5, TypeError), ("space", TypeError)]))
+case("Locked.with_addr_space", lambda b, f: Locked(b.space).with_addr_space(f), f=(len_of, [(5, TypeError), (None, TypeError)]))
+MEMORY: Bad = [(5, TypeError), ("space", TypeError), (object(), TypeError)]
+case(
+    "check_region",
+    lambda b, memory, start, layout, access: axptr.check_region(memory or b.space, start, layout, access),
+    memory=(None, MEMORY),
+    start=(BASE, ADDRESS),
+    layout=(Layout(4, 4), LAYOUT),
+    access=(R, FLAGS),
+)
+case(
+    "check_region_with",
+    lambda b, provider, start, layout, access: axptr.check_region_with(provider or b.space, start, layout, access),
+    provider=("", [bad for bad in PROVIDER if bad[0]]),
+    start=(BASE, ADDRESS),
+    layout=(Layout(4, 4), LAYOUT),
+    access=(R, FLAGS),
+)
+case(
+    "check_null_terminated",
+    lambda b, memory, start, T, access, max_len: axptr.check_null_terminated(memory or b.space, start, T, access, max_len),
+    memory=(None, MEMORY),
+    start=(BASE, ADDRESS),
+    T=(char, TYPE),
+    access=(R, FLAGS),
+    max_len=(9, LIMIT),
+)
+PROVIDED: dict[str, tuple[Any, Bad]] = {"p": ("", [bad for bad in PROVIDER if bad[0]])}
+for kind in (UserPtr, UserConstPtr):
+    name = kind.__name__
+    ptr = kind[u32]
+    text = kind[char]
+    case(f"{name}[]", lambda b, T, k=kind: k[T], T=(u32, TYPE))
+    case(f"{name}.of", lambda b, T, k=kind: k.of(T), T=(u32, TYPE))
+    case(f"{name}[T]()", lambda b, at, k=ptr: k(at), at=(BASE, ADDRESS))
+    case(f"{name}.cast", lambda b, T, k=ptr: k(BASE).cast(T), T=(char, TYPE))
+    case(f"{name}.field", lambda b, f, k=ptr: k(BASE).cast(Pair).field(f), f=("a", [("z", AttributeError), (5, AttributeError), (None, AttributeError)]))
+    case(f"{name}.__add__", lambda b, n, k=ptr: k(BASE) + n, n=(1, NUMBER))
+    case(f"{name}.__sub__", lambda b, n, k=ptr: k(BASE) - n, n=(1, [*NUMBER, (UserPtr[char](0), TypeError)]))
+    case(f"{name}.__getitem__", lambda b, n, k=ptr: k(BASE)[n], n=(1, [*NUMBER, (slice(2), TypeError)]))
+    case(f"{name}.read", lambda b, p, k=ptr: k(BASE).read(p or b.space), **PROVIDED)
+    case(f"{name}.read_unaligned", lambda b, p, k=ptr: k(BASE).read_unaligned(p or b.space), **PROVIDED)
+    case(f"{name}.read_slice", lambda b, p, n, k=ptr: k(BASE).read_slice(p or b.space, n), **PROVIDED, n=(2, SIZE))
+    case(f"{name}.copy_in", lambda b, p, buf, k=ptr: k(BASE).copy_in(p or b.space, buf), **PROVIDED, buf=(bytearray(4), WRITABLE))
+    case(f"{name}.read_cstr", lambda b, p, n, k=text: k(BASE).read_cstr(p or b.space, n), **PROVIDED, n=(9, LIMIT))
+    case(f"{name}.get_as_str", lambda b, p, n, k=text: k(BASE).get_as_str(p or b.space, n), **PROVIDED, n=(9, LIMIT))
+    case(f"{name}.get", lambda b, p, k=ptr: bool(k(BASE).get(p or b.space)), **PROVIDED)
+    case(f"{name}.get_as_slice", lambda b, p, n, k=ptr: len(k(BASE).get_as_slice(p or b.space, n)), **PROVIDED, n=(2, SIZE))
+    case(f"{name}.get_as_null_terminated", lambda b, p, n, k=text: len(k(BASE).get_as_null_terminated(p or b.space, n)), **PROVIDED, n=(9, LIMIT))
+VALUE: Bad = [("x", TypeError), (1.5, TypeError), (None, TypeError), (-1, OverflowError), (1 << 32, OverflowError)]
+WORD = int.from_bytes(b"text", "little")
+case("UserPtr.write", lambda b, p, v: UserPtr[u32](BASE).write(p or b.space, v), **PROVIDED, v=(WORD, VALUE))
+case("UserPtr.write_unaligned", lambda b, p, v: UserPtr[u32](BASE).write_unaligned(p or b.space, v), **PROVIDED, v=(WORD, VALUE))
+case(
+    "UserPtr.write_slice",
+    lambda b, p, v: UserPtr[u32](BASE).write_slice(p or b.space, v),
+    **PROVIDED,
+    v=([WORD, 0x726F6D00], [(5, TypeError), (None, TypeError), ("ab", TypeError), ([1, "x"], TypeError), ([1, -1], OverflowError)]),
+)
+case("UserPtr.copy_out", lambda b, p, v: UserPtr[u32](BASE).copy_out(p or b.space, v), **PROVIDED, v=(b"text", BUFFER))
+
+
+class Pair(ctypes.Structure):
+    _fields_ = [("a", u32), ("b", u32)]
+
+
+def error_of(call: Call) -> Exception | None:
+    """What the call raised, without the traceback, which would keep alive all that the call used."""
+    try:
+        call()
+    except Exception as error:
+        return error.with_traceback(None)
+    return None
+
+
+ARGUMENTS = [(name, argument) for name, (_, arguments) in TABLE.items() for argument in arguments]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_call_works_and_leaves_no_trace(bench: Bench, name: str) -> None:
+    # else the next test would show nothing
+    call, arguments = TABLE[name]
+    before = bench.state()
+    call(bench, **{argument: good for argument, (good, _) in arguments.items()})
+    assert bench.state() == before
+
+
+@pytest.mark.parametrize(("name", "argument"), ARGUMENTS, ids=map("{0[0]}-{0[1]}".format, ARGUMENTS))
+def test_bad_argument_is_refused_and_all_is_as_before(bench: Bench, name: str, argument: str) -> None:
+    call, arguments = TABLE[name]
+    values = {each: good for each, (good, _) in arguments.items()}
+    for bad, error in arguments[argument][1]:
+        before = bench.state()
+        raised = error_of(lambda bad=bad: call(bench, **{**values, argument: bad}))
+        assert type(raised) is error, (bad, raised)
+        assert bench.state() == before, bad
+        assert not axptr.is_accessing_user_memory()
+
+
+# What has nothing to be wrong: no arguments, values only, or tested where it stands.
+WITHOUT = {
+    "AddrSpace.areas",
+    "AddrSpace.clear",
+    "AddrSpace.format_maps",
+    "AddrSpace.stats",
+    "PageTable.leaves",
+    "UserConstPtr.nullable",
+    "UserPtr.nullable",
+    "UserPtr.as_const",
+    "VirtAddrRange.contains_range",
+    "VirtAddrRange.overlaps",
+    "VirtAddrRange.pages",
+    "AllocBackend",
+    "access_user_memory",
+    "default_memory",
+    "is_accessing_user_memory",
+}
+# Values, protocols and constants; and the layers below, which have their own tests.
+NOT_CALLS = {
+    "Backend", "Copied", "Engine", "Exit", "Kernel", "MemoryArea", "PagingFormat", "Provider", "AddrSpaceProvider",
+    "Task", "UnicornEngine", "UserMemory", "PAGE_SIZE", "X86_64",
+}  # fmt: skip
+
+
+def test_every_public_function_is_here() -> None:
+    wanted = set()
+    for name in axptr.__all__:
+        if name in NOT_CALLS:
+            continue
+        thing = getattr(axptr, name)
+        if isinstance(thing, type) and issubclass(thing, (BaseException, axptr.FaultReason)):
+            continue
+        wanted.add(f"{name}[T]()" if thing in (UserPtr, UserConstPtr) else name)
+        if isinstance(thing, type) and name not in ("PhysAddr", "access_user_memory"):
+            for each in dir(thing):
+                member = inspect.getattr_static(thing, each)
+                is_call = callable(member) or isinstance(member, (staticmethod, classmethod))
+                inherited = each in dir(int) or each in dir(tuple) or each in dir(axptr.Backend)
+                if not each.startswith("_") and is_call and not inherited:
+                    wanted.add(f"{name}.{each}")
+    assert wanted - set(TABLE) - WITHOUT == set()
+    assert WITHOUT <= wanted, "a name that is not there any more"

@@ -1,0 +1,181 @@
+"""After a fork of the host process two processes never write the same frames with two books.
+
+The child's memory refuses, its live views are a copy of its own, and the parent notices nothing. Each case forks inside a
+process of its own: ours has threads and locks of the test runner.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PRELUDE = """
+import ctypes, os, sys, gc
+from axptr import *
+R, W = MappingFlags.READ, MappingFlags.WRITE
+BASE = 0x100000
+char, u32 = ctypes.c_char, ctypes.c_uint32
+
+def refuses(call):
+    try:
+        call()
+    except RuntimeError as error:
+        assert "fork" in str(error), error
+    else:
+        raise AssertionError("no refusal")
+
+def in_child(work):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+phys = PhysMemory(1 << 30)
+space = AddrSpace(0x1000, 1 << 40, phys)
+space.map_alloc(BASE, 4 * PAGE_SIZE, R | W)
+space.write(BASE, b"parent")
+p = UserPtr[char](BASE)
+assert p.read_slice(space, 6) == b"parent"
+"""
+
+CASES = {
+    "every use of the memory refuses": """
+        def child():
+            class Task(Provider):
+                pass
+            task = Task()
+            task._set_space(space)
+            frame = space.query(BASE)[0]
+            for call in (
+                lambda: phys.alloc(),
+                lambda: phys.alloc(4),
+                lambda: phys.free(frame),
+                lambda: phys.read(frame, 4),
+                lambda: phys.write(frame, b"child"),
+                lambda: p.read(space),
+                lambda: p.write(space, b"c"),
+                lambda: p.read(task),
+                lambda: p.read(Locked(space)),
+                lambda: p.read_slice(space, 6),
+                lambda: p.write_slice(space, b"child"),
+                lambda: p.copy_in(space, bytearray(6)),
+                lambda: p.copy_out(space, b"child"),
+                lambda: p.read_cstr(space),
+                lambda: p.get_as_str(space),
+                lambda: p.get(space),
+                lambda: p.get_as_slice(space, 4),
+                lambda: space.read(BASE, 4),
+                lambda: space.write(BASE, b"child"),
+                lambda: space.populate_area(BASE, PAGE_SIZE, W),
+                lambda: space.handle_page_fault(BASE, W),
+                lambda: space.map_alloc(BASE + 64 * PAGE_SIZE, PAGE_SIZE, R),
+                lambda: space.unmap(BASE, PAGE_SIZE),
+                lambda: space.protect(BASE, PAGE_SIZE, R),
+                lambda: space.clear(),
+                lambda: check_region(space, BASE, Layout(4), R),
+                lambda: AddrSpace(0, PAGE_SIZE, phys),
+                lambda: PageTable(phys),
+            ):
+                refuses(call)
+        in_child(child)
+        assert p.read_slice(space, 6) == b"parent"
+        space._check()
+        phys._check()
+    """,
+    "a space that dies in the child gives nothing back to the parent's books": """
+        def child():
+            global space
+            del space
+            gc.collect()
+        view = p.get_as_slice(space, 6)
+        in_child(child)
+        assert (phys.data_frames, phys.pinned_frames) == (1, 1)
+        assert bytes(view) == b"parent"
+        other = phys.alloc()
+        phys.write(other, b"x" * PAGE_SIZE)
+        assert p.read_slice(space, 6) == b"parent"
+        phys._check()
+    """,
+    "a live view is the child's own copy": """
+        view = p.get_as_slice(space, 6)
+        live = UserPtr[u32](BASE + 8).get(space)
+        def child():
+            assert bytes(view) == b"parent"
+            view[:] = b"child!"
+            live.value = 7
+            assert bytes(view) == b"child!"
+        in_child(child)
+        assert bytes(view) == b"parent"
+        assert (p.read_slice(space, 6), live.value) == (b"parent", 0)
+        p.write_slice(space, b"later!")
+        assert bytes(view) == b"later!"
+    """,
+    "a live view of scattered frames is the child's own copy": """
+        for n in (2, 0, 3, 1):
+            space.write(BASE + n * PAGE_SIZE + 100, b"x")
+        view = p.get_as_slice(space, 4 * PAGE_SIZE)
+        def child():
+            view[:6] = b"child!"
+            view[3 * PAGE_SIZE] = 9
+        in_child(child)
+        assert bytes(view[:6]) == b"parent"
+        assert view[3 * PAGE_SIZE] == 0
+    """,
+    "the child gets a process-wide memory of its own": """
+        mine = AddrSpace(0, 1 << 30)
+        mine.map_alloc(BASE, PAGE_SIZE, R | W)
+        mine.write(BASE, b"parent")
+        def child():
+            refuses(lambda: mine.read(BASE, 6))
+            assert default_memory() is not mine.phys
+            own = AddrSpace(0, 1 << 30)
+            own.map_alloc(BASE, PAGE_SIZE, R | W)
+            own.write(BASE, b"child!")
+            assert own.read(BASE, 6) == b"child!"
+            own._check()
+        in_child(child)
+        assert mine.read(BASE, 6) == b"parent"
+    """,
+    "a memory made in the child works and forks again": """
+        def child():
+            fresh = PhysMemory(1 << 30)
+            own = AddrSpace(0x1000, 1 << 40, fresh)
+            own.map_alloc(BASE, PAGE_SIZE, R | W)
+            own.write(BASE, b"child!")
+            in_child(lambda: refuses(lambda: own.read(BASE, 1)))
+            assert own.read(BASE, 6) == b"child!"
+        in_child(child)
+    """,
+    "a fork while another thread holds the lock does not hang the child": """
+        import threading
+        big = AddrSpace(0x1000, 1 << 40, phys)
+        big.map_alloc(BASE, 60000 * PAGE_SIZE, R | W)
+        thread = threading.Thread(target=lambda: big.populate_area(BASE, 60000 * PAGE_SIZE, W))
+        thread.start()
+        for _ in range(3):
+            in_child(lambda: refuses(lambda: phys.alloc()))
+        thread.join()
+        big._check()
+    """,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_after_a_fork(case: str) -> None:
+    script = PRELUDE + textwrap.dedent(CASES[case])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-X", "faulthandler", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr

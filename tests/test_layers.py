@@ -1,0 +1,227 @@
+"""Imports go down the layers of DESIGN.md only, Unicorn is named under the engine alone, public names stand once.
+
+Reads the sources: imports of Python, those of Cython (`cython.cimports...`, and `cimport` in .pxd files), and those inside
+functions too. What stands under `if TYPE_CHECKING:` runs never and may point anywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import axptr
+
+ROOT = Path(axptr.__file__).parent
+SOURCES = sorted(p for p in ROOT.rglob("*.py")) + sorted(p for p in ROOT.rglob("*.pxd"))
+
+# Each layer imports from itself and from those before it.
+LAYERS = ("words", "physical", "paging", "mm", "pointers", "memory", "engine", "kernel", "linux", "cli")
+WHERE = {
+    "addr": "words",
+    "flags": "words",
+    "errors": "words",
+    "layout": "words",
+    "_core.codes": "words",
+    "_core.lock": "words",
+    "_core.marks": "words",
+    "_core.phys": "physical",
+    "paging": "paging",
+    "_core.paging": "paging",
+    "_core.frames": "mm",
+    "_core.areas": "mm",
+    "_core.mmu": "mm",
+    "_core.transfer": "mm",
+    "_core.space": "mm",
+    "mm": "mm",
+    "_core.pointer": "pointers",
+    "_core.view": "pointers",
+    "access": "pointers",
+    "check": "pointers",
+    "provider": "pointers",
+    "memory": "memory",
+    "_core.metronome": "engine",
+    "_core.uclib": "engine",
+    "_core.unicorn": "engine",
+    "_core.usercpu": "engine",
+    "_core.x86regs": "engine",
+    "engine": "engine",
+    "kernel": "kernel",
+    "linux": "linux",
+    "cli": "cli",
+    "__main__": "cli",
+}
+
+
+def module_of(path: Path) -> str:
+    """`mm.space` for src/axptr/mm/space.py; the package itself is empty."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def layer_of(module: str) -> int | None:
+    """The layer's number; None for the package itself and for `_core`, which only group."""
+    while module:
+        if module in WHERE:
+            return LAYERS.index(WHERE[module])
+        module = module.rpartition(".")[0]
+    return None
+
+
+def exists(module: str) -> bool:
+    path = ROOT.joinpath(*module.split("."))
+    return path.is_dir() or any(path.with_suffix(suffix).exists() for suffix in (".py", ".pxd"))
+
+
+def plain_imports(path: Path) -> Iterator[str]:
+    """The full name of each module that a Python source imports at any time."""
+    package = "axptr." + module_of(path)
+    if path.name != "__init__.py":
+        package = package.rpartition(".")[0]
+
+    def names(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            nodes: list[ast.AST] = list(node.orelse)
+        else:
+            nodes = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = node.module or ""
+            if node.level:
+                parts = package.rstrip(".").split(".")
+                source = ".".join([*parts[: len(parts) - node.level + 1], *([source] if source else [])])
+            source = source.removeprefix("cython.cimports.")
+            for alias in node.names:
+                inside = f"{source}.{alias.name}"
+                is_module = inside.startswith("axptr.") and exists(inside.removeprefix("axptr."))
+                yield inside if is_module else source
+        for child in nodes:
+            yield from names(child)
+
+    yield from names(ast.parse(path.read_text()))
+
+
+def imports(path: Path) -> list[str]:
+    if path.suffix == ".py":
+        return list(plain_imports(path))
+    return re.findall(r"^\s*(?:from\s+([\w.]+)\s+)?c?import\b", path.read_text(), re.MULTILINE)
+
+
+def inner(path: Path) -> list[str]:
+    return [name.removeprefix("axptr").removeprefix(".") for name in imports(path) if name.split(".")[0] == "axptr"]
+
+
+def test_the_reader_of_imports_sees_every_spelling(tmp_path: Path) -> None:
+    path = ROOT / "mm" / "imaginary.py"
+    source = (
+        "import axptr.flags\nfrom ..addr import PAGE_SIZE\nfrom . import area\n"
+        "from cython.cimports.axptr._core.phys import PhysMemory\nfrom axptr import check as c\n"
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from axptr.linux import personality\n"
+        "def f():\n    from axptr.kernel.task import Task\n"
+    )
+
+    class Pretended(type(path)):  # type: ignore[misc]
+        def read_text(self, *args: object, **kwargs: object) -> str:
+            return source
+
+    found = inner(Pretended(path))
+    assert found == ["flags", "addr", "mm.area", "_core.phys", "check", "kernel.task"]
+
+
+def test_every_module_has_a_layer() -> None:
+    for path in SOURCES:
+        module = module_of(path)
+        if module not in ("", "_core"):
+            assert layer_of(module) is not None, f"{module} stands in no layer: add it to WHERE"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down_only(path: Path) -> None:
+    module = module_of(path)
+    if module == "":
+        return  # the package hands out names of every layer
+    mine = layer_of(module)
+    for target in inner(path):
+        assert target != "", f"{module} imports from the package itself: name the module"
+        theirs = layer_of(target)
+        assert theirs is not None, f"{module} imports {target}, which stands in no layer"
+        if mine is not None:
+            assert theirs <= mine, f"{module} ({LAYERS[mine]}) imports {target} ({LAYERS[theirs]})"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_unicorn_is_named_under_the_engine_alone(path: Path) -> None:
+    module = module_of(path)
+    mine = layer_of(module)
+    if mine == LAYERS.index("engine"):
+        return
+    assert not [name for name in imports(path) if name.split(".")[0] == "unicorn"]
+    if path.suffix == ".py":
+        # nor by name: find_spec("unicorn"), import_module("unicorn")
+        texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+        assert "unicorn" not in texts
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.suffix == ".py"], ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_module_says_first_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+# -- names -----------------------------------------------------------------------------------------------------
+
+
+def test_public_names_stand_once_and_can_be_had() -> None:
+    assert len(axptr.__all__) == len(set(axptr.__all__))
+    for name in axptr.__all__:
+        assert getattr(axptr, name) is not None
+    bound: list[str] = []
+    for node in ast.parse((ROOT / "__init__.py").read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module not in ("__future__", "typing"):
+            bound += [alias.asname or alias.name for alias in node.names]
+    assert len(bound) == len(set(bound)), "a name is imported twice"
+    assert set(bound) <= set(axptr.__all__), "a name is handed out and not in __all__"
+    later = set(axptr._LATER)
+    assert not later & set(bound)
+    assert set(axptr.__all__) == set(bound) | later
+
+
+def test_nothing_else_looks_public() -> None:
+    modules = {module_of(path).split(".")[0] for path in SOURCES}
+    others = {name for name in vars(axptr) if not name.startswith("_")} - set(axptr.__all__) - modules
+    assert others <= {"annotations", "TYPE_CHECKING"}
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
+        axptr.Nonsense  # noqa: B018
+
+
+def test_the_core_is_compiled() -> None:
+    for path in (ROOT / "_core").glob("*.py"):
+        if path.stem != "__init__":
+            try:
+                module = importlib.import_module(f"axptr._core.{path.stem}")
+            except ImportError as error:  # an extra that is not installed
+                assert "unicorn" in str(error).lower()
+                continue
+            assert module.__file__ is not None
+            assert module.__file__.endswith(".so"), f"{path.stem} runs uncompiled"
+
+
+def test_the_library_without_extras_imports_neither_engine_nor_unicorn() -> None:
+    script = (
+        "import sys, axptr\n"
+        "from axptr import *\n" if False else "import sys, axptr\n"
+        "names = [n for n in sys.modules if n.split('.')[0] in ('unicorn', 'elftools', 'capstone')]\n"
+        "inner = [n for n in sys.modules if n.startswith(('axptr.engine', 'axptr.kernel', 'axptr.linux', 'axptr.cli'))]\n"
+        "assert not names and not inner, (names, inner)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

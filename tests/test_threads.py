@@ -1,0 +1,236 @@
+"""Several host threads on one space: nothing torn, nothing lost, nobody waits for ever, no freed space is touched.
+
+Short and bounded by counts, not by time. A switch interval of a microsecond makes the threads meet.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from axptr import (
+    PAGE_SIZE,
+    AddrSpace,
+    FaultReason,
+    LinuxError,
+    Locked,
+    MappingFlags,
+    PhysMemory,
+    Provider,
+    UserConstPtr,
+    UserFault,
+    UserPtr,
+    VirtAddrRange,
+)
+
+R, W = MappingFlags.READ, MappingFlags.WRITE
+BASE = 0x100000
+u32, u64, char = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_char
+
+
+@pytest.fixture(autouse=True)
+def threads_meet() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def together(*work: Callable[[], object]) -> None:
+    """Run all of them at once; the first error comes out."""
+    errors: list[BaseException] = []
+    gate = threading.Barrier(len(work))
+
+    def run(one: Callable[[], object]) -> None:
+        try:
+            gate.wait(30)
+            one()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(one,), daemon=True) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive(), "a thread waits for ever"
+    if errors:
+        raise errors[0]
+
+
+def test_threads_fault_in_the_same_pages_once(space: AddrSpace) -> None:
+    pages = 300
+    space.map_alloc(BASE, pages * PAGE_SIZE, R | W)
+
+    def touch() -> None:
+        for n in range(pages):
+            UserPtr[u32](BASE + n * PAGE_SIZE).read(space)
+
+    together(touch, touch, touch, lambda: space.populate_area(BASE, pages * PAGE_SIZE, W))
+    assert space.phys.data_frames == pages
+    space._check()
+
+
+def test_values_are_never_torn(space: AddrSpace) -> None:
+    space.map_alloc(BASE, 2 * PAGE_SIZE, R | W)
+    word, line = UserPtr[u64](BASE), UserPtr[char](BASE + PAGE_SIZE - 300)
+    patterns = [b"\x11", b"\xee"]
+    word.write(space, 0x1111111111111111)
+    line.write_slice(space, patterns[0] * 600)
+
+    def write(pattern: bytes) -> None:
+        for _ in range(1500):
+            word.write(space, int.from_bytes(pattern * 8, "little"))
+            line.write_slice(space, pattern * 600)
+
+    def read() -> None:
+        for _ in range(1500):
+            assert word.read(space) in (0x1111111111111111, 0xEEEEEEEEEEEEEEEE)
+            assert line.read_slice(space, 600) in (patterns[0] * 600, patterns[1] * 600)
+
+    together(lambda: write(patterns[0]), lambda: write(patterns[1]), read, read)
+
+
+def test_memory_that_comes_and_goes_is_there_or_a_fault(space: AddrSpace) -> None:
+    # What is read is zero (fresh), the value written, or a fault: never the bytes of another page.
+    other = BASE + 64 * PAGE_SIZE
+
+    def owner() -> None:
+        for n in range(600):
+            space.map_alloc(BASE, 4 * PAGE_SIZE, R | W, replace=n % 3 == 0)
+            space.protect(BASE + PAGE_SIZE, PAGE_SIZE, R if n % 2 else MappingFlags(0))
+            space.unmap(BASE, 4 * PAGE_SIZE)
+
+    def neighbour() -> None:
+        for n in range(600):
+            space.map_alloc(other, 4 * PAGE_SIZE, R | W)
+            space.write(other, b"\xbb" * 4 * PAGE_SIZE)
+            space.unmap(other, 4 * PAGE_SIZE)
+
+    def user() -> None:
+        p = UserPtr[u32](BASE + PAGE_SIZE)
+        for _ in range(4000):
+            try:
+                assert p.read(space) in (0, 0xAAAAAAAA)
+                p.write(space, 0xAAAAAAAA)
+            except UserFault as fault:
+                assert fault.reason in (FaultReason.UNMAPPED, FaultReason.PROTECTION)
+
+    together(owner, neighbour, user, user)
+    space._check()
+    assert space.phys.data_frames == 0
+
+
+def test_views_taken_while_memory_goes_show_no_other_owners_bytes(space: AddrSpace) -> None:
+    def owner() -> None:
+        for _ in range(400):
+            space.map_alloc(BASE, 3 * PAGE_SIZE, R | W, replace=True)
+            space.unmap(BASE, 3 * PAGE_SIZE)
+            space.map_alloc(BASE + 64 * PAGE_SIZE, 3 * PAGE_SIZE, R | W, replace=True)
+            space.write(BASE + 64 * PAGE_SIZE, b"\xbb" * 3 * PAGE_SIZE)
+
+    def user() -> None:
+        for _ in range(800):
+            try:
+                view = UserPtr[char](BASE + 5).get_as_slice(space, 2 * PAGE_SIZE)
+            except UserFault:
+                continue
+            assert set(view.tobytes()) <= {0, 0xAA}
+            view[:] = b"\xaa" * 2 * PAGE_SIZE
+            assert set(view.tobytes()) == {0xAA}
+
+    together(owner, user, user)
+    space.clear()
+    assert space.phys.data_frames == 0
+
+
+def test_threads_map_what_they_found_free_without_overlap(space: AddrSpace) -> None:
+    limit = VirtAddrRange.from_start_size(BASE, 400 * PAGE_SIZE)
+    mine: list[int] = []
+
+    def settle() -> None:
+        for _ in range(60):
+            while True:
+                where = space.find_free_area(BASE, PAGE_SIZE, limit)
+                assert where is not None
+                try:
+                    space.map_alloc(where, PAGE_SIZE, R | W)
+                except LinuxError:
+                    continue  # somebody was faster
+                mine.append(where)
+                break
+
+    together(settle, settle, settle)
+    assert len(mine) == len(set(mine)) == 180
+    space._check()
+
+
+def test_spaces_over_one_memory_do_not_disturb_each_other(phys: PhysMemory) -> None:
+    def live(seed: int) -> None:
+        space = AddrSpace(0x1000, 1 << 40, phys)
+        for n in range(150):
+            space.map_alloc(BASE, 8 * PAGE_SIZE, R | W, replace=True)
+            UserPtr[char](BASE + 100).write_slice(space, bytes([seed]) * 20000)
+            assert UserPtr[char](BASE + 100).read_slice(space, 20000) == bytes([seed]) * 20000
+            if n % 10 == 0:
+                space = AddrSpace(0x1000, 1 << 40, phys)
+        space._check()
+
+    together(*(lambda seed=seed: live(seed) for seed in (1, 2, 3)))
+    phys._check()
+
+
+def test_a_space_given_up_while_others_wait_for_its_memory_is_not_touched_again(phys: PhysMemory) -> None:
+    # One thread holds the lock of the memory without the GIL; others stand at the door with a pointer to a space which
+    # its task exchanges for a new one meanwhile, as execve does.
+    class Task(Provider):
+        pass
+
+    def fresh() -> AddrSpace:
+        space = AddrSpace(0x1000, 1 << 40, phys)
+        space.map_alloc(BASE, PAGE_SIZE, R | W)
+        space.write(BASE, (7).to_bytes(4, "little"))
+        return space
+
+    task = Task()
+    task._set_space(fresh())
+    long = AddrSpace(0x1000, 1 << 40, phys)
+    over = threading.Event()
+
+    def hold() -> None:
+        for _ in range(60):
+            long.map_alloc(BASE, 2000 * PAGE_SIZE, R | W, replace=True)
+            long.populate_area(BASE, 2000 * PAGE_SIZE, W)
+        over.set()
+
+    def exchange() -> None:
+        while not over.is_set():
+            task._set_space(fresh())
+
+    def use() -> None:
+        while not over.is_set():
+            assert UserConstPtr[u32](BASE).read(task) == 7
+            UserPtr[u32](BASE).write(task, 7)
+            assert UserPtr[u32](BASE).read_slice(task, 1) == (7,)
+            assert UserConstPtr[char](BASE).read_cstr(task) == b"\7"
+
+    together(hold, exchange, use, use)
+    task._set_space(fresh())
+    long._check()
+
+
+def test_locked_makes_a_sequence_of_calls_one(space: AddrSpace) -> None:
+    space.map_alloc(BASE, PAGE_SIZE, R | W)
+    shared = Locked(space)
+    counter = UserPtr[u32](BASE)
+
+    def count() -> None:
+        for _ in range(1000):
+            shared.with_addr_space(lambda memory: counter.write(memory, counter.read(memory) + 1))
+
+    together(count, count, count)
+    assert counter.read(space) == 3000
