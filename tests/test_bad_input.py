@@ -143,7 +143,12 @@ case(
     start=(0, ADDRESS),
     size=(1, [*SIZE, ((1 << 64) + 1, ValueError)]),
 )
-case("Layout", lambda b, size, align: Layout(size, align), size=(4, SIZE), align=(4, [*SIZE, (0, ValueError), (3, ValueError)]))
+case(
+    "Layout",
+    lambda b, size, align: Layout(size, align),
+    size=(4, SIZE),
+    align=(4, [*SIZE, (0, ValueError), (3, ValueError)]),
+)
 case("Layout.of", lambda b, T: Layout.of(T), T=(u32, TYPE))
 case("Layout.array", lambda b, T, n: Layout.array(T, n), T=(u32, TYPE), n=(3, SIZE))
 
@@ -151,7 +156,17 @@ case("Layout.array", lambda b, T, n: Layout.array(T, n), T=(u32, TYPE), n=(3, SI
 case(
     "PhysMemory",
     lambda b, size, limit: PhysMemory(size, limit=limit).size,
-    size=(1 << 20, [(-1, ValueError), (0, ValueError), (4097, ValueError), (1 << 44, ValueError), (1.5, TypeError), ("1", TypeError)]),
+    size=(
+        1 << 20,
+        [
+            (-1, ValueError),
+            (0, ValueError),
+            (4097, ValueError),
+            (1 << 44, ValueError),
+            (1.5, TypeError),
+            ("1", TypeError),
+        ],
+    ),
     limit=(1 << 20, LIMIT),
 )
 case(
@@ -166,15 +181,31 @@ case(
     paddr=("frame", [*ADDRESS, (0x1001, ValueError), (0, ValueError), (1 << 40, ValueError), (0x100000, ValueError)]),
     n=(1, [*SIZE, (1 << 64, ValueError)]),
 )
-case("PhysMemory.read", lambda b, paddr, n: b.phys.read(paddr, n), paddr=(0x1000, [*ADDRESS, (1 << 30, ValueError)]), n=(4, [*SIZE, (1 << 64, ValueError)]))
+case(
+    "PhysMemory.read",
+    lambda b, paddr, n: b.phys.read(paddr, n),
+    paddr=(0x1000, [*ADDRESS, (1 << 30, ValueError)]),
+    n=(4, [*SIZE, (1 << 64, ValueError)]),
+)
 case(
     "PhysMemory.write",
     lambda b, paddr, data: b.phys.write(b.frame if paddr == "frame" else paddr, data),
-    paddr=("frame", [(-1, ValueError), (1 << 64, ValueError), (1.5, TypeError), (None, TypeError), (1 << 30, ValueError)]),
+    paddr=(
+        "frame",
+        [(-1, ValueError), (1 << 64, ValueError), (1.5, TypeError), (None, TypeError), (1 << 30, ValueError)],
+    ),
     data=(b"frame", BUFFER),
 )
-case("PhysMemory.refcount", lambda b, paddr: b.phys.refcount(paddr), paddr=(0x1000, [*ADDRESS, (0x1001, ValueError), (1 << 30, ValueError)]))
-case("PhysMemory.pincount", lambda b, paddr: b.phys.pincount(paddr), paddr=(0x1000, [*ADDRESS, (0x1001, ValueError), (1 << 30, ValueError)]))
+case(
+    "PhysMemory.refcount",
+    lambda b, paddr: b.phys.refcount(paddr),
+    paddr=(0x1000, [*ADDRESS, (0x1001, ValueError), (1 << 30, ValueError)]),
+)
+case(
+    "PhysMemory.pincount",
+    lambda b, paddr: b.phys.pincount(paddr),
+    paddr=(0x1000, [*ADDRESS, (0x1001, ValueError), (1 << 30, ValueError)]),
+)
 
 # paging
 case("PageTable", lambda b, phys, fmt: PageTable(phys, fmt).root, phys=(None, PHYS), fmt=(X86_64, FORMAT))
@@ -195,7 +226,13 @@ case(
     size=(PAGE_SIZE, SIZE),
 )
 case("PageTable.unmap", lambda b, at: b.table.map(at, b.table.unmap(at)[0], R), at=(BASE, ADDRESS))
-case("PageTable.remap", lambda b, at, to, flags: b.table.remap(at, to, flags), at=(BASE, ADDRESS), to=(0x7000, ADDRESS), flags=(R, FLAGS))
+case(
+    "PageTable.remap",
+    lambda b, at, to, flags: b.table.remap(at, to, flags),
+    at=(BASE, ADDRESS),
+    to=(0x7000, ADDRESS),
+    flags=(R, FLAGS),
+)
 case("PageTable.protect", lambda b, at, flags: b.table.protect(at, flags), at=(BASE, ADDRESS), flags=(R, FLAGS))
 case(
     "PageTable.map_region",
@@ -221,7 +258,11 @@ case(
     phys=(None, PHYS),
     fmt=(X86_64, FORMAT),
 )
-case("AddrSpace.with_addr_space", lambda b, f: b.space.with_addr_space(f), f=(len_of := lambda m: 0, [(5, TypeError), (None, TypeError)]))
+case(
+    "AddrSpace.with_addr_space",
+    lambda b, f: b.space.with_addr_space(f),
+    f=(len_of := lambda m: 0, [(5, TypeError), (None, TypeError)]),
+)
 
 
 def undo(call: Call) -> Call:
@@ -242,14 +283,22 @@ MAPPING: dict[str, tuple[Any, Bad]] = {
 }
 case(
     "AddrSpace.map",
-    undo(lambda b, start, size, flags, name, backend, grows_down: b.space.map(start, size, flags, backend, name=name, grows_down=grows_down)),
+    undo(
+        lambda b, start, size, flags, name, backend, grows_down: b.space.map(
+            start, size, flags, backend, name=name, grows_down=grows_down
+        )
+    ),
     **MAPPING,
     backend=(axptr.AllocBackend(), BACKEND),
     grows_down=(0, SIZE),
 )
 case(
     "AddrSpace.map_alloc",
-    undo(lambda b, start, size, flags, name, grows_down: b.space.map_alloc(start, size, flags, name=name, grows_down=grows_down)),
+    undo(
+        lambda b, start, size, flags, name, grows_down: b.space.map_alloc(
+            start, size, flags, name=name, grows_down=grows_down
+        )
+    ),
     **MAPPING,
     grows_down=(0, SIZE),
 )
@@ -261,12 +310,18 @@ case(
 )
 case(
     "AddrSpace.map_file",
-    undo(lambda b, start, size, flags, name, file, offset: b.space.map_file(start, size, flags, b.path if file == "" else file, offset, name=name)),
+    undo(
+        lambda b, start, size, flags, name, file, offset: b.space.map_file(
+            start, size, flags, b.path if file == "" else file, offset, name=name
+        )
+    ),
     **MAPPING,
     file=("", FILE),
     offset=(0, ADDRESS),
 )
-case("AddrSpace.unmap", lambda b, start, size: b.space.unmap(start, size), start=(FREE, ADDRESS), size=(PAGE_SIZE, SIZE))
+case(
+    "AddrSpace.unmap", lambda b, start, size: b.space.unmap(start, size), start=(FREE, ADDRESS), size=(PAGE_SIZE, SIZE)
+)
 case(
     "AddrSpace.protect",
     lambda b, start, size, flags: b.space.protect(start, size, flags) or b.space.handle_page_fault(BASE, W),
@@ -309,7 +364,12 @@ case(
     at=(BASE, ADDRESS),
     access=(W, ACCESS),
 )
-case("AddrSpace.read_into", lambda b, at, buf: b.space.read_into(at, buf), at=(BASE, ADDRESS), buf=(bytearray(4), WRITABLE))
+case(
+    "AddrSpace.read_into",
+    lambda b, at, buf: b.space.read_into(at, buf),
+    at=(BASE, ADDRESS),
+    buf=(bytearray(4), WRITABLE),
+)
 case("AddrSpace.write_from", lambda b, at, buf: b.space.write_from(at, buf), at=(BASE, ADDRESS), buf=(b"text", BUFFER))
 case("AddrSpace.read", lambda b, at, size: b.space.read(at, size), at=(BASE, ADDRESS), size=(4, SIZE))
 case("AddrSpace.write", lambda b, at, data: b.space.write(at, data), at=(BASE, ADDRESS), data=(b"text", BUFFER))
@@ -330,7 +390,11 @@ case(
 
 # pointers
 case("Locked", lambda b, memory: Locked(memory or b.space), memory=(None, [(5, TypeError), ("space", TypeError)]))
-case("Locked.with_addr_space", lambda b, f: Locked(b.space).with_addr_space(f), f=(len_of, [(5, TypeError), (None, TypeError)]))
+case(
+    "Locked.with_addr_space",
+    lambda b, f: Locked(b.space).with_addr_space(f),
+    f=(len_of, [(5, TypeError), (None, TypeError)]),
+)
 MEMORY: Bad = [(5, TypeError), ("space", TypeError), (object(), TypeError)]
 case(
     "check_region",
@@ -350,7 +414,9 @@ case(
 )
 case(
     "check_null_terminated",
-    lambda b, memory, start, T, access, max_len: axptr.check_null_terminated(memory or b.space, start, T, access, max_len),
+    lambda b, memory, start, T, access, max_len: axptr.check_null_terminated(
+        memory or b.space, start, T, access, max_len
+    ),
     memory=(None, MEMORY),
     start=(BASE, ADDRESS),
     T=(char, TYPE),
@@ -366,28 +432,55 @@ for kind in (UserPtr, UserConstPtr):
     case(f"{name}.of", lambda b, T, k=kind: k.of(T), T=(u32, TYPE))
     case(f"{name}[T]()", lambda b, at, k=ptr: k(at), at=(BASE, ADDRESS))
     case(f"{name}.cast", lambda b, T, k=ptr: k(BASE).cast(T), T=(char, TYPE))
-    case(f"{name}.field", lambda b, f, k=ptr: k(BASE).cast(Pair).field(f), f=("a", [("z", AttributeError), (5, AttributeError), (None, AttributeError)]))
+    case(
+        f"{name}.field",
+        lambda b, f, k=ptr: k(BASE).cast(Pair).field(f),
+        f=("a", [("z", AttributeError), (5, AttributeError), (None, AttributeError)]),
+    )
     case(f"{name}.__add__", lambda b, n, k=ptr: k(BASE) + n, n=(1, NUMBER))
     case(f"{name}.__sub__", lambda b, n, k=ptr: k(BASE) - n, n=(1, [*NUMBER, (UserPtr[char](0), TypeError)]))
     case(f"{name}.__getitem__", lambda b, n, k=ptr: k(BASE)[n], n=(1, [*NUMBER, (slice(2), TypeError)]))
     case(f"{name}.read", lambda b, p, k=ptr: k(BASE).read(p or b.space), **PROVIDED)
     case(f"{name}.read_unaligned", lambda b, p, k=ptr: k(BASE).read_unaligned(p or b.space), **PROVIDED)
     case(f"{name}.read_slice", lambda b, p, n, k=ptr: k(BASE).read_slice(p or b.space, n), **PROVIDED, n=(2, SIZE))
-    case(f"{name}.copy_in", lambda b, p, buf, k=ptr: k(BASE).copy_in(p or b.space, buf), **PROVIDED, buf=(bytearray(4), WRITABLE))
+    case(
+        f"{name}.copy_in",
+        lambda b, p, buf, k=ptr: k(BASE).copy_in(p or b.space, buf),
+        **PROVIDED,
+        buf=(bytearray(4), WRITABLE),
+    )
     case(f"{name}.read_cstr", lambda b, p, n, k=text: k(BASE).read_cstr(p or b.space, n), **PROVIDED, n=(9, LIMIT))
     case(f"{name}.get_as_str", lambda b, p, n, k=text: k(BASE).get_as_str(p or b.space, n), **PROVIDED, n=(9, LIMIT))
     case(f"{name}.get", lambda b, p, k=ptr: bool(k(BASE).get(p or b.space)), **PROVIDED)
-    case(f"{name}.get_as_slice", lambda b, p, n, k=ptr: len(k(BASE).get_as_slice(p or b.space, n)), **PROVIDED, n=(2, SIZE))
-    case(f"{name}.get_as_null_terminated", lambda b, p, n, k=text: len(k(BASE).get_as_null_terminated(p or b.space, n)), **PROVIDED, n=(9, LIMIT))
+    case(
+        f"{name}.get_as_slice",
+        lambda b, p, n, k=ptr: len(k(BASE).get_as_slice(p or b.space, n)),
+        **PROVIDED,
+        n=(2, SIZE),
+    )
+    case(
+        f"{name}.get_as_null_terminated",
+        lambda b, p, n, k=text: len(k(BASE).get_as_null_terminated(p or b.space, n)),
+        **PROVIDED,
+        n=(9, LIMIT),
+    )
 VALUE: Bad = [("x", TypeError), (1.5, TypeError), (None, TypeError), (-1, OverflowError), (1 << 32, OverflowError)]
 WORD = int.from_bytes(b"text", "little")
 case("UserPtr.write", lambda b, p, v: UserPtr[u32](BASE).write(p or b.space, v), **PROVIDED, v=(WORD, VALUE))
-case("UserPtr.write_unaligned", lambda b, p, v: UserPtr[u32](BASE).write_unaligned(p or b.space, v), **PROVIDED, v=(WORD, VALUE))
+case(
+    "UserPtr.write_unaligned",
+    lambda b, p, v: UserPtr[u32](BASE).write_unaligned(p or b.space, v),
+    **PROVIDED,
+    v=(WORD, VALUE),
+)
 case(
     "UserPtr.write_slice",
     lambda b, p, v: UserPtr[u32](BASE).write_slice(p or b.space, v),
     **PROVIDED,
-    v=([WORD, 0x726F6D00], [(5, TypeError), (None, TypeError), ("ab", TypeError), ([1, "x"], TypeError), ([1, -1], OverflowError)]),
+    v=(
+        [WORD, 0x726F6D00],
+        [(5, TypeError), (None, TypeError), ("ab", TypeError), ([1, "x"], TypeError), ([1, -1], OverflowError)],
+    ),
 )
 case("UserPtr.copy_out", lambda b, p, v: UserPtr[u32](BASE).copy_out(p or b.space, v), **PROVIDED, v=(b"text", BUFFER))
 

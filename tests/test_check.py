@@ -302,9 +302,11 @@ def test_no_page_past_the_limit_is_touched(board: Board) -> None:
     board.forget()
     with pytest.raises(LinuxError):
         board.find(BASE, u8, PAGE_SIZE - 1)
-    touched = present(board.memory) if isinstance(board.memory, AddrSpace) else [
-        (at - BASE) // PAGE_SIZE for at in sorted(set(board.memory.touched))
-    ]
+    touched = (
+        present(board.memory)
+        if isinstance(board.memory, AddrSpace)
+        else [(at - BASE) // PAGE_SIZE for at in sorted(set(board.memory.touched))]
+    )
     assert touched == [0]
 
 

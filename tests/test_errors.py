@@ -42,9 +42,7 @@ def test_linux_error_never_turns_into_a_subclass_of_os_error_of_another_tree() -
 
 
 def test_user_fault_is_efault_with_its_cause() -> None:
-    fault = UserFault(
-        "why", address=0x1000, access=W, size=8, completed=3, reason=FaultReason.PROTECTION, area=None
-    )
+    fault = UserFault("why", address=0x1000, access=W, size=8, completed=3, reason=FaultReason.PROTECTION, area=None)
     assert isinstance(fault, LinuxError)
     assert fault.errno == errno.EFAULT
     assert (fault.address, fault.access, fault.size, fault.completed) == (0x1000, W, 8, 3)

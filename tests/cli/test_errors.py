@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import run_axptr
+from .conftest import ENVIRONMENT, run_axptr
 
 
 def one_line(stderr: bytes) -> str:
@@ -129,6 +129,17 @@ def test_wrong_command_line_is_one_line_and_125(arguments: list[str], says: str)
     assert done.returncode == 125
     assert says in one_line(done.stderr)
     assert done.stdout == b""
+
+
+def test_without_the_engine_one_line_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *more: None if name == 'unicorn' else found(name, *more)\n"
+    )
+    done = run_axptr("run", "--", "/bin/true", env={**ENVIRONMENT, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 125
+    assert "pip install 'axptr[run]'" in one_line(done.stderr)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])

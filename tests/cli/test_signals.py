@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -58,13 +59,20 @@ def test_report_says_what_was_touched_where_and_what_is_near(compile_c: Callable
     report = run_axptr("run", "--", program).stderr.decode()
     lines = report.splitlines()
     assert "write of 4 bytes at 0x0" in lines[0] or "write" in lines[0]
-    assert re.match(rf"  at 0x[0-9a-f]+ in {program}\+0x[0-9a-f]+$", lines[1]), report
+    # The program is linked with symbols: the function is named.
+    assert re.match(rf"  at 0x[0-9a-f]+ in {program}\+0x[0-9a-f]+ \(main\+0x[0-9a-f]+\)$", lines[1]), report
     if importlib.util.find_spec("capstone"):
         assert re.search(r"=> 0x[0-9a-f]+: [0-9a-f ]+ mov +dword ptr \[rax\], 0x2a", report)
     assert re.search(r"rax 0{16}", report)
     assert "areas near" in report
     assert re.search(rf"r-x {program} +\(0x[0-9a-f]+ is here\)", report)
     assert re.search(r"\(0x0 is 0x[0-9a-f]+ before its start\)", report)
+
+
+def test_death_by_a_pipe_that_nobody_reads_is_silent() -> None:
+    line = f"{shlex.join(AXPTR)} run -- /usr/bin/yes | head -n 1"
+    done = subprocess.run(line, shell=True, capture_output=True, env=ENVIRONMENT, timeout=60)
+    assert (done.stdout, done.stderr) == (b"y\n", b"")
 
 
 def test_report_of_a_jump_to_nowhere_has_no_instructions(compile_c: Callable[..., Path]) -> None:

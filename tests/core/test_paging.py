@@ -111,7 +111,9 @@ def test_huge_page_entry_stands_in_its_level_with_ps_set(
     assert table.query(va + inside) == (PhysAddr(pa + inside), R | W | USER, size)
 
 
-@pytest.mark.parametrize("flags", [R, R | W, R | X, R | W | X, R | USER, R | W | X | USER, R | UNCACHED, R | W | DEVICE], ids=str)
+@pytest.mark.parametrize(
+    "flags", [R, R | W, R | X, R | W | X, R | USER, R | W | X | USER, R | UNCACHED, R | W | DEVICE], ids=str
+)
 @pytest.mark.parametrize("size", [PAGE_SIZE, MIB2, GIB])
 def test_query_gives_back_what_was_mapped(phys: PhysMemory, flags: MappingFlags, size: int) -> None:
     table = PageTable(phys)
@@ -412,8 +414,12 @@ def test_pat_bit_of_a_huge_page_is_no_address_bit() -> None:
 def test_foreign_swap_entries_are_not_mapped() -> None:
     # Not present, other bits set, ours among them (0x200 marks a kept frame): somebody's swap entry.
     dump = Dump(
-        {0x1000: frame_of({0: 0x2067}), 0x2000: frame_of({0: 0x3067}), 0x3000: frame_of({0: 0x4067}),
-         0x4000: frame_of({0: 0x1234_5200, 1: 0xFFFF_FFFF_FFFF_FFFE})}
+        {
+            0x1000: frame_of({0: 0x2067}),
+            0x2000: frame_of({0: 0x3067}),
+            0x3000: frame_of({0: 0x4067}),
+            0x4000: frame_of({0: 0x1234_5200, 1: 0xFFFF_FFFF_FFFF_FFFE}),
+        }
     )
     table = PageTable.at(dump, 0x1000)
     assert table.query(0) is None
@@ -433,8 +439,12 @@ def test_frames_of_ours_dumped_and_walked_again_give_the_same_leaves(phys: PhysM
         half = rng.choice([0, 0xFFFF_8000_0000_0000])
         size = rng.choice([PAGE_SIZE, PAGE_SIZE, MIB2, GIB])
         try:
-            table.map(half + rng.randrange(1 << 47) // size * size, rng.randrange(1 << 40) // size * size,
-                      rng.choice([R, R | W, R | X, R | W | USER, R | W | DEVICE]), size)
+            table.map(
+                half + rng.randrange(1 << 47) // size * size,
+                rng.randrange(1 << 40) // size * size,
+                rng.choice([R, R | W, R | X, R | W | USER, R | W | DEVICE]),
+                size,
+            )
         except PagingError:
             continue
     frames = {n << 12: phys.read(n << 12, PAGE_SIZE) for n in range(1, 1000)}
@@ -500,7 +510,11 @@ def test_random_maps_and_unmaps_agree_with_a_dictionary(phys: PhysMemory) -> Non
 
     for step in range(1500):
         size = rng.choice([PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, MIB2, GIB])
-        at = rng.choice(bases) + rng.randrange(8) * MIB2 * (size != GIB) + rng.randrange(3) * PAGE_SIZE * (size == PAGE_SIZE)
+        at = (
+            rng.choice(bases)
+            + rng.randrange(8) * MIB2 * (size != GIB)
+            + rng.randrange(3) * PAGE_SIZE * (size == PAGE_SIZE)
+        )
         if rng.random() < 0.5:
             flags = rng.choice([R, R | W, R | X, R | W | X | USER])
             pa = rng.randrange(1 << 30) // size * size

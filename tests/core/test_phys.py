@@ -12,7 +12,17 @@ from collections.abc import Callable
 
 import pytest
 
-from axptr import PAGE_SIZE, AddrSpace, LinuxError, MappingFlags, PageTable, PhysAddr, PhysMemory, UserPtr, default_memory
+from axptr import (
+    PAGE_SIZE,
+    AddrSpace,
+    LinuxError,
+    MappingFlags,
+    PageTable,
+    PhysAddr,
+    PhysMemory,
+    UserPtr,
+    default_memory,
+)
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
 MakePhys = Callable[..., PhysMemory]

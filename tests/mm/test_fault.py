@@ -54,7 +54,9 @@ def test_fault_of_a_range_is_that_of_its_first_bad_byte(
     )
     assert fault.access == (W if write else R)
     verb = "write" if write else "read"
-    assert str(fault).startswith(f"[Errno 14] {verb} of {size} bytes at {address:#x}: page {first_bad & -PAGE_SIZE:#x} ")
+    assert str(fault).startswith(
+        f"[Errno 14] {verb} of {size} bytes at {address:#x}: page {first_bad & -PAGE_SIZE:#x} "
+    )
     assert cause in str(fault)
     if fault.completed:
         assert str(fault).endswith(f"{fault.completed} bytes before it are good")

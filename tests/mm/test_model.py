@@ -250,7 +250,15 @@ class Triple(ctypes.Structure):
     _fields_ = [("a", ctypes.c_uint16), ("b", ctypes.c_uint8)]
 
 
-TYPES: list[Any] = [ctypes.c_uint8, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64, Pair, Triple, UserPtr[ctypes.c_char]]
+TYPES: list[Any] = [
+    ctypes.c_uint8,
+    ctypes.c_uint16,
+    ctypes.c_uint32,
+    ctypes.c_uint64,
+    Pair,
+    Triple,
+    UserPtr[ctypes.c_char],
+]
 
 page_numbers = st.integers(0, PAGES - 1)
 counts = st.integers(1, 6)
@@ -259,7 +267,9 @@ flags = st.sampled_from([NONE, R, R | W, R | W, R | W, R | X, W, X])
 addresses = st.builds(
     lambda page, offset: BASE + page * PAGE_SIZE + offset,
     page_numbers,
-    st.one_of(st.integers(0, PAGE_SIZE - 1), st.integers(-9, 9), st.sampled_from([0, 8, 16, PAGE_SIZE - 8, PAGE_SIZE - 16])),
+    st.one_of(
+        st.integers(0, PAGE_SIZE - 1), st.integers(-9, 9), st.sampled_from([0, 8, 16, PAGE_SIZE - 8, PAGE_SIZE - 16])
+    ),
 ).filter(lambda at: BASE <= at < BASE + PAGES * PAGE_SIZE)
 sizes = st.one_of(st.integers(0, 40), st.sampled_from([PAGE_SIZE - 1, PAGE_SIZE, PAGE_SIZE + 1, 2 * PAGE_SIZE + 5]))
 small = st.binary(min_size=1, max_size=40)
@@ -426,7 +436,9 @@ class SpaceMachine(RuleBasedStateMachine):
         size = self.cut(vaddr, kind.size)
         if size < kind.size:
             return
-        self.agree(self.as_bytes(outcome(lambda: kind(vaddr).read(self.space)), kind), self.model.read(vaddr, size, kind.align))
+        self.agree(
+            self.as_bytes(outcome(lambda: kind(vaddr).read(self.space)), kind), self.model.read(vaddr, size, kind.align)
+        )
         self.agree(
             self.as_bytes(outcome(lambda: kind(vaddr).read_unaligned(self.space)), kind), self.model.read(vaddr, size)
         )
@@ -507,8 +519,10 @@ class SpaceMachine(RuleBasedStateMachine):
 
     @rule(vaddr=addresses, limit=limits)
     def read_cstr(self, vaddr: int, limit: int | None) -> None:
-        self.agree(self.in_space(outcome(lambda: UserConstPtr[ctypes.c_char](vaddr).read_cstr(self.space, limit))),
-                   self.model.text(vaddr, 1, 1, R, limit))
+        self.agree(
+            self.in_space(outcome(lambda: UserConstPtr[ctypes.c_char](vaddr).read_cstr(self.space, limit))),
+            self.model.text(vaddr, 1, 1, R, limit),
+        )
 
     @rule(vaddr=addresses, T=st.sampled_from([ctypes.c_uint16, ctypes.c_uint64, Triple]), limit=limits)
     def null_terminated(self, vaddr: int, T: Any, limit: int | None) -> None:
@@ -620,7 +634,7 @@ class SpaceMachine(RuleBasedStateMachine):
 
 
 CI = settings(
-    max_examples=100,
+    max_examples=300,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

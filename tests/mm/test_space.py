@@ -248,9 +248,7 @@ def first_bytes(space: AddrSpace) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("start", "pages"), [(0, 1), (3, 1), (3, 2), (4, 4), (5, 2), (8, 4), (0, 9), (2, 1)], ids=str
-)
+@pytest.mark.parametrize(("start", "pages"), [(0, 1), (3, 1), (3, 2), (4, 4), (5, 2), (8, 4), (0, 9), (2, 1)], ids=str)
 def test_mapping_over_an_area_is_refused_without_replace(space: AddrSpace, start: int, pages: int) -> None:
     board(space)
     refuses(space, errno.EEXIST, lambda: space.map_alloc(at(start), pages * PAGE_SIZE, R))

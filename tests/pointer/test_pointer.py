@@ -298,8 +298,6 @@ def test_a_scalar_has_its_bytes_and_comes_back(memory: AddrSpace, T: Any, value:
             assert caught.value.reason is FaultReason.MISALIGNED
 
 
-
-
 @pytest.mark.parametrize("value", [0.0, 1.5, -2.25, float("inf")])
 def test_long_double_is_read_as_a_float(memory: AddrSpace, value: float) -> None:
     p = UserPtr[ctypes.c_longdouble](BASE)
@@ -436,9 +434,17 @@ def test_a_pointer_may_be_written_as_number_or_none(memory: AddrSpace) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [Point(-1, 1 << 40, b"abcd"), Packed(7, 0x11223344), Wire(2, 0x01020304), Either(0xAABBCCDD), Derived(1, 2, b"x", 3),
-     (ctypes.c_uint16 * 3)(1, 2, 3), (ctypes.c_char * 5)(*b"hello"), (Point * 2)(Point(1, 2), Point(3, 4)),
-     (ctypes.c_uint32.__ctype_be__ * 2)(1, 2)],
+    [
+        Point(-1, 1 << 40, b"abcd"),
+        Packed(7, 0x11223344),
+        Wire(2, 0x01020304),
+        Either(0xAABBCCDD),
+        Derived(1, 2, b"x", 3),
+        (ctypes.c_uint16 * 3)(1, 2, 3),
+        (ctypes.c_char * 5)(*b"hello"),
+        (Point * 2)(Point(1, 2), Point(3, 4)),
+        (ctypes.c_uint32.__ctype_be__ * 2)(1, 2),
+    ],
     ids=lambda v: type(v).__name__,
 )
 def test_structures_unions_and_arrays_go_there_and_back_as_copies(memory: AddrSpace, value: Any) -> None:

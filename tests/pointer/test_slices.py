@@ -185,7 +185,10 @@ def test_a_huge_count_is_a_fault_before_anything_is_allocated(memory: AddrSpace,
 @pytest.mark.parametrize("n", [1 << 61, 1 << 64, 1 << 100])
 def test_a_count_whose_bytes_cannot_exist_is_a_fault_with_every_t(memory: AddrSpace, n: int) -> None:
     for T in (u64, Pair, UserPtr[char]):
-        for verb in (lambda T=T: UserPtr[T](BASE).read_slice(memory, n), lambda T=T: UserPtr[T](BASE).get_as_slice(memory, n)):
+        for verb in (
+            lambda T=T: UserPtr[T](BASE).read_slice(memory, n),
+            lambda T=T: UserPtr[T](BASE).get_as_slice(memory, n),
+        ):
             with pytest.raises(UserFault) as caught:
                 verb()
             assert caught.value.reason is FaultReason.OUT_OF_RANGE

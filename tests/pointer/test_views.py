@@ -53,7 +53,13 @@ def scatter(space: AddrSpace, pages: int = 8) -> None:
 
 @pytest.mark.parametrize(
     ("T", "one", "two"),
-    [(u32, 1, 0xFFFFFFFF), (ctypes.c_int8, -1, 5), (ctypes.c_double, 0.5, -2.0), (ctypes.c_bool, True, False), (char, b"x", b"y")],
+    [
+        (u32, 1, 0xFFFFFFFF),
+        (ctypes.c_int8, -1, 5),
+        (ctypes.c_double, 0.5, -2.0),
+        (ctypes.c_bool, True, False),
+        (char, b"x", b"y"),
+    ],
 )
 def test_live_scalar_lands_in_user_memory_and_follows_it(memory: AddrSpace, T: Any, one: Any, two: Any) -> None:
     p = UserPtr[T](BASE + 0x10)

@@ -112,8 +112,10 @@ class Provider:
             cython.pointer(PyObject), space
         ):
             raise TypeError(f"a provider needs an address space, not {type(space).__name__}")
-        self._space = space
+        old = self._space  # lives until nobody can find it here any more: its end gives up the GIL
         self.space_ptr = cython.cast(cython.pointer(PyObject), space)
+        self._space = space
+        del old
 
     def with_addr_space(self, f):
         """Call `f` with the space; its result. Raises `RuntimeError` if no space was set."""

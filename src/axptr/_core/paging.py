@@ -220,6 +220,8 @@ class PageTable:
         if source is not None:
             self.source = source
             self.root_paddr = checked_address(root, "root")
+            if self.root_paddr % PAGE_SIZE:
+                raise NotAligned("root", root, PAGE_SIZE)
             return
         self.phys = default_memory() if phys is None else phys
         self.phys.alive()
@@ -238,7 +240,10 @@ class PageTable:
 
     @classmethod
     def at(cls, source, root, fmt=X86_64):
-        """The table whose root lies at `root` in `source`: anything with `read(paddr, size) -> bytes`."""
+        """The table whose root lies at `root` (page aligned, `NotAligned` otherwise) in `source`.
+
+        source: anything with `read(paddr, size) -> bytes`; what it raises comes out of the walk.
+        """
         return cls(None, fmt, source=source, root=root)
 
     def load(self, paddr):

@@ -102,7 +102,7 @@ class PhysMemory:
         self.cache_limit = 16384
         self.fail_after = -1
         self.caches = weakref.WeakValueDictionary()
-        self.spaces = weakref.WeakSet()
+        self.spaces = weakref.WeakSet()  # and the views that show scattered frames: all with an `_after_fork`
         self.lock = cython.cast(cython.pointer(axptr_lock), calloc(1, cython.sizeof(axptr_lock)))
         self.refs = cython.cast(cython.pointer(uint32_t), _lazy(self.nframes * 4))
         self.pins = cython.cast(cython.pointer(uint32_t), _lazy(self.nframes * 4))

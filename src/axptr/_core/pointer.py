@@ -586,7 +586,10 @@ class Pointer:
         if ptype.kind != KIND_OBJECT:
             self.fetch(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), ptype.size, align)
             return ptype.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
-        made = ptype.T.__new__(ptype.T)
+        try:
+            made = ptype.T.__new__(ptype.T)
+        except MemoryError:
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {ptype.size} bytes") from None
         PyObject_GetBuffer(made, cython.address(view), PyBUF_WRITABLE)
         try:
             self.fetch(provider, cython.cast(cython.pointer(uint8_t), view.buf), ptype.size, align)

@@ -360,6 +360,7 @@ class SpaceCore(Transfer):
 
     def clear(self):
         """Unmap everything."""
+        self.phys.alive()
         axptr_lock_gil(self.lock)
         self.carve(self.first, self.last)
         axptr_unlock(self.lock)

@@ -16,5 +16,6 @@ cdef class PinnedView:
     cdef Py_ssize_t itemsize
     cdef Py_ssize_t shape[2]
     cdef Py_ssize_t strides[2]
+    cdef object __weakref__
 
 cdef object pin_span(SpaceCore space, uint64_t vaddr, uint64_t count, uint64_t size, uint64_t align, int access, bytes format, bint rows)

@@ -62,6 +62,13 @@ class PinnedView:
                 axptr_unlock(self.phys.lock)
             free(self.pfns)
 
+    def _after_fork(self):
+        """In a forked child: what the window shows becomes a private copy too."""
+        i: uint64_t
+        for i in range(self.npages):
+            mmap(self.window + (i << 12), 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, self.phys.fd,
+                 self.pfns[i] << 12)
+
     def __reduce__(self):
         raise TypeError("a live view of user memory cannot be pickled")
 
@@ -137,4 +144,5 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
             raise LinuxError(12, "the host cannot map the frames side by side")
         done = i
     view.start = view.window + (vaddr & 0xFFF)
+    phys.spaces.add(view)
     return memoryview(view)

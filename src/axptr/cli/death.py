@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..flags import MappingFlags
-from . import constants
+from . import constants, symbols
 
 if TYPE_CHECKING:
     from ..linux.program import Death, Process
@@ -71,6 +71,12 @@ def _place(space: AddrSpace, rip: int) -> list[str]:
     where = ""
     if area is not None and area.name:
         where = f" in {area.name}+{rip - area.start + area.offset:#x}"
+        try:
+            function = symbols.function_at(area, rip)
+        except ModuleNotFoundError:
+            where += f" ({symbols.NO_PYELFTOOLS})"
+        else:
+            where += f" ({function})" if function else ""
     lines = [f"  at {rip:#x}{where}"]
     code = _code(space, rip)
     if not code:

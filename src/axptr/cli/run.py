@@ -12,6 +12,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+SIGPIPE = 13  # not from `signal`, which every start would pay for
+
 if TYPE_CHECKING:
     import argparse
 
@@ -158,8 +160,8 @@ def _load_and_run(
         except ProgramError as error:
             _say(f"axptr: {error}")
             return error.exit_status
-    except ModuleNotFoundError as error:
-        return _missing_package(error)
+    except ImportError as error:
+        return _missing_extra(error)
     with process:
         return _run(process, options, timeout, output)
 
@@ -206,7 +208,8 @@ def _tell_end(process: Process, result: Result, options: argparse.Namespace, out
         from .death import report_death, report_timeout
 
         if result.death is not None:
-            _say(report_death(process, result.death))
+            if result.death.signal != SIGPIPE:  # `... | head`: as silent as a shell is about it
+                _say(report_death(process, result.death))
         else:
             _say(report_timeout(process, result.wall))
     if process.kernel.unknown:
@@ -221,10 +224,11 @@ def _tell_end(process: Process, result: Result, options: argparse.Namespace, out
         output.write(process.space.format_maps().rstrip("\n") + "\n")
 
 
-def _missing_package(error: ModuleNotFoundError) -> int:
-    if error.name not in ("unicorn", "elftools"):
+def _missing_extra(error: ImportError) -> int:
+    """An optional part is not installed: the engine says so, without the name of a module. Others are bugs."""
+    if error.name is not None:
         raise error
-    _say(f"axptr: run needs the package {error.name}: pip install 'axptr[run]'")
+    _say(f"axptr: {error}")
     return EXIT_FAILED
 
 

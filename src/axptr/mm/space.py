@@ -178,11 +178,11 @@ class AddrSpace(SpaceCore):
         """The `UserFault` that an access refused at `vaddr` gives: built, not raised, the cause found by looking."""
         if vaddr == ADDRESS_END:  # what comes after the last byte there can be
             return self._describe(FaultReason.OUT_OF_RANGE, vaddr, int(access), size, completed)
-        area = self.find_area(vaddr)
-        if area is None:
+        byte = VirtAddrRange.from_start_size(vaddr, 1)
+        if not self.check_region_access(byte, MappingFlags(0)):
             inside = self.base <= vaddr < self.base + self.size
             reason = FaultReason.UNMAPPED if inside else FaultReason.OUT_OF_RANGE
-        elif not self.check_region_access(VirtAddrRange(vaddr, vaddr + 1), access):
+        elif not self.check_region_access(byte, access):
             reason = FaultReason.PROTECTION
         else:
             reason = FaultReason.BACKING_FAILED
