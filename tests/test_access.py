@@ -48,10 +48,8 @@ def test_one_object_can_be_entered_twice() -> None:
 
 
 def test_an_exception_takes_the_mark_back_and_passes_on() -> None:
-    with pytest.raises(ZeroDivisionError):
-        with access_user_memory():
-            with access_user_memory():
-                raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), access_user_memory(), access_user_memory():
+        raise ZeroDivisionError
     assert not is_accessing_user_memory()
 
 

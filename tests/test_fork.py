@@ -1,7 +1,7 @@
 """After a fork of the host process two processes never write the same frames with two books.
 
-The child's memory refuses, its live views are a copy of its own, and the parent notices nothing. Each case forks inside a
-process of its own: ours has threads and locks of the test runner.
+The child's memory refuses, its live views are a copy of its own, and the parent notices nothing. Each case forks
+inside a process of its own: ours has threads and locks of the test runner.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Imports go down the layers of DESIGN.md only, Unicorn is named under the engine alone, public names stand once.
 
-Reads the sources: imports of Python, those of Cython (`cython.cimports...`, and `cimport` in .pxd files), and those inside
-functions too. What stands under `if TYPE_CHECKING:` runs never and may point anywhere.
+Reads the sources: imports of Python, those of Cython (`cython.cimports...`, and `cimport` in .pxd files), and those
+inside functions too. What stands under `if TYPE_CHECKING:` runs never and may point anywhere.
 """
 
 from __future__ import annotations

@@ -219,6 +219,17 @@ def test_a_read_page_of_a_file_in_the_tlb_is_not_written_through(space: AddrSpac
     assert (first.read(space), second.read(space)) == (b"x", b"1")
 
 
+def test_rights_that_come_back_do_not_make_a_shared_page_writable(space: AddrSpace, path: Path) -> None:
+    space.map_file(BASE, PAGE_SIZE, R | W, path)
+    space.map_file(BASE + PAGE_SIZE, PAGE_SIZE, R, path)
+    assert UserPtr[char](BASE).read(space) == UserPtr[char](BASE + PAGE_SIZE).read(space) == b"1"
+    for flags in (R, MappingFlags(0), R | W):
+        space.protect(BASE, PAGE_SIZE, flags)
+        space._check()
+    UserPtr[char](BASE).write(space, b"x")
+    assert (space.read(BASE, 1), space.read(BASE + PAGE_SIZE, 1)) == (b"x", b"1")
+
+
 def test_a_frame_without_room_for_its_copy_is_enomem_and_stays(space: AddrSpace, path: Path) -> None:
     space.map_file(BASE, PAGE_SIZE, R | W, path)
     assert UserPtr[char](BASE).read(space) == b"1"

@@ -41,10 +41,7 @@ def test_fault_of_a_range_is_that_of_its_first_bad_byte(
     first_bad = max(first_bad, address)
     p = UserPtr[ctypes.c_char](address)
     with pytest.raises(UserFault) as caught:
-        if write:
-            p.write_slice(board, b"x" * size)
-        else:
-            p.read_slice(board, size)
+        p.write_slice(board, b"x" * size) if write else p.read_slice(board, size)
     fault = caught.value
     assert (fault.reason, fault.address, fault.completed, fault.size) == (
         reason,

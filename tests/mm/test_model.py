@@ -14,6 +14,7 @@ import ctypes
 import errno
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -283,7 +284,7 @@ class SpaceMachine(RuleBasedStateMachine):
         self.space = AddrSpace(BASE, PAGES * PAGE_SIZE, self.phys)
         self.model = Model()
         self.window = self.phys.alloc(FRAMES)
-        self.file = tempfile.TemporaryFile()
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115
         self.file.write(FILE)
         self.file.flush()
         self.views: list[tuple[Any, bytes | None, list[tuple[list[bytearray], int, int]]]] = []
@@ -617,6 +618,9 @@ class SpaceMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "space"):
             return
+        self.file.close()
+        if sys.exc_info()[0] is not None:
+            return  # what failed already keeps things alive
         for n, page in self.model.pages.items():
             if page.data is not None:
                 assert self.space.read(BASE + n * PAGE_SIZE, PAGE_SIZE) == bytes(page.data[0]), n
@@ -630,7 +634,6 @@ class SpaceMachine(RuleBasedStateMachine):
         if self.phys.frames_in_use:
             gc.collect()
         assert self.phys.frames_in_use == 0
-        self.file.close()
 
 
 CI = settings(

@@ -1,4 +1,4 @@
-"""Live views: what is written on one side is seen on the other, and frames stay pinned whatever happens to the space."""
+"""Live views: what is written on one side is seen on the other; frames stay pinned whatever happens to the space."""
 
 from __future__ import annotations
 

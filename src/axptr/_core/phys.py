@@ -544,6 +544,11 @@ class PhysMemory:
         return self.ndata + self.ntable
 
     @property
+    def free_frames(self):
+        """Frames that could still be had, for data or tables."""
+        return min(self.limit_frames, self.nframes - 1) - min(self.limit_frames, self.ndata + self.ntable)
+
+    @property
     def peak_frames(self):
         """The largest `frames_in_use` there has been."""
         return self.peak

@@ -19,7 +19,7 @@ import sys
 
 import cython
 from cython.cimports.axptr._core.codes import FAULT_OK, READ, WRITE
-from cython.cimports.axptr._core.lock import axptr_lock, axptr_lock_gil, axptr_quiet, axptr_unlock
+from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_quiet, axptr_unlock
 from cython.cimports.axptr._core.mmu import Provider, tlb_hit
 from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.pointer import (
@@ -399,20 +399,23 @@ def _pointer_type(T, const):
 @cython.cfunc
 @cython.inline
 def _space(provider: object) -> cython.pointer(PyObject):
-    """The SpaceCore that a provider leads to directly, borrowed; NULL for other providers.
-
-    The two types met last are remembered, so that the search of a class's bases is rare.
-    """
-    global _known, _known_before
+    """The SpaceCore that a provider leads to directly, borrowed; NULL for other providers."""
     kind: cython.pointer(PyObject) = axptr_type(provider)
     if kind == _known or kind == _known_before:
         return cython.cast(Provider, provider).space_ptr
-    if isinstance(provider, Provider):
-        Py_INCREF(type(provider))  # for good: another type must never get its address
-        _known_before = _known
-        _known = kind
-        return cython.cast(Provider, provider).space_ptr
-    return cython.NULL
+    return _space_of_new(provider)
+
+
+@cython.cfunc
+def _space_of_new(provider: object) -> cython.pointer(PyObject):
+    """The same for a type not met just before; the last two are remembered, which saves the search of its bases."""
+    global _known, _known_before
+    if not isinstance(provider, Provider):
+        return cython.NULL
+    Py_INCREF(type(provider))  # for good: another type must never get its address
+    _known_before = _known
+    _known = axptr_type(provider)
+    return cython.cast(Provider, provider).space_ptr
 
 
 @cython.no_gc
@@ -606,16 +609,13 @@ class Pointer:
         host: cython.pointer(uint8_t)
         local: uint64_t = 0
         size: uint64_t
-        lock: cython.pointer(axptr_lock)
-        quiet: cython.bint
-        held: object
-        if raw != cython.NULL and self.type.kind != KIND_OBJECT and not self.addr & (self.type.align - 1):
-            # A scalar that is aligned lies in one page.
-            lock = cython.cast(SpaceCore, raw).lock
-            quiet = axptr_quiet(lock)
-            if not quiet:
-                held = cython.cast(object, raw)  # while we wait, the provider may give its space up
-                axptr_lock_gil(lock)
+        # A scalar that is aligned lies in one page. While nobody can touch the space without the GIL, a hit is all it takes.
+        if (
+            raw != cython.NULL
+            and self.type.kind != KIND_OBJECT
+            and not self.addr & (self.type.align - 1)
+            and axptr_quiet(cython.cast(SpaceCore, raw).lock)
+        ):
             host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, READ)
             if host != cython.NULL:
                 size = self.type.size
@@ -627,13 +627,9 @@ class Pointer:
                     local = host[0]
                 else:
                     local = cython.cast(cython.pointer(uint16_t), host)[0]
-                if not quiet:
-                    axptr_unlock(lock)
                 if self.type.kind == KIND_UNSIGNED:
                     return axptr_from_u64(local)
                 return self.type.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
-            if not quiet:
-                axptr_unlock(lock)
         return self.value(provider, self.type.align)
 
     def read_unaligned(self, provider, /):
@@ -889,8 +885,6 @@ class UserPtr(Pointer):
         host: cython.pointer(uint8_t)
         local: uint64_t = 0
         size: uint64_t = self.type.size
-        lock: cython.pointer(axptr_lock)
-        quiet: cython.bint
         held: object
         if self.type.kind == KIND_OBJECT or self.addr & (self.type.align - 1):
             self.store(provider, value, self.type.align)
@@ -901,26 +895,18 @@ class UserPtr(Pointer):
         if raw == cython.NULL:
             self.put(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), size, self.type.align)
             return
-        lock = cython.cast(SpaceCore, raw).lock
-        quiet = axptr_quiet(lock)
-        if not quiet:
-            held = cython.cast(object, raw)  # while we wait, the provider may give its space up
-            axptr_lock_gil(lock)
-        host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, WRITE)
-        if host != cython.NULL and not _has_code(cython.cast(SpaceCore, raw), host):
-            if size == 4:
-                cython.cast(cython.pointer(uint32_t), host)[0] = cython.cast(uint32_t, local)
-            elif size == 8:
-                cython.cast(cython.pointer(uint64_t), host)[0] = local
-            elif size == 1:
-                host[0] = cython.cast(uint8_t, local)
-            else:
-                cython.cast(cython.pointer(uint16_t), host)[0] = cython.cast(uint16_t, local)
-            if not quiet:
-                axptr_unlock(lock)
-            return
-        if not quiet:
-            axptr_unlock(lock)
+        if axptr_quiet(cython.cast(SpaceCore, raw).lock):
+            host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, WRITE)
+            if host != cython.NULL and not _has_code(cython.cast(SpaceCore, raw), host):
+                if size == 4:
+                    cython.cast(cython.pointer(uint32_t), host)[0] = cython.cast(uint32_t, local)
+                elif size == 8:
+                    cython.cast(cython.pointer(uint64_t), host)[0] = local
+                elif size == 1:
+                    host[0] = cython.cast(uint8_t, local)
+                else:
+                    cython.cast(cython.pointer(uint16_t), host)[0] = cython.cast(uint16_t, local)
+                return
         self.put(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), size, self.type.align)
 
     def store(self, provider, value, align):

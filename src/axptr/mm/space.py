@@ -9,6 +9,7 @@ safe from several threads.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -83,14 +84,24 @@ class AddrSpace(SpaceCore):
 
         Raises as `map`; with `populate` also `LinuxError(ENOMEM)` when frames run out, and then nothing is mapped.
         """
+        granted = MappingFlags(flags) & 7
+        if populate and replace and granted and checked_size(size) and start % PAGE_SIZE == 0 and size % PAGE_SIZE == 0:
+            self._need_frames(start, size)
         self.map(start, size, flags, ALLOC, replace=replace, name=name, grows_down=grows_down)
-        if populate and MappingFlags(flags) & 7:
-            wanted = MappingFlags.WRITE if MappingFlags(flags) & MappingFlags.WRITE else MappingFlags(flags & 7)
+        if populate and granted:
+            wanted = MappingFlags.WRITE if granted & MappingFlags.WRITE else MappingFlags(granted)
             try:
                 self.populate_area(start, size, wanted)
             except LinuxError:
                 self.unmap(start, size)
                 raise
+
+    def _need_frames(self, start: int, size: int) -> None:
+        """ENOMEM if there may be too few frames to fill a range, before what stands there is given up for it."""
+        pages = size // PAGE_SIZE
+        tables = sum(-(-size >> level.shift) + 1 for level in self.page_table.format.levels[:-1])
+        if pages + tables > self.phys.free_frames + len(self.resident_pages(start, size)):
+            raise LinuxError(errno.ENOMEM, f"no frames left for {pages} pages and their tables")
 
     def map_linear(
         self, start: int, paddr: int, size: int, flags: MappingFlags, *, replace: bool = False, name: str = ""
@@ -102,7 +113,7 @@ class AddrSpace(SpaceCore):
         """
         backend = LinearBackend(paddr)
         if paddr + checked_size(size) > self.phys.size:
-            raise LinuxError(12, f"{size:#x} bytes at {paddr:#x} do not lie in the physical memory")
+            raise LinuxError(errno.ENOMEM, f"{size:#x} bytes at {paddr:#x} do not lie in the physical memory")
         self.map(start, size, flags, backend, replace=replace, name=name)
 
     def map_file(
