@@ -1,4 +1,4 @@
-"""The documentation's code runs: every Python block of the guide and of the README, in order, in one namespace a page."""
+"""The code in the documentation runs: every Python block of a page, in order, in one namespace."""
 
 from __future__ import annotations
 

@@ -135,9 +135,7 @@ def _fault(
     cause: str, address: int, access: MappingFlags, size: int, reason: FaultReason, completed: int = 0
 ) -> UserFault:
     message = f"access of {size} bytes at {address - completed:#x}: {cause}"
-    return UserFault(
-        message, address=address, access=access, size=size, completed=completed, reason=reason
-    )
+    return UserFault(message, address=address, access=access, size=size, completed=completed, reason=reason)
 
 
 # -- what pointers use over memory that is no AddrSpace, by way of any provider -----------------------------

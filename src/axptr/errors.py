@@ -100,9 +100,7 @@ class PagingError(LinuxError):
         return _rebuild_paging_error, (type(self), self.errno, self.strerror, vars(self))
 
 
-def _rebuild_paging_error(
-    kind: type[PagingError], errno: int, message: str, state: dict[str, Any]
-) -> PagingError:
+def _rebuild_paging_error(kind: type[PagingError], errno: int, message: str, state: dict[str, Any]) -> PagingError:
     error = kind.__new__(kind, errno, message)
     LinuxError.__init__(error, errno, message)
     vars(error).update(state)

@@ -267,8 +267,16 @@ def index_insert(index, rec):
         _open_chunk(index, pos.chunk + 1)
         upper = index.chunks[pos.chunk + 1]
         upper.count = CHUNK_RECORDS - half
-        memcpy(cython.address(upper.bounds[0]), cython.address(chunk.bounds[0]) + half, upper.count * cython.sizeof(AreaBounds))
-        memcpy(cython.address(upper.recs[0]), cython.address(chunk.recs[0]) + half, upper.count * cython.sizeof(cython.p_void))
+        memcpy(
+            cython.address(upper.bounds[0]),
+            cython.address(chunk.bounds[0]) + half,
+            upper.count * cython.sizeof(AreaBounds),
+        )
+        memcpy(
+            cython.address(upper.recs[0]),
+            cython.address(chunk.recs[0]) + half,
+            upper.count * cython.sizeof(cython.p_void),
+        )
         chunk.count = half
         memset(cython.address(chunk.bounds[0]) + half, 0xFF, (CHUNK_RECORDS - half) * cython.sizeof(AreaBounds))
         if pos.index > half or half == CHUNK_RECORDS:
@@ -280,10 +288,16 @@ def index_insert(index, rec):
         else:
             index.lasts[pos.chunk + 1] = upper.recs[upper.count - 1].last
             index.gaps[pos.chunk + 1] = _UNKNOWN
-    memmove(cython.address(chunk.recs[0]) + pos.index + 1, cython.address(chunk.recs[0]) + pos.index,
-            (chunk.count - pos.index) * cython.sizeof(cython.p_void))
-    memmove(cython.address(chunk.bounds[0]) + pos.index + 1, cython.address(chunk.bounds[0]) + pos.index,
-            (chunk.count - pos.index) * cython.sizeof(AreaBounds))
+    memmove(
+        cython.address(chunk.recs[0]) + pos.index + 1,
+        cython.address(chunk.recs[0]) + pos.index,
+        (chunk.count - pos.index) * cython.sizeof(cython.p_void),
+    )
+    memmove(
+        cython.address(chunk.bounds[0]) + pos.index + 1,
+        cython.address(chunk.bounds[0]) + pos.index,
+        (chunk.count - pos.index) * cython.sizeof(AreaBounds),
+    )
     chunk.recs[pos.index] = rec
     chunk.count += 1
     index.count += 1
@@ -299,10 +313,16 @@ def index_remove(index, pos):
         index.hit = cython.NULL
     index.count -= 1
     chunk.count -= 1
-    memmove(cython.address(chunk.recs[0]) + pos.index, cython.address(chunk.recs[0]) + pos.index + 1,
-            (chunk.count - pos.index) * cython.sizeof(cython.p_void))
-    memmove(cython.address(chunk.bounds[0]) + pos.index, cython.address(chunk.bounds[0]) + pos.index + 1,
-            (chunk.count - pos.index) * cython.sizeof(AreaBounds))
+    memmove(
+        cython.address(chunk.recs[0]) + pos.index,
+        cython.address(chunk.recs[0]) + pos.index + 1,
+        (chunk.count - pos.index) * cython.sizeof(cython.p_void),
+    )
+    memmove(
+        cython.address(chunk.bounds[0]) + pos.index,
+        cython.address(chunk.bounds[0]) + pos.index + 1,
+        (chunk.count - pos.index) * cython.sizeof(AreaBounds),
+    )
     chunk.bounds[chunk.count].last = _UNKNOWN
     if chunk.count:
         index_moved(index, pos)
@@ -345,7 +365,9 @@ def _chunk_gap(index: cython.pointer(AreaIndex), at: uint32_t) -> uint64_t:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _fits_up(low: uint64_t, high: uint64_t, size: uint64_t, align: uint64_t, found: cython.pointer(uint64_t)) -> cython.bint:
+def _fits_up(
+    low: uint64_t, high: uint64_t, size: uint64_t, align: uint64_t, found: cython.pointer(uint64_t)
+) -> cython.bint:
     """Whether `size` bytes fit in [low, high], lowest place first."""
     at: uint64_t = (low + (align - 1)) & ~(align - 1)
     if at < low or at > high or high - at < size - 1:
@@ -357,7 +379,9 @@ def _fits_up(low: uint64_t, high: uint64_t, size: uint64_t, align: uint64_t, fou
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _fits_down(low: uint64_t, high: uint64_t, size: uint64_t, align: uint64_t, found: cython.pointer(uint64_t)) -> cython.bint:
+def _fits_down(
+    low: uint64_t, high: uint64_t, size: uint64_t, align: uint64_t, found: cython.pointer(uint64_t)
+) -> cython.bint:
     """The same, highest place first."""
     at: uint64_t
     if high < low or high - low < size - 1:
@@ -405,7 +429,9 @@ def index_gap_down(index, first, last, size, align, found):
         if pos.index == 0 and pos.chunk and ceiling != last and _chunk_gap(index, pos.chunk - 1) < size:
             # Only the room just above that chunk is left to try before it is skipped whole.
             rec = index_before(index, pos)
-            if rec.last < ceiling and _fits_down(first if first > rec.last + 1 else rec.last + 1, ceiling, size, align, found):
+            if rec.last < ceiling and _fits_down(
+                first if first > rec.last + 1 else rec.last + 1, ceiling, size, align, found
+            ):
                 return 1
             pos.chunk -= 1
             if index.chunks[pos.chunk].recs[0].start <= first:
@@ -444,7 +470,9 @@ def index_check(index):
             if previous != cython.NULL and previous.last >= rec.start:
                 raise AssertionError(f"areas at {previous.start:#x} and {rec.start:#x} overlap or stand in disorder")
             if index.chunks[i].bounds[j].last != rec.last:
-                raise AssertionError(f"area at {rec.start:#x} ends at {rec.last:#x}, noted {index.chunks[i].bounds[j].last:#x}")
+                raise AssertionError(
+                    f"area at {rec.start:#x} ends at {rec.last:#x}, noted {index.chunks[i].bounds[j].last:#x}"
+                )
             if index.chunks[i].bounds[j].start != rec.start | (rec.flags & 7):
                 raise AssertionError(f"area at {rec.start:#x} has a stale note of its start or flags")
             previous = rec

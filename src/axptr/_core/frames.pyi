@@ -14,6 +14,4 @@ class Backend:
     shared: bool
     offset: int
     store: FrameStore
-    def _set(
-        self, kind: int, *, shared: bool = False, offset: int = 0, store: FrameStore | None = None
-    ) -> None: ...
+    def _set(self, kind: int, *, shared: bool = False, offset: int = 0, store: FrameStore | None = None) -> None: ...

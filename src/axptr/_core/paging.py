@@ -129,7 +129,14 @@ def _is_empty(phys: PhysMemory, table: uint64_t, entries: uint32_t) -> cython.bi
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _prune(phys: PhysMemory, fmt: cython.pointer(cython.const[CFormat]), table: uint64_t, level: uint32_t, first: uint64_t, last: uint64_t) -> cython.bint:
+def _prune(
+    phys: PhysMemory,
+    fmt: cython.pointer(cython.const[CFormat]),
+    table: uint64_t,
+    level: uint32_t,
+    first: uint64_t,
+    last: uint64_t,
+) -> cython.bint:
     """Free the empty tables below `table` that cover [first, last]; whether `table` itself is empty now."""
     index: uint32_t
     shift: uint32_t = fmt.levels[level].shift
@@ -540,7 +547,9 @@ class PageTable:
             raise AssertionError(f"table {table:#x} is used twice")
         seen.add(table)
         if self.phys.refs[pfn] != 1 or not self.phys.flags[pfn] & 1:
-            raise AssertionError(f"table {table:#x} has {self.phys.refs[pfn]} references, flags {self.phys.flags[pfn]:#x}")
+            raise AssertionError(
+                f"table {table:#x} has {self.phys.refs[pfn]} references, flags {self.phys.flags[pfn]:#x}"
+            )
         if lvl + 1 == self.fmt.nlevels:
             return
         for index in range(self.fmt.levels[lvl].mask + 1):

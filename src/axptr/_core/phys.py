@@ -96,7 +96,9 @@ class PhysMemory:
         self.fd = -1
         self.size = nbytes
         self.nframes = nbytes // PAGE_SIZE
-        self.limit_frames = self.nframes if limit is None else min(checked_size(limit, "limit") // PAGE_SIZE, self.nframes)
+        self.limit_frames = (
+            self.nframes if limit is None else min(checked_size(limit, "limit") // PAGE_SIZE, self.nframes)
+        )
         self.poison = bool(os.environ.get("AXPTR_POISON")) if poison is None else bool(poison)
         self.next_fresh = 1
         self.cache_limit = 16384
@@ -595,7 +597,9 @@ class PhysMemory:
                 if self.refs[pfn] or self.pins[pfn]:
                     held += 1
             if held + self.nquarantine != self.ndata + self.ntable:
-                raise AssertionError(f"{held} frames held, {self.nquarantine} waiting, {self.ndata}+{self.ntable} counted")
+                raise AssertionError(
+                    f"{held} frames held, {self.nquarantine} waiting, {self.ndata}+{self.ntable} counted"
+                )
             if held + self.nquarantine + free_frames != self.next_fresh - 1:
                 raise AssertionError(f"{self.next_fresh - 1} frames made, {held} held, {free_frames} free")
         finally:

@@ -571,7 +571,9 @@ class Pointer:
         code: cython.int
         bad: uint64_t = 0
         if raw == cython.NULL:
-            _check.store(provider, self.addr, PyBytes_FromStringAndSize(cython.cast(cython.p_char, buffer), size), align)
+            _check.store(
+                provider, self.addr, PyBytes_FromStringAndSize(cython.cast(cython.p_char, buffer), size), align
+            )
             return 0
         space = cython.cast(SpaceCore, raw)
         axptr_lock_gil(space.lock)
@@ -657,7 +659,12 @@ class Pointer:
                 except (MemoryError, OverflowError):
                     raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
                 code = space.move(
-                    self.addr, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), size, align, READ, cython.address(bad)
+                    self.addr,
+                    cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)),
+                    size,
+                    align,
+                    READ,
+                    cython.address(bad),
                 )
         finally:
             axptr_unlock(space.lock)
@@ -747,7 +754,11 @@ class Pointer:
                     room = most + 1
                 found = cython.cast(cython.pointer(uint8_t), memchr(host, 0, room))
                 if found != cython.NULL:
-                    return _text(host, found - host) if text else PyBytes_FromStringAndSize(cython.cast(cython.p_char, host), found - host)
+                    return (
+                        _text(host, found - host)
+                        if text
+                        else PyBytes_FromStringAndSize(cython.cast(cython.p_char, host), found - host)
+                    )
             code = space.scan(self.addr, 1, 1, READ, most, cython.address(length), cython.address(bad))
             if code != FAULT_OK:
                 space.fail_scan(code, self.addr, 1, READ, length, bad)
@@ -756,7 +767,13 @@ class Pointer:
                 if host != cython.NULL:
                     return _text(host, length)
             data = PyBytes_FromStringAndSize(cython.NULL, length)
-            space.copy(self.addr, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(data)), length, READ, cython.address(bad))
+            space.copy(
+                self.addr,
+                cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(data)),
+                length,
+                READ,
+                cython.address(bad),
+            )
             return _decode(data) if text else data
         finally:
             axptr_unlock(space.lock)
@@ -811,7 +828,9 @@ class Pointer:
         ptype: PointerType = self.type
         length = _check.visit(
             provider,
-            lambda memory: _check.check_null_terminated(memory, self.addr, ptype.T, MappingFlags(ptype.access), max_len)[1],
+            lambda memory: _check.check_null_terminated(
+                memory, self.addr, ptype.T, MappingFlags(ptype.access), max_len
+            )[1],
         )
         return self.shown(provider, length)
 
@@ -889,7 +908,11 @@ class UserPtr(Pointer):
         if self.type.kind == KIND_OBJECT or self.addr & (self.type.align - 1):
             self.store(provider, value, self.type.align)
             return
-        if not (self.type.kind == KIND_UNSIGNED and axptr_as_u64(value, cython.address(local)) and (size == 8 or local >> (size * 8) == 0)):
+        if not (
+            self.type.kind == KIND_UNSIGNED
+            and axptr_as_u64(value, cython.address(local))
+            and (size == 8 or local >> (size * 8) == 0)
+        ):
             self.type.unbox(value, cython.cast(cython.pointer(uint8_t), cython.address(local)))
         raw = _space(provider)  # now: the value may have run code of the caller's
         if raw == cython.NULL:
@@ -935,9 +958,11 @@ class UserPtr(Pointer):
         buffer: cython.pointer(uint8_t)
         total: uint64_t
         i: uint64_t = 0
-        if (ptype.size == 1 and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED) and not isinstance(data, (list, tuple))) or (
-            isinstance(data, ctypes.Array) and data._type_ is ptype.T
-        ):
+        if (
+            ptype.size == 1
+            and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED)
+            and not isinstance(data, (list, tuple))
+        ) or (isinstance(data, ctypes.Array) and data._type_ is ptype.T):
             PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
             try:
                 self.put(provider, cython.cast(cython.pointer(uint8_t), view.buf), view.len, ptype.align)
@@ -1020,7 +1045,10 @@ def _decode(data):
 @cython.cfunc
 def _offset(field: cython.p_void, of: object) -> cython.Py_ssize_t:
     """Where a field stands in its object."""
-    return cython.cast(cython.Py_ssize_t, cython.cast(uintptr_t, field) - cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), of)))
+    return cython.cast(
+        cython.Py_ssize_t,
+        cython.cast(uintptr_t, field) - cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), of)),
+    )
 
 
 @cython.cfunc

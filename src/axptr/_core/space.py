@@ -423,7 +423,12 @@ class SpaceCore(Transfer):
                 for bit in (READ, WRITE, EXECUTE):
                     if self.entry_allows(entry, bit) and not self.granted(rec.flags) & bit:
                         raise AssertionError(f"page {at:#x} grants {bit}, its area does not")
-                if self.entry_allows(entry, WRITE) and not rec.shared and rec.kind != KIND_LINEAR and self.phys.refs[page] > 1:
+                if (
+                    self.entry_allows(entry, WRITE)
+                    and not rec.shared
+                    and rec.kind != KIND_LINEAR
+                    and self.phys.refs[page] > 1
+                ):
                     raise AssertionError(f"page {at:#x} is writable and its frame has other holders")
             for i in range(self.tlb_mask + 1):
                 page = self.tlb[i].page
@@ -431,7 +436,9 @@ class SpaceCore(Transfer):
                     continue
                 slot = leaf_slot(self.phys, self.fmt, self.root, page << 12)
                 entry = slot[0] if slot != cython.NULL else 0
-                if (self.tlb[i].what & ~cython.cast(uint64_t, 0xFFF)) != cython.cast(uint64_t, self.phys.base + entry_paddr(self.fmt, entry)):
+                if (self.tlb[i].what & ~cython.cast(uint64_t, 0xFFF)) != cython.cast(
+                    uint64_t, self.phys.base + entry_paddr(self.fmt, entry)
+                ):
                     raise AssertionError(f"the TLB shows another frame for page {page << 12:#x}")
                 for bit in (READ, WRITE):
                     if self.tlb[i].what & bit and not self.entry_allows(entry, bit):

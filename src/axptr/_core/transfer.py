@@ -312,7 +312,11 @@ class Transfer(Mmu):
         size = nbytes
         axptr_lock_gil(self.lock)
         try:
-            if wanted & ~7 and not vaddr & (align - 1) and self.check_span(at, size, wanted & 7, cython.address(bad)) == FAULT_OK:
+            if (
+                wanted & ~7
+                and not vaddr & (align - 1)
+                and self.check_span(at, size, wanted & 7, cython.address(bad)) == FAULT_OK
+            ):
                 self._demand_memory_flags(vaddr, nbytes, wanted)
             code = self.demand(at, size, align, wanted & 7, cython.address(bad))
         finally:
@@ -337,7 +341,9 @@ class Transfer(Mmu):
         except (MemoryError, OverflowError):
             raise LinuxError(errno.ENOMEM, f"the host has no room for {nbytes} bytes") from None
         axptr_lock_gil(self.lock)
-        code = self.move(at, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), nbytes, align, READ, cython.address(bad))
+        code = self.move(
+            at, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), nbytes, align, READ, cython.address(bad)
+        )
         axptr_unlock(self.lock)
         if code != FAULT_OK:
             self.fail(code, bad, READ, nbytes, bad - at)
@@ -440,7 +446,11 @@ class Transfer(Mmu):
             axptr_lock_nogil(self.lock)
             while True:
                 if wanted & READ or not wanted & 7:
-                    code = self.resolve(at, READ, cython.address(host)) if wanted & READ else self.force(at, False, cython.address(host))
+                    code = (
+                        self.resolve(at, READ, cython.address(host))
+                        if wanted & READ
+                        else self.force(at, False, cython.address(host))
+                    )
                 if code == FAULT_OK and wanted & WRITE:
                     code = self.resolve(at, WRITE, cython.address(host))
                 if code == FAULT_OK and wanted & EXECUTE:

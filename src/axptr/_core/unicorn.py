@@ -158,9 +158,7 @@ def _on_port_in(uc: cython.p_void, port: uint32_t, size: cython.int, cpu: Unicor
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _on_port_out(
-    uc: cython.p_void, port: uint32_t, size: cython.int, value: uint32_t, cpu: UnicornCpu
-) -> cython.void:
+def _on_port_out(uc: cython.p_void, port: uint32_t, size: cython.int, value: uint32_t, cpu: UnicornCpu) -> cython.void:
     _on_interrupt(uc, 13, cpu)
 
 
@@ -630,4 +628,3 @@ class UnicornCpu(UserCpu):
 
     def __reduce__(self):
         raise TypeError("an engine cannot be pickled")
-

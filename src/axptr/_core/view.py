@@ -66,8 +66,14 @@ class PinnedView:
         """In a forked child: what the window shows becomes a private copy too."""
         i: uint64_t
         for i in range(self.npages):
-            mmap(self.window + (i << 12), 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, self.phys.fd,
-                 self.pfns[i] << 12)
+            mmap(
+                self.window + (i << 12),
+                4096,
+                PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_FIXED,
+                self.phys.fd,
+                self.pfns[i] << 12,
+            )
 
     def __reduce__(self):
         raise TypeError("a live view of user memory cannot be pickled")
@@ -138,8 +144,14 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
         i = done + 1
         while i < npages and view.pfns[i] == view.pfns[i - 1] + 1:
             i += 1
-        where = mmap(view.window + (done << 12), (i - done) << 12, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-                     phys.fd, view.pfns[done] << 12)
+        where = mmap(
+            view.window + (done << 12),
+            (i - done) << 12,
+            PROT_READ | PROT_WRITE,
+            MAP_SHARED | MAP_FIXED,
+            phys.fd,
+            view.pfns[done] << 12,
+        )
         if where == MAP_FAILED:
             raise LinuxError(12, "the host cannot map the frames side by side")
         done = i

@@ -67,9 +67,7 @@ def describe(
     )
 
 
-def _nearest(
-    address: int, below: MemoryArea | None, above: MemoryArea | None
-) -> tuple[MemoryArea | None, str]:
+def _nearest(address: int, below: MemoryArea | None, above: MemoryArea | None) -> tuple[MemoryArea | None, str]:
     if below is None and above is None:
         return None, ", nothing is"
     if above is None or (below is not None and address - below.end < above.start - address):

@@ -35,9 +35,7 @@ class AddrSpace(SpaceCore):
     if there is no frame for the root table.
     """
 
-    def __init__(
-        self, base: int, size: int, phys: PhysMemory | None = None, fmt: PagingFormat = X86_64
-    ) -> None:
+    def __init__(self, base: int, size: int, phys: PhysMemory | None = None, fmt: PagingFormat = X86_64) -> None:
         """All the work is done in `SpaceCore.__cinit__`."""
 
     def with_addr_space(self, f: Callable[[AddrSpace], R]) -> R:
@@ -67,7 +65,15 @@ class AddrSpace(SpaceCore):
             raise TypeError(f"backend must be a Backend, not {type(backend).__name__}")
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, not {type(name).__name__}")
-        self._map(start, size, MappingFlags(flags), backend, str.__str__(name), replace, checked_size(grows_down, "grows_down"))
+        self._map(
+            start,
+            size,
+            MappingFlags(flags),
+            backend,
+            str.__str__(name),
+            replace,
+            checked_size(grows_down, "grows_down"),
+        )
 
     def map_alloc(
         self,
