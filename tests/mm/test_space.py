@@ -209,6 +209,16 @@ def test_populate_without_frames_keeps_what_it_should_have_replaced(make_phys: C
     assert space.read(at(0), 8) == b"precious"
 
 
+def test_populate_in_place_of_pages_needs_no_more_frames_than_they_had(make_phys: Callable[..., PhysMemory]) -> None:
+    phys = make_phys(limit=6 * PAGE_SIZE)  # four tables and two pages: full
+    space = AddrSpace(0x1000, 1 << 40, phys)
+    space.map_alloc(at(0), 2 * PAGE_SIZE, R | W, populate=True)
+    space.write(at(0), b"old")
+    space.map_alloc(at(0), 2 * PAGE_SIZE, R | W, populate=True, replace=True)
+    assert space.resident_pages() == [at(0), at(1)]
+    assert space.read(at(0), 3) == bytes(3)
+
+
 def test_neighbours_that_could_be_one_are_one(space: AddrSpace) -> None:
     space.map_alloc(at(0), PAGE_SIZE, R)
     space.map_alloc(at(2), PAGE_SIZE, R)

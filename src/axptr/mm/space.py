@@ -105,8 +105,11 @@ class AddrSpace(SpaceCore):
     def _need_frames(self, start: int, size: int) -> None:
         """ENOMEM if there may be too few frames to fill a range, before what stands there is given up for it."""
         pages = size // PAGE_SIZE
-        tables = sum(-(-size >> level.shift) + 1 for level in self.page_table.format.levels[:-1])
-        if pages + tables > self.phys.free_frames + len(self.resident_pages(start, size)):
+        there = self.resident_pages(start, size)
+        shifts = [level.shift for level in self.page_table.format.levels[:-1]]
+        # What leads to the pages that are there is there too, or becomes free with them.
+        tables = sum(((start + size - 1) >> n) - (start >> n) + 1 - len({at >> n for at in there}) for n in shifts)
+        if pages + tables > self.phys.free_frames + len(there):
             raise LinuxError(errno.ENOMEM, f"no frames left for {pages} pages and their tables")
 
     def map_linear(
