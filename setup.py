@@ -14,7 +14,7 @@ extensions = [
     Extension(
         f"axptr._core.{source.stem}",
         [str(source)],
-        extra_compile_args=["-O3", "-fno-strict-aliasing", "-Wno-unused-function"],
+        extra_compile_args=["-O3", "-fno-strict-aliasing", "-fno-plt", "-Wno-unused-function"],
         libraries=["dl", "pthread"],
     )
     for source in sorted(CORE.glob("*.py"))
