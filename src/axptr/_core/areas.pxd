@@ -24,10 +24,12 @@ cdef struct AreaBounds:
     uint64_t last
     uint64_t start
 
+# Aligned to cache lines: a search touches `tops` (one line) and one group of eight `bounds` (two lines).
 cdef struct AreaChunk:
-    uint32_t count
+    uint64_t tops[8]       # `last` of the last of each group of eight bounds
     AreaBounds bounds[64]  # of each record, side by side for the search; then `last` is 2**64 - 1
     AreaRec* recs[64]
+    uint32_t count
 
 # Where a record stands; `chunk == nchunks` is past the end.
 cdef struct AreaPos:
