@@ -30,6 +30,8 @@ from axptr import (
     PageTable,
     PhysAddr,
     PhysMemory,
+    SharedBackend,
+    SharedObject,
     UserConstPtr,
     UserPtr,
     VirtAddrRange,
@@ -320,6 +322,61 @@ case(
     offset=(0, ADDRESS),
 )
 case(
+    "AddrSpace.map_shared",
+    undo(
+        lambda b, start, size, flags, name, shared, offset: b.space.map_shared(
+            start, size, flags, SharedObject(b.phys, PAGE_SIZE) if shared == "" else shared, offset, name=name
+        )
+    ),
+    **MAPPING,
+    shared=("", [(None, TypeError), (5, TypeError), (b"", TypeError)]),
+    offset=(0, [*ADDRESS, (1, axptr.LinuxError)]),
+)
+case(
+    "AddrSpace.move",
+    lambda b, start, size, to: b.space.move(start, size, to) or b.space.move(to, size, start),
+    start=(BASE, ADDRESS),
+    size=(PAGE_SIZE, SIZE),
+    to=(FREE, [*ADDRESS, (BASE, axptr.LinuxError)]),
+)
+case(
+    "AddrSpace.discard",
+    lambda b, start, size: b.space.discard(start, size),
+    start=(BASE + PAGE_SIZE, ADDRESS),
+    size=(PAGE_SIZE, SIZE),
+)
+case("AddrSpace.sync", lambda b, start, size: b.space.sync(start, size), start=(BASE, ADDRESS), size=(PAGE_SIZE, SIZE))
+case(
+    "Snapshot.read",
+    lambda b, start, size: b.space.snapshot().read(start, size) and b.space.handle_page_fault(BASE, W),
+    start=(BASE, ADDRESS),
+    size=(PAGE_SIZE, SIZE),
+)
+case(
+    "AddrSpace.set_clone_rule",
+    lambda b, start, size, rule: b.space.set_clone_rule(start, size, rule),
+    start=(BASE, ADDRESS),
+    size=(PAGE_SIZE, SIZE),
+    rule=("copy", [(None, ValueError), (1, ValueError), ("fork", ValueError)]),
+)
+case(
+    "AddrSpace.restore",
+    lambda b, snap: b.space.restore(b.space.snapshot() if snap == "" else snap) or b.space.handle_page_fault(BASE, W),
+    snap=("", [(None, TypeError), (5, TypeError), (b"", TypeError), (PhysMemory, TypeError)]),
+)
+case(
+    "SharedObject",
+    lambda b, phys, size: SharedObject(b.phys if phys is None else phys, size),
+    phys=(None, PHYS),
+    size=(1, [*SIZE, (0, ValueError)]),
+)
+case(
+    "SharedBackend",
+    lambda b, shared, offset: SharedBackend(SharedObject(b.phys, 1) if shared == "" else shared, offset),
+    shared=("", [(None, TypeError), (5, TypeError), (b"", TypeError)]),
+    offset=(0, [*ADDRESS, (1, axptr.LinuxError)]),
+)
+case(
     "AddrSpace.unmap", lambda b, start, size: b.space.unmap(start, size), start=(FREE, ADDRESS), size=(PAGE_SIZE, SIZE)
 )
 case(
@@ -526,7 +583,13 @@ def test_bad_argument_is_refused_and_all_is_as_before(bench: Bench, name: str, a
 WITHOUT = {
     "AddrSpace.areas",
     "AddrSpace.clear",
+    "AddrSpace.dirty_pages",
     "AddrSpace.format_maps",
+    "AddrSpace.snapshot",
+    "AddrSpace.try_clone",
+    "Snapshot",
+    "Snapshot.areas",
+    "Snapshot.resident_pages",
     "AddrSpace.stats",
     "PageTable.leaves",
     "UserConstPtr.nullable",

@@ -36,6 +36,8 @@ WHERE = {
     "_core.paging": "paging",
     "_core.frames": "mm",
     "_core.areas": "mm",
+    "_core.journal": "mm",
+    "_core.history": "mm",
     "_core.mmu": "mm",
     "_core.transfer": "mm",
     "_core.space": "mm",

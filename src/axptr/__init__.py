@@ -37,7 +37,8 @@ from .errors import (
 from .flags import MappingFlags
 from .layout import Layout
 from .mm.area import MemoryArea
-from .mm.backend import AllocBackend, FileBackend, LinearBackend
+from .mm.backend import AllocBackend, FileBackend, LinearBackend, SharedBackend, SharedObject
+from .mm.snapshot import Snapshot
 from .mm.space import AddrSpace
 from .paging import X86_64, PagingFormat
 from .provider import AddrSpaceProvider, Locked, UserMemory
@@ -98,6 +99,9 @@ __all__ = [
     "PhysAddr",
     "PhysMemory",
     "Provider",
+    "SharedBackend",
+    "SharedObject",
+    "Snapshot",
     "Task",
     "UnicornEngine",
     "UserConstPtr",

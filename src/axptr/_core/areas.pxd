@@ -5,7 +5,13 @@ from axptr._core.frames cimport FrameStoreBody
 cdef enum:
     CHUNK_RECORDS = 64
     CHUNK_GROUP = 8
-    CHUNK_SPARES = 4
+    CHUNK_SPARES = 4       # kept at hand
+
+# What else is true of an area.
+cdef enum:
+    TRAIT_OMIT = 1         # a clone does not have it
+    TRAIT_WIPE = 2         # a clone has it without its pages
+    TRAIT_SEALED = 4       # it may never become writable
 
 cdef struct AreaRec:
     uint64_t start         # first byte, page aligned
@@ -15,6 +21,7 @@ cdef struct AreaRec:
     uint32_t flags         # MappingFlags as asked for
     uint32_t kind          # Backend.kind, here so that code without the GIL can read it
     uint32_t shared        # writes go to the backing's own frames
+    uint32_t traits        # TRAIT_*
     FrameStoreBody* store  # borrowed from the backend; NULL where the kind has none
     PyObject* backend      # one reference held
     PyObject* name         # one reference held
@@ -44,8 +51,8 @@ cdef struct AreaIndex:
     uint32_t capacity
     uint64_t count
     AreaRec* hit           # the record found last
-    AreaChunk* spares[4]   # so that an insert after `index_reserve` cannot fail
-    uint32_t nspares
+    AreaChunk* spares      # so that an insert after `index_reserve` cannot fail; linked through their `recs[0]`
+    uint64_t nspares
 
 cdef AreaRec* record_new(uint64_t start, uint64_t last, object backend, object name) except NULL
 cdef AreaRec* record_copy(AreaRec* rec) except NULL
@@ -53,7 +60,8 @@ cdef void record_free(AreaRec* rec) noexcept
 cdef bint records_join(AreaRec* low, AreaRec* high) noexcept
 
 cdef void index_free(AreaIndex* index) noexcept
-cdef int index_reserve(AreaIndex* index) except -1
+# Room for `count` inserts that cannot fail.
+cdef int index_reserve(AreaIndex* index, uint64_t count) except -1
 # Whether one record holds all of [vaddr, last]: 0 if not, else 8 and its READ, WRITE and EXECUTE.
 cdef uint32_t index_cover(AreaIndex* index, uint64_t vaddr, uint64_t last) noexcept nogil
 cdef AreaRec* index_find(AreaIndex* index, uint64_t vaddr) noexcept nogil

@@ -17,6 +17,7 @@ from cython.cimports.axptr._core.areas import (
     CHUNK_GROUP,
     CHUNK_RECORDS,
     CHUNK_SPARES,
+    TRAIT_SEALED,
     AreaBounds,
     AreaChunk,
     AreaIndex,
@@ -45,6 +46,7 @@ def record_new(start, last, backend, name):
     rec.offset = behind.offset
     rec.kind = behind.kind
     rec.shared = behind.shared
+    rec.traits = TRAIT_SEALED if behind.sealed else 0
     rec.store = cython.address(behind.store.body) if behind.store is not None else cython.NULL
     Py_INCREF(backend)
     Py_INCREF(name)
@@ -71,7 +73,7 @@ def record_free(rec):
 
 def records_join(low, high):
     """Whether `high`, which starts where `low` ends, could be one area with it."""
-    if low.flags != high.flags or low.kind != high.kind or low.shared != high.shared:
+    if low.flags != high.flags or low.kind != high.kind or low.shared != high.shared or low.traits != high.traits:
         return False
     if low.store != high.store or low.grow_limit != high.grow_limit:
         return False
@@ -87,31 +89,54 @@ def index_free(index):
         for j in range(index.chunks[i].count):
             record_free(index.chunks[i].recs[j])
         free(index.chunks[i])
-    for i in range(index.nspares):
-        free(index.spares[i])
+    while index.nspares:
+        free(_take_spare(index))
     free(index.chunks)
     free(index.lasts)
     free(index.gaps)
     index.chunks = cython.NULL
     index.lasts = index.gaps = cython.NULL
-    index.nchunks = index.capacity = index.nspares = 0
+    index.nchunks = index.capacity = 0
     index.count = 0
     index.hit = cython.NULL
 
 
-def index_reserve(index):
-    """Make room so that the next few inserts cannot fail; `MemoryError` otherwise, the index unchanged."""
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _take_spare(index: cython.pointer(AreaIndex)) -> cython.pointer(AreaChunk):
+    chunk: cython.pointer(AreaChunk) = index.spares
+    index.spares = cython.cast(cython.pointer(AreaChunk), chunk.recs[0])
+    index.nspares -= 1
+    return chunk
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _keep_spare(index: cython.pointer(AreaIndex), chunk: cython.pointer(AreaChunk)) -> cython.void:
+    chunk.recs[0] = cython.cast(cython.pointer(AreaRec), index.spares)
+    index.spares = chunk
+    index.nspares += 1
+
+
+def index_reserve(index, count):
+    """Make room so that the next `count` inserts cannot fail; `MemoryError` otherwise, the index unchanged."""
     chunk: cython.p_void
     grown: cython.p_void
-    wanted: uint32_t
-    while index.nspares < CHUNK_SPARES:
+    # Each chunk there is may be full, and split at its first insert.
+    wanted: uint64_t = count // (CHUNK_RECORDS // 2) + index.nchunks + 1
+    if wanted > count:
+        wanted = count
+    if wanted < CHUNK_SPARES:
+        wanted = CHUNK_SPARES
+    while index.nspares < wanted:
         chunk = cython.NULL
         if posix_memalign(cython.address(chunk), 64, cython.sizeof(AreaChunk)) != 0:
             raise MemoryError
-        index.spares[index.nspares] = cython.cast(cython.pointer(AreaChunk), chunk)
-        index.nspares += 1
-    if index.nchunks + CHUNK_SPARES > index.capacity:
-        wanted = index.capacity * 2 + 8
+        _keep_spare(index, cython.cast(cython.pointer(AreaChunk), chunk))
+    if index.nchunks + wanted > index.capacity:
+        wanted = index.capacity * 2 + wanted
         grown = realloc(index.chunks, wanted * cython.sizeof(cython.p_void))
         if grown == cython.NULL:
             raise MemoryError
@@ -124,7 +149,7 @@ def index_reserve(index):
         if grown == cython.NULL:
             raise MemoryError
         index.gaps = cython.cast(cython.pointer(uint64_t), grown)
-        index.capacity = wanted
+        index.capacity = cython.cast(uint32_t, wanted)
     return 0
 
 
@@ -253,8 +278,7 @@ def _open_chunk(index: cython.pointer(AreaIndex), at: uint32_t) -> cython.void:
     memmove(index.chunks + at + 1, index.chunks + at, tail * cython.sizeof(cython.p_void))
     memmove(index.lasts + at + 1, index.lasts + at, tail * 8)
     memmove(index.gaps + at + 1, index.gaps + at, tail * 8)
-    index.nspares -= 1
-    index.chunks[at] = index.spares[index.nspares]
+    index.chunks[at] = _take_spare(index)
     index.chunks[at].count = 0
     memset(cython.address(index.chunks[at].bounds[0]), 0xFF, CHUNK_RECORDS * cython.sizeof(AreaBounds))
     index.nchunks += 1
@@ -347,8 +371,7 @@ def index_remove(index, pos):
     memmove(index.gaps + pos.chunk, index.gaps + pos.chunk + 1, tail * 8)
     index.nchunks -= 1
     if index.nspares < CHUNK_SPARES:
-        index.spares[index.nspares] = chunk
-        index.nspares += 1
+        _keep_spare(index, chunk)
     else:
         free(chunk)
     if pos.chunk < index.nchunks:

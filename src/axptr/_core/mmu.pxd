@@ -4,6 +4,7 @@ from cpython.object cimport PyObject
 from axptr._core.phys cimport PhysMemory, EngineLink
 from axptr._core.paging cimport CFormat, PageTable
 from axptr._core.areas cimport AreaIndex, AreaRec, AreaPos
+from axptr._core.journal cimport Journal
 from axptr._core.lock cimport axptr_lock
 
 # A page that has passed the check and is present: `what` holds its host address, which is page aligned, and in
@@ -26,6 +27,7 @@ cdef class Mmu(Provider):
     cdef uint64_t root
     cdef uint64_t first, last      # the first and the last byte of the space
     cdef AreaIndex areas
+    cdef Journal journal
     cdef TlbEntry* tlb
     cdef uint64_t tlb_mask
     cdef uint64_t tlb_misses
@@ -49,6 +51,7 @@ cdef class Mmu(Provider):
     cdef void tlb_drop(self, uint64_t first, uint64_t last) noexcept nogil
     cdef void notify(self) noexcept nogil
 
+    cdef void flush_all(self) noexcept nogil
     cdef void zap(self, uint64_t first, uint64_t last) noexcept nogil
     cdef int fail(self, int code, uint64_t bad, int access, uint64_t size, uint64_t completed) except -1
 

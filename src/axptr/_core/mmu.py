@@ -30,6 +30,7 @@ from cython.cimports.axptr._core.areas import (
     index_find,
     index_free,
     index_moved,
+    index_next,
     index_seek,
 )
 from cython.cimports.axptr._core.codes import (
@@ -37,15 +38,27 @@ from cython.cimports.axptr._core.codes import (
     FAULT_BACKING,
     FAULT_FORKED,
     FAULT_NOMEM,
+    FAULT_NOT_MEMORY,
     FAULT_OK,
     FAULT_PROTECTION,
+    FAULT_PYTHON,
     FAULT_RANGE,
     FAULT_RETRY,
     FAULT_UNMAPPED,
     READ,
     WRITE,
 )
-from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, store_fill
+from cython.cimports.axptr._core.frames import (
+    KIND_ALLOC,
+    KIND_LINEAR,
+    KIND_MMIO,
+    KIND_PAGER,
+    KIND_STORE,
+    store_fill,
+    store_flush,
+    store_touch,
+)
+from cython.cimports.axptr._core.journal import journal_free, journal_page, journal_range
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
 from cython.cimports.axptr._core.marks import axptr_marks
 from cython.cimports.axptr._core.mmu import TlbEntry, tlb_hit
@@ -157,10 +170,24 @@ class Mmu(Provider):
             if not self.phys.forked:
                 axptr_lock_gil(self.lock)
                 self.zap(self.first, self.last)
+                self.flush_all()
                 axptr_unlock(self.lock)
         index_free(cython.address(self.areas))
+        journal_free(cython.address(self.journal))
         free(self.tlb)
         free(self.engines)
+
+    def flush_all(self):
+        """Write back what was written through shared mappings of files; what cannot be is lost, as on Linux."""
+        pos: AreaPos = index_seek(cython.address(self.areas), 0)
+        rec: cython.pointer(AreaRec)
+        while True:
+            rec = index_at(cython.address(self.areas), pos)
+            if rec == cython.NULL:
+                return
+            if rec.shared and rec.kind == KIND_STORE:
+                store_flush(rec.store, self.phys, rec.offset >> 12, (rec.offset + (rec.last - rec.start)) >> 12, False)
+            pos = index_next(cython.address(self.areas), pos)
 
     def __reduce__(self):
         raise TypeError("an address space cannot be pickled: save a snapshot of it instead")
@@ -278,6 +305,7 @@ class Mmu(Provider):
                 return FAULT_UNMAPPED
             if not self.granted(rec.flags) & access:
                 return FAULT_PROTECTION
+            journal_range(cython.address(self.journal), page, rec.start - 1)
             rec.start = page
             index_moved(cython.address(self.areas), where)
             self.ngrown += 1
@@ -311,7 +339,11 @@ class Mmu(Provider):
         """Let a page that has a frame be written: its own frame, or a copy where others hold that one."""
         fresh: uint64_t
         pfn: uint64_t = entry_paddr(self.fmt, slot[0]) >> 12
-        if not rec.shared and rec.kind != KIND_LINEAR and self.phys.refs[pfn] > 1:
+        journal_page(cython.address(self.journal), vaddr)
+        if rec.shared:
+            if rec.kind == KIND_STORE:
+                store_touch(rec.store, (rec.offset + (vaddr - rec.start)) >> 12)
+        elif rec.kind != KIND_LINEAR and self.phys.refs[pfn] > 1:
             fresh = self.phys.alloc_frame(False, False)
             if fresh == 0:
                 return FAULT_NOMEM
@@ -341,12 +373,18 @@ class Mmu(Provider):
             if pfn >= self.phys.nframes or self.phys.refs[pfn] == 0 or self.phys.flags[pfn] & FRAME_TABLE:
                 return FAULT_BACKING
             self.phys.incref(pfn)
+        elif rec.kind == KIND_PAGER:
+            return FAULT_PYTHON
+        elif rec.kind == KIND_MMIO:
+            return FAULT_NOT_MEMORY
         else:
             code = store_fill(rec.store, self.phys, offset >> 12, cython.address(pfn))
             if code != FAULT_OK:
                 return code
             if rec.shared or not write:
-                writable = rec.shared
+                writable = rec.shared and write
+                if writable:
+                    store_touch(rec.store, offset >> 12)
                 self.phys.incref(pfn)
             else:
                 fresh = self.phys.alloc_frame(False, False)
@@ -356,6 +394,7 @@ class Mmu(Provider):
                 pfn = fresh
                 self.ncow += 1
         self.npopulated += 1
+        journal_page(cython.address(self.journal), vaddr)
         self.set_leaf(slot, rec.flags, pfn, writable, self.fmt.dirty if write else 0)
         return FAULT_OK
 
@@ -432,7 +471,7 @@ class Mmu(Provider):
         return FAULT_OK
 
     def zap(self, first, last):
-        """Take every page of [first, last] out of the table and give up its frame."""
+        """Take every page of [first, last] out of the table and give up its frame. The caller notes the range."""
         cursor: Cursor
         at: uint64_t = first
         slot: cython.pointer(uint64_t)

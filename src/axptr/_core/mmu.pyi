@@ -3,7 +3,6 @@ from typing import Any, TypeVar
 
 from axptr._core.phys import PhysMemory
 from axptr.mm.space import AddrSpace
-from axptr.paging import PagingFormat
 
 R = TypeVar("R")
 
@@ -18,4 +17,3 @@ class Provider:
 
 class Mmu(Provider):
     phys: PhysMemory
-    format: PagingFormat

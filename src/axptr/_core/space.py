@@ -11,6 +11,7 @@ import errno
 
 import cython
 from cython.cimports.axptr._core.areas import (
+    TRAIT_SEALED,
     AreaPos,
     AreaRec,
     index_at,
@@ -30,10 +31,19 @@ from cython.cimports.axptr._core.areas import (
     record_new,
     records_join,
 )
-from cython.cimports.axptr._core.codes import EXECUTE, READ, WRITE
-from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, Backend
+from cython.cimports.axptr._core.codes import EXECUTE, FAULT_NOMEM, FAULT_OK, READ, WRITE
+from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, KIND_STORE, Backend, FrameStore
+from cython.cimports.axptr._core.journal import journal_range
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
-from cython.cimports.axptr._core.paging import Cursor, PageTable, entry_paddr, leaf_slot, next_leaf
+from cython.cimports.axptr._core.paging import (
+    Cursor,
+    PageTable,
+    entry_paddr,
+    leaf_slot,
+    make_slot,
+    next_leaf,
+    prune,
+)
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 
@@ -53,7 +63,16 @@ def _tuple(rec: cython.pointer(AreaRec)):
         0 if rec.kind == KIND_ALLOC else rec.offset,
         cython.cast(object, rec.name),
         bool(rec.grow_limit),
+        rec.traits,
     )
+
+
+def note_released(rec, released):
+    store: FrameStore
+    if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
+        store = cython.cast(Backend, cython.cast(object, rec.backend)).store
+        released.append((store, rec.offset >> 12, (rec.offset + (rec.last - rec.start)) >> 12))
+    return 0
 
 
 @cython.no_gc_clear
@@ -94,8 +113,11 @@ class SpaceCore(Transfer):
         index_insert(cython.address(self.areas), upper)
         return 0
 
-    def carve(self, first, last):
-        """Remove the areas in [first, last], which were split at both ends before."""
+    def carve(self, first, last, released):
+        """Remove the areas in [first, last], which were split at both ends before.
+
+        Shared stores whose pages may have to be written back go to the list `released`: `(store, first, last page)`.
+        """
         pos: AreaPos
         rec: cython.pointer(AreaRec)
         found: cython.bint = False
@@ -105,9 +127,12 @@ class SpaceCore(Transfer):
             if rec == cython.NULL or rec.start > last:
                 break
             if not found:
+                journal_range(cython.address(self.journal), first, last)
                 self.zap(first, last)
                 found = True
+            note_released(rec, released)
             record_free(index_remove(cython.address(self.areas), pos))
+        return 0
 
     def join_around(self, at):
         """Make one area of two alike that meet at `at`."""
@@ -123,14 +148,54 @@ class SpaceCore(Transfer):
         record_free(index_remove(cython.address(self.areas), pos))
         index_moved(cython.address(self.areas), index_seek(cython.address(self.areas), low.start))
 
+    def join_within(self, first, last):
+        """Join what could be one at every border in [first, last + 1]."""
+        at: uint64_t
+        pos: AreaPos = index_seek(cython.address(self.areas), first)
+        rec: cython.pointer(AreaRec)
+        while True:
+            rec = index_at(cython.address(self.areas), pos)
+            if rec == cython.NULL or rec.start > last:
+                break
+            at = rec.last
+            self.join_around(rec.start)
+            if at >= last:
+                break
+            pos = index_seek(cython.address(self.areas), at + 1)
+        if last < self.last:
+            self.join_around(last + 1)
+
+    def require_covered(self, first, last):
+        """ENOMEM unless areas hold all of [first, last]."""
+        at: uint64_t = first
+        pos: AreaPos = index_seek(cython.address(self.areas), first)
+        rec: cython.pointer(AreaRec)
+        while True:
+            rec = index_at(cython.address(self.areas), pos)
+            if rec == cython.NULL or rec.start > at:
+                raise LinuxError(errno.ENOMEM, f"nothing is mapped at {at:#x}")
+            if rec.last >= last:
+                return 0
+            at = rec.last + 1
+            pos = index_next(cython.address(self.areas), pos)
+
+    def split_ends(self, first, last, more):
+        """Let areas start at `first` and end at `last`, with room for `more` inserts after that."""
+        index_reserve(cython.address(self.areas), more + 2)
+        self.split(first)
+        if last < self.last:
+            self.split(last + 1)
+        return 0
+
     def _map(self, start, size, flags, backend: Backend, name, replace, grows_down):
-        """Enter an area. Raises EINVAL (also for another kind than fresh memory that is to grow), ENOMEM (outside), EEXIST (over another without `replace`), nothing changed then."""
+        """Enter an area. Raises EINVAL (also for another kind than fresh memory that is to grow), ENOMEM (outside), EEXIST (over another without `replace`), EACCES (writable over a backing that is not), nothing changed then."""
         first: uint64_t = 0
         last: uint64_t = 0
         limit: uint64_t = 0
         pos: AreaPos
         there: cython.pointer(AreaRec)
         rec: cython.pointer(AreaRec)
+        released = []
         self.span_of(start, size, cython.address(first), cython.address(last))
         bits: uint32_t = int(flags)
         if backend.store is not None and backend.store.phys is not self.phys:
@@ -139,6 +204,8 @@ class SpaceCore(Transfer):
             raise LinuxError(errno.EINVAL, "only fresh memory can grow")
         if backend.kind != KIND_ALLOC and backend.offset + (last - first) < backend.offset:
             raise LinuxError(errno.EOVERFLOW, "the area would run past the end of what backs it")
+        if backend.sealed and bits & WRITE:
+            raise LinuxError(errno.EACCES, "what backs the area may not be written")
         if grows_down:
             limit = max(int(self.first), int(last) + 1 - int(grows_down), PAGE_SIZE) & ~0xFFF
         axptr_lock_gil(self.lock)
@@ -147,42 +214,37 @@ class SpaceCore(Transfer):
             there = index_at(cython.address(self.areas), pos)
             if there != cython.NULL and there.start <= last and not replace:
                 raise LinuxError(errno.EEXIST, f"{first:#x}-{last + 1:#x} overlaps the area at {there.start:#x}")
-            index_reserve(cython.address(self.areas))
+            index_reserve(cython.address(self.areas), 3)
             rec = record_new(first, last, backend, name)
             rec.flags = bits
             rec.grow_limit = limit
             if there != cython.NULL and there.start <= last:
-                self.split(first)
-                if last < self.last:
-                    self.split(last + 1)
-                self.carve(first, last)
+                self.split_ends(first, last, 1)
+                self.carve(first, last, released)
             index_insert(cython.address(self.areas), rec)
+            journal_range(cython.address(self.journal), first, last)
             if last < self.last:
                 self.join_around(last + 1)
             self.join_around(first)
         finally:
             axptr_unlock(self.lock)
+        return released
 
-    def unmap(self, start, size):
-        """Remove every mapping of `size` bytes at `start`; holes are skipped. O(log n) and the pages there.
-
-        Raises `LinuxError`: EINVAL if unaligned or empty, ENOMEM outside the space.
-        """
+    def _unmap(self, start, size):
         first: uint64_t = 0
         last: uint64_t = 0
+        released = []
         self.span_of(start, size, cython.address(first), cython.address(last))
         axptr_lock_gil(self.lock)
         try:
-            index_reserve(cython.address(self.areas))
-            self.split(first)
-            if last < self.last:
-                self.split(last + 1)
-            self.carve(first, last)
+            self.split_ends(first, last, 0)
+            self.carve(first, last, released)
         finally:
             axptr_unlock(self.lock)
+        return released
 
     def _protect(self, start, size, flags):
-        """Change the flags of every area in the range. ENOMEM over a hole, nothing changed then."""
+        """Change the flags of every area in the range. ENOMEM over a hole, EACCES where writing is not to be had, nothing changed then."""
         first: uint64_t = 0
         last: uint64_t = 0
         at: uint64_t
@@ -195,20 +257,17 @@ class SpaceCore(Transfer):
         self.span_of(start, size, cython.address(first), cython.address(last))
         axptr_lock_gil(self.lock)
         try:
+            self.require_covered(first, last)
             pos = index_seek(cython.address(self.areas), first)
-            at = first
-            while True:
+            while bits & WRITE:
                 rec = index_at(cython.address(self.areas), pos)
-                if rec == cython.NULL or rec.start > at:
-                    raise LinuxError(errno.ENOMEM, f"nothing is mapped at {at:#x}")
-                if rec.last >= last:
+                if rec == cython.NULL or rec.start > last:
                     break
-                at = rec.last + 1
+                if rec.traits & TRAIT_SEALED:
+                    raise LinuxError(errno.EACCES, f"what backs the area at {rec.start:#x} may not be written")
                 pos = index_next(cython.address(self.areas), pos)
-            index_reserve(cython.address(self.areas))
-            self.split(first)
-            if last < self.last:
-                self.split(last + 1)
+            self.split_ends(first, last, 0)
+            journal_range(cython.address(self.journal), first, last)
             pos = index_seek(cython.address(self.areas), first)
             while True:
                 rec = index_at(cython.address(self.areas), pos)
@@ -232,20 +291,195 @@ class SpaceCore(Transfer):
                     break
                 at += 4096
             self.tlb_drop(first, last)
+            self.join_within(first, last)
+        finally:
+            axptr_unlock(self.lock)
+
+    def _move(self, start, size, to, keep):
+        """Move areas with their pages to a free place. EINVAL, ENOMEM as `_map`, EEXIST where something is there, nothing changed then.
+
+        keep: the areas stay, without their pages; shared ones keep those too, since they are the backing's.
+        """
+        first: uint64_t = 0
+        last: uint64_t = 0
+        target: uint64_t = 0
+        target_last: uint64_t = 0
+        at: uint64_t
+        entry: uint64_t
+        pos: AreaPos
+        rec: cython.pointer(AreaRec)
+        twin: cython.pointer(AreaRec)
+        cursor: Cursor
+        slot: cython.pointer(uint64_t)
+        room: cython.pointer(uint64_t)
+        code: cython.int = FAULT_OK
+        count: uint64_t = 0
+        reach: uint64_t
+        self.span_of(start, size, cython.address(first), cython.address(last))
+        self.span_of(to, size, cython.address(target), cython.address(target_last))
+        if target <= last and first <= target_last:
+            raise LinuxError(errno.EINVAL, "areas cannot move onto themselves")
+        axptr_lock_gil(self.lock)
+        try:
+            rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), target))
+            if rec != cython.NULL and rec.start <= target_last:
+                raise LinuxError(errno.EEXIST, f"{target:#x}-{target_last + 1:#x} overlaps the area at {rec.start:#x}")
             pos = index_seek(cython.address(self.areas), first)
             while True:
                 rec = index_at(cython.address(self.areas), pos)
                 if rec == cython.NULL or rec.start > last:
                     break
+                count += 1
+                pos = index_next(cython.address(self.areas), pos)
+            self.split_ends(first, last, count)
+            # All that can fail comes first: tables for the pages that will come, and the records.
+            cursor.table = cython.NULL
+            cursor.table_base = 0
+            at = first
+            while True:
+                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
+                if slot == cython.NULL:
+                    break
+                if make_slot(self.phys, self.fmt, self.root, at - first + target) == cython.NULL:
+                    code = FAULT_NOMEM
+                    break
+                if at + 4095 >= last:
+                    break
+                at += 4096
+            if code != FAULT_OK:
+                prune(self.phys, self.fmt, self.root, target, target_last)
+                self.join_within(first, last)
+                raise LinuxError(errno.ENOMEM, "no frames left for the page tables of the new place")
+            journal_range(cython.address(self.journal), first, last)
+            journal_range(cython.address(self.journal), target, target_last)
+            self.notify()
+            cursor.table = cython.NULL
+            cursor.table_base = 0
+            at = first
+            while True:
+                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
+                if slot == cython.NULL:
+                    break
+                entry = slot[0]
+                room = leaf_slot(self.phys, self.fmt, self.root, at - first + target)
+                room[0] = entry
+                slot[0] = 0
+                if at + 4095 >= last:
+                    break
+                at += 4096
+            self.tlb_drop(first, last)
+            self.tlb_drop(target, target_last)
+            at = first
+            while True:
+                pos = index_seek(cython.address(self.areas), at)
+                rec = index_at(cython.address(self.areas), pos)
+                if rec == cython.NULL or rec.start > last:
+                    break
                 at = rec.last
-                self.join_around(rec.start)
+                if keep:
+                    twin = record_copy(rec)
+                else:
+                    twin = index_remove(cython.address(self.areas), pos)
+                twin.start = rec.start - first + target if keep else twin.start - first + target
+                twin.last = at - first + target
+                if twin.grow_limit:
+                    reach = at - (twin.last - twin.start) - twin.grow_limit
+                    twin.grow_limit = self.first if twin.start - self.first < reach else twin.start - reach
+                index_insert(cython.address(self.areas), twin)
                 if at >= last:
                     break
-                pos = index_seek(cython.address(self.areas), at + 1)
-            if last < self.last:
-                self.join_around(last + 1)
+                at += 1
+            prune(self.phys, self.fmt, self.root, first, last)
+            self.join_within(target, target_last)
+            self.join_within(first, last)
         finally:
             axptr_unlock(self.lock)
+
+    def _discard(self, start, size):
+        """Give up the pages of a range and keep its areas."""
+        first: uint64_t = 0
+        last: uint64_t = 0
+        self.span_of(start, size, cython.address(first), cython.address(last))
+        axptr_lock_gil(self.lock)
+        journal_range(cython.address(self.journal), first, last)
+        self.zap(first, last)
+        axptr_unlock(self.lock)
+
+    def _set_traits(self, start, size, on, off):
+        """Change the traits of every area in the range. ENOMEM over a hole, nothing changed then."""
+        first: uint64_t = 0
+        last: uint64_t = 0
+        pos: AreaPos
+        rec: cython.pointer(AreaRec)
+        self.span_of(start, size, cython.address(first), cython.address(last))
+        axptr_lock_gil(self.lock)
+        try:
+            self.require_covered(first, last)
+            self.split_ends(first, last, 0)
+            journal_range(cython.address(self.journal), first, last)
+            pos = index_seek(cython.address(self.areas), first)
+            while True:
+                rec = index_at(cython.address(self.areas), pos)
+                if rec == cython.NULL or rec.start > last:
+                    break
+                rec.traits = (rec.traits & ~cython.cast(uint32_t, off)) | cython.cast(uint32_t, on)
+                pos = index_next(cython.address(self.areas), pos)
+            self.join_within(first, last)
+        finally:
+            axptr_unlock(self.lock)
+
+    # -- for stores that several spaces show -------------------------------------------------------------------
+
+    def _guard_store(self, store: FrameStore, first_page, last_page):
+        """Take the right to write unseen from every shared mapping of a store's pages: the next write is noticed."""
+        self.each_of_store(store, first_page, last_page, False)
+
+    def _drop_store(self, store: FrameStore, first_page):
+        """The backing lost its pages from `first_page` on: so do its mappings, and their private copies too (truncate(2))."""
+        self.each_of_store(store, first_page, 0xFFFF_FFFF_FFFF_FFFF, True)
+
+    def each_of_store(self, store, first_page, last_page, drop):
+        low: uint64_t
+        high: uint64_t
+        at: uint64_t
+        pos: AreaPos
+        rec: cython.pointer(AreaRec)
+        cursor: Cursor
+        slot: cython.pointer(uint64_t)
+        if self.phys.forked:
+            return
+        axptr_lock_gil(self.lock)
+        pos = index_seek(cython.address(self.areas), 0)
+        while True:
+            rec = index_at(cython.address(self.areas), pos)
+            if rec == cython.NULL:
+                break
+            pos = index_next(cython.address(self.areas), pos)
+            if rec.store != cython.address(store.body) or not (rec.shared or drop):
+                continue
+            low = rec.offset >> 12
+            high = low + ((rec.last - rec.start) >> 12)
+            if high < first_page or low > last_page:
+                continue
+            at = rec.start if low >= first_page else rec.start + ((first_page - low) << 12)
+            high = rec.last if high <= last_page else rec.start + ((last_page - low) << 12) + 0xFFF
+            if drop:
+                journal_range(cython.address(self.journal), at, high)
+                self.zap(at, high)
+                continue
+            self.notify()
+            self.tlb_drop(at, high)
+            cursor.table = cython.NULL
+            cursor.table_base = 0
+            while True:
+                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), high)
+                if slot == cython.NULL:
+                    break
+                self.set_leaf(slot, rec.flags, entry_paddr(self.fmt, slot[0]) >> 12, False, slot[0] & self.fmt.dirty)
+                if at + 4095 >= high:
+                    break
+                at += 4096
+        axptr_unlock(self.lock)
 
     def _gap(self, first, last, size, align, topdown):
         """The lowest or highest free place for `size` bytes in [first, last], or None."""
@@ -309,15 +543,6 @@ class SpaceCore(Transfer):
         """How many areas there are."""
         return self.areas.count
 
-    def _drop_page(self, start, size):
-        """Give up the pages of a range and keep its areas: the next touch brings fresh ones in (MADV_DONTNEED)."""
-        first: uint64_t = 0
-        last: uint64_t = 0
-        self.span_of(start, size, cython.address(first), cython.address(last))
-        axptr_lock_gil(self.lock)
-        self.zap(first, last)
-        axptr_unlock(self.lock)
-
     def query(self, vaddr):
         """`(PhysAddr, MappingFlags, page_size)` of a page that has a frame, with what the page table grants now; or None.
 
@@ -336,6 +561,11 @@ class SpaceCore(Transfer):
     def page_table(self):
         """The `PageTable` of the space, to look at: the space is changed through its own methods."""
         return PageTable.at(self.phys, self.root, self.table.format)
+
+    @property
+    def format(self):
+        """The `PagingFormat` of the page table."""
+        return self.table.format
 
     @property
     def base(self):
@@ -358,11 +588,49 @@ class SpaceCore(Transfer):
             "grown": self.ngrown,
         }
 
-    def clear(self):
-        """Unmap everything."""
+    def _clear(self):
+        released = []
         self.phys.alive()
         axptr_lock_gil(self.lock)
-        self.carve(self.first, self.last)
+        self.carve(self.first, self.last, released)
+        axptr_unlock(self.lock)
+        return released
+
+    def _shared_files(self, start, size):
+        """`(store, first, last page)` for every area of a range that shares a file it may write."""
+        first: uint64_t = 0
+        last: uint64_t = 0
+        at: uint64_t
+        end: uint64_t
+        pos: AreaPos
+        rec: cython.pointer(AreaRec)
+        found = []
+        self.span_of(start, size, cython.address(first), cython.address(last))
+        axptr_lock_gil(self.lock)
+        pos = index_seek(cython.address(self.areas), first)
+        while True:
+            rec = index_at(cython.address(self.areas), pos)
+            if rec == cython.NULL or rec.start > last:
+                break
+            if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
+                at = first if rec.start < first else rec.start
+                end = last if rec.last > last else rec.last
+                found.append(
+                    (
+                        cython.cast(Backend, cython.cast(object, rec.backend)).store,
+                        (rec.offset + (at - rec.start)) >> 12,
+                        (rec.offset + (end - rec.start)) >> 12,
+                    )
+                )
+            pos = index_next(cython.address(self.areas), pos)
+        axptr_unlock(self.lock)
+        return found
+
+    def _hold(self):
+        """Take the lock for several calls that must be one; `_let_go` ends it. Recursive."""
+        axptr_lock_gil(self.lock)
+
+    def _let_go(self):
         axptr_unlock(self.lock)
 
     def resident_pages(self, start=None, size=None):

@@ -9,6 +9,7 @@ Not here: which verbs give views, and of what type (`pointer`).
 
 import cython
 from cython.cimports.axptr._core.codes import FAULT_OK, WRITE
+from cython.cimports.axptr._core.journal import journal_watch
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.phys import FRAME_CODE, PhysMemory
 from cython.cimports.libc.stdint import uint8_t, uint64_t
@@ -121,6 +122,8 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
                     break
                 phys.pin_frame(view.pfns[done])
                 done += 1
+                if not view.readonly:
+                    journal_watch(cython.address(space.journal), at)
                 if not view.readonly and phys.flags[view.pfns[done - 1]] & FRAME_CODE:
                     phys.watch(view.pfns[done - 1])
                     phys.code_changed(view.pfns[done - 1])

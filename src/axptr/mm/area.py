@@ -11,13 +11,17 @@ from axptr._core.frames import Backend
 from axptr.addr import VirtAddrRange
 from axptr.flags import MappingFlags, rwx
 
-AreaFields = tuple[int, int, int, Backend, int, str, bool]
-"""start, end, flags, backend, offset, name, grows_down."""
+AreaFields = tuple[int, int, int, Backend, int, str, bool, int]
+"""start, end, flags, backend, offset, name, grows_down, traits (`_core/areas.pxd`)."""
+
+
+CLONE_RULES = ("copy", "omit", "wipe", "omit")
 
 
 class MemoryArea(NamedTuple):
     """The run of pages [start, end) with the same flags and backing.
 
+    clone_rule: what `try_clone` does with it: "copy", "omit" (no such area in the clone) or "wipe" (none of its pages).
     offset: bytes into the backing at `start` (a physical address for a linear one, 0 for fresh memory).
     """
 
@@ -28,11 +32,12 @@ class MemoryArea(NamedTuple):
     offset: int
     name: str
     grows_down: bool = False
+    clone_rule: str = "copy"
 
     @classmethod
     def of(cls, fields: AreaFields) -> MemoryArea:
-        start, end, flags, backend, offset, name, grows_down = fields
-        return cls(start, end, MappingFlags(flags), backend, offset, name, grows_down)
+        start, end, flags, backend, offset, name, grows_down, traits = fields
+        return cls(start, end, MappingFlags(flags), backend, offset, name, grows_down, CLONE_RULES[traits & 3])
 
     @property
     def size(self) -> int:

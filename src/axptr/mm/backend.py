@@ -14,8 +14,9 @@ from typing import IO, Any
 
 from axptr._core.frames import Backend, FrameStore
 from axptr._core.phys import PhysMemory
-from axptr.addr import PAGE_SIZE, checked_address
+from axptr.addr import PAGE_SIZE, checked_address, checked_size
 from axptr.errors import LinuxError
+from axptr.mm.filecache import FileCache
 
 _KIND_ALLOC, _KIND_LINEAR, _KIND_STORE = range(3)
 
@@ -46,49 +47,101 @@ class LinearBackend(Backend):
         self._set(_KIND_LINEAR, offset=start)
 
 
-class FileBackend(Backend):
-    """A regular file from `offset` (bytes, page aligned) on, private: writes stay in the space.
+class SharedObject:
+    """`size` bytes (rounded up to pages) of zeroed memory that any number of spaces of `phys` may map.
 
-    Raises `LinuxError`: EINVAL for an unaligned offset, EACCES if the descriptor cannot be read, ENODEV for
-    what is no regular file, or what opening the file raised.
+    name: what maps print. It lives as long as a mapping or a holder of this object. Raises `ValueError` for size 0.
+    """
+
+    def __init__(self, phys: PhysMemory, size: int, name: str = "") -> None:
+        if not isinstance(phys, PhysMemory):
+            raise TypeError(f"want a PhysMemory, not {type(phys).__name__}")
+        pages = -(-checked_size(size) // PAGE_SIZE)
+        if pages == 0:
+            raise ValueError("a shared object has at least one byte")
+        self.store = FrameStore(phys, None, name, pages)
+
+    @property
+    def size(self) -> int:
+        """Bytes, a multiple of the page."""
+        return self.store.limit * PAGE_SIZE
+
+    def __repr__(self) -> str:
+        return f"<SharedObject {self.store.label!r} of {self.size:#x} bytes, {self.store.resident} pages resident>"
+
+
+class SharedBackend(Backend):
+    """A shared object from `offset` (bytes, page aligned) on.
+
+    Pages past its end fault. EINVAL for an unaligned offset.
+    """
+
+    kind_name = "shared"
+
+    def __init__(self, shared: SharedObject, offset: int = 0) -> None:
+        if not isinstance(shared, SharedObject):
+            raise TypeError(f"want a SharedObject, not {type(shared).__name__}")
+        self._set(_KIND_STORE, shared=True, offset=_aligned(offset), store=shared.store)
+
+
+class FileBackend(Backend):
+    """A regular file from `offset` (bytes, page aligned) on: private, or `shared` so that writes reach the file.
+
+    `writable=False` seals a shared one: it is never writable. Raises `LinuxError`: EINVAL for an unaligned offset,
+    EACCES if the descriptor cannot be read, ENODEV for what is no regular file, or what opening the file raised.
     """
 
     kind_name = "file"
 
-    def __init__(self, phys: PhysMemory, file: FileLike, offset: int = 0) -> None:
-        start = checked_address(offset, "offset")
+    def __init__(
+        self, phys: PhysMemory, file: FileLike, offset: int = 0, *, shared: bool = False, writable: bool | None = None
+    ) -> None:
+        start = _aligned(offset)
         if not isinstance(phys, PhysMemory):
             raise TypeError(f"want a PhysMemory, not {type(phys).__name__}")
-        if start % PAGE_SIZE:
-            raise LinuxError(errno.EINVAL, f"file offset {start:#x} is not page aligned")
-        self._set(_KIND_STORE, offset=start, store=file_store(phys, file))
+        cache, may_write = file_cache(phys, file, shared and writable is not False)
+        self._set(_KIND_STORE, shared=shared, sealed=shared and not may_write, offset=start, store=cache)
 
 
-def file_store(phys: PhysMemory, file: FileLike) -> FrameStore:
-    """The frames of a file's content in this memory: one store for each state of a file, shared by its mappings.
+def _aligned(offset: int) -> int:
+    start = checked_address(offset, "offset")
+    if start % PAGE_SIZE:
+        raise LinuxError(errno.EINVAL, f"offset {start:#x} is not page aligned")
+    return start
 
-    A file that was changed since (other size or modification time) gets a new store, so a new mapping shows the
-    new content; Linux leaves open what an older private mapping shows.
-    """
+
+def part(backend: Backend, offset: int) -> Backend:
+    """What backs an area, from another offset (bytes) on."""
+    if backend.kind == _KIND_ALLOC:
+        return backend
+    other = Backend.__new__(type(backend))
+    other._set(backend.kind, shared=backend.shared, sealed=backend.sealed, offset=offset, store=backend.store)
+    other.__dict__.update(backend.__dict__)
+    return other
+
+
+def file_cache(phys: PhysMemory, file: FileLike, write: bool) -> tuple[FileCache, bool]:
+    """The cache of a file, and whether it may be written back to it, which is arranged if asked for."""
     opened: int | None = None
     try:
         if isinstance(file, int):
             fd = file
         elif isinstance(file, (str, os.PathLike)):
-            fd = opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+            fd = opened = _open(file, write)
         elif hasattr(file, "fileno"):
             fd = file.fileno()
         else:
             raise TypeError(f"a file is a path, a descriptor or has fileno(), not {type(file).__name__}")
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise LinuxError(errno.ENODEV, "only a regular file can be mapped")
-        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        store: FrameStore | None = phys.caches.get(key)
-        if store is None:
-            if fcntl.fcntl(fd, fcntl.F_GETFL) & (os.O_ACCMODE | os.O_PATH) not in (os.O_RDONLY, os.O_RDWR):
-                raise LinuxError(errno.EACCES, "the descriptor cannot be read")
-            store = phys.caches[key] = FrameStore(phys, fd, label=os.readlink(f"/proc/self/fd/{fd}"))
+        mode = fcntl.fcntl(fd, fcntl.F_GETFL) & (os.O_ACCMODE | os.O_PATH)
+        if mode not in (os.O_RDONLY, os.O_RDWR):
+            raise LinuxError(errno.EACCES, "the descriptor cannot be read")
+        cache = FileCache.of(phys, fd)
+        if write and mode == os.O_RDWR:
+            cache.writable_through(fd)
+            return cache, True
+        return cache, False
     except LinuxError:
         raise
     except OSError as failure:
@@ -96,4 +149,13 @@ def file_store(phys: PhysMemory, file: FileLike) -> FrameStore:
     finally:
         if opened is not None:
             os.close(opened)
-    return store
+
+
+def _open(path: str | os.PathLike[str], write: bool) -> int:
+    if write:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as failure:
+            if failure.errno not in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ETXTBSY):
+                raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,7 +1,7 @@
 """`AddrSpace`: an address space as its owner sees it.
 
 Maps, unmaps and protects areas, finds room, lists what is there. Those who only use memory need pointers and
-the `UserMemory` methods; both are served by the compiled base class, `SpaceCore`, with every invariant.
+the `UserMemory` methods; both are served by the compiled base classes (`_core`), with every invariant.
 
 A failed call leaves the space as it was, except `populate_area`, whose finished pages stay. All methods are
 safe from several threads.
@@ -10,24 +10,28 @@ safe from several threads.
 from __future__ import annotations
 
 import errno
+import os
+from _thread import RLock
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from axptr._core.frames import Backend
+from axptr._core.frames import Backend, FrameStore
+from axptr._core.history import History
 from axptr._core.phys import PhysMemory
-from axptr._core.space import SpaceCore
 from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags, rwx
-from axptr.mm.area import MemoryArea
-from axptr.mm.backend import ALLOC, FileBackend, FileLike, LinearBackend
+from axptr.mm.area import CLONE_RULES, MemoryArea
+from axptr.mm.backend import ALLOC, FileBackend, FileLike, LinearBackend, SharedBackend, SharedObject
 from axptr.mm.fault import REASONS, describe
+from axptr.mm.filecache import FileCache, sync_all
+from axptr.mm.snapshot import Epoch, Snapshot, path
 from axptr.paging import X86_64, PagingFormat
 
 R = TypeVar("R")
 
 
-class AddrSpace(SpaceCore):
+class AddrSpace(History):
     """The addresses [base, base + size), with real page tables of format `fmt` in `phys`.
 
     base, size: bytes, page aligned, within one half of what the format can translate, `ValueError` otherwise.
@@ -36,7 +40,11 @@ class AddrSpace(SpaceCore):
     """
 
     def __init__(self, base: int, size: int, phys: PhysMemory | None = None, fmt: PagingFormat = X86_64) -> None:
-        """All the work is done in `SpaceCore.__cinit__`."""
+        """Frames and tables are seen to in `__cinit__` of the compiled base classes."""
+        self.bounds: dict[str, int] = {}
+        """Addresses that belong to the space, such as a program's break: clones and snapshots carry them along."""
+        self._epoch: Epoch | None = None
+        self._history = RLock()
 
     def with_addr_space(self, f: Callable[[AddrSpace], R]) -> R:
         """Call `f` with this space: a space is its own `AddrSpaceProvider`."""
@@ -65,7 +73,7 @@ class AddrSpace(SpaceCore):
             raise TypeError(f"backend must be a Backend, not {type(backend).__name__}")
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, not {type(name).__name__}")
-        self._map(
+        released = self._map(
             start,
             size,
             MappingFlags(flags),
@@ -74,6 +82,129 @@ class AddrSpace(SpaceCore):
             replace,
             checked_size(grows_down, "grows_down"),
         )
+        if released:
+            sync_all(released)
+
+    def unmap(self, start: int, size: int) -> None:
+        """Remove every mapping of `size` bytes at `start`; holes are skipped. O(log n) and the pages there.
+
+        What was written through shared mappings of files reaches the files. Raises `LinuxError`: EINVAL if unaligned
+        or empty, ENOMEM outside the space.
+        """
+        released = self._unmap(start, size)
+        if released:
+            sync_all(released)
+
+    def clear(self) -> None:
+        """Unmap everything."""
+        sync_all(self._clear())
+
+    def move(self, start: int, size: int, to: int, *, keep: bool = False) -> None:
+        """Move the areas in `size` bytes at `start`, with their pages, to the free place `to`; holes stay holes.
+
+        keep: the areas stay where they were, without the pages that were theirs alone (`MREMAP_DONTUNMAP`). Raises
+        `LinuxError`: EINVAL if unaligned, empty or overlapping itself, ENOMEM outside the space or when there are no
+        frames for page tables, EEXIST where `to` is not free; nothing is changed then.
+        """
+        self._move(start, size, to, keep)
+
+    def discard(self, start: int, size: int) -> None:
+        """Give up the pages of a range and keep its areas: the next touch brings fresh ones in (`MADV_DONTNEED`).
+
+        Holes are skipped; what shared memory and files hold stays there. Raises `LinuxError` as `unmap`.
+        """
+        self._discard(start, size)
+
+    def sync(self, start: int, size: int) -> None:
+        """Write what was written through shared mappings in the range to their files (msync(2)); holes are skipped.
+
+        A file that became shorter is not extended. Raises `LinuxError`: as `unmap`, or what the host's write gave.
+        """
+        for store, first, last in self._shared_files(start, size):
+            if isinstance(store, FileCache):
+                store.sync(first, last)
+
+    def set_clone_rule(self, start: int, size: int, rule: str) -> None:
+        """What `try_clone` does with areas: "copy", "omit" (`MADV_DONTFORK`) or "wipe" (`MADV_WIPEONFORK`).
+
+        Raises `ValueError` for another rule, `LinuxError` as `protect`.
+        """
+        if rule not in CLONE_RULES:
+            raise ValueError(f"no such rule: {rule!r}; want one of copy, omit, wipe")
+        self._set_traits(start, size, CLONE_RULES.index(rule), 3)
+
+    # -- copies -------------------------------------------------------------------------------------------
+
+    def try_clone(self) -> AddrSpace:
+        """A copy-on-write twin: the same areas, the same bytes, later writes to private pages are each side's own.
+
+        Shared mappings stay shared; pages under live views are copied at once. Costs the page tables. Raises
+        `LinuxError(ENOMEM)` when frames run out, this space as it was.
+        """
+        twin = AddrSpace(self.base, self.size, self.phys, self.format)
+        self._clone_into(twin, False)
+        twin.bounds.update(self.bounds)
+        return twin
+
+    def snapshot(self) -> Snapshot:
+        """The state of this space now, for `restore`. Costs the page tables, and the frames of shared anonymous memory.
+
+        Raises `LinuxError(ENOMEM)` when frames run out, this space as it was.
+        """
+        with self._history:
+            frozen = AddrSpace(self.base, self.size, self.phys, self.format)
+            frozen.bounds.update(self.bounds)
+            self._hold()
+            try:
+                captures = [(store, *self._captured(store)) for store in self._shared_objects()]
+                notes = self._clone_into(frozen, True)
+            finally:
+                self._let_go()
+            self._epoch = Epoch(self._epoch, notes)
+            return Snapshot(frozen, self._epoch, captures)
+
+    def _shared_objects(self) -> list[FrameStore]:
+        found = {id(area.backend.store): area.backend.store for area in self.areas() if area.backend.shared}
+        return [store for store in found.values() if store is not None and not store.is_file]
+
+    def _captured(self, store: FrameStore) -> tuple[FrameStore, int]:
+        for space in list(self.phys.spaces):
+            if isinstance(space, AddrSpace):
+                space._guard_store(store, 0, (1 << 64) - 1)
+        return store.capture()
+
+    def restore(self, snap: Snapshot) -> None:
+        """Make this space what it was: areas, permissions, names, bytes, `bounds`. Costs what changed since.
+
+        Of any number of snapshots, in any order; also one of another space of the same memory, bounds and format, at
+        the cost of looking at everything. Shared anonymous memory is restored in place, for all who map it; pages
+        under live views too. Pages put back count as dirty. Raises `LinuxError(ENOMEM)` when there are no frames for
+        page tables, `ValueError` for a snapshot of another memory, bounds or format; this space is as it was then.
+        """
+        if not isinstance(snap, Snapshot):
+            raise TypeError(f"want a Snapshot, not {type(snap).__name__}")
+        frozen = snap._frozen
+        if frozen.phys is not self.phys:
+            raise ValueError("the snapshot belongs to another PhysMemory")
+        if (frozen.base, frozen.size, frozen.format) != (self.base, self.size, self.format):
+            raise ValueError(f"the snapshot is one of {frozen!r}, this is {self!r}")
+        with self._history:
+            notes = path(self._epoch, snap._epoch)
+            self._hold()
+            try:
+                for some in [None] if notes is None else notes:
+                    self._add_notes(some)
+                released = self._restore(frozen)
+                for store, copy, moment in snap._captures:
+                    store.revert(copy, moment)
+            finally:
+                self._let_go()
+            self._epoch = snap._epoch
+            self.bounds = dict(frozen.bounds)
+        if released:
+            sync_all(released)
+
+    # -- kinds of areas -----------------------------------------------------------------------------------
 
     def map_alloc(
         self,
@@ -125,6 +256,25 @@ class AddrSpace(SpaceCore):
             raise LinuxError(errno.ENOMEM, f"{size:#x} bytes at {paddr:#x} do not lie in the physical memory")
         self.map(start, size, flags, backend, replace=replace, name=name)
 
+    def map_shared(
+        self,
+        start: int,
+        size: int,
+        flags: MappingFlags,
+        shared: SharedObject,
+        offset: int = 0,
+        *,
+        replace: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Map a shared object from `offset` (bytes, page aligned) on: what one mapping writes, all see.
+
+        Pages past the object's end fault (backing failed). name: by default the object's. Raises as `map`, also EINVAL
+        for an unaligned offset, and `ValueError` if the object's frames belong to another memory.
+        """
+        backend = SharedBackend(shared, offset)
+        self.map(start, size, flags, backend, replace=replace, name=shared.store.label if name is None else name)
+
     def map_file(
         self,
         start: int,
@@ -133,16 +283,19 @@ class AddrSpace(SpaceCore):
         file: FileLike,
         offset: int = 0,
         *,
+        shared: bool = False,
         replace: bool = False,
         name: str | None = None,
     ) -> None:
-        """Map a regular file from `offset` (bytes, page aligned) on, private: writes stay in the space.
+        """Map a regular file from `offset` (bytes, page aligned) on.
 
-        file: a path, a descriptor, or an object with `fileno()`; it may be closed afterwards. name: by default the
-        file's path. Bytes past its end in the last page are zero; pages wholly past it fault (backing failed;
-        `SIGBUS` to a program). Raises as `map` and `FileBackend`.
+        Private: writes stay in the space. `shared`: they reach the file on `sync`, on unmap and at the end of the
+        space, and every mapping sees them at once; one that could only be opened for reading is never writable
+        (EACCES). file: a path, a descriptor, or an object with `fileno()`; it may be closed afterwards. name: by
+        default the file's path. Bytes past its end in the last page are zero; pages wholly past it fault (backing
+        failed; `SIGBUS` to a program). Raises as `map` and `FileBackend`.
         """
-        backend = FileBackend(self.phys, file, offset)
+        backend = FileBackend(self.phys, file, offset, shared=shared)
         self.map(start, size, flags, backend, replace=replace, name=backend.store.label if name is None else name)
 
     def protect(self, start: int, size: int, flags: MappingFlags) -> None:
@@ -186,11 +339,16 @@ class AddrSpace(SpaceCore):
         return None if fields is None else MemoryArea.of(fields)
 
     def format_maps(self) -> str:
-        """The areas as `/proc/pid/maps` prints them (proc_pid_maps(5)); device and inode are not known here."""
+        """The areas as `/proc/pid/maps` prints them (proc_pid_maps(5))."""
         lines = []
         for area in self.areas():
             kind = "s" if area.backend.shared else "p"
-            head = f"{area.start:08x}-{area.end:08x} {rwx(area.flags)}{kind} {area.offset:08x} 00:00 0"
+            store = area.backend.store
+            major, minor, inode = (os.major(store.device), os.minor(store.device), store.inode) if store else (0, 0, 0)
+            offset = area.offset if store else 0
+            head = (
+                f"{area.start:08x}-{area.end:08x} {rwx(area.flags)}{kind} {offset:08x} {major:02x}:{minor:02x} {inode}"
+            )
             lines.append(f"{head:<73}{area.name}" if area.name else head)
         return "".join(line.rstrip() + "\n" for line in lines)
 

@@ -1,0 +1,1 @@
+# Nothing here is for Python: C functions over a space's journal. See journal.pxd.

@@ -1,0 +1,127 @@
+"""The cache of a file's pages: one for each (device, inode) and PhysMemory, for mappings and file calls alike.
+
+Mappings show its frames. Whoever reads or writes the file by other means goes through `read`, `write` and `truncate`
+here, so that both see the same bytes. What others do to the file is noticed when it is mapped anew.
+
+Not here: frames by page number (`_core.frames`), and who maps them (`mm.backend`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from axptr._core.frames import FrameStore
+from axptr._core.phys import PhysMemory
+from axptr.errors import LinuxError
+
+_PAGE = 4096
+
+
+class FileCache(FrameStore):
+    """The pages of one regular file. Made by `of`; it lives as long as a mapping or a caller of `of` holds it."""
+
+    _stamp: tuple[int, int] = (-1, -1)
+
+    @classmethod
+    def of(cls, phys: PhysMemory, fd: int) -> FileCache:
+        """The cache of the file that a descriptor stands for, made at first use. Changes by others are taken in."""
+        status = os.fstat(fd)
+        found = cls.find(phys, status.st_dev, status.st_ino)
+        if found is None:
+            found = cls(phys, fd, os.readlink(f"/proc/self/fd/{fd}"))
+            found.device, found.inode = status.st_dev, status.st_ino
+            phys.caches[status.st_dev, status.st_ino] = found
+        elif found._stamp != (status.st_size, status.st_mtime_ns):
+            found.reload()
+        found._stamp = (status.st_size, status.st_mtime_ns)
+        return found
+
+    @staticmethod
+    def find(phys: PhysMemory, device: int, inode: int) -> FileCache | None:
+        """The cache of a file if it has one now."""
+        found: FileCache | None = phys.caches.get((device, inode))
+        return found
+
+    def _note(self, fd: int) -> None:
+        status = os.fstat(fd)
+        self._stamp = (status.st_size, status.st_mtime_ns)
+
+    def read(self, fd: int, offset: int, size: int) -> bytes:
+        """What `pread(fd, size, offset)` gives, with what mappings wrote and did not write back yet.
+
+        Raises `OSError`.
+        """
+        data = bytearray(os.pread(fd, size, offset))
+        end = offset + len(data)
+        for page in range(offset // _PAGE, -(-end // _PAGE)):
+            cached = self.peek(page)
+            if cached is not None:
+                low, high = max(offset, page * _PAGE), min(end, (page + 1) * _PAGE)
+                data[low - offset : high - offset] = cached[low - page * _PAGE : high - page * _PAGE]
+        return bytes(data)
+
+    def write(self, fd: int, offset: int, data: Any) -> int:
+        """`pwrite(fd, data, offset)`, seen by every mapping; the bytes written. Raises `OSError`."""
+        blob = memoryview(data).cast("B")
+        size = os.fstat(fd).st_size
+        done = os.pwrite(fd, blob, offset)
+        if offset > size:
+            self._zero_tail(size)
+        self.wrote(offset, blob[:done])
+        self._note(fd)
+        return done
+
+    def wrote(self, offset: int, data: memoryview) -> None:
+        """Show bytes that were written to the file at `offset` to every mapping."""
+        end = offset + len(data)
+        for page in range(offset // _PAGE, -(-end // _PAGE)):
+            low, high = max(offset, page * _PAGE), min(end, (page + 1) * _PAGE)
+            self.poke(page, low - page * _PAGE, data[low - offset : high - offset])
+
+    def truncate(self, fd: int, size: int) -> None:
+        """`ftruncate(fd, size)`: pages past the end leave every mapping, private copies too. Raises `OSError`."""
+        old = os.fstat(fd).st_size
+        os.ftruncate(fd, size)
+        first = -(-size // _PAGE)
+        if size < old:
+            for space in list(self.phys.spaces):
+                drop = getattr(space, "_drop_store", None)
+                if drop is not None:
+                    drop(self, first)
+            self.forget(first)
+        self._zero_tail(min(size, old))
+        self._note(fd)
+
+    def _zero_tail(self, size: int) -> None:
+        """What a mapping wrote past the end of the file, in its last page, is not part of it when it grows."""
+        if size % _PAGE:
+            self.poke(size // _PAGE, size % _PAGE, bytes(_PAGE - size % _PAGE))
+
+    def sync(self, first: int = 0, last: int | None = None) -> None:
+        """Write pages [first, last] that mappings wrote to the file, never past its end. Raises `LinuxError`."""
+        end = (1 << 64) - 1 if last is None else last
+        # Taking the right to write and writing back must be one: else a write in between would lose its mark.
+        spaces = list(self.phys.spaces)
+        holder = next((space for space in spaces if hasattr(space, "_hold")), None)
+        if holder is not None:
+            holder._hold()
+        try:
+            for space in spaces:
+                guard = getattr(space, "_guard_store", None)
+                if guard is not None:
+                    guard(self, first, end)
+            self.flush(first, end)
+        finally:
+            if holder is not None:
+                holder._let_go()
+
+
+def sync_all(released: list[tuple[FrameStore, int, int]]) -> None:
+    """Write back what mappings that went away had written; a failure is the file's, as after munmap(2)."""
+    for store, first, last in released:
+        if isinstance(store, FileCache):
+            try:
+                store.sync(first, last)
+            except LinuxError:
+                pass  # the pages stay marked: a later sync says so

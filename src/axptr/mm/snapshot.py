@@ -1,0 +1,122 @@
+"""Snapshots of an address space, and the way back to them.
+
+A `Snapshot` holds a frozen copy-on-write twin. The space keeps a journal of what changed since the snapshot it last
+took or went back to; the snapshots of a space form a tree, each edge with the journal's notes from parent to child.
+To go back to one, the notes on the way there are what must be looked at, and nothing else.
+
+Not here: how pages and areas are put back (`_core.history`), and snapshots in files (`mm.snapfile`).
+"""
+
+from __future__ import annotations
+
+import weakref
+from array import array
+from typing import TYPE_CHECKING
+
+from axptr._core.frames import FrameStore
+from axptr.mm.area import MemoryArea
+
+if TYPE_CHECKING:
+    from axptr._core.history import Notes
+    from axptr.mm.space import AddrSpace
+
+
+class Epoch:
+    """A moment in the life of a space: the state of a snapshot. `notes`: what changed from `parent` to here."""
+
+    __slots__ = ("__weakref__", "children", "notes", "parent", "snapshot")
+
+    def __init__(self, parent: Epoch | None, notes: Notes) -> None:
+        self.children = 0
+        self.parent = parent
+        self.notes = notes
+        self.snapshot: weakref.ref[Snapshot] | None = None
+        # A parent that nobody can go back to and nothing else hangs on is only a stop on the way: leave it out.
+        while parent is not None and parent.children == 0 and (parent.snapshot is None or parent.snapshot() is None):
+            self.notes = None if parent.parent is None else _joined(parent.notes, self.notes)
+            self.parent = parent = parent.parent
+        if parent is not None:
+            parent.children += 1
+
+    def __del__(self) -> None:
+        if self.parent is not None:
+            self.parent.children -= 1
+
+
+def _joined(first: Notes, second: Notes) -> Notes:
+    if first is None or second is None:
+        return None
+    pages = array("Q", first[0] + second[0])
+    ranges = array("Q", first[1] + second[1])
+    pairs = sorted(set(zip(ranges[::2], ranges[1::2], strict=True)))
+    return array("Q", sorted(set(pages))).tobytes(), array("Q", [n for pair in pairs for n in pair]).tobytes()
+
+
+def path(start: Epoch | None, end: Epoch) -> list[Notes] | None:
+    """The notes on the way between two moments, or None if there is no way."""
+    above: dict[int, int] = {}
+    here: list[Epoch] = []
+    at = start
+    while at is not None:
+        above[id(at)] = len(here)
+        here.append(at)
+        at = at.parent
+    found: list[Notes] = []
+    step: Epoch | None = end
+    while step is not None and id(step) not in above:
+        found.append(step.notes)
+        step = step.parent
+    if step is None:
+        return None
+    return found + [epoch.notes for epoch in here[: above[id(step)]]]
+
+
+class Snapshot:
+    """The state of an address space at one moment: areas, names, permissions, bytes and `bounds`.
+
+    Made by `AddrSpace.snapshot`, used by `AddrSpace.restore`; it costs the page tables and, later, the pages that
+    change. Shared anonymous memory is copied; shared files and linear windows are not part of it.
+    """
+
+    def __init__(
+        self,
+        frozen: AddrSpace,
+        epoch: Epoch,
+        captures: list[tuple[FrameStore, FrameStore, int]],
+    ) -> None:
+        """For `AddrSpace.snapshot` and `load`. captures: (store, copy of its pages, moment)."""
+        self._frozen = frozen
+        self._epoch = epoch
+        self._captures = captures
+        epoch.snapshot = weakref.ref(self)
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """A copy of the space's `bounds` of then."""
+        return dict(self._frozen.bounds)
+
+    def areas(self) -> list[MemoryArea]:
+        """Every area, by address."""
+        return self._frozen.areas()
+
+    def resident_pages(self) -> list[int]:
+        """Addresses of the pages that have a frame, in order."""
+        return self._frozen.resident_pages()
+
+    def read(self, vaddr: int, size: int) -> bytes:
+        """`size` bytes at `vaddr` as they were then, whatever the permissions. Raises as `AddrSpace.read`."""
+        whole = bytearray(self._frozen.read(vaddr, size))
+        for store, copy, _ in self._captures:
+            for area in self.areas():
+                if area.backend.store is store and area.start < vaddr + size and vaddr < area.end:
+                    low, high = max(area.start, vaddr), min(area.end, vaddr + size)
+                    for page in range(low >> 12, ((high - 1) >> 12) + 1):
+                        a, b = max(low, page << 12), min(high, (page + 1) << 12)
+                        old = copy.peek((area.offset + (page << 12) - area.start) >> 12) or bytes(4096)
+                        whole[a - vaddr : b - vaddr] = old[a - (page << 12) : b - (page << 12)]
+        return bytes(whole)
+
+    def __repr__(self) -> str:
+        space = self._frozen
+        end = space.base + space.size
+        return f"<Snapshot of {space.base:#x}-{end:#x}, {space.area_count} areas, {len(self.resident_pages())} pages>"
