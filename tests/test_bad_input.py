@@ -27,6 +27,8 @@ from axptr import (
     LinearBackend,
     Locked,
     MappingFlags,
+    MmioBackend,
+    PagerBackend,
     PageTable,
     PhysAddr,
     PhysMemory,
@@ -336,6 +338,33 @@ case(
     ),
     **MAPPING,
     shared=("", [(None, TypeError), (5, TypeError), (b"", TypeError)]),
+    offset=(0, [*ADDRESS, (1, axptr.LinuxError)]),
+)
+FUNCTION: Bad = [(None, TypeError), (5, TypeError), ("fetch", TypeError)]
+case(
+    "AddrSpace.map_pager",
+    undo(lambda b, start, size, flags, name, fetch: b.space.map_pager(start, size, flags, fetch, name=name)),
+    **MAPPING,
+    fetch=(bytes, FUNCTION),
+)
+case(
+    "AddrSpace.map_mmio",
+    undo(lambda b, start, size, flags, name, read, write: b.space.map_mmio(start, size, flags, read, write, name=name)),
+    **MAPPING,
+    read=(max, FUNCTION),
+    write=(max, FUNCTION),
+)
+case(
+    "PagerBackend",
+    lambda b, fetch, offset: PagerBackend(fetch, offset),
+    fetch=(bytes, FUNCTION),
+    offset=(0, [*ADDRESS, (1, axptr.LinuxError)]),
+)
+case(
+    "MmioBackend",
+    lambda b, read, write, offset: MmioBackend(read, write, offset),
+    read=(max, FUNCTION),
+    write=(max, FUNCTION),
     offset=(0, [*ADDRESS, (1, axptr.LinuxError)]),
 )
 case(

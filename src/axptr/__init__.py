@@ -38,6 +38,7 @@ from .flags import MappingFlags
 from .layout import Layout
 from .mm.area import MemoryArea
 from .mm.backend import AllocBackend, FileBackend, LinearBackend, SharedBackend, SharedObject
+from .mm.pager import MmioBackend, PagerBackend
 from .mm.snapshot import Snapshot
 from .mm.space import AddrSpace
 from .paging import X86_64, PagingFormat
@@ -91,9 +92,11 @@ __all__ = [
     "MappedToHugePage",
     "MappingFlags",
     "MemoryArea",
+    "MmioBackend",
     "NotAligned",
     "NotMapped",
     "PageTable",
+    "PagerBackend",
     "PagingError",
     "PagingFormat",
     "PhysAddr",

@@ -548,13 +548,10 @@ class Mmu(Provider):
         return code
 
     def fault_python(self, vaddr, access):
-        code: cython.int
-        slot: cython.pointer(uint64_t)
-        axptr_lock_gil(self.lock)
-        code = self.bring_in(vaddr, access, cython.address(slot))
-        axptr_unlock(self.lock)
-        if code != FAULT_OK:
-            self.fail(code, vaddr, access, 1, 0)
+        try:
+            self._page_in(vaddr, access)
+        except LinuxError as fault:
+            raise (fault.__cause__ or fault) from None
         return 0
 
     def attach_engine(self, link):

@@ -18,7 +18,7 @@ import struct
 import sys
 
 import cython
-from cython.cimports.axptr._core.codes import FAULT_OK, READ, WRITE
+from cython.cimports.axptr._core.codes import FAULT_OK, FAULT_PYTHON, READ, WRITE
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_quiet, axptr_unlock
 from cython.cimports.axptr._core.mmu import Provider, tlb_hit
 from cython.cimports.axptr._core.phys import FRAME_CODE
@@ -549,39 +549,25 @@ class Pointer:
         """Copy `size` bytes at the pointer to the host, all or a `UserFault`."""
         raw: cython.pointer(PyObject) = _space(provider)
         space: SpaceCore
-        code: cython.int
-        bad: uint64_t = 0
         blob: bytes
         if raw == cython.NULL:
             blob = _check.load(provider, self.addr, size, align)
             memcpy(buffer, PyBytes_AS_STRING(blob), size)
             return 0
         space = cython.cast(SpaceCore, raw)
-        axptr_lock_gil(space.lock)
-        code = space.move(self.addr, buffer, size, align, READ, cython.address(bad))
-        axptr_unlock(space.lock)
-        if code != FAULT_OK:
-            space.fail(code, bad, READ, size, bad - self.addr)
-        return 0
+        return space.moved(self.addr, buffer, size, align, READ)
 
     def put(self, provider, buffer, size, align):
         """Copy `size` bytes from the host to the pointer, all or a `UserFault` and nothing."""
         raw: cython.pointer(PyObject) = _space(provider)
         space: SpaceCore
-        code: cython.int
-        bad: uint64_t = 0
         if raw == cython.NULL:
             _check.store(
                 provider, self.addr, PyBytes_FromStringAndSize(cython.cast(cython.p_char, buffer), size), align
             )
             return 0
         space = cython.cast(SpaceCore, raw)
-        axptr_lock_gil(space.lock)
-        code = space.move(self.addr, buffer, size, align, WRITE, cython.address(bad))
-        axptr_unlock(space.lock)
-        if code != FAULT_OK:
-            space.fail(code, bad, WRITE, size, bad - self.addr)
-        return 0
+        return space.moved(self.addr, buffer, size, align, WRITE)
 
     def value(self, provider, align):
         """One T, copied out."""
@@ -642,34 +628,17 @@ class Pointer:
         """`size` bytes as `bytes`. Nothing is allocated before the range has passed the check."""
         raw: cython.pointer(PyObject) = _space(provider)
         space: SpaceCore
-        code: cython.int
-        bad: uint64_t = 0
         blob: bytes
         if raw == cython.NULL:
             return _check.load(provider, self.addr, size, align)
         space = cython.cast(SpaceCore, raw)
-        axptr_lock_gil(space.lock)
+        if size > 4096:
+            space.require(self.addr, size, align, READ)
         try:
-            code = FAULT_OK
-            if size > 4096:
-                code = space.check_span(self.addr, size, READ, cython.address(bad))
-            if code == FAULT_OK:
-                try:
-                    blob = PyBytes_FromStringAndSize(cython.NULL, size)
-                except (MemoryError, OverflowError):
-                    raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
-                code = space.move(
-                    self.addr,
-                    cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)),
-                    size,
-                    align,
-                    READ,
-                    cython.address(bad),
-                )
-        finally:
-            axptr_unlock(space.lock)
-        if code != FAULT_OK:
-            space.fail(code, bad, READ, size, bad - self.addr)
+            blob = PyBytes_FromStringAndSize(cython.NULL, size)
+        except (MemoryError, OverflowError):
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
+        space.moved(self.addr, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), size, align, READ)
         return blob
 
     def _bytes_of(self, n):
@@ -759,7 +728,15 @@ class Pointer:
                         if text
                         else PyBytes_FromStringAndSize(cython.cast(cython.p_char, host), found - host)
                     )
-            code = space.scan(self.addr, 1, 1, READ, most, cython.address(length), cython.address(bad))
+            while True:
+                code = space.scan(self.addr, 1, 1, READ, most, cython.address(length), cython.address(bad))
+                if code != FAULT_PYTHON:
+                    break
+                axptr_unlock(space.lock)
+                try:
+                    space._page_in(bad, READ)
+                finally:
+                    axptr_lock_gil(space.lock)
             if code != FAULT_OK:
                 space.fail_scan(code, self.addr, 1, READ, length, bad)
             if text:

@@ -32,8 +32,16 @@ from cython.cimports.axptr._core.areas import (
     records_join,
 )
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_NOMEM, FAULT_OK, READ, WRITE
-from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, KIND_STORE, Backend, FrameStore
-from cython.cimports.axptr._core.journal import journal_range
+from cython.cimports.axptr._core.frames import (
+    KIND_ALLOC,
+    KIND_LINEAR,
+    KIND_MMIO,
+    KIND_PAGER,
+    KIND_STORE,
+    Backend,
+    FrameStore,
+)
+from cython.cimports.axptr._core.journal import journal_page, journal_range
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.paging import (
     Cursor,
@@ -44,8 +52,10 @@ from cython.cimports.axptr._core.paging import (
     next_leaf,
     prune,
 )
+from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint32_t, uint64_t
+from cython.cimports.libc.string import memcpy, memset
 
 from axptr.addr import PAGE_SIZE, checked_address, checked_size
 from axptr.errors import LinuxError
@@ -625,6 +635,61 @@ class SpaceCore(Transfer):
             pos = index_next(cython.address(self.areas), pos)
         axptr_unlock(self.lock)
         return found
+
+    # -- for pagers and devices ---------------------------------------------------------------------------------
+
+    def _wanted(self, page):
+        """`(backend, offset)` of a page that a pager must supply now; None where nothing is to be done."""
+        return self._behind(page, KIND_PAGER)
+
+    def _device_at(self, vaddr):
+        """`(backend, offset, bytes to the end of its area)` of a byte that a device answers for, or None."""
+        at: uint64_t = checked_address(vaddr, "vaddr")
+        found = self._behind(at, KIND_MMIO)
+        if found is None:
+            return None
+        backend, offset = found
+        area = self._area(at)
+        return None if area is None else (backend, offset, area[1] - at)
+
+    def _behind(self, at: uint64_t, kind: uint32_t):
+        slot: cython.pointer(uint64_t)
+        rec: cython.pointer(AreaRec)
+        found = None
+        axptr_lock_gil(self.lock)
+        rec = index_find(cython.address(self.areas), at)
+        slot = leaf_slot(self.phys, self.fmt, self.root, at)
+        if rec != cython.NULL and rec.kind == kind and (slot == cython.NULL or slot[0] == 0):
+            found = (cython.cast(object, rec.backend), int(rec.offset + (at - rec.start)))
+        axptr_unlock(self.lock)
+        return found
+
+    def _install(self, page, backend, offset, data):
+        """Give a page the bytes that its pager supplied, if it still wants them. Raises `LinuxError(ENOMEM)`."""
+        view: Py_buffer
+        at: uint64_t = page
+        fresh: uint64_t = 0
+        slot: cython.pointer(uint64_t) = cython.NULL
+        self.phys.alive()
+        PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+        axptr_lock_gil(self.lock)
+        wanted = self._wanted(page) == (backend, offset) and view.len <= 4096
+        if wanted:
+            slot = make_slot(self.phys, self.fmt, self.root, at)
+            if slot != cython.NULL:
+                fresh = self.phys.alloc_frame(False, False)
+                if fresh == 0:
+                    prune(self.phys, self.fmt, self.root, at, at)
+                else:
+                    memcpy(self.phys.base + (fresh << 12), view.buf, view.len)
+                    memset(self.phys.base + (fresh << 12) + view.len, 0, 4096 - view.len)
+                    journal_page(cython.address(self.journal), at)
+                    self.set_leaf(slot, index_find(cython.address(self.areas), at).flags, fresh, True, 0)
+                    self.npopulated += 1
+        axptr_unlock(self.lock)
+        PyBuffer_Release(cython.address(view))
+        if wanted and fresh == 0:
+            raise LinuxError(errno.ENOMEM, f"no frame left for the page of {page:#x}")
 
     def _hold(self):
         """Take the lock for several calls that must be one; `_let_go` ends it. Recursive."""

@@ -17,8 +17,10 @@ from cython.cimports.axptr._core.codes import (
     EXECUTE,
     FAULT_MISALIGNED,
     FAULT_NOMEM,
+    FAULT_NOT_MEMORY,
     FAULT_OK,
     FAULT_PROTECTION,
+    FAULT_PYTHON,
     FAULT_RANGE,
     FAULT_TOOLONG,
     FAULT_UNMAPPED,
@@ -298,6 +300,56 @@ class Transfer(Mmu):
         bad[0] = vaddr + done
         return code
 
+    # -- with user functions (pagers, devices) behind areas ---------------------------------------------------
+
+    def moved(self, vaddr, buffer, size, align, access):
+        """All of a copy, or an exception. What a pager must supply is asked for with no lock held, then it goes on."""
+        bad: uint64_t = 0
+        done: uint64_t = 0
+        code: cython.int
+        while True:
+            axptr_lock_gil(self.lock)
+            code = self.move(
+                vaddr + done, buffer + done, size - done, 1 if done else align, access, cython.address(bad)
+            )
+            axptr_unlock(self.lock)
+            if code == FAULT_OK:
+                return 0
+            if code == FAULT_PYTHON:
+                self._page_in(bad, access)
+                if access == READ:
+                    done = bad - vaddr  # what was read so far need not be read again
+            elif code == FAULT_NOT_MEMORY:
+                # By way of a copy: user functions, and tracebacks that live on, must not see host memory of ours.
+                middle: bytearray = bytearray(cython.cast(cython.p_char, buffer)[:size])
+                self._device_move(vaddr, middle, access)
+                if access == READ:
+                    memcpy(buffer, cython.cast(cython.p_char, middle), size)
+                return 0
+            else:
+                self.fail(code, bad, access, size, bad - vaddr)
+
+    def device_piece(self, vaddr, buffer, size, access):
+        """What the device at `vaddr` answers of a copy of at most a page; bytes done, 0 if there is none any more."""
+        count: uint64_t
+        middle: bytearray = bytearray(cython.cast(cython.p_char, buffer)[: min(size, 4096)])
+        count = self._device_piece(vaddr, middle, access)
+        if access == READ:
+            memcpy(buffer, cython.cast(cython.p_char, middle), count)
+        return count
+
+    def require(self, vaddr, size, align, access):
+        """Aligned, and every byte granted; brings nothing in."""
+        bad: uint64_t = vaddr
+        code: cython.int = FAULT_MISALIGNED
+        if not vaddr & (align - 1):
+            axptr_lock_gil(self.lock)
+            code = self.check_span(vaddr, size, access, cython.address(bad))
+            axptr_unlock(self.lock)
+        if code != FAULT_OK:
+            self.fail(code, bad, access, size, bad - vaddr)
+        return 0
+
     # -- for `check` and for pointers over any provider --------------------------------------------------------
 
     def _demand(self, vaddr, nbytes, align, access):
@@ -310,17 +362,21 @@ class Transfer(Mmu):
         if nbytes > 0xFFFF_FFFF_FFFF_FFFF:
             raise self._make_fault(FAULT_RANGE, vaddr, wanted, nbytes, 0)
         size = nbytes
-        axptr_lock_gil(self.lock)
-        try:
-            if (
-                wanted & ~7
-                and not vaddr & (align - 1)
-                and self.check_span(at, size, wanted & 7, cython.address(bad)) == FAULT_OK
-            ):
-                self._demand_memory_flags(vaddr, nbytes, wanted)
-            code = self.demand(at, size, align, wanted & 7, cython.address(bad))
-        finally:
-            axptr_unlock(self.lock)
+        while True:
+            axptr_lock_gil(self.lock)
+            try:
+                if (
+                    wanted & ~7
+                    and not vaddr & (align - 1)
+                    and self.check_span(at, size, wanted & 7, cython.address(bad)) == FAULT_OK
+                ):
+                    self._demand_memory_flags(vaddr, nbytes, wanted)
+                code = self.demand(at, size, align, wanted & 7, cython.address(bad))
+            finally:
+                axptr_unlock(self.lock)
+            if code != FAULT_PYTHON:
+                break
+            self._page_in(bad, wanted & 7)
         if code != FAULT_OK:
             self.fail(code, bad, wanted, size, bad - at)
 
@@ -332,38 +388,25 @@ class Transfer(Mmu):
 
     def _load(self, vaddr, nbytes, align):
         """Bytes at `vaddr`, all or a `UserFault`."""
-        at: uint64_t = vaddr
-        bad: uint64_t = 0
-        code: cython.int
-        self._demand(vaddr, nbytes, align, READ)
+        if nbytes > 0xFFFF_FFFF_FFFF_FFFF:
+            raise self._make_fault(FAULT_RANGE, vaddr, READ, nbytes, 0)
+        if nbytes > 4096:
+            self.require(vaddr, nbytes, align, READ)
         try:
             blob: bytes = PyBytes_FromStringAndSize(cython.NULL, nbytes)
         except (MemoryError, OverflowError):
             raise LinuxError(errno.ENOMEM, f"the host has no room for {nbytes} bytes") from None
-        axptr_lock_gil(self.lock)
-        code = self.move(
-            at, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), nbytes, align, READ, cython.address(bad)
-        )
-        axptr_unlock(self.lock)
-        if code != FAULT_OK:
-            self.fail(code, bad, READ, nbytes, bad - at)
+        self.moved(vaddr, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), nbytes, align, READ)
         return blob
 
     def _store(self, vaddr, data, align):
         """Store all of a buffer, or a `UserFault`."""
         view: Py_buffer
-        at: uint64_t = vaddr
-        size: uint64_t
-        bad: uint64_t = 0
-        code: cython.int
         PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
-        size = view.len
-        axptr_lock_gil(self.lock)
-        code = self.move(at, cython.cast(cython.pointer(uint8_t), view.buf), size, align, WRITE, cython.address(bad))
-        axptr_unlock(self.lock)
-        PyBuffer_Release(cython.address(view))
-        if code != FAULT_OK:
-            self.fail(code, bad, WRITE, size, bad - at)
+        try:
+            self.moved(vaddr, cython.cast(cython.pointer(uint8_t), view.buf), view.len, align, WRITE)
+        finally:
+            PyBuffer_Release(cython.address(view))
 
     def _scan(self, vaddr, size, align, access, limit):
         """Elements before the terminator; ENAMETOOLONG past `limit` of them."""
@@ -372,9 +415,13 @@ class Transfer(Mmu):
         length: uint64_t = 0
         bad: uint64_t = 0
         code: cython.int
-        axptr_lock_gil(self.lock)
-        code = self.scan(at, size, align, int(access), most, cython.address(length), cython.address(bad))
-        axptr_unlock(self.lock)
+        while True:
+            axptr_lock_gil(self.lock)
+            code = self.scan(at, size, align, int(access), most, cython.address(length), cython.address(bad))
+            axptr_unlock(self.lock)
+            if code != FAULT_PYTHON:
+                break
+            self._page_in(bad, int(access))
         if code != FAULT_OK:
             self.fail_scan(code, at, size, int(access), length, bad)
         return length
@@ -441,25 +488,30 @@ class Transfer(Mmu):
             raise self._make_fault(FAULT_RANGE, low, wanted, nbytes, 0)
         at = low
         end = low + nbytes - 1
-        axptr_share(self.lock)
-        with cython.nogil:
-            axptr_lock_nogil(self.lock)
-            while True:
-                if wanted & READ or not wanted & 7:
-                    code = (
-                        self.resolve(at, READ, cython.address(host))
-                        if wanted & READ
-                        else self.force(at, False, cython.address(host))
-                    )
-                if code == FAULT_OK and wanted & WRITE:
-                    code = self.resolve(at, WRITE, cython.address(host))
-                if code == FAULT_OK and wanted & EXECUTE:
-                    code = self.bring_in(at, EXECUTE, cython.address(slot))
-                if code != FAULT_OK or (at >> 12) == (end >> 12):
-                    break
-                at = (at | 0xFFF) + 1
-            axptr_unlock(self.lock)
-        axptr_unshare(self.lock)
+        while True:
+            axptr_share(self.lock)
+            with cython.nogil:
+                axptr_lock_nogil(self.lock)
+                while True:
+                    if wanted & READ or not wanted & 7:
+                        code = (
+                            self.resolve(at, READ, cython.address(host))
+                            if wanted & READ
+                            else self.force(at, False, cython.address(host))
+                        )
+                    if code == FAULT_OK and wanted & WRITE:
+                        code = self.resolve(at, WRITE, cython.address(host))
+                    if code == FAULT_OK and wanted & EXECUTE:
+                        code = self.bring_in(at, EXECUTE, cython.address(slot))
+                    if code != FAULT_OK or (at >> 12) == (end >> 12):
+                        break
+                    at = (at | 0xFFF) + 1
+                axptr_unlock(self.lock)
+            axptr_unshare(self.lock)
+            if code != FAULT_PYTHON:
+                break
+            self._page_in(at, wanted & 7)
+            code = FAULT_OK
         if code != FAULT_OK:
             self.fail(code, at, wanted, nbytes, at - low)
 
@@ -484,6 +536,12 @@ class Transfer(Mmu):
         while bit <= 4 and code == FAULT_OK:
             if wanted & bit:
                 code = self.bring_in(at, bit, cython.address(slot))
+                if code == FAULT_PYTHON:
+                    axptr_unlock(self.lock)
+                    self._page_in(at, bit)
+                    axptr_lock_gil(self.lock)
+                    code = FAULT_OK
+                    continue
             bit <<= 1
         axptr_unlock(self.lock)
         if code == FAULT_NOMEM:
@@ -505,12 +563,40 @@ class Transfer(Mmu):
         view: Py_buffer
         at: uint64_t = checked_address(vaddr, "vaddr")
         done: uint64_t = 0
+        step: uint64_t = 0
+        size: uint64_t
+        code: cython.int
         self.phys.alive()
         PyObject_GetBuffer(buf, cython.address(view), PyBUF_WRITABLE if access == READ else PyBUF_SIMPLE)
-        axptr_lock_gil(self.lock)
-        self.copy(at, cython.cast(cython.pointer(uint8_t), view.buf), view.len, access, cython.address(done))
-        axptr_unlock(self.lock)
-        PyBuffer_Release(cython.address(view))
+        size = view.len
+        try:
+            while True:
+                axptr_lock_gil(self.lock)
+                code = self.copy(
+                    at + done,
+                    cython.cast(cython.pointer(uint8_t), view.buf) + done,
+                    size - done,
+                    access,
+                    cython.address(step),
+                )
+                axptr_unlock(self.lock)
+                done += step
+                if code == FAULT_PYTHON:
+                    try:
+                        self._page_in(at + done, access)
+                    except LinuxError:
+                        break  # whoever wants to know why asks for the fault
+                elif code == FAULT_NOT_MEMORY:
+                    step = self.device_piece(
+                        at + done, cython.cast(cython.pointer(uint8_t), view.buf) + done, size - done, access
+                    )
+                    if step == 0:
+                        break
+                    done += step
+                else:
+                    break
+        finally:
+            PyBuffer_Release(cython.address(view))
         return done
 
     def read(self, vaddr, size):
@@ -557,33 +643,53 @@ class Transfer(Mmu):
     def debug_copy(self, vaddr, buffer, size, write):
         code: cython.int = FAULT_OK
         host: cython.pointer(uint8_t)
-        at: uint64_t = vaddr
+        at: uint64_t
         step: uint64_t
         done: uint64_t = 0
+        access: cython.int = WRITE if write else READ
         axptr_lock_gil(self.lock)
-        # A write brings every page in first: it is whole or nothing.
-        while write and done < size and code == FAULT_OK:
-            at = vaddr + done
-            code = self.force(at, True, cython.address(host))
-            done += 4096 - (at & 0xFFF)
-        if write:
-            done = at - vaddr if code != FAULT_OK else 0
-            at = at if code != FAULT_OK else vaddr
-        while done < size and code == FAULT_OK:
-            code = self.force(at, write, cython.address(host))
-            if code != FAULT_OK:
-                break
-            step = 4096 - (at & 0xFFF)
-            if step > size - done:
-                step = size - done
-            if write:
-                self.stored(host)
-                memcpy(host, buffer + done, step)
-            else:
-                memcpy(buffer + done, host, step)
-            done += step
-            at += step
-        axptr_unlock(self.lock)
-        if code != FAULT_OK:
-            self.fail(code, at, WRITE if write else READ, size, done)
+        try:
+            # A write brings every page in first: it is whole or nothing.
+            while write and done < size:
+                at = vaddr + done
+                code = self.force(at, True, cython.address(host))
+                if code == FAULT_PYTHON:
+                    axptr_unlock(self.lock)
+                    try:
+                        self._page_in(at, access)
+                    finally:
+                        axptr_lock_gil(self.lock)
+                    continue
+                if code != FAULT_OK and code != FAULT_NOT_MEMORY:
+                    self.fail(code, at, access, size, done)
+                done += 4096 - (at & 0xFFF)
+            done = 0
+            while done < size:
+                at = vaddr + done
+                code = self.force(at, write, cython.address(host))
+                step = 4096 - (at & 0xFFF)
+                if step > size - done:
+                    step = size - done
+                if code == FAULT_PYTHON or code == FAULT_NOT_MEMORY:
+                    axptr_unlock(self.lock)
+                    try:
+                        if code == FAULT_PYTHON:
+                            self._page_in(at, access)
+                            step = 0
+                        else:
+                            step = self.device_piece(at, buffer + done, step, access)
+                            if step == 0:
+                                self.fail(code, at, access, size, done)
+                    finally:
+                        axptr_lock_gil(self.lock)
+                elif code != FAULT_OK:
+                    self.fail(code, at, access, size, done)
+                elif write:
+                    self.stored(host)
+                    memcpy(host, buffer + done, step)
+                else:
+                    memcpy(buffer + done, host, step)
+                done += step
+        finally:
+            axptr_unlock(self.lock)
         return 0

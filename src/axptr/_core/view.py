@@ -8,7 +8,7 @@ Not here: which verbs give views, and of what type (`pointer`).
 """
 
 import cython
-from cython.cimports.axptr._core.codes import FAULT_OK, WRITE
+from cython.cimports.axptr._core.codes import FAULT_OK, FAULT_PYTHON, WRITE
 from cython.cimports.axptr._core.journal import journal_watch
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.phys import FRAME_CODE, PhysMemory
@@ -109,7 +109,15 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
     view.strides[1] = 1
     axptr_lock_gil(space.lock)
     try:
-        code = space.demand(vaddr, total, align, access, cython.address(bad))
+        while True:
+            code = space.demand(vaddr, total, align, access, cython.address(bad))
+            if code != FAULT_PYTHON:
+                break
+            axptr_unlock(space.lock)
+            try:
+                space._page_in(bad, access)
+            finally:
+                axptr_lock_gil(space.lock)
         if code == FAULT_OK:
             view.pfns = cython.cast(cython.pointer(uint64_t), malloc(npages * 8))
             if view.pfns == cython.NULL:

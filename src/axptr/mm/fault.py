@@ -48,7 +48,8 @@ def describe(
         label = f" ({inside.name.rpartition('/')[2]})" if inside.name else ""
         cause = f"page {page:#x} is mapped {rwx(inside.flags)}{kind}{label}, {verb} not permitted"
     elif inside is not None and reason is FaultReason.BACKING_FAILED:
-        cause = f"what backs page {page:#x} ({inside.backend.kind_name} {inside.name}) cannot supply it"
+        label = f" {inside.name}" if inside.name else ""
+        cause = f"what backs page {page:#x} ({inside.backend.kind_name}{label}) cannot supply it"
     elif inside is not None and reason is FaultReason.NOT_MEMORY:
         cause = f"page {page:#x} ({inside.name or inside.backend.kind_name}) is not memory"
     else:

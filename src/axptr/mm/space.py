@@ -25,6 +25,16 @@ from axptr.mm.area import CLONE_RULES, MemoryArea
 from axptr.mm.backend import ALLOC, FileBackend, FileLike, LinearBackend, SharedBackend, SharedObject
 from axptr.mm.fault import REASONS, describe
 from axptr.mm.filecache import FileCache, sync_all
+from axptr.mm.pager import (
+    DeviceRead,
+    DeviceWrite,
+    Fetch,
+    MmioBackend,
+    PagerBackend,
+    device_move,
+    device_piece,
+    page_in,
+)
 from axptr.mm.snapshot import Epoch, Snapshot, path
 from axptr.paging import X86_64, PagingFormat
 
@@ -298,6 +308,42 @@ class AddrSpace(History):
         backend = FileBackend(self.phys, file, offset, shared=shared)
         self.map(start, size, flags, backend, replace=replace, name=backend.store.label if name is None else name)
 
+    def map_pager(
+        self,
+        start: int,
+        size: int,
+        flags: MappingFlags,
+        fetch: Fetch,
+        *,
+        replace: bool = False,
+        name: str = "",
+    ) -> None:
+        """Map private pages that `fetch(offset)` supplies at first touch, `offset` counting bytes from `start`.
+
+        It gives at most a page of bytes, the rest is zero; it is called with no lock held, once for each page and
+        touch that brings it in. What it raises becomes the cause of a `UserFault` (backing failed), or comes out of
+        the run of a guest CPU. Raises as `map`.
+        """
+        self.map(start, size, flags, PagerBackend(fetch), replace=replace, name=name)
+
+    def map_mmio(
+        self,
+        start: int,
+        size: int,
+        flags: MappingFlags,
+        read: DeviceRead,
+        write: DeviceWrite,
+        *,
+        replace: bool = False,
+        name: str = "",
+    ) -> None:
+        """Map a device: `read(offset, size) -> int`, `write(offset, size, value)`; offsets count from `start`.
+
+        Copies of 1, 2, 4 or 8 bytes are one call, others a sequence. There are no frames: live views and strings are
+        refused (not memory). What a function raises becomes the cause of a `UserFault`. Raises as `map`.
+        """
+        self.map(start, size, flags, MmioBackend(read, write), replace=replace, name=name)
+
     def protect(self, start: int, size: int, flags: MappingFlags) -> None:
         """Give every area in the range other flags, splitting at its ends.
 
@@ -367,6 +413,15 @@ class AddrSpace(History):
         return self._describe(reason, vaddr, int(access), size, completed)
 
     _fault_at = fault
+
+    def _page_in(self, vaddr: int, access: int) -> None:
+        page_in(self, vaddr, access)
+
+    def _device_move(self, vaddr: int, buffer: bytearray, access: int) -> None:
+        device_move(self, vaddr, buffer, access)
+
+    def _device_piece(self, vaddr: int, buffer: bytearray, access: int) -> int:
+        return device_piece(self, vaddr, buffer, access)
 
     def _make_fault(self, code: int, bad: int, access: int, size: int, completed: int) -> UserFault:
         return self._describe(REASONS[code], bad, access, size, completed)
