@@ -42,6 +42,7 @@ WHERE = {
     "_core.transfer": "mm",
     "_core.space": "mm",
     "mm": "mm",
+    "_core.codec": "pointers",
     "_core.pointer": "pointers",
     "_core.view": "pointers",
     "access": "pointers",
