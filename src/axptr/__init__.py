@@ -39,7 +39,7 @@ from .layout import Layout
 from .mm.area import MemoryArea
 from .mm.backend import AllocBackend, FileBackend, LinearBackend
 from .mm.space import AddrSpace
-from .paging import X86_64, PagingFormat
+from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
 from .provider import AddrSpaceProvider, Locked, UserMemory
 
 if TYPE_CHECKING:
@@ -69,7 +69,10 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "AARCH64",
     "PAGE_SIZE",
+    "SV39",
+    "SV48",
     "X86_64",
     "AddrSpace",
     "AddrSpaceProvider",

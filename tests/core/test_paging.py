@@ -383,7 +383,7 @@ def test_foreign_table_is_walked_by_the_manual() -> None:
     # CR3 = 0x1000; written by hand, as another kernel might have: global, dirty and protection key bits set.
     dump = Dump(
         {
-            0x1000: frame_of({1: 0x2063, 511: 0x5063}),
+            0x1000: frame_of({1: 0x2067, 511: 0x5063}),
             0x2000: frame_of({2: 0x3063, 5: 0x1_8000_01E7}),
             0x3000: frame_of({3: 0x4063, 6: XD | 0x60_01E1}),
             0x4000: frame_of({4: 0x7800_0000_0765_4163, 5: 0x0765_5162}),  # the second is not present

@@ -31,9 +31,11 @@ from cython.cimports.axptr._core.areas import (
     records_join,
 )
 from cython.cimports.axptr._core.codes import EXECUTE, READ, WRITE
+from cython.cimports.axptr._core.format import entry_paddr
 from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, Backend
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
-from cython.cimports.axptr._core.paging import Cursor, PageTable, entry_paddr, leaf_slot, next_leaf
+from cython.cimports.axptr._core.paging import PageTable
+from cython.cimports.axptr._core.walk import Cursor, leaf_slot, next_leaf
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 
