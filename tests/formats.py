@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from axptr import AARCH64, SV39, SV48, X86_64, PagingFormat
+import pytest
+
+from axptr import AARCH64, SV39, SV48, X86_64, AddrSpace, PagingFormat
 
 TOP = 1 << 64
 
@@ -37,3 +39,9 @@ FACTS = [
     Facts(SV48, 4, (4 << 10, 2 << 20, 1 << 30, 1 << 39), 1 << 47, TOP - (1 << 47), 56, _AT4),
 ]
 FORMATS = [facts.fmt for facts in FACTS]
+
+
+def needs_room(space: AddrSpace) -> None:
+    """Skip a test whose addresses go beyond the 38 bits of one half of Sv39."""
+    if space.size < 1 << 40:
+        pytest.skip(f"{space.page_table.format} has no such addresses")

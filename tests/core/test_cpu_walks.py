@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -36,7 +36,7 @@ from unicorn import (
 )
 from unicorn.unicorn_const import UC_TLB_CPU
 
-from axptr import AARCH64, PAGE_SIZE, SV39, SV48, X86_64, MappingFlags, PageTable, PagingFormat, PhysMemory
+from axptr import AARCH64, PAGE_SIZE, SV39, SV48, X86_64, AddrSpace, MappingFlags, PageTable, PagingFormat, PhysMemory
 
 NONE, R, W, X = MappingFlags(0), MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 U, DEVICE, UNCACHED = MappingFlags.USER, MappingFlags.DEVICE, MappingFlags.UNCACHED
@@ -129,9 +129,6 @@ class X86Cpu(Cpu):
 
     def __init__(self, fmt: PagingFormat, root: int) -> None:
         super().__init__(Uc(UC_ARCH_X86, UC_MODE_64), root)
-        # null, kernel code, kernel data, user data, user code: base 0, limit 4 GiB, 64 bits
-        gdt = (0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x00CF_F300_0000_FFFF, 0x00AF_FB00_0000_FFFF)
-        self.uc.mem_write(self.GDT, struct.pack("<5Q", *gdt))
         self.uc.reg_write(x86.UC_X86_REG_MSR, (0xC000_0080, 0xD01))  # NXE, LMA, LME, SCE
         self.uc.reg_write(x86.UC_X86_REG_CR3, root)
         self.uc.reg_write(x86.UC_X86_REG_CR4, 0x20)
@@ -252,17 +249,21 @@ def table(fmt: PagingFormat, make_phys: object, request: pytest.FixtureRequest) 
     request.node.funcargs.clear()  # pytest would keep it beyond the count of frames
 
 
-def boot(table: PageTable) -> Cpu:
-    """A CPU over a copy of the table as it is now."""
+def boot(table: PageTable, phys: PhysMemory | None = None) -> Cpu:
+    """A CPU over a copy of the table, and of what lies around it in memory, as they are now."""
     cpu = CPUS[table.format](table.format, table.root)
-    phys: PhysMemory = table.phys
-    for n in range(1, 1 + phys.table_frames + 64):
-        cpu.uc.mem_write(n * PAGE_SIZE, phys.read(n * PAGE_SIZE, PAGE_SIZE))
-    for code in (KERNEL_CODE, USER_CODE):
+    phys = phys or table.phys
+    cpu.uc.mem_write(0, phys.read(0, 8 << 20))
+    for page in (KERNEL_CODE, USER_CODE):
+        found = table.query(page)
+        assert found is not None
         for offset, instruction in cpu.code.items():
-            cpu.uc.mem_write(code + offset, instruction + cpu.nop)
-    if isinstance(cpu, X86Cpu):
-        cpu.uc.mem_write(cpu.IRETQ, bytes.fromhex("48cf"))
+            cpu.uc.mem_write(found[0] + offset, instruction + cpu.nop)
+        if isinstance(cpu, X86Cpu):
+            cpu.uc.mem_write(found[0] + cpu.IRETQ % PAGE_SIZE, bytes.fromhex("48cf"))
+            # null, kernel code, kernel data, user data, user code: base 0, limit 4 GiB, 64 bits; mapped one to one
+            gdt = (0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x00CF_F300_0000_FFFF, 0x00AF_FB00_0000_FFFF)
+            cpu.uc.mem_write(cpu.GDT, struct.pack("<5Q", *gdt))
     return cpu
 
 
@@ -338,6 +339,47 @@ def test_cpu_faults_after_unmap_and_sees_remap_and_protect(table: PageTable) -> 
         assert compare(cpu, table, base + size, 16 << 20) > 0
         assert compare(cpu, table, base + 2 * size, 18 << 20) > 0
         assert compare(cpu, table, base + 3 * size, 16 << 20) == 0
+
+
+# -- tables of a space --------------------------------------------------------------------------------------------
+
+
+def test_cpu_may_do_in_a_space_what_its_table_says_and_never_more_than_areas_grant(
+    make_phys: Callable[..., PhysMemory], fmt: PagingFormat
+) -> None:
+    phys = make_phys(RAM)
+    space = AddrSpace(0x1000, 1 << 32, phys, fmt)
+    rest = phys.alloc(X86Cpu.GDT // PAGE_SIZE)  # the frame of the descriptor table and all below
+    space.map_linear(X86Cpu.GDT, X86Cpu.GDT, PAGE_SIZE, R | W)
+    space.map_alloc(KERNEL_CODE, PAGE_SIZE, R | X, populate=True)
+    space.map_alloc(USER_CODE, PAGE_SIZE, R | X | U, populate=True)
+    space.populate_area(X86Cpu.GDT, PAGE_SIZE, W)
+    places = []
+    for n, flags in enumerate([*RIGHTS, NONE] * 3):
+        at = 0x4000_0000 + n * PAGE_SIZE
+        places.append((at, flags))
+        space.map_alloc(at, PAGE_SIZE, R | W)
+        if n >= 2 * len(RIGHTS):  # never written
+            space.populate_area(at, PAGE_SIZE, R)
+        else:
+            space.write(at, b"dirty")
+        if n < len(RIGHTS) or flags & W == 0:
+            space.protect(at, PAGE_SIZE, flags)
+        else:
+            space.protect(at, PAGE_SIZE, flags)
+            space.populate_area(at, PAGE_SIZE, W)
+    table = space.page_table
+    cpu = boot(table, phys)
+    allowed = 0
+    for at, flags in places:
+        allowed += compare(cpu, table, at + 8, None)
+        found = table.query(at)
+        granted = NONE if found is None else found[1] & (R | W | X | U)
+        assert not granted & ~flags & (W | X | U)
+        assert not granted & ~flags & R or flags & (W | X)  # READ where the hardware knows no better
+    assert allowed > 50
+    space.clear()
+    phys.free(rest, X86Cpu.GDT // PAGE_SIZE)
 
 
 # -- tables of random bits --------------------------------------------------------------------------------------
