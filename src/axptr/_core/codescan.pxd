@@ -1,0 +1,12 @@
+from libc.stdint cimport uint8_t
+
+# What the next instruction is to whoever runs it alone.
+cdef enum:
+    PLAIN = 0
+    UNFINISHED = 1         # these bytes do not tell
+    FORBIDDEN = 2          # a bit test of a register under `lock`
+    READS_FLAGS = 3        # pushf
+    SETS_FLAGS = 4         # popf, iret
+
+cdef bint needs_care(const uint8_t *page) noexcept nogil
+cdef int kind_of(const uint8_t *code, int size) noexcept nogil
