@@ -7,6 +7,7 @@ cdef enum:
     FORBIDDEN = 2          # a bit test of a register under `lock`
     READS_FLAGS = 3        # pushf
     SETS_FLAGS = 4         # popf, iret
+    PAUSE = 5              # its last byte is the first 0x90
 
 cdef bint needs_care(const uint8_t *page) noexcept nogil
 cdef int kind_of(const uint8_t *code, int size) noexcept nogil

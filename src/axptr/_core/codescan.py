@@ -19,7 +19,7 @@ Not here: what is done with such a page. No state, no failure.
 """
 
 import cython
-from cython.cimports.axptr._core.codescan import FORBIDDEN, PLAIN, READS_FLAGS, SETS_FLAGS, UNFINISHED
+from cython.cimports.axptr._core.codescan import FORBIDDEN, PAUSE, PLAIN, READS_FLAGS, SETS_FLAGS, UNFINISHED
 from cython.cimports.libc.stdint import uint8_t, uint16_t
 from cython.cimports.libc.string import memcpy, memset
 
@@ -29,45 +29,47 @@ _budget = cython.declare(cython.int, 190)  # temporaries that the part of a bloc
 
 # What follows an opcode byte, 16 to a row; the second table is for those after 0x0F.
 #   . nothing   m modrm   b 1 byte   z 2 or 4 bytes by operand size   B modrm and b   Z modrm and z
-#   t, T modrm, and b or z if it is `test`   v 2, 4 or 8 bytes   p prefix   r REX   o the second table
-#   h, H one more opcode byte, then m or B   x, X VEX   g group 5   e ends a block   ? not known to this decoder
+#   t, T modrm, and b or z if it is `test`   v 2, 4 or 8 bytes   w 3 bytes   a an address   p prefix   r REX
+#   o the second table   h, H one more opcode byte, then m or B   x, X VEX   g group 5
+#   q, Q m and B, for registers only (some of the library's own ideas of memory are odd)
+#   e ends a block, as what no CPU knows does   ? not known to this decoder
 _one = cython.declare(uint8_t[256])
 _two = cython.declare(uint8_t[256])
 _ONE = (
-    b"mmmmbz??mmmmbz?o"  # 00
-    b"mmmmbz??mmmmbz??"
-    b"mmmmbzp?mmmmbzp?"
-    b"mmmmbzp?mmmmbzp?"
+    b"mmmmbzeemmmmbzeo"  # 00
+    b"mmmmbzeemmmmbzee"
+    b"mmmmbzpemmmmbzpe"
+    b"mmmmbzpemmmmbzpe"
     b"rrrrrrrrrrrrrrrr"  # 40
     b"................"
-    b"???mppppzZbB...."
+    b"eeemppppzZbB...."
     b"eeeeeeeeeeeeeeee"
-    b"BZ?Bmmmmmmmmmmmm"  # 80
-    b"..........?....."
-    b"????....bz......"
+    b"BZeBmmmmmmmmmmmm"  # 80
+    b"..........e....."
+    b"aaaa....bz......"
     b"bbbbbbbbvvvvvvvv"
-    b"BBeeXxBZ?.eeee?e"  # C0
-    b"mmmm???.mmmmmmmm"
-    b"eeeebbbbee?e...."
+    b"BBeeXxBZw.eeeeee"  # C0
+    b"mmmmeee.mmmmmmmm"
+    b"eeeebbbbeeee...."
     b"p?ppe.tT......mg"
 )
 _TWO = (
-    b"mmmm?e?????e?m??"  # 00
+    b"mmmmee????eeeme?"  # 00
     b"mmmmmmmmmmmmmmmm"
-    b"????????mmmmmmmm"
-    b"?.??????h?H?????"
+    b"????eeeemmmmmmmm"
+    b"?.????eeheHeeeee"
     b"mmmmmmmmmmmmmmmm"  # 40
+    b"qmmmmmmmmmmmmmmm"
     b"mmmmmmmmmmmmmmmm"
-    b"mmmmmmmmmmmmmmmm"
-    b"BBBBmmm.????mmmm"
+    b"BQQQmmm.??eemmmm"
     b"eeeeeeeeeeeeeeee"  # 80
     b"mmmmmmmmmmmmmmmm"
-    b"...mBm??..?mBmmm"
-    b"mmmmmmmmm?Bmmmmm"
-    b"mmBmBBBm........"  # C0
+    b"...mBmee..emBmmm"
+    b"mmmmmmmmmeBmmmmm"
+    b"mmBmBQBm........"  # C0
+    b"mmmmmmqqmmmmmmmm"
     b"mmmmmmmmmmmmmmmm"
-    b"mmmmmmmmmmmmmmmm"
-    b"mmmmmmmmmmmmmmm?"
+    b"mmmmmmmqmmmmmmme"
 )
 
 
@@ -106,8 +108,8 @@ def _is_bit_test(code: cython.pointer(cython.const[uint8_t]), size: cython.int) 
 @cython.exceptval(check=False)
 def _leak_of(table: cython.int, opcode: uint8_t) -> cython.int:
     """Temporaries that an opcode leaks, at most, after 0x0F (table 1), 0x0F 0x38 (2), 0x0F 0x3A (3), or VEX."""
-    if table == 1:
-        return 2 if opcode == 0x78 else opcode == 0x70 or opcode == 0xC6
+    if table == 1:  # with VEX there can be a further escape here
+        return 2 if opcode == 0x78 else opcode == 0x70 or opcode == 0xC6 or opcode == 0x38 or opcode == 0x3A
     return table == 3 or (table == 2 and opcode >= 0xF0)
 
 
@@ -142,11 +144,12 @@ def _decode(code: cython.pointer(cython.const[uint8_t]), leak: cython.p_int) -> 
     modrm: uint8_t = 0
     wide: cython.bint = False
     short: cython.bint = False
+    near: cython.bint = False
     leak[0] = 0
     while _is_prefix(code[i]):
-        if _one[code[i]] == ord("r"):
-            wide = (code[i] & 8) != 0
+        wide = _one[code[i]] == ord("r") and code[i] & 8 != 0  # REX counts only right before the opcode
         short = short or code[i] == 0x66
+        near = near or code[i] == 0x67
         i += 1
         if i == _longest:
             return 0
@@ -156,9 +159,6 @@ def _decode(code: cython.pointer(cython.const[uint8_t]), leak: cython.p_int) -> 
     if kind == ord("o"):
         kind = _two[code[i]]
         i += 1
-        if kind == ord("h") or kind == ord("H"):
-            i += 1
-            kind = ord("m") if kind == ord("h") else ord("B")
     elif kind == ord("x"):
         kind = _two[code[i + 1]]
         i += 2
@@ -166,6 +166,9 @@ def _decode(code: cython.pointer(cython.const[uint8_t]), leak: cython.p_int) -> 
         modrm = code[i] & 0x1F
         kind = _two[code[i + 2]] if modrm == 1 else ord("m") if modrm == 2 else ord("B") if modrm == 3 else ord("?")
         i += 3
+    if kind == ord("h") or kind == ord("H"):
+        i += 1
+        kind = ord("m") if kind == ord("h") else ord("B")
     if kind == ord("e"):
         return 0
     if kind == ord("?"):
@@ -174,10 +177,16 @@ def _decode(code: cython.pointer(cython.const[uint8_t]), leak: cython.p_int) -> 
         return i
     if kind == ord("v"):
         return i + (8 if wide else 2 if short else 4)
+    if kind == ord("a"):
+        return i + (4 if near else 8)
+    if kind == ord("w"):
+        return i + 3
     if kind != ord("b") and kind != ord("z"):
         modrm = code[i]
         i += 1
         if modrm < 0xC0:
+            if kind == ord("q") or kind == ord("Q"):
+                return -1
             if modrm & 7 == 4:
                 if modrm < 0x40 and code[i] & 7 == 5:
                     i += 4
@@ -189,7 +198,7 @@ def _decode(code: cython.pointer(cython.const[uint8_t]), leak: cython.p_int) -> 
         modrm = modrm >> 3 & 7
         if kind == ord("g"):
             return 0 if 2 <= modrm <= 5 else i
-    if kind == ord("b") or kind == ord("B") or (kind == ord("t") and modrm < 2):
+    if kind == ord("b") or kind == ord("B") or kind == ord("Q") or (kind == ord("t") and modrm < 2):
         return i + 1
     if kind == ord("z") or kind == ord("Z") or (kind == ord("T") and modrm < 2):
         return i + (2 if short and not wide else 4)
@@ -262,11 +271,15 @@ def kind_of(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cy
     """What the instruction that begins with these bytes is to whoever runs it alone."""
     i: cython.int = 0
     locked: cython.bint = False
+    repeated: cython.bint = False
     while i < size and _is_prefix(code[i]):
         locked = locked or code[i] == 0xF0
+        repeated = repeated or code[i] == 0xF3
         i += 1
     if i == size:
         return UNFINISHED
+    if code[i] == 0x90 and repeated and not locked and code[i - 1] & 0xF1 != 0x41:
+        return PAUSE
     if code[i] == 0x9C:
         return READS_FLAGS
     if code[i] == 0x9D or code[i] == 0xCF:

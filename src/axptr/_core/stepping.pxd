@@ -20,7 +20,7 @@ cdef class SteppedCpu(MappedCpu):
     cdef void leave(self, uint32_t number) noexcept nogil
     cdef int peek(self, uint64_t vaddr, uint8_t *code, int size) noexcept nogil
     cdef uint64_t frame_at(self, uint64_t vaddr) noexcept nogil
-    cdef bint begin_step(self) noexcept nogil
+    cdef int begin_step(self) noexcept nogil
     cdef void give_flags_back(self) noexcept nogil
     cdef void end_step(self) noexcept nogil
     cdef bint keeps_stepping(self, uint64_t last_pc) noexcept nogil

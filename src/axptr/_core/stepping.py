@@ -16,7 +16,7 @@ Invariant: outside of guest code, and inside system calls, the trap flag is the 
 
 import cython
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_OK, WRITE
-from cython.cimports.axptr._core.codescan import FORBIDDEN, READS_FLAGS, SETS_FLAGS, UNFINISHED, kind_of
+from cython.cimports.axptr._core.codescan import FORBIDDEN, PAUSE, READS_FLAGS, SETS_FLAGS, UNFINISHED, kind_of
 from cython.cimports.axptr._core.cpumem import MappedCpu
 from cython.cimports.axptr._core.lock import axptr_lock_nogil, axptr_unlock
 from cython.cimports.axptr._core.phys import PhysMemory
@@ -83,7 +83,10 @@ class SteppedCpu(MappedCpu):
         return size
 
     def begin_step(self):
-        """Have the next instruction be the only one; False if it is one that the library must not see."""
+        """Have the next instruction be the only one that runs; gives its kind.
+
+        FORBIDDEN: it must not run. PAUSE: it is done already, for the library does not trap behind it.
+        """
         code: uint8_t[15]
         flags: uint64_t = 0
         size: cython.int = self.peek(self.pc, code, _longest)
@@ -92,14 +95,24 @@ class SteppedCpu(MappedCpu):
             size += self.peek(self.pc + size, code + size, _longest - size)
             self.step_kind = kind_of(code, size)
         if self.step_kind == FORBIDDEN:
-            return False
+            return FORBIDDEN
         self.api.reg_read(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
         self.guest_trap = flags & _trap
+        if self.step_kind == PAUSE:
+            size = 1
+            while code[size - 1] != 0x90:
+                size += 1
+            self.pc += size
+            self.pc_set = True
+            self.asked_out = True
+            if self.guest_trap:
+                self.vector = 1
+            return PAUSE
         self.trapping = True
         if not self.guest_trap:
             flags |= _trap
             self.api.reg_write(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
-        return True
+        return self.step_kind
 
     def give_flags_back(self):
         """The trap flag is the guest's again."""

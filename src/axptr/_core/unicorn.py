@@ -19,6 +19,7 @@ import threading
 
 import cython
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_OK, FAULT_PYTHON, FAULT_RETRY, WRITE
+from cython.cimports.axptr._core.codescan import FORBIDDEN, PAUSE
 from cython.cimports.axptr._core.lock import (
     axptr_lock_gil,
     axptr_lock_nogil,
@@ -180,14 +181,19 @@ class UnicornCpu(SteppedCpu):
     def start(self):
         """Run guest code from `pc` until something ends it; gives the library's error code."""
         err: cython.int
+        kind: cython.int
         self.refused = FAULT_OK
         self.wants_steps = False
         self.vector = NO_VECTOR
         self.pc_set = False
         self.asked_out = False
         self.trapped = False
-        if self.stepping and not self.begin_step():
-            return UC_ERR_INSN_INVALID
+        if self.stepping:
+            kind = self.begin_step()
+            if kind == FORBIDDEN:
+                return UC_ERR_INSN_INVALID
+            if kind == PAUSE:
+                return UC_ERR_OK
         self.enter()
         self.starts += 1
         err = self.api.emu_start(self.uc, self.pc, 0, 0, 0)
