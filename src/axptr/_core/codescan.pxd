@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint16_t
 
 # What the next instruction is to whoever runs it alone.
 cdef enum:
@@ -9,5 +9,9 @@ cdef enum:
     SETS_FLAGS = 4         # popf, iret
     PAUSE = 5              # its last byte is the first 0x90
 
-cdef bint needs_care(const uint8_t *page) noexcept nogil
+cdef enum:
+    NEEDS_STEPS = -1
+    MOST_EXITS = 24
+
+cdef int judge(const uint8_t *page, uint16_t *exits) noexcept nogil
 cdef int kind_of(const uint8_t *code, int size) noexcept nogil

@@ -7,8 +7,10 @@ Version 2.1.4 of the library dies of two things that any program may hold, found
   that work on registers, SSE instructions with an immediate operand (with VEX too), `crc32`, loads of FS and GS. A
   straight run of 233 of the first kind writes past the end of a table.
 
-So each page of code is looked at before it is executed, and one that needs care is run instruction by instruction
-(`stepping`). Such pages are rare: one in some thousands among the programs of a distribution.
+So each page of code is looked at before it is executed. Where a locked bit test may begin (mostly in the middle of
+other instructions), the library gets an exit: a run that comes to that address ends there, and what it is can be
+told. A page that may leak too much is run instruction by instruction (`stepping`): one in some thousands among the
+programs of a distribution.
 
 What a block may leak is bounded from the page's bytes, for every byte at which an instruction could begin: exactly
 where the decoder below knows an instruction's length, from above where it does not. A block lies in two pages at
@@ -19,7 +21,16 @@ Not here: what is done with such a page. No state, no failure.
 """
 
 import cython
-from cython.cimports.axptr._core.codescan import FORBIDDEN, PAUSE, PLAIN, READS_FLAGS, SETS_FLAGS, UNFINISHED
+from cython.cimports.axptr._core.codescan import (
+    FORBIDDEN,
+    MOST_EXITS,
+    NEEDS_STEPS,
+    PAUSE,
+    PLAIN,
+    READS_FLAGS,
+    SETS_FLAGS,
+    UNFINISHED,
+)
 from cython.cimports.libc.stdint import uint8_t, uint16_t
 from cython.cimports.libc.string import memcpy, memset
 
@@ -235,15 +246,18 @@ def _leaks_too_much(code: cython.pointer(cython.const[uint8_t])) -> cython.bint:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def needs_care(page: cython.pointer(cython.const[uint8_t])) -> cython.bint:
-    """Whether this page of code must not be translated block by block.
+def judge(page: cython.pointer(cython.const[uint8_t]), exits: cython.pointer(uint16_t)) -> cython.int:
+    """NEEDS_STEPS, or how many exits this page of code needs; their offsets go to `exits` (MOST_EXITS).
 
-    A locked bit test that lies in two pages is found in the one that holds the byte 0x0F. Prefixes at the very
-    beginning may follow a `lock`.
+    A locked bit test that lies in two pages is found in the one that holds the byte 0x0F. If it is the second one,
+    or if the first byte of the page would be an exit, the page needs steps: an exit has to have a page before it.
     """
     i: cython.int
+    k: cython.int
+    start: cython.int = 0  # of the run of prefixes that ends here
+    last: cython.int = 0  # the last `lock` in it; before the page, for all we know, at first
+    count: cython.int = 0
     total: cython.int = 0
-    locked: cython.bint = True
     byte: uint8_t
     code: uint8_t[4096 + 32]  # the page, and zeros: what lies in the next page leaks nothing here
     memcpy(code, page, _page)
@@ -251,17 +265,24 @@ def needs_care(page: cython.pointer(cython.const[uint8_t])) -> cython.bint:
     for i in range(_page):
         byte = code[i]
         if byte == 0x0F:
-            if locked and _is_bit_test(code + i, _page - i):
-                return True
+            if last >= start and _is_bit_test(code + i, _page - i):
+                if start == 0 or count + last - start >= MOST_EXITS:
+                    return NEEDS_STEPS
+                for k in range(start, last + 1):
+                    exits[count] = cython.cast(uint16_t, k)
+                    count += 1
             total += _leak(code + i)
         elif byte & 0xF8 == 0xD8 or byte == 0x8E or byte & 0xFE == 0xC4:
             total += _leak(code + i)
         elif _is_prefix(byte):
-            locked = locked or byte == 0xF0
+            if byte == 0xF0:
+                last = i
             continue
-        locked = False
+        start = i + 1
     # The sum over all bytes is a bound too, and nearly every page stays below it.
-    return total > _budget and _leaks_too_much(code)
+    if total > _budget and _leaks_too_much(code):
+        return NEEDS_STEPS
+    return count
 
 
 @cython.cfunc
@@ -289,10 +310,12 @@ def kind_of(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cy
     return PLAIN
 
 
-def _needs_care(page):
-    """`needs_care` of a page of bytes. For tests."""
+def _judge(page):
+    """`judge` of a page of bytes: None if it needs steps, or the offsets of its exits. For tests."""
+    exits: uint16_t[MOST_EXITS]
     blob: bytes = page.ljust(4096, b"\0")
-    return bool(needs_care(cython.cast(cython.pointer(cython.const[uint8_t]), cython.cast(cython.p_char, blob))))
+    count = judge(cython.cast(cython.pointer(cython.const[uint8_t]), cython.cast(cython.p_char, blob)), exits)
+    return None if count < 0 else [exits[i] for i in range(count)]
 
 
 def _length(code):

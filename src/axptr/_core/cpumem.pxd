@@ -8,6 +8,9 @@ from axptr._core.usercpu cimport UserCpu
 
 ctypedef void (*Ask)(void *) noexcept nogil
 
+cdef enum:
+    ALL_EXITS = 256
+
 cdef class MappedCpu(UserCpu):
     cdef EngineLink link
     cdef Beat beat
@@ -21,9 +24,12 @@ cdef class MappedCpu(UserCpu):
     cdef uint64_t refused_page
     cdef uint64_t refused_frame    # of a FAULT_RETRY
     cdef bint wants_steps          # the page's code must be stepped through
+    cdef bint wants_exits          # the page's code must have its exits set before
 
     cdef bint stepping             # one instruction at a time is translated: any code may be, see `stepping`
-    cdef bint tainted              # so a page that wants steps may be cached as executable
+    cdef bint tainted              # so a page that wants steps or exits may be cached as executable
+    cdef uint64_t exits[ALL_EXITS] # where the library ends runs: those of all pages that want some and are cached
+    cdef size_t nexits
 
     # The size of Unicorn's own table of translations, as far as we can tell from outside.
     cdef uint64_t fresh            # fills since the last flush
@@ -33,7 +39,10 @@ cdef class MappedCpu(UserCpu):
 
     cdef void release(self) noexcept
     cdef bint answer(self, uint64_t vaddr, int kind, TlbAnswer *entry) noexcept nogil
-    cdef bint may_translate(self, uint64_t pfn) noexcept nogil
+    cdef bint may_translate(self, uint64_t page, uint64_t pfn) noexcept nogil
+    cdef bint has_exits(self, uint64_t page, uint64_t pfn) noexcept nogil
+    cdef bint is_exit(self, uint64_t vaddr) noexcept nogil
+    cdef void set_exits(self) noexcept nogil
     cdef void flush(self) noexcept nogil
     cdef void flush_inside(self) noexcept nogil
     cdef void apply(self) noexcept nogil

@@ -8,8 +8,8 @@ What the guest may have cached goes stale when a space changes. Whoever changes 
 `EngineLink`; `enter` applies it before each instruction that follows a stay outside. Guest code runs between
 `enter` and the return of `emu_start`, except inside a system call's handler: `link.running` says so.
 
-A page becomes executable only if the library can be trusted with its code (`codescan`), or while the CPU takes
-single steps. A frame is never executable and writable at once, so its code is looked at again after each change.
+A page becomes executable only if the library can be trusted with its code (`codescan`), with the exits it needs, or
+while the CPU takes single steps. Exits stay until the table of translations is flushed: for the pages in it. A frame is never executable and writable at once, so its code is looked at again after each change.
 
 Not here: running (`stepping`, `unicorn`), the CPU without memory (`usercpu`).
 
@@ -20,12 +20,13 @@ into a page that runs at that moment can still hurt the library.
 
 import cython
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_NOT_MEMORY, FAULT_OK, FAULT_RETRY, READ, WRITE
-from cython.cimports.axptr._core.codescan import needs_care
-from cython.cimports.axptr._core.cpumem import Ask
+from cython.cimports.axptr._core.codescan import MOST_EXITS, NEEDS_STEPS, judge
+from cython.cimports.axptr._core.cpumem import ALL_EXITS, Ask
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
 from cython.cimports.axptr._core.metronome import beat_add, beat_nudge, beat_remove
-from cython.cimports.axptr._core.phys import FRAME_CAREFUL, FRAME_CODE, FRAME_JUDGED, PhysMemory
+from cython.cimports.axptr._core.phys import FRAME_CODE, FRAME_EXITS, FRAME_JUDGED, FRAME_STEPS, PhysMemory
 from cython.cimports.axptr._core.uclib import (
+    CTL_EXITS,
     CTL_REMOVE_CACHE,
     CTL_TB_FLUSH,
     CTL_TLB_FLUSH,
@@ -36,7 +37,7 @@ from cython.cimports.axptr._core.uclib import (
     TlbAnswer,
 )
 from cython.cimports.axptr._core.usercpu import UserCpu
-from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free
 
 # A window onto all frames that no guest has: the fill hook answers for it only while the guest is outside.
@@ -119,7 +120,7 @@ class MappedCpu(UserCpu):
                 if self.grow_at < _last_growth:
                     self.grow_at *= 2
             code = self.mmu.engine_fill(vaddr, access, cython.address(entry.paddr), cython.address(perms))
-            if code == FAULT_OK and access == EXECUTE and not self.may_translate(entry.paddr >> 12):
+            if code == FAULT_OK and access == EXECUTE and not self.may_translate(vaddr, entry.paddr >> 12):
                 code = FAULT_RETRY
             if code == FAULT_OK and self.link.need_flush:
                 # This very fill, or another thread, made translations stale.
@@ -141,10 +142,12 @@ class MappedCpu(UserCpu):
         self.refused_frame = entry.paddr >> 12
         return False
 
-    def may_translate(self, pfn):
-        """Whether this frame may be executed now; its code is looked at once for each content."""
+    def may_translate(self, page, pfn):
+        """Whether this frame may be executed now at `page`; its code is looked at once for each content."""
+        ignored: uint16_t[MOST_EXITS]
+        count: cython.int
         marks: cython.pointer(uint8_t) = self.phys.flags + pfn
-        if marks[0] & (FRAME_JUDGED | FRAME_CAREFUL) == FRAME_JUDGED:
+        if marks[0] & (FRAME_JUDGED | FRAME_STEPS | FRAME_EXITS) == FRAME_JUDGED:
             return True
         if self.stepping:
             self.tainted = True
@@ -153,12 +156,51 @@ class MappedCpu(UserCpu):
             axptr_lock_nogil(self.phys.lock)
             # Not while it is being changed: a request to drop its code waits, or another CPU may still write.
             if marks[0] & FRAME_CODE and not self.phys.others_stale(cython.address(self.link)):
-                marks[0] |= cython.cast(uint8_t, FRAME_JUDGED)
-                if needs_care(self.phys.base + (pfn << 12)):
-                    marks[0] |= cython.cast(uint8_t, FRAME_CAREFUL)
+                count = judge(self.phys.base + (pfn << 12), ignored)
+                marks[0] |= cython.cast(
+                    uint8_t, FRAME_JUDGED | (0 if count == 0 else FRAME_STEPS if count == NEEDS_STEPS else FRAME_EXITS)
+                )
             axptr_unlock(self.phys.lock)
-        self.wants_steps = (marks[0] & FRAME_CAREFUL) != 0
-        return not self.wants_steps and (marks[0] & FRAME_JUDGED) != 0
+        self.wants_steps = (marks[0] & FRAME_STEPS) != 0
+        self.wants_exits = (marks[0] & FRAME_EXITS) != 0 and not self.has_exits(page, pfn)
+        return (marks[0] & FRAME_JUDGED) != 0 and not self.wants_steps and not self.wants_exits
+
+    def has_exits(self, page, pfn):
+        """Whether all exits of this frame at `page` are set."""
+        i: cython.int
+        exits: uint16_t[MOST_EXITS]
+        count: cython.int = judge(self.phys.base + (pfn << 12), exits)
+        for i in range(count):
+            if not self.is_exit(page + exits[i]):
+                return False
+        return count >= 0
+
+    def is_exit(self, vaddr):
+        i: cython.size_t
+        for i in range(self.nexits):
+            if self.exits[i] == vaddr:
+                return True
+        return False
+
+    def set_exits(self):
+        """Outside, the lock held: those that the refused page wants; none while stepping."""
+        i: cython.int
+        exits: uint16_t[MOST_EXITS]
+        self.wants_exits = False
+        if self.stepping:
+            if self.nexits == 0:
+                return
+            self.nexits = 0
+            self.tainted = True
+        else:
+            if self.nexits + MOST_EXITS > ALL_EXITS:
+                self.flush()
+                self.nexits = 0
+            for i in range(judge(self.phys.base + (self.refused_frame << 12), exits)):
+                if not self.is_exit(self.refused_page + exits[i]):
+                    self.exits[self.nexits] = self.refused_page + exits[i]
+                    self.nexits += 1
+        self.api.ctl(self.uc, CTL_EXITS, cython.cast(cython.pointer(uint64_t), self.exits), self.nexits)
 
     # -- what others ask ----------------------------------------------------------------------------------
 
@@ -207,5 +249,7 @@ class MappedCpu(UserCpu):
             self.apply()
         elif self.tainted and not self.stepping:
             self.flush()
+        if self.wants_exits or self.stepping:
+            self.set_exits()
         self.link.running = 1
         axptr_unlock(self.phys.lock)

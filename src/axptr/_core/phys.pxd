@@ -20,8 +20,9 @@ cdef enum:
     FRAME_CODE = 2         # an engine may hold code translated from it
     FRAME_WCACHED = 4      # an engine may hold a writable translation to it
     FRAME_WATCHED = 8      # a writable live view shows it, and it has had code
-    FRAME_JUDGED = 16      # with FRAME_CODE: an engine has looked whether its code needs care
-    FRAME_CAREFUL = 32     # and it does
+    FRAME_JUDGED = 16      # with FRAME_CODE: an engine has looked at its code
+    FRAME_STEPS = 32       # and it must be run in steps
+    FRAME_EXITS = 64       # or with exits
 
 cdef enum:
     MADV_REMOVE = 9        # give the memory file's pages back to the host (madvise(2))

@@ -27,9 +27,10 @@ import weakref
 import cython
 from cython.cimports.axptr._core.lock import axptr_lock, axptr_lock_gil, axptr_thread, axptr_unlock
 from cython.cimports.axptr._core.phys import (
-    FRAME_CAREFUL,
     FRAME_CODE,
+    FRAME_EXITS,
     FRAME_JUDGED,
+    FRAME_STEPS,
     FRAME_TABLE,
     FRAME_WATCHED,
     MADV_REMOVE,
@@ -353,7 +354,7 @@ class PhysMemory:
         i: uint32_t
         link: cython.pointer(EngineLink)
         grown: cython.p_void
-        self.flags[pfn] &= ~cython.cast(uint8_t, FRAME_CODE | FRAME_JUDGED | FRAME_CAREFUL)
+        self.flags[pfn] &= ~cython.cast(uint8_t, FRAME_CODE | FRAME_JUDGED | FRAME_STEPS | FRAME_EXITS)
         for i in range(self.nengines):
             link = self.engines[i]
             if link.ndrop == link.drop_capacity:

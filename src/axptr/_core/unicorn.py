@@ -251,6 +251,10 @@ class UnicornCpu(SteppedCpu):
             if err == UC_ERR_OK:
                 if self.stepping:
                     self.stepping = self.keeps_stepping(last_pc)
+                elif self.nexits and self.is_exit(self.pc):
+                    self.stepping = True
+                    self.step_page = _no_page
+                    continue
                 if self.asked_out or self.beat.kicked or self.pc != last_pc:
                     idle = 0
                     continue
@@ -268,16 +272,17 @@ class UnicornCpu(SteppedCpu):
             if self.refused == FAULT_RETRY:
                 self.retry()
                 continue
-            if self.refused == FAULT_PYTHON:
-                return CAME_PYTHON
             self.fault_addr = self.invalid_addr()
-            if self.refused_access == EXECUTE and not self.stepping and (self.fault_addr ^ self.pc) & _page_mask:
+            if self.refused_access == EXECUTE and not self.stepping and (
+                self.nexits or (self.fault_addr ^ self.pc) & _page_mask
+            ):
                 # A block that runs on into a page it may not execute is refused while it is being translated:
-                # nothing of it has run and `pc` is its start. The guest may never get there.
+                # nothing of it has run and `pc` is its start. The guest may never get there. And when a run has
+                # ended, the library itself asks for the byte before each exit.
                 self.stepping = True
                 self.step_page = _no_page
                 continue
-            return CAME_FAULT
+            return CAME_PYTHON if self.refused == FAULT_PYTHON else CAME_FAULT
 
     # -- for Python ---------------------------------------------------------------------------------------
 
