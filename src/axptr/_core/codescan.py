@@ -62,7 +62,7 @@ _ONE = (
     b"BBeeXxBZw.eeeeee"  # C0
     b"mmmmeee.mmmmmmmm"
     b"eeeebbbbeeee...."
-    b"p?ppe.tT......mg"
+    b"peppe.tT......mg"
 )
 _TWO = (
     b"mmmmee????eeeme?"  # 00

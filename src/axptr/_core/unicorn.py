@@ -273,8 +273,10 @@ class UnicornCpu(SteppedCpu):
                 self.retry()
                 continue
             self.fault_addr = self.invalid_addr()
-            if self.refused_access == EXECUTE and not self.stepping and (
-                self.nexits or (self.fault_addr ^ self.pc) & _page_mask
+            if (
+                self.refused_access == EXECUTE
+                and not self.stepping
+                and (self.nexits or (self.fault_addr ^ self.pc) & _page_mask)
             ):
                 # A block that runs on into a page it may not execute is refused while it is being translated:
                 # nothing of it has run and `pc` is its start. The guest may never get there. And when a run has
