@@ -246,6 +246,12 @@ def stepped(machine: Machine) -> None:
     machine.space.write(CODE + PAGE - len(JUDGED_FOR_STEPS), JUDGED_FOR_STEPS)
 
 
+def test_system_call_before_what_must_not_be_translated_ends_its_step(machine: Machine) -> None:
+    stepped(machine)
+    assert is_invalid(machine.run("0f05 f00fa3c0"), CODE + 2)
+    assert len(machine.calls) == 1
+
+
 def test_flags_pushed_and_popped_show_no_trap_flag(machine: Machine) -> None:
     stepped(machine)
     # pushf; pop rbx; mov ax, -1; push ax; pushfw; pop r9w; pop r10w; syscall

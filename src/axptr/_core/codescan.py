@@ -46,6 +46,7 @@ _budget = cython.declare(cython.int, 190)  # temporaries that the part of a bloc
 #   e ends a block, as what no CPU knows does   ? not known to this decoder
 _one = cython.declare(uint8_t[256])
 _two = cython.declare(uint8_t[256])
+_matters = cython.declare(uint8_t[256])  # prefixes, and what `_leak` or a bit test can begin with
 _ONE = (
     b"mmmmbzeemmmmbzeo"  # 00
     b"mmmmbzeemmmmbzee"
@@ -87,6 +88,8 @@ _TWO = (
 def _fill(one: bytes, two: bytes):
     memcpy(_one, cython.cast(cython.p_char, one), 256)
     memcpy(_two, cython.cast(cython.p_char, two), 256)
+    for i in range(256):
+        _matters[i] = one[i] in b"pr" or i in (0x0F, 0x8E, 0xC4, 0xC5) or i & 0xF8 == 0xD8
 
 
 _fill(_ONE, _TWO)
@@ -264,6 +267,9 @@ def judge(page: cython.pointer(cython.const[uint8_t]), exits: cython.pointer(uin
     memset(code + _page, 0, 32)
     for i in range(_page):
         byte = code[i]
+        if not _matters[byte]:
+            start = i + 1
+            continue
         if byte == 0x0F:
             if last >= start and _is_bit_test(code + i, _page - i):
                 if start == 0 or count + last - start >= MOST_EXITS:
@@ -272,12 +278,12 @@ def judge(page: cython.pointer(cython.const[uint8_t]), exits: cython.pointer(uin
                     exits[count] = cython.cast(uint16_t, k)
                     count += 1
             total += _leak(code + i)
-        elif byte & 0xF8 == 0xD8 or byte == 0x8E or byte & 0xFE == 0xC4:
-            total += _leak(code + i)
         elif _is_prefix(byte):
             if byte == 0xF0:
                 last = i
             continue
+        else:
+            total += _leak(code + i)
         start = i + 1
     # The sum over all bytes is a bound too, and nearly every page stays below it.
     if total > _budget and _leaks_too_much(code):
