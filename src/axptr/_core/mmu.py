@@ -497,7 +497,6 @@ class Mmu(Provider):
         pfn: uint64_t
         slot: cython.pointer(uint64_t)
         i: uint32_t
-        alone: cython.bint
         marks: cython.pointer(uint8_t)
         code = FAULT_OK
         axptr_lock_nogil(self.lock)
@@ -515,13 +514,11 @@ class Mmu(Provider):
         pfn = paddr[0] >> 12
         marks = self.phys.flags + pfn
         perms[0] = READ if self.entry_allows(entry, READ) else 0
-        alone = self.phys.nengines == 1
-        if access == EXECUTE or (access == WRITE and alone and self.entry_allows(entry, EXECUTE)):
-            # From here on the CPU may translate this frame. It sees its own writes only where the same
-            # translation is executable too, so others it may hold must go. Another engine never sees them.
+        if access == EXECUTE:
+            # From here on the CPU may translate this frame. A frame is never cached as writable and as
+            # executable at once, whatever its mappings grant: engines look at code before they translate it,
+            # and do not see writes to what they have translated.
             perms[0] |= EXECUTE
-            if alone and self.entry_allows(entry, WRITE):
-                perms[0] |= WRITE
             if not marks[0] & FRAME_CODE:
                 marks[0] |= FRAME_CODE
                 if marks[0] & FRAME_WCACHED:
