@@ -8,6 +8,8 @@ cdef enum:
     READS_FLAGS = 3        # pushf
     SETS_FLAGS = 4         # popf, iret
     PAUSE = 5              # its last byte is the first 0x90
+    COUNTED = 6            # pcmpestri, pcmpestrm: their lengths in eax and edx must be small
+    COUNTED_WIDE = 7       # the same, in rax and rdx
 
 cdef enum:
     NEEDS_STEPS = -1

@@ -1,14 +1,15 @@
 """Which pages of guest code Unicorn must not translate as they come.
 
-Version 2.1.4 of the library dies of two things that any program may hold, found by trying every opcode:
+Version 2.1.4 of the library dies of three things that any program may hold, found by trying every opcode:
 
 - `lock` before a bit test of a register (`lock bt eax, eax`) aborts the process. A CPU has exception 6 for it.
 - Some instructions leak one or two of the 464 temporaries that a block of translated code may use: those of x87
   that work on registers, SSE instructions with an immediate operand (with VEX too), `crc32`, loads of FS and GS. A
   straight run of 233 of the first kind writes past the end of a table.
+- `pcmpestri` and `pcmpestrm` with a length of -2**31 in eax or edx read and write far outside of their operands.
 
-So each page of code is looked at before it is executed. Where a locked bit test may begin (mostly in the middle of
-other instructions), the library gets an exit: a run that comes to that address ends there, and what it is can be
+So each page of code is looked at before it is executed. Where a locked bit test or a string comparison may begin
+(mostly in the middle of other instructions), the library gets an exit: a run that comes to that address ends there, and what it is can be
 told. A page that may leak too much is run instruction by instruction (`stepping`): one in some thousands among the
 programs of a distribution.
 
@@ -22,6 +23,8 @@ Not here: what is done with such a page. No state, no failure.
 
 import cython
 from cython.cimports.axptr._core.codescan import (
+    COUNTED,
+    COUNTED_WIDE,
     FORBIDDEN,
     MOST_EXITS,
     NEEDS_STEPS,
@@ -247,13 +250,25 @@ def _leaks_too_much(code: cython.pointer(cython.const[uint8_t])) -> cython.bint:
 
 
 @cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_counted(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cython.bint:
+    """Whether `pcmpestri` or `pcmpestrm` begins here, behind its prefixes, as far as `size` bytes tell; at least 2."""
+    if code[0] == 0x0F:
+        return code[1] == 0x3A and (size < 3 or code[2] & 0xFE == 0x60)
+    return code[0] == 0xC4 and code[1] & 0x1F == 3 and (size < 4 or code[3] & 0xFE == 0x60)
+
+
+@cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def judge(page: cython.pointer(cython.const[uint8_t]), exits: cython.pointer(uint16_t)) -> cython.int:
     """NEEDS_STEPS, or how many exits this page of code needs; their offsets go to `exits` (MOST_EXITS).
 
     A locked bit test that lies in two pages is found in the one that holds the byte 0x0F. If it is the second one,
-    or if the first byte of the page would be an exit, the page needs steps: an exit has to have a page before it.
+    or if the first byte of the page would be an exit, the page needs steps: an exit has to have a page before it. A
+    counted comparison in two pages is found by the rarer of its parts: all but the first byte, or the first two.
     """
     i: cython.int
     k: cython.int
@@ -261,8 +276,11 @@ def judge(page: cython.pointer(cython.const[uint8_t]), exits: cython.pointer(uin
     last: cython.int = 0  # the last `lock` in it; before the page, for all we know, at first
     count: cython.int = 0
     total: cython.int = 0
+    counted: cython.bint
     byte: uint8_t
     code: uint8_t[4096 + 32]  # the page, and zeros: what lies in the next page leaks nothing here
+    if (page[0] == 0x3A and page[1] & 0xFE == 0x60) or (page[0] & 0x1F == 3 and page[2] & 0xFE == 0x60):
+        return NEEDS_STEPS
     memcpy(code, page, _page)
     memset(code + _page, 0, 32)
     for i in range(_page):
@@ -270,8 +288,13 @@ def judge(page: cython.pointer(cython.const[uint8_t]), exits: cython.pointer(uin
         if not _matters[byte]:
             start = i + 1
             continue
-        if byte == 0x0F:
-            if last >= start and _is_bit_test(code + i, _page - i):
+        if (byte == 0x0F or byte == 0xC4) and _is_counted(code + i, _page - i):
+            last = i
+            counted = True
+        else:
+            counted = False
+        if byte == 0x0F or counted:
+            if counted or (last >= start and _is_bit_test(code + i, _page - i)):
                 if start == 0 or count + last - start >= MOST_EXITS:
                     return NEEDS_STEPS
                 for k in range(start, last + 1):
@@ -299,12 +322,23 @@ def kind_of(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cy
     i: cython.int = 0
     locked: cython.bint = False
     repeated: cython.bint = False
+    wide: cython.bint = False
     while i < size and _is_prefix(code[i]):
         locked = locked or code[i] == 0xF0
         repeated = repeated or code[i] == 0xF3
+        wide = code[i] & 0xF8 == 0x48
         i += 1
     if i == size:
         return UNFINISHED
+    if code[i] == 0x0F or code[i] == 0xC4:
+        if size - i < 2:
+            return UNFINISHED
+        if _is_counted(code + i, size - i):
+            if size - i < (3 if code[i] == 0x0F else 4):
+                return UNFINISHED
+            if code[i] == 0xC4:
+                wide = code[i + 2] & 0x80 != 0
+            return COUNTED_WIDE if wide else COUNTED
     if code[i] == 0x90 and repeated and not locked and code[i - 1] & 0xF1 != 0x41:
         return PAUSE
     if code[i] == 0x9C:

@@ -16,11 +16,13 @@ cdef class SteppedCpu(DeviceCpu):
     cdef bint trapping             # the trap flag is ours, the guest's is `guest_trap`
     cdef bint trapped              # the step is done
     cdef uint64_t guest_trap
+    cdef uint64_t lengths[2]       # rax and rdx of the guest, while a COUNTED instruction is stepped over
 
     cdef void leave(self, uint32_t number) noexcept nogil
     cdef int peek(self, uint64_t vaddr, uint8_t *code, int size) noexcept nogil
     cdef uint64_t frame_at(self, uint64_t vaddr) noexcept nogil
     cdef int begin_step(self) noexcept nogil
+    cdef void shorten(self, bint wide) noexcept nogil
     cdef void give_flags_back(self) noexcept nogil
     cdef void end_step(self) noexcept nogil
     cdef bint keeps_stepping(self, uint64_t last_pc) noexcept nogil

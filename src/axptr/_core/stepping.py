@@ -1,8 +1,9 @@
 """A CPU of Unicorn that can take single steps, invisibly to the guest.
 
-Three things are done step by step: code that the library must not translate as a block (`codescan`), an instruction
-that writes to the frame it runs from (which can never be cached as both), and the last instructions before a page
-that may not be executed (a block that runs on into it is refused while it is being translated, nothing of it has run).
+Three things are done step by step: code that the library must not translate as a block, or run with any operands
+(`codescan`), an instruction that writes to the frame it runs from (which can never be cached as both), and the last
+instructions before a page that may not be executed (a block that runs on into it is refused while it is being
+translated, nothing of it has run).
 
 A step is the CPU's own trap flag: with it the library translates one instruction to a block and raises exception 1
 behind it; blocks translated with it are never used without. What the guest could see of the flag is put right:
@@ -16,7 +17,16 @@ Invariant: outside of guest code, and inside system calls, the trap flag is the 
 
 import cython
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_OK, WRITE
-from cython.cimports.axptr._core.codescan import FORBIDDEN, PAUSE, READS_FLAGS, SETS_FLAGS, UNFINISHED, kind_of
+from cython.cimports.axptr._core.codescan import (
+    COUNTED,
+    COUNTED_WIDE,
+    FORBIDDEN,
+    PAUSE,
+    READS_FLAGS,
+    SETS_FLAGS,
+    UNFINISHED,
+    kind_of,
+)
 from cython.cimports.axptr._core.cpudevices import DeviceCpu
 from cython.cimports.axptr._core.lock import axptr_lock_nogil, axptr_unlock
 from cython.cimports.axptr._core.phys import PhysMemory
@@ -24,16 +34,20 @@ from cython.cimports.axptr._core.stepping import NO_VECTOR
 from cython.cimports.axptr._core.uclib import (
     UC_HOOK_INTR,
     UC_X86_REG_EFLAGS,
+    UC_X86_REG_RAX,
+    UC_X86_REG_RDX,
     UC_X86_REG_RIP,
     UC_X86_REG_RSP,
 )
-from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _trap = cython.declare(uint64_t, 0x100)
 _no_frame = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_FFFF)
 _longest = cython.declare(cython.int, 15)
+_lengths = cython.declare(cython.int[2])  # where the operands' lengths of a string comparison stand
+_lengths[0], _lengths[1] = UC_X86_REG_RAX, UC_X86_REG_RDX
 
 
 @cython.cfunc
@@ -108,11 +122,31 @@ class SteppedCpu(DeviceCpu):
             if self.guest_trap:
                 self.vector = 1
             return PAUSE
+        if self.step_kind == COUNTED or self.step_kind == COUNTED_WIDE:
+            self.shorten(self.step_kind == COUNTED_WIDE)
         self.trapping = True
         if not self.guest_trap:
             flags |= _trap
             self.api.reg_write(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
         return self.step_kind
+
+    def shorten(self, wide):
+        """Lengths of a string comparison count up to 16, whatever their sign; the library fails on huge ones.
+
+        The instruction changes neither register: `end_step` puts back what stood there.
+        """
+        i: cython.int
+        length: int64_t
+        short: uint64_t
+        for i in range(2):
+            self.api.reg_read(self.uc, _lengths[i], cython.address(self.lengths[i]))
+            length = cython.cast(int64_t, self.lengths[i])
+            if not wide:
+                length = cython.cast(int32_t, cython.cast(uint32_t, self.lengths[i]))
+            if length < -16 or length > 16:
+                length = 16
+            short = length if length >= 0 else -length
+            self.api.reg_write(self.uc, _lengths[i], cython.address(short))
 
     def give_flags_back(self):
         """The trap flag is the guest's again."""
@@ -125,8 +159,12 @@ class SteppedCpu(DeviceCpu):
 
     def end_step(self):
         """Outside again, the instruction done or not."""
+        i: cython.int
         top: uint64_t = 0
         host: cython.pointer(uint8_t) = cython.NULL
+        if self.step_kind == COUNTED or self.step_kind == COUNTED_WIDE:
+            for i in range(2):
+                self.api.reg_write(self.uc, _lengths[i], cython.address(self.lengths[i]))
         if not self.trapping or (self.trapped and self.step_kind == SETS_FLAGS):
             self.trapping = False
             return
