@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from axptr import AddrSpace, PhysMemory, default_memory
+from axptr import SV39, X86_64, AddrSpace, PagingFormat, PhysMemory, default_memory
 
 USER_START = 0x1000
 USER_SIZE = (1 << 47) - 0x2000
@@ -68,9 +68,15 @@ def phys(make_phys: Callable[..., PhysMemory]) -> PhysMemory:
 
 
 @pytest.fixture
-def space(phys: PhysMemory, request: pytest.FixtureRequest) -> Iterator[AddrSpace]:
-    """A space like a Linux program's, [0x1000, 2**47 - 0x1000), over `phys`; checked at the end."""
-    made = AddrSpace(USER_START, USER_SIZE, phys)
+def fmt() -> PagingFormat:
+    """The page-table format of `space`. A directory's conftest may give it parameters, and so all its tests."""
+    return X86_64
+
+
+@pytest.fixture
+def space(phys: PhysMemory, fmt: PagingFormat, request: pytest.FixtureRequest) -> Iterator[AddrSpace]:
+    """A space like a Linux program's, [0x1000, 2**47 - 0x1000), or as far as `fmt` goes; checked at the end."""
+    made = AddrSpace(USER_START, min(USER_SIZE, (1 << 38) - 0x2000) if fmt is SV39 else USER_SIZE, phys, fmt)
     yield made
     made._check()
     request.node.funcargs.clear()  # pytest would keep it beyond the count of frames

@@ -648,7 +648,7 @@ WITHOUT = {
 # Values, protocols and constants; and the layers below, which have their own tests.
 NOT_CALLS = {
     "Backend", "Copied", "Engine", "Exit", "Kernel", "MemoryArea", "PagingFormat", "Provider", "AddrSpaceProvider",
-    "Task", "UnicornEngine", "UserMemory", "PAGE_SIZE", "X86_64",
+    "Task", "UnicornEngine", "UserMemory", "PAGE_SIZE", "X86_64", "AARCH64", "SV39", "SV48",
 }  # fmt: skip
 
 

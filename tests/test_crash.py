@@ -316,10 +316,12 @@ CASES = {
         class Wrong:
             def read(self, paddr, size):
                 return "text"
-        for source in (Noise(), Short()):
-            table = PageTable.at(source, 0x1000)
+        for fmt in (X86_64, AARCH64, SV39, SV48):
+            table = PageTable.at(Noise(), 0x1000, fmt)
             for _ in range(3000):
                 table.query(rng.randrange(TOP))
+            refuses(PagingError, lambda: PageTable.at(Short(), 0x1000, fmt).query(0))
+            refuses(PagingError, lambda: list(PageTable.at(Short(), 0x1000, fmt).leaves()))
         refuses(NotAligned, lambda: PageTable.at(Noise(), TOP - 1))
         leaves = PageTable.at(Noise(), TOP - PAGE_SIZE).leaves()
         for _ in range(3000):

@@ -41,7 +41,7 @@ from .mm.backend import AllocBackend, FileBackend, LinearBackend, SharedBackend,
 from .mm.pager import MmioBackend, PagerBackend
 from .mm.snapshot import Snapshot
 from .mm.space import AddrSpace
-from .paging import X86_64, PagingFormat
+from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
 from .provider import AddrSpaceProvider, Locked, UserMemory
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "AARCH64",
     "PAGE_SIZE",
+    "SV39",
+    "SV48",
     "X86_64",
     "AddrSpace",
     "AddrSpaceProvider",

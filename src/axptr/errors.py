@@ -48,7 +48,7 @@ class UserFault(LinuxError):
 
     address: the first byte that could not be touched.
     access: what was wanted there.
-    size: bytes asked for in all.
+    size: bytes asked for in all; 0 where only the CPU knew.
     completed: bytes done before that one.
     reason: a `FaultReason`.
     area: the area concerned, or the nearest one; None in an empty space.

@@ -288,3 +288,10 @@ def test_no_frames_left_is_a_fault_that_says_so(machine: Machine) -> None:
 def test_zeros_that_a_guest_runs_into_end_as_a_fault_not_a_hang(machine: Machine) -> None:
     exit = machine.run(None, at=CODE + 0x500)  # add [rax], al
     assert (exit.kind, exit.address, exit.rip) == ("fault", 0, CODE + 0x500)
+
+
+def test_message_of_a_fault_says_no_size_for_the_engine_does_not_know_it(machine: Machine) -> None:
+    done = machine.run("488b07", rdi=0x1000_0000)
+    assert done.fault is not None
+    assert str(done.fault.strerror).startswith("read at 0x10000000: page 0x10000000 is not mapped")
+    assert getattr(done.fault, "size", None) == 0

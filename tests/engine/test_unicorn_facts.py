@@ -6,7 +6,10 @@ package's Python binding is used here and nowhere else.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,7 @@ from axptr._core import uclib  # noqa: E402
 from axptr._core.phys import PhysMemory  # noqa: E402
 from axptr.engine import UnicornEngine  # noqa: E402
 
+TESTS = Path(__file__).parents[1]
 CODE = 0x1000
 FRAME = 0x10000
 
@@ -105,12 +109,69 @@ def test_refused_access_leaves_the_guest_where_it_was(bare: Bare) -> None:
 
 
 def test_block_that_runs_into_a_refused_page_has_not_begun(bare: Bare) -> None:
-    """So it is run up to the last instruction before that page (UnicornCpu.loop)."""
+    """So steps are taken up to that page (UnicornCpu.loop)."""
     bare.uc.mem_write(FRAME + 0xFFC, bytes.fromhex("ffc0 ffc0"))
     with pytest.raises(unicorn.UcError):
         bare.run(CODE + 0xFFC)
     assert bare.uc.reg_read(x86.UC_X86_REG_RAX) == 0
     assert bare.uc.reg_read(x86.UC_X86_REG_RIP) == CODE + 0xFFC
+
+
+KILLERS = {
+    "lock bt eax, eax": "f00fa3c0",
+    "233 times fadd": "d8c0" * 233,
+    "465 times pshufd": "660f70c101" * 465,
+    "465 times crc32": "f20f38f1c0" * 465,
+}
+
+
+@pytest.mark.parametrize("code", KILLERS.values(), ids=KILLERS.keys())
+@pytest.mark.parametrize("in_steps", [False, True])
+def test_code_that_kills_the_library_does_so_in_blocks_only(code: str, in_steps: bool) -> None:
+    """So pages are looked at (codescan), and code of some is run in steps (SteppedCpu); but for the bit test."""
+    script = f"from {__name__} import run_in_process as run; run({code!r}, {in_steps})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, cwd=TESTS, check=False)
+    assert (done.returncode == 0) == (in_steps and not code.startswith("f0")), done.stderr
+
+
+def run_in_process(code: str, in_steps: bool) -> None:
+    bare = Bare()
+    end = CODE + len(code) // 2
+    bare.uc.mem_write(FRAME, bytes.fromhex(code + "0f05"))
+    bare.uc.hook_add(unicorn.UC_HOOK_INTR, lambda uc, number, data: uc.emu_stop())
+    at = CODE
+    while at < end:
+        bare.uc.reg_write(x86.UC_X86_REG_EFLAGS, 0x102 if in_steps else 2)
+        bare.uc.emu_start(at, 0)
+        assert bare.uc.reg_read(x86.UC_X86_REG_RIP) > at
+        at = bare.uc.reg_read(x86.UC_X86_REG_RIP)
+
+
+def test_trap_flag_makes_blocks_of_one_instruction_but_for_pause(bare: Bare) -> None:
+    """So `pause` is skipped (SteppedCpu.begin_step)."""
+    seen: list[int] = []
+
+    def on_interrupt(uc, number, data):  # type: ignore[no-untyped-def]
+        seen.append(uc.reg_read(x86.UC_X86_REG_RIP) - CODE)
+        uc.emu_stop()
+
+    bare.uc.hook_add(unicorn.UC_HOOK_INTR, on_interrupt)
+    bare.uc.mem_write(FRAME, bytes.fromhex("90 ebfd f390 90 90"))  # nop; jmp to it; pause; nop; nop
+    for at in (0, 1, 3):
+        bare.uc.reg_write(x86.UC_X86_REG_EFLAGS, 0x102)
+        bare.run(CODE + at)
+    assert seen == [1, 0, 6]
+
+
+def test_exit_ends_a_run_where_an_instruction_begins_and_nowhere_else(bare: Bare) -> None:
+    """So exits cost nothing where they stand in the middle of one (MappedCpu.set_exits)."""
+    bare.uc.mem_write(FRAME, bytes.fromhex("ffc0 89f3 ffc0 0f05"))  # inc eax; mov ebx, esi; inc eax; syscall
+    bare.uc.ctl_set_exits([CODE + 3])
+    assert bare.run() == 2
+    bare.uc.ctl_set_exits([CODE + 4])
+    bare.uc.ctl_remove_cache(CODE, CODE + 16)
+    assert bare.run() == 3
+    assert bare.uc.reg_read(x86.UC_X86_REG_RIP) == CODE + 4
 
 
 def test_stop_before_the_start_is_lost(bare: Bare) -> None:

@@ -31,12 +31,13 @@ from cython.cimports.axptr._core.areas import (
     record_free,
 )
 from cython.cimports.axptr._core.codes import FAULT_NOMEM, FAULT_OK
+from cython.cimports.axptr._core.format import entry_at, entry_clean, entry_paddr
 from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, KIND_STORE, store_fill
 from cython.cimports.axptr._core.journal import journal_has, journal_page, journal_range, journal_reset, journal_tidy
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
-from cython.cimports.axptr._core.paging import Cursor, entry_at, entry_paddr, leaf_slot, make_slot, next_leaf, prune
 from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.space import SpaceCore, note_released
+from cython.cimports.axptr._core.walk import Cursor, leaf_slot, make_slot, next_leaf, prune
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free, malloc
@@ -97,8 +98,8 @@ class History(SpaceCore):
         entry: uint64_t
         pfn: uint64_t
         fresh: uint64_t
-        plain: uint64_t = 0
-        keep: uint64_t = self.fmt.paddr_mask | self.fmt.dirty
+        clean: uint64_t = 0
+        dirty: uint64_t = 0
         mask: uint64_t = self.fmt.levels[self.fmt.nlevels - 1].mask
         shared: cython.bint = False
         slot: cython.pointer(uint64_t)
@@ -119,7 +120,8 @@ class History(SpaceCore):
                 pos = index_seek(cython.address(self.areas), at)
                 rec = index_at(cython.address(self.areas), pos)
                 shared = rec.shared or rec.kind == KIND_LINEAR
-                self.set_leaf(cython.address(plain), rec.flags, 0, False, 0)
+                self.set_leaf(cython.address(clean), rec.flags, 0, False, 0)
+                self.set_leaf(cython.address(dirty), rec.flags, 0, False, self.fmt.dirty)
                 if not whole and rec.traits & (TRAIT_OMIT | TRAIT_WIPE):
                     if rec.last >= self.last:
                         break
@@ -143,10 +145,10 @@ class History(SpaceCore):
                     code = FAULT_NOMEM
                     break
                 memcpy(self.phys.base + (fresh << 12), self.phys.base + (pfn << 12), 4096)
-                entry = plain | (entry & self.fmt.dirty) | entry_at(self.fmt, fresh << 12)
+                entry = (dirty if entry & self.fmt.dirty else clean) | entry_at(self.fmt, fresh << 12)
             else:
                 refs[pfn] += 1
-                entry = plain | (entry & keep)
+                entry = (dirty if entry & self.fmt.dirty else clean) | (entry & self.fmt.paddr_mask)
                 slot[0] = entry
             table[(at >> 12) & mask] = entry
             if at + 4095 >= self.last:
@@ -203,12 +205,16 @@ class History(SpaceCore):
         kept: uint64_t = 0
         at: uint64_t
         slot: cython.pointer(uint64_t)
+        rec: cython.pointer(AreaRec)
         for i in range(self.journal.nwatched):
             at = self.journal.watched[i]
             slot = leaf_slot(self.phys, self.fmt, self.root, at)
             if slot == cython.NULL or slot[0] == 0 or self.phys.pins[entry_paddr(self.fmt, slot[0]) >> 12] == 0:
                 continue
-            slot[0] |= self.fmt.dirty
+            if not slot[0] & self.fmt.dirty:
+                rec = index_find(cython.address(self.areas), at)
+                self.set_leaf(slot, rec.flags, entry_paddr(self.fmt, slot[0]) >> 12, False, self.fmt.dirty)
+                self.tlb_drop(at, at)
             journal_page(cython.address(self.journal), at)
             self.journal.watched[kept] = at
             kept += 1
@@ -456,7 +462,7 @@ class History(SpaceCore):
             if slot[0] & self.fmt.dirty:
                 found.append(at)
                 if clear:
-                    slot[0] &= ~self.fmt.dirty
+                    slot[0] = entry_clean(self.fmt, slot[0])
             if at + 4095 >= self.last:
                 break
             at += 4096

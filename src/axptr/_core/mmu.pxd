@@ -2,7 +2,8 @@ cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.object cimport PyObject
 from axptr._core.phys cimport PhysMemory, EngineLink
-from axptr._core.paging cimport CFormat, PageTable
+from axptr._core.format cimport CFormat
+from axptr._core.paging cimport PageTable
 from axptr._core.areas cimport AreaIndex, AreaRec, AreaPos
 from axptr._core.journal cimport Journal
 from axptr._core.lock cimport axptr_lock

@@ -48,6 +48,7 @@ from cython.cimports.axptr._core.codes import (
     READ,
     WRITE,
 )
+from cython.cimports.axptr._core.format import entry_at, entry_clean, entry_paddr, entry_permissions, entry_valid
 from cython.cimports.axptr._core.frames import (
     KIND_ALLOC,
     KIND_LINEAR,
@@ -62,18 +63,9 @@ from cython.cimports.axptr._core.journal import journal_free, journal_page, jour
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
 from cython.cimports.axptr._core.marks import axptr_marks
 from cython.cimports.axptr._core.mmu import TlbEntry, tlb_hit
-from cython.cimports.axptr._core.paging import (
-    Cursor,
-    PageTable,
-    entry_at,
-    entry_paddr,
-    entry_valid,
-    leaf_slot,
-    make_slot,
-    next_leaf,
-    prune,
-)
+from cython.cimports.axptr._core.paging import PageTable
 from cython.cimports.axptr._core.phys import FRAME_CODE, FRAME_TABLE, FRAME_WCACHED, EngineLink
+from cython.cimports.axptr._core.walk import Cursor, leaf_slot, make_slot, next_leaf, prune
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, realloc
@@ -155,7 +147,7 @@ class Mmu(Provider):
             fmt.sign_extended and first >> (fmt.va_bits - 1) != (first + nbytes - 1) >> (fmt.va_bits - 1)
         ):
             raise ValueError(f"{fmt.name} cannot translate all of {first:#x}-{first + nbytes:#x}")
-        self.fmt = cython.address(self.table.fmt)
+        self.fmt = self.table.fmt
         self.root = self.table.root_paddr
         self.first = first
         self.last = first + nbytes - 1
@@ -255,19 +247,21 @@ class Mmu(Provider):
             return False
         if access == READ:
             return (entry & self.fmt.noread) == 0
-        if access == WRITE:
-            return (entry & self.fmt.flag_mask[1]) == self.fmt.flag_value[1] and (entry & self.fmt.dirty) != 0
-        return (entry & self.fmt.flag_mask[2]) == self.fmt.flag_value[2]
+        if access == WRITE and (entry & self.fmt.dirty) == 0:
+            return False
+        return (entry_permissions(self.fmt, entry) & access) != 0
 
     def set_leaf(self, slot, flags, pfn, writable, dirty):
         """Write an entry that grants what `flags` do, WRITE only if `writable`; kept if they grant nothing."""
         may: uint32_t = self.granted(flags)
+        now: uint32_t = may if writable else may & ~WRITE
         entry: uint64_t = entry_at(self.fmt, pfn << 12) | dirty
-        if may == 0:
+        if now == 0:
             slot[0] = entry | self.fmt.kept
             return
-        entry |= self.fmt.attributes[(flags & ~7) | (may if writable else may & ~WRITE)]
-        entry |= self.fmt.levels[self.fmt.nlevels - 1].leaf_bits
+        entry |= self.fmt.attributes[(flags & ~7) | now] | self.fmt.levels[self.fmt.nlevels - 1].leaf_bits
+        if not dirty:
+            entry |= self.fmt.clean_bits
         if not may & READ:
             entry |= self.fmt.noread
         slot[0] = entry
@@ -466,7 +460,7 @@ class Mmu(Provider):
             if code != FAULT_OK:
                 return code
             if not dirty:
-                slot[0] &= ~self.fmt.dirty
+                slot[0] = entry_clean(self.fmt, slot[0])
         pfn[0] = entry_paddr(self.fmt, slot[0]) >> 12
         return FAULT_OK
 
@@ -503,7 +497,6 @@ class Mmu(Provider):
         pfn: uint64_t
         slot: cython.pointer(uint64_t)
         i: uint32_t
-        alone: cython.bint
         marks: cython.pointer(uint8_t)
         code = FAULT_OK
         axptr_lock_nogil(self.lock)
@@ -521,13 +514,11 @@ class Mmu(Provider):
         pfn = paddr[0] >> 12
         marks = self.phys.flags + pfn
         perms[0] = READ if self.entry_allows(entry, READ) else 0
-        alone = self.phys.nengines == 1
-        if access == EXECUTE or (access == WRITE and alone and self.entry_allows(entry, EXECUTE)):
-            # From here on the CPU may translate this frame. It sees its own writes only where the same
-            # translation is executable too, so others it may hold must go. Another engine never sees them.
+        if access == EXECUTE:
+            # From here on the CPU may translate this frame. A frame is never cached as writable and as
+            # executable at once, whatever its mappings grant: engines look at code before they translate it,
+            # and do not see writes to what they have translated.
             perms[0] |= EXECUTE
-            if alone and self.entry_allows(entry, WRITE):
-                perms[0] |= WRITE
             if not marks[0] & FRAME_CODE:
                 marks[0] |= FRAME_CODE
                 if marks[0] & FRAME_WCACHED:

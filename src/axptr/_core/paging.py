@@ -1,184 +1,47 @@
 """Page tables: real entries, in frames of a `PhysMemory` or wherever somebody else wrote them.
 
-One walker for every format: `CFormat` is a `PagingFormat` ready for C, and all that differs between
-architectures is in it. The functions without a class serve address spaces: 4 KiB leaves, lock held, no GIL.
-`PageTable` is the public one, with pages of every size the format has.
+`PageTable` is the public one, with pages of every size the format has. There is one walker for every format: all
+that differs between architectures is data (`axptr.paging`, made ready for C in `format`).
 
 Not here: whose frames the entries name. A `PageTable` neither holds nor frees the frames it maps, only the
-frames of its own tables.
+frames of its own tables. Nor the walks that serve address spaces (`walk`).
 
 Invariant, checked by `_check`: every table entry leads to a frame of kind table, referenced once.
 
-Failure: a typed error (`errors.PagingError`) or `LinuxError(ENOMEM)`, and the table is as before.
+Failure: a typed error (`errors.PagingError`) or `LinuxError(ENOMEM)`, and the table is as before. A table that
+somebody else wrote is not trusted: what the CPU would not translate is not mapped, and every walk ends.
 """
 
 import errno
+import struct
 
 import cython
+from cython.cimports.axptr._core.format import (
+    RESERVED,
+    entry_at,
+    entry_memory,
+    entry_paddr,
+    entry_page,
+    entry_permissions,
+    entry_table,
+    entry_valid,
+    format_code,
+    narrow,
+    translatable,
+)
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
-from cython.cimports.axptr._core.paging import CFormat, CLevel, entry_at, entry_paddr, entry_valid
-from cython.cimports.axptr._core.phys import PhysMemory
+from cython.cimports.axptr._core.walk import free_tables, prune, slots
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 
 from axptr._core.phys import default_memory
 from axptr.addr import ADDRESS_END, PAGE_SIZE, PhysAddr, checked_address, checked_size
-from axptr.errors import AlreadyMapped, LinuxError, MappedToHugePage, NotAligned, NotMapped
+from axptr.errors import AlreadyMapped, LinuxError, MappedToHugePage, NotAligned, NotMapped, PagingError
 from axptr.flags import MappingFlags
-from axptr.paging import X86_64, PagingFormat
+from axptr.paging import X86_64
 
-_FLAGS = tuple(MappingFlags(1 << i) for i in range(6))
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _slots(phys: PhysMemory, table: uint64_t) -> cython.pointer(uint64_t):
-    return cython.cast(cython.pointer(uint64_t), phys.base + table)
-
-
-def leaf_slot(phys, fmt, root, vaddr):
-    """The last-level entry for `vaddr`, or NULL where no table leads there. The space maps 4 KiB leaves only."""
-    level: uint32_t
-    entry: uint64_t
-    table: uint64_t = root
-    for level in range(fmt.nlevels - 1):
-        entry = _slots(phys, table)[(vaddr >> fmt.levels[level].shift) & fmt.levels[level].mask]
-        if entry == 0:
-            return cython.NULL
-        table = entry_paddr(fmt, entry)
-    return _slots(phys, table) + ((vaddr >> 12) & fmt.levels[fmt.nlevels - 1].mask)
-
-
-def make_slot(phys, fmt, root, vaddr):
-    """The last-level entry for `vaddr`, its tables made as needed; NULL, and no table made, if frames run out."""
-    level: uint32_t
-    slot: cython.pointer(uint64_t)
-    table: uint64_t = root
-    fresh: uint64_t
-    for level in range(fmt.nlevels - 1):
-        slot = _slots(phys, table) + ((vaddr >> fmt.levels[level].shift) & fmt.levels[level].mask)
-        if slot[0] == 0:
-            fresh = phys.alloc_frame(True, True)
-            if fresh == 0:
-                prune(phys, fmt, root, vaddr, vaddr)
-                return cython.NULL
-            slot[0] = entry_at(fmt, fresh << 12) | fmt.table_bits
-        table = entry_paddr(fmt, slot[0])
-    return _slots(phys, table) + ((vaddr >> 12) & fmt.levels[fmt.nlevels - 1].mask)
-
-
-def next_leaf(phys, fmt, root, cursor, vaddr, last):
-    """The first entry in use at or after `*vaddr` and not past `last`; `*vaddr` becomes its page. NULL at the end."""
-    level: uint32_t
-    index: uint64_t
-    mask: uint64_t
-    covers: uint64_t
-    entry: uint64_t
-    table: uint64_t
-    at: uint64_t = vaddr[0]
-    leaf_level: uint32_t = fmt.nlevels - 1
-    mask = fmt.levels[leaf_level].mask
-    if cursor.table != cython.NULL and at - cursor.table_base > ((mask << 12) | 0xFFF):
-        cursor.table = cython.NULL  # the caller stepped out of the table in hand
-    while True:
-        if cursor.table == cython.NULL:
-            table = root
-            for level in range(leaf_level):
-                entry = _slots(phys, table)[(at >> fmt.levels[level].shift) & fmt.levels[level].mask]
-                if entry == 0:
-                    # Nothing below: step to the next entry of this level.
-                    covers = cython.cast(uint64_t, 1) << fmt.levels[level].shift
-                    at = (at | (covers - 1)) + 1
-                    if at == 0 or at > last:
-                        return cython.NULL
-                    break
-                table = entry_paddr(fmt, entry)
-            else:
-                cursor.table = _slots(phys, table)
-                cursor.table_base = at & ~((mask << 12) | 0xFFF)
-            continue
-        index = (at >> 12) & mask
-        while index <= mask:
-            if cursor.table[index]:
-                at = cursor.table_base + (index << 12)
-                if at > last:
-                    return cython.NULL
-                vaddr[0] = at
-                return cursor.table + index
-            index += 1
-        at = cursor.table_base + ((mask + 1) << 12)
-        cursor.table = cython.NULL
-        if at == 0 or at > last:
-            return cython.NULL
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _is_empty(phys: PhysMemory, table: uint64_t, entries: uint32_t) -> cython.bint:
-    i: uint32_t
-    seen: uint64_t = 0
-    slots: cython.pointer(uint64_t) = _slots(phys, table)
-    for i in range(entries):
-        seen |= slots[i]
-    return seen == 0
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _prune(
-    phys: PhysMemory,
-    fmt: cython.pointer(cython.const[CFormat]),
-    table: uint64_t,
-    level: uint32_t,
-    first: uint64_t,
-    last: uint64_t,
-) -> cython.bint:
-    """Free the empty tables below `table` that cover [first, last]; whether `table` itself is empty now."""
-    index: uint32_t
-    shift: uint32_t = fmt.levels[level].shift
-    mask: uint32_t = fmt.levels[level].mask
-    low: uint64_t
-    high: uint64_t
-    end: uint32_t
-    base: uint64_t
-    slot: cython.pointer(uint64_t)
-    if level < fmt.nlevels - 1:
-        # Addresses above this level's reach are the same for the whole range here.
-        end = (last >> shift) & mask
-        base = first & ~((cython.cast(uint64_t, mask + 1) << shift) - 1)
-        for index in range((first >> shift) & mask, end + 1):
-            slot = _slots(phys, table) + index
-            if slot[0] == 0 or not entry_valid(fmt, slot[0]) or (slot[0] & fmt.table_mask) != fmt.table_value:
-                continue
-            low = base + (cython.cast(uint64_t, index) << shift)
-            high = low + ((cython.cast(uint64_t, 1) << shift) - 1)
-            low = first if first > low else low
-            high = last if last < high else high
-            if _prune(phys, fmt, entry_paddr(fmt, slot[0]), level + 1, low, high):
-                phys.decref(entry_paddr(fmt, slot[0]) >> 12)
-                slot[0] = 0
-    return level > 0 and _is_empty(phys, table, mask + 1)
-
-
-def prune(phys, fmt, root, first, last):
-    """Free the tables that map nothing any more in [first, last]."""
-    _prune(phys, fmt, root, 0, first, last)
-
-
-def free_tables(phys, fmt, table, level):
-    """Free `table`, which stands at `level`, and all tables below; the frames they map are left alone."""
-    index: uint32_t
-    entry: uint64_t
-    if level < fmt.nlevels - 1:
-        for index in range(fmt.levels[level].mask + 1):
-            entry = _slots(phys, table)[index]
-            if entry and entry_valid(fmt, entry) and (entry & fmt.table_mask) == fmt.table_value:
-                free_tables(phys, fmt, entry_paddr(fmt, entry), level + 1)
-    phys.decref(table >> 12)
+# How often `leaves` comes back to tables that it has been through at that level. A table mapped into itself once, as
+# many kernels have it, needs none; those that are made of loops would have no end in a lifetime.
+_MOST_REPEATS = 4096
 
 
 @cython.no_gc_clear
@@ -192,38 +55,11 @@ class PageTable:
     """
 
     def __cinit__(self, phys=None, fmt=X86_64, *, source=None, root=None):
-        i: uint32_t
-        combination: uint32_t
-        if not isinstance(fmt, PagingFormat):
-            raise TypeError(f"want a PagingFormat, not {type(fmt).__name__}")
+        self.code = format_code(fmt)
         if source is not None and not hasattr(source, "read"):
             raise TypeError(f"want something with read(paddr, size), not {type(source).__name__}")
         self.format = fmt
-        self.fmt.nlevels = len(fmt.levels)
-        for i in range(self.fmt.nlevels):
-            level = fmt.levels[i]
-            self.fmt.levels[i] = CLevel(level.shift, (1 << level.bits) - 1, level.leaf, level.leaf_bits)
-        self.fmt.va_bits = fmt.va_bits
-        self.fmt.sign_extended = fmt.sign_extended
-        self.fmt.paddr_mask = fmt.paddr_mask
-        self.fmt.paddr_shift = fmt.paddr_shift
-        self.fmt.valid_mask = fmt.valid_mask
-        self.fmt.valid_value = fmt.valid_value
-        self.fmt.table_mask = fmt.table_mask
-        self.fmt.table_value = fmt.table_value
-        self.fmt.table_bits = fmt.table_bits
-        self.fmt.accessed = fmt.accessed
-        self.fmt.dirty = fmt.dirty
-        self.fmt.kept = fmt.kept
-        self.fmt.noread = fmt.noread
-        self.fmt.write_bits = fmt.rules[MappingFlags.WRITE].on
-        self.fmt.write_grants_read = fmt.write_grants_read
-        for i in range(6):
-            rule = fmt.rules[_FLAGS[i]]
-            self.fmt.flag_mask[i] = rule.mask
-            self.fmt.flag_value[i] = rule.value
-            for combination in range(64):
-                self.fmt.attributes[combination] |= rule.on if combination & (1 << i) else rule.off
+        self.fmt = cython.address(self.code.c)
         if source is not None:
             self.source = source
             self.root_paddr = checked_address(root, "root")
@@ -242,7 +78,7 @@ class PageTable:
     def __dealloc__(self):
         if self.owned and not self.phys.forked:
             axptr_lock_gil(self.phys.lock)
-            free_tables(self.phys, cython.address(self.fmt), self.root_paddr, 0)
+            free_tables(self.phys, self.fmt, self.root_paddr, 0)
             axptr_unlock(self.phys.lock)
 
     @classmethod
@@ -254,9 +90,18 @@ class PageTable:
         return cls(None, fmt, source=source, root=root)
 
     def load(self, paddr):
-        if self.source is None:
-            return cython.cast(cython.pointer(uint64_t), self.phys.base + paddr)[0]
-        return int.from_bytes(self.source.read(PhysAddr(paddr), 8), "little")
+        return slots(self.phys, paddr)[0] if self.source is None else self._entries(paddr, 1)[0]
+
+    def _entries(self, paddr, count):
+        """So many entries from `paddr` on. Raises what the source does, `PagingError(EIO)` if it gives too little."""
+        found = memoryview(
+            (self.phys if self.source is None else self.source).read(PhysAddr(paddr), 8 * count)
+        ).tobytes()
+        if len(found) != 8 * count:
+            raise PagingError(
+                errno.EIO, f"the source gave {len(found)} of {8 * count} bytes of the table at {paddr:#x}"
+            )
+        return struct.unpack(f"<{count}Q", found)
 
     @property
     def root(self):
@@ -266,81 +111,95 @@ class PageTable:
     # -- look ---------------------------------------------------------------------------------------------
 
     def _canonical(self, vaddr):
-        at = checked_address(vaddr, "vaddr")
-        top = at >> (self.fmt.va_bits - 1 if self.fmt.sign_extended else self.fmt.va_bits)
-        every = (1 << (65 - self.fmt.va_bits)) - 1
-        return top == 0 or bool(self.fmt.sign_extended and top == every)
+        return translatable(self.fmt, checked_address(vaddr, "vaddr"))
 
     def _flags(self, entry: uint64_t):
-        i: uint32_t
-        found: cython.int = 0
-        if not entry_valid(cython.address(self.fmt), entry):
+        if not entry_valid(self.fmt, entry) or entry_permissions(self.fmt, entry) == RESERVED:
             return MappingFlags(0)
-        for i in range(6):
-            if (entry & self.fmt.flag_mask[i]) == self.fmt.flag_value[i]:
-                found |= 1 << i
-        return MappingFlags(found)
+        return MappingFlags(entry_permissions(self.fmt, entry) | entry_memory(self.fmt, entry))
 
     def query(self, vaddr):
         """`(paddr, flags, page_size)` of the page that `vaddr` lies in, `paddr` being that of the very byte.
 
-        flags: what the table grants; none for a page that is mapped without rights. None where nothing is mapped,
-        also for an address that the format cannot translate.
+        flags: what the table grants, all levels taken together; none for a page that is mapped without rights. None
+        where nothing is mapped, also for an address that the format cannot translate and where bits are set that
+        the format reserves. Accessed and dirty bits do not matter.
         """
-        level: uint32_t
-        at: uint64_t
-        entry: uint64_t
-        inside: uint64_t
         if not self._canonical(vaddr):
             return None
-        at = vaddr
+        if self.source is not None:
+            return self._query(vaddr)
+        axptr_lock_gil(self.phys.lock)
+        try:
+            return self._query(vaddr)
+        finally:
+            axptr_unlock(self.phys.lock)
+
+    def _query(self, at: uint64_t):
+        level: uint32_t
+        entry: uint64_t
+        inside: uint64_t
+        sets: uint64_t = 0
+        clears: uint64_t = 0
         table: uint64_t = self.root_paddr
         for level in range(self.fmt.nlevels):
             entry = self.load(table + (((at >> self.fmt.levels[level].shift) & self.fmt.levels[level].mask) << 3))
-            if self._leads_on(entry, level):
-                table = entry_paddr(cython.address(self.fmt), entry)
+            if level + 1 < self.fmt.nlevels and entry_table(self.fmt, entry):
+                narrow(self.fmt, entry, cython.address(sets), cython.address(clears))
+                table = entry_paddr(self.fmt, entry)
                 continue
-            if not self.fmt.levels[level].leaf or not self._maps(entry):
+            if not self._maps(entry, level):
                 return None
             inside = (cython.cast(uint64_t, 1) << self.fmt.levels[level].shift) - 1
-            table = entry_paddr(cython.address(self.fmt), entry)
-            return PhysAddr((table & ~inside) | (at & inside)), self._flags(entry), int(inside) + 1
+            table = entry_paddr(self.fmt, entry)
+            flags = self._flags((entry | sets) & ~clears)
+            return PhysAddr((table & ~inside) | (at & inside)), flags, int(inside) + 1
         return None
 
-    def _leads_on(self, entry: uint64_t, level: uint32_t):
-        return (
-            level + 1 < self.fmt.nlevels
-            and entry_valid(cython.address(self.fmt), entry)
-            and (entry & self.fmt.table_mask) == self.fmt.table_value
-        )
-
-    def _maps(self, entry: uint64_t):
-        """Whether a leaf maps a page; one that is not present may, but only our own tables know the mark for it."""
-        return entry_valid(cython.address(self.fmt), entry) or (self.source is None and (entry & self.fmt.kept) != 0)
+    def _maps(self, entry: uint64_t, level: uint32_t):
+        """Whether an entry that leads to no table maps a page; one not present may, but only in a table of ours."""
+        if entry_valid(self.fmt, entry):
+            return entry_page(self.fmt, level, entry)
+        return self.source is None and (entry & self.fmt.kept) != 0
 
     def leaves(self):
-        """Every page mapped, in order of address: `(vaddr, paddr, flags, page_size)`."""
-        yield from self._leaves(self.root_paddr, 0, 0)
+        """Every page mapped, in order of address: `(vaddr, paddr, flags, page_size)`.
 
-    def _leaves(self, table, level, base):
+        Raises `PagingError(ELOOP)` when the same tables come again and again: a table of somebody else's that leads
+        back to itself in many places.
+        """
+        base = int(self.fmt.low_first)
+        yield from self._leaves(self.root_paddr, 0, base, 0, 0, set(), [0])
+
+    def _leaves(self, table, level, base, sets: uint64_t, clears: uint64_t, seen, repeats):
+        """The pages below one table; those above it set and clear so many bits in them."""
         lvl: uint32_t = level
+        entry: uint64_t
+        more: uint64_t
+        less: uint64_t
         # Numbers of Python's: those of C would not hold 1 << 48.
-        shift: object = self.fmt.levels[lvl].shift
-        one: object = 1
+        size: object = 1 << self.format.levels[level].shift
+        count: object = 1 << self.format.levels[level].bits
         index: object
-        count: object = self.fmt.levels[lvl].mask + 1
-        for index in range(count):
-            entry: uint64_t = self.load(table + index * 8)
-            if not self._maps(entry):
+        if (table, level) in seen:
+            repeats[0] += 1
+            if repeats[0] > _MOST_REPEATS:
+                raise PagingError(errno.ELOOP, f"the table at {table:#x} leads to the same tables again and again")
+        seen.add((table, level))
+        for index, entry in enumerate(self._entries(table, count)):
+            if entry == 0:
                 continue
-            at = base + (index << shift)
-            if lvl == 0 and self.fmt.sign_extended and index >= count // 2:
-                at += ADDRESS_END - (one << self.fmt.va_bits)
-            paddr = int(entry_paddr(cython.address(self.fmt), entry))
-            if self._leads_on(entry, lvl):
-                yield from self._leaves(paddr, level + 1, at)
-            elif self.fmt.levels[lvl].leaf:
-                yield at, PhysAddr(paddr & -(one << shift)), self._flags(entry), one << shift
+            at = base + index * size
+            if lvl == 0 and at > self.fmt.low_last:
+                at += self.fmt.high_first - (int(self.fmt.low_last) + 1)
+            paddr = int(entry_paddr(self.fmt, entry))
+            if lvl + 1 < self.fmt.nlevels and entry_table(self.fmt, entry):
+                more = sets
+                less = clears
+                narrow(self.fmt, entry, cython.address(more), cython.address(less))
+                yield from self._leaves(paddr, level + 1, at, more, less, seen, repeats)
+            elif self._maps(entry, lvl):
+                yield at, PhysAddr(paddr & -size), self._flags((entry | sets) & ~clears), size
 
     # -- change -------------------------------------------------------------------------------------------
 
@@ -350,29 +209,30 @@ class PageTable:
         slot: cython.pointer(uint64_t) = cython.NULL
         table: uint64_t = self.root_paddr
         for at in range(self.fmt.nlevels):
-            slot = _slots(self.phys, table) + ((vaddr >> self.fmt.levels[at].shift) & self.fmt.levels[at].mask)
+            slot = slots(self.phys, table) + ((vaddr >> self.fmt.levels[at].shift) & self.fmt.levels[at].mask)
             level[0] = at
-            if not entry_valid(cython.address(self.fmt), slot[0]):
+            if at + 1 == self.fmt.nlevels or not entry_table(self.fmt, slot[0]):
                 break
-            if at + 1 == self.fmt.nlevels or (slot[0] & self.fmt.table_mask) != self.fmt.table_value:
-                break
-            table = entry_paddr(cython.address(self.fmt), slot[0])
+            table = entry_paddr(self.fmt, slot[0])
         return slot
 
     def _leaf(self, paddr: uint64_t, flags: uint32_t, level: uint32_t):
         """The entry for a page; one without rights is not present and keeps its frame."""
+        entry: uint64_t = entry_at(self.fmt, paddr)
         if not flags & 7:
-            return entry_at(cython.address(self.fmt), paddr) | self.fmt.kept
-        return entry_at(cython.address(self.fmt), paddr) | self.fmt.levels[level].leaf_bits | self.fmt.attributes[flags]
+            return entry | self.fmt.kept
+        if flags & 2:
+            entry |= self.fmt.write_bits
+        return entry | self.fmt.levels[level].leaf_bits | self.fmt.attributes[flags]
 
     def _nameable(self, paddr: uint64_t):
-        if entry_paddr(cython.address(self.fmt), entry_at(cython.address(self.fmt), paddr)) != paddr:
+        if entry_paddr(self.fmt, entry_at(self.fmt, paddr)) != paddr:
             raise LinuxError(errno.ENOMEM, f"{self.format.name} cannot name the frame {paddr:#x}")
 
     def _level_of(self, size):
         checked_size(size, "page size")
         for i in range(len(self.format.levels)):
-            if self.format.levels[i].leaf and 1 << self.format.levels[i].shift == size:
+            if self.format.levels[i].leaf_mask and 1 << self.format.levels[i].shift == size:
                 return i
         raise NotAligned("page size", size, PAGE_SIZE)
 
@@ -413,9 +273,9 @@ class PageTable:
             while level < wanted:
                 fresh = self.phys.alloc_frame(True, True)
                 if fresh == 0:
-                    prune(self.phys, cython.address(self.fmt), self.root_paddr, at, at)
+                    prune(self.phys, self.fmt, self.root_paddr, at, at)
                     raise LinuxError(errno.ENOMEM, "no frame left for a page table")
-                slot[0] = entry_at(cython.address(self.fmt), fresh << 12) | self.fmt.table_bits
+                slot[0] = entry_at(self.fmt, fresh << 12) | self.fmt.table_bits
                 slot = self.find(at, cython.address(level))
             slot[0] = self._leaf(to, bits, level)
         finally:
@@ -425,7 +285,7 @@ class PageTable:
         """The leaf entry of the page that starts at `vaddr`; raises the typed error if there is none."""
         at: uint64_t = checked_address(vaddr, "vaddr")
         slot: cython.pointer(uint64_t) = self.find(at, level) if self._canonical(vaddr) else cython.NULL
-        if slot == cython.NULL or not self.fmt.levels[level[0]].leaf or not self._maps(slot[0]):
+        if slot == cython.NULL or not self._maps(slot[0], level[0]):
             raise NotMapped(vaddr)
         size: uint64_t = cython.cast(uint64_t, 1) << self.fmt.levels[level[0]].shift
         if at & (size - 1):
@@ -446,14 +306,14 @@ class PageTable:
             slot: cython.pointer(uint64_t) = self.mapped(vaddr, cython.address(level))
             was = self._describe(slot[0], level)
             slot[0] = 0
-            prune(self.phys, cython.address(self.fmt), self.root_paddr, vaddr, vaddr)
+            prune(self.phys, self.fmt, self.root_paddr, vaddr, vaddr)
         finally:
             axptr_unlock(self.phys.lock)
         return was
 
     def _describe(self, entry: uint64_t, level: uint32_t):
         size = 1 << self.fmt.levels[level].shift
-        return PhysAddr(entry_paddr(cython.address(self.fmt), entry) & ~(size - 1)), self._flags(entry), size
+        return PhysAddr(entry_paddr(self.fmt, entry) & ~(size - 1)), self._flags(entry), size
 
     def remap(self, vaddr, paddr, flags):
         """Let the page that starts at `vaddr` show other frames with other flags; its size in bytes. Raises as `unmap`."""
@@ -472,7 +332,7 @@ class PageTable:
         try:
             slot: cython.pointer(uint64_t) = self.mapped(vaddr, cython.address(level))
             size = 1 << self.fmt.levels[level].shift
-            to = entry_paddr(cython.address(self.fmt), slot[0]) & ~(size - 1) if paddr is None else paddr
+            to = entry_paddr(self.fmt, slot[0]) & ~(size - 1) if paddr is None else paddr
             if to & (size - 1):
                 raise NotAligned("paddr", to, size)
             self._nameable(to)
@@ -494,7 +354,7 @@ class PageTable:
                 raise NotAligned(what, value, PAGE_SIZE)
         if total == 0 or vaddr + total > ADDRESS_END:
             raise LinuxError(errno.EINVAL, f"{total:#x} bytes at {vaddr:#x} are no region")
-        sizes = [1 << lv.shift for lv in self.format.levels if lv.leaf and (huge or 1 << lv.shift == PAGE_SIZE)]
+        sizes = [1 << lv.shift for lv in self.format.levels if lv.leaf_mask and (huge or 1 << lv.shift == PAGE_SIZE)]
         done = []
         offset = 0
         try:
@@ -554,5 +414,5 @@ class PageTable:
             return
         for index in range(self.fmt.levels[lvl].mask + 1):
             entry: uint64_t = self.load(table + index * 8)
-            if entry_valid(cython.address(self.fmt), entry) and self._leads_on(entry, lvl):
-                self._check_table(int(entry_paddr(cython.address(self.fmt), entry)), level + 1, seen)
+            if entry_table(self.fmt, entry):
+                self._check_table(int(entry_paddr(self.fmt, entry)), level + 1, seen)

@@ -18,8 +18,11 @@ cdef struct EngineLink:
 cdef enum:
     FRAME_TABLE = 1        # holds a page table
     FRAME_CODE = 2         # an engine may hold code translated from it
-    FRAME_WCACHED = 4      # an engine may hold a writable, not executable translation to it
+    FRAME_WCACHED = 4      # an engine may hold a writable translation to it
     FRAME_WATCHED = 8      # a writable live view shows it, and it has had code
+    FRAME_JUDGED = 16      # with FRAME_CODE: an engine has looked at its code
+    FRAME_STEPS = 32       # and it must be run in steps
+    FRAME_EXITS = 64       # or with exits
 
 cdef enum:
     MADV_REMOVE = 9        # give the memory file's pages back to the host (madvise(2))
@@ -68,6 +71,7 @@ cdef class PhysMemory:
     cdef void code_changed(self, uint64_t pfn) noexcept nogil
     cdef void watch(self, uint64_t pfn) noexcept nogil
     cdef bint engine_running(self) noexcept nogil
+    cdef bint others_stale(self, EngineLink* link) noexcept nogil
     cdef void drop_watched(self, EngineLink* link) noexcept nogil
     cdef void request_flush(self, EngineLink* link) noexcept nogil
     cdef void flushed(self, EngineLink* link) noexcept nogil

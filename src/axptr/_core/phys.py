@@ -28,6 +28,9 @@ import cython
 from cython.cimports.axptr._core.lock import axptr_lock, axptr_lock_gil, axptr_thread, axptr_unlock
 from cython.cimports.axptr._core.phys import (
     FRAME_CODE,
+    FRAME_EXITS,
+    FRAME_JUDGED,
+    FRAME_STEPS,
     FRAME_TABLE,
     FRAME_WATCHED,
     MADV_REMOVE,
@@ -333,6 +336,14 @@ class PhysMemory:
                 return True
         return False
 
+    def others_stale(self, link):
+        """Whether another engine may be using translations that it was asked to drop."""
+        i: uint32_t
+        for i in range(self.nengines):
+            if self.engines[i] != link and self.engines[i].running and self.engines[i].need_flush:
+                return True
+        return False
+
     def request_flush(self, link):
         link.need_flush = 1
         if link.running and link.owner != axptr_thread():
@@ -343,7 +354,7 @@ class PhysMemory:
         i: uint32_t
         link: cython.pointer(EngineLink)
         grown: cython.p_void
-        self.flags[pfn] &= ~cython.cast(uint8_t, FRAME_CODE)
+        self.flags[pfn] &= ~cython.cast(uint8_t, FRAME_CODE | FRAME_JUDGED | FRAME_STEPS | FRAME_EXITS)
         for i in range(self.nengines):
             link = self.engines[i]
             if link.ndrop == link.drop_capacity:
@@ -409,9 +420,6 @@ class PhysMemory:
         if grown == cython.NULL:
             raise MemoryError
         self.engines = cython.cast(cython.pointer(cython.pointer(EngineLink)), grown)
-        # An engine that is not alone may no longer write where it executes unseen (see SpaceCore.engine_fill).
-        for i in range(self.nengines):
-            self.request_flush(self.engines[i])
         self.engines[self.nengines] = link
         self.nengines += 1
         return 0

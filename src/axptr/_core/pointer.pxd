@@ -1,10 +1,10 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 cimport cython
 from cpython.object cimport PyObject
+from axptr._core.codec cimport Codec
 
 cdef extern from *:
     """
-    #include <stddef.h>
     #include <stdint.h>
     #include <string.h>
     typedef PyObject *(*axptr_vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
@@ -47,23 +47,6 @@ cdef extern from *:
         if (*out == (uint64_t)-1 && PyErr_Occurred()) { PyErr_Clear(); *out = 0; return 0; }
         return 1;
     }
-    static inline PyObject *axptr_from_u64(uint64_t value) {
-    #if PY_VERSION_HEX < 0x030C0000 && PyLong_SHIFT == 30 && !defined(Py_TRACE_REFS) && !defined(Py_REF_DEBUG)
-        if (value >> 30 == 0) return PyLong_FromLong((long)value);
-        if (value >> 60 == 0) {
-            /* What _PyLong_New(2) does, without its two calls: a quarter of the cost of an int. */
-            PyLongObject *made = (PyLongObject *)PyObject_Malloc(offsetof(PyLongObject, ob_digit) + 2 * sizeof(digit));
-            if (made == NULL) return PyErr_NoMemory();
-            Py_SET_TYPE((PyObject *)made, &PyLong_Type);
-            Py_SET_SIZE((PyVarObject *)made, 2);
-            made->ob_digit[0] = (digit)(value & PyLong_MASK);
-            made->ob_digit[1] = (digit)(value >> 30);
-            Py_SET_REFCNT((PyObject *)made, 1);
-            return (PyObject *)made;
-        }
-    #endif
-        return PyLong_FromUnsignedLongLong(value);
-    }
     /* Pointers come and go by the million: the last few of each class wait here, type and table of methods in
        place, to be used again. Kind 0 is UserPtr, 1 is UserConstPtr. */
     #define AXPTR_SPARES 64
@@ -98,7 +81,6 @@ cdef extern from *:
     static inline PyObject *axptr_type(PyObject *o) { return (PyObject *)Py_TYPE(o); }
     """
     int axptr_as_u64(object o, uint64_t* out) noexcept
-    object axptr_from_u64(uint64_t value)
     PyObject* axptr_type(object o) noexcept
     void axptr_reuse(object ptr, object constptr, Py_ssize_t type_at)
     PyObject* axptr_again(int kind, object type, uint64_t address, Py_ssize_t address_at) noexcept
@@ -106,30 +88,11 @@ cdef extern from *:
     void axptr_enable_vectorcall(object type, Py_ssize_t offset)
     void axptr_forbid_new(object type)
 
-# How a value is stored.
-cdef enum:
-    KIND_UNSIGNED = 0
-    KIND_SIGNED = 1
-    KIND_FLOAT = 2
-    KIND_BOOL = 3
-    KIND_CHAR = 4          # one byte, as bytes
-    KIND_WCHAR = 5         # one character, as str
-    KIND_POINTER = 6       # a user pointer
-    KIND_OBJECT = 7        # a ctypes instance
-
-cdef class PointerType:
+cdef class PointerType(Codec):
     cdef axptr_vectorcall call
-    cdef readonly object T
     cdef readonly bint const
-    cdef readonly uint64_t size
-    cdef readonly uint64_t align
-    cdef int kind
     cdef int access
-    cdef bytes format
-    cdef bint boxed            # a scalar whose values go through T: other byte order, long double
     cdef object __weakref__
-    cdef object box(self, const uint8_t* p)
-    cdef int unbox(self, object value, uint8_t* p) except -1
 
 cdef class Pointer:
     cdef uint64_t addr

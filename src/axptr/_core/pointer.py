@@ -4,7 +4,7 @@ A pointer is an address and a type; it holds no memory and checks nothing until 
 verb proves the access (aligned, permitted, present) and copies under one hold of the lock; over an `AddrSpace` it
 tries the TLB first, which holds what was proved before. `UserPtr[T]` is a `PointerType`: call it with an address.
 
-Not here: the checks themselves (`transfer`), memories that are no `AddrSpace` (`check`), the buffers behind live views
+Not here: how values are stored (`codec`), the checks themselves (`transfer`), memories that are no `AddrSpace` (`check`), the buffers behind live views
 (`view`).
 
 Failure: `UserFault` for what a guest may have caused, also arithmetic that leaves 64 bits; `TypeError`, `ValueError`,
@@ -13,24 +13,21 @@ Failure: `UserFault` for what a guest may have caused, also arithmetic that leav
 
 import ctypes
 import errno
-import math
-import struct
-import sys
 
 import cython
+from cython.cimports.axptr._core.codec import (
+    KIND_CHAR,
+    KIND_OBJECT,
+    KIND_POINTER,
+    KIND_SIGNED,
+    KIND_UNSIGNED,
+    axptr_from_u64,
+)
 from cython.cimports.axptr._core.codes import FAULT_OK, FAULT_PYTHON, READ, WRITE
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_quiet, axptr_unlock
 from cython.cimports.axptr._core.mmu import Provider, tlb_hit
 from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.pointer import (
-    KIND_BOOL,
-    KIND_CHAR,
-    KIND_FLOAT,
-    KIND_OBJECT,
-    KIND_POINTER,
-    KIND_SIGNED,
-    KIND_UNSIGNED,
-    KIND_WCHAR,
     PointerType,
     UserConstPtr,
     UserPtr,
@@ -38,7 +35,6 @@ from cython.cimports.axptr._core.pointer import (
     axptr_as_u64,
     axptr_enable_vectorcall,
     axptr_forbid_new,
-    axptr_from_u64,
     axptr_reuse,
     axptr_type,
     axptr_vectorcall,
@@ -47,40 +43,20 @@ from cython.cimports.axptr._core.space import SpaceCore
 from cython.cimports.axptr._core.view import pin_span
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cython.cimports.cpython.long import (
-    PyLong_AsLongLong,
-    PyLong_AsUnsignedLongLong,
-    PyLong_CheckExact,
-    PyLong_FromLongLong,
-)
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.cpython.tuple import PyTuple_New, PyTuple_SET_ITEM
 from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
-from cython.cimports.libc.stdint import (
-    int8_t,
-    int16_t,
-    int32_t,
-    int64_t,
-    uint8_t,
-    uint16_t,
-    uint32_t,
-    uint64_t,
-    uintptr_t,
-)
+from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from cython.cimports.libc.stdlib import free, malloc
 from cython.cimports.libc.string import memchr, memcpy
 
 from axptr import check as _check
+from axptr._core.codec import name_of
 from axptr.addr import ADDRESS_END, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags
 from axptr.layout import Layout
-
-_SIGNED = "bhilqn"
-_UNSIGNED = "BHILQNP"
-_SIMPLE = ctypes.c_int.__mro__[1]
-_WCHAR_CODE = "I" if ctypes.sizeof(ctypes.c_wchar) == 4 else "H"
 
 _types = cython.declare(dict, {})
 _const_types = cython.declare(dict, {})
@@ -98,50 +74,16 @@ class Copied(int):
         return self
 
 
-class PointerType:
+class PointerType(Codec):
     """`UserPtr[T]` or `UserConstPtr[T]`: call it with an address (unsigned 64 bits) to make a pointer.
 
     T: what it points at. const: whether it is a `UserConstPtr`. size, align: of one T, in bytes.
     """
 
     def __cinit__(self, T, const):
-        layout = Layout.of(T)
         self.call = cython.cast(axptr_vectorcall, make_pointer)
-        self.T = T
         self.const = const
-        self.size = layout.size
-        self.align = layout.align
         self.access = READ if const else READ | WRITE
-        self.kind = KIND_OBJECT
-        self.format = b""
-        if isinstance(T, PointerType):
-            self.kind = KIND_POINTER
-            self.format = b"Q"
-        elif isinstance(T, type) and issubclass(T, _SIMPLE):
-            code = T._type_
-            other = "__ctype_be__" if sys.byteorder == "little" else "__ctype_le__"
-            self.boxed = code == "g" or (self.size > 1 and getattr(T, other, None) is T)
-            if code in _SIGNED:
-                self.kind = KIND_SIGNED
-            elif code in _UNSIGNED:
-                self.kind = KIND_UNSIGNED
-                code = "Q" if code == "P" else code
-            elif code in "fd":
-                self.kind = KIND_FLOAT
-            elif code == "?":
-                self.kind = KIND_BOOL
-            elif code == "c":
-                self.kind = KIND_CHAR
-                code = "B"
-            elif code == "u":
-                self.kind = KIND_WCHAR
-                code = _WCHAR_CODE
-            else:
-                self.boxed = True
-            if self.boxed:
-                self.kind = KIND_OBJECT
-            else:
-                self.format = code.encode()
 
     @property
     def __axptr_layout__(self):
@@ -162,187 +104,10 @@ class PointerType:
         return cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), self)) >> 4
 
     def __repr__(self):
-        return f"{'UserConstPtr' if self.const else 'UserPtr'}[{_name(self.T)}]"
+        return f"{'UserConstPtr' if self.const else 'UserPtr'}[{name_of(self.T)}]"
 
     def __reduce__(self):
         return _pointer_type, (self.T, self.const)
-
-    # -- values in host memory ------------------------------------------------------------------------------
-
-    def box(self, p):
-        """The Python value of one T at `p`."""
-        if self.kind == KIND_UNSIGNED:
-            return _unsigned(p, self.size)
-        if self.kind == KIND_SIGNED:
-            return _signed(p, self.size)
-        if self.kind == KIND_FLOAT:
-            return _float(p, self.size)
-        if self.kind == KIND_POINTER:
-            return _pointer(self.T, cython.cast(cython.pointer(uint64_t), p)[0])
-        if self.kind == KIND_BOOL:
-            return p[0] != 0
-        if self.kind == KIND_CHAR:
-            return PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), 1)
-        if self.kind == KIND_WCHAR:
-            return _character(_unsigned(p, self.size))
-        value = self.T.from_buffer_copy(PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), self.size))
-        return value.value if self.boxed else value
-
-    def unbox(self, value, p):
-        """Store a Python value as one T at `p`; `TypeError` or `OverflowError` if it is none."""
-        number: uint64_t
-        signed: int64_t
-        real: cython.double
-        if self.kind == KIND_UNSIGNED or self.kind == KIND_SIGNED:
-            if not PyLong_CheckExact(value):
-                value = _as_integer(value, self.T)
-            if self.kind == KIND_UNSIGNED:
-                number = _to_unsigned(value, self.T)
-                if self.size < 8 and number >> (self.size * 8):
-                    raise OverflowError(f"{value} does not fit in {_name(self.T)}")
-            else:
-                signed = _to_signed(value, self.T)
-                if self.size < 8 and signed != (signed << (64 - self.size * 8)) >> (64 - self.size * 8):
-                    raise OverflowError(f"{value} does not fit in {_name(self.T)}")
-                number = cython.cast(uint64_t, signed)
-            memcpy(p, cython.address(number), self.size)
-        elif self.kind == KIND_FLOAT:
-            if not isinstance(value, (int, float)) and not hasattr(type(value), "__float__"):
-                raise TypeError(f"{_name(self.T)} needs a number, not {type(value).__name__}")
-            real = value
-            if self.size == 8:
-                memcpy(p, cython.address(real), 8)
-            else:
-                blob: bytes = struct.pack("=f", real)
-                memcpy(p, PyBytes_AS_STRING(blob), 4)
-        elif self.kind == KIND_POINTER:
-            number = _as_address(value)
-            memcpy(p, cython.address(number), 8)
-        elif self.kind == KIND_BOOL:
-            if not isinstance(value, (bool, int)):
-                raise TypeError(f"c_bool needs a bool, not {type(value).__name__}")
-            p[0] = 1 if value else 0
-        elif self.kind == KIND_CHAR:
-            if not isinstance(value, (bytes, bytearray)) or len(value) != 1:
-                raise TypeError("c_char needs bytes of length 1")
-            p[0] = value[0]
-        elif self.kind == KIND_WCHAR:
-            if not isinstance(value, str) or len(value) != 1:
-                raise TypeError("c_wchar needs a str of length 1")
-            number = ord(value)
-            if number >> (self.size * 8):
-                raise OverflowError(f"{value!r} does not fit in c_wchar")
-            memcpy(p, cython.address(number), self.size)
-        else:
-            if self.boxed:
-                value = _boxed_scalar(self.T, value)
-            elif not isinstance(value, self.T):
-                raise TypeError(f"want an instance of {_name(self.T)}, not {type(value).__name__}")
-            whole: bytes = bytes(memoryview(value).cast("B")) if memoryview(value).c_contiguous else bytes(value)
-            memcpy(p, PyBytes_AS_STRING(whole), self.size)
-        return 0
-
-
-@cython.cfunc
-@cython.inline
-def _unsigned(p: cython.pointer(cython.const[uint8_t]), size: uint64_t):
-    number: uint64_t = 0
-    if size == 4:
-        number = cython.cast(cython.pointer(cython.const[uint32_t]), p)[0]
-    elif size == 8:
-        number = cython.cast(cython.pointer(cython.const[uint64_t]), p)[0]
-    elif size == 1:
-        number = p[0]
-    else:
-        number = cython.cast(cython.pointer(cython.const[uint16_t]), p)[0]
-    return axptr_from_u64(number)
-
-
-@cython.cfunc
-@cython.inline
-def _signed(p: cython.pointer(cython.const[uint8_t]), size: uint64_t):
-    number: int64_t = 0
-    if size == 4:
-        number = cython.cast(cython.pointer(cython.const[int32_t]), p)[0]
-    elif size == 8:
-        number = cython.cast(cython.pointer(cython.const[int64_t]), p)[0]
-    elif size == 1:
-        number = cython.cast(cython.pointer(cython.const[int8_t]), p)[0]
-    else:
-        number = cython.cast(cython.pointer(cython.const[int16_t]), p)[0]
-    return PyLong_FromLongLong(number)
-
-
-@cython.cfunc
-@cython.inline
-def _float(p: cython.pointer(cython.const[uint8_t]), size: uint64_t):
-    if size == 4:
-        return cython.cast(cython.double, cython.cast(cython.pointer(cython.const[cython.float]), p)[0])
-    return cython.cast(cython.pointer(cython.const[cython.double]), p)[0]
-
-
-def _character(number):
-    try:
-        return chr(number)
-    except (ValueError, OverflowError):
-        raise LinuxError(errno.EILSEQ, f"{number:#x} is no character") from None
-
-
-def _as_integer(value, T):
-    index = getattr(type(value), "__index__", None)
-    if index is None:
-        raise TypeError(f"{_name(T)} needs an integer, not {type(value).__name__}")
-    return int(index(value))
-
-
-def _boxed_scalar(T, value):
-    if isinstance(value, T):
-        return value
-    if T._type_ in "fdg":
-        if not isinstance(value, (int, float)):
-            raise TypeError(f"{_name(T)} needs a number, not {type(value).__name__}")
-        stored = T(value)
-        if math.isinf(stored.value) and not math.isinf(value):
-            raise OverflowError(f"{value} does not fit in {_name(T)}")
-        return stored
-    value = _as_integer(value, T)
-    stored = T(value)
-    if stored.value != value:
-        raise OverflowError(f"{value} does not fit in {_name(T)}")
-    return stored
-
-
-@cython.cfunc
-@cython.exceptval(-1, check=True)
-def _to_unsigned(value: object, T: object) -> uint64_t:
-    try:
-        return PyLong_AsUnsignedLongLong(value)
-    except OverflowError:
-        raise OverflowError(f"{value} does not fit in {_name(T)}") from None
-
-
-@cython.cfunc
-@cython.exceptval(-1, check=True)
-def _to_signed(value: object, T: object) -> int64_t:
-    try:
-        return PyLong_AsLongLong(value)
-    except OverflowError:
-        raise OverflowError(f"{value} does not fit in {_name(T)}") from None
-
-
-@cython.cfunc
-@cython.exceptval(-1, check=True)
-def _as_address(value: object) -> uint64_t:
-    """The address that a pointer value stands for: a pointer, an integer, or None for NULL."""
-    if isinstance(value, Pointer):
-        return cython.cast(Pointer, value).addr
-    if value is None:
-        return 0
-    return checked_address(value)
-
-
-def _name(T):
-    return getattr(T, "__name__", None) or repr(T)
 
 
 @cython.cfunc
@@ -704,7 +469,7 @@ class Pointer:
         bad: uint64_t = 0
         code: cython.int
         if ptype.size != 1 or not (ptype.kind == KIND_CHAR or ptype.kind <= KIND_SIGNED):
-            raise TypeError(f"text is made of c_char, not {_name(ptype.T)}")
+            raise TypeError(f"text is made of c_char, not {name_of(ptype.T)}")
         if max_len is not None:
             max_len = checked_size(max_len, "max_len")
             if max_len < most:
@@ -974,19 +739,19 @@ def _rebuild(ptype, address):
 
 def _field_type(T, name):
     if not (isinstance(T, type) and issubclass(T, (ctypes.Structure, ctypes.Union))):
-        raise TypeError(f"{_name(T)} has no fields")
+        raise TypeError(f"{name_of(T)} has no fields")
     for base in T.__mro__:
         for entry in base.__dict__.get("_fields_", ()):
             if entry[0] == name:
                 if len(entry) > 2:
-                    raise TypeError(f"{_name(T)}.{name} is a bit field: it has no address")
+                    raise TypeError(f"{name_of(T)}.{name} is a bit field: it has no address")
                 return entry[1]
             if entry[0] in base.__dict__.get("_anonymous_", ()):
                 try:
                     return _field_type(entry[1], name)
                 except AttributeError:
                     continue
-    raise AttributeError(f"{_name(T)} has no field {name!r}")
+    raise AttributeError(f"{name_of(T)} has no field {name!r}")
 
 
 @cython.cfunc

@@ -32,6 +32,7 @@ from cython.cimports.axptr._core.areas import (
     records_join,
 )
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_NOMEM, FAULT_OK, READ, WRITE
+from cython.cimports.axptr._core.format import entry_paddr
 from cython.cimports.axptr._core.frames import (
     KIND_ALLOC,
     KIND_LINEAR,
@@ -43,15 +44,8 @@ from cython.cimports.axptr._core.frames import (
 )
 from cython.cimports.axptr._core.journal import journal_page, journal_range
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
-from cython.cimports.axptr._core.paging import (
-    Cursor,
-    PageTable,
-    entry_paddr,
-    leaf_slot,
-    make_slot,
-    next_leaf,
-    prune,
-)
+from cython.cimports.axptr._core.paging import PageTable
+from cython.cimports.axptr._core.walk import Cursor, leaf_slot, make_slot, next_leaf, prune
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint32_t, uint64_t

@@ -27,6 +27,7 @@ from cython.cimports.axptr._core.codes import (
     READ,
     WRITE,
 )
+from cython.cimports.axptr._core.format import entry_paddr
 from cython.cimports.axptr._core.lock import (
     axptr_lock_gil,
     axptr_lock_nogil,
@@ -34,8 +35,8 @@ from cython.cimports.axptr._core.lock import (
     axptr_unlock,
     axptr_unshare,
 )
-from cython.cimports.axptr._core.paging import entry_paddr, leaf_slot
 from cython.cimports.axptr._core.phys import FRAME_CODE
+from cython.cimports.axptr._core.walk import leaf_slot
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t

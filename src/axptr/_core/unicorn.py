@@ -1,17 +1,12 @@
-"""A CPU of the Unicorn library over an address space: callbacks, and the loop that runs the guest.
+"""A CPU of the Unicorn library over an address space: system calls, and the loop that runs the guest.
 
-The CPU's translations are those of the space: on a miss the library calls `_on_fill`, which asks
-`SpaceCore.engine_fill`. Permissions, copy-on-write and dirty bits are therefore the page table's; the
-library's own are never used.
+What ends a stay in guest code is a callback (a system call, an exception), a refused access, or somebody who asks.
+The loop settles what it can and goes on.
 
-What the guest may have cached goes stale when a space changes. Whoever changes it leaves a request in
-`EngineLink`; `enter` applies it before each instruction that follows a stay outside. Guest code runs between
-`enter` and the return of `emu_start`, except inside a system call's handler: `link.running` says so.
+Not here: memory (`cpumem`), single steps (`stepping`), the CPU alone (`usercpu`), what an exit means to a kernel
+(`axptr.engine`).
 
-Not here: the CPU without memory (`usercpu`), what an exit means to a kernel (`axptr.engine`).
-
-Locking: the loop and the fill callback run without the GIL; they take the memory's lock and give it back
-before they call anything that may want the GIL. A system call takes the GIL and holds no lock.
+Locking: the loop runs without the GIL. A system call takes the GIL and holds no lock.
 
 Invariants: `pc` is the guest's next instruction whenever Python can look. One thread at a time runs a CPU or
 uses its registers; `stop` is for every thread.
@@ -23,15 +18,8 @@ asserts it.
 import threading
 
 import cython
-from cython.cimports.axptr._core.codes import (
-    EXECUTE,
-    FAULT_NOT_MEMORY,
-    FAULT_OK,
-    FAULT_PYTHON,
-    FAULT_RETRY,
-    READ,
-    WRITE,
-)
+from cython.cimports.axptr._core.codes import EXECUTE, FAULT_OK, FAULT_PYTHON, FAULT_RETRY, WRITE
+from cython.cimports.axptr._core.codescan import FORBIDDEN, PAUSE
 from cython.cimports.axptr._core.lock import (
     axptr_lock_gil,
     axptr_lock_nogil,
@@ -40,23 +28,15 @@ from cython.cimports.axptr._core.lock import (
     axptr_unlock,
     axptr_unshare,
 )
-from cython.cimports.axptr._core.metronome import beat_add, beat_end, beat_nudge, beat_remove, beat_start, clock_now
+from cython.cimports.axptr._core.metronome import beat_end, beat_nudge, beat_start, clock_now
 from cython.cimports.axptr._core.phys import PhysMemory
 from cython.cimports.axptr._core.space import SpaceCore
+from cython.cimports.axptr._core.stepping import NO_VECTOR, SteppedCpu
 from cython.cimports.axptr._core.uclib import (
-    CTL_EXITS,
-    CTL_REMOVE_CACHE,
-    CTL_TB_FLUSH,
-    CTL_TLB_FLUSH,
     UC_ERR_EXCEPTION,
     UC_ERR_INSN_INVALID,
     UC_ERR_OK,
     UC_HOOK_INSN,
-    UC_HOOK_INTR,
-    UC_HOOK_TLB_FILL,
-    UC_MEM_FETCH,
-    UC_MEM_WRITE,
-    UC_PROT_ALL,
     UC_X86_INS_IN,
     UC_X86_INS_OUT,
     UC_X86_INS_SYSCALL,
@@ -69,7 +49,6 @@ from cython.cimports.axptr._core.uclib import (
     UC_X86_REG_RDX,
     UC_X86_REG_RIP,
     UC_X86_REG_RSI,
-    TlbAnswer,
 )
 from cython.cimports.axptr._core.unicorn import (
     CAME_BROKEN,
@@ -80,25 +59,16 @@ from cython.cimports.axptr._core.unicorn import (
     CAME_SIGNALS,
     CAME_STOPPED,
     CAME_TIMEOUT,
-    NO_VECTOR,
-    Ask,
 )
-from cython.cimports.axptr._core.usercpu import Context, Registers, UserCpu
+from cython.cimports.axptr._core.usercpu import Context, Registers
 from cython.cimports.axptr._core.x86regs import calm_registers, read_register, register_bits, write_register
 from cython.cimports.cpython.exc import PyErr_CheckSignals
 from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import free
 
-# A window onto all frames that no guest has: the fill hook answers for it only while the guest is outside.
-_probe_va = cython.declare(uint64_t, 0x8000_0000_0000_0000)
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
-
-_first_growth = cython.declare(uint64_t, 256)  # entries of the library's table at the start
-_last_growth = cython.declare(uint64_t, 1 << 22)  # and at most
-_many_frames = cython.declare(uint32_t, 256)  # from here on dropping all code is cheaper than frame by frame
+_no_page = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_FFFF)
 _signal_period = cython.declare(int64_t, 100_000_000)  # nanoseconds between two looks for signals
-_longest_step = cython.declare(cython.int, 15)  # bytes of the longest instruction
-_stubborn = cython.declare(cython.int, 4)  # refusals in a row at one instruction before it is let through
+_longest = cython.declare(uint64_t, 15)  # bytes of the longest instruction
 
 # What a system call's callback reads, and what the CPU's own part of the call changes (rcx, r11).
 _call_regs = cython.declare(cython.int[9])
@@ -107,15 +77,6 @@ _call_regs[0], _call_regs[1], _call_regs[2] = UC_X86_REG_RAX, UC_X86_REG_RDI, UC
 _call_regs[3], _call_regs[4], _call_regs[5] = UC_X86_REG_RDX, UC_X86_REG_R8 + 2, UC_X86_REG_R8
 _call_regs[6], _call_regs[7], _call_regs[8] = UC_X86_REG_R8 + 1, UC_X86_REG_RIP, UC_X86_REG_EFLAGS
 _entry_regs[0], _entry_regs[1] = UC_X86_REG_RCX, UC_X86_REG_R8 + 3
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _on_fill(
-    uc: cython.p_void, vaddr: uint64_t, kind: cython.int, entry: cython.pointer(TlbAnswer), cpu: UnicornCpu
-) -> cython.bint:
-    return cpu.answer(vaddr, kind, entry)
 
 
 @cython.cfunc
@@ -136,21 +97,9 @@ def _with_gil(cpu: UnicornCpu) -> cython.void:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _on_interrupt(uc: cython.p_void, number: uint32_t, cpu: UnicornCpu) -> cython.void:
-    if cpu.vector == NO_VECTOR:
-        cpu.vector = number
-        cpu.api.reg_read(uc, UC_X86_REG_RIP, cython.address(cpu.pc))
-        cpu.pc_set = True
-    cpu.asked_out = True
-    cpu.api.emu_stop(uc)
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
 def _on_port_in(uc: cython.p_void, port: uint32_t, size: cython.int, cpu: UnicornCpu) -> uint32_t:
     value: uint64_t = 0
-    _on_interrupt(uc, 13, cpu)  # the library lets user code use ports
+    cpu.leave(13)  # the library lets user code use ports
     cpu.api.reg_read(uc, UC_X86_REG_RAX, cython.address(value))
     return cython.cast(uint32_t, value)  # what goes to al, ax or eax: nothing changes
 
@@ -159,19 +108,19 @@ def _on_port_in(uc: cython.p_void, port: uint32_t, size: cython.int, cpu: Unicor
 @cython.nogil
 @cython.exceptval(check=False)
 def _on_port_out(uc: cython.p_void, port: uint32_t, size: cython.int, value: uint32_t, cpu: UnicornCpu) -> cython.void:
-    _on_interrupt(uc, 13, cpu)
+    cpu.leave(13)
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def _on_sysenter(uc: cython.p_void, cpu: UnicornCpu) -> cython.void:
-    _on_interrupt(uc, 6, cpu)  # as on a CPU without that call in 64-bit mode
+    cpu.leave(6)  # as on a CPU without that call in 64-bit mode
 
 
 @cython.no_gc_clear
 @cython.cclass
-class UnicornCpu(UserCpu):
+class UnicornCpu(SteppedCpu):
     """One CPU over `phys`. `axptr.engine.UnicornEngine` derives from it; nobody else should.
 
     fills, flushes: translations asked for, and how often all were thrown away. starts: entries into guest
@@ -180,93 +129,12 @@ class UnicornCpu(UserCpu):
     """
 
     def __cinit__(self, phys: PhysMemory, library: str):
-        self.grow_at = _first_growth
-        self.vector = NO_VECTOR
-        self.hook(UC_HOOK_TLB_FILL, cython.cast(cython.p_void, _on_fill), 0)
-        self.hook(UC_HOOK_INTR, cython.cast(cython.p_void, _on_interrupt), 0)
         self.hook(UC_HOOK_INSN, cython.cast(cython.p_void, _on_syscall), UC_X86_INS_SYSCALL)
         self.hook(UC_HOOK_INSN, cython.cast(cython.p_void, _on_sysenter), UC_X86_INS_SYSENTER)
         self.hook(UC_HOOK_INSN, cython.cast(cython.p_void, _on_port_in), UC_X86_INS_IN)
         self.hook(UC_HOOK_INSN, cython.cast(cython.p_void, _on_port_out), UC_X86_INS_OUT)
-        self.beat.kick = cython.cast(Ask, self.api.emu_stop)
-        self.beat.handle = self.uc
-        self.link.stop = beat_nudge
-        self.link.handle = cython.address(self.beat)
-        beat_add(cython.address(self.beat))
-        axptr_lock_gil(phys.lock)
-        try:
-            phys.add_engine(cython.address(self.link))
-        finally:
-            axptr_unlock(phys.lock)
-        self.linked = True
-
-    def __dealloc__(self):
-        self.release()
-
-    def release(self):
-        """Give everything back. Idempotent; the guest is not running."""
-        beat_remove(cython.address(self.beat))
-        if self.mmu is not None:
-            self.mmu.detach_engine(cython.address(self.link))
-            self.mmu = None
-        if self.linked:
-            self.linked = False
-            axptr_lock_gil(self.phys.lock)
-            self.phys.remove_engine(cython.address(self.link))
-            axptr_unlock(self.phys.lock)
-            free(self.link.drop)
-            self.link.drop = cython.NULL
-        self.shut()
 
     # -- what the library asks ----------------------------------------------------------------------------
-
-    def answer(self, vaddr, kind, entry):
-        """A translation for the page at `vaddr`, or False: then the access faults, all registers as before it."""
-        code: cython.int = FAULT_NOT_MEMORY
-        access: cython.int = READ
-        perms: cython.int = 0
-        if kind == UC_MEM_FETCH:
-            access = EXECUTE
-        elif kind == UC_MEM_WRITE:
-            access = WRITE
-        self.fills += 1
-        self.fresh += 1
-        if self.probing:
-            entry.paddr = vaddr - _probe_va
-            entry.perms = UC_PROT_ALL
-            return entry.paddr < self.phys.size
-        if self.mmu is not None:
-            if self.fresh >= self.grow_at:
-                # The library's table doubles at a flush when most of it was in use. A guest that keeps
-                # missing needs that.
-                self.flush()
-                if self.grow_at < _last_growth:
-                    self.grow_at *= 2
-            code = self.mmu.engine_fill(vaddr, access, cython.address(entry.paddr), cython.address(perms))
-            if code == FAULT_OK and self.link.need_flush:
-                # This very fill, or another thread, made translations stale.
-                if self.link.ndrop or self.link.drop_all or perms & EXECUTE:
-                    code = FAULT_RETRY
-                else:
-                    self.flush_inside()
-            elif code == FAULT_RETRY and self.retries >= _stubborn:
-                # The instruction writes, through a mapping that is not executable, to the frame that it runs
-                # from. With the execute bit in its own table the library sees by itself that code is
-                # overwritten.
-                perms |= EXECUTE
-            if code == FAULT_RETRY and self.retries >= _stubborn:
-                # Refused again and again at this instruction. Let it through; what is asked for is applied
-                # when it next comes out, in 50 ms at the latest.
-                self.retries = 0
-                entry.perms = perms | access | READ
-                return True
-            if code == FAULT_OK:
-                entry.perms = perms
-                return True
-        self.refused = code
-        self.refused_access = access
-        self.refused_page = vaddr
-        return False
 
     def serve(self):
         """A system call: registers in, the handler, and out again at once unless something must be done outside."""
@@ -275,6 +143,8 @@ class UnicornCpu(UserCpu):
         leave: cython.bint
         self.link.running = 0
         self.syscalls += 1
+        if self.trapping:
+            self.give_flags_back()
         for i in range(9):
             places[i] = cython.address(self.args[i])
         self.api.reg_read_batch(self.uc, _call_regs, places, 9)
@@ -286,7 +156,7 @@ class UnicornCpu(UserCpu):
         self.link.running = 1
         leave = self.link.need_flush or self.link.ndrop or self.link.drop_all or self.phys.nwatched
         axptr_unlock(self.phys.lock)
-        if leave or self.failed or self.pc_set or self.stop_inside or self.stop_asked:
+        if leave or self.failed or self.pc_set or self.stop_inside or self.stop_asked or self.stepping:
             self.asked_out = True
             self.api.emu_stop(self.uc)
 
@@ -308,86 +178,57 @@ class UnicornCpu(UserCpu):
 
     # -- running ------------------------------------------------------------------------------------------
 
-    def flush(self):
-        self.api.ctl(self.uc, CTL_TLB_FLUSH)
-        self.flushes += 1
-        self.fresh = 0
-
-    def flush_inside(self):
-        """Inside a fill: what was translated so far is stale, this fill's answer is not."""
-        axptr_lock_nogil(self.phys.lock)
-        if not self.link.ndrop and not self.link.drop_all:
-            self.flush()
-            self.phys.flushed(cython.address(self.link))
-        axptr_unlock(self.phys.lock)
-
-    def apply(self):
-        """Do what was asked for. Lock held, guest outside."""
-        i: uint32_t
-        at: uint64_t
-        used: uint64_t = self.fresh
-        if self.link.drop_all or self.link.ndrop > _many_frames:
-            self.api.ctl(self.uc, CTL_TB_FLUSH)
-        elif self.link.ndrop:
-            # By frame: the library drops code by an address that is executable at that moment. The probe
-            # window is, for now.
-            self.probing = True
-            for i in range(self.link.ndrop):
-                at = _probe_va + (cython.cast(uint64_t, self.link.drop[i]) << 12)
-                self.api.ctl(self.uc, CTL_REMOVE_CACHE, at, at + 4096)
-            self.probing = False
-        self.code_drops += self.link.ndrop
-        self.flush()
-        # The library's table shrinks when it is little used.
-        if used * 2 < self.grow_at and self.grow_at > _first_growth:
-            self.grow_at //= 2
-        self.phys.flushed(cython.address(self.link))
-
-    def enter(self):
-        """From here on the guest may run: nothing stale is left in the CPU."""
-        axptr_lock_nogil(self.phys.lock)
-        if self.phys.nwatched:
-            self.phys.drop_watched(cython.address(self.link))
-        if self.link.need_flush or self.link.ndrop or self.link.drop_all:
-            self.apply()
-        self.link.running = 1
-        axptr_unlock(self.phys.lock)
-
-    def start(self, has_exit, exit_at):
+    def start(self):
         """Run guest code from `pc` until something ends it; gives the library's error code."""
         err: cython.int
-        self.enter()
+        kind: cython.int
         self.refused = FAULT_OK
+        self.wants_steps = False
         self.vector = NO_VECTOR
         self.pc_set = False
         self.asked_out = False
-        if has_exit:
-            self.api.ctl(self.uc, CTL_EXITS, cython.address(exit_at), cython.cast(cython.size_t, 1))
+        self.trapped = False
+        if self.stepping:
+            kind = self.begin_step()
+            if kind == FORBIDDEN:
+                return UC_ERR_INSN_INVALID
+            if kind == PAUSE:
+                return UC_ERR_OK
+        self.enter()
         self.starts += 1
         err = self.api.emu_start(self.uc, self.pc, 0, 0, 0)
         self.link.running = 0
-        if has_exit:
-            self.api.ctl(self.uc, CTL_EXITS, cython.address(exit_at), cython.cast(cython.size_t, 0))
         if not self.pc_set:
             self.api.reg_read(self.uc, UC_X86_REG_RIP, cython.address(self.pc))
+        if self.stepping:
+            self.end_step()
         return err
 
-    def loop(self):
-        """Run the guest until Python must look; one of the CAME_ codes.
+    def retry(self):
+        """A page was refused for now: go on from `pc`, in steps if that is what it takes."""
+        at: uint64_t = self.pc
+        if self.refused_access == WRITE:
+            # A write to code. To its own code, or refused here before: the step lets it through.
+            if self.frame_at(at) != self.refused_frame:
+                at += _longest - 1
+            if self.frame_at(at) != self.refused_frame:
+                at = _no_page
+                if self.pc != self.retry_pc:
+                    self.retry_pc = self.pc
+                    return
+        elif self.wants_steps:
+            at = self.refused_page
+        else:
+            return
+        self.stepping = True
+        self.step_page = at & _page_mask
 
-        A block that runs on into a page it may not execute is refused while it is being translated: nothing
-        of it has run and `pc` is its start. So it is run up to the last instruction that begins before that
-        page: exits are tried at page, page - 1, .. until the block can be translated; the fault is real when
-        that is where we stand.
-        """
+    def loop(self):
+        """Run the guest until Python must look; one of the CAME_ codes."""
         err: cython.int
         now: int64_t
         idle: cython.int = 0
         last_pc: uint64_t
-        back: cython.int = -1  # bytes before `edge` where the exit stands; -1: no exit
-        edge: uint64_t = 0  # the page that may not be executed
-        edge_code: cython.int = FAULT_OK
-        block: uint64_t = 0
         while True:
             if self.failed:
                 return CAME_ERROR
@@ -402,18 +243,18 @@ class UnicornCpu(UserCpu):
                     self.signals_due = now + _signal_period
                     return CAME_SIGNALS
             last_pc = self.pc
-            err = self.start(back >= 0, edge - back)
+            err = self.start()
             if self.failed:
                 return CAME_ERROR
             if self.vector != NO_VECTOR:
                 return CAME_EXCEPTION
             if err == UC_ERR_OK:
-                if back >= 0 and self.pc == block and self.pc == edge - back:
-                    self.refused = edge_code
-                    self.refused_access = EXECUTE
-                    self.fault_addr = edge
-                    return CAME_FAULT
-                back = -1
+                if self.stepping:
+                    self.stepping = self.keeps_stepping(last_pc)
+                elif self.nexits and self.is_exit(self.pc):
+                    self.stepping = True
+                    self.step_page = _no_page
+                    continue
                 if self.asked_out or self.beat.kicked or self.pc != last_pc:
                     idle = 0
                     continue
@@ -429,25 +270,21 @@ class UnicornCpu(UserCpu):
                 self.uc_error = err
                 return CAME_BROKEN
             if self.refused == FAULT_RETRY:
-                self.retries = self.retries + 1 if self.pc == self.retry_pc else 1
-                self.retry_pc = self.pc
-                back = -1
+                self.retry()
                 continue
-            self.retries = 0
-            if self.refused == FAULT_PYTHON:
-                return CAME_PYTHON
             self.fault_addr = self.invalid_addr()
-            if self.refused_access != EXECUTE or self.fault_addr & _page_mask == self.pc & _page_mask:
-                return CAME_FAULT
-            if back >= 0 and self.pc == block and self.fault_addr & _page_mask == edge:
-                back += 1
-                if back > _longest_step:
-                    return CAME_FAULT
-            else:
-                block = self.pc
-                edge = self.fault_addr & _page_mask
-                edge_code = self.refused
-                back = 0
+            if (
+                self.refused_access == EXECUTE
+                and not self.stepping
+                and (self.nexits or (self.fault_addr ^ self.pc) & _page_mask)
+            ):
+                # A block that runs on into a page it may not execute is refused while it is being translated:
+                # nothing of it has run and `pc` is its start. The guest may never get there. And when a run has
+                # ended, the library itself asks for the byte before each exit.
+                self.stepping = True
+                self.step_page = _no_page
+                continue
+            return CAME_PYTHON if self.refused == FAULT_PYTHON else CAME_FAULT
 
     # -- for Python ---------------------------------------------------------------------------------------
 
@@ -481,7 +318,7 @@ class UnicornCpu(UserCpu):
         self.busy = True
         self.link.owner = axptr_thread()
         self.stop_inside = 0
-        self.retries = 0
+        self.stepping = False
         self.deadline = clock_now() + wait if timeout is not None else 0
         self.signals_due = 1 if threading.current_thread() is threading.main_thread() else 0
         beat_start(cython.address(self.beat), self.deadline)

@@ -64,7 +64,7 @@ class UnicornEngine(UnicornCpu):
             if code == _FAULT_NOMEM:
                 fault = LinuxError(errno.ENOMEM, f"no memory for the page at {what:#x}")
             else:
-                fault = self.space.fault(what, wanted)
+                fault = self.space.fault(what, wanted, size=0)
             return Exit(kind, rip, address=what, access=wanted, fault=fault)
         if kind == "exception":
             vector, rip = self._as_delivered(what, rip)

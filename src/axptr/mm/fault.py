@@ -32,11 +32,14 @@ def describe(
     below: MemoryArea | None,
     above: MemoryArea | None,
 ) -> UserFault:
-    """The `UserFault` for an access refused at `address`, of `size` bytes in all, `completed` of them done."""
+    """The `UserFault` for an access refused at `address`, of `size` bytes in all, `completed` of them done.
+
+    A size of 0 is not known: only a CPU knows how much its instruction wanted.
+    """
     inside = below if below is not None and address in below else None
     verb = _VERBS.get(access & 7, "access")
     start = (address - completed) % ADDRESS_END
-    what = f"{verb} of {size} byte{'' if size == 1 else 's'} at {start:#x}"
+    what = verb + (f" of {size} byte{'' if size == 1 else 's'}" if size else "") + f" at {start:#x}"
     page = align_down(address)
     area = inside
     if reason is FaultReason.MISALIGNED:

@@ -1,0 +1,258 @@
+"""How one value of a type lies in memory, and what it is in Python.
+
+A `Codec` knows the size and alignment of its T and turns bytes into a Python value (`box`) and back (`unbox`). It sees
+host memory only.
+
+Not here: addresses and access (`pointer`), sizes of compound types (`layout`).
+
+Failure: `unbox` raises `TypeError` or `OverflowError` for a value that is no T and then has stored nothing that anybody
+uses; `box` raises `LinuxError(EILSEQ)` for what is no character.
+"""
+
+import ctypes
+import errno
+import math
+import struct
+import sys
+
+import cython
+from cython.cimports.axptr._core.codec import (
+    KIND_BOOL,
+    KIND_CHAR,
+    KIND_FLOAT,
+    KIND_OBJECT,
+    KIND_POINTER,
+    KIND_SIGNED,
+    KIND_UNSIGNED,
+    KIND_WCHAR,
+    axptr_from_u64,
+)
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cython.cimports.cpython.long import (
+    PyLong_AsLongLong,
+    PyLong_AsUnsignedLongLong,
+    PyLong_CheckExact,
+    PyLong_FromLongLong,
+)
+from cython.cimports.libc.stdint import int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from cython.cimports.libc.string import memcpy
+
+from axptr.addr import checked_address
+from axptr.errors import LinuxError
+from axptr.layout import Layout
+
+_SIGNED = "bhilqn"
+_UNSIGNED = "BHILQNP"
+_SIMPLE = ctypes.c_int.__mro__[1]
+_WCHAR_CODE = "I" if ctypes.sizeof(ctypes.c_wchar) == 4 else "H"
+
+
+class Codec:
+    """The way of values of T into memory and out of it. size, align: of one T, in bytes."""
+
+    def __cinit__(self, T, *args):
+        layout = Layout.of(T)
+        self.T = T
+        self.size = layout.size
+        self.align = layout.align
+        self.kind = KIND_OBJECT
+        self.format = b""
+        if isinstance(T, Codec):
+            self.kind = KIND_POINTER
+            self.format = b"Q"
+        elif isinstance(T, type) and issubclass(T, _SIMPLE):
+            code = T._type_
+            other = "__ctype_be__" if sys.byteorder == "little" else "__ctype_le__"
+            self.boxed = code == "g" or (self.size > 1 and getattr(T, other, None) is T)
+            if code in _SIGNED:
+                self.kind = KIND_SIGNED
+            elif code in _UNSIGNED:
+                self.kind = KIND_UNSIGNED
+                code = "Q" if code == "P" else code
+            elif code in "fd":
+                self.kind = KIND_FLOAT
+            elif code == "?":
+                self.kind = KIND_BOOL
+            elif code == "c":
+                self.kind = KIND_CHAR
+                code = "B"
+            elif code == "u":
+                self.kind = KIND_WCHAR
+                code = _WCHAR_CODE
+            else:
+                self.boxed = True
+            if self.boxed:
+                self.kind = KIND_OBJECT
+            else:
+                self.format = code.encode()
+
+    def box(self, p):
+        """The Python value of one T at `p`."""
+        if self.kind == KIND_UNSIGNED:
+            return _unsigned(p, self.size)
+        if self.kind == KIND_SIGNED:
+            return _signed(p, self.size)
+        if self.kind == KIND_FLOAT:
+            return _float(p, self.size)
+        if self.kind == KIND_POINTER:
+            return self.T(cython.cast(cython.pointer(uint64_t), p)[0])
+        if self.kind == KIND_BOOL:
+            return p[0] != 0
+        if self.kind == KIND_CHAR:
+            return PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), 1)
+        if self.kind == KIND_WCHAR:
+            return _character(_unsigned(p, self.size))
+        value = self.T.from_buffer_copy(PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), self.size))
+        return value.value if self.boxed else value
+
+    def unbox(self, value, p):
+        """Store a Python value as one T at `p`; `TypeError` or `OverflowError` if it is none."""
+        number: uint64_t
+        signed: int64_t
+        real: cython.double
+        if self.kind == KIND_UNSIGNED or self.kind == KIND_SIGNED:
+            if not PyLong_CheckExact(value):
+                value = _as_integer(value, self.T)
+            if self.kind == KIND_UNSIGNED:
+                number = _to_unsigned(value, self.T)
+                if self.size < 8 and number >> (self.size * 8):
+                    raise OverflowError(f"{value} does not fit in {name_of(self.T)}")
+            else:
+                signed = _to_signed(value, self.T)
+                if self.size < 8 and signed != (signed << (64 - self.size * 8)) >> (64 - self.size * 8):
+                    raise OverflowError(f"{value} does not fit in {name_of(self.T)}")
+                number = cython.cast(uint64_t, signed)
+            memcpy(p, cython.address(number), self.size)
+        elif self.kind == KIND_FLOAT:
+            if not isinstance(value, (int, float)) and not hasattr(type(value), "__float__"):
+                raise TypeError(f"{name_of(self.T)} needs a number, not {type(value).__name__}")
+            real = value
+            if self.size == 8:
+                memcpy(p, cython.address(real), 8)
+            else:
+                blob: bytes = struct.pack("=f", real)
+                memcpy(p, PyBytes_AS_STRING(blob), 4)
+        elif self.kind == KIND_POINTER:
+            number = _as_address(value)
+            memcpy(p, cython.address(number), 8)
+        elif self.kind == KIND_BOOL:
+            if not isinstance(value, (bool, int)):
+                raise TypeError(f"c_bool needs a bool, not {type(value).__name__}")
+            p[0] = 1 if value else 0
+        elif self.kind == KIND_CHAR:
+            if not isinstance(value, (bytes, bytearray)) or len(value) != 1:
+                raise TypeError("c_char needs bytes of length 1")
+            p[0] = value[0]
+        elif self.kind == KIND_WCHAR:
+            if not isinstance(value, str) or len(value) != 1:
+                raise TypeError("c_wchar needs a str of length 1")
+            number = ord(value)
+            if number >> (self.size * 8):
+                raise OverflowError(f"{value!r} does not fit in c_wchar")
+            memcpy(p, cython.address(number), self.size)
+        else:
+            if self.boxed:
+                value = _boxed_scalar(self.T, value)
+            elif not isinstance(value, self.T):
+                raise TypeError(f"want an instance of {name_of(self.T)}, not {type(value).__name__}")
+            whole: bytes = bytes(memoryview(value).cast("B")) if memoryview(value).c_contiguous else bytes(value)
+            memcpy(p, PyBytes_AS_STRING(whole), self.size)
+        return 0
+
+
+@cython.cfunc
+@cython.inline
+def _unsigned(p: cython.pointer(cython.const[uint8_t]), size: uint64_t):
+    number: uint64_t = 0
+    if size == 4:
+        number = cython.cast(cython.pointer(cython.const[uint32_t]), p)[0]
+    elif size == 8:
+        number = cython.cast(cython.pointer(cython.const[uint64_t]), p)[0]
+    elif size == 1:
+        number = p[0]
+    else:
+        number = cython.cast(cython.pointer(cython.const[uint16_t]), p)[0]
+    return axptr_from_u64(number)
+
+
+@cython.cfunc
+@cython.inline
+def _signed(p: cython.pointer(cython.const[uint8_t]), size: uint64_t):
+    number: int64_t = 0
+    if size == 4:
+        number = cython.cast(cython.pointer(cython.const[int32_t]), p)[0]
+    elif size == 8:
+        number = cython.cast(cython.pointer(cython.const[int64_t]), p)[0]
+    elif size == 1:
+        number = cython.cast(cython.pointer(cython.const[int8_t]), p)[0]
+    else:
+        number = cython.cast(cython.pointer(cython.const[int16_t]), p)[0]
+    return PyLong_FromLongLong(number)
+
+
+@cython.cfunc
+@cython.inline
+def _float(p: cython.pointer(cython.const[uint8_t]), size: uint64_t):
+    if size == 4:
+        return cython.cast(cython.double, cython.cast(cython.pointer(cython.const[cython.float]), p)[0])
+    return cython.cast(cython.pointer(cython.const[cython.double]), p)[0]
+
+
+def _character(number):
+    try:
+        return chr(number)
+    except (ValueError, OverflowError):
+        raise LinuxError(errno.EILSEQ, f"{number:#x} is no character") from None
+
+
+def _as_integer(value, T):
+    index = getattr(type(value), "__index__", None)
+    if index is None:
+        raise TypeError(f"{name_of(T)} needs an integer, not {type(value).__name__}")
+    return int(index(value))
+
+
+def _boxed_scalar(T, value):
+    if isinstance(value, T):
+        return value
+    if T._type_ in "fdg":
+        if not isinstance(value, (int, float)):
+            raise TypeError(f"{name_of(T)} needs a number, not {type(value).__name__}")
+        stored = T(value)
+        if math.isinf(stored.value) and not math.isinf(value):
+            raise OverflowError(f"{value} does not fit in {name_of(T)}")
+        return stored
+    value = _as_integer(value, T)
+    stored = T(value)
+    if stored.value != value:
+        raise OverflowError(f"{value} does not fit in {name_of(T)}")
+    return stored
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _to_unsigned(value: object, T: object) -> uint64_t:
+    try:
+        return PyLong_AsUnsignedLongLong(value)
+    except OverflowError:
+        raise OverflowError(f"{value} does not fit in {name_of(T)}") from None
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _to_signed(value: object, T: object) -> int64_t:
+    try:
+        return PyLong_AsLongLong(value)
+    except OverflowError:
+        raise OverflowError(f"{value} does not fit in {name_of(T)}") from None
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _as_address(value: object) -> uint64_t:
+    """The address that a pointer value stands for: a pointer, an integer, or None for NULL."""
+    return 0 if value is None else checked_address(value)
+
+
+def name_of(T):
+    return getattr(T, "__name__", None) or repr(T)

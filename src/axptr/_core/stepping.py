@@ -1,0 +1,143 @@
+"""A CPU of Unicorn that can take single steps, invisibly to the guest.
+
+Three things are done step by step: code that the library must not translate as a block (`codescan`), an instruction
+that writes to the frame it runs from (which can never be cached as both), and the last instructions before a page
+that may not be executed (a block that runs on into it is refused while it is being translated, nothing of it has run).
+
+A step is the CPU's own trap flag: with it the library translates one instruction to a block and raises exception 1
+behind it; blocks translated with it are never used without. What the guest could see of the flag is put right:
+`pushf` has it taken out of what it stored, `popf` and `iret` set the guest's, a system call finds the guest's. A guest
+that sets the flag itself gets its exception 1 all the same.
+
+Not here: when a run ends (`unicorn`).
+
+Invariant: outside of guest code, and inside system calls, the trap flag is the guest's.
+"""
+
+import cython
+from cython.cimports.axptr._core.codes import EXECUTE, FAULT_OK, WRITE
+from cython.cimports.axptr._core.codescan import FORBIDDEN, PAUSE, READS_FLAGS, SETS_FLAGS, UNFINISHED, kind_of
+from cython.cimports.axptr._core.cpumem import MappedCpu
+from cython.cimports.axptr._core.lock import axptr_lock_nogil, axptr_unlock
+from cython.cimports.axptr._core.phys import PhysMemory
+from cython.cimports.axptr._core.stepping import NO_VECTOR
+from cython.cimports.axptr._core.uclib import (
+    UC_HOOK_INTR,
+    UC_X86_REG_EFLAGS,
+    UC_X86_REG_RIP,
+    UC_X86_REG_RSP,
+)
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.string import memcpy
+
+_page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
+_trap = cython.declare(uint64_t, 0x100)
+_no_frame = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_FFFF)
+_longest = cython.declare(cython.int, 15)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _on_interrupt(uc: cython.p_void, number: uint32_t, cpu: SteppedCpu) -> cython.void:
+    cpu.leave(number)
+
+
+@cython.no_gc_clear
+@cython.cclass
+class SteppedCpu(MappedCpu):
+    """A CPU that runs, and stops for exceptions. `UnicornCpu` derives from it; nobody else should."""
+
+    def __cinit__(self, phys: PhysMemory, library: str):
+        self.vector = NO_VECTOR
+        self.step_page = _no_frame
+        self.hook(UC_HOOK_INTR, cython.cast(cython.p_void, _on_interrupt), 0)
+
+    def leave(self, number):
+        """Inside a callback: the guest has raised this exception and comes out."""
+        if self.vector == NO_VECTOR and not self.trapped:
+            self.api.reg_read(self.uc, UC_X86_REG_RIP, cython.address(self.pc))
+            self.pc_set = True
+            if number == 1 and self.trapping:
+                self.trapped = True
+            if number != 1 or not self.trapping or self.guest_trap:
+                self.vector = number
+        self.asked_out = True
+        self.api.emu_stop(self.uc)
+
+    def frame_at(self, vaddr):
+        """The number of the frame that is executed at this address, if it can be."""
+        perms: cython.int = 0
+        paddr: uint64_t = 0
+        if self.mmu.engine_fill(vaddr & _page_mask, EXECUTE, cython.address(paddr), cython.address(perms)) != FAULT_OK:
+            return _no_frame
+        return paddr >> 12
+
+    def peek(self, vaddr, code, size):
+        """Up to `size` bytes of code, as far as they lie in one page; how many."""
+        pfn: uint64_t = self.frame_at(vaddr)
+        if pfn == _no_frame:
+            return 0
+        size = min(size, 4096 - cython.cast(cython.int, vaddr & 0xFFF))
+        memcpy(code, self.phys.base + (pfn << 12) + (vaddr & 0xFFF), size)
+        return size
+
+    def begin_step(self):
+        """Have the next instruction be the only one that runs; gives its kind.
+
+        FORBIDDEN: it must not run. PAUSE: it is done already, for the library does not trap behind it.
+        """
+        code: uint8_t[15]
+        flags: uint64_t = 0
+        size: cython.int = self.peek(self.pc, code, _longest)
+        self.step_kind = kind_of(code, size)
+        if self.step_kind == UNFINISHED and 0 < size < _longest:
+            size += self.peek(self.pc + size, code + size, _longest - size)
+            self.step_kind = kind_of(code, size)
+        if self.step_kind == FORBIDDEN:
+            return FORBIDDEN
+        self.api.reg_read(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
+        self.guest_trap = flags & _trap
+        if self.step_kind == PAUSE:
+            size = 1
+            while code[size - 1] != 0x90:
+                size += 1
+            self.pc += size
+            self.pc_set = True
+            self.asked_out = True
+            if self.guest_trap:
+                self.vector = 1
+            return PAUSE
+        self.trapping = True
+        if not self.guest_trap:
+            flags |= _trap
+            self.api.reg_write(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
+        return self.step_kind
+
+    def give_flags_back(self):
+        """The trap flag is the guest's again."""
+        flags: uint64_t = 0
+        self.trapping = False
+        if not self.guest_trap:
+            self.api.reg_read(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
+            flags &= ~_trap
+            self.api.reg_write(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
+
+    def end_step(self):
+        """Outside again, the instruction done or not."""
+        top: uint64_t = 0
+        host: cython.pointer(uint8_t) = cython.NULL
+        if not self.trapping or (self.trapped and self.step_kind == SETS_FLAGS):
+            self.trapping = False
+            return
+        self.give_flags_back()
+        if self.trapped and self.step_kind == READS_FLAGS and not self.guest_trap:
+            self.api.reg_read(self.uc, UC_X86_REG_RSP, cython.address(top))
+            axptr_lock_nogil(self.phys.lock)
+            if self.mmu.resolve(top + 1, WRITE, cython.address(host)) == FAULT_OK:
+                host[0] &= 0xFE
+            axptr_unlock(self.phys.lock)
+
+    def keeps_stepping(self, last_pc):
+        """After a step that began at `last_pc`: while no branch is taken, and while in a page that needs it."""
+        return self.pc - last_pc <= cython.cast(uint64_t, _longest) or self.pc & _page_mask == self.step_page
