@@ -319,9 +319,9 @@ class Generator:
 
 G = Generator
 _MAKERS = [
-    (16.0, G.mmap),
+    (24.0, G.mmap),
     (1.0, G.stack),
-    (7.0, G.munmap),
+    (4.0, G.munmap),
     (8.0, G.mprotect),
     (9.0, G.mremap),
     (2.5, G.brk),
