@@ -66,6 +66,14 @@ CASES: dict[str, list[Op]] = {
         ("mprotect", P(0), 0x8000, 3),
         ("pwrite", 0x70, P(12004, 2922), 0x2000, 0x7309),
     ],
+    "a copy that runs into the room below a stack grows it": [
+        ("mmap", P(4262), 0x1000, 1, 0x132, -1, 0, 0),
+        ("store", P(4008), 0xA7, 1),
+        ("mprotect", P(4008), 0x1000, 0xB),
+        ("load", P(4000, 4088)),
+        ("munmap", P(4008), 0x1000),
+        ("pread", 0x65, P(4007, 4093), 0x1388, 0x1BB8),
+    ],
     # By hand.
     "mremap takes several mappings along, and their holes": [
         ("mmap", P(0), 0x6000, 3, 0x32, -1, 0, 0),

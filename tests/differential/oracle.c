@@ -183,8 +183,10 @@ static int depends_on_seams(struct op *op)
 {
     uint64_t *a = op->a, old = page_up(a[1]), new = page_up(a[2]);
     if (op->nr == 25) {
-        if ((a[3] & 2 && old == new) || (!(a[3] & 6) && new <= old))
+        if (((a[3] & 6) == 2 && old == new) || (!(a[3] & 6) && new <= old))
             return 0;
+        if (a[3] & 4) /* all of the old mapping is unlocked, which ends where Linux ends it */
+            return seam(a[0] - MOST_MOVED, a[0] + old + MOST_MOVED);
         return seam(a[0], a[0] + (old < new ? old : new) + (old == new ? 0 : PAGE));
     }
     if (op->nr == 10 && a[2] & 0x01000000)
