@@ -44,6 +44,7 @@ WHERE = {
     "_core.transfer": "mm",
     "_core.space": "mm",
     "mm": "mm",
+    "_core.cpudevices": "engine",
     "_core.codec": "pointers",
     "_core.pointer": "pointers",
     "_core.view": "pointers",

@@ -39,6 +39,7 @@ cdef class MappedCpu(UserCpu):
 
     cdef void release(self) noexcept
     cdef bint answer(self, uint64_t vaddr, int kind, TlbAnswer *entry) noexcept nogil
+    cdef bint device(self, uint64_t vaddr, uint64_t *paddr) noexcept nogil
     cdef bint may_translate(self, uint64_t page, uint64_t pfn) noexcept nogil
     cdef bint has_exits(self, uint64_t page, uint64_t pfn) noexcept nogil
     cdef bint is_exit(self, uint64_t vaddr) noexcept nogil

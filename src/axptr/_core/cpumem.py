@@ -60,7 +60,7 @@ def _on_fill(
 @cython.no_gc_clear
 @cython.cclass
 class MappedCpu(UserCpu):
-    """A CPU and its memory. `SteppedCpu` derives from it; nobody else should."""
+    """A CPU and its memory. `DeviceCpu` derives from it; nobody else should."""
 
     def __cinit__(self, phys: PhysMemory, library: str):
         self.grow_at = _first_growth
@@ -120,6 +120,14 @@ class MappedCpu(UserCpu):
                 if self.grow_at < _last_growth:
                     self.grow_at *= 2
             code = self.mmu.engine_fill(vaddr, access, cython.address(entry.paddr), cython.address(perms))
+            if code == FAULT_NOT_MEMORY and access != EXECUTE:
+                if self.device(vaddr, cython.address(entry.paddr)):
+                    entry.perms = perms
+                    return True
+                self.flush()  # no translation is left that leads to the window: its pages are free again
+                if self.device(vaddr, cython.address(entry.paddr)):
+                    entry.perms = perms
+                    return True
             if code == FAULT_OK and access == EXECUTE and not self.may_translate(vaddr, entry.paddr >> 12):
                 code = FAULT_RETRY
             if code == FAULT_OK and self.link.need_flush:
@@ -140,6 +148,10 @@ class MappedCpu(UserCpu):
         self.refused_access = access
         self.refused_page = vaddr
         self.refused_frame = entry.paddr >> 12
+        return False
+
+    def device(self, vaddr, paddr):
+        """The place of a device's page (`cpudevices`)."""
         return False
 
     def may_translate(self, page, pfn):

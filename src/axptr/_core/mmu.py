@@ -507,6 +507,8 @@ class Mmu(Provider):
         if slot == cython.NULL or not self.entry_allows(slot[0], access):
             code = self.bring_in(vaddr, access, cython.address(slot))
             if code != FAULT_OK:
+                if code == FAULT_NOT_MEMORY:
+                    perms[0] = self.granted(index_find(cython.address(self.areas), vaddr).flags) & (READ | WRITE)
                 axptr_unlock(self.lock)
                 return code
         entry = slot[0]

@@ -1,11 +1,11 @@
 cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from axptr._core.cpumem cimport MappedCpu
+from axptr._core.cpudevices cimport DeviceCpu
 
 cdef enum:
     NO_VECTOR = -1
 
-cdef class SteppedCpu(MappedCpu):
+cdef class SteppedCpu(DeviceCpu):
     cdef uint64_t pc               # the next instruction whenever the guest is not executing
     cdef bint pc_set               # `pc` is right as it is, the library's is not
     cdef int vector                # the exception that ended the run, or NO_VECTOR

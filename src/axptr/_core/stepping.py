@@ -17,7 +17,7 @@ Invariant: outside of guest code, and inside system calls, the trap flag is the 
 import cython
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_OK, WRITE
 from cython.cimports.axptr._core.codescan import FORBIDDEN, PAUSE, READS_FLAGS, SETS_FLAGS, UNFINISHED, kind_of
-from cython.cimports.axptr._core.cpumem import MappedCpu
+from cython.cimports.axptr._core.cpudevices import DeviceCpu
 from cython.cimports.axptr._core.lock import axptr_lock_nogil, axptr_unlock
 from cython.cimports.axptr._core.phys import PhysMemory
 from cython.cimports.axptr._core.stepping import NO_VECTOR
@@ -45,7 +45,7 @@ def _on_interrupt(uc: cython.p_void, number: uint32_t, cpu: SteppedCpu) -> cytho
 
 @cython.no_gc_clear
 @cython.cclass
-class SteppedCpu(MappedCpu):
+class SteppedCpu(DeviceCpu):
     """A CPU that runs, and stops for exceptions. `UnicornCpu` derives from it; nobody else should."""
 
     def __cinit__(self, phys: PhysMemory, library: str):

@@ -10,6 +10,7 @@ cdef struct Api:
     int (*hook_add)(void *uc, size_t *hook, int type, void *callback, void *user, uint64_t begin, uint64_t end, ...) noexcept nogil
     int (*hook_del)(void *uc, size_t hook) noexcept nogil
     int (*mem_map_ptr)(void *uc, uint64_t address, uint64_t size, uint32_t perms, void *ptr) noexcept nogil
+    int (*mmio_map)(void *uc, uint64_t address, size_t size, void *read, void *user_read, void *write, void *user_write) noexcept nogil
     int (*emu_start)(void *uc, uint64_t begin, uint64_t until, uint64_t timeout, size_t count) noexcept nogil
     int (*emu_stop)(void *uc) noexcept nogil
     int (*reg_read)(void *uc, int regid, void *value) noexcept nogil

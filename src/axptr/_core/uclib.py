@@ -31,7 +31,7 @@ def load(path: str) -> cython.int:
         raise OSError(f"cannot load the Unicorn library: {dlerror().decode(errors='replace')}")
     # Each member of Api is a pointer to a function; the order here is the order there.
     names = (
-        b"version open close ctl strerror hook_add hook_del mem_map_ptr emu_start emu_stop reg_read reg_write "
+        b"version open close ctl strerror hook_add hook_del mem_map_ptr mmio_map emu_start emu_stop reg_read reg_write "
         b"reg_read_batch reg_write_batch context_alloc context_free context_save context_restore context_reg_read context_reg_write"
     ).split()
     slots = cython.cast(cython.pointer(cython.p_void), cython.address(_api))

@@ -15,12 +15,10 @@ cdef enum:
 
 cdef class UnicornCpu(SteppedCpu):
     cdef object handler            # what system calls go to
-    cdef object error              # what a handler raised
     cdef object __weakref__
 
     # The run under way.
     cdef bint busy                 # a run() is going on
-    cdef bint failed               # `error` is set
     cdef uint64_t args[9]          # number, six arguments, pc and flags of the call being served
     cdef int stop_asked            # from any thread; stays until a run ends for it
     cdef int stop_inside           # by a handler, for this run

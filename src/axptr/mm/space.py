@@ -420,6 +420,8 @@ class AddrSpace(History):
             reason = FaultReason.UNMAPPED if inside else FaultReason.OUT_OF_RANGE
         elif not self.check_region_access(byte, access):
             reason = FaultReason.PROTECTION
+        elif self._device_at(vaddr) is not None:
+            reason = FaultReason.NOT_MEMORY
         else:
             reason = FaultReason.BACKING_FAILED
         return self._describe(reason, vaddr, int(access), size, completed)
