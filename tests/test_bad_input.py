@@ -395,6 +395,13 @@ case(
     rule=("copy", [(None, ValueError), (1, ValueError), ("fork", ValueError)]),
 )
 case(
+    "AddrSpace.set_locked",
+    lambda b, start, size: b.space.set_locked(start, size, False),
+    start=(BASE, ADDRESS),
+    size=(PAGE_SIZE, SIZE),
+)
+case("AddrSpace.neighbours", lambda b, at: b.space.neighbours(at), at=(BASE, ADDRESS))
+case(
     "AddrSpace.restore",
     lambda b, snap: b.space.restore(b.space.snapshot() if snap == "" else snap) or b.space.handle_page_fault(BASE, W),
     snap=("", [(None, TypeError), (5, TypeError), (b"", TypeError), (PhysMemory, TypeError)]),

@@ -42,6 +42,7 @@ from axptr import (
     FaultReason,
     LinuxError,
     MappingFlags,
+    MemoryArea,
     PhysMemory,
     UserConstPtr,
     UserFault,
@@ -132,7 +133,8 @@ class Model:
         if above is None or not self.pages[above].grow or n < self.pages[above].grow:
             return None
         below = next((m for m in range(n - 1, -1, -1) if m in self.pages), None)
-        if below is not None and self.pages[below].flags & 7 and n - below - 1 < GUARD_GAP:
+        barrier = below is not None and not self.pages[below].grow and self.pages[below].flags & 7
+        if below is not None and barrier and n - below - 1 < GUARD_GAP:
             return None
         return self.pages[above]
 
@@ -165,11 +167,12 @@ class Model:
                 page = self.pages.get(n) or self.growable(n)
                 if page is None:
                     return fault(FaultReason.UNMAPPED, bad, bad - vaddr)
+                grown = n not in self.pages
+                if grown:
+                    self.grow(n)
                 if not page.may.has_all(bit):
                     return fault(FaultReason.PROTECTION, bad, bad - vaddr)
-                if n not in self.pages:
-                    self.grow(n)
-                elif page.data is None:
+                if not grown and page.data is None:
                     return fault(FaultReason.BACKING_FAILED, bad, bad - vaddr)
         return None
 
@@ -610,12 +613,22 @@ class SpaceMachine(RuleBasedStateMachine):
         for n in sorted(self.model.pages):
             page = self.model.pages[n]
             joins = last is not None and previous == n - 1 and (last.flags, last.area) == (page.flags, page.area)
+            if last is not None and previous == n - 1 and last.grow and page.grow and last.flags == page.flags:
+                joins = True  # stacks that grew together may be two areas or one
             if joins:
                 expected[-1] = expected[-1][0], n + 1, page.flags
             else:
                 expected.append((n, n + 1, page.flags))
             last, previous = page, n
-        found = [((a.start - BASE) // PAGE_SIZE, (a.end - BASE) // PAGE_SIZE, a.flags) for a in self.space.areas()]
+        found: list[tuple[int, int, MappingFlags]] = []
+        below: MemoryArea | None = None
+        for a in self.space.areas():
+            start, end = (a.start - BASE) // PAGE_SIZE, (a.end - BASE) // PAGE_SIZE
+            stacks = below is not None and below.end == a.start and below.grows_down and a.grows_down
+            if stacks and below is not None and below.flags == a.flags:
+                start = found.pop()[0]
+            found.append((start, end, a.flags))
+            below = a
         assert found == expected
 
     @invariant()

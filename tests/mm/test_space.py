@@ -509,6 +509,44 @@ def test_growing_is_asked_for_rights_like_any_access(space: AddrSpace) -> None:
     assert UserPtr[ctypes.c_ubyte](at(990)).read(space) == 0
 
 
+def test_a_fault_grows_a_stack_even_where_it_is_refused_then(space: AddrSpace) -> None:
+    space.map_alloc(at(999), PAGE_SIZE, R, grows_down=64 * PAGE_SIZE)
+    assert not space.handle_page_fault(at(990), W)
+    assert [(area.start, area.end) for area in space.areas()] == [(at(990), at(1000))]
+
+
+def test_a_stack_grows_up_to_another_stack(space: AddrSpace) -> None:
+    space.map_alloc(at(1), PAGE_SIZE, R | W, grows_down=2 * PAGE_SIZE)
+    space.map_alloc(at(9), PAGE_SIZE, R | W, grows_down=64 * PAGE_SIZE)
+    assert space.handle_page_fault(at(2), W)
+    assert [area.start for area in space.areas()] == [at(1), at(2)]
+
+
+def test_what_is_locked_is_seen_and_a_clone_does_not_inherit_it(space: AddrSpace) -> None:
+    space.map_alloc(at(0), 4 * PAGE_SIZE, R | W)
+    space.set_locked(at(1), 2 * PAGE_SIZE, True)
+    space.set_locked(at(2), PAGE_SIZE, True, on_fault=True)
+    assert [(a.locked, a.lock_on_fault) for a in space.areas()] == [
+        (False, False),
+        (True, False),
+        (True, True),
+        (False, False),
+    ]
+    twin = space.try_clone()
+    twin._check()
+    assert [(a.start, a.end, a.locked) for a in twin.areas()] == [(at(0), at(4), False)]
+    twin.clear()
+    space.set_locked(at(0), 4 * PAGE_SIZE, False)
+    assert space.area_count == 1
+
+
+def test_neighbours_are_the_area_at_or_below_and_the_one_above(space: AddrSpace) -> None:
+    space.map_alloc(at(2), PAGE_SIZE, R)
+    space.map_alloc(at(5), PAGE_SIZE, R)
+    starts = [[a and a.start for a in space.neighbours(at(n))] for n in (1, 2, 3, 5, 6)]
+    assert starts == [[None, at(2)], [at(2), at(5)], [at(2), at(5)], [at(5), None], [at(5), None]]
+
+
 def test_growing_never_reaches_page_zero(phys: PhysMemory) -> None:
     space = AddrSpace(0, 1 << 30, phys)
     space.map_alloc(at(0), PAGE_SIZE, R | W, grows_down=1 << 40)

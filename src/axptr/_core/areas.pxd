@@ -12,6 +12,8 @@ cdef enum:
     TRAIT_OMIT = 1         # a clone does not have it
     TRAIT_WIPE = 2         # a clone has it without its pages
     TRAIT_SEALED = 4       # it may never become writable
+    TRAIT_LOCKED = 8       # its owner asked that its pages stay (mlock); a clone does not ask
+    TRAIT_ON_FAULT = 16    # and that only once they are there (mlock2)
 
 cdef struct AreaRec:
     uint64_t start         # first byte, page aligned

@@ -244,6 +244,11 @@ class FrameStore:
             self.body.out_fd = os.dup(fd)
 
     @property
+    def descriptors(self):
+        """The host's descriptors of the file, borrowed: to read, and to write back; -1 for none."""
+        return self.body.fd, self.body.out_fd
+
+    @property
     def is_file(self):
         return self.body.fd >= 0
 

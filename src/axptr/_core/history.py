@@ -14,7 +14,9 @@ import errno
 
 import cython
 from cython.cimports.axptr._core.areas import (
+    TRAIT_LOCKED,
     TRAIT_OMIT,
+    TRAIT_ON_FAULT,
     TRAIT_WIPE,
     AreaPos,
     AreaRec,
@@ -73,13 +75,20 @@ class History(SpaceCore):
     def copy_areas(self, twin, whole):
         pos: AreaPos = index_seek(cython.address(self.areas), 0)
         rec: cython.pointer(AreaRec)
+        copy: cython.pointer(AreaRec)
         while True:
             rec = index_at(cython.address(self.areas), pos)
             if rec == cython.NULL:
                 return 0
             if whole or not rec.traits & TRAIT_OMIT:
                 index_reserve(cython.address(twin.areas), 1)
-                index_insert(cython.address(twin.areas), record_copy(rec))
+                copy = record_copy(rec)
+                if whole:
+                    index_insert(cython.address(twin.areas), copy)
+                else:  # the clone asks for less, so more may be alike there
+                    copy.traits &= ~cython.cast(uint32_t, TRAIT_LOCKED | TRAIT_ON_FAULT)
+                    index_insert(cython.address(twin.areas), copy)
+                    twin.join_around(rec.start)
             pos = index_next(cython.address(self.areas), pos)
 
     def copy_pages(self, twin, whole):

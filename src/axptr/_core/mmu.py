@@ -276,7 +276,8 @@ class Mmu(Provider):
         if rec == cython.NULL or rec.grow_limit == 0 or page < rec.grow_limit or page < self.first:
             return cython.NULL
         low = index_before(cython.address(self.areas), where[0])
-        if low != cython.NULL and (low.flags & 7) and page - low.last - 1 < _GUARD_GAP:
+        # Another stack below may come as near as it likes (expand_downwards in Linux).
+        if low != cython.NULL and low.grow_limit == 0 and (low.flags & 7) and page - low.last - 1 < _GUARD_GAP:
             return cython.NULL
         return rec
 
@@ -297,8 +298,7 @@ class Mmu(Provider):
             rec = self.growable(vaddr, cython.address(where))
             if rec == cython.NULL:
                 return FAULT_UNMAPPED
-            if not self.granted(rec.flags) & access:
-                return FAULT_PROTECTION
+            # As on Linux the area grows for any access, also one that it then refuses.
             journal_range(cython.address(self.journal), page, rec.start - 1)
             rec.start = page
             index_moved(cython.address(self.areas), where)

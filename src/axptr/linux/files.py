@@ -52,10 +52,16 @@ def open_file(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -
     if not flags & os.O_NOFOLLOW:
         host_flags |= os.O_NOFOLLOW  # the path holds no link any more; if it does now, something moved
     _refuse_devices(place.path)
+    cut = flags & os.O_TRUNC and flags & os.O_ACCMODE != os.O_RDONLY
+    if cut:  # once it is open: mappings of the file lose their pages too
+        host_flags &= ~os.O_TRUNC
     fd = host(os.open, place.path, host_flags, mode & 0o7777 & ~task.fs.umask)
     if creating:
         task.fs.names_changed()
-    return HostFile(fd, flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC), place.path)
+    file = HostFile(fd, flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC), place.path)
+    if cut and file.regular:
+        file.truncate(task, 0)
+    return file
 
 
 def _open_node(task: LinuxTask, place: Place, flags: int, exclusive: bool, wants_write: bool) -> OpenFile:

@@ -50,6 +50,18 @@ def host(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         raise LinuxError(errno.EOVERFLOW, str(error)) from None
 
 
+def map_probe(fd: int, offset: int) -> int:
+    """The errno that mapping one page of a file at `offset` gives on the host; 0 for none. Nothing stays mapped."""
+    function = libc().mmap
+    function.restype = ctypes.c_ssize_t
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    found = function(None, PAGE, mmap.PROT_READ, mmap.MAP_PRIVATE, fd, offset)
+    if found == -1:
+        return ctypes.get_errno()
+    libc().munmap(ctypes.c_void_p(found), ctypes.c_size_t(PAGE))
+    return 0
+
+
 def ccall(name: str, *args: Any) -> int:
     """`libc.name(*args)`; the result, or LinuxError with its errno if it is -1. ENOSYS if there is no such function."""
     try:

@@ -1,25 +1,24 @@
-"""mmap, munmap, mprotect and brk, as Linux has them, over the address space. Source: their man pages, mm/mmap.c,
-mm/mprotect.c. Not here: moving mappings (`remap`), advice and residence (`advice`).
+"""mmap, munmap, mprotect and brk, as Linux has them, over the address space. Source: their man pages; mm/mmap.c,
+mm/mprotect.c of Linux 6.18, whose order of checks this keeps: which errno a call with two faults gives is seen.
 
-Shared mappings of files are read-only for now: a writable one is refused with ENODEV. Shared anonymous memory is
-private memory, since there is one process.
+Not here: moving mappings (`remap`), advice and residence (`advice`), promises to keep memory (`mlock`).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .._core.frames import Backend
-from .._core.phys import PhysMemory
 from ..addr import VirtAddrRange
 from ..errors import LinuxError
 from ..flags import MappingFlags
 from ..kernel.abi import c_int, c_size_t, c_ulong
-from ..mm.backend import FileBackend
+from ..mm.backend import FileBackend, SharedObject
 from .hostfile import HostFile
 from .registry import syscall
+from .stack import STACK_LIMIT
 from .uaccess import USER_END
 
 if TYPE_CHECKING:
@@ -37,7 +36,17 @@ PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
 
 MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_TYPE = 1, 2, 3, 15
 MAP_FIXED, MAP_ANONYMOUS, MAP_32BIT, MAP_GROWSDOWN = 0x10, 0x20, 0x40, 0x100
-MAP_LOCKED, MAP_POPULATE, MAP_HUGETLB, MAP_FIXED_NOREPLACE = 0x2000, 0x8000, 0x40000, 0x100000
+MAP_LOCKED, MAP_POPULATE, MAP_NONBLOCK = 0x2000, 0x8000, 0x10000
+MAP_HUGETLB, MAP_FIXED_NOREPLACE = 0x40000, 0x100000
+# What MAP_SHARED_VALIDATE lets pass (LEGACY_MAP_MASK): with another flag it is EOPNOTSUPP.
+_LEGACY_FLAGS = 0x0003 | 0x0070 | 0x0100 | 0x0800 | 0x1000 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000 | 0x400_0000
+_LEGACY_FLAGS |= 0x40000 | 21 << 26 | 30 << 26
+_SURE_SIZE = 1 << 40
+"""What a file of any file system may reach; beyond it the host is asked."""
+
+SHARED_NAME = "/dev/zero (deleted)"  # as maps show shared anonymous memory
+SHARED_DEVICE = 1  # 00:01, the kernel's own tmpfs
+ZERO_NAME = "/dev/zero"
 
 _U = MappingFlags.USER
 PROT_FLAGS = [_U | MappingFlags(prot) for prot in range(8)]  # PROT_* and MappingFlags share their low three bits
@@ -66,41 +75,28 @@ def sys_mmap(
     size = page_up(length)
     if flags & MAP_HUGETLB or size >= 1 << 64:
         raise LinuxError(errno.ENOMEM)
-    if offset + size > 1 << 64:
-        raise LinuxError(errno.EOVERFLOW)
-    if flags & MAP_FIXED_NOREPLACE:
-        flags |= MAP_FIXED
     start = place(task, addr, size, flags)
     kind = flags & MAP_TYPE
-    if kind not in (MAP_SHARED, MAP_PRIVATE) and not (kind == MAP_SHARED_VALIDATE and file is not None):
-        raise LinuxError(errno.EINVAL)
     if file is None:
-        grows = 0
-        if flags & MAP_GROWSDOWN:
-            if kind != MAP_PRIVATE:
-                raise LinuxError(errno.EINVAL)
-            grows = max(size, 8 << 20)
-        task.space.map_alloc(start, size, PROT_FLAGS[prot & 7], replace=True, grows_down=grows)
+        _map_anonymous(task, start, size, prot, kind, flags)
     else:
         _map_open_file(task, file, start, size, prot, kind, offset, flags)
-    if flags & (MAP_POPULATE | MAP_LOCKED) and prot & 7:
-        try:
-            task.space.populate_area(start, size, MappingFlags.WRITE if prot & PROT_WRITE else MappingFlags.READ)
-        except LinuxError:
-            pass  # mmap never fails for pages that could not be brought in
+    if flags & MAP_LOCKED or task.lock_future:
+        lock_area(task, start, start + size)
+    elif flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE:
+        populate(task, start, start + size)
     return start
 
 
 def place(task: LinuxTask, addr: int, size: int, flags: int) -> int:
-    """Where a mapping goes: get_unmapped_area."""
+    """Where a mapping goes: get_unmapped_area, and what MAP_FIXED_NOREPLACE asks for."""
     if size > USER_END:
         raise LinuxError(errno.ENOMEM)
-    space = task.space
-    if flags & MAP_FIXED:
-        if addr & (PAGE - 1):
-            raise LinuxError(errno.EINVAL)
+    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE):
         if addr > USER_END - size:
             raise LinuxError(errno.ENOMEM)
+        if addr & (PAGE - 1):
+            raise LinuxError(errno.EINVAL)
         if addr < MMAP_MIN_ADDR and os.geteuid() != 0:
             raise LinuxError(errno.EPERM)
         if flags & MAP_FIXED_NOREPLACE and not is_free(task, addr, size):
@@ -109,15 +105,22 @@ def place(task: LinuxTask, addr: int, size: int, flags: int) -> int:
     hint = addr & -PAGE
     if 0 < hint < MMAP_MIN_ADDR:
         hint = MMAP_MIN_ADDR
-    if hint and hint <= USER_END - size and is_free(task, hint, size):
+    topdown = not flags & MAP_32BIT
+    low, high = (MMAP_MIN_ADDR, task.mmap_base) if topdown else (0x4000_0000, 0x8000_0000)
+    top = USER_END if topdown else high
+    if hint and hint <= top - size and is_free(task, hint, size) and not near_stack(task, hint + size):
         return hint
-    if flags & MAP_32BIT:
-        limit = VirtAddrRange(0x4000_0000, 0x8000_0000)
-        found = space.find_free_area(limit.start, size, limit)
-    else:
-        found = space.find_free_area(0, size, VirtAddrRange(MMAP_MIN_ADDR, task.mmap_base), topdown=True)
-        if found is None:  # as arch_get_unmapped_area: from TASK_UNMAPPED_BASE upwards
-            found = space.find_free_area(0, size, VirtAddrRange(USER_END // 3 & -PAGE, USER_END))
+    space = task.space
+    found = space.find_free_area(low, size, VirtAddrRange(low, high), topdown=topdown)
+    while found is not None and (above := near_stack(task, found + size)) is not None:
+        # Below what grows down a gap stays free: look on the other side of it.
+        if topdown:
+            high = above - STACK_GAP
+        else:
+            low = above
+        found = space.find_free_area(low, size, VirtAddrRange(low, high), topdown=topdown) if low < high else None
+    if found is None and topdown:  # as arch_get_unmapped_area: from TASK_UNMAPPED_BASE upwards
+        found = space.find_free_area(0, size, VirtAddrRange(USER_END // 3 & -PAGE, USER_END))
     if found is None:
         raise LinuxError(errno.ENOMEM)
     return found
@@ -127,23 +130,72 @@ def is_free(task: LinuxTask, start: int, size: int) -> bool:
     return task.space.find_free_area(start, size, VirtAddrRange(start, start + size)) == start
 
 
+def near_stack(task: LinuxTask, end: int) -> int | None:
+    """The start of the first area from `end` on, if it grows down and `end` is inside the gap below it."""
+    area = next_area(task, end, min(end + STACK_GAP, USER_END))
+    return area.start if area is not None and area.grows_down else None
+
+
+def _map_anonymous(task: LinuxTask, start: int, size: int, prot: int, kind: int, flags: int) -> None:
+    space, grows = task.space, 0
+    if kind not in (MAP_SHARED, MAP_PRIVATE):  # MAP_DROPPABLE is as on kernels before 6.11
+        raise LinuxError(errno.EINVAL)
+    if flags & MAP_GROWSDOWN:
+        if kind != MAP_PRIVATE:
+            raise LinuxError(errno.EINVAL)
+        grows = max(size, STACK_LIMIT)
+    if kind == MAP_SHARED:
+        shared = SharedObject(space.phys, size, SHARED_NAME)
+        shared.store.device, shared.store.inode = SHARED_DEVICE, task.next_inode()
+        space.map_shared(start, size, PROT_FLAGS[prot & 7], shared, replace=True)
+    else:
+        space.map_alloc(start, size, PROT_FLAGS[prot & 7], replace=True, grows_down=grows)
+
+
 def _map_open_file(
     task: LinuxTask, file: OpenFile, start: int, size: int, prot: int, kind: int, offset: int, flags: int
 ) -> None:
-    if not file.readable:
-        raise LinuxError(errno.EACCES)
+    _require_file_range(file, offset + size)
+    if kind == MAP_SHARED_VALIDATE:
+        if flags & ~_LEGACY_FLAGS:
+            raise LinuxError(errno.EOPNOTSUPP)
+    elif kind not in (MAP_SHARED, MAP_PRIVATE):
+        raise LinuxError(errno.EINVAL)
     shared = kind != MAP_PRIVATE
     if shared and prot & PROT_WRITE and not file.writable:
         raise LinuxError(errno.EACCES)
-    if file.map_anonymous():
-        task.space.map_alloc(start, size, PROT_FLAGS[prot & 7], replace=True)
+    if not file.readable:
+        raise LinuxError(errno.EACCES)
+    if prot & PROT_EXEC and isinstance(file, HostFile) and file.no_exec():
+        raise LinuxError(errno.EPERM)
+    anonymous = file.map_anonymous()
+    if flags & MAP_GROWSDOWN:
+        raise LinuxError(errno.EINVAL)
+    if anonymous:  # /dev/zero
+        if shared:
+            _map_anonymous(task, start, size, prot, kind, MAP_FIXED)
+        else:
+            task.space.map_alloc(start, size, PROT_FLAGS[prot & 7], replace=True, name=ZERO_NAME)
         return
-    if shared and file.writable:
-        raise LinuxError(errno.ENODEV)
     assert isinstance(file, HostFile)
-    backend = (_SharedFile if shared else FileBackend)(task.space.phys, file.host_fd, offset)
+    backend = FileBackend(task.space.phys, file.host_fd, offset, shared=shared, writable=file.writable)
     name = os.fsdecode(file.path) if file.path is not None else backend.store.label
     task.space.map(start, size, PROT_FLAGS[prot & 7], backend, replace=True, name=name)
+
+
+def _require_file_range(file: OpenFile, end: int) -> None:
+    """EOVERFLOW for a mapping that ends further than the file can reach, which its file system knows (file_mmap_ok)."""
+    regular = isinstance(file, HostFile) and file.regular
+    if end >= 1 << (63 if regular else 64):
+        raise LinuxError(errno.EOVERFLOW)
+    if isinstance(file, HostFile) and regular and end > _SURE_SIZE:
+        from .hostio import map_probe
+
+        if map_probe(file.host_fd, end - PAGE) == errno.EOVERFLOW:
+            raise LinuxError(errno.EOVERFLOW)
+
+
+# -- munmap, mprotect
 
 
 @syscall(11, "munmap")
@@ -170,26 +222,35 @@ def sys_mprotect(task: LinuxTask, addr: c_ulong, length: c_size_t, prot: c_ulong
     if prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM):
         raise LinuxError(errno.EINVAL)
     end = addr + size
+    area = next_area(task, addr, end)
+    if area is None or (not grows and area.start > addr):
+        raise LinuxError(errno.ENOMEM)
     if grows == PROT_GROWSDOWN:
-        area = task.space.find_area(addr)
-        if area is None:
-            raise LinuxError(errno.ENOMEM)
         if not area.grows_down:
             raise LinuxError(errno.EINVAL)
-        addr = area.start
+        addr = extent(task, area)[0]
     elif grows:
-        raise LinuxError(errno.EINVAL)
+        raise LinuxError(errno.ENOMEM if area.start > addr else errno.EINVAL)
     covered, code = covered_end(task, addr, end), errno.ENOMEM
     if prot & PROT_WRITE:
         for start, _, area in pieces(task, addr, covered):
-            if area.backend.kind_name == "file" and area.backend.shared:
+            if area.backend.sealed:
                 covered, code = start, errno.EACCES
                 break
     if covered > addr:
+        locked = [(start, stop) for start, stop, area in pieces(task, addr, covered) if _copies(area, prot)]
         task.space.protect(addr, covered - addr, PROT_FLAGS[prot & 7])
+        for start, stop in locked:
+            populate(task, start, stop)
     if covered < end:
         raise LinuxError(code)
     return 0
+
+
+def _copies(area: MemoryArea, prot: int) -> bool:
+    """Whether private pages that are locked become writable: Linux makes the copies then, to take no fault later."""
+    written = area.flags & MappingFlags.WRITE
+    return bool(prot & PROT_WRITE) and area.locked and not written and not area.backend.shared
 
 
 def covered_end(task: LinuxTask, start: int, end: int) -> int:
@@ -203,31 +264,46 @@ def covered_end(task: LinuxTask, start: int, end: int) -> int:
     return end
 
 
-def pieces(task: LinuxTask, start: int, end: int) -> list[tuple[int, int, MemoryArea]]:
-    """The parts of areas in a range, by address: (start, end, area)."""
-    found = []
+def pieces(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, MemoryArea]]:
+    """The parts of areas in a range, by address: (start, end, area). Areas may be changed behind the walk."""
     at = start
-    space = task.space
-    while at < end:
-        area = space.find_area(at) if at < USER_END else None
+    while True:
+        area = next_area(task, at, end)
         if area is None:
-            free = _next_area(task, at, end)
-            if free is None:
-                break
-            at = free
-            continue
-        found.append((at, min(end, area.end), area))
+            return
+        at = max(at, area.start)
+        yield at, min(end, area.end), area
         at = area.end
-    return found
 
 
-def _next_area(task: LinuxTask, at: int, end: int) -> int | None:
-    for area in task.space.areas():
-        if area.start >= end:
-            return None
-        if area.start >= at:
-            return area.start
-    return None
+def next_area(task: LinuxTask, at: int, end: int) -> MemoryArea | None:
+    """The first area that has a byte in [at, end). O(log n)."""
+    end = min(end, USER_END)
+    if at >= end:
+        return None
+    below, above = task.space.neighbours(at)
+    if below is not None and below.end > at:
+        return below
+    return above if above is not None and above.start < end else None
+
+
+def extent(task: LinuxTask, area: MemoryArea) -> tuple[int, int]:
+    """Start and end of the mapping that Linux would have here: areas that differ in our bookkeeping only are one."""
+    low = high = area
+    while (above := task.space.find_area(high.end) if high.end < USER_END else None) and _alike(high, above):
+        high = above
+    while (below := task.space.find_area(low.start - 1) if low.start else None) and _alike(below, low):
+        low = below
+    return low.start, high.end
+
+
+def _alike(low: MemoryArea, high: MemoryArea) -> bool:
+    one, other = low.backend, high.backend
+    if low[2:3] + low[6:] != high[2:3] + high[6:] or (one.kind, one.shared) != (other.kind, other.shared):
+        return False
+    if one.store is None:
+        return (low.name == ZERO_NAME) == (high.name == ZERO_NAME)
+    return one.store is other.store and low.offset + low.size == high.offset
 
 
 # -- brk
@@ -241,49 +317,48 @@ def sys_brk(task: LinuxTask, addr: c_ulong) -> int:
     old, new = page_up(task.brk), page_up(addr)
     space = task.space
     if new < old:
+        if next_area(task, new, old) is None:
+            return task.brk
         space.unmap(new, old - new)
     elif new > old:
-        # a stack above keeps its gap
-        free = space.find_free_area(old, new - old, VirtAddrRange(old, min(new, USER_END)))
-        above = space.find_area(min(new + STACK_GAP, USER_END - 1))
-        if free != old or (above is not None and above.grows_down and above.start < new + STACK_GAP):
+        # A page below what comes next stays free, and the gap below a stack.
+        above = next_area(task, old, min(new + PAGE + STACK_GAP, USER_END))
+        if above is not None and new + PAGE > above.start - (STACK_GAP if above.grows_down else 0):
             return task.brk
         try:
-            space.map_alloc(old, new - old, PROT_FLAGS[3], name="[heap]")
+            space.map_alloc(old, new - old, PROT_FLAGS[3])
         except LinuxError:
             return task.brk
+        if task.lock_future:
+            lock_area(task, old, new)
     task.brk = addr
     return addr
 
 
-# -- mapping more of what an area shows
+# -- bringing pages in
 
 
-class _SharedFile(FileBackend):
-    """A shared mapping of a file opened for reading: it can never be made writable."""
+def populate(task: LinuxTask, start: int, end: int, *, stop_at_failure: bool = False) -> int:
+    """Bring pages in as mm_populate does: private writable ones as if written. 0, or the first errno that came up.
 
-    def __init__(self, phys: PhysMemory, fd: int, offset: int) -> None:
-        super().__init__(phys, fd, offset)
-        self._set(self.kind, shared=True, offset=offset, store=self.store)
-
-
-class _Part(Backend):
-    """The same backing from another offset on."""
-
-    def __init__(self, whole: Backend, offset: int) -> None:
-        self.kind_name = whole.kind_name
-        self._set(whole.kind, shared=whole.shared, offset=offset, store=whole.store)
-
-
-def map_like(task: LinuxTask, area: MemoryArea, start: int, size: int, offset: int, *, replace: bool = False) -> None:
-    """Map with the flags and the backing of `area`, nothing of its pages taken over."""
-    backend = area.backend
-    if backend.kind_name == "alloc":
-        task.space.map_alloc(start, size, area.flags, replace=replace, name=area.name)
-    else:
-        task.space.map(start, size, area.flags, _Part(backend, offset), replace=replace, name=area.name)
+    An area whose pages cannot be had is left at the first that cannot; the next one is gone on with, or not.
+    """
+    failed = 0
+    for at, stop, area in pieces(task, start, end):
+        if area.lock_on_fault:
+            continue
+        written = area.flags & MappingFlags.WRITE and not area.backend.shared
+        access = MappingFlags.WRITE if written else MappingFlags.READ
+        try:
+            task.space.populate_area(at, stop - at, access)
+        except LinuxError as error:
+            failed = failed or error.errno
+            if stop_at_failure:
+                break
+    return failed
 
 
-def discard(task: LinuxTask, start: int, end: int, area: MemoryArea) -> None:
-    """Forget the pages of [start, end), which lies in `area`: they are as if never touched."""
-    map_like(task, area, start, end - start, area.offset + (start - area.start), replace=True)
+def lock_area(task: LinuxTask, start: int, end: int) -> None:
+    """Note that a mapping is locked, and bring its pages in; those that cannot be are not missed."""
+    task.space.set_locked(start, end - start, True)
+    populate(task, start, end)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..kernel.abi import c_int, c_long, c_size_t, c_uint
+from .hostfile import HostFile
 from .hostio import host
 from .nodes import DirNode
 from .openfile import OpenFile
@@ -324,7 +325,12 @@ def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
     if not stat.S_ISREG(mode):
         raise LinuxError(errno.EINVAL)
     task.fs.require_change(place)
-    host(os.truncate, place.path, length)
+    fd = host(os.open, place.path, os.O_WRONLY | os.O_CLOEXEC)
+    file = HostFile(fd, os.O_WRONLY, place.path)
+    try:
+        file.truncate(task, length)
+    finally:
+        file.close()
     return 0
 
 

@@ -74,7 +74,7 @@ class OpenFile:
         """The canonical path of the directory this is, for paths relative to it; ENOTDIR if it is none."""
         raise LinuxError(errno.ENOTDIR)
 
-    def truncate(self, size: int) -> None:
+    def truncate(self, task: LinuxTask, size: int) -> None:
         raise LinuxError(errno.EINVAL)
 
     def map_anonymous(self) -> bool:

@@ -24,6 +24,7 @@ from . import (  # noqa: F401 - each enters its calls in the registry
     ioctl,
     limits,
     memory,
+    mlock,
     names,
     network,
     poll,

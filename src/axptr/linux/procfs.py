@@ -13,12 +13,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
+from ..flags import rwx
 from .hostfile import HostFile
 from .hostio import host
+from .memory import ZERO_NAME
 from .nodes import DirNode, LinkNode, Node, Stat, TextLink
 from .openfile import O_PATH, BytesFile, OpenFile, PathFile
 
 if TYPE_CHECKING:
+    from .._core.frames import FrameStore
+    from ..mm.space import AddrSpace
     from .task import LinuxTask
 
 Render = Callable[["LinuxTask"], bytes]
@@ -163,7 +167,7 @@ def _process_dir(path: bytes, leader: bool) -> StaticDir:
         b"comm": lambda t: t.comm + b"\n",
         b"environ": lambda t: b"".join(entry + b"\0" for entry in t.environ),
         b"limits": _limits,
-        b"maps": lambda t: t.space.format_maps().encode(),
+        b"maps": lambda t: format_maps(t, t.space).encode(),
         b"mounts": _mounts,
         b"mountinfo": _mountinfo,
         b"oom_score_adj": lambda t: b"0\n",
@@ -210,6 +214,46 @@ def _sys_tree() -> StaticDir:
 
 
 # -- one process
+
+
+def format_maps(task: LinuxTask, space: AddrSpace) -> str:
+    """/proc/self/maps (proc_pid_maps(5)). `space`: the task's, or what is to become a child's.
+
+    Heap and stack are what lies there now, whoever mapped it; a file has the name that it has now.
+    """
+    names: dict[int, str] = {}
+    lines = []
+    for area in space.areas():
+        store = area.backend.store
+        major, minor, inode, offset, name = 0, 0, 0, 0, area.name
+        if store is not None:
+            if id(store) not in names:
+                names[id(store)] = _file_name(store)
+            major, minor, inode, offset = os.major(store.device), os.minor(store.device), store.inode, area.offset
+            name = names[id(store)]
+        elif name == ZERO_NAME:
+            status = os.stat(name)
+            major, minor, inode = os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
+        elif area.start < task.brk and area.end > task.brk_start:
+            name = "[heap]"
+        elif area.start <= task.stack_start < area.end:
+            name = "[stack]"
+        elif name in ("[heap]", "[stack]"):
+            name = ""
+        kind = "s" if area.backend.shared else "p"
+        head = f"{area.start:08x}-{area.end:08x} {rwx(area.flags)}{kind} {offset:08x} {major:02x}:{minor:02x} {inode} "
+        lines.append(f"{head:<73}{name}" if name else head)
+    return "".join(line + "\n" for line in lines)
+
+
+def _file_name(store: FrameStore) -> str:
+    reader, _ = store.descriptors
+    if reader < 0:
+        return store.label
+    try:
+        return os.readlink(f"/proc/self/fd/{reader}").replace("\n", "\\012")
+    except OSError:
+        return store.label
 
 
 def vm_size(task: LinuxTask) -> int:

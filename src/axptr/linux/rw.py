@@ -140,20 +140,14 @@ def _transfer(task: LinuxTask, source: OpenFile, goal: OpenFile, count: int, pos
     done, buffer = 0, bounce()
     while done < count:
         view = buffer[: min(count - done, CHUNK)]
-        if pos[0] is None:
-            n = host(os.readv, source.host_fd, [view])
-        else:
-            n = host(os.preadv, source.host_fd, [view], pos[0] + done)
+        n = source.read_host(task, view, None if pos[0] is None else pos[0] + done)
         if n == 0:
             break
         written = 0
         try:
             while written < n:
                 part = view[written:n]
-                if pos[1] is None:
-                    written += host(os.write, goal.host_fd, part)
-                else:
-                    written += host(os.pwrite, goal.host_fd, part, pos[1] + done + written)
+                written += goal.write_host(task, part, None if pos[1] is None else pos[1] + done + written)
         except LinuxError as error:
             if pos[0] is None and source.seekable:
                 os.lseek(source.host_fd, written - n, os.SEEK_CUR)
@@ -230,7 +224,7 @@ def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
     file = task.files.get_io(fd)
     if not file.writable:
         raise LinuxError(errno.EINVAL)
-    file.truncate(length)
+    file.truncate(task, length)
     return 0
 
 

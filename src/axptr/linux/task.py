@@ -5,6 +5,7 @@ Not here: how it came to be (`personality`), and what calls do with it (the fami
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ class LinuxTask(Task):
     files: descriptors. fs: working directory and what may be changed. signals: handlers, mask, what is pending.
     brk_start, brk: the heap is [brk_start, brk). mmap_base: mappings go downwards from here.
     argv, environ, exe, comm, auxv: as the program was started, for /proc. limits: changed rlimits, by number.
+    lock_future: what is mapped from now on is locked (mlockall).
     exit_code, death: set when it is over. deadline: monotonic time at which a wait must give up, None for never.
     """
 
@@ -62,6 +64,12 @@ class LinuxTask(Task):
         self.stack_start = 0
         self.brk_start = self.brk = 0
         self.mmap_base = MMAP_BASE
+        self.lock_future = False
+        self._inodes = itertools.count(1024)
+
+    def next_inode(self) -> int:
+        """The inode number that maps show for the next shared anonymous mapping."""
+        return next(self._inodes)
 
     def become(
         self, image: Image, argv: list[bytes], environ: list[bytes], path: bytes, name: bytes, rsp: int, auxv: bytes

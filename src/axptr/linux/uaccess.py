@@ -65,15 +65,17 @@ def put_bytes(task: LinuxTask, address: int, data: bytes) -> None:
 
 
 def good_prefix(task: LinuxTask, address: int, size: int, access: MappingFlags) -> int:
-    """How many of the `size` bytes at `address` lie in areas that allow `access`. A stack grows for it, no more."""
+    """How many of the `size` bytes at `address` lie in areas that allow `access`, or could once a stack grows."""
     space = task.space
     allowed = WRITE if access & WRITE else READ | WRITE  # a page that may be written may be read (x86-64)
     at, end = address, min(address + size, USER_END)
     while at < end:
         area = space.find_area(at)
         if area is None:
-            if not space.handle_page_fault(at, access):
+            _, above = space.neighbours(at)
+            if above is None or not space.check_region_access(VirtAddrRange(at, above.start), access):
                 break
+            at = above.start
         elif not area.flags & allowed:
             break
         else:
@@ -156,6 +158,8 @@ class UserIter:
             good -= step
         address, _ = self._next()
         start, size = self._segments[self._index]
+        if address < USER_END:  # the copy would have touched it, which a stack notices
+            self._task.space.handle_page_fault(address, access)
         return self._task.space.fault(address, access, size=size, completed=address - start)
 
 

@@ -21,6 +21,8 @@ CLONE_RULES = ("copy", "omit", "wipe", "omit")
 class MemoryArea(NamedTuple):
     """The run of pages [start, end) with the same flags and backing.
 
+    locked: its owner asked that its pages stay (mlock); nothing is ever swapped out, so this only says so.
+    lock_on_fault: asked so, but not that they be brought in (mlock2).
     clone_rule: what `try_clone` does with it: "copy", "omit" (no such area in the clone) or "wipe" (none of its pages).
     offset: bytes into the backing at `start` (a physical address for a linear one, 0 for fresh memory).
     """
@@ -33,11 +35,14 @@ class MemoryArea(NamedTuple):
     name: str
     grows_down: bool = False
     clone_rule: str = "copy"
+    locked: bool = False
+    lock_on_fault: bool = False
 
     @classmethod
     def of(cls, fields: AreaFields) -> MemoryArea:
         start, end, flags, backend, offset, name, grows_down, traits = fields
-        return cls(start, end, MappingFlags(flags), backend, offset, name, grows_down, CLONE_RULES[traits & 3])
+        rule, locked, on_fault = CLONE_RULES[traits & 3], bool(traits & 8), bool(traits & 16)
+        return cls(start, end, MappingFlags(flags), backend, offset, name, grows_down, rule, locked, on_fault)
 
     @property
     def size(self) -> int:

@@ -143,6 +143,13 @@ class AddrSpace(History):
             raise ValueError(f"no such rule: {rule!r}; want one of copy, omit, wipe")
         self._set_traits(start, size, CLONE_RULES.index(rule), 3)
 
+    def set_locked(self, start: int, size: int, locked: bool, *, on_fault: bool = False) -> None:
+        """Note whether the owner of the areas in a range asked that their pages stay (mlock(2)). Raises as `protect`.
+
+        Pages stay anyway: this is seen in `MemoryArea.locked` alone, and a clone does not inherit it.
+        """
+        self._set_traits(start, size, (24 if on_fault else 8) if locked else 0, 24)
+
     # -- copies -------------------------------------------------------------------------------------------
 
     def try_clone(self) -> AddrSpace:
@@ -383,6 +390,11 @@ class AddrSpace(History):
         """The area that holds `vaddr`. O(log n)."""
         fields = self._area(vaddr)
         return None if fields is None else MemoryArea.of(fields)
+
+    def neighbours(self, vaddr: int) -> tuple[MemoryArea | None, MemoryArea | None]:
+        """The last area that starts at or below `vaddr`, which may hold it, and the first above. O(log n)."""
+        low, high = self._neighbours(vaddr)
+        return None if low is None else MemoryArea.of(low), None if high is None else MemoryArea.of(high)
 
     def format_maps(self) -> str:
         """The areas as `/proc/pid/maps` prints them (proc_pid_maps(5))."""
