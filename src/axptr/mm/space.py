@@ -173,6 +173,16 @@ class AddrSpace(History):
             self._epoch = Epoch(self._epoch, notes)
             return Snapshot(frozen, self._epoch, captures)
 
+    @classmethod
+    def from_snapshot(cls, snap: Snapshot) -> AddrSpace:
+        """A new space in the state of a snapshot, in the snapshot's memory. Raises `LinuxError(ENOMEM)`."""
+        if not isinstance(snap, Snapshot):
+            raise TypeError(f"want a Snapshot, not {type(snap).__name__}")
+        frozen = snap._frozen
+        space = cls(frozen.base, frozen.size, frozen.phys, frozen.format)
+        space.restore(snap)
+        return space
+
     def _shared_objects(self) -> list[FrameStore]:
         found = {id(area.backend.store): area.backend.store for area in self.areas() if area.backend.shared}
         return [store for store in found.values() if store is not None and not store.is_file]
@@ -438,6 +448,9 @@ class AddrSpace(History):
 
     def __str__(self) -> str:
         return self.format_maps()
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        raise TypeError("an address space cannot be pickled: pickle its snapshot()")
 
     def __deepcopy__(self, memo: Any) -> AddrSpace:
         raise TypeError("an address space cannot be copied this way")
