@@ -637,6 +637,7 @@ WITHOUT = {
     "AddrSpace.clear",
     "AddrSpace.dirty_pages",
     "AddrSpace.format_maps",
+    "AddrSpace.format_svg",
     "AddrSpace.snapshot",
     "AddrSpace.try_clone",
     "Snapshot",

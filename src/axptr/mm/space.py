@@ -408,6 +408,20 @@ class AddrSpace(History):
             lines.append(f"{head:<73}{area.name}" if area.name else head)
         return "".join(line.rstrip() + "\n" for line in lines)
 
+    def format_svg(self, title: str = "") -> str:
+        """A picture of the areas, their permissions and their pages, as an SVG document (`mm.picture`)."""
+        if not isinstance(title, str):
+            raise TypeError(f"title must be a str, not {type(title).__name__}")
+        from axptr.mm.picture import svg
+
+        return svg(self, title)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows the space: a picture of bounded size."""
+        from axptr.mm.picture import html
+
+        return html(self)
+
     def fault(self, vaddr: int, access: MappingFlags, size: int = 1, completed: int = 0) -> UserFault:
         """The `UserFault` that an access refused at `vaddr` gives: built, not raised, the cause found by looking."""
         if vaddr == ADDRESS_END:  # what comes after the last byte there can be
