@@ -406,6 +406,23 @@ case(
     lambda b, snap: b.space.restore(b.space.snapshot() if snap == "" else snap) or b.space.handle_page_fault(BASE, W),
     snap=("", [(None, TypeError), (5, TypeError), (b"", TypeError), (PhysMemory, TypeError)]),
 )
+PATH: Bad = [(None, TypeError), (5, TypeError), (1.5, TypeError), ("/no/such/place", FileNotFoundError)]
+case(
+    "Snapshot.save",
+    lambda b, path: b.snapshot().save(b.path if path == "" else path),
+    path=("", PATH),
+)
+case(
+    "Snapshot.load",
+    lambda b, path, phys: (b.snapshot().save(b.path), Snapshot.load(b.path if path == "" else path, phys or b.phys)),
+    path=("", PATH),
+    phys=(None, PHYS),
+)
+case(
+    "AddrSpace.from_snapshot",
+    lambda b, snap: AddrSpace.from_snapshot(b.snapshot() if snap == "" else snap),
+    snap=("", [(None, TypeError), (5, TypeError), (b"", TypeError), (PhysMemory, TypeError)]),
+)
 case(
     "SharedObject",
     lambda b, phys, size: SharedObject(b.phys if phys is None else phys, size),
@@ -627,6 +644,7 @@ WITHOUT = {
     "AddrSpace.clear",
     "AddrSpace.dirty_pages",
     "AddrSpace.format_maps",
+    "AddrSpace.format_svg",
     "AddrSpace.snapshot",
     "AddrSpace.try_clone",
     "Snapshot",

@@ -40,6 +40,7 @@ WHERE = {
     "_core.areas": "mm",
     "_core.journal": "mm",
     "_core.history": "mm",
+    "_core.pages": "mm",
     "_core.mmu": "mm",
     "_core.transfer": "mm",
     "_core.space": "mm",

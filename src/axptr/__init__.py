@@ -32,6 +32,7 @@ from .errors import (
     NotAligned,
     NotMapped,
     PagingError,
+    SnapshotError,
     UserFault,
 )
 from .flags import MappingFlags
@@ -108,6 +109,7 @@ __all__ = [
     "SharedBackend",
     "SharedObject",
     "Snapshot",
+    "SnapshotError",
     "Task",
     "UnicornEngine",
     "UserConstPtr",

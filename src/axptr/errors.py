@@ -93,6 +93,10 @@ class KernelFault(RuntimeError):
     """The kernel side touched a missing page without saying that it accesses user memory: its own bug."""
 
 
+class SnapshotError(ValueError):
+    """A snapshot that cannot be saved, or bytes that are none: damaged, cut short, or of another version."""
+
+
 class PagingError(LinuxError):
     """A page table could not do what was asked; the table is as before."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,6 +152,40 @@ def test_maps_are_those_of_proc_pid_maps(compile_c: Callable[..., Path]) -> None
         assert form.match(line), line
     assert any(line.endswith("[stack]") for line in lines)
     assert any(line.endswith(str(program)) and " r-xp " in line for line in lines)
+
+
+# --map
+
+
+def test_map_draws_the_areas_that_were_there_at_the_end(tmp_path: Path) -> None:
+    picture = tmp_path / "echo.svg"
+    assert run("--map", picture, "--", "/bin/echo", "a<b") == ("a<b\n", "", 0)
+    root = ElementTree.parse(picture).getroot()
+    words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert words[0] == "/bin/echo a<b"
+    assert any(word and word.endswith("libc.so.6") for word in words)
+    assert any(word and word.startswith("[stack]") for word in words)
+    first = picture.read_bytes()
+    run("--map", picture, "--", "/bin/echo", "a<b")
+    assert picture.read_bytes() == first
+
+
+def test_map_is_drawn_of_a_program_that_died_too(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    program = compile_c("int main() { *(volatile int *)8 = 0; }")
+    assert run("--map", tmp_path / "p.svg", "--", program)[2] == 139
+    assert (tmp_path / "p.svg").read_text().endswith("</svg>\n")
+
+
+def test_map_that_cannot_be_written_is_one_line_before_the_run(tmp_path: Path) -> None:
+    for path in tmp_path / "no" / "p.svg", tmp_path:
+        out, err, status = run("--map", path, "--", "/bin/echo", "x")
+        assert (out, status) == ("", 125), path
+        assert re.fullmatch(rf"axptr run: --map: {re.escape(str(tmp_path))}.*\n", err)
+
+
+def test_map_that_fails_at_the_end_leaves_the_programs_status() -> None:
+    out, err, status = run("--map", "/dev/full", "--", "/bin/sh", "-c", "echo x; exit 3")
+    assert (out, err, status) == ("x\n", "axptr: --map: /dev/full: No space left on device\n", 3)
 
 
 # --memory-limit

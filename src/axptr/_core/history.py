@@ -248,6 +248,7 @@ class History(SpaceCore):
             self.note_views()
             if self.journal.lost:
                 journal_reset(cython.address(self.journal))
+                self.journal.on = 1  # off in a space that never took or went back to a snapshot
                 journal_range(cython.address(self.journal), self.first, self.last)
             journal_tidy(cython.address(self.journal))
             # First what can fail. How many records the ranges have here and there, ends counted twice:

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--strace", action="store_true", help="print each system call, its arguments and its result")
     add("--stats", action="store_true", help="at the end, count calls, faults, pages; memory and time")
     add("--maps", action="store_true", help="at the end, print the areas as /proc/PID/maps does")
+    add("--map", metavar="FILE.svg", help="at the end, draw the areas and their pages")
     add(
         "-o",
         "--output",
@@ -92,6 +93,8 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         for directory in options.allow_write:
             if not os.path.isdir(directory):
                 raise ValueError(f"--allow-write: {directory} is not a directory")
+        if options.map is not None:
+            _check_writable(options.map)
     except ValueError as error:
         parser.error(str(error))
 
@@ -107,6 +110,25 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return _load_and_run(options, environment, memory_limit, timeout, Output(file))
     finally:
         os.close(file)
+
+
+def _check_writable(path: str) -> None:
+    """`ValueError` if the picture could not be written there at the end: better said before the run."""
+    directory = os.path.dirname(path) or "."
+    if not os.path.isdir(directory):
+        raise ValueError(f"--map: {directory} is not a directory")
+    if os.path.isdir(path):
+        raise ValueError(f"--map: {path} is a directory")
+    if not os.access(path if os.path.exists(path) else directory, os.W_OK):
+        raise ValueError(f"--map: {path} cannot be written")
+
+
+def _draw(process: Process, path: str, title: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(process.space.format_svg(title))
+    except OSError as error:
+        _say(f"axptr: --map: {path}: {error.strerror}")
 
 
 def _open_output(path: str) -> int:
@@ -222,6 +244,8 @@ def _tell_end(process: Process, result: Result, options: argparse.Namespace, out
         output.write(statistics(process, result))
     if options.maps:
         output.write(process.space.format_maps().rstrip("\n") + "\n")
+    if options.map is not None:
+        _draw(process, options.map, " ".join(options.command))
 
 
 def _missing_extra(error: ImportError) -> int:

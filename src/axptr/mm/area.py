@@ -5,7 +5,7 @@ A description, not a handle: it does not change when the space does. The space k
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from axptr._core.frames import Backend
 from axptr.addr import VirtAddrRange
@@ -52,6 +52,9 @@ class MemoryArea(NamedTuple):
     @property
     def range(self) -> VirtAddrRange:
         return VirtAddrRange(self.start, self.end)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"the area {self} ({self.backend.kind_name}) cannot be pickled: pickle a snapshot of its space")
 
     def __contains__(self, vaddr: object) -> bool:
         return isinstance(vaddr, int) and self.start <= vaddr < self.end

@@ -4,20 +4,24 @@ A `Snapshot` holds a frozen copy-on-write twin. The space keeps a journal of wha
 took or went back to; the snapshots of a space form a tree, each edge with the journal's notes from parent to child.
 To go back to one, the notes on the way there are what must be looked at, and nothing else.
 
-Not here: how pages and areas are put back (`_core.history`), and snapshots in files (`mm.snapfile`).
+Not here: how pages and areas are put back (`_core.history`), and snapshots as bytes and files (`mm.snapcode`,
+`mm.snapfile`).
 """
 
 from __future__ import annotations
 
 import weakref
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from axptr._core.frames import FrameStore
 from axptr.mm.area import MemoryArea
 
 if TYPE_CHECKING:
+    import os
+
     from axptr._core.history import Notes
+    from axptr._core.phys import PhysMemory
     from axptr.mm.space import AddrSpace
 
 
@@ -115,6 +119,49 @@ class Snapshot:
                         old = copy.peek((area.offset + (page << 12) - area.start) >> 12) or bytes(4096)
                         whole[a - vaddr : b - vaddr] = old[a - (page << 12) : b - (page << 12)]
         return bytes(whole)
+
+    @property
+    def phys(self) -> PhysMemory:
+        """The memory that holds it: what can be restored to it is a space of the same one."""
+        return self._frozen.phys
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the files behind its areas: what it takes from them is not stored unless `save` is told to."""
+        stores = [area.backend.store for area in self.areas()]
+        return sorted({store.label for store in stores if store is not None and store.is_file})
+
+    def save(self, path: str | os.PathLike[str], *, embed_files: bool = False) -> None:
+        """Write it to a file, for `load` in any process; `docs/snapshots.md` has the format.
+
+        Pages that have a frame are stored, whatever backs them. Those of a private file mapping that have none yet come
+        from the file again, which must be the same then; embed_files: these are stored too. Shared mappings of files
+        always need their files. Under the name there is, at any time, what was there before or the whole snapshot.
+
+        Raises `SnapshotError` if an area is a pager, a device or a window on physical memory, naming it; `OSError` from
+        writing.
+        """
+        from axptr.mm.snapfile import save
+
+        save(self, path, embed_files=embed_files)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], phys: PhysMemory | None = None) -> Snapshot:
+        """The snapshot in a file, its pages in `phys`; None is the process-wide memory.
+
+        It opens the files that `files` names: load only what you trust to choose them. Raises `SnapshotError` for a
+        file that is damaged, of another version or no snapshot, and when a file that it needs is not there or has
+        changed; `LinuxError(ENOMEM)` when frames run out; `OSError` if the file cannot be read.
+        """
+        from axptr.mm.snapfile import load
+
+        return load(path, phys)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickles as `save` writes; with protocol 5 the pages are out-of-band buffers over the frames themselves."""
+        from axptr.mm.snapcode import reduce
+
+        return reduce(self, int(protocol))
 
     def __repr__(self) -> str:
         space = self._frozen

@@ -180,6 +180,16 @@ class AddrSpace(History):
             self._epoch = Epoch(self._epoch, notes)
             return Snapshot(frozen, self._epoch, captures)
 
+    @classmethod
+    def from_snapshot(cls, snap: Snapshot) -> AddrSpace:
+        """A new space in the state of a snapshot, in the snapshot's memory. Raises `LinuxError(ENOMEM)`."""
+        if not isinstance(snap, Snapshot):
+            raise TypeError(f"want a Snapshot, not {type(snap).__name__}")
+        frozen = snap._frozen
+        space = cls(frozen.base, frozen.size, frozen.phys, frozen.format)
+        space.restore(snap)
+        return space
+
     def _shared_objects(self) -> list[FrameStore]:
         found = {id(area.backend.store): area.backend.store for area in self.areas() if area.backend.shared}
         return [store for store in found.values() if store is not None and not store.is_file]
@@ -410,6 +420,20 @@ class AddrSpace(History):
             lines.append(f"{head:<73}{area.name}" if area.name else head)
         return "".join(line.rstrip() + "\n" for line in lines)
 
+    def format_svg(self, title: str = "") -> str:
+        """A picture of the areas, their permissions and their pages, as an SVG document (`mm.picture`)."""
+        if not isinstance(title, str):
+            raise TypeError(f"title must be a str, not {type(title).__name__}")
+        from axptr.mm.picture import svg
+
+        return svg(self, title)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows the space: a picture of bounded size."""
+        from axptr.mm.picture import html
+
+        return html(self)
+
     def fault(self, vaddr: int, access: MappingFlags, size: int = 1, completed: int = 0) -> UserFault:
         """The `UserFault` that an access refused at `vaddr` gives: built, not raised, the cause found by looking."""
         if vaddr == ADDRESS_END:  # what comes after the last byte there can be
@@ -452,6 +476,9 @@ class AddrSpace(History):
 
     def __str__(self) -> str:
         return self.format_maps()
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        raise TypeError("an address space cannot be pickled: pickle its snapshot()")
 
     def __deepcopy__(self, memo: Any) -> AddrSpace:
         raise TypeError("an address space cannot be copied this way")
