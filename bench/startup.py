@@ -43,18 +43,24 @@ def _prepare_python(mode: Mode) -> Pair:
 
 
 def _prepare_qiling(mode: Mode) -> Pair:
-    python = os.environ.get(QILING_PYTHON)
-    if not python:
-        raise Skip(f"set {QILING_PYTHON} to the python of an environment with qiling (docs/benchmarks.md)")
-    if subprocess.run([python, "-c", "import qiling"], capture_output=True).returncode:
-        raise Skip(f"{QILING_PYTHON}={python} cannot import qiling")
-    root, remove = _copied_root(PROGRAM)
+    python = qiling_python()
+    root, remove = copied_root(PROGRAM)
     script = Path(__file__).parent / "guests" / "qiling_run.py"
     return _warmed(
         _process(axptr_command(), 0),
         _process([python, str(script), str(root), PROGRAM.lstrip("/")], 0),
         close=remove,
     )
+
+
+def qiling_python() -> str:
+    """The Python that has Qiling; raises `Skip` where there is none."""
+    python = os.environ.get(QILING_PYTHON)
+    if not python:
+        raise Skip(f"set {QILING_PYTHON} to the python of an environment with qiling (docs/benchmarks.md)")
+    if subprocess.run([python, "-c", "import qiling"], capture_output=True).returncode:
+        raise Skip(f"{QILING_PYTHON}={python} cannot import qiling")
+    return python
 
 
 def _warmed(subject: Side, peer: Side, close: Callable[[], None] = lambda: None) -> Pair:
@@ -87,7 +93,7 @@ def _process(command: list[str], status: int) -> Side:
     return side
 
 
-def _copied_root(program: str) -> tuple[Path, Callable[[], None]]:
+def copied_root(program: str) -> tuple[Path, Callable[[], None]]:
     """A directory with the program and what `ldd` says it loads, at the same paths; and how to remove it."""
     directory = tempfile.TemporaryDirectory(prefix="axptr-bench-root-")
     root = Path(directory.name)

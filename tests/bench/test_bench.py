@@ -111,6 +111,9 @@ def test_every_bar_of_the_project_has_a_benchmark() -> None:
         assert name in listed
     for name in ("areas.check", "syscall.nothing", "guest.hash", "guest.walk", "startup.true.qiling"):
         assert name in listed
+    for name in ("restore.size", "restore.madvise", "restore.qiling", "clone.fork", "cow.break", "populate.written"):
+        assert name in listed
+    assert "areas.calls.1000000" in listed
 
 
 def test_short_run_prints_a_table_and_writes_json(tmp_path: Path) -> None:
@@ -127,6 +130,15 @@ def test_short_run_prints_a_table_and_writes_json(tmp_path: Path) -> None:
     for result in document["results"]:
         assert result["ratio"] > 0
         assert result["verdict"] in ("pass", "miss")
+
+
+@pytest.mark.parametrize(
+    "name", ["restore.size", "restore.madvise", "clone.fork", "cow.break", "populate", "areas.calls"]
+)
+def test_benchmarks_of_whole_spaces_run(name: str, tmp_path: Path) -> None:
+    done = bench("--smoke", "--no-fail", "--only", name, "--json", tmp_path / "results.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " error" not in done.stdout
 
 
 def test_unknown_name_is_a_usage_error() -> None:

@@ -217,8 +217,10 @@ def run_at(machine: Machine, at: int, **regs: int) -> dict[str, int]:
 
 
 def in_pieces(machine: Machine, one: bytes, count: int) -> dict[str, int]:
-    """The result of `count` times that instruction, in blocks of 16. Steps are taken of few blocks at most, from the end of
-    a page on: what lies there might be something else."""
+    """The result of `count` times that instruction, in blocks of 16. Steps are taken of few blocks at most.
+
+    From the end of a page on, that is: what lies there might be something else.
+    """
     code = b"".join(one * min(16, count - i) + b"\x90" * 8 + b"\xeb\x00" for i in range(0, count, 16))
     machine.space.map_alloc(0x800000, (len(code) // PAGE + 1) * PAGE, R | X)
     machine.space.write(0x800000, code + HLT)

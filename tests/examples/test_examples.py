@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-OUTPUT = {"tiny_kernel.py": ["hello from ring 3", "the guest ended with 14"]}
+OUTPUT = {
+    "tiny_kernel.py": ["hello from ring 3", "the guest ended with 14"],
+    "snapshot_fuzzer.py": ["7 of 8: b'fuzzer!'", "8 of 8: b'fuzzer!?'"],
+}
 
 
 @pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

@@ -13,11 +13,12 @@ import errno
 
 import cython
 from cython.cimports.axptr._core.areas import AreaPos, AreaRec, index_at, index_find, index_next, index_seek
+from cython.cimports.axptr._core.format import entry_paddr
 from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_STORE, FrameStore, store_get, store_put
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
-from cython.cimports.axptr._core.paging import Cursor, entry_paddr, leaf_slot, make_slot, next_leaf
 from cython.cimports.axptr._core.phys import PhysMemory
 from cython.cimports.axptr._core.space import SpaceCore
+from cython.cimports.axptr._core.walk import Cursor, leaf_slot, make_slot, next_leaf
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.cimports.libc.stdint import uint8_t, uint64_t
