@@ -16,6 +16,7 @@ import cython
 from cython.cimports.axptr._core.areas import (
     TRAIT_OMIT,
     TRAIT_WIPE,
+    AreaIndex,
     AreaPos,
     AreaRec,
     index_at,
@@ -36,6 +37,7 @@ from cython.cimports.axptr._core.paging import Cursor, entry_at, entry_paddr, le
 from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.space import SpaceCore, note_released
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
+from cython.cimports.cpython.object import PyTypeObject, traverseproc
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free, malloc
 from cython.cimports.libc.string import memcpy, memset
@@ -134,6 +136,8 @@ class History(SpaceCore):
                     code = FAULT_NOMEM
                     break
                 memcpy(self.phys.base + (fresh << 12), self.phys.base + (pfn << 12), 4096)
+                if whole:
+                    slot[0] = plain | (entry & keep)  # so that the journal hears of the next write
                 entry = plain | (entry & self.fmt.dirty) | entry_at(self.fmt, fresh << 12)
             else:
                 refs[pfn] += 1
@@ -189,7 +193,10 @@ class History(SpaceCore):
         axptr_unlock(self.lock)
 
     def note_views(self):
-        """Pages under writable live views may have changed unseen: note them. Those no view shows any more are forgotten."""
+        """Pages under writable live views may have changed unseen: note them.
+
+        Those no view shows any more are noted this once, since the view may have written last, and then forgotten.
+        """
         i: uint64_t
         kept: uint64_t = 0
         at: uint64_t
@@ -197,12 +204,13 @@ class History(SpaceCore):
         for i in range(self.journal.nwatched):
             at = self.journal.watched[i]
             slot = leaf_slot(self.phys, self.fmt, self.root, at)
-            if slot == cython.NULL or slot[0] == 0 or self.phys.pins[entry_paddr(self.fmt, slot[0]) >> 12] == 0:
+            if slot == cython.NULL or slot[0] == 0:
                 continue
             slot[0] |= self.fmt.dirty
             journal_page(cython.address(self.journal), at)
-            self.journal.watched[kept] = at
-            kept += 1
+            if self.phys.pins[entry_paddr(self.fmt, slot[0]) >> 12]:
+                self.journal.watched[kept] = at
+                kept += 1
         self.journal.nwatched = kept
 
     # -- back to a frozen space --------------------------------------------------------------------------------
@@ -228,11 +236,13 @@ class History(SpaceCore):
         gone: cython.pointer(cython.pointer(AreaRec)) = cython.NULL
         copies: cython.pointer(cython.pointer(AreaRec)) = cython.NULL
         released = []
+        self.phys.alive()
         axptr_lock_gil(self.lock)
         try:
             self.note_views()
             if self.journal.lost:
                 journal_reset(cython.address(self.journal))
+                self.journal.on = 1  # it is off in a space that has never had a snapshot
                 journal_range(cython.address(self.journal), self.first, self.last)
             journal_tidy(cython.address(self.journal))
             # First what can fail. How many records the ranges have here and there, ends counted twice:
@@ -456,3 +466,40 @@ class History(SpaceCore):
             self.notify()
         axptr_unlock(self.lock)
         return found
+
+
+# -- for the collector of cycles -------------------------------------------------------------------------------------
+#
+# The records of areas hold references in C that Cython knows nothing of. A pager whose function leads back to its space
+# is a cycle through them, and without these two it would live for ever.
+
+
+def areas_traverse(self, visit, arg):
+    """tp_traverse: what Cython knows, then the backend of each area. With the GIL, areas stay as they are meanwhile."""
+    i: uint32_t
+    j: uint32_t
+    code: cython.int = _traverse_fields(self, visit, arg)
+    index: cython.pointer(AreaIndex) = cython.address(cython.cast(History, self).areas)
+    for i in range(index.nchunks):
+        for j in range(index.chunks[i].count):
+            if code == 0:
+                code = visit(index.chunks[i].recs[j].backend, arg)
+    return code
+
+
+def areas_clear(self):
+    """tp_clear: nobody can reach this space any more, so it gives up its areas."""
+    space: History = self
+    if space.phys is not None and space.lock != cython.NULL and not space.phys.forked:
+        try:
+            for store, first, last in space._clear():
+                store.sync(first, last)
+        except LinuxError:
+            pass  # as at the end of a space
+    return 0
+
+
+_type = cython.declare(cython.pointer(PyTypeObject), cython.cast(cython.pointer(PyTypeObject), History))
+_traverse_fields = cython.declare(traverseproc, _type.tp_traverse)
+_type.tp_traverse = areas_traverse
+_type.tp_clear = areas_clear

@@ -316,7 +316,7 @@ class Transfer(Mmu):
             if code == FAULT_OK:
                 return 0
             if code == FAULT_PYTHON:
-                self._page_in(bad, access)
+                self._page_in(bad, access, size, bad - vaddr)
                 if access == READ:
                     done = bad - vaddr  # what was read so far need not be read again
             elif code == FAULT_NOT_MEMORY:
@@ -332,7 +332,9 @@ class Transfer(Mmu):
     def device_piece(self, vaddr, buffer, size, access):
         """What the device at `vaddr` answers of a copy of at most a page; bytes done, 0 if there is none any more."""
         count: uint64_t
-        middle: bytearray = bytearray(cython.cast(cython.p_char, buffer)[: min(size, 4096)])
+        if size > 8 and size > 4096 - (vaddr & 0xFFF):
+            size = 4096 - (vaddr & 0xFFF)
+        middle: bytearray = bytearray(cython.cast(cython.p_char, buffer)[:size])
         count = self._device_piece(vaddr, middle, access)
         if access == READ:
             memcpy(buffer, cython.cast(cython.p_char, middle), count)
@@ -376,7 +378,7 @@ class Transfer(Mmu):
                 axptr_unlock(self.lock)
             if code != FAULT_PYTHON:
                 break
-            self._page_in(bad, wanted & 7)
+            self._page_in(bad, wanted & 7, size, bad - at)
         if code != FAULT_OK:
             self.fail(code, bad, wanted, size, bad - at)
 
@@ -421,7 +423,7 @@ class Transfer(Mmu):
             axptr_unlock(self.lock)
             if code != FAULT_PYTHON:
                 break
-            self._page_in(bad, int(access))
+            self._page_in(bad, int(access), bad - at + 1, bad - at)
         if code != FAULT_OK:
             self.fail_scan(code, at, size, int(access), length, bad)
         return length
@@ -510,7 +512,7 @@ class Transfer(Mmu):
             axptr_unshare(self.lock)
             if code != FAULT_PYTHON:
                 break
-            self._page_in(at, wanted & 7)
+            self._page_in(at, wanted & 7, nbytes, at - low)
             code = FAULT_OK
         if code != FAULT_OK:
             self.fail(code, at, wanted, nbytes, at - low)
@@ -656,7 +658,7 @@ class Transfer(Mmu):
                 if code == FAULT_PYTHON:
                     axptr_unlock(self.lock)
                     try:
-                        self._page_in(at, access)
+                        self._page_in(at, access, size, done)
                     finally:
                         axptr_lock_gil(self.lock)
                     continue
@@ -674,10 +676,10 @@ class Transfer(Mmu):
                     axptr_unlock(self.lock)
                     try:
                         if code == FAULT_PYTHON:
-                            self._page_in(at, access)
+                            self._page_in(at, access, size, done)
                             step = 0
                         else:
-                            step = self.device_piece(at, buffer + done, step, access)
+                            step = self.device_piece(at, buffer + done, size - done, access)
                             if step == 0:
                                 self.fail(code, at, access, size, done)
                     finally:
