@@ -43,7 +43,7 @@ from cython.cimports.libc.string import memchr, memcpy
 
 from axptr._core.mmu import is_accessing_user_memory
 from axptr.addr import ADDRESS_END, VirtAddrRange, checked_address, checked_size
-from axptr.errors import KernelFault, LinuxError
+from axptr.errors import KernelFault, LinuxError, UserFault
 from axptr.flags import MappingFlags
 
 _NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
@@ -540,7 +540,10 @@ class Transfer(Mmu):
                 code = self.bring_in(at, bit, cython.address(slot))
                 if code == FAULT_PYTHON:
                     axptr_unlock(self.lock)
-                    self._page_in(at, bit)
+                    try:
+                        self._page_in(at, bit)
+                    except UserFault:
+                        return False  # what backs the page has failed; `fault` says so
                     axptr_lock_gil(self.lock)
                     code = FAULT_OK
                     continue
