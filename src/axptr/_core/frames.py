@@ -469,6 +469,8 @@ class FrameStore:
         axptr_unlock(self.phys.lock)
 
 
+@cython.no_gc_clear  # records of areas point into its store as long as they hold it
+@cython.cclass
 class Backend:
     """What supplies the pages of an area. Immutable; several areas may name the same one."""
 
