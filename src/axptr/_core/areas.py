@@ -24,7 +24,7 @@ from cython.cimports.axptr._core.areas import (
     AreaPos,
     AreaRec,
 )
-from cython.cimports.axptr._core.frames import KIND_ALLOC, Backend
+from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_MMIO, KIND_PAGER, Backend
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.libc.stdint import uint32_t, uint64_t
@@ -79,6 +79,8 @@ def records_join(low, high):
         return False
     if low.kind != KIND_ALLOC and low.offset + (high.start - low.start) != high.offset:
         return False
+    if (low.kind == KIND_PAGER or low.kind == KIND_MMIO) and low.backend != high.backend:
+        return False  # other functions
     return low.name == high.name or cython.cast(object, low.name) == cython.cast(object, high.name)
 
 

@@ -15,6 +15,7 @@ FAULT_BACKING.
 """
 
 import errno as codes
+import fcntl
 import os
 
 import cython
@@ -160,6 +161,15 @@ def store_touch(body, page):
         body.marks[at] |= STORE_WRITTEN
 
 
+def store_written(body, first, last):
+    """Whether a page of [first, last] is marked as written."""
+    i: uint64_t
+    for i in range(body.capacity):
+        if body.pfns[i] and body.marks[i] & STORE_WRITTEN and first <= body.keys[i] - 1 <= last:
+            return True
+    return False
+
+
 def store_flush(body, phys, first, last, clear):
     """Write marked pages of [first, last] back, never past the end of the file. 0, or the host's errno of one that failed.
 
@@ -171,7 +181,7 @@ def store_flush(body, phys, first, last, clear):
     put: cython.Py_ssize_t
     failed: cython.int = 0
     status: struct_stat
-    if body.out_fd < 0 or body.count == 0:
+    if body.out_fd < 0 or not store_written(body, first, last):
         return 0
     if fstat(body.out_fd, cython.address(status)) != 0:
         return errno
@@ -239,9 +249,29 @@ class FrameStore:
         _free_slots(cython.address(self.body))
 
     def writable_through(self, fd):
-        """From now on pages are written back through (a duplicate of) this descriptor."""
-        if self.body.out_fd < 0:
+        """From now on pages are written back through (a duplicate of) this descriptor. Raises `OSError`."""
+        if self.body.out_fd >= 0:
+            return
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
+            # There pwrite(2) appends, whatever its offset (BUGS in its man page): open the file again.
+            self.body.out_fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
+        else:
             self.body.out_fd = os.dup(fd)
+
+    def _hold(self):
+        """Take the lock for several calls that must be one; `_let_go` ends it. Recursive. Refuses after a fork."""
+        self.phys.alive()
+        axptr_lock_gil(self.phys.lock)
+
+    def _let_go(self):
+        axptr_unlock(self.phys.lock)
+
+    def is_written(self, first, last):
+        """Whether a page of [first, last] is to be written back."""
+        axptr_lock_gil(self.phys.lock)
+        found: cython.bint = store_written(cython.address(self.body), first, last)
+        axptr_unlock(self.phys.lock)
+        return found
 
     @property
     def descriptors(self):
@@ -265,22 +295,36 @@ class FrameStore:
     def frames(self):
         """Physical addresses of the frames held, one for each page; for tests and accounts."""
         i: uint64_t
-        return [int(self.body.pfns[i]) << 12 for i in range(self.body.capacity) if self.body.pfns[i]]
+        found = []
+        axptr_lock_gil(self.phys.lock)  # a fault without the GIL may let the table grow
+        for i in range(self.body.capacity):
+            if self.body.pfns[i]:
+                found.append(int(self.body.pfns[i]) << 12)
+        axptr_unlock(self.phys.lock)
+        return found
 
     def pages(self, *, written=False):
         """Numbers of the pages that have a frame, in order; `written`: only those that are to be written back."""
         i: uint64_t
-        return sorted(
-            self.body.keys[i] - 1
-            for i in range(self.body.capacity)
-            if self.body.pfns[i] and (not written or self.body.marks[i] & STORE_WRITTEN)
-        )
+        found = []
+        axptr_lock_gil(self.phys.lock)
+        for i in range(self.body.capacity):
+            if self.body.pfns[i] and (not written or self.body.marks[i] & STORE_WRITTEN):
+                found.append(self.body.keys[i] - 1)
+        axptr_unlock(self.phys.lock)
+        found.sort()
+        return found
 
     def peek(self, page):
         """The bytes of a page that has a frame, or None. Brings nothing in."""
         number: uint64_t = page
+        found = None
+        axptr_lock_gil(self.phys.lock)
         pfn: uint64_t = store_get(cython.address(self.body), number)
-        return None if pfn == 0 else cython.cast(cython.p_char, self.phys.base + (pfn << 12))[:4096]
+        if pfn:
+            found = cython.cast(cython.p_char, self.phys.base + (pfn << 12))[:4096]
+        axptr_unlock(self.phys.lock)
+        return found
 
     def poke(self, page, at, data):
         """Put bytes into a page that has a frame, at byte `at` of it; whether it has one. For writes that reached the file."""
@@ -395,6 +439,10 @@ class FrameStore:
                     break
         if code == FAULT_OK:
             self.body.clock += 1
+            # What a live view shows may change unseen from here on, and the view be gone when `revert` looks.
+            for i in range(self.body.capacity):
+                if self.body.pfns[i] and self.phys.pins[self.body.pfns[i]]:
+                    self.body.stamps[i] = self.body.clock
         moment = self.body.clock
         axptr_unlock(self.phys.lock)
         if code != FAULT_OK:
@@ -426,6 +474,8 @@ class FrameStore:
         axptr_unlock(self.phys.lock)
 
 
+@cython.no_gc_clear  # records of areas point into its store as long as they hold it
+@cython.cclass
 class Backend:
     """What supplies the pages of an area. Immutable; several areas may name the same one."""
 

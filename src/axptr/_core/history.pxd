@@ -1,4 +1,5 @@
 from libc.stdint cimport uint64_t
+from cpython.object cimport PyObject, visitproc
 cimport cython
 from axptr._core.areas cimport AreaRec
 from axptr._core.space cimport SpaceCore
@@ -12,3 +13,6 @@ cdef class History(SpaceCore):
     cdef int reserve_tables(self, SpaceCore frozen) noexcept nogil
     cdef void prune_all(self) noexcept nogil
     cdef void note_views(self) noexcept nogil
+
+cdef int areas_traverse(PyObject* self, visitproc visit, void* arg) except -1
+cdef int areas_clear(object self) except -1

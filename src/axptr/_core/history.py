@@ -18,6 +18,7 @@ from cython.cimports.axptr._core.areas import (
     TRAIT_OMIT,
     TRAIT_ON_FAULT,
     TRAIT_WIPE,
+    AreaIndex,
     AreaPos,
     AreaRec,
     index_at,
@@ -39,6 +40,7 @@ from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.space import SpaceCore, note_released
 from cython.cimports.axptr._core.walk import Cursor, leaf_slot, make_slot, next_leaf, prune
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
+from cython.cimports.cpython.object import PyTypeObject, traverseproc
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free, malloc
 from cython.cimports.libc.string import memcpy, memset
@@ -100,6 +102,7 @@ class History(SpaceCore):
         fresh: uint64_t
         clean: uint64_t = 0
         dirty: uint64_t = 0
+        rights: uint64_t
         mask: uint64_t = self.fmt.levels[self.fmt.nlevels - 1].mask
         shared: cython.bint = False
         slot: cython.pointer(uint64_t)
@@ -145,7 +148,10 @@ class History(SpaceCore):
                     code = FAULT_NOMEM
                     break
                 memcpy(self.phys.base + (fresh << 12), self.phys.base + (pfn << 12), 4096)
-                entry = (dirty if entry & self.fmt.dirty else clean) | entry_at(self.fmt, fresh << 12)
+                rights = dirty if entry & self.fmt.dirty else clean
+                if whole:
+                    slot[0] = rights | (entry & self.fmt.paddr_mask)  # so that the journal hears of the next write
+                entry = rights | entry_at(self.fmt, fresh << 12)
             else:
                 refs[pfn] += 1
                 entry = (dirty if entry & self.fmt.dirty else clean) | (entry & self.fmt.paddr_mask)
@@ -200,7 +206,10 @@ class History(SpaceCore):
         axptr_unlock(self.lock)
 
     def note_views(self):
-        """Pages under writable live views may have changed unseen: note them. Those no view shows any more are forgotten."""
+        """Pages under writable live views may have changed unseen: note them.
+
+        Those no view shows any more are noted this once, since the view may have written last, and then forgotten.
+        """
         i: uint64_t
         kept: uint64_t = 0
         at: uint64_t
@@ -209,15 +218,16 @@ class History(SpaceCore):
         for i in range(self.journal.nwatched):
             at = self.journal.watched[i]
             slot = leaf_slot(self.phys, self.fmt, self.root, at)
-            if slot == cython.NULL or slot[0] == 0 or self.phys.pins[entry_paddr(self.fmt, slot[0]) >> 12] == 0:
+            if slot == cython.NULL or slot[0] == 0:
                 continue
             if not slot[0] & self.fmt.dirty:
                 rec = index_find(cython.address(self.areas), at)
                 self.set_leaf(slot, rec.flags, entry_paddr(self.fmt, slot[0]) >> 12, False, self.fmt.dirty)
                 self.tlb_drop(at, at)
             journal_page(cython.address(self.journal), at)
-            self.journal.watched[kept] = at
-            kept += 1
+            if self.phys.pins[entry_paddr(self.fmt, slot[0]) >> 12]:
+                self.journal.watched[kept] = at
+                kept += 1
         self.journal.nwatched = kept
 
     # -- back to a frozen space --------------------------------------------------------------------------------
@@ -243,12 +253,13 @@ class History(SpaceCore):
         gone: cython.pointer(cython.pointer(AreaRec)) = cython.NULL
         copies: cython.pointer(cython.pointer(AreaRec)) = cython.NULL
         released = []
+        self.phys.alive()
         axptr_lock_gil(self.lock)
         try:
             self.note_views()
             if self.journal.lost:
                 journal_reset(cython.address(self.journal))
-                self.journal.on = 1  # off in a space that never took or went back to a snapshot
+                self.journal.on = 1  # it is off in a space that has never had a snapshot
                 journal_range(cython.address(self.journal), self.first, self.last)
             journal_tidy(cython.address(self.journal))
             # First what can fail. How many records the ranges have here and there, ends counted twice:
@@ -472,3 +483,40 @@ class History(SpaceCore):
             self.notify()
         axptr_unlock(self.lock)
         return found
+
+
+# -- for the collector of cycles -------------------------------------------------------------------------------------
+#
+# The records of areas hold references in C that Cython knows nothing of. A pager whose function leads back to its space
+# is a cycle through them, and without these two it would live for ever.
+
+
+def areas_traverse(self, visit, arg):
+    """tp_traverse: what Cython knows, then the backend of each area. With the GIL, areas stay as they are meanwhile."""
+    i: uint32_t
+    j: uint32_t
+    code: cython.int = _traverse_fields(self, visit, arg)
+    index: cython.pointer(AreaIndex) = cython.address(cython.cast(History, self).areas)
+    for i in range(index.nchunks):
+        for j in range(index.chunks[i].count):
+            if code == 0:
+                code = visit(index.chunks[i].recs[j].backend, arg)
+    return code
+
+
+def areas_clear(self):
+    """tp_clear: nobody can reach this space any more, so it gives up its areas."""
+    space: History = self
+    if space.phys is not None and space.lock != cython.NULL and not space.phys.forked:
+        try:
+            for store, first, last in space._clear():
+                store.sync(first, last)
+        except LinuxError:
+            pass  # as at the end of a space
+    return 0
+
+
+_type = cython.declare(cython.pointer(PyTypeObject), cython.cast(cython.pointer(PyTypeObject), History))
+_traverse_fields = cython.declare(traverseproc, _type.tp_traverse)
+_type.tp_traverse = areas_traverse
+_type.tp_clear = areas_clear

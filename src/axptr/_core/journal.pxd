@@ -14,6 +14,7 @@ cdef struct Journal:
 cdef void journal_page(Journal* journal, uint64_t vaddr) noexcept nogil
 cdef void journal_range(Journal* journal, uint64_t first, uint64_t last) noexcept nogil
 cdef void journal_watch(Journal* journal, uint64_t vaddr) noexcept nogil
+cdef void journal_moved(Journal* journal, uint64_t vaddr, uint64_t to) noexcept nogil
 cdef void journal_tidy(Journal* journal) noexcept nogil
 cdef void journal_reset(Journal* journal) noexcept nogil
 cdef void journal_free(Journal* journal) noexcept nogil

@@ -122,6 +122,15 @@ def journal_watch(journal, vaddr):
     journal.nwatched += 1
 
 
+def journal_moved(journal, vaddr, to):
+    """The page of `vaddr` stands at `to` now: if a view shows it, watch it there."""
+    i: uint64_t
+    for i in range(journal.nwatched):
+        if journal.watched[i] == vaddr:
+            journal_watch(journal, to)
+            return
+
+
 def journal_tidy(journal):
     """Sort the notes and drop repeats."""
     journal.npages = _unique(journal.pages, journal.npages)

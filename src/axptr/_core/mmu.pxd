@@ -52,7 +52,7 @@ cdef class Mmu(Provider):
     cdef void tlb_drop(self, uint64_t first, uint64_t last) noexcept nogil
     cdef void notify(self) noexcept nogil
 
-    cdef void flush_all(self) noexcept nogil
+    cdef list written_files(self)
     cdef void zap(self, uint64_t first, uint64_t last) noexcept nogil
     cdef int fail(self, int code, uint64_t bad, int access, uint64_t size, uint64_t completed) except -1
 

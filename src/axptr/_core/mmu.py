@@ -55,9 +55,10 @@ from cython.cimports.axptr._core.frames import (
     KIND_MMIO,
     KIND_PAGER,
     KIND_STORE,
+    Backend,
     store_fill,
-    store_flush,
     store_touch,
+    store_written,
 )
 from cython.cimports.axptr._core.journal import journal_free, journal_page, journal_range
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
@@ -162,23 +163,34 @@ class Mmu(Provider):
             if not self.phys.forked:
                 axptr_lock_gil(self.lock)
                 self.zap(self.first, self.last)
-                self.flush_all()
+                files = self.written_files()
                 axptr_unlock(self.lock)
+                for store, first, last in files:
+                    try:
+                        store.sync(first, last)
+                    except LinuxError:
+                        pass  # the pages stay marked; at the end of a program Linux tells nobody either
         index_free(cython.address(self.areas))
         journal_free(cython.address(self.journal))
         free(self.tlb)
         free(self.engines)
 
-    def flush_all(self):
-        """Write back what was written through shared mappings of files; what cannot be is lost, as on Linux."""
+    def written_files(self):
+        """`(store, first, last page)` for every area of a file that was written through shared mappings, at the end."""
         pos: AreaPos = index_seek(cython.address(self.areas), 0)
         rec: cython.pointer(AreaRec)
+        first: uint64_t
+        last: uint64_t
+        found = []
         while True:
             rec = index_at(cython.address(self.areas), pos)
             if rec == cython.NULL:
-                return
-            if rec.shared and rec.kind == KIND_STORE:
-                store_flush(rec.store, self.phys, rec.offset >> 12, (rec.offset + (rec.last - rec.start)) >> 12, False)
+                return found
+            if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
+                first = rec.offset >> 12
+                last = (rec.offset + (rec.last - rec.start)) >> 12
+                if store_written(rec.store, first, last):
+                    found.append((cython.cast(Backend, cython.cast(object, rec.backend)).store, first, last))
             pos = index_next(cython.address(self.areas), pos)
 
     def __reduce__(self):

@@ -613,11 +613,19 @@ class PhysMemory:
         finally:
             axptr_unlock(self.lock)
 
+    def _spaces(self):
+        """Those of `spaces` that live now. A weak set cannot be listed while another thread adds to it: then again."""
+        while True:
+            try:
+                return list(self.spaces)
+            except RuntimeError:
+                pass
+
     def _after_fork(self):
         """In the child: what is mapped becomes a private copy for views that live on; everything else refuses."""
         self.forked = True
         memset(self.lock, 0, cython.sizeof(axptr_lock))  # its holder, if any, is a thread of the parent
-        for space in list(self.spaces):
+        for space in self._spaces():
             space._after_fork()
         mmap(self.base, self.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, self.fd, 0)
 

@@ -6,6 +6,7 @@ from axptr._core.mmu cimport Provider
 from axptr._core.transfer cimport Transfer
 
 cdef int note_released(AreaRec* rec, list released) except -1
+cdef int retire(AreaRec* gone, list released) except -1
 
 cdef class SpaceCore(Transfer):
     # Areas. Lock and GIL held.
@@ -13,7 +14,7 @@ cdef class SpaceCore(Transfer):
     cdef int split_ends(self, uint64_t first, uint64_t last, uint64_t more) except -1
     cdef void join_within(self, uint64_t first, uint64_t last) noexcept
     cdef int split(self, uint64_t at) except -1
-    cdef int carve(self, uint64_t first, uint64_t last, list released) except -1
+    cdef AreaRec* carve(self, uint64_t first, uint64_t last) noexcept nogil
     cdef void join_around(self, uint64_t at) noexcept
     cdef int span_of(self, object start, object size, uint64_t* first, uint64_t* last) except -1
     cdef void each_of_store(self, FrameStore store, uint64_t first_page, uint64_t last_page, bint drop) noexcept

@@ -42,7 +42,7 @@ from cython.cimports.axptr._core.frames import (
     Backend,
     FrameStore,
 )
-from cython.cimports.axptr._core.journal import journal_page, journal_range
+from cython.cimports.axptr._core.journal import journal_moved, journal_page, journal_range
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.paging import PageTable
 from cython.cimports.axptr._core.walk import Cursor, leaf_slot, make_slot, next_leaf, prune
@@ -76,6 +76,21 @@ def note_released(rec, released):
     if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
         store = cython.cast(Backend, cython.cast(object, rec.backend)).store
         released.append((store, rec.offset >> 12, (rec.offset + (rec.last - rec.start)) >> 12))
+    return 0
+
+
+def retire(gone, released):
+    """Free a chain that `carve` made, when the lock is not held: the end of a backend may run code that uses the space.
+
+    Shared stores whose pages may have to be written back go to the list `released`: `(store, first, last page)`.
+    """
+    rec: cython.pointer(AreaRec) = gone
+    rest: cython.pointer(AreaRec)
+    while rec != cython.NULL:
+        rest = cython.cast(cython.pointer(AreaRec), rec.grow_limit)
+        note_released(rec, released)
+        record_free(rec)
+        rec = rest
     return 0
 
 
@@ -117,26 +132,23 @@ class SpaceCore(Transfer):
         index_insert(cython.address(self.areas), upper)
         return 0
 
-    def carve(self, first, last, released):
-        """Remove the areas in [first, last], which were split at both ends before.
-
-        Shared stores whose pages may have to be written back go to the list `released`: `(store, first, last page)`.
-        """
+    def carve(self, first, last):
+        """Remove the areas in [first, last], which were split at both ends before; NULL, or a chain for `retire`."""
         pos: AreaPos
         rec: cython.pointer(AreaRec)
-        found: cython.bint = False
+        gone: cython.pointer(AreaRec) = cython.NULL
         while True:
             pos = index_seek(cython.address(self.areas), first)
             rec = index_at(cython.address(self.areas), pos)
             if rec == cython.NULL or rec.start > last:
                 break
-            if not found:
+            if gone == cython.NULL:
                 journal_range(cython.address(self.journal), first, last)
                 self.zap(first, last)
-                found = True
-            note_released(rec, released)
-            record_free(index_remove(cython.address(self.areas), pos))
-        return 0
+            rec = index_remove(cython.address(self.areas), pos)
+            rec.grow_limit = cython.cast(uint64_t, gone)
+            gone = rec
+        return gone
 
     def join_around(self, at):
         """Make one area of two alike that meet at `at`."""
@@ -199,6 +211,7 @@ class SpaceCore(Transfer):
         pos: AreaPos
         there: cython.pointer(AreaRec)
         rec: cython.pointer(AreaRec)
+        gone: cython.pointer(AreaRec) = cython.NULL
         released = []
         self.span_of(start, size, cython.address(first), cython.address(last))
         bits: uint32_t = int(flags)
@@ -224,7 +237,7 @@ class SpaceCore(Transfer):
             rec.grow_limit = limit
             if there != cython.NULL and there.start <= last:
                 self.split_ends(first, last, 1)
-                self.carve(first, last, released)
+                gone = self.carve(first, last)
             index_insert(cython.address(self.areas), rec)
             journal_range(cython.address(self.journal), first, last)
             if last < self.last:
@@ -232,19 +245,22 @@ class SpaceCore(Transfer):
             self.join_around(first)
         finally:
             axptr_unlock(self.lock)
+        retire(gone, released)
         return released
 
     def _unmap(self, start, size):
         first: uint64_t = 0
         last: uint64_t = 0
+        gone: cython.pointer(AreaRec) = cython.NULL
         released = []
         self.span_of(start, size, cython.address(first), cython.address(last))
         axptr_lock_gil(self.lock)
         try:
             self.split_ends(first, last, 0)
-            self.carve(first, last, released)
+            gone = self.carve(first, last)
         finally:
             axptr_unlock(self.lock)
+        retire(gone, released)
         return released
 
     def _protect(self, start, size, flags):
@@ -368,6 +384,8 @@ class SpaceCore(Transfer):
                 room = leaf_slot(self.phys, self.fmt, self.root, at - first + target)
                 room[0] = entry
                 slot[0] = 0
+                if self.phys.pins[entry_paddr(self.fmt, entry) >> 12]:
+                    journal_moved(cython.address(self.journal), at, at - first + target)
                 if at + 4095 >= last:
                     break
                 at += 4096
@@ -552,12 +570,18 @@ class SpaceCore(Transfer):
 
         A page that is not yet written may lack WRITE, one of an area without rights grants nothing.
         """
-        found = self.table.query(vaddr)
+        slot: cython.pointer(uint64_t)
+        entry: uint64_t = 0
+        axptr_lock_gil(self.lock)
+        try:
+            found = self.table.query(vaddr)
+            if found is not None:
+                slot = leaf_slot(self.phys, self.fmt, self.root, vaddr)
+                entry = slot[0] if slot != cython.NULL else 0
+        finally:
+            axptr_unlock(self.lock)
         if found is None:
             return None
-        entry = cython.declare(uint64_t, 0)
-        slot: cython.pointer(uint64_t) = leaf_slot(self.phys, self.fmt, self.root, vaddr)
-        entry = slot[0]
         paddr, flags, size = found
         return (paddr, flags & ~MappingFlags.READ, size) if entry & self.fmt.noread else found
 
@@ -593,11 +617,13 @@ class SpaceCore(Transfer):
         }
 
     def _clear(self):
+        gone: cython.pointer(AreaRec)
         released = []
         self.phys.alive()
         axptr_lock_gil(self.lock)
-        self.carve(self.first, self.last, released)
+        gone = self.carve(self.first, self.last)
         axptr_unlock(self.lock)
+        retire(gone, released)
         return released
 
     def _shared_files(self, start, size):
@@ -684,6 +710,10 @@ class SpaceCore(Transfer):
         PyBuffer_Release(cython.address(view))
         if wanted and fresh == 0:
             raise LinuxError(errno.ENOMEM, f"no frame left for the page of {page:#x}")
+
+    def _demand_alive(self):
+        """Raises `RuntimeError` after a fork."""
+        self.phys.alive()
 
     def _hold(self):
         """Take the lock for several calls that must be one; `_let_go` ends it. Recursive."""

@@ -44,7 +44,7 @@ from cython.cimports.libc.string import memchr, memcpy
 
 from axptr._core.mmu import is_accessing_user_memory
 from axptr.addr import ADDRESS_END, VirtAddrRange, checked_address, checked_size
-from axptr.errors import KernelFault, LinuxError
+from axptr.errors import KernelFault, LinuxError, UserFault
 from axptr.flags import MappingFlags
 
 _NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
@@ -317,7 +317,7 @@ class Transfer(Mmu):
             if code == FAULT_OK:
                 return 0
             if code == FAULT_PYTHON:
-                self._page_in(bad, access)
+                self._page_in(bad, access, size, bad - vaddr)
                 if access == READ:
                     done = bad - vaddr  # what was read so far need not be read again
             elif code == FAULT_NOT_MEMORY:
@@ -333,7 +333,9 @@ class Transfer(Mmu):
     def device_piece(self, vaddr, buffer, size, access):
         """What the device at `vaddr` answers of a copy of at most a page; bytes done, 0 if there is none any more."""
         count: uint64_t
-        middle: bytearray = bytearray(cython.cast(cython.p_char, buffer)[: min(size, 4096)])
+        if size > 8 and size > 4096 - (vaddr & 0xFFF):
+            size = 4096 - (vaddr & 0xFFF)
+        middle: bytearray = bytearray(cython.cast(cython.p_char, buffer)[:size])
         count = self._device_piece(vaddr, middle, access)
         if access == READ:
             memcpy(buffer, cython.cast(cython.p_char, middle), count)
@@ -377,7 +379,7 @@ class Transfer(Mmu):
                 axptr_unlock(self.lock)
             if code != FAULT_PYTHON:
                 break
-            self._page_in(bad, wanted & 7)
+            self._page_in(bad, wanted & 7, size, bad - at)
         if code != FAULT_OK:
             self.fail(code, bad, wanted, size, bad - at)
 
@@ -422,7 +424,7 @@ class Transfer(Mmu):
             axptr_unlock(self.lock)
             if code != FAULT_PYTHON:
                 break
-            self._page_in(bad, int(access))
+            self._page_in(bad, int(access), bad - at + 1, bad - at)
         if code != FAULT_OK:
             self.fail_scan(code, at, size, int(access), length, bad)
         return length
@@ -511,7 +513,7 @@ class Transfer(Mmu):
             axptr_unshare(self.lock)
             if code != FAULT_PYTHON:
                 break
-            self._page_in(at, wanted & 7)
+            self._page_in(at, wanted & 7, nbytes, at - low)
             code = FAULT_OK
         if code != FAULT_OK:
             self.fail(code, at, wanted, nbytes, at - low)
@@ -539,7 +541,10 @@ class Transfer(Mmu):
                 code = self.bring_in(at, bit, cython.address(slot))
                 if code == FAULT_PYTHON:
                     axptr_unlock(self.lock)
-                    self._page_in(at, bit)
+                    try:
+                        self._page_in(at, bit)
+                    except UserFault:
+                        return False  # what backs the page has failed; `fault` says so
                     axptr_lock_gil(self.lock)
                     code = FAULT_OK
                     continue
@@ -657,7 +662,7 @@ class Transfer(Mmu):
                 if code == FAULT_PYTHON:
                     axptr_unlock(self.lock)
                     try:
-                        self._page_in(at, access)
+                        self._page_in(at, access, size, done)
                     finally:
                         axptr_lock_gil(self.lock)
                     continue
@@ -675,10 +680,10 @@ class Transfer(Mmu):
                     axptr_unlock(self.lock)
                     try:
                         if code == FAULT_PYTHON:
-                            self._page_in(at, access)
+                            self._page_in(at, access, size, done)
                             step = 0
                         else:
-                            step = self.device_piece(at, buffer + done, step, access)
+                            step = self.device_piece(at, buffer + done, size - done, access)
                             if step == 0:
                                 self.fail(code, at, access, size, done)
                     finally:

@@ -8,7 +8,9 @@ Not here: frames by page number (`_core.frames`), and who maps them (`mm.backend
 
 from __future__ import annotations
 
+import fcntl
 import os
+from _thread import RLock
 from typing import Any
 
 from axptr._core.frames import FrameStore
@@ -16,6 +18,15 @@ from axptr._core.phys import PhysMemory
 from axptr.errors import LinuxError
 
 _PAGE = 4096
+_making = RLock()  # so that threads that map a file at once make one cache for it
+
+
+def _child() -> None:
+    global _making
+    _making = RLock()
+
+
+os.register_at_fork(after_in_child=_child)
 
 
 class FileCache(FrameStore):
@@ -26,16 +37,18 @@ class FileCache(FrameStore):
     @classmethod
     def of(cls, phys: PhysMemory, fd: int) -> FileCache:
         """The cache of the file that a descriptor stands for, made at first use. Changes by others are taken in."""
-        status = os.fstat(fd)
-        found = cls.find(phys, status.st_dev, status.st_ino)
-        if found is None:
-            found = cls(phys, fd, os.readlink(f"/proc/self/fd/{fd}"))
-            found.device, found.inode = status.st_dev, status.st_ino
-            phys.caches[status.st_dev, status.st_ino] = found
-        elif found._stamp != (status.st_size, status.st_mtime_ns):
-            found.reload()
-        found._stamp = (status.st_size, status.st_mtime_ns)
-        return found
+        with _making:
+            status = os.fstat(fd)
+            found = cls.find(phys, status.st_dev, status.st_ino)
+            if found is None:
+                made = cls(phys, fd, os.readlink(f"/proc/self/fd/{fd}"))
+                made.device, made.inode = status.st_dev, status.st_ino
+                made._stamp = (status.st_size, status.st_mtime_ns)
+                found = phys.caches.setdefault((status.st_dev, status.st_ino), made)
+            if found._stamp != (status.st_size, status.st_mtime_ns):
+                found.reload()
+                found._stamp = (status.st_size, status.st_mtime_ns)
+            return found
 
     @staticmethod
     def find(phys: PhysMemory, device: int, inode: int) -> FileCache | None:
@@ -64,12 +77,18 @@ class FileCache(FrameStore):
     def write(self, fd: int, offset: int, data: Any) -> int:
         """`pwrite(fd, data, offset)`, seen by every mapping; the bytes written. Raises `OSError`."""
         blob = memoryview(data).cast("B")
-        size = os.fstat(fd).st_size
-        done = os.pwrite(fd, blob, offset)
-        if offset > size:
-            self._zero_tail(size)
-        self.wrote(offset, blob[:done])
-        self._note(fd)
+        self._hold()  # else two writers could leave file and cache in different order
+        try:
+            size = os.fstat(fd).st_size
+            done = os.pwrite(fd, blob, offset)
+            if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
+                offset = size  # pwrite(2), BUGS
+            if offset > size:
+                self._zero_tail(size)
+            self.wrote(offset, blob[:done])
+            self._note(fd)
+        finally:
+            self._let_go()
         return done
 
     def wrote(self, offset: int, data: memoryview) -> None:
@@ -81,17 +100,21 @@ class FileCache(FrameStore):
 
     def truncate(self, fd: int, size: int) -> None:
         """`ftruncate(fd, size)`: pages past the end leave every mapping, private copies too. Raises `OSError`."""
-        old = os.fstat(fd).st_size
-        os.ftruncate(fd, size)
-        first = -(-size // _PAGE)
-        if size < old:
-            for space in list(self.phys.spaces):
-                drop = getattr(space, "_drop_store", None)
-                if drop is not None:
-                    drop(self, first)
-            self.forget(first)
-        self._zero_tail(min(size, old))
-        self._note(fd)
+        self._hold()
+        try:
+            old = os.fstat(fd).st_size
+            os.ftruncate(fd, size)
+            first = -(-size // _PAGE)
+            if size < old:
+                for space in self.phys._spaces():
+                    drop = getattr(space, "_drop_store", None)
+                    if drop is not None:
+                        drop(self, first)
+                self.forget(first)
+            self._zero_tail(min(size, old))
+            self._note(fd)
+        finally:
+            self._let_go()
 
     def _zero_tail(self, size: int) -> None:
         """What a mapping wrote past the end of the file, in its last page, is not part of it when it grows."""
@@ -101,20 +124,18 @@ class FileCache(FrameStore):
     def sync(self, first: int = 0, last: int | None = None) -> None:
         """Write pages [first, last] that mappings wrote to the file, never past its end. Raises `LinuxError`."""
         end = (1 << 64) - 1 if last is None else last
+        if not self.is_written(first, end):
+            return
         # Taking the right to write and writing back must be one: else a write in between would lose its mark.
-        spaces = list(self.phys.spaces)
-        holder = next((space for space in spaces if hasattr(space, "_hold")), None)
-        if holder is not None:
-            holder._hold()
+        self._hold()
         try:
-            for space in spaces:
+            for space in self.phys._spaces():
                 guard = getattr(space, "_guard_store", None)
                 if guard is not None:
                     guard(self, first, end)
             self.flush(first, end)
         finally:
-            if holder is not None:
-                holder._let_go()
+            self._let_go()
 
 
 def sync_all(released: list[tuple[FrameStore, int, int]]) -> None:

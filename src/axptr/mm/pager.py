@@ -71,10 +71,11 @@ _waiting: dict[int, tuple[int, int]] = {}
 """Which page a thread waits for."""
 
 
-def page_in(space: AddrSpace, vaddr: int, access: int) -> None:
+def page_in(space: AddrSpace, vaddr: int, access: int, size: int, completed: int) -> None:
     """Have the pager supply the page of `vaddr`, if it wants that still.
 
-    Raises `UserFault` (backing failed) from what `fetch` raised, `LinuxError`: ENOMEM, EDEADLK.
+    Raises `UserFault` (backing failed) from what `fetch` raised, of an access of `size` bytes of which `completed` are
+    done; `LinuxError`: ENOMEM, EDEADLK.
     """
     page = align_down(vaddr)
     key = id(space), page
@@ -90,10 +91,10 @@ def page_in(space: AddrSpace, vaddr: int, access: int) -> None:
         theirs = _in_flight.setdefault(key, mine)
         if theirs is mine:
             break
-        if _leads_to(key, me):
-            raise LinuxError(errno.EDEADLK, f"the pager of page {page:#x} waits for that very page")
-        _waiting[me] = key
+        _waiting[me] = key  # before the look round: of two threads that close a ring at once, one must see it
         try:
+            if _leads_to(key, me):
+                raise LinuxError(errno.EDEADLK, f"the pager of page {page:#x} waits for that very page")
             with theirs[1]:
                 pass
         finally:
@@ -102,7 +103,7 @@ def page_in(space: AddrSpace, vaddr: int, access: int) -> None:
         try:
             data = _page_of(backend, offset)
         except Exception as cause:
-            raise space._describe(FaultReason.BACKING_FAILED, vaddr, access, 1, 0) from cause
+            raise space._describe(FaultReason.BACKING_FAILED, vaddr, access, size, completed) from cause
         space._install(page, backend, offset, data)
     finally:
         del _in_flight[key]
@@ -142,7 +143,7 @@ def device_move(space: AddrSpace, vaddr: int, buffer: bytearray, access: int) ->
             space.populate_area(at, count, MappingFlags(access))
     done = 0
     while done < size:
-        step = _step(space, vaddr + done, view[done:], access)
+        step = _step(space, vaddr + done, view[done:], access, size, done)
         if step == 0:
             raise space.fault(vaddr + done, MappingFlags(access), size, done)
         done += step
@@ -160,24 +161,33 @@ def _pieces(space: AddrSpace, vaddr: int, size: int) -> list[tuple[int, int, boo
     return found
 
 
-def _step(space: AddrSpace, at: int, view: memoryview, access: int) -> int:
+def _step(space: AddrSpace, at: int, view: memoryview, access: int, size: int, completed: int) -> int:
     if space._device_at(at) is not None:
-        return device_piece(space, at, view, access)
+        return device_piece(space, at, view, access, size, completed)
     view = view[: PAGE_SIZE - at % PAGE_SIZE]
     return space.read_into(at, view) if access == MappingFlags.READ else space.write_from(at, view)
 
 
-def device_piece(space: AddrSpace, vaddr: int, view: memoryview | bytearray, access: int) -> int:
+def device_piece(
+    space: AddrSpace,
+    vaddr: int,
+    view: memoryview | bytearray,
+    access: int,
+    total: int | None = None,
+    completed: int = 0,
+) -> int:
     """The part of a copy that the device at `vaddr` answers; the bytes done, 0 if there is none.
 
     1, 2, 4 or 8 bytes are one call; others are calls of the largest of these sizes that is aligned and fits.
+    total, completed: of the whole access, for the fault that a function's exception becomes.
     """
+    whole = len(view) if total is None else total
     here = space._device_at(vaddr)
     if here is None:
         return 0
     backend, offset, room = here
     if not isinstance(backend, MmioBackend) or "read" not in backend.__dict__:
-        raise space._describe(FaultReason.NOT_MEMORY, vaddr, access, len(view), 0)
+        raise space._describe(FaultReason.NOT_MEMORY, vaddr, access, whole, completed)
     count = min(len(view), room)
     done = 0
     while done < count:
@@ -189,7 +199,7 @@ def device_piece(space: AddrSpace, vaddr: int, view: memoryview | bytearray, acc
             else:
                 backend.write(offset + done, size, int.from_bytes(view[done : done + size], "little"))
         except Exception as cause:
-            raise space._describe(FaultReason.BACKING_FAILED, vaddr + done, access, len(view), done) from cause
+            raise space._describe(FaultReason.BACKING_FAILED, vaddr + done, access, whole, completed + done) from cause
         done += size
     return done
 

@@ -10,9 +10,10 @@ Not here: how pages and areas are put back (`_core.history`), and snapshots as b
 
 from __future__ import annotations
 
-import weakref
+from _thread import allocate_lock
 from array import array
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, ref
 
 from axptr._core.frames import FrameStore
 from axptr.mm.area import MemoryArea
@@ -25,26 +26,59 @@ if TYPE_CHECKING:
     from axptr.mm.space import AddrSpace
 
 
-class Epoch:
-    """A moment in the life of a space: the state of a snapshot. `notes`: what changed from `parent` to here."""
+_folding = allocate_lock()
 
-    __slots__ = ("__weakref__", "children", "notes", "parent", "snapshot")
+
+class Epoch:
+    """A moment in the life of a space: the state of a snapshot. `notes`: what changed from `parent` to here.
+
+    A moment that nobody can go back to and on which one other hangs is only a stop on the way: that takes its place.
+    Folding writes notes first, then the parent, and whoever walks reads the parent first: so a walk beside it finds too
+    many notes at worst. It may start at any object's end, also inside itself: then it is left out, until the next.
+    """
+
+    __slots__ = ("__weakref__", "heirs", "notes", "parent", "snapshot")
+
+    heirs: WeakSet[Epoch]
+    notes: Notes
+    parent: Epoch | None
+    snapshot: ref[Snapshot] | None
 
     def __init__(self, parent: Epoch | None, notes: Notes) -> None:
-        self.children = 0
+        self.heirs = WeakSet()
+        self.snapshot = None
+        while parent is not None and not parent.heirs and parent.is_past():
+            above = parent.parent
+            notes = None if above is None else _joined(parent.notes, notes)
+            parent = above
         self.parent = parent
         self.notes = notes
-        self.snapshot: weakref.ref[Snapshot] | None = None
-        # A parent that nobody can go back to and nothing else hangs on is only a stop on the way: leave it out.
-        while parent is not None and parent.children == 0 and (parent.snapshot is None or parent.snapshot() is None):
-            self.notes = None if parent.parent is None else _joined(parent.notes, self.notes)
-            self.parent = parent = parent.parent
         if parent is not None:
-            parent.children += 1
+            parent.heirs.add(self)
+
+    def is_past(self) -> bool:
+        """Whether nobody can go back to it."""
+        return self.snapshot is None or self.snapshot() is None
+
+    def fold(self) -> None:
+        """Let the only heir of a moment that is past take its place."""
+        if not self.is_past() or len(self.heirs) != 1 or not _folding.acquire(blocking=False):
+            return
+        try:
+            above = self.parent
+            for heir in list(self.heirs):
+                heir.notes = None if above is None else _joined(self.notes, heir.notes)
+                heir.parent = above
+                if above is not None:
+                    above.heirs.add(heir)
+            self.heirs.clear()
+        finally:
+            _folding.release()
 
     def __del__(self) -> None:
         if self.parent is not None:
-            self.parent.children -= 1
+            self.parent.heirs.discard(self)
+            self.parent.fold()
 
 
 def _joined(first: Notes, second: Notes) -> Notes:
@@ -68,8 +102,8 @@ def path(start: Epoch | None, end: Epoch) -> list[Notes] | None:
     found: list[Notes] = []
     step: Epoch | None = end
     while step is not None and id(step) not in above:
-        found.append(step.notes)
-        step = step.parent
+        at, step = step, step.parent
+        found.append(at.notes)
     if step is None:
         return None
     return found + [epoch.notes for epoch in here[: above[id(step)]]]
@@ -92,7 +126,12 @@ class Snapshot:
         self._frozen = frozen
         self._epoch = epoch
         self._captures = captures
-        epoch.snapshot = weakref.ref(self)
+        epoch.snapshot = ref(self)
+
+    def __del__(self) -> None:
+        if (epoch := getattr(self, "_epoch", None)) is not None:
+            epoch.snapshot = None
+            epoch.fold()
 
     @property
     def bounds(self) -> dict[str, int]:

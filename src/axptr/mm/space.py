@@ -168,16 +168,20 @@ class AddrSpace(History):
 
         Raises `LinuxError(ENOMEM)` when frames run out, this space as it was.
         """
+        frozen = AddrSpace(self.base, self.size, self.phys, self.format)
         with self._history:
-            frozen = AddrSpace(self.base, self.size, self.phys, self.format)
             frozen.bounds.update(self.bounds)
+            before, self._epoch = self._epoch, None  # "anywhere", should we be interrupted between journal and epoch
             self._hold()
             try:
                 captures = [(store, *self._captured(store)) for store in self._shared_objects()]
                 notes = self._clone_into(frozen, True)
+            except LinuxError:
+                self._epoch = before
+                raise
             finally:
                 self._let_go()
-            self._epoch = Epoch(self._epoch, notes)
+            self._epoch = Epoch(before, notes)
             return Snapshot(frozen, self._epoch, captures)
 
     @classmethod
@@ -195,7 +199,7 @@ class AddrSpace(History):
         return [store for store in found.values() if store is not None and not store.is_file]
 
     def _captured(self, store: FrameStore) -> tuple[FrameStore, int]:
-        for space in list(self.phys.spaces):
+        for space in self.phys._spaces():
             if isinstance(space, AddrSpace):
                 space._guard_store(store, 0, (1 << 64) - 1)
         return store.capture()
@@ -215,8 +219,10 @@ class AddrSpace(History):
             raise ValueError("the snapshot belongs to another PhysMemory")
         if (frozen.base, frozen.size, frozen.format) != (self.base, self.size, self.format):
             raise ValueError(f"the snapshot is one of {frozen!r}, this is {self!r}")
+        self._demand_alive()
         with self._history:
-            notes = path(self._epoch, snap._epoch)
+            before, self._epoch = self._epoch, None  # as in `snapshot`
+            notes = path(before, snap._epoch)
             self._hold()
             try:
                 for some in [None] if notes is None else notes:
@@ -224,6 +230,9 @@ class AddrSpace(History):
                 released = self._restore(frozen)
                 for store, copy, moment in snap._captures:
                     store.revert(copy, moment)
+            except LinuxError:
+                self._epoch = before
+                raise
             finally:
                 self._let_go()
             self._epoch = snap._epoch
@@ -452,8 +461,8 @@ class AddrSpace(History):
 
     _fault_at = fault
 
-    def _page_in(self, vaddr: int, access: int) -> None:
-        page_in(self, vaddr, access)
+    def _page_in(self, vaddr: int, access: int, size: int = 1, completed: int = 0) -> None:
+        page_in(self, vaddr, access, size, completed)
 
     def _device_move(self, vaddr: int, buffer: bytearray, access: int) -> None:
         device_move(self, vaddr, buffer, access)
