@@ -347,12 +347,12 @@ def test_snapshots_of_one_space_from_several_threads(space: AddrSpace) -> None:
 
 
 def test_families_of_clones_on_several_threads(phys: PhysMemory) -> None:
-    root = AddrSpace(0x1000, 1 << 40, phys)
-    root.map_alloc(BASE, 8 * PAGE_SIZE, R | W, populate=True)
+    family = [AddrSpace(0x1000, 1 << 40, phys)]
+    family[0].map_alloc(BASE, 8 * PAGE_SIZE, R | W, populate=True)
 
     def live(seed: int) -> Callable[[], None]:
         def work() -> None:
-            mine = root.try_clone()
+            mine = family[0].try_clone()
             for n in range(200):
                 at = BASE + n % 8 * PAGE_SIZE
                 mine.write(at, bytes([seed]) * PAGE_SIZE)
@@ -362,6 +362,6 @@ def test_families_of_clones_on_several_threads(phys: PhysMemory) -> None:
         return work
 
     together(live(1), live(2), live(3))
-    assert root.read(BASE, 8 * PAGE_SIZE) == bytes(8 * PAGE_SIZE)
-    del root
+    assert family[0].read(BASE, 8 * PAGE_SIZE) == bytes(8 * PAGE_SIZE)
+    family.clear()
     assert phys.frames_in_use == 0
