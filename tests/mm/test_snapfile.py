@@ -31,6 +31,7 @@ from axptr import (
     UserFault,
 )
 from axptr.mm import snapcode, snapfile
+from formats import needs_room
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000
@@ -143,7 +144,7 @@ def test_a_space_that_never_took_a_snapshot_goes_back_to_that_of_another(space: 
     space.map_alloc(BASE, PAGE_SIZE, R | W, name="a")
     space.write(BASE, b"then")
     snap = space.snapshot()
-    other = AddrSpace(space.base, space.size, space.phys)
+    other = AddrSpace(space.base, space.size, space.phys, space.format)
     other.map_alloc(BASE + PAGE_SIZE, PAGE_SIZE, R)
     other.restore(snap)
     other._check()
@@ -229,6 +230,7 @@ def test_a_file_that_is_not_that_file_any_more_is_refused_by_name(
 
 
 def test_embedded_files_are_needed_no_more(space: AddrSpace, make_phys: Any, tmp_path: Path) -> None:
+    needs_room(space)
     file = tmp_path / "data"
     with file.open("wb") as out:
         out.write(b"first" * 1000)
@@ -478,6 +480,7 @@ def test_a_made_up_description_loads_or_is_refused(small: Path, phys: PhysMemory
 
 
 def test_more_pages_than_the_memory_has_frames_are_refused_at_once(space: AddrSpace, tmp_path: Path) -> None:
+    needs_room(space)
     space.map_alloc(BASE, 1 << 45, R | W)
     space.populate_area(BASE, PAGE_SIZE, W)
     space.snapshot().save(tmp_path / "s")
