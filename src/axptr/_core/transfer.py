@@ -35,6 +35,7 @@ from cython.cimports.axptr._core.lock import (
     axptr_unlock,
     axptr_unshare,
 )
+from cython.cimports.axptr._core.mmu import tlb_hit
 from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.walk import leaf_slot
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -293,7 +294,8 @@ class Transfer(Mmu):
             bad[0] = vaddr
             if vaddr & (align - 1):
                 return FAULT_MISALIGNED
-            if (vaddr & 0xFFF) + size > 4096:
+            if (vaddr & 0xFFF) + size > 4096 or tlb_hit(self, vaddr, READ) == cython.NULL:
+                # Also for one page: bringing it in may grow a stack, which a refused access must not do here.
                 code = self.check_span(vaddr, size, access, bad)
         if code != FAULT_OK:
             return code
