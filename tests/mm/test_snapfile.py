@@ -31,6 +31,7 @@ from axptr import (
     UserFault,
 )
 from axptr.mm import snapcode, snapfile
+from formats import needs_room
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000
@@ -83,6 +84,8 @@ def everything(space: AddrSpace, file: Path) -> None:
     space.map_alloc(BASE + 20 * page, 2 * page, R | W)
     space.set_clone_rule(BASE + 20 * page, page, "omit")
     space.set_clone_rule(BASE + 21 * page, page, "wipe")
+    space.set_locked(BASE + 21 * page, page, True, on_fault=True)
+    space.set_locked(BASE, page, True)
     space.map_alloc(0x7FFF_0000, page, R | W, name="[stack]", grows_down=64 * page)
     space.write(0x7FFF_0010, b"top")
     space.handle_page_fault(0x7FFE_F000, W)
@@ -143,7 +146,7 @@ def test_a_space_that_never_took_a_snapshot_goes_back_to_that_of_another(space: 
     space.map_alloc(BASE, PAGE_SIZE, R | W, name="a")
     space.write(BASE, b"then")
     snap = space.snapshot()
-    other = AddrSpace(space.base, space.size, space.phys)
+    other = AddrSpace(space.base, space.size, space.phys, space.format)
     other.map_alloc(BASE + PAGE_SIZE, PAGE_SIZE, R)
     other.restore(snap)
     other._check()
@@ -229,6 +232,7 @@ def test_a_file_that_is_not_that_file_any_more_is_refused_by_name(
 
 
 def test_embedded_files_are_needed_no_more(space: AddrSpace, make_phys: Any, tmp_path: Path) -> None:
+    needs_room(space)
     file = tmp_path / "data"
     with file.open("wb") as out:
         out.write(b"first" * 1000)
@@ -478,6 +482,7 @@ def test_a_made_up_description_loads_or_is_refused(small: Path, phys: PhysMemory
 
 
 def test_more_pages_than_the_memory_has_frames_are_refused_at_once(space: AddrSpace, tmp_path: Path) -> None:
+    needs_room(space)
     space.map_alloc(BASE, 1 << 45, R | W)
     space.populate_area(BASE, PAGE_SIZE, W)
     space.snapshot().save(tmp_path / "s")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import axptr.paging
 from axptr._core.frames import Backend, FrameStore
-from axptr._core.pages import DIRTY, ZERO, ZEROS, FramePool, FrameSpan, area_rules, private_pages, store_pages
+from axptr._core.pages import DIRTY, ZERO, ZEROS, FramePool, FrameSpan, area_traits, private_pages, store_pages
 from axptr._core.phys import PhysMemory, default_memory
 from axptr.addr import PAGE_SIZE
 from axptr.errors import LinuxError, SnapshotError
@@ -51,8 +51,9 @@ _LONG = struct.Struct("<Q")
 _BOUND = struct.Struct("<IQ")
 _SOURCE = struct.Struct("<IIQQQQqQ")  # kind, label, limit, device, inode, bytes, mtime, runs
 _SOURCE_RUN = struct.Struct("<QQQ")  # page, pages, index
-_AREA = struct.Struct("<QQQQIIIBBBB")  # start, last, offset, grow limit, flags, source, name, shared, sealed, rule, 0
+_AREA = struct.Struct("<QQQQIIIBBBB")  # start, last, offset, grow limit, flags, source, name, shared, sealed, traits, 0
 _RUN = struct.Struct("<QQQQ")  # address, pages, index, dirty
+_TRAITS = 1 | 2 | 8 | 16  # the clone rule, locked, locked once there
 _MOST = (1 << 64) - 1
 _ALL_FLAGS = int(~MappingFlags(0))
 
@@ -125,17 +126,17 @@ def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Pa
     try:
         runs = _runs(space, parts)
         sources, described = _sources(snap, areas, embed_files, parts, string)
-        rules = area_rules(space)
+        traits = area_traits(space)
     finally:
         space._let_go()
 
     records = []
-    for area, (limit, rule) in zip(areas, rules, strict=True):
+    for area, (limit, other) in zip(areas, traits, strict=True):
         backend = area.backend
         source = sources.get((id(backend.store), backend.shared), 0)
         offset = area.offset if source else 0
         fixed = (area.start, area.end - 1, offset, limit, int(area.flags), source, string(area.name))
-        records.append(_AREA.pack(*fixed, backend.shared, backend.sealed, rule, 0))
+        records.append(_AREA.pack(*fixed, backend.shared, backend.sealed, other, 0))
     texts = []
     for text in strings:
         encoded = text.encode("utf-8", "surrogatepass")
@@ -406,8 +407,16 @@ class Decoder:
             raise SnapshotError(f"a source of kind {kind} with {nruns} runs of pages")
 
     def _area(self, *fields: int) -> None:
-        start, last, offset, limit, flags, source, name, shared, sealed, rule, zero = fields
-        if flags & ~_ALL_FLAGS or shared > 1 or sealed > 1 or rule > 3 or zero or last < start or limit > start:
+        start, last, offset, limit, flags, source, name, shared, sealed, traits, zero = fields
+        if (
+            flags & ~_ALL_FLAGS
+            or shared > 1
+            or sealed > 1
+            or traits & ~_TRAITS
+            or zero
+            or last < start
+            or limit > start
+        ):
             raise SnapshotError(f"the area at {start:#x} is none")
         backend: Backend
         if source == 0:
@@ -420,8 +429,8 @@ class Decoder:
         grows = last + 1 - limit if limit else 0
         try:
             self.space.map(start, size, MappingFlags(flags), backend, name=self._string(name), grows_down=grows)
-            if rule:
-                self.space._set_traits(start, size, rule, 3)
+            if traits:
+                self.space._set_traits(start, size, traits, _TRAITS)
         except (LinuxError, ValueError) as failure:
             raise SnapshotError(f"the area at {start:#x} cannot be: {failure}") from None
 
