@@ -155,6 +155,90 @@ CASES = {
             assert own.read(BASE, 6) == b"child!"
         in_child(child)
     """,
+    "clones, snapshots and shared memory refuse": """
+        shared = SharedObject(phys, PAGE_SIZE)
+        space.map_shared(BASE + 16 * PAGE_SIZE, PAGE_SIZE, R | W, shared)
+        space.write(BASE + 16 * PAGE_SIZE, b"shared")
+        snap = space.snapshot()
+        empty = AddrSpace(0x1000, 1 << 40, phys)
+        nothing = empty.snapshot()
+        space.write(BASE, b"later!")
+        def child():
+            for call in (
+                lambda: space.try_clone(),
+                lambda: space.snapshot(),
+                lambda: space.restore(snap),
+                lambda: empty.restore(nothing),
+                lambda: space.dirty_pages(),
+                lambda: space.dirty_pages(clear=True),
+                lambda: space.discard(BASE, PAGE_SIZE),
+                lambda: space.move(BASE, PAGE_SIZE, BASE + 64 * PAGE_SIZE),
+                lambda: space.set_clone_rule(BASE, PAGE_SIZE, "omit"),
+                lambda: space.map_shared(BASE + 32 * PAGE_SIZE, PAGE_SIZE, R, shared),
+                lambda: space.map_pager(BASE + 32 * PAGE_SIZE, PAGE_SIZE, R, lambda offset: b""),
+                lambda: snap.read(BASE, 6),
+                lambda: shared.store.poke(0, 0, b"child!"),
+            ):
+                refuses(call)
+        in_child(child)
+        assert space.read(BASE, 6) == b"later!"
+        assert space.read(BASE + 16 * PAGE_SIZE, 6) == b"shared"
+        space.restore(snap)
+        assert space.read(BASE, 6) == b"parent"
+        space._check()
+        phys._check()
+    """,
+    "a fork while another thread takes a snapshot does not hang the child": """
+        import threading
+        over = threading.Event()
+        snaps = []
+        def work():
+            while not over.is_set():
+                snaps.append(space.snapshot())
+                space.restore(snaps.pop())
+        thread = threading.Thread(target=work)
+        thread.start()
+        def child():
+            refuses(lambda: space.snapshot())
+            refuses(lambda: space.try_clone())
+            if snaps:
+                refuses(lambda: space.restore(snaps[0]))
+        for _ in range(5):
+            in_child(child)
+        over.set()
+        thread.join()
+    """,
+    "no file is written by the child": """
+        import tempfile
+        from axptr.mm.filecache import FileCache
+        file = tempfile.NamedTemporaryFile()
+        file.write(b"f" * PAGE_SIZE)
+        file.flush()
+        fd = os.open(file.name, os.O_RDWR)
+        space.map_file(BASE + 16 * PAGE_SIZE, PAGE_SIZE, R | W, fd, shared=True)
+        UserPtr[char](BASE + 16 * PAGE_SIZE).write_slice(space, b"parent")
+        cache = FileCache.of(phys, fd)
+        def child():
+            global space, cache
+            for call in (
+                lambda: space.sync(BASE, 32 * PAGE_SIZE),
+                lambda: space.unmap(BASE, 32 * PAGE_SIZE),
+                lambda: cache.sync(),
+                lambda: cache.flush(),
+                lambda: cache.write(fd, 0, b"child!"),
+                lambda: cache.truncate(fd, 0),
+                lambda: cache.reload(),
+                lambda: space.map_file(BASE + 32 * PAGE_SIZE, PAGE_SIZE, R | W, fd, shared=True),
+            ):
+                refuses(call)
+            del space, cache, call
+            gc.collect()
+        in_child(child)
+        assert os.pread(fd, 6, 0) == b"ffffff"
+        assert os.fstat(fd).st_size == PAGE_SIZE
+        space.sync(BASE, 32 * PAGE_SIZE)
+        assert os.pread(fd, 6, 0) == b"parent"
+    """,
     "a fork while another thread holds the lock does not hang the child": """
         import threading
         big = AddrSpace(0x1000, 1 << 40, phys)

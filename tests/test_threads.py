@@ -21,6 +21,8 @@ from axptr import (
     MappingFlags,
     PhysMemory,
     Provider,
+    SharedObject,
+    Snapshot,
     UserConstPtr,
     UserFault,
     UserPtr,
@@ -237,3 +239,129 @@ def test_locked_makes_a_sequence_of_calls_one(space: AddrSpace) -> None:
 
     together(count, count, count)
     assert counter.read(space) == 3000
+
+
+# -- clones, snapshots, and what is shared -----------------------------------------------------------------------
+
+
+def test_everything_at_once_yields_whole_data_or_a_fault(space: AddrSpace) -> None:
+    # Every page holds one repeated byte in all states there are, so a mix would show.
+    pages = 6
+    shared = SharedObject(space.phys, pages * PAGE_SIZE)
+    over = threading.Event()
+    snaps: list[Snapshot] = []
+
+    def fresh(offset: int) -> bytes:
+        return b"\5" * PAGE_SIZE
+
+    def owner() -> None:
+        for n in range(150):
+            space.map_alloc(BASE, pages * PAGE_SIZE, R | W, replace=True)
+            space.map_shared(2 * BASE, pages * PAGE_SIZE, R | W, shared, replace=True)
+            space.map_pager(3 * BASE, pages * PAGE_SIZE, R | W, fresh, replace=True)
+            space.protect(BASE, PAGE_SIZE, R if n % 2 else R | W)
+            space.discard(BASE + PAGE_SIZE, 2 * PAGE_SIZE)
+            space.move(BASE + 4 * PAGE_SIZE, PAGE_SIZE, 4 * BASE)
+            space.unmap(4 * BASE, PAGE_SIZE)
+            if n % 5 == 0:
+                space.unmap(3 * BASE, pages * PAGE_SIZE)
+        over.set()
+
+    def historian() -> None:
+        while not over.is_set():
+            snaps.append(space.snapshot())
+            clone = space.try_clone()
+            clone.dirty_pages(clear=True)
+            space.dirty_pages(clear=True)
+            if len(snaps) > 3:
+                space.restore(snaps[len(snaps) // 2])
+                clone.restore(snaps.pop(0))
+            clone._check()
+
+    def user(value: int) -> Callable[[], None]:
+        def work() -> None:
+            page = bytes([value]) * PAGE_SIZE
+            n = 0
+            while not over.is_set():
+                n += 1
+                at = (1 + n % 3) * BASE + n % pages * PAGE_SIZE
+                try:
+                    if n % 2:
+                        UserPtr[char](at).write_slice(space, page)
+                    else:
+                        seen = UserPtr[char](at).read_slice(space, PAGE_SIZE)
+                        assert len(set(seen)) == 1, set(seen)
+                        assert seen[0] in (0, 1, 2, 5)
+                except UserFault:
+                    pass
+
+        return work
+
+    together(owner, historian, user(1), user(2))
+    snaps.clear()
+    space._check()
+    space.clear()
+
+
+def test_shared_memory_between_two_spaces_is_never_torn(phys: PhysMemory) -> None:
+    shared = SharedObject(phys, 4 * PAGE_SIZE)
+    first, second = AddrSpace(0x1000, 1 << 40, phys), AddrSpace(0x1000, 1 << 40, phys)
+    first.map_shared(BASE, 4 * PAGE_SIZE, R | W, shared)
+    second.map_shared(2 * BASE, 4 * PAGE_SIZE, R | W, shared)
+
+    def write(space: AddrSpace, at: int, value: int) -> Callable[[], None]:
+        def work() -> None:
+            for n in range(600):
+                UserPtr[char](at + n % 4 * PAGE_SIZE).write_slice(space, bytes([value]) * PAGE_SIZE)
+                seen = UserPtr[char](at + (n + 1) % 4 * PAGE_SIZE).read_slice(space, PAGE_SIZE)
+                assert len(set(seen)) == 1
+
+        return work
+
+    def restore() -> None:
+        for _ in range(60):
+            snap = first.snapshot()
+            second.try_clone()
+            first.restore(snap)
+
+    together(write(first, BASE, 1), write(second, 2 * BASE, 2), restore)
+    first._check()
+    second._check()
+
+
+def test_snapshots_of_one_space_from_several_threads(space: AddrSpace) -> None:
+    space.map_alloc(BASE, 4 * PAGE_SIZE, R | W)
+
+    def work() -> None:
+        for n in range(80):
+            space.write(BASE + n % 4 * PAGE_SIZE, b"%d" % n)
+            snap = space.snapshot()
+            wanted = snap.read(BASE, 4 * PAGE_SIZE)
+            space.restore(snap)
+            assert snap.read(BASE, 4 * PAGE_SIZE) == wanted
+            clone = space.try_clone()
+            clone.restore(snap)
+            assert clone.read(BASE, 4 * PAGE_SIZE) == wanted
+
+    together(work, work, work)
+
+
+def test_families_of_clones_on_several_threads(phys: PhysMemory) -> None:
+    family = [AddrSpace(0x1000, 1 << 40, phys)]
+    family[0].map_alloc(BASE, 8 * PAGE_SIZE, R | W, populate=True)
+
+    def live(seed: int) -> Callable[[], None]:
+        def work() -> None:
+            mine = family[0].try_clone()
+            for n in range(200):
+                at = BASE + n % 8 * PAGE_SIZE
+                mine.write(at, bytes([seed]) * PAGE_SIZE)
+                mine = mine.try_clone()
+                assert mine.read(at, PAGE_SIZE) == bytes([seed]) * PAGE_SIZE
+
+        return work
+
+    together(live(1), live(2), live(3))
+    assert family[0].read(BASE, 8 * PAGE_SIZE) == bytes(8 * PAGE_SIZE)
+    family.clear()
+    assert phys.frames_in_use == 0

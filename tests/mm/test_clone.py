@@ -17,6 +17,7 @@ import pytest
 from tests.inject import each_failure
 
 from axptr import PAGE_SIZE, AddrSpace, MappingFlags, PhysMemory, SharedObject, UserConstPtr, UserPtr
+from formats import needs_room
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000
@@ -183,6 +184,7 @@ def test_what_is_shared_stays_shared_over_generations(space: AddrSpace, tmp_path
 
 
 def test_a_clone_that_fails_leaves_everything_and_works_again(space: AddrSpace) -> None:
+    needs_room(space)
     space.map_alloc(BASE, 4 * PAGE_SIZE, R | W)
     space.map_alloc(1 << 39, 2 * PAGE_SIZE, R | W, populate=True)
     put(space, BASE, b"mine")

@@ -113,7 +113,7 @@ class Page:
         return self.cell[0]
 
     def copied(self) -> Page:
-        return self if self.shared or self.cell is None else replace(self, cell=[bytearray(self.cell[0])])
+        return replace(self, cell=self.cell if self.shared or self.cell is None else [bytearray(self.cell[0])])
 
 
 @dataclass

@@ -16,6 +16,7 @@ from tests.inject import each_failure
 
 from axptr import PAGE_SIZE, AddrSpace, MappingFlags, PhysMemory, SharedObject, UserConstPtr, UserPtr
 from axptr.mm.snapshot import Epoch
+from formats import needs_room
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000
@@ -373,6 +374,7 @@ def test_shared_memory_lives_on_in_a_snapshot(phys: PhysMemory) -> None:
 
 
 def test_a_failed_restore_changes_nothing_and_can_be_repeated(space: AddrSpace) -> None:
+    needs_room(space)
     far = 1 << 40
     space.map_alloc(BASE, 2 * PAGE_SIZE, R | W)
     space.map_alloc(far, 2 * PAGE_SIZE, R | W, populate=True)
@@ -465,6 +467,7 @@ def test_a_long_chain_of_snapshots_ends_without_recursion(space: AddrSpace) -> N
 
 
 def test_an_empty_giant_costs_nothing(space: AddrSpace) -> None:
+    needs_room(space)
     # 128 TiB in one area: nothing may look at each of its pages.
     space.map_alloc(space.base, space.size, R | W)
     put(space, BASE, b"then")
