@@ -30,7 +30,7 @@ from axptr import (
     SnapshotError,
     UserFault,
 )
-from axptr.mm import snapcode, snapfile
+from axptr.mm import snapdecode, snapencode, snapfile
 from formats import needs_room
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
@@ -364,7 +364,7 @@ def test_a_buffer_outlives_snapshot_and_space(make_phys: Any) -> None:
 
 @pytest.mark.parametrize("cut", ["no pages", "half a page", "one too many", "no description"])
 def test_a_pickle_with_other_buffers_is_refused(snap: Snapshot, phys: PhysMemory, cut: str) -> None:
-    meta, parts = snapcode.encode(snap)
+    meta, parts = snapencode.encode(snap)
     buffers = [bytes(part) for part in parts]
     if cut == "no pages":
         buffers = []
@@ -376,7 +376,7 @@ def test_a_pickle_with_other_buffers_is_refused(snap: Snapshot, phys: PhysMemory
     else:
         meta = b""
     with pytest.raises(SnapshotError):
-        snapcode.decode(meta, buffers, phys)
+        snapdecode.decode(meta, buffers, phys)
 
 
 # -- the file itself -------------------------------------------------------------------------------------------
