@@ -30,7 +30,7 @@ from axptr import (
     SnapshotError,
     UserFault,
 )
-from axptr.mm import snapcode, snapfile
+from axptr.mm import snapdecode, snapencode, snapfile
 from formats import needs_room
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
@@ -84,6 +84,8 @@ def everything(space: AddrSpace, file: Path) -> None:
     space.map_alloc(BASE + 20 * page, 2 * page, R | W)
     space.set_clone_rule(BASE + 20 * page, page, "omit")
     space.set_clone_rule(BASE + 21 * page, page, "wipe")
+    space.set_locked(BASE + 21 * page, page, True, on_fault=True)
+    space.set_locked(BASE, page, True)
     space.map_alloc(0x7FFF_0000, page, R | W, name="[stack]", grows_down=64 * page)
     space.write(0x7FFF_0010, b"top")
     space.handle_page_fault(0x7FFE_F000, W)
@@ -362,7 +364,7 @@ def test_a_buffer_outlives_snapshot_and_space(make_phys: Any) -> None:
 
 @pytest.mark.parametrize("cut", ["no pages", "half a page", "one too many", "no description"])
 def test_a_pickle_with_other_buffers_is_refused(snap: Snapshot, phys: PhysMemory, cut: str) -> None:
-    meta, parts = snapcode.encode(snap)
+    meta, parts = snapencode.encode(snap)
     buffers = [bytes(part) for part in parts]
     if cut == "no pages":
         buffers = []
@@ -374,7 +376,7 @@ def test_a_pickle_with_other_buffers_is_refused(snap: Snapshot, phys: PhysMemory
     else:
         meta = b""
     with pytest.raises(SnapshotError):
-        snapcode.decode(meta, buffers, phys)
+        snapdecode.decode(meta, buffers, phys)
 
 
 # -- the file itself -------------------------------------------------------------------------------------------

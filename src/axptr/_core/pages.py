@@ -12,7 +12,15 @@ Locking: taken here. Failure: a pool that cannot be had whole is not had at all;
 import errno
 
 import cython
-from cython.cimports.axptr._core.areas import AreaPos, AreaRec, index_at, index_find, index_next, index_seek
+from cython.cimports.axptr._core.areas import (
+    TRAIT_SEALED,
+    AreaPos,
+    AreaRec,
+    index_at,
+    index_find,
+    index_next,
+    index_seek,
+)
 from cython.cimports.axptr._core.format import entry_paddr
 from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_STORE, FrameStore, store_get, store_put
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
@@ -21,7 +29,7 @@ from cython.cimports.axptr._core.space import SpaceCore
 from cython.cimports.axptr._core.walk import Cursor, leaf_slot, make_slot, next_leaf
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cython.cimports.libc.stdint import uint8_t, uint64_t
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memcmp, memcpy
 
@@ -46,8 +54,8 @@ def _is_zero(page: cython.pointer(uint8_t)) -> cython.bint:
     return page[0] == 0 and memcmp(page, page + 1, 4095) == 0
 
 
-def area_rules(space: SpaceCore):
-    """`(lowest address it may grow down to or 0, clone rule as a number)` of every area, by address."""
+def area_traits(space: SpaceCore):
+    """`(lowest address it may grow down to or 0, traits but TRAIT_SEALED)` of every area, by address."""
     pos: AreaPos
     rec: cython.pointer(AreaRec)
     found = []
@@ -57,7 +65,7 @@ def area_rules(space: SpaceCore):
         rec = index_at(cython.address(space.areas), pos)
         if rec == cython.NULL:
             break
-        found.append((rec.grow_limit, rec.traits & 3))
+        found.append((rec.grow_limit, rec.traits & ~cython.cast(uint32_t, TRAIT_SEALED)))
         pos = index_next(cython.address(space.areas), pos)
     axptr_unlock(space.lock)
     return found

@@ -1,6 +1,6 @@
 """Snapshots in files: a header with checksums, the description, the pages (`docs/snapshots.md`).
 
-Not here: what the description says (`mm.snapcode`).
+Not here: what the description says (`mm.snapencode`, `mm.snapdecode`).
 
 A file is written under another name in the same directory, brought to the disk, and renamed: under its own name there
 is never half a snapshot. What is loaded is believed only after its checksums were found right; no count in it makes us
@@ -17,7 +17,8 @@ from zlib import crc32
 
 from axptr.addr import PAGE_SIZE
 from axptr.errors import SnapshotError
-from axptr.mm.snapcode import Decoder, encode
+from axptr.mm.snapdecode import Decoder
+from axptr.mm.snapencode import encode
 
 if TYPE_CHECKING:
     from axptr._core.phys import PhysMemory

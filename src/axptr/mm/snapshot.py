@@ -4,8 +4,8 @@ A `Snapshot` holds a frozen copy-on-write twin. The space keeps a journal of wha
 took or went back to; the snapshots of a space form a tree, each edge with the journal's notes from parent to child.
 To go back to one, the notes on the way there are what must be looked at, and nothing else.
 
-Not here: how pages and areas are put back (`_core.history`), and snapshots as bytes and files (`mm.snapcode`,
-`mm.snapfile`).
+Not here: how pages and areas are put back (`_core.history`), and snapshots as bytes and files (`mm.snapencode`,
+`mm.snapdecode`, `mm.snapfile`).
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ class Snapshot:
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickles as `save` writes; with protocol 5 the pages are out-of-band buffers over the frames themselves."""
-        from axptr.mm.snapcode import reduce
+        from axptr.mm.snapencode import reduce
 
         return reduce(self, int(protocol))
 
