@@ -43,6 +43,7 @@ WHERE = {
     "_core.pages": "mm",
     "_core.mmu": "mm",
     "_core.transfer": "mm",
+    "_core.usermem": "mm",
     "_core.space": "mm",
     "mm": "mm",
     "_core.cpudevices": "engine",

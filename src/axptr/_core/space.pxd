@@ -3,12 +3,12 @@ cimport cython
 from axptr._core.frames cimport FrameStore
 from axptr._core.areas cimport AreaRec
 from axptr._core.mmu cimport Provider
-from axptr._core.transfer cimport Transfer
+from axptr._core.usermem cimport UserSpace
 
 cdef int note_released(AreaRec* rec, list released) except -1
 cdef int retire(AreaRec* gone, list released) except -1
 
-cdef class SpaceCore(Transfer):
+cdef class SpaceCore(UserSpace):
     # Areas. Lock and GIL held.
     cdef int require_covered(self, uint64_t first, uint64_t last) except -1
     cdef int split_ends(self, uint64_t first, uint64_t last, uint64_t more) except -1

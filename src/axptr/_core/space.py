@@ -96,7 +96,7 @@ def retire(gone, released):
 
 @cython.no_gc_clear
 @cython.cclass
-class SpaceCore(Transfer):
+class SpaceCore(UserSpace):
     def __cinit__(self, *args, **kwargs):
         # A whole space: from here on pointers may use it (`Mmu` and `Transfer` alone are none).
         self.space_ptr = cython.cast(cython.pointer(PyObject), self)

@@ -3,7 +3,7 @@ from typing import Any
 from axptr._core.frames import Backend, FrameStore
 from axptr._core.paging import PageTable
 from axptr._core.phys import PhysMemory
-from axptr._core.transfer import Transfer
+from axptr._core.usermem import UserSpace
 from axptr.addr import PhysAddr
 from axptr.flags import MappingFlags
 from axptr.mm.area import AreaFields
@@ -12,7 +12,7 @@ from axptr.paging import PagingFormat
 Released = tuple[FrameStore, int, int]
 """A store and the first and last of its pages that a mapping showed."""
 
-class SpaceCore(Transfer):
+class SpaceCore(UserSpace):
     def __init__(self, base: int, size: int, phys: PhysMemory | None = None, fmt: PagingFormat = ...) -> None: ...
     @property
     def format(self) -> PagingFormat: ...

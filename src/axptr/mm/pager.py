@@ -5,7 +5,7 @@ The functions run with no lock held. While one supplies a page, others who want 
 back for it, or threads that wait for each other in a ring, get EDEADLK. What a function raises becomes the cause of the
 fault.
 
-Not here: who calls `page_in` and the device (`_core.transfer`, engines).
+Not here: who calls `page_in` and the device (`_core.usermem`, engines).
 """
 
 from __future__ import annotations
