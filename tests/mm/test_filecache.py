@@ -313,6 +313,24 @@ def test_a_file_the_host_grows_or_changes_is_seen_by_a_new_mapping(space: AddrSp
     assert space.read(BASE + 3 * PAGE_SIZE, 1) != b""
 
 
+def test_what_was_written_back_is_not_read_again_as_a_change_by_others(
+    space: AddrSpace, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reloads: list[object] = []
+    monkeypatch.setattr(FileCache, "reload", lambda cache: reloads.append(cache))
+    space.map_file(BASE, 3 * PAGE_SIZE, R | W, path, shared=True)
+    put(space, BASE, b"written")
+    space.sync(BASE, 3 * PAGE_SIZE)
+    space.map_file(2 * BASE, PAGE_SIZE, R, path)
+    assert reloads == []
+    os.truncate(path, 5)
+    put(space, BASE, b"again")
+    space.sync(BASE, 3 * PAGE_SIZE)
+    space.map_file(3 * BASE, PAGE_SIZE, R, path)
+    assert len(reloads) == 1
+    reloads.clear()
+
+
 def test_a_file_deleted_and_made_anew_is_another_file(space: AddrSpace, path: Path) -> None:
     space.map_file(BASE, PAGE_SIZE, R | W, path, shared=True)
     put(space, BASE, b"old")

@@ -574,7 +574,7 @@ class HistoryMachine(RuleBasedStateMachine):
 
 
 CI = settings(
-    max_examples=150,
+    max_examples=250,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -266,6 +266,11 @@ class FrameStore:
     def _let_go(self):
         axptr_unlock(self.phys.lock)
 
+    def host_stamp(self):
+        """Size and time of the last change of the file, as the host has them now."""
+        status = os.fstat(self.body.fd)
+        return status.st_size, status.st_mtime_ns
+
     def is_written(self, first, last):
         """Whether a page of [first, last] is to be written back."""
         axptr_lock_gil(self.phys.lock)

@@ -133,7 +133,10 @@ class FileCache(FrameStore):
                 guard = getattr(space, "_guard_store", None)
                 if guard is not None:
                     guard(self, first, end)
+            known = self.host_stamp() == self._stamp
             self.flush(first, end)
+            if known:
+                self._stamp = self.host_stamp()  # ours is no change by others
         finally:
             self._let_go()
 
