@@ -21,6 +21,7 @@ from axptr import (
     PAGE_SIZE,
     AddrSpace,
     FaultReason,
+    Layout,
     LinuxError,
     MappingFlags,
     PhysMemory,
@@ -28,6 +29,7 @@ from axptr import (
     UserFault,
     UserPtr,
     VirtAddrRange,
+    check_region,
 )
 from axptr.mm.pager import MmioBackend, PagerBackend
 
@@ -328,6 +330,36 @@ def test_many_threads_fetch_many_pages_once_each(space: AddrSpace) -> None:
         thread.join(30)
         assert not thread.is_alive()
     assert sorted(source.asked) == list(range(count))
+
+
+@pytest.mark.parametrize("verb", ["read", "write", "view", "read-only view", "string", "nullterm", "check"])
+def test_long_accesses_cost_what_they_touch_not_its_square(space: AddrSpace, verb: str) -> None:
+    # Beginning anew for each page would look at thousands of pages thousands of times: minutes for a string.
+    count = 12000
+    asked: list[int] = []
+
+    def fetch(offset: int) -> bytes:
+        asked.append(offset)
+        return b"x" if offset == (count - 1) * PAGE_SIZE else b"x" * PAGE_SIZE
+
+    space.map_pager(BASE, count * PAGE_SIZE, R | W, fetch)
+    size = (count - 1) * PAGE_SIZE + 1
+    if verb == "read":
+        assert UserPtr[char](BASE).read_slice(space, size) == b"x" * size
+    elif verb == "write":
+        UserPtr[char](BASE).write_slice(space, b"y" * size)
+    elif verb in ("view", "read-only view"):
+        kind: Any = UserPtr[char] if verb == "view" else UserConstPtr[char]
+        assert len(kind(BASE).get_as_slice(space, size)) == size
+    elif verb == "string":
+        assert len(UserConstPtr[char](BASE).read_cstr(space)) == size
+    elif verb == "nullterm":
+        with pytest.raises(LinuxError) as caught:
+            UserConstPtr[char](BASE).get_as_null_terminated(space, size - 1)
+        assert caught.value.errno == errno.ENAMETOOLONG
+    else:
+        check_region(space, BASE, Layout(size, 1), R)
+    assert asked == [n * PAGE_SIZE for n in range(count)]
 
 
 def test_areas_of_different_pagers_are_never_one(space: AddrSpace) -> None:

@@ -941,3 +941,12 @@ def test_room_below_an_area_at_address_zero_is_none(phys: PhysMemory) -> None:
     assert space.find_free_area(0, PAGE_SIZE, low, topdown=True) is None
     space.map_alloc(8 * PAGE_SIZE, 8 * PAGE_SIZE, R | W)
     assert space.find_free_area(0, PAGE_SIZE, VirtAddrRange(0, TOP), topdown=True) is None
+
+
+def test_a_refused_strict_read_does_not_grow_a_stack(space: AddrSpace) -> None:
+    """A program's own access does, as on Linux; a pointer's check comes before anything is brought in."""
+    space.map_alloc(BASE + PAGE_SIZE, PAGE_SIZE, R | W, grows_down=2 * PAGE_SIZE)
+    space.protect(BASE + PAGE_SIZE, PAGE_SIZE, MappingFlags(0))
+    with pytest.raises(UserFault):
+        UserPtr[ctypes.c_uint8](BASE).read(space)
+    assert [area.start for area in space.areas()] == [BASE + PAGE_SIZE]

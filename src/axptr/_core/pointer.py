@@ -499,7 +499,7 @@ class Pointer:
                     break
                 axptr_unlock(space.lock)
                 try:
-                    space._page_in(bad, READ, bad - self.addr + 1, bad - self.addr)
+                    space.supply_scan(bad, self.addr, 1, READ, most, length)
                 finally:
                     axptr_lock_gil(space.lock)
             if code != FAULT_OK:

@@ -631,30 +631,49 @@ class SpaceCore(Transfer):
         first: uint64_t = 0
         last: uint64_t = 0
         at: uint64_t
-        end: uint64_t
-        pos: AreaPos
+        low: uint64_t
+        high: uint64_t
         rec: cython.pointer(AreaRec)
         found = []
         self.span_of(start, size, cython.address(first), cython.address(last))
         axptr_lock_gil(self.lock)
-        pos = index_seek(cython.address(self.areas), first)
-        while True:
-            rec = index_at(cython.address(self.areas), pos)
+        at = first
+        while True:  # by address, as in `_all_areas`
+            rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), at))
             if rec == cython.NULL or rec.start > last:
                 break
+            low = first if rec.start < first else rec.start
+            high = last if rec.last > last else rec.last
+            at = rec.last + 1
             if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
-                at = first if rec.start < first else rec.start
-                end = last if rec.last > last else rec.last
                 found.append(
                     (
                         cython.cast(Backend, cython.cast(object, rec.backend)).store,
-                        (rec.offset + (at - rec.start)) >> 12,
-                        (rec.offset + (end - rec.start)) >> 12,
+                        (rec.offset + (low - rec.start)) >> 12,
+                        (rec.offset + (high - rec.start)) >> 12,
                     )
                 )
-            pos = index_next(cython.address(self.areas), pos)
+            if high >= last:
+                break
         axptr_unlock(self.lock)
         return found
+
+    def _shared_memory(self):
+        """The stores of the shared anonymous memory that areas show, each once."""
+        pos: AreaPos
+        rec: cython.pointer(AreaRec)
+        found = {}
+        axptr_lock_gil(self.lock)
+        pos = index_seek(cython.address(self.areas), 0)
+        while True:
+            rec = index_at(cython.address(self.areas), pos)
+            if rec == cython.NULL:
+                break
+            pos = index_next(cython.address(self.areas), pos)
+            if rec.shared and rec.kind == KIND_STORE and rec.store.fd < 0:
+                found[cython.cast(uint64_t, rec.store)] = cython.cast(Backend, cython.cast(object, rec.backend)).store
+        axptr_unlock(self.lock)
+        return list(found.values())
 
     # -- for pagers and devices ---------------------------------------------------------------------------------
 

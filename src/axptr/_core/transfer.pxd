@@ -11,6 +11,8 @@ cdef class Transfer(Mmu):
     # With the GIL, lock not held: `move` with pagers and devices served; raises what failed.
     cdef int moved(self, uint64_t vaddr, uint8_t* buffer, uint64_t size, uint64_t align, int access) except -1
     cdef uint64_t device_piece(self, uint64_t vaddr, uint8_t* buffer, uint64_t size, int access) except? 0xDEAD
+    cdef int supply_from(self, uint64_t bad, int access, uint64_t vaddr, uint64_t size) except -1
+    cdef int supply_scan(self, uint64_t bad, uint64_t vaddr, uint64_t size, int access, uint64_t limit, uint64_t length) except -1
     cdef int require(self, uint64_t vaddr, uint64_t size, uint64_t align, int access) except -1
     cdef void stored(self, uint8_t* host) noexcept nogil
     # The number of elements before an all-zero one, into `*length`; `limit` is NO_LIMIT or the most there may be.

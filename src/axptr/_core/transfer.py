@@ -35,6 +35,7 @@ from cython.cimports.axptr._core.lock import (
     axptr_unlock,
     axptr_unshare,
 )
+from cython.cimports.axptr._core.mmu import tlb_hit
 from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.walk import leaf_slot
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -293,7 +294,8 @@ class Transfer(Mmu):
             bad[0] = vaddr
             if vaddr & (align - 1):
                 return FAULT_MISALIGNED
-            if (vaddr & 0xFFF) + size > 4096:
+            if (vaddr & 0xFFF) + size > 4096 or tlb_hit(self, vaddr, READ) == cython.NULL:
+                # Also for one page: bringing it in may grow a stack, which a refused access must not do here.
                 code = self.check_span(vaddr, size, access, bad)
         if code != FAULT_OK:
             return code
@@ -317,7 +319,7 @@ class Transfer(Mmu):
             if code == FAULT_OK:
                 return 0
             if code == FAULT_PYTHON:
-                self._page_in(bad, access, size, bad - vaddr)
+                self.supply_from(bad, access, vaddr, size)
                 if access == READ:
                     done = bad - vaddr  # what was read so far need not be read again
             elif code == FAULT_NOT_MEMORY:
@@ -329,6 +331,41 @@ class Transfer(Mmu):
                 return 0
             else:
                 self.fail(code, bad, access, size, bad - vaddr)
+
+    def supply_from(self, bad, access, vaddr, size):
+        """Have pagers supply the page of `bad`, where the access of [vaddr, vaddr + size) stopped, and those after it.
+
+        One after the other, so that the access need not begin anew for each. What else is wrong it finds out itself.
+        """
+        at: uint64_t = bad
+        end: uint64_t = vaddr + (size - 1)
+        code: cython.int
+        while True:
+            self._page_in(at, access, size, at - vaddr)
+            if (at >> 12) == (end >> 12):
+                return 0
+            at = (at | 0xFFF) + 1
+            axptr_lock_gil(self.lock)
+            code = self.demand(at, end - at + 1, 1, access, cython.address(at))
+            axptr_unlock(self.lock)
+            if code != FAULT_PYTHON:
+                return 0
+
+    def supply_scan(self, bad, vaddr, size, access, limit, length):
+        """The same for a scan from `vaddr` that stopped at `bad` after `length` elements."""
+        at: uint64_t = vaddr
+        stop: uint64_t = bad
+        seen: uint64_t = length
+        left: uint64_t = limit
+        while True:
+            self._page_in(stop, access, stop - vaddr + 1, stop - vaddr)
+            at += seen * size
+            left -= seen
+            axptr_lock_gil(self.lock)
+            code: cython.int = self.scan(at, size, 1, access, left, cython.address(seen), cython.address(stop))
+            axptr_unlock(self.lock)
+            if code != FAULT_PYTHON:
+                return 0
 
     def device_piece(self, vaddr, buffer, size, access):
         """What the device at `vaddr` answers of a copy of at most a page; bytes done, 0 if there is none any more."""
@@ -379,7 +416,7 @@ class Transfer(Mmu):
                 axptr_unlock(self.lock)
             if code != FAULT_PYTHON:
                 break
-            self._page_in(bad, wanted & 7, size, bad - at)
+            self.supply_from(bad, wanted & 7, at, size)
         if code != FAULT_OK:
             self.fail(code, bad, wanted, size, bad - at)
 
@@ -424,7 +461,7 @@ class Transfer(Mmu):
             axptr_unlock(self.lock)
             if code != FAULT_PYTHON:
                 break
-            self._page_in(bad, int(access), bad - at + 1, bad - at)
+            self.supply_scan(bad, at, size, int(access), most, length)
         if code != FAULT_OK:
             self.fail_scan(code, at, size, int(access), length, bad)
         return length

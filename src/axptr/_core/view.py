@@ -115,7 +115,7 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
                 break
             axptr_unlock(space.lock)
             try:
-                space._page_in(bad, access, total, bad - vaddr)
+                space.supply_from(bad, access, vaddr, total)
             finally:
                 axptr_lock_gil(space.lock)
         if code == FAULT_OK:

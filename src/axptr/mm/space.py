@@ -174,7 +174,7 @@ class AddrSpace(History):
             before, self._epoch = self._epoch, None  # "anywhere", should we be interrupted between journal and epoch
             self._hold()
             try:
-                captures = [(store, *self._captured(store)) for store in self._shared_objects()]
+                captures = [(store, *self._captured(store)) for store in self._shared_memory()]
                 notes = self._clone_into(frozen, True)
             except LinuxError:
                 self._epoch = before
@@ -193,10 +193,6 @@ class AddrSpace(History):
         space = cls(frozen.base, frozen.size, frozen.phys, frozen.format)
         space.restore(snap)
         return space
-
-    def _shared_objects(self) -> list[FrameStore]:
-        found = {id(area.backend.store): area.backend.store for area in self.areas() if area.backend.shared}
-        return [store for store in found.values() if store is not None and not store.is_file]
 
     def _captured(self, store: FrameStore) -> tuple[FrameStore, int]:
         for space in self.phys._spaces():
