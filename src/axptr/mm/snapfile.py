@@ -48,9 +48,10 @@ def save(snap: Snapshot, path: str | os.PathLike[str], *, embed_files: bool = Fa
             for part in parts:
                 view = memoryview(part)
                 for at in range(0, len(view), _CHUNK):
-                    piece = view[at : at + _CHUNK]
+                    # One look at the bytes for both: a file's page in it may change under us.
+                    piece = bytes(view[at : at + _CHUNK])
                     checksum = crc32(piece, checksum)
-                    _write(fd, piece)
+                    _write(fd, memoryview(piece))
             head = _HEADER.pack(
                 MAGIC,
                 VERSION,
