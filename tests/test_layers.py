@@ -45,6 +45,7 @@ WHERE = {
     "_core.transfer": "mm",
     "_core.usermem": "mm",
     "_core.space": "mm",
+    "_core.backing": "mm",
     "mm": "mm",
     "_core.cpudevices": "engine",
     "_core.codec": "pointers",

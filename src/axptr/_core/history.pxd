@@ -2,9 +2,10 @@ from libc.stdint cimport uint64_t
 from cpython.object cimport PyObject, visitproc
 cimport cython
 from axptr._core.areas cimport AreaRec
+from axptr._core.backing cimport BackedSpace
 from axptr._core.space cimport SpaceCore
 
-cdef class History(SpaceCore):
+cdef class History(BackedSpace):
     # Lock held.
     cdef int copy_areas(self, SpaceCore twin, bint whole) except -1
     cdef int copy_pages(self, SpaceCore twin, bint whole) noexcept nogil

@@ -31,6 +31,7 @@ from cython.cimports.axptr._core.areas import (
     record_copy,
     record_free,
 )
+from cython.cimports.axptr._core.backing import BackedSpace
 from cython.cimports.axptr._core.codes import FAULT_NOMEM, FAULT_OK
 from cython.cimports.axptr._core.format import entry_at, entry_clean, entry_paddr
 from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_LINEAR, KIND_STORE, store_fill
@@ -50,7 +51,7 @@ from axptr.errors import LinuxError
 
 @cython.no_gc_clear
 @cython.cclass
-class History(SpaceCore):
+class History(BackedSpace):
     # -- clones ------------------------------------------------------------------------------------------------
 
     def _clone_into(self, twin: SpaceCore, freeze):

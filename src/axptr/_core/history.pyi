@@ -1,9 +1,10 @@
+from axptr._core.backing import BackedSpace
 from axptr._core.space import Released, SpaceCore
 
 Notes = tuple[bytes, bytes] | None
 """What changed: pages and ranges, packed; None: anything may have."""
 
-class History(SpaceCore):
+class History(BackedSpace):
     def _clone_into(self, twin: SpaceCore, freeze: bool) -> Notes: ...
     def _take(self) -> Notes: ...
     def _add_notes(self, notes: Notes) -> None: ...

@@ -1,6 +1,5 @@
 from libc.stdint cimport uint64_t
 cimport cython
-from axptr._core.frames cimport FrameStore
 from axptr._core.areas cimport AreaRec
 from axptr._core.mmu cimport Provider
 from axptr._core.usermem cimport UserSpace
@@ -17,4 +16,3 @@ cdef class SpaceCore(UserSpace):
     cdef AreaRec* carve(self, uint64_t first, uint64_t last) noexcept nogil
     cdef void join_around(self, uint64_t at) noexcept
     cdef int span_of(self, object start, object size, uint64_t* first, uint64_t* last) except -1
-    cdef void each_of_store(self, FrameStore store, uint64_t first_page, uint64_t last_page, bint drop) noexcept
