@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -390,6 +391,25 @@ CASES = {
         other.map_alloc(BASE, PAGE_SIZE, R, populate=True)
         sys.modules["kept"] = [views, task, other, phys]
     """,
+    "exit with snapshots, clones, pagers and files alive": """
+        file = tempfile.NamedTemporaryFile(delete=False)
+        file.write(bytes(PAGE_SIZE))
+        file.close()
+        space.map_file(2 * BASE, PAGE_SIZE, R | W, file.name, shared=True)
+        os.unlink(file.name)
+        UserPtr[char](2 * BASE).write(space, b"q")
+        space.map_pager(3 * BASE, PAGE_SIZE, R, lambda offset: space.read(BASE, PAGE_SIZE))
+        space.read(3 * BASE, 1)
+        kept = []
+        for n in range(50):
+            space.write(BASE, b"x")
+            kept.append(space.snapshot())
+            kept.append(space.try_clone())
+        class Cycle: pass
+        cycle = Cycle()
+        cycle.me, cycle.kept = cycle, kept[1::2]
+        sys.kept = kept[::3], space
+    """,
 }
 
 
@@ -403,3 +423,18 @@ def test_interpreter_survives(case: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+def test_what_a_mapping_wrote_is_in_the_file_when_the_interpreter_ended(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(4096))
+    script = f"""
+        space.map_file(2 * BASE, PAGE_SIZE, R | W, {str(path)!r}, shared=True)
+        UserPtr[char](2 * BASE).write(space, b"q")
+        sys.kept = [space, space.try_clone(), space.snapshot()]
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + textwrap.dedent(script)], capture_output=True, text=True, timeout=100
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert path.read_bytes()[:1] == b"q"

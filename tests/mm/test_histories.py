@@ -83,6 +83,7 @@ class Page:
     index: int
     cell: Cell | None = None
     rule: str = "copy"
+    source: int = 0  # which pager it is
 
     @property
     def shared(self) -> bool:
@@ -140,7 +141,7 @@ class Model:
 
     @staticmethod
     def joins(low: Page, high: Page) -> bool:
-        same = (low.flags, low.kind, low.rule) == (high.flags, high.kind, high.rule)
+        same = (low.flags, low.kind, low.rule, low.source) == (high.flags, high.kind, high.rule, high.source)
         return same and (low.kind == "alloc" or low.index + 1 == high.index)
 
 
@@ -224,7 +225,7 @@ class HistoryMachine(RuleBasedStateMachine):
             if page.shared:
                 page.cell = self.cells[kind][at] if at < 4 else None
             if kind == "pager":
-                page.rule = "copy"
+                page.source = index
             model.pages[n] = page
 
     offset_pagers: dict[int, PagerBackend] = {}
@@ -408,6 +409,10 @@ class HistoryMachine(RuleBasedStateMachine):
         if view.readonly:
             return
         index = at % len(view)
+        mapped = {id(page.cell) for _, model in self.spaces for page in model.pages.values()}
+        files = {id(cell) for cell in self.cells["sfile"]}
+        if any(id(cell) in files and id(cell) not in mapped for cell, _, _ in parts):
+            return  # nothing leads from this view to the file any more
         view[index] = value
         for cell, offset, size in parts:
             if index < size:

@@ -35,7 +35,7 @@ from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.posix.stat import fstat, struct_stat
-from cython.cimports.posix.unistd import pread, pwrite
+from cython.cimports.posix.unistd import close, pread, pwrite
 
 from axptr.addr import checked_size
 from axptr.errors import LinuxError
@@ -234,12 +234,10 @@ class FrameStore:
 
     def __dealloc__(self):
         i: uint64_t
-        for fd in (self.body.fd, self.body.out_fd):
-            if fd >= 0:
-                try:
-                    os.close(fd)
-                except OSError:
-                    pass
+        if self.body.fd >= 0:
+            close(self.body.fd)
+        if self.body.out_fd >= 0:
+            close(self.body.out_fd)
         if self.body.count and not self.phys.forked:
             axptr_lock_gil(self.phys.lock)
             for i in range(self.body.capacity):

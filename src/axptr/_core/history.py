@@ -509,11 +509,7 @@ def areas_clear(self):
     """tp_clear: nobody can reach this space any more, so it gives up its areas."""
     space: History = self
     if space.phys is not None and space.lock != cython.NULL and not space.phys.forked:
-        try:
-            for store, first, last in space._clear():
-                store.sync(first, last)
-        except LinuxError:
-            pass  # as at the end of a space
+        space.write_back(space._clear())
     return 0
 
 

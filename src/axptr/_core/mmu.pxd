@@ -53,6 +53,7 @@ cdef class Mmu(Provider):
     cdef void notify(self) noexcept nogil
 
     cdef list written_files(self)
+    cdef int write_back(self, list files) except -1
     cdef void zap(self, uint64_t first, uint64_t last) noexcept nogil
     cdef int fail(self, int code, uint64_t bad, int access, uint64_t size, uint64_t completed) except -1
 

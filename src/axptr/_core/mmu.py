@@ -20,6 +20,7 @@ Failure: codes (`codes.pxd`), turned into exceptions by `fail` at the edge to Py
 """
 
 import errno
+import sys
 
 import cython
 from cython.cimports.axptr._core.areas import (
@@ -56,7 +57,9 @@ from cython.cimports.axptr._core.frames import (
     KIND_PAGER,
     KIND_STORE,
     Backend,
+    FrameStore,
     store_fill,
+    store_flush,
     store_touch,
     store_written,
 )
@@ -77,6 +80,7 @@ from axptr.addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from axptr.errors import LinuxError
 from axptr.paging import X86_64
 
+_is_finalizing = cython.declare(object, sys.is_finalizing)  # in C, so that it outlives this module
 _TLB_FIRST = cython.declare(uint64_t, 64)
 _TLB_MOST = cython.declare(uint64_t, 8192)
 # Linux keeps this much room under a growing stack (mm/mmap.c, stack_guard_gap).
@@ -165,15 +169,30 @@ class Mmu(Provider):
                 self.zap(self.first, self.last)
                 files = self.written_files()
                 axptr_unlock(self.lock)
-                for store, first, last in files:
-                    try:
-                        store.sync(first, last)
-                    except LinuxError:
-                        pass  # the pages stay marked; at the end of a program Linux tells nobody either
+                self.write_back(files)
         index_free(cython.address(self.areas))
         journal_free(cython.address(self.journal))
         free(self.tlb)
         free(self.engines)
+
+    def write_back(self, files):
+        """Write files back when nobody is there to hear of a failure: the pages stay marked then. Lock not held."""
+        first: uint64_t
+        last: uint64_t
+        behind: FrameStore
+        over: cython.bint = _is_finalizing()
+        for store, first, last in files:
+            if over:  # the modules that `sync` needs may be gone
+                behind = store
+                axptr_lock_gil(self.lock)
+                store_flush(cython.address(behind.body), self.phys, first, last, False)
+                axptr_unlock(self.lock)
+                continue
+            try:
+                store.sync(first, last)
+            except LinuxError:
+                pass
+        return 0
 
     def written_files(self):
         """`(store, first, last page)` for every area of a file that was written through shared mappings, at the end."""

@@ -53,6 +53,7 @@ from cython.cimports.posix.mman import (
     mmap,
     munmap,
 )
+from cython.cimports.posix.unistd import close
 
 from axptr.addr import PAGE_SIZE, PhysAddr, checked_address, checked_size
 from axptr.errors import LinuxError
@@ -140,7 +141,7 @@ class PhysMemory:
         if self.flags:
             munmap(self.flags, self.nframes)
         if self.fd >= 0:
-            _close(self.fd)
+            close(self.fd)  # not os.close: at the interpreter's end that module may be gone
         free(self.lock)
         free(self.quarantine)
         free(self.watched)
@@ -628,15 +629,6 @@ class PhysMemory:
         for space in self._spaces():
             space._after_fork()
         mmap(self.base, self.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, self.fd, 0)
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def _close(fd: cython.int) -> cython.void:
-    try:
-        os.close(fd)
-    except OSError:
-        pass
 
 
 _default = None

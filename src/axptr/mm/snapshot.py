@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from array import array
+from collections.abc import Callable
+from sys import is_finalizing
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
@@ -75,8 +77,8 @@ class Epoch:
         finally:
             _folding.release()
 
-    def __del__(self) -> None:
-        if self.parent is not None:
+    def __del__(self, over: Callable[[], bool] = is_finalizing) -> None:
+        if self.parent is not None and not over():
             self.parent.heirs.discard(self)
             self.parent.fold()
 
@@ -128,8 +130,8 @@ class Snapshot:
         self._captures = captures
         epoch.snapshot = ref(self)
 
-    def __del__(self) -> None:
-        if (epoch := getattr(self, "_epoch", None)) is not None:
+    def __del__(self, over: Callable[[], bool] = is_finalizing) -> None:
+        if not over() and (epoch := getattr(self, "_epoch", None)) is not None:
             epoch.snapshot = None
             epoch.fold()
 
