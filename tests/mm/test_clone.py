@@ -14,10 +14,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.inject import each_failure
 
 from axptr import PAGE_SIZE, AddrSpace, MappingFlags, PhysMemory, SharedObject, UserConstPtr, UserPtr
 from formats import needs_room
+from inject import each_failure
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000

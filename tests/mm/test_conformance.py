@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.inject import each_failure
 
 from axptr import (
     PAGE_SIZE,
@@ -29,6 +28,7 @@ from axptr import (
     UserPtr,
     VirtAddrRange,
 )
+from inject import each_failure
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 NONE = MappingFlags(0)

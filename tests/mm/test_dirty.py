@@ -8,9 +8,9 @@ from __future__ import annotations
 import ctypes
 
 import pytest
-from tests.inject import each_failure
 
 from axptr import PAGE_SIZE, AddrSpace, LinuxError, MappingFlags, PhysMemory, SharedObject, UserConstPtr, UserPtr
+from inject import each_failure
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000

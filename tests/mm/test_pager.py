@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.inject import each_failure
 
 from axptr import (
     PAGE_SIZE,
@@ -32,6 +31,7 @@ from axptr import (
     check_region,
 )
 from axptr.mm.pager import MmioBackend, PagerBackend
+from inject import each_failure
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000

@@ -506,10 +506,13 @@ def areas_traverse(self, visit, arg):
 
 
 def areas_clear(self):
-    """tp_clear: nobody can reach this space any more, so it gives up its areas."""
+    """tp_clear: nobody can reach this space any more, so it gives up its areas.
+
+    Its class may have been cleared before it: nothing is looked up there.
+    """
     space: History = self
     if space.phys is not None and space.lock != cython.NULL and not space.phys.forked:
-        space.write_back(space._clear())
+        space.write_back(space.give_up_areas())
     return 0
 
 

@@ -448,9 +448,13 @@ class SpaceCore(UserSpace):
         }
 
     def _clear(self):
+        self.phys.alive()
+        return self.give_up_areas()
+
+    def give_up_areas(self):
+        """Unmap everything; what is to be written back, as `_unmap` gives it."""
         gone: cython.pointer(AreaRec)
         released = []
-        self.phys.alive()
         axptr_lock_gil(self.lock)
         gone = self.carve(self.first, self.last)
         axptr_unlock(self.lock)
