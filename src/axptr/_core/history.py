@@ -509,7 +509,8 @@ def areas_clear(self):
     """tp_clear: nobody can reach this space any more, so it gives up its areas."""
     space: History = self
     if space.phys is not None and space.lock != cython.NULL and not space.phys.forked:
-        space.write_back(space._clear())
+        # Not `space._clear()`: at the interpreter's end the space's own class may have been emptied before it.
+        space.write_back(SpaceCore._clear(space))
     return 0
 
 
