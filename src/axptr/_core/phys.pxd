@@ -26,6 +26,7 @@ cdef enum:
 
 cdef enum:
     MADV_REMOVE = 9        # give the memory file's pages back to the host (madvise(2))
+    MADV_POPULATE_WRITE = 23   # bring pages in for writing
     TRIM_BATCH = 4096      # frames given back at a time
 
 cdef class PhysMemory:

@@ -11,3 +11,4 @@ cdef class UserSpace(Transfer):
     cdef int require(self, uint64_t vaddr, uint64_t size, uint64_t align, int access) except -1
     cdef int debug_copy(self, uint64_t vaddr, uint8_t* buffer, uint64_t size, bint write) except -1
     cdef int fail_scan(self, int code, uint64_t vaddr, uint64_t size, int access, uint64_t length, uint64_t bad) except -1
+    cdef void touch(self, uint8_t* run, uint64_t length, uint64_t unused) noexcept nogil

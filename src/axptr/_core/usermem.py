@@ -32,17 +32,21 @@ from cython.cimports.axptr._core.lock import (
     axptr_unlock,
     axptr_unshare,
 )
+from cython.cimports.axptr._core.phys import MADV_POPULATE_WRITE
 from cython.cimports.axptr._core.transfer import Transfer
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
+from cython.cimports.posix.mman import madvise
 
 from axptr._core.mmu import is_accessing_user_memory
 from axptr.addr import ADDRESS_END, VirtAddrRange, checked_address, checked_size
 from axptr.errors import KernelFault, LinuxError, UserFault
 from axptr.flags import MappingFlags
 
+_LEAST_TOUCHED = cython.declare(uint64_t, 16 << 12)
+_MOST_TOUCHED = cython.declare(uint64_t, 512 << 12)
 _NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
 
 
@@ -267,6 +271,9 @@ class UserSpace(Transfer):
         host: cython.pointer(uint8_t)
         slot: cython.pointer(uint64_t)
         code: cython.int = FAULT_OK
+        unused: uint64_t = self.phys.next_fresh
+        run: cython.pointer(uint8_t) = cython.NULL  # frames side by side that were brought in last, and their bytes
+        length: uint64_t = 0
         if nbytes == 0:
             return
         self.phys.alive()
@@ -289,9 +296,18 @@ class UserSpace(Transfer):
                         code = self.resolve(at, WRITE, cython.address(host))
                     if code == FAULT_OK and wanted & EXECUTE:
                         code = self.bring_in(at, EXECUTE, cython.address(slot))
+                    if code == FAULT_OK and wanted & WRITE:
+                        host -= at & 0xFFF
+                        if run == cython.NULL or host != run + length or length == _MOST_TOUCHED:
+                            self.touch(run, length, unused)
+                            run = host
+                            length = 0
+                        length += 4096
                     if code != FAULT_OK or (at >> 12) == (end >> 12):
                         break
                     at = (at | 0xFFF) + 1
+                self.touch(run, length, unused)
+                run = cython.NULL
                 axptr_unlock(self.lock)
             axptr_unshare(self.lock)
             if code != FAULT_PYTHON:
@@ -300,6 +316,16 @@ class UserSpace(Transfer):
             code = FAULT_OK
         if code != FAULT_OK:
             self.fail(code, at, wanted, nbytes, at - low)
+
+    def touch(self, run, length, unused):
+        """Have the host bring in frames that were never used before, many at a time: a third cheaper than one by one.
+
+        With the lock given up meanwhile: it takes the host a millisecond for 1,000 pages.
+        """
+        if length >= _LEAST_TOUCHED and cython.cast(uint64_t, run - self.phys.base) >> 12 >= unused:
+            axptr_unlock(self.lock)
+            madvise(run, length, MADV_POPULATE_WRITE)  # that a kernel before 5.14 refuses: then they come one by one
+            axptr_lock_nogil(self.lock)
 
     def handle_page_fault(self, vaddr, access, *, user=True):
         """Bring in the page of `vaddr` if an area allows the access. False: a real fault.
