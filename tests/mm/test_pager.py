@@ -19,6 +19,7 @@ import pytest
 from axptr import (
     PAGE_SIZE,
     AddrSpace,
+    Copied,
     FaultReason,
     Layout,
     LinuxError,
@@ -617,3 +618,30 @@ def test_a_pager_that_leads_back_to_its_space_is_no_leak(phys: PhysMemory) -> No
     assert phys.frames_in_use > 0
     gc.collect()
     assert phys.frames_in_use == 0
+
+
+def test_a_counted_copy_tells_what_the_function_raised(space: AddrSpace) -> None:
+    def fetch(offset: int) -> bytes:
+        if offset:
+            raise ZeroDivisionError("no such page")
+        return b"x" * PAGE_SIZE
+
+    def broken(offset: int, size: int, value: int = 0) -> int:
+        raise OSError("no such register")
+
+    space.map_pager(BASE, 2 * PAGE_SIZE, R | W, fetch)
+    space.map_mmio(BASE + 4 * PAGE_SIZE, PAGE_SIZE, R | W, broken, broken)  # type: ignore[arg-type]
+    space.map_alloc(BASE + 3 * PAGE_SIZE, PAGE_SIZE, R | W)
+    for end, cause in ((BASE + PAGE_SIZE, ZeroDivisionError), (BASE + 4 * PAGE_SIZE, OSError)):
+        for done in (
+            UserPtr[char](end - 4).copy_in(space, bytearray(8)),
+            UserPtr[char](end - 4).copy_out(space, b"12345678"),
+        ):
+            assert done == 4
+            assert isinstance(done, Copied)
+            assert (done.fault.address, done.fault.completed) == (end, 4)
+            assert isinstance(done.fault.__cause__, cause)
+    # what stopped one copy is not told of the next
+    done = UserPtr[char](BASE + 2 * PAGE_SIZE).copy_in(space, bytearray(8))
+    assert isinstance(done, Copied)
+    assert done.fault.__cause__ is None

@@ -384,6 +384,7 @@ class UserSpace(Transfer):
         self.phys.alive()
         PyObject_GetBuffer(buf, cython.address(view), PyBUF_WRITABLE if access == READ else PyBUF_SIMPLE)
         size = view.len
+        self._stopped(None)
         try:
             while True:
                 axptr_lock_gil(self.lock)
@@ -396,19 +397,20 @@ class UserSpace(Transfer):
                 )
                 axptr_unlock(self.lock)
                 done += step
-                if code == FAULT_PYTHON:
-                    try:
+                try:
+                    if code == FAULT_PYTHON:
                         self._page_in(at + done, access)
-                    except LinuxError:
-                        break  # whoever wants to know why asks for the fault
-                elif code == FAULT_NOT_MEMORY:
-                    step = self.device_piece(
-                        at + done, cython.cast(cython.pointer(uint8_t), view.buf) + done, size - done, access
-                    )
-                    if step == 0:
+                    elif code == FAULT_NOT_MEMORY:
+                        step = self.device_piece(
+                            at + done, cython.cast(cython.pointer(uint8_t), view.buf) + done, size - done, access
+                        )
+                        if step == 0:
+                            break
+                        done += step
+                    else:
                         break
-                    done += step
-                else:
+                except LinuxError as why:
+                    self._stopped(why)  # whoever wants to know asks for the fault
                     break
         finally:
             PyBuffer_Release(cython.address(view))

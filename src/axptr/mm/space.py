@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
-from _thread import RLock
+from _thread import RLock, get_ident
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -55,6 +55,7 @@ class AddrSpace(History):
         """Addresses that belong to the space, such as a program's break: clones and snapshots carry them along."""
         self._epoch: Epoch | None = None
         self._history = RLock()
+        self._stops: dict[int, LinuxError] = {}
 
     def with_addr_space(self, f: Callable[[AddrSpace], R]) -> R:
         """Call `f` with this space: a space is its own `AddrSpaceProvider`."""
@@ -455,7 +456,20 @@ class AddrSpace(History):
             reason = FaultReason.BACKING_FAILED
         return self._describe(reason, vaddr, int(access), size, completed)
 
-    _fault_at = fault
+    def _fault_at(self, vaddr: int, access: MappingFlags, size: int = 1, completed: int = 0) -> UserFault:
+        """`fault` for the copy of this thread that stopped there, with what a user's function raised as its cause."""
+        found = self.fault(vaddr, access, size, completed)
+        why = self._stops.pop(get_ident(), None)
+        if why is not None:
+            found.__cause__ = why.__cause__ or why
+        return found
+
+    def _stopped(self, why: LinuxError | None) -> None:
+        """What stopped the counted copy that this thread makes; None at its start."""
+        if why is not None:
+            self._stops[get_ident()] = why
+        elif self._stops:
+            self._stops.pop(get_ident(), None)
 
     def _page_in(self, vaddr: int, access: int, size: int = 1, completed: int = 0) -> None:
         page_in(self, vaddr, access, size, completed)
