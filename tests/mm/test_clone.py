@@ -251,3 +251,39 @@ def test_ten_thousand_clones_of_a_thousand_pages_fit_in_a_gib() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 1 << 20  # KiB
+
+
+def test_a_window_on_the_frames_of_another_space_does_not_part_them(space: AddrSpace) -> None:
+    """A kernel's direct map: it looks at a program's frames, and the program's pages stay the program's alone."""
+    kernel = AddrSpace(space.base, space.size, space.phys, space.format)
+    space.map_alloc(BASE, PAGE_SIZE, R | W)
+    put(space, BASE, b"mine")
+    found = space.query(BASE)
+    assert found is not None
+    kernel.map_linear(BASE, found[0], PAGE_SIZE, R | W)
+    assert kernel.read(BASE, 4) == b"mine"
+    space._check()
+    space.protect(BASE, PAGE_SIZE, R)
+    space.protect(BASE, PAGE_SIZE, R | W)
+    put(space, BASE, b"then")
+    assert kernel.read(BASE, 4) == b"then"
+    UserPtr[char](BASE).write_slice(kernel, b"from")
+    assert get(space, BASE) == b"from"
+
+    snap = space.snapshot()
+    twin = space.try_clone()
+    put(space, BASE, b"last")
+    assert (kernel.read(BASE, 4), get(twin, BASE)) == (b"last", b"from")  # the window stays with the page it is on
+    space.restore(snap)
+    assert (get(space, BASE), kernel.read(BASE, 4)) == (b"from", b"from")
+    other = kernel.try_clone()
+    assert other.read(BASE, 4) == b"from"
+    for each in (space, twin, kernel, other):
+        each._check()
+    frames = space.phys.data_frames
+    space.unmap(BASE, PAGE_SIZE)
+    assert kernel.read(BASE, 4) == b"from"  # not another owner's, as long as the window is there
+    assert space.phys.data_frames == frames
+    del other
+    kernel.clear()
+    space.phys._check()

@@ -123,10 +123,11 @@ class History(BackedSpace):
             if rec == cython.NULL or rec.last < at:
                 pos = index_seek(cython.address(self.areas), at)
                 rec = index_at(cython.address(self.areas), pos)
-                shared = rec.shared or rec.kind == KIND_LINEAR
+                shared = rec.shared
                 self.set_leaf(cython.address(clean), rec.flags, 0, False, 0)
                 self.set_leaf(cython.address(dirty), rec.flags, 0, False, self.fmt.dirty)
-                if not whole and rec.traits & (TRAIT_OMIT | TRAIT_WIPE):
+                # A window's pages come back at the next touch.
+                if rec.kind == KIND_LINEAR or (not whole and rec.traits & (TRAIT_OMIT | TRAIT_WIPE)):
                     if rec.last >= self.last:
                         break
                     at = rec.last + 1
@@ -318,6 +319,8 @@ class History(BackedSpace):
                     rec = index_at(cython.address(self.areas), pos)
                     if rec == cython.NULL or rec.start > last:
                         break
+                    if rec.kind == KIND_LINEAR:
+                        self.zap(rec.start, rec.last)
                     gone[ngone] = index_remove(cython.address(self.areas), pos)
                     ngone += 1
             while done < ncopies:
@@ -414,7 +417,9 @@ class History(BackedSpace):
         pfn: uint64_t = entry_paddr(self.fmt, have) >> 12
         wanted: uint64_t = entry_paddr(self.fmt, want) >> 12
         self.tlb_drop(at, at)
-        if rec == cython.NULL or ((rec.shared or rec.kind == KIND_LINEAR) and pfn != wanted):
+        if rec != cython.NULL and rec.kind == KIND_LINEAR and not journal_has(cython.address(self.journal), at):
+            return  # a window is no part of a snapshot; in a range, it was shut before
+        if rec == cython.NULL or rec.kind == KIND_LINEAR or (rec.shared and pfn != wanted):
             want = wanted = 0  # what is shared comes from its backing, at the next touch
         if have and want and pfn == wanted:
             self.set_leaf(mine, rec.flags, pfn, False, (have | want) & self.fmt.dirty)

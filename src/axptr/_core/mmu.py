@@ -8,7 +8,8 @@ Not here: copies and checks of ranges (`transfer`), changing areas (`space`), wo
 
 Invariants, checked by `SpaceCore._check`:
 - Every entry of the table that is present, or kept (not present, its frame noted), lies in an area, grants at
-  most what the area does, and holds one reference on its frame.
+  most what the area does, and holds one reference on its frame; in a linear area, a window on frames that others hold,
+  a pin instead: so a window never makes a page of another space look shared.
 - An entry is writable only if its frame is this page's alone, or the area shares its backing's frames. So a
   private frame with other holders is copied before the first write.
 - The TLB holds only what an entry grants; write only once the page is dirty.
@@ -397,7 +398,7 @@ class Mmu(Provider):
             pfn = offset >> 12
             if pfn >= self.phys.nframes or self.phys.refs[pfn] == 0 or self.phys.flags[pfn] & FRAME_TABLE:
                 return FAULT_BACKING
-            self.phys.incref(pfn)
+            self.phys.pin_frame(pfn)
         elif rec.kind == KIND_PAGER:
             return FAULT_PYTHON
         elif rec.kind == KIND_MMIO:
@@ -496,8 +497,12 @@ class Mmu(Provider):
         return FAULT_OK
 
     def zap(self, first, last):
-        """Take every page of [first, last] out of the table and give up its frame. The caller notes the range."""
+        """Take every page of [first, last] out of the table and give up its frame. The caller notes the range.
+
+        The areas are still there: they say whether the frame is held, or only looked at through a window.
+        """
         cursor: Cursor
+        rec: cython.pointer(AreaRec)
         at: uint64_t = first
         slot: cython.pointer(uint64_t)
         cursor.table = cython.NULL
@@ -507,7 +512,11 @@ class Mmu(Provider):
             slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
             if slot == cython.NULL:
                 break
-            self.phys.decref(entry_paddr(self.fmt, slot[0]) >> 12)
+            rec = index_find(cython.address(self.areas), at)
+            if rec != cython.NULL and rec.kind == KIND_LINEAR:
+                self.phys.unpin_frame(entry_paddr(self.fmt, slot[0]) >> 12)
+            else:
+                self.phys.decref(entry_paddr(self.fmt, slot[0]) >> 12)
             slot[0] = 0
         self.tlb_drop(first, last)
         prune(self.phys, self.fmt, self.root, first, last)

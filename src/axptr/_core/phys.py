@@ -1,8 +1,8 @@
 """Physical memory: frames of 4 KiB, who holds them, who looks at them.
 
 One sparse contiguous host mapping of a memory file, cut into frames. A frame has a count of references
-(entries of page tables, frame stores, snapshots, callers of `alloc`) and a count of pins (live Python views).
-It is free when both are zero, so that a view never shows another owner's bytes. Frame 0 is never handed
+(entries of page tables, frame stores, snapshots, callers of `alloc`) and a count of pins (live Python views, and the
+linear windows of spaces). It is free when both are zero, so that a view never shows another owner's bytes. Frame 0 is never handed
 out: 0 means "no frame" in this package.
 
 Freed frames wait in one of two stacks threaded through `next_free`: *cached* ones still hold host memory and
@@ -536,7 +536,7 @@ class PhysMemory:
         return self.refs[pfn]
 
     def pincount(self, paddr):
-        """Live views of the frame at `paddr`."""
+        """Live views of the frame at `paddr`, and pages of linear areas that show it."""
         pfn: uint64_t = self._frames_at(paddr, 1)[0]
         return self.pins[pfn]
 
@@ -566,7 +566,7 @@ class PhysMemory:
 
     @property
     def pinned_frames(self):
-        """Frames that a live view shows."""
+        """Frames that a live view or a linear area shows."""
         return self.npinned
 
     @property
