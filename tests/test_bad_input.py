@@ -704,6 +704,38 @@ case("IoStream.skip", lambda b, n: stream(b).skip(n), n=(4, SIZE))
 case("IoStream.copy_in", lambda b, buf: stream(b).copy_in(buf), buf=(bytearray(4), WRITABLE))
 case("IoStream.copy_out", lambda b, v: stream(b).copy_out(v), v=(b"text", BUFFER))
 
+# strings
+ENCODING: Bad = [(5, TypeError), (None, TypeError), (b"utf-8", TypeError), ("nonsense", LookupError)]
+case(
+    "read_terminated",
+    lambda b, p, at, width, limit: axptr.read_terminated(p or b.space, at, width, limit),
+    **PROVIDED,
+    at=(BASE, ADDRESS),
+    width=(2, [*SIZE, (0, ValueError), (3, ValueError), (16, ValueError)]),
+    limit=(9, LIMIT),
+)
+case(
+    "read_text",
+    lambda b, p, at, encoding, errors, limit: axptr.read_text(p or b.space, at, encoding, errors, max_len=limit),
+    **PROVIDED,
+    at=(BASE, ADDRESS),
+    encoding=("utf-8", [*ENCODING, ("hex", LookupError)]),
+    errors=("strict", ENCODING),
+    limit=(9, LIMIT),
+)
+case(
+    "read_string_array",
+    lambda b, p, at, one, all, size, order: axptr.read_string_array(
+        p or b.space, at + 100 if at == BASE else at, max_len=one, max_total=all, pointer_size=size, byteorder=order
+    ),
+    **PROVIDED,
+    at=(BASE, ADDRESS),
+    one=(9, SIZE),
+    all=(9, SIZE),
+    size=(8, [(0, ValueError), (2, ValueError), (None, ValueError), ("8", ValueError)]),
+    order=("little", [("middle", ValueError), (None, ValueError)]),
+)
+
 
 class Pair(ctypes.Structure):
     _fields_ = [("a", u32), ("b", u32)]

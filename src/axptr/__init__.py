@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from .engine.engine import Engine, Exit
     from .engine.unicorn import UnicornEngine
     from .kernel import Kernel, Task
+    from .strings import read_string_array, read_terminated, read_text
     from .userfile import UserFile
     from .userslice import UserSlice, UserSliceReader, UserSliceWriter
 
@@ -71,6 +72,9 @@ _LATER = {
     "clear": "axptr.copying",
     "copy_between": "axptr.copying",
     "copy_struct": "axptr.copying",
+    "read_string_array": "axptr.strings",
+    "read_terminated": "axptr.strings",
+    "read_text": "axptr.strings",
 }
 
 
@@ -148,4 +152,7 @@ __all__ = [
     "default_memory",
     "is_accessing_user_memory",
     "is_aligned",
+    "read_string_array",
+    "read_terminated",
+    "read_text",
 ]
