@@ -736,6 +736,33 @@ case(
     order=("little", [("middle", ValueError), (None, ValueError)]),
 )
 
+# atomics
+NO_WORD: Bad = [bad for bad in TYPE if bad[0] is not None]
+NO_WORD += [(ctypes.c_uint16, TypeError), (ctypes.c_float, TypeError), (u32.__ctype_be__, TypeError), (Args, TypeError)]
+case(
+    "UserAtomic",
+    lambda b, at, T: axptr.UserAtomic(at, T),
+    at=(BASE, ADDRESS),
+    T=(u32, [*NO_WORD, (u32 * 1, TypeError)]),
+)
+ATOM = axptr.UserAtomic(BASE)
+case("UserAtomic.load", lambda b, p: ATOM.load(p or b.space), **PROVIDED)
+case("UserAtomic.store", lambda b, p, v: ATOM.store(p or b.space, v), **PROVIDED, v=(WORD, VALUE))
+case("UserAtomic.exchange", lambda b, p, v: ATOM.exchange(p or b.space, v), **PROVIDED, v=(WORD, VALUE))
+case(
+    "UserAtomic.compare_exchange",
+    lambda b, p, old, new: ATOM.compare_exchange(p or b.space, old, new),
+    **PROVIDED,
+    old=(WORD, VALUE),
+    new=(WORD, VALUE),
+)
+case(
+    "UserAtomic.fetch_add",
+    lambda b, p, v: ATOM.fetch_add(p or b.space, v),
+    **PROVIDED,
+    v=(0, [*VALUE[:3], (-(1 << 31) - 1, OverflowError), (1 << 32, OverflowError)]),
+)
+
 
 class Pair(ctypes.Structure):
     _fields_ = [("a", u32), ("b", u32)]

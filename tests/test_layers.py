@@ -53,6 +53,7 @@ WHERE = {
     "_core.view": "pointers",
     "_core.iovec": "pointers",
     "_core.argv": "pointers",
+    "_core.atomic": "pointers",
     "access": "pointers",
     "check": "pointers",
     "copying": "pointers",

@@ -46,6 +46,7 @@ from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
 from .provider import AddrSpaceProvider, Locked, UserMemory
 
 if TYPE_CHECKING:
+    from ._core.atomic import UserAtomic
     from ._core.iovec import IoStream, IoVec
     from .copying import clear, copy_between, copy_struct
     from .engine.engine import Engine, Exit
@@ -65,6 +66,7 @@ _LATER = {
     "Task": "axptr.kernel",
     "IoStream": "axptr._core.iovec",
     "IoVec": "axptr._core.iovec",
+    "UserAtomic": "axptr._core.atomic",
     "UserFile": "axptr.userfile",
     "UserSlice": "axptr.userslice",
     "UserSliceReader": "axptr.userslice",
@@ -131,6 +133,7 @@ __all__ = [
     "SnapshotError",
     "Task",
     "UnicornEngine",
+    "UserAtomic",
     "UserConstPtr",
     "UserFault",
     "UserFile",
