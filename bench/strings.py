@@ -8,7 +8,7 @@ import random
 from ctypes import c_char
 from typing import Any
 
-from axptr import PAGE_SIZE, UserConstPtr
+from axptr import PAGE_SIZE, UserConstPtr, read_string_array
 
 from .harness import Benchmark, Mode, Pair, work
 from .memory import BASE, SEED, Twin, make_task
@@ -29,6 +29,15 @@ def benchmarks() -> list[Benchmark]:
                     functools.partial(_prepare_string, length, provider),
                 )
             )
+    found.append(
+        Benchmark(
+            "argv.100",
+            "read_string_array(space, address), 100 strings of 20 bytes",
+            'blob.split(b"\\0") of the same bytes',
+            5.0,
+            _prepare_argv,
+        )
+    )
     found.append(
         Benchmark(
             "slice.1MiB.space",
@@ -71,6 +80,19 @@ def _get_strings(pointers: list[Any], provider: Any) -> None:
 def _find_and_decode(offsets: list[int], host: mmap.mmap) -> None:
     for offset in offsets:
         host[offset : host.find(b"\0", offset)].decode()
+
+
+def _prepare_argv(mode: Mode) -> Pair:
+    texts = [text.encode() for text in random.Random(SEED).randbytes(1000).hex(":", 10).split(":")]
+    blob = b"\0".join(texts)
+    array = b"".join((BASE + PAGE_SIZE + 21 * i).to_bytes(8, "little") for i in range(len(texts)))
+    twin = Twin.filled(4 * PAGE_SIZE, data=array.ljust(PAGE_SIZE, b"\0") + blob)
+    assert read_string_array(twin.space, BASE) == texts == blob.split(b"\0")
+    return Pair(
+        work(functools.partial(read_string_array, twin.space, BASE)),
+        work(functools.partial(blob.split, b"\0")),
+        close=twin.close,
+    )
 
 
 def _prepare_slice(mode: Mode) -> Pair:

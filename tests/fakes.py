@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from axptr import PAGE_SIZE, LinuxError, MappingFlags, VirtAddrRange
+from axptr import PAGE_SIZE, LinuxError, Locked, MappingFlags, VirtAddrRange
 
 R = TypeVar("R")
 
@@ -86,3 +86,44 @@ class PlainProvider:
 def plain(value: object) -> str:
     """A parameter's name in a test's: without host addresses, on which processes that share the tests disagree."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(value))
+
+
+def over(kind: str, space: Any) -> Any:
+    """`space`, or an empty `FakeMemory`, by way of a provider of this kind: see `PROVIDERS`."""
+    if kind == "space":
+        return space
+    if kind == "locked":
+        return Locked(space)
+    return PlainProvider(FakeMemory() if kind == "fake" else space)
+
+
+PROVIDERS = ("space", "locked", "plain", "fake")
+
+
+def set_pages(provider: Any, start: int, flags: str, data: bytes = b"") -> None:
+    """A page for each letter of `flags` (`w` rw-, `r` r--, `n` ---, else none), then bytes."""
+    letters = {"w": MappingFlags.READ | MappingFlags.WRITE, "r": MappingFlags.READ, "n": MappingFlags(0)}
+
+    def work(memory: Any) -> None:
+        for i, letter in enumerate(flags):
+            if letter in letters:
+                if isinstance(memory, FakeMemory):
+                    memory.map(start + i * PAGE_SIZE, 1, letters[letter])
+                else:
+                    memory.map_alloc(start + i * PAGE_SIZE, PAGE_SIZE, letters[letter])
+        if data:
+            poke(provider, start, data)
+
+    provider.with_addr_space(work)
+
+
+def poke(provider: Any, start: int, data: bytes) -> None:
+    """Bytes into pages whatever their flags."""
+    provider.with_addr_space(lambda m: m.poke(start, data) if isinstance(m, FakeMemory) else m.write(start, data))
+
+
+def peek(provider: Any, start: int, size: int) -> bytes:
+    """Bytes of pages whatever their flags."""
+    return provider.with_addr_space(  # type: ignore[no-any-return]
+        lambda m: m.peek(start, size) if isinstance(m, FakeMemory) else m.read(start, size)
+    )

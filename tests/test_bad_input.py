@@ -12,6 +12,7 @@ import ctypes
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -600,6 +601,168 @@ case(
 )
 case("UserPtr.copy_out", lambda b, p, v: UserPtr[u32](BASE).copy_out(p or b.space, v), **PROVIDED, v=(b"text", BUFFER))
 
+# copies, slices, files, segments
+SLICE: dict[str, tuple[Any, Bad]] = {"at": (BASE, ADDRESS), "n": (8, SIZE)}
+
+
+class Args(ctypes.Structure):
+    _fields_ = [("a", u32), ("b", u32)]
+
+
+case(
+    "copy_between",
+    lambda b, p, at, q, to, n: axptr.copy_between(p or b.space, at, q or b.space, to, n),
+    p=(0, PROVIDER[1:]),
+    at=(BASE, ADDRESS),
+    q=(0, PROVIDER[1:]),
+    to=(BASE, ADDRESS),
+    n=(8, SIZE),
+)
+case("clear", lambda b, p, at, n: axptr.clear(p or b.space, at + 100 if at == BASE else at, n), **PROVIDED, **SLICE)
+case(
+    "copy_struct",
+    lambda b, p, at, T, n, low, high: axptr.copy_struct(p or b.space, at, T, n, min_size=low, max_size=high),
+    **PROVIDED,
+    **SLICE,
+    T=(Args, [*TYPE, (UserPtr[u32], TypeError)]),
+    low=(0, SIZE),
+    high=(64, SIZE),
+)
+case("UserSlice", lambda b, at, n: axptr.UserSlice(at, n), **SLICE)
+case("UserSlice.reader", lambda b, p: axptr.UserSlice(BASE, 8).reader(p or b.space), **PROVIDED)
+case("UserSlice.writer", lambda b, p: axptr.UserSlice(BASE, 8).writer(p or b.space), **PROVIDED)
+case("UserSlice.reader_writer", lambda b, p: axptr.UserSlice(BASE, 8).reader_writer(p or b.space), **PROVIDED)
+for kind in (axptr.UserSliceReader, axptr.UserSliceWriter):
+    case(kind.__name__, lambda b, p, kind=kind: kind(p or b.space, BASE, 8), **PROVIDED)
+
+
+def reader(b: Bench) -> axptr.UserSliceReader:
+    return axptr.UserSlice(BASE, 64).reader(b.space)
+
+
+def writer(b: Bench) -> axptr.UserSliceWriter:
+    return axptr.UserSlice(BASE, 64).writer(b.space)
+
+
+case("UserSliceReader.read", lambda b, n: reader(b).read(n), n=(4, SIZE))
+case("UserSliceReader.read_value", lambda b, T: reader(b).read_value(T), T=(u32, TYPE))
+case("UserSliceReader.copy_in", lambda b, buf: reader(b).copy_in(buf), buf=(bytearray(4), BUFFER))
+case("UserSliceReader.skip", lambda b, n: reader(b).skip(n), n=(4, SIZE))
+case("UserSliceWriter.skip", lambda b, n: writer(b).skip(n), n=(4, SIZE))
+case("UserSliceWriter.write", lambda b, v: writer(b).write(v), v=(b"text", BUFFER))
+case(
+    "UserSliceWriter.write_value",
+    lambda b, T, v: writer(b).write_value(T, v),
+    T=(u32, TYPE),
+    v=(WORD, VALUE),
+)
+case("UserSliceWriter.copy_out", lambda b, v: writer(b).copy_out(v), v=(b"text", BUFFER))
+case("UserSliceWriter.clear", lambda b, n: writer(b).clear(n), n=(0, SIZE))
+case(
+    "UserFile",
+    lambda b, p, at, n, mode: axptr.UserFile(p or b.space, at, n, mode),
+    **PROVIDED,
+    **SLICE,
+    mode=("r", [(5, TypeError), (None, TypeError), ("a", ValueError), ("rb", ValueError)]),
+)
+case("UserFile.readinto", lambda b, buf: axptr.UserFile(b.space, BASE, 8).readinto(buf), buf=(bytearray(4), BUFFER))
+case("UserFile.write", lambda b, v: axptr.UserFile(b.space, BASE, 8).write(v), v=(b"text", BUFFER))
+case("UserFile.read", lambda b, n: axptr.UserFile(b.space, BASE, 8).read(n), n=(4, NUMBER[::2]))
+case("UserFile.seek", lambda b, n: axptr.UserFile(b.space, BASE, 8).seek(n), n=(4, NUMBER))
+PAIRS: Bad = [
+    (5, TypeError),
+    ([5], TypeError),
+    ([(1, 2, 3)], ValueError),
+    ([(-1, 2)], ValueError),
+    ([(1, -2)], ValueError),
+]
+case("IoVec", lambda b, v: axptr.IoVec(v), v=([(BASE, 4)], PAIRS))
+case(
+    "IoVec.read",
+    lambda b, p, at, n, access, end: axptr.IoVec.read(
+        p or b.space, BASE + 100 if at == BASE else at, n, access, end=end
+    ),
+    **PROVIDED,
+    **SLICE,
+    access=(R, FLAGS),
+    end=(1 << 64, [*SIZE, (0, ValueError), ((1 << 64) + 1, ValueError)]),
+)
+case("IoVec.stream", lambda b, p: axptr.IoVec([(BASE, 4)]).stream(p or b.space), **PROVIDED)
+case(
+    "IoStream",
+    lambda b, p, v: axptr.IoStream(p or b.space, v),
+    **PROVIDED,
+    v=(axptr.IoVec([(BASE, 4)]), [(None, TypeError), ([(BASE, 4)], TypeError)]),
+)
+
+
+def stream(b: Bench) -> axptr.IoStream:
+    return axptr.IoVec([(BASE, 4)]).stream(b.space)
+
+
+case("IoStream.skip", lambda b, n: stream(b).skip(n), n=(4, SIZE))
+case("IoStream.copy_in", lambda b, buf: stream(b).copy_in(buf), buf=(bytearray(4), WRITABLE))
+case("IoStream.copy_out", lambda b, v: stream(b).copy_out(v), v=(b"text", BUFFER))
+
+# strings
+ENCODING: Bad = [(5, TypeError), (None, TypeError), (b"utf-8", TypeError), ("nonsense", LookupError)]
+case(
+    "read_terminated",
+    lambda b, p, at, width, limit: axptr.read_terminated(p or b.space, at, width, limit),
+    **PROVIDED,
+    at=(BASE, ADDRESS),
+    width=(2, [*SIZE, (0, ValueError), (3, ValueError), (16, ValueError)]),
+    limit=(9, LIMIT),
+)
+case(
+    "read_text",
+    lambda b, p, at, encoding, errors, limit: axptr.read_text(p or b.space, at, encoding, errors, max_len=limit),
+    **PROVIDED,
+    at=(BASE, ADDRESS),
+    encoding=("utf-8", [*ENCODING, ("hex", LookupError)]),
+    errors=("strict", ENCODING),
+    limit=(9, LIMIT),
+)
+case(
+    "read_string_array",
+    lambda b, p, at, one, all, size, order: axptr.read_string_array(
+        p or b.space, at + 100 if at == BASE else at, max_len=one, max_total=all, pointer_size=size, byteorder=order
+    ),
+    **PROVIDED,
+    at=(BASE, ADDRESS),
+    one=(9, SIZE),
+    all=(9, SIZE),
+    size=(8, [(0, ValueError), (2, ValueError), (None, ValueError), ("8", ValueError)]),
+    order=("little", [("middle", ValueError), (None, ValueError)]),
+)
+
+# atomics
+NO_WORD: Bad = [bad for bad in TYPE if bad[0] is not None]
+NO_WORD += [(ctypes.c_uint16, TypeError), (ctypes.c_float, TypeError), (u32.__ctype_be__, TypeError), (Args, TypeError)]
+case(
+    "UserAtomic",
+    lambda b, at, T: axptr.UserAtomic(at, T),
+    at=(BASE, ADDRESS),
+    T=(u32, [*NO_WORD, (u32 * 1, TypeError)]),
+)
+ATOM = axptr.UserAtomic(BASE)
+case("UserAtomic.load", lambda b, p: ATOM.load(p or b.space), **PROVIDED)
+case("UserAtomic.store", lambda b, p, v: ATOM.store(p or b.space, v), **PROVIDED, v=(WORD, VALUE))
+case("UserAtomic.exchange", lambda b, p, v: ATOM.exchange(p or b.space, v), **PROVIDED, v=(WORD, VALUE))
+case(
+    "UserAtomic.compare_exchange",
+    lambda b, p, old, new: ATOM.compare_exchange(p or b.space, old, new),
+    **PROVIDED,
+    old=(WORD, VALUE),
+    new=(WORD, VALUE),
+)
+case(
+    "UserAtomic.fetch_add",
+    lambda b, p, v: ATOM.fetch_add(p or b.space, v),
+    **PROVIDED,
+    v=(0, [*VALUE[:3], (-(1 << 31) - 1, OverflowError), (1 << 32, OverflowError)]),
+)
+
 
 class Pair(ctypes.Structure):
     _fields_ = [("a", u32), ("b", u32)]
@@ -659,6 +822,12 @@ WITHOUT = {
     "VirtAddrRange.overlaps",
     "VirtAddrRange.pages",
     "AllocBackend",
+    "UserSliceReader.read_all",
+    "UserFile.readable",
+    "UserFile.writable",
+    "UserFile.seekable",
+    "UserFile.tell",
+    "UserFile.readall",
     "access_user_memory",
     "default_memory",
     "is_accessing_user_memory",
@@ -684,6 +853,7 @@ def test_every_public_function_is_here() -> None:
                 member = inspect.getattr_static(thing, each)
                 is_call = callable(member) or isinstance(member, (staticmethod, classmethod))
                 inherited = each in dir(int) or each in dir(tuple) or each in dir(axptr.Backend)
+                inherited = inherited or (each in dir(RawIOBase) and each not in vars(thing))
                 if not each.startswith("_") and is_call and not inherited:
                     wanted.add(f"{name}.{each}")
     assert wanted - set(TABLE) - WITHOUT == set()

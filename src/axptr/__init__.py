@@ -46,9 +46,15 @@ from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
 from .provider import AddrSpaceProvider, Locked, UserMemory
 
 if TYPE_CHECKING:
+    from ._core.atomic import UserAtomic
+    from ._core.iovec import IoStream, IoVec
+    from .copying import clear, copy_between, copy_struct
     from .engine.engine import Engine, Exit
     from .engine.unicorn import UnicornEngine
     from .kernel import Kernel, Task
+    from .strings import read_string_array, read_terminated, read_text
+    from .userfile import UserFile
+    from .userslice import UserSlice, UserSliceReader, UserSliceWriter
 
 __version__ = "0.1.0"
 
@@ -58,6 +64,19 @@ _LATER = {
     "UnicornEngine": "axptr.engine.unicorn",
     "Kernel": "axptr.kernel",
     "Task": "axptr.kernel",
+    "IoStream": "axptr._core.iovec",
+    "IoVec": "axptr._core.iovec",
+    "UserAtomic": "axptr._core.atomic",
+    "UserFile": "axptr.userfile",
+    "UserSlice": "axptr.userslice",
+    "UserSliceReader": "axptr.userslice",
+    "UserSliceWriter": "axptr.userslice",
+    "clear": "axptr.copying",
+    "copy_between": "axptr.copying",
+    "copy_struct": "axptr.copying",
+    "read_string_array": "axptr.strings",
+    "read_terminated": "axptr.strings",
+    "read_text": "axptr.strings",
 }
 
 
@@ -87,6 +106,8 @@ __all__ = [
     "Exit",
     "FaultReason",
     "FileBackend",
+    "IoStream",
+    "IoVec",
     "Kernel",
     "KernelFault",
     "Layout",
@@ -112,10 +133,15 @@ __all__ = [
     "SnapshotError",
     "Task",
     "UnicornEngine",
+    "UserAtomic",
     "UserConstPtr",
     "UserFault",
+    "UserFile",
     "UserMemory",
     "UserPtr",
+    "UserSlice",
+    "UserSliceReader",
+    "UserSliceWriter",
     "VirtAddrRange",
     "access_user_memory",
     "align_down",
@@ -123,7 +149,13 @@ __all__ = [
     "check_null_terminated",
     "check_region",
     "check_region_with",
+    "clear",
+    "copy_between",
+    "copy_struct",
     "default_memory",
     "is_accessing_user_memory",
     "is_aligned",
+    "read_string_array",
+    "read_terminated",
+    "read_text",
 ]

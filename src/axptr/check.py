@@ -199,11 +199,16 @@ def partial(provider: Any, start: int, buf: Any, access: MappingFlags) -> tuple[
         total = memoryview(buf).nbytes
         if done == total:
             return done, None
-        if isinstance(memory, SpaceCore):
-            return done, memory._fault_at(start + done, access, total, done)
-        return done, _refusal(memory, start, start + done, access, total)
+        return done, fault_at(memory, start + done, access, total, done)
 
     return visit(provider, work)  # type: ignore[no-any-return]
+
+
+def fault_at(memory: Any, bad: int, access: MappingFlags, size: int, completed: int) -> UserFault:
+    """Why the byte at `bad` was refused, after `completed` bytes of `size`: built, not raised."""
+    if isinstance(memory, SpaceCore):
+        return memory._fault_at(bad, access, size, completed)
+    return _refusal(memory, bad - completed, bad, access, size)
 
 
 def view(provider: Any, work: Any) -> Any:

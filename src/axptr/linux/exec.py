@@ -8,13 +8,13 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
-from ..flags import READ
-from .loader import STACK_TOP, Program, find_program, load, open_executable
+from ..strings import read_string_array
+from .loader import Program, find_program, load, open_executable
 from .paths import AT_FDCWD
 from .registry import syscall
 from .signals import SIG_IGN
 from .stack import STACK_LIMIT, build_stack
-from .uaccess import ConstBytes, get_bytes, read_path
+from .uaccess import ConstBytes, read_path
 
 if TYPE_CHECKING:
     from ..kernel.abi import c_int
@@ -28,24 +28,7 @@ _MAX_BYTES = STACK_LIMIT // 4
 
 def read_strings(task: LinuxTask, address: int) -> list[bytes]:
     """A NULL-terminated array of strings. A NULL array is an empty one. EFAULT, E2BIG."""
-    strings: list[bytes] = []
-    total = 0
-    while address:
-        pointer = int.from_bytes(get_bytes(task, address, 8), "little")
-        if not pointer:
-            break
-        try:
-            text = ConstBytes(pointer).read_cstr(task, _MAX_STRING - 1)
-        except LinuxError as error:
-            raise LinuxError(errno.E2BIG) if error.errno == errno.ENAMETOOLONG else error from None
-        strings.append(text)
-        total += len(text) + 9
-        if total > _MAX_BYTES:
-            raise LinuxError(errno.E2BIG)
-        address += 8
-        if address >= STACK_TOP:
-            raise task.space.fault(address if address < 1 << 64 else 0, READ)
-    return strings
+    return read_string_array(task, address, max_len=_MAX_STRING - 1, max_total=_MAX_BYTES) if address else []
 
 
 def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int = AT_FDCWD) -> None:

@@ -10,6 +10,7 @@ import time
 from struct import unpack
 from typing import TYPE_CHECKING
 
+from .._core.atomic import UserAtomic
 from ..errors import LinuxError
 from ..flags import READ, WRITE
 from ..kernel.abi import c_int, c_uint
@@ -43,7 +44,7 @@ def sys_futex(
         if command == FUTEX_WAIT_BITSET and value3 == 0:
             raise LinuxError(errno.EINVAL)
         _check_word(task, word, op & 128)
-        if int.from_bytes(get_bytes(task, word.address, 4), "little") != value:
+        if UserAtomic(word.address).load(task) != value:
             raise LinuxError(errno.EAGAIN)
         while task.sleep(until if until is not None else time.monotonic() + 3600):
             if until is not None:

@@ -1,0 +1,153 @@
+"""Text in user memory beyond `read_cstr`: any encoding, wide terminators, arrays of strings.
+
+`read_terminated` finds the terminator, one element of zeros, page by page and never looks past it; `read_text` decodes
+what came before it. `read_string_array` is what execve does with argv. All go through the checked scan and copies of
+pointers, over any provider; an `address` is an integer or a pointer (`p.address`), of any alignment.
+
+Not here: UTF-8 text by itself, which pointers read fastest (`get_as_str`), and live views of it
+(`get_as_null_terminated`).
+
+Failure: `UserFault` where a page before the terminator cannot be read, ENAMETOOLONG over the caller's limit, EILSEQ for
+what cannot be decoded, E2BIG for an array over its limits. Source: execve(2), fs/exec.c (copy_strings).
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import errno
+import struct
+import sys
+from typing import SupportsIndex
+
+from ._core.argv import gather
+from ._core.pointer import UserConstPtr
+from .addr import ADDRESS_END, checked_address, checked_size
+from .check import scan
+from .errors import LinuxError
+from .flags import MappingFlags
+from .provider import AddrSpaceProvider
+
+WCHAR_ENCODING = f"utf-{8 * ctypes.sizeof(ctypes.c_wchar)}-{'le' if sys.byteorder == 'little' else 'be'}"
+"""What a string of the host's `wchar_t` is: UTF-32 on Linux, UTF-16 on Windows."""
+MAX_ARG_LEN = 32 * 4096 - 1
+"""Bytes of one argument without its terminator (MAX_ARG_STRLEN, execve(2))."""
+MAX_ARG_TOTAL = 2 << 20
+"""Bytes of all arguments: a quarter of the usual 8 MiB of stack."""
+
+_Bytes = UserConstPtr[ctypes.c_char]
+_WORDS = {4: "I", 8: "Q"}
+_ORDERS = {"little": "<", "big": ">"}
+
+
+def read_terminated(
+    provider: AddrSpaceProvider, address: SupportsIndex, width: int = 1, max_len: int | None = None
+) -> bytes:
+    """The bytes before a terminator of `width` (1, 2, 4 or 8) zero bytes, a whole number of elements. Needs READ alone.
+
+    max_len: elements without the terminator. Raises `UserFault`, or `LinuxError(ENAMETOOLONG)` if there are more.
+    """
+    start, size = checked_address(address), checked_size(width, "width")
+    if size == 1:
+        return _Bytes(start).read_cstr(provider, max_len)
+    if size not in (2, 4, 8):
+        raise ValueError(f"elements are of 1, 2, 4 or 8 bytes, not {size}")
+    limit = None if max_len is None else checked_size(max_len, "max_len")
+    data = scan(provider, start, size, 1, MappingFlags.READ, limit)
+    # Found, then copied: what another thread has ended earlier meanwhile, ends there.
+    at = data.find(bytes(size))
+    while at >= 0 and at % size:
+        at = data.find(bytes(size), at + 1)
+    return data if at < 0 else data[:at]
+
+
+def read_text(
+    provider: AddrSpaceProvider,
+    address: SupportsIndex,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    *,
+    max_len: int | None = None,
+) -> str:
+    """The text before its terminator: two zero bytes for UTF-16, four for UTF-32, one for all other encodings.
+
+    encoding, errors: as of `bytes.decode`; `WCHAR_ENCODING` is that of `wchar_t`. max_len: code units (bytes, or pairs
+    or fours of them) without the terminator. Needs READ alone. Raises as `read_terminated`, `LinuxError(EILSEQ)` for
+    what cannot be decoded, `LookupError` for no encoding.
+    """
+    if not isinstance(encoding, str) or not isinstance(errors, str):
+        raise TypeError("an encoding and what to do about errors are given by name")
+    codecs.lookup_error(errors)
+    width = _unit_of(encoding)
+    data = read_terminated(provider, address, width, max_len)
+    try:
+        return data.decode(encoding, errors)
+    except UnicodeError as failure:
+        place = f" at byte {failure.start}" if isinstance(failure, UnicodeDecodeError) else ""
+        reason = failure.reason if isinstance(failure, UnicodeDecodeError) else str(failure)
+        raise LinuxError(errno.EILSEQ, f"not {encoding}: {reason}{place}") from None
+
+
+def read_string_array(
+    provider: AddrSpaceProvider,
+    address: SupportsIndex,
+    *,
+    max_len: int = MAX_ARG_LEN,
+    max_total: int = MAX_ARG_TOTAL,
+    pointer_size: int = 8,
+    byteorder: str = "little",
+) -> list[bytes]:
+    """The strings that a NULL-terminated array of pointers points at, as execve reads argv. Needs READ alone.
+
+    The array is read once, then the strings. max_len: bytes of each without its terminator. max_total: bytes of all
+    with their terminators and pointers. pointer_size: 8, or 4. byteorder: of the pointers, "little" or "big".
+    Raises `LinuxError(E2BIG)` over a limit, `UserFault` where the array, or a string, cannot be read to its end.
+    """
+    start = checked_address(address)
+    most, total = checked_size(max_len, "max_len"), min(checked_size(max_total, "max_total"), ADDRESS_END - 2)
+    if pointer_size not in _WORDS:
+        raise ValueError(f"pointers are of 4 or 8 bytes, not {pointer_size!r}")
+    if byteorder not in _ORDERS:
+        raise ValueError(f"byteorder {byteorder!r} is neither 'little' nor 'big'")
+    try:
+        array = read_terminated(provider, start, pointer_size, total // (pointer_size + 1))
+    except LinuxError as error:
+        raise _too_big(error, f"the array at {start:#x} has too many strings for {total} bytes") from None
+    pointers = struct.unpack(f"{_ORDERS[byteorder]}{len(array) // pointer_size}{_WORDS[pointer_size]}", array)
+    left = total - len(pointers) * (pointer_size + 1)
+    strings: list[bytes] = []
+    limit = min(most, ADDRESS_END - 2)
+    while len(strings) < len(pointers):
+        left -= gather(provider, pointers, len(strings), limit, left, strings)
+        if len(strings) == len(pointers):
+            break
+        try:
+            text = _Bytes(pointers[len(strings)]).read_cstr(provider, min(most, left))
+        except LinuxError as error:
+            what = f"is over {most} bytes" if most < left else f"and those before it are over {total} bytes"
+            raise _too_big(error, f"string {len(strings)} of the array at {start:#x} {what}") from None
+        left -= len(text)
+        strings.append(text)
+    return strings
+
+
+def _too_big(error: LinuxError, message: str) -> LinuxError:
+    return LinuxError(errno.E2BIG, message) if error.errno == errno.ENAMETOOLONG else error
+
+
+def _unit_of(encoding: str) -> int:
+    """Bytes of a code unit. `LookupError` if the encoding is not known, or is not one of text."""
+    info = codecs.lookup(encoding)
+    if not getattr(info, "_is_text_encoding", True):
+        raise LookupError(f"{encoding!r} is not an encoding of text")
+    return {"utf-16": 2, "utf-32": 4}.get(info.name[:6], 1)
+
+
+__all__ = [
+    "MAX_ARG_LEN",
+    "MAX_ARG_TOTAL",
+    "WCHAR_ENCODING",
+    "read_string_array",
+    "read_terminated",
+    "read_text",
+]

@@ -1,0 +1,214 @@
+"""`UserSlice`: a run of user memory that is gone through once, by a reader or a writer that cannot look back.
+
+As Rust-for-Linux' `UserSlice`: a program may change its memory while the kernel looks at it, so what was read is never
+read again, and each side knows how much is left. A slice is an address and a length and checks nothing until it is
+used.
+
+Not here: scattered memory (`IoVec`), seeking (`UserFile`).
+
+Failure: the strict verbs raise `UserFault`, also past the end of the slice, and then have not moved; the partial verb
+gives a count and has moved by it. A length from a guest is never allocated: what is read whole grows in pieces.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, SupportsIndex
+
+from ._core.pointer import Copied, UserConstPtr, UserPtr
+from .addr import ADDRESS_END, checked_address, checked_size
+from .check import load, partial, store
+from .copying import CHUNK, clear
+from .errors import FaultReason, LinuxError, UserFault
+from .flags import MappingFlags
+from .layout import Layout
+from .provider import AddrSpaceProvider
+
+READ, WRITE = MappingFlags.READ, MappingFlags.WRITE
+
+
+class UserSlice:
+    """`length` bytes of user memory at `address` (an integer or a pointer). Immutable."""
+
+    __slots__ = ("_address", "_length")
+
+    def __init__(self, address: SupportsIndex, length: int) -> None:
+        self._address = checked_address(address)
+        self._length = checked_size(length, "length")
+
+    @property
+    def address(self) -> int:
+        return self._address
+
+    @property
+    def length(self) -> int:
+        """Bytes. (A number that a guest gave may be more than `len` can say.)"""
+        return self._length
+
+    def reader(self, provider: AddrSpaceProvider) -> UserSliceReader:
+        """A reader at the start of the slice, in the space that `provider` leads to."""
+        return UserSliceReader(provider, self._address, self._length)
+
+    def writer(self, provider: AddrSpaceProvider) -> UserSliceWriter:
+        """A writer at the start of the slice, in the space that `provider` leads to."""
+        return UserSliceWriter(provider, self._address, self._length)
+
+    def reader_writer(self, provider: AddrSpaceProvider) -> tuple[UserSliceReader, UserSliceWriter]:
+        """Both, for a buffer that is read and answered in place."""
+        return self.reader(provider), self.writer(provider)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UserSlice):
+            return NotImplemented
+        return (self._address, self._length) == (other._address, other._length)
+
+    def __hash__(self) -> int:
+        return hash((self._address, self._length))
+
+    def __repr__(self) -> str:
+        return f"UserSlice({self._address:#x}, {self._length})"
+
+
+class _Cursor:
+    """What is left of a slice. address: of the next byte. remaining: bytes. Not for several threads at a time."""
+
+    __slots__ = ("_address", "_left", "_provider")
+    _access = READ
+
+    def __init__(self, provider: AddrSpaceProvider, address: int, length: int) -> None:
+        if not hasattr(provider, "with_addr_space"):
+            raise TypeError(f"want an AddrSpaceProvider, not {type(provider).__name__}")
+        self._provider = provider
+        self._address = address
+        self._left = length
+
+    @property
+    def address(self) -> int:
+        """Of the next byte; 2**64 after the last byte there is."""
+        return self._address
+
+    @property
+    def remaining(self) -> int:
+        """Bytes left in the slice."""
+        return self._left
+
+    def skip(self, count: int) -> None:
+        """Move on by `count` bytes without touching them. `UserFault` if fewer are left."""
+        self._move(self._within(checked_size(count, "count")))
+
+    def _within(self, size: int) -> int:
+        """`size`, or the fault of an access that leaves the slice, or all addresses."""
+        if size > self._left or (size and self._address + size > ADDRESS_END):
+            cause = f"{self._left} are left of the slice" if size > self._left else "it would wrap past 2**64"
+            raise UserFault(
+                f"access of {size} bytes at {self._address:#x}: {cause}",
+                address=min(self._address + self._left, ADDRESS_END - 1),
+                access=self._access,
+                size=size,
+                reason=FaultReason.OUT_OF_RANGE,
+            )
+        return size
+
+    def _move(self, count: int) -> None:
+        self._address += count
+        self._left -= count
+
+    def _partial(self, buf: Any) -> int:
+        """Copy until the buffer or the slice ends or a byte fails."""
+        view = memoryview(buf).cast("B")
+        size = min(len(view), self._left, ADDRESS_END - self._address)
+        if size == 0:
+            return 0
+        done, fault = partial(self._provider, self._address, view[:size], self._access)
+        self._move(done)
+        return done if fault is None else Copied(done, fault)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._left} bytes from {self._address:#x}>"
+
+
+class UserSliceReader(_Cursor):
+    """Reads a slice from the start on, each byte once. Needs READ alone."""
+
+    __slots__ = ()
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes, all of them. `UserFault` if fewer are left or one cannot be read; not moved then."""
+        total = self._within(checked_size(size))
+        if total <= CHUNK:
+            data = load(self._provider, self._address, total, 1) if total else b""
+        else:
+            data = _gather(self._provider, self._address, total)
+        self._move(total)
+        return data
+
+    def read_value(self, T: Any) -> Any:
+        """The next T, from any address: as `UserConstPtr[T].read_unaligned`. Raises as `read`."""
+        total = self._within(Layout.of(T).size)
+        value = UserConstPtr.of(T)(self._address).read_unaligned(self._provider)
+        self._move(total)
+        return value
+
+    def read_all(self) -> bytes:
+        """All that is left. Raises as `read`, and `LinuxError(ENOMEM)`."""
+        return self.read(self._left)
+
+    def copy_in(self, buf: Any) -> int:
+        """Fill the writable buffer until it is full, the slice ends or a byte fails; bytes done, moved by as many.
+
+        A count that a bad byte cut short is a `Copied`, whose `.fault` says what stopped it.
+        """
+        return self._partial(buf)
+
+
+class UserSliceWriter(_Cursor):
+    """Writes a slice from the start on. Needs WRITE alone."""
+
+    __slots__ = ()
+    _access = WRITE
+
+    def write(self, data: Any) -> None:
+        """Store all of the buffer. `UserFault` if there is less room or a byte fails; nothing is stored then."""
+        view = memoryview(data).cast("B")
+        if total := self._within(len(view)):
+            store(self._provider, self._address, view, 1)
+            self._move(total)
+
+    def write_value(self, T: Any, value: Any) -> None:
+        """Store one T, at any address: as `UserPtr[T].write_unaligned`. Raises as `write`."""
+        total = self._within(Layout.of(T).size)
+        UserPtr.of(T)(self._address).write_unaligned(self._provider, value)
+        self._move(total)
+
+    def clear(self, size: int) -> int:
+        """Store `size` zeros until the slice ends or a byte cannot be written; bytes done, moved by as many."""
+        size = min(checked_size(size), self._left, ADDRESS_END - self._address)
+        done = clear(self._provider, self._address, size) if size else 0
+        self._move(int(done))
+        return done
+
+    def copy_out(self, data: Any) -> int:
+        """Store the buffer until it is empty, the slice ends or a byte cannot be written; bytes done, moved by as many.
+
+        A count that a bad byte cut short is a `Copied`, whose `.fault` says what stopped it.
+        """
+        return self._partial(data)
+
+
+def _gather(provider: AddrSpaceProvider, address: int, size: int) -> bytes:
+    """`size` bytes, held only as far as they could be read."""
+    data = bytearray()
+    try:
+        while len(data) < size:
+            piece = min(CHUNK, size - len(data))
+            try:
+                data += load(provider, address + len(data), piece, 1)
+            except UserFault as fault:
+                fault.completed, fault.size = len(data) + fault.completed, size
+                raise
+        return bytes(data)
+    except MemoryError:
+        raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
+
+
+__all__ = ["UserSlice", "UserSliceReader", "UserSliceWriter"]

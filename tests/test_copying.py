@@ -1,0 +1,249 @@
+"""copy_between, clear, copy_struct: counts and bytes over holes, any provider; the rules of copy_struct_from_user."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from axptr import (
+    PAGE_SIZE,
+    AddrSpace,
+    Copied,
+    FaultReason,
+    LinuxError,
+    MappingFlags,
+    PhysMemory,
+    UserFault,
+    UserPtr,
+    clear,
+    copy_between,
+    copy_struct,
+)
+from axptr.copying import CHUNK
+from fakes import PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_pages
+
+R, W = MappingFlags.READ, MappingFlags.WRITE
+BASE = 0x100000
+TOP = (1 << 64) - 1
+
+
+@pytest.fixture(params=PROVIDERS)
+def provider(request: pytest.FixtureRequest, space: AddrSpace) -> Any:
+    return over(request.param, space)
+
+
+# -- copy_between
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+def test_bytes_go_from_space_to_space(provider: Any, kind: str, phys: PhysMemory) -> None:
+    other = AddrSpace(0x1000, 1 << 30, phys)
+    goal = over(kind, other)
+    set_pages(provider, BASE, "rr", bytes(range(256)) * 32)
+    set_pages(goal, 2 * BASE, "www")
+    done = copy_between(provider, BASE + 5, goal, 2 * BASE + 4000, 8000)
+    assert type(done) is int
+    assert done == 8000
+    assert peek(goal, 2 * BASE + 4000, 8000) == (bytes(range(256)) * 32)[5:8005]
+    assert peek(goal, 2 * BASE, 4000) == bytes(4000)
+
+
+def test_more_than_a_piece_arrives_whole(space: AddrSpace, phys: PhysMemory) -> None:
+    size = 2 * CHUNK + 77
+    data = bytes(i * i % 251 for i in range(size))
+    space.map_alloc(BASE, 1 << 20, R | W)
+    space.write(BASE + 3, data)
+    other = AddrSpace(0x1000, 1 << 30, phys)
+    other.map_alloc(BASE, 1 << 20, W)
+    assert copy_between(space, BASE + 3, other, BASE + 9, size) == size
+    assert other.read(BASE + 9, size) == data
+
+
+def test_a_hole_in_the_source_ends_it_and_is_named(provider: Any, space: AddrSpace) -> None:
+    # | r | hole        -> | w w w |
+    set_pages(provider, BASE, "r", b"x" * PAGE_SIZE)
+    set_pages(provider, 2 * BASE, "www")
+    done = copy_between(provider, BASE + 4000, provider, 2 * BASE, 500)
+    assert done == 96
+    assert isinstance(done, Copied)
+    fault = done.fault
+    assert (fault.address, fault.access, fault.completed, fault.size) == (BASE + PAGE_SIZE, R, 96, 500)
+    assert peek(provider, 2 * BASE, 100) == b"x" * 96 + bytes(4)
+
+
+def test_a_hole_in_the_goal_ends_it_and_is_named(provider: Any) -> None:
+    set_pages(provider, BASE, "rr", b"x" * PAGE_SIZE)
+    set_pages(provider, 2 * BASE, "wr")
+    done = copy_between(provider, BASE, provider, 2 * BASE + 4090, 500)
+    assert isinstance(done, Copied)
+    assert (done, done.fault.address, done.fault.access) == (6, 2 * BASE + PAGE_SIZE, W)
+    assert done.fault.reason is FaultReason.PROTECTION
+
+
+@pytest.mark.parametrize("count", [1, PAGE_SIZE, 1 << 40, TOP, 1 << 64, 1 << 80])
+def test_a_count_from_a_guest_costs_nothing_up_front(provider: Any, count: int) -> None:
+    set_pages(provider, BASE, "w")
+    assert copy_between(provider, BASE, provider, 4 * BASE, count) == 0
+    assert copy_between(provider, 4 * BASE, provider, BASE, count) == 0
+    assert copy_between(provider, TOP, provider, BASE, count) == 0
+    assert copy_between(provider, BASE, provider, TOP, count) == 0
+    assert clear(provider, 4 * BASE, count) == 0
+    assert clear(provider, TOP, count) == 0
+
+
+def test_nothing_is_copied_from_anywhere_to_anywhere(provider: Any) -> None:
+    assert copy_between(provider, TOP, provider, 7, 0) == 0
+    assert clear(provider, TOP, 0) == 0
+
+
+def test_the_last_byte_of_all_addresses_can_be_cleared_and_no_more(phys: PhysMemory) -> None:
+    space = AddrSpace((1 << 64) - PAGE_SIZE, PAGE_SIZE, phys)
+    space.map_alloc((1 << 64) - PAGE_SIZE, PAGE_SIZE, R | W)
+    space.write(TOP - 3, b"abcd")
+    done = clear(space, TOP - 1, 5)
+    assert isinstance(done, Copied)
+    assert (done, done.fault.reason) == (2, FaultReason.OUT_OF_RANGE)
+    assert space.read(TOP - 3, 4) == b"ab\0\0"
+    done = copy_between(space, TOP - 3, space, TOP - 1, 4)
+    assert done == 2
+    assert space.read(TOP - 3, 4) == b"abab"
+
+
+def test_the_gap_below_the_end_of_addresses_is_no_way_round(space: AddrSpace) -> None:
+    space.map_alloc(0x1000, PAGE_SIZE, R | W)
+    done = clear(space, TOP - 10, 1 << 20)
+    assert isinstance(done, Copied)
+    assert done == 0
+
+
+# -- clear
+
+
+def test_clear_zeroes_exactly_the_range(provider: Any) -> None:
+    set_pages(provider, BASE, "www", b"\xff" * 3 * PAGE_SIZE)
+    assert clear(provider, BASE + 10, 2 * PAGE_SIZE) == 2 * PAGE_SIZE
+    assert peek(provider, BASE, 3 * PAGE_SIZE) == b"\xff" * 10 + bytes(2 * PAGE_SIZE) + b"\xff" * (PAGE_SIZE - 10)
+
+
+def test_clear_stops_at_a_page_that_cannot_be_written(provider: Any) -> None:
+    set_pages(provider, BASE, "wr", b"\xff" * 2 * PAGE_SIZE)
+    done = clear(provider, BASE + 4090, 100)
+    assert isinstance(done, Copied)
+    assert (done, done.fault.address, done.fault.completed) == (6, BASE + PAGE_SIZE, 6)
+    assert peek(provider, BASE + 4089, 8) == b"\xff" + bytes(6) + b"\xff"
+
+
+def test_clear_needs_write_alone() -> None:
+    memory = FakeMemory()
+    memory.map(BASE, 1, W)
+    assert clear(PlainProvider(memory), UserPtr[ctypes.c_int](BASE), 8) == 8
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    flags=st.text("wrn ", min_size=4, max_size=4),
+    start=st.integers(0, 4 * PAGE_SIZE - 1),
+    size=st.integers(0, 5 * PAGE_SIZE),
+    kind=st.sampled_from(PROVIDERS),
+)
+def test_counts_are_those_of_a_byte_by_byte_model(
+    phys: PhysMemory, flags: str, start: int, size: int, kind: str
+) -> None:
+    space = AddrSpace(0x1000, 1 << 40, phys)
+    provider = over(kind, space)
+    set_pages(provider, BASE, flags)
+    set_pages(provider, 2 * BASE, "wwwww", b"\xee" * 5 * PAGE_SIZE)
+    for i, letter in enumerate(flags):
+        if letter != " ":
+            poke(provider, BASE + i * PAGE_SIZE, bytes([i + 1]) * PAGE_SIZE)
+
+    def run(letters: str) -> int:
+        at = start
+        while at < start + size and at // PAGE_SIZE < 4 and flags[at // PAGE_SIZE] in letters:
+            at += 1
+        return at - start
+
+    want = run("wr")
+    assert copy_between(provider, BASE + start, provider, 2 * BASE, size) == want
+    got = peek(provider, 2 * BASE, 5 * PAGE_SIZE)
+    assert got[:want] == bytes((start + i) // PAGE_SIZE + 1 for i in range(want))
+    assert got[want:].count(b"\xee") == 5 * PAGE_SIZE - want
+    want = run("w")
+    assert clear(provider, BASE + start, size) == want
+    for i in range(start, min(start + size, 4 * PAGE_SIZE), 97):
+        if flags[i // PAGE_SIZE] != " ":
+            assert peek(provider, BASE + i, 1)[0] == (0 if i < start + want else i // PAGE_SIZE + 1)
+
+
+# -- copy_struct
+
+
+class Args(ctypes.Structure):
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint32), ("spare", ctypes.c_uint32)]
+
+
+DATA = bytes(range(1, 17))
+
+
+def test_a_struct_of_the_same_size_is_copied_from_any_address(provider: Any) -> None:
+    set_pages(provider, BASE, "rr")
+    poke(provider, BASE + PAGE_SIZE - 3, DATA)
+    assert bytes(copy_struct(provider, BASE + PAGE_SIZE - 3, Args, 16)) == DATA
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 15])
+def test_an_older_struct_is_extended_with_zeros(provider: Any, size: int) -> None:
+    set_pages(provider, BASE, "r ", bytes(PAGE_SIZE - size) + DATA[:size])
+    # nothing past it is read: there is a hole
+    assert bytes(copy_struct(provider, BASE + PAGE_SIZE - size, Args, size)) == DATA[:size].ljust(16, b"\0")
+
+
+def test_a_newer_struct_must_be_zero_past_what_is_known(provider: Any) -> None:
+    set_pages(provider, BASE, "rr")
+    poke(provider, BASE + 4090, DATA)
+    assert bytes(copy_struct(provider, BASE + 4090, Args, 40)) == DATA
+    poke(provider, BASE + 4090 + 39, b"\1")
+    assert bytes(copy_struct(provider, BASE + 4090, Args, 39)) == DATA
+    with pytest.raises(LinuxError, match="byte 39 is not zero") as caught:
+        copy_struct(provider, BASE + 4090, Args, 40)
+    assert caught.value.errno == errno.E2BIG
+    assert not isinstance(caught.value, UserFault)
+
+
+def test_the_tail_is_looked_at_before_the_struct_as_the_kernel_does(provider: Any) -> None:
+    # | hole | r |: the struct starts in the hole, its tail is readable and not zero
+    set_pages(provider, BASE + PAGE_SIZE, "r", b"\1")
+    with pytest.raises(LinuxError) as caught:
+        copy_struct(provider, BASE + PAGE_SIZE - 16, Args, 20)
+    assert caught.value.errno == errno.E2BIG
+    poke(provider, BASE + PAGE_SIZE, b"\0")
+    with pytest.raises(UserFault):
+        copy_struct(provider, BASE + PAGE_SIZE - 16, Args, 20)
+    with pytest.raises(UserFault):
+        copy_struct(provider, BASE + 2 * PAGE_SIZE - 18, Args, 20)
+
+
+def test_sizes_outside_the_limits_are_refused_before_memory_is_touched(provider: Any) -> None:
+    for size in (PAGE_SIZE + 1, TOP, 1 << 70):
+        with pytest.raises(LinuxError) as caught:
+            copy_struct(provider, 0, Args, size)
+        assert caught.value.errno == errno.E2BIG
+    with pytest.raises(LinuxError) as caught:
+        copy_struct(provider, 0, Args, 7, min_size=8)
+    assert caught.value.errno == errno.EINVAL
+
+
+def test_a_tail_past_all_addresses_is_a_fault(provider: Any) -> None:
+    for address in (TOP, TOP - 15, TOP - 20):
+        with pytest.raises(UserFault):
+            copy_struct(provider, address, Args, 40)
+
+
+def test_scalars_come_as_instances(provider: Any) -> None:
+    set_pages(provider, BASE, "r", b"\1\2")
+    assert copy_struct(provider, BASE, ctypes.c_uint32, 2).value == 0x201

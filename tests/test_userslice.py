@@ -1,0 +1,190 @@
+"""UserSlice: reader and writer move on, read nothing twice, never leave the slice, and stay where a fault met them."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from axptr import PAGE_SIZE, AddrSpace, Copied, MappingFlags, PhysMemory, UserConstPtr, UserFault, UserSlice
+from axptr.copying import CHUNK
+from fakes import PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_pages
+
+R, W = MappingFlags.READ, MappingFlags.WRITE
+BASE = 0x100000
+TOP = (1 << 64) - 1
+u32 = ctypes.c_uint32
+
+
+@pytest.fixture(params=PROVIDERS)
+def provider(request: pytest.FixtureRequest, space: AddrSpace) -> Any:
+    made = over(request.param, space)
+    set_pages(made, BASE, "www ", bytes(i % 251 for i in range(3 * PAGE_SIZE)))
+    return made
+
+
+def test_a_reader_moves_on_with_every_verb(provider: Any) -> None:
+    data = peek(provider, BASE, 3 * PAGE_SIZE)
+    reader = UserSlice(BASE + 1, 5000).reader(provider)
+    assert reader.read(3) == data[1:4]
+    assert reader.read_value(u32) == int.from_bytes(data[4:8], "little")
+    reader.skip(10)
+    buffer = bytearray(100)
+    assert reader.copy_in(buffer) == 100
+    assert buffer == data[18:118]
+    assert (reader.address, reader.remaining) == (BASE + 118, 5001 - 118)
+    assert reader.read_all() == data[118:5001]
+    assert (reader.remaining, reader.read_all(), reader.read(0), reader.copy_in(buffer)) == (0, b"", b"", 0)
+
+
+def test_a_writer_moves_on_with_every_verb(provider: Any) -> None:
+    before = peek(provider, BASE, 200)
+    writer = UserSlice(BASE + 1, 30).writer(provider)
+    writer.write(b"abc")
+    writer.write_value(u32, 0x64636261)
+    writer.skip(2)
+    assert writer.clear(5) == 5
+    assert writer.copy_out(bytearray(b"z" * 100)) == 16
+    assert writer.remaining == 0
+    assert writer.clear(9) == 0
+    assert peek(provider, BASE, 200) == before[:1] + b"abcabcd" + before[8:10] + bytes(5) + b"z" * 16 + before[31:]
+
+
+def test_nothing_is_read_twice_whatever_the_guest_does_meanwhile(provider: Any) -> None:
+    reader = UserSlice(BASE, 8).reader(provider)
+    poke(provider, BASE, b"first...")
+    assert reader.read(5) == b"first"
+    poke(provider, BASE, b"SECOND!!")
+    assert reader.read_all() == b"D!!"
+
+
+def test_pages_are_touched_once() -> None:
+    memory = FakeMemory()
+    memory.map(BASE, 3, R)
+    reader = UserSlice(BASE, 3 * PAGE_SIZE).reader(PlainProvider(memory))
+    seen = []
+    for _ in range(3):
+        memory.touched.clear()
+        reader.read(PAGE_SIZE)
+        seen.append(set(memory.touched))
+    assert seen == [{BASE}, {BASE + PAGE_SIZE}, {BASE + 2 * PAGE_SIZE}]
+
+
+def test_leaving_the_slice_is_a_fault_and_moves_nothing(provider: Any) -> None:
+    reader, writer = UserSlice(BASE, 6).reader_writer(provider)
+    before = peek(provider, BASE, 16)
+    for call in (
+        lambda: reader.read(7),
+        lambda: reader.read(1 << 70),
+        lambda: reader.skip(7),
+        lambda: reader.read_value(ctypes.c_uint64),
+        lambda: writer.write(b"1234567"),
+        lambda: writer.write_value(ctypes.c_uint64, 1),
+        lambda: writer.skip(1 << 64),
+    ):
+        with pytest.raises(UserFault, match="6 are left of the slice"):
+            call()
+    assert (reader.remaining, writer.remaining, peek(provider, BASE, 16)) == (6, 6, before)
+
+
+def test_a_strict_verb_at_a_hole_moves_and_stores_nothing(provider: Any) -> None:
+    end = BASE + 3 * PAGE_SIZE
+    reader, writer = UserSlice(end - 3, 100).reader_writer(provider)
+    before = peek(provider, end - 3, 3)
+    for call in (
+        lambda: reader.read(4),
+        reader.read_all,
+        lambda: reader.read_value(u32),
+        lambda: writer.write(b"1234"),
+    ):
+        with pytest.raises(UserFault) as caught:
+            call()
+        assert caught.value.address == end
+    assert (reader.remaining, writer.remaining, peek(provider, end - 3, 3)) == (100, 100, before)
+
+
+def test_a_partial_verb_at_a_hole_gives_the_count_and_has_moved_by_it(provider: Any) -> None:
+    end = BASE + 3 * PAGE_SIZE
+    reader, writer = UserSlice(end - 3, 100).reader_writer(provider)
+    done = reader.copy_in(bytearray(50))
+    assert isinstance(done, Copied)
+    assert (done, done.fault.address, reader.address, reader.remaining) == (3, end, end, 97)
+    assert (writer.copy_out(b"123456"), writer.address) == (3, end)
+    assert (writer.clear(6), writer.remaining) == (0, 97)
+    assert peek(provider, end - 3, 3) == b"123"
+
+
+@pytest.mark.parametrize("length", [1 << 40, TOP, 1 << 64, 1 << 80])
+def test_a_length_from_a_guest_is_never_allocated(provider: Any, length: int) -> None:
+    for address in (BASE, TOP, 1 << 46):
+        slice = UserSlice(address, length)
+        assert slice.length == length
+        with pytest.raises(UserFault):
+            slice.reader(provider).read_all()
+        with pytest.raises(UserFault):
+            slice.reader(provider).read(length)
+        slice.writer(provider).clear(length)
+
+
+def test_a_long_read_that_fails_says_how_much_was_good(space: AddrSpace) -> None:
+    space.map_alloc(BASE, CHUNK + PAGE_SIZE, R)
+    with pytest.raises(UserFault) as caught:
+        UserSlice(BASE, 1 << 30).reader(space).read_all()
+    fault = caught.value
+    assert (fault.address, fault.completed, fault.size) == (BASE + CHUNK + PAGE_SIZE, CHUNK + PAGE_SIZE, 1 << 30)
+    assert UserSlice(BASE, CHUNK + 9).reader(space).read_all() == bytes(CHUNK + 9)
+
+
+def test_each_side_needs_its_own_right_alone() -> None:
+    memory = FakeMemory()
+    memory.map(BASE, 1, R)
+    memory.map(BASE + PAGE_SIZE, 1, W)
+    provider = PlainProvider(memory)
+    assert UserSlice(BASE, 4).reader(provider).read_all() == bytes(4)
+    UserSlice(UserConstPtr[u32](BASE + PAGE_SIZE), 4).writer(provider).write(b"1234")
+    with pytest.raises(UserFault):
+        UserSlice(BASE, 4).writer(provider).write(b"1234")
+    with pytest.raises(UserFault):
+        UserSlice(BASE + PAGE_SIZE, 4).reader(provider).read(4)
+
+
+def test_slices_are_values() -> None:
+    assert UserSlice(5, 6) == UserSlice(5, 6) != UserSlice(5, 7)
+    assert len({UserSlice(5, 6), UserSlice(5, 6)}) == 1
+    assert repr(UserSlice(5, 6)) == "UserSlice(0x5, 6)"
+    assert UserSlice(5, 6) != 5
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    start=st.integers(0, PAGE_SIZE),
+    length=st.integers(0, 4 * PAGE_SIZE),
+    steps=st.lists(st.tuples(st.sampled_from(["read", "copy_in", "skip"]), st.integers(0, 5000)), max_size=12),
+    kind=st.sampled_from(PROVIDERS),
+)
+def test_any_sequence_reads_what_bytes_io_would(
+    phys: PhysMemory, start: int, length: int, steps: Any, kind: str
+) -> None:
+    provider = over(kind, AddrSpace(0x1000, 1 << 40, phys))
+    data = bytes(i * 31 % 256 for i in range(2 * PAGE_SIZE))
+    set_pages(provider, BASE, "rr", data)
+    reader = UserSlice(BASE + start, length).reader(provider)
+    at, end = start, start + length
+    for verb, count in steps:
+        fits, there = at + count <= end, max(0, min(at + count, 2 * PAGE_SIZE) - at)
+        if verb == "copy_in":
+            buffer = bytearray(count)
+            there = min(there, end - at)
+            assert reader.copy_in(buffer) == there
+            assert buffer[:there] == data[at : at + there]
+            at += there
+        elif not fits or (verb == "read" and there < count):
+            with pytest.raises(UserFault):
+                getattr(reader, verb)(count)
+        else:
+            assert getattr(reader, verb)(count) in (data[at : at + count], None)
+            at += count
+        assert (reader.address, reader.remaining) == (BASE + at, end - at)
