@@ -1,7 +1,7 @@
 """axptr: checked user pointers over real page tables, and a kernel that runs Linux programs on them.
 
-This module hands out the public names and nothing else; each is documented where it stands. Names of the layers
-that need an extra (`UnicornEngine`) or cost time to import (`Kernel`) are loaded at first use.
+This module hands out the public names and nothing else; each is documented where it stands. Names that need an extra
+(`UnicornEngine`), cost time to import (`Kernel`) or are seldom wanted (`enum_type`) are loaded at first use.
 """
 
 from __future__ import annotations
@@ -44,10 +44,12 @@ from .mm.snapshot import Snapshot
 from .mm.space import AddrSpace
 from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
 from .provider import AddrSpaceProvider, Locked, UserMemory
+from .walking import container_of
 
 if TYPE_CHECKING:
     from .engine.engine import Engine, Exit
     from .engine.unicorn import UnicornEngine
+    from .forms.enums import enum_type
     from .kernel import Kernel, Task
 
 __version__ = "0.1.0"
@@ -58,6 +60,7 @@ _LATER = {
     "UnicornEngine": "axptr.engine.unicorn",
     "Kernel": "axptr.kernel",
     "Task": "axptr.kernel",
+    "enum_type": "axptr.forms.enums",
 }
 
 
@@ -123,7 +126,9 @@ __all__ = [
     "check_null_terminated",
     "check_region",
     "check_region_with",
+    "container_of",
     "default_memory",
+    "enum_type",
     "is_accessing_user_memory",
     "is_aligned",
 ]
