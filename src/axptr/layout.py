@@ -49,14 +49,16 @@ class Layout(_SizeAlign):
         return cls(size * checked_size(n, "n"), align)
 
 
-@lru_cache(maxsize=1024)
 def _measure(T: Any) -> tuple[int, int]:
+    form = form_of(T)  # before the cache: dtypes of different alignment may be equal
+    return _measured(T) if form is None else (form.size, form.align)
+
+
+@lru_cache(maxsize=1024)
+def _measured(T: Any) -> tuple[int, int]:
     own = getattr(T, "__axptr_layout__", None)
     if own is not None:
         return own  # type: ignore[no-any-return]
-    form = form_of(T)
-    if form is not None:
-        return form.size, form.align
     refuse_host_pointers(T)
     size = ctypes.sizeof(T)
     if size == 0:

@@ -439,8 +439,13 @@ class Pointer:
         """The n elements in room that the form makes. Nothing is allocated before the range has passed the check."""
         ptype: PointerType = self.type
         view: Py_buffer
-        if size > 4096:
+        raw: cython.pointer(PyObject) = _space(provider)
+        space: SpaceCore
+        if raw == cython.NULL:
             _check.check_region_with(provider, self.addr, Layout(size, ptype.align), MappingFlags.READ)
+        elif size > 4096:
+            space = cython.cast(SpaceCore, raw)
+            space.require(self.addr, size, ptype.align, READ)
         try:
             made, room = ptype.form.room(n)
         except (MemoryError, OverflowError, ValueError):
