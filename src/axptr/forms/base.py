@@ -1,7 +1,7 @@
 """What a T that is no ctypes type tells a pointer: its size, its alignment, its way into Python and back.
 
-`form_of` finds the form of a T. The forms themselves are loaded at first use, and numpy by its own users alone: who
-hands in a dtype has imported it.
+`form_of` finds the form of a T. The forms themselves are loaded at first use, and numpy and dissect.cstruct by their
+users: who hands in a type of theirs has imported them.
 
 Not here: memory, addresses, checks. A form sees bytes that were copied, or are about to be.
 
@@ -94,6 +94,13 @@ def form_of(T: Any) -> Form | None:
         from .arrays import DtypeForm
 
         return DtypeForm.of(T)
+    if isinstance(T, type) and getattr(T, "cs", None) is not None and "dissect.cstruct" in sys.modules:
+        from dissect.cstruct import BaseType
+
+        from .cdecl import CType
+
+        if issubclass(T, BaseType):
+            return CType.of(T)
     if isinstance(T, type) and issubclass(T, enum.Enum):
         raise TypeError(f"{T.__name__} says no size: use enum_type({T.__name__}, c_int), with the type C gives it")
     return None
