@@ -9,6 +9,7 @@ kind does not allow. `test_every_public_function_is_here` keeps the table comple
 from __future__ import annotations
 
 import ctypes
+import enum
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -58,7 +59,13 @@ RANGE: Bad = [(None, TypeError), (5, TypeError), ((0, PAGE_SIZE), TypeError), (r
 BUFFER: Bad = [(5, TypeError), ("text", TypeError), (None, TypeError), ([1], TypeError)]
 WRITABLE: Bad = [*BUFFER, (b"const", BufferError)]
 PROVIDER: Bad = [(None, TypeError), (5, TypeError), ("space", TypeError), (object(), TypeError)]
-TYPE: Bad = [(int, TypeError), (None, TypeError), (ctypes.c_char_p, TypeError), (u32 * 0, TypeError)]
+TYPE: Bad = [
+    (int, TypeError), (None, TypeError), (ctypes.c_char_p, TypeError), (u32 * 0, TypeError),
+    (axptr.FaultReason, TypeError),
+    ("", TypeError), ("0I", TypeError), ("<", TypeError), ("zz", TypeError), ("<P", TypeError), ("0p4s", TypeError),
+    ("\u00e9", TypeError),
+    ("99999999999999999999s", TypeError), (b"<I", TypeError),
+]  # fmt: skip
 LAYOUT: Bad = [(8, TypeError), (None, TypeError), ((8, 8), TypeError)]
 NAME: Bad = [(5, TypeError), (b"name", TypeError)]
 ALIGN: Bad = [(0, ValueError), (3, ValueError), (-4096, ValueError), ("1", TypeError), (None, TypeError)]
@@ -540,6 +547,10 @@ case(
     access=(R, FLAGS),
     max_len=(9, LIMIT),
 )
+PATH_IN_T: Bad = [
+    ("z", AttributeError), ("", ValueError), ("a b", ValueError), (".a", ValueError), ("a[0]", TypeError),
+    ("a.b", TypeError), (5, TypeError), (None, TypeError), (b"a", TypeError),
+]  # fmt: skip
 PROVIDED: dict[str, tuple[Any, Bad]] = {"p": ("", [bad for bad in PROVIDER if bad[0]])}
 for kind in (UserPtr, UserConstPtr):
     name = kind.__name__
@@ -552,7 +563,16 @@ for kind in (UserPtr, UserConstPtr):
     case(
         f"{name}.field",
         lambda b, f, k=ptr: k(BASE).cast(Pair).field(f),
-        f=("a", [("z", AttributeError), (5, AttributeError), (None, AttributeError)]),
+        f=("a", PATH_IN_T),
+    )
+    case(f"{name}.each", lambda b, p, n, k=ptr: list(k(BASE).each(p or b.space, n)), **PROVIDED, n=(2000, LIMIT))
+    case(
+        f"{name}.follow",
+        lambda b, p, f, n, e, k=ptr: list(k(BASE + 16).cast(Pair).follow(p or b.space, f, n, e)),
+        **PROVIDED,
+        f=("a", PATH_IN_T),
+        n=(1, SIZE),
+        e=(0, ADDRESS),
     )
     case(f"{name}.__add__", lambda b, n, k=ptr: k(BASE) + n, n=(1, NUMBER))
     case(f"{name}.__sub__", lambda b, n, k=ptr: k(BASE) - n, n=(1, [*NUMBER, (UserPtr[char](0), TypeError)]))
@@ -600,6 +620,13 @@ case(
     ),
 )
 case("UserPtr.copy_out", lambda b, p, v: UserPtr[u32](BASE).copy_out(p or b.space, v), **PROVIDED, v=(b"text", BUFFER))
+case(
+    "container_of",
+    lambda b, p, T, m: axptr.container_of(UserPtr[u32](BASE) if p == "" else p, Pair if T == "" else T, m),
+    p=("", [(BASE, TypeError), (None, TypeError), (UserPtr[char](0), TypeError)]),
+    T=("", [(int, TypeError), (None, TypeError), (u32, TypeError)]),
+    m=("a", PATH_IN_T),
+)
 
 # copies, slices, files, segments
 SLICE: dict[str, tuple[Any, Bad]] = {"at": (BASE, ADDRESS), "n": (8, SIZE)}
@@ -766,6 +793,27 @@ case(
 
 class Pair(ctypes.Structure):
     _fields_ = [("a", u32), ("b", u32)]
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+    BIG = 300
+
+
+case(
+    "enum_type",
+    lambda b, E, T: axptr.enum_type(E, T),
+    E=(Colour, [(int, TypeError), (None, TypeError), (Colour.RED, TypeError), (enum.Enum, TypeError)]),
+    T=(
+        u32,
+        [
+            *[bad for bad in TYPE if isinstance(bad[0], type)],
+            (ctypes.c_float, TypeError),
+            ("2I", TypeError),
+            (ctypes.c_uint8, OverflowError),
+        ],
+    ),
+)
 
 
 def error_of(call: Call) -> Exception | None:

@@ -1,7 +1,7 @@
 """axptr: checked user pointers over real page tables, and a kernel that runs Linux programs on them.
 
-This module hands out the public names and nothing else; each is documented where it stands. Names of the layers
-that need an extra (`UnicornEngine`) or cost time to import (`Kernel`) are loaded at first use.
+This module hands out the public names and nothing else; each is documented where it stands. Names that need an extra
+(`UnicornEngine`), cost time to import (`Kernel`) or are seldom wanted (`enum_type`) are loaded at first use.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from .mm.snapshot import Snapshot
 from .mm.space import AddrSpace
 from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
 from .provider import AddrSpaceProvider, Locked, UserMemory
+from .walking import container_of
 
 if TYPE_CHECKING:
     from ._core.atomic import UserAtomic
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from .copying import clear, copy_between, copy_struct
     from .engine.engine import Engine, Exit
     from .engine.unicorn import UnicornEngine
+    from .forms.enums import enum_type
     from .kernel import Kernel, Task
     from .strings import read_string_array, read_terminated, read_text
     from .userfile import UserFile
@@ -77,6 +79,7 @@ _LATER = {
     "read_string_array": "axptr.strings",
     "read_terminated": "axptr.strings",
     "read_text": "axptr.strings",
+    "enum_type": "axptr.forms.enums",
 }
 
 
@@ -150,9 +153,11 @@ __all__ = [
     "check_region",
     "check_region_with",
     "clear",
+    "container_of",
     "copy_between",
     "copy_struct",
     "default_memory",
+    "enum_type",
     "is_accessing_user_memory",
     "is_aligned",
     "read_string_array",

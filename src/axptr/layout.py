@@ -1,8 +1,8 @@
 """Size and alignment of the types that a pointer can point at.
 
-A type is a ctypes type (scalar, `Structure`, `Union`, array; packed and big-endian ones too) or a user pointer
-type. Types that ctypes would follow on the host (`POINTER(T)`, `c_char_p`, `py_object`, functions) are refused,
-inside structures too: an address in a guest must never be followed on the host.
+A type is a ctypes type (scalar, `Structure`, `Union`, array; packed and big-endian ones too), a user pointer type, or
+another spelling that has a `Form` (`forms`). Types that ctypes would follow on the host (`POINTER(T)`, `c_char_p`,
+`py_object`, functions) are refused, inside structures too: an address in a guest must never be followed on the host.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .addr import checked_size
+from .forms.base import form_of
 
 _HOST_POINTERS = frozenset("zZXO")
 _Simple: type = ctypes.c_int.__mro__[1]
@@ -48,8 +49,13 @@ class Layout(_SizeAlign):
         return cls(size * checked_size(n, "n"), align)
 
 
-@lru_cache(maxsize=1024)
 def _measure(T: Any) -> tuple[int, int]:
+    form = form_of(T)  # before the cache: dtypes of different alignment may be equal
+    return _measured(T) if form is None else (form.size, form.align)
+
+
+@lru_cache(maxsize=1024)
+def _measured(T: Any) -> tuple[int, int]:
     own = getattr(T, "__axptr_layout__", None)
     if own is not None:
         return own  # type: ignore[no-any-return]
@@ -63,7 +69,7 @@ def _measure(T: Any) -> tuple[int, int]:
 def refuse_host_pointers(T: Any) -> None:
     """Raise `TypeError` unless T is a ctypes type that holds no pointer of the host's."""
     if not isinstance(T, type):
-        raise TypeError(f"want a ctypes type or a user pointer type, not {T!r}")
+        raise TypeError(f"want a ctypes type, a user pointer type or a struct code, not {T!r}")
     if issubclass(T, (_Pointer, _Function)):
         raise TypeError(f"{T.__name__} points into the host: use UserPtr[...] or c_void_p for a guest's pointer")
     if issubclass(T, _Simple):
@@ -76,4 +82,4 @@ def refuse_host_pointers(T: Any) -> None:
             for entry in base.__dict__.get("_fields_", ()):
                 refuse_host_pointers(entry[1])
     else:
-        raise TypeError(f"want a ctypes type or a user pointer type, not {T!r}")
+        raise TypeError(f"want a ctypes type, a user pointer type or a struct code, not {T!r}")

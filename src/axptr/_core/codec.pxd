@@ -34,12 +34,16 @@ cdef enum:
     KIND_CHAR = 4          # one byte, as bytes
     KIND_WCHAR = 5         # one character, as str
     KIND_POINTER = 6       # a user pointer
-    KIND_OBJECT = 7        # a ctypes instance
+    KIND_OBJECT = 7        # a ctypes instance; from here on no number that fits 64 bits
+    KIND_FORM = 8          # what a `Form` makes of the bytes
 
 cdef class Codec:
     cdef readonly object T
     cdef readonly uint64_t size
     cdef readonly uint64_t align
+    cdef object ctype          # the ctypes type that lies in memory so: T itself, or what a form stands for
+    cdef object form           # the Form of KIND_FORM
+    cdef uint64_t within       # an address with none of these bits has the T in one page (scalars)
     cdef int kind
     cdef bytes format
     cdef bint boxed            # a scalar whose values go through T: other byte order, long double

@@ -20,6 +20,7 @@ from cython.cimports.axptr._core.codec import (
     KIND_BOOL,
     KIND_CHAR,
     KIND_FLOAT,
+    KIND_FORM,
     KIND_OBJECT,
     KIND_POINTER,
     KIND_SIGNED,
@@ -39,6 +40,7 @@ from cython.cimports.libc.string import memcpy
 
 from axptr.addr import checked_address
 from axptr.errors import LinuxError
+from axptr.forms.base import form_of
 from axptr.layout import Layout
 
 _SIGNED = "bhilqn"
@@ -52,12 +54,20 @@ class Codec:
 
     def __cinit__(self, T, *args):
         layout = Layout.of(T)
-        self.T = T
+        form = form_of(T)
+        self.T = T if form is None else form.T
         self.size = layout.size
         self.align = layout.align
+        self.within = self.size - 1
         self.kind = KIND_OBJECT
         self.format = b""
-        if isinstance(T, Codec):
+        if form is not None:
+            T = form.ctype
+        self.ctype = T
+        if T is None:
+            self.kind = KIND_FORM
+            self.form = form
+        elif isinstance(T, Codec):
             self.kind = KIND_POINTER
             self.format = b"Q"
         elif isinstance(T, type) and issubclass(T, _SIMPLE):
@@ -102,7 +112,10 @@ class Codec:
             return PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), 1)
         if self.kind == KIND_WCHAR:
             return _character(_unsigned(p, self.size))
-        value = self.T.from_buffer_copy(PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), self.size))
+        blob: bytes = PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), self.size)
+        if self.kind == KIND_FORM:
+            return self.form.load(blob)
+        value = self.ctype.from_buffer_copy(blob)
         return value.value if self.boxed else value
 
     def unbox(self, value, p):
@@ -110,6 +123,7 @@ class Codec:
         number: uint64_t
         signed: int64_t
         real: cython.double
+        whole: bytes
         if self.kind == KIND_UNSIGNED or self.kind == KIND_SIGNED:
             if not PyLong_CheckExact(value):
                 value = _as_integer(value, self.T)
@@ -130,8 +144,8 @@ class Codec:
             if self.size == 8:
                 memcpy(p, cython.address(real), 8)
             else:
-                blob: bytes = struct.pack("=f", real)
-                memcpy(p, PyBytes_AS_STRING(blob), 4)
+                whole = struct.pack("=f", real)
+                memcpy(p, PyBytes_AS_STRING(whole), 4)
         elif self.kind == KIND_POINTER:
             number = _as_address(value)
             memcpy(p, cython.address(number), 8)
@@ -150,12 +164,15 @@ class Codec:
             if number >> (self.size * 8):
                 raise OverflowError(f"{value!r} does not fit in c_wchar")
             memcpy(p, cython.address(number), self.size)
+        elif self.kind == KIND_FORM:
+            whole = self.form.dump(value)
+            memcpy(p, PyBytes_AS_STRING(whole), self.size)
         else:
             if self.boxed:
-                value = _boxed_scalar(self.T, value)
-            elif not isinstance(value, self.T):
+                value = _boxed_scalar(self.ctype, value)
+            elif not isinstance(value, self.ctype):
                 raise TypeError(f"want an instance of {name_of(self.T)}, not {type(value).__name__}")
-            whole: bytes = bytes(memoryview(value).cast("B")) if memoryview(value).c_contiguous else bytes(value)
+            whole = bytes(memoryview(value).cast("B")) if memoryview(value).c_contiguous else bytes(value)
             memcpy(p, PyBytes_AS_STRING(whole), self.size)
         return 0
 

@@ -101,6 +101,7 @@ cdef class Pointer:
     cdef int put(self, object provider, uint8_t* buffer, uint64_t size, uint64_t align) except -1
     cdef object value(self, object provider, uint64_t align)
     cdef object take(self, object provider, uint64_t size, uint64_t align)
+    cdef object filled(self, object provider, uint64_t n, uint64_t size)
     cdef object terminated(self, object provider, object max_len, bint text)
     cdef object shown(self, object provider, object n)
 

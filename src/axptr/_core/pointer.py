@@ -17,6 +17,7 @@ import errno
 import cython
 from cython.cimports.axptr._core.codec import (
     KIND_CHAR,
+    KIND_FORM,
     KIND_OBJECT,
     KIND_POINTER,
     KIND_SIGNED,
@@ -52,10 +53,13 @@ from cython.cimports.libc.stdlib import free, malloc
 from cython.cimports.libc.string import memchr, memcpy
 
 from axptr import check as _check
+from axptr import walking as _walking
 from axptr._core.codec import name_of
 from axptr.addr import ADDRESS_END, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
+from axptr.fields import place as _place
 from axptr.flags import MappingFlags
+from axptr.forms.base import form_of as _form_of
 from axptr.layout import Layout
 
 _types = cython.declare(dict, {})
@@ -155,9 +159,11 @@ def make_pointer(ptype, args, nargsf, keywords):
 def _pointer_type(T, const):
     """The one `PointerType` for T; made at first use."""
     known = _const_types if const else _types
-    found = known.get(T)
+    form = _form_of(T)  # one for every spelling that means the same
+    key = T if form is None else form
+    found = known.get(key)
     if found is None:
-        found = known[T] = PointerType(T, const)
+        found = known[key] = PointerType(T, const)
     return found
 
 
@@ -302,11 +308,32 @@ class Pointer:
         raise TypeError("a pointer does not know how many elements it has: use read_slice")
 
     def field(self, name):
-        """A pointer to a field of a `Structure` or `Union`. `AttributeError` if there is none, `TypeError` for a bit field."""
-        T = self.type.T
-        field_type = _field_type(T, name)
-        place = getattr(T, name)
-        return self._moved(place.offset, _pointer_type(field_type, self.type.const))
+        """A pointer to a member: a field (`"x"`), or what a path leads to inside the T (`"a.b[2]"`).
+
+        Raises `AttributeError` if there is no such field, `IndexError` beyond an array, `TypeError` for a bit field
+        and for what has no fields or elements, `ValueError` for what is no path.
+        """
+        offset, T = _place(self.type.T, name)
+        return self._moved(offset, _pointer_type(T, self.type.const))
+
+    def each(self, provider, /, limit=None):
+        """The elements up to one that is NULL or 0, lazily, each read when it is asked for: `argv.each(task, 1000)`.
+
+        limit: how many may come before the end. Needs READ alone. The iterator raises `UserFault` as `read`, and
+        `LinuxError(E2BIG)` if there are more than `limit`. `TypeError` if T is no pointer and no number.
+        """
+        if not (self.type.kind <= KIND_SIGNED or self.type.kind == KIND_POINTER or self.type.boxed):
+            raise TypeError(f"an array of {name_of(self.type.T)} has no NULL that ends it")
+        return _walking.each(self, provider, limit)
+
+    def follow(self, provider, /, path, limit, end=0):
+        """The nodes of a linked list, lazily, this one first: pointers of this type, each where the `path` of the one before points.
+
+        limit: how many nodes there may be. end: the address that ends it: NULL, or the head of a circular list. Needs READ alone, of the links.
+        The iterator raises `UserFault` as `read`, and `LinuxError(ELOOP)` if more than `limit` nodes come, so
+        that a list bent into a circle ends. Raises as `field`; `TypeError` if the member is no pointer and no integer.
+        """
+        return _walking.follow(self, provider, path, limit, end)
 
     # -- copies from user memory ------------------------------------------------------------------------------
 
@@ -339,11 +366,13 @@ class Pointer:
         ptype: PointerType = self.type
         local: uint64_t = 0
         view: Py_buffer
-        if ptype.kind != KIND_OBJECT:
+        if ptype.kind == KIND_FORM:
+            return ptype.form.load(self.take(provider, ptype.size, align))
+        if ptype.kind < KIND_OBJECT:
             self.fetch(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), ptype.size, align)
             return ptype.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
         try:
-            made = ptype.T.__new__(ptype.T)
+            made = ptype.ctype.__new__(ptype.ctype)
         except MemoryError:
             raise LinuxError(errno.ENOMEM, f"the host has no room for {ptype.size} bytes") from None
         PyObject_GetBuffer(made, cython.address(view), PyBUF_WRITABLE)
@@ -362,11 +391,11 @@ class Pointer:
         host: cython.pointer(uint8_t)
         local: uint64_t = 0
         size: uint64_t
-        # A scalar that is aligned lies in one page. While nobody can touch the space without the GIL, a hit is all it takes.
+        # A scalar at a multiple of its size lies in one page. While nobody can touch the space without the GIL, a hit is all it takes.
         if (
             raw != cython.NULL
-            and self.type.kind != KIND_OBJECT
-            and not self.addr & (self.type.align - 1)
+            and self.type.kind < KIND_OBJECT
+            and not self.addr & self.type.within
             and axptr_quiet(cython.cast(SpaceCore, raw).lock)
         ):
             host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, READ)
@@ -406,6 +435,28 @@ class Pointer:
         space.moved(self.addr, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), size, align, READ)
         return blob
 
+    def filled(self, provider, n, size):
+        """The n elements in room that the form makes. Nothing is allocated before the range has passed the check."""
+        ptype: PointerType = self.type
+        view: Py_buffer
+        raw: cython.pointer(PyObject) = _space(provider)
+        space: SpaceCore
+        if raw == cython.NULL:
+            _check.check_region_with(provider, self.addr, Layout(size, ptype.align), MappingFlags.READ)
+        elif size > 4096:
+            space = cython.cast(SpaceCore, raw)
+            space.require(self.addr, size, ptype.align, READ)
+        try:
+            made, room = ptype.form.room(n)
+        except (MemoryError, OverflowError, ValueError):
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
+        PyObject_GetBuffer(room, cython.address(view), PyBUF_WRITABLE)
+        try:
+            self.fetch(provider, cython.cast(cython.pointer(uint8_t), view.buf), size, ptype.align)
+        finally:
+            PyBuffer_Release(cython.address(view))
+        return made
+
     def _bytes_of(self, n):
         """The bytes of n elements; `UserFault` for a count whose bytes cannot exist."""
         count = checked_size(n, "n")
@@ -432,11 +483,16 @@ class Pointer:
         i: cython.Py_ssize_t
         count: cython.Py_ssize_t
         source: cython.pointer(uint8_t)
-        blob: bytes = self.take(provider, total, ptype.align)
+        blob: bytes
+        if ptype.kind == KIND_FORM and ptype.form.roomy:
+            return self.filled(provider, n, total)
+        blob = self.take(provider, total, ptype.align)
         if ptype.size == 1 and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED):
             return blob
+        if ptype.kind == KIND_FORM:
+            return ptype.form.load_many(blob, n)
         if ptype.kind == KIND_OBJECT and not ptype.boxed:
-            return (ptype.T * n).from_buffer_copy(blob)
+            return (ptype.ctype * n).from_buffer_copy(blob)
         count = n
         source = cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob))
         items = PyTuple_New(count)
@@ -541,17 +597,20 @@ class Pointer:
         total: uint64_t = self._bytes_of(n)
         addr: uint64_t = self.addr
         count: uint64_t = n
-        rows: cython.bint = ptype.kind == KIND_OBJECT and ptype.const
+        rows: cython.bint = ptype.kind == KIND_FORM or (ptype.kind == KIND_OBJECT and ptype.const)
         plain: cython.bint = ptype.kind == KIND_OBJECT and not ptype.const
         raw: cython.pointer(PyObject) = _space(provider)
         if total == 0:
             _check.check_region_with(provider, addr, Layout(0, ptype.align), MappingFlags(ptype.access))
-            return _empty(ptype, rows)
+            view = _empty(ptype, rows)
+            return ptype.form.live_many(view, 0) if ptype.kind == KIND_FORM else view
         if raw != cython.NULL:
             view = _pin(cython.cast(object, raw), ptype, addr, count)
         else:
             view = _check.view(provider, lambda memory: _pin(memory, ptype, addr, count))
-        return (ptype.T * n).from_buffer(view) if plain else view
+        if ptype.kind == KIND_FORM:
+            return ptype.form.live_many(view, n)
+        return (ptype.ctype * n).from_buffer(view) if plain else view
 
     def get_as_slice(self, provider, /, n):
         """A live view of `n` elements: what is written there is seen, in both directions, as long as the view lives.
@@ -634,7 +693,9 @@ class UserPtr(Pointer):
             view = _pin(cython.cast(object, raw), ptype, addr, 1)
         else:
             view = _check.view(provider, lambda memory: _pin(memory, ptype, addr, 1))
-        return (ctypes.c_uint64 if ptype.kind == KIND_POINTER else ptype.T).from_buffer(view)
+        if ptype.kind == KIND_FORM:
+            return ptype.form.live(view)
+        return (ctypes.c_uint64 if ptype.kind == KIND_POINTER else ptype.ctype).from_buffer(view)
 
     def write(self, provider, value, /):
         """Store one T. Needs WRITE alone.
@@ -647,7 +708,7 @@ class UserPtr(Pointer):
         local: uint64_t = 0
         size: uint64_t = self.type.size
         held: object
-        if self.type.kind == KIND_OBJECT or self.addr & (self.type.align - 1):
+        if self.type.kind >= KIND_OBJECT or self.addr & self.type.within:
             self.store(provider, value, self.type.align)
             return
         if not (
@@ -704,8 +765,16 @@ class UserPtr(Pointer):
             ptype.size == 1
             and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED)
             and not isinstance(data, (list, tuple))
-        ) or (isinstance(data, ctypes.Array) and data._type_ is ptype.T):
+        ) or (isinstance(data, ctypes.Array) and data._type_ is ptype.ctype):
             PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+            try:
+                self.put(provider, cython.cast(cython.pointer(uint8_t), view.buf), view.len, ptype.align)
+            finally:
+                PyBuffer_Release(cython.address(view))
+            return
+        if ptype.kind == KIND_FORM:
+            blob = ptype.form.dump_many(data)
+            PyObject_GetBuffer(blob, cython.address(view), PyBUF_SIMPLE)
             try:
                 self.put(provider, cython.cast(cython.pointer(uint8_t), view.buf), view.len, ptype.align)
             finally:
@@ -737,26 +806,9 @@ def _rebuild(ptype, address):
     return ptype(address)
 
 
-def _field_type(T, name):
-    if not (isinstance(T, type) and issubclass(T, (ctypes.Structure, ctypes.Union))):
-        raise TypeError(f"{name_of(T)} has no fields")
-    for base in T.__mro__:
-        for entry in base.__dict__.get("_fields_", ()):
-            if entry[0] == name:
-                if len(entry) > 2:
-                    raise TypeError(f"{name_of(T)}.{name} is a bit field: it has no address")
-                return entry[1]
-            if entry[0] in base.__dict__.get("_anonymous_", ()):
-                try:
-                    return _field_type(entry[1], name)
-                except AttributeError:
-                    continue
-    raise AttributeError(f"{name_of(T)} has no field {name!r}")
-
-
 @cython.cfunc
 def _pin(space: SpaceCore, ptype: PointerType, addr: uint64_t, count: uint64_t):
-    if ptype.kind == KIND_OBJECT:
+    if ptype.kind >= KIND_OBJECT:
         return pin_span(space, addr, count, ptype.size, ptype.align, ptype.access, b"B", True)
     return pin_span(space, addr, count, ptype.size, ptype.align, ptype.access, ptype.format, False)
 
@@ -764,7 +816,7 @@ def _pin(space: SpaceCore, ptype: PointerType, addr: uint64_t, count: uint64_t):
 @cython.cfunc
 def _empty(ptype: PointerType, rows: cython.bint):
     if ptype.kind == KIND_OBJECT and not ptype.const:
-        return (ptype.T * 0)()
+        return (ptype.ctype * 0)()
     store: object = b"" if ptype.const else bytearray()
     return memoryview(store) if rows else memoryview(store).cast(ptype.format.decode())
 

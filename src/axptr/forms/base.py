@@ -1,0 +1,128 @@
+"""What a T that is no ctypes type tells a pointer: its size, its alignment, its way into Python and back.
+
+`form_of` finds the form of a T. The forms themselves are loaded at first use, and numpy and dissect.cstruct by their
+users: who hands in a type of theirs has imported them.
+
+Not here: memory, addresses, checks. A form sees bytes that were copied, or are about to be.
+
+Failure: `load` and `load_many` get what a guest wrote and raise `LinuxError` alone; `dump` raises `TypeError` or
+`OverflowError` for a value that is no T; `form_of` raises `TypeError` for what looks like a T and is none.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+
+class Form:
+    """One T. size, align: of one T, in bytes. T: what `ptr.T` shows, one object for one form.
+
+    ctype: the ctypes scalar that lies in memory just so and is the same in Python, if there is one; then none of
+    the methods is called.
+    """
+
+    T: Any
+    size: int
+    align: int
+    ctype: Any = None
+    address: bool = False  # whether `load` gives a number that may be an address
+    roomy: ClassVar[bool] = False  # whether `room` makes what `read_slice` gives, to be filled in place
+
+    @property
+    def __axptr_layout__(self) -> tuple[int, int]:
+        return self.size, self.align
+
+    def load(self, blob: bytes) -> Any:
+        """The Python value of the `size` bytes."""
+        raise NotImplementedError
+
+    def dump(self, value: Any) -> bytes:
+        """The `size` bytes of a Python value."""
+        raise NotImplementedError
+
+    def load_many(self, blob: bytes, n: int) -> Any:
+        """What `read_slice` gives for n elements."""
+        return tuple(self.load(blob[at : at + self.size]) for at in range(0, n * self.size, self.size))
+
+    def dump_many(self, values: Any) -> bytes:
+        """The bytes of what `write_slice` takes."""
+        return b"".join([self.dump(value) for value in values])
+
+    def room(self, n: int) -> tuple[Any, Any]:
+        """n elements not filled yet, and the writable buffer of their bytes. Only if `roomy`."""
+        raise NotImplementedError
+
+    def live(self, view: memoryview) -> Any:
+        """A live T over the bytes of user memory. `TypeError` if Python has none."""
+        raise TypeError(f"{self} has no live form: use read and write")
+
+    def live_many(self, view: memoryview, n: int) -> Any:
+        """The same of n elements: the view itself, bytes of shape (n, size), if Python has no more."""
+        return view
+
+    def field(self, name: str) -> tuple[int, Any]:
+        """The offset and the type of a member. `AttributeError` if there is none, `TypeError` if T has none."""
+        raise TypeError(f"{self} has no fields")
+
+    def item(self) -> tuple[Any, int]:
+        """The type and the number of the elements, if T is an array; `TypeError` otherwise."""
+        raise TypeError(f"{self} is no array")
+
+    def __str__(self) -> str:
+        return repr(self.T)
+
+
+_known: dict[Any, Form] = {}
+
+
+def form_of(T: Any) -> Form | None:
+    """The form of T, always the same one; None if T is none of the spellings here."""
+    if isinstance(T, Form):
+        return T
+    if isinstance(T, str):
+        found = _known.get(T)
+        if found is None:
+            from .codes import StructCode
+
+            found = _known[T] = StructCode(T)
+        return found
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and (isinstance(T, numpy.dtype) or (isinstance(T, type) and issubclass(T, numpy.generic))):
+        from .arrays import DtypeForm
+
+        return DtypeForm.of(T)
+    if isinstance(T, type) and getattr(T, "cs", None) is not None and "dissect.cstruct" in sys.modules:
+        from dissect.cstruct import BaseType
+
+        from .cdecl import CType
+
+        if issubclass(T, BaseType):
+            return CType.of(T)
+    if isinstance(T, type) and issubclass(T, enum.Enum):
+        raise TypeError(f"{T.__name__} says no size: use enum_type({T.__name__}, c_int), with the type C gives it")
+    return None
+
+
+def as_integer(T: object, value: Any) -> int:
+    """The integer that `value` is; `TypeError` if it is none."""
+    index = getattr(type(value), "__index__", None)
+    if index is None:
+        raise TypeError(f"{T} needs an integer, not {type(value).__name__}")
+    return int(index(value))
+
+
+def fitted(T: object, value: int, size: int, signed: bool) -> bytes:
+    """The integer in `size` bytes of the host's order; `OverflowError` if it does not fit."""
+    try:
+        return value.to_bytes(size, sys.byteorder, signed=signed)
+    except OverflowError:
+        raise OverflowError(f"{value} does not fit in {T}") from None
+
+
+def wanted(T: object, values: Sequence[Any], n: int) -> None:
+    """`TypeError` unless there are n values."""
+    if len(values) != n:
+        raise TypeError(f"{T} needs {n} values, not {len(values)}")

@@ -1,0 +1,78 @@
+"""Enums and flags as types: `UserPtr.of(enum_type(Color, c_uint8))`.
+
+Python's enums say no size, C's have one: the underlying type. What a guest stored need not be a member: an unknown
+value is read as the plain `int` (a flag whose class keeps unknown bits, as `IntFlag` does, keeps them), so a reader
+tells by `isinstance(value, Color)`.
+
+Not here: enums that are no integers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import sys
+from typing import Any, Generic, Literal, TypeVar
+
+from .base import Form, as_integer, fitted, form_of
+
+E = TypeVar("E", bound=int)
+_INTEGERS = "bBhHiIlLqQ"
+
+
+class EnumType(Form, Generic[E]):
+    """An enum and the integer type that holds it; made by `enum_type`, once for each pair.
+
+    members: the enum. underlying: what was given for it.
+    """
+
+    def __init__(self, members: type[E], underlying: Any, ctype: Any, align: int) -> None:
+        self.T = self
+        self.members, self.underlying = members, underlying
+        self.size, self.align = ctypes.sizeof(ctype), align
+        self._signed = ctype._type_.islower()
+        big = sys.byteorder == "big" if self.size == 1 else ctype.__ctype_be__ is ctype
+        self._order: Literal["big", "little"] = "big" if big else "little"
+        for member in members:  # type: ignore[attr-defined]
+            self.dump(member)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return enum_type, (self.members, self.underlying)
+
+    def load(self, blob: bytes) -> Any:
+        value = int.from_bytes(blob, self._order, signed=self._signed)
+        try:
+            member = self.members(value)
+        except ValueError:
+            return value
+        return member if member == value else value
+
+    def dump(self, value: Any) -> bytes:
+        blob = fitted(self, as_integer(self, value), self.size, self._signed)
+        return blob if self._order == sys.byteorder else blob[::-1]
+
+    def __repr__(self) -> str:
+        return f"enum_type({self.members.__name__}, {getattr(self.underlying, '__name__', self.underlying)!s})"
+
+    __str__ = __repr__
+
+
+_made: dict[tuple[Any, Any], EnumType[Any]] = {}
+
+
+def enum_type(members: type[E], underlying: Any) -> EnumType[E]:
+    """The type of an enum that lies in memory as `underlying`, a ctypes integer or the struct code of one.
+
+    `TypeError` if either is something else, `OverflowError` if a member does not fit.
+    """
+    if not (isinstance(members, type) and issubclass(members, enum.Enum) and issubclass(members, int)):
+        raise TypeError(f"want an IntEnum or an IntFlag, not {members!r}")
+    code = form_of(underlying)
+    ctype = underlying if code is None else code.ctype
+    if not isinstance(ctype, type) or getattr(ctype, "_type_", None) not in tuple(_INTEGERS):
+        raise TypeError(f"an enum lies in an integer type, not in {underlying!r}")
+    found = _made.get((members, underlying))
+    if found is None:
+        align = ctypes.alignment(ctype) if code is None else code.align
+        found = _made[members, underlying] = EnumType(members, underlying, ctype, align)
+    return found
