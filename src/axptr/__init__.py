@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .engine.engine import Engine, Exit
     from .engine.unicorn import UnicornEngine
     from .kernel import Kernel, Task
+    from .searching import RegexMatch, search, search_regex, search_value
     from .strings import read_string_array, read_terminated, read_text
     from .userfile import UserFile
     from .userslice import UserSlice, UserSliceReader, UserSliceWriter
@@ -77,6 +78,10 @@ _LATER = {
     "read_string_array": "axptr.strings",
     "read_terminated": "axptr.strings",
     "read_text": "axptr.strings",
+    "RegexMatch": "axptr.searching",
+    "search": "axptr.searching",
+    "search_regex": "axptr.searching",
+    "search_value": "axptr.searching",
 }
 
 
@@ -127,6 +132,7 @@ __all__ = [
     "PhysAddr",
     "PhysMemory",
     "Provider",
+    "RegexMatch",
     "SharedBackend",
     "SharedObject",
     "Snapshot",
@@ -158,4 +164,7 @@ __all__ = [
     "read_string_array",
     "read_terminated",
     "read_text",
+    "search",
+    "search_regex",
+    "search_value",
 ]
