@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import enum
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import RawIOBase
@@ -790,6 +791,40 @@ case(
     v=(0, [*VALUE[:3], (-(1 << 31) - 1, OverflowError), (1 << 32, OverflowError)]),
 )
 
+# search
+RANGED: dict[str, tuple[Any, Bad]] = {
+    **PROVIDED,
+    "at": (BASE, ADDRESS),
+    "n": (8, LIMIT),
+    "access": (R, FLAGS),
+}
+case(
+    "search",
+    lambda b, p, at, n, access, v, align: list(axptr.search(p or b.space, v, at, n, access=access, align=align)),
+    **RANGED,
+    v=(b"text", [*BUFFER, (b"", ValueError)]),
+    align=(1, ALIGN),
+)
+case(
+    "search_value",
+    lambda b, p, at, n, access, T, v, mask: list(
+        axptr.search_value(p or b.space, T, v, at, n, access=access, mask=mask)
+    ),
+    **RANGED,
+    T=(u32, TYPE),
+    v=(WORD, VALUE),
+    mask=(0xFF, [*LIMIT, (1 << 32, OverflowError)]),
+)
+case(
+    "search_regex",
+    lambda b, p, at, n, access, v, most: list(
+        axptr.search_regex(p or b.space, v, at, n, access=access, max_match=most)
+    ),
+    **RANGED,
+    v=(b"t.x", [("t.x", TypeError), (5, TypeError), (None, TypeError), (b"(", re.error)]),
+    most=(9, [*SIZE, (0, ValueError)]),
+)
+
 
 class Pair(ctypes.Structure):
     _fields_ = [("a", u32), ("b", u32)]
@@ -883,7 +918,7 @@ WITHOUT = {
 # Values, protocols and constants; and the layers below, which have their own tests.
 NOT_CALLS = {
     "Backend", "Copied", "Engine", "Exit", "Kernel", "MemoryArea", "PagingFormat", "Provider", "AddrSpaceProvider",
-    "Task", "UnicornEngine", "UserMemory", "PAGE_SIZE", "X86_64", "AARCH64", "SV39", "SV48",
+    "Task", "UnicornEngine", "UserMemory", "PAGE_SIZE", "X86_64", "AARCH64", "SV39", "SV48", "RegexMatch",
 }  # fmt: skip
 
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .engine.unicorn import UnicornEngine
     from .forms.enums import enum_type
     from .kernel import Kernel, Task
+    from .searching import RegexMatch, search, search_regex, search_value
     from .strings import read_string_array, read_terminated, read_text
     from .userfile import UserFile
     from .userslice import UserSlice, UserSliceReader, UserSliceWriter
@@ -80,6 +81,10 @@ _LATER = {
     "read_terminated": "axptr.strings",
     "read_text": "axptr.strings",
     "enum_type": "axptr.forms.enums",
+    "RegexMatch": "axptr.searching",
+    "search": "axptr.searching",
+    "search_regex": "axptr.searching",
+    "search_value": "axptr.searching",
 }
 
 
@@ -130,6 +135,7 @@ __all__ = [
     "PhysAddr",
     "PhysMemory",
     "Provider",
+    "RegexMatch",
     "SharedBackend",
     "SharedObject",
     "Snapshot",
@@ -163,4 +169,7 @@ __all__ = [
     "read_string_array",
     "read_terminated",
     "read_text",
+    "search",
+    "search_regex",
+    "search_value",
 ]

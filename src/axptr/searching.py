@@ -1,0 +1,229 @@
+"""Searching a space: for bytes, for a value with a mask, for a regular expression. Literal unless it is `search_regex`.
+
+A search looks at what is there and changes nothing: no page is brought in, no pager or device is called, a stack does
+not grow. What it sees: - pages with a frame in this space's table, also where an area's flags would refuse the CPU, if
+the area grants `access`; - an absent page of private anonymous memory counts as zeros for a match that also has a byte
+in a page that is there; a match in absent pages alone is not one (else every space would be full of zeros); - nothing
+of other absent pages: a match neither lies in them nor crosses them.
+
+Matches cross pages and areas. Generators are lazy: the space is looked at, a window at a time, when the next match is
+asked for, as it then is. Only an `AddrSpace` knows what is there: other memories are a `TypeError`.
+
+Failure: mistakes of the caller; no memory that a guest can make raises anything.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, SupportsIndex
+
+from ._core.seeker import Seeker
+from ._core.space import SpaceCore
+from .addr import ADDRESS_END, checked_address, checked_size
+from .check import visit
+from .flags import MappingFlags
+from .layout import Layout
+from .provider import AddrSpaceProvider
+
+READ = MappingFlags.READ
+Progress = Callable[[int], object]
+"""Called with the address that a search has come to, after every window of at most 16 MiB."""
+
+
+class RegexMatch(NamedTuple):
+    """address: of the first byte. data: the bytes. groups: as of `re.Match.groups`."""
+
+    address: int
+    data: bytes
+    groups: tuple[bytes | None, ...]
+
+
+def search(
+    provider: AddrSpaceProvider,
+    pattern: Any,
+    start: SupportsIndex = 0,
+    size: int | None = None,
+    *,
+    align: int = 1,
+    access: MappingFlags = READ,
+    progress: Progress | None = None,
+) -> Iterator[int]:
+    """The address of each occurrence of `pattern` (bytes-like, literal) in a range, overlapping ones too.
+
+    start, size: the range in bytes; None for all up to the end of the space. A match lies in the range as a whole.
+    align: addresses are multiples of it, a power of two. access: what an area must grant; `MappingFlags(0)` looks into
+    all.
+    """
+    text = bytes(memoryview(pattern))
+    if not text:
+        raise ValueError("no bytes to search for")
+    return _found(_seeker(provider, start, size, access, len(text), align, True), text, None, align, progress)
+
+
+def search_value(
+    provider: AddrSpaceProvider,
+    T: Any,
+    value: Any,
+    start: SupportsIndex = 0,
+    size: int | None = None,
+    *,
+    mask: int | None = None,
+    align: int | None = None,
+    access: MappingFlags = READ,
+    progress: Progress | None = None,
+) -> Iterator[int]:
+    """The address of each T equal to `value`: a ctypes scalar with its Python value, or a structure with an instance.
+
+    mask: for integers, the bits that count, whatever `value` has elsewhere. align: as T's unless given. The rest is as
+    of `search`.
+    """
+    layout = Layout.of(T)
+    if not isinstance(T, type) or not hasattr(T, "from_buffer_copy"):
+        raise TypeError(f"want a ctypes type, not {T!r}")
+    if align is None:
+        align = layout.align
+    instance: Any = value
+    if isinstance(value, T):
+        text = bytes(memoryview(instance).cast("B"))
+    else:
+        from ._core.pointer import UserPtr
+
+        text = _encoded(UserPtr.of(T), value, layout)
+    bits: bytes | None = None
+    if mask is not None:
+        if getattr(T, "_type_", None) not in tuple("bBhHiIlLqQ"):
+            raise TypeError("a mask is for integers")
+        wanted = checked_size(mask, "mask")
+        if wanted >> 8 * layout.size:
+            raise OverflowError(f"mask {wanted:#x} does not fit in {T.__name__}")
+        bits = bytes(memoryview(_unsigned(T, layout.size)(wanted)).cast("B"))
+        text = bytes(a & b for a, b in zip(text, bits, strict=True))
+        if bits == b"\xff" * layout.size:
+            bits = None
+    return _found(_seeker(provider, start, size, access, len(text), align, True), text, bits, align, progress)
+
+
+def search_regex(
+    provider: AddrSpaceProvider,
+    pattern: Any,
+    start: SupportsIndex = 0,
+    size: int | None = None,
+    *,
+    max_match: int = 4096,
+    access: MappingFlags = READ,
+    progress: Progress | None = None,
+) -> Iterator[RegexMatch]:
+    """The matches of a regular expression over bytes (`bytes`, or compiled), as `re.finditer` gives them.
+
+    max_match: bytes that a match may have: a longer one may be cut or missed. Empty matches are not told. Absent pages
+    are not seen, zeros or not. Memory is looked at in pieces: what the expression says of a start (`^`, look-behind)
+    holds of a piece, not of the space. The rest is as of `search`.
+    """
+    wanted = pattern if isinstance(pattern, re.Pattern) else None
+    if wanted is None:
+        if not isinstance(pattern, (bytes, bytearray)):
+            raise TypeError(f"want a regular expression over bytes, not {type(pattern).__name__}")
+        wanted = re.compile(bytes(pattern))
+    if not isinstance(wanted.pattern, bytes):
+        raise TypeError("want a regular expression over bytes, not str")
+    reach = checked_size(max_match, "max_match")
+    if reach == 0:
+        raise ValueError("a match must have bytes")
+    return _matched(_seeker(provider, start, size, access, reach, 1, False), wanted, progress)
+
+
+def _seeker(
+    provider: AddrSpaceProvider,
+    start: SupportsIndex,
+    size: int | None,
+    access: MappingFlags,
+    reach: int,
+    align: int,
+    zeros: bool,
+) -> Seeker | None:
+    """Over the range; None if it is empty. Checks the arguments that all have."""
+    first = checked_address(start, "start")
+    past = ADDRESS_END if size is None else min(first + checked_size(size), ADDRESS_END)
+    step = checked_size(align, "align")
+    if step == 0 or step & (step - 1) or step >= ADDRESS_END:
+        raise ValueError(f"alignment {step} is not a power of two")
+    wanted = MappingFlags(access)
+
+    def work(memory: Any) -> Seeker | None:
+        if not isinstance(memory, SpaceCore):
+            raise TypeError(f"{type(memory).__name__} does not say which of its pages are there: read it instead")
+        return Seeker(memory, first, past - 1, int(wanted) & 7, reach, zeros) if past - first >= 1 else None
+
+    seeker: Seeker | None = visit(provider, work)
+    if seeker is not None and reach > past - first:
+        return None
+    return seeker
+
+
+def _found(
+    seeker: Seeker | None, text: bytes, bits: bytes | None, align: int, progress: Progress | None
+) -> Iterator[int]:
+    while seeker is not None and not seeker.done:
+        yield from seeker.find(text, bits, align)
+        if progress is not None:
+            progress(seeker.at)
+
+
+def _matched(seeker: Seeker | None, pattern: re.Pattern[bytes], progress: Progress | None) -> Iterator[RegexMatch]:
+    while seeker is not None and (piece := seeker.window()) is not None:
+        start, data, ahead = piece
+        end = start
+        for match in pattern.finditer(data):
+            if ahead is not None and start + match.start() >= ahead:
+                break
+            if match.end() > match.start():
+                yield RegexMatch(start + match.start(), match.group(), match.groups())
+                end = start + match.end()
+        if ahead is not None and end > ahead:
+            seeker.skip_to(end)
+        if progress is not None:
+            progress(seeker.at)
+
+
+def _encoded(ptype: Any, value: Any, layout: Layout) -> bytes:
+    """The bytes of one T: stored by a pointer, in memory that is only as large."""
+    memory = _Slate(layout.size)
+    ptype(0).write(memory, value)
+    return bytes(memory.data)
+
+
+class _Slate:
+    """Memory of one value, so that values are put into bytes by the one codec there is."""
+
+    def __init__(self, size: int) -> None:
+        self.data = bytearray(size)
+
+    def with_addr_space(self, f: Callable[[Any], Any]) -> Any:
+        return f(self)
+
+    def check_region_access(self, range: Any, flags: MappingFlags) -> bool:
+        return bool(range.end <= len(self.data))
+
+    def populate_area(self, start: int, size: int, access: MappingFlags) -> None:
+        pass
+
+    def read_into(self, vaddr: int, buf: Any) -> int:
+        return 0
+
+    def write_from(self, vaddr: int, buf: Any) -> int:
+        self.data[vaddr : vaddr + len(buf)] = buf
+        return len(buf)
+
+
+def _unsigned(T: Any, size: int) -> Any:
+    """The unsigned integer of that size in T's byte order."""
+    made: Any = {1: ctypes.c_uint8, 2: ctypes.c_uint16, 4: ctypes.c_uint32, 8: ctypes.c_uint64}[size]
+    for name in ("__ctype_be__", "__ctype_le__"):
+        if size > 1 and getattr(T, name, None) is T:
+            return getattr(made, name)
+    return made
+
+
+__all__ = ["RegexMatch", "search", "search_regex", "search_value"]

@@ -1,0 +1,223 @@
+"""Searches against a naive model of the space; nothing is brought in, nobody is called, matches cross what they may."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from axptr import PAGE_SIZE, AddrSpace, Locked, MappingFlags, PhysMemory, search, search_regex, search_value
+from fakes import FakeMemory, PlainProvider
+
+NONE, R, W = MappingFlags(0), MappingFlags.READ, MappingFlags.WRITE
+BASE = 0x100000
+PAGE = PAGE_SIZE
+
+
+def naive(space: AddrSpace, pattern: bytes, first: int, npages: int) -> list[int]:
+    """Where `pattern` stands, some of it in a page that is there, all of it in such or anonymous ones."""
+    resident = set(space.resident_pages())
+    n = len(pattern)
+    data = bytearray()
+    kind = bytearray()  # 0 nothing, 1 zeros, 2 there
+    for page in range(first, first + npages * PAGE, PAGE):
+        area = space.find_area(page)
+        there = page in resident
+        data += space.read(page, PAGE) if there else bytes(PAGE)
+        state = (
+            0 if area is None or not area.flags & R else 2 if there else 1 if area.backend.kind_name == "alloc" else 0
+        )
+        kind += bytes([state]) * PAGE
+    found, at = [], data.find(pattern)
+    while at >= 0:
+        span = kind[at : at + n]
+        if 0 not in span and 2 in span:
+            found.append(first + at)
+        at = data.find(pattern, at + 1)
+    return found
+
+
+def test_matches_cross_pages_frames_and_areas(space: AddrSpace) -> None:
+    space.map_alloc(BASE, 4 * PAGE, R | W, name="a")
+    space.map_alloc(BASE + 4 * PAGE, 4 * PAGE, R, name="b")
+    for page in (5, 0, 3, 6, 4, 1, 7, 2):  # scattered frames
+        space.write(BASE + page * PAGE, b".")
+    places = [BASE, BASE + PAGE - 3, BASE + 4 * PAGE - 1, BASE + 8 * PAGE - 6]
+    for place in places:
+        space.write(place, b"needle")
+    assert list(search(space, b"needle")) == places
+    assert list(search(Locked(space), bytearray(b"needle"), BASE + 1, 8 * PAGE - 2)) == places[1:3]
+    assert list(search(space, memoryview(b"needle"), align=2)) == places[::3]
+    assert [m.address for m in search_regex(space, rb"n[e]{2}dl(e)")] == places
+    assert next(search_regex(space, re.compile(rb"n[e]{2}dl(e)"))) == (BASE, b"needle", (b"e",))
+
+
+def test_bytes_are_literal(space: AddrSpace) -> None:
+    space.map_alloc(BASE, PAGE, R | W)
+    space.write(BASE, b"a(b.*")
+    assert list(search(space, b"(")) == [BASE + 1]
+    assert list(search(space, b".*")) == [BASE + 3]
+
+
+def test_nothing_is_brought_in_and_nobody_is_called(space: AddrSpace, tmp_path: Any) -> None:
+    (tmp_path / "file").write_bytes(b"needle" * 2000)
+    space.map_alloc(BASE, 1 << 36, R, name="huge")
+    space.map_pager(0x80000, PAGE, R, lambda offset: pytest.fail("called"))
+    space.map_mmio(0x2000, PAGE, R | W, lambda o, n: pytest.fail("called"), lambda o, n, v: pytest.fail("called"))
+    space.map_file(0x8000, 3 * PAGE, R, tmp_path / "file")
+    space.map_alloc(0x40000, PAGE, R | W, grows_down=16 * PAGE)
+    before, stats = space.areas(), space.stats()
+    assert list(search(space, b"needle")) == []
+    assert list(search_regex(space, rb"needle|\0")) == []
+    assert list(search_value(space, ctypes.c_uint64, 0)) == []
+    assert (space.resident_pages(), space.areas(), space.stats()) == ([], before, stats)
+    space.read(0x8000, 1)
+    assert len(list(search(space, b"needle"))) == PAGE // 6
+    assert space.resident_pages() == [0x8000]
+
+
+def test_absent_anonymous_pages_are_zeros_next_to_what_is_there(space: AddrSpace) -> None:
+    # | absent | there | absent | there | hole
+    space.map_alloc(BASE, 4 * PAGE, R | W)
+    space.write(BASE + 2 * PAGE - 1, b"x")
+    space.write(BASE + 3 * PAGE, b"y")
+    assert list(search(space, b"x" + bytes(PAGE) + b"y")) == [BASE + 2 * PAGE - 1]
+    assert list(search(space, b"x\0\0")) == [BASE + 2 * PAGE - 1]
+    assert list(search(space, b"\0\0y")) == [BASE + 3 * PAGE - 2]
+    assert list(search(space, b"y" + bytes(PAGE))) == []
+    for n in (1, 2, 100, 3000, PAGE, PAGE + 1):
+        assert list(search(space, bytes(n))) == naive(space, bytes(n), BASE, 5)
+    assert [m.address for m in search_regex(space, rb"[xy]\0*")] == [BASE + 2 * PAGE - 1, BASE + 3 * PAGE]
+
+
+def test_access_says_what_areas_must_grant(space: AddrSpace) -> None:
+    for i, flags in enumerate((NONE, R, R | W)):
+        space.map_alloc(BASE + i * PAGE, PAGE, flags)
+        space.write(BASE + i * PAGE, b"needle")
+    assert list(search(space, b"needle")) == [BASE + PAGE, BASE + 2 * PAGE]
+    assert list(search(space, b"needle", access=NONE)) == [BASE, BASE + PAGE, BASE + 2 * PAGE]
+    assert list(search(space, b"needle", access=W)) == [BASE + 2 * PAGE]
+
+
+def test_a_value_is_found_with_its_mask(space: AddrSpace) -> None:
+    space.map_alloc(BASE, 2 * PAGE, R | W)
+    space.write(BASE, b"\x11" * 2 * PAGE)
+    space.write(BASE + 8, 0xDEAD1234.to_bytes(4, "little"))
+    space.write(BASE + PAGE + 2, 0xDEAD5678.to_bytes(4, "little"))
+    space.write(BASE + 100, 0xDEAD1234.to_bytes(4, "big"))
+    u32 = ctypes.c_uint32
+    assert list(search_value(space, u32, 0xDEAD1234)) == [BASE + 8]
+    assert list(search_value(space, u32, 0xDEAD0000, mask=0xFFFF0000, align=1)) == [BASE + 8, BASE + PAGE + 2]
+    assert list(search_value(space, u32, 0xDEAD0000, mask=0xFFFF0000)) == [BASE + 8]
+    assert list(search_value(space, u32.__ctype_be__, 0xDEADFFFF, mask=0xFFFF0000)) == [BASE + 100]
+    assert list(search_value(space, ctypes.c_int16, -8531, mask=0xFFFF)) == [BASE + 10, BASE + PAGE + 4]
+
+    class Pair(ctypes.Structure):
+        _fields_ = [("a", u32), ("b", u32)]
+
+    assert list(search_value(space, Pair, Pair(0xDEAD1234, 0x11111111), BASE, 64)) == [BASE + 8]
+    assert len(list(search_value(space, u32, 0, BASE, 40, mask=0))) == 10
+    for bad in (
+        lambda: search_value(space, Pair, Pair(), mask=1),
+        lambda: search_value(space, ctypes.c_float, 1.0, mask=1),
+    ):
+        with pytest.raises(TypeError, match="mask"):
+            bad()
+
+
+def test_a_search_is_lazy_and_tells_how_far_it_is(space: AddrSpace) -> None:
+    space.map_alloc(BASE, 64 << 20, R | W, populate=True)
+    space.write(BASE, b"needle")
+    space.write(BASE + (40 << 20), b"needle")
+    seen: list[int] = []
+    found = search(space, b"needle", progress=seen.append)
+    assert next(found) == BASE
+    assert seen == []
+    space.write(BASE + (60 << 20), b"needle")
+    assert list(found) == [BASE + (40 << 20), BASE + (60 << 20)]
+    assert seen == sorted(seen)
+    assert len(seen) >= 4
+    seen.clear()
+    assert len(list(search_regex(space, b"needle", progress=seen.append))) == 3
+    assert len(seen) > 64
+    space.clear()
+    assert list(found) == []
+
+
+def test_more_matches_than_one_window_tells_all_come_once(space: AddrSpace) -> None:
+    space.map_alloc(BASE, 4 * PAGE, R | W)
+    space.write(BASE, b"a" * 4 * PAGE)
+    assert list(search(space, b"aaa")) == list(range(BASE, BASE + 4 * PAGE - 2))
+    assert [m.address for m in search_regex(space, b"aaa")] == list(range(BASE, BASE + 4 * PAGE - 2, 3))
+
+
+def test_a_pattern_longer_than_a_window_is_found(space: AddrSpace) -> None:
+    space.map_alloc(BASE, 4 << 20, R | W)
+    for page in reversed(range(1024)):
+        space.write(BASE + page * PAGE, page.to_bytes(2, "little") * (PAGE // 2))
+    pattern = space.read(BASE + 12345, 2 << 20)
+    assert list(search(space, pattern)) == [BASE + 12345]
+    assert list(search(space, space.read(BASE, 4 << 20))) == [BASE]
+
+
+def test_regular_expressions_over_pieces_tell_each_match_once(space: AddrSpace) -> None:
+    space.map_alloc(BASE, 1 << 20, R | W)
+    data = b"".join(b"<%d>" % i + bytes(i % 50) for i in range(20000)).ljust(1 << 20, b".")
+    space.write(BASE, data)
+    want = [(BASE + m.start(), m.group()) for m in re.finditer(rb"<\d+>\0*", data)]
+    assert [(m.address, m.data) for m in search_regex(space, rb"<\d+>\0*")] == want
+
+
+def test_only_a_space_can_say_what_is_there() -> None:
+    for call in (
+        lambda p: search(p, b"x"),
+        lambda p: search_regex(p, b"x"),
+        lambda p: search_value(p, ctypes.c_int, 1),
+    ):
+        with pytest.raises(TypeError, match="does not say"):
+            call(PlainProvider(FakeMemory()))
+
+
+def test_ranges_at_the_ends_of_all_addresses(phys: PhysMemory) -> None:
+    end = 1 << 64
+    space = AddrSpace(end - 2 * PAGE, 2 * PAGE, phys)
+    space.map_alloc(end - 2 * PAGE, 2 * PAGE, R | W)
+    space.write(end - 4, b"last")
+    assert list(search(space, b"last")) == [end - 4]
+    assert list(search(space, b"t", end - 1)) == [end - 1]
+    assert [m.address for m in search_regex(space, b"la..", 0, 1 << 80)] == [end - 4]
+    assert list(search(space, b"last", end - 4, 3)) == []
+    assert list(search(space, b"last", 0, 0)) == []
+    assert list(search(space, bytes(3), end - 8, 4)) == [end - 8, end - 7]
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    pages=st.text("tTan ", min_size=8, max_size=8),  # there, there read-write, absent, none allowed, hole
+    order=st.permutations(range(8)),
+    letters=st.binary(min_size=1, max_size=3),
+    pattern=st.one_of(st.text("ab\0", min_size=1, max_size=5).map(str.encode), st.integers(1, 2 * PAGE).map(bytes)),
+    seed=st.randoms(use_true_random=False),
+)
+def test_any_space_is_searched_as_the_naive_model_does(
+    phys: PhysMemory, pages: str, order: Any, letters: bytes, pattern: bytes, seed: Any
+) -> None:
+    space = AddrSpace(0x1000, 1 << 40, phys)
+    for i, page in enumerate(pages):
+        if page != " ":
+            space.map_alloc(BASE + i * PAGE, PAGE, NONE if page == "n" else R | W if page == "T" else R)
+    for i in order:
+        if pages[i] in "tTn":
+            space.write(BASE + i * PAGE, bytes(PAGE))
+            for edge in (0, PAGE - 6, PAGE // 2):
+                space.write(BASE + i * PAGE + edge, bytes(seed.choices(b"ab\0", k=6)))
+    want = naive(space, pattern, BASE, 8)
+    assert list(search(space, pattern)) == want
+    assert list(search(space, pattern, BASE + 5, 8 * PAGE - 10)) == [
+        at for at in want if BASE + 5 <= at <= BASE + 8 * PAGE - 5 - len(pattern)
+    ]
+    assert list(search(space, pattern, align=4)) == [at for at in want if at % 4 == 0]
