@@ -918,7 +918,8 @@ WITHOUT = {
 # Values, protocols and constants; and the layers below, which have their own tests.
 NOT_CALLS = {
     "Backend", "Copied", "Engine", "Exit", "Kernel", "MemoryArea", "PagingFormat", "Provider", "AddrSpaceProvider",
-    "Task", "UnicornEngine", "UserMemory", "PAGE_SIZE", "X86_64", "AARCH64", "SV39", "SV48", "RegexMatch",
+    "Task", "UnicornEngine", "UserMemory", "DataModel", "LP64", "LP64_BIG", "ILP32", "ILP32_BIG",
+    "PAGE_SIZE", "X86_64", "AARCH64", "SV39", "SV48", "RegexMatch",
 }  # fmt: skip
 
 

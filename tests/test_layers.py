@@ -29,6 +29,7 @@ WHERE = {
     "errors": "words",
     "layout": "words",
     "forms": "words",
+    "model": "words",
     "_core.codes": "words",
     "_core.lock": "words",
     "_core.marks": "words",

@@ -42,6 +42,7 @@ from .mm.backend import AllocBackend, FileBackend, LinearBackend, SharedBackend,
 from .mm.pager import MmioBackend, PagerBackend
 from .mm.snapshot import Snapshot
 from .mm.space import AddrSpace
+from .model import ILP32, ILP32_BIG, LP64, LP64_BIG, DataModel
 from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
 from .provider import AddrSpaceProvider, Locked, UserMemory
 from .walking import container_of
@@ -100,6 +101,10 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "AARCH64",
+    "ILP32",
+    "ILP32_BIG",
+    "LP64",
+    "LP64_BIG",
     "PAGE_SIZE",
     "SV39",
     "SV48",
@@ -110,6 +115,7 @@ __all__ = [
     "AlreadyMapped",
     "Backend",
     "Copied",
+    "DataModel",
     "Engine",
     "Exit",
     "FaultReason",

@@ -16,6 +16,7 @@ from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, align_up, checked_
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags
 from axptr.layout import Layout
+from axptr.model import LP64, DataModel, checked_model
 
 READ, WRITE = MappingFlags.READ, MappingFlags.WRITE
 
@@ -220,6 +221,12 @@ def view(provider: Any, work: Any) -> Any:
         return work(memory)
 
     return visit(provider, on_space)
+
+
+def model_of(provider: Any) -> DataModel:
+    """The data model that a provider says, LP64 if it says none."""
+    found = getattr(provider, "model", None)
+    return LP64 if found is None else checked_model(found)
 
 
 def _user_memory(aspace: Any) -> None:

@@ -12,7 +12,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from axptr._core.mmu import Provider
 from axptr.addr import VirtAddrRange
+from axptr.check import model_of
 from axptr.flags import MappingFlags
+from axptr.model import DataModel
 
 R = TypeVar("R")
 
@@ -57,6 +59,11 @@ class Locked:
             raise TypeError(f"want an address space, not {type(memory).__name__}")
         self._memory = memory
         self._lock = threading.RLock()
+
+    @property
+    def model(self) -> DataModel:
+        """The data model of the space it guards."""
+        return model_of(self._memory)
 
     def with_addr_space(self, f: Callable[[Any], R]) -> R:
         with self._lock:

@@ -145,7 +145,8 @@ class UserSliceReader(_Cursor):
     def read_value(self, T: Any) -> Any:
         """The next T, from any address: as `UserConstPtr[T].read_unaligned`. Raises as `read`."""
         total = self._within(Layout.of(T).size)
-        value = UserConstPtr.of(T)(self._address).read_unaligned(self._provider)
+        kind: Any = UserConstPtr.of(T)
+        value = kind(self._address).read_unaligned(self._provider)
         self._move(total)
         return value
 
@@ -177,7 +178,8 @@ class UserSliceWriter(_Cursor):
     def write_value(self, T: Any, value: Any) -> None:
         """Store one T, at any address: as `UserPtr[T].write_unaligned`. Raises as `write`."""
         total = self._within(Layout.of(T).size)
-        UserPtr.of(T)(self._address).write_unaligned(self._provider, value)
+        kind: Any = UserPtr.of(T)
+        kind(self._address).write_unaligned(self._provider, value)
         self._move(total)
 
     def clear(self, size: int) -> int:

@@ -41,7 +41,7 @@ def follow(ptr: Any, provider: Any, path: str, limit: int, end: int) -> Iterator
     """The nodes of a linked list, `ptr` first: see `UserPtr.follow`."""
     most = checked_size(limit, "limit")
     last = checked_address(end, "end")
-    _, link = place(ptr.T, path)
+    _, link = place(ptr.type.seen, path)
     if not _is_link(link):
         raise TypeError(f"{name_of(ptr.T)}.{path} is {name_of(link)}: that links to nothing")
     return _follow(ptr, provider, path, most, last)
@@ -77,7 +77,7 @@ def container_of(ptr: Any, T: Any, member: str) -> Any:
     """
     if not hasattr(type(ptr), "read_slice"):
         raise TypeError(f"want a UserPtr or a UserConstPtr, not {type(ptr).__name__}")
-    offset, found = place(T, member)
+    offset, found = place(ptr.cast(T).type.seen, member)
     if ptr.cast(found).type is not ptr.type:
         raise TypeError(f"{name_of(T)}.{member} is {name_of(found)}, and {ptr!r} points at {name_of(ptr.T)}")
     return (ptr.cast(ctypes.c_uint8) - offset).cast(T)

@@ -42,6 +42,8 @@ cdef class Codec:
     cdef readonly uint64_t size
     cdef readonly uint64_t align
     cdef object ctype          # the ctypes type that lies in memory so: T itself, or what a form stands for
+    cdef readonly object seen  # T as the model has it that the type is fixed to; T itself if it is fixed to none
+    cdef readonly object model # that model, or None
     cdef object form           # the Form of KIND_FORM
     cdef uint64_t within       # an address with none of these bits has the T in one page (scalars)
     cdef int kind

@@ -52,10 +52,15 @@ _WCHAR_CODE = "I" if ctypes.sizeof(ctypes.c_wchar) == 4 else "H"
 class Codec:
     """The way of values of T into memory and out of it. size, align: of one T, in bytes."""
 
-    def __cinit__(self, T, *args):
-        layout = Layout.of(T)
+    def __cinit__(self, T, const=False, model=None, seen=None):
         form = form_of(T)
         self.T = T if form is None else form.T
+        self.model = model
+        if model is not None:
+            T = seen
+            form = form_of(T)
+        self.seen = T
+        layout = Layout.of(T)
         self.size = layout.size
         self.align = layout.align
         self.within = self.size - 1

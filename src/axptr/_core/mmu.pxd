@@ -26,6 +26,8 @@ cdef class Mmu(Provider):
     cdef uint8_t* frame_flags
     cdef CFormat* fmt
     cdef uint64_t root
+    cdef bint foreign              # whether its model is not the host's: pointers take the long way
+    cdef object data_model
     cdef uint64_t first, last      # the first and the last byte of the space
     cdef AreaIndex areas
     cdef Journal journal

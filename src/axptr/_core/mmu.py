@@ -79,6 +79,7 @@ from cython.cimports.libc.string import memcpy, memset
 from axptr._core.phys import default_memory
 from axptr.addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from axptr.errors import LinuxError
+from axptr.model import LP64, checked_model
 from axptr.paging import X86_64
 
 _is_finalizing = cython.declare(object, sys.is_finalizing)  # in C, so that it outlives this module
@@ -128,6 +129,13 @@ class Provider:
         self._space = space
         del old
 
+    @property
+    def model(self):
+        """The data model of the space: LP64 unless the space says something else."""
+        if self.space_ptr == cython.NULL:
+            raise RuntimeError(f"{type(self).__name__} has no address space yet")
+        return cython.cast(Mmu, self.space_ptr).data_model
+
     def with_addr_space(self, f):
         """Call `f` with the space; its result. Raises `RuntimeError` if no space was set."""
         if self.space_ptr == cython.NULL:
@@ -161,7 +169,13 @@ class Mmu(Provider):
         self.tlb = cython.cast(cython.pointer(TlbEntry), calloc(_TLB_FIRST, cython.sizeof(TlbEntry)))
         if self.tlb == cython.NULL:
             raise MemoryError
+        self.data_model = LP64
         self.phys.spaces.add(self)
+
+    def _set_model(self, model):
+        """From now on pointers are as wide, and numbers lie in the order, as `model` says. Nothing in memory changes."""
+        self.data_model = checked_model(model)
+        self.foreign = model != LP64
 
     def __dealloc__(self):
         if self.phys is not None and self.lock != cython.NULL and self.tlb != cython.NULL:

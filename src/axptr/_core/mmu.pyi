@@ -3,6 +3,7 @@ from typing import Any, TypeVar
 
 from axptr._core.phys import PhysMemory
 from axptr.mm.space import AddrSpace
+from axptr.model import DataModel
 
 R = TypeVar("R")
 
@@ -12,8 +13,11 @@ def is_accessing_user_memory() -> bool: ...
 
 class Provider:
     _space: Any
+    @property
+    def model(self) -> DataModel: ...
     def _set_space(self, space: Mmu) -> None: ...
     def with_addr_space(self, f: Callable[[AddrSpace], R]) -> R: ...
 
 class Mmu(Provider):
+    def _set_model(self, model: DataModel) -> None: ...
     phys: PhysMemory

@@ -61,9 +61,11 @@ from axptr.fields import place as _place
 from axptr.flags import MappingFlags
 from axptr.forms.base import form_of as _form_of
 from axptr.layout import Layout
+from axptr.model import LP64, checked_model
 
 _types = cython.declare(dict, {})
 _const_types = cython.declare(dict, {})
+_fixed = cython.declare(dict, {})
 _known = cython.declare(cython.pointer(PyObject), cython.NULL)
 _address_at = cython.declare(cython.Py_ssize_t, 0)
 _known_before = cython.declare(cython.pointer(PyObject), cython.NULL)
@@ -84,14 +86,18 @@ class PointerType(Codec):
     T: what it points at. const: whether it is a `UserConstPtr`. size, align: of one T, in bytes.
     """
 
-    def __cinit__(self, T, const):
+    def __cinit__(self, T, const, model=None, seen=None):
         self.call = cython.cast(axptr_vectorcall, make_pointer)
         self.const = const
         self.access = READ if const else READ | WRITE
 
     @property
     def __axptr_layout__(self):
-        return (8, 8)
+        return (8, 8) if self.model is None else (self.model.pointer, self.model.pointer)
+
+    def under(self, model):
+        """The same type fixed to a data model: `UserPtr[UserPtr[c_char]].under(ILP32)(argv) + 1` is 4 bytes on."""
+        return _pointer_type(self.T, self.const, checked_model(model))
 
     @property
     def ACCESS_FLAGS(self):
@@ -108,10 +114,12 @@ class PointerType(Codec):
         return cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), self)) >> 4
 
     def __repr__(self):
-        return f"{'UserConstPtr' if self.const else 'UserPtr'}[{name_of(self.T)}]"
+        return f"{'UserConstPtr' if self.const else 'UserPtr'}[{name_of(self.T)}]" + (
+            "" if self.model is None else f".under({self.model!r})"
+        )
 
     def __reduce__(self):
-        return _pointer_type, (self.T, self.const)
+        return _pointer_type, (self.T, self.const, self.model)
 
 
 @cython.cfunc
@@ -156,8 +164,13 @@ def make_pointer(ptype, args, nargsf, keywords):
     return _new(ptype, address)
 
 
-def _pointer_type(T, const):
-    """The one `PointerType` for T; made at first use."""
+def _pointer_type(T, const, model=None):
+    """The one `PointerType` for T, fixed to no data model or to this one; made at first use."""
+    if isinstance(T, PointerType) and T.model is not None:
+        # What points at pointers of a data model lies in its memory too.
+        return _fixed_type(_pointer_type(T.T, T.const), const, T.model)
+    if model is not None:
+        return _fixed_type(T, const, model)
     known = _const_types if const else _types
     form = _form_of(T)  # one for every spelling that means the same
     key = T if form is None else form
@@ -165,6 +178,42 @@ def _pointer_type(T, const):
     if found is None:
         found = known[key] = PointerType(T, const)
     return found
+
+
+def _fixed_type(T, const, model):
+    form = _form_of(T)
+    key = (T if form is None else form, const, model)
+    found = _fixed.get(key)
+    if found is None:
+        if isinstance(T, PointerType):
+            from axptr.forms.foreign import AddressForm
+
+            seen = AddressForm(T, T.under(model), model)
+        else:
+            Layout.of(T)
+            from axptr.forms.foreign import under
+
+            seen = under(T, model)
+        found = _fixed[key] = PointerType(T, const, model, seen)
+    return found
+
+
+@cython.cfunc
+def _foreign(provider: object, ptype: PointerType):
+    """The type to use with this provider, if that is another than `ptype`; else None."""
+    raw: cython.pointer(PyObject)
+    if ptype.model is not None:
+        return None
+    raw = _space(provider)
+    if raw != cython.NULL:
+        if not cython.cast(SpaceCore, raw).foreign:
+            return None
+        model = cython.cast(SpaceCore, raw).data_model
+    else:
+        model = _check.model_of(provider)
+        if model == LP64:
+            return None
+    return _fixed_type(ptype.T, ptype.const, model)
 
 
 @cython.cfunc
@@ -225,7 +274,7 @@ class Pointer:
 
     def cast(self, U):
         """The same address as a pointer to U; it may be misaligned for U, and a checked verb says so."""
-        return _pointer(_pointer_type(U, self.type.const), self.addr)
+        return _pointer(_pointer_type(U, self.type.const, self.type.model), self.addr)
 
     def __index__(self):
         return self.addr
@@ -313,8 +362,8 @@ class Pointer:
         Raises `AttributeError` if there is no such field, `IndexError` beyond an array, `TypeError` for a bit field
         and for what has no fields or elements, `ValueError` for what is no path.
         """
-        offset, T = _place(self.type.T, name)
-        return self._moved(offset, _pointer_type(T, self.type.const))
+        offset, T = _place(self.type.seen, name)
+        return self._moved(offset, _pointer_type(T, self.type.const, self.type.model))
 
     def each(self, provider, /, limit=None):
         """The elements up to one that is NULL or 0, lazily, each read when it is asked for: `argv.each(task, 1000)`.
@@ -322,7 +371,15 @@ class Pointer:
         limit: how many may come before the end. Needs READ alone. The iterator raises `UserFault` as `read`, and
         `LinuxError(E2BIG)` if there are more than `limit`. `TypeError` if T is no pointer and no number.
         """
-        if not (self.type.kind <= KIND_SIGNED or self.type.kind == KIND_POINTER or self.type.boxed):
+        other = _foreign(provider, self.type)
+        if other is not None:
+            return other(self.addr).each(provider, limit)
+        if not (
+            self.type.kind <= KIND_SIGNED
+            or (self.type.kind == KIND_FORM and self.type.form.address)
+            or self.type.kind == KIND_POINTER
+            or self.type.boxed
+        ):
             raise TypeError(f"an array of {name_of(self.type.T)} has no NULL that ends it")
         return _walking.each(self, provider, limit)
 
@@ -333,6 +390,9 @@ class Pointer:
         The iterator raises `UserFault` as `read`, and `LinuxError(ELOOP)` if more than `limit` nodes come, so
         that a list bent into a circle ends. Raises as `field`; `TypeError` if the member is no pointer and no integer.
         """
+        other = _foreign(provider, self.type)
+        if other is not None:
+            return other(self.addr).follow(provider, path, limit, end)
         return _walking.follow(self, provider, path, limit, end)
 
     # -- copies from user memory ------------------------------------------------------------------------------
@@ -397,6 +457,7 @@ class Pointer:
             and self.type.kind < KIND_OBJECT
             and not self.addr & self.type.within
             and axptr_quiet(cython.cast(SpaceCore, raw).lock)
+            and not cython.cast(SpaceCore, raw).foreign
         ):
             host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, READ)
             if host != cython.NULL:
@@ -412,10 +473,16 @@ class Pointer:
                 if self.type.kind == KIND_UNSIGNED:
                     return axptr_from_u64(local)
                 return self.type.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
+        other = _foreign(provider, self.type)
+        if other is not None:
+            return other(self.addr).read(provider)
         return self.value(provider, self.type.align)
 
     def read_unaligned(self, provider, /):
         """`read` from any address."""
+        other = _foreign(provider, self.type)
+        if other is not None:
+            return other(self.addr).read_unaligned(provider)
         return self.value(provider, 1)
 
     def take(self, provider, size, align):
@@ -478,6 +545,9 @@ class Pointer:
         cannot exist.
         """
         ptype: PointerType = self.type
+        other = _foreign(provider, ptype)
+        if other is not None:
+            return other(self.addr).read_slice(provider, n)
         n = checked_size(n, "n")
         total: uint64_t = self._bytes_of(n)
         i: cython.Py_ssize_t
@@ -619,6 +689,9 @@ class Pointer:
         or a read-only view of bytes of shape (n, size) (`UserConstPtr`). Its frames are pinned. Needs
         `ACCESS_FLAGS`. Raises as `read_slice`; `BufferError` over a memory that cannot pin.
         """
+        other = _foreign(provider, self.type)
+        if other is not None:
+            return other(self.addr).get_as_slice(provider, n)
         return self.shown(provider, n)
 
     def get_as_null_terminated(self, provider, /, max_len=None):
@@ -627,10 +700,13 @@ class Pointer:
         Raises `UserFault`, or `LinuxError(ENAMETOOLONG)` if more than `max_len` elements come before it.
         """
         ptype: PointerType = self.type
+        other = _foreign(provider, ptype)
+        if other is not None:
+            return other(self.addr).get_as_null_terminated(provider, max_len)
         length = _check.visit(
             provider,
             lambda memory: _check.check_null_terminated(
-                memory, self.addr, ptype.T, MappingFlags(ptype.access), max_len
+                memory, self.addr, ptype.seen, MappingFlags(ptype.access), max_len
             )[1],
         )
         return self.shown(provider, length)
@@ -679,7 +755,7 @@ class UserPtr(Pointer):
 
     def as_const(self):
         """The same pointer, for reading only."""
-        return _pointer(_pointer_type(self.type.T, True), self.addr)
+        return _pointer(_pointer_type(self.type.T, True, self.type.model), self.addr)
 
     def get(self, provider, /):
         """A live ctypes instance of T: what is stored in it lands in user memory. Needs READ and WRITE; pinned.
@@ -689,6 +765,9 @@ class UserPtr(Pointer):
         ptype: PointerType = self.type
         addr: uint64_t = self.addr
         raw: cython.pointer(PyObject) = _space(provider)
+        other = _foreign(provider, ptype)
+        if other is not None:
+            return other(self.addr).get(provider)
         if raw != cython.NULL:
             view = _pin(cython.cast(object, raw), ptype, addr, 1)
         else:
@@ -709,6 +788,10 @@ class UserPtr(Pointer):
         size: uint64_t = self.type.size
         held: object
         if self.type.kind >= KIND_OBJECT or self.addr & self.type.within:
+            other = _foreign(provider, self.type)
+            if other is not None:
+                other(self.addr).write(provider, value)
+                return
             self.store(provider, value, self.type.align)
             return
         if not (
@@ -718,6 +801,11 @@ class UserPtr(Pointer):
         ):
             self.type.unbox(value, cython.cast(cython.pointer(uint8_t), cython.address(local)))
         raw = _space(provider)  # now: the value may have run code of the caller's
+        if raw == cython.NULL or cython.cast(SpaceCore, raw).foreign:
+            other = _foreign(provider, self.type)
+            if other is not None:
+                other(self.addr).write(provider, value)
+                return
         if raw == cython.NULL:
             self.put(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), size, self.type.align)
             return
@@ -749,6 +837,10 @@ class UserPtr(Pointer):
 
     def write_unaligned(self, provider, value, /):
         """`write` to any address."""
+        other = _foreign(provider, self.type)
+        if other is not None:
+            other(self.addr).write_unaligned(provider, value)
+            return
         self.store(provider, value, 1)
 
     def write_slice(self, provider, /, data):
@@ -761,6 +853,10 @@ class UserPtr(Pointer):
         buffer: cython.pointer(uint8_t)
         total: uint64_t
         i: uint64_t = 0
+        other = _foreign(provider, ptype)
+        if other is not None:
+            other(self.addr).write_slice(provider, data)
+            return
         if (
             ptype.size == 1
             and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED)

@@ -5,6 +5,7 @@ from typing import Any, Generic, Self, SupportsIndex, TypeVar, overload
 from axptr.errors import UserFault
 from axptr.flags import MappingFlags
 from axptr.forms.enums import EnumType
+from axptr.model import DataModel
 from axptr.provider import AddrSpaceProvider
 
 T_co = TypeVar("T_co", covariant=True)
@@ -24,7 +25,9 @@ class PointerType(Generic[T_co]):
     size: int
     align: int
     ACCESS_FLAGS: MappingFlags
+    model: DataModel | None
     def __call__(self, address: int, /) -> Any: ...
+    def under(self, model: DataModel) -> PointerType[T_co]: ...
 
 class Pointer(Generic[T_co]):
     ACCESS_FLAGS: MappingFlags

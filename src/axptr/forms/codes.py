@@ -51,7 +51,7 @@ class StructCode(Form):
         order = code[:1] if code[:1] in tuple("@=<>!") else "@"
         body = code.removeprefix(order)
         try:
-            items = [(int(count or 1), kind) for count, kind in _ITEM.findall(body)]
+            self.items = items = [(int(count or 1), kind) for count, kind in _ITEM.findall(body)]
             alignments = {kind: struct.calcsize(f"@b{kind}") - struct.calcsize(f"@{kind}") for _, kind in items}
             self.align = max(alignments.values(), default=1) if order == "@" else 1
             widest = [kind for kind in alignments if alignments[kind] == self.align]

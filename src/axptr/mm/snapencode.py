@@ -36,6 +36,7 @@ from axptr.mm.snapcode import (
     open_regular,
 )
 from axptr.mm.snapshot import Snapshot
+from axptr.model import LP64
 
 if TYPE_CHECKING:
     from axptr.mm.space import AddrSpace
@@ -101,6 +102,8 @@ def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Pa
         return strings.setdefault(text, len(strings))
 
     format_name = string(space.format.name)
+    if space.model != LP64:
+        raise SnapshotError(f"the file format has no place for the data model {space.model}")
     bounds = []
     for name, value in space.bounds.items():
         if not isinstance(value, int) or not 0 <= value <= MOST:

@@ -36,6 +36,7 @@ from axptr.mm.pager import (
     page_in,
 )
 from axptr.mm.snapshot import Epoch, Snapshot, path
+from axptr.model import DataModel
 from axptr.paging import X86_64, PagingFormat
 
 R = TypeVar("R")
@@ -56,6 +57,18 @@ class AddrSpace(History):
         self._epoch: Epoch | None = None
         self._history = RLock()
         self._stops: dict[int, LinuxError] = {}
+
+    @property
+    def model(self) -> DataModel:
+        """The data model of the program that lives here, LP64 unless set: how pointers read pointers and numbers.
+
+        Clones and snapshots carry it along, but not those in files. `TypeError` for what is no `DataModel`.
+        """
+        return super().model
+
+    @model.setter
+    def model(self, model: DataModel) -> None:
+        self._set_model(model)
 
     def with_addr_space(self, f: Callable[[AddrSpace], R]) -> R:
         """Call `f` with this space: a space is its own `AddrSpaceProvider`."""
@@ -162,6 +175,7 @@ class AddrSpace(History):
         twin = AddrSpace(self.base, self.size, self.phys, self.format)
         self._clone_into(twin, False)
         twin.bounds.update(self.bounds)
+        twin.model = self.model
         return twin
 
     def snapshot(self) -> Snapshot:
@@ -172,6 +186,7 @@ class AddrSpace(History):
         frozen = AddrSpace(self.base, self.size, self.phys, self.format)
         with self._history:
             frozen.bounds.update(self.bounds)
+            frozen.model = self.model
             before, self._epoch = self._epoch, None  # "anywhere", should we be interrupted between journal and epoch
             self._hold()
             try:
@@ -192,6 +207,7 @@ class AddrSpace(History):
             raise TypeError(f"want a Snapshot, not {type(snap).__name__}")
         frozen = snap._frozen
         space = cls(frozen.base, frozen.size, frozen.phys, frozen.format)
+        space.model = frozen.model
         space.restore(snap)
         return space
 
@@ -234,6 +250,7 @@ class AddrSpace(History):
                 self._let_go()
             self._epoch = snap._epoch
             self.bounds = dict(frozen.bounds)
+            self.model = frozen.model
         if released:
             sync_all(released)
 

@@ -1,0 +1,238 @@
+"""Data models: the same pointer types over the memory of 32-bit and of big-endian programs."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import io
+import pickle
+from typing import Any
+
+import pytest
+
+from axptr import (
+    ILP32,
+    ILP32_BIG,
+    LP64,
+    LP64_BIG,
+    PAGE_SIZE,
+    AddrSpace,
+    DataModel,
+    Layout,
+    Locked,
+    MappingFlags,
+    SnapshotError,
+    Task,
+    UserConstPtr,
+    UserFault,
+    UserPtr,
+    container_of,
+    enum_type,
+)
+from fakes import FakeMemory, PlainProvider
+
+R, W = MappingFlags.READ, MappingFlags.WRITE
+BASE = 0x100000
+char, u8, u16, u32, u64 = ctypes.c_char, ctypes.c_uint8, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
+MODELS = [LP64, LP64_BIG, ILP32, ILP32_BIG]
+
+
+class Inner(ctypes.Structure):
+    _fields_ = [("x", u16), ("y", u32 * 2)]
+
+
+class Node(ctypes.Structure):
+    _fields_ = [("tag", u8), ("next", ctypes.c_void_p), ("inner", Inner), ("low", u32, 4), ("high", u32, 28)]
+
+
+class Either(ctypes.Union):
+    _fields_ = [("word", u32), ("bytes", u8 * 4)]
+
+
+class Fixed(ctypes.BigEndianStructure):
+    _fields_ = [("x", u32)]
+
+
+class Color(enum.IntEnum):
+    RED = 1
+
+
+@pytest.fixture(params=MODELS, ids=str)
+def model(request: pytest.FixtureRequest) -> DataModel:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def memory(space: AddrSpace, model: DataModel) -> AddrSpace:
+    space.map_alloc(BASE, 2 * PAGE_SIZE, R | W)
+    space.model = model
+    return space
+
+
+def ways(memory: AddrSpace, model: DataModel) -> list[Any]:
+    """Providers of every kind with that model; the last is no AddrSpace's."""
+    fake = FakeMemory()
+    fake.map(BASE, 2, R | W)
+    other = PlainProvider(fake)
+    other.model = model  # type: ignore[attr-defined]
+    other.write, other.read = fake.poke, fake.peek  # type: ignore[attr-defined]
+    return [memory, Task(memory), Locked(memory), PlainProvider(memory) if model is LP64 else memory, other]
+
+
+def laid(values: list[tuple[int, int]], model: DataModel) -> bytes:
+    return b"".join(value.to_bytes(size, model.order) for value, size in values)
+
+
+@pytest.mark.parametrize("T", [u16, u32, u64, ctypes.c_int32, "I", "=I", "Q", "h"])
+def test_numbers_lie_in_the_order_of_the_model(memory: AddrSpace, model: DataModel, T: Any) -> None:
+    size = Layout.of(T).size
+    for way in ways(memory, model):
+        for _ in range(2):  # the page known, and not
+            UserPtr.of(T)(BASE).write(way, 0x12)
+            assert UserPtr.of(T)(BASE).read(way) == 0x12
+        assert UserConstPtr.of(T)(BASE).get(way) == 0x12
+        assert UserConstPtr.of(T)(BASE).read_unaligned(way) == 0x12
+        UserPtr.of(T)(BASE + 1).write_unaligned(way, 0x13)
+        assert UserPtr.of(T)(BASE + 1).read_unaligned(way) == 0x13
+        UserPtr.of(T)(BASE).write_slice(way, [1, 2, 3])
+        assert list(UserPtr.of(T)(BASE).read_slice(way, 3)) == [1, 2, 3]
+        assert list(UserPtr.of(T)(BASE).each(way, 10)) == [1, 2, 3]
+        raw = way.read if hasattr(way, "read") else memory.read
+        assert raw(BASE, 3 * size) == laid([(1, size), (2, size), (3, size)], model)
+
+
+def test_live_views_show_the_order_of_the_model(memory: AddrSpace, model: DataModel) -> None:
+    live = UserPtr[u32](BASE).get(memory)
+    live.value = 0x01020304
+    assert memory.read(BASE, 4) == laid([(0x01020304, 4)], model)
+    view = UserPtr[u32](BASE).get_as_null_terminated(memory, 4)
+    assert len(view) == 1
+    assert UserPtr[u32](BASE).get_as_slice(memory, 2)[0] == 0x01020304
+
+
+def test_what_says_its_own_order_keeps_it(memory: AddrSpace) -> None:
+    for T in (">I", "!I", u32.__ctype_be__, Fixed):
+        memory.write(BASE, b"\1\2\3\4")
+        found = UserPtr.of(T)(BASE).read(memory)
+        assert (found.x if T is Fixed else found) == 0x01020304
+    assert UserPtr.of("<I")(BASE).read(memory) == 0x04030201
+    assert UserPtr[char](BASE).read_slice(memory, 2) == b"\1\2"
+
+
+def test_argv_is_walked_with_pointers_of_the_model(memory: AddrSpace, model: DataModel) -> None:
+    size = model.pointer
+    memory.write(BASE, laid([(BASE + 0x100, size), (BASE + 0x200, size), (0, size)], model))
+    memory.write(BASE + 0x100, b"one\0")
+    memory.write(BASE + 0x200, b"two\0")
+    argv = UserConstPtr[UserConstPtr[char]](BASE)
+    assert [ptr.read_cstr(memory) for ptr in argv.each(memory, 10)] == [b"one", b"two"]
+    assert [ptr.get_as_str(memory) for ptr in argv.read_slice(memory, 2)] == ["one", "two"]
+    fixed = UserConstPtr[UserConstPtr[char]].under(model)(BASE)
+    assert (fixed + 1).address == BASE + size
+    assert fixed[1].read(memory).read_cstr(memory) == b"two"
+    assert fixed == argv
+    # a pointer that was read is of the model too: char ***
+    memory.write(BASE + 0x300, laid([(BASE, size)], model))
+    found = UserConstPtr[UserConstPtr[UserConstPtr[char]]](BASE + 0x300).read(memory)
+    assert found[1].read(memory).read_cstr(memory) == b"two"
+
+
+def test_pointers_are_written_as_wide_as_the_model_has_them(memory: AddrSpace, model: DataModel) -> None:
+    for way in ways(memory, model):
+        for T in (UserPtr[u32], ctypes.c_void_p, "P", "N", "L"):
+            ptr = UserPtr.of(T)(BASE)
+            ptr.write(way, 0x1234)
+            raw = way.read if hasattr(way, "read") else memory.read
+            assert raw(BASE, model.pointer) == laid([(0x1234, model.pointer)], model)
+            assert int(ptr.read(way)) == 0x1234
+            if model.pointer == 4:
+                with pytest.raises(OverflowError):
+                    ptr.write(way, 1 << 32)
+    UserPtr[UserPtr[u32]](BASE).write(memory, None)
+    assert not UserPtr[UserPtr[u32]](BASE).read(memory)
+
+
+def test_a_structure_is_laid_out_as_the_model_has_it(memory: AddrSpace, model: DataModel) -> None:
+    size = model.pointer
+    node = UserPtr[Node].under(model)(BASE)
+    assert node.field("next").address == BASE + size
+    assert node.field("inner").address == BASE + 2 * size
+    memory.write(BASE, b"\7")
+    memory.write(BASE + size, laid([(BASE + 0x100, size)], model))
+    memory.write(node.field("inner").address, laid([(5, 2), (0, 2), (6, 4), (7, 4)], model))
+    for ptr in (UserPtr[Node](BASE), node):
+        found = ptr.read(memory)
+        assert (found.tag, found.next, found.inner.x, list(found.inner.y)) == (7, BASE + 0x100, 5, [6, 7])
+        assert type(found).__name__ == "Node"
+        found.high, found.low = 0x1234567, 3
+        ptr.write(memory, found)
+        again = ptr.read(memory)
+        assert (again.high, again.low, again.inner.y[1]) == (0x1234567, 3, 7)
+        assert node.field("inner.y[1]").read(memory) == 7
+        assert [one.address for one in ptr.follow(memory, "next", 5)] == [BASE, BASE + 0x100]
+        assert ptr.read_slice(memory, 2)[0].tag == 7
+    bits = 0x12345673 if model.order == "little" else 3 << 28 | 0x1234567
+    at = node.field("inner").address + 12 - BASE
+    assert memory.read(BASE + at, 4) == laid([(bits, 4)], model)
+    assert container_of(node.field("inner.y"), Node, "inner.y") == node
+    either = UserPtr[Either](BASE + 0x200)
+    memory.write(BASE + 0x200, b"\1\2\3\4")
+    found = either.read(memory)
+    assert (found.word, list(found.bytes)) == (int.from_bytes(b"\1\2\3\4", model.order), [1, 2, 3, 4])
+
+
+def test_struct_codes_and_enums_follow(memory: AddrSpace, model: DataModel) -> None:
+    size = model.pointer
+    wanted = b"\1" + bytes(size - 1) + laid([(2, size), (3, 2)], model) + bytes(size - 2)
+    UserPtr.of("bPH")(BASE).write(memory, (1, 2, 3))
+    assert memory.read(BASE, 3 * size) == wanted
+    assert UserPtr.of("bPH")(BASE).read(memory) == (1, 2, 3)
+    ptr = UserPtr.of(enum_type(Color, u16))(BASE)
+    ptr.write(memory, Color.RED)
+    assert memory.read(BASE, 2) == laid([(1, 2)], model)
+    assert ptr.read(memory) is Color.RED
+    with pytest.raises(UserFault, match="misaligned"):
+        ptr.type(BASE + 1).read(memory)
+
+
+def test_a_model_goes_with_clones_and_snapshots(memory: AddrSpace, model: DataModel) -> None:
+    UserPtr[u32](BASE).write(memory, 7)
+    snap = memory.snapshot()
+    if model is not LP64:
+        with pytest.raises(SnapshotError, match=f"data model {model}"):
+            snap.save(io.BytesIO())
+    memory.model = LP64
+    memory.restore(snap)
+    assert memory.model is model
+    for other in (memory.try_clone(), AddrSpace.from_snapshot(snap)):
+        assert other.model is model
+        assert UserPtr[u32](BASE).read(other) == 7
+        assert Task(other).model is model
+
+
+def test_a_type_may_be_fixed_to_a_model(space: AddrSpace) -> None:
+    space.map_alloc(BASE, PAGE_SIZE, R | W)
+    space.write(BASE, b"\0\0\0\5\0\0\0\0")
+    T = UserPtr[u32].under(LP64_BIG)
+    assert T is UserPtr[u32].under(LP64_BIG)
+    assert T(BASE).read(space) == 5
+    assert T(BASE).cast(u16)[1].read(space) == 5
+    assert T(BASE).as_const().read(space) == 5
+    assert repr(T) == "UserPtr[c_uint].under(LP64_BIG)"
+    assert pickle.loads(pickle.dumps(T(BASE))).type is T
+    above = UserPtr[UserPtr[char].under(ILP32)]
+    assert Layout.of(UserPtr[char].under(ILP32)) == Layout(4, 4)
+    assert (above(BASE) + 1).address == BASE + 4
+
+
+def test_what_is_no_model_is_refused(space: AddrSpace) -> None:
+    for bad in (None, 5, "ILP32", (4, "little")):
+        with pytest.raises(TypeError, match="want a DataModel"):
+            space.model = bad  # type: ignore[assignment]
+        with pytest.raises(TypeError, match="want a DataModel"):
+            UserPtr[u32].under(bad)
+    with pytest.raises(ValueError, match="no data model"):
+        space.model = DataModel("odd", 3, "little")  # type: ignore[arg-type]
+    assert space.model is LP64
+    with pytest.raises(TypeError, match="no form in the byte order of LP64_BIG"):
+        UserPtr[ctypes.c_wchar].under(LP64_BIG)
