@@ -656,6 +656,9 @@ case(
     low=(0, SIZE),
     high=(64, SIZE),
 )
+WRONG_LIMIT = (None, [(-1, ValueError), (1.5, TypeError), ("1", TypeError)])
+case("Budget", lambda b, c, t: axptr.Budget(per_call=c, per_task=t), c=WRONG_LIMIT, t=WRONG_LIMIT)
+case("Budget.charge", lambda b, n: axptr.Budget().charge(n), n=(1, WRONG_LIMIT[1]))
 case("UserSlice", lambda b, at, n: axptr.UserSlice(at, n), **SLICE)
 case("UserSlice.reader", lambda b, p: axptr.UserSlice(BASE, 8).reader(p or b.space), **PROVIDED)
 case("UserSlice.writer", lambda b, p: axptr.UserSlice(BASE, 8).writer(p or b.space), **PROVIDED)
@@ -905,6 +908,7 @@ WITHOUT = {
     "VirtAddrRange.overlaps",
     "VirtAddrRange.pages",
     "AllocBackend",
+    "Budget.renew",
     "UserSliceReader.read_all",
     "UserFile.readable",
     "UserFile.writable",

@@ -115,8 +115,11 @@ def test_unmapped_message_names_the_nearest_area(space: AddrSpace) -> None:
     assert below.area is not None
     assert above.area is not None
     assert (below.area.name, above.area.name) == ("low", "high")
-    assert "page 0x12000 is not mapped; nearest is 0x10000-0x11000 r--p low" in str(below)
-    assert "0x1000 above" in str(above)
+    for fault in (below, above):
+        assert (str(fault.below), str(fault.above)) == ("0x10000-0x11000 r--p low", "0x80000-0x81000 r--p high")
+    low, high = "0x10000-0x11000 r--p low, ending 0x1001 below", "0x80000-0x81000 r--p high, starting 0x1000 above"
+    assert f"page 0x12000 is not mapped; nearest are {low}, and " in str(below)
+    assert f"page 0x7f000 is not mapped; nearest are {high}, and " in str(above)
 
 
 def test_fault_in_an_empty_space_has_no_area(space: AddrSpace) -> None:

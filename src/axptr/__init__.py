@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._core.budget import Budget
 from ._core.frames import Backend
 from ._core.mmu import Provider
 from ._core.paging import PageTable
@@ -114,6 +115,7 @@ __all__ = [
     "AllocBackend",
     "AlreadyMapped",
     "Backend",
+    "Budget",
     "Copied",
     "DataModel",
     "Engine",

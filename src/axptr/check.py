@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from axptr._core.budget import require_room
 from axptr._core.space import SpaceCore
 from axptr.access import access_user_memory
 from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, align_up, checked_address, checked_size
@@ -19,6 +20,8 @@ from axptr.layout import Layout
 from axptr.model import LP64, DataModel, checked_model
 
 READ, WRITE = MappingFlags.READ, MappingFlags.WRITE
+_AT_ONCE = 16 << 20
+"""Bytes that a large result grows by: what a guest's count says is never allocated up front."""
 
 
 def check_region(aspace: Any, start: int, layout: Layout, access: MappingFlags) -> None:
@@ -77,6 +80,14 @@ def check_null_terminated(
 
 def _scan_slowly(aspace: Any, start: int, size: int, flags: MappingFlags, limit: int | None) -> bytes:
     """The bytes before the terminator, by way of the protocol: a page at a time, checked before it is read."""
+    try:
+        return _scanned(aspace, start, size, flags, limit)
+    except UserFault as fault:
+        fault.is_text = True
+        raise
+
+
+def _scanned(aspace: Any, start: int, size: int, flags: MappingFlags, limit: int | None) -> bytes:
     data = bytearray()
     at = start
     done = 0
@@ -135,8 +146,7 @@ def _refusal(aspace: Any, start: int, bad: int, flags: MappingFlags, size: int) 
 def _fault(
     cause: str, address: int, access: MappingFlags, size: int, reason: FaultReason, completed: int = 0
 ) -> UserFault:
-    message = f"access of {size} bytes at {address - completed:#x}: {cause}"
-    return UserFault(message, address=address, access=access, size=size, completed=completed, reason=reason)
+    return UserFault(cause, address=address, access=access, size=size, completed=completed, reason=reason)
 
 
 # -- what pointers use over memory that is no AddrSpace, by way of any provider -----------------------------
@@ -149,12 +159,20 @@ def load(provider: Any, start: int, size: int, align: int) -> bytes:
         if isinstance(memory, SpaceCore):
             return memory._load(start, size, align)
         check_region(memory, start, Layout(size, align), READ)
-        data = bytearray(size)
-        with access_user_memory():
-            got = memory.read_into(start, data)
-        if got < size:
-            raise _refusal(memory, start, start + got, READ, size)
-        return bytes(data)
+        data = bytearray()
+        try:
+            if size > _AT_ONCE:
+                require_room(size)
+            while len(data) < size:
+                piece = bytearray(min(_AT_ONCE, size - len(data)))
+                with access_user_memory():
+                    got = memory.read_into(start + len(data), piece)
+                if got < len(piece):
+                    raise _refusal(memory, start, start + len(data) + got, READ, size)
+                data += piece
+            return bytes(data)
+        except MemoryError:
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
 
     return visit(provider, work)  # type: ignore[no-any-return]
 

@@ -12,6 +12,7 @@ import errno as _errno
 import os
 from typing import TYPE_CHECKING, Any
 
+from .addr import ADDRESS_END
 from .flags import MappingFlags
 
 if TYPE_CHECKING:
@@ -43,20 +44,32 @@ class FaultReason(enum.Enum):
     NOT_MEMORY = "not memory"
 
 
+_VERBS = {1: "read", 2: "write", 3: "read and write", 4: "execution"}
+
+
+def verb_of(access: int) -> str:
+    """What an access is called: "read" for READ."""
+    return _VERBS.get(int(access) & 7, "access")
+
+
 class UserFault(LinuxError):
-    """`EFAULT`, with its cause.
+    """`EFAULT`, with its cause. The message is put together from what stands here, and follows it when it is changed.
 
     address: the first byte that could not be touched.
     access: what was wanted there.
-    size: bytes asked for in all; 0 where only the CPU knew.
+    size: bytes asked for in all; of text (`is_text`) those looked at, the bad one too; 0 where only the CPU knew.
     completed: bytes done before that one.
     reason: a `FaultReason`.
+    cause: the reason in words: which page, what it is mapped as, what lies near.
     area: the area concerned, or the nearest one; None in an empty space.
+    below, above: where nothing is mapped, the areas next to it, None if there is none.
+    is_text: whether a terminator was looked for.
+    object: what was in hand (`argv[3]`, `iov[2].iov_base`, `timespec.tv_nsec (c_long)`); None where that is not known.
     """
 
     def __init__(
         self,
-        message: str,
+        cause: str,
         *,
         address: int,
         access: MappingFlags,
@@ -64,29 +77,71 @@ class UserFault(LinuxError):
         completed: int = 0,
         reason: FaultReason,
         area: MemoryArea | None = None,
+        below: MemoryArea | None = None,
+        above: MemoryArea | None = None,
+        is_text: bool = False,
+        object: str | None = None,
     ) -> None:
-        super().__init__(_errno.EFAULT, message)
+        super().__init__(_errno.EFAULT, cause)
+        self.cause = cause
         self.address = address
         self.access = access
         self.size = size
         self.completed = completed
         self.reason = reason
         self.area = area
+        self.below = below
+        self.above = above
+        self.is_text = is_text
+        self.object = object
+
+    @property
+    def start(self) -> int:
+        """Where the access began."""
+        return (self.address - self.completed) % ADDRESS_END
+
+    @property
+    def attempt(self) -> str:
+        """What was tried: `write of 16 bytes at 0x7ffe0ff8`."""
+        verb = verb_of(self.access)
+        if self.is_text:
+            return f"{verb} of a string at {self.start:#x}"
+        return verb + (f" of {_bytes(self.size)}" if self.size else "") + f" at {self.start:#x}"
+
+    @property
+    def strerror(self) -> str:  # type: ignore[override]
+        """The message: the object, what was tried, why not, and how much of it was good."""
+        named = f"{self.object}: " if self.object else ""
+        good = ""
+        if self.completed and self.reason is not FaultReason.MISALIGNED:
+            good = f"; {_bytes(self.completed)} {'of it' if self.is_text else 'before it'} are good"
+        return f"{named}{self.attempt}: {self.cause}{good}"
+
+    def __str__(self) -> str:
+        return f"[Errno {self.errno}] {self.strerror}"
+
+    def explain(self, color: bool | None = None) -> str:
+        """The long form, a line for each thing that is known: the object, the bytes, the page, the areas, the cause.
+
+        color: whether with the colours of a terminal; None for yes if standard output is one (and NO_COLOR is not set).
+        """
+        from .explain import explained
+
+        return explained(self, color)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {
-            "address": self.address,
-            "access": self.access,
-            "size": self.size,
-            "completed": self.completed,
-            "reason": self.reason,
-            "area": None,
-        }
-        return _rebuild_fault, (self.strerror, state)
+        state = {name: value for name, value in vars(self).items() if name not in ("cause", "area", "below", "above")}
+        return _rebuild_fault, (self.cause, state)
 
 
-def _rebuild_fault(message: str, state: dict[str, Any]) -> UserFault:
-    return UserFault(message, **state)
+def _bytes(count: int) -> str:
+    return f"{count} byte{'' if count == 1 else 's'}"
+
+
+def _rebuild_fault(cause: str, state: dict[str, Any]) -> UserFault:
+    fault = UserFault(cause, address=0, access=MappingFlags(0), reason=FaultReason.UNMAPPED)
+    vars(fault).update(state)
+    return fault
 
 
 class KernelFault(RuntimeError):

@@ -1,4 +1,4 @@
-"""Where a member stands in a T: paths such as `"a.b[2]"`, from C's `offsetof`.
+"""Where a member stands in a T: paths such as `"a.b[2]"`, from C's `offsetof`, and back from an offset to the path.
 
 A path is names joined by dots, each followed by any number of element numbers in brackets; it may begin with one if T
 is an array. It stays inside one T: to go on behind a pointer, read the pointer first (`UserPtr.follow` does).
@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from axptr._core.codec import name_of
+from axptr.errors import FaultReason, UserFault
 from axptr.forms.base import form_of
 from axptr.layout import Layout
 
@@ -77,3 +78,72 @@ def _field_type(T: Any, name: str) -> Any:
                 except AttributeError:
                     continue
     raise AttributeError(f"{name_of(T)} has no field {name!r}")
+
+
+def member_at(T: Any, offset: int) -> tuple[str, Any]:
+    """The path to the innermost member of T that has the byte at `offset`, and its type: the inverse of `place`.
+
+    `("", T)` where no member has it, for padding, or where several do, in a union.
+    """
+    path = ""
+    while True:
+        found = _inside(T, offset)
+        if found is None:
+            return path.removeprefix("."), T
+        step, start, T = found
+        path += step
+        offset -= start
+
+
+def _inside(T: Any, offset: int) -> tuple[str, int, Any] | None:
+    """One step towards the byte: its part of a path, where the member starts, its type."""
+    form = form_of(T)
+    if form is not None:
+        try:
+            item, length = form.item()
+        except TypeError:
+            return _holding(offset, [(f".{name}", start, field) for name, start, field in form.parts()])
+        return _element_at(item, length, offset)
+    if not isinstance(T, type):
+        return None
+    if issubclass(T, ctypes.Array):
+        array: Any = T
+        return _element_at(array._type_, array._length_, offset)
+    if not issubclass(T, ctypes.Structure):
+        return None
+    found: list[tuple[str, int, Any]] = []
+    for base in T.__mro__:
+        hidden = base.__dict__.get("_anonymous_", ())
+        for name, field, *_ in base.__dict__.get("_fields_", ()):
+            found.append(("" if name in hidden else f".{name}", getattr(T, name).offset, field))
+    return _holding(offset, found)
+
+
+def _element_at(item: Any, length: int, offset: int) -> tuple[str, int, Any] | None:
+    size = Layout.of(item).size
+    i = offset // size
+    return (f"[{i}]", i * size, item) if i < length else None
+
+
+def _holding(offset: int, members: list[tuple[str, int, Any]]) -> tuple[str, int, Any] | None:
+    holding = [one for one in members if one[1] <= offset < one[1] + Layout.of(one[2]).size]
+    return holding[0] if len(holding) == 1 else None
+
+
+def name_fault(fault: UserFault, start: int, T: Any, seen: Any = None, count: int = 1) -> None:
+    """Have the fault say which of `count` T at `start` was in hand, and which member of it: `Point[3].y (c_int)`.
+
+    seen: T as the memory's data model has it. Runs of single bytes are nothing to name.
+    """
+    seen = T if seen is None else seen
+    size = Layout.of(seen).size
+    if fault.object is not None or (size == 1 and form_of(T) is None):
+        return
+    i, offset = divmod(fault.address - start, size)
+    if fault.reason is FaultReason.MISALIGNED or not 0 <= i < count:
+        fault.object = name_of(T) + (f"[{count}]" if count != 1 else "")
+        return
+    path, member = member_at(seen, offset)
+    element = f"[{i}]" if count != 1 else ""
+    joint = "." if path and not path.startswith("[") else ""
+    fault.object = f"{name_of(T)}{element}{joint}{path}" + (f" ({name_of(member)})" if path else "")

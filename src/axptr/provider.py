@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from axptr._core.budget import Budget, budget_of
 from axptr._core.mmu import Provider
 from axptr.addr import VirtAddrRange
 from axptr.check import model_of
@@ -64,6 +65,11 @@ class Locked:
     def model(self) -> DataModel:
         """The data model of the space it guards."""
         return model_of(self._memory)
+
+    @property
+    def budget(self) -> Budget | None:
+        """The budget of the memory it guards."""
+        return budget_of(self._memory)
 
     def with_addr_space(self, f: Callable[[Any], R]) -> R:
         with self._lock:

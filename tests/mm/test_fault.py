@@ -62,7 +62,7 @@ def test_fault_of_a_range_is_that_of_its_first_bad_byte(
 def test_misaligned_says_so_and_nothing_of_pages(board: AddrSpace) -> None:
     with pytest.raises(UserFault) as caught:
         UserPtr[ctypes.c_uint32](BASE + 1).read(board)
-    assert str(caught.value) == "[Errno 14] read of 4 bytes at 0x100001: the address is misaligned"
+    assert str(caught.value) == "[Errno 14] c_uint: read of 4 bytes at 0x100001: the address is misaligned"
 
 
 def test_outside_of_the_space_says_so(board: AddrSpace) -> None:

@@ -22,8 +22,42 @@ cdef extern from *:
     #endif
         return PyLong_FromUnsignedLongLong(value);
     }
+    /* The value of an int that is an unsigned 64-bit number: 1 and *out, else 0. One and two digits are most. */
+    #if PY_VERSION_HEX >= 0x030C0000
+    #define AXPTR_NEGATIVE(o) ((((PyLongObject *)(o))->long_value.lv_tag & 3) == 2)
+    #define AXPTR_DIGITS(o) (((PyLongObject *)(o))->long_value.lv_tag >> 3)
+    #define AXPTR_DIGIT(o, i) ((uint64_t)((PyLongObject *)(o))->long_value.ob_digit[i])
+    #else
+    #define AXPTR_NEGATIVE(o) (Py_SIZE(o) < 0)
+    #define AXPTR_DIGITS(o) Py_SIZE(o)
+    #define AXPTR_DIGIT(o, i) ((uint64_t)((PyLongObject *)(o))->ob_digit[i])
+    #endif
+    static inline int axptr_as_u64(PyObject *o, uint64_t *out) {
+        if (!PyLong_CheckExact(o) || AXPTR_NEGATIVE(o)) return 0;
+        switch (AXPTR_DIGITS(o)) {
+        case 0: *out = 0; return 1;
+        case 1: *out = AXPTR_DIGIT(o, 0); return 1;
+        case 2: *out = AXPTR_DIGIT(o, 0) | AXPTR_DIGIT(o, 1) << PyLong_SHIFT; return 1;
+        }
+        *out = PyLong_AsUnsignedLongLong(o);
+        if (*out == (uint64_t)-1 && PyErr_Occurred()) { PyErr_Clear(); *out = 0; return 0; }
+        return 1;
+    }
+    /* A new instance of a ctypes class, zero: what `T.__new__(T)` gives, without the look-ups. */
+    static PyObject *axptr_made(PyObject *type) {
+        static PyObject *none = NULL;
+        if (none == NULL && (none = PyTuple_New(0)) == NULL) return NULL;
+        return ((PyTypeObject *)type)->tp_new((PyTypeObject *)type, none, NULL);
+    }
+    /* The low `size` bytes (2, 4 or 8) in the other order. */
+    static inline uint64_t axptr_swapped(uint64_t value, uint64_t size) {
+        return __builtin_bswap64(value) >> (64 - 8 * size);
+    }
     """
     object axptr_from_u64(uint64_t value)
+    int axptr_as_u64(object o, uint64_t* out) noexcept
+    object axptr_made(object type)
+    uint64_t axptr_swapped(uint64_t value, uint64_t size) noexcept nogil
 
 # How a value is stored.
 cdef enum:
@@ -34,8 +68,9 @@ cdef enum:
     KIND_CHAR = 4          # one byte, as bytes
     KIND_WCHAR = 5         # one character, as str
     KIND_POINTER = 6       # a user pointer
-    KIND_OBJECT = 7        # a ctypes instance; from here on no number that fits 64 bits
-    KIND_FORM = 8          # what a `Form` makes of the bytes
+    KIND_SWAPPED = 7       # a number in the byte order that is not the host's; `native` says of which kind
+    KIND_OBJECT = 8        # a ctypes instance; from here on no number that fits 64 bits
+    KIND_FORM = 9          # what a `Form` makes of the bytes
 
 cdef class Codec:
     cdef readonly object T
@@ -47,7 +82,11 @@ cdef class Codec:
     cdef object form           # the Form of KIND_FORM
     cdef uint64_t within       # an address with none of these bits has the T in one page (scalars)
     cdef int kind
-    cdef bytes format
-    cdef bint boxed            # a scalar whose values go through T: other byte order, long double
+    cdef int native            # the kind of the number, whatever its byte order
+    cdef bytes format          # of a live view's items; empty where Python has no code for them
+    cdef bint boxed            # a scalar whose values go through T: long double
     cdef object box(self, const uint8_t* p)
+    cdef object box_many(self, const uint8_t* p, Py_ssize_t n)
     cdef int unbox(self, object value, uint8_t* p) except -1
+
+cdef uint64_t as_address(object value) except? -1

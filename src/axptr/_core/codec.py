@@ -12,7 +12,6 @@ uses; `box` raises `LinuxError(EILSEQ)` for what is no character.
 import ctypes
 import errno
 import math
-import struct
 import sys
 
 import cython
@@ -24,9 +23,12 @@ from cython.cimports.axptr._core.codec import (
     KIND_OBJECT,
     KIND_POINTER,
     KIND_SIGNED,
+    KIND_SWAPPED,
     KIND_UNSIGNED,
     KIND_WCHAR,
+    axptr_as_u64,
     axptr_from_u64,
+    axptr_swapped,
 )
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.cimports.cpython.long import (
@@ -35,6 +37,9 @@ from cython.cimports.cpython.long import (
     PyLong_CheckExact,
     PyLong_FromLongLong,
 )
+from cython.cimports.cpython.ref import Py_INCREF
+from cython.cimports.cpython.tuple import PyTuple_New, PyTuple_SET_ITEM
+from cython.cimports.libc.math import isinf
 from cython.cimports.libc.stdint import int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
 
@@ -78,7 +83,8 @@ class Codec:
         elif isinstance(T, type) and issubclass(T, _SIMPLE):
             code = T._type_
             other = "__ctype_be__" if sys.byteorder == "little" else "__ctype_le__"
-            self.boxed = code == "g" or (self.size > 1 and getattr(T, other, None) is T)
+            swapped: cython.bint = self.size > 1 and getattr(T, other, None) is T
+            self.boxed = code == "g"
             if code in _SIGNED:
                 self.kind = KIND_SIGNED
             elif code in _UNSIGNED:
@@ -96,43 +102,79 @@ class Codec:
                 code = _WCHAR_CODE
             else:
                 self.boxed = True
+            self.native = self.kind
             if self.boxed:
                 self.kind = KIND_OBJECT
+            elif swapped:
+                self.kind = KIND_SWAPPED
             else:
                 self.format = code.encode()
 
     def box(self, p):
         """The Python value of one T at `p`."""
-        if self.kind == KIND_UNSIGNED:
+        kind: cython.int = self.kind
+        number: uint64_t = 0
+        if kind == KIND_SWAPPED:
+            memcpy(cython.address(number), p, self.size)
+            number = axptr_swapped(number, self.size)
+            p = cython.cast(cython.pointer(cython.const[uint8_t]), cython.address(number))
+            kind = self.native
+        if kind == KIND_UNSIGNED:
             return _unsigned(p, self.size)
-        if self.kind == KIND_SIGNED:
+        if kind == KIND_SIGNED:
             return _signed(p, self.size)
-        if self.kind == KIND_FLOAT:
+        if kind == KIND_FLOAT:
             return _float(p, self.size)
-        if self.kind == KIND_POINTER:
+        if kind == KIND_POINTER:
             return self.T(cython.cast(cython.pointer(uint64_t), p)[0])
-        if self.kind == KIND_BOOL:
+        if kind == KIND_BOOL:
             return p[0] != 0
-        if self.kind == KIND_CHAR:
+        if kind == KIND_CHAR:
             return PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), 1)
-        if self.kind == KIND_WCHAR:
+        if kind == KIND_WCHAR:
             return _character(_unsigned(p, self.size))
         blob: bytes = PyBytes_FromStringAndSize(cython.cast(cython.p_char, p), self.size)
-        if self.kind == KIND_FORM:
+        if kind == KIND_FORM:
             return self.form.load(blob)
         value = self.ctype.from_buffer_copy(blob)
         return value.value if self.boxed else value
 
+    def box_many(self, p, n):
+        """The values of n T side by side, as a tuple."""
+        i: cython.Py_ssize_t
+        items = PyTuple_New(n)
+        if self.kind == KIND_SIGNED and self.size < 8:
+            for i in range(n):
+                item = _signed(p, self.size)
+                Py_INCREF(item)
+                PyTuple_SET_ITEM(items, i, item)
+                p += self.size
+        elif self.kind == KIND_FLOAT:
+            for i in range(n):
+                item = _float(p, self.size)
+                Py_INCREF(item)
+                PyTuple_SET_ITEM(items, i, item)
+                p += self.size
+        else:
+            for i in range(n):
+                item = self.box(p)
+                Py_INCREF(item)
+                PyTuple_SET_ITEM(items, i, item)
+                p += self.size
+        return items
+
     def unbox(self, value, p):
         """Store a Python value as one T at `p`; `TypeError` or `OverflowError` if it is none."""
-        number: uint64_t
+        kind: cython.int = self.native if self.kind == KIND_SWAPPED else self.kind
+        number: uint64_t = 0
         signed: int64_t
         real: cython.double
+        single: cython.float
         whole: bytes
-        if self.kind == KIND_UNSIGNED or self.kind == KIND_SIGNED:
+        if kind == KIND_UNSIGNED or kind == KIND_SIGNED:
             if not PyLong_CheckExact(value):
                 value = _as_integer(value, self.T)
-            if self.kind == KIND_UNSIGNED:
+            if kind == KIND_UNSIGNED:
                 number = _to_unsigned(value, self.T)
                 if self.size < 8 and number >> (self.size * 8):
                     raise OverflowError(f"{value} does not fit in {name_of(self.T)}")
@@ -141,44 +183,47 @@ class Codec:
                 if self.size < 8 and signed != (signed << (64 - self.size * 8)) >> (64 - self.size * 8):
                     raise OverflowError(f"{value} does not fit in {name_of(self.T)}")
                 number = cython.cast(uint64_t, signed)
-            memcpy(p, cython.address(number), self.size)
-        elif self.kind == KIND_FLOAT:
+        elif kind == KIND_FLOAT:
             if not isinstance(value, (int, float)) and not hasattr(type(value), "__float__"):
                 raise TypeError(f"{name_of(self.T)} needs a number, not {type(value).__name__}")
             real = value
             if self.size == 8:
-                memcpy(p, cython.address(real), 8)
+                memcpy(cython.address(number), cython.address(real), 8)
             else:
-                whole = struct.pack("=f", real)
-                memcpy(p, PyBytes_AS_STRING(whole), 4)
-        elif self.kind == KIND_POINTER:
-            number = _as_address(value)
-            memcpy(p, cython.address(number), 8)
-        elif self.kind == KIND_BOOL:
+                single = cython.cast(cython.float, real)
+                if isinf(single) and not isinf(real):
+                    raise OverflowError(f"{value} does not fit in {name_of(self.T)}")
+                memcpy(cython.address(number), cython.address(single), 4)
+        elif kind == KIND_POINTER:
+            number = as_address(value)
+        elif kind == KIND_BOOL:
             if not isinstance(value, (bool, int)):
                 raise TypeError(f"c_bool needs a bool, not {type(value).__name__}")
-            p[0] = 1 if value else 0
-        elif self.kind == KIND_CHAR:
+            number = 1 if value else 0
+        elif kind == KIND_CHAR:
             if not isinstance(value, (bytes, bytearray)) or len(value) != 1:
                 raise TypeError("c_char needs bytes of length 1")
-            p[0] = value[0]
-        elif self.kind == KIND_WCHAR:
+            number = value[0]
+        elif kind == KIND_WCHAR:
             if not isinstance(value, str) or len(value) != 1:
                 raise TypeError("c_wchar needs a str of length 1")
             number = ord(value)
             if number >> (self.size * 8):
                 raise OverflowError(f"{value!r} does not fit in c_wchar")
-            memcpy(p, cython.address(number), self.size)
-        elif self.kind == KIND_FORM:
-            whole = self.form.dump(value)
-            memcpy(p, PyBytes_AS_STRING(whole), self.size)
         else:
-            if self.boxed:
-                value = _boxed_scalar(self.ctype, value)
-            elif not isinstance(value, self.ctype):
-                raise TypeError(f"want an instance of {name_of(self.T)}, not {type(value).__name__}")
-            whole = bytes(memoryview(value).cast("B")) if memoryview(value).c_contiguous else bytes(value)
+            if kind == KIND_FORM:
+                whole = self.form.dump(value)
+            else:
+                if self.boxed:
+                    value = _boxed_scalar(self.ctype, value)
+                elif not isinstance(value, self.ctype):
+                    raise TypeError(f"want an instance of {name_of(self.T)}, not {type(value).__name__}")
+                whole = bytes(memoryview(value).cast("B")) if memoryview(value).c_contiguous else bytes(value)
             memcpy(p, PyBytes_AS_STRING(whole), self.size)
+            return 0
+        if self.kind == KIND_SWAPPED:
+            number = axptr_swapped(number, self.size)
+        memcpy(p, cython.address(number), self.size)
         return 0
 
 
@@ -237,16 +282,10 @@ def _as_integer(value, T):
 def _boxed_scalar(T, value):
     if isinstance(value, T):
         return value
-    if T._type_ in "fdg":
-        if not isinstance(value, (int, float)):
-            raise TypeError(f"{name_of(T)} needs a number, not {type(value).__name__}")
-        stored = T(value)
-        if math.isinf(stored.value) and not math.isinf(value):
-            raise OverflowError(f"{value} does not fit in {name_of(T)}")
-        return stored
-    value = _as_integer(value, T)
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{name_of(T)} needs a number, not {type(value).__name__}")
     stored = T(value)
-    if stored.value != value:
+    if math.isinf(stored.value) and not math.isinf(value):
         raise OverflowError(f"{value} does not fit in {name_of(T)}")
     return stored
 
@@ -271,9 +310,12 @@ def _to_signed(value: object, T: object) -> int64_t:
 
 @cython.cfunc
 @cython.exceptval(-1, check=True)
-def _as_address(value: object) -> uint64_t:
+def as_address(value: object) -> uint64_t:
     """The address that a pointer value stands for: a pointer, an integer, or None for NULL."""
-    return 0 if value is None else checked_address(value)
+    number: uint64_t = 0
+    if value is None or axptr_as_u64(value, cython.address(number)):
+        return number
+    return checked_address(value)
 
 
 def name_of(T):

@@ -1,6 +1,7 @@
 cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.object cimport PyObject
+from axptr._core.budget cimport Budget
 from axptr._core.phys cimport PhysMemory, EngineLink
 from axptr._core.format cimport CFormat
 from axptr._core.paging cimport PageTable
@@ -17,6 +18,7 @@ cdef struct TlbEntry:
 cdef class Provider:
     cdef PyObject* space_ptr   # the SpaceCore, borrowed: a space points at itself, a task at its `_space`
     cdef readonly object _space
+    cdef Budget own_budget         # None: that of the space
 
 cdef class Mmu(Provider):
     cdef readonly PhysMemory phys

@@ -35,6 +35,7 @@ from cython.cimports.axptr._core.areas import (
     index_next,
     index_seek,
 )
+from cython.cimports.axptr._core.budget import Budget
 from cython.cimports.axptr._core.codes import (
     EXECUTE,
     FAULT_BACKING,
@@ -135,6 +136,19 @@ class Provider:
         if self.space_ptr == cython.NULL:
             raise RuntimeError(f"{type(self).__name__} has no address space yet")
         return cython.cast(Mmu, self.space_ptr).data_model
+
+    @property
+    def budget(self):
+        """What counts of the program may make the host copy: a `Budget`, the space's if this has none of its own, or None."""
+        if self.own_budget is not None or self.space_ptr == cython.NULL:
+            return self.own_budget
+        return cython.cast(Provider, self.space_ptr).own_budget
+
+    @budget.setter
+    def budget(self, value):
+        if value is not None and not isinstance(value, Budget):
+            raise TypeError(f"a budget is a Budget, not {type(value).__name__}")
+        self.own_budget = value
 
     def with_addr_space(self, f):
         """Call `f` with the space; its result. Raises `RuntimeError` if no space was set."""

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from axptr._core.budget import Budget
 from axptr._core.phys import PhysMemory
 from axptr.mm.space import AddrSpace
 from axptr.model import DataModel
@@ -12,6 +13,7 @@ def _mark_leave() -> None: ...
 def is_accessing_user_memory() -> bool: ...
 
 class Provider:
+    budget: Budget | None
     _space: Any
     @property
     def model(self) -> DataModel: ...

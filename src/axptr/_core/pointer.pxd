@@ -26,27 +26,6 @@ cdef extern from *:
         ((PyTypeObject *)type)->tp_new = axptr_no_new;
         PyType_Modified((PyTypeObject *)type);
     }
-    /* The value of an int that is an unsigned 64-bit number: 1 and *out, else 0. One and two digits are most. */
-    #if PY_VERSION_HEX >= 0x030C0000
-    #define AXPTR_NEGATIVE(o) ((((PyLongObject *)(o))->long_value.lv_tag & 3) == 2)
-    #define AXPTR_DIGITS(o) (((PyLongObject *)(o))->long_value.lv_tag >> 3)
-    #define AXPTR_DIGIT(o, i) ((uint64_t)((PyLongObject *)(o))->long_value.ob_digit[i])
-    #else
-    #define AXPTR_NEGATIVE(o) (Py_SIZE(o) < 0)
-    #define AXPTR_DIGITS(o) Py_SIZE(o)
-    #define AXPTR_DIGIT(o, i) ((uint64_t)((PyLongObject *)(o))->ob_digit[i])
-    #endif
-    static inline int axptr_as_u64(PyObject *o, uint64_t *out) {
-        if (!PyLong_CheckExact(o) || AXPTR_NEGATIVE(o)) return 0;
-        switch (AXPTR_DIGITS(o)) {
-        case 0: *out = 0; return 1;
-        case 1: *out = AXPTR_DIGIT(o, 0); return 1;
-        case 2: *out = AXPTR_DIGIT(o, 0) | AXPTR_DIGIT(o, 1) << PyLong_SHIFT; return 1;
-        }
-        *out = PyLong_AsUnsignedLongLong(o);
-        if (*out == (uint64_t)-1 && PyErr_Occurred()) { PyErr_Clear(); *out = 0; return 0; }
-        return 1;
-    }
     /* Pointers come and go by the million: the last few of each class wait here, type and table of methods in
        place, to be used again. Kind 0 is UserPtr, 1 is UserConstPtr. */
     #define AXPTR_SPARES 64
@@ -80,7 +59,6 @@ cdef extern from *:
     }
     static inline PyObject *axptr_type(PyObject *o) { return (PyObject *)Py_TYPE(o); }
     """
-    int axptr_as_u64(object o, uint64_t* out) noexcept
     PyObject* axptr_type(object o) noexcept
     void axptr_reuse(object ptr, object constptr, Py_ssize_t type_at)
     PyObject* axptr_again(int kind, object type, uint64_t address, Py_ssize_t address_at) noexcept
@@ -92,6 +70,8 @@ cdef class PointerType(Codec):
     cdef axptr_vectorcall call
     cdef readonly bint const
     cdef int access
+    cdef object last_model         # the foreign data model met last, and the type that stands for this one under it
+    cdef object last_twin
     cdef object __weakref__
 
 cdef class Pointer:
@@ -100,8 +80,8 @@ cdef class Pointer:
     cdef int fetch(self, object provider, uint8_t* buffer, uint64_t size, uint64_t align) except -1
     cdef int put(self, object provider, uint8_t* buffer, uint64_t size, uint64_t align) except -1
     cdef object value(self, object provider, uint64_t align)
-    cdef object take(self, object provider, uint64_t size, uint64_t align)
-    cdef object filled(self, object provider, uint64_t n, uint64_t size)
+    cdef uint64_t bytes_of(self, object n, uint64_t* count) except? -1
+    cdef object take(self, object provider, uint64_t size, uint64_t align, bint mutable)
     cdef object terminated(self, object provider, object max_len, bint text)
     cdef object shown(self, object provider, object n)
 

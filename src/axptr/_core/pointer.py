@@ -4,8 +4,8 @@ A pointer is an address and a type; it holds no memory and checks nothing until 
 verb proves the access (aligned, permitted, present) and copies under one hold of the lock; over an `AddrSpace` it
 tries the TLB first, which holds what was proved before. `UserPtr[T]` is a `PointerType`: call it with an address.
 
-Not here: how values are stored (`codec`), the checks themselves (`transfer`), memories that are no `AddrSpace` (`check`), the buffers behind live views
-(`view`).
+Not here: how values are stored (`codec`), how bytes are had from a provider (`blocks`), the checks themselves (`transfer`), memories that are no
+`AddrSpace` (`check`), the buffers behind live views (`view`), what a fault says of the value in hand (`fields`).
 
 Failure: `UserFault` for what a guest may have caused, also arithmetic that leaves 64 bits; `TypeError`, `ValueError`,
 `OverflowError` for mistakes of the Python caller.
@@ -15,17 +15,21 @@ import ctypes
 import errno
 
 import cython
+from cython.cimports.axptr._core.blocks import block_fetch, block_put, block_take, block_text
 from cython.cimports.axptr._core.codec import (
     KIND_CHAR,
     KIND_FORM,
     KIND_OBJECT,
     KIND_POINTER,
     KIND_SIGNED,
+    KIND_SWAPPED,
     KIND_UNSIGNED,
+    axptr_as_u64,
     axptr_from_u64,
+    axptr_made,
 )
-from cython.cimports.axptr._core.codes import FAULT_OK, FAULT_PYTHON, READ, WRITE
-from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_quiet, axptr_unlock
+from cython.cimports.axptr._core.codes import READ, WRITE
+from cython.cimports.axptr._core.lock import axptr_quiet
 from cython.cimports.axptr._core.mmu import Provider, tlb_hit
 from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.pointer import (
@@ -33,7 +37,6 @@ from cython.cimports.axptr._core.pointer import (
     UserConstPtr,
     UserPtr,
     axptr_again,
-    axptr_as_u64,
     axptr_enable_vectorcall,
     axptr_forbid_new,
     axptr_reuse,
@@ -43,20 +46,18 @@ from cython.cimports.axptr._core.pointer import (
 from cython.cimports.axptr._core.space import SpaceCore
 from cython.cimports.axptr._core.view import pin_span
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
-from cython.cimports.cpython.tuple import PyTuple_New, PyTuple_SET_ITEM
-from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from cython.cimports.libc.stdlib import free, malloc
-from cython.cimports.libc.string import memchr, memcpy
 
 from axptr import check as _check
 from axptr import walking as _walking
 from axptr._core.codec import name_of
 from axptr.addr import ADDRESS_END, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
+from axptr.fields import name_fault as _name_fault
 from axptr.fields import place as _place
 from axptr.flags import MappingFlags
 from axptr.forms.base import form_of as _form_of
@@ -213,7 +214,12 @@ def _foreign(provider: object, ptype: PointerType):
         model = _check.model_of(provider)
         if model == LP64:
             return None
-    return _fixed_type(ptype.T, ptype.const, model)
+    if ptype.last_model is not model:
+        twin = _fixed_type(ptype.T, ptype.const, model)
+        ptype.last_twin = twin
+        ptype.last_model = model
+        return twin
+    return ptype.last_twin
 
 
 @cython.cfunc
@@ -376,9 +382,9 @@ class Pointer:
             return other(self.addr).each(provider, limit)
         if not (
             self.type.kind <= KIND_SIGNED
+            or (self.type.kind == KIND_SWAPPED and self.type.native <= KIND_SIGNED)
             or (self.type.kind == KIND_FORM and self.type.form.address)
             or self.type.kind == KIND_POINTER
-            or self.type.boxed
         ):
             raise TypeError(f"an array of {name_of(self.type.T)} has no NULL that ends it")
         return _walking.each(self, provider, limit)
@@ -398,28 +404,28 @@ class Pointer:
     # -- copies from user memory ------------------------------------------------------------------------------
 
     def fetch(self, provider, buffer, size, align):
-        """Copy `size` bytes at the pointer to the host, all or a `UserFault`."""
-        raw: cython.pointer(PyObject) = _space(provider)
-        space: SpaceCore
-        blob: bytes
-        if raw == cython.NULL:
-            blob = _check.load(provider, self.addr, size, align)
-            memcpy(buffer, PyBytes_AS_STRING(blob), size)
-            return 0
-        space = cython.cast(SpaceCore, raw)
-        return space.moved(self.addr, buffer, size, align, READ)
+        """Copy `size` bytes at the pointer to the host, all or a `UserFault` that names what was in hand."""
+        try:
+            return block_fetch(provider, _space(provider), self.addr, buffer, size, align)
+        except UserFault as fault:
+            _name_fault(fault, self.addr, self.type.T, self.type.seen, size // self.type.size)
+            raise
 
     def put(self, provider, buffer, size, align):
-        """Copy `size` bytes from the host to the pointer, all or a `UserFault` and nothing."""
-        raw: cython.pointer(PyObject) = _space(provider)
-        space: SpaceCore
-        if raw == cython.NULL:
-            _check.store(
-                provider, self.addr, PyBytes_FromStringAndSize(cython.cast(cython.p_char, buffer), size), align
-            )
-            return 0
-        space = cython.cast(SpaceCore, raw)
-        return space.moved(self.addr, buffer, size, align, WRITE)
+        """Copy `size` bytes from the host to the pointer, all or such a fault, and nothing."""
+        try:
+            return block_put(provider, _space(provider), self.addr, buffer, size, align)
+        except UserFault as fault:
+            _name_fault(fault, self.addr, self.type.T, self.type.seen, size // self.type.size)
+            raise
+
+    def take(self, provider, size, align, mutable):
+        """`size` bytes as `bytes`, or as a `bytearray` if `mutable`."""
+        try:
+            return block_take(provider, _space(provider), self.addr, size, align, mutable)
+        except UserFault as fault:
+            _name_fault(fault, self.addr, self.type.T, self.type.seen, size // self.type.size)
+            raise
 
     def value(self, provider, align):
         """One T, copied out."""
@@ -427,12 +433,18 @@ class Pointer:
         local: uint64_t = 0
         view: Py_buffer
         if ptype.kind == KIND_FORM:
-            return ptype.form.load(self.take(provider, ptype.size, align))
+            blob = bytearray(ptype.size)
+            PyObject_GetBuffer(blob, cython.address(view), PyBUF_WRITABLE)
+            try:
+                self.fetch(provider, cython.cast(cython.pointer(uint8_t), view.buf), ptype.size, align)
+            finally:
+                PyBuffer_Release(cython.address(view))
+            return ptype.form.load(blob)
         if ptype.kind < KIND_OBJECT:
             self.fetch(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), ptype.size, align)
             return ptype.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
         try:
-            made = ptype.ctype.__new__(ptype.ctype)
+            made = axptr_made(ptype.ctype)
         except MemoryError:
             raise LinuxError(errno.ENOMEM, f"the host has no room for {ptype.size} bytes") from None
         PyObject_GetBuffer(made, cython.address(view), PyBUF_WRITABLE)
@@ -457,7 +469,7 @@ class Pointer:
             and self.type.kind < KIND_OBJECT
             and not self.addr & self.type.within
             and axptr_quiet(cython.cast(SpaceCore, raw).lock)
-            and not cython.cast(SpaceCore, raw).foreign
+            and (not cython.cast(SpaceCore, raw).foreign or self.type.model is not None)
         ):
             host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, READ)
             if host != cython.NULL:
@@ -472,6 +484,8 @@ class Pointer:
                     local = cython.cast(cython.pointer(uint16_t), host)[0]
                 if self.type.kind == KIND_UNSIGNED:
                     return axptr_from_u64(local)
+                if self.type.kind == KIND_POINTER:
+                    return _pointer(self.type.T, local)
                 return self.type.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
         other = _foreign(provider, self.type)
         if other is not None:
@@ -485,58 +499,22 @@ class Pointer:
             return other(self.addr).read_unaligned(provider)
         return self.value(provider, 1)
 
-    def take(self, provider, size, align):
-        """`size` bytes as `bytes`. Nothing is allocated before the range has passed the check."""
-        raw: cython.pointer(PyObject) = _space(provider)
-        space: SpaceCore
-        blob: bytes
-        if raw == cython.NULL:
-            return _check.load(provider, self.addr, size, align)
-        space = cython.cast(SpaceCore, raw)
-        if size > 4096:
-            space.require(self.addr, size, align, READ)
-        try:
-            blob = PyBytes_FromStringAndSize(cython.NULL, size)
-        except (MemoryError, OverflowError):
-            raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
-        space.moved(self.addr, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), size, align, READ)
-        return blob
-
-    def filled(self, provider, n, size):
-        """The n elements in room that the form makes. Nothing is allocated before the range has passed the check."""
-        ptype: PointerType = self.type
-        view: Py_buffer
-        raw: cython.pointer(PyObject) = _space(provider)
-        space: SpaceCore
-        if raw == cython.NULL:
-            _check.check_region_with(provider, self.addr, Layout(size, ptype.align), MappingFlags.READ)
-        elif size > 4096:
-            space = cython.cast(SpaceCore, raw)
-            space.require(self.addr, size, ptype.align, READ)
-        try:
-            made, room = ptype.form.room(n)
-        except (MemoryError, OverflowError, ValueError):
-            raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
-        PyObject_GetBuffer(room, cython.address(view), PyBUF_WRITABLE)
-        try:
-            self.fetch(provider, cython.cast(cython.pointer(uint8_t), view.buf), size, ptype.align)
-        finally:
-            PyBuffer_Release(cython.address(view))
-        return made
-
-    def _bytes_of(self, n):
-        """The bytes of n elements; `UserFault` for a count whose bytes cannot exist."""
-        count = checked_size(n, "n")
-        total = count * int(self.type.size)
-        if total >= ADDRESS_END:
-            raise UserFault(
-                f"{count} elements of {self.type.size} bytes at {self.addr:#x} do not fit in an address space",
-                address=self.addr,
-                access=MappingFlags(self.type.access),
-                size=total,
-                reason=FaultReason.OUT_OF_RANGE,
-            )
-        return total
+    def bytes_of(self, n, count):
+        """The bytes of n elements, and n as a number; `UserFault` for a count whose bytes cannot exist."""
+        size: uint64_t = self.type.size
+        if not axptr_as_u64(n, count) or count[0] >> 32 or size >> 31:
+            number = checked_size(n, "n")
+            total = number * int(size)
+            if total >= ADDRESS_END:
+                raise UserFault(
+                    f"{number} elements of {size} bytes do not fit in an address space",
+                    address=self.addr,
+                    access=MappingFlags(self.type.access),
+                    size=total,
+                    reason=FaultReason.OUT_OF_RANGE,
+                )
+            count[0] = number
+        return count[0] * size
 
     def read_slice(self, provider, /, n):
         """A copy of `n` elements: `bytes` for c_char and c_ubyte, a tuple for scalars and pointers, else `T * n`.
@@ -548,29 +526,16 @@ class Pointer:
         other = _foreign(provider, ptype)
         if other is not None:
             return other(self.addr).read_slice(provider, n)
-        n = checked_size(n, "n")
-        total: uint64_t = self._bytes_of(n)
-        i: cython.Py_ssize_t
-        count: cython.Py_ssize_t
-        source: cython.pointer(uint8_t)
-        blob: bytes
-        if ptype.kind == KIND_FORM and ptype.form.roomy:
-            return self.filled(provider, n, total)
-        blob = self.take(provider, total, ptype.align)
+        count: uint64_t = 0
+        total: uint64_t = self.bytes_of(n, cython.address(count))
+        blob: object = self.take(provider, total, ptype.align, ptype.kind == KIND_FORM and ptype.form.mutable)
         if ptype.size == 1 and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED):
             return blob
         if ptype.kind == KIND_FORM:
-            return ptype.form.load_many(blob, n)
+            return ptype.form.load_many(blob, count)
         if ptype.kind == KIND_OBJECT and not ptype.boxed:
-            return (ptype.ctype * n).from_buffer_copy(blob)
-        count = n
-        source = cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob))
-        items = PyTuple_New(count)
-        for i in range(count):
-            item = ptype.box(source + cython.cast(uint64_t, i) * ptype.size)
-            Py_INCREF(item)
-            PyTuple_SET_ITEM(items, i, item)
-        return items
+            return (ptype.ctype * count).from_buffer_copy(blob)
+        return ptype.box_many(cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), count)
 
     def copy_in(self, provider, /, buf):
         """Fill the writable buffer from the pointer on, until a byte cannot be read; bytes done.
@@ -585,66 +550,9 @@ class Pointer:
     def terminated(self, provider, max_len, text):
         """The bytes before the terminator, as `bytes` or decoded."""
         ptype: PointerType = self.type
-        raw: cython.pointer(PyObject)
-        space: SpaceCore
-        host: cython.pointer(uint8_t)
-        found: cython.pointer(uint8_t)
-        most: uint64_t = cython.cast(uint64_t, -1)
-        length: uint64_t = 0
-        room: uint64_t
-        bad: uint64_t = 0
-        code: cython.int
         if ptype.size != 1 or not (ptype.kind == KIND_CHAR or ptype.kind <= KIND_SIGNED):
             raise TypeError(f"text is made of c_char, not {name_of(ptype.T)}")
-        if max_len is not None:
-            max_len = checked_size(max_len, "max_len")
-            if max_len < most:
-                most = max_len
-        raw = _space(provider)
-        if raw == cython.NULL:
-            data = _check.scan(provider, self.addr, 1, 1, READ, max_len)
-            return _decode(data) if text else data
-        space = cython.cast(SpaceCore, raw)
-        axptr_lock_gil(space.lock)
-        try:
-            host = tlb_hit(space, self.addr, READ)
-            if host != cython.NULL:
-                room = 4096 - (self.addr & 0xFFF)
-                if most < room:
-                    room = most + 1
-                found = cython.cast(cython.pointer(uint8_t), memchr(host, 0, room))
-                if found != cython.NULL:
-                    return (
-                        _text(host, found - host)
-                        if text
-                        else PyBytes_FromStringAndSize(cython.cast(cython.p_char, host), found - host)
-                    )
-            while True:
-                code = space.scan(self.addr, 1, 1, READ, most, cython.address(length), cython.address(bad))
-                if code != FAULT_PYTHON:
-                    break
-                axptr_unlock(space.lock)
-                try:
-                    space.supply_scan(bad, self.addr, 1, READ, most, length)
-                finally:
-                    axptr_lock_gil(space.lock)
-            if code != FAULT_OK:
-                space.fail_scan(code, self.addr, 1, READ, length, bad)
-            if text:
-                host = space.side_by_side(self.addr, length)
-                if host != cython.NULL:
-                    return _text(host, length)
-            data = PyBytes_FromStringAndSize(cython.NULL, length)
-            space.copy(
-                self.addr,
-                cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(data)),
-                length,
-                READ,
-                cython.address(bad),
-            )
-            return _decode(data) if text else data
-        finally:
-            axptr_unlock(space.lock)
+        return block_text(provider, _space(provider), self.addr, max_len, text)
 
     def read_cstr(self, provider, /, max_len=None):
         """The bytes before the NUL. Needs READ alone.
@@ -663,24 +571,24 @@ class Pointer:
     def shown(self, provider, n):
         """A live view of n elements in the form that the class gives."""
         ptype: PointerType = self.type
-        n = checked_size(n, "n")  # a number from here on, the same each time
-        total: uint64_t = self._bytes_of(n)
+        count: uint64_t = 0
+        total: uint64_t = self.bytes_of(n, cython.address(count))
         addr: uint64_t = self.addr
-        count: uint64_t = n
-        rows: cython.bint = ptype.kind == KIND_FORM or (ptype.kind == KIND_OBJECT and ptype.const)
-        plain: cython.bint = ptype.kind == KIND_OBJECT and not ptype.const
+        whole: cython.bint = ptype.kind == KIND_OBJECT or ptype.kind == KIND_SWAPPED
+        rows: cython.bint = ptype.kind == KIND_FORM or (whole and ptype.const)
+        plain: cython.bint = whole and not ptype.const
         raw: cython.pointer(PyObject) = _space(provider)
         if total == 0:
             _check.check_region_with(provider, addr, Layout(0, ptype.align), MappingFlags(ptype.access))
-            view = _empty(ptype, rows)
+            view = (ptype.ctype * 0)() if plain else _empty(ptype, rows)
             return ptype.form.live_many(view, 0) if ptype.kind == KIND_FORM else view
         if raw != cython.NULL:
             view = _pin(cython.cast(object, raw), ptype, addr, count)
         else:
             view = _check.view(provider, lambda memory: _pin(memory, ptype, addr, count))
         if ptype.kind == KIND_FORM:
-            return ptype.form.live_many(view, n)
-        return (ptype.ctype * n).from_buffer(view) if plain else view
+            return ptype.form.live_many(view, count)
+        return (ptype.ctype * count).from_buffer(view) if plain else view
 
     def get_as_slice(self, provider, /, n):
         """A live view of `n` elements: what is written there is seen, in both directions, as long as the view lives.
@@ -799,9 +707,12 @@ class UserPtr(Pointer):
             and axptr_as_u64(value, cython.address(local))
             and (size == 8 or local >> (size * 8) == 0)
         ):
-            self.type.unbox(value, cython.cast(cython.pointer(uint8_t), cython.address(local)))
+            if self.type.kind == KIND_POINTER and isinstance(value, Pointer):
+                local = cython.cast(Pointer, value).addr
+            else:
+                self.type.unbox(value, cython.cast(cython.pointer(uint8_t), cython.address(local)))
         raw = _space(provider)  # now: the value may have run code of the caller's
-        if raw == cython.NULL or cython.cast(SpaceCore, raw).foreign:
+        if raw == cython.NULL or (cython.cast(SpaceCore, raw).foreign and self.type.model is None):
             other = _foreign(provider, self.type)
             if other is not None:
                 other(self.addr).write(provider, value)
@@ -877,7 +788,8 @@ class UserPtr(Pointer):
                 PyBuffer_Release(cython.address(view))
             return
         items = list(data)
-        total = self._bytes_of(len(items))
+        total = self.bytes_of(len(items), cython.address(i))
+        i = 0
         buffer = cython.cast(cython.pointer(uint8_t), malloc(total + 1))
         if buffer == cython.NULL:
             raise MemoryError
@@ -904,32 +816,18 @@ def _rebuild(ptype, address):
 
 @cython.cfunc
 def _pin(space: SpaceCore, ptype: PointerType, addr: uint64_t, count: uint64_t):
-    if ptype.kind >= KIND_OBJECT:
-        return pin_span(space, addr, count, ptype.size, ptype.align, ptype.access, b"B", True)
-    return pin_span(space, addr, count, ptype.size, ptype.align, ptype.access, ptype.format, False)
+    rows: cython.bint = ptype.format == b""
+    try:
+        return pin_span(space, addr, count, ptype.size, ptype.align, ptype.access, b"B" if rows else ptype.format, rows)
+    except UserFault as fault:
+        _name_fault(fault, addr, ptype.T, ptype.seen, count)
+        raise
 
 
 @cython.cfunc
 def _empty(ptype: PointerType, rows: cython.bint):
-    if ptype.kind == KIND_OBJECT and not ptype.const:
-        return (ptype.ctype * 0)()
     store: object = b"" if ptype.const else bytearray()
     return memoryview(store) if rows else memoryview(store).cast(ptype.format.decode())
-
-
-@cython.cfunc
-def _text(p: cython.pointer(uint8_t), length: uint64_t):
-    try:
-        return PyUnicode_DecodeUTF8(cython.cast(cython.p_char, p), length, cython.NULL)
-    except UnicodeDecodeError as failure:
-        raise LinuxError(errno.EILSEQ, f"not UTF-8: {failure.reason} at byte {failure.start}") from None
-
-
-def _decode(data):
-    try:
-        return data.decode()
-    except UnicodeDecodeError as failure:
-        raise LinuxError(errno.EILSEQ, f"not UTF-8: {failure.reason} at byte {failure.start}") from None
 
 
 @cython.cfunc

@@ -34,17 +34,22 @@ from cython.cimports.axptr._core.lock import (
 )
 from cython.cimports.axptr._core.phys import MADV_POPULATE_WRITE
 from cython.cimports.axptr._core.transfer import Transfer
+from cython.cimports.axptr._core.usermem import axptr_bytes_of, axptr_grow, axptr_room
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cython.cimports.cpython.object import PyObject
+from cython.cimports.cpython.ref import Py_XDECREF
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
 from cython.cimports.posix.mman import madvise
 
+from axptr._core.budget import require_room
 from axptr._core.mmu import is_accessing_user_memory
 from axptr.addr import ADDRESS_END, VirtAddrRange, checked_address, checked_size
 from axptr.errors import KernelFault, LinuxError, UserFault
 from axptr.flags import MappingFlags
 
+_AT_ONCE = cython.declare(uint64_t, 16 << 20)
 _LEAST_TOUCHED = cython.declare(uint64_t, 16 << 12)
 _MOST_TOUCHED = cython.declare(uint64_t, 512 << 12)
 _NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
@@ -108,7 +113,11 @@ class UserSpace(Transfer):
         seen: uint64_t = length
         left: uint64_t = limit
         while True:
-            self._page_in(stop, access, stop - vaddr + 1, stop - vaddr)
+            try:
+                self._page_in(stop, access, stop - vaddr + 1, stop - vaddr)
+            except UserFault as fault:
+                fault.is_text = True
+                raise
             at += seen * size
             left -= seen
             axptr_lock_gil(self.lock)
@@ -180,14 +189,36 @@ class UserSpace(Transfer):
         """Bytes at `vaddr`, all or a `UserFault`."""
         if nbytes > 0xFFFF_FFFF_FFFF_FFFF:
             raise self._make_fault(FAULT_RANGE, vaddr, READ, nbytes, 0)
-        if nbytes > 4096:
-            self.require(vaddr, nbytes, align, READ)
+        return self.load(vaddr, nbytes, align, False)
+
+    def load(self, vaddr, size, align, mutable):
+        """`size` bytes as `bytes`, or as a `bytearray` if `mutable`; all or a `UserFault`.
+
+        Nothing is allocated before the range has passed the check, and a large result grows as it is read.
+        """
+        made: cython.pointer(PyObject) = cython.NULL
+        done: uint64_t = 0
+        room: uint64_t = size if size < _AT_ONCE else _AT_ONCE
+        if size > 4096:
+            self.require(vaddr, size, align, READ)
         try:
-            blob: bytes = PyBytes_FromStringAndSize(cython.NULL, nbytes)
+            if size > room:
+                require_room(size)
+            made = axptr_room(mutable, room)
+            while True:
+                self.moved(vaddr + done, axptr_bytes_of(made) + done, room - done, 1 if done else align, READ)
+                done = room
+                if done == size:
+                    return cython.cast(object, made)
+                room = size if size - done < done else 2 * done
+                axptr_grow(cython.address(made), room)
         except (MemoryError, OverflowError):
-            raise LinuxError(errno.ENOMEM, f"the host has no room for {nbytes} bytes") from None
-        self.moved(vaddr, cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), nbytes, align, READ)
-        return blob
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
+        except UserFault as fault:
+            fault.completed, fault.size = fault.address - vaddr, size
+            raise
+        finally:
+            Py_XDECREF(made)
 
     def _store(self, vaddr, data, align):
         """Store all of a buffer, or a `UserFault`."""
@@ -219,9 +250,13 @@ class UserSpace(Transfer):
     def fail_scan(self, code, vaddr, size, access, length, bad):
         if code == FAULT_TOOLONG:
             raise LinuxError(errno.ENAMETOOLONG, f"no terminator in the first {length} elements at {vaddr:#x}")
-        if bad < vaddr:  # the scan came to the end of all addresses
-            raise self._make_fault(code, ADDRESS_END, access, ADDRESS_END - vaddr + 1, ADDRESS_END - vaddr)
-        self.fail(code, bad, access, bad - vaddr + 1, bad - vaddr)
+        try:
+            if bad < vaddr:  # the scan came to the end of all addresses
+                raise self._make_fault(code, ADDRESS_END, access, ADDRESS_END - vaddr + 1, ADDRESS_END - vaddr)
+            self.fail(code, bad, access, bad - vaddr + 1, bad - vaddr)
+        except UserFault as fault:
+            fault.is_text = True
+            raise
         return 0
 
     # -- the UserMemory interface ----------------------------------------------------------------------------

@@ -23,7 +23,7 @@ _made: dict[Any, DtypeForm] = {}
 class DtypeForm(Form):
     """A dtype; made by `of`, once for each dtype and alignment."""
 
-    roomy: ClassVar[bool] = True
+    mutable: ClassVar[bool] = True
 
     @classmethod
     def of(cls, T: Any) -> DtypeForm:
@@ -43,17 +43,13 @@ class DtypeForm(Form):
         self.align = dtype.alignment
         if self.size % self.align:
             raise TypeError(f"{dtype!r}: {self.size} bytes are no multiple of its alignment")
-        self._direct = dtype.kind in "biufc"
         self.address = dtype.kind in "iu"
 
     def load(self, blob: bytes) -> Any:
-        # The copy is the value's own: an np.void looks at the bytes it came from.
-        return np.frombuffer(bytearray(blob), self.T, 1)[0]
+        return np.frombuffer(blob if isinstance(blob, bytearray) else bytearray(blob), self.T, 1)[0]
 
-    def room(self, n: int) -> tuple[Any, Any]:
-        made = np.empty(n, self.T)
-        # Dates have no buffer of their own: the bytes, flat, for a subarray adds dimensions.
-        return made, made if self._direct else made.reshape(-1).view(np.uint8)
+    def load_many(self, blob: Any, n: int) -> Any:
+        return np.frombuffer(blob, self.T) if n else np.empty(0, self.T)
 
     def dump(self, value: Any) -> bytes:
         made = self._array(value)
@@ -102,6 +98,9 @@ class DtypeForm(Form):
 
     def live_many(self, view: memoryview, n: int) -> Any:
         return np.frombuffer(view, self.T, n) if n else np.empty(0, self.T)
+
+    def parts(self) -> list[tuple[str, int, Any]]:
+        return [(name, entry[1], entry[0]) for name, entry in (self.T.fields or {}).items()]
 
     def field(self, name: str) -> tuple[int, Any]:
         if self.T.fields is None:

@@ -29,14 +29,14 @@ class Form:
     align: int
     ctype: Any = None
     address: bool = False  # whether `load` gives a number that may be an address
-    roomy: ClassVar[bool] = False  # whether `room` makes what `read_slice` gives, to be filled in place
+    mutable: ClassVar[bool] = False  # whether `load_many` wants bytes of its own, a bytearray
 
     @property
     def __axptr_layout__(self) -> tuple[int, int]:
         return self.size, self.align
 
     def load(self, blob: bytes) -> Any:
-        """The Python value of the `size` bytes."""
+        """The Python value of the `size` bytes (or a bytearray, which nobody else has)."""
         raise NotImplementedError
 
     def dump(self, value: Any) -> bytes:
@@ -51,10 +51,6 @@ class Form:
         """The bytes of what `write_slice` takes."""
         return b"".join([self.dump(value) for value in values])
 
-    def room(self, n: int) -> tuple[Any, Any]:
-        """n elements not filled yet, and the writable buffer of their bytes. Only if `roomy`."""
-        raise NotImplementedError
-
     def live(self, view: memoryview) -> Any:
         """A live T over the bytes of user memory. `TypeError` if Python has none."""
         raise TypeError(f"{self} has no live form: use read and write")
@@ -66,6 +62,10 @@ class Form:
     def field(self, name: str) -> tuple[int, Any]:
         """The offset and the type of a member. `AttributeError` if there is none, `TypeError` if T has none."""
         raise TypeError(f"{self} has no fields")
+
+    def parts(self) -> list[tuple[str, int, Any]]:
+        """Name, offset and type of each member, if T has any."""
+        return []
 
     def item(self) -> tuple[Any, int]:
         """The type and the number of the elements, if T is an array; `TypeError` otherwise."""

@@ -83,6 +83,11 @@ class CType(Form):
             raise OverflowError(f"{len(blob)} bytes do not fit in {self}")
         return blob
 
+    def parts(self) -> list[tuple[str, int, Any]]:
+        if not issubclass(self.T, Structure):
+            return []
+        return [(one.name, one.offset or 0, one.type) for one in self.T.__fields__ if one.name]
+
     def field(self, name: str) -> tuple[int, Any]:
         if not issubclass(self.T, Structure):
             raise TypeError(f"{self} has no fields")

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import LinuxError
+from ..errors import LinuxError, UserFault
 from .convert import Param, Wrapper, build, collect, params_of
 
 if TYPE_CHECKING:
@@ -176,6 +176,8 @@ class Kernel:
                 outcome = result = self._table[nr](task, *registers)
             except LinuxError as error:
                 outcome, result = error, -error.errno
+                if isinstance(error, UserFault) and error.object is None:
+                    error.object = _argument_at(syscall, args, error.start)
             if on_call is not None:
                 on_call(task, syscall, args, outcome)
             return result
@@ -197,6 +199,14 @@ class Kernel:
             exit = engine.run(timeout=None if deadline is None else max(deadline - time.monotonic(), 1e-6))
             if exit.kind == "timeout" or not task.on_exit(exit):
                 return exit
+
+
+def _argument_at(syscall: Syscall, args: tuple[Any, ...], address: int) -> str | None:
+    """The name of the pointer argument that holds the address, for a tracer to tell; None if there is no such."""
+    for param, value in zip(syscall.params, args, strict=False):
+        if param.kind == "pointer" and value.address == address:
+            return param.name
+    return None
 
 
 def _unregistered(task: Task, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._core.budget import MAX_RW_COUNT, Budget
 from .._core.mmu import Provider
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ class Task(Provider):
     """A program in an address space. A provider: `ptr.read(task)` costs no more than `ptr.read(task.space)`.
 
     space: the task's memory; replaced through `set_space` only (exec). kernel, engine: set while it runs.
+    budget: what the program's counts may make the host copy; until another is set, what Linux transfers at most a call.
     """
 
     kernel: Kernel
@@ -23,6 +25,7 @@ class Task(Provider):
 
     def __init__(self, space: AddrSpace) -> None:
         self.set_space(space)
+        self.budget = Budget(per_call=MAX_RW_COUNT)
 
     @property
     def space(self) -> AddrSpace:

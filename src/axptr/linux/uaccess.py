@@ -116,6 +116,8 @@ class UserIter(IoStream):
         if start + at < USER_END:  # the copy would have touched it, which a stack notices
             self.provider.space.handle_page_fault(start + at, access)
         fault: UserFault = self.provider.space.fault(start + at, access, size=size, completed=at)
+        if len(self.iov) != 1:
+            fault.object = f"iov[{index}].iov_base"
         return fault
 
 

@@ -7,7 +7,7 @@ changes nothing.
 from __future__ import annotations
 
 from axptr.addr import ADDRESS_END, align_down
-from axptr.errors import FaultReason, UserFault
+from axptr.errors import FaultReason, UserFault, verb_of
 from axptr.flags import MappingFlags, rwx
 from axptr.mm.area import MemoryArea
 
@@ -20,7 +20,6 @@ REASONS = {
     5: FaultReason.NOT_MEMORY,
     9: FaultReason.MISALIGNED,
 }
-_VERBS = {0: "access", 1: "read", 2: "write", 3: "read and write", 4: "execution"}
 
 
 def describe(
@@ -37,11 +36,9 @@ def describe(
     A size of 0 is not known: only a CPU knows how much its instruction wanted.
     """
     inside = below if below is not None and address in below else None
-    verb = _VERBS.get(access & 7, "access")
-    start = (address - completed) % ADDRESS_END
-    what = verb + (f" of {size} byte{'' if size == 1 else 's'}" if size else "") + f" at {start:#x}"
     page = align_down(address)
     area = inside
+    near: tuple[MemoryArea | None, MemoryArea | None] = (None, None)
     if reason is FaultReason.MISALIGNED:
         cause = "the address is misaligned"
     elif reason is FaultReason.OUT_OF_RANGE:
@@ -49,32 +46,37 @@ def describe(
     elif inside is not None and reason is FaultReason.PROTECTION:
         kind = "s" if inside.backend.shared else "p"
         label = f" ({inside.name.rpartition('/')[2]})" if inside.name else ""
-        cause = f"page {page:#x} is mapped {rwx(inside.flags)}{kind}{label}, {verb} not permitted"
+        cause = f"page {page:#x} is mapped {rwx(inside.flags)}{kind}{label}, {verb_of(access)} not permitted"
     elif inside is not None and reason is FaultReason.BACKING_FAILED:
         label = f" {inside.name}" if inside.name else ""
         cause = f"what backs page {page:#x} ({inside.backend.kind_name}{label}) cannot supply it"
     elif inside is not None and reason is FaultReason.NOT_MEMORY:
         cause = f"page {page:#x} ({inside.name or inside.backend.kind_name}) is not memory"
     else:
+        near = below, above
         area, cause = _nearest(address, below, above)
         cause = f"page {page:#x} is not mapped{cause}"
-    if completed and reason is not FaultReason.MISALIGNED:
-        cause += f"; {completed} byte{'' if completed == 1 else 's'} before it are good"
     return UserFault(
-        f"{what}: {cause}",
+        cause,
         address=address,
         access=MappingFlags(access & 7),
         size=size,
         completed=completed,
         reason=reason,
         area=area,
+        below=near[0],
+        above=near[1],
     )
 
 
 def _nearest(address: int, below: MemoryArea | None, above: MemoryArea | None) -> tuple[MemoryArea | None, str]:
+    """The nearer of the two, and both in words, the nearer first."""
     if below is None and above is None:
         return None, ", nothing is"
-    if above is None or (below is not None and address - below.end < above.start - address):
-        assert below is not None
-        return below, f"; nearest is {below}, ending {address - below.end + 1:#x} below"
-    return above, f"; nearest is {above}, starting {above.start - address:#x} above"
+    told = []
+    if below is not None:
+        told.append((address - below.end + 1, below, f"{below}, ending {address - below.end + 1:#x} below"))
+    if above is not None:
+        told.append((above.start - address, above, f"{above}, starting {above.start - address:#x} above"))
+    told.sort(key=lambda one: one[0])
+    return told[0][1], f"; nearest {'is' if len(told) == 1 else 'are'} {', and '.join(one[2] for one in told)}"

@@ -1,0 +1,1 @@
+# Nothing for Python: what the verbs of pointers are made of.
