@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 def benchmarks() -> list[Benchmark]:
     found = []
-    for length, bar in ((32, 2.0), (4096, 1.3)):
+    for length, bar in ((32, 2.0), (4096, 1.3), (64 * PAGE_SIZE, 1.5)):
         for provider in ("space", "task"):
             found.append(
                 Benchmark(
@@ -53,7 +53,7 @@ def benchmarks() -> list[Benchmark]:
 def _prepare_string(length: int, provider_name: str, mode: Mode) -> Pair:
     draw = random.Random(SEED)
     stride = length + 1 + length // 7  # so that strings start anywhere in a page and straddle two
-    count = 512
+    count = min(512, (8 << 20) // stride)
     text = bytearray()
     for _ in range(count):
         text += draw.randbytes(length).hex()[:length].encode() + bytes(stride - length)
