@@ -65,6 +65,7 @@ WHERE = {
     "userfile": "pointers",
     "userslice": "pointers",
     "fields": "pointers",
+    "values": "pointers",
     "walking": "pointers",
     "provider": "pointers",
     "memory": "memory",

@@ -13,8 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from axptr import (
+    ILP32,
+    ILP32_BIG,
+    LP64_BIG,
     PAGE_SIZE,
     AddrSpace,
+    DataModel,
     LinuxError,
     MappingFlags,
     PhysMemory,
@@ -25,7 +29,7 @@ from axptr import (
     read_text,
 )
 from axptr.strings import MAX_ARG_LEN, WCHAR_ENCODING
-from fakes import PROVIDERS, over, poke, set_pages
+from fakes import MODELS, PROVIDERS, over, poke, set_model, set_pages
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -187,16 +191,27 @@ def put_array(
     poke(provider, at + len(strings) * size, bytes(size))
 
 
-@pytest.mark.parametrize(
-    ("code", "size", "order"), [("<Q", 8, "little"), (">Q", 8, "big"), ("<I", 4, "little"), (">I", 4, "big")]
-)
-def test_an_array_is_read_up_to_null(provider: Any, code: str, size: int, order: str) -> None:
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_an_array_is_read_up_to_null_with_pointers_of_the_data_model(provider: Any, model: DataModel) -> None:
     strings = [b"prog", b"", b"x" * 5000, b"\xff\xfe", b"last"]
+    code = (">" if model.order == "big" else "<") + ("I" if model.pointer == 4 else "Q")
+    set_model(provider, model)
     for at in (BASE, BASE + 3):
         put_array(provider, strings, at, code=code)
-        assert read_string_array(provider, at, pointer_size=size, byteorder=order) == strings
-    poke(provider, BASE, bytes(size))
-    assert read_string_array(provider, BASE, pointer_size=size, byteorder=order) == []
+        assert read_string_array(provider, at) == strings
+    # a pointer that is fixed to another model says what its array is made of
+    set_model(provider, LP64_BIG if model == ILP32 else ILP32)
+    assert read_string_array(provider, UserConstPtr[UserConstPtr[ctypes.c_char]].under(model)(BASE + 3)) == strings
+    set_model(provider, model)
+    poke(provider, BASE, bytes(model.pointer))
+    assert read_string_array(provider, BASE) == []
+
+
+def test_a_sum_counts_pointers_as_wide_as_they_are(provider: Any) -> None:
+    set_model(provider, ILP32_BIG)
+    put_array(provider, [b"abc", b"defg", b"h"], code=">I")
+    assert len(read_string_array(provider, BASE, max_total=8 + 3 * 5)) == 3
+    raises(errno.E2BIG, read_string_array, provider, BASE, max_total=8 + 3 * 5 - 1)
 
 
 def test_a_string_over_its_limit_is_e2big(provider: Any) -> None:

@@ -11,14 +11,16 @@ all or an exception. Source: copy_struct_from_user(9), include/linux/uaccess.h; 
 from __future__ import annotations
 
 import errno
-from typing import SupportsIndex, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
+from ._core.codec import name_of
 from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from .check import load, partial
 from .errors import FaultReason, LinuxError, UserFault
 from .flags import MappingFlags
-from .layout import Layout
+from .forms.base import form_of
 from .provider import AddrSpaceProvider
+from .values import loaded, type_at
 
 CHUNK = 1 << 18
 """Bytes that are copied at a time, and so all that a count from a guest makes the host hold."""
@@ -95,21 +97,23 @@ def copy_struct(
 ) -> V:
     """A T that the guest says is `size` bytes large, whatever version of T it was built with. Needs READ alone.
 
-    As copy_struct_from_user: of a shorter one the rest is zero, of a longer one the rest must be zero in memory. T: a
-    ctypes `Structure`, `Union`, array or scalar; an instance of it is given, scalars too.
+    As copy_struct_from_user: of a shorter one the rest is zero, of a longer one the rest must be zero in memory. T:
+    what a pointer can point at, as the data model has it, but no pointer itself. Of a ctypes type an instance is given,
+    such as `UserPtr[T].read` gives under that model, of scalars too; else the value that `read` gives.
     Raises `LinuxError(EINVAL)` below `min_size` (the first version's size), `LinuxError(E2BIG)` above `max_size` (both
     as clone3 and openat2 do) or for a rest that is not zero, `UserFault` for memory that cannot be read. The rest
     is looked at first, as there.
     """
     start, given = checked_address(address), checked_size(size)
     least, most = checked_size(min_size, "min_size"), checked_size(max_size, "max_size")
-    known = Layout.of(T).size
-    if not hasattr(T, "from_buffer_copy"):
-        raise TypeError(f"want a ctypes type, not {T!r}")
+    ptype = type_at(provider, address, T)
+    if hasattr(T, "ACCESS_FLAGS"):
+        raise TypeError(f"want a type that can grow, not {name_of(T)}")
+    known = ptype.size
     if given < least:
-        raise LinuxError(errno.EINVAL, f"{T.__name__} of {given} bytes: it has had {least} from the first")
+        raise LinuxError(errno.EINVAL, f"{name_of(T)} of {given} bytes: it has had {least} from the first")
     if given > most:
-        raise LinuxError(errno.E2BIG, f"{T.__name__} of {given} bytes: {most} are allowed")
+        raise LinuxError(errno.E2BIG, f"{name_of(T)} of {given} bytes: {most} are allowed")
     at = known
     while at < given:
         if start + at >= ADDRESS_END:
@@ -118,13 +122,17 @@ def copy_struct(
         if any(piece):
             raise LinuxError(
                 errno.E2BIG,
-                f"{T.__name__} of {given} bytes: of {known} are known, and byte "
+                f"{name_of(T)} of {given} bytes: of {known} are known, and byte "
                 f"{at + len(piece) - len(piece.lstrip(bytes(1)))} is not zero",
             )
         at += len(piece)
-    data = load(provider, start, min(given, known), 1)
+    data = load(provider, start, min(given, known), 1).ljust(known, b"\0")
+    form = form_of(ptype.seen)
+    whole: Any = ptype.seen if form is None else form.ctype
     try:
-        return T.from_buffer_copy(data.ljust(known, b"\0"))  # type: ignore[attr-defined,no-any-return]
+        if form_of(T) is None and whole is not None:
+            return whole.from_buffer_copy(data)  # type: ignore[no-any-return]
+        return loaded(ptype, data)  # type: ignore[no-any-return]
     except MemoryError:
         raise LinuxError(errno.ENOMEM, f"the host has no room for {known} bytes") from None
 

@@ -27,6 +27,7 @@ from .check import scan
 from .errors import LinuxError
 from .flags import MappingFlags
 from .provider import AddrSpaceProvider
+from .values import model_at
 
 WCHAR_ENCODING = f"utf-{8 * ctypes.sizeof(ctypes.c_wchar)}-{'le' if sys.byteorder == 'little' else 'be'}"
 """What a string of the host's `wchar_t` is: UTF-32 on Linux, UTF-16 on Windows."""
@@ -94,27 +95,23 @@ def read_string_array(
     *,
     max_len: int = MAX_ARG_LEN,
     max_total: int = MAX_ARG_TOTAL,
-    pointer_size: int = 8,
-    byteorder: str = "little",
 ) -> list[bytes]:
     """The strings that a NULL-terminated array of pointers points at, as execve reads argv. Needs READ alone.
 
-    The array is read once, then the strings. max_len: bytes of each without its terminator. max_total: bytes of all
-    with their terminators and pointers. pointer_size: 8, or 4. byteorder: of the pointers, "little" or "big".
+    The array is read once, then the strings; its pointers are as the data model has them. max_len: bytes of each string
+    without its terminator. max_total: bytes of all with their terminators and pointers.
     Raises `LinuxError(E2BIG)` over a limit, `UserFault` where the array, or a string, cannot be read to its end.
     """
     start = checked_address(address)
     most, total = checked_size(max_len, "max_len"), min(checked_size(max_total, "max_total"), ADDRESS_END - 2)
-    if pointer_size not in _WORDS:
-        raise ValueError(f"pointers are of 4 or 8 bytes, not {pointer_size!r}")
-    if byteorder not in _ORDERS:
-        raise ValueError(f"byteorder {byteorder!r} is neither 'little' nor 'big'")
+    model = model_at(provider, address)
+    width = model.pointer
     try:
-        array = read_terminated(provider, start, pointer_size, total // (pointer_size + 1))
+        array = read_terminated(provider, start, width, total // (width + 1))
     except LinuxError as error:
         raise _too_big(error, f"the array at {start:#x} has too many strings for {total} bytes") from None
-    pointers = struct.unpack(f"{_ORDERS[byteorder]}{len(array) // pointer_size}{_WORDS[pointer_size]}", array)
-    left = total - len(pointers) * (pointer_size + 1)
+    pointers = struct.unpack(f"{_ORDERS[model.order]}{len(array) // width}{_WORDS[width]}", array)
+    left = total - len(pointers) * (width + 1)
     strings: list[bytes] = []
     limit = min(most, ADDRESS_END - 2)
     while len(strings) < len(pointers):

@@ -12,7 +12,6 @@ import pytest
 
 from axptr import (
     ILP32,
-    ILP32_BIG,
     LP64,
     LP64_BIG,
     PAGE_SIZE,
@@ -26,15 +25,15 @@ from axptr import (
     UserConstPtr,
     UserFault,
     UserPtr,
+    check_null_terminated,
     container_of,
     enum_type,
 )
-from fakes import FakeMemory, PlainProvider
+from fakes import MODELS, FakeMemory, PlainProvider
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
 char, u8, u16, u32, u64 = ctypes.c_char, ctypes.c_uint8, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
-MODELS = [LP64, LP64_BIG, ILP32, ILP32_BIG]
 
 
 class Inner(ctypes.Structure):
@@ -70,13 +69,16 @@ def memory(space: AddrSpace, model: DataModel) -> AddrSpace:
 
 
 def ways(memory: AddrSpace, model: DataModel) -> list[Any]:
-    """Providers of every kind with that model; the last is no AddrSpace's."""
-    fake = FakeMemory()
-    fake.map(BASE, 2, R | W)
-    other = PlainProvider(fake)
-    other.model = model  # type: ignore[attr-defined]
-    other.write, other.read = fake.poke, fake.peek  # type: ignore[attr-defined]
-    return [memory, Task(memory), Locked(memory), PlainProvider(memory) if model is LP64 else memory, other]
+    """Providers of every kind with that model; of the last two, over no AddrSpace, one lets its memory say it."""
+    fakes = []
+    for says in (True, False):
+        fake = FakeMemory()
+        fake.map(BASE, 2, R | W)
+        provider = PlainProvider(fake)
+        (provider if says else fake).model = model  # type: ignore[attr-defined]
+        provider.write, provider.read = fake.poke, fake.peek  # type: ignore[attr-defined]
+        fakes.append(provider)
+    return [memory, Task(memory), Locked(memory), PlainProvider(memory), Locked(PlainProvider(memory)), *fakes]
 
 
 def laid(values: list[tuple[int, int]], model: DataModel) -> bytes:
@@ -135,6 +137,32 @@ def test_argv_is_walked_with_pointers_of_the_model(memory: AddrSpace, model: Dat
     memory.write(BASE + 0x300, laid([(BASE, size)], model))
     found = UserConstPtr[UserConstPtr[UserConstPtr[char]]](BASE + 0x300).read(memory)
     assert found[1].read(memory).read_cstr(memory) == b"two"
+
+
+def test_arrays_and_lists_are_walked_over_every_provider(memory: AddrSpace, model: DataModel) -> None:
+    size = model.pointer
+    for way in ways(memory, model):
+        poke = way.write if hasattr(way, "write") else memory.write
+        poke(BASE, laid([(BASE + 0x100, size), (BASE + 0x200, size), (0, size)], model))
+        argv = UserPtr[UserConstPtr[char]](BASE)
+        assert [one.address for one in argv.each(way, 5)] == [BASE + 0x100, BASE + 0x200]
+        assert [one.address for one in argv.read_slice(way, 3)] == [BASE + 0x100, BASE + 0x200, 0]
+        argv.write_slice(way, [BASE, None])
+        assert [one.address for one in argv.each(way, 5)] == [BASE]
+        # a link in the middle of a node, as wide as a pointer is
+        poke(BASE + 0x300 + size, laid([(BASE + 0x400, size)], model))
+        poke(BASE + 0x400 + size, laid([(0, size)], model))
+        nodes = [node.address for node in UserPtr[Node](BASE + 0x300).follow(way, "next", 5)]
+        assert nodes == [BASE + 0x300, BASE + 0x400]
+        start, length = way.with_addr_space(
+            lambda m: (
+                check_null_terminated(m, BASE, UserPtr[char], R) if hasattr(m, "model") else (BASE, 1)
+            )  # its provider alone knows
+        )
+        assert (start, length) == (BASE, 1)
+    for n in (0, 1, 3):
+        memory.write(BASE, laid([(BASE, size)] * n + [(0, size)], model))
+        assert len(UserPtr[UserPtr[char]](BASE).get_as_null_terminated(memory)) == n
 
 
 def test_pointers_are_written_as_wide_as_the_model_has_them(memory: AddrSpace, model: DataModel) -> None:
@@ -235,4 +263,4 @@ def test_what_is_no_model_is_refused(space: AddrSpace) -> None:
         space.model = DataModel("odd", 3, "little")  # type: ignore[arg-type]
     assert space.model is LP64
     with pytest.raises(TypeError, match="no form in the byte order of LP64_BIG"):
-        UserPtr[ctypes.c_wchar].under(LP64_BIG)
+        UserPtr[ctypes.c_wchar * 2].under(LP64_BIG)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Form
+from .base import Form, Number
 
 _made: dict[Any, DtypeForm] = {}
 
@@ -45,6 +45,12 @@ class DtypeForm(Form):
             raise TypeError(f"{dtype!r}: {self.size} bytes are no multiple of its alignment")
         self._direct = dtype.kind in "biufc"
         self.address = dtype.kind in "iu"
+
+    @property
+    def number(self) -> Number | None:
+        if not self.address:
+            return None
+        return "big" if self.size > 1 and self.T.newbyteorder(">") == self.T else "little", self.T.kind == "i"
 
     def load(self, blob: bytes) -> Any:
         # The copy is the value's own: an np.void looks at the bytes it came from.
