@@ -776,7 +776,7 @@ case(
 
 # atomics
 NO_WORD: Bad = [bad for bad in TYPE if bad[0] is not None]
-NO_WORD += [(ctypes.c_uint16, TypeError), (ctypes.c_float, TypeError), (u32.__ctype_be__, TypeError), (Args, TypeError)]
+NO_WORD += [(ctypes.c_uint16, TypeError), (ctypes.c_float, TypeError), ("f", TypeError), (Args, TypeError)]
 case(
     "UserAtomic",
     lambda b, at, T: axptr.UserAtomic(at, T),

@@ -31,7 +31,9 @@ def type_at(provider: Any, address: Any, T: Any) -> Any:
     found: Any = UserPtr.of(T)
     if found.model is not None:
         return found
-    model = model_at(provider, address)
+    if isinstance(address, Pointer) and address.type.model is not None:
+        return found.under(address.type.model)
+    model = model_of(provider)
     return found if model == LP64 else found.under(model)
 
 
