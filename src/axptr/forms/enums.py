@@ -27,9 +27,10 @@ class EnumType(Form, Generic[E]):
 
     def __init__(self, members: type[E], underlying: Any, ctype: Any, align: int) -> None:
         self.T = self
-        self.members, self.underlying = members, underlying
+        self.members: type[E] = members
+        self.underlying: Any = underlying
         self.size, self.align = ctypes.sizeof(ctype), align
-        self._order, self._signed = number_of(ctype) or (sys.byteorder, False)
+        self._number: Number = number_of(ctype) or (sys.byteorder, False)
         for member in members:  # type: ignore[attr-defined]
             self.dump(member)
 
@@ -38,10 +39,10 @@ class EnumType(Form, Generic[E]):
 
     @property
     def number(self) -> Number:
-        return self._order, self._signed
+        return self._number
 
     def load(self, blob: bytes) -> Any:
-        value = int.from_bytes(blob, self._order, signed=self._signed)
+        value = int.from_bytes(blob, self._number[0], signed=self._number[1])
         try:
             member = self.members(value)
         except ValueError:
@@ -49,8 +50,8 @@ class EnumType(Form, Generic[E]):
         return member if member == value else value
 
     def dump(self, value: Any) -> bytes:
-        blob = fitted(self, as_integer(self, value), self.size, self._signed)
-        return blob if self._order == sys.byteorder else blob[::-1]
+        blob = fitted(self, as_integer(self, value), self.size, self._number[1])
+        return blob if self._number[0] == sys.byteorder else blob[::-1]
 
     def __repr__(self) -> str:
         return f"enum_type({self.members.__name__}, {getattr(self.underlying, '__name__', self.underlying)!s})"

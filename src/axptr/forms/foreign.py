@@ -15,7 +15,7 @@ import ctypes
 import errno
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from axptr.addr import checked_address
 from axptr.errors import LinuxError
@@ -36,7 +36,7 @@ class AddressForm(Form):
         self.T = T
         self.size = self.align = model.pointer
         self._target = target
-        self._order = model.order
+        self._order: Literal["little", "big"] = model.order
 
     @property
     def number(self) -> Number:
@@ -59,7 +59,7 @@ class CharacterForm(Form):
     def __init__(self, model: DataModel) -> None:
         self.T = ctypes.c_wchar
         self.size = self.align = ctypes.sizeof(ctypes.c_wchar)
-        self._order = model.order
+        self._order: Literal["little", "big"] = model.order
 
     def load(self, blob: bytes) -> Any:
         number = int.from_bytes(blob, self._order)
