@@ -11,7 +11,7 @@ all or an exception. Source: copy_struct_from_user(9), include/linux/uaccess.h; 
 from __future__ import annotations
 
 import errno
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, SupportsIndex, TypeVar, overload
 
 from ._core.codec import name_of
 from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
@@ -86,6 +86,7 @@ def clear(provider: AddrSpaceProvider, address: SupportsIndex, size: int) -> int
             return done
 
 
+@overload
 def copy_struct(
     provider: AddrSpaceProvider,
     address: SupportsIndex,
@@ -94,7 +95,26 @@ def copy_struct(
     *,
     min_size: int = 0,
     max_size: int = PAGE_SIZE,
-) -> V:
+) -> V: ...
+@overload
+def copy_struct(
+    provider: AddrSpaceProvider,
+    address: SupportsIndex,
+    T: Any,
+    size: int,
+    *,
+    min_size: int = 0,
+    max_size: int = PAGE_SIZE,
+) -> Any: ...
+def copy_struct(
+    provider: AddrSpaceProvider,
+    address: SupportsIndex,
+    T: Any,
+    size: int,
+    *,
+    min_size: int = 0,
+    max_size: int = PAGE_SIZE,
+) -> Any:
     """A T that the guest says is `size` bytes large, whatever version of T it was built with. Needs READ alone.
 
     As copy_struct_from_user: of a shorter one the rest is zero, of a longer one the rest must be zero in memory. T:
@@ -131,8 +151,8 @@ def copy_struct(
     whole: Any = ptype.seen if form is None else form.ctype
     try:
         if form_of(T) is None and whole is not None:
-            return whole.from_buffer_copy(data)  # type: ignore[no-any-return]
-        return loaded(ptype, data)  # type: ignore[no-any-return]
+            return whole.from_buffer_copy(data)
+        return loaded(ptype, data)
     except MemoryError:
         raise LinuxError(errno.ENOMEM, f"the host has no room for {known} bytes") from None
 

@@ -19,7 +19,7 @@ SOURCE = """
 import ctypes
 import enum
 from ctypes import c_char, c_double, c_int
-from typing import assert_type
+from typing import Any, assert_type
 
 from axptr import (
     I386, ILP32, LP64, AddrSpace, DataModel, IoVec, Layout, Task, UserAtomic, UserConstPtr, UserPtr, UserSlice,
@@ -54,6 +54,7 @@ def use(space: AddrSpace, task: Task) -> None:
     assert_type(Layout.of(UserPtr[c_int], ILP32).align, int)
     assert_type(Layout.array("<I", 3, I386).size, int)
     assert_type(copy_struct(space, UserPtr[Point](1), Point, 8).x, int)
+    assert_type(copy_struct(space, 1, "<IQ", 8), Any)
     assert_type(read_string_array(task, 1, max_len=5), list[bytes])
     assert_type(read_text(space, UserPtr[c_char](1), "utf-16", max_len=5), str)
     assert_type(list(search(space, b"x")), list[int])

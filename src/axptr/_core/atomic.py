@@ -37,13 +37,13 @@ from cython.cimports.libc.stdint import int64_t, uint8_t, uint64_t
 
 from axptr import check as _check
 from axptr._core.codec import name_of
-from axptr._core.pointer import Pointer
+from axptr._core.pointer import Pointer, UserPtr
 from axptr.addr import checked_address
 from axptr.flags import MappingFlags
 from axptr.forms.base import form_of, number_of
 from axptr.layout import Layout
 from axptr.model import LP64
-from axptr.values import model_at, type_at
+from axptr.values import model_at
 
 _others = threading.RLock()
 _words = cython.declare(dict, {})
@@ -97,9 +97,11 @@ class UserAtomic:
         if T is None:
             T = address.T if isinstance(address, Pointer) else ctypes.c_uint32
         self.address = checked_address(address)
-        self.kind = type_at(_Here(None), address, T)
+        self.kind = UserPtr.of(T)
         if hasattr(T, "ACCESS_FLAGS"):
             raise TypeError(f"a word is an integer of 32 or 64 bits, not {name_of(T)}")
+        if isinstance(address, Pointer) and address.type.model is not None:
+            self.kind = self.kind.under(address.type.model)
         self.word = _word_of(self.kind)
 
     @property
