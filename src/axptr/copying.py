@@ -14,6 +14,7 @@ import errno
 from typing import Any, SupportsIndex, TypeVar, overload
 
 from ._core.codec import name_of
+from ._core.pointer import Copied
 from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from .check import load, partial
 from .errors import FaultReason, LinuxError, UserFault
@@ -55,14 +56,14 @@ def copy_between(
         size = min(CHUNK, left - done)
         if start + done >= ADDRESS_END or end + done >= ADDRESS_END:
             past = start if start + done >= ADDRESS_END else end
-            return _short(done, _past(past, left, done, READ if past is start else WRITE))
+            return Copied(done, _past(past, left, done, READ if past is start else WRITE))
         got, refused = partial(source, start + done, middle[:size], READ)
         put, fault = partial(goal, end + done, middle[:got], WRITE) if got else (0, None)
         done += put
         fault = fault if fault is not None else refused
         if fault is not None:
             fault.completed, fault.size = done, left
-            return _short(done, fault)
+            return Copied(done, fault)
     return done
 
 
@@ -75,13 +76,13 @@ def clear(provider: AddrSpaceProvider, address: SupportsIndex, size: int) -> int
     done = 0
     while True:
         if start + done >= ADDRESS_END and done < left:
-            return _short(done, _past(start, left, done, WRITE))
+            return Copied(done, _past(start, left, done, WRITE))
         piece = memoryview(_ZEROS)[: min(CHUNK, left - done)]
         put, fault = partial(provider, start + done, piece, WRITE)
         done += put
         if fault is not None:
             fault.completed, fault.size = done, left
-            return _short(done, fault)
+            return Copied(done, fault)
         if done == left:
             return done
 
@@ -155,12 +156,6 @@ def copy_struct(
         return loaded(ptype, data)
     except MemoryError:
         raise LinuxError(errno.ENOMEM, f"the host has no room for {known} bytes") from None
-
-
-def _short(done: int, fault: UserFault) -> int:
-    from ._core.pointer import Copied  # at the end only: that module imports `check`, and costs more than this one
-
-    return Copied(done, fault)
 
 
 def _past(start: int, size: int, completed: int, access: MappingFlags) -> UserFault:

@@ -12,8 +12,8 @@ dtypes, dissect's types.
 
 Left out: `c_long` and `c_size_t`, which on this host are the very classes that `c_int64` and `c_uint64` are: use the
 codes `"l"` and `"N"`. `c_longdouble`, which has no form where pointers have 4 bytes or the order is big: its bytes
-differ from processor to processor. Bit fields that ctypes places otherwise than C does, as behind a number that leaves
-room.
+differ from processor to processor. Arrays and members of `c_wchar` where the order is big: ctypes has none. Bit fields
+that ctypes places otherwise than C does, as behind a number that leaves room.
 
 Source of I386: System V ABI, Intel386 supplement, table 2.1: numbers of 8 bytes are aligned to 4, alone and in
 structures.

@@ -110,6 +110,32 @@ def test_live_views_show_the_order_of_the_model(memory: AddrSpace, model: DataMo
     assert UserPtr[u32](BASE).get_as_slice(memory, 2)[0] == 0x01020304
 
 
+def test_live_pointers_and_structures_are_those_of_the_model(memory: AddrSpace, model: DataModel) -> None:
+    size = model.pointer
+    for T in (UserPtr[UserPtr[u32]], UserPtr[UserPtr[u32]].under(model)):
+        word = T(BASE).get(memory)
+        word.value = 0x123456
+        assert memory.read(BASE, size) == laid([(0x123456, size)], model)
+        assert word.value == T(BASE).read(memory).address == 0x123456
+        many = T(BASE).get_as_slice(memory, 3)
+        many[2] = 0xABC
+        assert memory.read(BASE, 3 * size) == laid([(0x123456, size), (0, size), (0xABC, size)], model)
+        assert list(many) == [0x123456, 0, 0xABC]
+        assert len(T(BASE).get_as_slice(memory, 0)) == 0
+        assert len(T(BASE).get_as_null_terminated(memory)) == 1
+    const = UserConstPtr[UserPtr[u32]](BASE)
+    assert const.get(memory).address == 0x123456
+    assert const.get_as_slice(memory, 2).readonly
+    node = UserPtr[Node](BASE + 0x100).get(memory)
+    node.next, node.inner.x, node.high = 0x4567, 0x1234, 0x1234567
+    assert memory.read(BASE + 0x100 + size, size) == laid([(0x4567, size)], model)
+    found = UserPtr[Node](BASE + 0x100).read(memory)
+    assert (found.next, found.inner.x, found.high) == (0x4567, 0x1234, 0x1234567)
+    nodes = UserPtr[Node](BASE + 0x100).get_as_slice(memory, 2)
+    nodes[1].tag = 9
+    assert memory.read(BASE + 0x100 + Layout.of(Node, model).size, 1) == b"\x09"
+
+
 def test_what_says_its_own_order_keeps_it(memory: AddrSpace) -> None:
     for T in (">I", "!I", u32.__ctype_be__, Fixed):
         memory.write(BASE, b"\1\2\3\4")

@@ -52,6 +52,18 @@ class AddressForm(Form):
         except OverflowError:
             raise OverflowError(f"{number:#x} does not fit in a pointer of {self.size} bytes") from None
 
+    def live(self, view: memoryview) -> Any:
+        """A number, as the live form of a pointer is one of the host's too."""
+        return self._word.from_buffer(view)
+
+    def live_many(self, view: memoryview, n: int) -> Any:
+        return view if view.readonly else (self._word * n).from_buffer(view)
+
+    @property
+    def _word(self) -> Any:
+        word = ctypes.c_uint32 if self.size == 4 else ctypes.c_uint64
+        return word.__ctype_be__ if self._order == "big" else word.__ctype_le__
+
 
 class CharacterForm(Form):
     """`c_wchar` in the byte order that is not the host's, in which ctypes has none."""
