@@ -16,16 +16,23 @@ from axptr import (
     PAGE_SIZE,
     AddrSpace,
     DataModel,
+    IoVec,
     Layout,
     Locked,
     MappingFlags,
     Task,
+    UserAtomic,
     UserConstPtr,
     UserFault,
     UserPtr,
+    UserSlice,
     check_null_terminated,
     container_of,
+    copy_struct,
     enum_type,
+    read_string_array,
+    read_text,
+    search_value,
 )
 from fakes import MODELS, FakeMemory, PlainProvider
 
@@ -245,6 +252,32 @@ def test_struct_codes_and_enums_follow(memory: AddrSpace, model: DataModel) -> N
     assert ptr.read(memory) is Color.RED
     with pytest.raises(UserFault, match="misaligned"):
         ptr.type(BASE + 1).read(memory)
+
+
+VERBS: dict[str, Any] = {
+    "read": lambda way: UserPtr[u32](BASE).read(way),
+    "read_slice": lambda way: UserPtr[u32](BASE).read_slice(way, 2)[0],
+    "copy_struct": lambda way: copy_struct(way, BASE, u32, 4).value,
+    "read_value": lambda way: UserSlice(BASE, 4).reader(way).read_value(u32),
+    "UserAtomic": lambda way: UserAtomic(BASE).load(way),
+    "IoVec.read": lambda way: IoVec.read(way, BASE + 8, 1)[0][0] >> (32 if way.model == LP64_BIG else 0),
+    "read_text": lambda way: ord(read_text(way, BASE, "utf-32")),
+    "search_value": lambda way: next(search_value(way, u32, 7, BASE), None) and 7,
+    "read_string_array": lambda way: len(read_string_array(way, BASE + 0x100)) and 7,
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_a_provider_says_of_its_model_goes_before_what_its_space_says(
+    memory: AddrSpace, model: DataModel, verb: str
+) -> None:
+    """Every verb asks: with the model of the space alone, none of them would find this."""
+    memory.write(BASE, laid([(7, 4), (0, 4), (7, 4), (0, 4), (0, 8)], model))
+    memory.write(BASE + 0x100, laid([(BASE + 8, model.pointer), (0, 8)], model))
+    way = PlainProvider(memory)
+    way.model = model  # type: ignore[attr-defined]
+    memory.model = LP64_BIG if model.order == "little" else LP64
+    assert VERBS[verb](way) == 7
 
 
 def test_a_model_goes_with_clones_and_snapshots(memory: AddrSpace, model: DataModel) -> None:
