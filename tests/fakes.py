@@ -11,7 +11,19 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from axptr import PAGE_SIZE, LinuxError, Locked, MappingFlags, VirtAddrRange
+from axptr import (
+    I386,
+    ILP32,
+    ILP32_BIG,
+    LP64,
+    LP64_BIG,
+    PAGE_SIZE,
+    DataModel,
+    LinuxError,
+    Locked,
+    MappingFlags,
+    VirtAddrRange,
+)
 
 R = TypeVar("R")
 
@@ -98,6 +110,17 @@ def over(kind: str, space: Any) -> Any:
 
 
 PROVIDERS = ("space", "locked", "plain", "fake")
+MODELS = (LP64, LP64_BIG, ILP32, ILP32_BIG, I386)
+
+
+def set_model(provider: Any, model: DataModel) -> None:
+    """Let the memory that a provider leads to be one of this data model."""
+    provider.with_addr_space(lambda memory: setattr(memory, "model", model))
+
+
+def words(model: DataModel, size: int, *values: int) -> bytes:
+    """Numbers of `size` bytes side by side as the model has them."""
+    return b"".join((value % (1 << 8 * size)).to_bytes(size, model.order) for value in values)
 
 
 def set_pages(provider: Any, start: int, flags: str, data: bytes = b"") -> None:

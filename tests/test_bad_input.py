@@ -168,8 +168,20 @@ case(
     size=(4, SIZE),
     align=(4, [*SIZE, (0, ValueError), (3, ValueError)]),
 )
-case("Layout.of", lambda b, T: Layout.of(T), T=(u32, TYPE))
-case("Layout.array", lambda b, T, n: Layout.array(T, n), T=(u32, TYPE), n=(3, SIZE))
+MODEL: Bad = [
+    (None, TypeError),
+    ("ILP32", TypeError),
+    ((4, "big"), TypeError),
+    (axptr.DataModel("x", 3, "big"), ValueError),  # type: ignore[arg-type]
+]
+case("Layout.of", lambda b, T, model: Layout.of(T, model), T=(u32, TYPE), model=(axptr.ILP32, MODEL))
+case(
+    "Layout.array",
+    lambda b, T, n, model: Layout.array(T, n, model),
+    T=(u32, TYPE),
+    n=(3, SIZE),
+    model=(axptr.ILP32, MODEL),
+)
 
 # physical
 case(
@@ -756,20 +768,18 @@ case(
 )
 case(
     "read_string_array",
-    lambda b, p, at, one, all, size, order: axptr.read_string_array(
-        p or b.space, at + 100 if at == BASE else at, max_len=one, max_total=all, pointer_size=size, byteorder=order
+    lambda b, p, at, one, all: axptr.read_string_array(
+        p or b.space, at + 100 if at == BASE else at, max_len=one, max_total=all
     ),
     **PROVIDED,
     at=(BASE, ADDRESS),
     one=(9, SIZE),
     all=(9, SIZE),
-    size=(8, [(0, ValueError), (2, ValueError), (None, ValueError), ("8", ValueError)]),
-    order=("little", [("middle", ValueError), (None, ValueError)]),
 )
 
 # atomics
 NO_WORD: Bad = [bad for bad in TYPE if bad[0] is not None]
-NO_WORD += [(ctypes.c_uint16, TypeError), (ctypes.c_float, TypeError), (u32.__ctype_be__, TypeError), (Args, TypeError)]
+NO_WORD += [(ctypes.c_uint16, TypeError), (ctypes.c_float, TypeError), ("f", TypeError), (Args, TypeError)]
 case(
     "UserAtomic",
     lambda b, at, T: axptr.UserAtomic(at, T),
@@ -922,7 +932,7 @@ WITHOUT = {
 # Values, protocols and constants; and the layers below, which have their own tests.
 NOT_CALLS = {
     "Backend", "Copied", "Engine", "Exit", "Kernel", "MemoryArea", "PagingFormat", "Provider", "AddrSpaceProvider",
-    "Task", "UnicornEngine", "UserMemory", "DataModel", "LP64", "LP64_BIG", "ILP32", "ILP32_BIG",
+    "Task", "UnicornEngine", "UserMemory", "DataModel", "LP64", "LP64_BIG", "ILP32", "ILP32_BIG", "I386",
     "PAGE_SIZE", "X86_64", "AARCH64", "SV39", "SV48", "RegexMatch",
 }  # fmt: skip
 

@@ -11,10 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from axptr import (
+    I386,
+    ILP32,
+    ILP32_BIG,
+    LP64,
+    LP64_BIG,
     PAGE_SIZE,
     AddrSpace,
     Copied,
+    DataModel,
     FaultReason,
+    Layout,
     LinuxError,
     MappingFlags,
     PhysMemory,
@@ -25,7 +32,7 @@ from axptr import (
     copy_struct,
 )
 from axptr.copying import CHUNK
-from fakes import PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_pages
+from fakes import MODELS, PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_model, set_pages, words
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -247,3 +254,62 @@ def test_a_tail_past_all_addresses_is_a_fault(provider: Any) -> None:
 def test_scalars_come_as_instances(provider: Any) -> None:
     set_pages(provider, BASE, "r", b"\1\2")
     assert copy_struct(provider, BASE, ctypes.c_uint32, 2).value == 0x201
+
+
+class Growing(ctypes.Structure):
+    _fields_ = [
+        ("flags", ctypes.c_uint64),
+        ("buf", ctypes.c_void_p),
+        ("low", ctypes.c_uint16, 4),
+        ("size", ctypes.c_uint64),
+    ]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_a_struct_is_as_large_and_lies_as_the_data_model_has_it(provider: Any, model: DataModel) -> None:
+    set_pages(provider, BASE, "rr")
+    set_model(provider, model)
+    wide = model.wide_align
+    known = Layout.of(Growing, model).size
+    assert known == {LP64: 32, LP64_BIG: 32, ILP32: 24, ILP32_BIG: 24, I386: 24}[model]
+    low = words(model, 2, 5 if model.order == "little" else 5 << 12)
+    text = words(model, 8, 1 << 40) + words(model, model.pointer, BASE) + low
+    text = text.ljust(len(text) + -len(text) % wide, b"\0") + words(model, 8, 9)
+    assert len(text) == known
+    for address in (BASE + 1, BASE + PAGE_SIZE - 9):
+        poke(provider, address, text + bytes(9))
+        for size in (known, known + 9):
+            made = copy_struct(provider, address, Growing, size)
+            assert (made.flags, made.buf, made.low, made.size) == (1 << 40, BASE, 5, 9)
+        assert type(made).__name__ == "Growing"
+        old = copy_struct(provider, address, Growing, known - 8)
+        assert (old.flags, old.low, old.size) == (1 << 40, 5, 0)
+        # what a pointer reads under this model is of the same class
+        assert type(made) is type(UserPtr[Growing].under(model)(address).read_unaligned(provider))
+        # a pointer fixed to a model goes before the provider's
+        set_model(provider, LP64 if model != LP64 else ILP32_BIG)
+        assert copy_struct(provider, UserPtr[Growing].under(model)(address), Growing, known).size == 9
+        set_model(provider, model)
+    poke(provider, BASE + 1 + known, b"\1")
+    with pytest.raises(LinuxError, match=f"byte {known} is not zero"):
+        copy_struct(provider, BASE + 1, Growing, known + 1)
+    assert copy_struct(provider, BASE + 1, ctypes.c_uint64, 8).value == 1 << 40
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_other_spellings_of_a_struct_grow_too(provider: Any, model: DataModel) -> None:
+    set_pages(provider, BASE, "r")
+    set_model(provider, model)
+    pad = model.wide_align - 2
+    poke(provider, BASE + 1, words(model, 2, 7) + bytes(pad) + words(model, 8, 1 << 40))
+    assert copy_struct(provider, BASE + 1, "HQ", 10 + pad) == (7, 1 << 40)
+    assert copy_struct(provider, BASE + 1, "HQ", 2) == (7, 0)
+    assert copy_struct(provider, BASE + 1, ">H", 1) == int.from_bytes(words(model, 2, 7)[:1] + b"\0", "big")
+    np, cstruct = pytest.importorskip("numpy"), pytest.importorskip("dissect.cstruct").cstruct
+    poke(provider, BASE + 1, b"\0\7\0\0\1")
+    dtype = np.dtype([("a", ">u2"), ("b", ">u4")])
+    assert copy_struct(provider, BASE + 1, dtype, 5).tolist() == (7, 0x100)
+    declared = cstruct(endian=">").load("struct s { uint16 a; uint32 b; };").s
+    assert copy_struct(provider, BASE + 1, declared, 5).b == 0x100
+    with pytest.raises(TypeError, match="want a type that can grow"):
+        copy_struct(provider, BASE + 1, UserPtr[ctypes.c_int], 8)

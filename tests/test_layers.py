@@ -68,6 +68,7 @@ WHERE = {
     "userfile": "pointers",
     "userslice": "pointers",
     "fields": "pointers",
+    "values": "pointers",
     "walking": "pointers",
     "provider": "pointers",
     "memory": "memory",

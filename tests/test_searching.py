@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import ctypes
+import enum
 import re
+import struct
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from axptr import PAGE_SIZE, AddrSpace, Locked, MappingFlags, PhysMemory, search, search_regex, search_value
-from fakes import FakeMemory, PlainProvider
+from axptr import (
+    ILP32_BIG,
+    PAGE_SIZE,
+    AddrSpace,
+    DataModel,
+    Layout,
+    Locked,
+    MappingFlags,
+    PhysMemory,
+    UserPtr,
+    enum_type,
+    search,
+    search_regex,
+    search_value,
+)
+from fakes import MODELS, FakeMemory, PlainProvider, words
 
 NONE, R, W = MappingFlags(0), MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -127,6 +143,86 @@ def test_a_value_is_found_with_its_mask(space: AddrSpace) -> None:
     ):
         with pytest.raises(TypeError, match="mask"):
             bad()
+
+
+class Pair(ctypes.Structure):
+    _fields_ = [("a", ctypes.c_uint16), ("b", ctypes.c_void_p)]
+
+
+class Color(enum.IntEnum):
+    RED = 0x1234
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_a_value_is_looked_for_as_the_data_model_has_it(space: AddrSpace, model: DataModel) -> None:
+    space.map_alloc(BASE, PAGE, R | W)
+    space.write(BASE, b"\x99" * PAGE)
+    space.model = model
+    u16, u32, u64 = ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
+    size = model.pointer
+    pad = bytes(size - 2)
+    for T, value, text in [
+        (u32, 5, words(model, 4, 5)),
+        (u32, u32(5), words(model, 4, 5)),
+        ("I", 5, words(model, 4, 5)),
+        ("L", 5, words(model, size, 5)),
+        ("hq", (1, 2), words(model, 2, 1) + bytes(min(8, model.wide_align) - 2) + words(model, 8, 2)),
+        (">I", 5, b"\0\0\0\5"),
+        (u32.__ctype_be__, 5, b"\0\0\0\5"),
+        (ctypes.c_float, 0.5, struct.pack(">f" if model.order == "big" else "<f", 0.5)),
+        (ctypes.c_wchar, "x", words(model, 4, 120)),
+        (UserPtr[u32], BASE, words(model, size, BASE)),
+        (UserPtr[u32].under(ILP32_BIG), BASE, BASE.to_bytes(4, "big")),
+        (ctypes.c_void_p, BASE, words(model, size, BASE)),
+        (Pair, Pair(7, BASE), words(model, 2, 7) + pad + words(model, size, BASE)),
+        (u16 * 3, (u16 * 3)(1, 2, 3), words(model, 2, 1, 2, 3)),
+        (enum_type(Color, u16), Color.RED, words(model, 2, 0x1234)),
+        (enum_type(Color, ">I"), 0x1234, b"\0\0\x12\x34"),
+    ]:
+        align = Layout.of(T, model).align
+        space.write(BASE + 64 + align, text)
+        space.write(BASE + 512 + align // 2, text)
+        want = [BASE + 64 + align] + ([] if align > 1 else [BASE + 512])
+        assert list(search_value(space, T, value)) == want, T
+        assert list(search_value(Locked(space), T, value, align=1))[-1] == BASE + 512 + align // 2
+        space.write(BASE, b"\x99" * PAGE)
+    space.write(BASE + 8, words(model, 8, 1 << 40 | 0xDEAD5678))
+    assert list(search_value(space, u64, 0xDEAD0000, mask=0xFFFF0000)) == [BASE + 8]
+    for T in (u32, "I", ctypes.c_int32, enum_type(Color, u32), ctypes.c_void_p, UserPtr[u32]):
+        space.write(BASE, b"\x99" * PAGE)
+        space.write(BASE + 16, words(model, Layout.of(T, model).size, 0x00AD1234))
+        assert list(search_value(space, T, 0x00001234, mask=0x00001234)) == [BASE + 16], T
+        with pytest.raises(OverflowError, match="mask"):
+            search_value(space, T, 0, mask=1 << 64)
+    for T, value in (("HH", (1, 2)), ("f", 1.0), (Pair, Pair()), (ctypes.c_char, b"x"), (ctypes.c_wchar, "x")):
+        with pytest.raises(TypeError, match="mask"):
+            search_value(space, T, value, mask=1)
+    for T, bad, error in ((u32, 1 << 32, OverflowError), ("I", "x", TypeError), (Pair, 5, TypeError)):
+        with pytest.raises(error):
+            search_value(space, T, bad)
+
+
+def test_values_of_numpy_and_cstruct_are_found_in_their_own_order(space: AddrSpace) -> None:
+    np, cstruct = pytest.importorskip("numpy"), pytest.importorskip("dissect.cstruct").cstruct
+    space.map_alloc(BASE, PAGE, R | W)
+    space.write(BASE + 32, b"\0\0\x12\x34\x56\x78\0\0")
+    space.model = ILP32_BIG
+    big, little = cstruct(endian=">"), cstruct()
+    big.load("enum e : uint32 { A = 0x1234 };")
+    for T, want in (
+        (np.dtype(">u4"), [BASE + 32]),
+        (np.uint32, []),
+        (np.dtype("<u4"), []),
+        (big.uint32, [BASE + 32]),
+        (big.e, [BASE + 32]),
+        (little.uint32, []),
+    ):
+        assert list(search_value(space, T, 0x1234, align=1)) == want
+        assert list(search_value(space, T, 0x0034, BASE + 32, 4, mask=0x00FF, align=1)) == want, T
+    record = np.dtype([("a", ">u2"), ("b", "<u2")])
+    assert list(search_value(space, record, (0x1234, 0x7856))) == [BASE + 34]
+    with pytest.raises(TypeError, match="mask"):
+        search_value(space, record, (0, 0), mask=1)
 
 
 def test_a_search_is_lazy_and_tells_how_far_it_is(space: AddrSpace) -> None:

@@ -13,19 +13,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from axptr import (
+    ILP32,
+    ILP32_BIG,
+    LP64_BIG,
     PAGE_SIZE,
     AddrSpace,
+    DataModel,
+    Layout,
     LinuxError,
     MappingFlags,
     PhysMemory,
     UserConstPtr,
     UserFault,
+    UserPtr,
     read_string_array,
     read_terminated,
     read_text,
 )
-from axptr.strings import MAX_ARG_LEN, WCHAR_ENCODING
-from fakes import PROVIDERS, over, poke, set_pages
+from axptr.strings import MAX_ARG_LEN, WCHAR_ENCODING, text_of
+from fakes import MODELS, PROVIDERS, over, poke, set_model, set_pages
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -154,6 +160,76 @@ def test_a_terminator_that_comes_in_between_ends_the_string(space: AddrSpace) ->
     assert read_terminated(space, BASE, 2) == b"\1" * 8
 
 
+# -- what a pointer's type says
+
+TEXT = "aĀß¢"
+WIDE = {ctypes.c_wchar: 4, ctypes.c_uint16: 2, ctypes.c_int16: 2, ctypes.c_uint32: 4, "H": 2, "i": 4, "=I": 4}
+OWN = {">H": ("utf-16-be", 2), "<I": ("utf-32-le", 4), ctypes.c_uint32.__ctype_be__: ("utf-32-be", 4)}
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_the_type_of_a_pointer_says_what_its_text_is(provider: Any, model: DataModel) -> None:
+    set_model(provider, model)
+    order = "be" if model.order == "big" else "le"
+    cases = [(T, f"utf-{8 * size}-{order}", size) for T, size in WIDE.items()]
+    cases += [(T, encoding, size) for T, (encoding, size) in OWN.items()]
+    cases += [(T, "utf-8", 1) for T in (ctypes.c_char, ctypes.c_uint8, ctypes.c_int8, "c", "B")]
+    for T, encoding, size in cases:
+        raw = TEXT.encode(encoding)
+        for at in (BASE + 8, BASE + PAGE_SIZE - size):
+            poke(provider, at, raw + bytes(size) + b"\xff")
+            for ptr in (UserConstPtr.of(T)(at), UserPtr.of(T).under(model)(at)):
+                assert text_of(ptr, provider) == TEXT, T
+                assert text_of(ptr, provider, len(raw) // size) == TEXT
+                raises(errno.ENAMETOOLONG, text_of, ptr, provider, len(raw) // size - 1)
+                assert text_of(ptr, provider, encoding=encoding, errors="strict") == TEXT
+        if Layout.of(T, model).align > 1:
+            with pytest.raises(UserFault, match="misaligned"):
+                text_of(UserConstPtr.of(T)(BASE + 1), provider)
+        else:
+            poke(provider, BASE + 1, raw + bytes(size))
+            assert text_of(UserConstPtr.of(T)(BASE + 1), provider) == TEXT
+    np = pytest.importorskip("numpy")
+    poke(provider, BASE + 8, TEXT.encode("utf-16-be") + bytes(2))
+    assert text_of(UserConstPtr.of(np.dtype(">u2"))(BASE + 8), provider) == TEXT
+
+
+def test_a_pointer_to_bytes_takes_any_encoding_and_a_wide_one_what_fits(provider: Any) -> None:
+    poke(provider, BASE + 1, b"a\xe9\0")
+    ptr = UserConstPtr[ctypes.c_char](BASE + 1)
+    assert text_of(ptr, provider, encoding="latin-1") == "aé"
+    assert text_of(ptr, provider, None, "ascii", "replace") == "a�"
+    raises(errno.EILSEQ, text_of, ptr, provider)
+    assert text_of(ptr, provider, errors="ignore") == "a"
+    poke(provider, BASE + 1, TEXT.encode("utf-16-le") + bytes(2))
+    assert text_of(ptr, provider, encoding="utf-16-le") == TEXT
+    poke(provider, BASE + 2, TEXT.encode("utf-16-be") + bytes(2))
+    assert text_of(UserConstPtr[ctypes.c_uint16](BASE + 2), provider, encoding="utf-16-be") == TEXT
+    for T, encoding in ((ctypes.c_uint16, "utf-8"), (ctypes.c_uint32, "utf-16-le"), (ctypes.c_wchar, "latin-1")):
+        with pytest.raises(ValueError, match="is made of units of"):
+            text_of(UserConstPtr.of(T)(BASE), provider, encoding=encoding)
+    for T in (ctypes.c_float, ctypes.c_bool, ctypes.c_uint64, "HH", UserPtr[ctypes.c_char], ctypes.c_char * 4):
+        with pytest.raises(TypeError, match="text is made of characters"):
+            text_of(UserConstPtr.of(T)(BASE), provider)
+    with pytest.raises(LookupError):
+        text_of(ptr, provider, encoding="nonsense")
+    with pytest.raises(TypeError):
+        text_of(ptr, provider, encoding=5)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+@pytest.mark.parametrize("name", ["utf-16", "UTF32"])
+def test_an_encoding_without_an_order_has_its_mark_s_or_the_model_s(provider: Any, model: DataModel, name: str) -> None:
+    set_model(provider, model)
+    bits = name[-2:]
+    own, other = ("be", "le") if model.order == "big" else ("le", "be")
+    poke(provider, BASE, TEXT.encode(f"utf-{bits}-{own}") + bytes(4))
+    assert read_text(provider, BASE, name) == TEXT
+    for order in (own, other):
+        poke(provider, BASE, ("\ufeff" + TEXT).encode(f"utf-{bits}-{order}") + bytes(4))
+        assert read_text(provider, BASE, name) == TEXT
+
+
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=3000),
@@ -187,16 +263,27 @@ def put_array(
     poke(provider, at + len(strings) * size, bytes(size))
 
 
-@pytest.mark.parametrize(
-    ("code", "size", "order"), [("<Q", 8, "little"), (">Q", 8, "big"), ("<I", 4, "little"), (">I", 4, "big")]
-)
-def test_an_array_is_read_up_to_null(provider: Any, code: str, size: int, order: str) -> None:
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_an_array_is_read_up_to_null_with_pointers_of_the_data_model(provider: Any, model: DataModel) -> None:
     strings = [b"prog", b"", b"x" * 5000, b"\xff\xfe", b"last"]
+    code = (">" if model.order == "big" else "<") + ("I" if model.pointer == 4 else "Q")
+    set_model(provider, model)
     for at in (BASE, BASE + 3):
         put_array(provider, strings, at, code=code)
-        assert read_string_array(provider, at, pointer_size=size, byteorder=order) == strings
-    poke(provider, BASE, bytes(size))
-    assert read_string_array(provider, BASE, pointer_size=size, byteorder=order) == []
+        assert read_string_array(provider, at) == strings
+    # a pointer that is fixed to another model says what its array is made of
+    set_model(provider, LP64_BIG if model == ILP32 else ILP32)
+    assert read_string_array(provider, UserConstPtr[UserConstPtr[ctypes.c_char]].under(model)(BASE + 3)) == strings
+    set_model(provider, model)
+    poke(provider, BASE, bytes(model.pointer))
+    assert read_string_array(provider, BASE) == []
+
+
+def test_a_sum_counts_pointers_as_wide_as_they_are(provider: Any) -> None:
+    set_model(provider, ILP32_BIG)
+    put_array(provider, [b"abc", b"defg", b"h"], code=">I")
+    assert len(read_string_array(provider, BASE, max_total=8 + 3 * 5)) == 3
+    raises(errno.E2BIG, read_string_array, provider, BASE, max_total=8 + 3 * 5 - 1)
 
 
 def test_a_string_over_its_limit_is_e2big(provider: Any) -> None:

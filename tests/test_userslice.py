@@ -9,9 +9,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from axptr import PAGE_SIZE, AddrSpace, Copied, MappingFlags, PhysMemory, UserConstPtr, UserFault, UserSlice
+from axptr import (
+    PAGE_SIZE,
+    AddrSpace,
+    Copied,
+    DataModel,
+    MappingFlags,
+    PhysMemory,
+    UserConstPtr,
+    UserFault,
+    UserPtr,
+    UserSlice,
+)
 from axptr.copying import CHUNK
-from fakes import PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_pages
+from fakes import MODELS, PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_model, set_pages, words
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -51,6 +62,41 @@ def test_a_writer_moves_on_with_every_verb(provider: Any) -> None:
     assert writer.remaining == 0
     assert writer.clear(9) == 0
     assert peek(provider, BASE, 200) == before[:1] + b"abcabcd" + before[8:10] + bytes(5) + b"z" * 16 + before[31:]
+
+
+class Entry(ctypes.Structure):
+    _fields_ = [("kind", ctypes.c_uint16), ("where", ctypes.c_void_p), ("size", ctypes.c_uint64)]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_values_take_as_many_bytes_as_the_data_model_gives_them(provider: Any, model: DataModel) -> None:
+    set_model(provider, model)
+    size, pad = model.pointer, bytes(model.pointer - 2)
+    gap = bytes(-2 * size % model.wide_align)
+    entry = words(model, 2, 3) + pad + words(model, size, BASE) + gap + words(model, 8, 1 << 40)
+    data = words(model, 4, 7) + words(model, size, BASE, 9) + entry + words(model, 4, 0xDF) + b"\1"
+    poke(provider, BASE + 1, data)
+    reader = UserSlice(BASE + 1, len(data)).reader(provider)
+    read = [reader.read_value(T) for T in (u32, UserConstPtr[u32], "L", Entry, ctypes.c_wchar)]
+    assert (read[0], read[1].address, read[2], read[4]) == (7, BASE, 9, "ß")
+    assert (read[3].kind, read[3].where, read[3].size) == (3, BASE, 1 << 40)
+    assert reader.remaining == 1
+    for T in (u32, UserConstPtr[u32], Entry):
+        with pytest.raises(UserFault, match="1 are left of the slice"):
+            reader.read_value(T)
+    poke(provider, BASE + 1, bytes(len(data)))
+    writer = UserSlice(BASE + 1, len(data)).writer(provider)
+    for T, value in zip((u32, UserConstPtr[u32], "L", Entry, ctypes.c_wchar), read, strict=True):
+        writer.write_value(T, value)
+    assert writer.remaining == 1
+    writer.write(b"\1")
+    assert peek(provider, BASE + 1, len(data)) == data
+    short = UserSlice(BASE + 1, size - 1).writer(provider)
+    with pytest.raises(UserFault, match="are left of the slice"):
+        short.write_value(UserPtr[u32], BASE)
+    exact = UserSlice(BASE + 1, size).writer(provider)
+    exact.write_value(UserPtr[u32], BASE)
+    assert exact.remaining == 0
 
 
 def test_nothing_is_read_twice_whatever_the_guest_does_meanwhile(provider: Any) -> None:

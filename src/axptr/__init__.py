@@ -43,7 +43,7 @@ from .mm.backend import AllocBackend, FileBackend, LinearBackend, SharedBackend,
 from .mm.pager import MmioBackend, PagerBackend
 from .mm.snapshot import Snapshot
 from .mm.space import AddrSpace
-from .model import ILP32, ILP32_BIG, LP64, LP64_BIG, DataModel
+from .model import I386, ILP32, ILP32_BIG, LP64, LP64_BIG, DataModel
 from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
 from .provider import AddrSpaceProvider, Locked, UserMemory
 from .walking import container_of
@@ -102,6 +102,7 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "AARCH64",
+    "I386",
     "ILP32",
     "ILP32_BIG",
     "LP64",

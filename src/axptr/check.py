@@ -64,9 +64,10 @@ def check_null_terminated(
     Each page is checked for READ and `access` before it is read, and none past the terminator is touched; elements
     may cross pages. Raises `UserFault` (misaligned start, or a page that may not be accessed comes first),
     `LinuxError(ENAMETOOLONG)` if there are more than `max_len` elements before the terminator.
+    T is as the data model of `aspace` has it.
     """
     checked_address(start, "start")
-    layout = Layout.of(T)
+    layout = Layout.of(T, model_of(aspace))
     limit = None if max_len is None else checked_size(max_len, "max_len")
     flags = MappingFlags(access) | READ
     with access_user_memory():
@@ -242,8 +243,10 @@ def view(provider: Any, work: Any) -> Any:
 
 
 def model_of(provider: Any) -> DataModel:
-    """The data model that a provider says, LP64 if it says none."""
+    """The data model that a provider says, or else the memory it leads to; LP64 if neither does."""
     found = getattr(provider, "model", None)
+    if found is None and hasattr(provider, "with_addr_space"):
+        found = provider.with_addr_space(lambda memory: getattr(memory, "model", None))
     return LP64 if found is None else checked_model(found)
 
 

@@ -11,14 +11,17 @@ all or an exception. Source: copy_struct_from_user(9), include/linux/uaccess.h; 
 from __future__ import annotations
 
 import errno
-from typing import SupportsIndex, TypeVar
+from typing import Any, SupportsIndex, TypeVar, overload
 
+from ._core.codec import name_of
+from ._core.pointer import Copied
 from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from .check import load, partial
 from .errors import FaultReason, LinuxError, UserFault
 from .flags import MappingFlags
-from .layout import Layout
+from .forms.base import form_of
 from .provider import AddrSpaceProvider
+from .values import loaded, type_at
 
 CHUNK = 1 << 18
 """Bytes that are copied at a time, and so all that a count from a guest makes the host hold."""
@@ -53,14 +56,14 @@ def copy_between(
         size = min(CHUNK, left - done)
         if start + done >= ADDRESS_END or end + done >= ADDRESS_END:
             past = start if start + done >= ADDRESS_END else end
-            return _short(done, _past(past, left, done, READ if past is start else WRITE))
+            return Copied(done, _past(past, left, done, READ if past is start else WRITE))
         got, refused = partial(source, start + done, middle[:size], READ)
         put, fault = partial(goal, end + done, middle[:got], WRITE) if got else (0, None)
         done += put
         fault = fault if fault is not None else refused
         if fault is not None:
             fault.completed, fault.size = done, left
-            return _short(done, fault)
+            return Copied(done, fault)
     return done
 
 
@@ -73,17 +76,18 @@ def clear(provider: AddrSpaceProvider, address: SupportsIndex, size: int) -> int
     done = 0
     while True:
         if start + done >= ADDRESS_END and done < left:
-            return _short(done, _past(start, left, done, WRITE))
+            return Copied(done, _past(start, left, done, WRITE))
         piece = memoryview(_ZEROS)[: min(CHUNK, left - done)]
         put, fault = partial(provider, start + done, piece, WRITE)
         done += put
         if fault is not None:
             fault.completed, fault.size = done, left
-            return _short(done, fault)
+            return Copied(done, fault)
         if done == left:
             return done
 
 
+@overload
 def copy_struct(
     provider: AddrSpaceProvider,
     address: SupportsIndex,
@@ -92,24 +96,45 @@ def copy_struct(
     *,
     min_size: int = 0,
     max_size: int = PAGE_SIZE,
-) -> V:
+) -> V: ...
+@overload
+def copy_struct(
+    provider: AddrSpaceProvider,
+    address: SupportsIndex,
+    T: Any,
+    size: int,
+    *,
+    min_size: int = 0,
+    max_size: int = PAGE_SIZE,
+) -> Any: ...
+def copy_struct(
+    provider: AddrSpaceProvider,
+    address: SupportsIndex,
+    T: Any,
+    size: int,
+    *,
+    min_size: int = 0,
+    max_size: int = PAGE_SIZE,
+) -> Any:
     """A T that the guest says is `size` bytes large, whatever version of T it was built with. Needs READ alone.
 
-    As copy_struct_from_user: of a shorter one the rest is zero, of a longer one the rest must be zero in memory. T: a
-    ctypes `Structure`, `Union`, array or scalar; an instance of it is given, scalars too.
+    As copy_struct_from_user: of a shorter one the rest is zero, of a longer one the rest must be zero in memory. T:
+    what a pointer can point at, as the data model has it, but no pointer itself. Of a ctypes type an instance is given,
+    such as `UserPtr[T].read` gives under that model, of scalars too; else the value that `read` gives.
     Raises `LinuxError(EINVAL)` below `min_size` (the first version's size), `LinuxError(E2BIG)` above `max_size` (both
     as clone3 and openat2 do) or for a rest that is not zero, `UserFault` for memory that cannot be read. The rest
     is looked at first, as there.
     """
     start, given = checked_address(address), checked_size(size)
     least, most = checked_size(min_size, "min_size"), checked_size(max_size, "max_size")
-    known = Layout.of(T).size
-    if not hasattr(T, "from_buffer_copy"):
-        raise TypeError(f"want a ctypes type, not {T!r}")
+    ptype = type_at(provider, address, T)
+    if hasattr(T, "ACCESS_FLAGS"):
+        raise TypeError(f"want a type that can grow, not {name_of(T)}")
+    known = ptype.size
     if given < least:
-        raise LinuxError(errno.EINVAL, f"{T.__name__} of {given} bytes: it has had {least} from the first")
+        raise LinuxError(errno.EINVAL, f"{name_of(T)} of {given} bytes: it has had {least} from the first")
     if given > most:
-        raise LinuxError(errno.E2BIG, f"{T.__name__} of {given} bytes: {most} are allowed")
+        raise LinuxError(errno.E2BIG, f"{name_of(T)} of {given} bytes: {most} are allowed")
     at = known
     while at < given:
         if start + at >= ADDRESS_END:
@@ -118,21 +143,19 @@ def copy_struct(
         if any(piece):
             raise LinuxError(
                 errno.E2BIG,
-                f"{T.__name__} of {given} bytes: of {known} are known, and byte "
+                f"{name_of(T)} of {given} bytes: of {known} are known, and byte "
                 f"{at + len(piece) - len(piece.lstrip(bytes(1)))} is not zero",
             )
         at += len(piece)
-    data = load(provider, start, min(given, known), 1)
+    data = load(provider, start, min(given, known), 1).ljust(known, b"\0")
+    form = form_of(ptype.seen)
+    whole: Any = ptype.seen if form is None else form.ctype
     try:
-        return T.from_buffer_copy(data.ljust(known, b"\0"))  # type: ignore[attr-defined,no-any-return]
+        if form_of(T) is None and whole is not None:
+            return whole.from_buffer_copy(data)
+        return loaded(ptype, data)
     except MemoryError:
         raise LinuxError(errno.ENOMEM, f"the host has no room for {known} bytes") from None
-
-
-def _short(done: int, fault: UserFault) -> int:
-    from ._core.pointer import Copied  # at the end only: that module imports `check`, and costs more than this one
-
-    return Copied(done, fault)
 
 
 def _past(start: int, size: int, completed: int, access: MappingFlags) -> UserFault:

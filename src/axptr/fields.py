@@ -42,8 +42,9 @@ def place(T: Any, path: str) -> tuple[int, Any]:
 
 def _member(T: Any, name: str) -> tuple[int, Any]:
     form = form_of(T)
-    if form is not None:
+    if form is not None and form.ctype is None:
         return form.field(name)
+    T = T if form is None else form.ctype
     found = _field_type(T, name)
     return int(getattr(T, name).offset), found
 
@@ -51,6 +52,8 @@ def _member(T: Any, name: str) -> tuple[int, Any]:
 def _element(T: Any, i: int, path: str) -> tuple[int, Any]:
     item: Any
     form = form_of(T)
+    if form is not None and form.ctype is not None:
+        T, form = form.ctype, None
     if form is not None:
         item, length = form.item()
     elif isinstance(T, type) and issubclass(T, ctypes.Array):

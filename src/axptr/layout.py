@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from .addr import checked_size
 from .forms.base import form_of
+from .model import LP64, DataModel, checked_model
 
 _HOST_POINTERS = frozenset("zZXO")
 _Simple: type = ctypes.c_int.__mro__[1]
@@ -38,15 +39,28 @@ class Layout(_SizeAlign):
         return super().__new__(cls, nbytes, step)
 
     @classmethod
-    def of(cls, T: Any) -> Layout:
-        """The layout of one T. Raises `TypeError` if T is no type a pointer can point at, or has no size."""
-        return cls(*_measure(T))
+    def of(cls, T: Any, model: DataModel = LP64) -> Layout:
+        """The layout of one T as a data model has it.
+
+        Raises `TypeError` if T is no type a pointer can point at, or has no size, or no form in the model.
+        """
+        return cls(*_measure(_seen(T, model)))
 
     @classmethod
-    def array(cls, T: Any, n: int) -> Layout:
+    def array(cls, T: Any, n: int, model: DataModel = LP64) -> Layout:
         """The layout of n T side by side, in elements; 0 is allowed."""
-        size, align = _measure(T)
+        size, align = _measure(_seen(T, model))
         return cls(size * checked_size(n, "n"), align)
+
+
+def _seen(T: Any, model: DataModel) -> Any:
+    if model is LP64:
+        return T
+    checked_model(model)
+    _measure(T)  # refuses what is no type
+    from .forms.foreign import under
+
+    return under(T, model)
 
 
 def _measure(T: Any) -> tuple[int, int]:

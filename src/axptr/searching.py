@@ -19,13 +19,15 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, SupportsIndex
 
+from ._core.codec import name_of
 from ._core.seeker import Seeker
 from ._core.space import SpaceCore
 from .addr import ADDRESS_END, checked_address, checked_size
 from .check import visit
 from .flags import MappingFlags
-from .layout import Layout
+from .forms.base import number_of
 from .provider import AddrSpaceProvider
+from .values import dumped, type_at
 
 READ = MappingFlags.READ
 Progress = Callable[[int], object]
@@ -74,33 +76,29 @@ def search_value(
     access: MappingFlags = READ,
     progress: Progress | None = None,
 ) -> Iterator[int]:
-    """The address of each T equal to `value`: a ctypes scalar with its Python value, or a structure with an instance.
+    """The address of each T equal to `value`, which is what `UserPtr[T].write` takes, as the space's data model has it.
 
-    mask: for integers, the bits that count, whatever `value` has elsewhere. align: as T's unless given. The rest is as
-    of `search`.
+    T: any that a pointer can point at. Padding is compared too, with what `write` would store there: zeros, or what an
+    instance has. mask: for integers, the bits that count, whatever `value` has elsewhere. align: as T's unless given.
+    The rest is as of `search`.
     """
-    layout = Layout.of(T)
-    if not isinstance(T, type) or not hasattr(T, "from_buffer_copy"):
-        raise TypeError(f"want a ctypes type, not {T!r}")
+    ptype = type_at(provider, start, T)
     if align is None:
-        align = layout.align
-    instance: Any = value
-    if isinstance(value, T):
-        text = bytes(memoryview(instance).cast("B"))
-    else:
-        from ._core.pointer import UserPtr
-
-        text = _encoded(UserPtr.of(T), value, layout)
+        align = ptype.align
+    if isinstance(value, ctypes._SimpleCData) and isinstance(T, type) and isinstance(value, T):
+        value = value.value
+    text = dumped(ptype, value)
     bits: bytes | None = None
     if mask is not None:
-        if getattr(T, "_type_", None) not in tuple("bBhHiIlLqQ"):
-            raise TypeError("a mask is for integers")
+        number = number_of(ptype.seen)
+        if number is None:
+            raise TypeError(f"a mask is for integers, not for {name_of(T)}")
         wanted = checked_size(mask, "mask")
-        if wanted >> 8 * layout.size:
-            raise OverflowError(f"mask {wanted:#x} does not fit in {T.__name__}")
-        bits = bytes(memoryview(_unsigned(T, layout.size)(wanted)).cast("B"))
+        if wanted >> 8 * len(text):
+            raise OverflowError(f"mask {wanted:#x} does not fit in {name_of(T)}")
+        bits = wanted.to_bytes(len(text), number[0])
         text = bytes(a & b for a, b in zip(text, bits, strict=True))
-        if bits == b"\xff" * layout.size:
+        if bits == b"\xff" * len(text):
             bits = None
     return _found(_seeker(provider, start, size, access, len(text), align, True), text, bits, align, progress)
 
@@ -185,45 +183,6 @@ def _matched(seeker: Seeker | None, pattern: re.Pattern[bytes], progress: Progre
             seeker.skip_to(end)
         if progress is not None:
             progress(seeker.at)
-
-
-def _encoded(ptype: Any, value: Any, layout: Layout) -> bytes:
-    """The bytes of one T: stored by a pointer, in memory that is only as large."""
-    memory = _Slate(layout.size)
-    ptype(0).write(memory, value)
-    return bytes(memory.data)
-
-
-class _Slate:
-    """Memory of one value, so that values are put into bytes by the one codec there is."""
-
-    def __init__(self, size: int) -> None:
-        self.data = bytearray(size)
-
-    def with_addr_space(self, f: Callable[[Any], Any]) -> Any:
-        return f(self)
-
-    def check_region_access(self, range: Any, flags: MappingFlags) -> bool:
-        return bool(range.end <= len(self.data))
-
-    def populate_area(self, start: int, size: int, access: MappingFlags) -> None:
-        pass
-
-    def read_into(self, vaddr: int, buf: Any) -> int:
-        return 0
-
-    def write_from(self, vaddr: int, buf: Any) -> int:
-        self.data[vaddr : vaddr + len(buf)] = buf
-        return len(buf)
-
-
-def _unsigned(T: Any, size: int) -> Any:
-    """The unsigned integer of that size in T's byte order."""
-    made: Any = {1: ctypes.c_uint8, 2: ctypes.c_uint16, 4: ctypes.c_uint32, 8: ctypes.c_uint64}[size]
-    for name in ("__ctype_be__", "__ctype_le__"):
-        if size > 1 and getattr(T, name, None) is T:
-            return getattr(made, name)
-    return made
 
 
 __all__ = ["RegexMatch", "search", "search_regex", "search_value"]

@@ -15,14 +15,14 @@ from __future__ import annotations
 import errno
 from typing import Any, SupportsIndex
 
-from ._core.pointer import Copied, UserConstPtr, UserPtr
+from ._core.pointer import Copied
 from .addr import ADDRESS_END, checked_address, checked_size
 from .check import load, partial, store
 from .copying import CHUNK, clear
 from .errors import FaultReason, LinuxError, UserFault
 from .flags import MappingFlags
-from .layout import Layout
 from .provider import AddrSpaceProvider
+from .values import type_at
 
 READ, WRITE = MappingFlags.READ, MappingFlags.WRITE
 
@@ -144,8 +144,8 @@ class UserSliceReader(_Cursor):
 
     def read_value(self, T: Any) -> Any:
         """The next T, from any address: as `UserConstPtr[T].read_unaligned`. Raises as `read`."""
-        total = self._within(Layout.of(T).size)
-        kind: Any = UserConstPtr.of(T)
+        kind = type_at(self._provider, self._address, T)
+        total = self._within(kind.size)
         value = kind(self._address).read_unaligned(self._provider)
         self._move(total)
         return value
@@ -177,8 +177,8 @@ class UserSliceWriter(_Cursor):
 
     def write_value(self, T: Any, value: Any) -> None:
         """Store one T, at any address: as `UserPtr[T].write_unaligned`. Raises as `write`."""
-        total = self._within(Layout.of(T).size)
-        kind: Any = UserPtr.of(T)
+        kind = type_at(self._provider, self._address, T)
+        total = self._within(kind.size)
         kind(self._address).write_unaligned(self._provider, value)
         self._move(total)
 

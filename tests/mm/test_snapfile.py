@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import pickle
 import struct
@@ -20,8 +21,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from axptr import (
+    ILP32,
+    LP64,
     PAGE_SIZE,
     AddrSpace,
+    DataModel,
     LinuxError,
     MappingFlags,
     PhysMemory,
@@ -29,8 +33,10 @@ from axptr import (
     Snapshot,
     SnapshotError,
     UserFault,
+    UserPtr,
 )
 from axptr.mm import snapdecode, snapencode, snapfile
+from fakes import MODELS
 from formats import needs_room
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
@@ -481,6 +487,55 @@ def test_a_made_up_description_loads_or_is_refused(small: Path, phys: PhysMemory
         AddrSpace.from_snapshot(Snapshot.load(path, phys))._check()
 
 
+@pytest.mark.parametrize("model", [*MODELS, DataModel("mine £", 8, "big")], ids=str)
+def test_the_data_model_comes_back(phys: PhysMemory, tmp_path: Path, model: DataModel) -> None:
+    space = AddrSpace(0x1000, 1 << 40, phys)
+    space.map_alloc(BASE, PAGE_SIZE, R | W)
+    space.model = model
+    UserPtr[ctypes.c_uint32](BASE).write(space, 7)
+    snap = space.snapshot()
+    snap.save(tmp_path / "s")
+    for loaded in (Snapshot.load(tmp_path / "s", phys), pickle.loads(pickle.dumps(snap, protocol=5))):
+        other = AddrSpace.from_snapshot(loaded)
+        assert other.model == model
+        assert UserPtr[ctypes.c_uint32](BASE).read(other) == 7
+        assert other.read(BASE, 4) == (7).to_bytes(4, model.order)
+    space.model = LP64 if model != LP64 else ILP32
+    space.restore(Snapshot.load(tmp_path / "s", phys))
+    assert space.model == model
+    # docs/snapshots.md: name, pointer, order, alignment
+    meta = description((tmp_path / "s").read_bytes())
+    name, *fields = struct.unpack_from("<IBBBB", meta, 20)
+    strings = meta[32:]
+    for _ in range(name):
+        strings = strings[4 + int.from_bytes(strings[:4], "little") :]
+    assert strings[4 : 4 + int.from_bytes(strings[:4], "little")].decode() == model.name
+    assert fields == [model.pointer, int(model.order == "big"), model.wide_align, 0]
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "message"),
+    [
+        (20, 99, "no name number 99"),
+        (24, 2, "its data model is none"),
+        (24, 0, "its data model is none"),
+        (25, 2, "byte order 2"),
+        (26, 16, "its data model is none"),
+        (26, 4, "its data model is none"),
+        (27, 1, "1 behind its alignment"),
+    ],
+)
+def test_a_data_model_of_no_program_is_refused(
+    small: Path, phys: PhysMemory, at: int, value: int, message: str
+) -> None:
+    whole = small.read_bytes()
+    meta = bytearray(description(whole))
+    meta[at] = value
+    small.write_bytes(resealed(whole, bytes(meta)))
+    with pytest.raises(SnapshotError, match=message):
+        Snapshot.load(small, phys)
+
+
 def test_more_pages_than_the_memory_has_frames_are_refused_at_once(space: AddrSpace, tmp_path: Path) -> None:
     needs_room(space)
     space.map_alloc(BASE, 1 << 45, R | W)
@@ -500,7 +555,8 @@ def test_other_files_and_versions_are_called_that(small: Path, phys: PhysMemory,
         (b"", "not a snapshot"),
         (b"\x7fELF" + bytes(5000), "not a snapshot"),
         (whole.replace(b"\r\n", b"\n", 1), "not a snapshot"),
-        (whole[:8] + b"\x02\0\0\0" + whole[12:], "version 2"),
+        (whole[:8] + b"\x01\0\0\0" + whole[12:], "version 1, this axptr reads version 2"),
+        (whole[:8] + b"\x03\0\0\0" + whole[12:], "version 3"),
         (whole[:30], "cut short"),
     ]:
         small.write_bytes(content)
@@ -558,7 +614,7 @@ def test_the_header_is_what_the_page_about_it_says(small: Path) -> None:
     magic, version, flags, size, meta_size, npages, page_size, meta_crc, pages_crc = struct.unpack_from(
         "<8sIIQQQIII", raw
     )
-    assert (magic, version, flags, page_size) == (b"\x93axptr\r\n", 1, 0, 4096)
+    assert (magic, version, flags, page_size) == (b"\x93axptr\r\n", 2, 0, 4096)
     assert size == len(raw)
     assert raw[52:60] == bytes(8)
     assert struct.unpack_from("<I", raw, 60)[0] == zlib.crc32(raw[:60])

@@ -11,8 +11,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from axptr import PAGE_SIZE, AddrSpace, FaultReason, MappingFlags, PhysMemory, UserAtomic, UserFault, UserPtr
-from fakes import PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_pages
+from axptr import (
+    ILP32_BIG,
+    LP64,
+    PAGE_SIZE,
+    AddrSpace,
+    DataModel,
+    FaultReason,
+    Layout,
+    MappingFlags,
+    PhysMemory,
+    UserAtomic,
+    UserFault,
+    UserPtr,
+)
+from fakes import MODELS, PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_model, set_pages
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -71,6 +84,74 @@ def test_a_pointer_brings_its_type(provider: Any) -> None:
     assert pickle.loads(pickle.dumps(UserAtomic(BASE, ctypes.c_int))) == UserAtomic(BASE, ctypes.c_int)
     with pytest.raises(TypeError):
         UserAtomic(UserPtr[ctypes.c_char](BASE))
+
+
+@pytest.mark.parametrize("T", [*WORDS, "I", "q", "L", "l", "P", ">I", "<q", ctypes.c_uint32.__ctype_be__])
+def test_values_and_sums_are_those_of_the_data_model(provider: Any, T: Any) -> None:
+    for model in MODELS:
+        poke(provider, BASE, bytes(24))
+        set_model(provider, model)
+        use_word(provider, model, T)
+
+
+def use_word(provider: Any, model: DataModel, T: Any) -> None:
+    size = Layout.of(T, model).size
+    signed = T in (ctypes.c_int32, ctypes.c_int64, "q", "l", "<q")
+    order = "big" if T in (">I", ctypes.c_uint32.__ctype_be__) else "little" if T == "<q" else model.order
+    top = (1 << (8 * size - signed)) - 1
+    low = -top - 1 if signed else 0
+
+    def stored(value: int) -> bool:
+        return peek(provider, BASE, 24) == bytes(8) + value.to_bytes(size, order, signed=signed) + bytes(16 - size)
+
+    for word in (UserAtomic(BASE + 8, T), UserAtomic(UserPtr.of(T).under(model)(BASE + 8))):
+        word.store(provider, 0x1234)
+        assert stored(0x1234)
+        assert word.load(provider) == 0x1234
+        assert word.fetch_add(provider, 0xFF) == 0x1234  # the carry goes up, not down
+        assert stored(0x1333)
+        assert word.fetch_add(provider, -0x1334) == 0x1333
+        assert word.load(provider) == (-1 if signed else top)
+        assert word.exchange(provider, top) == (-1 if signed else top)
+        assert word.fetch_add(provider, 1) == top  # wraps
+        assert stored(low)
+        assert word.compare_exchange(provider, top, 5) == low
+        assert stored(low)
+        assert word.compare_exchange(provider, low, 5) == low
+        assert stored(5)
+        for bad in (top + 1, low - 1):
+            with pytest.raises(OverflowError):
+                word.store(provider, bad)
+    # fixed to a model, a word is of that one whatever the space's
+    set_model(provider, LP64 if model != LP64 else ILP32_BIG)
+    assert word.load(provider) == 5
+    if T is not ctypes.c_uint32.__ctype_be__:  # which ctypes lets nobody pickle
+        assert pickle.loads(pickle.dumps(word)) == word
+    assert str(model) in repr(word)
+
+
+def test_sums_in_the_other_byte_order_lose_nothing_between_threads(space: AddrSpace) -> None:
+    set_pages(space, BASE, "w")
+    space.model = ILP32_BIG
+    words = [UserAtomic(BASE, ctypes.c_uint32), UserAtomic(BASE + 8, ctypes.c_uint64)]
+
+    def work() -> None:
+        for _ in range(3000):
+            for word in words:
+                word.fetch_add(space, 0x101)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [word.load(space) for word in words] == [12000 * 0x101] * 2
+
+
+@pytest.mark.parametrize("T", [ctypes.c_uint16, "H", "II", "f", ctypes.c_double, UserPtr[ctypes.c_int], ctypes.c_wchar])
+def test_what_is_no_word_is_refused(T: Any) -> None:
+    with pytest.raises(TypeError, match="a word is an integer"):
+        UserAtomic(BASE, T)
 
 
 def all_verbs(word: UserAtomic, provider: Any) -> list[Any]:

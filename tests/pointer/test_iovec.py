@@ -15,9 +15,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from axptr import PAGE_SIZE, AddrSpace, Copied, IoStream, IoVec, LinuxError, MappingFlags, PhysMemory, UserFault
+from axptr import (
+    ILP32_BIG,
+    LP64,
+    PAGE_SIZE,
+    AddrSpace,
+    Copied,
+    DataModel,
+    IoStream,
+    IoVec,
+    LinuxError,
+    MappingFlags,
+    PhysMemory,
+    UserConstPtr,
+    UserFault,
+)
 from axptr._core.iovec import IOV_MAX, MAX_RW_COUNT
-from fakes import PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_pages
+from fakes import MODELS, PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_model, set_pages, words
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -146,6 +160,59 @@ def test_the_array_is_copied_once(provider: Any) -> None:
     assert stream.copy_out(b"abcd" + struct.pack("<QQ", 0, TOP)) == 20
     assert peek(provider, BASE + 100, 4) == b"abcd"
     assert list(iov) == [(BASE + 100, 4), (BASE, 16)]
+
+
+def entries(model: DataModel, *pairs: tuple[int, int]) -> bytes:
+    return b"".join(words(model, model.pointer, *pair) for pair in pairs)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_an_array_is_made_of_what_the_data_model_calls_a_pointer_and_a_size(provider: Any, model: DataModel) -> None:
+    # Linux' struct iovec and struct compat_iovec (include/linux/compat.h)
+    size = model.pointer
+    top = (1 << 8 * size) - 1
+    pairs = [(BASE, 3), (top, 0), (BASE + 8, 5)]
+    set_model(provider, model)
+    for at in (BASE, BASE + 1, BASE + PAGE_SIZE - 5):
+        poke(provider, at, entries(model, *pairs))
+        assert list(IoVec.read(provider, at, 3)) == pairs
+    fixed = UserConstPtr[ctypes.c_char].under(model)(at)
+    set_model(provider, LP64 if model != LP64 else ILP32_BIG)
+    assert list(IoVec.read(provider, fixed, 3)) == pairs
+    set_model(provider, model)
+    # the longest length that is no negative one, and the shortest that is; cut where the sum passes the most
+    poke(provider, BASE, entries(model, (0, top >> 1), (0, 1)))
+    if size == 4:
+        assert list(IoVec.read(provider, BASE, 2)) == [(0, MAX_RW_COUNT), (0, 0)]
+    for bad in (-1, (top >> 1) + 1):
+        poke(provider, BASE, entries(model, (0, 1), (0, bad)))
+        with pytest.raises(LinuxError, match=r"iov\[1\].iov_len is negative") as caught:
+            IoVec.read(provider, BASE, 2)
+        assert caught.value.errno == errno.EINVAL
+    # bytes go where the array says
+    poke(provider, BASE + PAGE_SIZE, entries(model, (BASE + 4, 2), (BASE + 16, 3)))
+    assert IoVec.read(provider, BASE + PAGE_SIZE, 2).stream(provider).copy_out(b"abcde") == 5
+    assert peek(provider, BASE + 4, 2) + peek(provider, BASE + 16, 3) == b"abcde"
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_entries_before_a_hole_are_judged_as_wide_as_they_are(provider: Any, model: DataModel) -> None:
+    end = BASE + 3 * PAGE_SIZE
+    entry = 2 * model.pointer
+    set_model(provider, model)
+    at = end - 2 * entry - 4
+    poke(provider, at, entries(model, (0, 1), (0, 1)) + b"\xff" * 4)
+    with pytest.raises(UserFault) as caught:
+        IoVec.read(provider, at, 3)
+    assert caught.value.address == end
+    poke(provider, at, entries(model, (0, 1), (0, -1)))
+    with pytest.raises(LinuxError) as caught_2:
+        IoVec.read(provider, at, 3)
+    assert caught_2.value.errno == errno.EINVAL
+    poke(provider, at, entries(model, (0, 1), (0, 1)))
+    assert len(IoVec.read(provider, at, 2, end=at + 2 * entry)) == 2
+    with pytest.raises(UserFault, match="the array of segments"):
+        IoVec.read(provider, at, 2, end=at + 2 * entry - 1)
 
 
 def test_pages_of_the_array_are_copied_once_only() -> None:

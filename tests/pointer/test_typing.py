@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import axptr
 
+ROOT = str(Path(axptr.__file__).parent.parent)
+
 SOURCE = """
 import ctypes
 import enum
 from ctypes import c_char, c_double, c_int
-from typing import assert_type
+from typing import Any, assert_type
 
-from axptr import LP64, AddrSpace, Task, UserConstPtr, UserPtr, enum_type
+from axptr import (
+    I386, ILP32, LP64, AddrSpace, DataModel, IoVec, Layout, Task, UserAtomic, UserConstPtr, UserPtr, UserSlice,
+    copy_struct, enum_type, read_string_array, read_text, search, search_value,
+)
 
 class Point(ctypes.Structure):
     x: int
@@ -42,37 +50,63 @@ def use(space: AddrSpace, task: Task) -> None:
     UserPtr.of("<I")(1).write(space, 5)
     assert_type(space.model.name, str)
     space.model = LP64
+    space.model = DataModel("mine", 4, "little", 4)
+    assert_type(Layout.of(UserPtr[c_int], ILP32).align, int)
+    assert_type(Layout.array("<I", 3, I386).size, int)
+    assert_type(copy_struct(space, UserPtr[Point](1), Point, 8).x, int)
+    assert_type(copy_struct(space, 1, "<IQ", 8), Any)
+    assert_type(read_string_array(task, 1, max_len=5), list[bytes])
+    assert_type(read_text(space, UserPtr[c_char](1), "utf-16", max_len=5), str)
+    assert_type(list(search(space, b"x")), list[int])
+    assert_type(next(search_value(space, ">I", 5, mask=1)), int)
+    assert_type(IoVec.read(space, 1, 2).stream(task).copy_in(bytearray(2)), int)
+    assert_type(UserAtomic(1, "<I").fetch_add(space, -1), int)
+    assert_type(UserSlice(1, 2).reader(space).read(1), bytes)
 """
 WRONG = """
 from ctypes import c_int
-from axptr import AddrSpace, UserConstPtr, UserPtr
+from axptr import AddrSpace, DataModel, UserConstPtr, UserPtr
 
 def use(space: AddrSpace) -> None:
     UserConstPtr[c_int](1).write(space, 1)
     UserPtr[c_int]("address")
     UserPtr[c_int](1).read(space).decode()
     UserPtr[c_int](1).field(5)
+    space.model = (4, "little")
+    DataModel("mine", 4, "middle")
 """
 
 
-def checked(path: Path) -> subprocess.CompletedProcess[str]:
-    root = str(Path(axptr.__file__).parent.parent)
+def mypy(path: Path) -> subprocess.CompletedProcess[str]:
     pytest.importorskip("mypy")
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(path.parent), str(path)]
-    environment = {"MYPYPATH": root, "PYTHONPATH": root, "PATH": "/usr/bin:/bin", "HOME": str(path.parent)}
+    return run(path, "mypy", "--strict", "--config-file=", "--cache-dir", str(path.parent), str(path))
+
+
+def pyright(path: Path) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("basedpyright", reason="needs basedpyright, pyright with a node of its own")
+    # strict as pyright itself knows it; and it has the sources of the compiled modules for company
+    settings = {"typeCheckingMode": "strict", "extraPaths": [ROOT], "include": [path.name], "pythonVersion": "3.11"}
+    (path.parent / "pyrightconfig.json").write_text(json.dumps(settings))
+    return run(path, "basedpyright", "--project", str(path.parent), "--pythonpath", sys.executable)
+
+
+def run(path: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"MYPYPATH": ROOT, "PYTHONPATH": ROOT, "PATH": "/usr/bin:/bin", "HOME": str(path.parent)}
+    command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment, cwd=path.parent)
 
 
-def test_mypy_knows_what_read_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("checker", [mypy, pyright])
+def test_a_checker_knows_what_read_gives(tmp_path: Path, checker: Any) -> None:
     path = tmp_path / "use.py"
     path.write_text(SOURCE)
-    done = checked(path)
+    done = checker(path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_mypy_finds_each_mistake(tmp_path: Path) -> None:
+@pytest.mark.parametrize("checker", [mypy, pyright])
+def test_a_checker_finds_each_mistake(tmp_path: Path, checker: Any) -> None:
     path = tmp_path / "wrong.py"
     path.write_text(WRONG)
-    lines = checked(path).stdout.splitlines()
-    found = {int(line.split(":")[1]) for line in lines if ": error:" in line and "wrong.py" in line}
-    assert found == {6, 7, 8, 9}
+    found = {int(line) for line in re.findall(r"wrong\.py:(\d+).*\berror:?\b", checker(path).stdout)}
+    assert found == {6, 7, 8, 9, 10, 11}

@@ -1,7 +1,7 @@
 """Scattered user memory as one stream: `IoVec`, an array of segments copied once, and `IoStream`, the rest of a transfer.
 
 `IoVec.read` is Linux' `import_iovec` (lib/iov_iter.c): the array is copied once and judged once, so that a guest that
-changes it meanwhile changes nothing. `IoStream` is its iov_iter: it moves on with every byte copied, through the checked
+changes it meanwhile changes nothing; for a program of 32 bits it is `struct compat_iovec`. `IoStream` is its iov_iter: it moves on with every byte copied, through the checked
 copies of the space, and stops at the first bad byte.
 
 Not here: files and their calls (`linux.rw`), a run that is known beforehand to be one (`userslice`).
@@ -11,22 +11,27 @@ end of user space; a stream gives counts, `Copied` with its fault where they are
 """
 
 import errno
+import struct
 
 import cython
 from cython.cimports.axptr._core.codes import FAULT_OK, READ, WRITE
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
+from cython.cimports.axptr._core.mmu import Provider
 from cython.cimports.axptr._core.space import SpaceCore
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
+from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint8_t, uint64_t
 from cython.cimports.libc.stdlib import free, malloc
 from cython.cimports.libc.string import memcpy
 
 from axptr import check as _check
-from axptr._core.pointer import Copied
+from axptr._core.pointer import Copied, Pointer
 from axptr.addr import ADDRESS_END, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags
+from axptr.model import LP64
+from axptr.values import model_at
 
 IOV_MAX = 1024
 """Segments that one array may have (UIO_MAXIOV)."""
@@ -78,9 +83,9 @@ class IoVec:
 
     @staticmethod
     def read(provider, address, count, access=MappingFlags.READ, *, end=ADDRESS_END):
-        """Copy the array of `count` segments at `address` (`struct iovec`, LP64, any alignment) out of user memory, once.
+        """Copy the array of `count` segments at `address` (`struct iovec`, any alignment) out of user memory, once.
 
-        access: what the segments are for, told by faults alone. end: one past the last byte of user space.
+        Its entries are as the data model has them: of 8 bytes, with a length of 31 bits, where pointers have 4. access: what the segments are for, told by faults alone. end: one past the last byte of user space.
         Raises `LinuxError(EINVAL)` for more than `IOV_MAX` segments or a negative length, `UserFault` for the array, or
         for a segment that passes `end`, mapped or not. Lengths are cut where they pass `MAX_RW_COUNT` together.
         """
@@ -95,15 +100,18 @@ class IoVec:
             raise LinuxError(errno.EINVAL, f"an array of {number} segments: {IOV_MAX} are allowed")
         if number == 0:
             return made
-        if start + 16 * number > limit:
-            raise _past(start, 16 * number, MappingFlags.READ, "the array of segments")
+        model = None if _is_native(provider, address) else model_at(provider, address)
+        entry = 16 if model is None else 2 * model.pointer
+        if start + entry * number > limit:
+            raise _past(start, entry * number, MappingFlags.READ, "the array of segments")
         try:
-            blob: bytes = _check.load(provider, start, 16 * number, 1)
+            blob: bytes = _check.load(provider, start, entry * number, 1)
         except UserFault as fault:
             # The host judges each as it comes: a negative length before the bad byte is found first.
-            if fault.completed >= 16:
-                _refuse_negative(_check.load(provider, start, fault.completed & ~15, 1))
+            if fault.completed >= entry:
+                _refuse_negative(_widened(_check.load(provider, start, fault.completed & -entry, 1), model))
             raise
+        blob = _widened(blob, model)
         _refuse_negative(blob)
         made.room(number)
         memcpy(made.pairs, PyBytes_AS_STRING(blob), 16 * made.count)
@@ -293,6 +301,25 @@ class IoStream:
             done += step
         axptr_unlock(space.lock)
         return done
+
+
+@cython.cfunc
+def _is_native(provider, address) -> cython.bint:
+    """Whether the array is quickly known to be one of LP64."""
+    raw: cython.pointer(PyObject) = cython.NULL
+    if isinstance(provider, Provider):
+        raw = cython.cast(Provider, provider).space_ptr
+    return raw != cython.NULL and not cython.cast(SpaceCore, raw).foreign and not isinstance(address, Pointer)
+
+
+@cython.cfunc
+def _widened(blob: bytes, model):
+    """The entries of another data model as LP64 has them, lengths with their sign."""
+    if model is None or model == LP64:
+        return blob
+    mark = "<" if model.order == "little" else ">"
+    count = len(blob) // (2 * model.pointer)
+    return struct.pack("<" + "Qq" * count, *struct.unpack(mark + ("Ii" if model.pointer == 4 else "Qq") * count, blob))
 
 
 @cython.cfunc

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Form
+from .base import Form, Number
 
 _made: dict[Any, DtypeForm] = {}
 
@@ -44,6 +44,12 @@ class DtypeForm(Form):
         if self.size % self.align:
             raise TypeError(f"{dtype!r}: {self.size} bytes are no multiple of its alignment")
         self.address = dtype.kind in "iu"
+
+    @property
+    def number(self) -> Number | None:
+        if not self.address:
+            return None
+        return "big" if self.size > 1 and self.T.newbyteorder(">") == self.T else "little", self.T.kind == "i"
 
     def load(self, blob: bytes) -> Any:
         return np.frombuffer(blob if isinstance(blob, bytearray) else bytearray(blob), self.T, 1)[0]

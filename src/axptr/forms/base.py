@@ -11,17 +11,20 @@ Failure: `load` and `load_many` get what a guest wrote and raise `LinuxError` al
 
 from __future__ import annotations
 
+import ctypes
 import enum
 import sys
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+Number = tuple[Literal["little", "big"], bool]
 
 
 class Form:
     """One T. size, align: of one T, in bytes. T: what `ptr.T` shows, one object for one form.
 
-    ctype: the ctypes scalar that lies in memory just so and is the same in Python, if there is one; then none of
-    the methods is called.
+    ctype: the ctypes type that lies in memory just so (only the alignment may differ) and is the same in Python, if
+    there is one; then none of the methods is called.
     """
 
     T: Any
@@ -34,6 +37,11 @@ class Form:
     @property
     def __axptr_layout__(self) -> tuple[int, int]:
         return self.size, self.align
+
+    @property
+    def number(self) -> Number | None:
+        """The byte order of what lies as an integer, and whether it is signed; None for anything else."""
+        return None
 
     def load(self, blob: bytes) -> Any:
         """The Python value of the `size` bytes (or a bytearray, which nobody else has)."""
@@ -126,3 +134,19 @@ def wanted(T: object, values: Sequence[Any], n: int) -> None:
     """`TypeError` unless there are n values."""
     if len(values) != n:
         raise TypeError(f"{T} needs {n} values, not {len(values)}")
+
+
+def number_of(T: Any) -> Number | None:
+    """The byte order of a T that lies in memory as an integer, and whether it is signed; None for any other T."""
+    form = form_of(T)
+    if form is not None and form.ctype is None:
+        return form.number
+    T = T if form is None else form.ctype
+    if hasattr(T, "ACCESS_FLAGS"):  # a user pointer as the host has it
+        return sys.byteorder, False
+    code = getattr(T, "_type_", None)
+    if not isinstance(code, str) or code not in tuple("bBhHiIlLqQP"):
+        return None
+    other = "__ctype_be__" if sys.byteorder == "little" else "__ctype_le__"
+    swapped = ctypes.sizeof(T) > 1 and getattr(T, other, None) is T
+    return ("big" if (sys.byteorder == "little") == swapped else "little"), code.islower()

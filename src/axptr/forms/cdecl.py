@@ -25,7 +25,7 @@ from dissect.cstruct.types.base import BaseArray
 
 from axptr.errors import LinuxError
 
-from .base import Form, as_integer
+from .base import Form, Number, as_integer
 
 _made: dict[Any, CType] = {}
 
@@ -49,6 +49,11 @@ class CType(Form):
         if self.size % self.align:
             self.align = 1  # int24 and its kind: elements of an array stand unaligned
         self.address = issubclass(T, int)
+
+    @property
+    def number(self) -> Number | None:
+        # Asked, not looked up: each kind of dissect's integers knows its order and its sign in a way of its own.
+        return ("little" if self.dump(1)[0] else "big", self.load(b"\xff" * self.size) < 0) if self.address else None
 
     def __str__(self) -> str:
         return str(self.T.__name__)

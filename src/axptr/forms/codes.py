@@ -16,12 +16,16 @@ from __future__ import annotations
 import ctypes
 import re
 import struct
+from functools import lru_cache
 from typing import Any
+
+from axptr.model import DataModel
 
 from .base import Form, as_integer, wanted
 
 _ITEM = re.compile(r"\s*(\d*)([a-zA-Z?])")
 _STANDARD = {"l": "i", "L": "I"}  # standard sizes: long has 4 bytes
+_WIDE = {"l": "iq", "L": "IQ", "n": "iq", "N": "IQ", "P": "IQ"}  # where pointers have 4 bytes, and 8
 _CTYPES: dict[str, Any] = {
     "c": ctypes.c_char,
     "?": ctypes.c_bool,
@@ -44,19 +48,30 @@ _CTYPES: dict[str, Any] = {
 
 
 class StructCode(Form):
-    """A struct code. `TypeError` if it is none, or has no size."""
+    """A struct code, as the host has it or as a data model does. `TypeError` if it is none, or has no size."""
 
-    def __init__(self, code: str) -> None:
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def under(code: str, model: DataModel) -> StructCode:
+        """The code as `model` has it; always the same one."""
+        return StructCode(code, model)
+
+    def __init__(self, code: str, model: DataModel | None = None) -> None:
         self.T = code
         order = code[:1] if code[:1] in tuple("@=<>!") else "@"
         body = code.removeprefix(order)
         try:
-            self.items = items = [(int(count or 1), kind) for count, kind in _ITEM.findall(body)]
+            items = [(int(count or 1), kind) for count, kind in _ITEM.findall(body)]
             alignments = {kind: struct.calcsize(f"@b{kind}") - struct.calcsize(f"@{kind}") for _, kind in items}
             self.align = max(alignments.values(), default=1) if order == "@" else 1
             widest = [kind for kind in alignments if alignments[kind] == self.align]
             body += f"0{widest[0]}" if self.align > 1 else ""
             self._struct = struct.Struct(order + body)
+            if model is not None and order in "@=":
+                if order == "@":
+                    items, body, self.align = _laid_out(items, model)
+                order = "<" if model.order == "little" else ">"
+                self._struct = struct.Struct(order + body)
         except (struct.error, OverflowError, UnicodeEncodeError) as failure:
             raise TypeError(f"{code!r} is no struct code: {failure}") from None
         self.size = self._struct.size
@@ -91,6 +106,23 @@ class StructCode(Form):
             return self._struct.pack(*values)
         except (struct.error, OverflowError):
             raise OverflowError(f"{value!r} does not fit in {self}") from None
+
+
+def _laid_out(items: list[tuple[int, str]], model: DataModel) -> tuple[list[tuple[int, str]], str, int]:
+    """The items, the code without an order and the alignment: widths and padding as the model has them, spelt out."""
+    found: list[tuple[int, str]] = []
+    made, at, widest = "", 0, 1
+    for count, kind in items:
+        kind = _WIDE[kind][model.pointer == 8] if kind in _WIDE else kind
+        size = struct.calcsize(f"<{kind}")
+        align = 1 if kind in "xsp" else min(size, model.wide_align)
+        widest = max(widest, align)
+        if -at % align:
+            made += f"{-at % align}x"
+        at += -at % align + size * count
+        made += f"{count}{kind}"
+        found.append((count, kind))
+    return found, made + (f"{-at % widest}x" if -at % widest else ""), widest
 
 
 def _scalar(order: str, kind: str) -> Any:

@@ -12,12 +12,11 @@ from __future__ import annotations
 import ctypes
 import enum
 import sys
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
-from .base import Form, as_integer, fitted, form_of
+from .base import Form, Number, as_integer, fitted, form_of, number_of
 
 E = TypeVar("E", bound=int)
-_INTEGERS = "bBhHiIlLqQ"
 
 
 class EnumType(Form, Generic[E]):
@@ -28,19 +27,22 @@ class EnumType(Form, Generic[E]):
 
     def __init__(self, members: type[E], underlying: Any, ctype: Any, align: int) -> None:
         self.T = self
-        self.members, self.underlying = members, underlying
+        self.members: type[E] = members
+        self.underlying: Any = underlying
         self.size, self.align = ctypes.sizeof(ctype), align
-        self._signed = ctype._type_.islower()
-        big = sys.byteorder == "big" if self.size == 1 else ctype.__ctype_be__ is ctype
-        self._order: Literal["big", "little"] = "big" if big else "little"
+        self._number: Number = number_of(ctype) or (sys.byteorder, False)
         for member in members:  # type: ignore[attr-defined]
             self.dump(member)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return enum_type, (self.members, self.underlying)
 
+    @property
+    def number(self) -> Number:
+        return self._number
+
     def load(self, blob: bytes) -> Any:
-        value = int.from_bytes(blob, self._order, signed=self._signed)
+        value = int.from_bytes(blob, self._number[0], signed=self._number[1])
         try:
             member = self.members(value)
         except ValueError:
@@ -48,8 +50,8 @@ class EnumType(Form, Generic[E]):
         return member if member == value else value
 
     def dump(self, value: Any) -> bytes:
-        blob = fitted(self, as_integer(self, value), self.size, self._signed)
-        return blob if self._order == sys.byteorder else blob[::-1]
+        blob = fitted(self, as_integer(self, value), self.size, self._number[1])
+        return blob if self._number[0] == sys.byteorder else blob[::-1]
 
     def __repr__(self) -> str:
         return f"enum_type({self.members.__name__}, {getattr(self.underlying, '__name__', self.underlying)!s})"
@@ -69,7 +71,7 @@ def enum_type(members: type[E], underlying: Any) -> EnumType[E]:
         raise TypeError(f"want an IntEnum or an IntFlag, not {members!r}")
     code = form_of(underlying)
     ctype = underlying if code is None else code.ctype
-    if not isinstance(ctype, type) or getattr(ctype, "_type_", None) not in tuple(_INTEGERS):
+    if not isinstance(ctype, type) or getattr(ctype, "_type_", None) == "P" or number_of(ctype) is None:
         raise TypeError(f"an enum lies in an integer type, not in {underlying!r}")
     found = _made.get((members, underlying))
     if found is None:

@@ -3,23 +3,28 @@
 The answer is a ctypes type or a `Form` again. Numbers become their twins of the other byte order, arrays arrays of
 those, structures classes of the same name and fields; a T that a model does not change is given back as it is.
 
+Where numbers of 8 bytes align to 4 (i386), structures that hold some are packed to 4, which moves nothing else, for
+nothing else asks for more; numbers alone and arrays keep their type, and a `Realigned` says how they are aligned.
+
 Not here: which model a pointer is used with (`_core.pointer`).
 """
 
 from __future__ import annotations
 
 import ctypes
-import struct
+import errno
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from axptr.addr import checked_address
+from axptr.errors import LinuxError
 from axptr.model import DataModel
 
-from .base import Form, form_of
+from .base import Form, Number, form_of
 
 _Simple: type = ctypes.c_int.__mro__[1]
+_Aggregate = (ctypes.Structure, ctypes.Union)
 
 
 class AddressForm(Form):
@@ -31,7 +36,11 @@ class AddressForm(Form):
         self.T = T
         self.size = self.align = model.pointer
         self._target = target
-        self._order = model.order
+        self._order: Literal["little", "big"] = model.order
+
+    @property
+    def number(self) -> Number:
+        return self._order, False
 
     def load(self, blob: bytes) -> Any:
         return self._target(int.from_bytes(blob, self._order))
@@ -43,51 +52,84 @@ class AddressForm(Form):
         except OverflowError:
             raise OverflowError(f"{number:#x} does not fit in a pointer of {self.size} bytes") from None
 
+    def live(self, view: memoryview) -> Any:
+        """A number, as the live form of a pointer is one of the host's too."""
+        return self._word.from_buffer(view)
+
+    def live_many(self, view: memoryview, n: int) -> Any:
+        return view if view.readonly else (self._word * n).from_buffer(view)
+
+    @property
+    def _word(self) -> Any:
+        word = ctypes.c_uint32 if self.size == 4 else ctypes.c_uint64
+        return word.__ctype_be__ if self._order == "big" else word.__ctype_le__
+
+
+class CharacterForm(Form):
+    """`c_wchar` in the byte order that is not the host's, in which ctypes has none."""
+
+    def __init__(self, model: DataModel) -> None:
+        self.T = ctypes.c_wchar
+        self.size = self.align = ctypes.sizeof(ctypes.c_wchar)
+        self._order: Literal["little", "big"] = model.order
+
+    def load(self, blob: bytes) -> Any:
+        number = int.from_bytes(blob, self._order)
+        try:
+            return chr(number)
+        except (ValueError, OverflowError):
+            raise LinuxError(errno.EILSEQ, f"{number:#x} is no character") from None
+
+    def dump(self, value: Any) -> bytes:
+        if not isinstance(value, str) or len(value) != 1:
+            raise TypeError("c_wchar needs a str of length 1")
+        return ord(value).to_bytes(self.size, self._order)
+
+
+class Realigned(Form):
+    """A ctypes type that is aligned otherwise than ctypes says."""
+
+    def __init__(self, ctype: Any, align: int) -> None:
+        self.T = self.ctype = ctype
+        self.size, self.align = ctypes.sizeof(ctype), align
+
 
 def under(T: Any, model: DataModel) -> Any:
-    """T, which is no user pointer type, as `model` has it. `TypeError` if ctypes has no twin for a part of it."""
+    """T as `model` has it. `TypeError` if ctypes has no twin for a part of it."""
+    if hasattr(T, "ACCESS_FLAGS"):  # a user pointer type; one that is fixed to a model stays so
+        return AddressForm(T, T.under(model), model) if T.model is None else T
     form = form_of(T)
-    return _ctypes(T, model) if form is None else _form(form, model)
+    return _alone(T, model) if form is None else _form(form, model)
 
 
 def _form(form: Form, model: DataModel) -> Any:
     from .codes import StructCode
     from .enums import EnumType, enum_type
 
+    if isinstance(form, Realigned):
+        return _alone(form.ctype, model)
     if isinstance(form, EnumType):
         return enum_type(form.members, under(form.underlying, model))
     if isinstance(form, StructCode):
-        return form_of(_code(form, model))
+        return StructCode.under(form.T, model)
     return form
 
 
-def _code(form: Any, model: DataModel) -> str:
-    """The struct code with its order, widths and padding spelt out."""
-    code: str = form.T
-    if code[:1] in ("<", ">", "!"):
-        return code
-    mark = "<" if model.order == "little" else ">"
-    if code[:1] == "=":
-        return mark + code[1:]
-    wide = {"l": "iq", "L": "IQ", "n": "iq", "N": "IQ", "P": "IQ"}
-    made, at, widest = "", 0, 1
-    for count, kind in form.items:
-        kind = wide[kind][model.pointer == 8] if kind in wide else kind
-        size = struct.calcsize(f"<{kind}")
-        align = 1 if kind in "xsp" else size
-        widest = max(widest, align)
-        if -at % align:
-            made += f"{-at % align}x"
-        at += -at % align + size * count
-        made += f"{count}{kind}"
-    return f"{mark}{made}" + (f"{-at % widest}x" if -at % widest else "")
+@lru_cache(maxsize=4096)
+def _alone(T: Any, model: DataModel) -> Any:
+    if T is ctypes.c_wchar and model.order == "big":
+        return CharacterForm(model)
+    twin = _ctypes(T, model)
+    return Realigned(twin, model.wide_align) if ctypes.alignment(twin) > model.wide_align else twin
 
 
 @lru_cache(maxsize=4096)
 def _ctypes(T: Any, model: DataModel) -> Any:
     if issubclass(T, _Simple):
-        if T._type_ == "P":
+        if T._type_ == "P" and (model.pointer, model.order) != (8, "little"):
             T = ctypes.c_uint32 if model.pointer == 4 else ctypes.c_uint64
+        if T._type_ == "g" and model.pointer == 4:
+            raise TypeError(f"{T.__name__} has no form in {model}: processors differ in its bytes")
         if model.order == "little" or ctypes.sizeof(T) == 1:
             return T
         if not hasattr(T, "__ctype_be__"):
@@ -105,19 +147,65 @@ def _structure(T: Any, model: DataModel) -> Any:
     kind: Any = ctypes.Union if issubclass(T, ctypes.Union) else ctypes.Structure
     fields: list[Any] = []
     anonymous: list[str] = []
+    pack = getattr(T, "_pack_", 0)
     changed = False
     for base in reversed(T.__mro__):
         for name, field, *bits in base.__dict__.get("_fields_", ()):
             twin = _ctypes(field, model)
+            if bits and ctypes.sizeof(twin) > model.wide_align:
+                raise TypeError(f"{T.__name__}.{name}, a bit field of 8 bytes, has no form in {model}")
+            if ctypes.alignment(twin) > model.wide_align and not 0 < pack <= model.wide_align:
+                pack, changed = model.wide_align, True
             changed = changed or twin is not field
             fields.append((name, twin, *bits))
         anonymous += base.__dict__.get("_anonymous_", ())
     if not changed:
         return T
     members: dict[str, Any] = {"__module__": T.__module__, "__doc__": T.__doc__, "_anonymous_": anonymous}
-    if hasattr(T, "_pack_"):
-        members["_pack_"] = T._pack_
+    if pack:
+        members["_pack_"] = pack
     if model.order == "big":
         members["_swappedbytes_"] = None  # bit fields begin at the other end
     members["_fields_"] = fields
     return type(kind)(T.__name__, (kind,), members)
+
+
+def converted(value: Any, T: Any) -> Any:
+    """An instance of T, the twin of `value`'s type, with the same members.
+
+    `OverflowError` for an address that does not fit, `TypeError` for a union whose members lie otherwise there: only
+    its maker knows which one counts.
+    """
+    if isinstance(value, T):
+        return value
+    if issubclass(T, ctypes.Union):
+        raise TypeError(f"which member of {T.__name__} counts cannot be told: make one as this data model has it")
+    made = T()
+    if issubclass(T, ctypes.Array):
+        for i, one in enumerate(value):
+            made[i] = _member(one, T._type_)
+        return made
+    for name, twin, *bits in T._fields_:
+        if bits:
+            setattr(made, name, getattr(value, name))
+            continue
+        was, goes = getattr(type(value), name), getattr(T, name)
+        if _field_type(type(value), name) is twin:  # byte by byte: of a text, ctypes gives no more than up to its NUL
+            blob = bytes(memoryview(value).cast("B"))[was.offset : was.offset + was.size]
+            memoryview(made).cast("B")[goes.offset : goes.offset + goes.size] = blob
+        else:
+            setattr(made, name, _member(getattr(value, name), twin))
+    return made
+
+
+def _member(value: Any, T: Any) -> Any:
+    if not issubclass(T, _Simple):
+        return converted(value, T)
+    value = 0 if value is None else value  # a `c_void_p` that is NULL
+    if isinstance(value, int) and T(value).value != value:
+        raise OverflowError(f"{value:#x} does not fit in {ctypes.sizeof(T)} bytes")
+    return value
+
+
+def _field_type(T: Any, name: str) -> Any:
+    return next(entry[1] for base in T.__mro__ for entry in base.__dict__.get("_fields_", ()) if entry[0] == name)

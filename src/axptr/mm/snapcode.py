@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from typing import Literal
 
 from axptr.errors import SnapshotError
 
 MEMORY, FILE, CONTENTS = 1, 2, 3
 """Kinds of sources: shared memory; a file; the bytes of what was a file."""
 
-HEAD = struct.Struct("<QQI")
+HEAD = struct.Struct("<QQIIBBBB")  # first, bytes, format, data model: its name, pointer, order, wide_align; 0
+ORDERS: tuple[Literal["little"], Literal["big"]] = ("little", "big")
 NUMBER = struct.Struct("<I")
 LONG = struct.Struct("<Q")
 BOUND = struct.Struct("<IQ")

@@ -29,6 +29,7 @@ from axptr.mm.snapcode import (
     LONG,
     MEMORY,
     NUMBER,
+    ORDERS,
     RUN,
     SOURCE,
     SOURCE_RUN,
@@ -36,6 +37,7 @@ from axptr.mm.snapcode import (
     open_regular,
 )
 from axptr.mm.snapshot import Epoch, Snapshot
+from axptr.model import DataModel, checked_model
 from axptr.paging import PagingFormat
 
 if TYPE_CHECKING:
@@ -112,9 +114,10 @@ class Decoder:
         self.npages = npages
         self._put = 0
         reader = self._reader = _Reader(meta)
-        base, size, format_name = reader.take(HEAD)
+        base, size, format_name, *model = reader.take(HEAD)
         self._strings = [reader.text() for _ in range(reader.count(NUMBER, 4))]
         self.space = self._empty(base, size, self._string(format_name))
+        self.space.model = self._model(*model)
         for _ in range(reader.count(NUMBER, BOUND.size)):
             name, value = reader.take(BOUND)
             self.space.bounds[self._string(name)] = value
@@ -145,6 +148,14 @@ class Decoder:
             return AddrSpace(base, size, self.phys, formats[0])
         except ValueError as failure:
             raise SnapshotError(f"its space is none: {failure}") from None
+
+    def _model(self, name: int, pointer: Any, order: int, wide_align: Any, zero: int) -> DataModel:
+        if order >= len(ORDERS) or zero:
+            raise SnapshotError(f"its data model has the byte order {order}, and {zero} behind its alignment")
+        try:
+            return checked_model(DataModel(self._string(name), pointer, ORDERS[order], wide_align))
+        except ValueError as failure:
+            raise SnapshotError(f"its data model is none: {failure}") from None
 
     def _source(self) -> None:
         kind, label_number, limit, device, inode, size, mtime, nruns = self._reader.take(SOURCE)

@@ -30,13 +30,13 @@ from axptr.mm.snapcode import (
     MEMORY,
     MOST,
     NUMBER,
+    ORDERS,
     RUN,
     SOURCE,
     SOURCE_RUN,
     open_regular,
 )
 from axptr.mm.snapshot import Snapshot
-from axptr.model import LP64
 
 if TYPE_CHECKING:
     from axptr.mm.space import AddrSpace
@@ -102,8 +102,8 @@ def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Pa
         return strings.setdefault(text, len(strings))
 
     format_name = string(space.format.name)
-    if space.model != LP64:
-        raise SnapshotError(f"the file format has no place for the data model {space.model}")
+    model = space.model
+    head = (space.base, space.size, format_name, string(model.name))
     bounds = []
     for name, value in space.bounds.items():
         if not isinstance(value, int) or not 0 <= value <= MOST:
@@ -131,7 +131,7 @@ def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Pa
         texts.append(NUMBER.pack(len(encoded)) + encoded)
     meta = b"".join(
         [
-            HEAD.pack(space.base, space.size, format_name),
+            HEAD.pack(*head, model.pointer, ORDERS.index(model.order), model.wide_align, 0),
             NUMBER.pack(len(texts)),
             *texts,
             NUMBER.pack(len(bounds)),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"\x93axptr\r\n"
 """Not text, and no copy in text mode leaves it whole."""
-VERSION = 1
+VERSION = 2
 
 _HEADER = struct.Struct("<8sIIQQQIII8sI")
 # magic, version, flags, file size, description's size, pages, page size, crc of description, crc of pages, 0, crc

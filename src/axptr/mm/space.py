@@ -62,7 +62,7 @@ class AddrSpace(History):
     def model(self) -> DataModel:
         """The data model of the program that lives here, LP64 unless set: how pointers read pointers and numbers.
 
-        Clones and snapshots carry it along, but not those in files. `TypeError` for what is no `DataModel`.
+        Clones and snapshots carry it along. `TypeError` for what is no `DataModel`, `ValueError` for one of no program.
         """
         return super().model
 
