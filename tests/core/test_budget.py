@@ -111,8 +111,10 @@ def test_a_task_has_a_budget_of_its_own_and_else_that_of_its_space(space: AddrSp
     space.map_alloc(BASE, PAGE_SIZE, R)
     assert refusal(lambda: UserConstPtr[char](BASE).read_slice(task, 6)).errno == errno.ENOMEM
     plain = PlainProvider(space)
-    assert UserConstPtr[char](BASE).read_slice(plain, 6) == bytes(6)  # a provider of another's says its own
-    assert budget_of(plain) is None
+    assert budget_of(plain) is space.budget
+    assert refusal(lambda: UserConstPtr[char](BASE).read_slice(plain, 6)).errno == errno.ENOMEM
+    plain.budget = Budget(per_call=6)  # type: ignore[attr-defined]
+    assert UserConstPtr[char](BASE).read_slice(plain, 6) == bytes(6)
 
 
 def test_a_bad_address_is_told_before_a_spent_budget(space: AddrSpace) -> None:

@@ -119,8 +119,10 @@ def require_room(size):
 
 
 def budget_of(provider):
-    """The budget that a provider says, or None."""
+    """The budget that a provider says, or else the memory it leads to; None if neither does."""
     found = getattr(provider, "budget", None)
+    if found is None and hasattr(provider, "with_addr_space"):
+        found = provider.with_addr_space(lambda memory: getattr(memory, "budget", None))
     if found is not None and not isinstance(found, Budget):
         raise TypeError(f"a budget is a Budget, not {type(found).__name__}")
     return found
