@@ -39,7 +39,10 @@ def in_child(work):
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
+if sys.argv[1] == "anonymous":
+    del os.memfd_create
 phys = PhysMemory(1 << 30)
+assert (phys.fd < 0) == (sys.argv[1] == "anonymous")
 space = AddrSpace(0x1000, 1 << 40, phys)
 space.map_alloc(BASE, 4 * PAGE_SIZE, R | W)
 space.write(BASE, b"parent")
@@ -253,11 +256,14 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("memory", ["file", "anonymous"])
 @pytest.mark.parametrize("case", CASES)
-def test_after_a_fork(case: str) -> None:
+def test_after_a_fork(case: str, memory: str) -> None:
+    if memory == "anonymous" and "scattered" in case:
+        pytest.skip("without a memory file there is no such view")
     script = PRELUDE + textwrap.dedent(CASES[case])
     done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-X", "faulthandler", "-c", script],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-X", "faulthandler", "-c", script, memory],
         capture_output=True,
         text=True,
         timeout=60,

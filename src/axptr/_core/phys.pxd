@@ -25,6 +25,7 @@ cdef enum:
     FRAME_EXITS = 64       # or with exits
 
 cdef enum:
+    MADV_DONTNEED = 4      # give the pages of a private mapping back to the host
     MADV_REMOVE = 9        # give the memory file's pages back to the host (madvise(2))
     MADV_POPULATE_WRITE = 23   # bring pages in for writing
     TRIM_BATCH = 4096      # frames given back at a time
@@ -33,7 +34,7 @@ cdef class PhysMemory:
     cdef uint8_t* base
     cdef readonly uint64_t size
     cdef uint64_t nframes
-    cdef readonly int fd
+    cdef readonly int fd           # the memory file, -1 where the host has none
     cdef axptr_lock* lock          # guards these books and every space and store over this memory
     cdef uint32_t* refs
     cdef uint32_t* pins

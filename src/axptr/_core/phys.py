@@ -1,6 +1,8 @@
 """Physical memory: frames of 4 KiB, who holds them, who looks at them.
 
-One sparse contiguous host mapping of a memory file, cut into frames. A frame has a count of references
+One sparse contiguous host mapping of a memory file, cut into frames. Where the host gives no memory file (an old
+kernel, a sandbox that forbids memfd_create(2)) the mapping is anonymous and private: all is the same but that frames
+cannot be mapped a second time, so that views show only frames that lie side by side. A frame has a count of references
 (entries of page tables, frame stores, snapshots, callers of `alloc`) and a count of pins (live Python views, and the
 linear windows of spaces). It is free when both are zero, so that a view never shows another owner's bytes. Frame 0 is never handed
 out: 0 means "no frame" in this package.
@@ -33,6 +35,7 @@ from cython.cimports.axptr._core.phys import (
     FRAME_STEPS,
     FRAME_TABLE,
     FRAME_WATCHED,
+    MADV_DONTNEED,
     MADV_REMOVE,
     TRIM_BATCH,
     EngineLink,
@@ -83,14 +86,28 @@ def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cyt
     return (x > y) - (x < y)
 
 
+def _memory_file():
+    """The descriptor of a new memory file, -1 where the host has none to give."""
+    create = getattr(os, "memfd_create", None)  # not there in a Python built for a C library without it
+    if create is None:
+        return -1
+    try:
+        return create("axptr", os.MFD_CLOEXEC)
+    except OSError as failure:
+        # No such call, or a sandbox or vm.memfd_noexec that forbids it. No room (ENOMEM, EMFILE) is another matter.
+        if failure.errno in (errno.ENOSYS, errno.EPERM, errno.EACCES):
+            return -1
+        raise
+
+
 class PhysMemory:
     """`size` bytes of physical memory (default 64 GiB of address, nothing resident).
 
     limit: at most so many bytes of frames, for data and page tables together, may be in use; past it `alloc`
     and every populate give `LinuxError(ENOMEM)`. `poison=True` fills freed frames with 0xDB, a debugging aid.
 
-    Raises `ValueError` for a size that is no positive multiple of a page or holds more than 2**32 frames,
-    `LinuxError(ENOMEM)` if the host cannot map it.
+    `fd` is the memory file, -1 where the host gives none. Raises `ValueError` for a size that is no positive multiple of
+    a page or holds more than 2**32 frames, `LinuxError(ENOMEM)` if the host cannot map it.
     """
 
     def __cinit__(self, size=None, *, limit=None, poison=None):
@@ -117,13 +134,19 @@ class PhysMemory:
         if not (self.lock and self.refs and self.pins and self.next_free and self.flags):
             raise LinuxError(errno.ENOMEM, "the host has no room for the books of the frames")
         try:
-            self.fd = os.memfd_create("axptr", os.MFD_CLOEXEC)
-            os.ftruncate(self.fd, self.size)
+            self.fd = _memory_file()
+            if self.fd >= 0:
+                os.ftruncate(self.fd, self.size)
         except OSError as failure:
             raise LinuxError(errno.ENOMEM, f"the host gives no memory file of {nbytes:#x} bytes: {failure}") from None
-        where: cython.p_void = mmap(
-            cython.NULL, self.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, self.fd, 0
-        )
+        where: cython.p_void
+        if self.fd >= 0:
+            where = mmap(cython.NULL, self.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, self.fd, 0)
+        else:
+            # Private, so that a fork makes the child's copy by itself.
+            where = _lazy(self.size)
+            if where == cython.NULL:
+                where = MAP_FAILED
         if where == MAP_FAILED:
             raise LinuxError(errno.ENOMEM, f"the host cannot map {nbytes:#x} bytes")
         self.base = cython.cast(cython.pointer(uint8_t), where)
@@ -307,6 +330,7 @@ class PhysMemory:
         count: cython.int
         i: cython.int
         first: cython.int
+        advice: cython.int
         pfn: uint64_t
         while self.ncached > keep:
             count = 0
@@ -321,7 +345,8 @@ class PhysMemory:
                 if i < count and batch[i] == batch[i - 1] + 1:
                     continue
                 pfn = batch[first]
-                if madvise(self.base + (pfn << 12), cython.cast(uint64_t, i - first) << 12, MADV_REMOVE) != 0:
+                advice = MADV_REMOVE if self.fd >= 0 else MADV_DONTNEED
+                if madvise(self.base + (pfn << 12), cython.cast(uint64_t, i - first) << 12, advice) != 0:
                     memset(self.base + (pfn << 12), 0, cython.cast(uint64_t, i - first) << 12)
                 first = i
             for i in range(count):
@@ -628,7 +653,8 @@ class PhysMemory:
         memset(self.lock, 0, cython.sizeof(axptr_lock))  # its holder, if any, is a thread of the parent
         for space in self._spaces():
             space._after_fork()
-        mmap(self.base, self.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, self.fd, 0)
+        if self.fd >= 0:
+            mmap(self.base, self.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, self.fd, 0)
 
 
 _default = None

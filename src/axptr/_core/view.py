@@ -1,7 +1,7 @@
 """Live views: user memory as a Python buffer, its frames pinned for as long as anything looks at them.
 
 A `PinnedView` exports the buffer. Frames that do not lie side by side are mapped side by side again, from the memory
-file, in a window of their own: frames never move. After unmap, clone, restore or the death of the space the view
+file, in a window of their own: frames never move. Without a memory file they cannot be: `BufferError`. After unmap, clone, restore or the death of the space the view
 still shows the frames it was given, which nobody else gets before it is gone.
 
 Not here: which verbs give views, and of what type (`pointer`).
@@ -83,7 +83,8 @@ class PinnedView:
 def pin_span(space, vaddr, count, size, align, access, format, rows):
     """A `memoryview` of `count` elements of `size` bytes at `vaddr`, checked for `access` and pinned.
 
-    With `rows` it has the shape (count, size) of bytes. Writable if `access` has WRITE. Raises as `check_region`.
+    With `rows` it has the shape (count, size) of bytes. Writable if `access` has WRITE. Raises as `check_region`,
+    `BufferError` for scattered frames where the host has no memory file to map them from.
     """
     i: uint64_t
     at: uint64_t
@@ -146,6 +147,11 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
     else:
         view.start = phys.base + (view.pfns[0] << 12) + (vaddr & 0xFFF)
         return memoryview(view)
+    if phys.fd < 0:
+        raise BufferError(
+            f"{npages} pages at {first:#x} lie in frames that are not side by side, and this host has no memory file "
+            "(memfd_create) to map them from a second time: use the copying verbs, or a view of one page"
+        )
     where = mmap(cython.NULL, npages << 12, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     if where == MAP_FAILED:
         raise LinuxError(12, "the host has no room for a window of the frames")
