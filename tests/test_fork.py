@@ -133,6 +133,78 @@ CASES = {
         assert bytes(view[:6]) == b"parent"
         assert view[3 * PAGE_SIZE] == 0
     """,
+    "a live view is of the moment of the fork, whatever the parent does next": """
+        view, whole = p.get_as_slice(space, 6), p.get_as_slice(space, PAGE_SIZE)
+        ready, go = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.read(ready, 1)
+            good = bytes(view) == b"parent" and set(whole[6:]) == {0}
+            view[:] = b"child!"
+            os._exit(0 if good and bytes(whole[:6]) == b"child!" else 1)
+        del view, whole
+        space.write(BASE, b"later!")
+        space.unmap(BASE, PAGE_SIZE)
+        gc.collect()
+        phys.write(phys.alloc(), b"another owner" * 100)
+        os.write(go, b"x")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    """,
+    "live views of scattered frames are of the moment of the fork, and agree in the child": """
+        for n in (2, 0, 3, 1):
+            space.write(BASE + n * PAGE_SIZE + 100, b"x")
+        view, part = p.get_as_slice(space, 4 * PAGE_SIZE), p.get_as_slice(space, 6)
+        ready, go = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.read(ready, 1)
+            good = bytes(view[:6]) == b"parent" and all(view[n * PAGE_SIZE + 100] == ord("x") for n in range(4))
+            view[:6] = b"child!"
+            def grandchild():
+                assert bytes(part) == bytes(view[:6]) == b"child!"
+                part[:] = b"grand!"
+                assert bytes(view[:6]) == b"grand!"
+            good = good and bytes(part) == b"child!"
+            in_child(grandchild)
+            os._exit(0 if good and bytes(view[:6]) == bytes(part) == b"child!" else 1)
+        view[:] = b"later!" + bytes(4 * PAGE_SIZE - 6)
+        os.write(go, b"x")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert bytes(part) == b"later!"
+    """,
+    "a fork that finds no room for a copy of the views says so, and forks": """
+        import errno, warnings
+        view = p.get_as_slice(space, 6)
+        if phys.fd < 0:
+            sys.exit()  # the fork itself makes the copy
+        def memfd_create(*args):
+            raise OSError(errno.EMFILE, "Too many open files")
+        os.memfd_create = memfd_create
+        def child():
+            view[:] = b"child!"
+            assert bytes(view) == b"child!"
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", RuntimeWarning)
+            in_child(child)
+        assert ["no copy" in str(one.message) for one in said if one.category is RuntimeWarning] == [True], said
+        assert bytes(view) == b"parent"
+    """,
+    "forks leave no descriptor behind": """
+        def descriptors():
+            return sorted(os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
+                          if os.path.exists(f"/proc/self/fd/{name}"))
+        before = descriptors()
+        view = p.get_as_slice(space, 6)
+        def child():
+            assert [name for name in descriptors() if "axptr" in name] == [n for n in before if "axptr" in n]
+            in_child(lambda: None)
+            assert [name for name in descriptors() if "axptr" in name] == [n for n in before if "axptr" in n]
+        in_child(child)
+        assert descriptors() == before
+        del view
+        in_child(child)
+        assert descriptors() == before
+    """,
     "the child gets a process-wide memory of its own": """
         mine = AddrSpace(0, 1 << 30)
         mine.map_alloc(BASE, PAGE_SIZE, R | W)

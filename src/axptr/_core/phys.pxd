@@ -46,7 +46,9 @@ cdef class PhysMemory:
     cdef uint64_t limit_frames
     cdef uint64_t ndata, ntable, peak, npinned
     cdef bint poison
+    cdef uint64_t nviewed          # pins of live views, over all frames
     cdef bint forked
+    cdef bint copied               # forked, and `fd` is a file of this process that no other has
     cdef EngineLink** engines
     cdef uint32_t* watched
     cdef uint32_t nwatched, watched_capacity

@@ -24,7 +24,9 @@ Failure: `alloc` raises `LinuxError(ENOMEM)`; nothing else fails half-way.
 
 import errno
 import os
+import warnings
 import weakref
+from _thread import get_ident
 
 import cython
 from cython.cimports.axptr._core.lock import axptr_lock, axptr_lock_gil, axptr_thread, axptr_unlock
@@ -56,7 +58,7 @@ from cython.cimports.posix.mman import (
     mmap,
     munmap,
 )
-from cython.cimports.posix.unistd import close
+from cython.cimports.posix.unistd import close, pwrite
 
 from axptr.addr import PAGE_SIZE, PhysAddr, checked_address, checked_size
 from axptr.errors import LinuxError
@@ -647,14 +649,64 @@ class PhysMemory:
             except RuntimeError:
                 pass
 
-    def _after_fork(self):
-        """In the child: what is mapped becomes a private copy for views that live on; everything else refuses."""
+    def _before_fork(self):
+        """The frames that live views show, copied to a memory file for the child: its descriptor, -1 for none.
+
+        A private mapping of our file would be no copy: pages that the child has not written yet follow what the parent
+        does with them, up to giving them to another owner. (Anonymous memory is copied by the fork itself.)
+        """
+        first: uint64_t = 1
+        last: uint64_t
+        at: uint64_t
+        got: cython.Py_ssize_t
+        good: cython.bint = True
+        spare: cython.int
+        if self.fd < 0 or self.nviewed == 0:
+            return -1
+        spare = _memory_file()
+        if spare < 0:
+            return -1
+        try:
+            os.ftruncate(spare, self.size)
+        except OSError:
+            close(spare)
+            raise
+        axptr_lock_gil(self.lock)
+        while good and first < self.next_fresh:
+            if self.pins[first] == 0:
+                first += 1
+                continue
+            last = first
+            while last < self.next_fresh and self.pins[last]:
+                last += 1
+            at = first << 12
+            while at < last << 12:
+                got = pwrite(spare, self.base + at, (last << 12) - at, at)
+                if got <= 0:
+                    good = False
+                    break
+                at += got
+            first = last
+        axptr_unlock(self.lock)
+        if not good:
+            close(spare)
+            raise LinuxError(errno.ENOMEM, "the host has no room for a copy of what live views show")
+        return spare
+
+    def _after_fork(self, spare):
+        """In the child: what views show is a copy, in the file `spare` if there is one; everything else refuses."""
+        sharing: cython.int = MAP_PRIVATE
         self.forked = True
         memset(self.lock, 0, cython.sizeof(axptr_lock))  # its holder, if any, is a thread of the parent
+        if spare >= 0:
+            os.dup2(spare, self.fd, inheritable=False)
+            os.close(spare)
+            self.copied = True
+            sharing = MAP_SHARED
+        if self.fd >= 0:
+            mmap(self.base, self.size, PROT_READ | PROT_WRITE, sharing | MAP_FIXED | MAP_NORESERVE, self.fd, 0)
         for space in self._spaces():
             space._after_fork()
-        if self.fd >= 0:
-            mmap(self.base, self.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, self.fd, 0)
 
 
 _default = None
@@ -668,11 +720,38 @@ def default_memory():
     return _default
 
 
+_spares: "dict[int, list[tuple[PhysMemory, int]]]" = {}
+"""By the thread that forks: memories, and the files with the copies that its child takes over."""
+
+
+def _before():
+    mine = _spares[get_ident()] = []
+    for memory in list(_all_memories):
+        try:
+            spare = cython.cast(PhysMemory, memory)._before_fork()
+        except OSError as failure:
+            # The fork goes on. The child's views are private mappings then, which hold still once it has written.
+            warnings.warn(f"live views are no copy in the forked child: {failure}", RuntimeWarning, stacklevel=2)
+            continue
+        if spare >= 0:
+            mine.append((memory, spare))
+
+
+def _parent():
+    for _, spare in _spares.pop(get_ident(), ()):
+        os.close(spare)
+
+
 def _child():
     global _default
     _default = None
+    mine = {id(memory): spare for memory, spare in _spares.pop(get_ident(), ())}
+    for others in _spares.values():  # of threads that were about to fork too: they are not here
+        for _, spare in others:
+            os.close(spare)
+    _spares.clear()
     for memory in list(_all_memories):
-        cython.cast(PhysMemory, memory)._after_fork()
+        cython.cast(PhysMemory, memory)._after_fork(mine.get(id(memory), -1))
 
 
-os.register_at_fork(after_in_child=_child)
+os.register_at_fork(before=_before, after_in_parent=_parent, after_in_child=_child)

@@ -60,18 +60,20 @@ class PinnedView:
                 axptr_lock_gil(self.phys.lock)
                 for i in range(self.npages):
                     self.phys.unpin_frame(self.pfns[i])
+                self.phys.nviewed -= self.npages
                 axptr_unlock(self.phys.lock)
             free(self.pfns)
 
     def _after_fork(self):
-        """In a forked child: what the window shows becomes a private copy too."""
+        """In a forked child: the window shows the child's copy too, or one of its own if the child has no file."""
         i: uint64_t
+        sharing: cython.int = MAP_SHARED if self.phys.copied else MAP_PRIVATE
         for i in range(self.npages):
             mmap(
                 self.window + (i << 12),
                 4096,
                 PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_FIXED,
+                sharing | MAP_FIXED,
                 self.phys.fd,
                 self.pfns[i] << 12,
             )
@@ -130,6 +132,7 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
                 if code != FAULT_OK:
                     break
                 phys.pin_frame(view.pfns[done])
+                phys.nviewed += 1
                 done += 1
                 if not view.readonly:
                     journal_watch(cython.address(space.journal), at)
