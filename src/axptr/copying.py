@@ -11,10 +11,10 @@ all or an exception. Source: copy_struct_from_user(9), include/linux/uaccess.h; 
 from __future__ import annotations
 
 import errno
-from typing import SupportsIndex, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
 from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
-from .check import load, partial
+from .check import load, partial, store
 from .errors import FaultReason, LinuxError, UserFault
 from .flags import MappingFlags
 from .layout import Layout
@@ -146,4 +146,43 @@ def _past(start: int, size: int, completed: int, access: MappingFlags) -> UserFa
     )
 
 
-__all__ = ["CHUNK", "clear", "copy_between", "copy_struct"]
+def check_zeroed(provider: AddrSpaceProvider, address: SupportsIndex, size: int) -> bool:
+    """Whether all of `size` bytes at `address` are zero, up to the first that is not. Needs READ alone.
+
+    As check_zeroed_user. Raises `UserFault` for a byte that cannot be read with only zeros before its piece.
+    """
+    start, given = checked_address(address), checked_size(size)
+    at = 0
+    while at < given:
+        if start + at >= ADDRESS_END:
+            raise _past(start, given, at, READ)
+        piece = load(provider, start + at, min(PAGE_SIZE - (start + at) % PAGE_SIZE, given - at), 1)
+        if any(piece):
+            return False
+        at += len(piece)
+    if given == 0:
+        load(provider, start, 0, 1)
+    return True
+
+
+def copy_struct_out(provider: AddrSpaceProvider, address: SupportsIndex, value: Any, size: int) -> bool:
+    """Store a structure for a guest that says its own is `size` bytes large. Needs WRITE alone. Whether all was told.
+
+    As copy_struct_to_user: a larger one of the guest's gets zeros at its end, first; of a smaller one what is past its
+    end is left out, and False says that this was not all zeros. value: a ctypes instance, or its bytes.
+    Raises `UserFault` for memory that cannot be written; the zeros may be there then.
+    """
+    start, given = checked_address(address), checked_size(size)
+    data = bytes(memoryview(value).cast("B"))
+    if given > len(data):
+        if start + len(data) >= ADDRESS_END:
+            raise _past(start, given, len(data), WRITE)
+        done = clear(provider, start + len(data), given - len(data))
+        if done < given - len(data):
+            fault: UserFault = done.fault  # type: ignore[attr-defined]
+            raise fault
+    store(provider, start, data[:given], 1)
+    return not any(data[given:])
+
+
+__all__ = ["CHUNK", "check_zeroed", "clear", "copy_between", "copy_struct", "copy_struct_out"]

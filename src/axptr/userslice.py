@@ -16,7 +16,7 @@ import errno
 from typing import Any, SupportsIndex
 
 from ._core.pointer import Copied, UserConstPtr, UserPtr
-from .addr import ADDRESS_END, checked_address, checked_size
+from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from .check import load, partial, store
 from .copying import CHUNK, clear
 from .errors import FaultReason, LinuxError, UserFault
@@ -153,6 +153,37 @@ class UserSliceReader(_Cursor):
     def read_all(self) -> bytes:
         """All that is left. Raises as `read`, and `LinuxError(ENOMEM)`."""
         return self.read(self._left)
+
+    def read_cstr(self) -> bytes:
+        """The bytes before a NUL, moved past it; all that is left if there is none, and moved to the end.
+
+        As strncpy_from_user does of a limit: what comes is as long as what was left only if there was no NUL. Pages
+        past the NUL's are not touched. Raises as `read_all`.
+        """
+        data = bytearray()
+        try:
+            while len(data) < self._left:
+                at = self._address + len(data)
+                if at >= ADDRESS_END:
+                    self._within(len(data) + 1)
+                try:
+                    piece = load(self._provider, at, min(PAGE_SIZE - at % PAGE_SIZE, self._left - len(data)), 1)
+                except UserFault as fault:
+                    fault.completed += len(data)
+                    raise
+                end = piece.find(0)
+                data += piece if end < 0 else piece[:end]
+                if end >= 0:
+                    self._move(len(data) + 1)
+                    return bytes(data)
+            self._move(len(data))
+            return bytes(data)
+        except MemoryError:
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {self._left} bytes") from None
+
+    def clone(self) -> UserSliceReader:
+        """Another reader of what is left, which this one does not notice: for bytes that are wanted twice."""
+        return UserSliceReader(self._provider, self._address, self._left)
 
     def copy_in(self, buf: Any) -> int:
         """Fill the writable buffer until it is full, the slice ends or a byte fails; bytes done, moved by as many.
