@@ -31,6 +31,8 @@ class UserFile(io.RawIOBase):
     """`size` bytes of user memory at `address` (an integer or a pointer) as a raw file.
 
     mode: "r", "w" (nothing is emptied) or "r+". The range is cut at 2**64. Nothing is checked before it is touched.
+    As of every raw file, a `write` may be short: who ignores its count, as `pickle.dump` and `shutil.copyfileobj` do,
+    wants an `io.BufferedWriter` around it to hear of a bad byte or the end.
     """
 
     def __init__(self, provider: AddrSpaceProvider, address: SupportsIndex, size: int, mode: str = "r+") -> None:
