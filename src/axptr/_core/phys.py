@@ -650,7 +650,7 @@ class PhysMemory:
                 pass
 
     def _before_fork(self):
-        """The frames that live views show, copied to a memory file for the child: its descriptor, -1 for none.
+        """The pinned frames, copied to a memory file for the child if views show any: its descriptor, -1 for none.
 
         A private mapping of our file would be no copy: pages that the child has not written yet follow what the parent
         does with them, up to giving them to another owner. (Anonymous memory is copied by the fork itself.)
