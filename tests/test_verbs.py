@@ -420,6 +420,13 @@ def _(b: Bench) -> None:
     b.faults(RO, p=Word(RO))
 
 
+@row(LINUX, "unsafe_copy_to_user(dst, src, len, label)")
+def _(b: Bench) -> None:
+    view = Text(AT + PAGE_SIZE - 2).get_as_slice(b.space, 9)
+    b.run(view=view, n=5, data=b"hello")
+    assert b.has(6, AT + PAGE_SIZE - 2) == b"hello\0"
+
+
 @row(LINUX, "fault_in_readable(uaddr, size)", "fault_in_writeable(uaddr, size)")
 def _(b: Bench) -> None:
     b.run(at=AT, n=2 * PAGE_SIZE)
@@ -968,7 +975,7 @@ def _(b: Bench) -> None:
     short(b.run(reader=reader(b, 10, HOLE - 3), buf=buf), 3, HOLE)
 
 
-@row(RUST, "UserSliceReader::read_slice_partial(out, offset)")
+@row(RUST, "UserSliceReader::read_slice_partial(out, offset)", "UserSliceReader::read_slice_file(out, offset)")
 def _(b: Bench) -> None:
     buf = bytearray(6)
     assert b.run(reader=reader(b), buf=buf, n=2) == 4
@@ -1069,6 +1076,7 @@ def _(b: Bench) -> None:
 
 
 @row(VM, "GuestMemory::checked_offset(base, offset)")
+@row(RUST, "UserPtr::wrapping_byte_add(add)")
 def _(b: Bench) -> None:
     assert b.run(p=Text(AT), n=5).address == AT + 5
     with pytest.raises(UserFault):
@@ -1078,6 +1086,11 @@ def _(b: Bench) -> None:
 @row(VM, "GuestMemory::num_regions()")
 def _(b: Bench) -> None:
     assert b.run() == 2
+
+
+@row(VM, "GuestMemory::last_addr()")
+def _(b: Bench) -> None:
+    assert b.run() == HOLE - 1
 
 
 @row(VM, "GuestMemory::iter()")
