@@ -14,6 +14,8 @@ import pytest
 
 PRELUDE = """
 import ctypes, os, sys, gc
+before = []
+os.register_at_fork(before=lambda: [one() for one in before])
 from axptr import *
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -172,6 +174,20 @@ CASES = {
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         assert bytes(part) == b"later!"
     """,
+    "a view that is taken while a fork begins is a copy too": """
+        view = p.get_as_slice(space, 6)
+        space.write(BASE + PAGE_SIZE, b"second")
+        space.write(BASE + 3 * PAGE_SIZE, b"fourth")
+        late = []
+        # registered before the memory's own, this is called after it
+        before.append(lambda: late.extend(UserPtr[char](BASE + n * PAGE_SIZE).get_as_slice(space, 6) for n in (1, 3)))
+        def child():
+            assert bytes(view) == b"parent"
+            assert [bytes(one) for one in late] == [b"second", b"fourth"]
+            late[1][:] = b"child!"
+        in_child(child)
+        assert [bytes(one) for one in late] == [b"second", b"fourth"]
+    """,
     "a fork that finds no room for a copy of the views says so, and forks": """
         import errno, warnings
         view = p.get_as_slice(space, 6)
@@ -193,17 +209,17 @@ CASES = {
         def descriptors():
             return sorted(os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
                           if os.path.exists(f"/proc/self/fd/{name}"))
-        before = descriptors()
+        at_first = descriptors()
         view = p.get_as_slice(space, 6)
         def child():
-            assert [name for name in descriptors() if "axptr" in name] == [n for n in before if "axptr" in n]
+            assert [name for name in descriptors() if "axptr" in name] == [n for n in at_first if "axptr" in n]
             in_child(lambda: None)
-            assert [name for name in descriptors() if "axptr" in name] == [n for n in before if "axptr" in n]
+            assert [name for name in descriptors() if "axptr" in name] == [n for n in at_first if "axptr" in n]
         in_child(child)
-        assert descriptors() == before
+        assert descriptors() == at_first
         del view
         in_child(child)
-        assert descriptors() == before
+        assert descriptors() == at_first
     """,
     "the child gets a process-wide memory of its own": """
         mine = AddrSpace(0, 1 << 30)

@@ -28,6 +28,8 @@ cdef enum:
     MADV_DONTNEED = 4      # give the pages of a private mapping back to the host
     MADV_REMOVE = 9        # give the memory file's pages back to the host (madvise(2))
     MADV_POPULATE_WRITE = 23   # bring pages in for writing
+    SEEK_DATA = 3          # the next bytes of a file that are there, and the next that are not (lseek(2))
+    SEEK_HOLE = 4
     TRIM_BATCH = 4096      # frames given back at a time
 
 cdef class PhysMemory:

@@ -39,10 +39,12 @@ from cython.cimports.axptr._core.phys import (
     FRAME_WATCHED,
     MADV_DONTNEED,
     MADV_REMOVE,
+    SEEK_DATA,
+    SEEK_HOLE,
     TRIM_BATCH,
     EngineLink,
 )
-from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import int64_t, uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, qsort, realloc
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.posix.mman import (
@@ -58,7 +60,7 @@ from cython.cimports.posix.mman import (
     mmap,
     munmap,
 )
-from cython.cimports.posix.unistd import close, pwrite
+from cython.cimports.posix.unistd import close, lseek, pwrite
 
 from axptr.addr import PAGE_SIZE, PhysAddr, checked_address, checked_size
 from axptr.errors import LinuxError
@@ -655,22 +657,28 @@ class PhysMemory:
         A private mapping of our file would be no copy: pages that the child has not written yet follow what the parent
         does with them, up to giving them to another owner. (Anonymous memory is copied by the fork itself.)
         """
-        first: uint64_t = 1
-        last: uint64_t
-        at: uint64_t
-        got: cython.Py_ssize_t
-        good: cython.bint = True
-        spare: cython.int
         if self.fd < 0 or self.nviewed == 0:
             return -1
         spare = _memory_file()
-        if spare < 0:
-            return -1
-        try:
-            os.ftruncate(spare, self.size)
-        except OSError:
-            close(spare)
-            raise
+        if spare >= 0:
+            try:
+                os.ftruncate(spare, self.size)
+                self._copy_pinned(spare)
+            except OSError:
+                os.close(spare)
+                raise
+        return spare
+
+    def _copy_pinned(self, spare):
+        """Copy the pinned frames into the file `spare`, those that it does not have yet."""
+        first: uint64_t = 1
+        last: uint64_t
+        at: int64_t
+        end: int64_t
+        stop: int64_t
+        got: cython.Py_ssize_t
+        good: cython.bint = True
+        fd: cython.int = spare
         axptr_lock_gil(self.lock)
         while good and first < self.next_fresh:
             if self.pins[first] == 0:
@@ -679,19 +687,23 @@ class PhysMemory:
             last = first
             while last < self.next_fresh and self.pins[last]:
                 last += 1
-            at = first << 12
-            while at < last << 12:
-                got = pwrite(spare, self.base + at, (last << 12) - at, at)
-                if got <= 0:
-                    good = False
-                    break
-                at += got
+            end = cython.cast(int64_t, last << 12)
+            at = lseek(fd, cython.cast(int64_t, first << 12), SEEK_HOLE)
+            while good and 0 <= at < end:
+                stop = lseek(fd, at, SEEK_DATA)
+                if stop < 0 or stop > end:
+                    stop = end
+                while at < stop:
+                    got = pwrite(fd, self.base + at, stop - at, at)
+                    if got <= 0:
+                        good = False
+                        break
+                    at += got
+                at = lseek(fd, at, SEEK_HOLE)
             first = last
         axptr_unlock(self.lock)
         if not good:
-            close(spare)
             raise LinuxError(errno.ENOMEM, "the host has no room for a copy of what live views show")
-        return spare
 
     def _after_fork(self, spare):
         """In the child: what views show is a copy, in the file `spare` if there is one; everything else refuses."""
@@ -699,6 +711,10 @@ class PhysMemory:
         self.forked = True
         memset(self.lock, 0, cython.sizeof(axptr_lock))  # its holder, if any, is a thread of the parent
         if spare >= 0:
+            try:
+                self._copy_pinned(spare)  # views that another thread took meanwhile
+            except OSError:
+                pass  # and then show zeros
             os.dup2(spare, self.fd, inheritable=False)
             os.close(spare)
             self.copied = True
