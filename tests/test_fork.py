@@ -52,6 +52,21 @@ p = UserPtr[char](BASE)
 assert p.read_slice(space, 6) == b"parent"
 """
 
+LATE = """
+        space.write(BASE + PAGE_SIZE, b"second")
+        space.write(BASE + 3 * PAGE_SIZE, b"fourth")
+        late = []
+        def take():
+            late[:] = [UserPtr[char](BASE + n * PAGE_SIZE).get_as_slice(space, 6) for n in (1, 3)]
+        before.append(take)  # registered before the memory's own, this is called after it
+        def child():
+            assert [bytes(one) for one in late] == [b"second", b"fourth"]
+            late[1][:] = b"child!"
+            assert bytes(late[1]) == b"child!"
+        in_child(child)
+        assert [bytes(one) for one in late] == [b"second", b"fourth"]
+"""
+
 CASES = {
     "every use of the memory refuses": """
         def child():
@@ -174,19 +189,13 @@ CASES = {
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         assert bytes(part) == b"later!"
     """,
-    "a view that is taken while a fork begins is a copy too": """
+    "views that are taken while a fork begins are copies too": LATE,
+    "views that are taken while a fork begins are copies too, beside others": """
         view = p.get_as_slice(space, 6)
-        space.write(BASE + PAGE_SIZE, b"second")
-        space.write(BASE + 3 * PAGE_SIZE, b"fourth")
-        late = []
-        # registered before the memory's own, this is called after it
-        before.append(lambda: late.extend(UserPtr[char](BASE + n * PAGE_SIZE).get_as_slice(space, 6) for n in (1, 3)))
-        def child():
-            assert bytes(view) == b"parent"
-            assert [bytes(one) for one in late] == [b"second", b"fourth"]
-            late[1][:] = b"child!"
-        in_child(child)
-        assert [bytes(one) for one in late] == [b"second", b"fourth"]
+    """
+    + LATE
+    + """
+        in_child(lambda: bytes(view) == b"parent" or os._exit(1))
     """,
     "a fork that finds no room for a copy of the views says so, and forks": """
         import errno, warnings

@@ -710,11 +710,14 @@ class PhysMemory:
         sharing: cython.int = MAP_PRIVATE
         self.forked = True
         memset(self.lock, 0, cython.sizeof(axptr_lock))  # its holder, if any, is a thread of the parent
+        try:  # for views that another thread took meanwhile: a copy too, of now
+            if spare >= 0:
+                self._copy_pinned(spare)
+            else:
+                spare = self._before_fork()
+        except OSError:
+            pass
         if spare >= 0:
-            try:
-                self._copy_pinned(spare)  # views that another thread took meanwhile
-            except OSError:
-                pass  # and then show zeros
             os.dup2(spare, self.fd, inheritable=False)
             os.close(spare)
             self.copied = True
@@ -746,7 +749,7 @@ def _before():
         try:
             spare = cython.cast(PhysMemory, memory)._before_fork()
         except OSError as failure:
-            # The fork goes on. The child's views are private mappings then, which hold still once it has written.
+            # The fork goes on, and the child tries again. Else its views are private mappings, see `_before_fork`.
             warnings.warn(f"live views are no copy in the forked child: {failure}", RuntimeWarning, stacklevel=2)
             continue
         if spare >= 0:
