@@ -675,6 +675,14 @@ case("UserSlice", lambda b, at, n: axptr.UserSlice(at, n), **SLICE)
 case("UserSlice.reader", lambda b, p: axptr.UserSlice(BASE, 8).reader(p or b.space), **PROVIDED)
 case("UserSlice.writer", lambda b, p: axptr.UserSlice(BASE, 8).writer(p or b.space), **PROVIDED)
 case("UserSlice.reader_writer", lambda b, p: axptr.UserSlice(BASE, 8).reader_writer(p or b.space), **PROVIDED)
+case("check_zeroed", lambda b, p, at, n: axptr.check_zeroed(p or b.space, at, n), **PROVIDED, **SLICE)
+case(
+    "copy_struct_out",
+    lambda b, p, at, v, n: axptr.copy_struct_out(p or b.space, at + 100 if at == BASE else at, v, n),
+    **PROVIDED,
+    **SLICE,
+    v=(Args(0, 0), BUFFER),
+)
 for kind in (axptr.UserSliceReader, axptr.UserSliceWriter):
     case(kind.__name__, lambda b, p, kind=kind: kind(p or b.space, BASE, 8), **PROVIDED)
 
@@ -920,6 +928,8 @@ WITHOUT = {
     "AllocBackend",
     "Budget.renew",
     "UserSliceReader.read_all",
+    "UserSliceReader.read_cstr",
+    "UserSliceReader.clone",
     "UserFile.readable",
     "UserFile.writable",
     "UserFile.seekable",

@@ -27,9 +27,11 @@ from axptr import (
     PhysMemory,
     UserFault,
     UserPtr,
+    check_zeroed,
     clear,
     copy_between,
     copy_struct,
+    copy_struct_out,
 )
 from axptr.copying import CHUNK
 from fakes import MODELS, PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_model, set_pages, words
@@ -313,3 +315,57 @@ def test_other_spellings_of_a_struct_grow_too(provider: Any, model: DataModel) -
     assert copy_struct(provider, BASE + 1, declared, 5).b == 0x100
     with pytest.raises(TypeError, match="want a type that can grow"):
         copy_struct(provider, BASE + 1, UserPtr[ctypes.c_int], 8)
+
+
+# -- check_zeroed, copy_struct_out
+
+
+def test_zeros_are_told_up_to_the_first_other_byte(provider: Any) -> None:
+    set_pages(provider, BASE, "rrr ")
+    assert check_zeroed(provider, BASE, 3 * PAGE_SIZE) is True
+    assert check_zeroed(provider, TOP, 0) is True
+    for at in (0, PAGE_SIZE - 1, PAGE_SIZE, 2 * PAGE_SIZE + 7):
+        poke(provider, BASE + at, b"\1")
+        assert check_zeroed(provider, BASE, 3 * PAGE_SIZE) is False
+        assert check_zeroed(provider, BASE, at) is True
+        assert check_zeroed(provider, BASE, 1 << 70) is False  # it need not go on to the hole
+        poke(provider, BASE + at, b"\0")
+    with pytest.raises(UserFault) as caught:
+        check_zeroed(provider, BASE + 5, 1 << 70)
+    assert caught.value.address == BASE + 3 * PAGE_SIZE
+    with pytest.raises(UserFault):
+        check_zeroed(provider, TOP, 2)
+
+
+class Reply(ctypes.Structure):
+    _fields_ = [("a", ctypes.c_uint32), ("b", ctypes.c_uint32)]
+
+
+def test_a_struct_goes_out_to_the_size_that_the_guest_knows(provider: Any) -> None:
+    set_pages(provider, BASE, "w ", b"\xee" * PAGE_SIZE)
+    assert copy_struct_out(provider, BASE + 1, Reply(1, 2), 8) is True
+    assert peek(provider, BASE, 10) == b"\xee\1\0\0\0\2\0\0\0\xee"
+    assert copy_struct_out(provider, BASE + 100, Reply(1, 2), 12) is True
+    assert peek(provider, BASE + 100, 13) == b"\1\0\0\0\2\0\0\0\0\0\0\0\xee"
+    assert copy_struct_out(provider, BASE + 200, Reply(1, 2), 4) is False
+    assert copy_struct_out(provider, BASE + 200, Reply(1, 0), 4) is True
+    assert peek(provider, BASE + 200, 5) == b"\1\0\0\0\xee"
+    set_model(provider, ILP32_BIG)
+    assert copy_struct_out(provider, BASE + 400, Reply(1, 2), 5) is False
+    assert peek(provider, BASE + 400, 6) == b"\0\0\0\1\0\xee"
+    assert copy_struct_out(provider, BASE + 300, b"", 2) is True
+    assert peek(provider, BASE + 300, 3) == b"\0\0\xee"
+
+
+def test_a_struct_that_does_not_fit_the_guests_memory_is_a_fault(provider: Any) -> None:
+    set_pages(provider, BASE, "w ", b"\xee" * PAGE_SIZE)
+    for size in (8, 16, 1 << 40):
+        with pytest.raises(UserFault) as caught:
+            copy_struct_out(provider, BASE + PAGE_SIZE - 7, Reply(1, 2), size)
+        assert caught.value.access == W
+        assert peek(provider, BASE + PAGE_SIZE - 7, 7) == b"\xee" * 7  # the bytes of the struct come last
+    with pytest.raises(UserFault):
+        copy_struct_out(provider, TOP - 3, Reply(1, 2), 16)
+    set_pages(provider, 2 * BASE, "r")
+    with pytest.raises(UserFault):
+        copy_struct_out(provider, 2 * BASE, Reply(1, 2), 8)

@@ -9,6 +9,7 @@ import os
 import pickle
 import pty
 import re
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,17 +20,22 @@ import pytest
 from axptr import (
     PAGE_SIZE,
     AddrSpace,
+    Copied,
     FaultReason,
+    IoVec,
     Kernel,
     MappingFlags,
     Task,
     UserConstPtr,
     UserFault,
     UserPtr,
+    copy_between,
+    copy_struct,
     enum_type,
+    read_string_array,
 )
 from axptr.fields import member_at, place
-from fakes import PROVIDERS, over, set_pages
+from fakes import PROVIDERS, over, poke, set_pages
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -155,6 +161,32 @@ def test_a_tracer_hears_which_argument_was_bad(space: AddrSpace) -> None:
     kernel.on_call = lambda task, syscall, args, outcome: told.append(outcome)
     assert kernel.dispatcher(Task(space))(1, 0, 0x5000, 0, 0, 0, 0) == -errno.EFAULT
     assert "buf: read of 4 bytes at 0x5000" in str(told[0])
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+def test_strings_and_segments_are_named_by_their_number(space: AddrSpace, kind: str) -> None:
+    provider = over(kind, space)
+    set_pages(provider, BASE, "w", struct.pack("<4Q", BASE + 64, BASE + 70, 0x5000, 0) + bytes(32) + b"text\0")
+    fault = refused(lambda: read_string_array(provider, BASE))
+    assert (fault.object, fault.is_text) == ("argv[2]", True)
+    assert str(fault).startswith("[Errno 14] argv[2]: read of a string at 0x5000: ")
+    poke(provider, END - 16, b"\1" * 16)
+    fault = refused(lambda: read_string_array(provider, END - 16, name="envp"))
+    assert (fault.object, fault.is_text, fault.completed) == ("envp", False, 16)
+    stream = IoVec([(BASE, 4), (BASE, 4), (END - 2, 4)]).stream(provider)
+    done = stream.copy_in(bytearray(12))
+    assert isinstance(done, Copied)
+    assert (done, done.fault.object, done.fault.completed) == (10, "iov[2].iov_base", 2)
+    done = stream.copy_out(b"xx")
+    assert isinstance(done, Copied)
+    assert done.fault.object == "iov[2].iov_base"
+    done = copy_between(provider, BASE, provider, END - 3, 8)
+    assert isinstance(done, Copied)
+    assert (done, done.fault.object, done.fault.size) == (3, "goal", 8)
+    done = copy_between(provider, END - 3, provider, BASE, 8)
+    assert isinstance(done, Copied)
+    assert (done.fault.object, str(done.fault).count("read of 8 bytes")) == ("source", 1)
+    assert refused(lambda: copy_struct(provider, END - 8, Outer, 48)).object == "Outer.inner[0].tag (c_ubyte)"
 
 
 # -- text --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ import pytest
 
 PRELUDE = """
 import ctypes, os, sys, gc
+before = []
+os.register_at_fork(before=lambda: [one() for one in before])
 from axptr import *
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -39,12 +41,30 @@ def in_child(work):
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
+if sys.argv[1] == "anonymous":
+    del os.memfd_create
 phys = PhysMemory(1 << 30)
+assert (phys.fd < 0) == (sys.argv[1] == "anonymous")
 space = AddrSpace(0x1000, 1 << 40, phys)
 space.map_alloc(BASE, 4 * PAGE_SIZE, R | W)
 space.write(BASE, b"parent")
 p = UserPtr[char](BASE)
 assert p.read_slice(space, 6) == b"parent"
+"""
+
+LATE = """
+        space.write(BASE + PAGE_SIZE, b"second")
+        space.write(BASE + 3 * PAGE_SIZE, b"fourth")
+        late = []
+        def take():
+            late[:] = [UserPtr[char](BASE + n * PAGE_SIZE).get_as_slice(space, 6) for n in (1, 3)]
+        before.append(take)  # registered before the memory's own, this is called after it
+        def child():
+            assert [bytes(one) for one in late] == [b"second", b"fourth"]
+            late[1][:] = b"child!"
+            assert bytes(late[1]) == b"child!"
+        in_child(child)
+        assert [bytes(one) for one in late] == [b"second", b"fourth"]
 """
 
 CASES = {
@@ -129,6 +149,86 @@ CASES = {
         in_child(child)
         assert bytes(view[:6]) == b"parent"
         assert view[3 * PAGE_SIZE] == 0
+    """,
+    "a live view is of the moment of the fork, whatever the parent does next": """
+        view, whole = p.get_as_slice(space, 6), p.get_as_slice(space, PAGE_SIZE)
+        ready, go = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.read(ready, 1)
+            good = bytes(view) == b"parent" and set(whole[6:]) == {0}
+            view[:] = b"child!"
+            os._exit(0 if good and bytes(whole[:6]) == b"child!" else 1)
+        del view, whole
+        space.write(BASE, b"later!")
+        space.unmap(BASE, PAGE_SIZE)
+        gc.collect()
+        phys.write(phys.alloc(), b"another owner" * 100)
+        os.write(go, b"x")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    """,
+    "live views of scattered frames are of the moment of the fork, and agree in the child": """
+        for n in (2, 0, 3, 1):
+            space.write(BASE + n * PAGE_SIZE + 100, b"x")
+        view, part = p.get_as_slice(space, 4 * PAGE_SIZE), p.get_as_slice(space, 6)
+        ready, go = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.read(ready, 1)
+            good = bytes(view[:6]) == b"parent" and all(view[n * PAGE_SIZE + 100] == ord("x") for n in range(4))
+            view[:6] = b"child!"
+            def grandchild():
+                assert bytes(part) == bytes(view[:6]) == b"child!"
+                part[:] = b"grand!"
+                assert bytes(view[:6]) == b"grand!"
+            good = good and bytes(part) == b"child!"
+            in_child(grandchild)
+            os._exit(0 if good and bytes(view[:6]) == bytes(part) == b"child!" else 1)
+        view[:] = b"later!" + bytes(4 * PAGE_SIZE - 6)
+        os.write(go, b"x")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert bytes(part) == b"later!"
+    """,
+    "views that are taken while a fork begins are copies too": LATE,
+    "views that are taken while a fork begins are copies too, beside others": """
+        view = p.get_as_slice(space, 6)
+    """
+    + LATE
+    + """
+        in_child(lambda: bytes(view) == b"parent" or os._exit(1))
+    """,
+    "a fork that finds no room for a copy of the views says so, and forks": """
+        import errno, warnings
+        view = p.get_as_slice(space, 6)
+        if phys.fd < 0:
+            sys.exit()  # the fork itself makes the copy
+        def memfd_create(*args):
+            raise OSError(errno.EMFILE, "Too many open files")
+        os.memfd_create = memfd_create
+        def child():
+            view[:] = b"child!"
+            assert bytes(view) == b"child!"
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", RuntimeWarning)
+            in_child(child)
+        assert ["no copy" in str(one.message) for one in said if one.category is RuntimeWarning] == [True], said
+        assert bytes(view) == b"parent"
+    """,
+    "forks leave no descriptor behind": """
+        def descriptors():
+            return sorted(os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
+                          if os.path.exists(f"/proc/self/fd/{name}"))
+        at_first = descriptors()
+        view = p.get_as_slice(space, 6)
+        def child():
+            assert [name for name in descriptors() if "axptr" in name] == [n for n in at_first if "axptr" in n]
+            in_child(lambda: None)
+            assert [name for name in descriptors() if "axptr" in name] == [n for n in at_first if "axptr" in n]
+        in_child(child)
+        assert descriptors() == at_first
+        del view
+        in_child(child)
+        assert descriptors() == at_first
     """,
     "the child gets a process-wide memory of its own": """
         mine = AddrSpace(0, 1 << 30)
@@ -253,11 +353,14 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("memory", ["file", "anonymous"])
 @pytest.mark.parametrize("case", CASES)
-def test_after_a_fork(case: str) -> None:
+def test_after_a_fork(case: str, memory: str) -> None:
+    if memory == "anonymous" and "scattered" in case:
+        pytest.skip("without a memory file there is no such view")
     script = PRELUDE + textwrap.dedent(CASES[case])
     done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-X", "faulthandler", "-c", script],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-X", "faulthandler", "-c", script, memory],
         capture_output=True,
         text=True,
         timeout=60,

@@ -29,6 +29,7 @@ from axptr import (
     UserPtr,
     VirtAddrRange,
 )
+from threads import together
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
@@ -41,28 +42,6 @@ def threads_meet() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
-
-
-def together(*work: Callable[[], object]) -> None:
-    """Run all of them at once; the first error comes out."""
-    errors: list[BaseException] = []
-    gate = threading.Barrier(len(work))
-
-    def run(one: Callable[[], object]) -> None:
-        try:
-            gate.wait(30)
-            one()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(one,), daemon=True) for one in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive(), "a thread waits for ever"
-    if errors:
-        raise errors[0]
 
 
 def test_threads_fault_in_the_same_pages_once(space: AddrSpace) -> None:

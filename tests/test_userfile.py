@@ -153,3 +153,15 @@ def test_any_sequence_is_as_on_a_file_of_that_size(phys: PhysMemory, tmp_path: P
             assert getattr(ours, verb)(value) == getattr(theirs, verb)(value)
             assert ours.tell() == theirs.tell()
     assert peek(provider, BASE + 100, 8000) == (tmp_path / "f").read_bytes()
+
+
+def test_a_buffered_writer_tells_those_who_look_at_no_count(space: AddrSpace) -> None:
+    space.map_alloc(BASE, PAGE_SIZE, MappingFlags.READ | MappingFlags.WRITE)
+    for size, number in ((7, errno.ENOSPC), (100, errno.EFAULT)):
+        file = io.BufferedWriter(UserFile(space, BASE + PAGE_SIZE - 7, size))
+        shutil.copyfileobj(io.BytesIO(b"0123456789"), file)
+        with pytest.raises(OSError) as caught:
+            file.flush()
+        assert caught.value.errno == number
+        assert space.read(BASE + PAGE_SIZE - 7, 7) == b"0123456"
+        file.raw.close()  # or its end would try again, and say so

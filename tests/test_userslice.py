@@ -107,6 +107,45 @@ def test_nothing_is_read_twice_whatever_the_guest_does_meanwhile(provider: Any) 
     assert reader.read_all() == b"D!!"
 
 
+def test_a_string_is_read_up_to_its_end_or_the_slice_s(provider: Any) -> None:
+    poke(provider, BASE + PAGE_SIZE - 3, b"strings\0next\0")
+    reader = UserSlice(BASE + PAGE_SIZE - 3, 11).reader(provider)
+    assert reader.read_cstr() == b"strings"
+    assert (reader.address, reader.remaining) == (BASE + PAGE_SIZE + 5, 3)
+    assert reader.read_cstr() == b"nex"  # as long as the slice was: there was no NUL
+    assert (reader.remaining, reader.read_cstr()) == (0, b"")
+    assert UserSlice(BASE + PAGE_SIZE - 3, 8).reader(provider).read_cstr() == b"strings"
+
+
+def test_a_string_that_runs_into_a_hole_is_a_fault_and_not_moved(provider: Any) -> None:
+    poke(provider, BASE + 3 * PAGE_SIZE - 4, b"good")
+    reader = UserSlice(BASE + 3 * PAGE_SIZE - 4, 1 << 40).reader(provider)
+    with pytest.raises(UserFault) as caught:
+        reader.read_cstr()
+    assert (caught.value.address, caught.value.completed) == (BASE + 3 * PAGE_SIZE, 4)
+    assert reader.address == BASE + 3 * PAGE_SIZE - 4
+    poke(provider, BASE + 3 * PAGE_SIZE - 1, b"\0")
+    assert reader.read_cstr() == b"goo"
+    with pytest.raises(UserFault):
+        UserSlice(TOP, 2).reader(provider).read_cstr()
+
+
+def test_a_string_s_end_keeps_the_next_pages_untouched() -> None:
+    memory = FakeMemory()
+    memory.map(BASE, 2, R)
+    assert UserSlice(BASE, 2 * PAGE_SIZE).reader(PlainProvider(memory)).read_cstr() == b""
+    assert set(memory.touched) == {BASE}
+
+
+def test_a_clone_reads_again_and_the_reader_stays(provider: Any) -> None:
+    reader = UserSlice(BASE, 10).reader(provider)
+    reader.skip(2)
+    again = reader.clone()
+    assert again.read(8) == peek(provider, BASE + 2, 8)
+    assert (reader.remaining, again.remaining) == (8, 0)
+    assert reader.read_all() == peek(provider, BASE + 2, 8)
+
+
 def test_pages_are_touched_once() -> None:
     memory = FakeMemory()
     memory.map(BASE, 3, R)

@@ -51,7 +51,7 @@ from .walking import container_of
 if TYPE_CHECKING:
     from ._core.atomic import UserAtomic
     from ._core.iovec import IoStream, IoVec
-    from .copying import clear, copy_between, copy_struct
+    from .copying import check_zeroed, clear, copy_between, copy_struct, copy_struct_out
     from .engine.engine import Engine, Exit
     from .engine.unicorn import UnicornEngine
     from .forms.enums import enum_type
@@ -76,9 +76,11 @@ _LATER = {
     "UserSlice": "axptr.userslice",
     "UserSliceReader": "axptr.userslice",
     "UserSliceWriter": "axptr.userslice",
+    "check_zeroed": "axptr.copying",
     "clear": "axptr.copying",
     "copy_between": "axptr.copying",
     "copy_struct": "axptr.copying",
+    "copy_struct_out": "axptr.copying",
     "read_string_array": "axptr.strings",
     "read_terminated": "axptr.strings",
     "read_text": "axptr.strings",
@@ -167,10 +169,12 @@ __all__ = [
     "check_null_terminated",
     "check_region",
     "check_region_with",
+    "check_zeroed",
     "clear",
     "container_of",
     "copy_between",
     "copy_struct",
+    "copy_struct_out",
     "default_memory",
     "enum_type",
     "is_accessing_user_memory",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from axptr._core.budget import require_room
+from axptr._core.budget import budget_of, require_room
 from axptr._core.space import SpaceCore
 from axptr.access import access_user_memory
 from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, align_up, checked_address, checked_size
@@ -195,19 +195,31 @@ def store(provider: Any, start: int, data: Any, align: int) -> None:
 
 
 def scan(provider: Any, start: int, size: int, align: int, access: int, limit: int | None) -> bytes:
-    """The bytes before a terminator; raises as `check_null_terminated`. Needs READ and what `access` has."""
+    """The bytes before a terminator; raises as `check_null_terminated`, and ENOMEM over the budget. Needs READ too."""
+    budget = budget_of(provider)
+    most = limit
+    if budget is not None and (limit is None or budget.room // size < limit):
+        most = budget.room // size
 
     def work(memory: Any) -> bytes:
         flags = MappingFlags(access) | READ
         if isinstance(memory, SpaceCore):
-            length = memory._scan(start, size, align, flags, limit)
+            length = memory._scan(start, size, align, flags, most)
             return memory._load(start, length * size, 1)
         if start & (align - 1):
             raise _fault("the address is misaligned", start, flags, size, FaultReason.MISALIGNED)
         with access_user_memory():
-            return _scan_slowly(memory, start, size, flags, limit)
+            return _scan_slowly(memory, start, size, flags, most)
 
-    return visit(provider, work)  # type: ignore[no-any-return]
+    try:
+        data: bytes = visit(provider, work)
+    except LinuxError as error:
+        if budget is not None and most != limit and error.errno == errno.ENAMETOOLONG:
+            budget.charge(((most or 0) + 1) * size)
+        raise
+    if budget is not None:
+        budget.charge(len(data))
+    return data
 
 
 def partial(provider: Any, start: int, buf: Any, access: MappingFlags) -> tuple[int, UserFault | None]:

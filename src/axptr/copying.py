@@ -10,18 +10,20 @@ all or an exception. Source: copy_struct_from_user(9), include/linux/uaccess.h; 
 
 from __future__ import annotations
 
+import ctypes
 import errno
 from typing import Any, SupportsIndex, TypeVar, overload
 
 from ._core.codec import name_of
 from ._core.pointer import Copied
 from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
-from .check import load, partial
+from .check import load, partial, store
 from .errors import FaultReason, LinuxError, UserFault
+from .fields import name_fault
 from .flags import MappingFlags
 from .forms.base import form_of
 from .provider import AddrSpaceProvider
-from .values import loaded, type_at
+from .values import dumped, loaded, type_at
 
 CHUNK = 1 << 18
 """Bytes that are copied at a time, and so all that a count from a guest makes the host hold."""
@@ -63,6 +65,7 @@ def copy_between(
         fault = fault if fault is not None else refused
         if fault is not None:
             fault.completed, fault.size = done, left
+            fault.object = "source" if fault is refused else "goal"
             return Copied(done, fault)
     return done
 
@@ -135,19 +138,16 @@ def copy_struct(
         raise LinuxError(errno.EINVAL, f"{name_of(T)} of {given} bytes: it has had {least} from the first")
     if given > most:
         raise LinuxError(errno.E2BIG, f"{name_of(T)} of {given} bytes: {most} are allowed")
-    at = known
-    while at < given:
-        if start + at >= ADDRESS_END:
-            raise _past(start, given, at, READ)
-        piece = load(provider, start + at, min(CHUNK, given - at), 1)
-        if any(piece):
-            raise LinuxError(
-                errno.E2BIG,
-                f"{name_of(T)} of {given} bytes: of {known} are known, and byte "
-                f"{at + len(piece) - len(piece.lstrip(bytes(1)))} is not zero",
-            )
-        at += len(piece)
-    data = load(provider, start, min(given, known), 1).ljust(known, b"\0")
+    rest = _first_set(provider, start, known, given) if known < given else given
+    if rest < given:
+        raise LinuxError(
+            errno.E2BIG, f"{name_of(T)} of {given} bytes: of {known} are known, and byte {rest} is not zero"
+        )
+    try:
+        data = load(provider, start, min(given, known), 1).ljust(known, b"\0")
+    except UserFault as fault:
+        name_fault(fault, start, T, ptype.seen)
+        raise
     form = form_of(ptype.seen)
     whole: Any = ptype.seen if form is None else form.ctype
     try:
@@ -158,10 +158,56 @@ def copy_struct(
         raise LinuxError(errno.ENOMEM, f"the host has no room for {known} bytes") from None
 
 
+def check_zeroed(provider: AddrSpaceProvider, address: SupportsIndex, size: int) -> bool:
+    """Whether all of `size` bytes at `address` are zero, up to the first that is not. Needs READ alone.
+
+    As check_zeroed_user. Raises `UserFault` for a byte that cannot be read with only zeros before its page.
+    """
+    start, given = checked_address(address), checked_size(size)
+    if given == 0:
+        load(provider, start, 0, 1)
+    return _first_set(provider, start, 0, given) == given
+
+
+def copy_struct_out(provider: AddrSpaceProvider, address: SupportsIndex, value: Any, size: int) -> bool:
+    """Store a structure for a guest that says its own is `size` bytes large. Needs WRITE alone. Whether all was told.
+
+    As copy_struct_to_user: a larger one of the guest's gets zeros at its end, first; of a smaller one what is past its
+    end is left out, and False says that this was not all zeros. value: a ctypes instance, which lies there as the data
+    model has it, or bytes, which lie as they are.
+    Raises `UserFault` for memory that cannot be written; the zeros may be there then.
+    """
+    start, given = checked_address(address), checked_size(size)
+    if isinstance(value, (ctypes.Structure, ctypes.Union, ctypes.Array)):
+        data = dumped(type_at(provider, address, type(value)), value)
+    else:
+        data = bytes(memoryview(value).cast("B"))
+    if given > len(data):
+        if start + len(data) >= ADDRESS_END:
+            raise _past(start, given, len(data), WRITE)
+        done = clear(provider, start + len(data), given - len(data))
+        if isinstance(done, Copied):
+            raise done.fault
+    store(provider, start, data[:given], 1)
+    return not any(data[given:])
+
+
+def _first_set(provider: AddrSpaceProvider, start: int, at: int, end: int) -> int:
+    """The first of the bytes [at, end) from `start` that is not zero, else `end`; no page past its own is read."""
+    while at < end:
+        if start + at >= ADDRESS_END:
+            raise _past(start, end, at, READ)
+        piece = load(provider, start + at, min(PAGE_SIZE - (start + at) % PAGE_SIZE, end - at), 1)
+        if any(piece):
+            return at + len(piece) - len(piece.lstrip(bytes(1)))
+        at += len(piece)
+    return end
+
+
 def _past(start: int, size: int, completed: int, access: MappingFlags) -> UserFault:
     return UserFault(
-        f"access of {size} bytes at {start:#x}: it would wrap past 2**64",
-        address=start,
+        "it would wrap past 2**64",
+        address=start + completed,
         access=access,
         size=size,
         completed=completed,
@@ -169,4 +215,4 @@ def _past(start: int, size: int, completed: int, access: MappingFlags) -> UserFa
     )
 
 
-__all__ = ["CHUNK", "clear", "copy_between", "copy_struct"]
+__all__ = ["CHUNK", "check_zeroed", "clear", "copy_between", "copy_struct", "copy_struct_out"]

@@ -22,11 +22,12 @@ import sys
 from typing import Any, SupportsIndex
 
 from ._core.argv import gather
+from ._core.budget import charge
 from ._core.codec import name_of
 from ._core.pointer import UserConstPtr
 from .addr import ADDRESS_END, checked_address, checked_size
 from .check import scan
-from .errors import LinuxError
+from .errors import LinuxError, UserFault
 from .flags import MappingFlags
 from .forms.base import form_of, number_of
 from .model import DataModel
@@ -145,11 +146,13 @@ def read_string_array(
     *,
     max_len: int = MAX_ARG_LEN,
     max_total: int = MAX_ARG_TOTAL,
+    name: str = "argv",
 ) -> list[bytes]:
     """The strings that a NULL-terminated array of pointers points at, as execve reads argv. Needs READ alone.
 
     The array is read once, then the strings; its pointers are as the data model has them. max_len: bytes of each string
-    without its terminator. max_total: bytes of all with their terminators and pointers.
+    without its terminator. max_total: bytes of all with their terminators and pointers. name: what faults call it, as
+    in `argv[3]`.
     Raises `LinuxError(E2BIG)` over a limit, `UserFault` where the array, or a string, cannot be read to its end.
     """
     start = checked_address(address)
@@ -158,6 +161,9 @@ def read_string_array(
     width = model.pointer
     try:
         array = read_terminated(provider, start, width, total // (width + 1))
+    except UserFault as fault:
+        fault.object, fault.is_text = name, False
+        raise
     except LinuxError as error:
         raise _too_big(error, f"the array at {start:#x} has too many strings for {total} bytes") from None
     pointers = struct.unpack(f"{_ORDERS[model.order]}{len(array) // width}{_WORDS[width]}", array)
@@ -165,11 +171,16 @@ def read_string_array(
     strings: list[bytes] = []
     limit = min(most, ADDRESS_END - 2)
     while len(strings) < len(pointers):
-        left -= gather(provider, pointers, len(strings), limit, left, strings)
+        taken = gather(provider, pointers, len(strings), limit, left, strings)
+        charge(provider, taken)
+        left -= taken
         if len(strings) == len(pointers):
             break
         try:
             text = _Bytes(pointers[len(strings)]).read_cstr(provider, min(most, left))
+        except UserFault as fault:
+            fault.object = f"{name}[{len(strings)}]"
+            raise
         except LinuxError as error:
             what = f"is over {most} bytes" if most < left else f"and those before it are over {total} bytes"
             raise _too_big(error, f"string {len(strings)} of the array at {start:#x} {what}") from None

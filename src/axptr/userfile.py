@@ -17,6 +17,7 @@ import io
 import operator
 from typing import Any, SupportsIndex
 
+from ._core.budget import charge
 from .addr import ADDRESS_END, checked_address, checked_size
 from .check import partial
 from .copying import CHUNK
@@ -31,6 +32,8 @@ class UserFile(io.RawIOBase):
     """`size` bytes of user memory at `address` (an integer or a pointer) as a raw file.
 
     mode: "r", "w" (nothing is emptied) or "r+". The range is cut at 2**64. Nothing is checked before it is touched.
+    As of every raw file, a `write` may be short: who ignores its count, as `pickle.dump` and `shutil.copyfileobj` do,
+    wants an `io.BufferedWriter` around it to hear of a bad byte or the end.
     """
 
     def __init__(self, provider: AddrSpaceProvider, address: SupportsIndex, size: int, mode: str = "r+") -> None:
@@ -74,6 +77,7 @@ class UserFile(io.RawIOBase):
         self._demand(self._read, "reading")
         left = max(0, self._size - self._at)
         want = left if size is None or size < 0 else min(size, left)
+        charge(self._provider, want)
         data = bytearray()
         try:
             while len(data) < want:

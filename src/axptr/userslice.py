@@ -15,8 +15,9 @@ from __future__ import annotations
 import errno
 from typing import Any, SupportsIndex
 
+from ._core.budget import budget_of, charge
 from ._core.pointer import Copied
-from .addr import ADDRESS_END, checked_address, checked_size
+from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from .check import load, partial, store
 from .copying import CHUNK, clear
 from .errors import FaultReason, LinuxError, UserFault
@@ -101,10 +102,11 @@ class _Cursor:
         if size > self._left or (size and self._address + size > ADDRESS_END):
             cause = f"{self._left} are left of the slice" if size > self._left else "it would wrap past 2**64"
             raise UserFault(
-                f"access of {size} bytes at {self._address:#x}: {cause}",
-                address=min(self._address + self._left, ADDRESS_END - 1),
+                cause,
+                address=min(self._address + self._left, ADDRESS_END),
                 access=self._access,
                 size=size,
+                completed=min(self._left, ADDRESS_END - self._address),
                 reason=FaultReason.OUT_OF_RANGE,
             )
         return size
@@ -135,6 +137,7 @@ class UserSliceReader(_Cursor):
     def read(self, size: int) -> bytes:
         """The next `size` bytes, all of them. `UserFault` if fewer are left or one cannot be read; not moved then."""
         total = self._within(checked_size(size))
+        charge(self._provider, total)
         if total <= CHUNK:
             data = load(self._provider, self._address, total, 1) if total else b""
         else:
@@ -153,6 +156,42 @@ class UserSliceReader(_Cursor):
     def read_all(self) -> bytes:
         """All that is left. Raises as `read`, and `LinuxError(ENOMEM)`."""
         return self.read(self._left)
+
+    def read_cstr(self) -> bytes:
+        """The bytes before a NUL, moved past it; all that is left if there is none, and moved to the end.
+
+        As strncpy_from_user does of a limit: what comes is as long as what was left only if there was no NUL. Pages
+        past the NUL's are not touched. Raises as `read_all`.
+        """
+        data = bytearray()
+        budget = budget_of(self._provider)
+        try:
+            while len(data) < self._left:
+                if budget is not None and len(data) > budget.room:
+                    budget.charge(len(data))  # says that it is too much
+                at = self._address + len(data)
+                if at >= ADDRESS_END:
+                    self._within(len(data) + 1)
+                try:
+                    piece = load(self._provider, at, min(PAGE_SIZE - at % PAGE_SIZE, self._left - len(data)), 1)
+                except UserFault as fault:
+                    fault.completed += len(data)
+                    raise
+                end = piece.find(0)
+                data += piece if end < 0 else piece[:end]
+                if end >= 0:
+                    break
+            else:
+                end = -1
+            charge(self._provider, len(data))
+            self._move(len(data) + (end >= 0))
+            return bytes(data)
+        except MemoryError:
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {self._left} bytes") from None
+
+    def clone(self) -> UserSliceReader:
+        """Another reader of what is left, which this one does not notice: for bytes that are wanted twice."""
+        return UserSliceReader(self._provider, self._address, self._left)
 
     def copy_in(self, buf: Any) -> int:
         """Fill the writable buffer until it is full, the slice ends or a byte fails; bytes done, moved by as many.

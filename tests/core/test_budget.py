@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import pickle
+import struct
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,12 @@ from axptr import (
     Task,
     UserConstPtr,
     UserFault,
+    UserFile,
     UserPtr,
+    UserSlice,
+    read_string_array,
+    read_terminated,
+    read_text,
 )
 from axptr._core.budget import MAX_RW_COUNT, budget_of
 from fakes import PROVIDERS, PlainProvider, over, set_pages
@@ -84,6 +90,35 @@ def test_all_calls_together_spend_what_a_task_may_copy(space: AddrSpace, kind: s
     assert refusal(lambda: UserConstPtr[char](BASE).read_cstr(provider)).errno == errno.ENOMEM
     budget.renew()
     assert UserConstPtr[char](BASE).read_cstr(provider) == b"text"
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+def test_every_verb_that_a_count_decides_asks_the_budget(space: AddrSpace, kind: str) -> None:
+    provider = over(kind, space)
+    pointers = struct.pack("<3Q", BASE + 1024, BASE + 1024, 0).ljust(512, b"\0")
+    set_pages(provider, BASE, "w", (b"y" * 200).ljust(512, b"\0") + pointers + b"z" * 60 + b"\0")
+    budget = Budget(per_call=100)
+    with_budget(provider, budget, kind, space)
+    for size, call in (
+        (150, lambda: UserSlice(BASE, 150).reader(provider).read_all()),
+        (200, lambda: UserSlice(BASE, 500).reader(provider).read_cstr()),
+        (512, lambda: UserFile(provider, BASE, 512).read()),
+        (102, lambda: read_terminated(provider, BASE, 2)),
+        (101, lambda: read_text(provider, BASE, "latin-1")),
+        (104, lambda: UserPtr[u32](BASE).get_as_str(provider)),
+    ):
+        error = refusal(call)
+        assert (error.errno, type(error)) == (errno.ENOMEM, LinuxError), size
+        assert str(error).startswith(f"[Errno 12] {size} bytes in one call"), size
+    budget = Budget(per_task=150)
+    with_budget(provider, budget, kind, space)
+    assert read_string_array(provider, BASE + 512) == [b"z" * 60] * 2
+    assert budget.spent == 16 + 120
+    assert refusal(lambda: read_string_array(provider, BASE + 512)).errno == errno.ENOMEM
+    budget.renew()
+    reader = UserSlice(BASE + 1000, 500).reader(provider)
+    reader.skip(24)
+    assert (reader.read_cstr(), reader.read(3), budget.spent) == (b"z" * 60, b"\0\0\0", 63)
 
 
 def test_what_no_count_decides_costs_no_budget(space: AddrSpace) -> None:

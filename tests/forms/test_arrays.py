@@ -7,6 +7,7 @@ import errno
 import pickle
 import subprocess
 import sys
+import types
 from typing import Any
 
 import pytest
@@ -221,3 +222,10 @@ def test_numpy_is_not_imported_until_a_dtype_is_there() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert Layout.of(ctypes.c_int) == Layout(4, 4)
+
+
+def test_types_have_their_layout_while_another_thread_imports_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", types.ModuleType("numpy"))  # as it stands until its import is over
+    assert Layout.of(ctypes.c_uint16 * 3) == Layout(6, 2)
+    with pytest.raises(TypeError):
+        Layout.of(object())

@@ -204,14 +204,14 @@ def test_entries_before_a_hole_are_judged_as_wide_as_they_are(provider: Any, mod
     poke(provider, at, entries(model, (0, 1), (0, 1)) + b"\xff" * 4)
     with pytest.raises(UserFault) as caught:
         IoVec.read(provider, at, 3)
-    assert caught.value.address == end
+    assert (caught.value.address, caught.value.object) == (end, "iov[2]")
     poke(provider, at, entries(model, (0, 1), (0, -1)))
     with pytest.raises(LinuxError) as caught_2:
         IoVec.read(provider, at, 3)
     assert caught_2.value.errno == errno.EINVAL
     poke(provider, at, entries(model, (0, 1), (0, 1)))
     assert len(IoVec.read(provider, at, 2, end=at + 2 * entry)) == 2
-    with pytest.raises(UserFault, match="the array of segments"):
+    with pytest.raises(UserFault, match=r"iov: read of .*: it leaves user space"):
         IoVec.read(provider, at, 2, end=at + 2 * entry - 1)
 
 

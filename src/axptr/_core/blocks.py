@@ -97,26 +97,20 @@ def block_text(provider, raw, addr, max_len, decoded):
     room: uint64_t
     bad: uint64_t = 0
     code: cython.int
-    budget: Budget = _budget(provider, raw)
+    budget: Budget
     short: cython.bint = False
     if max_len is not None:
         limit = checked_size(max_len, "max_len")
         if limit < most:
             most = limit
+    if raw == cython.NULL:
+        data = _check.scan(provider, addr, 1, 1, READ, most)
+        return _decode(data) if decoded else data
+    space = cython.cast(SpaceCore, raw)
+    budget = _budget(provider, raw)
     if budget is not None and budget.left() < most:
         most = budget.left()
         short = True
-    if raw == cython.NULL:
-        try:
-            data = _check.scan(provider, addr, 1, 1, READ, most)
-        except LinuxError as error:
-            if short and error.errno == errno.ENAMETOOLONG:
-                budget.take(most + 1)
-            raise
-        if budget is not None:
-            budget.take(len(data))
-        return _decode(data) if decoded else data
-    space = cython.cast(SpaceCore, raw)
     axptr_lock_gil(space.lock)
     try:
         host = tlb_hit(space, addr, READ)

@@ -103,10 +103,11 @@ class IoVec:
         model = None if _is_native(provider, address) else model_at(provider, address)
         entry = 16 if model is None else 2 * model.pointer
         if start + entry * number > limit:
-            raise _past(start, entry * number, MappingFlags.READ, "the array of segments")
+            raise _past(start, entry * number, MappingFlags.READ, "iov")
         try:
             blob: bytes = _check.load(provider, start, entry * number, 1)
         except UserFault as fault:
+            fault.object = f"iov[{fault.completed // entry}]"
             # The host judges each as it comes: a negative length before the bad byte is found first.
             if fault.completed >= entry:
                 _refuse_negative(_widened(_check.load(provider, start, fault.completed & -entry, 1), model))
@@ -133,7 +134,7 @@ class IoVec:
             address = self.pairs[2 * i]
             # address + size > end, without a sum that wraps
             if (size and (address > room - size or (room and size > room))) or (room and address > room):
-                raise _past(int(address), int(size), access, f"iov[{i}]")
+                raise _past(int(address), int(size), access, f"iov[{i}].iov_base")
             if size > _MOST - self.total:
                 size = _MOST - self.total
             self.pairs[2 * i + 1] = size
@@ -277,7 +278,10 @@ class IoStream:
         self.next()
         bad: uint64_t = self.iov.pairs[2 * self.index] + self.at
         whole: uint64_t = self.iov.pairs[2 * self.index + 1]
-        return Copied(done, _check.fault_at(memory, int(bad), MappingFlags(access), whole, self.at))
+        fault = _check.fault_at(memory, int(bad), MappingFlags(access), whole, self.at)
+        if self.iov.count != 1:
+            fault.object = f"iov[{self.index}].iov_base"
+        return Copied(done, fault)
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
@@ -336,9 +340,10 @@ def _refuse_negative(blob: bytes) -> cython.int:
 
 def _past(address, size, access, what):
     return UserFault(
-        f"{what}: {size} bytes at {address:#x} leave user space",
+        "it leaves user space",
         address=address,
         access=access,
         size=size,
         reason=FaultReason.OUT_OF_RANGE,
+        object=what,
     )

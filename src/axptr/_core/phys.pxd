@@ -25,15 +25,18 @@ cdef enum:
     FRAME_EXITS = 64       # or with exits
 
 cdef enum:
+    MADV_DONTNEED = 4      # give the pages of a private mapping back to the host
     MADV_REMOVE = 9        # give the memory file's pages back to the host (madvise(2))
     MADV_POPULATE_WRITE = 23   # bring pages in for writing
+    SEEK_DATA = 3          # the next bytes of a file that are there, and the next that are not (lseek(2))
+    SEEK_HOLE = 4
     TRIM_BATCH = 4096      # frames given back at a time
 
 cdef class PhysMemory:
     cdef uint8_t* base
     cdef readonly uint64_t size
     cdef uint64_t nframes
-    cdef readonly int fd
+    cdef readonly int fd           # the memory file, -1 where the host has none
     cdef axptr_lock* lock          # guards these books and every space and store over this memory
     cdef uint32_t* refs
     cdef uint32_t* pins
@@ -45,7 +48,9 @@ cdef class PhysMemory:
     cdef uint64_t limit_frames
     cdef uint64_t ndata, ntable, peak, npinned
     cdef bint poison
+    cdef uint64_t nviewed          # pins of live views, over all frames
     cdef bint forked
+    cdef bint copied               # forked, and `fd` is a file of this process that no other has
     cdef EngineLink** engines
     cdef uint32_t* watched
     cdef uint32_t nwatched, watched_capacity

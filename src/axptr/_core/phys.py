@@ -1,6 +1,8 @@
 """Physical memory: frames of 4 KiB, who holds them, who looks at them.
 
-One sparse contiguous host mapping of a memory file, cut into frames. A frame has a count of references
+One sparse contiguous host mapping of a memory file, cut into frames. Where the host gives no memory file (an old
+kernel, a sandbox that forbids memfd_create(2)) the mapping is anonymous and private: all is the same but that frames
+cannot be mapped a second time, so that views show only frames that lie side by side. A frame has a count of references
 (entries of page tables, frame stores, snapshots, callers of `alloc`) and a count of pins (live Python views, and the
 linear windows of spaces). It is free when both are zero, so that a view never shows another owner's bytes. Frame 0 is never handed
 out: 0 means "no frame" in this package.
@@ -22,7 +24,9 @@ Failure: `alloc` raises `LinuxError(ENOMEM)`; nothing else fails half-way.
 
 import errno
 import os
+import warnings
 import weakref
+from _thread import get_ident
 
 import cython
 from cython.cimports.axptr._core.lock import axptr_lock, axptr_lock_gil, axptr_thread, axptr_unlock
@@ -33,11 +37,14 @@ from cython.cimports.axptr._core.phys import (
     FRAME_STEPS,
     FRAME_TABLE,
     FRAME_WATCHED,
+    MADV_DONTNEED,
     MADV_REMOVE,
+    SEEK_DATA,
+    SEEK_HOLE,
     TRIM_BATCH,
     EngineLink,
 )
-from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import int64_t, uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, qsort, realloc
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.posix.mman import (
@@ -53,7 +60,7 @@ from cython.cimports.posix.mman import (
     mmap,
     munmap,
 )
-from cython.cimports.posix.unistd import close
+from cython.cimports.posix.unistd import close, lseek, pwrite
 
 from axptr.addr import PAGE_SIZE, PhysAddr, checked_address, checked_size
 from axptr.errors import LinuxError
@@ -83,14 +90,28 @@ def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cyt
     return (x > y) - (x < y)
 
 
+def _memory_file():
+    """The descriptor of a new memory file, -1 where the host has none to give."""
+    create = getattr(os, "memfd_create", None)  # not there in a Python built for a C library without it
+    if create is None:
+        return -1
+    try:
+        return create("axptr", os.MFD_CLOEXEC)
+    except OSError as failure:
+        # No such call, or a sandbox or vm.memfd_noexec that forbids it. No room (ENOMEM, EMFILE) is another matter.
+        if failure.errno in (errno.ENOSYS, errno.EPERM, errno.EACCES):
+            return -1
+        raise
+
+
 class PhysMemory:
     """`size` bytes of physical memory (default 64 GiB of address, nothing resident).
 
     limit: at most so many bytes of frames, for data and page tables together, may be in use; past it `alloc`
     and every populate give `LinuxError(ENOMEM)`. `poison=True` fills freed frames with 0xDB, a debugging aid.
 
-    Raises `ValueError` for a size that is no positive multiple of a page or holds more than 2**32 frames,
-    `LinuxError(ENOMEM)` if the host cannot map it.
+    `fd` is the memory file, -1 where the host gives none. Raises `ValueError` for a size that is no positive multiple of
+    a page or holds more than 2**32 frames, `LinuxError(ENOMEM)` if the host cannot map it.
     """
 
     def __cinit__(self, size=None, *, limit=None, poison=None):
@@ -117,13 +138,19 @@ class PhysMemory:
         if not (self.lock and self.refs and self.pins and self.next_free and self.flags):
             raise LinuxError(errno.ENOMEM, "the host has no room for the books of the frames")
         try:
-            self.fd = os.memfd_create("axptr", os.MFD_CLOEXEC)
-            os.ftruncate(self.fd, self.size)
+            self.fd = _memory_file()
+            if self.fd >= 0:
+                os.ftruncate(self.fd, self.size)
         except OSError as failure:
             raise LinuxError(errno.ENOMEM, f"the host gives no memory file of {nbytes:#x} bytes: {failure}") from None
-        where: cython.p_void = mmap(
-            cython.NULL, self.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, self.fd, 0
-        )
+        where: cython.p_void
+        if self.fd >= 0:
+            where = mmap(cython.NULL, self.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, self.fd, 0)
+        else:
+            # Private, so that a fork makes the child's copy by itself.
+            where = _lazy(self.size)
+            if where == cython.NULL:
+                where = MAP_FAILED
         if where == MAP_FAILED:
             raise LinuxError(errno.ENOMEM, f"the host cannot map {nbytes:#x} bytes")
         self.base = cython.cast(cython.pointer(uint8_t), where)
@@ -307,6 +334,7 @@ class PhysMemory:
         count: cython.int
         i: cython.int
         first: cython.int
+        advice: cython.int
         pfn: uint64_t
         while self.ncached > keep:
             count = 0
@@ -321,7 +349,8 @@ class PhysMemory:
                 if i < count and batch[i] == batch[i - 1] + 1:
                     continue
                 pfn = batch[first]
-                if madvise(self.base + (pfn << 12), cython.cast(uint64_t, i - first) << 12, MADV_REMOVE) != 0:
+                advice = MADV_REMOVE if self.fd >= 0 else MADV_DONTNEED
+                if madvise(self.base + (pfn << 12), cython.cast(uint64_t, i - first) << 12, advice) != 0:
                     memset(self.base + (pfn << 12), 0, cython.cast(uint64_t, i - first) << 12)
                 first = i
             for i in range(count):
@@ -622,13 +651,81 @@ class PhysMemory:
             except RuntimeError:
                 pass
 
-    def _after_fork(self):
-        """In the child: what is mapped becomes a private copy for views that live on; everything else refuses."""
+    def _before_fork(self):
+        """The pinned frames, copied to a memory file for the child if views show any: its descriptor, -1 for none.
+
+        A private mapping of our file would be no copy: pages that the child has not written yet follow what the parent
+        does with them, up to giving them to another owner. (Anonymous memory is copied by the fork itself.)
+        """
+        if self.fd < 0 or self.nviewed == 0:
+            return -1
+        spare = _memory_file()
+        if spare >= 0:
+            try:
+                os.ftruncate(spare, self.size)
+                self._copy_pinned(spare)
+            except OSError:
+                os.close(spare)
+                raise
+        return spare
+
+    def _copy_pinned(self, spare):
+        """Copy the pinned frames into the file `spare`, those that it does not have yet."""
+        first: uint64_t = 1
+        last: uint64_t
+        at: int64_t
+        end: int64_t
+        stop: int64_t
+        got: cython.Py_ssize_t
+        good: cython.bint = True
+        fd: cython.int = spare
+        axptr_lock_gil(self.lock)
+        while good and first < self.next_fresh:
+            if self.pins[first] == 0:
+                first += 1
+                continue
+            last = first
+            while last < self.next_fresh and self.pins[last]:
+                last += 1
+            end = cython.cast(int64_t, last << 12)
+            at = lseek(fd, cython.cast(int64_t, first << 12), SEEK_HOLE)
+            while good and 0 <= at < end:
+                stop = lseek(fd, at, SEEK_DATA)
+                if stop < 0 or stop > end:
+                    stop = end
+                while at < stop:
+                    got = pwrite(fd, self.base + at, stop - at, at)
+                    if got <= 0:
+                        good = False
+                        break
+                    at += got
+                at = lseek(fd, at, SEEK_HOLE)
+            first = last
+        axptr_unlock(self.lock)
+        if not good:
+            raise LinuxError(errno.ENOMEM, "the host has no room for a copy of what live views show")
+
+    def _after_fork(self, spare):
+        """In the child: what views show is a copy, in the file `spare` if there is one; everything else refuses."""
+        sharing: cython.int = MAP_PRIVATE
         self.forked = True
         memset(self.lock, 0, cython.sizeof(axptr_lock))  # its holder, if any, is a thread of the parent
+        try:  # for views that another thread took meanwhile: a copy too, of now
+            if spare >= 0:
+                self._copy_pinned(spare)
+            else:
+                spare = self._before_fork()
+        except OSError:
+            pass
+        if spare >= 0:
+            os.dup2(spare, self.fd, inheritable=False)
+            os.close(spare)
+            self.copied = True
+            sharing = MAP_SHARED
+        if self.fd >= 0:
+            mmap(self.base, self.size, PROT_READ | PROT_WRITE, sharing | MAP_FIXED | MAP_NORESERVE, self.fd, 0)
         for space in self._spaces():
             space._after_fork()
-        mmap(self.base, self.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, self.fd, 0)
 
 
 _default = None
@@ -642,11 +739,38 @@ def default_memory():
     return _default
 
 
+_spares: "dict[int, list[tuple[PhysMemory, int]]]" = {}
+"""By the thread that forks: memories, and the files with the copies that its child takes over."""
+
+
+def _before():
+    mine = _spares[get_ident()] = []
+    for memory in list(_all_memories):
+        try:
+            spare = cython.cast(PhysMemory, memory)._before_fork()
+        except OSError as failure:
+            # The fork goes on, and the child tries again. Else its views are private mappings, see `_before_fork`.
+            warnings.warn(f"live views are no copy in the forked child: {failure}", RuntimeWarning, stacklevel=2)
+            continue
+        if spare >= 0:
+            mine.append((memory, spare))
+
+
+def _parent():
+    for _, spare in _spares.pop(get_ident(), ()):
+        os.close(spare)
+
+
 def _child():
     global _default
     _default = None
+    mine = {id(memory): spare for memory, spare in _spares.pop(get_ident(), ())}
+    for others in _spares.values():  # of threads that were about to fork too: they are not here
+        for _, spare in others:
+            os.close(spare)
+    _spares.clear()
     for memory in list(_all_memories):
-        cython.cast(PhysMemory, memory)._after_fork()
+        cython.cast(PhysMemory, memory)._after_fork(mine.get(id(memory), -1))
 
 
-os.register_at_fork(after_in_child=_child)
+os.register_at_fork(before=_before, after_in_parent=_parent, after_in_child=_child)

@@ -562,9 +562,18 @@ class Pointer:
         """
         return self.terminated(provider, max_len, False)
 
-    def get_as_str(self, provider, /, max_len=None):
-        """The text before the NUL, as UTF-8. Raises as `read_cstr`, and `LinuxError(EILSEQ)` if it is not UTF-8."""
-        return self.terminated(provider, max_len, True)
+    def get_as_str(self, provider, /, max_len=None, encoding=None, errors="strict"):
+        """The text before the terminator: UTF-8 of bytes, UTF-16 and UTF-32 of `c_wchar` and of integers of 2 and 4 bytes.
+
+        encoding, errors: as of `bytes.decode`, for another. max_len: elements without the terminator. Raises as
+        `read_cstr`, `LinuxError(EILSEQ)` for what cannot be decoded, `LookupError` for no encoding, `ValueError` for
+        one with units of another size than T's.
+        """
+        if encoding is None and errors == "strict" and self.type.size == 1:
+            return self.terminated(provider, max_len, True)
+        from axptr.strings import text_of
+
+        return text_of(self, provider, max_len, encoding, errors)
 
     # -- live views -------------------------------------------------------------------------------------------
 

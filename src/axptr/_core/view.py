@@ -1,7 +1,7 @@
 """Live views: user memory as a Python buffer, its frames pinned for as long as anything looks at them.
 
 A `PinnedView` exports the buffer. Frames that do not lie side by side are mapped side by side again, from the memory
-file, in a window of their own: frames never move. After unmap, clone, restore or the death of the space the view
+file, in a window of their own: frames never move. Without a memory file they cannot be: `BufferError`. After unmap, clone, restore or the death of the space the view
 still shows the frames it was given, which nobody else gets before it is gone.
 
 Not here: which verbs give views, and of what type (`pointer`).
@@ -60,18 +60,20 @@ class PinnedView:
                 axptr_lock_gil(self.phys.lock)
                 for i in range(self.npages):
                     self.phys.unpin_frame(self.pfns[i])
+                self.phys.nviewed -= self.npages
                 axptr_unlock(self.phys.lock)
             free(self.pfns)
 
     def _after_fork(self):
-        """In a forked child: what the window shows becomes a private copy too."""
+        """In a forked child: the window shows the child's copy too, or one of its own if the child has no file."""
         i: uint64_t
+        sharing: cython.int = MAP_SHARED if self.phys.copied else MAP_PRIVATE
         for i in range(self.npages):
             mmap(
                 self.window + (i << 12),
                 4096,
                 PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_FIXED,
+                sharing | MAP_FIXED,
                 self.phys.fd,
                 self.pfns[i] << 12,
             )
@@ -83,7 +85,8 @@ class PinnedView:
 def pin_span(space, vaddr, count, size, align, access, format, rows):
     """A `memoryview` of `count` elements of `size` bytes at `vaddr`, checked for `access` and pinned.
 
-    With `rows` it has the shape (count, size) of bytes. Writable if `access` has WRITE. Raises as `check_region`.
+    With `rows` it has the shape (count, size) of bytes. Writable if `access` has WRITE. Raises as `check_region`,
+    `BufferError` for scattered frames where the host has no memory file to map them from.
     """
     i: uint64_t
     at: uint64_t
@@ -129,6 +132,7 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
                 if code != FAULT_OK:
                     break
                 phys.pin_frame(view.pfns[done])
+                phys.nviewed += 1
                 done += 1
                 if not view.readonly:
                     journal_watch(cython.address(space.journal), at)
@@ -146,6 +150,11 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
     else:
         view.start = phys.base + (view.pfns[0] << 12) + (vaddr & 0xFFF)
         return memoryview(view)
+    if phys.fd < 0:
+        raise BufferError(
+            f"{npages} pages at {first:#x} lie in frames that are not side by side, and this host has no memory file "
+            "(memfd_create) to map them from a second time: use the copying verbs, or a view of one page"
+        )
     where = mmap(cython.NULL, npages << 12, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     if where == MAP_FAILED:
         raise LinuxError(12, "the host has no room for a window of the frames")

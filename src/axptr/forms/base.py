@@ -98,7 +98,9 @@ def form_of(T: Any) -> Form | None:
             found = _known[T] = StructCode(T)
         return found
     numpy = sys.modules.get("numpy")
-    if numpy is not None and (isinstance(T, numpy.dtype) or (isinstance(T, type) and issubclass(T, numpy.generic))):
+    dtype: Any = getattr(numpy, "dtype", None)  # None while another thread imports it
+    generic: Any = getattr(numpy, "generic", None)
+    if dtype and generic and (isinstance(T, dtype) or (isinstance(T, type) and issubclass(T, generic))):
         from .arrays import DtypeForm
 
         return DtypeForm.of(T)

@@ -26,9 +26,11 @@ _MAX_STRING = 32 * 4096
 _MAX_BYTES = STACK_LIMIT // 4
 
 
-def read_strings(task: LinuxTask, address: int) -> list[bytes]:
+def read_strings(task: LinuxTask, address: int, name: str) -> list[bytes]:
     """A NULL-terminated array of strings. A NULL array is an empty one. EFAULT, E2BIG."""
-    return read_string_array(task, address, max_len=_MAX_STRING - 1, max_total=_MAX_BYTES) if address else []
+    if not address:
+        return []
+    return read_string_array(task, address, max_len=_MAX_STRING - 1, max_total=_MAX_BYTES, name=name)
 
 
 def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int = AT_FDCWD) -> None:
@@ -39,7 +41,7 @@ def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int 
     if not place.exists:
         raise LinuxError(errno.ENOENT)
     os.close(open_executable(place.path, shown=place.path))  # a missing program is told before a bad argv
-    argv, environ = read_strings(task, argv_at), read_strings(task, envp_at)
+    argv, environ = read_strings(task, argv_at, "argv"), read_strings(task, envp_at, "envp")
     program = find_program(path, argv or [b""], task.fs.cwd, place.path)
     try:
         start_program(task, program, environ, path)

@@ -143,6 +143,11 @@ class HostFile(OpenFile):
         start = 0
         if cache is not None:
             start = host(os.lseek, self.host_fd, 0, os.SEEK_CUR) if pos is None else pos + done
+        near = hole.view[CHUNK - good : CHUNK]
+        before = b""
+        if not self.regular:
+            to.again().copy_in(near)
+            before = bytes(near)
         try:
             n = hole.transfer(
                 "read" if pos is None else "pread64",
@@ -155,11 +160,15 @@ class HostFile(OpenFile):
             if done:
                 return done
             if error.errno == errno.EFAULT:
+                if not self.regular:
+                    to.again().copy_out(near[: _changed(near, before, 0)])
                 raise to.fault(WRITE, good) from None
             raise
         if cache is not None:
-            hole.view[CHUNK - good : CHUNK - good + n] = host(cache.read, self.host_fd, start, n)
-        copied = to.copy_out(hole.view[CHUNK - good : CHUNK - good + n])
+            near[:n] = host(cache.read, self.host_fd, start, n)
+        if not self.regular:  # which counts whole pieces, and may have filled bytes between the last one and the hole
+            to.again().copy_out(near[: _changed(near, before, n)])
+        copied = to.copy_out(near[:n])
         if copied < n:
             self._unread(n - copied, pos)
             if not copied + done:
@@ -267,6 +276,18 @@ class HostFile(OpenFile):
         """A process that was dropped without `close` must not leave host descriptors open."""
         if getattr(self, "owned", False):
             os.close(self.host_fd)
+
+
+def _changed(now: memoryview, before: bytes, least: int) -> int:
+    """Up to where the bytes are not what they were, and `least` at least. By halving: what follows is equal."""
+    end = len(before)
+    while least < end:
+        middle = (least + end) // 2
+        if now[middle:] == before[middle:]:
+            end = middle
+        else:
+            least = middle + 1
+    return least
 
 
 def standard_stream(fd: int) -> HostFile | None:

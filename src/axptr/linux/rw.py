@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from .task import LinuxTask
 
 
+MAX_OFFSET = (1 << 63) - 1
+
+
 def _readable(task: LinuxTask, fd: int) -> OpenFile:
     file = task.files.get(fd)
     if not file.readable:
@@ -51,6 +54,12 @@ def _at(file: OpenFile, pos: int) -> int:
     if not file.seekable:
         raise LinuxError(errno.ESPIPE)
     return pos
+
+
+def _verify_area(pos: int | None, count: int) -> None:
+    """EINVAL for a range of the file that ends past the largest offset there is (rw_verify_area)."""
+    if pos is not None and pos + count > MAX_OFFSET:
+        raise LinuxError(errno.EINVAL)
 
 
 @syscall(0, "read")
@@ -75,6 +84,7 @@ def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c
     _at(file, pos)
     _readable(task, fd)
     require_user(task, buf.address, count, WRITE)
+    _verify_area(pos, count)
     return file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos)
 
 
@@ -86,16 +96,19 @@ def sys_pwrite64(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t, 
     _at(file, pos)
     _writable(task, fd)
     require_user(task, buf.address, count, READ)
+    _verify_area(pos, count)
     return file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos)
 
 
 def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
     to = UserIter(task, import_iovec(task, vec, vlen, WRITE))
+    _verify_area(pos, to.count)
     return file.read(task, to, pos) if to.count else 0
 
 
 def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
     data = UserIter(task, import_iovec(task, vec, vlen, READ))
+    _verify_area(pos, data.count)
     return file.write(task, data, pos) if data.count else 0
 
 

@@ -86,6 +86,12 @@ class UserIter(IoStream):
     def single(cls, task: LinuxTask, address: int, size: int) -> UserIter:
         return cls(task, IoVec(((address, size),)))
 
+    def again(self) -> UserIter:
+        """Another one that stands where this one does."""
+        other = UserIter(self.provider, self.iov)
+        other.skip(self.iov.total - self.remaining)
+        return other
+
     @property
     def count(self) -> int:
         """Bytes left."""
