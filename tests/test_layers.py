@@ -35,6 +35,7 @@ WHERE = {
     "_core.codes": "words",
     "_core.lock": "words",
     "_core.marks": "words",
+    "_core.hostmem": "physical",
     "_core.phys": "physical",
     "paging": "paging",
     "_core.format": "paging",

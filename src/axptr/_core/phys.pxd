@@ -1,5 +1,5 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from axptr._core.lock cimport axptr_lock
+from axptr._core.hostmem cimport HostMemory
 
 # What the memory must know of a CPU that may cache translations and code of its frames.
 # The engine owns the struct; `PhysMemory` and the spaces write requests into it under the lock.
@@ -25,19 +25,10 @@ cdef enum:
     FRAME_EXITS = 64       # or with exits
 
 cdef enum:
-    MADV_DONTNEED = 4      # give the pages of a private mapping back to the host
-    MADV_REMOVE = 9        # give the memory file's pages back to the host (madvise(2))
-    MADV_POPULATE_WRITE = 23   # bring pages in for writing
-    SEEK_DATA = 3          # the next bytes of a file that are there, and the next that are not (lseek(2))
-    SEEK_HOLE = 4
     TRIM_BATCH = 4096      # frames given back at a time
 
-cdef class PhysMemory:
-    cdef uint8_t* base
-    cdef readonly uint64_t size
+cdef class PhysMemory(HostMemory):
     cdef uint64_t nframes
-    cdef readonly int fd           # the memory file, -1 where the host has none
-    cdef axptr_lock* lock          # guards these books and every space and store over this memory
     cdef uint32_t* refs
     cdef uint32_t* pins
     cdef uint32_t* next_free
@@ -48,9 +39,6 @@ cdef class PhysMemory:
     cdef uint64_t limit_frames
     cdef uint64_t ndata, ntable, peak, npinned
     cdef bint poison
-    cdef uint64_t nviewed          # pins of live views, over all frames
-    cdef bint forked
-    cdef bint copied               # forked, and `fd` is a file of this process that no other has
     cdef EngineLink** engines
     cdef uint32_t* watched
     cdef uint32_t nwatched, watched_capacity
@@ -58,8 +46,6 @@ cdef class PhysMemory:
     cdef uint32_t* quarantine
     cdef uint64_t nquarantine, quarantine_capacity
     cdef long fail_after           # fault injection: allocations left before they fail; -1 is off
-    cdef object __weakref__
-    cdef readonly object spaces    # the spaces over this memory, weakly: see _after_fork
     cdef readonly object caches    # frame stores by key, for example of a file: see frames.py
 
     cdef uint64_t alloc_frame(self, bint table, bint zero) noexcept nogil
@@ -83,4 +69,3 @@ cdef class PhysMemory:
     cdef void flushed(self, EngineLink* link) noexcept nogil
     cdef int add_engine(self, EngineLink* link) except -1
     cdef void remove_engine(self, EngineLink* link) noexcept
-    cdef int alive(self) except -1

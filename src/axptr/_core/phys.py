@@ -1,17 +1,16 @@
 """Physical memory: frames of 4 KiB, who holds them, who looks at them.
 
-One sparse contiguous host mapping of a memory file, cut into frames. Where the host gives no memory file (an old
-kernel, a sandbox that forbids memfd_create(2)) the mapping is anonymous and private: all is the same but that frames
-cannot be mapped a second time, so that views show only frames that lie side by side. A frame has a count of references
-(entries of page tables, frame stores, snapshots, callers of `alloc`) and a count of pins (live Python views, and the
-linear windows of spaces). It is free when both are zero, so that a view never shows another owner's bytes. Frame 0 is never handed
-out: 0 means "no frame" in this package.
+A mapping of the host's memory, cut into frames. A frame has a count of references (entries of page tables, frame
+stores, snapshots, callers of `alloc`) and a count of pins (live Python views, and the linear windows of spaces). It
+is free when both are zero, so that a view never shows another owner's bytes. Frame 0 is never handed out: 0 means
+"no frame" in this package.
 
 Freed frames wait in one of two stacks threaded through `next_free`: *cached* ones still hold host memory and
 old bytes, *clean* ones were given back to the host and read as zero. Past `cache_limit` half of the
 cache goes back in batches.
 
-Not here: what a frame is used for (`space`, `frames`), and how tables are laid out (`paging`).
+Not here: the mapping itself, and what a fork does to it (`hostmem`); what a frame is used for (`space`, `frames`), and how tables
+are laid out (`paging`).
 
 Invariants, checked by `_check`: a frame is on at most one stack; one on a stack has no reference and no pin;
 `ndata + ntable` is the number of frames with a reference or a pin, or waiting in quarantine.
@@ -24,12 +23,11 @@ Failure: `alloc` raises `LinuxError(ENOMEM)`; nothing else fails half-way.
 
 import errno
 import os
-import warnings
 import weakref
-from _thread import get_ident
 
 import cython
-from cython.cimports.axptr._core.lock import axptr_lock, axptr_lock_gil, axptr_thread, axptr_unlock
+from cython.cimports.axptr._core.hostmem import lazy
+from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_thread, axptr_unlock
 from cython.cimports.axptr._core.phys import (
     FRAME_CODE,
     FRAME_EXITS,
@@ -37,48 +35,18 @@ from cython.cimports.axptr._core.phys import (
     FRAME_STEPS,
     FRAME_TABLE,
     FRAME_WATCHED,
-    MADV_DONTNEED,
-    MADV_REMOVE,
-    SEEK_DATA,
-    SEEK_HOLE,
     TRIM_BATCH,
     EngineLink,
 )
-from cython.cimports.libc.stdint import int64_t, uint8_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import calloc, free, qsort, realloc
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdlib import free, qsort, realloc
 from cython.cimports.libc.string import memcpy, memset
-from cython.cimports.posix.mman import (
-    MAP_ANONYMOUS,
-    MAP_FAILED,
-    MAP_FIXED,
-    MAP_NORESERVE,
-    MAP_PRIVATE,
-    MAP_SHARED,
-    PROT_READ,
-    PROT_WRITE,
-    madvise,
-    mmap,
-    munmap,
-)
-from cython.cimports.posix.unistd import close, lseek, pwrite
+from cython.cimports.posix.mman import munmap
 
 from axptr.addr import PAGE_SIZE, PhysAddr, checked_address, checked_size
 from axptr.errors import LinuxError
 
 DEFAULT_SIZE = 64 << 30
-
-_all_memories: "weakref.WeakSet[PhysMemory]" = weakref.WeakSet()
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _lazy(nbytes: uint64_t) -> cython.p_void:
-    """Zeroed host memory that costs nothing until touched."""
-    where: cython.p_void = mmap(
-        cython.NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0
-    )
-    return cython.NULL if where == MAP_FAILED else where
 
 
 @cython.cfunc
@@ -90,21 +58,7 @@ def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cyt
     return (x > y) - (x < y)
 
 
-def _memory_file():
-    """The descriptor of a new memory file, -1 where the host has none to give."""
-    create = getattr(os, "memfd_create", None)  # not there in a Python built for a C library without it
-    if create is None:
-        return -1
-    try:
-        return create("axptr", os.MFD_CLOEXEC)
-    except OSError as failure:
-        # No such call, or a sandbox or vm.memfd_noexec that forbids it. No room (ENOMEM, EMFILE) is another matter.
-        if failure.errno in (errno.ENOSYS, errno.EPERM, errno.EACCES):
-            return -1
-        raise
-
-
-class PhysMemory:
+class PhysMemory(HostMemory):
     """`size` bytes of physical memory (default 64 GiB of address, nothing resident).
 
     limit: at most so many bytes of frames, for data and page tables together, may be in use; past it `alloc`
@@ -118,8 +72,6 @@ class PhysMemory:
         nbytes = DEFAULT_SIZE if size is None else checked_size(size)
         if nbytes == 0 or nbytes % PAGE_SIZE or nbytes > (1 << 44) - PAGE_SIZE:
             raise ValueError(f"memory of {nbytes:#x} bytes: want a positive multiple of {PAGE_SIZE:#x} below 2**44")
-        self.fd = -1
-        self.size = nbytes
         self.nframes = nbytes // PAGE_SIZE
         self.limit_frames = (
             self.nframes if limit is None else min(checked_size(limit, "limit") // PAGE_SIZE, self.nframes)
@@ -129,36 +81,15 @@ class PhysMemory:
         self.cache_limit = 16384
         self.fail_after = -1
         self.caches = weakref.WeakValueDictionary()
-        self.spaces = weakref.WeakSet()  # and the views that show scattered frames: all with an `_after_fork`
-        self.lock = cython.cast(cython.pointer(axptr_lock), calloc(1, cython.sizeof(axptr_lock)))
-        self.refs = cython.cast(cython.pointer(uint32_t), _lazy(self.nframes * 4))
-        self.pins = cython.cast(cython.pointer(uint32_t), _lazy(self.nframes * 4))
-        self.next_free = cython.cast(cython.pointer(uint32_t), _lazy(self.nframes * 4))
-        self.flags = cython.cast(cython.pointer(uint8_t), _lazy(self.nframes))
-        if not (self.lock and self.refs and self.pins and self.next_free and self.flags):
+        self.refs = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
+        self.pins = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
+        self.next_free = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
+        self.flags = cython.cast(cython.pointer(uint8_t), lazy(self.nframes))
+        if not (self.refs and self.pins and self.next_free and self.flags):
             raise LinuxError(errno.ENOMEM, "the host has no room for the books of the frames")
-        try:
-            self.fd = _memory_file()
-            if self.fd >= 0:
-                os.ftruncate(self.fd, self.size)
-        except OSError as failure:
-            raise LinuxError(errno.ENOMEM, f"the host gives no memory file of {nbytes:#x} bytes: {failure}") from None
-        where: cython.p_void
-        if self.fd >= 0:
-            where = mmap(cython.NULL, self.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, self.fd, 0)
-        else:
-            # Private, so that a fork makes the child's copy by itself.
-            where = _lazy(self.size)
-            if where == cython.NULL:
-                where = MAP_FAILED
-        if where == MAP_FAILED:
-            raise LinuxError(errno.ENOMEM, f"the host cannot map {nbytes:#x} bytes")
-        self.base = cython.cast(cython.pointer(uint8_t), where)
-        _all_memories.add(self)
+        self.map_host(nbytes)
 
     def __dealloc__(self):
-        if self.base:
-            munmap(self.base, self.size)
         if self.refs:
             munmap(self.refs, self.nframes * 4)
         if self.pins:
@@ -167,9 +98,6 @@ class PhysMemory:
             munmap(self.next_free, self.nframes * 4)
         if self.flags:
             munmap(self.flags, self.nframes)
-        if self.fd >= 0:
-            close(self.fd)  # not os.close: at the interpreter's end that module may be gone
-        free(self.lock)
         free(self.quarantine)
         free(self.watched)
         free(self.engines)
@@ -293,6 +221,14 @@ class PhysMemory:
             if self.refs[pfn] == 0:
                 self.release_frame(pfn)
 
+    def next_pinned(self, first, last):
+        while last[0] < self.next_fresh and self.pins[last[0]] == 0:
+            last[0] += 1
+        first[0] = last[0]
+        while last[0] < self.next_fresh and self.pins[last[0]]:
+            last[0] += 1
+        return first[0] < last[0]
+
     def release_frame(self, pfn):
         """Nobody holds this frame any more. An engine that runs may still have it cached: then it waits."""
         grown: cython.p_void
@@ -334,7 +270,6 @@ class PhysMemory:
         count: cython.int
         i: cython.int
         first: cython.int
-        advice: cython.int
         pfn: uint64_t
         while self.ncached > keep:
             count = 0
@@ -349,9 +284,7 @@ class PhysMemory:
                 if i < count and batch[i] == batch[i - 1] + 1:
                     continue
                 pfn = batch[first]
-                advice = MADV_REMOVE if self.fd >= 0 else MADV_DONTNEED
-                if madvise(self.base + (pfn << 12), cython.cast(uint64_t, i - first) << 12, advice) != 0:
-                    memset(self.base + (pfn << 12), 0, cython.cast(uint64_t, i - first) << 12)
+                self.give_back(pfn << 12, cython.cast(uint64_t, i - first) << 12)
                 first = i
             for i in range(count):
                 self.next_free[batch[i]] = self.clean_head
@@ -463,11 +396,6 @@ class PhysMemory:
                 break
         link.running = 0
         self.flushed(link)
-
-    def alive(self):
-        if self.forked:
-            raise RuntimeError("this PhysMemory belongs to the parent process: after a fork, make a new one")
-        return 0
 
     # -- for Python ---------------------------------------------------------------------------------------
 
@@ -643,90 +571,6 @@ class PhysMemory:
         finally:
             axptr_unlock(self.lock)
 
-    def _spaces(self):
-        """Those of `spaces` that live now. A weak set cannot be listed while another thread adds to it: then again."""
-        while True:
-            try:
-                return list(self.spaces)
-            except RuntimeError:
-                pass
-
-    def _before_fork(self):
-        """The pinned frames, copied to a memory file for the child if views show any: its descriptor, -1 for none.
-
-        A private mapping of our file would be no copy: pages that the child has not written yet follow what the parent
-        does with them, up to giving them to another owner. (Anonymous memory is copied by the fork itself.)
-        """
-        if self.fd < 0 or self.nviewed == 0:
-            return -1
-        spare = _memory_file()
-        if spare >= 0:
-            try:
-                os.ftruncate(spare, self.size)
-                self._copy_pinned(spare)
-            except OSError:
-                os.close(spare)
-                raise
-        return spare
-
-    def _copy_pinned(self, spare):
-        """Copy the pinned frames into the file `spare`, those that it does not have yet."""
-        first: uint64_t = 1
-        last: uint64_t
-        at: int64_t
-        end: int64_t
-        stop: int64_t
-        got: cython.Py_ssize_t
-        good: cython.bint = True
-        fd: cython.int = spare
-        axptr_lock_gil(self.lock)
-        while good and first < self.next_fresh:
-            if self.pins[first] == 0:
-                first += 1
-                continue
-            last = first
-            while last < self.next_fresh and self.pins[last]:
-                last += 1
-            end = cython.cast(int64_t, last << 12)
-            at = lseek(fd, cython.cast(int64_t, first << 12), SEEK_HOLE)
-            while good and 0 <= at < end:
-                stop = lseek(fd, at, SEEK_DATA)
-                if stop < 0 or stop > end:
-                    stop = end
-                while at < stop:
-                    got = pwrite(fd, self.base + at, stop - at, at)
-                    if got <= 0:
-                        good = False
-                        break
-                    at += got
-                at = lseek(fd, at, SEEK_HOLE)
-            first = last
-        axptr_unlock(self.lock)
-        if not good:
-            raise LinuxError(errno.ENOMEM, "the host has no room for a copy of what live views show")
-
-    def _after_fork(self, spare):
-        """In the child: what views show is a copy, in the file `spare` if there is one; everything else refuses."""
-        sharing: cython.int = MAP_PRIVATE
-        self.forked = True
-        memset(self.lock, 0, cython.sizeof(axptr_lock))  # its holder, if any, is a thread of the parent
-        try:  # for views that another thread took meanwhile: a copy too, of now
-            if spare >= 0:
-                self._copy_pinned(spare)
-            else:
-                spare = self._before_fork()
-        except OSError:
-            pass
-        if spare >= 0:
-            os.dup2(spare, self.fd, inheritable=False)
-            os.close(spare)
-            self.copied = True
-            sharing = MAP_SHARED
-        if self.fd >= 0:
-            mmap(self.base, self.size, PROT_READ | PROT_WRITE, sharing | MAP_FIXED | MAP_NORESERVE, self.fd, 0)
-        for space in self._spaces():
-            space._after_fork()
-
 
 _default = None
 
@@ -739,38 +583,9 @@ def default_memory():
     return _default
 
 
-_spares: "dict[int, list[tuple[PhysMemory, int]]]" = {}
-"""By the thread that forks: memories, and the files with the copies that its child takes over."""
-
-
-def _before():
-    mine = _spares[get_ident()] = []
-    for memory in list(_all_memories):
-        try:
-            spare = cython.cast(PhysMemory, memory)._before_fork()
-        except OSError as failure:
-            # The fork goes on, and the child tries again. Else its views are private mappings, see `_before_fork`.
-            warnings.warn(f"live views are no copy in the forked child: {failure}", RuntimeWarning, stacklevel=2)
-            continue
-        if spare >= 0:
-            mine.append((memory, spare))
-
-
-def _parent():
-    for _, spare in _spares.pop(get_ident(), ()):
-        os.close(spare)
-
-
-def _child():
+def _forget():
     global _default
     _default = None
-    mine = {id(memory): spare for memory, spare in _spares.pop(get_ident(), ())}
-    for others in _spares.values():  # of threads that were about to fork too: they are not here
-        for _, spare in others:
-            os.close(spare)
-    _spares.clear()
-    for memory in list(_all_memories):
-        cython.cast(PhysMemory, memory)._after_fork(mine.get(id(memory), -1))
 
 
-os.register_at_fork(before=_before, after_in_parent=_parent, after_in_child=_child)
+os.register_at_fork(after_in_child=_forget)

@@ -25,6 +25,7 @@ from cython.cimports.axptr._core.codes import (
     READ,
     WRITE,
 )
+from cython.cimports.axptr._core.hostmem import MADV_POPULATE_WRITE
 from cython.cimports.axptr._core.lock import (
     axptr_lock_gil,
     axptr_lock_nogil,
@@ -32,7 +33,6 @@ from cython.cimports.axptr._core.lock import (
     axptr_unlock,
     axptr_unshare,
 )
-from cython.cimports.axptr._core.phys import MADV_POPULATE_WRITE
 from cython.cimports.axptr._core.transfer import Transfer
 from cython.cimports.axptr._core.usermem import axptr_bytes_of, axptr_grow, axptr_room
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
