@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import enum
 import errno
 import pickle
 import struct
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from axptr import (
+    ILP32,
     PAGE_SIZE,
     AddrSpace,
     FaultReason,
@@ -20,6 +22,7 @@ from axptr import (
     UserConstPtr,
     UserFault,
     UserPtr,
+    enum_type,
 )
 from fakes import plain
 from formats import needs_room
@@ -49,6 +52,10 @@ class Either(ctypes.Union):
 class Outer(ctypes.Structure):
     _anonymous_ = ("either",)
     _fields_ = [("n", ctypes.c_uint16), ("either", Either), ("point", Point), ("bits", ctypes.c_uint32, 3)]
+
+
+class Colour(enum.IntEnum):
+    RED = 1
 
 
 class Derived(Point):
@@ -161,6 +168,24 @@ def test_pointers_survive_a_copy() -> None:
         assert type(twin) is UserConstPtr
         assert twin.T is p.T
     assert pickle.loads(pickle.dumps(UserPtr[ctypes.c_int])) is UserPtr[ctypes.c_int]
+
+
+@pytest.mark.parametrize("number", [ctypes.c_uint16, ctypes.c_int32, ctypes.c_uint64, ctypes.c_float])
+@pytest.mark.parametrize("order", ["__ctype_le__", "__ctype_be__"])
+def test_pointers_to_numbers_of_either_byte_order_survive_a_copy(number: Any, order: str) -> None:
+    """ctypes calls both by the same name."""
+    T = getattr(number, order)
+    for kind in (UserPtr[T], UserConstPtr[T], UserConstPtr[UserPtr[T]], UserPtr[T].under(ILP32)):
+        p = kind(0x1000)
+        for twin in (copy.copy(p), copy.deepcopy(p), *(pickle.loads(pickle.dumps(p, n)) for n in range(2, 6))):
+            assert twin == p
+            assert twin.type is kind
+
+
+@pytest.mark.parametrize("order", ["__ctype_le__", "__ctype_be__"])
+def test_pointers_to_enums_of_either_byte_order_survive_a_copy(order: str) -> None:
+    kind: Any = UserPtr.of(enum_type(Colour, getattr(ctypes.c_uint16, order)))
+    assert pickle.loads(pickle.dumps(kind(0x1000))).type is kind
 
 
 def test_cast_keeps_address_and_constness_and_may_misalign(memory: AddrSpace) -> None:

@@ -12,7 +12,6 @@ uses; `box` raises `LinuxError(EILSEQ)` for what is no character.
 import ctypes
 import errno
 import math
-import sys
 
 import cython
 from cython.cimports.axptr._core.codec import (
@@ -45,7 +44,7 @@ from cython.cimports.libc.string import memcpy
 
 from axptr.addr import checked_address
 from axptr.errors import LinuxError
-from axptr.forms.base import form_of
+from axptr.forms.base import OTHER_ORDER, form_of
 from axptr.forms.foreign import converted
 from axptr.layout import Layout
 
@@ -83,8 +82,7 @@ class Codec:
             self.format = b"Q"
         elif isinstance(T, type) and issubclass(T, _SIMPLE):
             code = T._type_
-            other = "__ctype_be__" if sys.byteorder == "little" else "__ctype_le__"
-            swapped: cython.bint = self.size > 1 and getattr(T, other, None) is T
+            swapped: cython.bint = self.size > 1 and getattr(T, OTHER_ORDER, None) is T
             self.boxed = code == "g"
             if code in _SIGNED:
                 self.kind = KIND_SIGNED

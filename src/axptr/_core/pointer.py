@@ -60,6 +60,7 @@ from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.fields import name_fault as _name_fault
 from axptr.fields import place as _place
 from axptr.flags import MappingFlags
+from axptr.forms.base import by_name, named
 from axptr.forms.base import form_of as _form_of
 from axptr.layout import Layout
 from axptr.model import LP64, checked_model
@@ -120,7 +121,7 @@ class PointerType(Codec):
         )
 
     def __reduce__(self):
-        return _pointer_type, (self.T, self.const, self.model)
+        return _type_again, (*by_name(self.T), self.const, self.model)
 
 
 @cython.cfunc
@@ -179,6 +180,10 @@ def _pointer_type(T, const, model=None):
     if found is None:
         found = known[key] = PointerType(T, const)
     return found
+
+
+def _type_again(T, attribute, const, model):
+    return _pointer_type(named(T, attribute), const, model)
 
 
 def _fixed_type(T, const, model):

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 Number = tuple[Literal["little", "big"], bool]
+HOST_ORDER, OTHER_ORDER = ("__ctype_le__", "__ctype_be__")[:: 1 if sys.byteorder == "little" else -1]
 
 
 class Form:
@@ -149,6 +150,19 @@ def number_of(T: Any) -> Number | None:
     code = getattr(T, "_type_", None)
     if not isinstance(code, str) or code not in tuple("bBhHiIlLqQP"):
         return None
-    other = "__ctype_be__" if sys.byteorder == "little" else "__ctype_le__"
-    swapped = ctypes.sizeof(T) > 1 and getattr(T, other, None) is T
+    swapped = ctypes.sizeof(T) > 1 and getattr(T, OTHER_ORDER, None) is T
     return ("big" if (sys.byteorder == "little") == swapped else "little"), code.islower()
+
+
+def by_name(T: Any) -> tuple[Any, str]:
+    """A type that pickle finds by its name, and the attribute of it that is T, "" if it is T itself: see `named`.
+
+    ctypes calls a number in the byte order that is not the host's as it calls the host's own.
+    """
+    native = getattr(T, HOST_ORDER, T)
+    return (T, "") if native is T else (native, OTHER_ORDER)
+
+
+def named(T: Any, attribute: str) -> Any:
+    """What `by_name` took apart."""
+    return getattr(T, attribute) if attribute else T

@@ -14,7 +14,7 @@ import enum
 import sys
 from typing import Any, Generic, TypeVar
 
-from .base import Form, Number, as_integer, fitted, form_of, number_of
+from .base import Form, Number, as_integer, by_name, fitted, form_of, named, number_of
 
 E = TypeVar("E", bound=int)
 
@@ -35,7 +35,7 @@ class EnumType(Form, Generic[E]):
             self.dump(member)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return enum_type, (self.members, self.underlying)
+        return _again, (self.members, *by_name(self.underlying))
 
     @property
     def number(self) -> Number:
@@ -57,6 +57,10 @@ class EnumType(Form, Generic[E]):
         return f"enum_type({self.members.__name__}, {getattr(self.underlying, '__name__', self.underlying)!s})"
 
     __str__ = __repr__
+
+
+def _again(members: Any, T: Any, attribute: str) -> Any:
+    return enum_type(members, named(T, attribute))
 
 
 _made: dict[tuple[Any, Any], EnumType[Any]] = {}
