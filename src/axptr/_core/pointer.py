@@ -191,16 +191,10 @@ def _fixed_type(T, const, model):
     key = (T if form is None else form, const, model)
     found = _fixed.get(key)
     if found is None:
-        if isinstance(T, PointerType):
-            from axptr.forms.foreign import AddressForm
+        Layout.of(T)  # what is no T says so
+        from axptr.forms.foreign import under
 
-            seen = AddressForm(T, T.under(model), model)
-        else:
-            Layout.of(T)
-            from axptr.forms.foreign import under
-
-            seen = under(T, model)
-        found = _fixed[key] = PointerType(T, const, model, seen)
+        found = _fixed[key] = PointerType(T, const, model, under(T, model))
     return found
 
 
