@@ -56,6 +56,7 @@ WHERE = {
     "_core.blocks": "pointers",
     "_core.codec": "pointers",
     "_core.pointer": "pointers",
+    "_core.pointertype": "pointers",
     "_core.view": "pointers",
     "_core.iovec": "pointers",
     "_core.argv": "pointers",

@@ -1,21 +1,12 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 cimport cython
 from cpython.object cimport PyObject
-from axptr._core.codec cimport Codec
+from axptr._core.pointertype cimport PointerType
 
 cdef extern from *:
     """
     #include <stdint.h>
     #include <string.h>
-    typedef PyObject *(*axptr_vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
-    /* Let calls of instances of this type go straight to the function at `offset`, without an argument tuple. */
-    static void axptr_enable_vectorcall(PyObject *type, Py_ssize_t offset) {
-        PyTypeObject *t = (PyTypeObject *)type;
-        t->tp_vectorcall_offset = offset;
-        t->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
-        t->tp_call = PyVectorcall_Call;
-        PyType_Modified(t);
-    }
     static PyObject *axptr_no_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
         const char *dot = strrchr(type->tp_name, '.');
         PyErr_Format(PyExc_TypeError, "a pointer needs a type: %s[T](address)", dot ? dot + 1 : type->tp_name);
@@ -62,17 +53,7 @@ cdef extern from *:
     PyObject* axptr_type(object o) noexcept
     void axptr_reuse(object ptr, object constptr, Py_ssize_t type_at)
     PyObject* axptr_again(int kind, object type, uint64_t address, Py_ssize_t address_at) noexcept
-    ctypedef PyObject* (*axptr_vectorcall)(PyObject*, PyObject* const*, size_t, PyObject*)
-    void axptr_enable_vectorcall(object type, Py_ssize_t offset)
     void axptr_forbid_new(object type)
-
-cdef class PointerType(Codec):
-    cdef axptr_vectorcall call
-    cdef readonly bint const
-    cdef int access
-    cdef object last_model         # the foreign data model met last, and the type that stands for this one under it
-    cdef object last_twin
-    cdef object __weakref__
 
 cdef class Pointer:
     cdef uint64_t addr

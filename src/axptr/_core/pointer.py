@@ -2,10 +2,10 @@
 
 A pointer is an address and a type; it holds no memory and checks nothing until a verb is called with a provider. A
 verb proves the access (aligned, permitted, present) and copies under one hold of the lock; over an `AddrSpace` it
-tries the TLB first, which holds what was proved before. `UserPtr[T]` is a `PointerType`: call it with an address.
+tries the TLB first, which holds what was proved before.
 
-Not here: how values are stored (`codec`), how bytes are had from a provider (`blocks`), the checks themselves (`transfer`), memories that are no
-`AddrSpace` (`check`), the buffers behind live views (`view`), what a fault says of the value in hand (`fields`).
+Not here: what `UserPtr[T]` is (`pointertype`), how values are stored (`codec`), how bytes are had from a provider (`blocks`),
+the checks themselves (`transfer`), memories that are no `AddrSpace` (`check`), the buffers behind live views (`view`), what a fault says of the value in hand (`fields`).
 
 Failure: `UserFault` for what a guest may have caused, also arithmetic that leaves 64 bits; `TypeError`, `ValueError`,
 `OverflowError` for mistakes of the Python caller.
@@ -33,15 +33,23 @@ from cython.cimports.axptr._core.lock import axptr_quiet
 from cython.cimports.axptr._core.mmu import Provider, tlb_hit
 from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.pointer import (
-    PointerType,
     UserConstPtr,
     UserPtr,
     axptr_again,
-    axptr_enable_vectorcall,
     axptr_forbid_new,
     axptr_reuse,
     axptr_type,
+)
+from cython.cimports.axptr._core.pointertype import (
+    PointerType,
+    axptr_is_one,
     axptr_vectorcall,
+    const_types,
+    fixed_type,
+    made_by,
+    offset_of,
+    pointer_type,
+    types,
 )
 from cython.cimports.axptr._core.space import SpaceCore
 from cython.cimports.axptr._core.view import pin_span
@@ -49,7 +57,7 @@ from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffe
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
-from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free, malloc
 
 from axptr import check as _check
@@ -60,14 +68,9 @@ from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.fields import name_fault as _name_fault
 from axptr.fields import place as _place
 from axptr.flags import MappingFlags
-from axptr.forms.base import by_name, named
-from axptr.forms.base import form_of as _form_of
 from axptr.layout import Layout
-from axptr.model import LP64, checked_model
+from axptr.model import LP64
 
-_types = cython.declare(dict, {})
-_const_types = cython.declare(dict, {})
-_fixed = cython.declare(dict, {})
 _known = cython.declare(cython.pointer(PyObject), cython.NULL)
 _address_at = cython.declare(cython.Py_ssize_t, 0)
 _known_before = cython.declare(cython.pointer(PyObject), cython.NULL)
@@ -80,48 +83,6 @@ class Copied(int):
         self = int.__new__(cls, done)
         self.fault = fault
         return self
-
-
-class PointerType(Codec):
-    """`UserPtr[T]` or `UserConstPtr[T]`: call it with an address (unsigned 64 bits) to make a pointer.
-
-    T: what it points at. const: whether it is a `UserConstPtr`. size, align: of one T, in bytes.
-    """
-
-    def __cinit__(self, T, const, model=None, seen=None):
-        self.call = cython.cast(axptr_vectorcall, make_pointer)
-        self.const = const
-        self.access = READ if const else READ | WRITE
-
-    @property
-    def __axptr_layout__(self):
-        return (8, 8) if self.model is None else (self.model.pointer, self.model.pointer)
-
-    def under(self, model):
-        """The same type fixed to a data model: `UserPtr[UserPtr[c_char]].under(ILP32)(argv) + 1` is 4 bytes on."""
-        return _pointer_type(self.T, self.const, checked_model(model))
-
-    @property
-    def ACCESS_FLAGS(self):
-        """What live verbs of such a pointer need."""
-        return MappingFlags(self.access)
-
-    def __instancecheck__(self, instance):
-        return isinstance(instance, Pointer) and cython.cast(Pointer, instance).type is self
-
-    def __eq__(self, other):
-        return self is other
-
-    def __hash__(self):
-        return cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), self)) >> 4
-
-    def __repr__(self):
-        return f"{'UserConstPtr' if self.const else 'UserPtr'}[{name_of(self.T)}]" + (
-            "" if self.model is None else f".under({self.model!r})"
-        )
-
-    def __reduce__(self):
-        return _type_again, (*by_name(self.T), self.const, self.model)
 
 
 @cython.cfunc
@@ -166,36 +127,11 @@ def make_pointer(ptype, args, nargsf, keywords):
     return _new(ptype, address)
 
 
-def _pointer_type(T, const, model=None):
-    """The one `PointerType` for T, fixed to no data model or to this one; made at first use."""
-    if isinstance(T, PointerType) and T.model is not None:
-        # What points at pointers of a data model lies in its memory too.
-        return _fixed_type(_pointer_type(T.T, T.const), const, T.model)
-    if model is not None:
-        return _fixed_type(T, const, model)
-    known = _const_types if const else _types
-    form = _form_of(T)  # one for every spelling that means the same
-    key = T if form is None else form
-    found = known.get(key)
-    if found is None:
-        found = known[key] = PointerType(T, const)
-    return found
-
-
-def _type_again(T, attribute, const, model):
-    return _pointer_type(named(T, attribute), const, model)
-
-
-def _fixed_type(T, const, model):
-    form = _form_of(T)
-    key = (T if form is None else form, const, model)
-    found = _fixed.get(key)
-    if found is None:
-        Layout.of(T)  # what is no T says so
-        from axptr.forms.foreign import under
-
-        found = _fixed[key] = PointerType(T, const, model, under(T, model))
-    return found
+@cython.cfunc
+@cython.exceptval(check=False)
+def _is_one(ptype: PointerType, instance: object) -> cython.bint:
+    """Whether an object is a pointer of this type."""
+    return isinstance(instance, Pointer) and cython.cast(Pointer, instance).type is ptype
 
 
 @cython.cfunc
@@ -214,7 +150,7 @@ def _foreign(provider: object, ptype: PointerType):
         if model == LP64:
             return None
     if ptype.last_model is not model:
-        twin = _fixed_type(ptype.T, ptype.const, model)
+        twin = fixed_type(ptype.T, ptype.const, model)
         ptype.last_twin = twin
         ptype.last_model = model
         return twin
@@ -279,7 +215,7 @@ class Pointer:
 
     def cast(self, U):
         """The same address as a pointer to U; it may be misaligned for U, and a checked verb says so."""
-        return _pointer(_pointer_type(U, self.type.const, self.type.model), self.addr)
+        return _pointer(pointer_type(U, self.type.const, self.type.model), self.addr)
 
     def __index__(self):
         return self.addr
@@ -368,7 +304,7 @@ class Pointer:
         and for what has no fields or elements, `ValueError` for what is no path.
         """
         offset, T = _place(self.type.seen, name)
-        return self._moved(offset, _pointer_type(T, self.type.const, self.type.model))
+        return self._moved(offset, pointer_type(T, self.type.const, self.type.model))
 
     def each(self, provider, /, limit=None):
         """The elements up to one that is NULL or 0, lazily, each read when it is asked for: `argv.each(task, 1000)`.
@@ -638,13 +574,13 @@ class UserConstPtr(Pointer):
 
     @classmethod
     def __class_getitem__(cls, T):
-        found = _const_types.get(T)
-        return _pointer_type(T, True) if found is None else found
+        found = const_types.get(T)
+        return pointer_type(T, True, None) if found is None else found
 
     @staticmethod
     def of(T):
         """`UserConstPtr[T]`, spelt for a T that is no class."""
-        return _pointer_type(T, True)
+        return pointer_type(T, True, None)
 
     def get(self, provider, /):
         """The value: `read`, needing `ACCESS_FLAGS`, which is READ."""
@@ -661,17 +597,17 @@ class UserPtr(Pointer):
 
     @classmethod
     def __class_getitem__(cls, T):
-        found = _types.get(T)
-        return _pointer_type(T, False) if found is None else found
+        found = types.get(T)
+        return pointer_type(T, False, None) if found is None else found
 
     @staticmethod
     def of(T):
         """`UserPtr[T]`, spelt for a T that is no class."""
-        return _pointer_type(T, False)
+        return pointer_type(T, False, None)
 
     def as_const(self):
         """The same pointer, for reading only."""
-        return _pointer(_pointer_type(self.type.T, True, self.type.model), self.addr)
+        return _pointer(pointer_type(self.type.T, True, self.type.model), self.addr)
 
     def get(self, provider, /):
         """A live ctypes instance of T: what is stored in it lands in user memory. Needs READ and WRITE; pinned.
@@ -839,23 +775,14 @@ def _empty(ptype: PointerType, rows: cython.bint):
 
 
 @cython.cfunc
-def _offset(field: cython.p_void, of: object) -> cython.Py_ssize_t:
-    """Where a field stands in its object."""
-    return cython.cast(
-        cython.Py_ssize_t,
-        cython.cast(uintptr_t, field) - cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), of)),
-    )
-
-
-@cython.cfunc
 def _set_up():
     """Tell C where the fields are that calls, and pointers used again, go through."""
     global _address_at
-    ptype: PointerType = _pointer_type(ctypes.c_char, True)
+    made_by(cython.cast(axptr_vectorcall, make_pointer), cython.cast(axptr_is_one, _is_one))
+    ptype: PointerType = pointer_type(ctypes.c_char, True, None)
     probe: Pointer = UserConstPtr.__new__(UserConstPtr)
     probe.type = ptype
-    _address_at = _offset(cython.address(probe.addr), probe)
-    axptr_enable_vectorcall(PointerType, _offset(cython.address(ptype.call), ptype))
+    _address_at = offset_of(cython.address(probe.addr), probe)
     axptr_reuse(UserPtr, UserConstPtr, _address_at + cython.sizeof(uint64_t))
 
 

@@ -2,10 +2,10 @@ from collections.abc import Callable, Iterator
 from ctypes import _SimpleCData
 from typing import Any, Generic, Self, SupportsIndex, TypeVar, overload
 
+from axptr._core.pointertype import PointerType
 from axptr.errors import UserFault
 from axptr.flags import MappingFlags
 from axptr.forms.enums import EnumType
-from axptr.model import DataModel
 from axptr.provider import AddrSpaceProvider
 
 T_co = TypeVar("T_co", covariant=True)
@@ -16,18 +16,6 @@ E = TypeVar("E", bound=int)
 class Copied(int):
     fault: UserFault
     def __new__(cls, done: int, fault: UserFault) -> Self: ...
-
-class PointerType(Generic[T_co]):
-    """What `UserPtr[T]` and `UserConstPtr[T]` are when the program runs."""
-
-    T: Any
-    const: bool
-    size: int
-    align: int
-    ACCESS_FLAGS: MappingFlags
-    model: DataModel | None
-    def __call__(self, address: int, /) -> Any: ...
-    def under(self, model: DataModel) -> PointerType[T_co]: ...
 
 class Pointer(Generic[T_co]):
     ACCESS_FLAGS: MappingFlags
