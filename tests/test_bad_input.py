@@ -658,6 +658,20 @@ case(
     to=(BASE, ADDRESS),
     n=(8, SIZE),
 )
+case(
+    "copy_in_nofault",
+    lambda b, p, at, buf: axptr.copy_in_nofault(p or b.space, at, buf),
+    **PROVIDED,
+    at=(BASE, ADDRESS),
+    buf=(bytearray(4), WRITABLE),
+)
+case(
+    "copy_out_nofault",
+    lambda b, p, at, data: axptr.copy_out_nofault(p or b.space, at, data),
+    **PROVIDED,
+    at=(BASE, ADDRESS),
+    data=(b"text", BUFFER),
+)
 case("clear", lambda b, p, at, n: axptr.clear(p or b.space, at + 100 if at == BASE else at, n), **PROVIDED, **SLICE)
 case(
     "copy_struct",

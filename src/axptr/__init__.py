@@ -51,7 +51,15 @@ from .walking import container_of
 if TYPE_CHECKING:
     from ._core.atomic import UserAtomic
     from ._core.iovec import IoStream, IoVec
-    from .copying import check_zeroed, clear, copy_between, copy_struct, copy_struct_out
+    from .copying import (
+        check_zeroed,
+        clear,
+        copy_between,
+        copy_in_nofault,
+        copy_out_nofault,
+        copy_struct,
+        copy_struct_out,
+    )
     from .engine.engine import Engine, Exit
     from .engine.unicorn import UnicornEngine
     from .forms.enums import enum_type
@@ -79,6 +87,8 @@ _LATER = {
     "check_zeroed": "axptr.copying",
     "clear": "axptr.copying",
     "copy_between": "axptr.copying",
+    "copy_in_nofault": "axptr.copying",
+    "copy_out_nofault": "axptr.copying",
     "copy_struct": "axptr.copying",
     "copy_struct_out": "axptr.copying",
     "read_string_array": "axptr.strings",
@@ -173,6 +183,8 @@ __all__ = [
     "clear",
     "container_of",
     "copy_between",
+    "copy_in_nofault",
+    "copy_out_nofault",
     "copy_struct",
     "copy_struct_out",
     "default_memory",

@@ -249,6 +249,26 @@ class Transfer(Mmu):
             done[0] += length
         return code
 
+    def copy_at_once(self, vaddr, buffer, size, access):
+        """`copy` as far as no page need be brought in, nor made writable; the bytes done."""
+        host: cython.pointer(uint8_t)
+        step: uint64_t
+        done: uint64_t = 0
+        while done < size and vaddr + done >= vaddr:
+            host = self.at_once(vaddr + done, access)
+            if host == cython.NULL:
+                break
+            step = 4096 - ((vaddr + done) & 0xFFF)
+            if step > size - done:
+                step = size - done
+            if access == WRITE:
+                self.stored(host)
+                memcpy(host, buffer + done, step)
+            else:
+                memcpy(buffer + done, host, step)
+            done += step
+        return done
+
     def side_by_side(self, vaddr, size):
         """The host address of user bytes that may be read now, if their frames lie side by side; else NULL."""
         start: cython.pointer(uint8_t)

@@ -409,6 +409,20 @@ class UserSpace(Transfer):
         """Copy a buffer to user memory until it is empty or a byte cannot be written; the bytes done. Needs WRITE alone."""
         return self._transfer(vaddr, buf, WRITE)
 
+    def _transfer_at_once(self, vaddr, buf, wanted):
+        """`read_into` (READ) or `write_from` (WRITE) as far as no page need be brought in; the bytes done."""
+        view: Py_buffer
+        at: uint64_t = checked_address(vaddr, "vaddr")
+        access: cython.int = int(wanted)
+        done: uint64_t
+        self.phys.alive()
+        PyObject_GetBuffer(buf, cython.address(view), PyBUF_WRITABLE if access == READ else PyBUF_SIMPLE)
+        axptr_lock_gil(self.lock)
+        done = self.copy_at_once(at, cython.cast(cython.pointer(uint8_t), view.buf), view.len, access)
+        axptr_unlock(self.lock)
+        PyBuffer_Release(cython.address(view))
+        return done
+
     def _transfer(self, vaddr, buf, access: cython.int):
         view: Py_buffer
         at: uint64_t = checked_address(vaddr, "vaddr")
