@@ -78,6 +78,8 @@ class Codec:
         if T is None:
             self.kind = KIND_FORM
             self.form = form
+            self.load_many = form.load_many
+            self.mutable = form.mutable
         elif isinstance(T, Codec):
             self.kind = KIND_POINTER
             self.format = b"Q"

@@ -528,11 +528,11 @@ class Pointer:
             return other(self.addr).read_slice(provider, n)
         count: uint64_t = 0
         total: uint64_t = self.bytes_of(n, cython.address(count))
-        blob: object = self.take(provider, total, ptype.align, ptype.kind == KIND_FORM and ptype.form.mutable)
+        blob: object = self.take(provider, total, ptype.align, ptype.mutable)
         if ptype.size == 1 and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED):
             return blob
         if ptype.kind == KIND_FORM:
-            return ptype.form.load_many(blob, count)
+            return ptype.load_many(blob, count)
         if ptype.kind == KIND_OBJECT and not ptype.boxed:
             return (ptype.ctype * count).from_buffer_copy(blob)
         return ptype.box_many(cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), count)

@@ -17,6 +17,7 @@ import numpy as np
 
 from .base import Form, Number
 
+_frombuffer = np.frombuffer
 _made: dict[Any, DtypeForm] = {}
 
 
@@ -55,7 +56,7 @@ class DtypeForm(Form):
         return np.frombuffer(blob if isinstance(blob, bytearray) else bytearray(blob), self.T, 1)[0]
 
     def load_many(self, blob: Any, n: int) -> Any:
-        return np.frombuffer(blob, self.T) if n else np.empty(0, self.T)
+        return _frombuffer(blob, self.T) if n else np.empty(0, self.T)
 
     def dump(self, value: Any) -> bytes:
         made = self._array(value)
