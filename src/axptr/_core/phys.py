@@ -83,6 +83,10 @@ def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cyt
     return (x > y) - (x < y)
 
 
+# Not for the collector: the weak sets hold nobody, and a space that dies in a cycle with its memory still needs them to
+# write files back.
+@cython.no_gc
+@cython.cclass
 class PhysMemory:
     """`size` bytes of physical memory (default 64 GiB of address, nothing resident).
 
