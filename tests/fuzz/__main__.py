@@ -99,7 +99,7 @@ def command(options: argparse.Namespace, fd: int, calls: int, arguments: list[st
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=0:allocator_may_return_null=1")
     return [
         sys.executable, "-m", "tests.fuzz", "--worker", str(fd), "--calls", str(calls), *arguments,
-        f"-max_len={LONGEST}", "-len_control=0", "-timeout=60", "-rss_limit_mb=4096", "-detect_leaks=0",
+        f"-max_len={LONGEST}", "-len_control=0", "-timeout=120", "-rss_limit_mb=4096", "-detect_leaks=0",
         "-print_funcs=0",
     ], environment  # fmt: skip
 
