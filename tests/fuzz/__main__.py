@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of libFuzzer's choices; 0 is another one each time")
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="inputs to begin with (default: the kept ones)")
     parser.add_argument("--found", type=Path, help="a directory for new inputs, which are thrown away otherwise")
-    parser.add_argument("--crashes", type=Path, default=Path("crashes"), help="for inputs that break a rule")
+    parser.add_argument("--crashes", type=Path, default=Path("build/crashes"), help="for inputs that break a rule")
     parser.add_argument("--core", type=Path, metavar="DIR", help="what `python -m tests.fuzz.build` made")
     parser.add_argument("--show", type=Path, metavar="FILE", help="run one input, printing its calls")
     parser.add_argument("--replay", type=Path, nargs="+", metavar="FILE", help="run inputs or directories of them")

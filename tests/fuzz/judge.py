@@ -120,11 +120,8 @@ class Judge:
         if got != wanted and not (got != got and wanted != wanted):
             raise Broken(f"{what}: {_short(got)}, want {_short(wanted)}")
 
-    def expect(self, entry: Entry, start: int, size: int, align: int, access: int, *, live: bool = False) -> bool:
-        """Whether the strict access that was just made went as the model says. True if it says that it had to work.
-
-        live: whether it was one that needs frames, which a device has none of.
-        """
+    def expect(self, entry: Entry, start: int, size: int, align: int, access: int) -> bool:
+        """Whether the strict access that was just made went as the model says. True if it says that it had to work."""
         error = self.error
         if self.wrong or not entry.shadow.sure or isinstance(error, MISTAKES):
             return False

@@ -359,7 +359,7 @@ def hold(w: World) -> None:
         most = w.any_count(64) if choice & 8 else None
         shown = w.call(p.get_as_null_terminated, provider, most)
     if size is not None and not w.wrong:
-        w.expect(entry, p.address, size, kind.align, access, live=True)
+        w.expect(entry, p.address, size, kind.align, access)
     if shown is None or (isinstance(shown, np.generic) and not isinstance(shown, np.void)):
         return  # numpy's scalars are copies
     if size is None and entry.native and isinstance(shown, memoryview):
