@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("numpy")
 pytest.importorskip("dissect.cstruct")
 
-from axptr import AddrSpace, LinuxError, UserFault, userslice
+from axptr import AddrSpace, LinuxError, MappingFlags, UserFault, userslice
 
 from . import many
 from .program import run
@@ -23,6 +23,7 @@ from .world import Broken
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(__file__).parent / "corpus"
+NONE = MappingFlags(0)
 
 
 def fuzz(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -99,6 +100,9 @@ PLANTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "a search that finds what is not there": (many, "search", lambda call: after(lambda found: iter([8]), call)),
     "a fault that says too much was done": (
         AddrSpace, "_describe", lambda call: after(forgets_completed, call),
+    ),
+    "a check that grants all that is mapped": (
+        AddrSpace, "check_region_access", lambda call: lambda space, range, flags: call(space, range, NONE),
     ),
     "a protect that does nothing": (AddrSpace, "protect", lambda _: lambda *_: None),
     "an unmap that does nothing": (AddrSpace, "unmap", lambda _: lambda *_: None),

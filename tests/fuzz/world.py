@@ -6,6 +6,7 @@ import ctypes
 import errno
 import gc
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from axptr import (
@@ -22,6 +23,7 @@ from axptr import (
     MappingFlags,
     PhysMemory,
     SharedObject,
+    VirtAddrRange,
 )
 from fakes import FakeMemory
 
@@ -167,6 +169,12 @@ class World(Chooser):
         self.phys._check()
 
     def compare(self, entry: Entry) -> None:
+        grants, pages = entry.memory.check_region_access, entry.shadow.pages
+        for where in page_ranges(self.base):
+            found = pages.get(where.start // PAGE)
+            for access in (READ, WRITE):
+                if grants(where, access) != (found is not None and found.flags & access != 0):
+                    raise Broken(f"{entry.name}: whether {where} grants {access!r} is not as in the model")
         for number, page in entry.shadow.pages.items():
             start = number * PAGE
             if page.data is None or not page.solid:
@@ -195,6 +203,12 @@ class World(Chooser):
         if phys.frames_in_use or phys.pinned_frames:
             raise Broken(f"frames leaked: {phys.data_frames} of data, {phys.table_frames} of tables")
         phys._check()
+
+
+@cache
+def page_ranges(base: int) -> list[VirtAddrRange]:
+    """The pages that programs look at."""
+    return [VirtAddrRange(base + i * PAGE, base + (i + 1) * PAGE) for i in range(NPAGES)]
 
 
 def raw_of(value: Any) -> Any:
