@@ -104,6 +104,10 @@ def _memory_file():
         raise
 
 
+# Not for the collector: the weak sets hold nobody, and a space that dies in a cycle with its memory still needs them to
+# write files back.
+@cython.no_gc
+@cython.cclass
 class PhysMemory:
     """`size` bytes of physical memory (default 64 GiB of address, nothing resident).
 
