@@ -276,9 +276,9 @@ class IoStream:
         if done >= size:
             return done
         self.next()
-        bad: uint64_t = self.iov.pairs[2 * self.index] + self.at
+        bad = int(self.iov.pairs[2 * self.index]) + int(self.at)  # 2**64, where a segment goes on past the last byte
         whole: uint64_t = self.iov.pairs[2 * self.index + 1]
-        fault = _check.fault_at(memory, int(bad), MappingFlags(access), whole, self.at)
+        fault = _check.fault_at(memory, bad, MappingFlags(access), whole, self.at)
         if self.iov.count != 1:
             fault.object = f"iov[{self.index}].iov_base"
         return Copied(done, fault)

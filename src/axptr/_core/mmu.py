@@ -566,7 +566,8 @@ class Mmu(Provider):
             self.phys.alive()
         if code == FAULT_NOMEM:
             raise LinuxError(errno.ENOMEM, f"no frame left for the page of {bad:#x}")
-        raise self._make_fault(code, bad, access, size, completed)
+        where = ADDRESS_END if completed and bad == 0 else bad  # 0 is what comes after the last address
+        raise self._make_fault(code, where, access, size, completed)
 
     # -- engines ------------------------------------------------------------------------------------------
 

@@ -747,7 +747,7 @@ class UserPtr(Pointer):
         ptype: PointerType = self.type
         buffer: cython.pointer(uint8_t) = cython.cast(cython.pointer(uint8_t), malloc(ptype.size))
         if buffer == cython.NULL:
-            raise MemoryError
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {ptype.size} bytes")
         try:
             ptype.unbox(value, buffer)
             self.put(provider, buffer, ptype.size, align)
@@ -764,7 +764,7 @@ class UserPtr(Pointer):
         self.store(provider, value, 1)
 
     def write_slice(self, provider, /, data):
-        """Store elements side by side: all of them or, on a fault, none. Needs WRITE alone.
+        """Store elements side by side: all of them or, on a fault, none (but what a device took before). Needs WRITE alone.
 
         data: bytes-like for c_char and c_ubyte, an instance of `T * n` for structures, else a sequence of values.
         """
@@ -801,7 +801,7 @@ class UserPtr(Pointer):
         i = 0
         buffer = cython.cast(cython.pointer(uint8_t), malloc(total + 1))
         if buffer == cython.NULL:
-            raise MemoryError
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {total} bytes")
         try:
             for item in items:
                 ptype.unbox(item, buffer + i)

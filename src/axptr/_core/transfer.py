@@ -54,12 +54,20 @@ class Transfer(Mmu):
         rec: cython.pointer(AreaRec)
         low: cython.pointer(AreaRec)
         flags: uint32_t
+        code: cython.int
         if size == 0:
             return FAULT_OK
         end = vaddr + (size - 1)
         bad[0] = vaddr
-        if end < vaddr or vaddr < self.first or vaddr > self.last:
+        if vaddr < self.first or vaddr > self.last:
             return FAULT_RANGE
+        if end < vaddr:
+            # Past the end of all addresses: what comes before it may be bad already, else the byte at 2**64 is.
+            code = self.check_span(vaddr, ~vaddr + 1, access, bad)
+            if code == FAULT_OK:
+                bad[0] = 0
+                code = FAULT_RANGE
+            return code
         flags = index_cover(cython.address(self.areas), vaddr, end)
         if flags:
             return FAULT_OK if (self.granted(flags) & access) == cython.cast(uint32_t, access) else FAULT_PROTECTION

@@ -251,8 +251,6 @@ class UserSpace(Transfer):
         if code == FAULT_TOOLONG:
             raise LinuxError(errno.ENAMETOOLONG, f"no terminator in the first {length} elements at {vaddr:#x}")
         try:
-            if bad < vaddr:  # the scan came to the end of all addresses
-                raise self._make_fault(code, ADDRESS_END, access, ADDRESS_END - vaddr + 1, ADDRESS_END - vaddr)
             self.fail(code, bad, access, bad - vaddr + 1, bad - vaddr)
         except UserFault as fault:
             fault.is_text = True
@@ -483,7 +481,8 @@ class UserSpace(Transfer):
     def write(self, vaddr, data):
         """A debugger's write: all of `data` (bytes-like) at `vaddr` whatever the permissions.
 
-        Copy-on-write is broken, pages are brought in, a file is not written. Raises as `read`, nothing written then.
+        Copy-on-write is broken, pages are brought in, a file is not written. Raises as `read`, nothing written then; and
+        `UserFault` where a device fails, which keeps what it took, as do the pages before it.
         """
         view: Py_buffer
         at: uint64_t = checked_address(vaddr, "vaddr")
