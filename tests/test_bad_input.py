@@ -787,7 +787,7 @@ case(
 
 # atomics
 NO_WORD: Bad = [bad for bad in TYPE if bad[0] is not None]
-NO_WORD += [(ctypes.c_uint16, TypeError), (ctypes.c_float, TypeError), ("f", TypeError), (Args, TypeError)]
+NO_WORD += [(ctypes.c_char, TypeError), (ctypes.c_float, TypeError), ("f", TypeError), (Args, TypeError)]
 case(
     "UserAtomic",
     lambda b, at, T: axptr.UserAtomic(at, T),
@@ -811,6 +811,9 @@ case(
     **PROVIDED,
     v=(0, [*VALUE[:3], (-(1 << 31) - 1, OverflowError), (1 << 32, OverflowError)]),
 )
+case("UserAtomic.fetch_or", lambda b, p, v: ATOM.fetch_or(p or b.space, v), **PROVIDED, v=(0, VALUE))
+case("UserAtomic.fetch_and", lambda b, p, v: ATOM.fetch_and(p or b.space, v), **PROVIDED, v=((1 << 32) - 1, VALUE))
+case("UserAtomic.fetch_xor", lambda b, p, v: ATOM.fetch_xor(p or b.space, v), **PROVIDED, v=(0, VALUE))
 
 # search
 RANGED: dict[str, tuple[Any, Bad]] = {

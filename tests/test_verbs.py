@@ -617,6 +617,26 @@ def _(b: Bench) -> None:
     assert b.run(at=AT, n=6) == 5
 
 
+@row(LINUX, "arch_futex_atomic_op_inuser(FUTEX_OP_OR, ...)")
+def _(b: Bench) -> None:
+    assert [b.run(at=AT, n=n) for n in (5, 0x80000002, 0)] == [0, 5, 0x80000007]
+    b.faults(RO, at=RO, n=1)
+
+
+@row(LINUX, "arch_futex_atomic_op_inuser(FUTEX_OP_ANDN, ...)")
+def _(b: Bench) -> None:
+    b.put(b"\xff" * 8)
+    assert [b.run(at=AT, n=n) for n in (5, 0x80000002, 0)] == [0xFFFFFFFF, 0xFFFFFFFA, 0x7FFFFFF8]
+    assert b.has(8) == b"\xf8\xff\xff\x7f\xff\xff\xff\xff"
+    b.faults(RO, at=RO, n=1)
+
+
+@row(LINUX, "arch_futex_atomic_op_inuser(FUTEX_OP_XOR, ...)")
+def _(b: Bench) -> None:
+    assert [b.run(at=AT, n=n) for n in (0x80000005, 3, 0)] == [0, 0x80000005, 0x80000006]
+    b.faults(RO, at=RO, n=1)
+
+
 @row(GVISOR, "IO.SwapUint32(ctx, addr, new, opts)")
 def _(b: Bench) -> None:
     assert b.run(at=AT, x=5) == 0
@@ -625,7 +645,6 @@ def _(b: Bench) -> None:
 
 
 @row(GVISOR, "IO.LoadUint32(ctx, addr, opts)")
-@row(VM, "Bytes::load(addr, order)")
 def _(b: Bench) -> None:
     b.put(b"\7\0\0\0\1")
     assert b.run(at=AT) == 7
@@ -633,11 +652,21 @@ def _(b: Bench) -> None:
     b.faults(HOLE, at=HOLE)
 
 
+@row(VM, "Bytes::load(addr, order)")
+def _(b: Bench) -> None:
+    b.put(b"\7\6\5\4\3\2\1\0")
+    assert [b.run(at=AT, T=T) for T in (u8, u16, u32, u64)] == [7, 0x607, 0x4050607, 0x1020304050607]
+    assert b.faults(AT + 1, at=AT + 1, T=u16).reason is FaultReason.MISALIGNED
+    b.faults(HOLE, at=HOLE, T=u8)
+
+
 @row(VM, "Bytes::store(val, addr, order)")
 def _(b: Bench) -> None:
-    b.run(at=AT, x=7)
-    assert b.has(8) == b"\7\0\0\0\0\0\0\0"
-    b.faults(RO, at=RO, x=7)
+    for T, n in ((u64, 8), (u32, 4), (u16, 2), (u8, 1)):
+        b.put(b"\xff" * 9)
+        b.run(at=AT, T=T, x=7)
+        assert b.has(9) == b"\7".ljust(n, b"\0") + b"\xff" * (9 - n)
+    b.faults(RO, at=RO, T=u16, x=7)
 
 
 # -- other processes, debuggers ------------------------------------------------------------------------------------
