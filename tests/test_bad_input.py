@@ -752,6 +752,8 @@ def stream(b: Bench) -> axptr.IoStream:
 
 
 case("IoStream.skip", lambda b, n: stream(b).skip(n), n=(4, SIZE))
+case("IoStream.revert", lambda b, n: stream(b).revert(n), n=(0, [*SIZE, (1, ValueError)]))
+case("IoStream.clear", lambda b, n: stream(b).clear(n), n=(0, SIZE))
 case("IoStream.copy_in", lambda b, buf: stream(b).copy_in(buf), buf=(bytearray(4), WRITABLE))
 case("IoStream.copy_out", lambda b, v: stream(b).copy_out(v), v=(b"text", BUFFER))
 

@@ -527,11 +527,14 @@ def _(b: Bench) -> None:
 
 @row(LINUX, "iov_iter_revert(i, unroll)")
 def _(b: Bench) -> None:
-    stream, buf = stream_of(b), bytearray(7)
+    stream, buf = stream_of(b), bytearray(6)
     stream.copy_in(buf)
-    again = b.run(stream=stream)
-    again.skip(3)
-    assert (again.copy_in(buf), buf[:4]) == (4, b"four")
+    b.run(stream=stream, n=4)
+    assert (stream.copy_in(buf), buf[:5]) == (5, b"efour")
+    with pytest.raises(ValueError):
+        b.run(stream=stream, n=8)
+    b.run(stream=stream, n=7)
+    assert (stream.copy_in(buf), buf) == (6, b"onefou")
 
 
 @row(LINUX, "iov_iter_count(i)")
@@ -547,6 +550,7 @@ def _(b: Bench) -> None:
 def _(b: Bench) -> None:
     assert b.run(stream=stream_of(b), n=4) == 4
     assert (b.has(3, AT + 100), b.has(4, AT + PAGE_SIZE - 2)) == (bytes(3), b"\0our")
+    short(b.run(stream=IoVec([(AT, 2), (RO - 1, 1 << 40)]).stream(b.space), n=1 << 40), 3, RO)
 
 
 @row(GVISOR, "CopyInVec(ctx, uio, ars, dst, opts)")
@@ -567,6 +571,7 @@ def _(b: Bench) -> None:
 @row(GVISOR, "ZeroOutVec(ctx, uio, ars, toZero, opts)")
 def _(b: Bench) -> None:
     stream_of(b)
+    short(b.run(segments=BROKEN, n=6), 2, HOLE - 1)
     assert b.run(segments=SEGMENTS, n=6) == 6
     assert (b.has(3, AT + 100), b.has(4, AT + PAGE_SIZE - 2)) == (bytes(3), b"\0\0\0r")
 
