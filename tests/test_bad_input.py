@@ -842,6 +842,24 @@ case(
     mask=(0xFF, [*LIMIT, (1 << 32, OverflowError)]),
 )
 case(
+    "search_any",
+    lambda b, p, at, n, access, T, v, align: list(
+        axptr.search_any(p or b.space, T, v, at, n, access=access, align=align)
+    ),
+    **RANGED,
+    T=(u32, [*TYPE, ("f", TypeError), ("HH", TypeError), (Args, TypeError)]),
+    v=(
+        [WORD, (5, 9)],
+        [
+            *((value, TypeError) for value in (5, None, 1.5, "text", [[5, 9]], [()], [(5,)], [(5, 6, 7)])),
+            *(([value], error) for value, error in VALUE),
+            *(([(0, value)], error) for value, error in VALUE),
+            ([(9, 5)], ValueError),
+        ],
+    ),
+    align=(1, ALIGN[:-1]),
+)
+case(
     "search_regex",
     lambda b, p, at, n, access, v, most: list(
         axptr.search_regex(p or b.space, v, at, n, access=access, max_match=most)
