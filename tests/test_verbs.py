@@ -527,11 +527,14 @@ def _(b: Bench) -> None:
 
 @row(LINUX, "iov_iter_revert(i, unroll)")
 def _(b: Bench) -> None:
-    stream, buf = stream_of(b), bytearray(7)
+    stream, buf = stream_of(b), bytearray(6)
     stream.copy_in(buf)
-    again = b.run(stream=stream)
-    again.skip(3)
-    assert (again.copy_in(buf), buf[:4]) == (4, b"four")
+    b.run(stream=stream, n=4)
+    assert (stream.copy_in(buf), buf[:5]) == (5, b"efour")
+    with pytest.raises(ValueError):
+        b.run(stream=stream, n=8)
+    b.run(stream=stream, n=7)
+    assert (stream.copy_in(buf), buf) == (6, b"onefou")
 
 
 @row(LINUX, "iov_iter_count(i)")
@@ -547,6 +550,7 @@ def _(b: Bench) -> None:
 def _(b: Bench) -> None:
     assert b.run(stream=stream_of(b), n=4) == 4
     assert (b.has(3, AT + 100), b.has(4, AT + PAGE_SIZE - 2)) == (bytes(3), b"\0our")
+    short(b.run(stream=IoVec([(AT, 2), (RO - 1, 1 << 40)]).stream(b.space), n=1 << 40), 3, RO)
 
 
 @row(GVISOR, "CopyInVec(ctx, uio, ars, dst, opts)")
@@ -567,6 +571,7 @@ def _(b: Bench) -> None:
 @row(GVISOR, "ZeroOutVec(ctx, uio, ars, toZero, opts)")
 def _(b: Bench) -> None:
     stream_of(b)
+    short(b.run(segments=BROKEN, n=6), 2, HOLE - 1)
     assert b.run(segments=SEGMENTS, n=6) == 6
     assert (b.has(3, AT + 100), b.has(4, AT + PAGE_SIZE - 2)) == (bytes(3), b"\0\0\0r")
 
@@ -617,6 +622,26 @@ def _(b: Bench) -> None:
     assert b.run(at=AT, n=6) == 5
 
 
+@row(LINUX, "arch_futex_atomic_op_inuser(FUTEX_OP_OR, ...)")
+def _(b: Bench) -> None:
+    assert [b.run(at=AT, n=n) for n in (5, 0x80000002, 0)] == [0, 5, 0x80000007]
+    b.faults(RO, at=RO, n=1)
+
+
+@row(LINUX, "arch_futex_atomic_op_inuser(FUTEX_OP_ANDN, ...)")
+def _(b: Bench) -> None:
+    b.put(b"\xff" * 8)
+    assert [b.run(at=AT, n=n) for n in (5, 0x80000002, 0)] == [0xFFFFFFFF, 0xFFFFFFFA, 0x7FFFFFF8]
+    assert b.has(8) == b"\xf8\xff\xff\x7f\xff\xff\xff\xff"
+    b.faults(RO, at=RO, n=1)
+
+
+@row(LINUX, "arch_futex_atomic_op_inuser(FUTEX_OP_XOR, ...)")
+def _(b: Bench) -> None:
+    assert [b.run(at=AT, n=n) for n in (0x80000005, 3, 0)] == [0, 0x80000005, 0x80000006]
+    b.faults(RO, at=RO, n=1)
+
+
 @row(GVISOR, "IO.SwapUint32(ctx, addr, new, opts)")
 def _(b: Bench) -> None:
     assert b.run(at=AT, x=5) == 0
@@ -625,7 +650,6 @@ def _(b: Bench) -> None:
 
 
 @row(GVISOR, "IO.LoadUint32(ctx, addr, opts)")
-@row(VM, "Bytes::load(addr, order)")
 def _(b: Bench) -> None:
     b.put(b"\7\0\0\0\1")
     assert b.run(at=AT) == 7
@@ -633,11 +657,21 @@ def _(b: Bench) -> None:
     b.faults(HOLE, at=HOLE)
 
 
+@row(VM, "Bytes::load(addr, order)")
+def _(b: Bench) -> None:
+    b.put(b"\7\6\5\4\3\2\1\0")
+    assert [b.run(at=AT, T=T) for T in (u8, u16, u32, u64)] == [7, 0x607, 0x4050607, 0x1020304050607]
+    assert b.faults(AT + 1, at=AT + 1, T=u16).reason is FaultReason.MISALIGNED
+    b.faults(HOLE, at=HOLE, T=u8)
+
+
 @row(VM, "Bytes::store(val, addr, order)")
 def _(b: Bench) -> None:
-    b.run(at=AT, x=7)
-    assert b.has(8) == b"\7\0\0\0\0\0\0\0"
-    b.faults(RO, at=RO, x=7)
+    for T, n in ((u64, 8), (u32, 4), (u16, 2), (u8, 1)):
+        b.put(b"\xff" * 9)
+        b.run(at=AT, T=T, x=7)
+        assert b.has(9) == b"\7".ljust(n, b"\0") + b"\xff" * (9 - n)
+    b.faults(RO, at=RO, T=u16, x=7)
 
 
 # -- other processes, debuggers ------------------------------------------------------------------------------------
@@ -860,7 +894,17 @@ def _(b: Bench) -> None:
 def _(b: Bench) -> None:
     b.put(b"\x39\x30\0\0\0\0\0\0", AT + 64)
     b.put(b"\x39\x30\0\0\0\0\0\0", AT + 129)  # not aligned
-    assert b.run(x=0x3039) == [AT + 64]
+    assert b.run(values=[5, 0x3039]) == [(AT + 64, 0x3039)]
+    assert b.run(values=[(0x3000, 0x3039)]) == [(AT + 64, 0x3039)]
+    assert b.run(values=[(0x31, 0x3038), 0x303A]) == []
+
+
+@row(DRGN, "Program.search_memory_word(*values)")
+def _(b: Bench) -> None:
+    b.put(b"\0\0\x30\x39\0\0\x30\x39", AT + 64)
+    assert b.run(values=[(0x3000, 0x4000)]) == []
+    b.space.model = ILP32_BIG
+    assert b.run(values=[(0x3000, 0x4000)]) == [(AT + 64, 0x3039), (AT + 68, 0x3039)]
 
 
 @row(DRGN, "Program.search_memory_u32(*values, ignore_mask=m)")

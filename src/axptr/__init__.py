@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from .engine.unicorn import UnicornEngine
     from .forms.enums import enum_type
     from .kernel import Kernel, Task
-    from .searching import RegexMatch, search, search_regex, search_value
+    from .searching import RegexMatch, search, search_any, search_regex, search_value
     from .strings import read_string_array, read_terminated, read_text
     from .userfile import UserFile
     from .userslice import UserSlice, UserSliceReader, UserSliceWriter
@@ -97,6 +97,7 @@ _LATER = {
     "enum_type": "axptr.forms.enums",
     "RegexMatch": "axptr.searching",
     "search": "axptr.searching",
+    "search_any": "axptr.searching",
     "search_regex": "axptr.searching",
     "search_value": "axptr.searching",
 }
@@ -195,6 +196,7 @@ __all__ = [
     "read_terminated",
     "read_text",
     "search",
+    "search_any",
     "search_regex",
     "search_value",
 ]
