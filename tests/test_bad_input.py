@@ -658,6 +658,20 @@ case(
     to=(BASE, ADDRESS),
     n=(8, SIZE),
 )
+case(
+    "copy_in_nofault",
+    lambda b, p, at, buf: axptr.copy_in_nofault(p or b.space, at, buf),
+    **PROVIDED,
+    at=(BASE, ADDRESS),
+    buf=(bytearray(4), WRITABLE),
+)
+case(
+    "copy_out_nofault",
+    lambda b, p, at, data: axptr.copy_out_nofault(p or b.space, at, data),
+    **PROVIDED,
+    at=(BASE, ADDRESS),
+    data=(b"text", BUFFER),
+)
 case("clear", lambda b, p, at, n: axptr.clear(p or b.space, at + 100 if at == BASE else at, n), **PROVIDED, **SLICE)
 case(
     "copy_struct",
@@ -752,6 +766,8 @@ def stream(b: Bench) -> axptr.IoStream:
 
 
 case("IoStream.skip", lambda b, n: stream(b).skip(n), n=(4, SIZE))
+case("IoStream.revert", lambda b, n: stream(b).revert(n), n=(0, [*SIZE, (1, ValueError)]))
+case("IoStream.clear", lambda b, n: stream(b).clear(n), n=(0, SIZE))
 case("IoStream.copy_in", lambda b, buf: stream(b).copy_in(buf), buf=(bytearray(4), WRITABLE))
 case("IoStream.copy_out", lambda b, v: stream(b).copy_out(v), v=(b"text", BUFFER))
 
@@ -787,7 +803,7 @@ case(
 
 # atomics
 NO_WORD: Bad = [bad for bad in TYPE if bad[0] is not None]
-NO_WORD += [(ctypes.c_uint16, TypeError), (ctypes.c_float, TypeError), ("f", TypeError), (Args, TypeError)]
+NO_WORD += [(ctypes.c_char, TypeError), (ctypes.c_float, TypeError), ("f", TypeError), (Args, TypeError)]
 case(
     "UserAtomic",
     lambda b, at, T: axptr.UserAtomic(at, T),
@@ -811,6 +827,9 @@ case(
     **PROVIDED,
     v=(0, [*VALUE[:3], (-(1 << 31) - 1, OverflowError), (1 << 32, OverflowError)]),
 )
+case("UserAtomic.fetch_or", lambda b, p, v: ATOM.fetch_or(p or b.space, v), **PROVIDED, v=(0, VALUE))
+case("UserAtomic.fetch_and", lambda b, p, v: ATOM.fetch_and(p or b.space, v), **PROVIDED, v=((1 << 32) - 1, VALUE))
+case("UserAtomic.fetch_xor", lambda b, p, v: ATOM.fetch_xor(p or b.space, v), **PROVIDED, v=(0, VALUE))
 
 # search
 RANGED: dict[str, tuple[Any, Bad]] = {
@@ -835,6 +854,24 @@ case(
     T=(u32, TYPE),
     v=(WORD, VALUE),
     mask=(0xFF, [*LIMIT, (1 << 32, OverflowError)]),
+)
+case(
+    "search_any",
+    lambda b, p, at, n, access, T, v, align: list(
+        axptr.search_any(p or b.space, T, v, at, n, access=access, align=align)
+    ),
+    **RANGED,
+    T=(u32, [*TYPE, ("f", TypeError), ("HH", TypeError), (Args, TypeError)]),
+    v=(
+        [WORD, (5, 9)],
+        [
+            *((value, TypeError) for value in (5, None, 1.5, "text", [[5, 9]], [()], [(5,)], [(5, 6, 7)])),
+            *(([value], error) for value, error in VALUE),
+            *(([(0, value)], error) for value, error in VALUE),
+            ([(9, 5)], ValueError),
+        ],
+    ),
+    align=(1, ALIGN[:-1]),
 )
 case(
     "search_regex",

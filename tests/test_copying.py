@@ -23,6 +23,7 @@ from axptr import (
     FaultReason,
     Layout,
     LinuxError,
+    Locked,
     MappingFlags,
     PhysMemory,
     UserFault,
@@ -30,6 +31,8 @@ from axptr import (
     check_zeroed,
     clear,
     copy_between,
+    copy_in_nofault,
+    copy_out_nofault,
     copy_struct,
     copy_struct_out,
 )
@@ -315,6 +318,70 @@ def test_other_spellings_of_a_struct_grow_too(provider: Any, model: DataModel) -
     assert copy_struct(provider, BASE + 1, declared, 5).b == 0x100
     with pytest.raises(TypeError, match="want a type that can grow"):
         copy_struct(provider, BASE + 1, UserPtr[ctypes.c_int], 8)
+
+
+# -- copies that bring nothing in
+
+
+def test_what_is_there_is_copied_and_nothing_else_brought_in(space: AddrSpace) -> None:
+    fetched = []
+
+    def fetch(offset: int) -> bytes:
+        fetched.append(offset)
+        return b"p" * PAGE_SIZE
+
+    space.map_alloc(BASE, 3 * PAGE_SIZE, R | W)
+    space.map_pager(BASE + 3 * PAGE_SIZE, PAGE_SIZE, R | W, fetch)
+    space.map_alloc(4 * BASE, PAGE_SIZE, R | W, grows_down=4 * PAGE_SIZE)
+    space.write(BASE, b"a" * (2 * PAGE_SIZE))
+    frames, areas, buffer = space.phys.data_frames, str(space), bytearray(5 * PAGE_SIZE)
+    done = copy_in_nofault(space, BASE + 1, buffer)
+    assert isinstance(done, Copied)
+    assert (done, buffer[: done + 1]) == (2 * PAGE_SIZE - 1, b"a" * done + b"\0")
+    assert (done.fault.reason, done.fault.address) == (FaultReason.ABSENT, BASE + 2 * PAGE_SIZE)
+    assert "is not there for read yet" in str(done.fault)
+    for address in (BASE + 2 * PAGE_SIZE, BASE + 3 * PAGE_SIZE, 4 * BASE, 4 * BASE - 8):
+        for verb, data in ((copy_in_nofault, bytearray(4)), (copy_out_nofault, b"data")):
+            done = verb(space, address, data)
+            assert isinstance(done, Copied)
+            assert done == 0
+            assert done.fault.reason is FaultReason.ABSENT
+    assert (space.phys.data_frames, str(space), fetched) == (frames, areas, [])
+    UserPtr[ctypes.c_char](BASE + 3 * PAGE_SIZE).read(space)
+    assert copy_in_nofault(space, BASE + 3 * PAGE_SIZE, buffer) == PAGE_SIZE
+    assert buffer[:PAGE_SIZE] == b"p" * PAGE_SIZE
+
+
+def test_what_would_part_a_shared_page_is_not_written(space: AddrSpace) -> None:
+    space.map_alloc(BASE, PAGE_SIZE, R | W)
+    assert UserPtr[ctypes.c_char](BASE).copy_out(space, b"first") == 5
+    assert copy_out_nofault(space, BASE + 5, b"-then") == 5
+    twin = space.try_clone()
+    done = copy_out_nofault(space, BASE, b"again")
+    assert isinstance(done, Copied)
+    assert (done, done.fault.reason) == (0, FaultReason.ABSENT)
+    assert copy_in_nofault(space, BASE, buffer := bytearray(10)) == 10
+    assert bytes(buffer) == twin.read(BASE, 10) == b"first-then"
+    UserPtr[ctypes.c_char](BASE).write(space, b"F")
+    assert copy_out_nofault(space, BASE, b"again") == 5
+    assert twin.read(BASE, 5) == b"first"
+
+
+def test_holes_rights_and_other_memories_of_copies_that_bring_nothing_in(space: AddrSpace) -> None:
+    space.map_alloc(BASE, PAGE_SIZE, R, populate=True)
+    for verb, data, reason in (
+        (copy_out_nofault, b"x", FaultReason.PROTECTION),
+        (copy_in_nofault, bytearray(1), None),
+    ):
+        done = verb(space, BASE, data)
+        assert getattr(getattr(done, "fault", None), "reason", None) is reason
+    for address in (BASE + PAGE_SIZE, 0, (1 << 64) - 1):
+        done = copy_in_nofault(Locked(space), address, bytearray(2))
+        assert isinstance(done, Copied)
+        assert done.fault.reason in (FaultReason.UNMAPPED, FaultReason.OUT_OF_RANGE)
+    assert copy_in_nofault(space, 0x5000, bytearray()) == 0
+    with pytest.raises(TypeError, match="does not say which of its pages are there"):
+        copy_in_nofault(PlainProvider(FakeMemory()), BASE, bytearray(1))
 
 
 # -- check_zeroed, copy_struct_out

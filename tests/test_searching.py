@@ -24,6 +24,7 @@ from axptr import (
     UserPtr,
     enum_type,
     search,
+    search_any,
     search_regex,
     search_value,
 )
@@ -34,12 +35,11 @@ BASE = 0x100000
 PAGE = PAGE_SIZE
 
 
-def naive(space: AddrSpace, pattern: bytes, first: int, npages: int) -> list[int]:
-    """Where `pattern` stands, some of it in a page that is there, all of it in such or anonymous ones."""
+def picture(space: AddrSpace, first: int, npages: int) -> tuple[bytes, bytes]:
+    """The bytes of some pages, and what each is: 0 not to be seen, 1 an absent zero, 2 there."""
     resident = set(space.resident_pages())
-    n = len(pattern)
     data = bytearray()
-    kind = bytearray()  # 0 nothing, 1 zeros, 2 there
+    kind = bytearray()
     for page in range(first, first + npages * PAGE, PAGE):
         area = space.find_area(page)
         there = page in resident
@@ -48,6 +48,13 @@ def naive(space: AddrSpace, pattern: bytes, first: int, npages: int) -> list[int
             0 if area is None or not area.flags & R else 2 if there else 1 if area.backend.kind_name == "alloc" else 0
         )
         kind += bytes([state]) * PAGE
+    return bytes(data), bytes(kind)
+
+
+def naive(space: AddrSpace, pattern: bytes, first: int, npages: int) -> list[int]:
+    """Where `pattern` stands, some of it in a page that is there, all of it in such or anonymous ones."""
+    data, kind = picture(space, first, npages)
+    n = len(pattern)
     found, at = [], data.find(pattern)
     while at >= 0:
         span = kind[at : at + n]
@@ -90,6 +97,7 @@ def test_nothing_is_brought_in_and_nobody_is_called(space: AddrSpace, tmp_path: 
     assert list(search(space, b"needle")) == []
     assert list(search_regex(space, rb"needle|\0")) == []
     assert list(search_value(space, ctypes.c_uint64, 0)) == []
+    assert list(search_any(space, ctypes.c_uint64, [(0, 1 << 63)])) == []
     assert (space.resident_pages(), space.areas(), space.stats()) == ([], before, stats)
     space.read(0x8000, 1)
     assert len(list(search(space, b"needle"))) == PAGE // 6
@@ -143,6 +151,120 @@ def test_a_value_is_found_with_its_mask(space: AddrSpace) -> None:
     ):
         with pytest.raises(TypeError, match="mask"):
             bad()
+
+
+def test_any_of_some_values_and_ranges_is_found_with_its_value(space: AddrSpace) -> None:
+    u16, u32 = ctypes.c_uint16, ctypes.c_uint32
+    space.map_alloc(BASE, 2 * PAGE, R | W)
+    space.map_alloc(BASE + 2 * PAGE, PAGE, R)
+    for page in (2, 0, 1):  # scattered frames
+        space.write(BASE + page * PAGE, b"\xff" * PAGE)
+    there = {4: 5, PAGE - 2: 0x10000, PAGE + 8: 99, PAGE + 12: 100, PAGE + 16: 200, PAGE + 20: 201, 2 * PAGE - 3: 7}
+    for offset, value in there.items():
+        space.write(BASE + offset, value.to_bytes(4, "little"))
+    wanted = [(100, 200), 7, 0x10000, 5, (150, 160), 5, (8, 8)]
+
+    def found(*args: Any, **options: Any) -> list[tuple[int, int]]:
+        return [(at - BASE, value) for at, value in search_any(space, *args, **options)]
+
+    assert found(u32, wanted) == [(4, 5), (PAGE + 12, 100), (PAGE + 16, 200)]
+    both = [(4, 5), (PAGE - 2, 0x10000), (PAGE + 12, 100), (PAGE + 16, 200), (2 * PAGE - 3, 7)]
+    assert found(u32, wanted, align=1) == both
+    assert found("I", iter(wanted), BASE + 5, 2 * PAGE - 5, align=1) == both[1:-1]
+    assert found(u32, [u32(5), 99], align=4) == [(4, 5), (PAGE + 8, 99)]
+    assert found(u16, [(1, 99)]) == [(4, 5), (PAGE, 1), (PAGE + 8, 99)]
+    assert found(u32, [(0, (1 << 32) - 2)], BASE, 12) == [(4, 5)]
+    assert len(found(ctypes.c_uint8, b"\xff", BASE, PAGE)) == PAGE - 6
+    assert found(u32, []) == found(u32, wanted, 0, 3) == []
+    space.protect(BASE, PAGE, R)
+    assert found(u16, [(1, 99)], access=W) == [(PAGE, 1), (PAGE + 8, 99)]
+
+
+def test_signed_words_lie_in_ranges_by_their_value(space: AddrSpace) -> None:
+    space.map_alloc(BASE, PAGE, R | W)
+    values = [-32768, -6, -5, -1, 0, 1, 5, 6, 32767]
+    space.write(BASE, struct.pack("<9h", *values))
+
+    def found(*wanted: Any) -> list[int]:
+        pairs = list(search_any(space, ctypes.c_int16, wanted, BASE, 18))
+        assert [values[(at - BASE) // 2] for at, _ in pairs] == [value for _, value in pairs]
+        return [value for _, value in pairs]
+
+    assert found((-5, 5)) == [-5, -1, 0, 1, 5]
+    assert found((-40, -5), (6, 9)) == [-6, -5, 6]
+    assert found((-32768, 32767)) == values
+    assert found(-1, (-3, 0), 32767) == [-1, 0, 32767]
+    assert found((-32768, -6), (6, 32767)) == [-32768, -6, 6, 32767]
+
+
+def test_words_of_every_model_form_and_size_are_found(space: AddrSpace) -> None:
+    space.map_alloc(BASE, PAGE, R | W)
+    for model in MODELS:
+        space.model = model
+        for T in (
+            *(ctypes.c_uint8, ctypes.c_int8, ctypes.c_uint16, ctypes.c_int16, ctypes.c_uint32, ctypes.c_int32),
+            *(ctypes.c_uint64, ctypes.c_int64, ctypes.c_long, ctypes.c_void_p, ctypes.c_uint32.__ctype_be__, "b", "L"),
+            *("P", ">H", "<q", UserPtr[ctypes.c_int], enum_type(Color, ctypes.c_uint16)),
+        ):
+            space.write(BASE, b"\x99" * PAGE)
+            ptr = UserPtr.of(T)(BASE + 64)
+            low = 0x1234 if Layout.of(T, model).size > 1 else 0x12
+            ptr.write(space, low)
+            (ptr + 1).write(space, low)
+            size, want = Layout.of(T, model).size, [(BASE + 64, low)]
+            assert list(search_any(space, T, [low], BASE, 64 + size)) == want
+            assert list(search_any(space, T, [(low - 1, low + 1)], BASE + 1, 63 + size)) == want, T
+            assert list(search_any(space, T, [(0, low - 1), (low + 1, 0x70)] if size == 1 else [(0, low - 1)])) == []
+    for T in ("HH", "f", ctypes.c_double, Pair, ctypes.c_char, ctypes.c_wchar, ctypes.c_uint16 * 2):
+        with pytest.raises(TypeError, match="integers of 8, 16, 32 or 64 bits"):
+            search_any(space, T, [])
+    for bad, error in ((1 << 32, OverflowError), (-1, OverflowError), ((5, 4), ValueError), ((5,), TypeError)):
+        for wanted in ([bad], [1, bad], [(bad, 9)], [(9, bad)]):
+            with pytest.raises(error if wanted[-1] is bad else (TypeError, OverflowError)):
+                search_any(space, ctypes.c_uint32, wanted)
+
+
+def test_words_of_numpy_are_found_in_their_own_order(space: AddrSpace) -> None:
+    np, cstruct = pytest.importorskip("numpy"), pytest.importorskip("dissect.cstruct").cstruct
+    space.map_alloc(BASE, PAGE, R | W)
+    space.write(BASE + 32, b"\0\0\x12\x34\x56\x78\0\0")
+    for T, want in ((np.dtype(">u4"), [BASE + 32]), (np.uint32, []), (cstruct(endian=">").uint32, [BASE + 32])):
+        assert list(search_any(space, T, np.array([7, 0x1234], "u8"))) == [(at, 0x1234) for at in want]
+    with pytest.raises(TypeError, match="integers of 8, 16, 32 or 64 bits"):
+        search_any(space, cstruct().uint24, [1])
+
+
+def test_more_words_than_one_window_tells_all_come_once_and_lazily(space: AddrSpace) -> None:
+    space.map_alloc(BASE, 40 << 20, R | W, populate=True)
+    space.write(BASE, b"a" * 4 * PAGE)
+    space.write(BASE + (39 << 20), b"aaaa")
+    space.write(BASE + (16 << 20) - 1, b"aaaa")
+    want = [*range(BASE, BASE + 4 * PAGE - 3), BASE + (16 << 20) - 1, BASE + (39 << 20)]
+    seen: list[int] = []
+    u32 = ctypes.c_uint32
+    found = search_any(space, u32, [0x61616161], align=1, progress=seen.append)
+    assert next(found) == (BASE, 0x61616161)
+    assert seen == []
+    assert [at for at, _ in found] == want[1:]
+    assert seen == sorted(seen)
+    assert len(seen) >= 4
+    late = search_any(space, u32, [0x61616161])
+    assert next(late)[0] == BASE
+    space.clear()
+    assert len(list(late)) == 511  # what the window had told
+
+
+def test_ranges_of_words_at_the_ends_of_all_addresses(phys: PhysMemory) -> None:
+    end = 1 << 64
+    space = AddrSpace(end - 2 * PAGE, 2 * PAGE, phys)
+    space.map_alloc(end - 2 * PAGE, 2 * PAGE, R | W)
+    space.write(end - 8, b"\xff" * 8)
+    top = end - 1
+    assert list(search_any(space, ctypes.c_uint64, [top])) == [(end - 8, top)]
+    assert list(search_any(space, ctypes.c_uint64, [(1, top)], align=1))[-1] == (end - 8, top)
+    assert list(search_any(space, ctypes.c_int64, [-1, (5, 1 << 62)])) == [(end - 8, -1)]
+    assert list(search_any(space, ctypes.c_uint8, [255], end - 1)) == [(end - 1, 255)]
+    assert len(list(search_any(space, ctypes.c_uint64, [(0, top)]))) == PAGE // 8
 
 
 class Pair(ctypes.Structure):
@@ -273,6 +395,7 @@ def test_only_a_space_can_say_what_is_there() -> None:
         lambda p: search(p, b"x"),
         lambda p: search_regex(p, b"x"),
         lambda p: search_value(p, ctypes.c_int, 1),
+        lambda p: search_any(p, ctypes.c_int, []),
     ):
         with pytest.raises(TypeError, match="does not say"):
             call(PlainProvider(FakeMemory()))
@@ -317,3 +440,41 @@ def test_any_space_is_searched_as_the_naive_model_does(
         at for at in want if BASE + 5 <= at <= BASE + 8 * PAGE - 5 - len(pattern)
     ]
     assert list(search(space, pattern, align=4)) == [at for at in want if at % 4 == 0]
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    pages=st.text("tTan ", min_size=6, max_size=6),
+    order=st.permutations(range(6)),
+    T=st.sampled_from([ctypes.c_uint8, ctypes.c_int16, ctypes.c_uint16, ctypes.c_int32, ">I", ctypes.c_uint64, ">q"]),
+    wanted=st.lists(st.one_of(st.integers(-3, 0x700), st.tuples(st.integers(-0x80, 0x100), st.integers(0, 0x300)))),
+    align=st.sampled_from([None, 1, 2, 16]),
+    seed=st.randoms(use_true_random=False),
+)
+def test_words_of_any_space_are_found_as_the_naive_model_does(
+    phys: PhysMemory, pages: str, order: Any, T: Any, wanted: Any, align: int | None, seed: Any
+) -> None:
+    space = AddrSpace(0x1000, 1 << 40, phys)
+    for i, page in enumerate(pages):
+        if page != " ":
+            space.map_alloc(BASE + i * PAGE, PAGE, NONE if page == "n" else R | W if page == "T" else R)
+    for i in order:
+        if pages[i] in "tTn":
+            space.write(BASE + i * PAGE, b"\x77" * PAGE)
+            for edge in (0, PAGE - 9, PAGE // 2):
+                space.write(BASE + i * PAGE + edge, bytes(seed.choices(b"\0\0\0\1\2\6\xff", k=9)))
+    layout, order_of = Layout.of(T), "big" if T in (">I", ">q") else "little"
+    signed = T in (ctypes.c_int16, ctypes.c_int32, ">q")
+    low, high = (
+        (-(1 << 8 * layout.size - 1), (1 << 8 * layout.size - 1) - 1) if signed else (0, (1 << 8 * layout.size) - 1)
+    )
+    spans = [each if isinstance(each, tuple) else (each, each) for each in wanted]
+    spans = [(a, b) for a, b in spans if low <= a <= b <= high]
+    data, kind = picture(space, BASE, 7)
+    want = []
+    for at in range(0, len(data) - layout.size + 1, align or layout.align):
+        span = kind[at : at + layout.size]
+        value = int.from_bytes(data[at : at + layout.size], order_of, signed=signed)  # type: ignore[arg-type]
+        if 0 not in span and 2 in span and any(a <= value <= b for a, b in spans):
+            want.append((BASE + at, value))
+    assert list(search_any(space, T, spans, align=align)) == want

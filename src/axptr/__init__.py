@@ -51,12 +51,20 @@ from .walking import container_of
 if TYPE_CHECKING:
     from ._core.atomic import UserAtomic
     from ._core.iovec import IoStream, IoVec
-    from .copying import check_zeroed, clear, copy_between, copy_struct, copy_struct_out
+    from .copying import (
+        check_zeroed,
+        clear,
+        copy_between,
+        copy_in_nofault,
+        copy_out_nofault,
+        copy_struct,
+        copy_struct_out,
+    )
     from .engine.engine import Engine, Exit
     from .engine.unicorn import UnicornEngine
     from .forms.enums import enum_type
     from .kernel import Kernel, Task
-    from .searching import RegexMatch, search, search_regex, search_value
+    from .searching import RegexMatch, search, search_any, search_regex, search_value
     from .strings import read_string_array, read_terminated, read_text
     from .userfile import UserFile
     from .userslice import UserSlice, UserSliceReader, UserSliceWriter
@@ -79,6 +87,8 @@ _LATER = {
     "check_zeroed": "axptr.copying",
     "clear": "axptr.copying",
     "copy_between": "axptr.copying",
+    "copy_in_nofault": "axptr.copying",
+    "copy_out_nofault": "axptr.copying",
     "copy_struct": "axptr.copying",
     "copy_struct_out": "axptr.copying",
     "read_string_array": "axptr.strings",
@@ -87,6 +97,7 @@ _LATER = {
     "enum_type": "axptr.forms.enums",
     "RegexMatch": "axptr.searching",
     "search": "axptr.searching",
+    "search_any": "axptr.searching",
     "search_regex": "axptr.searching",
     "search_value": "axptr.searching",
 }
@@ -173,6 +184,8 @@ __all__ = [
     "clear",
     "container_of",
     "copy_between",
+    "copy_in_nofault",
+    "copy_out_nofault",
     "copy_struct",
     "copy_struct_out",
     "default_memory",
@@ -183,6 +196,7 @@ __all__ = [
     "read_terminated",
     "read_text",
     "search",
+    "search_any",
     "search_regex",
     "search_value",
 ]

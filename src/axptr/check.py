@@ -14,7 +14,7 @@ from axptr._core.budget import budget_of, require_room
 from axptr._core.space import SpaceCore
 from axptr.access import access_user_memory
 from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, align_up, checked_address, checked_size
-from axptr.errors import FaultReason, LinuxError, UserFault
+from axptr.errors import FaultReason, LinuxError, UserFault, verb_of
 from axptr.flags import MappingFlags
 from axptr.layout import Layout
 from axptr.model import LP64, DataModel, checked_model
@@ -232,6 +232,25 @@ def partial(provider: Any, start: int, buf: Any, access: MappingFlags) -> tuple[
         if done == total:
             return done, None
         return done, fault_at(memory, start + done, access, total, done)
+
+    return visit(provider, work)  # type: ignore[no-any-return]
+
+
+def partial_at_once(provider: Any, start: int, buf: Any, access: MappingFlags) -> tuple[int, UserFault | None]:
+    """`partial` as far as no page need be brought in. `TypeError` over a memory that does not say what is there."""
+
+    def work(memory: Any) -> tuple[int, UserFault | None]:
+        if not isinstance(memory, SpaceCore):
+            raise TypeError(f"{type(memory).__name__} does not say which of its pages are there: use copy_in, copy_out")
+        done = memory._transfer_at_once(start, buf, access)
+        total = memoryview(buf).nbytes
+        if done == total:
+            return done, None
+        fault = memory._fault_at(start + done, access, total, done)
+        if fault.reason is FaultReason.BACKING_FAILED:  # that is what is left when an area allows it
+            fault.reason = FaultReason.ABSENT
+            fault.cause = f"page {(start + done) & -PAGE_SIZE:#x} is not there for {verb_of(access)} yet"
+        return done, fault
 
     return visit(provider, work)  # type: ignore[no-any-return]
 

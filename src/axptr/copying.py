@@ -17,7 +17,7 @@ from typing import Any, SupportsIndex, TypeVar, overload
 from ._core.codec import name_of
 from ._core.pointer import Copied
 from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
-from .check import load, partial, store
+from .check import load, partial, partial_at_once, store
 from .errors import FaultReason, LinuxError, UserFault
 from .fields import name_fault
 from .flags import MappingFlags
@@ -68,6 +68,27 @@ def copy_between(
             fault.object = "source" if fault is refused else "goal"
             return Copied(done, fault)
     return done
+
+
+def copy_in_nofault(provider: AddrSpaceProvider, address: SupportsIndex, buf: Any) -> int:
+    """Fill the writable buffer from `address` on, as far as the pages are there for it; bytes done. Needs READ alone.
+
+    As copy_from_user_nofault: brings no page in, grows no stack, calls no pager and no device. A short count is a
+    `Copied`, whose `.fault` says why: `FaultReason.ABSENT` for a page that `copy_in` would bring in. Only an
+    `AddrSpace` knows what is there: other memories are a `TypeError`.
+    """
+    done, fault = partial_at_once(provider, checked_address(address), buf, READ)
+    return done if fault is None else Copied(done, fault)
+
+
+def copy_out_nofault(provider: AddrSpaceProvider, address: SupportsIndex, data: Any) -> int:
+    """Store the buffer at `address`, as far as the pages are there to be written; bytes done. Needs WRITE alone.
+
+    As copy_to_user_nofault: a page that is shared copy-on-write, or was not written since it was last found clean, is
+    not there for it. The rest is as of `copy_in_nofault`.
+    """
+    done, fault = partial_at_once(provider, checked_address(address), data, WRITE)
+    return done if fault is None else Copied(done, fault)
 
 
 def clear(provider: AddrSpaceProvider, address: SupportsIndex, size: int) -> int:
@@ -215,4 +236,13 @@ def _past(start: int, size: int, completed: int, access: MappingFlags) -> UserFa
     )
 
 
-__all__ = ["CHUNK", "check_zeroed", "clear", "copy_between", "copy_struct", "copy_struct_out"]
+__all__ = [
+    "CHUNK",
+    "check_zeroed",
+    "clear",
+    "copy_between",
+    "copy_in_nofault",
+    "copy_out_nofault",
+    "copy_struct",
+    "copy_struct_out",
+]

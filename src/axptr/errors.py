@@ -42,6 +42,7 @@ class FaultReason(enum.Enum):
     OUT_OF_RANGE = "out of range"
     BACKING_FAILED = "backing failed"
     NOT_MEMORY = "not memory"
+    ABSENT = "not present"
 
 
 _VERBS = {1: "read", 2: "write", 3: "read and write", 4: "execution"}

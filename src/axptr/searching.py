@@ -1,4 +1,4 @@
-"""Searching a space: for bytes, for a value with a mask, for a regular expression. Literal unless it is `search_regex`.
+"""Searching a space: for bytes, for values, for a regular expression. Literal unless it is `search_regex`.
 
 A search looks at what is there and changes nothing: no page is brought in, no pager or device is called, a stack does
 not grow. What it sees: - pages with a frame in this space's table, also where an area's flags would refuse the CPU, if
@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, SupportsIndex
+import struct
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, SupportsIndex, TypeVar
 
 from ._core.codec import name_of
 from ._core.seeker import Seeker
@@ -30,6 +32,7 @@ from .provider import AddrSpaceProvider
 from .values import dumped, type_at
 
 READ = MappingFlags.READ
+F = TypeVar("F")
 Progress = Callable[[int], object]
 """Called with the address that a search has come to, after every window of at most 16 MiB."""
 
@@ -85,9 +88,7 @@ def search_value(
     ptype = type_at(provider, start, T)
     if align is None:
         align = ptype.align
-    if isinstance(value, ctypes._SimpleCData) and isinstance(T, type) and isinstance(value, T):
-        value = value.value
-    text = dumped(ptype, value)
+    text = _bytes_of(ptype, value)
     bits: bytes | None = None
     if mask is not None:
         number = number_of(ptype.seen)
@@ -101,6 +102,54 @@ def search_value(
         if bits == b"\xff" * len(text):
             bits = None
     return _found(_seeker(provider, start, size, access, len(text), align, True), text, bits, align, progress)
+
+
+def search_any(
+    provider: AddrSpaceProvider,
+    T: Any,
+    values: Iterable[Any],
+    start: SupportsIndex = 0,
+    size: int | None = None,
+    *,
+    align: int | None = None,
+    access: MappingFlags = READ,
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, int]]:
+    """Address and value of each T that equals any of `values` or lies in one: a pair `(low, high)`, both included.
+
+    T: an integer of 8, 16, 32 or 64 bits, as `search_value` takes it. Each word is told once; all are looked for at
+    the same time. A pair that is empty is a `ValueError`, no values find nothing. The rest is as of `search_value`.
+    """
+    ptype = type_at(provider, start, T)
+    number = number_of(ptype.seen)
+    if number is None or ptype.size not in (1, 2, 4, 8):
+        raise TypeError(f"search_any looks for integers of 8, 16, 32 or 64 bits, not for {name_of(T)}")
+    order, signed = number
+    over = 1 << 8 * ptype.size
+    spans: list[tuple[int, int]] = []
+    for value in values:
+        pair = value if isinstance(value, tuple) else (value, value)
+        if len(pair) != 2:
+            raise TypeError(f"want a value or a pair (low, high), not {len(pair)} values")
+        low, high = (int.from_bytes(_bytes_of(ptype, each), order, signed=signed) for each in pair)
+        if low > high:
+            raise ValueError(f"nothing lies from {low} to {high}")
+        if low < 0 <= high:  # words are compared without a sign
+            spans += [(low % over, over - 1), (0, high)]
+        else:
+            spans.append((low % over, high % over))
+    flat: list[int] = []
+    for low, high in sorted(spans):
+        if flat and low <= flat[-1]:
+            flat[-1] = max(flat[-1], high)
+        else:
+            flat += [low, high]
+    step = ptype.align if align is None else align
+    seeker = _seeker(provider, start, size, access, ptype.size, step, True)
+    bounds = struct.pack(f"={len(flat)}Q", *flat)
+    swapped = order != sys.byteorder
+    found = _looked(seeker if flat else None, lambda s: s.find_between(bounds, ptype.size, swapped, step), progress)
+    return ((at, word - over if signed and word >= over // 2 else word) for at, word in found)
 
 
 def search_regex(
@@ -160,11 +209,22 @@ def _seeker(
     return seeker
 
 
+def _bytes_of(ptype: Any, value: Any) -> bytes:
+    """The bytes that `write` stores, of an instance of a scalar T too."""
+    if isinstance(value, ctypes._SimpleCData) and isinstance(ptype.T, type) and isinstance(value, ptype.T):
+        value = value.value
+    return dumped(ptype, value)
+
+
 def _found(
     seeker: Seeker | None, text: bytes, bits: bytes | None, align: int, progress: Progress | None
 ) -> Iterator[int]:
+    return _looked(seeker, lambda s: s.find(text, bits, align), progress)
+
+
+def _looked(seeker: Seeker | None, look: Callable[[Seeker], list[F]], progress: Progress | None) -> Iterator[F]:
     while seeker is not None and not seeker.done:
-        yield from seeker.find(text, bits, align)
+        yield from look(seeker)
         if progress is not None:
             progress(seeker.at)
 
@@ -185,4 +245,4 @@ def _matched(seeker: Seeker | None, pattern: re.Pattern[bytes], progress: Progre
             progress(seeker.at)
 
 
-__all__ = ["RegexMatch", "search", "search_regex", "search_value"]
+__all__ = ["RegexMatch", "search", "search_any", "search_regex", "search_value"]

@@ -229,3 +229,36 @@ def test_types_have_their_layout_while_another_thread_imports_numpy(monkeypatch:
     assert Layout.of(ctypes.c_uint16 * 3) == Layout(6, 2)
     with pytest.raises(TypeError):
         Layout.of(object())
+
+
+def test_padding_of_what_is_stored_is_zero_whatever_the_host_had_there(memory: AddrSpace) -> None:
+    dtype = np.dtype([("a", "u1"), ("b", "<u8"), ("c", [("d", "u1"), ("e", "<u4")], 2)], align=True)
+    ptr = UserPtr.of(dtype)(BASE)
+    dirty = np.frombuffer(bytearray(b"\xee" * (2 * dtype.itemsize)), dtype).copy()
+    for value in (dirty[0], (1, 2, [(3, 4), (5, 6)])):
+        memory.write(BASE, b"\xdd" * dtype.itemsize)
+        ptr.write(memory, value)
+        raw = memory.read(BASE, dtype.itemsize)
+        assert (raw[1:8], raw[17:20], raw[25:28]) == (bytes(7), bytes(3), bytes(3))
+    ptr.write_slice(memory, dirty)
+    raw = memory.read(BASE, 2 * dtype.itemsize)
+    assert raw.count(0) == 2 * (7 + 3 + 3)
+    assert (ptr.read_slice(memory, 2) == dirty).all()
+
+
+def test_a_live_scalar_is_an_array_of_no_dimension(memory: AddrSpace) -> None:
+    ptr = UserPtr.of(np.dtype("<u4"))(BASE)
+    live = ptr.get(memory)
+    assert live.shape == ()
+    live[()] = 7
+    assert ptr.read(memory) == 7
+    ptr.write(memory, 9)
+    assert live == 9
+
+
+@pytest.mark.parametrize("T", [np.dtype("<u4"), np.dtype(("<u2", (2, 3))), np.dtype([("a", "u1")])])
+def test_an_empty_slice_stores_nothing(memory: AddrSpace, T: Any) -> None:
+    memory.write(BASE, b"keep")
+    UserPtr.of(T)(BASE).write_slice(memory, [])
+    UserPtr.of(T)(BASE).write_slice(memory, np.empty(0, T))
+    assert memory.read(BASE, 4) == b"keep"

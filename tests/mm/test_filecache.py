@@ -99,6 +99,18 @@ def test_writes_reach_the_file_when_the_mapping_goes(phys: PhysMemory, path: Pat
     assert path.read_bytes()[:8] == b"written1"
 
 
+def test_writes_reach_the_file_when_a_cycle_dies_with_its_memory(path: Path) -> None:
+    """The collector may clear the memory's parts before the space is asked to write back."""
+    memory = PhysMemory(1 << 24)
+    space = AddrSpace(0x1000, 1 << 30, memory)
+    space.map_file(BASE, PAGE_SIZE, R | W, path, shared=True)
+    space.write(BASE, b"written")
+    space.me = space  # type: ignore[attr-defined]
+    del space, memory
+    gc.collect()
+    assert path.read_bytes()[:8] == b"written1"
+
+
 def test_the_end_of_one_space_does_not_unmark_what_another_may_write(space: AddrSpace, path: Path) -> None:
     other = other_space(space)
     for each in (space, other):

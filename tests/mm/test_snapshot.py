@@ -89,6 +89,25 @@ def test_any_order(space: AddrSpace, order: tuple[int, ...]) -> None:
         space.write(BASE + PAGE_SIZE, b"dirt")
 
 
+def test_memory_comes_back_where_a_window_stands_alone_now(space: AddrSpace, phys: PhysMemory) -> None:
+    """Shutting the window frees its table, which must not be the one that the page comes back to."""
+    space.map_alloc(BASE, PAGE_SIZE, R | W)
+    put(space, BASE, b"then")
+    frame = phys.alloc(1)
+    snap = space.snapshot()
+    space.unmap(BASE, PAGE_SIZE)
+    space.map_linear(BASE, frame, PAGE_SIZE, R | W)
+    for touched in (False, True):
+        if touched:
+            space.unmap(BASE, PAGE_SIZE)
+            space.map_linear(BASE, frame, PAGE_SIZE, R | W)
+            put(space, BASE, b"window")
+        space.restore(snap)
+        assert space.read(BASE, 4) == b"then"
+        space._check()
+    phys.free(frame)
+
+
 def test_a_tree_of_snapshots_with_dropped_ones_between(space: AddrSpace) -> None:
     space.map_alloc(BASE, 4 * PAGE_SIZE, R | W)
     root = space.snapshot()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import pickle
 import threading
 from typing import Any
@@ -30,7 +31,10 @@ from fakes import MODELS, PROVIDERS, FakeMemory, PlainProvider, over, peek, poke
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
 TOP = (1 << 64) - 1
-WORDS = [ctypes.c_int32, ctypes.c_uint32, ctypes.c_int64, ctypes.c_uint64]
+WORDS = [
+    *(ctypes.c_int8, ctypes.c_uint8, ctypes.c_int16, ctypes.c_uint16),
+    *(ctypes.c_int32, ctypes.c_uint32, ctypes.c_int64, ctypes.c_uint64),
+]
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -58,6 +62,9 @@ def test_values_go_in_and_out(provider: Any, T: Any) -> None:
     assert word.load(provider) == high
     assert word.compare_exchange(provider, high, 5) == high
     assert word.fetch_add(provider, 3) == 5
+    assert word.fetch_or(provider, 0x61) == 8
+    assert word.fetch_and(provider, 0x4F) == 0x69
+    assert word.fetch_xor(provider, 0x41) == 0x49
     size = ctypes.sizeof(T)
     assert peek(provider, BASE, 24) == bytes(8) + b"\x08".ljust(size, b"\0") + bytes(16 - size)
 
@@ -67,7 +74,7 @@ def test_what_is_no_value_of_the_word_is_an_overflow(provider: Any, T: Any) -> N
     low, high = limits(T)
     word = UserAtomic(BASE, T)
     for bad in (low - 1, high + 1):
-        for call in (word.store, word.exchange):
+        for call in (word.store, word.exchange, word.fetch_or, word.fetch_and, word.fetch_xor):
             with pytest.raises(OverflowError):
                 call(provider, bad)
         for pair in ((bad, 0), (0, bad)):
@@ -86,7 +93,7 @@ def test_a_pointer_brings_its_type(provider: Any) -> None:
         UserAtomic(UserPtr[ctypes.c_char](BASE))
 
 
-@pytest.mark.parametrize("T", [*WORDS, "I", "q", "L", "l", "P", ">I", "<q", ctypes.c_uint32.__ctype_be__])
+@pytest.mark.parametrize("T", [*WORDS, "b", "I", "q", "L", "l", "P", ">I", ">H", "<q", ctypes.c_uint32.__ctype_be__])
 def test_values_and_sums_are_those_of_the_data_model(provider: Any, T: Any) -> None:
     for model in MODELS:
         poke(provider, BASE, bytes(24))
@@ -96,8 +103,9 @@ def test_values_and_sums_are_those_of_the_data_model(provider: Any, T: Any) -> N
 
 def use_word(provider: Any, model: DataModel, T: Any) -> None:
     size = Layout.of(T, model).size
-    signed = T in (ctypes.c_int32, ctypes.c_int64, "q", "l", "<q")
-    order = "big" if T in (">I", ctypes.c_uint32.__ctype_be__) else "little" if T == "<q" else model.order
+    signed = T in (ctypes.c_int8, ctypes.c_int16, ctypes.c_int32, ctypes.c_int64, "b", "q", "l", "<q")
+    order = "big" if T in (">I", ">H", ctypes.c_uint32.__ctype_be__) else "little" if T == "<q" else model.order
+    one, more = (0x1234, 0xFF) if size > 1 else (0x34, 0x1F)
     top = (1 << (8 * size - signed)) - 1
     low = -top - 1 if signed else 0
 
@@ -105,12 +113,12 @@ def use_word(provider: Any, model: DataModel, T: Any) -> None:
         return peek(provider, BASE, 24) == bytes(8) + value.to_bytes(size, order, signed=signed) + bytes(16 - size)
 
     for word in (UserAtomic(BASE + 8, T), UserAtomic(UserPtr.of(T).under(model)(BASE + 8))):
-        word.store(provider, 0x1234)
-        assert stored(0x1234)
-        assert word.load(provider) == 0x1234
-        assert word.fetch_add(provider, 0xFF) == 0x1234  # the carry goes up, not down
-        assert stored(0x1333)
-        assert word.fetch_add(provider, -0x1334) == 0x1333
+        word.store(provider, one)
+        assert stored(one)
+        assert word.load(provider) == one
+        assert word.fetch_add(provider, more) == one  # the carry goes up, not down
+        assert stored(one + more)
+        assert word.fetch_add(provider, -one - more - 1) == one + more
         assert word.load(provider) == (-1 if signed else top)
         assert word.exchange(provider, top) == (-1 if signed else top)
         assert word.fetch_add(provider, 1) == top  # wraps
@@ -119,6 +127,13 @@ def use_word(provider: Any, model: DataModel, T: Any) -> None:
         assert stored(low)
         assert word.compare_exchange(provider, low, 5) == low
         assert stored(5)
+        assert word.fetch_or(provider, low + 0x42) == 5
+        assert stored(low + 0x47)  # its highest bit is a sign, or not
+        assert word.fetch_xor(provider, one) == low + 0x47
+        assert stored((low + 0x47) ^ one)
+        assert word.fetch_and(provider, top - 5) == (low + 0x47) ^ one
+        assert stored(((low + 0x47) ^ one) & (top - 5))
+        word.store(provider, 5)
         for bad in (top + 1, low - 1):
             with pytest.raises(OverflowError):
                 word.store(provider, bad)
@@ -148,7 +163,36 @@ def test_sums_in_the_other_byte_order_lose_nothing_between_threads(space: AddrSp
     assert [word.load(space) for word in words] == [12000 * 0x101] * 2
 
 
-@pytest.mark.parametrize("T", [ctypes.c_uint16, "H", "II", "f", ctypes.c_double, UserPtr[ctypes.c_int], ctypes.c_wchar])
+@pytest.mark.parametrize("model", [None, ILP32_BIG], ids=str)
+@pytest.mark.parametrize("T", [ctypes.c_uint8, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64])
+def test_no_bit_of_another_thread_is_lost(provider: Any, T: Any, model: DataModel | None) -> None:
+    if model is not None:
+        set_model(provider, model)
+    word = UserAtomic(BASE + 8, T)
+    top = limits(T)[1]
+    wrong: list[tuple[int, str]] = []
+
+    def work(own: int) -> None:
+        for _ in range(500):
+            for verb, value, before in (
+                ("fetch_or", own, 0),
+                ("fetch_and", top ^ own, own),
+                ("fetch_xor", own, 0),
+                ("fetch_xor", own, own),
+            ):
+                if getattr(word, verb)(provider, value) & own != before:
+                    wrong.append((own, verb))
+
+    threads = [threading.Thread(target=work, args=(top // 0xFF * 3 << shift,)) for shift in (0, 2, 4, 6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert peek(provider, BASE, 24) == bytes(24)
+
+
+@pytest.mark.parametrize("T", ["II", "3s", "f", ctypes.c_double, ctypes.c_bool, UserPtr[ctypes.c_int], ctypes.c_wchar])
 def test_what_is_no_word_is_refused(T: Any) -> None:
     with pytest.raises(TypeError, match="a word is an integer"):
         UserAtomic(BASE, T)
@@ -161,18 +205,19 @@ def all_verbs(word: UserAtomic, provider: Any) -> list[Any]:
         lambda: word.exchange(provider, 1),
         lambda: word.compare_exchange(provider, 7, 1),
         lambda: word.fetch_add(provider, 1),
+        lambda: word.fetch_or(provider, 1),
+        lambda: word.fetch_and(provider, 1),
+        lambda: word.fetch_xor(provider, 1),
     ]
 
 
 @pytest.mark.parametrize("T", WORDS)
 def test_misaligned_or_absent_words_are_faults(provider: Any, T: Any) -> None:
     size = ctypes.sizeof(T)
+    misaligned = [] if size == 1 else [BASE + 1, BASE + size // 2, BASE + PAGE_SIZE - size // 2, TOP]
     for address, reason in [
-        (BASE + 1, FaultReason.MISALIGNED),
-        (BASE + size // 2, FaultReason.MISALIGNED),
-        (BASE + PAGE_SIZE - size // 2, FaultReason.MISALIGNED),
+        *((address, FaultReason.MISALIGNED) for address in misaligned),
         (BASE + 2 * PAGE_SIZE, FaultReason.UNMAPPED),
-        (TOP, FaultReason.MISALIGNED),
     ]:
         for call in all_verbs(UserAtomic(address, T), provider):
             with pytest.raises(UserFault) as caught:
@@ -185,7 +230,7 @@ def test_each_verb_needs_its_rights_alone() -> None:
     memory.map(BASE, 1, R)
     memory.map(BASE + PAGE_SIZE, 1, W)
     provider = PlainProvider(memory)
-    good = [[True, False, False, False, False], [False, True, False, False, False]]
+    good = [[True] + [False] * 7, [False, True] + [False] * 6]
     for page in (0, 1):
         for call, fine in zip(all_verbs(UserAtomic(BASE + page * PAGE_SIZE), provider), good[page], strict=True):
             if fine:
@@ -252,10 +297,18 @@ def test_no_addition_of_several_threads_is_lost(provider: Any, T: Any) -> None:
     assert word.load(provider) == 8000
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+AFTER = {
+    "fetch_add": operator.add,
+    "fetch_or": operator.or_,
+    "fetch_and": operator.and_,
+    "fetch_xor": operator.xor,
+}
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     T=st.sampled_from(WORDS),
-    steps=st.lists(st.sampled_from(["store", "exchange", "fetch_add", "compare_exchange"]), max_size=8),
+    steps=st.lists(st.sampled_from(["store", "exchange", "compare_exchange", *AFTER]), max_size=8),
     kind=st.sampled_from(PROVIDERS),
     data=st.data(),
 )
@@ -274,5 +327,5 @@ def test_any_sequence_is_as_on_a_ctypes_word(phys: PhysMemory, T: Any, steps: An
         else:
             result = getattr(word, verb)(provider, value)
             assert result == (None if verb == "store" else old)
-            model.value = old + value if verb == "fetch_add" else value
+            model.value = AFTER[verb](old, value) if verb in AFTER else value
         assert word.load(provider) == model.value

@@ -31,6 +31,7 @@ from axptr import (
     UserFault,
 )
 from axptr._core.iovec import IOV_MAX, MAX_RW_COUNT
+from axptr.linux.uaccess import UserIter
 from fakes import MODELS, PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_model, set_pages, words
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
@@ -255,6 +256,85 @@ def test_segments_are_one_stream(provider: Any) -> None:
     assert back.skip(1 << 70) == 0
 
 
+def test_zeros_go_out_as_bytes_do(provider: Any) -> None:
+    poke(provider, BASE, b"x" * 3 * PAGE_SIZE)
+    stream = IoVec([(BASE + 5, 3), (0, 0), (BASE + PAGE_SIZE - 2, 4), (TOP, 0), (BASE + 100, 2)]).stream(provider)
+    assert (stream.clear(0), stream.position) == (0, (0, 0))
+    assert (stream.clear(4), stream.position) == (4, (2, 1))
+    assert peek(provider, BASE + 4, 5) == b"x\0\0\0x"
+    assert peek(provider, BASE + PAGE_SIZE - 3, 4) == b"x\0xx"
+    assert (stream.copy_out(b"ab"), stream.clear(1 << 70), stream.remaining, stream.position) == (2, 3, 0, (5, 0))
+    assert peek(provider, BASE + PAGE_SIZE - 3, 6) == b"x\0ab\0x"
+    assert peek(provider, BASE + 99, 4) == b"x\0\0x"
+    assert stream.clear(5) == 0
+
+
+def test_a_bad_byte_ends_the_zeros_with_a_count_and_a_fault(provider: Any) -> None:
+    end = BASE + 3 * PAGE_SIZE
+    poke(provider, BASE, b"x" * 3 * PAGE_SIZE)
+    stream = IoVec([(BASE, 2), (end - 3, 1 << 40), (BASE + 9, 9)]).stream(provider)
+    done = stream.clear(1 << 62)
+    assert isinstance(done, Copied)
+    assert (done, done.fault.address, done.fault.completed, done.fault.access) == (5, end, 3, W)
+    assert (done.fault.size, done.fault.object) == (1 << 40, "iov[1].iov_base")
+    assert stream.position == (1, 3)
+    assert peek(provider, BASE, 3) + peek(provider, end - 4, 4) == b"\0\0xx\0\0\0"
+    assert type(stream.clear(0)) is int
+
+
+def test_zeros_of_many_pieces_are_counted_together(space: AddrSpace) -> None:
+    size = 1 << 20
+    space.map_alloc(BASE, size, R | W)
+    space.write(BASE, b"x" * size)
+    stream = IoVec([(BASE + 1, size - 3), (BASE + size - 1, 1), (BASE + size, 1)]).stream(space)
+    done = stream.clear(size)
+    assert (done, done.fault.address, done.fault.completed) == (size - 2, BASE + size, 0)  # type: ignore[attr-defined]
+    assert space.read(BASE, size) == b"x" + bytes(size - 3) + b"x\0"
+
+
+def test_a_stream_goes_back_over_what_is_behind_it(provider: Any) -> None:
+    poke(provider, BASE, b"0123456789")
+    segments = [(0, 0), (BASE, 3), (BASE, 0), (TOP, 0), (BASE + 3, 4), (0, 0), (BASE + 7, 1), (0, 0)]
+    stream = IoVec(segments).stream(provider)
+    for ahead in range(9):
+        for back in range(ahead + 1):
+            assert stream.skip(ahead) == ahead
+            stream.revert(back)
+            buffer = bytearray(8)
+            assert stream.remaining == 8 - ahead + back
+            assert stream.copy_in(buffer) == 8 - ahead + back
+            assert bytes(buffer).rstrip(b"\0") == b"01234567"[ahead - back :]
+            stream.revert(8)
+    assert (stream.remaining, stream.position) == (8, (1, 0))
+    stream.copy_in(bytearray(5))
+    for count in (6, 8, 1 << 70):
+        with pytest.raises(ValueError, match="only 5 bytes are behind"):
+            stream.revert(count)
+    assert (stream.remaining, stream.position) == (3, (4, 2))
+
+
+def test_a_stream_goes_back_from_a_bad_byte(provider: Any) -> None:
+    end = BASE + 3 * PAGE_SIZE
+    poke(provider, end - 2, b"ab")
+    stream = IoVec([(BASE, 2), (end - 2, 4)]).stream(provider)
+    assert stream.copy_in(bytearray(6)) == 4
+    stream.revert(1)
+    buffer = bytearray(1)
+    assert (stream.copy_in(buffer), buffer, stream.position) == (1, b"b", (1, 2))
+    stream.revert(4)
+    assert (stream.clear(6), stream.position) == (4, (1, 2))
+
+
+def test_the_streams_of_system_calls_clear_and_go_back(space: AddrSpace) -> None:
+    set_pages(space, BASE, "ww", b"abcdef")
+    stream = UserIter(space, IoVec([(BASE, 2), (BASE + 3, 3)]))  # type: ignore[arg-type]
+    assert (stream.clear(3), stream.count) == (3, 2)
+    stream.revert(2)
+    again = stream.again()
+    assert (again.count, again.position, again.copy_out(b"xyzw")) == (4, (0, 1), 4)
+    assert space.read(BASE, 6) == b"\0xcyzw"
+
+
 def test_a_bad_byte_ends_the_stream_with_a_count_and_a_fault(provider: Any) -> None:
     end = BASE + 3 * PAGE_SIZE
     stream = IoVec([(BASE, 2), (end - 3, 10), (BASE, 9)]).stream(provider)
@@ -293,6 +373,14 @@ def test_a_memory_that_lies_about_its_count_is_found_out() -> None:
 
     with pytest.raises(RuntimeError, match="more than it was asked"):
         IoVec([(0, 5)]).stream(PlainProvider(Liar())).copy_in(bytearray(5))
+
+
+def test_zeros_reach_devices(space: AddrSpace) -> None:
+    seen: list[tuple[int, int, int]] = []
+    space.map_mmio(2 * BASE, PAGE_SIZE, R | W, lambda o, n: 0, lambda o, n, v: seen.append((o, n, v)))
+    set_pages(space, BASE, "w", b"xxxx")
+    assert IoVec([(BASE, 2), (2 * BASE + 8, 4), (BASE + 2, 1)]).stream(space).clear(7) == 7
+    assert (space.read(BASE, 4), seen) == (b"\0\0\0x", [(8, 4, 0)])
 
 
 SEGMENTS = st.lists(st.tuples(st.integers(0, 6 * PAGE_SIZE), st.integers(0, 3 * PAGE_SIZE)), min_size=1, max_size=6)

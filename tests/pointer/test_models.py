@@ -32,6 +32,7 @@ from axptr import (
     enum_type,
     read_string_array,
     read_text,
+    search_any,
     search_value,
 )
 from fakes import MODELS, FakeMemory, PlainProvider
@@ -263,6 +264,7 @@ VERBS: dict[str, Any] = {
     "IoVec.read": lambda way: IoVec.read(way, BASE + 8, 1)[0][0] >> (32 if way.model == LP64_BIG else 0),
     "read_text": lambda way: ord(read_text(way, BASE, "utf-32")),
     "search_value": lambda way: next(search_value(way, u32, 7, BASE), None) and 7,
+    "search_any": lambda way: next(search_any(way, u32, [7], BASE), (0, 0))[1],
     "read_string_array": lambda way: len(read_string_array(way, BASE + 0x100)) and 7,
 }
 

@@ -327,6 +327,9 @@ def test_a_scalar_has_its_bytes_and_comes_back(memory: AddrSpace, T: Any, value:
 @pytest.mark.parametrize("value", [0.0, 1.5, -2.25, float("inf")])
 def test_long_double_is_read_as_a_float(memory: AddrSpace, value: float) -> None:
     p = UserPtr[ctypes.c_longdouble](BASE)
+    memory.write(BASE, b"\xee" * 16)
+    p.write(memory, 1.5)
+    assert memory.read(BASE + 10, 6) == bytes(6)  # nothing of the host's memory goes into the padding
     p.write(memory, value)
     assert p.read(memory) == value
     assert memory.read(BASE, 10) == bytes(ctypes.c_longdouble(value))[:10]

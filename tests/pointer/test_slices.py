@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import ctypes
 import errno
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,13 +15,16 @@ from axptr import (
     AddrSpace,
     Copied,
     FaultReason,
+    IoVec,
     LinuxError,
     MappingFlags,
     PhysMemory,
     UserConstPtr,
     UserFault,
     UserPtr,
+    UserSlice,
 )
+from fakes import over
 from formats import needs_room
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
@@ -267,3 +271,31 @@ def test_copy_in_wants_a_writable_buffer_and_copy_out_a_buffer(memory: AddrSpace
             UserPtr[char](BASE).copy_in(memory, wrong)
         with pytest.raises(TypeError):
             UserPtr[char](BASE).copy_out(memory, wrong)
+
+
+@pytest.mark.parametrize("kind", ["space", "locked", "plain"])
+def test_a_range_past_the_last_address_is_good_up_to_there(make_phys: Callable[..., PhysMemory], kind: str) -> None:
+    end = 1 << 64
+    top = AddrSpace(end - 16 * PAGE_SIZE, 16 * PAGE_SIZE, make_phys())
+    top.map_alloc(end - PAGE_SIZE, PAGE_SIZE, R | W)
+    provider = over(kind, top)
+    for call in (
+        lambda: UserConstPtr[ctypes.c_char](end - 8).read_slice(provider, 9),
+        lambda: UserConstPtr[ctypes.c_char](end - 8).read_slice(provider, 1 << 40),
+        lambda: UserPtr[ctypes.c_char](end - 8).write_slice(provider, bytes(100)),
+        lambda: UserSlice(end - 8, 100).reader(provider).read(9),
+        lambda: UserSlice(end - 8, 8).reader(provider).read(9),
+    ):
+        with pytest.raises(UserFault) as caught:
+            call()
+        fault = caught.value
+        assert (fault.address, fault.completed, fault.reason) == (end, 8, FaultReason.OUT_OF_RANGE)
+        assert fault.start == end - 8
+    stream = IoVec([(end - 8, 8), (end - 8, 100)]).stream(provider)
+    done = stream.copy_in(bytearray(100))
+    assert isinstance(done, Copied)
+    assert (done, done.fault.address, done.fault.completed) == (16, end, 8)
+    top.unmap(end - PAGE_SIZE, PAGE_SIZE)
+    with pytest.raises(UserFault) as caught:  # a hole before the end comes first
+        UserConstPtr[ctypes.c_char](end - 8).read_slice(provider, 9)
+    assert (caught.value.address, caught.value.reason) == (end - 8, FaultReason.UNMAPPED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+from typing import Any
 
 import pytest
 
@@ -54,9 +55,11 @@ def test_text_is_made_of_bytes_of_any_name(memory: AddrSpace, T: type) -> None:
 
 @pytest.mark.parametrize("T", [ctypes.c_uint16, ctypes.c_wchar, ctypes.c_bool, ctypes.c_char * 1, UserPtr[char]])
 def test_text_of_anything_else_is_a_type_error(memory: AddrSpace, T: type) -> None:
-    for verb in (UserPtr[T](BASE).get_as_str, UserPtr[T](BASE).read_cstr):
-        with pytest.raises(TypeError, match="c_char"):
-            verb(memory)
+    with pytest.raises(TypeError, match="c_char"):
+        UserPtr[T](BASE).read_cstr(memory)
+    if T not in (ctypes.c_uint16, ctypes.c_wchar):  # which are characters of wider text
+        with pytest.raises(TypeError, match="text is made of"):
+            UserPtr[T](BASE).get_as_str(memory)
 
 
 def test_text_needs_read_alone(space: AddrSpace) -> None:
@@ -164,3 +167,46 @@ def test_text_grows_a_stack_as_any_read_does(space: AddrSpace) -> None:
     space.map_alloc(END, PAGE_SIZE, R | W, grows_down=16 * PAGE_SIZE)
     assert at(END - 10).get_as_str(space) == ""
     assert space.areas()[0].start == END - PAGE_SIZE
+
+
+# -- other encodings, wider characters
+
+
+@pytest.mark.parametrize(
+    ("T", "encoded"),
+    [
+        (ctypes.c_char, "utf-8"),
+        (ctypes.c_uint8, "utf-8"),
+        (ctypes.c_wchar, "utf-32-le"),
+        (ctypes.c_uint16, "utf-16-le"),
+        (ctypes.c_uint32.__ctype_be__, "utf-32-be"),
+    ],
+)
+def test_text_is_what_the_type_says(space: AddrSpace, T: Any, encoded: str) -> None:
+    space.map_alloc(BASE, 2 * PAGE_SIZE, R | W)
+    at = BASE + PAGE_SIZE - 4  # crosses into the second page
+    space.write(at, "äußere €".encode(encoded))
+    ptr = UserConstPtr[T](at)
+    assert ptr.get_as_str(space) == "äußere €"
+    assert ptr.get_as_str(space, encoding=encoded) == "äußere €"
+    with pytest.raises(LinuxError) as caught:
+        ptr.get_as_str(space, 3)
+    assert caught.value.errno == errno.ENAMETOOLONG
+
+
+def test_text_of_bytes_takes_any_encoding_and_says_what_to_do_about_errors(space: AddrSpace) -> None:
+    space.map_alloc(BASE, PAGE_SIZE, R | W)
+    space.write(BASE, b"gr\xfc\xdfe\0")
+    ptr = UserPtr[ctypes.c_char](BASE)
+    assert ptr.get_as_str(space, encoding="latin-1") == "grüße"
+    assert ptr.get_as_str(space, errors="replace") == "gr" + 2 * "\N{REPLACEMENT CHARACTER}" + "e"
+    assert ptr.get_as_str(space, None, "utf-8", "ignore") == "gre"
+    with pytest.raises(LinuxError) as caught:
+        ptr.get_as_str(space, encoding="ascii")
+    assert caught.value.errno == errno.EILSEQ
+    with pytest.raises(LookupError):
+        ptr.get_as_str(space, encoding="nonsense")
+    with pytest.raises(ValueError, match="units of"):
+        UserPtr[ctypes.c_uint16](BASE).get_as_str(space, encoding="utf-8")
+    with pytest.raises(TypeError, match="text is made of"):
+        UserPtr[ctypes.c_double](BASE).get_as_str(space)

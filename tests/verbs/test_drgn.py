@@ -146,7 +146,17 @@ def _(b: Bench) -> None:
 def _(b: Bench) -> None:
     b.put(b"\x39\x30\0\0\0\0\0\0", AT + 64)
     b.put(b"\x39\x30\0\0\0\0\0\0", AT + 129)  # not aligned
-    assert b.run(x=0x3039) == [AT + 64]
+    assert b.run(values=[5, 0x3039]) == [(AT + 64, 0x3039)]
+    assert b.run(values=[(0x3000, 0x3039)]) == [(AT + 64, 0x3039)]
+    assert b.run(values=[(0x31, 0x3038), 0x303A]) == []
+
+
+@row(DRGN, "Program.search_memory_word(*values)")
+def _(b: Bench) -> None:
+    b.put(b"\0\0\x30\x39\0\0\x30\x39", AT + 64)
+    assert b.run(values=[(0x3000, 0x4000)]) == []
+    b.space.model = ILP32_BIG
+    assert b.run(values=[(0x3000, 0x4000)]) == [(AT + 64, 0x3039), (AT + 68, 0x3039)]
 
 
 @row(DRGN, "Program.search_memory_u32(*values, ignore_mask=m)")

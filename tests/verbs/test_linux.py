@@ -341,11 +341,14 @@ def _(b: Bench) -> None:
 
 @row(LINUX, "iov_iter_revert(i, unroll)")
 def _(b: Bench) -> None:
-    stream, buf = stream_of(b), bytearray(7)
+    stream, buf = stream_of(b), bytearray(6)
     stream.copy_in(buf)
-    again = b.run(stream=stream)
-    again.skip(3)
-    assert (again.copy_in(buf), buf[:4]) == (4, b"four")
+    b.run(stream=stream, n=4)
+    assert (stream.copy_in(buf), buf[:5]) == (5, b"efour")
+    with pytest.raises(ValueError):
+        b.run(stream=stream, n=8)
+    b.run(stream=stream, n=7)
+    assert (stream.copy_in(buf), buf) == (6, b"onefou")
 
 
 @row(LINUX, "iov_iter_count(i)")
@@ -361,6 +364,7 @@ def _(b: Bench) -> None:
 def _(b: Bench) -> None:
     assert b.run(stream=stream_of(b), n=4) == 4
     assert (b.has(3, AT + 100), b.has(4, AT + PAGE_SIZE - 2)) == (bytes(3), b"\0our")
+    short(b.run(stream=IoVec([(AT, 2), (RO - 1, 1 << 40)]).stream(b.space), n=1 << 40), 3, RO)
 
 
 # -- atomics -------------------------------------------------------------------------------------------------------
@@ -388,6 +392,26 @@ def _(b: Bench) -> None:
 def _(b: Bench) -> None:
     assert b.run(at=AT, n=5) == 0
     assert b.run(at=AT, n=6) == 5
+
+
+@row(LINUX, "arch_futex_atomic_op_inuser(FUTEX_OP_OR, ...)")
+def _(b: Bench) -> None:
+    assert [b.run(at=AT, n=n) for n in (5, 0x80000002, 0)] == [0, 5, 0x80000007]
+    b.faults(RO, at=RO, n=1)
+
+
+@row(LINUX, "arch_futex_atomic_op_inuser(FUTEX_OP_ANDN, ...)")
+def _(b: Bench) -> None:
+    b.put(b"\xff" * 8)
+    assert [b.run(at=AT, n=n) for n in (5, 0x80000002, 0)] == [0xFFFFFFFF, 0xFFFFFFFA, 0x7FFFFFF8]
+    assert b.has(8) == b"\xf8\xff\xff\x7f\xff\xff\xff\xff"
+    b.faults(RO, at=RO, n=1)
+
+
+@row(LINUX, "arch_futex_atomic_op_inuser(FUTEX_OP_XOR, ...)")
+def _(b: Bench) -> None:
+    assert [b.run(at=AT, n=n) for n in (0x80000005, 3, 0)] == [0, 0x80000005, 0x80000006]
+    b.faults(RO, at=RO, n=1)
 
 
 # -- other processes, debuggers ------------------------------------------------------------------------------------

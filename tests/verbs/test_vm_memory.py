@@ -8,9 +8,9 @@ import tempfile
 
 import pytest
 
-from axptr import UserFault
+from axptr import FaultReason, UserFault
 
-from .table import AT, DRGN, HOLE, RO, RUST, VM, Bench, Text, Word, row, the_row_is_true
+from .table import AT, DRGN, HOLE, RO, RUST, VM, Bench, Text, Word, row, the_row_is_true, u8, u16, u32, u64
 
 test_the_row_is_true = the_row_is_true
 
@@ -18,11 +18,21 @@ test_the_row_is_true = the_row_is_true
 # -- atomics -------------------------------------------------------------------------------------------------------
 
 
+@row(VM, "Bytes::load(addr, order)")
+def _(b: Bench) -> None:
+    b.put(b"\7\6\5\4\3\2\1\0")
+    assert [b.run(at=AT, T=T) for T in (u8, u16, u32, u64)] == [7, 0x607, 0x4050607, 0x1020304050607]
+    assert b.faults(AT + 1, at=AT + 1, T=u16).reason is FaultReason.MISALIGNED
+    b.faults(HOLE, at=HOLE, T=u8)
+
+
 @row(VM, "Bytes::store(val, addr, order)")
 def _(b: Bench) -> None:
-    b.run(at=AT, x=7)
-    assert b.has(8) == b"\7\0\0\0\0\0\0\0"
-    b.faults(RO, at=RO, x=7)
+    for T, n in ((u64, 8), (u32, 4), (u16, 2), (u8, 1)):
+        b.put(b"\xff" * 9)
+        b.run(at=AT, T=T, x=7)
+        assert b.has(9) == b"\7".ljust(n, b"\0") + b"\xff" * (9 - n)
+    b.faults(RO, at=RO, T=u16, x=7)
 
 
 # -- files ---------------------------------------------------------------------------------------------------------

@@ -1,18 +1,19 @@
-"""`UserAtomic`: a word of 32 or 64 bits in user memory that several look at and change at once, such as a futex.
+"""`UserAtomic`: a word of 8 to 64 bits in user memory that several look at and change at once, such as a futex.
 
 Each verb proves the access as any pointer does (aligned, permitted, present), then is one atomic instruction of the
 host's on the frame, sequentially consistent, under the same hold of the lock: atomic against other host threads,
 against other processes that map the frames, and against engines that run guest code with atomic instructions. Over a
 memory that is no `AddrSpace` a verb is atomic against the other verbs of this module. Values and sums are those of the
-program's data model: a word in the other byte order is added to by compare and exchange.
+program's data model: a word in the other byte order is added to by compare and exchange; for bits the order is all one.
 
 Not here: waiting (`linux.futex`).
 
 Failure: `UserFault` (misaligned too; not memory for a device), `OverflowError` for a value that is no T. Source:
-futex(2), GCC's `__atomic` built-ins.
+futex(2), arch_futex_atomic_op_inuser of Linux, GCC's `__atomic` built-ins.
 """
 
 import ctypes
+import operator
 import sys
 import threading
 
@@ -20,14 +21,16 @@ import cython
 from cython.cimports.axptr._core.atomic import (
     AXPTR_ADD,
     AXPTR_ADD_SWAPPED,
+    AXPTR_AND,
     AXPTR_COMPARE,
     AXPTR_EXCHANGE,
     AXPTR_LOAD,
+    AXPTR_OR,
     AXPTR_STORE,
-    axptr_atomic_4,
-    axptr_atomic_8,
-    axptr_swapped,
+    AXPTR_XOR,
+    axptr_atomic,
 )
+from cython.cimports.axptr._core.codec import axptr_swapped
 from cython.cimports.axptr._core.codes import FAULT_OK, FAULT_PYTHON, READ, WRITE
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.mmu import Provider
@@ -47,6 +50,7 @@ from axptr.values import model_at
 
 _others = threading.RLock()
 _words = cython.declare(dict, {})
+_AFTER = {AXPTR_ADD: operator.add, AXPTR_OR: operator.or_, AXPTR_AND: operator.and_, AXPTR_XOR: operator.xor}
 
 
 @cython.final
@@ -69,12 +73,12 @@ def _word_of(ptype) -> Word:
         return known
     form = form_of(ptype.seen)
     number = number_of(ptype.seen)
-    if number is None or (form is not None and form.ctype is None) or ptype.size not in (4, 8):
-        raise TypeError(f"a word is an integer of 32 or 64 bits, not {name_of(ptype.T)}")
+    if number is None or (form is not None and form.ctype is None) or ptype.size not in (1, 2, 4, 8):
+        raise TypeError(f"a word is an integer of 8, 16, 32 or 64 bits, not {name_of(ptype.T)}")
     word: Word = Word.__new__(Word)
     word.size = ptype.size
     word.order, word.signed = number
-    word.swapped = word.order != sys.byteorder
+    word.swapped = word.order != sys.byteorder and ptype.size > 1
     word.name = name_of(ptype.T)
     _words[ptype] = word
     return word
@@ -85,7 +89,7 @@ def _word_of(ptype) -> Word:
 class UserAtomic:
     """The word of type T at `address`, an integer or a pointer, whose type is T's default (else `c_uint32`). Immutable.
 
-    T: a ctypes integer of 32 or 64 bits, or the struct code of one; as the provider's data model has it, or that of a
+    T: a ctypes integer of 8, 16, 32 or 64 bits, or the struct code of one; as the provider's data model has it, or that of a
     pointer which is fixed to one.
     """
 
@@ -99,7 +103,7 @@ class UserAtomic:
         self.address = checked_address(address)
         self.kind = UserPtr.of(T)
         if hasattr(T, "ACCESS_FLAGS"):
-            raise TypeError(f"a word is an integer of 32 or 64 bits, not {name_of(T)}")
+            raise TypeError(f"a word is an integer of 8, 16, 32 or 64 bits, not {name_of(T)}")
         if isinstance(address, Pointer) and address.type.model is not None:
             self.kind = self.kind.under(address.type.model)
         self.word = _word_of(self.kind)
@@ -152,6 +156,21 @@ class UserAtomic:
         word: Word = self.seen(provider)
         return self.run(provider, word, AXPTR_ADD, _bits(word, value, True), 0)
 
+    def fetch_or(self, provider, value, /):
+        """Set the bits that a value, as `store` takes it, has; the value before. Needs READ and WRITE."""
+        word: Word = self.seen(provider)
+        return self.run(provider, word, AXPTR_OR, _bits(word, value, False), 0)
+
+    def fetch_and(self, provider, value, /):
+        """Clear the bits that a value, as `store` takes it, does not have; the value before. Needs READ and WRITE."""
+        word: Word = self.seen(provider)
+        return self.run(provider, word, AXPTR_AND, _bits(word, value, False), 0)
+
+    def fetch_xor(self, provider, value, /):
+        """Flip the bits that a value, as `store` takes it, has; the value before. Needs READ and WRITE."""
+        word: Word = self.seen(provider)
+        return self.run(provider, word, AXPTR_XOR, _bits(word, value, False), 0)
+
     @cython.cfunc
     def seen(self, provider) -> Word:
         """The word as this provider's data model has it."""
@@ -179,7 +198,8 @@ class UserAtomic:
         if op == AXPTR_STORE:
             return None
         if word.signed:
-            return cython.cast(int64_t, old) if word.size == 8 else cython.cast(int64_t, old << 32) >> 32
+            spare: cython.int = 64 - 8 * cython.cast(cython.int, word.size)
+            return cython.cast(int64_t, old << spare) >> spare
         return old
 
     @cython.cfunc
@@ -205,10 +225,7 @@ class UserAtomic:
             if code == FAULT_OK:
                 if access & WRITE:
                     space.stored(host)
-                if size == 4:
-                    old = axptr_atomic_4(op, host, value, expected)
-                else:
-                    old = axptr_atomic_8(op, host, value, expected)
+                old = axptr_atomic(size, op, host, value, expected)
             axptr_unlock(space.lock)
             if code == FAULT_OK:
                 return axptr_swapped(old, size) if word.swapped else old
@@ -226,7 +243,7 @@ class UserAtomic:
             if access & MappingFlags.READ:
                 old = int.from_bytes(_check.load(_Here(memory), start, size, size), word.order)
             if access & MappingFlags.WRITE and (op != AXPTR_COMPARE or old == expected):
-                new = old + value if op == AXPTR_ADD else value
+                new = _AFTER[op](old, value) if op in _AFTER else value
                 _check.store(_Here(memory), start, (new & ((1 << 8 * size) - 1)).to_bytes(size, word.order), size)
             return old
 

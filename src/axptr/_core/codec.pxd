@@ -80,6 +80,8 @@ cdef class Codec:
     cdef readonly object seen  # T as the model has it that the type is fixed to; T itself if it is fixed to none
     cdef readonly object model # that model, or None
     cdef object form           # the Form of KIND_FORM
+    cdef object load_many      # its method, near at hand
+    cdef bint mutable          # whether that wants a bytearray
     cdef uint64_t within       # an address with none of these bits has the T in one page (scalars)
     cdef int kind
     cdef int native            # the kind of the number, whatever its byte order

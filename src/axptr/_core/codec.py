@@ -77,6 +77,8 @@ class Codec:
         if T is None:
             self.kind = KIND_FORM
             self.form = form
+            self.load_many = form.load_many
+            self.mutable = form.mutable
         elif isinstance(T, Codec):
             self.kind = KIND_POINTER
             self.format = b"Q"
@@ -220,6 +222,8 @@ class Codec:
                 elif not isinstance(value, self.ctype):
                     raise TypeError(f"want an instance of {name_of(self.T)}, not {type(value).__name__}")
                 whole = bytes(memoryview(value).cast("B")) if memoryview(value).c_contiguous else bytes(value)
+                if self.boxed:  # long double: 80 bits, and what the host's memory had after them
+                    whole = whole[:10].ljust(self.size, b"\0")
             memcpy(p, PyBytes_AS_STRING(whole), self.size)
             return 0
         if self.kind == KIND_SWAPPED:

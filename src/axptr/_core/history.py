@@ -304,6 +304,18 @@ class History(BackedSpace):
                     if rec.last > last:
                         rec.last = last
                     pos = index_next(cython.address(frozen.areas), pos)
+            # Windows are shut now: that frees empty tables, and must not free those that are reserved next. Should there
+            # be no frames for these, a window's pages come back at the next touch.
+            for i in range(self.journal.nranges):
+                last = self.journal.ranges[2 * i + 1]
+                pos = index_seek(cython.address(self.areas), self.journal.ranges[2 * i])
+                while True:
+                    rec = index_at(cython.address(self.areas), pos)
+                    if rec == cython.NULL or rec.start > last:
+                        break
+                    if rec.kind == KIND_LINEAR:
+                        self.zap(rec.start, rec.last)
+                    pos = index_next(cython.address(self.areas), pos)
             if self.reserve_tables(frozen) != FAULT_OK:
                 self.prune_all()
                 for i in range(self.journal.nranges):
@@ -319,8 +331,6 @@ class History(BackedSpace):
                     rec = index_at(cython.address(self.areas), pos)
                     if rec == cython.NULL or rec.start > last:
                         break
-                    if rec.kind == KIND_LINEAR:
-                        self.zap(rec.start, rec.last)
                     gone[ngone] = index_remove(cython.address(self.areas), pos)
                     ngone += 1
             while done < ncopies:

@@ -19,7 +19,6 @@ cdef class HostMemory:
     cdef bint forked
     cdef bint copied               # forked, and `fd` is a file of this process that no other has
     cdef object __weakref__
-    cdef readonly object spaces    # the spaces over this memory, weakly: see _after_fork
 
     cdef int map_host(self, uint64_t nbytes) except -1
     cdef void give_back(self, uint64_t start, uint64_t nbytes) noexcept nogil

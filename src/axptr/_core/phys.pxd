@@ -46,6 +46,7 @@ cdef class PhysMemory(HostMemory):
     cdef uint32_t* quarantine
     cdef uint64_t nquarantine, quarantine_capacity
     cdef long fail_after           # fault injection: allocations left before they fail; -1 is off
+    cdef readonly object spaces    # the spaces over this memory, weakly: see _after_fork
     cdef readonly object caches    # frame stores by key, for example of a file: see frames.py
 
     cdef uint64_t alloc_frame(self, bint table, bint zero) noexcept nogil

@@ -58,6 +58,10 @@ def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cyt
     return (x > y) - (x < y)
 
 
+# Not for the collector: the weak sets hold nobody, and a space that dies in a cycle with its memory still needs them to
+# write files back. (So its base holds no objects.)
+@cython.no_gc
+@cython.cclass
 class PhysMemory(HostMemory):
     """`size` bytes of physical memory (default 64 GiB of address, nothing resident).
 
@@ -81,6 +85,7 @@ class PhysMemory(HostMemory):
         self.cache_limit = 16384
         self.fail_after = -1
         self.caches = weakref.WeakValueDictionary()
+        self.spaces = weakref.WeakSet()  # and the views that show scattered frames: all with an `_after_fork`
         self.refs = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
         self.pins = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
         self.next_free = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
@@ -570,6 +575,14 @@ class PhysMemory(HostMemory):
                 raise AssertionError(f"{self.next_fresh - 1} frames made, {held} held, {free_frames} free")
         finally:
             axptr_unlock(self.lock)
+
+    def _spaces(self):
+        """Those of `spaces` that live now. A weak set cannot be listed while another thread adds to it: then again."""
+        while True:
+            try:
+                return list(self.spaces)
+            except RuntimeError:
+                pass
 
 
 _default = None

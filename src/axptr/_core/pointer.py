@@ -463,11 +463,11 @@ class Pointer:
             return other(self.addr).read_slice(provider, n)
         count: uint64_t = 0
         total: uint64_t = self.bytes_of(n, cython.address(count))
-        blob: object = self.take(provider, total, ptype.align, ptype.kind == KIND_FORM and ptype.form.mutable)
+        blob: object = self.take(provider, total, ptype.align, ptype.mutable)
         if ptype.size == 1 and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED):
             return blob
         if ptype.kind == KIND_FORM:
-            return ptype.form.load_many(blob, count)
+            return ptype.load_many(blob, count)
         if ptype.kind == KIND_OBJECT and not ptype.boxed:
             return (ptype.ctype * count).from_buffer_copy(blob)
         return ptype.box_many(cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), count)
@@ -682,7 +682,7 @@ class UserPtr(Pointer):
         ptype: PointerType = self.type
         buffer: cython.pointer(uint8_t) = cython.cast(cython.pointer(uint8_t), malloc(ptype.size))
         if buffer == cython.NULL:
-            raise MemoryError
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {ptype.size} bytes")
         try:
             ptype.unbox(value, buffer)
             self.put(provider, buffer, ptype.size, align)
@@ -699,7 +699,7 @@ class UserPtr(Pointer):
         self.store(provider, value, 1)
 
     def write_slice(self, provider, /, data):
-        """Store elements side by side: all of them or, on a fault, none. Needs WRITE alone.
+        """Store elements side by side: all of them or, on a fault, none (but what a device took before). Needs WRITE alone.
 
         data: bytes-like for c_char and c_ubyte, an instance of `T * n` for structures, else a sequence of values.
         """
@@ -736,7 +736,7 @@ class UserPtr(Pointer):
         i = 0
         buffer = cython.cast(cython.pointer(uint8_t), malloc(total + 1))
         if buffer == cython.NULL:
-            raise MemoryError
+            raise LinuxError(errno.ENOMEM, f"the host has no room for {total} bytes")
         try:
             for item in items:
                 ptype.unbox(item, buffer + i)

@@ -12,10 +12,11 @@ time and without the GIL; between two calls the space may change, and is then se
 
 import cython
 from cython.cimports.axptr._core.areas import AreaRec, index_find
+from cython.cimports.axptr._core.codec import axptr_swapped
 from cython.cimports.axptr._core.format import entry_paddr
 from cython.cimports.axptr._core.frames import KIND_ALLOC
 from cython.cimports.axptr._core.lock import axptr_lock_nogil, axptr_share, axptr_unlock, axptr_unshare
-from cython.cimports.axptr._core.seeker import memmem
+from cython.cimports.axptr._core.seeker import Want, axptr_word_at, memmem
 from cython.cimports.axptr._core.space import SpaceCore
 from cython.cimports.axptr._core.walk import Cursor, leaf_slot, next_leaf
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -224,17 +225,51 @@ class Seeker:
 
         mask: None, or as many bytes: the bits that count; the pattern has no others.
         """
-        text: cython.pointer(uint8_t) = cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(pattern))
-        bits: cython.pointer(uint8_t) = cython.NULL
-        length: uint64_t = len(pattern)
+        want: Want
         found: uint64_t[512]
-        count: cython.int = 0
+        count: cython.int
         i: cython.int
+        want.length = len(pattern)
+        want.align = align
+        want.text = cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(pattern))
+        want.bits = cython.NULL
+        want.bounds = cython.NULL
         if mask is not None:
             if len(mask) != len(pattern):
                 raise ValueError("a mask is as long as the pattern")
-            bits = cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(mask))
-        if length == 0 or length > self.reach:
+            want.bits = cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(mask))
+        count = self.hits(cython.address(want), cython.address(found[0]), cython.NULL)
+        return [found[i] for i in range(count)]
+
+    def find_between(self, bounds: bytes, size: uint64_t, swapped: cython.bint, align: uint64_t):
+        """Addresses and values, unsigned, of the words in the next window that lie in any of some ranges.
+
+        bounds: pairs of 64 bits in the host's order, both ends included, that go upwards and do not overlap. size: of a
+        word, 1, 2, 4 or 8 bytes. swapped: in the other byte order than the host's. The rest is as of `find`.
+        """
+        want: Want
+        found: uint64_t[512]
+        words: uint64_t[512]
+        count: cython.int
+        i: cython.int
+        want.length = size
+        want.align = align
+        want.bounds = cython.cast(cython.pointer(uint64_t), PyBytes_AS_STRING(bounds))
+        want.pairs = len(bounds) // 16
+        want.swapped = swapped
+        if want.pairs == 0 or size not in (1, 2, 4, 8):
+            raise ValueError("words are of 1, 2, 4 or 8 bytes, and in some range")
+        count = self.hits(cython.address(want), cython.address(found[0]), cython.address(words[0]))
+        return [(found[i], words[i]) for i in range(count)]
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def hits(
+        self, want: cython.pointer(Want), found: cython.pointer(uint64_t), words: cython.pointer(uint64_t)
+    ) -> cython.int:
+        """What there is in the next window, and on behind it; how many."""
+        count: cython.int = 0
+        if want.length == 0 or want.length > self.reach:
             raise ValueError("a pattern must have bytes, and no more than was said")
         self.space.phys.alive()
         axptr_share(self.space.lock)
@@ -242,25 +277,64 @@ class Seeker:
             axptr_lock_nogil(self.space.lock)
             if not self.done:
                 if self.next_window():
-                    count = self.search(text, bits, length, align, cython.address(found[0]))
+                    if want.bounds == cython.NULL:
+                        count = self.search(want, found)
+                    else:
+                        count = self.search_between(want, found, words)
                 else:
                     self.done = True
                     self.at = self.last
             axptr_unlock(self.space.lock)
         axptr_unshare(self.space.lock)
-        return [found[i] for i in range(count)]
+        return count
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def search(
-        self,
-        text: cython.pointer(uint8_t),
-        bits: cython.pointer(uint8_t),
-        length: uint64_t,
-        align: uint64_t,
-        found: cython.pointer(uint64_t),
+    def search_between(
+        self, want: cython.pointer(Want), found: cython.pointer(uint64_t), words: cython.pointer(uint64_t)
     ) -> cython.int:
+        count: cython.int = 0
+        length: uint64_t = want.length
+        align: uint64_t = want.align
+        i: uint64_t = (align - (self.start & (align - 1))) & (align - 1)
+        least: uint64_t = want.bounds[0]
+        most: uint64_t = want.bounds[2 * want.pairs - 1]
+        word: uint64_t
+        low: uint64_t
+        high: uint64_t
+        middle: uint64_t
+        while i < self.size and self.size - i >= length:
+            word = axptr_word_at(self.host + i, length)
+            if want.swapped:
+                word = axptr_swapped(word, length)
+            if least <= word <= most:
+                low, high = 0, want.pairs - 1  # the first range that does not end before the word
+                while low < high:
+                    middle = (low + high) // 2
+                    if want.bounds[2 * middle + 1] < word:
+                        low = middle + 1
+                    else:
+                        high = middle
+                if want.bounds[2 * low] <= word:
+                    if count == _MOST:
+                        self.at = self.start + i
+                        return count
+                    found[count] = self.start + i
+                    words[count] = word
+                    count += 1
+            i += align
+        self.leave()
+        return count
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def search(self, want: cython.pointer(Want), found: cython.pointer(uint64_t)) -> cython.int:
+        text: cython.pointer(cython.const[uint8_t]) = want.text
+        bits: cython.pointer(cython.const[uint8_t]) = want.bits
+        length: uint64_t = want.length
+        align: uint64_t = want.align
         count: cython.int = 0
         i: uint64_t = 0
         k: uint64_t

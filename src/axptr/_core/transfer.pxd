@@ -7,6 +7,7 @@ cdef class Transfer(Mmu):
     cdef int check_span(self, uint64_t vaddr, uint64_t size, int access, uint64_t* bad) noexcept nogil
     cdef int demand(self, uint64_t vaddr, uint64_t size, uint64_t align, int access, uint64_t* bad) noexcept nogil
     cdef int copy(self, uint64_t vaddr, uint8_t* buffer, uint64_t size, int access, uint64_t* done) noexcept nogil
+    cdef uint64_t copy_at_once(self, uint64_t vaddr, uint8_t* buffer, uint64_t size, int access) noexcept nogil
     cdef int move(self, uint64_t vaddr, uint8_t* buffer, uint64_t size, uint64_t align, int access, uint64_t* bad) noexcept nogil
     cdef void stored(self, uint8_t* host) noexcept nogil
     # The number of elements before an all-zero one, into `*length`; `limit` is NO_LIMIT or the most there may be.

@@ -54,12 +54,20 @@ class Transfer(Mmu):
         rec: cython.pointer(AreaRec)
         low: cython.pointer(AreaRec)
         flags: uint32_t
+        code: cython.int
         if size == 0:
             return FAULT_OK
         end = vaddr + (size - 1)
         bad[0] = vaddr
-        if end < vaddr or vaddr < self.first or vaddr > self.last:
+        if vaddr < self.first or vaddr > self.last:
             return FAULT_RANGE
+        if end < vaddr:
+            # Past the end of all addresses: what comes before it may be bad already, else the byte at 2**64 is.
+            code = self.check_span(vaddr, ~vaddr + 1, access, bad)
+            if code == FAULT_OK:
+                bad[0] = 0
+                code = FAULT_RANGE
+            return code
         flags = index_cover(cython.address(self.areas), vaddr, end)
         if flags:
             return FAULT_OK if (self.granted(flags) & access) == cython.cast(uint32_t, access) else FAULT_PROTECTION
@@ -248,6 +256,26 @@ class Transfer(Mmu):
                 memcpy(buffer + done[0], run, length)
             done[0] += length
         return code
+
+    def copy_at_once(self, vaddr, buffer, size, access):
+        """`copy` as far as no page need be brought in, nor made writable; the bytes done."""
+        host: cython.pointer(uint8_t)
+        step: uint64_t
+        done: uint64_t = 0
+        while done < size and vaddr + done >= vaddr:
+            host = self.at_once(vaddr + done, access)
+            if host == cython.NULL:
+                break
+            step = 4096 - ((vaddr + done) & 0xFFF)
+            if step > size - done:
+                step = size - done
+            if access == WRITE:
+                self.stored(host)
+                memcpy(host, buffer + done, step)
+            else:
+                memcpy(buffer + done, host, step)
+            done += step
+        return done
 
     def side_by_side(self, vaddr, size):
         """The host address of user bytes that may be read now, if their frames lie side by side; else NULL."""

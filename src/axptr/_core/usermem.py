@@ -251,8 +251,6 @@ class UserSpace(Transfer):
         if code == FAULT_TOOLONG:
             raise LinuxError(errno.ENAMETOOLONG, f"no terminator in the first {length} elements at {vaddr:#x}")
         try:
-            if bad < vaddr:  # the scan came to the end of all addresses
-                raise self._make_fault(code, ADDRESS_END, access, ADDRESS_END - vaddr + 1, ADDRESS_END - vaddr)
             self.fail(code, bad, access, bad - vaddr + 1, bad - vaddr)
         except UserFault as fault:
             fault.is_text = True
@@ -409,6 +407,20 @@ class UserSpace(Transfer):
         """Copy a buffer to user memory until it is empty or a byte cannot be written; the bytes done. Needs WRITE alone."""
         return self._transfer(vaddr, buf, WRITE)
 
+    def _transfer_at_once(self, vaddr, buf, wanted):
+        """`read_into` (READ) or `write_from` (WRITE) as far as no page need be brought in; the bytes done."""
+        view: Py_buffer
+        at: uint64_t = checked_address(vaddr, "vaddr")
+        access: cython.int = int(wanted)
+        done: uint64_t
+        self.phys.alive()
+        PyObject_GetBuffer(buf, cython.address(view), PyBUF_WRITABLE if access == READ else PyBUF_SIMPLE)
+        axptr_lock_gil(self.lock)
+        done = self.copy_at_once(at, cython.cast(cython.pointer(uint8_t), view.buf), view.len, access)
+        axptr_unlock(self.lock)
+        PyBuffer_Release(cython.address(view))
+        return done
+
     def _transfer(self, vaddr, buf, access: cython.int):
         view: Py_buffer
         at: uint64_t = checked_address(vaddr, "vaddr")
@@ -469,7 +481,8 @@ class UserSpace(Transfer):
     def write(self, vaddr, data):
         """A debugger's write: all of `data` (bytes-like) at `vaddr` whatever the permissions.
 
-        Copy-on-write is broken, pages are brought in, a file is not written. Raises as `read`, nothing written then.
+        Copy-on-write is broken, pages are brought in, a file is not written. Raises as `read`, nothing written then; and
+        `UserFault` where a device fails, which keeps what it took, as do the pages before it.
         """
         view: Py_buffer
         at: uint64_t = checked_address(vaddr, "vaddr")

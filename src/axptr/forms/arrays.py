@@ -17,6 +17,7 @@ import numpy as np
 
 from .base import Form, Number
 
+_frombuffer = np.frombuffer
 _made: dict[Any, DtypeForm] = {}
 
 
@@ -44,6 +45,8 @@ class DtypeForm(Form):
         if self.size % self.align:
             raise TypeError(f"{dtype!r}: {self.size} bytes are no multiple of its alignment")
         self.address = dtype.kind in "iu"
+        covered = _covered(dtype)
+        self._gaps = None if covered.all() else ~covered
 
     @property
     def number(self) -> Number | None:
@@ -55,21 +58,32 @@ class DtypeForm(Form):
         return np.frombuffer(blob if isinstance(blob, bytearray) else bytearray(blob), self.T, 1)[0]
 
     def load_many(self, blob: Any, n: int) -> Any:
-        return np.frombuffer(blob, self.T) if n else np.empty(0, self.T)
+        return _frombuffer(blob, self.T) if n else np.empty(0, self.T)
 
     def dump(self, value: Any) -> bytes:
         made = self._array(value)
         if made.shape != self.T.shape:
             raise TypeError(f"{self} needs one value, not an array of shape {made.shape}")
-        return bytes(made.tobytes())
+        return self._bytes(made)
 
     def dump_many(self, values: Any) -> bytes:
         if not isinstance(values, (np.ndarray, list, tuple)):
             values = list(values)
+        if len(values) == 0:
+            return b""
         made = self._array(values)
         if made.ndim != 1 + len(self.T.shape) or made.shape[1:] != self.T.shape:
             raise TypeError(f"a slice of {self} needs a row of values, not an array of shape {made.shape}")
-        return bytes(made.tobytes())
+        return self._bytes(made)
+
+    def _bytes(self, made: Any) -> bytes:
+        """The bytes of the array, 0 in the padding: what numpy has there is whatever the host's memory had."""
+        blob: bytes = made.tobytes()
+        if self._gaps is None:
+            return blob
+        rows = np.frombuffer(bytearray(blob), np.uint8).reshape(-1, self.size)
+        rows[:, self._gaps] = 0
+        return rows.tobytes()
 
     def _array(self, value: Any) -> Any:
         """The values in this dtype; what numpy would cut short, wrap or round is refused."""
@@ -100,7 +114,9 @@ class DtypeForm(Form):
             raise TypeError(f"{self}: {failure}") from None
 
     def live(self, view: memoryview) -> Any:
-        return self.live_many(view, 1)[0]
+        array = self.live_many(view, 1)
+        # An element that is structured or an array is a view; of a scalar numpy would give a copy.
+        return array[0] if self.T.names is not None or self.T.shape else array.reshape(())
 
     def live_many(self, view: memoryview, n: int) -> Any:
         return np.frombuffer(view, self.T, n) if n else np.empty(0, self.T)
@@ -121,6 +137,17 @@ class DtypeForm(Form):
             raise TypeError(f"{self} is no array")
         base, shape = self.T.subdtype
         return (np.dtype((base, shape[1:])) if shape[1:] else base), shape[0]
+
+
+def _covered(dtype: Any) -> Any:
+    """Which bytes of one element belong to a value."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return np.tile(_covered(base), int(np.prod(shape)))
+    covered = np.full(dtype.itemsize, dtype.fields is None)
+    for field, offset, *_ in (dtype.fields or {}).values():
+        covered[offset : offset + field.itemsize] |= _covered(field)
+    return covered
 
 
 def _refuse(dtype: Any) -> None:
