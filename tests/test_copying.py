@@ -254,6 +254,19 @@ def test_a_tail_past_all_addresses_is_a_fault(provider: Any) -> None:
     for address in (TOP, TOP - 15, TOP - 20):
         with pytest.raises(UserFault):
             copy_struct(provider, address, Args, 40)
+        with pytest.raises(UserFault):
+            copy_struct_out(provider, address, Args(), 40)
+    for verb, T in ((copy_struct, Args), (copy_struct_out, Args())):
+        with pytest.raises(UserFault) as caught:
+            verb(provider, TOP, T, 40)
+        assert (caught.value.address, caught.value.completed, caught.value.start) == (TOP + 1, 1, TOP)
+
+
+def test_a_struct_that_the_host_has_no_room_for_is_enomem(provider: Any) -> None:
+    set_pages(provider, BASE, "r", b"\1")
+    with pytest.raises(LinuxError) as caught:
+        copy_struct(provider, BASE, ctypes.c_uint64 * (1 << 50), 1)
+    assert caught.value.errno == errno.ENOMEM
 
 
 def test_scalars_come_as_instances(provider: Any) -> None:
@@ -400,6 +413,8 @@ def test_zeros_are_told_up_to_the_first_other_byte(provider: Any) -> None:
     with pytest.raises(UserFault) as caught:
         check_zeroed(provider, BASE + 5, 1 << 70)
     assert caught.value.address == BASE + 3 * PAGE_SIZE
+    assert (caught.value.start, caught.value.completed) == (BASE + 5, 3 * PAGE_SIZE - 5)
+    assert caught.value.size == 1 << 70
     with pytest.raises(UserFault):
         check_zeroed(provider, TOP, 2)
 

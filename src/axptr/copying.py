@@ -165,13 +165,14 @@ def copy_struct(
             errno.E2BIG, f"{name_of(T)} of {given} bytes: of {known} are known, and byte {rest} is not zero"
         )
     try:
-        data = load(provider, start, min(given, known), 1).ljust(known, b"\0")
+        data = load(provider, start, min(given, known), 1)
     except UserFault as fault:
         name_fault(fault, start, T, ptype.seen)
         raise
     form = form_of(ptype.seen)
     whole: Any = ptype.seen if form is None else form.ctype
     try:
+        data = data.ljust(known, b"\0")
         if form_of(T) is None and whole is not None:
             return whole.from_buffer_copy(data)
         return loaded(ptype, data)
@@ -218,7 +219,11 @@ def _first_set(provider: AddrSpaceProvider, start: int, at: int, end: int) -> in
     while at < end:
         if start + at >= ADDRESS_END:
             raise _past(start, end, at, READ)
-        piece = load(provider, start + at, min(PAGE_SIZE - (start + at) % PAGE_SIZE, end - at), 1)
+        try:
+            piece = load(provider, start + at, min(PAGE_SIZE - (start + at) % PAGE_SIZE, end - at), 1)
+        except UserFault as fault:
+            fault.completed, fault.size = at + fault.completed, end
+            raise
         if any(piece):
             return at + len(piece) - len(piece.lstrip(bytes(1)))
         at += len(piece)
@@ -226,6 +231,7 @@ def _first_set(provider: AddrSpaceProvider, start: int, at: int, end: int) -> in
 
 
 def _past(start: int, size: int, completed: int, access: MappingFlags) -> UserFault:
+    completed = min(completed, ADDRESS_END - start)
     return UserFault(
         "it would wrap past 2**64",
         address=start + completed,

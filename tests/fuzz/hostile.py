@@ -43,6 +43,7 @@ class Pager:
         self.world, self.entry, self.start, self.quirk = ref(world), ref(entry), start, quirk
 
     def __call__(self, offset: int) -> Any:
+        called(self)
         if self.quirk == 0:
             return b"page"
         if self.quirk == 1:
@@ -57,6 +58,7 @@ class Device:
         self.world, self.entry, self.start, self.quirk = ref(world), ref(entry), start, quirk
 
     def read(self, offset: int, size: int) -> Any:
+        called(self)
         if self.quirk == 0:
             return offset & 0x7F
         if self.quirk == 1:
@@ -64,10 +66,17 @@ class Device:
         return mischief(self, offset, None, 1 << 64, 0x11)
 
     def write(self, offset: int, size: int, value: int) -> None:
+        called(self)
         if self.quirk == 1:
             raise ZeroDivisionError("a device fails")
         if self.quirk:
             mischief(self, offset, None, None, None)
+
+
+def called(who: Pager | Device) -> None:
+    world = who.world()
+    if world is not None:
+        world.asked += 1
 
 
 def mischief(who: Pager | Device, offset: int, strange: Any, large: Any, good: Any) -> Any:

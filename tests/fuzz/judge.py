@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -43,18 +44,25 @@ class Entry:
         if self.real:
             self.providers.append(Task(memory))
         self.native = model is LP64
+        self.budgets = False  # whether one was ever set
+
+    def room(self, provider: Any) -> int | None:
+        """What its budget leaves a call of that provider; None if it has none."""
+        budget = getattr(provider, "budget", None) or getattr(self.memory, "budget", None)
+        return None if budget is None else budget.room
 
 
 class Judge:
     """trace: takes a line for each call, or None. calls: made so far. wrong: whether an argument of this one is.
 
-    error: what it raised. outcome: the same as a number, for libFuzzer. scarce: whether frames may run out.
+    error: what it raised. outcome: the same as a number, for libFuzzer. scarce: whether frames may run out. poor:
+    whether the budget was too small for the call.
     """
 
     def __init__(self, trace: Callable[[str], object] | None) -> None:
         self.trace = trace
         self.calls = 0
-        self.wrong = self.scarce = False
+        self.wrong = self.scarce = self.poor = False
         self.error: BaseException | None = None
         self.outcome = 0
         self.names: dict[int, str] = {}
@@ -66,6 +74,7 @@ class Judge:
         """
         self.calls += 1
         self.error = None
+        self.poor = False
         try:
             result = f(*args, **kwargs)
         except LinuxError as failure:
@@ -113,8 +122,9 @@ class Judge:
             raise Broken(f"{fault}: {fault.completed} of {fault.size} bytes done, and yet a fault")
         if not isinstance(fault.access, MappingFlags):
             raise Broken(f"{fault}: access {fault.access!r}")
-        if str(fault) == "":
-            raise Broken("a fault without a message")
+        message = str(fault)
+        if message == "" or fault.name not in fault.explain() or str(pickle.loads(pickle.dumps(fault))) != message:
+            raise Broken(f"a fault says {message!r}, {fault.explain()!r}")
 
     def same(self, what: str, got: Any, wanted: Any) -> None:
         if got != wanted and not (got != got and wanted != wanted):
@@ -126,14 +136,22 @@ class Judge:
         if self.wrong or not entry.shadow.sure or isinstance(error, MISTAKES):
             return False
         if isinstance(error, LinuxError) and not isinstance(error, UserFault):
-            if error.errno == errno.ENOMEM and (self.scarce or size > 1 << 20):
+            if error.errno == errno.ENOMEM and (self.scarce or self.poor or size > 1 << 20):
                 return False
             raise Broken(f"an access of {size} bytes at {start:#x}: {error}") from error
-        if size >= END or (start + size > END and entry.real):
-            self.fault_at(None, None, None)
+        if size >= END:
+            self.fault_at(None, None, None)  # a count of which no memory has as many
             return False
         if align > 1 and start % align:
             self.fault_at(start, FaultReason.MISALIGNED, 0)
+            return False
+        if start + size > END:
+            bad, solid = entry.shadow.first_bad(start, END - start, access)
+            if solid and entry.real:
+                bad = END if bad is None else bad
+                self.fault_at(bad, FaultReason.OUT_OF_RANGE if bad == END else None, bad - start)
+            else:
+                self.fault_at(None, None, None)
             return False
         if size == 0:
             if error is not None:
@@ -149,6 +167,13 @@ class Judge:
         if solid and entry.real:
             self.fault_at(bad, None, bad - start)
         return False
+
+    def afford(self, room: int | None, size: int) -> None:
+        """Whether a call that copies `size` bytes kept to a budget that had `room`: it fails if and only if it must."""
+        error = self.error
+        self.poor = room is not None and room < size
+        if self.poor and error is None:
+            raise Broken(f"{size} bytes copied, and the budget had room for {room}")
 
     def fault_at(self, address: int | None, reason: FaultReason | None, completed: int | None) -> None:
         fault = self.error

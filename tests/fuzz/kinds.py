@@ -13,6 +13,7 @@ import numpy as np
 from dissect.cstruct import cstruct
 
 from axptr import Layout, UserConstPtr, UserPtr, enum_type
+from axptr.model import LP64, DataModel
 
 C = ctypes
 
@@ -50,6 +51,10 @@ class Outer(C.Structure):
     _fields_ = [("u", _U), ("big", Big), ("text", C.c_char * 7), ("wide", C.c_wchar), ("flag", C.c_bool)]
 
 
+class Long(C.Structure):
+    _fields_ = [("low", C.c_uint64, 40), ("high", C.c_uint64, 24), ("end", C.c_uint8)]
+
+
 class Color(enum.IntEnum):
     RED = 1
     BLUE = 2
@@ -80,10 +85,11 @@ class Kind:
 
     good: values of it, each with its bytes in a little-endian program of 64 bits (None: padding, that nobody knows).
     bad: no values of it, or too large. value: what such bytes are in Python, for comparison; None where that is not
-    worth it. text: whether strings are made of it. walks: whether an array of it may end in NULL. paths: to members.
-    links: those that `follow` takes. word: whether it may be an atomic word. plain: whether ctypes has it. models:
-    whether every data model has it. live: whether the live verbs can show it. foreign: whether it says its order and
-    widths itself, so that every data model reads it so.
+    worth it. text: whether strings of bytes are made of it. walks: whether an array of it may end in NULL. paths: to
+    members. links: those that `follow` takes. word: whether it may be an atomic word. plain: whether ctypes has it.
+    live: whether the live verbs can show it. foreign: whether it says its
+    order and widths itself, so that every data model reads it so. flips: whether it is a number whose bytes a big model
+    has the other way round, and nothing else. address: whether it is a user pointer.
     """
 
     def __init__(
@@ -98,20 +104,31 @@ class Kind:
         links: tuple[str, ...] = (),
         word: bool = False,
         text: bool = False,
-        models: bool = True,
         live: bool = True,
         foreign: bool = False,
+        flips: bool = False,
     ) -> None:
         self.T = T
         self.good = good
         self.bad = bad
         self.value = value
         self.walks, self.paths, self.links, self.word, self.text = walks, paths, links, word, text
-        self.models, self.live = models, live
-        self.foreign = foreign
+        self.live = live
+        self.foreign, self.flips = foreign, flips
+        self.address = hasattr(T, "ACCESS_FLAGS")
         self.plain = isinstance(T, type) and hasattr(T, "from_buffer_copy")
         self.size, self.align = Layout.of(T)
         self.types = UserPtr.of(T), UserConstPtr.of(T)
+        self._layouts: dict[DataModel, Layout | None] = {LP64: Layout(self.size, self.align)}
+
+    def layout(self, model: DataModel) -> Layout | None:
+        """As a data model has it; None if it has no form there."""
+        if model not in self._layouts:
+            try:
+                self._layouts[model] = Layout.of(self.T, model)
+            except TypeError:
+                self._layouts[model] = None
+        return self._layouts[model]
 
     def __repr__(self) -> str:
         return f"Kind({self.T!r})"
@@ -151,9 +168,10 @@ def _integer(T: Any, **options: Any) -> Kind:
         ["x", None, b"xx", [], 1.5, object, low - 1, high + 1, 1 << 100, -1 << 100],
         lambda raw: int.from_bytes(raw, order, signed=signed),
         walks=order == "little",
-        word=size in (4, 8) and order == "little",
+        word=size in (4, 8),
         text=size == 1,
         foreign=order == "big",
+        flips=order == "little",
         **options,
     )
 
@@ -166,6 +184,7 @@ def _real(T: Any, code: str) -> Kind:
         ["x", None, b"xx", [], 1e300] if code[1] == "f" else ["x", None, b"xx", []],
         lambda raw: struct.unpack(code, raw)[0],
         foreign=code[0] == ">",
+        flips=code[0] == "<",
     )
 
 
@@ -228,10 +247,15 @@ KINDS: list[Kind] = [
     _real(C.c_float, "<f"),
     _real(C.c_double, "<d"),
     _real(C.c_double.__ctype_be__, ">d"),
-    Kind(C.c_longdouble, [(1.5, None), (0, None)], _NOT[:4], None, models=False),
-    Kind(C.c_wchar, [("A", b"A\0\0\0"), ("\U0001f600", b"\x00\xf6\x01\x00")], ["", "xx", 1, None], None, models=False),
+    Kind(C.c_longdouble, [(1.5, None), (0, None)], _NOT[:4], None),
+    Kind(C.c_wchar, [("A", b"A\0\0\0"), ("\U0001f600", b"\x00\xf6\x01\x00")], ["", "xx", 1, None], None),
     Kind(
-        C.c_void_p, [(0, bytes(8)), (0x1000, (0x1000).to_bytes(8, "little"))], ["x", -1, 1 << 64, 1.5], None, walks=True
+        C.c_void_p,
+        [(0, bytes(8)), (0x1000, (0x1000).to_bytes(8, "little"))],
+        ["x", -1, 1 << 64, 1.5],
+        None,
+        walks=True,
+        word=True,
     ),
     _pointer(UserPtr[C.c_char]),
     _pointer(UserConstPtr[UserPtr[C.c_char]]),
@@ -242,21 +266,21 @@ KINDS: list[Kind] = [
     _compound(Packed, paths=("tag", "x", "y"), links=("x", "tag")),
     _compound(Big, paths=("x", "y", "y[2]"), links=("x",)),
     _compound(Either, paths=("byte", "word", "point.y"), links=("word",)),
-    _compound(Outer, paths=("inner", "other", "big.y[1]", "text", "text[6]"), models=False),
+    _compound(Outer, paths=("inner", "other", "big.y[1]", "text", "text[6]")),
     _compound(C.c_uint16 * 5, paths=("[0]", "[4]")),
     _compound(Point * 3, paths=("[2]", "[1].y"), links=("[1].y",)),
     _compound((C.c_int8 * 3) * 2, paths=("[1][2]", "[1]")),
     _compound(C.c_char * 5),
     _compound(C.c_uint8 * 5000, paths=("[4999]",)),
     _compound(C.c_uint64 * (1 << 40), paths=("[7]",), live=False),
-    _code("<I", [0, 7, 0xFFFF_FFFF]),
-    _code("<q", [0, -1, 1 << 62]),
+    _code("<I", [0, 7, 0xFFFF_FFFF], foreign=True, word=True),
+    _code("<q", [0, -1, 1 << 62], foreign=True, word=True),
     _code(">HH", [(1, 2), (0, 0)], foreign=True, live=False),
     _code("@bIq", [(1, 2, -3)], live=False),
     _code("<4sx?H", [(b"ab", True, 7), (b"abcd", False, 0)], foreign=True, live=False),
-    _code("=l", [0, -5]),
-    _code("@l", [0, -5, 1 << 40], models=True),
-    _code("P", [0, 0x1000]),
+    _code("=l", [0, -5], flips=True, word=True),
+    _code("@l", [0, -5, 1 << 40], word=True),
+    _code("P", [0, 0x1000], word=True),
     _code("<3p", [b"", b"ab"], foreign=True, live=False),
     _code("<e", [0.0, 1.5], foreign=True, live=False),
     _code(">d", [0.0, 1.5], foreign=True),
@@ -280,6 +304,9 @@ KINDS: list[Kind] = [
     Kind(NATIVE.uint24, [(5, b"\5\0\0")], ["x", None, 1 << 24], None, walks=True, foreign=True, live=False),
     Kind(NATIVE.char, [(b"A", b"A")], ["x", None, b"xx"], None, foreign=True, live=False),
     Kind(SWAPPED.wchar, [("A", b"\0A")], ["xx", None, 5], None, foreign=True, live=False),
+    _compound(Long),
+    _compound(C.c_wchar * 3),
+    _code(">Q", [0, 7, (1 << 64) - 1], foreign=True, word=True),
 ]
 """Ordered: what programs choose by is the index."""
 

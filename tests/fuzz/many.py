@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import re
 from collections.abc import Callable
@@ -33,9 +34,9 @@ from axptr import (
 from .judge import POISON, Broken, Entry
 from .kinds import KINDS, NO_TYPES, WORDS
 from .shadow import END
-from .single import chosen, value_for
+from .single import chosen, fits, known, sized, told, value_for
 from .streams import begin, go_on_with
-from .world import World
+from .world import World, raw_of
 
 ENCODINGS = (
     "utf-8",
@@ -98,17 +99,30 @@ def clear_some(w: World) -> None:
 
 
 def struct(w: World) -> None:
-    provider, _ = w.target()
+    provider, entry = w.target()
     kind = chosen(w)
-    if not kind.plain:
+    fits(w, kind, entry)
+    if kind.address:
         w.wrong = True
     at, size = w.any_address(), w.any_count(80)
     options = {}
     if w.source.byte() & 1:
         options = {"min_size": w.any_count(8), "max_size": w.any_count(200)}
     got = w.call(copy_struct, provider, at, kind.T, size, **options)
-    if got is not None and type(got) is not kind.T:
+    if got is None:
+        return
+    if kind.plain and entry.native and type(got) is not kind.T:
         raise Broken(f"copy_struct gave a {type(got).__name__}")
+    if w.wrong or not entry.shadow.sure or kind.value is None or not known(kind, entry):
+        return
+    size, whole = int(size), sized(kind, entry)[0]
+    raw = entry.shadow.peek(int(at), min(size, whole))
+    rest = entry.shadow.peek(int(at) + whole, size - whole) if size > whole else b""
+    if rest is not None and any(rest):
+        raise Broken(f"copy_struct took {rest.hex()} at the end for zeros")
+    if raw is not None:
+        wanted = kind.value(told(kind, entry, raw.ljust(whole, b"\0")))
+        w.same("copy_struct", raw_of(got.value if isinstance(got, ctypes._SimpleCData) else got), wanted)
 
 
 def strings(w: World) -> None:
@@ -140,10 +154,8 @@ def strings(w: World) -> None:
         if choice & 16:
             options["max_total"] = w.any_count(200)
         if choice & 32:
-            options["pointer_size"] = w.source.pick([4, 8, 4, 8, 5])
-            options["byteorder"] = w.source.pick(["little", "big", "little", "nope"])
-            if options["pointer_size"] == 5 or options["byteorder"] == "nope":
-                w.wrong = True
+            options["name"] = w.source.pick(["argv", "envp", "", "\x00", "\u00e9" * 5000])
+            w.source.byte()  # kept inputs have one
         got = w.call(read_string_array, provider, at, **options)
         if got is not None and not all(type(text) is bytes and b"\0" not in text for text in got):
             raise Broken(f"read_string_array gave {got!r}")
@@ -166,29 +178,32 @@ def atomic(w: World) -> None:
         return
     value, _ = value_for(w, kind, entry)
     name = choice % 5
-    start = word.address
+    start, size = word.address, sized(kind, entry)[0]
+    valued = kind.value is not None and known(kind, entry)
     if name == 0:
         got = w.call(word.load, provider)
-        if w.expect(entry, start, kind.size, kind.size, 1) and w.error is None and kind.value is not None:
-            before = entry.shadow.peek(start, kind.size)
+        if w.expect(entry, start, size, size, 1) and w.error is None and valued:
+            before = entry.shadow.peek(start, size)
             if before is not None:
-                w.same("load", got, kind.value(before))
+                w.same("load", got, kind.value(told(kind, entry, before)))
         return
-    before = entry.shadow.peek(start, kind.size)
+    before = entry.shadow.peek(start, size)
+    if before is not None:
+        before = told(kind, entry, before)
     if name == 1:
         got = w.call(word.store, provider, value)
     elif name == 2:
         got = w.call(word.exchange, provider, value)
     elif name == 3:
-        expected = value if before is None or choice & 8 or kind.value is None else kind.value(before)
+        expected = value if before is None or choice & 8 or not valued else kind.value(before)
         got = w.call(word.compare_exchange, provider, expected, value)
     else:
         got = w.call(word.fetch_add, provider, value)
-    went = w.expect(entry, start, kind.size, kind.size, 2 if name == 1 else 3)
+    went = w.expect(entry, start, size, size, 2 if name == 1 else 3)
     if w.error is None:
-        if went and name != 1 and before is not None and kind.value is not None:
+        if went and name != 1 and before is not None and valued:
             w.same("the word before", got, kind.value(before))
-        w.wrote(entry, start, kind.size)
+        w.wrote(entry, start, size)
 
 
 def find(w: World) -> None:
@@ -211,8 +226,7 @@ def find(w: World) -> None:
     elif choice >> 4 & 3 == 1:
         kind = chosen(w)
         value, _ = value_for(w, kind, entry)
-        if not kind.plain:
-            w.wrong = True
+        fits(w, kind, entry)
         if choice & 0x40:
             options["mask"] = w.source.pick([0xFF, 0, 0x0F, 0xFFFF_FFFF, -1, 1 << 70])
             w.wrong = True
@@ -282,12 +296,14 @@ def check(w: World) -> None:
         w.call(check_region_with, provider, at, layout, access)
     elif choice >> 6 == 2:
         kind = chosen(w)
+        fits(w, kind, entry)
+        width = sized(kind, entry)[0]
         most = w.any_count(64) if choice & 8 else None
         got = w.call(check_null_terminated, memory, at, kind.T, access, most)
-        if got is not None and not w.wrong and entry.shadow.sure and kind.size < 64:
-            raw = entry.shadow.peek(got[0], (got[1] + 1) * kind.size)
-            if raw is not None and any(raw[-kind.size :]):
-                raise Broken(f"{got} ends with {raw[-kind.size :].hex()}")
+        if got is not None and not w.wrong and entry.shadow.sure and width < 64:
+            raw = entry.shadow.peek(got[0], (got[1] + 1) * width)
+            if raw is not None and any(raw[-width:]):
+                raise Broken(f"{got} ends with {raw[-width:].hex()}")
         return
     else:
         if w.wrong or type(at) is not int or type(size) is not int or at + size > END:

@@ -100,6 +100,12 @@ class Shadow:
             at += step
             done += step
 
+    def lose(self, start: int, size: int) -> None:
+        """`forget`, past holes too."""
+        for number, page in self.pages.items():
+            if start >> 12 <= number < start + size + 4095 >> 12:
+                page.data = None
+
     def forget(self, start: int, size: int) -> None:
         """Nobody knows the bytes of these pages any more."""
         at = start & -PAGE

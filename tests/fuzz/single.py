@@ -32,13 +32,23 @@ def pointer(w: World, kind: Kind, const: bool) -> Any:
 
 def fits(w: World, kind: Kind, entry: Entry) -> None:
     """Note it if this T has no form in the model of that memory: a mistake of the Python caller."""
-    if not entry.native and not kind.models and entry.model.order == "big":
+    if kind.layout(entry.model) is None:
         w.wrong = True
 
 
+def sized(kind: Kind, entry: Entry) -> tuple[int, int]:
+    """Size and alignment of T in that memory; the host's where it has no form."""
+    return kind.layout(entry.model) or (kind.size, kind.align)
+
+
 def known(kind: Kind, entry: Entry) -> bool:
-    """Whether T lies in that memory as `kind` says."""
-    return entry.native or kind.foreign
+    """Whether the bytes of T in that memory are those that `kind` says, or `told` can tell."""
+    return entry.native or kind.foreign or kind.flips
+
+
+def told(kind: Kind, entry: Entry, raw: bytes) -> bytes:
+    """Bytes of T in that memory as `kind` has them, and the other way round."""
+    return raw[::-1] if kind.flips and entry.model.order == "big" else raw
 
 
 def value_for(w: World, kind: Kind, entry: Entry) -> tuple[Any, bytes | None]:
@@ -50,6 +60,8 @@ def value_for(w: World, kind: Kind, entry: Entry) -> tuple[Any, bytes | None]:
     if not known(kind, entry):
         w.wrong = True  # pointers may be too wide, structures are of the twin's class
         raw = None
+    if raw is not None:
+        raw = told(kind, entry, raw)
     if choice >= 0xD8 and type(value) is int and kind.walks and not kind.foreign:
         return Sly(w, value), raw
     return value, raw
@@ -60,7 +72,7 @@ def same_value(w: World, kind: Kind, entry: Entry, at: int, got: Any, what: str)
         return
     raw = entry.shadow.peek(at, kind.size)
     if raw is not None:
-        w.same(what, raw_of(got), kind.value(raw))
+        w.same(what, raw_of(got), kind.value(told(kind, entry, raw)))
 
 
 def read(w: World) -> None:
@@ -73,10 +85,10 @@ def read(w: World) -> None:
     fits(w, kind, entry)
     get = p.read_unaligned if unaligned else p.get if const else p.read
     got = w.call(get, provider)
-    align = 1 if unaligned else kind.align
+    size, align = sized(kind, entry)
     if no_text(w, kind):
         return
-    if known(kind, entry) and w.expect(entry, p.address, kind.size, align, 1) and w.error is None:
+    if w.expect(entry, p.address, size, 1 if unaligned else align, 1) and w.error is None:
         same_value(w, kind, entry, p.address, got, "read")
 
 
@@ -95,11 +107,11 @@ def write(w: World) -> None:
     fits(w, kind, entry)
     value, raw = value_for(w, kind, entry)
     w.call(p.write_unaligned if unaligned else p.write, provider, value)
-    if known(kind, entry):
-        w.expect(entry, p.address, kind.size, 1 if unaligned else kind.align, 2)
+    size, align = sized(kind, entry)
+    w.expect(entry, p.address, size, 1 if unaligned else align, 2)
     if w.error is None:
-        w.wrote(entry, p.address, kind.size if known(kind, entry) else max(8, kind.size), raw)
-    w.spoiled(entry, p.address, kind.size)
+        w.wrote(entry, p.address, size, raw)
+    w.spoiled(entry, p.address, size)
 
 
 def read_slice(w: World) -> None:
@@ -110,10 +122,14 @@ def read_slice(w: World) -> None:
     if p is None:
         return
     fits(w, kind, entry)
+    room = entry.room(provider)
     got = w.call(p.read_slice, provider, n)
     if no_text(w, kind):
         return
-    if known(kind, entry) and not w.wrong and w.expect(entry, p.address, int(n) * kind.size, kind.align, 1):
+    size, align = sized(kind, entry)
+    if not w.wrong:
+        w.afford(room, int(n) * size)
+    if not w.wrong and w.expect(entry, p.address, int(n) * size, align, 1):
         if w.error is not None:
             return
         if len(got) != int(n):
@@ -123,7 +139,7 @@ def read_slice(w: World) -> None:
             if raw is not None:
                 w.same("read_slice", got, raw)
         elif n:
-            same_value(w, kind, entry, p.address + (n - 1) * kind.size, got[n - 1], "read_slice")
+            same_value(w, kind, entry, p.address + (n - 1) * size, got[n - 1], "read_slice")
 
 
 def write_slice(w: World) -> None:
@@ -134,6 +150,7 @@ def write_slice(w: World) -> None:
     if p is None:
         return
     fits(w, kind, entry)
+    size, align = sized(kind, entry)
     if kind.T in (ctypes.c_char, ctypes.c_uint8) and n > 4:
         data: Any = w.data()
         raw, total = data, len(data)
@@ -141,18 +158,16 @@ def write_slice(w: World) -> None:
         pairs = [value_for(w, kind, entry) for _ in range(n)]
         data = [value for value, _ in pairs]
         raw = None if any(one is None for _, one in pairs) else b"".join(one or b"" for _, one in pairs)
-        total = n * kind.size
-        if n == 0:
-            w.wrong = True  # none of a subarray is refused
+        total = n * size
         if n == 7:
             w.wrong = True
             data = w.source.pick([5, None, object(), "xyz", (ctypes.c_uint32 * 2)(), memoryview(bytes(9))[::2]])
             raw, total = None, 1 << 12
     w.call(p.write_slice, provider, data)
-    if known(kind, entry) and not w.wrong:
-        w.expect(entry, p.address, total, kind.align, 2)
+    if not w.wrong:
+        w.expect(entry, p.address, total, align, 2)
     if w.error is None:
-        w.wrote(entry, p.address, total if known(kind, entry) else max(2 * total, 72), raw)
+        w.wrote(entry, p.address, total, raw)
     w.spoiled(entry, p.address, total)
 
 
@@ -267,7 +282,7 @@ def cast(w: World) -> None:
         raise Broken(f"{p!r} cast to {goal!r} is {made!r}")
     if choice & 2:
         model = w.source.pick([*(entry.model for entry in w.entries), None, "LP64"])
-        w.wrong = model is None or isinstance(model, str) or not kind.models
+        w.wrong = model is None or isinstance(model, str) or kind.layout(model) is None
         w.call(p.type.under, model)
         w.wrong = False
     if choice & 4 and not choice & 1:
@@ -295,8 +310,6 @@ def each(w: World) -> None:
     if p is None:
         return
     fits(w, kind, entry)
-    if not known(kind, entry) and not kind.models:
-        return
     if choice & 1:
         if not kind.walks:
             w.wrong = True
@@ -344,25 +357,26 @@ def hold(w: World) -> None:
     fits(w, kind, entry)
     if not entry.real or not kind.live:
         w.wrong = True  # it says so: `BufferError`, `TypeError`
-    if not known(kind, entry):
-        w.wrong = True
+    nbytes, align = sized(kind, entry)
     access = 1 if const else 3
     size: int | None = None
     if choice % 3 == 0 and not const:
         shown = w.call(p.get, provider)
-        size = kind.size
+        size = nbytes
     elif choice % 3 == 1:
         n = w.any_count()
         shown = w.call(p.get_as_slice, provider, n)
-        size = None if w.wrong else int(n) * kind.size
+        size = None if w.wrong else int(n) * nbytes
     else:
         most = w.any_count(64) if choice & 8 else None
         shown = w.call(p.get_as_null_terminated, provider, most)
     if size is not None and not w.wrong:
-        w.expect(entry, p.address, size, kind.align, access)
-    if shown is None or (isinstance(shown, np.generic) and not isinstance(shown, np.void)):
-        return  # numpy's scalars are copies
-    if size is None and entry.native and isinstance(shown, memoryview):
+        w.expect(entry, p.address, size, align, access)
+    if shown is None:
+        return
+    if isinstance(shown, np.generic) and not isinstance(shown, np.void):
+        raise Broken(f"a live {kind.T!r} is a copy")
+    if size is None and isinstance(shown, memoryview):
         size = shown.nbytes
     pages: list[Page] | None = None
     if entry.real and entry.shadow.sure and size:

@@ -9,7 +9,7 @@ from axptr import IoStream, IoVec, MappingFlags, UserFile, UserSlice, UserSliceR
 
 from .judge import POISON, Broken, Entry
 from .shadow import END
-from .single import chosen, known, value_for
+from .single import chosen, fits, sized, value_for
 from .world import World
 
 
@@ -101,12 +101,16 @@ def stream_call(w: World, stream: IoStream, entry: Entry, name: int, size: int, 
 
 def reader_call(w: World, reader: UserSliceReader, entry: Entry, name: int, size: int, n: Any) -> int | None:
     if name == 0:
+        room = entry.room(reader._provider)
         got = w.call(reader.read, n)
+        if got is not None:
+            w.afford(room, len(got))
         return 0 if got is None else len(got)
     if name == 1:
         kind = chosen(w)
-        got = w.call(reader.read_value, kind.T) if entry.native or kind.models else None
-        return kind.size if got is not None else 0
+        fits(w, kind, entry)
+        got = w.call(reader.read_value, kind.T)
+        return sized(kind, entry)[0] if got is not None else 0
     if name == 2:
         return w.call(reader.copy_in, bytearray(size * 20))  # type: ignore[no-any-return]
     if name == 4:
@@ -127,12 +131,9 @@ def writer_call(w: World, writer: UserSliceWriter, entry: Entry, name: int, n: A
     elif name == 1:
         kind = chosen(w)
         value, raw = value_for(w, kind, entry)
-        if not entry.native and not kind.models:
-            return None
+        fits(w, kind, entry)
         w.call(writer.write_value, kind.T, value)
-        done = wrote = kind.size if w.error is None else 0
-        if not known(kind, entry):
-            raw, wrote, done = None, max(8, kind.size), None
+        done = wrote = sized(kind, entry)[0] if w.error is None else 0
     elif name == 2:
         raw = w.data()
         done = w.call(writer.copy_out, raw)

@@ -11,6 +11,7 @@ from typing import Any
 
 from axptr import (
     AARCH64,
+    I386,
     ILP32,
     ILP32_BIG,
     LP64,
@@ -35,7 +36,7 @@ from .source import Source
 from .things import NPAGES, file_of_text, prefab
 
 FORMATS = (X86_64, X86_64, X86_64, AARCH64, SV39, SV48, X86_64, X86_64)
-MODELS = (LP64, LP64, LP64, LP64, LP64, ILP32, ILP32_BIG, LP64_BIG)
+MODELS = (LP64, LP64, LP64, LP64, I386, ILP32, ILP32_BIG, LP64_BIG)
 LIMITS = (None, None, None, None, 96, 40, 24, 12)
 
 
@@ -70,8 +71,10 @@ class World(Chooser):
         self.snaps: list[tuple[Any, dict[int, tuple[Page, Page]], bool]] = []
         self.rules = self.injected = False  # whether clones leave something out; whether failures were injected
         self.depth = 0  # of functions of devices and pagers inside one another
+        self.asked = 0  # how often one of them was called
         self.streams: list[tuple[Any, Entry]] = []
         self.walks: list[Any] = []
+        self.budgets: list[Any] = []
         kind, self.quirk, shape = source.byte(), source.byte(), source.byte()
         self.format = FORMATS[kind & 7]
         self.model = MODELS[kind >> 3 & 7]
@@ -166,6 +169,9 @@ class World(Chooser):
                 entry.memory._check()
                 if entry.shadow.sure:
                     self.compare(entry)
+        for budget in self.budgets:
+            if budget.per_task is not None and budget.spent > budget.per_task:
+                raise Broken(f"{budget}: spent more than it has")
         self.phys._check()
 
     def compare(self, entry: Entry) -> None:
