@@ -129,6 +129,27 @@ def _(b: Bench) -> None:
     short(b.run(at=AT, to=RO - 4, n=9), 4, RO)
 
 
+@row(LINUX, "copy_from_user_nofault(dst, src, size), __copy_from_user_inatomic")
+def _(b: Bench) -> None:
+    b.put(b"here")
+    buf = bytearray(4)
+    assert b.run(at=AT, buf=buf) == 4
+    assert buf == b"here"
+    short(b.run(at=HOLE, buf=buf), 0, HOLE)
+
+
+@row(LINUX, "copy_to_user_nofault(dst, src, size), __copy_to_user_inatomic")
+def _(b: Bench) -> None:
+    b.put(b"here")
+    assert b.run(at=AT, data=b"THE") == 3
+    assert b.has(4) == b"THEe"
+    twin = b.space.try_clone()
+    done = b.run(at=AT, data=b"not")
+    short(done, 0, AT)
+    assert done.fault.reason is FaultReason.ABSENT
+    assert twin.read(AT, 4) == b"THEe"
+
+
 @row(LINUX, "clear_user(to, n)")
 @row(GVISOR, "IO.ZeroOut(ctx, addr, toZero, opts)")
 def _(b: Bench) -> None:
