@@ -95,7 +95,8 @@ if np is not None:
         np.dtype(code) for code in ("u1", "<i2", ">i2", "<u4", ">u4", "<i8", ">u8", "S5", "V3", "<M8[s]", ">m8[D]")
     ]
     TYPES += [np.uint16, np.int64, np.dtype(("<u2", (2, 3))), np.dtype((">i4", 3)), np.dtype(RECORD)]
-    TYPES += [np.dtype(RECORD, align=True), np.dtype(([("x", ">u2"), ("y", RECORD)], (2,)))]
+    PADDED += [np.dtype(RECORD, align=True)]
+    TYPES += [PADDED[-1], np.dtype(([("x", ">u2"), ("y", RECORD)], (2,)))]
 if cstruct is not None:
     TEXT = """
         enum color : uint16 { RED = 1, BLUE = 2 };
