@@ -12,7 +12,6 @@ import hashlib
 import importlib.util
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ def main() -> int:
         prog="python -m tests.fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--calls", type=int, default=100_000, help="how many calls to make (default 100,000)")
+    parser.add_argument("--jobs", type=int, default=1, help="how many workers make them (default 1)")
     parser.add_argument("--seed", type=int, default=0, help="of libFuzzer's choices; 0 is another one each time")
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="inputs to begin with (default: the kept ones)")
     parser.add_argument("--found", type=Path, help="a directory for new inputs, which are thrown away otherwise")
@@ -104,49 +104,74 @@ def command(options: argparse.Namespace, fd: int, calls: int, arguments: list[st
     ], environment  # fmt: skip
 
 
-def fuzz(options: argparse.Namespace) -> int:
-    from .worker import Shared
+class Process:
+    """A worker and the memory that it shares with this one. goal: the calls that it makes."""
 
+    def __init__(self, options: argparse.Namespace, number: int, goal: int, found: Path) -> None:
+        from .worker import Shared
+
+        seed = options.seed + number if options.seed else 0
+        arguments = [f"-seed={seed}", f"-artifact_prefix={options.crashes}/", "-verbosity=0", "-reload=0", str(found)]
+        arguments += [str(options.corpus)] if options.corpus.is_dir() else []
+        self.goal = goal
+        with tempfile.TemporaryFile() as file:
+            self.shared = Shared(file.fileno())
+            words, environment = command(options, file.fileno(), goal, arguments)
+            self.worker = subprocess.Popen(words, env=environment, pass_fds=[file.fileno()])
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended, and not because it had made its calls."""
+        status = self.worker.poll()
+        return status is not None and not (status == 0 and self.shared.done and self.shared.calls >= self.goal)
+
+
+def fuzz(options: argparse.Namespace) -> int:
     options.crashes.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryDirectory() as scratch:
         found = options.found or Path(scratch)
         found.mkdir(parents=True, exist_ok=True)
-        shared = Shared(file.fileno())
-        arguments = [f"-seed={options.seed}", f"-artifact_prefix={options.crashes}/", "-verbosity=0"]
-        arguments += ["-reload=0", str(found), *([str(options.corpus)] if options.corpus.is_dir() else [])]
-        words, environment = command(options, file.fileno(), options.calls, arguments)
-        worker = subprocess.Popen(words, env=environment, pass_fds=[file.fileno()])
+        goal = -(-options.calls // options.jobs)
+        processes = [Process(options, number, goal, found) for number in range(options.jobs)]
         try:
-            while worker.poll() is None:
-                try:
-                    worker.wait(60)
-                except subprocess.TimeoutExpired:
-                    progress(shared, began)
+            failed = wait(processes, began)
         except KeyboardInterrupt:
-            worker.send_signal(signal.SIGKILL)
-            worker.wait()
-            progress(shared, began)
             return 130
-        progress(shared, began)
+        finally:
+            for process in processes:
+                process.worker.kill()
+                process.worker.wait()
+            progress(processes, began)
         kept = sum(1 for _ in options.corpus.iterdir()) if options.corpus.is_dir() else 0
         print(f"corpus: {kept} inputs kept, {sum(1 for _ in found.iterdir())} found")
-        if worker.returncode == 0 and shared.done and shared.calls >= options.calls:
-            return 0
-        data = shared.input
-        left = options.crashes / f"crash-{hashlib.sha1(data).hexdigest()}"
-        left.write_bytes(data)
-        print(f"the worker ended with {worker.returncode}: python -m tests.fuzz --show {left}", file=sys.stderr)
-        return 1
+        for process in failed:
+            data = process.shared.input
+            left = options.crashes / f"crash-{hashlib.sha1(data).hexdigest()}"
+            left.write_bytes(data)
+            ended = f"the worker ended with {process.worker.returncode}"
+            print(f"{ended}: python -m tests.fuzz --show {left}", file=sys.stderr)
+        return 1 if failed else 0
 
 
-def progress(shared: object, began: float) -> None:
-    from .worker import Shared
+def wait(processes: list[Process], began: float) -> list[Process]:
+    """Until all have made their calls, or one failed: those that did."""
+    told = began
+    while True:
+        running = any(process.worker.poll() is None for process in processes)
+        failed = [process for process in processes if process.failed]
+        if failed or not running:
+            return failed
+        time.sleep(0.05)
+        if time.monotonic() - told > 60:
+            told = time.monotonic()
+            progress(processes, began)
 
-    assert isinstance(shared, Shared)
+
+def progress(processes: list[Process], began: float) -> None:
     spent = time.monotonic() - began
-    speed = f"{shared.calls / spent:,.0f} calls a second"
-    print(f"{shared.calls:,} calls in {shared.inputs:,} inputs, {spent:.0f} s, {speed}", flush=True)
+    calls, inputs = (sum(getattr(one.shared, what) for one in processes) for what in ("calls", "inputs"))
+    print(f"{calls:,} calls in {inputs:,} inputs, {spent:.0f} s, {calls / spent:,.0f} calls a second", flush=True)
 
 
 def minimize(options: argparse.Namespace) -> int:
