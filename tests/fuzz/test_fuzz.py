@@ -15,9 +15,9 @@ import pytest
 pytest.importorskip("numpy")
 pytest.importorskip("dissect.cstruct")
 
-from axptr import AddrSpace, LinuxError, MappingFlags, UserFault, userslice
+from axptr import AddrSpace, LinuxError, MappingFlags, UserConstPtr, UserFault, check, strings, userslice
 
-from . import many
+from . import extras, many
 from .program import run
 from .world import Broken
 
@@ -42,7 +42,7 @@ def test_every_kept_input_keeps_the_rules() -> None:
 
 def test_new_inputs_keep_the_rules(tmp_path: Path) -> None:
     pytest.importorskip("atheris")
-    done = fuzz("--calls", "20000", "--seed", "1", "--crashes", str(tmp_path))
+    done = fuzz("--jobs", "2", "--calls", "20000", "--seed", "1", "--crashes", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -111,6 +111,26 @@ PLANTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "a space that never dies": (AddrSpace, "try_clone", lambda call: after(kept, call)),
     "frames that are seen after they were freed": (
         many, "read_terminated", lambda call: after(lambda text: b"\xdb" * 64, call),
+    ),
+    "a fault that explains nothing": (UserFault, "explain", lambda _: lambda self: ""),
+    "a check for zeros that says yes": (extras, "check_zeroed", lambda _: lambda *_: True),
+    "a copy that brings in what it may not": (
+        extras, "copy_in_nofault", lambda _: lambda provider, at, buf: UserConstPtr.of("c")(at).copy_in(provider, buf),
+    ),
+    "a structure that goes out without its zeros": (
+        extras, "copy_struct_out",
+        lambda call: lambda provider, at, value, size: call(provider, at, value, min(size, len(bytes(value)))),
+    ),
+    "a structure that is grown with other bytes": (
+        many, "copy_struct", lambda call: lambda provider, at, T, size, **_: call(provider, at, T, max(0, size - 1)),
+    ),
+    "a string that a cursor leaves its end in": (
+        userslice.UserSliceReader, "read_cstr", lambda call: after(lambda text: text + b"\0", call),
+    ),
+    "a budget that nobody asks": (check, "budget_of", lambda _: lambda provider: None),
+    "text in the other byte order": (
+        strings, "_decoded",
+        lambda call: lambda data, encoding, *rest: call(data, encoding.replace("6-le", "6-be"), *rest),
     ),
 }  # fmt: skip
 
