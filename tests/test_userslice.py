@@ -128,6 +128,13 @@ def test_a_string_that_runs_into_a_hole_is_a_fault_and_not_moved(provider: Any) 
     assert reader.read_cstr() == b"goo"
     with pytest.raises(UserFault):
         UserSlice(TOP, 2).reader(provider).read_cstr()
+    for start in (BASE + 3 * PAGE_SIZE - 4, BASE + 16):  # in the first page, and behind others
+        poke(provider, start, b"x" * (BASE + 3 * PAGE_SIZE - start))
+        with pytest.raises(UserFault) as caught:
+            UserSlice(start, 4 * PAGE_SIZE).reader(provider).read_cstr()
+        good = BASE + 3 * PAGE_SIZE - start
+        assert (caught.value.start, caught.value.completed, caught.value.size) == (start, good, good + 1)
+        assert f"read of a string at {start:#x}" in str(caught.value)
 
 
 def test_a_string_s_end_keeps_the_next_pages_untouched() -> None:

@@ -170,12 +170,13 @@ class UserSliceReader(_Cursor):
                 if budget is not None and len(data) > budget.room:
                     budget.charge(len(data))  # says that it is too much
                 at = self._address + len(data)
-                if at >= ADDRESS_END:
-                    self._within(len(data) + 1)
                 try:
+                    if at >= ADDRESS_END:
+                        self._within(len(data) + 1)
                     piece = load(self._provider, at, min(PAGE_SIZE - at % PAGE_SIZE, self._left - len(data)), 1)
                 except UserFault as fault:
-                    fault.completed += len(data)
+                    fault.completed = fault.address - self._address
+                    fault.is_text, fault.size = True, fault.completed + 1
                     raise
                 end = piece.find(0)
                 data += piece if end < 0 else piece[:end]

@@ -122,6 +122,10 @@ class Judge:
             raise Broken(f"{fault}: {fault.completed} of {fault.size} bytes done, and yet a fault")
         if not isinstance(fault.access, MappingFlags):
             raise Broken(f"{fault}: access {fault.access!r}")
+        if (fault.below and fault.below.end > fault.address) or (fault.above and fault.above.start <= fault.address):
+            raise Broken(f"{fault}: below it is {fault.below}, above it {fault.above}")
+        if not isinstance(fault.object, str | None):
+            raise Broken(f"{fault}: of {fault.object!r}")
         message = str(fault)
         if message == "" or fault.name not in fault.explain() or str(pickle.loads(pickle.dumps(fault))) != message:
             raise Broken(f"a fault says {message!r}, {fault.explain()!r}")
@@ -166,6 +170,9 @@ class Judge:
             raise Broken(f"an access of {size} bytes at {start:#x} works, and {bad:#x} may not be accessed")
         if solid and entry.real:
             self.fault_at(bad, None, bad - start)
+            there = bad >> 12 in entry.shadow.pages
+            if isinstance(error, UserFault) and there != (error.reason is FaultReason.PROTECTION):
+                raise Broken(f"{error}: {error.reason}, and the page is {'there' if there else 'not there'}")
         return False
 
     def afford(self, room: int | None, size: int) -> None:

@@ -355,7 +355,7 @@ def hold(w: World) -> None:
     if p is None:
         return
     fits(w, kind, entry)
-    if not entry.real or not kind.live:
+    if not entry.real or not kind.live or (kind.T is ctypes.c_wchar and entry.model.order == "big"):
         w.wrong = True  # it says so: `BufferError`, `TypeError`
     nbytes, align = sized(kind, entry)
     access = 1 if const else 3

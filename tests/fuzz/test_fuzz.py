@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("numpy")
 pytest.importorskip("dissect.cstruct")
 
-from axptr import AddrSpace, LinuxError, MappingFlags, UserConstPtr, UserFault, check, strings, userslice
+from axptr import AddrSpace, FaultReason, LinuxError, MappingFlags, UserConstPtr, UserFault, check, strings, userslice
 
 from . import extras, many
 from .program import run
@@ -76,6 +76,18 @@ def forgets_completed(error: BaseException) -> BaseException:
     return error
 
 
+def mistakes_the_reason(error: BaseException) -> BaseException:
+    if isinstance(error, UserFault) and error.reason is FaultReason.UNMAPPED:
+        error.reason = FaultReason.PROTECTION
+    return error
+
+
+def mistakes_the_sides(error: BaseException) -> BaseException:
+    if isinstance(error, UserFault):
+        error.below, error.above = error.above, error.below
+    return error
+
+
 def replay() -> None:
     for file in sorted(CORPUS.iterdir()):
         run(file.read_bytes())
@@ -100,6 +112,10 @@ PLANTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "a search that finds what is not there": (many, "search", lambda call: after(lambda found: iter([8]), call)),
     "a fault that says too much was done": (
         AddrSpace, "_describe", lambda call: after(forgets_completed, call),
+    ),
+    "a fault with another reason": (AddrSpace, "_describe", lambda call: after(mistakes_the_reason, call)),
+    "a fault with its neighbours the wrong way round": (
+        AddrSpace, "_describe", lambda call: after(mistakes_the_sides, call),
     ),
     "a check that grants all that is mapped": (
         AddrSpace, "check_region_access", lambda call: lambda space, range, flags: call(space, range, NONE),
