@@ -25,6 +25,7 @@ from axptr import (
     IoStream,
     IoVec,
     LinuxError,
+    Locked,
     MappingFlags,
     PhysMemory,
     UserConstPtr,
@@ -452,3 +453,19 @@ def test_counts_and_bytes_are_those_of_writev_and_readv_on_a_regular_file(
         if letter != " ":
             there = peek(provider, BASE + i * PAGE_SIZE, PAGE_SIZE)
             assert there == after[i * PAGE_SIZE : (i + 1) * PAGE_SIZE]
+
+
+def test_a_segment_that_was_skipped_past_the_last_address_does_not_come_round(make_phys: Any) -> None:
+    low = AddrSpace(0, 1 << 30, make_phys())
+    low.map_alloc(0, PAGE_SIZE, MappingFlags.READ | MappingFlags.WRITE)
+    low.write(0, b"low" * 100)
+    for provider in (low, Locked(low), PlainProvider(low)):
+        for verb in ("copy_in", "copy_out"):
+            stream = IoVec([(TOP, 64)]).stream(provider)
+            assert stream.skip(12) == 12
+            buffer = bytearray(4)
+            done = getattr(stream, verb)(buffer)
+            assert isinstance(done, Copied)
+            assert (done, buffer, stream.remaining) == (0, bytes(4), 52)
+            assert (done.fault.address, done.fault.completed) == (TOP + 1, 1)
+    assert low.read(0, 300) == b"low" * 100

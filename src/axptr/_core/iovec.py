@@ -204,6 +204,13 @@ class IoStream:
             self.index += 1
             self.at = 0
 
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(check=False)
+    def is_past(self) -> cython.bint:
+        """Whether the next byte lies past 2**64: a segment says so, and `skip` touches nothing."""
+        return self.at > ~self.iov.pairs[2 * self.index]
+
     @property
     def position(self):
         """Number of the segment in hand, and bytes of it that are done; `(len(iov), 0)` at the end."""
@@ -289,6 +296,8 @@ class IoStream:
                         break
                 # What is no plain memory, or no AddrSpace: a segment through the memory's own copies.
                 self.next()
+                if self.is_past():
+                    break
                 part = self.iov.pairs[2 * self.index + 1] - self.at
                 if part > size - done:
                     part = size - done
@@ -306,9 +315,10 @@ class IoStream:
         if done >= size:
             return done
         self.next()
-        bad = int(self.iov.pairs[2 * self.index]) + int(self.at)  # 2**64, where a segment goes on past the last byte
+        start = int(self.iov.pairs[2 * self.index])
+        bad = min(start + int(self.at), ADDRESS_END)  # 2**64, where a segment goes on past the last byte
         whole: uint64_t = self.iov.pairs[2 * self.index + 1]
-        fault = _check.fault_at(memory, bad, MappingFlags(access), whole, self.at)
+        fault = _check.fault_at(memory, bad, MappingFlags(access), whole, bad - start)
         if self.iov.count != 1:
             fault.object = f"iov[{self.index}].iov_base"
         return Copied(done, fault)
@@ -325,6 +335,8 @@ class IoStream:
         axptr_lock_gil(space.lock)
         while done < size and self.remaining and code == FAULT_OK:
             self.next()
+            if self.is_past():
+                break
             part = self.iov.pairs[2 * self.index + 1] - self.at
             if part > size - done:
                 part = size - done
