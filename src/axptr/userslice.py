@@ -19,7 +19,7 @@ from ._core.budget import budget_of, charge
 from ._core.pointer import Copied
 from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from .check import load, partial, store
-from .copying import CHUNK, clear
+from .copying import clear
 from .errors import FaultReason, LinuxError, UserFault
 from .flags import MappingFlags
 from .provider import AddrSpaceProvider
@@ -138,10 +138,7 @@ class UserSliceReader(_Cursor):
         """The next `size` bytes, all of them. `UserFault` if fewer are left or one cannot be read; not moved then."""
         total = self._within(checked_size(size))
         charge(self._provider, total)
-        if total <= CHUNK:
-            data = load(self._provider, self._address, total, 1) if total else b""
-        else:
-            data = _gather(self._provider, self._address, total)
+        data = load(self._provider, self._address, total, 1) if total else b""
         self._move(total)
         return data
 
@@ -235,22 +232,6 @@ class UserSliceWriter(_Cursor):
         A count that a bad byte cut short is a `Copied`, whose `.fault` says what stopped it.
         """
         return self._partial(data)
-
-
-def _gather(provider: AddrSpaceProvider, address: int, size: int) -> bytes:
-    """`size` bytes, held only as far as they could be read."""
-    data = bytearray()
-    try:
-        while len(data) < size:
-            piece = min(CHUNK, size - len(data))
-            try:
-                data += load(provider, address + len(data), piece, 1)
-            except UserFault as fault:
-                fault.completed, fault.size = len(data) + fault.completed, size
-                raise
-        return bytes(data)
-    except MemoryError:
-        raise LinuxError(errno.ENOMEM, f"the host has no room for {size} bytes") from None
 
 
 __all__ = ["UserSlice", "UserSliceReader", "UserSliceWriter"]

@@ -45,7 +45,6 @@ from cython.cimports.libc.string import memcpy
 from axptr.addr import checked_address
 from axptr.errors import LinuxError
 from axptr.forms.base import OTHER_ORDER, form_of
-from axptr.forms.foreign import converted
 from axptr.layout import Layout
 
 _SIGNED = "bhilqn"
@@ -218,6 +217,8 @@ class Codec:
                 if self.boxed:
                     value = _boxed_scalar(self.ctype, value)
                 elif self.model is not None and isinstance(self.T, type) and isinstance(value, self.T):
+                    from axptr.forms.foreign import converted  # few programs are foreign: not at every start
+
                     value = converted(value, self.ctype)
                 elif not isinstance(value, self.ctype):
                     raise TypeError(f"want an instance of {name_of(self.T)}, not {type(value).__name__}")
