@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..flags import WRITE
-from .hostfile import HostFile, bounce
+from .hostfile import HostFile
 from .hostio import host
 from .nodes import DirNode, Node, Stat, TextLink
 from .openfile import OpenFile
@@ -76,7 +76,7 @@ class RandomFile(DeviceFile):
         return fill(to, os.urandom)
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
-        done, buffer = 0, bounce()
+        done, buffer = 0, task.machine.bounce
         while data.count:
             want = min(data.count, CHUNK)
             copied = data.copy_in(buffer[:want])

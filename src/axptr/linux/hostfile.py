@@ -2,9 +2,9 @@
 
 A regular file that is mapped here is read, written and cut through its cache, so that mappings and calls agree.
 
-Reads and writes go through one bounce buffer of CHUNK bytes. Where the guest's buffer runs into a hole, the host's own
-call decides what that gives (`hostio.HoleBuffer`). The host's position is used, so that a position shared with other
-processes (standard input) moves as it would.
+Reads and writes go through the machine's bounce buffer of CHUNK bytes. Where the guest's buffer runs into a hole, the
+host's own call decides what that gives (`hostio.HoleBuffer`). The host's position is used, so that a position shared
+with other processes (standard input) moves as it would.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import LinuxError
 from ..flags import READ, WRITE
 from ..mm.filecache import FileCache
-from .hostio import ccall, hole_buffer, host
+from .hostio import ccall, host
 from .openfile import O_APPEND, O_NONBLOCK, O_PATH, OpenFile
 from .uaccess import CHUNK
 
@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 
 POLLIN = 1
 POLLOUT = 4
-
-_bounce: memoryview | None = None
-
-
-def bounce() -> memoryview:
-    """CHUNK bytes for whoever copies now; valid until the next call that copies."""
-    global _bounce
-    if _bounce is None:
-        _bounce = memoryview(bytearray(CHUNK))
-    return _bounce
 
 
 class HostFile(OpenFile):
@@ -82,7 +72,7 @@ class HostFile(OpenFile):
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         if self.kind == stat.S_IFDIR:
             raise LinuxError(errno.EISDIR)
-        done, buffer = 0, bounce()
+        done, buffer = 0, task.machine.bounce
         while True:
             want = min(to.count, CHUNK)
             self._wait(task, POLLIN)
@@ -138,7 +128,7 @@ class HostFile(OpenFile):
             os.lseek(self.host_fd, -count, os.SEEK_CUR)
 
     def _read_beside_hole(self, task: LinuxTask, to: UserIter, good: int, pos: int | None, done: int) -> int:
-        hole = hole_buffer()
+        hole = task.machine.hole
         cache = self.cache(task)
         start = 0
         if cache is not None:
@@ -178,7 +168,7 @@ class HostFile(OpenFile):
         return done + copied
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
-        done, buffer = 0, bounce()
+        done, buffer = 0, task.machine.bounce
         try:
             while True:
                 self._wait(task, POLLOUT)
@@ -186,7 +176,7 @@ class HostFile(OpenFile):
                 good = data.copy_in(buffer[:want])
                 at = None if pos is None else pos + done
                 if good < want:
-                    hole = hole_buffer()
+                    hole = task.machine.hole
                     if self.regular and good:  # a file takes the good bytes
                         return done + self.write_host(task, buffer[:good], at)
                     hole.view[CHUNK - good : CHUNK] = buffer[:good]
@@ -222,14 +212,14 @@ class HostFile(OpenFile):
         want = min(to.count, CHUNK)
         good = to.good(WRITE, want)
         if good < want:
-            hole = hole_buffer()
+            hole = task.machine.hole
             try:
                 n = hole.transfer("getdents64", self.host_fd, good, to.count, None)
             except LinuxError as error:
                 raise to.fault(WRITE, good) if error.errno == errno.EFAULT else error from None
             return to.copy_out(hole.view[CHUNK - good : CHUNK - good + n])
-        view = bounce()[:want]
-        raw = (ctypes.c_char * max(want, 1)).from_buffer(bounce())
+        view = task.machine.bounce[:want]
+        raw = (ctypes.c_char * max(want, 1)).from_buffer(task.machine.bounce)
         n = ccall("getdents64", self.host_fd, ctypes.byref(raw), ctypes.c_size_t(want))
         return to.copy_out(view[:n])
 

@@ -102,17 +102,6 @@ class HoleBuffer:
         return ccall(call, *args)
 
 
-_hole_buffer: HoleBuffer | None = None
-
-
-def hole_buffer() -> HoleBuffer:
-    """The one buffer of this process, made when first needed."""
-    global _hole_buffer
-    if _hole_buffer is None:
-        _hole_buffer = HoleBuffer()
-    return _hole_buffer
-
-
 def is_directory(path: bytes) -> bool:
     """Whether the host has a directory there; symbolic links are not followed."""
     try:

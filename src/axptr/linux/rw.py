@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import LinuxError
 from ..flags import READ, WRITE
 from ..kernel.abi import c_int, c_long, c_size_t, c_uint, c_ulong
-from .hostfile import HostFile, bounce
+from .hostfile import HostFile
 from .hostio import host
 from .openfile import OpenFile
 from .registry import syscall
@@ -150,7 +150,7 @@ def _transfer(task: LinuxTask, source: OpenFile, goal: OpenFile, count: int, pos
     """Copy `count` bytes from one host file to another; `pos` holds both positions (None: the file's own)."""
     if not isinstance(source, HostFile) or not isinstance(goal, HostFile):
         raise LinuxError(errno.EINVAL)
-    done, buffer = 0, bounce()
+    done, buffer = 0, task.machine.bounce
     while done < count:
         view = buffer[: min(count - done, CHUNK)]
         n = source.read_host(task, view, None if pos[0] is None else pos[0] + done)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import LinuxError
 from ..kernel.task import Task
 from .loader import MMAP_BASE, Image
+from .machine import Machine
 from .signals import SignalState
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class TimeUp(Exception):
 class LinuxTask(Task):
     """A Linux process with one thread.
 
-    files: descriptors. fs: working directory and what may be changed. signals: handlers, mask, what is pending.
+    machine: what the run holds besides. files: descriptors. fs: working directory and what may be changed.
+    signals: handlers, mask, what is pending.
     brk_start, brk: the heap is [brk_start, brk). mmap_base: mappings go downwards from here.
     argv, environ, exe, comm, auxv: as the program was started, for /proc. limits: changed rlimits, by number.
     lock_future: what is mapped from now on is locked (mlockall).
@@ -43,6 +45,7 @@ class LinuxTask(Task):
 
     def __init__(self, space: AddrSpace, files: FileTable, fs: FileSystem, memory_limit: int | None) -> None:
         super().__init__(space)
+        self.machine = Machine()
         self.files = files
         self.fs = fs
         self.memory_limit = memory_limit
