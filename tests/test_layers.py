@@ -230,6 +230,25 @@ def test_nothing_else_looks_public() -> None:
     assert others <= {"annotations", "TYPE_CHECKING"}
 
 
+def test_names_that_are_loaded_later_are_listed_and_handed_out_before_they_are_loaded() -> None:
+    script = (
+        "import sys, axptr\n"
+        "rooms = ['axptr.engine', 'axptr.kernel', 'axptr.linux']\n"
+        "assert set(axptr.__all__) | {'engine', 'kernel', 'linux', '__version__'} <= set(dir(axptr))\n"
+        "assert not [name for name in sys.modules if name in rooms]\n"
+        "for name in rooms:\n"
+        "    room = eval(name)\n"
+        "    assert room is sys.modules[name]\n"
+        "    assert set(room.__all__) <= set(dir(room))\n"
+        "    exec(f'from {name} import *')\n"
+        "    assert all(eval(public) is getattr(room, public) for public in room.__all__)\n"
+        "exec('from axptr import *')\n"
+        "assert all(eval(public) is getattr(axptr, public) for public in axptr.__all__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
         axptr.Nonsense  # noqa: B018

@@ -103,14 +103,24 @@ _LATER = {
 }
 
 
+_ROOMS = ("engine", "kernel", "linux")
+"""Packages with public names of their own, loaded at first use: `axptr.linux.create_process`."""
+
+
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _ROOMS:
+        return import_module(f"axptr.{name}")
     module = _LATER.get(name)
     if module is None:
         raise AttributeError(f"module 'axptr' has no attribute {name!r}")
-    from importlib import import_module
-
     value = globals()[name] = getattr(import_module(module), name)
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER, *_ROOMS})
 
 
 __all__ = [

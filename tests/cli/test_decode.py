@@ -9,7 +9,7 @@ import pytest
 from axptr.cli import constants, run
 from axptr.cli.decode import quoted
 from axptr.cli.main import _Parser
-from axptr.cli.syscall_names import NAMES, name_of
+from axptr.linux.syscall_names import NAMES, name_of
 
 
 @pytest.mark.parametrize(

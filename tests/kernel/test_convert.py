@@ -12,7 +12,7 @@ import pytest
 from axptr._core.pointer import UserConstPtr, UserPtr
 from axptr.errors import LinuxError
 from axptr.kernel.convert import build, params_of
-from axptr.kernel.kernel import Syscall
+from axptr.kernel.kernel import Kernel, Syscall
 
 BIG = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -139,7 +139,31 @@ def _keyword(task, *, fd: int):
     return 0
 
 
+def _bare_pointer(task, buf: UserPtr):
+    return 0
+
+
+def _unknown_name(task, buf: UserPtr[Nowhere]):  # noqa: F821
+    return 0
+
+
+def _unknown_attribute(task, buf: errno.NO_SUCH_TYPE):
+    return 0
+
+
+def _no_expression(task, buf: "UserPtr["):  # noqa: F722
+    return 0
+
+
 @pytest.mark.parametrize("handler", [_none, _no_annotation, _seven, _double, _text, _star, _keyword])
 def test_a_signature_that_registers_cannot_fill_is_a_type_error_that_names_the_handler(handler):
     with pytest.raises(TypeError, match=handler.__name__):
         params_of(handler)
+
+
+@pytest.mark.parametrize("handler", [_bare_pointer, _unknown_name, _unknown_attribute, _no_expression])
+def test_an_annotation_that_cannot_be_found_names_handler_and_parameter(handler):
+    with pytest.raises(TypeError, match=f"{handler.__name__}.*'buf'"):
+        params_of(handler)
+    with pytest.raises(TypeError, match=f"{handler.__name__}.*'buf'"):
+        Kernel().syscall(1, "one")(handler)

@@ -13,6 +13,7 @@ from axptr.errors import LinuxError, UserFault
 from axptr.flags import MappingFlags
 from axptr.linux.personality import LinuxKernel
 from axptr.linux.registry import TABLE, syscall
+from axptr.linux.syscall_names import name_of
 from axptr.linux.uaccess import MAX_RW_COUNT, USER_END, ConstBytes, UserIter, access_ok, import_iovec
 from axptr.mm.space import AddrSpace
 
@@ -49,6 +50,19 @@ def test_kernels_share_the_table_but_not_their_changes():
 def test_a_number_is_entered_once():
     with pytest.raises(ValueError, match="twice"):
         syscall(0, "again")(lambda task: 0)
+
+
+def test_calls_have_their_names_whether_they_are_served_or_not():
+    kernel = LinuxKernel()
+    assert [kernel.name_of(nr) for nr in (0, 56, 57, 435, 1000)] == ["read", "clone", "fork", "clone3", "syscall_1000"]
+    for nr, entry in TABLE.items():
+        assert kernel.name_of(nr) == entry.name == name_of(nr)
+
+    @kernel.syscall(56, "mine")
+    def sys_mine(task) -> int:
+        return 0
+
+    assert kernel.name_of(56) == "mine"
 
 
 @pytest.mark.parametrize(

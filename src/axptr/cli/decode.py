@@ -14,6 +14,7 @@ from ctypes import c_char
 from typing import TYPE_CHECKING, Any
 
 from .._core.pointer import UserConstPtr
+from ..addr import ADDRESS_END
 from ..errors import LinuxError
 from . import constants as names
 
@@ -43,6 +44,8 @@ class Call:
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """Up to `size` bytes, fewer if the memory ends before; raises nothing."""
+        if not 0 <= address < ADDRESS_END:  # an element of an array that leaves the 64 bits
+            return b""
         buffer = bytearray(size)
         try:
             done = int(UserConstPtr[c_char](address).copy_in(self.task, buffer))
@@ -66,7 +69,7 @@ def pointer(call: Call, value: int) -> str:
 
 
 def octal(call: Call, value: int) -> str:
-    return f"0{value:o}" if value else "0"
+    return f"0{value & 0xFFFF_FFFF:o}" if value else "0"
 
 
 def dirfd(call: Call, value: int) -> str:
@@ -95,7 +98,7 @@ def creation_mode(flags_index: int) -> Decoder:
     """The mode of open and openat, which counts only if the flags create a file; else no text at all."""
 
     def decode(call: Call, value: int) -> str:
-        given = call.values[flags_index]
+        given = call.values[flags_index] if flags_index < len(call.values) else 0
         return octal(call, value) if given & O_CREAT or given & O_TMPFILE == O_TMPFILE else ""
 
     return decode
@@ -195,7 +198,7 @@ def vector(output: bool) -> Decoder:
     """An iovec array, its length in argument 2; an output one shows as many bytes as the result tells."""
 
     def decode(call: Call, value: int) -> str:
-        count = call.values[2]
+        count = call.values[2] if len(call.values) > 2 else -1
         left = call.result if output else (1 << 62)
         if left is None or left < 0 or not 0 <= count <= 1024:
             return pointer(call, value)
@@ -322,12 +325,16 @@ ARGUMENTS: dict[str, tuple[Decoder, ...]] = {
     "utimensat": (dirfd, path, pointer, flags(names.AT)),
     "getxattr": (path, path, pointer, decimal),
     "lgetxattr": (path, path, pointer, decimal),
+    "setxattr": (path, path, given(3), decimal, decimal),
+    "lsetxattr": (path, path, given(3), decimal, decimal),
+    "fsetxattr": (decimal, path, given(3), decimal, decimal),
     "listxattr": (path, pointer, decimal),
     "llistxattr": (path, pointer, decimal),
     "statfs": (path, pointer),
     "fadvise64": (decimal, decimal, decimal, value(names.FADVISE)),
     "getdents64": (decimal, pointer, decimal),
     "execve": (path, string_array, environment),
+    "execveat": (dirfd, path, string_array, environment, flags(names.AT)),
     "exit": (decimal,),
     "exit_group": (decimal,),
     "wait4": (decimal, pointer, flags(names.WAIT), pointer),
@@ -360,10 +367,17 @@ ARGUMENTS: dict[str, tuple[Decoder, ...]] = {
 RESULT_IN_HEX = frozenset({"mmap", "mremap", "brk", "shmat"})
 
 
+_TEXT_NAMES = ("path", "name", "target")
+
+
 def by_annotation(param: Param) -> Decoder:
-    """For an argument that no table knows: a constant char pointer is a string, other pointers an address."""
+    """For an argument that no table knows.
+
+    A pointer is an address; a constant char pointer that is called a path, a name or a target is the string there
+    (`const char *`, and not `const void *`, which is annotated alike).
+    """
     if param.kind == "pointer":
-        is_text = issubclass(param.type, UserConstPtr) and getattr(param.type, "TYPE", None) is c_char
+        is_text = param.type.const and param.type.T is c_char and param.name.endswith(_TEXT_NAMES)
         return path if is_text else pointer
     if param.kind == "int" and not param.signed and param.bits == 64:
         return lambda call, value: str(value) if value < 1 << 20 else f"{value:#x}"

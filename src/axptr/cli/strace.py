@@ -5,7 +5,7 @@
 
 A line is written after its call; a call that never returns has `?` as its result, one that the program was in when
 the run ended is `<unfinished ...>`. The text after an error is the error's own; for `EFAULT` it says what was touched
-and why that failed. Arguments are read after the call, except those of `execve`, whose memory is gone then.
+and why that failed. Arguments are read after the call, except those of `execve` and its kin, whose memory is gone then.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LinuxError
+from ..linux.syscall_names import name_of
 from . import constants
 from .decode import ARGUMENTS, RESULT_IN_HEX, Call, Decoder, by_annotation, integer, pointer
-from .syscall_names import name_of
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel, Syscall
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..linux.program import Result
 
 RESULT_COLUMN = 40
+EXECUTING = frozenset({"execve", "execveat"})
+"""Calls whose arguments are read before them: afterwards their memory is gone."""
 
 
 class Tracer:
@@ -42,7 +44,7 @@ class Tracer:
 
     def _enter(self, task: Task, syscall: Syscall, arguments: tuple[Any, ...]) -> None:
         self._entered = (task, syscall, arguments)
-        self._text = self._call(task, syscall, arguments, None) if syscall.name == "execve" else None
+        self._text = self._call(task, syscall, arguments, None) if syscall.name in EXECUTING else None
 
     def _leave(
         self, task: Task, syscall: Syscall, arguments: tuple[Any, ...], outcome: int | LinuxError | None

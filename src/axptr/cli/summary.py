@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..addr import PAGE_SIZE
-from .syscall_names import name_of
+from ..linux.syscall_names import name_of
 
 if TYPE_CHECKING:
     from ..linux.program import Process, Result

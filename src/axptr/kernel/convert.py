@@ -73,12 +73,25 @@ def params_of(handler: FunctionType) -> tuple[Param, ...]:
     for name in names:
         if name not in annotations:
             raise TypeError(f"{where}: parameter {name!r} needs an annotation")
-        annotation = annotations[name]
-        if isinstance(annotation, str):
-            found = handler.__globals__.get(annotation)  # a plain name needs no compiler
-            annotation = eval(annotation, handler.__globals__) if found is None else found
-        params.append(_param(name, annotation, where))
+        params.append(_param(name, _found(annotations[name], handler, name, where), where))
     return tuple(params)
+
+
+def _found(annotation: Any, handler: FunctionType, name: str, where: str) -> Any:
+    """What an annotation stands for that was written, or kept, as text; `TypeError` if that cannot be found."""
+    if not isinstance(annotation, str):
+        return annotation
+    found = handler.__globals__.get(annotation)  # a plain name needs no compiler
+    if found is not None:
+        return found
+    try:
+        return eval(annotation, handler.__globals__)
+    except Exception as error:
+        raise TypeError(
+            f"{where}: the annotation {annotation!r} of parameter {name!r} cannot be found ({error}): it is looked up "
+            f"when the handler is registered, among the globals of {handler.__module__}, where names of a function and "
+            "those imported under TYPE_CHECKING are not"
+        ) from error
 
 
 def _param(name: str, annotation: Any, where: str) -> Param:
@@ -87,7 +100,7 @@ def _param(name: str, annotation: Any, where: str) -> Param:
     if isinstance(annotation, type):
         code = getattr(annotation, "_type_", None)
         if hasattr(annotation, "ACCESS_FLAGS"):
-            return Param(name, annotation, "pointer", 64, False)
+            raise TypeError(f"{where}: parameter {name!r} needs {annotation.__name__}[T], what it points at")
         if issubclass(annotation, ctypes._SimpleCData) and isinstance(code, str):
             if code in _SIGNED:
                 return Param(name, annotation, "int", 8 * ctypes.sizeof(annotation), True)

@@ -129,7 +129,7 @@ class Kernel:
         self._table.pop(syscall.nr, None)
 
     def name_of(self, nr: int) -> str:
-        """The name of a call, registered or not."""
+        """The name of a call, `syscall_56` for one that is not registered: this kernel is nobody's in particular."""
         known = self.syscalls.get(nr)
         return known.name if known is not None else f"syscall_{nr}"
 

@@ -58,6 +58,13 @@ class LinuxKernel(Kernel):
         super().__init__()
         self.syscalls.update(TABLE)
 
+    def name_of(self, nr: int) -> str:
+        """The name of a call, served or not: `clone` for 56, `syscall_1000` for a number that Linux has not."""
+        from .syscall_names import name_of  # not at every start
+
+        known = self.syscalls.get(nr)
+        return known.name if known is not None else name_of(nr)
+
     def run_process(self, task: LinuxTask, timeout: float | None = None) -> bool:
         """Run until the process is over (True) or `timeout` seconds have passed (False)."""
         engine: Engine = task.engine
