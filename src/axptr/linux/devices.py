@@ -15,7 +15,7 @@ from ..errors import LinuxError
 from ..flags import WRITE
 from .hostfile import HostFile
 from .hostio import host
-from .nodes import DirNode, Node, Stat, TextLink
+from .nodes import MAX_OFFSET, DirNode, Node, Stat, TextLink
 from .openfile import OpenFile
 from .uaccess import CHUNK
 
@@ -147,6 +147,7 @@ class Dev(DirNode):
     mode = stat.S_IFDIR | 0o755
     dev = 0x5
     magic = 0x01021994
+    max_offset = MAX_OFFSET
 
     def __init__(self) -> None:
         super().__init__(b"/dev")

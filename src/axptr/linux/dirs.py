@@ -12,7 +12,7 @@ from ..errors import LinuxError
 from ..flags import WRITE
 from ..kernel.abi import c_uint
 from .nodes import DirNode, Node, Stat
-from .openfile import OpenFile
+from .openfile import OpenFile, sought
 from .registry import syscall
 from .uaccess import Bytes, UserIter
 
@@ -46,10 +46,7 @@ class NodeDirFile(OpenFile):
     def seek(self, offset: int, whence: int) -> int:
         if whence not in (os.SEEK_SET, os.SEEK_CUR):
             raise LinuxError(errno.EINVAL)
-        target = offset + (self._pos if whence == os.SEEK_CUR else 0)
-        if target < 0:
-            raise LinuxError(errno.EINVAL)
-        self._pos = target
+        self._pos = target = sought(offset, self._pos if whence == os.SEEK_CUR else 0, self._node.max_offset)
         if target == 0:
             self._entries = None
         return target

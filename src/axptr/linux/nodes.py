@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from .task import LinuxTask
 
 
+MAX_OFFSET = (1 << 63) - 1
+"""The largest offset that a file can have (loff_t)."""
+_MAX_NON_LFS = (1 << 31) - 1
+
+
 class Stat:
     """What `stat` tells of a file of our own; the same names as `os.stat_result`. Times in nanoseconds."""
 
@@ -88,9 +93,10 @@ class Node:
 
 
 class DirNode(Node):
-    """A directory. Subclasses give `names` and `lookup`."""
+    """A directory. Subclasses give `names` and `lookup`. max_offset: as far as one can seek (s_maxbytes, of procfs)."""
 
     mode = stat.S_IFDIR | 0o555
+    max_offset = _MAX_NON_LFS
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
         return self.twin_stat() or Stat(self.mode, self.ino, self.dev, nlink=2)

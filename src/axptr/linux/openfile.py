@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..flags import WRITE
+from .nodes import MAX_OFFSET
 
 if TYPE_CHECKING:
     from .nodes import Node, Stat
@@ -23,6 +24,14 @@ O_ACCMODE = 3
 O_PATH = 0o10000000
 O_NONBLOCK = 0o4000
 O_APPEND = 0o2000
+
+
+def sought(offset: int, start: int, most: int = MAX_OFFSET) -> int:
+    """The position `offset` bytes from `start`; EINVAL if it is negative or beyond `most`."""
+    target = start + offset
+    if not 0 <= target <= most:
+        raise LinuxError(errno.EINVAL)
+    return target
 
 
 class OpenFile:
@@ -106,6 +115,8 @@ class BytesFile(OpenFile):
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         start = self._pos if pos is None else pos
+        if start + to.count > MAX_OFFSET:  # rw_verify_area, for a position that a seek has left there
+            raise LinuxError(errno.EINVAL)
         data = self._content[start : start + to.count]
         done = to.copy_out(data)
         if done < len(data) and done == 0:
@@ -117,10 +128,7 @@ class BytesFile(OpenFile):
     def seek(self, offset: int, whence: int) -> int:
         if whence not in (os.SEEK_SET, os.SEEK_CUR):
             raise LinuxError(errno.EINVAL)
-        target = offset + (self._pos if whence == os.SEEK_CUR else 0)
-        if target < 0:
-            raise LinuxError(errno.EINVAL)
-        self._pos = target
+        self._pos = target = sought(offset, self._pos if whence == os.SEEK_CUR else 0)
         return target
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:

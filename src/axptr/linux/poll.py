@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLRDBAND = 1, 2, 4, 8, 16, 32, 64, 128
 POLLWRNORM, POLLWRBAND = 0x100, 0x200
 _ALWAYS = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM
+_TIME_MAX = (1 << 63) - 1
+"""The most seconds that a timespec or a timeval holds."""
+_LONGEST_POLL = 86_400_000.0
+"""Milliseconds. poll(2) takes an int of them; who has longer to wait asks again."""
 
 
 def ready(fd: int, event: int) -> bool:
@@ -47,7 +51,7 @@ def wait(task: LinuxTask, wanted: list[tuple[int, int]], until: float | None) ->
         waiter.register(fd, event)
     while True:
         wake = task.next_wakeup(until)
-        timeout = None if wake is None else max(0.0, (wake - time.monotonic()) * 1000)
+        timeout = None if wake is None else min(max(0.0, (wake - time.monotonic()) * 1000), _LONGEST_POLL)
         found = waiter.poll(timeout)
         if found:
             return found
@@ -115,7 +119,7 @@ def sys_ppoll(task: LinuxTask, fds: Bytes, nfds: c_uint, timeout: ConstBytes, ma
 def _tell_left(task: LinuxTask, address: int, until: float | None, units: int) -> None:
     """Write back what is left of a timeout, as Linux does; a timeout that cannot be written is fine."""
     if until is not None:
-        left = max(0, int((until - time.monotonic()) * units))
+        left = min(max(0, int((until - time.monotonic()) * units)), _TIME_MAX * units)
         with suppress(LinuxError):
             put_bytes(task, address, pack("<qq", *divmod(left, units)))
 

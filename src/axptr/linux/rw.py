@@ -15,6 +15,7 @@ from ..flags import READ, WRITE
 from ..kernel.abi import c_int, c_long, c_size_t, c_uint, c_ulong
 from .hostfile import HostFile
 from .hostio import host
+from .nodes import MAX_OFFSET
 from .openfile import OpenFile
 from .registry import syscall
 from .uaccess import (
@@ -32,8 +33,8 @@ from .uaccess import (
 if TYPE_CHECKING:
     from .task import LinuxTask
 
-
-MAX_OFFSET = (1 << 63) - 1
+SEEK_HOLE = 4
+"""The last of the places that a seek can start from (SEEK_MAX)."""
 
 
 def _readable(task: LinuxTask, fd: int) -> OpenFile:
@@ -140,7 +141,10 @@ def sys_pwritev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, po
 
 @syscall(8, "lseek")
 def sys_lseek(task: LinuxTask, fd: c_uint, offset: c_long, whence: c_uint) -> int:
-    return task.files.get_io(fd).seek(offset, whence)
+    file = task.files.get_io(fd)
+    if whence > SEEK_HOLE:
+        raise LinuxError(errno.EINVAL)
+    return file.seek(offset, whence)
 
 
 # -- from file to file, without user memory

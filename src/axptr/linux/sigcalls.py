@@ -14,6 +14,7 @@ from ..kernel.abi import c_int, c_size_t, c_uint
 from .registry import syscall
 from .sigframe import on_altstack, pop_frame
 from .signals import SI_KERNEL, SI_TKILL, SI_USER, SIGKILL, SIGSEGV, SIGSTOP, Action, Info, bit
+from .time import KTIME_MAX
 from .uaccess import Bytes, ConstBytes, get_bytes, put_bytes
 
 if TYPE_CHECKING:
@@ -220,14 +221,14 @@ def _remaining(task: LinuxTask) -> float:
 def sys_alarm(task: LinuxTask, seconds: c_uint) -> int:
     before = _remaining(task)
     task.signals.alarm_at = time.monotonic() + seconds if seconds else None
-    task.signals.alarm_interval = 0.0
+    task.signals.alarm_interval = 0
     task.engine.stop()  # the run loop looks at the clock anew
     return int(before + 0.999999)
 
 
-def _pack_itimer(interval: float, value: float) -> bytes:
-    micros = [round(interval * 1e6), round(value * 1e6)]
-    return pack("<qqqq", *divmod(micros[0], 10**6), *divmod(micros[1], 10**6))
+def _pack_itimer(interval: int, value: float) -> bytes:
+    """struct itimerval; interval in nanoseconds, value in seconds."""
+    return pack("<qqqq", *divmod(interval // 1000, 10**6), *divmod(round(value * 1e6), 10**6))
 
 
 @syscall(36, "getitimer")
@@ -249,8 +250,8 @@ def sys_setitimer(task: LinuxTask, which: c_int, new: ConstBytes, old: Bytes) ->
     before = _pack_itimer(signals.alarm_interval, _remaining(task)) if which == 0 else bytes(32)
     if which == 0:
         value = words[2] + words[3] / 1e6
-        signals.alarm_interval = words[0] + words[1] / 1e6
-        signals.alarm_at = time.monotonic() + value if value else None
+        signals.alarm_interval = min(words[0] * 10**9 + words[1] * 1000, KTIME_MAX) if value else 0
+        signals.alarm_at = min(time.monotonic() + value, KTIME_MAX / 1e9) if value else None
         task.engine.stop()
     if not old.is_null:
         put_bytes(task, old.address, before)

@@ -98,7 +98,7 @@ class SignalState:
     """A process's signals. Masks have bit n-1 for signal n.
 
     saved_mask: the mask to go back to after the handler that ends a sigsuspend. restart_call: the call that a signal
-    interrupted, if SA_RESTART may repeat it. alarm_at: monotonic time of the next SIGALRM; alarm_interval: seconds.
+    interrupted, if SA_RESTART may repeat it. alarm_at: monotonic time of the next SIGALRM; alarm_interval: nanoseconds.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class SignalState:
         self.saved_mask: int | None = None
         self.restart_call: int | None = None
         self.alarm_at: float | None = None
-        self.alarm_interval = 0.0
+        self.alarm_interval = 0
 
     # -- questions
 
@@ -159,7 +159,7 @@ class SignalState:
         self.send(task, Info(SIGPIPE, SI_USER, pid=task.pid))
 
     def alarm_fired(self, task: LinuxTask) -> None:
-        self.alarm_at = time.monotonic() + self.alarm_interval if self.alarm_interval else None
+        self.alarm_at = time.monotonic() + self.alarm_interval / 1e9 if self.alarm_interval else None
         self.send(task, Info(SIGALRM, SI_KERNEL))
 
     def force(self, task: LinuxTask, info: Info) -> None:

@@ -33,7 +33,7 @@ _BILLION = 1_000_000_000
 def pack_stat(s: os.stat_result | Stat) -> bytes:
     """struct stat of x86-64, 144 bytes."""
     return pack(
-        "<QQQIIIIQqqqQQQQQQ24x",
+        "<QQQIIIIQqqqqQqQqQ24x",
         s.st_dev,
         s.st_ino,
         s.st_nlink,

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from .task import LinuxTask
 
 _BILLION = 1_000_000_000
-_MAX_SLEEP = float(1 << 40)
+KTIME_MAX = (1 << 63) - 1
+"""Nanoseconds: the longest time that a timer runs, 292 years. Longer ones are cut to it."""
+_MAX_SLEEP = KTIME_MAX / _BILLION
 
 
 def read_timespec(task: LinuxTask, address: int) -> float:
-    """Seconds; EINVAL for a negative or overlong one."""
+    """Seconds, any number of them; EINVAL if there are fewer than none, or nanoseconds for a second."""
     seconds, nanos = unpack("<qq", get_bytes(task, address, 16))
     if seconds < 0 or not 0 <= nanos < _BILLION:
         raise LinuxError(errno.EINVAL)
     total: float = seconds + nanos / _BILLION
-    return min(total, _MAX_SLEEP)
+    return total
 
 
 def write_timespec(task: LinuxTask, address: int, nanos: int) -> None:
@@ -82,20 +84,20 @@ def _sleep(task: LinuxTask, until: float, remaining: Bytes | None) -> int:
         return 0
     if remaining is not None and not remaining.is_null:
         left = max(0.0, until - time.monotonic())
-        write_timespec(task, remaining.address, int(left * _BILLION))
+        write_timespec(task, remaining.address, min(int(left * _BILLION), KTIME_MAX))
     raise LinuxError(errno.EINTR)
 
 
 @syscall(35, "nanosleep")
 def sys_nanosleep(task: LinuxTask, duration: ConstBytes, remaining: Bytes) -> int:
-    return _sleep(task, time.monotonic() + read_timespec(task, duration.address), remaining)
+    return _sleep(task, time.monotonic() + min(read_timespec(task, duration.address), _MAX_SLEEP), remaining)
 
 
 @syscall(230, "clock_nanosleep")
 def sys_clock_nanosleep(task: LinuxTask, clock: c_int, flags: c_int, duration: ConstBytes, remaining: Bytes) -> int:
     if clock not in (0, 1, 2, 7, 8, 9, 11):
         raise LinuxError(errno.EINVAL)
-    seconds = read_timespec(task, duration.address)
+    seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
     if flags & 1:  # TIMER_ABSTIME
         return _sleep(task, time.monotonic() + seconds - host(time.clock_gettime, clock), None)
     return _sleep(task, time.monotonic() + seconds, remaining)
