@@ -78,7 +78,9 @@ class MappedCpu(UserCpu):
         self.linked = True
 
     def __dealloc__(self):
-        self.release()
+        # Half-made, where a base class has failed: no object is in its field then, nor a method in the table.
+        if self.beat.handle != cython.NULL:
+            MappedCpu.release(self)
 
     def release(self):
         """Give everything back. Idempotent; the guest is not running."""
@@ -93,7 +95,7 @@ class MappedCpu(UserCpu):
             axptr_unlock(self.phys.lock)
             free(self.link.drop)
             self.link.drop = cython.NULL
-        self.shut()
+        UserCpu.shut(self)
 
     # -- what the library asks ----------------------------------------------------------------------------
 

@@ -234,6 +234,8 @@ class FrameStore:
 
     def __dealloc__(self):
         i: uint64_t
+        if self.phys is None:  # half-made: 0 in `fd` says nothing yet
+            return
         if self.body.fd >= 0:
             close(self.body.fd)
         if self.body.out_fd >= 0:

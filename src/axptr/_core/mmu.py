@@ -195,10 +195,10 @@ class Mmu(Provider):
         if self.phys is not None and self.lock != cython.NULL and self.tlb != cython.NULL:
             if not self.phys.forked:
                 axptr_lock_gil(self.lock)
-                self.zap(self.first, self.last)
-                files = self.written_files()
+                Mmu.zap(self, self.first, self.last)
+                files = Mmu.written_files(self)
                 axptr_unlock(self.lock)
-                self.write_back(files)
+                Mmu.write_back(self, files)
         index_free(cython.address(self.areas))
         journal_free(cython.address(self.journal))
         free(self.tlb)

@@ -13,7 +13,8 @@ whether that worked. (Guests are faster for it: it was a call for each access.)
 Not here: what the guest sees of memory and who runs it (`unicorn`), names and widths of registers
 (`x86regs`).
 
-Failure: `RuntimeError` if the library does not do what versions 2.1.4 and later do.
+Failure: `RuntimeError` if the library does not do what versions 2.1.4 and later do, `MemoryError` where the host has no
+room for it.
 """
 
 import cython
@@ -48,6 +49,16 @@ from cython.cimports.cpython.object import PyObject_GenericGetAttr
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint64_t
 from cython.cimports.libc.stdlib import free
 from cython.cimports.libc.string import memset
+from cython.cimports.posix.mman import (
+    MAP_ANONYMOUS,
+    MAP_FAILED,
+    MAP_PRIVATE,
+    PROT_EXEC,
+    PROT_READ,
+    PROT_WRITE,
+    mmap,
+    munmap,
+)
 from cython.cimports.posix.stdlib import posix_memalign
 
 from axptr._core import x86regs
@@ -56,6 +67,8 @@ _names = cython.declare(set, set(x86regs.names))
 _boot_va = cython.declare(uint64_t, 0xF000_0000_0000_0000)  # not canonical; answered for on the way to user mode only
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _serials = cython.declare(uint64_t, 0)
+_buffer = cython.declare(cython.size_t, 1 << 30)  # what the library maps for the code it makes, and for all the rest
+_rest = cython.declare(cython.size_t, 16 << 20)
 
 
 @cython.cfunc
@@ -71,6 +84,19 @@ def _on_boot_fill(
     entry.paddr = cpu.phys.size
     entry.perms = UC_PROT_ALL
     return page == _boot_va or page == _boot_va + 4096
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=False)
+def _require_room() -> cython.int:
+    """Raise `MemoryError` unless the host has room for one more CPU: the library ends the process where it has none."""
+    room: cython.p_void = mmap(
+        cython.NULL, _buffer + _rest, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0
+    )
+    if room == MAP_FAILED:
+        raise MemoryError(f"the host has no {_buffer + _rest:#x} bytes of address for the code that Unicorn makes")
+    munmap(room, _buffer + _rest)
+    return 0
 
 
 @cython.no_gc_clear
@@ -91,7 +117,7 @@ class UserCpu:
         self.enter_user_mode()
 
     def __dealloc__(self):
-        self.shut()
+        UserCpu.shut(self)
 
     def shut(self):
         """Give the CPU back. Idempotent."""
@@ -120,6 +146,7 @@ class UserCpu:
         word: cython.size_t
         after: cython.pointer(uint8_t)
         before: bytes
+        _require_room()
         self.check(self.api.open(UC_ARCH_X86, UC_MODE_64, cython.address(self.uc)), "make a CPU")
         self.check(self.api.ctl(self.uc, CTL_CPU_MODEL, cython.cast(cython.int, UC_CPU_X86_HASWELL)), "choose a CPU")
         size = malloc_usable_size(self.uc) & ~cython.cast(cython.size_t, 3)
