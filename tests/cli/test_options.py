@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ENVIRONMENT, run_axptr, run_host
+from .conftest import AXPTR, ENVIRONMENT, run_axptr, run_host
 
 
 def run(*arguments: str | Path, **options: object) -> tuple[str, str, int]:
@@ -217,15 +219,45 @@ def test_memory_limit_ends_a_program_that_touches_more(compile_c: Callable[..., 
     program = compile_c(ALLOCATES, "-static")
     out, err, status = run("--memory-limit", "16M", "--", program, "64")
     assert "all touched" not in out
-    assert status in (3, 128 + 7, 128 + 9), (out, err, status)
-    if status != 3:
-        assert err.startswith("axptr: the program died of signal")
+    assert status == 128 + 9, (out, err, status)
+    assert err.startswith("axptr: the program died of signal 9 (SIGKILL): no memory for the page at 0x")
+    assert err.splitlines()[1] == "  it may hold 16 MiB, page tables included: --memory-limit"
+
+
+def test_death_of_a_program_that_had_all_its_memory_names_the_limit(compile_c: Callable[..., Path]) -> None:
+    program = compile_c(
+        r"""
+        #include <fcntl.h>
+        #include <stdlib.h>
+        #include <sys/mman.h>
+        #include <unistd.h>
+        int main(int argc, char **argv) {
+            char *p = mmap(0, 1 << 28, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            int zero = open("/dev/zero", O_RDONLY);
+            if (argc > 1) while (read(zero, p, 4096) == 4096) p += 4096;
+            abort();
+        }""",
+        "-static",
+    )
+    assert "--memory-limit" in run("--memory-limit", "16M", "--", program, "fill")[1]
+    assert "--memory-limit" not in run("--memory-limit", "16M", "--", program)[1]
+    assert "--memory-limit" not in run("--", program)[1]
 
 
 def test_memory_limit_too_small_to_load_is_one_line() -> None:
     out, err, status = run("--memory-limit", "16K", "--", "/bin/true")
     assert (out, status) == ("", 126), err
     assert len(err.splitlines()) == 1
+    assert err.endswith(" (--memory-limit 16K)\n")
+
+
+@pytest.mark.parametrize("kib", [24_000, 100_000, 1_000_000])
+def test_a_host_that_gives_too_little_address_space_is_one_line(kib: int) -> None:
+    line = f"ulimit -v {kib}; exec {shlex.join(AXPTR)} run -- /bin/true"
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 125, done
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("axptr: ")
 
 
 # --timeout

@@ -126,3 +126,37 @@ def test_ctrl_c_ends_the_run_within_a_second(compile_c: Callable[..., Path], bod
         assert process.wait(20) == 130
         assert time.monotonic() - start < 1.5
         assert process.stderr.read() == b"axptr: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "last"),
+    [
+        pytest.param("for (;;);", 'write(1, "ready", 5)', id="computes"),
+        pytest.param("char c; read(0, &c, 1);", "read(0, 0x", id="waits in a call"),
+    ],
+)
+def test_ctrl_c_keeps_the_trace_the_statistics_and_the_areas(
+    compile_c: Callable[..., Path], tmp_path: Path, body: str, last: str
+) -> None:
+    program = compile_c(f'{PROLOGUE}\nint main(void) {{ write(1, "ready", 5); {body} }}', "-static")
+    output, picture = tmp_path / "output", tmp_path / "areas.svg"
+    command = [*AXPTR, "run", "--strace", "--stats", "--maps", "--map", picture, "--output", output, "--", program]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(5) == b"ready"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr.read() == b"axptr: interrupted\n"
+    trace, rest = output.read_text().split("+++ interrupted +++\n")
+    line = trace.splitlines()[-1]
+    assert line.startswith(last), trace
+    assert line.endswith("<unfinished ...>") == ("read" in body)
+    assert "axptr: statistics\n" in rest
+    assert re.search(r"^ +1  write$", rest, re.MULTILINE), rest
+    assert re.search(rf"^[0-9a-f]+-[0-9a-f]+ r-xp .*{program}$", rest, re.MULTILINE), rest
+    assert "<svg" in picture.read_text()

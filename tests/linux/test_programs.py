@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from axptr.linux import ProgramError, create_process
 
-from .conftest import run_guest, run_host
+from .conftest import ENVIRONMENT, run_guest, run_host
 
 LINKINGS = {
     "dynamic PIE": ("gcc", "-pie", "-fPIE"),
@@ -135,6 +136,25 @@ def test_a_program_that_does_not_fit_the_limit_is_refused(limit):
         create_process("/bin/true", memory_limit=limit)
     assert caught.value.errno == errno.ENOMEM
     assert caught.value.exit_status == 126
+
+
+def test_a_process_that_has_ended_or_is_closed_is_not_run_again(compile_guest):
+    dies = compile_guest("dies", "-static", source="int main(void) { return *(volatile int *)8; }")
+    for program, ended in (("/bin/true", lambda r: r.exit_code == 0), (dies, lambda r: r.signal == 11)):
+        process = create_process(os.fspath(program), env=ENVIRONMENT)
+        assert ended(process.run(20))
+        regs = process.engine.regs.rip
+        with pytest.raises(RuntimeError, match="ended"):
+            process.run(20)
+        assert process.engine.regs.rip == regs
+        process.close()
+        process.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            process.run(20)
+    process = create_process("/bin/true", env=ENVIRONMENT)
+    process.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        process.run(20)
 
 
 def test_a_timeout_ends_a_busy_and_a_waiting_program(compile_guest):

@@ -6,8 +6,10 @@ the areas around both addresses. Made when the guest has ended and its memory st
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
+from ..addr import PAGE_SIZE
 from ..errors import LinuxError
 from ..flags import MappingFlags
 from . import constants, symbols
@@ -41,6 +43,7 @@ def report_death(process: Process, death: Death) -> str:
     space = process.space
     name = constants.signal_name(death.signal)
     lines = [f"axptr: the program died of signal {death.signal} ({name}): {_cause(death, name)}"]
+    lines += _memory_limit(process, death)
     lines += _place(space, death.rip)
     lines += _registers(death.regs)
     addresses = [death.rip] if death.address is None else [death.address, death.rip]
@@ -63,6 +66,17 @@ def _cause(death: Death, name: str) -> str:
     code = constants.signal_code(death.signal, death.code)
     text = MEANING.get(name, code)
     return text if text == code else f"{text} ({code})"
+
+
+def _memory_limit(process: Process, death: Death) -> list[str]:
+    """A line if the program died for want of memory, or had all that it may have."""
+    limit = process.task.memory_limit
+    wanted = death.fault is not None and death.fault.errno == errno.ENOMEM
+    if limit is None:
+        return ["  the host has no memory left for it"] if wanted else []
+    if not wanted and process.phys.peak_frames < limit // PAGE_SIZE:
+        return []
+    return [f"  it may hold {limit / (1 << 20):,.4g} MiB, page tables included: --memory-limit"]
 
 
 def _place(space: AddrSpace, rip: int) -> list[str]:

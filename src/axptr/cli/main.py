@@ -82,6 +82,17 @@ def run_command(arguments: list[str]) -> int:
         return EXIT_USAGE  # whoever read our output has gone, and nothing is left to say
     except KeyboardInterrupt:
         return 130
+    except MemoryError:
+        return _no_room("the host has no memory for it")
+    except ImportError as error:
+        if error.path is None or not os.path.exists(error.path):
+            raise
+        return _no_room(str(error))  # a module that is there and cannot be loaded: `ulimit -v`
+
+
+def _no_room(reason: str) -> int:
+    sys.stderr.write(f"axptr: {reason}\n")
+    return EXIT_USAGE
 
 
 def _subcommand(name: str, arguments: list[str]) -> int:

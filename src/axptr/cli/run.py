@@ -8,8 +8,10 @@ program, 128 + n it died of signal n.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 SIGPIPE = 13  # not from `signal`, which every start would pay for
@@ -180,20 +182,25 @@ def _load_and_run(
                 allow_write=options.allow_write,
             )
         except ProgramError as error:
-            _say(f"axptr: {error}")
+            short = error.errno == errno.ENOMEM and memory_limit is not None and not error.own
+            _say(f"axptr: {error}" + (f" (--memory-limit {options.memory_limit})" if short else ""))
             return error.exit_status
     except ImportError as error:
         return _missing_extra(error)
+    except MemoryError:
+        _say("axptr: the host has no memory for a machine")
+        return EXIT_FAILED
     with process:
         return _run(process, options, timeout, output)
 
 
 def _run(process: Process, options: argparse.Namespace, timeout: float | None, output: Output) -> int:
+    begin = time.monotonic()
     result = _observed_run(process, options, timeout, output)
-    if result is None:
-        return EXIT_INTERRUPTED
-    _tell_end(process, result, options, output)
-    return result.status
+    if result is not None:
+        _tell_death(process, result)
+    _sum_up(process, time.monotonic() - begin, options, output)
+    return EXIT_INTERRUPTED if result is None else result.status
 
 
 def _observed_run(
@@ -211,8 +218,13 @@ def _observed_run(
     try:
         result = process.run(timeout)
     except KeyboardInterrupt:
+        if tracer is not None:
+            tracer.interrupted()
         _say("axptr: interrupted")
         return None
+    except MemoryError:
+        _say("axptr: the host has no memory left for axptr itself")
+        raise SystemExit(EXIT_FAILED) from None
     except Exception:
         # Never an errno, never hidden: this is axptr's own failure, and the traceback is what mends it.
         import traceback
@@ -224,8 +236,8 @@ def _observed_run(
     return result
 
 
-def _tell_end(process: Process, result: Result, options: argparse.Namespace, output: Output) -> None:
-    """What there is to say once the guest is gone; for a run that simply ended well, nothing."""
+def _tell_death(process: Process, result: Result) -> None:
+    """What there is to say of a guest that did not end by itself."""
     if result.death is not None or result.timed_out:
         from .death import report_death, report_timeout
 
@@ -234,6 +246,10 @@ def _tell_end(process: Process, result: Result, options: argparse.Namespace, out
                 _say(report_death(process, result.death))
         else:
             _say(report_timeout(process, result.wall))
+
+
+def _sum_up(process: Process, wall: float, options: argparse.Namespace, output: Output) -> None:
+    """What was asked for, however the run ended, Ctrl-C too; for a run that simply ended well, nothing more."""
     if process.kernel.unknown:
         from .summary import unknown_calls
 
@@ -241,7 +257,7 @@ def _tell_end(process: Process, result: Result, options: argparse.Namespace, out
     if options.stats:
         from .summary import statistics
 
-        output.write(statistics(process, result))
+        output.write(statistics(process, wall))
     if options.maps:
         output.write(process.space.format_maps().rstrip("\n") + "\n")
     if options.map is not None:
@@ -249,8 +265,9 @@ def _tell_end(process: Process, result: Result, options: argparse.Namespace, out
 
 
 def _missing_extra(error: ImportError) -> int:
-    """An optional part is not installed: the engine says so, without the name of a module. Others are bugs."""
-    if error.name is not None:
+    """An optional part is not installed: the engine says so, without the name of a module. A module that is there and
+    cannot be loaded finds no room (`ulimit -v`). One that is not there is a bug."""
+    if error.name is not None and (error.path is None or not os.path.exists(error.path)):
         raise error
     _say(f"axptr: {error}")
     return EXIT_FAILED

@@ -66,11 +66,20 @@ class Tracer:
             texts.pop()
         return f"{name}({', '.join(texts)})"
 
-    def ended(self, result: Result) -> None:
-        """The last lines: the call that was under way, the signal that killed the program, and its end."""
+    def interrupted(self) -> None:
+        """The last lines of a run that Ctrl-C ended."""
+        self._unfinished()
+        self.write("+++ interrupted +++\n")
+
+    def _unfinished(self) -> None:
+        """The call that was under way."""
         if self._entered is not None:
             text = self._text or self._call(*self._entered, None)
             self.write(f"{text.removesuffix(')')} <unfinished ...>\n")
+
+    def ended(self, result: Result) -> None:
+        """The last lines: the call that was under way, the signal that killed the program, and its end."""
+        self._unfinished()
         if result.death is not None:
             death = result.death
             name = constants.signal_name(death.signal)

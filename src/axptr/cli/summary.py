@@ -8,7 +8,7 @@ from ..addr import PAGE_SIZE
 from ..linux.syscall_names import name_of
 
 if TYPE_CHECKING:
-    from ..linux.program import Process, Result
+    from ..linux.program import Process
 
 FAULT_KINDS = (("read", "faults_read"), ("write", "faults_write"), ("fetch", "faults_fetch"))
 
@@ -22,15 +22,15 @@ def unknown_calls(unknown: dict[int, int]) -> str:
     return f"axptr: system calls not implemented: {', '.join(entries)}"
 
 
-def statistics(process: Process, result: Result) -> str:
-    """The text of `--stats`: memory, faults and time, then each call with its count, most frequent first."""
+def statistics(process: Process, wall: float) -> str:
+    """The text of `--stats`: memory, faults and time (wall: seconds), then the calls, most frequent first."""
     space, phys = process.space.stats(), process.phys
     calls = process.kernel.calls
     faults = [(kind, int(space[key])) for kind, key in FAULT_KINDS]
     peak = phys.peak_frames
     lines = [
         "axptr: statistics",
-        f"  wall time           {result.wall * 1000:,.1f} ms",
+        f"  wall time           {wall * 1000:,.1f} ms",
         f"  system calls        {sum(calls.values()):,}",
         f"  page faults         {sum(count for _, count in faults):,}"
         f" ({', '.join(f'{kind} {count:,}' for kind, count in faults)})",

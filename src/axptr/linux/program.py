@@ -11,12 +11,13 @@ other files of this package), how a death is printed (`axptr.cli`).
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
+from . import arguments
+from .arguments import Text
 
 if TYPE_CHECKING:
     from .._core.phys import PhysMemory
@@ -24,22 +25,25 @@ if TYPE_CHECKING:
     from .personality import LinuxKernel
     from .task import LinuxTask
 
-Text = str | bytes
+EXIT_FAILED = 125
 
 
 class ProgramError(LinuxError):
     """The program could not be started. `str(error)` is one clear line.
 
     `errno` is what `execve` gives (ENOENT, EACCES, ENOEXEC, EISDIR, ENOMEM, ...), `exit_status` what a shell
-    would exit with: 127 when there is no such program, else 126.
+    would exit with: 127 when there is no such program, else 126; 125 where it is axptr itself that could not start.
     """
 
-    def __init__(self, errno_: int, message: str) -> None:
+    def __init__(self, errno_: int, message: str, *, own: bool = False) -> None:
         super().__init__(errno_, message)
         self.message = message
+        self.own = own
 
     @property
     def exit_status(self) -> int:
+        if self.own:
+            return EXIT_FAILED
         return 127 if self.errno == errno.ENOENT else 126
 
     def __str__(self) -> str:
@@ -122,6 +126,7 @@ class Process:
         self.kernel = kernel
         self.engine = task.engine
         self.phys: PhysMemory = task.space.phys
+        self._closed = False
 
     @property
     def space(self) -> AddrSpace:
@@ -131,8 +136,13 @@ class Process:
     def run(self, timeout: float | None = None) -> Result:
         """Run until the program exits or dies, or `timeout` seconds have passed.
 
-        What a tracer, a handler or Ctrl-C raises comes out of here.
+        What a tracer, a handler or Ctrl-C raises comes out of here, and the process can be run on. `RuntimeError` once
+        the program has ended, or the process was closed.
         """
+        if self._closed:
+            raise RuntimeError("this process is closed: there is nothing left to run")
+        if self.task.over:
+            raise RuntimeError("this program has ended: create another process to run it again")
         begin = time.monotonic()
         task = self.task
         finished = self.kernel.run_process(task, timeout)
@@ -145,6 +155,7 @@ class Process:
 
     def close(self) -> None:
         """Close the program's files and give its memory back. The process is of no use afterwards."""
+        self._closed = True
         self.task.files.close_all()
         self.task.space.clear()
 
@@ -158,7 +169,7 @@ class Process:
 def create_process(
     program: Text,
     argv: Sequence[Text] | None = None,
-    env: Mapping[str, str] | Iterable[Text] | None = None,
+    env: Mapping[Text, Text] | Iterable[Text] | None = None,
     *,
     cwd: Text | None = None,
     memory_limit: int | None = None,
@@ -175,25 +186,26 @@ def create_process(
     allow_write: directories under which files may be created, written and removed; everywhere else EROFS.
     stdio: the host descriptors the program gets as 0, 1, 2; they are used as they are and never closed.
 
-    Raises `ProgramError` with one clear line if the program cannot be started; nothing is left behind then.
+    Raises `ProgramError` with one clear line if the program cannot be started; nothing is left behind then. `TypeError`
+    and `ValueError` for arguments that make no sense.
     """
     from .personality import start
 
-    args = [os.fsencode(a) for a in argv] if argv is not None else [os.fsencode(program)]
-    return start(
-        os.fsencode(program),
-        args,
-        _environment(env),
-        cwd=os.fsencode(cwd) if cwd is not None else None,
-        memory_limit=memory_limit,
-        allow_write=[os.fsencode(d) for d in allow_write],
-        stdio=stdio,
-    )
-
-
-def _environment(env: Mapping[str, str] | Iterable[Text] | None) -> list[bytes]:
-    if env is None:
-        return [name + b"=" + value for name, value in os.environb.items()]
-    if isinstance(env, Mapping):
-        return [os.fsencode(f"{name}={value}") for name, value in env.items()]
-    return [os.fsencode(entry) for entry in env]
+    name = arguments.text("program", program)
+    argv_bytes, environ = arguments.argv(name, argv), arguments.environment(env)
+    try:
+        return start(
+            name,
+            argv_bytes,
+            environ,
+            cwd=arguments.text("cwd", cwd) if cwd is not None else None,
+            memory_limit=arguments.limit(memory_limit),
+            allow_write=arguments.texts("allow_write", allow_write),
+            stdio=arguments.streams(stdio),
+        )
+    except ProgramError:
+        raise
+    except (MemoryError, LinuxError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "out of memory"
+        code = getattr(error, "errno", None) or errno.ENOMEM
+        raise ProgramError(code, f"the host has no room for a machine: {reason}", own=True) from None

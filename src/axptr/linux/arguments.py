@@ -1,0 +1,81 @@
+"""What `create_process` is called with, checked and turned into the bytes that a program gets.
+
+Failure: `TypeError` for what is of the wrong kind (a `str` where a list of them is meant), `ValueError` for what no
+program can be given: text with a NUL in it, a variable without a name. Each names the argument.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+Text = str | bytes
+
+
+def text(what: str, value: object) -> bytes:
+    """One string, as the program sees it."""
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise TypeError(f"{what} is a str, bytes or a path, not {type(value).__name__}")
+    encoded = os.fsencode(value)
+    if b"\0" in encoded:
+        raise ValueError(f"{what} has a NUL in it: {value!r}")
+    return encoded
+
+
+def texts(what: str, values: object) -> list[bytes]:
+    """Several; one string is not several of one character each."""
+    if isinstance(values, (str, bytes, bytearray, os.PathLike)):
+        raise TypeError(f"{what} is a list of strings, not one: [{values!r}]?")
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{what} is a list of strings, not {type(values).__name__}")
+    return [text(f"{what}[{i}]", value) for i, value in enumerate(values)]
+
+
+def argv(program: bytes, values: Sequence[Text] | None) -> list[bytes]:
+    """All arguments of a program; its name alone if none are given."""
+    return [program] if values is None else texts("argv", values)
+
+
+def environment(env: Mapping[Text, Text] | Iterable[Text] | None) -> list[bytes]:
+    """`NAME=value` for each variable; the host's if none are given."""
+    if env is None:
+        return [name + b"=" + value for name, value in os.environb.items()]
+    if not isinstance(env, Mapping):
+        return texts("env", env)
+    entries = []
+    for key, value in env.items():
+        name = text("a name in env", key)
+        if not name or b"=" in name:
+            raise ValueError(f"{key!r} in env is no name of a variable")
+        entries.append(name + b"=" + text(f"env[{key!r}]", value))
+    return entries
+
+
+def streams(stdio: object) -> tuple[int, int, int]:
+    """Three descriptors; a negative one is closed in the program."""
+    if not isinstance(stdio, (tuple, list)) or len(stdio) != 3:
+        raise TypeError(f"stdio is three descriptors, for 0, 1 and 2, not {stdio!r}")
+    numbers = []
+    for fd in stdio:
+        try:
+            number = operator.index(fd)
+        except TypeError:
+            raise TypeError(f"stdio is made of descriptors, which are numbers, not of {type(fd).__name__}") from None
+        if number >= 1 << 31:
+            raise ValueError(f"{number} in stdio is no descriptor")
+        numbers.append(max(number, -1))
+    return numbers[0], numbers[1], numbers[2]
+
+
+def limit(memory_limit: object) -> int | None:
+    """Bytes, or None for as much as there is."""
+    if memory_limit is None:
+        return None
+    try:
+        size = operator.index(memory_limit)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"memory_limit is a number of bytes, not {type(memory_limit).__name__}") from None
+    if size < 0:
+        raise ValueError(f"memory_limit is {size}: fewer than no bytes")
+    return size
