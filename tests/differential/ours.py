@@ -10,6 +10,7 @@ from pathlib import Path
 from axptr import AddrSpace, FaultReason, LinuxError, MappingFlags, PhysMemory
 from axptr.linux.devices import Dev
 from axptr.linux.hostfile import HostFile
+from axptr.linux.machine import Machine
 from axptr.linux.openfile import FileTable
 from axptr.linux.paths import FileSystem
 from axptr.linux.personality import LinuxKernel
@@ -37,9 +38,11 @@ class Ours:
         self.phys = PhysMemory(1 << 30, poison=True)
         self.heap = heap
         self.directory = directory
-        files = FileTable(limit=1024)
+        machine = Machine()
+        files = FileTable(1024, machine.locks)
         root = os.fsencode(directory)
-        self.task = LinuxTask(AddrSpace(0, 1 << 47, self.phys), files, FileSystem(root, [root], Proc(), Dev()), None)
+        fs = FileSystem(root, [root], Proc(), Dev())
+        self.task = LinuxTask(AddrSpace(0, 1 << 47, self.phys), machine, files, fs, None)
         self.task.brk_start = self.task.brk = heap
         # What libc took of the heap there before the sequence began is its neighbour here too.
         self.task.space.map_alloc(heap - PAGE, PAGE, MappingFlags.READ | MappingFlags.WRITE | MappingFlags.USER)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from axptr import PAGE_SIZE, AddrSpace, PhysMemory
 from axptr.linux.devices import Dev
 from axptr.linux.hostfile import HostFile
+from axptr.linux.machine import Machine
 from axptr.linux.openfile import FileTable
 from axptr.linux.paths import FileSystem
 from axptr.linux.personality import LinuxKernel
@@ -87,9 +88,10 @@ class Sides:
     def __init__(self, directory: Path) -> None:
         self.phys = PhysMemory(1 << 30, poison=True)
         root = os.fsencode(directory)
-        self.files = FileTable(limit=1024)
+        machine = Machine()
+        self.files = FileTable(1024, machine.locks)
         space = AddrSpace(0x1000, 0x7FFF_FFFF_E000, self.phys)
-        self.task = LinuxTask(space, self.files, FileSystem(root, [root], Proc(), Dev()), None)
+        self.task = LinuxTask(space, machine, self.files, FileSystem(root, [root], Proc(), Dev()), None)
         self.table = LinuxKernel().dispatcher(self.task)
         self.paths = [root + b"/theirs", root + b"/ours"]
 

@@ -9,6 +9,7 @@ import pytest
 
 from axptr.errors import LinuxError
 from axptr.linux.devices import Dev
+from axptr.linux.locks import LockTable
 from axptr.linux.openfile import FileTable
 from axptr.linux.paths import AT_FDCWD, FileSystem
 from axptr.linux.procfs import Proc
@@ -20,7 +21,7 @@ class FakeTask:
 
     def __init__(self, fs: FileSystem) -> None:
         self.fs = fs
-        self.files = FileTable(16)
+        self.files = FileTable(16, LockTable())
 
 
 @pytest.fixture

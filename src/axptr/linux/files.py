@@ -5,19 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from struct import pack
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..kernel.abi import c_int, c_uint, c_ulong
+from . import lockcalls
 from .hostfile import HostFile
 from .hostio import host
 from .nodes import DirNode, LinkNode
 from .openfile import O_APPEND, O_NONBLOCK, O_PATH, OpenFile, PathFile
 from .paths import AT_FDCWD, Place
 from .registry import syscall
-from .uaccess import Bytes, ConstBytes, get_bytes, put_bytes, read_path
+from .uaccess import Bytes, ConstBytes, read_path
 
 if TYPE_CHECKING:
     from .task import LinuxTask
@@ -181,7 +181,7 @@ def sys_dup3(task: LinuxTask, oldfd: c_uint, newfd: c_uint, flags: c_int) -> int
     return newfd
 
 
-F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW = range(8)
+F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = range(5)
 F_SETOWN, F_GETOWN, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_GET_SEALS = 8, 9, 1030, 1031, 1032, 1034
 
 
@@ -206,8 +206,8 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
     if cmd == F_SETFL:
         _set_flags(file, arg)
         return 0
-    if cmd in (F_GETLK, F_SETLK, F_SETLKW, 36, 37, 38):
-        return _lock(task, file, cmd, arg)
+    if cmd in lockcalls.COMMANDS:
+        return lockcalls.record_lock(task, file, cmd, arg)
     if cmd in (F_SETPIPE_SZ, F_GETPIPE_SZ) and isinstance(file, HostFile):
         import fcntl
 
@@ -227,39 +227,6 @@ def _set_flags(file: OpenFile, arg: int) -> None:
     import fcntl
 
     host(fcntl.fcntl, file.host_fd, F_SETFL, file.flags & _SETTABLE)
-
-
-def _lock(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
-    """Record locks: nobody but this process could hold one on files it may write, so they are always granted."""
-    data = get_bytes(task, arg, 32)
-    kind = int.from_bytes(data[:2], "little", signed=True)
-    if kind not in (0, 1, 2):
-        raise LinuxError(errno.EINVAL)
-    if cmd in (F_GETLK, 36):
-        put_bytes(task, arg, pack("<h", 2) + data[2:])
-    elif (kind == 0 and not file.readable) or (kind == 1 and not file.writable):
-        raise LinuxError(errno.EBADF)
-    return 0
-
-
-@syscall(73, "flock")
-def sys_flock(task: LinuxTask, fd: c_uint, operation: c_uint) -> int:
-    file = task.files.get_io(fd)
-    if operation & ~4 not in (1, 2, 8):
-        raise LinuxError(errno.EINVAL)
-    if isinstance(file, HostFile) and file.owned:
-        import fcntl
-
-        while True:  # asked again and again rather than waited for: the wait must see timers and the deadline
-            try:
-                host(fcntl.flock, file.host_fd, operation | fcntl.LOCK_NB)
-                break
-            except LinuxError as error:
-                if error.errno != errno.EWOULDBLOCK or operation & fcntl.LOCK_NB:
-                    raise
-            if not task.sleep(time.monotonic() + 0.01):
-                raise LinuxError(errno.EINTR)
-    return 0
 
 
 def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:

@@ -198,6 +198,9 @@ class HostFile(OpenFile):
 
     # -- the rest
 
+    def lock_key(self) -> tuple[int, int]:
+        return self.identity
+
     def seek(self, offset: int, whence: int) -> int:
         return host(os.lseek, self.host_fd, offset, whence)
 

@@ -9,11 +9,18 @@ from __future__ import annotations
 from functools import cached_property
 
 from .hostio import HoleBuffer
+from .locks import LockTable
 from .uaccess import CHUNK
 
 
 class Machine:
-    """The tables and buffers of a run. A machine is used by one thread at a time."""
+    """The tables and buffers of a run. A machine is used by one thread at a time.
+
+    locks: file locks of all kinds.
+    """
+
+    def __init__(self) -> None:
+        self.locks = LockTable()
 
     @cached_property
     def bounce(self) -> memoryview:

@@ -16,6 +16,7 @@ from ..flags import WRITE
 from .nodes import MAX_OFFSET
 
 if TYPE_CHECKING:
+    from .locks import LockTable
     from .nodes import Node, Stat
     from .task import LinuxTask
     from .uaccess import UserIter
@@ -94,6 +95,11 @@ class OpenFile:
         """The file of our own that this was opened from, if it was one."""
         return None
 
+    def lock_key(self) -> tuple[int, int]:
+        """What file this is, for locks: device and inode, or numbers of our own for what has none."""
+        node = self.node()
+        return (node.dev, node.ino) if node is not None else (-1, id(self))
+
     def name(self) -> bytes:
         """What /proc/self/fd/N points at."""
         return self.path if self.path is not None else b"anon_inode:[file]"
@@ -153,9 +159,13 @@ class PathFile(OpenFile):
 
 
 class FileTable:
-    """Descriptors: number -> OpenFile, and which of them exec closes. The lowest free number is given out."""
+    """Descriptors: number -> OpenFile, and which of them exec closes. The lowest free number is given out.
 
-    def __init__(self, limit: int) -> None:
+    locks: of the run; a descriptor that is closed drops some.
+    """
+
+    def __init__(self, limit: int, locks: LockTable) -> None:
+        self._locks = locks
         self._files: dict[int, OpenFile] = {}
         self._cloexec: set[int] = set()
         self.limit = limit
@@ -209,6 +219,7 @@ class FileTable:
             raise LinuxError(errno.EBADF)
         self._cloexec.discard(fd)
         file.refs -= 1
+        self._locks.closed(self, file, last=file.refs == 0)
         if file.refs == 0:
             file.close()
 

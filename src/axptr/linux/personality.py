@@ -40,6 +40,7 @@ from . import time as time_calls  # noqa: F401
 from .devices import Dev
 from .hostfile import HostFile, standard_stream
 from .loader import find_program
+from .machine import Machine
 from .openfile import FileTable
 from .paths import FileSystem
 from .procfs import Proc
@@ -86,6 +87,8 @@ class LinuxKernel(Kernel):
             engine.regs.rip -= 2
         finally:
             task.deadline = None
+        if task.over:
+            task.files.close_all()  # as exit does: locks and ends of pipes are given back, whenever memory is
         return task.over
 
 
@@ -100,7 +103,8 @@ def start(
     stdio: tuple[int, int, int],
 ) -> Process:
     """`create_process` with everything as bytes; see there."""
-    table = FileTable(limit=1024)
+    machine = Machine()
+    table = FileTable(limit=1024, locks=machine.locks)
     _open_streams(table, stdio)  # before anything else is opened: a closed stream's number is given out again
     try:
         fs = FileSystem(cwd, allow_write, Proc(), Dev())
@@ -113,7 +117,7 @@ def start(
     try:
         phys = PhysMemory(limit=memory_limit)
         engine = UnicornEngine(phys)
-        task = LinuxTask(AddrSpace(0, 1 << 47, phys), table, fs, memory_limit)
+        task = LinuxTask(AddrSpace(0, 1 << 47, phys), machine, table, fs, memory_limit)
         task.engine = engine
         try:
             exec.start_program(task, found, environ, program)

@@ -5,6 +5,7 @@ Not here: how it came to be (`personality`), and what calls do with it (the fami
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import time
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING
 from ..errors import LinuxError
 from ..kernel.task import Task
 from .loader import MMAP_BASE, Image
-from .machine import Machine
 from .signals import SignalState
 
 if TYPE_CHECKING:
     from ..engine import Exit
     from ..mm.space import AddrSpace
+    from .machine import Machine
     from .openfile import FileTable
     from .paths import FileSystem
     from .program import Death
@@ -43,9 +44,11 @@ class LinuxTask(Task):
     exit_code, death: set when it is over. deadline: monotonic time at which a wait must give up, None for never.
     """
 
-    def __init__(self, space: AddrSpace, files: FileTable, fs: FileSystem, memory_limit: int | None) -> None:
+    def __init__(
+        self, space: AddrSpace, machine: Machine, files: FileTable, fs: FileSystem, memory_limit: int | None
+    ) -> None:
         super().__init__(space)
-        self.machine = Machine()
+        self.machine = machine
         self.files = files
         self.fs = fs
         self.memory_limit = memory_limit
@@ -112,6 +115,12 @@ class LinuxTask(Task):
         except LinuxError:
             self.signals.restart_call = self.engine.regs.rax
             raise
+
+    def pause(self, seconds: float) -> None:
+        """Wait a moment for what nobody tells us of, in a call that SA_RESTART makes again. EINTR, `TimeUp`."""
+        if not self.sleep(time.monotonic() + seconds):
+            self.signals.restart_call = self.engine.regs.rax
+            raise LinuxError(errno.EINTR)
 
     def next_wakeup(self, until: float | None) -> float | None:
         """The earliest of `until`, the deadline and the program's timer (monotonic seconds)."""
