@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,7 +65,6 @@ def test_empty_name_gives_127() -> None:
         pytest.param(b"\x7fELF", id="four bytes"),
         pytest.param(elf_header()[:40], id="half a header"),
         pytest.param(elf_header(), id="program headers past the end"),
-        pytest.param(elf_header() + bytes(56), id="nothing to load"),
         pytest.param(elf_header(machine=183), id="AArch64"),
         pytest.param(elf_header(machine=243), id="RISC-V"),
         pytest.param(elf_header(machine=3, bits=1), id="32 bits"),
@@ -78,6 +79,15 @@ def test_what_is_no_program_gives_126_or_127(tmp_path: Path, contents: bytes) ->
     assert done.returncode in (126, 127), done
     assert done.returncode == (127 if b"nowhere" in contents else 126)
     assert str(program if contents != b"#!/tmp\n" else "/tmp") in one_line(done.stderr)
+
+
+def test_a_program_that_cannot_be_mapped_dies_as_on_the_host_and_says_why(tmp_path: Path) -> None:
+    load = struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, 100, 10, 4096)
+    program = executable(tmp_path / "program", elf_header() + load)
+    assert subprocess.run([program]).returncode == -11
+    done = run_axptr("run", "--", program)
+    assert done.returncode == 128 + 11
+    assert "died of signal 11 (SIGSEGV): ELF file with a segment" in done.stderr.decode().splitlines()[0]
 
 
 def test_truncated_program_gives_126_wherever_it_is_cut(tmp_path: Path) -> None:

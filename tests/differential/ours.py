@@ -43,7 +43,7 @@ class Ours:
         root = os.fsencode(directory)
         fs = FileSystem(root, [root], Proc(), Dev())
         self.task = LinuxTask(AddrSpace(0, 1 << 47, self.phys), machine, files, fs, None)
-        self.task.brk_start = self.task.brk = heap
+        self.task.mm.start_heap(heap)
         # What libc took of the heap there before the sequence began is its neighbour here too.
         self.task.space.map_alloc(heap - PAGE, PAGE, MappingFlags.READ | MappingFlags.WRITE | MappingFlags.USER)
         self.table = LinuxKernel().dispatcher(self.task)

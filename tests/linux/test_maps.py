@@ -46,7 +46,7 @@ def at(process: Process, start: int) -> str:
 
 
 def test_heap_and_stack_are_named_by_where_they_are(process: Process) -> None:
-    brk = process.task.brk
+    brk = process.task.mm.brk
     assert call(process, 12, brk + 3 * PAGE) == brk + 3 * PAGE
     heap = [line for line in lines(process) if line.endswith("[heap]")]
     assert len(heap) == 1

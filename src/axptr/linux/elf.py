@@ -1,8 +1,11 @@
 """The few headers of an ELF file that execve looks at, read without trust.
 
 Only the file header, the program headers and the interpreter's name: what the kernel itself reads (elf(5),
-fs/binfmt_elf.c). Every offset and count is checked against the file; what Linux would refuse is `ENOEXEC`, with a
-line that says why. Sections, symbols and debug information are of no interest to a loader.
+fs/binfmt_elf.c of Linux 6.18). What stands here is judged before the old program is given up: a refusal is an errno,
+with a line that says why. Whether the segments fit is seen when they are mapped (`image`), too late for an errno.
+
+Of e_ident only the magic number counts, as on Linux: class, byte order and version are what the machine implies.
+Sections, symbols and debug information are of no interest to a loader.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ EM_X86_64 = 62
 
 _EHDR_SIZE, _PHDR_SIZE = 64, 56
 _PHDRS_MAX = 0x10000 // _PHDR_SIZE  # the kernel reads at most 64 KiB of them
-_USER_END = 0x7FFF_FFFF_F000
+_PAGE = 4096
 
 _MACHINES = {
     2: "SPARC", 3: "i386 (32-bit x86)", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "s390x", 40: "ARM",
@@ -37,115 +40,107 @@ class BadElf(LinuxError):
 
 
 class Segment:
-    """A PT_LOAD: file bytes [offset, offset + filesz) at `vaddr`, then zeroes up to memsz. flags: PF_R, PF_W, PF_X."""
+    """A PT_LOAD, as it stands in the file: any 64-bit numbers.
 
-    __slots__ = ("filesz", "flags", "memsz", "offset", "vaddr")
+    File bytes [offset, offset + filesz) at `vaddr`, then zeroes up to memsz. flags: PF_R, PF_W, PF_X.
+    """
 
-    def __init__(self, vaddr: int, offset: int, filesz: int, memsz: int, flags: int) -> None:
+    __slots__ = ("align", "filesz", "flags", "memsz", "offset", "vaddr")
+
+    def __init__(self, vaddr: int, offset: int, filesz: int, memsz: int, flags: int, align: int) -> None:
         self.vaddr = vaddr
         self.offset = offset
         self.filesz = filesz
         self.memsz = memsz
         self.flags = flags
+        self.align = align
 
 
 class Elf:
     """What the headers say.
 
-    dynamic: position independent (ET_DYN). entry: before relocation. segments: in file order, ascending addresses.
-    interpreter: its path, None if the program has none. phdr_vaddr: where the program headers will stand in memory,
-    before relocation; 0 if no segment holds them. executable_stack: PT_GNU_STACK asks for one.
-    align: the largest p_align of the segments, a power of two and at least a page.
+    dynamic: position independent (ET_DYN). runnable: a program or shared object, not an object file or a core dump.
+    entry: before relocation. segments: in file order, unchecked. interpreter: its path, None if the program has none.
+    phoff, phnum: the program headers. executable_stack: PT_GNU_STACK asks for one.
     """
 
-    def __init__(self, fd: int) -> None:
-        """Reads and checks the headers of the open file. Raises `BadElf`, or `LinuxError(EIO)` and the like."""
+    def __init__(self, fd: int, *, interpreter: bool = False) -> None:
+        """Reads and checks the headers of the open file, of a program or of the `interpreter` that one names.
+
+        Raises `BadElf`, or `LinuxError(EIO)` and the like.
+        """
         try:
-            size = os.fstat(fd).st_size
             header = os.pread(fd, _EHDR_SIZE, 0)
         except OSError as error:
             raise LinuxError(error.errno or errno.EIO, error.strerror) from None
-        self._check_header(header)
+        code = errno.ELIBBAD if interpreter else errno.ENOEXEC
+        if interpreter and len(header) < _EHDR_SIZE:
+            raise BadElf("truncated ELF file: the file header is cut off", errno.EIO)
+        short = len(header) < _EHDR_SIZE
+        header = header.ljust(_EHDR_SIZE, b"\0")  # as the kernel's buffer is where the file ends
+        self._check_header(header, code)
         e_type, _, _, entry, phoff, _, _, _, phentsize, phnum = unpack_from("<HHIQQQIHHH", header, 16)
-        if e_type not in (ET_EXEC, ET_DYN):
+        self.runnable = e_type in (ET_EXEC, ET_DYN)
+        if not self.runnable and not interpreter:
             raise BadElf(f"ELF file of type {e_type}, neither a program nor a shared object")
         if phentsize != _PHDR_SIZE or not 1 <= phnum <= _PHDRS_MAX:
-            raise BadElf("ELF file with broken program headers")
-        table = os.pread(fd, phnum * _PHDR_SIZE, phoff) if phoff <= size else b""
+            what = "truncated ELF file: the file header is cut off" if short else "ELF file with broken program headers"
+            raise BadElf(what, code)
+        table = _read(fd, phnum * _PHDR_SIZE, phoff)
         if len(table) < phnum * _PHDR_SIZE:
-            raise BadElf("truncated ELF file: the program headers are missing")
+            raise BadElf("truncated ELF file: the program headers are missing", code)
         self.dynamic = e_type == ET_DYN
         self.entry: int = entry
+        self.phoff: int = phoff
         self.phnum: int = phnum
         self.interpreter: bytes | None = None
         self.executable_stack = False
         self.segments: list[Segment] = []
-        self.align = 4096
         for i in range(phnum):
-            self._segment(fd, size, *unpack_from("<IIQQQQQQ", table, i * _PHDR_SIZE))
-        self._check_segments()
-        self.phdr_vaddr = 0
-        for s in self.segments:
-            if s.offset <= phoff < s.offset + s.filesz:
-                self.phdr_vaddr = phoff - s.offset + s.vaddr
-                break
+            kind, flags, offset, vaddr, _, filesz, memsz, align = unpack_from("<IIQQQQQQ", table, i * _PHDR_SIZE)
+            if kind == PT_INTERP and self.interpreter is None and not interpreter:
+                self.interpreter = _interpreter_name(fd, offset, filesz)
+            elif kind == PT_GNU_STACK:
+                self.executable_stack = bool(flags & PF_X)
+            elif kind == PT_LOAD:
+                self.segments.append(Segment(vaddr, offset, filesz, memsz, flags, align))
 
     @staticmethod
-    def _check_header(header: bytes) -> None:
+    def _check_header(header: bytes, code: int) -> None:
         if header[:4] != b"\x7fELF":
-            raise BadElf("not an executable file: no ELF header")
-        if len(header) < _EHDR_SIZE:
-            raise BadElf("truncated ELF file: the file header is cut off")
-        order = "<" if header[5] != 2 else ">"
-        (machine,) = unpack_from(order + "H", header, 18)
-        if machine != EM_X86_64 or header[5] != 1:
-            raise BadElf(f"ELF file for another machine: {_MACHINES.get(machine, f'number {machine}')}, not x86-64")
-        if header[4] != 2:
-            raise BadElf("ELF file for the x32 ABI, not x86-64")
-
-    def _segment(
-        self, fd: int, size: int, kind: int, flags: int, offset: int, vaddr: int, paddr: int, filesz: int,
-        memsz: int, align: int,
-    ) -> None:  # fmt: skip
-        if kind == PT_INTERP and self.interpreter is None:
-            if not 2 <= filesz <= 4096:
-                raise BadElf("ELF file with a broken interpreter name")
-            name = os.pread(fd, filesz, offset) if offset < 1 << 62 else b""
-            if len(name) < filesz:
-                raise BadElf("truncated ELF file: the interpreter's name is missing", errno.EIO)
-            if name[-1:] != b"\0":
-                raise BadElf("ELF file with a broken interpreter name")
-            self.interpreter = name[: name.index(b"\0")]
-        elif kind == PT_GNU_STACK:
-            self.executable_stack = bool(flags & PF_X)
-        elif kind == PT_LOAD and memsz:
-            if filesz > memsz or memsz > _USER_END or vaddr > _USER_END - memsz:
-                raise BadElf("ELF file with a segment that does not fit the address space", errno.EINVAL)
-            if (offset ^ vaddr) & 4095:
-                raise BadElf("ELF file with a segment whose offset and address disagree", errno.EINVAL)
-            if filesz and offset + filesz > size:
-                # Linux maps such a file and lets it die of SIGBUS later; a clear word now helps more.
-                raise BadElf("truncated ELF file: a segment is cut off")
-            self.segments.append(Segment(vaddr, offset, filesz, memsz, flags))
-            if align > self.align and align & (align - 1) == 0 and align <= 1 << 30:
-                self.align = align
-
-    def _check_segments(self) -> None:
-        if not self.segments:
-            raise BadElf("ELF file without anything to load")
-        end = 0
-        for s in self.segments:
-            if s.vaddr < end:
-                raise BadElf("ELF file with segments that overlap or are out of order", errno.EINVAL)
-            end = s.vaddr + s.memsz
+            raise BadElf("not an executable file: no ELF header", code)
+        (machine,) = unpack_from("<H", header, 18)
+        if machine != EM_X86_64:
+            if header[5] == 2:  # big-endian: only to name it
+                (machine,) = unpack_from(">H", header, 18)
+            name = _MACHINES.get(machine, f"number {machine}") if machine != EM_X86_64 else "number 15872"
+            raise BadElf(f"ELF file for another machine: {name}, not x86-64", code)
 
     @property
-    def start(self) -> int:
-        """First page that the segments take, before relocation."""
-        return self.segments[0].vaddr & ~4095
+    def alignment(self) -> int:
+        """What the segments ask for: the largest p_align that is a power of two, at least a page."""
+        powers = [s.align for s in self.segments if s.align and s.align & (s.align - 1) == 0]
+        return max([_PAGE, *powers])
 
-    @property
-    def end(self) -> int:
-        """One past the last byte of the last segment, before relocation."""
-        last = self.segments[-1]
-        return last.vaddr + last.memsz
+
+def _interpreter_name(fd: int, offset: int, size: int) -> bytes:
+    if not 2 <= size <= _PAGE:
+        raise BadElf("ELF file with a broken interpreter name")
+    if offset >> 63:
+        raise BadElf("ELF file with a broken interpreter name", errno.EINVAL)
+    name = _read(fd, size, offset)
+    if len(name) < size:
+        raise BadElf("truncated ELF file: the interpreter's name is missing", errno.EIO)
+    if name[-1:] != b"\0":
+        raise BadElf("ELF file with a broken interpreter name")
+    return name[: name.index(b"\0")] or b"."  # the kernel opens an empty name where it stands: a directory
+
+
+def _read(fd: int, size: int, offset: int) -> bytes:
+    """As much of `size` bytes at `offset` as the file has."""
+    if offset >> 63:
+        return b""
+    try:
+        return os.pread(fd, size, offset)
+    except OSError:
+        return b""

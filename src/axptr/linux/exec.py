@@ -1,5 +1,7 @@
-"""execve within the process: read the arguments, load the program aside, then replace what was. Source: execve(2),
-fs/exec.c."""
+"""execve within the process: read the arguments, load the program aside, then replace what was.
+
+Source: execve(2), fs/exec.c.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,16 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
+from ..mm.space import AddrSpace
 from ..strings import read_string_array
-from .loader import Program, find_program, load, open_executable
+from .image import LoadFailed, load
+from .limits import RLIMIT_STACK, get_limit
+from .loader import Program, find_program, open_executable
+from .mm import Mm
 from .paths import AT_FDCWD
 from .registry import syscall
-from .signals import SIG_IGN
-from .stack import STACK_LIMIT, build_stack
+from .signals import SIG_IGN, SIGSEGV
+from .stack import map_stack, push_tables, strings_limit
 from .uaccess import ConstBytes, read_path
 
 if TYPE_CHECKING:
@@ -23,14 +29,14 @@ else:
     from ctypes import c_int
 
 _MAX_STRING = 32 * 4096
-_MAX_BYTES = STACK_LIMIT // 4
 
 
 def read_strings(task: LinuxTask, address: int, name: str) -> list[bytes]:
     """A NULL-terminated array of strings. A NULL array is an empty one. EFAULT, E2BIG."""
     if not address:
         return []
-    return read_string_array(task, address, max_len=_MAX_STRING - 1, max_total=_MAX_BYTES, name=name)
+    most = strings_limit(get_limit(task, RLIMIT_STACK)[0])
+    return read_string_array(task, address, max_len=_MAX_STRING - 1, max_total=most, name=name)
 
 
 def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int = AT_FDCWD) -> None:
@@ -50,25 +56,47 @@ def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int 
 
 
 def start_program(task: LinuxTask, program: Program, environ: list[bytes], name: bytes) -> None:
-    """Load, and only when nothing can fail any more, put the new program in the place of the old."""
+    """Load, and only when nothing can fail any more, put the new program in the place of the old.
+
+    An error leaves all as it was. What Linux finds when the old program is gone is no error: the task is then the new
+    program, killed by SIGSEGV.
+    """
     old = task.space
-    space, image = load(old.phys, program)
+    mm = Mm(AddrSpace(old.base, old.size, old.phys))
+    mm.exe = program.path
+    rip = rsp = 0
+    failed: LinuxError | None = None
     try:
-        rsp, auxv = build_stack(space, image, program.argv, environ, program.execfn)
+        strings = map_stack(
+            mm,
+            program.argv,
+            environ,
+            program.execfn,
+            executable=program.elf.executable_stack,
+            stack_limit=get_limit(task, RLIMIT_STACK)[0],
+        )
+        try:
+            image = load(mm, program)
+            rip, rsp = image.start, push_tables(mm, strings, image)
+        except LinuxError as error:
+            if not isinstance(error, LoadFailed) and error.errno == errno.ENOMEM:  # no frames: nothing of the file's
+                raise
+            failed = error
     except BaseException:
-        space.clear()
+        mm.space.clear()
         raise
-    task.set_space(space)
     task.files.close_on_exec()
     signals = task.signals
     signals.actions = {s: a for s, a in signals.actions.items() if a.handler == SIG_IGN}
     signals.altstack = (0, 2, 0)
-    task.become(image, program.argv, environ, program.path, name, rsp, auxv)
+    task.become(mm, name)
     engine = task.engine
-    engine.attach(space)
+    engine.attach(mm.space)
     engine.reset()
     regs = engine.regs
-    regs.rip, regs.rsp = image.start, rsp
+    regs.rip, regs.rsp = rip, rsp
+    if failed is not None:
+        signals.kill(task, SIGSEGV, failed)
     old.clear()
 
 

@@ -1,12 +1,7 @@
-"""execve's work: find the program, follow `#!`, map the segments and the interpreter's, as Linux does.
+"""execve's first half: find the program, follow `#!`, open it and its interpreter, as Linux does.
 
-A new address space is filled aside; the task takes it over only when all is well. There is no address randomization:
-a run with the same input takes the same path. Source: execve(2), fs/binfmt_elf.c, fs/binfmt_script.c.
-
-    0x555555554000  a position-independent program; its brk heap follows the bss
-    ...
-    0x7ffff7fff000  mmap_base: interpreter and mappings, downwards
-    0x7ffffffff000  top of the stack, downwards
+What fails here is an errno. The second half, the memory of the new program, is in `image` and `stack`. Source:
+execve(2), fs/exec.c, fs/binfmt_script.c.
 """
 
 from __future__ import annotations
@@ -14,25 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
-from ..addr import VirtAddrRange
-from ..errors import LinuxError, UserFault
-from ..flags import MappingFlags
-from ..mm.space import AddrSpace
-from .elf import PF_R, PF_W, PF_X, BadElf, Elf
+from ..errors import LinuxError
+from .elf import BadElf, Elf
 from .program import ProgramError
-from .uaccess import USER_END
-
-if TYPE_CHECKING:
-    from .._core.phys import PhysMemory
-
-PIE_BASE = 0x5555_5555_4000
-MMAP_BASE = 0x7FFF_F7FF_F000
-STACK_TOP = USER_END
-PAGE = 4096
-
-R, W, X, U = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE, MappingFlags.USER
 
 _SCRIPT_LINE = 256
 _MAX_SCRIPTS = 5
@@ -57,18 +37,6 @@ class Program:
         for fd in (self.fd, self.interp_fd):
             if fd >= 0:
                 os.close(fd)
-
-
-class Image:
-    """What was loaded where. All addresses final.
-
-    base: of a position-independent program, else 0. entry: the program's own. start: where to begin (the interpreter's
-    entry if there is one). interp_base: 0 without one. brk: page aligned, after the bss. phdr, phnum: for the
-    auxiliary vector. code_start, code_end: of the executable segment.
-    """
-
-    base = entry = start = interp_base = brk = phdr = phnum = code_start = code_end = 0
-    executable_stack = False
 
 
 def find_program(path: bytes, argv: list[bytes], cwd: bytes, where: bytes | None = None) -> Program:
@@ -156,9 +124,7 @@ def _elf_program(path: bytes, execfn: bytes, argv: list[bytes], fd: int, shown: 
         name = elf.interpreter
         try:
             program.interp_fd = open_executable(name, shown=name)
-            program.interp = Elf(program.interp_fd)
-            if program.interp.interpreter is not None and not program.interp.dynamic:
-                raise BadElf("is no dynamic linker")
+            program.interp = Elf(program.interp_fd, interpreter=True)
         except LinuxError as error:
             if program.interp_fd >= 0:
                 os.close(program.interp_fd)
@@ -170,80 +136,3 @@ def _elf_program(path: bytes, execfn: bytes, argv: list[bytes], fd: int, shown: 
                 text = error.reason if isinstance(error, BadElf) else os.strerror(error.errno)
             raise ProgramError(error.errno, f"{_show(shown)}: its interpreter {_show(name)}: {text}") from None
     return program
-
-
-def load(phys: PhysMemory, program: Program) -> tuple[AddrSpace, Image]:
-    """Map a program and its interpreter into a new space; no stack yet.
-
-    Raises `ProgramError` (ENOMEM where segments do not fit or memory runs out); nothing is left then.
-    """
-    elf, image = program.elf, Image()
-    space = AddrSpace(0, 1 << 47, phys)
-    try:
-        if elf.dynamic:
-            if program.interp is None:  # a static PIE, or a dynamic linker run by hand: among the mappings
-                image.base = _free_place(space, elf)
-            else:
-                image.base = (PIE_BASE & -elf.align) - elf.start
-        _map_segments(space, program.fd, program.path, elf, image.base)
-        image.entry = image.start = elf.entry + image.base
-        if program.interp is not None:
-            interp = program.interp
-            image.interp_base = _free_place(space, interp) if interp.dynamic else 0
-            _map_segments(space, program.interp_fd, os.path.realpath(elf.interpreter or b""), interp, image.interp_base)
-            image.start = interp.entry + image.interp_base
-        image.phdr = elf.phdr_vaddr + image.base if elf.phdr_vaddr else 0
-        image.phnum = elf.phnum
-        # As Linux without randomization: a static PIE's heap is not put behind it, it would run into the mappings.
-        end = elf.end + image.base
-        if elf.dynamic and program.interp is None:
-            end = PIE_BASE
-        image.brk = -(-end // PAGE) * PAGE
-        image.executable_stack = elf.executable_stack
-        for s in elf.segments:
-            if s.flags & PF_X:
-                image.code_start, image.code_end = s.vaddr + image.base, s.vaddr + s.memsz + image.base
-                break
-    except LinuxError as error:
-        space.clear()
-        if isinstance(error, ProgramError):
-            raise
-        what = "does not fit into memory" if error.errno == errno.ENOMEM else os.strerror(error.errno)
-        raise ProgramError(error.errno, f"{_show(program.path)}: {what}") from None
-    return space, image
-
-
-def _free_place(space: AddrSpace, elf: Elf) -> int:
-    """Base for a position-independent file: the highest place below MMAP_BASE that holds all its segments."""
-    size = -(-(elf.end - elf.start) // PAGE) * PAGE
-    start = space.find_free_area(0, size, VirtAddrRange(PAGE, MMAP_BASE), elf.align, topdown=True)
-    if start is None:
-        raise LinuxError(errno.ENOMEM)
-    return start - elf.start
-
-
-def _map_segments(space: AddrSpace, fd: int, path: bytes, elf: Elf, base: int) -> None:
-    name = os.fsdecode(path)
-    for s in elf.segments:
-        flags = U
-        for bit, flag in ((PF_R, R), (PF_W, W), (PF_X, X)):
-            if s.flags & bit:
-                flags |= flag
-        start = (s.vaddr & ~(PAGE - 1)) + base
-        if start < PAGE:
-            raise LinuxError(errno.EPERM)
-        file_end = s.vaddr + s.filesz + base
-        page_end = -(-file_end // PAGE) * PAGE
-        end = -(-(s.vaddr + s.memsz + base) // PAGE) * PAGE
-        if s.filesz:
-            offset = s.offset - (s.vaddr & (PAGE - 1))
-            space.map_file(start, page_end - start, flags, fd, offset, replace=True, name=name)
-            if s.memsz > s.filesz and page_end > file_end and s.flags & PF_W:
-                try:
-                    space.write(file_end, bytes(page_end - file_end))
-                except UserFault:
-                    raise LinuxError(errno.ENOMEM) from None
-        else:
-            page_end = start
-        if end > page_end:
-            space.map_alloc(page_end, end - page_end, flags, replace=True)

@@ -23,6 +23,7 @@ from .uaccess import USER_END
 
 if TYPE_CHECKING:
     from ..mm.area import MemoryArea
+    from .mm import Mm
     from .openfile import OpenFile
     from .task import LinuxTask
 
@@ -75,20 +76,20 @@ def sys_mmap(
     size = page_up(length)
     if flags & MAP_HUGETLB or size >= 1 << 64:
         raise LinuxError(errno.ENOMEM)
-    start = place(task, addr, size, flags)
+    start = place(task.mm, addr, size, flags)
     kind = flags & MAP_TYPE
     if file is None:
         _map_anonymous(task, start, size, prot, kind, flags)
     else:
         _map_open_file(task, file, start, size, prot, kind, offset, flags)
-    if flags & MAP_LOCKED or task.lock_future:
+    if flags & MAP_LOCKED or task.mm.lock_future:
         lock_area(task, start, start + size)
     elif flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE:
         populate(task, start, start + size)
     return start
 
 
-def place(task: LinuxTask, addr: int, size: int, flags: int) -> int:
+def place(mm: Mm, addr: int, size: int, flags: int) -> int:
     """Where a mapping goes: get_unmapped_area, and what MAP_FIXED_NOREPLACE asks for."""
     if size > USER_END:
         raise LinuxError(errno.ENOMEM)
@@ -99,20 +100,20 @@ def place(task: LinuxTask, addr: int, size: int, flags: int) -> int:
             raise LinuxError(errno.EINVAL)
         if addr < MMAP_MIN_ADDR and os.geteuid() != 0:
             raise LinuxError(errno.EPERM)
-        if flags & MAP_FIXED_NOREPLACE and not is_free(task, addr, size):
+        if flags & MAP_FIXED_NOREPLACE and not is_free(mm, addr, size):
             raise LinuxError(errno.EEXIST)
         return addr
     hint = addr & -PAGE
     if 0 < hint < MMAP_MIN_ADDR:
         hint = MMAP_MIN_ADDR
     topdown = not flags & MAP_32BIT
-    low, high = (MMAP_MIN_ADDR, task.mmap_base) if topdown else (0x4000_0000, 0x8000_0000)
+    low, high = (MMAP_MIN_ADDR, mm.mmap_base) if topdown else (0x4000_0000, 0x8000_0000)
     top = USER_END if topdown else high
-    if hint and hint <= top - size and is_free(task, hint, size) and not near_stack(task, hint + size):
+    if hint and hint <= top - size and is_free(mm, hint, size) and not near_stack(mm, hint + size):
         return hint
-    space = task.space
+    space = mm.space
     found = space.find_free_area(low, size, VirtAddrRange(low, high), topdown=topdown)
-    while found is not None and (above := near_stack(task, found + size)) is not None:
+    while found is not None and (above := near_stack(mm, found + size)) is not None:
         # Below what grows down a gap stays free: look on the other side of it.
         if topdown:
             high = above - STACK_GAP
@@ -126,13 +127,13 @@ def place(task: LinuxTask, addr: int, size: int, flags: int) -> int:
     return found
 
 
-def is_free(task: LinuxTask, start: int, size: int) -> bool:
-    return task.space.find_free_area(start, size, VirtAddrRange(start, start + size)) == start
+def is_free(mm: Mm, start: int, size: int) -> bool:
+    return mm.space.find_free_area(start, size, VirtAddrRange(start, start + size)) == start
 
 
-def near_stack(task: LinuxTask, end: int) -> int | None:
+def near_stack(mm: Mm, end: int) -> int | None:
     """The start of the first area from `end` on, if it grows down and `end` is inside the gap below it."""
-    area = next_area(task, end, min(end + STACK_GAP, USER_END))
+    area = next_area(mm, end, min(end + STACK_GAP, USER_END))
     return area.start if area is not None and area.grows_down else None
 
 
@@ -155,7 +156,8 @@ def _map_anonymous(task: LinuxTask, start: int, size: int, prot: int, kind: int,
 def _map_open_file(
     task: LinuxTask, file: OpenFile, start: int, size: int, prot: int, kind: int, offset: int, flags: int
 ) -> None:
-    _require_file_range(file, offset + size)
+    regular = isinstance(file, HostFile) and file.regular
+    require_file_range(file.host_fd if regular else None, offset + size)
     if kind == MAP_SHARED_VALIDATE:
         if flags & ~_LEGACY_FLAGS:
             raise LinuxError(errno.EOPNOTSUPP)
@@ -183,15 +185,17 @@ def _map_open_file(
     task.space.map(start, size, PROT_FLAGS[prot & 7], backend, replace=True, name=name)
 
 
-def _require_file_range(file: OpenFile, end: int) -> None:
-    """EOVERFLOW for a mapping that ends further than the file can reach, which its file system knows (file_mmap_ok)."""
-    regular = isinstance(file, HostFile) and file.regular
-    if end >= 1 << (63 if regular else 64):
+def require_file_range(fd: int | None, end: int) -> None:
+    """EOVERFLOW for a mapping that ends further than a file can reach, which its file system knows (file_mmap_ok).
+
+    fd: of a regular file of the host; None for others.
+    """
+    if end >= 1 << (64 if fd is None else 63):
         raise LinuxError(errno.EOVERFLOW)
-    if isinstance(file, HostFile) and regular and end > _SURE_SIZE:
+    if fd is not None and end > _SURE_SIZE:
         from .hostio import map_probe
 
-        if map_probe(file.host_fd, end - PAGE) == errno.EOVERFLOW:
+        if map_probe(fd, end - PAGE) == errno.EOVERFLOW:
             raise LinuxError(errno.EOVERFLOW)
 
 
@@ -276,12 +280,12 @@ def pieces(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, Me
         at = area.end
 
 
-def next_area(task: LinuxTask, at: int, end: int) -> MemoryArea | None:
+def next_area(owner: LinuxTask | Mm, at: int, end: int) -> MemoryArea | None:
     """The first area that has a byte in [at, end). O(log n)."""
     end = min(end, USER_END)
     if at >= end:
         return None
-    below, above = task.space.neighbours(at)
+    below, above = owner.space.neighbours(at)
     if below is not None and below.end > at:
         return below
     return above if above is not None and above.start < end else None
@@ -312,26 +316,26 @@ def _alike(low: MemoryArea, high: MemoryArea) -> bool:
 @syscall(12, "brk")
 def sys_brk(task: LinuxTask, addr: c_ulong) -> int:
     """The new end of the heap, or the old one if it cannot be moved there; never an error."""
-    if addr < task.brk_start or addr > USER_END:
-        return task.brk
-    old, new = page_up(task.brk), page_up(addr)
-    space = task.space
+    mm, space = task.mm, task.space
+    if addr < mm.start_brk or addr > USER_END:
+        return mm.brk
+    old, new = page_up(mm.brk), page_up(addr)
     if new < old:
         if next_area(task, new, old) is None:
-            return task.brk
+            return mm.brk
         space.unmap(new, old - new)
     elif new > old:
         # A page below what comes next stays free, and the gap below a stack.
         above = next_area(task, old, min(new + PAGE + STACK_GAP, USER_END))
         if above is not None and new + PAGE > above.start - (STACK_GAP if above.grows_down else 0):
-            return task.brk
+            return mm.brk
         try:
             space.map_alloc(old, new - old, PROT_FLAGS[3])
         except LinuxError:
-            return task.brk
-        if task.lock_future:
+            return mm.brk
+        if mm.lock_future:
             lock_area(task, old, new)
-    task.brk = addr
+    mm.brk = addr
     return addr
 
 

@@ -68,7 +68,7 @@ def sys_munlock(task: LinuxTask, addr: c_ulong, length: c_size_t) -> int:
 def sys_mlockall(task: LinuxTask, flags: c_int) -> int:
     if not flags or flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) or flags == MCL_ONFAULT:
         raise LinuxError(errno.EINVAL)
-    task.lock_future = bool(flags & MCL_FUTURE)
+    task.mm.lock_future = bool(flags & MCL_FUTURE)
     if flags & MCL_CURRENT:
         for area in task.space.areas():
             task.space.set_locked(area.start, area.size, True, on_fault=bool(flags & MCL_ONFAULT))
@@ -78,7 +78,7 @@ def sys_mlockall(task: LinuxTask, flags: c_int) -> int:
 
 @syscall(152, "munlockall")
 def sys_munlockall(task: LinuxTask) -> int:
-    task.lock_future = False
+    task.mm.lock_future = False
     for area in task.space.areas():
         task.space.set_locked(area.start, area.size, False)
     return 0

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import LinuxError
+from ..errors import LinuxError, UserFault
 from ..flags import rwx
 from .hostfile import HostFile
 from .hostio import host
@@ -162,10 +162,10 @@ class Proc(DirNode):
 
 def _process_dir(path: bytes, leader: bool) -> StaticDir:
     renders: dict[bytes, Render] = {
-        b"auxv": lambda t: t.auxv,
-        b"cmdline": lambda t: b"".join(arg + b"\0" for arg in t.argv),
+        b"auxv": lambda t: t.mm.auxv,
+        b"cmdline": _cmdline,
         b"comm": lambda t: t.comm + b"\n",
-        b"environ": lambda t: b"".join(entry + b"\0" for entry in t.environ),
+        b"environ": _environ,
         b"limits": _limits,
         b"maps": lambda t: format_maps(t, t.space).encode(),
         b"mounts": _mounts,
@@ -177,7 +177,7 @@ def _process_dir(path: bytes, leader: bool) -> StaticDir:
     }
     nodes: dict[bytes, Node] = {name: TextNode(path + b"/" + name, fn) for name, fn in renders.items()}
     nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: t.fs.cwd)
-    nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: t.exe)
+    nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: t.mm.exe)
     nodes[b"root"] = TextLink(path + b"/root", b"/")
     nodes[b"fd"] = FdDir(path + b"/fd")
     if leader:
@@ -234,9 +234,9 @@ def format_maps(task: LinuxTask, space: AddrSpace) -> str:
         elif name == ZERO_NAME:
             status = os.stat(name)
             major, minor, inode = os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
-        elif area.start < task.brk and area.end > task.brk_start:
+        elif area.start < task.mm.brk and area.end > task.mm.start_brk:
             name = "[heap]"
-        elif area.start <= task.stack_start < area.end:
+        elif area.start <= task.mm.start_stack < area.end:
             name = "[stack]"
         elif name in ("[heap]", "[stack]"):
             name = ""
@@ -254,6 +254,29 @@ def _file_name(store: FrameStore) -> str:
         return os.readlink(f"/proc/self/fd/{reader}").replace("\n", "\\012")
     except OSError:
         return store.label
+
+
+def _cmdline(task: LinuxTask) -> bytes:
+    """The arguments as they stand in memory now: programs write their state over them (get_mm_cmdline)."""
+    start, end = task.mm.args
+    text = _memory(task, start, end)
+    if len(text) == end - start and text[-1:] not in (b"\0", b""):
+        # The last terminator was written over: one string, which may go on over the environment.
+        title, nul, _ = _memory(task, start, start + 4096).partition(b"\0")
+        text = title + nul
+    return text
+
+
+def _environ(task: LinuxTask) -> bytes:
+    return _memory(task, *task.mm.env)
+
+
+def _memory(task: LinuxTask, start: int, end: int) -> bytes:
+    """The program's bytes in a range, up to the first that is not there."""
+    try:
+        return task.space.read(start, end - start)
+    except UserFault as fault:
+        return task.space.read(start, fault.completed)
 
 
 def vm_size(task: LinuxTask) -> int:
@@ -276,9 +299,10 @@ def _stat(task: LinuxTask) -> bytes:
     fields[17], fields[18], fields[19] = 20, 0, 1
     fields[21] = int(task.started * 100)
     fields[22], fields[23], fields[24] = size, resident >> 12, (1 << 64) - 1
-    fields[25], fields[26], fields[27] = task.image.code_start, task.image.code_end, task.stack_start
+    mm = task.mm
+    fields[25], fields[26], fields[27] = *mm.code, mm.start_stack
     fields[37] = 17
-    fields[46] = task.brk_start
+    fields[44:51] = [*mm.data, mm.start_brk, *mm.args, *mm.env]
     head = b"%d (%s) R " % (task.pid, task.comm)
     return head + b" ".join(b"%d" % f for f in fields[3:]) + b"\n"
 

@@ -81,7 +81,7 @@ def _move_to(task: LinuxTask, addr: int, old: int, new: int, flags: int, target:
     if new < old:
         _unmap(task, addr + new, old - new)
         old = new
-    return _move(task, addr, old, new, place(task, target, new, MAP_FIXED if flags & MREMAP_FIXED else 0), flags)
+    return _move(task, addr, old, new, place(task.mm, target, new, MAP_FIXED if flags & MREMAP_FIXED else 0), flags)
 
 
 def _unmap(task: LinuxTask, start: int, size: int) -> None:
@@ -92,12 +92,12 @@ def _unmap(task: LinuxTask, start: int, size: int) -> None:
 
 def _grow(task: LinuxTask, area: MemoryArea, addr: int, old: int, new: int, flags: int) -> int:
     end = addr + old
-    if end == extent(task, area)[1] and addr + new <= USER_END and is_free(task, end, new - old):
+    if end == extent(task, area)[1] and addr + new <= USER_END and is_free(task.mm, end, new - old):
         _map_more(task, task.space.find_area(end - 1), end, new - old)
         return addr
     if not flags & MREMAP_MAYMOVE:
         raise LinuxError(errno.ENOMEM)
-    return _move(task, addr, old, new, place(task, 0, new, 0), flags)
+    return _move(task, addr, old, new, place(task.mm, 0, new, 0), flags)
 
 
 def _move(task: LinuxTask, addr: int, old: int, new: int, target: int, flags: int) -> int:

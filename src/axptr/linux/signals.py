@@ -13,6 +13,7 @@ import time
 from struct import pack
 from typing import TYPE_CHECKING
 
+from ..addr import VirtAddrRange
 from ..errors import FaultReason, LinuxError, UserFault
 from ..flags import EXECUTE, READ, WRITE, MappingFlags
 from .program import Death
@@ -185,7 +186,10 @@ class SignalState:
             return
         code, signal = 1, SIGSEGV  # SEGV_MAPERR
         if wanted & EXECUTE and reason is FaultReason.PROTECTION:
-            task.space.handle_page_fault(address, READ)  # Linux brings the page in first, then finds it not executable
+            # Linux brings the page in first, then finds it not executable
+            in_reach = task.space.check_region_access(VirtAddrRange.from_start_size(address, 1), READ)
+            if not task.space.handle_page_fault(address, READ) and in_reach:
+                reason = FaultReason.BACKING_FAILED
         if address >= USER_END or task.space.query(address) is not None:
             error |= 1  # the page is present; of kernel addresses Linux always says so
         if reason is FaultReason.PROTECTION:
@@ -260,6 +264,11 @@ class SignalState:
         if not action.flags & SA_NODEFER:
             self.blocked |= bit(info.signal)
         self.blocked &= ~_UNBLOCKABLE
+
+    def kill(self, task: LinuxTask, signal: int, fault: LinuxError) -> None:
+        """End the process by a signal that cannot be caught, because of `fault` (force_fatal_sig)."""
+        self._die(task, Info(signal, SI_KERNEL, fault=fault))
+        task.engine.stop()
 
     def _die(self, task: LinuxTask, info: Info) -> None:
         regs = task.engine.regs

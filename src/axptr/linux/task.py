@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..kernel.task import Task
-from .loader import MMAP_BASE, Image
+from .mm import Mm
 from .signals import SignalState
 
 if TYPE_CHECKING:
@@ -37,10 +37,8 @@ class LinuxTask(Task):
     """A Linux process with one thread.
 
     machine: what the run holds besides. files: descriptors. fs: working directory and what may be changed.
-    signals: handlers, mask, what is pending.
-    brk_start, brk: the heap is [brk_start, brk). mmap_base: mappings go downwards from here.
-    argv, environ, exe, comm, auxv: as the program was started, for /proc. limits: changed rlimits, by number.
-    lock_future: what is mapped from now on is locked (mlockall).
+    signals: handlers, mask, what is pending. limits: changed rlimits, by number.
+    mm: the program's memory, replaced by `become` only. comm: the program's name.
     exit_code, death: set when it is over. deadline: monotonic time at which a wait must give up, None for never.
     """
 
@@ -61,31 +59,21 @@ class LinuxTask(Task):
         self.deadline: float | None = None
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
-        self.argv: list[bytes] = []
-        self.environ: list[bytes] = []
-        self.exe = b""
         self.comm = b""
-        self.auxv = b""
-        self.image = Image()
-        self.stack_start = 0
-        self.brk_start = self.brk = 0
-        self.mmap_base = MMAP_BASE
-        self.lock_future = False
+        self.mm = Mm(space)
         self._inodes = itertools.count(1024)
 
     def next_inode(self) -> int:
         """The inode number that maps show for the next shared anonymous mapping."""
         return next(self._inodes)
 
-    def become(
-        self, image: Image, argv: list[bytes], environ: list[bytes], path: bytes, name: bytes, rsp: int, auxv: bytes
-    ) -> None:
-        """Note what program this is now; its memory is in place."""
-        self.image = image
-        self.argv, self.environ, self.exe, self.auxv = argv, environ, path, auxv
+    def become(self, mm: Mm, name: bytes) -> None:
+        """Take over another program's memory; what the kernel kept of the old one's is forgotten. name: its path."""
+        self.set_space(mm.space)
+        self.mm = mm
         self.comm = os.path.basename(name)[:15]
-        self.brk_start = self.brk = image.brk
-        self.stack_start = rsp
+        self.clear_child_tid = 0
+        self.robust_list = (0, 24)
 
     @property
     def over(self) -> bool:

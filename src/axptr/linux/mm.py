@@ -1,0 +1,78 @@
+"""`Mm`: what one program's memory is, beside its pages: Linux' struct mm_struct.
+
+An exec replaces it whole, so whatever belongs to the old program's memory ends with it. Addresses stand in the space's
+`bounds`: a snapshot carries them, and a space that is restored and its program agree on where the heap ends.
+
+Not here: how it is filled (`image`, `stack`), and the calls that change it (`memory`, `mlock`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .uaccess import USER_END
+
+if TYPE_CHECKING:
+    from ..mm.space import AddrSpace
+
+STACK_TOP = USER_END
+MMAP_BASE = 0x7FFF_F7FF_F000
+"""Mappings go downwards from here: 128 MiB below the stack's top (mmap_base of arch/x86/mm/mmap.c)."""
+
+
+class Mm:
+    """One program's memory.
+
+    space: its pages. exe: canonical path of the program's file. auxv: the auxiliary vector, packed.
+    lock_future: what is mapped from now on is locked (mlockall). mmap_base: mappings go downwards from it.
+    The addresses have the names and meaning of struct mm_struct (prctl(2), PR_SET_MM); 0 if there is nothing.
+    """
+
+    def __init__(self, space: AddrSpace) -> None:
+        self.space = space
+        self.mmap_base = MMAP_BASE
+        self.lock_future = False
+        self.exe = b""
+        self.auxv = b""
+
+    def _bound(self, name: str) -> int:
+        return self.space.bounds.get(name, 0)
+
+    @property
+    def start_brk(self) -> int:
+        """The heap is [start_brk, brk)."""
+        return self._bound("start_brk")
+
+    @property
+    def brk(self) -> int:
+        return self._bound("brk")
+
+    @brk.setter
+    def brk(self, address: int) -> None:
+        self.space.bounds["brk"] = address
+
+    def start_heap(self, address: int) -> None:
+        """Let an empty heap begin at `address`."""
+        self.space.bounds.update(start_brk=address, brk=address)
+
+    @property
+    def start_stack(self) -> int:
+        """Where the stack pointer was when the program began."""
+        return self._bound("start_stack")
+
+    @property
+    def code(self) -> tuple[int, int]:
+        return self._bound("start_code"), self._bound("end_code")
+
+    @property
+    def data(self) -> tuple[int, int]:
+        return self._bound("start_data"), self._bound("end_data")
+
+    @property
+    def args(self) -> tuple[int, int]:
+        """Where the strings of argv lie, one behind the other."""
+        return self._bound("arg_start"), self._bound("arg_end")
+
+    @property
+    def env(self) -> tuple[int, int]:
+        return self._bound("env_start"), self._bound("env_end")
