@@ -140,6 +140,14 @@ def program(*shown: tuple[int, int], code: int = 7, fill: int = 0x3000, **fields
     return elf
 
 
+def changed(**fields: int) -> Elf:
+    """The one segment's header with other fields."""
+    elf = program()
+    for name, value in fields.items():
+        setattr(elf.phdrs[0], name, value)
+    return elf
+
+
 # -- running
 
 

@@ -25,6 +25,7 @@ from .elffiles import (
     R,
     W,
     X,
+    changed,
     difference,
     here,
     program,
@@ -38,14 +39,6 @@ def with_more(*phdrs: Phdr, shown: tuple[tuple[int, int], ...] = (), first: bool
     """The whole file at its base, and more headers behind (or before) that."""
     elf = program(*shown, **fields)
     elf.phdrs[0 if first else 1 : 0] = phdrs
-    return elf
-
-
-def changed(**fields: int) -> Elf:
-    """The one segment's header with other fields."""
-    elf = program()
-    for name, value in fields.items():
-        setattr(elf.phdrs[0], name, value)
     return elf
 
 

@@ -9,6 +9,7 @@ import pytest
 from axptr.linux import create_process
 
 from .conftest import run_guest, run_host
+from .elffiles import changed
 
 BARE = ("-static", "-nostdlib", "-fno-stack-protector")
 
@@ -79,3 +80,29 @@ def test_a_program_that_allocates_runs_from_a_snapshot_again_and_again(compile_g
             end = engine.run()
             ends.append((end.kind, end.address, engine.regs.rax))
         assert ends == [("fault", 0xDEAD0000, 5)] * 3
+
+
+def test_an_exec_that_finds_no_room_kills_whatever_the_program_did_about_the_signal(tmp_path, compile_guest):
+    """The point of no return: the caller is gone, its handler too; a blocked or ignored signal kills all the same."""
+    source = r"""
+    #include <signal.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <unistd.h>
+    static void handler(int s) { _exit(1); }
+    int main(int c, char **v) {
+        sigset_t all; sigfillset(&all);
+        if (v[2][0] == 'h') signal(SIGSEGV, handler);
+        if (v[2][0] == 'i') signal(SIGSEGV, SIG_IGN);
+        if (v[2][0] == 'b') sigprocmask(SIG_BLOCK, &all, 0);
+        printf("on\n"); fflush(stdout);
+        execl(v[1], v[1], (char *)0);
+        printf("still here\n"); return 3; }
+    """
+    program = compile_guest("execs", source=source)
+    broken = tmp_path / "broken"
+    broken.write_bytes(changed(memsz=10).pack())
+    broken.chmod(0o755)
+    for how in ("default", "handler", "ignored", "blocked"):
+        ours, host = run_guest(program, broken, how), run_host(program, broken, how)
+        assert (ours.status, ours.stdout) == (host.status, host.stdout) == (139, b"on\n"), how

@@ -18,7 +18,7 @@ from .loader import Program, find_program, open_executable
 from .mm import Mm
 from .paths import AT_FDCWD
 from .registry import syscall
-from .signals import SIG_IGN, SIGSEGV
+from .signals import SI_KERNEL, SIG_IGN, SIGSEGV, Info
 from .stack import map_stack, push_tables, strings_limit
 from .uaccess import ConstBytes, read_path
 
@@ -59,7 +59,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     """Load, and only when nothing can fail any more, put the new program in the place of the old.
 
     An error leaves all as it was. What Linux finds when the old program is gone is no error: the task is then the new
-    program, killed by SIGSEGV.
+    program, about to be killed by SIGSEGV.
     """
     old = task.space
     mm = Mm(AddrSpace(old.base, old.size, old.phys))
@@ -96,7 +96,8 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     regs = engine.regs
     regs.rip, regs.rsp = rip, rsp
     if failed is not None:
-        signals.kill(task, SIGSEGV, failed)
+        signals.force(task, Info(SIGSEGV, SI_KERNEL, fault=failed))
+        engine.stop()
     old.clear()
 
 

@@ -72,6 +72,8 @@ class LinuxKernel(Kernel):
         task.kernel = self
         task.deadline = None if timeout is None else time.monotonic() + timeout
         engine.on_syscall(self.dispatcher(task))
+        if task.signals.pending and task.signals.deliverable(task):  # the end of a program that could not be mapped
+            task.signals.deliver(task)
         try:
             while not task.over:
                 engine.attach(task.space)

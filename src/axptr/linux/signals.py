@@ -265,11 +265,6 @@ class SignalState:
             self.blocked |= bit(info.signal)
         self.blocked &= ~_UNBLOCKABLE
 
-    def kill(self, task: LinuxTask, signal: int, fault: LinuxError) -> None:
-        """End the process by a signal that cannot be caught, because of `fault` (force_fatal_sig)."""
-        self._die(task, Info(signal, SI_KERNEL, fault=fault))
-        task.engine.stop()
-
     def _die(self, task: LinuxTask, info: Info) -> None:
         regs = task.engine.regs
         values = {name: getattr(regs, name) for name in (*GENERAL, "rip", "rflags", "fs_base", "gs_base")}
