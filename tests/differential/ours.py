@@ -50,11 +50,11 @@ class Ours:
         for i in range(FILES):
             path = root + b"/f%d" % i
             for k, flags in enumerate((os.O_RDWR, os.O_RDONLY, os.O_WRONLY)):
-                files.place(100 + 4 * i + k, HostFile(os.open(path, flags), flags, path))
+                files.place(100 + 4 * i + k, HostFile(os.open(path, flags), flags))
         reader, writer = os.pipe()
-        files.place(90, HostFile(reader, os.O_RDONLY, None))
-        files.place(91, HostFile(writer, os.O_WRONLY, None))
-        files.place(92, HostFile(os.open(root, os.O_RDONLY), os.O_RDONLY, root))
+        files.place(90, HostFile(reader, os.O_RDONLY))
+        files.place(91, HostFile(writer, os.O_WRONLY))
+        files.place(92, HostFile(os.open(root, os.O_RDONLY), os.O_RDONLY))
 
     def close(self) -> None:
         self.task.files.close_all()

@@ -105,7 +105,7 @@ class Sides:
         reading = "read" in case.call
         if case.on == "file":
             theirs, mine = (os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC) for path in self.paths)
-            self.files.place(50, HostFile(mine, os.O_RDWR, self.paths[1]))
+            self.files.place(50, HostFile(mine, os.O_RDWR))
             for fd in (theirs, mine):
                 os.write(fd, FILE[: case.ready])
                 os.lseek(fd, case.position % 100, os.SEEK_SET)
@@ -117,7 +117,7 @@ class Sides:
             (reader, writer), mine_ends = pipes
             flags = os.O_NONBLOCK | (os.O_RDONLY if reading else os.O_WRONLY)
             mine = mine_ends[0 if reading else 1]
-            self.files.place(50, HostFile(mine, flags, None))
+            self.files.place(50, HostFile(mine, flags))
             close = [reader, writer, mine_ends[1 if reading else 0]]
             use, tell = [reader if reading else writer, 50], [reader, mine_ends[0]]
         else:

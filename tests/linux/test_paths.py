@@ -1,4 +1,4 @@
-"""Path resolution: links, dots, limits, and the files of our own in it."""
+"""Path resolution: links, dots, limits, and the files of our own in it; with openat2 and without."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 
 from axptr.errors import LinuxError
 from axptr.linux.devices import Dev
+from axptr.linux.hostfd import openat2
+from axptr.linux.hosttree import HostNode
 from axptr.linux.locks import LockTable
 from axptr.linux.openfile import FileTable
 from axptr.linux.paths import AT_FDCWD, FileSystem
@@ -38,13 +40,20 @@ def root(tmp_path):
     return os.fsencode(tmp_path.resolve())
 
 
-@pytest.fixture
-def resolve(root):
-    fs = FileSystem(root, [], Proc(), Dev())
-    task = FakeTask(fs)
+@pytest.fixture(params=["openat2", "one by one"])
+def task(root, request, monkeypatch):
+    """A task in `root`; with the host's openat2, and as if it had none."""
+    if request.param == "one by one":
+        monkeypatch.setattr(openat2(), "missing", True)
+    elif openat2().missing:
+        pytest.skip("the host has no openat2")
+    return FakeTask(FileSystem(root, [], Proc(), Dev()))
 
+
+@pytest.fixture
+def resolve(task):
     def run(path: bytes, **options):
-        return fs.resolve(task, AT_FDCWD, path, **options)
+        return task.fs.resolve(task, AT_FDCWD, path, **options)
 
     return run
 
@@ -66,29 +75,53 @@ def resolve(root):
     ],
 )
 def test_a_path_leads_where_the_host_says(resolve, root, path, leads_to):
-    place = resolve(path)
-    assert place.path == (root + b"/" + leads_to).rstrip(b"/")
-    assert place.exists
-    assert place.node is None
-    assert place.path == os.path.realpath(os.path.join(root, path))
+    node = resolve(path)
+    assert node.where() == (root + b"/" + leads_to).rstrip(b"/")
+    assert node.where() == os.path.realpath(os.path.join(root, path))
+    status = os.stat(os.path.join(root, path))
+    assert node.identity == (status.st_dev, status.st_ino)
 
 
 def test_the_root_is_its_own_parent(resolve):
-    assert resolve(b"/").path == b"/"
-    assert resolve(b"/../../..").path == b"/"
-    assert resolve(b"//etc/..").path == b"/"
+    assert resolve(b"/").where() == b"/"
+    assert resolve(b"/../../..").where() == b"/"
+    assert resolve(b"//etc/..").where() == b"/"
 
 
 def test_a_link_at_the_end_is_followed_only_when_asked(resolve, root):
-    assert resolve(b"rel", follow=False).path == root + b"/rel"
-    assert resolve(b"abs/", follow=False).path == root + b"/dir"  # a slash asks for the directory
+    assert resolve(b"rel", follow=False).where() == root + b"/rel"
+    assert resolve(b"abs/", follow=False).where() == root + b"/dir"  # a slash asks for the directory
 
 
-def test_what_is_not_there_has_a_place_if_its_directory_is(resolve, root):
-    place = resolve(b"dir/new")
-    assert (place.path, place.exists) == (root + b"/dir/new", False)
-    place = resolve(b"dangling")
-    assert (place.path, place.exists) == (root + b"/dir/none", False)
+def test_the_last_component_of_an_entry_is_not_looked_at(task, root):
+    for path, name, slash in (
+        (b"dir/new", b"new", False),
+        (b"abs/new", b"new", False),
+        (b"dir/new//", b"new", True),
+        (b"dir/.", b".", False),
+        (b"dir/../", b"..", True),
+    ):
+        entry = task.fs.entry(task, AT_FDCWD, path)
+        where = root if path == b"dir/.." else root + b"/dir"
+        assert (entry.directory.where(), entry.name, entry.slash) == (where, name, slash)
+        assert entry.normal == (name == b"new")
+    assert task.fs.entry(task, AT_FDCWD, b"dangling").directory.where() == root
+    assert not task.fs.entry(task, AT_FDCWD, b"///").normal
+
+
+def test_a_directory_that_is_held_is_the_same_under_any_name(task, resolve, root):
+    task.fs.cwd = resolve(b"dir/deep").hold()
+    os.rename(root + b"/dir", root + b"/moved")
+    os.symlink(b"/etc", root + b"/dir")
+    assert task.fs.cwd.where() == root + b"/moved/deep"
+    assert resolve(b"..").where() == root + b"/moved"
+    assert resolve(b"../file").where() == root + b"/moved/file"
+    os.rmdir(root + b"/moved/deep")
+    assert task.fs.cwd.removed
+    assert task.fs.cwd.where() == root + b"/moved/deep (deleted)"
+    with pytest.raises(LinuxError) as caught:
+        resolve(b"x")
+    assert caught.value.errno == errno.ENOENT
 
 
 @pytest.mark.parametrize(
@@ -116,26 +149,82 @@ def test_a_path_that_leads_nowhere(resolve, path, code):
 
 
 def test_our_own_files_are_found_however_they_are_reached(resolve):
-    for path in (b"/dev/null", b"to-null", b"/dev/../dev/./null", b"/proc/../dev/null"):
-        assert resolve(path).node.path == b"/dev/null"
+    for path in (b"/dev/null", b"to-null", b"/dev/../dev/./null", b"/proc/../dev/null", b"//dev//null", b"/./dev/null"):
+        assert resolve(path).path == b"/dev/null"
     for path in (b"/proc/self/comm", b"to-proc/comm", b"/proc/4711/comm", b"/proc/thread-self/comm"):
-        assert resolve(path).node.path.endswith(b"/comm")
+        assert resolve(path).path.endswith(b"/comm")
     assert resolve(b"/proc/self/exe", follow=False).path == b"/proc/4711/exe"
-    assert not resolve(b"/proc/1").exists
-    assert not resolve(b"/dev/sda").exists
+    for path in (b"/proc/1", b"/dev/sda", b"/proc/self/root/proc/1", b"/proc/self/cwd/../../../../proc/1/root"):
+        with pytest.raises(LinuxError) as caught:
+            resolve(path)
+        assert caught.value.errno == errno.ENOENT
 
 
-def test_what_may_be_changed_is_decided_on_the_canonical_path(root):
+def test_a_path_of_as_many_components_as_fit_is_walked(resolve, root):
+    assert resolve(b"./" * 2000 + b"dir").where() == root + b"/dir"
+    assert resolve(b"dir/../" * 580 + b"rel").where() == root + b"/dir/file"
+
+
+def test_a_proc_of_the_hosts_elsewhere_is_not_entered(task):
+    """Through it a program could reach this process, whatever its own /proc shows."""
+    node = HostNode(os.open("/", os.O_PATH | os.O_DIRECTORY))
+    with pytest.raises(LinuxError) as caught:
+        node.lookup(task, b"proc")
+    assert caught.value.errno == errno.EACCES
+
+
+# -- what may be changed
+
+
+def may_change(fs: FileSystem, path: bytes) -> bool:
+    node = fs.resolve(FakeTask(fs), AT_FDCWD, path)
+    return node.may_change(fs)
+
+
+def test_what_may_be_changed_is_decided_by_where_it_is(root):
     fs = FileSystem(root, [root + b"/abs", b"/nowhere"], Proc(), Dev())
-    assert fs.may_change(root + b"/dir")
-    assert fs.may_change(root + b"/dir/deep/x")
-    assert not fs.may_change(root + b"/dir2")
-    assert not fs.may_change(root)
-    assert FileSystem(root, [b"/"], Proc(), Dev()).may_change(b"/etc/passwd")
+    assert may_change(fs, b"dir")
+    assert may_change(fs, b"dir/deep")
+    assert may_change(fs, b"rel")
+    assert not may_change(fs, b".")
+    os.mkdir(root + b"/dir2")
+    assert not may_change(fs, b"dir2")
+    assert not may_change(fs, b"/proc/self")
+    assert may_change(FileSystem(root, [b"/"], Proc(), Dev()), b"/etc/passwd")
+    assert may_change(FileSystem(root, [root + b"/dir/file"], Proc(), Dev()), b"rel")
 
 
-def test_a_directory_that_became_a_link_is_seen_when_something_is_changed(resolve, root):
-    assert resolve(b"dir/deep/x").path == root + b"/dir/deep/x"
-    os.rmdir(root + b"/dir/deep")
-    os.symlink(b"/tmp", root + b"/dir/deep")
-    assert resolve(b"dir/deep/x", change=True).path == os.path.realpath(b"/tmp") + b"/x"
+def test_a_held_file_may_be_changed_as_long_as_it_is_inside(root):
+    fs = FileSystem(root, [root + b"/dir"], Proc(), Dev())
+    task = FakeTask(fs)
+    os.mkdir(root + b"/out")
+    for name in (b"file", b"deep"):
+        node = fs.resolve(task, AT_FDCWD, b"dir/" + name)
+        node.changeable(fs)
+        os.rename(root + b"/dir/" + name, root + b"/out/" + name)
+        with pytest.raises(LinuxError):
+            node.changeable(fs)
+        os.rename(root + b"/out/" + name, root + b"/dir/again")
+        assert node.changeable(fs).identity == node.identity
+        os.rename(root + b"/dir/again", root + b"/out/" + name)
+    os.rename(root + b"/dir", root + b"/elsewhere")  # the allowed directory is held, too
+    os.mkdir(root + b"/dir")
+    assert not may_change(fs, b"dir")
+    assert may_change(fs, b"elsewhere")
+
+
+def test_a_removed_file_may_be_changed_only_if_it_was_opened_inside(root):
+    fs = FileSystem(root, [root + b"/dir"], Proc(), Dev())
+    task = FakeTask(fs)
+    for path, inside in ((b"dir/file", True), (b"outside", False)):
+        with open(root + b"/" + path, "wb"):
+            pass
+        file = fs.resolve(task, AT_FDCWD, path).open(task, os.O_RDONLY)
+        os.unlink(root + b"/" + path)
+        if inside:
+            assert file.node().changeable(fs).identity == file.identity
+        else:
+            with pytest.raises(LinuxError) as caught:
+                file.node().changeable(fs)
+            assert caught.value.errno == errno.EROFS
+        file.close()

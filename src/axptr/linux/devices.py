@@ -15,6 +15,7 @@ from ..errors import LinuxError
 from ..flags import WRITE
 from .hostfile import HostFile
 from .hostio import host
+from .hosttree import HostNode
 from .nodes import MAX_OFFSET, DirNode, Node, Stat, TextLink
 from .openfile import OpenFile
 from .uaccess import CHUNK
@@ -30,7 +31,7 @@ class DeviceFile(OpenFile):
     seekable = True
 
     def __init__(self, node: DeviceNode, flags: int) -> None:
-        super().__init__(flags, node.path)
+        super().__init__(flags)
         self._node = node
 
     def stat(self, task: LinuxTask) -> Stat | os.stat_result:
@@ -138,7 +139,7 @@ class TtyNode(Node):
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         keep = os.O_ACCMODE | os.O_NONBLOCK
         fd = host(os.open, b"/dev/tty", flags & keep | os.O_NOCTTY | os.O_CLOEXEC)
-        return HostFile(fd, flags, self.path)
+        return HostFile(fd, flags)
 
 
 class Dev(DirNode):
@@ -166,7 +167,17 @@ class Dev(DirNode):
         }
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        if name == b"shm":
+            return self._shared_memory()
         return self._nodes.get(name)
+
+    def _shared_memory(self) -> Node | None:
+        try:
+            node = HostNode(os.open(b"/dev/shm", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        except OSError:
+            return None
+        self.mounted.add(node.identity)
+        return node
 
     def names(self, task: LinuxTask) -> list[bytes]:
         return [*self._nodes, b"shm"]

@@ -26,13 +26,10 @@ class NodeDirFile(OpenFile):
     seekable = True
 
     def __init__(self, node: DirNode, flags: int) -> None:
-        super().__init__(flags, node.path)
+        super().__init__(flags)
         self._node = node
         self._entries: list[tuple[bytes, int, int]] | None = None
         self._pos = 0
-
-    def directory_path(self) -> bytes:
-        return self._node.path
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
         return self._node.stat(task)

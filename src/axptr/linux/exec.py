@@ -14,12 +14,13 @@ from ..mm.space import AddrSpace
 from ..strings import read_string_array
 from .image import LoadFailed, load
 from .limits import RLIMIT_STACK, get_limit
-from .loader import Program, find_program, open_executable
+from .loader import Program, Resolve, find_program, open_executable
 from .mm import Mm
-from .paths import AT_FDCWD
+from .paths import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from .registry import syscall
 from .signals import SI_KERNEL, SIG_IGN, SIGSEGV, Info
 from .stack import map_stack, push_tables, strings_limit
+from .stat import lookup
 from .uaccess import ConstBytes, read_path
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from .task import LinuxTask
 else:
     from ctypes import c_int
+
+AT_EXECVE_CHECK = 0x10000
 
 _MAX_STRING = 32 * 4096
 
@@ -39,20 +42,27 @@ def read_strings(task: LinuxTask, address: int, name: str) -> list[bytes]:
     return read_string_array(task, address, max_len=_MAX_STRING - 1, max_total=most, name=name)
 
 
-def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int = AT_FDCWD) -> None:
+def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int = AT_FDCWD, flags: int = 0) -> None:
     """Become another program. On an error everything is as before; LinuxError with execve's errno."""
-    place = task.fs.resolve(task, dirfd, path)
-    if place.node is not None:
-        raise LinuxError(errno.EACCES)
-    if not place.exists:
-        raise LinuxError(errno.ENOENT)
-    os.close(open_executable(place.path, shown=place.path))  # a missing program is told before a bad argv
+    node = lookup(task, dirfd, path, flags)
+    open_executable(node, os.fsdecode(path)).close()  # a missing program is told before a bad argv
     argv, environ = read_strings(task, argv_at, "argv"), read_strings(task, envp_at, "envp")
-    program = find_program(path, argv or [b""], task.fs.cwd, place.path)
+    if flags & AT_EXECVE_CHECK:
+        return
+    name, lost = path, False
+    if dirfd != AT_FDCWD and path[:1] != b"/":  # what /dev/fd names (do_open_execat, alloc_bprm)
+        name = b"/dev/fd/%d/%s" % (dirfd, path) if path else b"/dev/fd/%d" % dirfd
+        lost = task.files.cloexec(dirfd)
+    program = find_program(name, argv or [b""], program_finder(task), node, lost=lost)
     try:
-        start_program(task, program, environ, path)
+        start_program(task, program, environ, path or os.path.basename(node.where()))
     finally:
         program.close()
+
+
+def program_finder(task: LinuxTask) -> Resolve:
+    """Programs and interpreters are found as the program itself would find them: in its tree, from where it is."""
+    return lambda path: task.fs.resolve(task, AT_FDCWD, path)
 
 
 def start_program(task: LinuxTask, program: Program, environ: list[bytes], name: bytes) -> None:
@@ -63,7 +73,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     """
     old = task.space
     mm = Mm(AddrSpace(old.base, old.size, old.phys))
-    mm.exe = program.path
+    mm.exe = program.file.node.hold()
     rip = rsp = 0
     failed: LinuxError | None = None
     try:
@@ -105,12 +115,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
 def sys_execveat(
     task: LinuxTask, dirfd: c_int, path: ConstBytes, argv: ConstBytes, envp: ConstBytes, flags: c_int
 ) -> int | None:
-    name = read_path(task, path)
-    if flags & ~0x1100:
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_EXECVE_CHECK):
         raise LinuxError(errno.EINVAL)
-    if not name and flags & 0x1000:
-        name, dirfd = b"/proc/self/fd/%d" % dirfd, AT_FDCWD
-        name = task.fs.resolve(task, AT_FDCWD, name, follow=False).path
-        raise LinuxError(errno.ENOSYS)
-    execve(task, name, argv.address, envp.address, dirfd)
-    return None
+    execve(task, read_path(task, path), argv.address, envp.address, dirfd, flags)
+    return 0 if flags & AT_EXECVE_CHECK else None

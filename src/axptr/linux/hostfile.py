@@ -18,6 +18,7 @@ from ..errors import LinuxError
 from ..flags import READ, WRITE
 from ..mm.filecache import FileCache
 from .hostio import ccall, host
+from .hosttree import OpenedNode
 from .openfile import O_APPEND, O_NONBLOCK, O_PATH, OpenFile
 from .uaccess import CHUNK
 
@@ -32,15 +33,17 @@ POLLOUT = 4
 class HostFile(OpenFile):
     """An open file of the host. `owned`: closed with us; the standard streams are not.
 
+    home: it lay beneath an allowed directory when it was opened (see `hosttree.HostNode`).
     borrowed_nonblock: O_NONBLOCK was asked for on a descriptor that other processes use too: we emulate it.
     """
 
     host_fd: int
 
-    def __init__(self, fd: int, flags: int, path: bytes | None, *, owned: bool = True) -> None:
-        super().__init__(flags, path)
+    def __init__(self, fd: int, flags: int, *, owned: bool = True, home: bool = False) -> None:
+        super().__init__(flags)
         self.host_fd = fd
         self.owned = owned
+        self.home = home
         self.borrowed_nonblock = False
         status = os.fstat(fd)
         mode = status.st_mode
@@ -231,10 +234,12 @@ class HostFile(OpenFile):
 
         return host_ioctl(task, self, command, argument)
 
-    def directory_path(self) -> bytes:
-        if self.kind != stat.S_IFDIR or self.path is None:
-            raise LinuxError(errno.ENOTDIR)
-        return self.path
+    def node(self) -> OpenedNode:
+        return OpenedNode(self)
+
+    def require_change(self, task: LinuxTask) -> None:
+        if self.owned and self.regular:  # a standard stream was given to be written to
+            self.node().changeable(task.fs)
 
     def truncate(self, task: LinuxTask, size: int) -> None:
         cache = self.cache(task)
@@ -251,14 +256,6 @@ class HostFile(OpenFile):
         if not self.regular:
             raise LinuxError(errno.ENODEV)
         return False
-
-    def name(self) -> bytes:
-        if self.path is not None:
-            return self.path
-        try:
-            return os.readlink(b"/proc/self/fd/%d" % self.host_fd)
-        except OSError:
-            return b"unknown:[0]"
 
     def close(self) -> None:
         if self.owned:
@@ -289,8 +286,6 @@ def standard_stream(fd: int) -> HostFile | None:
 
     try:
         flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-        path = os.readlink(b"/proc/self/fd/%d" % fd)
-        named = path.startswith(b"/") and os.path.exists(path)
-        return HostFile(fd, flags & ~O_PATH, path if named else None, owned=False)
+        return HostFile(fd, flags & ~O_PATH, owned=False)
     except OSError:
         return None

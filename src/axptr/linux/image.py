@@ -81,11 +81,11 @@ def load(mm: Mm, program: Program) -> Image:
     Raises `LoadFailed`, or `LinuxError(ENOMEM)` when there are no frames; the space is to be given up then.
     """
     elf, image = program.elf, Image()
-    bias = _map_program(mm, _File(program.fd, program.path), elf, program.interp is not None)
+    bias = _map_program(mm, _File(program.file.fd, program.file.path), elf, program.interp is not None)
     image.entry = image.start = (elf.entry + bias) & _MASK
-    if program.interp is not None:
-        path = os.path.realpath(elf.interpreter or b"")
-        image.interp_base = _map_interpreter(mm, _File(program.interp_fd, path), program.interp, bias)
+    if program.interp is not None and program.interp_file is not None:
+        file = _File(program.interp_file.fd, program.interp_file.path)
+        image.interp_base = _map_interpreter(mm, file, program.interp, bias)
         image.start = (image.interp_base + program.interp.entry) & _MASK
     if image.start >= USER_END:
         raise LoadFailed(errno.EINVAL, f"ELF file whose entry point {image.start:#x} is not in user space")

@@ -136,7 +136,7 @@ def _hold(task: LinuxTask, file: OpenFile) -> Hold | None:
     that the user gave us."""
     if not isinstance(file, HostFile) or not _lockable(file) or not file.owned:
         return None
-    if file.path is None or not task.fs.may_change(file.path):
+    if not file.node().may_change(task.fs):
         return None
     return lambda: HostLocks(file)
 

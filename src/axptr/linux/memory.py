@@ -181,7 +181,7 @@ def _map_open_file(
         return
     assert isinstance(file, HostFile)
     backend = FileBackend(task.space.phys, file.host_fd, offset, shared=shared, writable=file.writable)
-    name = os.fsdecode(file.path) if file.path is not None else backend.store.label
+    name = os.fsdecode(file.name())
     task.space.map(start, size, PROT_FLAGS[prot & 7], backend, replace=True, name=name)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .nodes import Node
 from .uaccess import USER_END
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ MMAP_BASE = 0x7FFF_F7FF_F000
 class Mm:
     """One program's memory.
 
-    space: its pages. exe: canonical path of the program's file. auxv: the auxiliary vector, packed.
+    space: its pages. exe: the program's file. auxv: the auxiliary vector, packed.
     lock_future: what is mapped from now on is locked (mlockall). mmap_base: mappings go downwards from it.
     The addresses have the names and meaning of struct mm_struct (prctl(2), PR_SET_MM); 0 if there is nothing.
     """
@@ -32,7 +33,7 @@ class Mm:
         self.space = space
         self.mmap_base = MMAP_BASE
         self.lock_future = False
-        self.exe = b""
+        self.exe = Node(b"/")
         self.auxv = b""
 
     def _bound(self, name: str) -> int:

@@ -1,68 +1,62 @@
 """Calls that change names and properties of files, and the working directory. Source: mkdir(2), rename(2), unlink(2),
 link(2), symlink(2), chmod(2), chown(2), utimensat(2), truncate(2), chdir(2), getcwd(2), umask(2).
 
-Everything outside the directories that the user allowed is a read-only file system: EROFS, after the checks that
-Linux makes before it looks at that (what exists is EEXIST or ENOENT first).
+Everything outside the directories that the user allowed is a read-only file system: EROFS, in the order in which
+fs/namei.c asks, but for what is not there, which is ENOENT before all.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import stat
-import time
 from struct import unpack
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..kernel.abi import c_int, c_long, c_size_t, c_uint
-from .hostfile import HostFile
-from .hostio import host
-from .nodes import DirNode
-from .openfile import OpenFile
-from .paths import AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, Place
+from .nodes import Node
+from .paths import AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, Entry
 from .registry import syscall
-from .stat import lookup, stat_place
+from .stat import lookup
 from .uaccess import Bytes, ConstBytes, get_bytes, read_path
 
 if TYPE_CHECKING:
     from .task import LinuxTask
 
 
-def _new_place(task: LinuxTask, dirfd: int, path: ConstBytes) -> Place:
-    """Where a name is to be made: EEXIST if it is there, then EROFS unless allowed."""
-    name = read_path(task, path)
-    place = task.fs.resolve(task, dirfd, name, follow=False, change=True)
-    if name.rstrip(b"/").endswith((b"/..", b"/.")) or name.rstrip(b"/") in (b"", b".", b".."):
+def _new(task: LinuxTask, dirfd: int, path: ConstBytes, *, directory: bool = False) -> tuple[Node, bytes]:
+    """Where a name is to be made: EEXIST if it is there, then EROFS unless allowed (filename_create)."""
+    entry = task.fs.entry(task, dirfd, read_path(task, path))
+    if not entry.normal or task.fs.child(task, entry) is not None:
         raise LinuxError(errno.EEXIST)
-    if place.node is not None or (place.exists and _there(place)):
-        raise LinuxError(errno.EEXIST)
-    task.fs.require_change_in(place)
-    return place
+    if entry.slash and not directory:
+        raise LinuxError(errno.ENOENT)
+    return task.fs.changeable_directory(entry), entry.name
 
 
-def _there(place: Place) -> bool:
+def _old(task: LinuxTask, entry: Entry) -> Node:
+    """The directory of a name that is to be moved or removed: EROFS unless allowed, EBUSY for what is mounted.
+
+    Unlike a file system that is read-only as a whole, ENOENT comes first: programs remove what may not be there.
+    """
+    fs = task.fs
     try:
-        os.lstat(place.path)
-    except OSError:
-        return False
-    return True
-
-
-def _old_place(task: LinuxTask, dirfd: int, path: ConstBytes, *, follow: bool = False) -> Place:
-    """Something that is to be moved or removed: ENOENT if it is not there, then EROFS unless allowed."""
-    place = task.fs.resolve(task, dirfd, read_path(task, path), follow=follow, change=True)
-    stat_place(task, place)
-    task.fs.require_change_in(place)
-    return place
+        directory = fs.changeable_directory(entry)
+    except LinuxError as error:
+        if error.errno == errno.EROFS and fs.child(task, entry) is None:
+            raise LinuxError(errno.ENOENT) from None
+        raise
+    if fs.mounted(directory, entry.name) is not None:
+        raise LinuxError(errno.EBUSY)
+    return directory
 
 
 # -- making
 
 
 def _mkdir(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int) -> int:
-    place = _new_place(task, dirfd, path)
-    host(os.mkdir, place.path, mode & 0o1777 & ~task.fs.umask)
+    directory, name = _new(task, dirfd, path, directory=True)
+    directory.make_dir(name, mode & 0o1777, task.fs.umask)
     return 0
 
 
@@ -76,36 +70,36 @@ def sys_mkdirat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) -
     return _mkdir(task, dirfd, path, mode)
 
 
-def _mknod(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int) -> int:
-    kind = stat.S_IFMT(mode)
-    if kind not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK):
+def _mknod(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, rdev: int) -> int:
+    """Devices are refused, but for the one that stands for nothing (a whiteout), which everybody may make."""
+    kind = stat.S_IFMT(mode & 0xFFFF)
+    if kind == stat.S_IFDIR:
         raise LinuxError(errno.EPERM)
-    place = _new_place(task, dirfd, path)
-    if place.slash:
-        raise LinuxError(errno.ENOENT)
-    host(os.mknod, place.path, (mode & ~task.fs.umask) | (0 if kind else stat.S_IFREG))
+    if kind not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK):
+        raise LinuxError(errno.EINVAL)
+    directory, name = _new(task, dirfd, path)
+    if kind == stat.S_IFBLK or (kind == stat.S_IFCHR and rdev):
+        raise LinuxError(errno.EPERM)
+    directory.make_node(name, mode & 0o7777 | (kind or stat.S_IFREG), 0, task.fs.umask)
     return 0
 
 
 @syscall(133, "mknod")
 def sys_mknod(task: LinuxTask, path: ConstBytes, mode: c_uint, dev: c_uint) -> int:
-    return _mknod(task, AT_FDCWD, path, mode)
+    return _mknod(task, AT_FDCWD, path, mode, dev)
 
 
 @syscall(259, "mknodat")
 def sys_mknodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint, dev: c_uint) -> int:
-    return _mknod(task, dirfd, path, mode)
+    return _mknod(task, dirfd, path, mode, dev)
 
 
 def _symlink(task: LinuxTask, target: ConstBytes, dirfd: int, path: ConstBytes) -> int:
     text = read_path(task, target)
     if not text:
         raise LinuxError(errno.ENOENT)
-    place = _new_place(task, dirfd, path)
-    if place.slash:
-        raise LinuxError(errno.ENOENT)
-    host(os.symlink, text, place.path)
-    task.fs.names_changed()
+    directory, name = _new(task, dirfd, path)
+    directory.make_link(name, text)
     return 0
 
 
@@ -120,15 +114,19 @@ def sys_symlinkat(task: LinuxTask, target: ConstBytes, dirfd: c_int, path: Const
 
 
 def _link(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: ConstBytes, flags: int) -> int:
-    """A hard link would let the guest write to the file: the old name must be one it may change, too."""
+    """A hard link would let the guest write to the file: it must be one that it may change, too."""
     if flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
-    source = task.fs.resolve(task, olddir, read_path(task, old), follow=bool(flags & AT_SYMLINK_FOLLOW), change=True)
-    stat_place(task, source)
-    place = _new_place(task, newdir, new)
-    if source.node is not None or not task.fs.may_change(source.path):
-        raise LinuxError(errno.EXDEV)
-    host(os.link, source.path, place.path, follow_symlinks=False)
+    follow = 0 if flags & AT_SYMLINK_FOLLOW else AT_SYMLINK_NOFOLLOW
+    node = lookup(task, olddir, read_path(task, old), follow | flags & AT_EMPTY_PATH)
+    directory, name = _new(task, newdir, new)
+    try:
+        held = node.changeable(task.fs)
+    except LinuxError as error:
+        raise LinuxError(errno.EXDEV) if error.errno == errno.EROFS else error from None
+    if node.is_dir:
+        raise LinuxError(errno.EPERM)
+    directory.link(name, held)
     return 0
 
 
@@ -145,10 +143,14 @@ def sys_linkat(task: LinuxTask, olddir: c_int, old: ConstBytes, newdir: c_int, n
 # -- moving and removing
 
 
+_NOT_RMDIR = {b".": errno.EINVAL, b"..": errno.ENOTEMPTY, b"/": errno.EBUSY}
+
+
 def _unlink(task: LinuxTask, dirfd: int, path: ConstBytes, directory: bool) -> int:
-    place = _old_place(task, dirfd, path)
-    host(os.rmdir if directory else os.unlink, place.path)
-    task.fs.names_changed()
+    entry = task.fs.entry(task, dirfd, read_path(task, path))
+    if not entry.normal:
+        raise LinuxError(_NOT_RMDIR[entry.name] if directory else errno.EISDIR)
+    _old(task, entry).remove(entry.spelled, directory)
     return 0
 
 
@@ -169,20 +171,26 @@ def sys_unlinkat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_int) 
     return _unlink(task, dirfd, path, bool(flags & AT_REMOVEDIR))
 
 
+RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
+
+
 def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: ConstBytes, flags: int) -> int:
-    if flags & ~1:  # RENAME_NOREPLACE alone
+    if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT):
+        raise LinuxError(errno.EINVAL)
+    if flags & RENAME_EXCHANGE and flags & (RENAME_NOREPLACE | RENAME_WHITEOUT):
         raise LinuxError(errno.EINVAL)
     names = read_path(task, old), read_path(task, new)
-    source = task.fs.resolve(task, olddir, names[0], follow=False, change=True)
-    goal = task.fs.resolve(task, newdir, names[1], follow=False, change=True)
-    stat_place(task, source)
-    task.fs.require_change_in(source)
-    task.fs.require_change_in(goal)
-    task.fs.require_change(source)  # not an allowed directory itself
-    if flags & 1 and _there(goal):
-        raise LinuxError(errno.EEXIST)
-    host(os.rename, source.path, goal.path)
-    task.fs.names_changed()
+    source = task.fs.entry(task, olddir, names[0])
+    goal = task.fs.entry(task, newdir, names[1])
+    if not source.normal:
+        raise LinuxError(errno.EBUSY)
+    if not goal.normal:
+        raise LinuxError(errno.EEXIST if flags & RENAME_NOREPLACE else errno.EBUSY)
+    origin = _old(task, source)
+    directory = task.fs.changeable_directory(goal)
+    if task.fs.mounted(directory, goal.name) is not None:
+        raise LinuxError(errno.EBUSY)
+    origin.rename(source.spelled, directory, goal.spelled, flags)
     return 0
 
 
@@ -206,32 +214,28 @@ def sys_renameat2(
 # -- properties
 
 
-def changeable(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> bytes | int:
-    """What the host is to change: a path without links, or a descriptor."""
-    name = read_path(task, path)
-    found = lookup(task, dirfd, name, flags)
-    if isinstance(found, OpenFile):
-        return changeable_file(task, found)
-    stat_place(task, found)
-    task.fs.require_change(task.fs.resolve(task, dirfd, name, follow=not flags & AT_SYMLINK_NOFOLLOW, change=True))
-    return found.path
+def _changeable(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
+    """What a path names, as it may be changed."""
+    return lookup(task, dirfd, read_path(task, path), flags).changeable(task.fs)
 
 
-def changeable_file(task: LinuxTask, file: OpenFile) -> int:
-    if file.host_fd is None or file.path is None or not task.fs.may_change(file.path):
+def _changeable_file(task: LinuxTask, fd: int) -> Node:
+    """What is open, as it may be changed; EBADF for a mere place (O_PATH)."""
+    node = task.files.get_io(fd).node()
+    if node is None:
         raise LinuxError(errno.EROFS)
-    return file.host_fd
+    return node.changeable(task.fs)
 
 
 @syscall(90, "chmod")
 def sys_chmod(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
-    host(os.chmod, changeable(task, AT_FDCWD, path, 0), mode & 0o7777)
+    _changeable(task, AT_FDCWD, path, 0).set_mode(mode & 0o7777)
     return 0
 
 
 @syscall(268, "fchmodat")
 def sys_fchmodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) -> int:
-    host(os.chmod, changeable(task, dirfd, path, 0), mode & 0o7777)
+    _changeable(task, dirfd, path, 0).set_mode(mode & 0o7777)
     return 0
 
 
@@ -239,45 +243,40 @@ def sys_fchmodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) 
 def sys_fchmodat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint, flags: c_uint) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
-    where = changeable(task, dirfd, path, flags)
-    if isinstance(where, bytes) and stat.S_ISLNK(host(os.lstat, where).st_mode):
-        raise LinuxError(errno.EOPNOTSUPP)
-    host(os.chmod, where, mode & 0o7777)
+    _changeable(task, dirfd, path, flags).set_mode(mode & 0o7777)
     return 0
 
 
 @syscall(91, "fchmod")
 def sys_fchmod(task: LinuxTask, fd: c_uint, mode: c_uint) -> int:
-    host(os.chmod, changeable_file(task, task.files.get_io(fd)), mode & 0o7777)
-    return 0
-
-
-def _chown(where: bytes | int, uid: int, gid: int) -> int:
-    follow = {} if isinstance(where, int) else {"follow_symlinks": False}
-    host(os.chown, where, uid, gid, **follow)
+    _changeable_file(task, fd).set_mode(mode & 0o7777)
     return 0
 
 
 @syscall(92, "chown")
-def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_int, gid: c_int) -> int:
-    return _chown(changeable(task, AT_FDCWD, path, 0), uid, gid)
+def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
+    _changeable(task, AT_FDCWD, path, 0).set_owner(uid, gid)
+    return 0
 
 
 @syscall(94, "lchown")
-def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_int, gid: c_int) -> int:
-    return _chown(changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), uid, gid)
+def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
+    _changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).set_owner(uid, gid)
+    return 0
 
 
 @syscall(93, "fchown")
-def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_int, gid: c_int) -> int:
-    return _chown(changeable_file(task, task.files.get_io(fd)), uid, gid)
+def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_uint, gid: c_uint) -> int:
+    _changeable_file(task, fd).set_owner(uid, gid)
+    return 0
 
 
 @syscall(260, "fchownat")
-def sys_fchownat(task: LinuxTask, dirfd: c_int, path: ConstBytes, uid: c_int, gid: c_int, flags: c_int) -> int:
+def sys_fchownat(task: LinuxTask, dirfd: c_int, path: ConstBytes, uid: c_uint, gid: c_uint, flags: c_int) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
-    return _chown(changeable(task, dirfd, path, flags), uid, gid)
+    _changeable(task, dirfd, path, flags).set_owner(uid, gid)
+    return 0
 
 
 _UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE
@@ -285,32 +284,23 @@ _UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE
 
 @syscall(280, "utimensat")
 def sys_utimensat(task: LinuxTask, dirfd: c_int, path: ConstBytes, times: ConstBytes, flags: c_int) -> int:
-    now = time.time_ns()
-    wanted: list[int | None] = [now, now]
+    data = None
     if not times.is_null:
-        words = unpack("<4q", get_bytes(task, times.address, 32))
-        for i, (seconds, nanos) in enumerate((words[:2], words[2:])):
-            if nanos not in (_UTIME_NOW, _UTIME_OMIT) and not 0 <= nanos < 10**9:
-                raise LinuxError(errno.EINVAL)
-            if nanos == _UTIME_OMIT:
-                wanted[i] = None
-            elif nanos != _UTIME_NOW:
-                wanted[i] = seconds * 10**9 + nanos
-        if wanted == [None, None]:
+        data = get_bytes(task, times.address, 32)
+        nanos = unpack("<8xq8xq", data)
+        if nanos == (_UTIME_OMIT, _UTIME_OMIT):  # nothing to do, and nothing is looked at
             return 0
-    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
-        raise LinuxError(errno.EINVAL)
-    if path.is_null:
-        where: bytes | int = changeable_file(task, task.files.get(dirfd))
+        if any(n not in (_UTIME_NOW, _UTIME_OMIT) and not 0 <= n < 10**9 for n in nanos):
+            raise LinuxError(errno.EINVAL)
+    if path.is_null and dirfd != AT_FDCWD:
+        if flags & ~AT_EMPTY_PATH:
+            raise LinuxError(errno.EINVAL)
+        node = _changeable_file(task, dirfd)
     else:
-        where = changeable(task, dirfd, path, flags)
-    old = host(os.stat, where, **({} if isinstance(where, int) else {"follow_symlinks": False}))
-    times_ns = (
-        old.st_atime_ns if wanted[0] is None else wanted[0],
-        old.st_mtime_ns if wanted[1] is None else wanted[1],
-    )
-    follow = {} if isinstance(where, int) else {"follow_symlinks": False}
-    host(os.utime, where, ns=times_ns, **follow)
+        if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
+            raise LinuxError(errno.EINVAL)
+        node = _changeable(task, dirfd, path, flags)
+    node.set_times(data)
     return 0
 
 
@@ -318,19 +308,12 @@ def sys_utimensat(task: LinuxTask, dirfd: c_int, path: ConstBytes, times: ConstB
 def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
     if length < 0:
         raise LinuxError(errno.EINVAL)
-    place = task.fs.resolve(task, AT_FDCWD, read_path(task, path), change=True)
-    mode = stat_place(task, place).st_mode
-    if stat.S_ISDIR(mode):
+    node = task.fs.resolve(task, AT_FDCWD, read_path(task, path))
+    if node.is_dir:
         raise LinuxError(errno.EISDIR)
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(node.mode):
         raise LinuxError(errno.EINVAL)
-    task.fs.require_change(place)
-    fd = host(os.open, place.path, os.O_WRONLY | os.O_CLOEXEC)
-    file = HostFile(fd, os.O_WRONLY, place.path)
-    try:
-        file.truncate(task, length)
-    finally:
-        file.close()
+    node.changeable(task.fs).truncate(task, length)
     return 0
 
 
@@ -339,34 +322,42 @@ def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
 
 @syscall(79, "getcwd")
 def sys_getcwd(task: LinuxTask, buf: Bytes, size: c_size_t) -> int:
-    text = task.fs.cwd + b"\0"
+    cwd = task.fs.cwd
+    if cwd.removed:
+        raise LinuxError(errno.ENOENT)
+    text = cwd.where() + b"\0"
     if len(text) > size:
         raise LinuxError(errno.ERANGE)
     buf.write_slice(task, text)
     return len(text)
 
 
+def _directory(task: LinuxTask, node: Node) -> Node:
+    """A directory that may be searched, to be kept."""
+    if not node.is_dir:
+        raise LinuxError(errno.ENOTDIR)
+    node.access(task.fs, 1, True)
+    return node.hold()
+
+
 @syscall(80, "chdir")
 def sys_chdir(task: LinuxTask, path: ConstBytes) -> int:
-    place = task.fs.resolve(task, AT_FDCWD, read_path(task, path))
-    if not stat.S_ISDIR(stat_place(task, place).st_mode):
-        raise LinuxError(errno.ENOTDIR)
-    if place.node is None and not os.access(place.path, os.X_OK, effective_ids=True):
-        raise LinuxError(errno.EACCES)
-    task.fs.cwd = place.path
+    task.fs.cwd = _directory(task, task.fs.resolve(task, AT_FDCWD, read_path(task, path)))
     return 0
 
 
 @syscall(81, "fchdir")
 def sys_fchdir(task: LinuxTask, fd: c_uint) -> int:
-    task.fs.cwd = task.files.get(fd).directory_path()
+    node = task.files.get(fd).node()
+    if node is None:
+        raise LinuxError(errno.ENOTDIR)
+    task.fs.cwd = _directory(task, node)
     return 0
 
 
 @syscall(161, "chroot")
 def sys_chroot(task: LinuxTask, path: ConstBytes) -> int:
-    place = task.fs.resolve(task, AT_FDCWD, read_path(task, path))
-    if not (isinstance(place.node, DirNode) or stat.S_ISDIR(stat_place(task, place).st_mode)):
+    if not task.fs.resolve(task, AT_FDCWD, read_path(task, path)).is_dir:
         raise LinuxError(errno.ENOTDIR)
     raise LinuxError(errno.EPERM)
 

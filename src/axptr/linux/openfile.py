@@ -38,7 +38,7 @@ def sought(offset: int, start: int, most: int = MAX_OFFSET) -> int:
 class OpenFile:
     """One open file description.
 
-    flags: as given to open (access mode, O_APPEND, O_NONBLOCK, ...). path: canonical, None for what has no name.
+    flags: as given to open (access mode, O_APPEND, O_NONBLOCK, ...).
     refs: descriptors that refer to it; the table closes it when there are none left.
     host_fd: the host descriptor behind it, None where there is none.
     """
@@ -46,9 +46,8 @@ class OpenFile:
     host_fd: int | None = None
     seekable = False
 
-    def __init__(self, flags: int, path: bytes | None) -> None:
+    def __init__(self, flags: int) -> None:
         self.flags = flags
-        self.path = path
         self.refs = 0
 
     @property
@@ -80,9 +79,8 @@ class OpenFile:
     def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
         raise LinuxError(errno.ENOTTY)
 
-    def directory_path(self) -> bytes:
-        """The canonical path of the directory this is, for paths relative to it; ENOTDIR if it is none."""
-        raise LinuxError(errno.ENOTDIR)
+    def require_change(self, task: LinuxTask) -> None:
+        """EROFS unless the contents of what this is may be changed, where it is now; beside `writable`."""
 
     def truncate(self, task: LinuxTask, size: int) -> None:
         raise LinuxError(errno.EINVAL)
@@ -92,7 +90,7 @@ class OpenFile:
         raise LinuxError(errno.ENODEV)
 
     def node(self) -> Node | None:
-        """The file of our own that this was opened from, if it was one."""
+        """The node that this is, None if it is none: paths relative to it and calls by descriptor go to that."""
         return None
 
     def lock_key(self) -> tuple[int, int]:
@@ -102,7 +100,8 @@ class OpenFile:
 
     def name(self) -> bytes:
         """What /proc/self/fd/N points at."""
-        return self.path if self.path is not None else b"anon_inode:[file]"
+        node = self.node()
+        return node.where() if node is not None else b"anon_inode:[file]"
 
     def close(self) -> None:
         """Called once, when no descriptor is left."""
@@ -114,7 +113,7 @@ class BytesFile(OpenFile):
     seekable = True
 
     def __init__(self, node: Node, flags: int, content: bytes) -> None:
-        super().__init__(flags, node.path)
+        super().__init__(flags)
         self._node = node
         self._content = memoryview(content)
         self._pos = 0
@@ -148,7 +147,7 @@ class PathFile(OpenFile):
     """What O_PATH opens of a file of our own: a place, not a file."""
 
     def __init__(self, node: Node, flags: int) -> None:
-        super().__init__(flags | O_PATH, node.path)
+        super().__init__(flags | O_PATH)
         self._node = node
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:

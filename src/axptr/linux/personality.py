@@ -6,6 +6,7 @@ The calls themselves are in the families' files, which are imported here; the pu
 from __future__ import annotations
 
 import os
+import stat as stat_module
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from . import (  # noqa: F401 - each enters its calls in the registry
     mlock,
     names,
     network,
+    opening,
     poll,
     process,
     remap,
@@ -42,7 +44,7 @@ from .hostfile import HostFile, standard_stream
 from .loader import find_program
 from .machine import Machine
 from .openfile import FileTable
-from .paths import FileSystem
+from .paths import AT_FDCWD, FileSystem
 from .procfs import Proc
 from .program import Process, ProgramError
 from .registry import TABLE
@@ -110,30 +112,28 @@ def start(
     _open_streams(table, stdio)  # before anything else is opened: a closed stream's number is given out again
     try:
         fs = FileSystem(cwd, allow_write, Proc(), Dev())
-        path = _search(program, environ, fs.cwd)
-        found = find_program(path, argv or [program], fs.cwd)
+        phys = PhysMemory(limit=memory_limit)
+        task = LinuxTask(AddrSpace(0, 1 << 47, phys), machine, table, fs, memory_limit)
+        path = _search(task, program, environ)
+        found = find_program(path, argv or [program], exec.program_finder(task))
     except ProgramError:
         raise
     except (OSError, ValueError) as error:
         raise ProgramError(getattr(error, "errno", None) or 22, f"{os.fsdecode(program)}: {error}") from None
     try:
-        phys = PhysMemory(limit=memory_limit)
-        engine = UnicornEngine(phys)
-        task = LinuxTask(AddrSpace(0, 1 << 47, phys), machine, table, fs, memory_limit)
-        task.engine = engine
-        try:
-            exec.start_program(task, found, environ, program)
-        except ProgramError:
-            raise
-        except LinuxError as error:
-            raise ProgramError(error.errno, f"{os.fsdecode(program)}: {os.strerror(error.errno)}") from None
+        task.engine = UnicornEngine(phys)
+        exec.start_program(task, found, environ, program)
+    except ProgramError:
+        raise
+    except LinuxError as error:
+        raise ProgramError(error.errno, f"{os.fsdecode(program)}: {os.strerror(error.errno)}") from None
     finally:
         found.close()
     table.limit = limits.get_limit(task, limits.RLIMIT_NOFILE)[0]
     return Process(task, LinuxKernel())
 
 
-def _search(program: bytes, environ: list[bytes], cwd: bytes) -> bytes:
+def _search(task: LinuxTask, program: bytes, environ: list[bytes]) -> bytes:
     """The path of a program: as it is with a slash in it, else the first in PATH that can be run (execvp)."""
     if b"/" in program or not program:
         return program
@@ -144,10 +144,15 @@ def _search(program: bytes, environ: list[bytes], cwd: bytes) -> bytes:
     there = None
     for directory in directories.split(b":"):
         candidate = os.path.join(directory or b".", program)
-        if os.path.isfile(os.path.join(cwd, candidate)):
-            if os.access(os.path.join(cwd, candidate), os.X_OK):
-                return candidate
+        try:
+            node = task.fs.resolve(task, AT_FDCWD, candidate)
+            if not stat_module.S_ISREG(node.mode):
+                continue
             there = there or candidate
+            node.access(task.fs, os.X_OK, True)
+            return candidate
+        except LinuxError:
+            continue
     if there is not None:
         return there
     raise ProgramError(2, f"{os.fsdecode(program)}: no such program")

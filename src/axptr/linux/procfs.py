@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinuxError, UserFault
 from ..flags import rwx
-from .hostfile import HostFile
-from .hostio import host
 from .memory import ZERO_NAME
-from .nodes import DirNode, LinkNode, Node, Stat, TextLink
-from .openfile import O_PATH, BytesFile, OpenFile, PathFile
+from .nodes import DirNode, LinkNode, Node, TextLink
+from .openfile import BytesFile, OpenFile
 
 if TYPE_CHECKING:
     from .._core.frames import FrameStore
@@ -55,7 +53,21 @@ class StaticDir(DirNode):
 
 
 class PlaceLink(LinkNode):
-    """cwd, exe, root: a link whose target the task knows."""
+    """cwd, exe, root: a magic link to a node that the task holds, whatever its name is now."""
+
+    def __init__(self, path: bytes, node: Callable[[LinuxTask], Node]) -> None:
+        super().__init__(path)
+        self._node = node
+
+    def target(self, task: LinuxTask) -> bytes:
+        return self._node(task).where()
+
+    def follow(self, task: LinuxTask) -> Node:
+        return self._node(task)
+
+
+class NumberLink(LinkNode):
+    """self and thread-self: a link whose target the task knows."""
 
     def __init__(self, path: bytes, target: Render) -> None:
         super().__init__(path)
@@ -65,32 +77,9 @@ class PlaceLink(LinkNode):
         return self._render(task)
 
 
-class OpenedNode(Node):
-    """What an entry of /proc/self/fd leads to: the file itself, whatever it is, name or not."""
-
-    def __init__(self, path: bytes, file: OpenFile) -> None:
-        super().__init__(path)
-        self._file = file
-
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return self._file.stat(task)
-
-    def open(self, task: LinuxTask, flags: int) -> OpenFile:
-        file = self._file
-        node = file.node()
-        if node is not None:
-            return PathFile(node, flags) if flags & O_PATH else node.open(task, flags)
-        if not isinstance(file, HostFile):
-            raise LinuxError(errno.ENXIO)
-        if flags & os.O_ACCMODE != os.O_RDONLY and not file.writable:
-            raise LinuxError(errno.EACCES)
-        if file.path is not None and not file.owned and file.kind == stat.S_IFCHR:
-            return HostFile(host(os.dup, file.host_fd), flags, file.path)
-        fd = host(os.open, b"/proc/self/fd/%d" % file.host_fd, flags & ~os.O_CREAT | os.O_CLOEXEC)
-        return HostFile(fd, flags, file.path)
-
-
 class FdLink(LinkNode):
+    """An entry of /proc/self/fd: a magic link to what is open, name or not."""
+
     def __init__(self, path: bytes, file: OpenFile) -> None:
         super().__init__(path)
         self._file = file
@@ -98,16 +87,11 @@ class FdLink(LinkNode):
     def target(self, task: LinuxTask) -> bytes:
         return self._file.name()
 
-    def follow(self, task: LinuxTask) -> bytes | Node:
-        """The file's path while that still names it, so that everything a path can do can be done; else itself."""
-        file = self._file
-        if isinstance(file, HostFile) and file.path is not None and file.kind in (stat.S_IFREG, stat.S_IFDIR):
-            try:
-                if os.path.samestat(os.lstat(file.path), os.fstat(file.host_fd)):
-                    return file.path
-            except OSError:
-                pass
-        return OpenedNode(self.path, file)
+    def follow(self, task: LinuxTask) -> Node:
+        node = self._file.node()
+        if node is None:
+            raise LinuxError(errno.ENXIO)
+        return node
 
 
 class FdDir(DirNode):
@@ -143,8 +127,8 @@ class Proc(DirNode):
         }
         self._nodes: dict[bytes, Node] = {name: TextNode(b"/proc/" + name, render) for name, render in text.items()}
         self._nodes[b"mounts"] = TextLink(b"/proc/mounts", b"self/mounts")
-        self._nodes[b"thread-self"] = PlaceLink(b"/proc/thread-self", lambda t: b"%d/task/%d" % (t.pid, t.pid))
-        self._nodes[b"self"] = PlaceLink(b"/proc/self", lambda t: b"%d" % t.pid)
+        self._nodes[b"thread-self"] = NumberLink(b"/proc/thread-self", lambda t: b"%d/task/%d" % (t.pid, t.pid))
+        self._nodes[b"self"] = NumberLink(b"/proc/self", lambda t: b"%d" % t.pid)
         self._nodes[b"sys"] = _sys_tree()
         self._process: DirNode | None = None
 
@@ -178,7 +162,7 @@ def _process_dir(path: bytes, leader: bool) -> StaticDir:
     nodes: dict[bytes, Node] = {name: TextNode(path + b"/" + name, fn) for name, fn in renders.items()}
     nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: t.fs.cwd)
     nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: t.mm.exe)
-    nodes[b"root"] = TextLink(path + b"/root", b"/")
+    nodes[b"root"] = PlaceLink(path + b"/root", lambda t: t.fs.root)
     nodes[b"fd"] = FdDir(path + b"/fd")
     if leader:
         own = path.rpartition(b"/")[2]
@@ -370,7 +354,7 @@ def _root_mount() -> tuple[bytes, bytes]:
 
 
 def _mounts(task: LinuxTask) -> bytes:
-    access = b"ro" if b"/" not in task.fs.writable_dirs else b"rw"
+    access = b"rw" if task.fs.writable.everywhere() else b"ro"
     return (
         b"%s / %s %s,relatime 0 0\n" % (*_root_mount(), access)
         + b"devtmpfs /dev devtmpfs rw,nosuid 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n"

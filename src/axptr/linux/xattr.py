@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..kernel.abi import c_int, c_size_t
-from .hostio import host
-from .names import changeable, changeable_file
-from .paths import AT_FDCWD, AT_SYMLINK_NOFOLLOW
+from .nodes import Node
+from .paths import AT_FDCWD
 from .registry import syscall
 from .uaccess import Bytes, ConstBytes, get_bytes, read_path
 
@@ -20,20 +19,15 @@ if TYPE_CHECKING:
 _MAX_VALUE = 65536
 
 
-def _xattr_place(task: LinuxTask, path: ConstBytes, follow: bool) -> bytes:
-    place = task.fs.resolve(task, AT_FDCWD, read_path(task, path), follow=follow)
-    if place.node is not None:
-        raise LinuxError(errno.EOPNOTSUPP)
-    if not place.exists:
-        raise LinuxError(errno.ENOENT)
-    return place.path
+def _node(task: LinuxTask, path: ConstBytes, follow: bool) -> Node:
+    return task.fs.resolve(task, AT_FDCWD, read_path(task, path), follow=follow)
 
 
-def _xattr_file(task: LinuxTask, fd: int) -> int:
-    file = task.files.get_io(fd)
-    if file.host_fd is None:
+def _opened(task: LinuxTask, fd: int) -> Node:
+    node = task.files.get_io(fd).node()
+    if node is None:
         raise LinuxError(errno.EOPNOTSUPP)
-    return file.host_fd
+    return node
 
 
 def _give(task: LinuxTask, data: bytes, buf: Bytes, size: int) -> int:
@@ -44,10 +38,8 @@ def _give(task: LinuxTask, data: bytes, buf: Bytes, size: int) -> int:
     return len(data)
 
 
-def _getxattr(task: LinuxTask, where: bytes | int, name: ConstBytes, buf: Bytes, size: int) -> int:
-    attribute = _xattr_name(task, name)
-    follow = {} if isinstance(where, int) else {"follow_symlinks": False}
-    return _give(task, host(os.getxattr, where, attribute, **follow), buf, size)
+def _getxattr(task: LinuxTask, node: Node, name: ConstBytes, buf: Bytes, size: int) -> int:
+    return _give(task, node.getxattr(_xattr_name(task, name)), buf, size)
 
 
 def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
@@ -62,52 +54,52 @@ def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
 
 @syscall(191, "getxattr")
 def sys_getxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _getxattr(task, _xattr_place(task, path, True), name, buf, size)
+    return _getxattr(task, _node(task, path, True), name, buf, size)
 
 
 @syscall(192, "lgetxattr")
 def sys_lgetxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _getxattr(task, _xattr_place(task, path, False), name, buf, size)
+    return _getxattr(task, _node(task, path, False), name, buf, size)
 
 
 @syscall(193, "fgetxattr")
 def sys_fgetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _getxattr(task, _xattr_file(task, fd), name, buf, size)
+    return _getxattr(task, _opened(task, fd), name, buf, size)
 
 
-def _listxattr(task: LinuxTask, where: bytes | int, buf: Bytes, size: int) -> int:
-    follow = {} if isinstance(where, int) else {"follow_symlinks": False}
-    names = host(os.listxattr, where, **follow)
-    return _give(task, b"".join(os.fsencode(n) + b"\0" for n in names), buf, size)
+def _listxattr(task: LinuxTask, node: Node, buf: Bytes, size: int) -> int:
+    return _give(task, node.listxattr(), buf, size)
 
 
 @syscall(194, "listxattr")
 def sys_listxattr(task: LinuxTask, path: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _listxattr(task, _xattr_place(task, path, True), buf, size)
+    return _listxattr(task, _node(task, path, True), buf, size)
 
 
 @syscall(195, "llistxattr")
 def sys_llistxattr(task: LinuxTask, path: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _listxattr(task, _xattr_place(task, path, False), buf, size)
+    return _listxattr(task, _node(task, path, False), buf, size)
 
 
 @syscall(196, "flistxattr")
 def sys_flistxattr(task: LinuxTask, fd: c_int, buf: Bytes, size: c_size_t) -> int:
-    return _listxattr(task, _xattr_file(task, fd), buf, size)
+    return _listxattr(task, _opened(task, fd), buf, size)
 
 
 # -- changes
 
 
-def _setxattr(task: LinuxTask, where: bytes | int, name: ConstBytes, value: ConstBytes, size: int, flags: int) -> int:
+def _setxattr(
+    task: LinuxTask, find: Callable[[], Node], name: ConstBytes, value: ConstBytes, size: int, flags: int
+) -> int:
+    """The arguments are read before the file is looked for, as setxattr_copy is called before the walk."""
     if flags & ~3:
         raise LinuxError(errno.EINVAL)
     attribute = _xattr_name(task, name)
     if size > _MAX_VALUE:
         raise LinuxError(errno.E2BIG)
     data = get_bytes(task, value.address, size) if size else b""
-    follow = {} if isinstance(where, int) else {"follow_symlinks": False}
-    host(os.setxattr, where, attribute, data, flags, **follow)
+    find().changeable(task.fs).setxattr(attribute, data, flags)
     return 0
 
 
@@ -115,37 +107,37 @@ def _setxattr(task: LinuxTask, where: bytes | int, name: ConstBytes, value: Cons
 def sys_setxattr(
     task: LinuxTask, path: ConstBytes, name: ConstBytes, value: ConstBytes, size: c_size_t, flags: c_int
 ) -> int:
-    return _setxattr(task, changeable(task, AT_FDCWD, path, 0), name, value, size, flags)
+    return _setxattr(task, lambda: _node(task, path, True), name, value, size, flags)
 
 
 @syscall(189, "lsetxattr")
 def sys_lsetxattr(
     task: LinuxTask, path: ConstBytes, name: ConstBytes, value: ConstBytes, size: c_size_t, flags: c_int
 ) -> int:
-    return _setxattr(task, changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), name, value, size, flags)
+    return _setxattr(task, lambda: _node(task, path, False), name, value, size, flags)
 
 
 @syscall(190, "fsetxattr")
 def sys_fsetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, value: ConstBytes, size: c_size_t, flags: c_int) -> int:
-    return _setxattr(task, changeable_file(task, task.files.get_io(fd)), name, value, size, flags)
+    return _setxattr(task, lambda: _opened(task, fd), name, value, size, flags)
 
 
-def _removexattr(task: LinuxTask, where: bytes | int, name: ConstBytes) -> int:
-    follow = {} if isinstance(where, int) else {"follow_symlinks": False}
-    host(os.removexattr, where, _xattr_name(task, name), **follow)
+def _removexattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes) -> int:
+    attribute = _xattr_name(task, name)
+    find().changeable(task.fs).removexattr(attribute)
     return 0
 
 
 @syscall(197, "removexattr")
 def sys_removexattr(task: LinuxTask, path: ConstBytes, name: ConstBytes) -> int:
-    return _removexattr(task, changeable(task, AT_FDCWD, path, 0), name)
+    return _removexattr(task, lambda: _node(task, path, True), name)
 
 
 @syscall(198, "lremovexattr")
 def sys_lremovexattr(task: LinuxTask, path: ConstBytes, name: ConstBytes) -> int:
-    return _removexattr(task, changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), name)
+    return _removexattr(task, lambda: _node(task, path, False), name)
 
 
 @syscall(199, "fremovexattr")
 def sys_fremovexattr(task: LinuxTask, fd: c_int, name: ConstBytes) -> int:
-    return _removexattr(task, changeable_file(task, task.files.get_io(fd)), name)
+    return _removexattr(task, lambda: _opened(task, fd), name)
