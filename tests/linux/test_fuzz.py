@@ -11,7 +11,7 @@ import pytest
 from axptr.errors import LinuxError
 from axptr.linux import create_process
 from axptr.linux.personality import TABLE
-from axptr.linux.task import TimeUp
+from axptr.linux.waiting import TimeUp
 
 SCRATCH = 0x1000_0000
 ENDING = {15, 59, 60, 231, 322}  # sigreturn, execve, exit, exit_group, execveat

@@ -180,6 +180,7 @@ def _load_and_run(
                 environment,
                 memory_limit=memory_limit,
                 allow_write=options.allow_write,
+                host_signals=True,
             )
         except ProgramError as error:
             short = error.errno == errno.ENOMEM and memory_limit is not None and not error.own

@@ -17,8 +17,9 @@ from .limits import RLIMIT_STACK, get_limit
 from .loader import Program, Resolve, find_program, open_executable
 from .mm import Mm
 from .paths import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
+from .pending import SI_KERNEL, SIGSEGV, Info
 from .registry import syscall
-from .signals import SI_KERNEL, SIG_IGN, SIGSEGV, Info
+from .signals import SIG_IGN
 from .stack import map_stack, push_tables, strings_limit
 from .stat import lookup
 from .uaccess import ConstBytes, read_path

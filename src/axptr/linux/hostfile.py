@@ -67,9 +67,7 @@ class HostFile(OpenFile):
 
             if not ready(self.host_fd, event):
                 raise LinuxError(errno.EAGAIN)
-        elif task.interruptible:
-            if self.flags & O_NONBLOCK:
-                return
+        elif not self.flags & O_NONBLOCK:
             task.wait_for_fd(self.host_fd, event)
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:

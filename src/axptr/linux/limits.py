@@ -10,13 +10,14 @@ from ..errors import LinuxError
 from ..kernel.abi import c_int, c_uint
 from .registry import syscall
 from .stack import STACK_LIMIT
+from .timers import RLIM_INFINITY
 from .uaccess import Bytes, ConstBytes, get_bytes, put_bytes
 
 if TYPE_CHECKING:
     from .task import LinuxTask
 
-RLIM_INFINITY = (1 << 64) - 1
-RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NOFILE = 3, 4, 7
+RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_AS = 0, 1, 2, 3, 4, 7, 9
+RLIMIT_SIGPENDING = 11
 
 NAMES = (
     ("Max cpu time", "seconds"), ("Max file size", "bytes"), ("Max data size", "bytes"), ("Max stack size", "bytes"),
@@ -36,10 +37,13 @@ def get_limit(task: LinuxTask, number: int) -> tuple[int, int]:
         return STACK_LIMIT, RLIM_INFINITY
     if number == RLIMIT_CORE:
         return 0, RLIM_INFINITY
-    import resource
+    inherited = task.inherited_limits.get(number)
+    if inherited is None:
+        import resource
 
-    soft, hard = resource.getrlimit(number)
-    return soft & RLIM_INFINITY, hard & RLIM_INFINITY
+        soft, hard = resource.getrlimit(number)
+        inherited = task.inherited_limits[number] = soft & RLIM_INFINITY, hard & RLIM_INFINITY
+    return inherited
 
 
 def _set_limit(task: LinuxTask, number: int, soft: int, hard: int) -> None:
@@ -50,6 +54,9 @@ def _set_limit(task: LinuxTask, number: int, soft: int, hard: int) -> None:
     task.limits[number] = soft, hard
     if number == RLIMIT_NOFILE:
         task.files.limit = soft
+    elif number == RLIMIT_CPU:
+        task.timers.set_cpu_limit(soft, hard)
+        task.engine.stop()  # the run loop looks at the clocks anew
 
 
 def _prlimit(task: LinuxTask, number: int, new: int, old: int) -> int:

@@ -36,6 +36,7 @@ from . import (  # noqa: F401 - each enters its calls in the registry
     sigcalls,
     stat,
     system,
+    waiting,
     xattr,
 )
 from . import time as time_calls  # noqa: F401
@@ -48,7 +49,8 @@ from .paths import AT_FDCWD, FileSystem
 from .procfs import Proc
 from .program import Process, ProgramError
 from .registry import TABLE
-from .task import LinuxTask, TimeUp
+from .task import LinuxTask
+from .waiting import TimeUp
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -74,16 +76,16 @@ class LinuxKernel(Kernel):
         task.kernel = self
         task.deadline = None if timeout is None else time.monotonic() + timeout
         engine.on_syscall(self.dispatcher(task))
-        if task.signals.pending and task.signals.deliverable(task):  # the end of a program that could not be mapped
-            task.signals.deliver(task)
+        host_signals = task.host_signals
+        if host_signals is not None:
+            host_signals.start()
+        task.timers.cpu.resume()
         try:
+            if task.signals.deliverable(task):  # the end of a program that could not be mapped
+                task.signals.deliver(task)
             while not task.over:
                 engine.attach(task.space)
-                wake = task.next_wakeup(None)
-                exit = engine.run() if wake is None else engine.run(timeout=max(wake - time.monotonic(), 1e-6))
-                task.on_exit(exit)
-                if task.alarm_due():
-                    task.signals.deliver(task)
+                task.on_exit(engine.run(timeout=task.time_slice()))
                 if task.deadline is not None and time.monotonic() >= task.deadline:
                     break
         except TimeUp as up:  # a call that waits: it is made again when the process is run on
@@ -91,6 +93,9 @@ class LinuxKernel(Kernel):
             engine.regs.rip -= 2
         finally:
             task.deadline = None
+            task.timers.cpu.pause()
+            if host_signals is not None:
+                host_signals.stop()
         if task.over:
             task.files.close_all()  # as exit does: locks and ends of pipes are given back, whenever memory is
         return task.over
@@ -105,6 +110,7 @@ def start(
     memory_limit: int | None,
     allow_write: Iterable[bytes],
     stdio: tuple[int, int, int],
+    host_signals: bool,
 ) -> Process:
     """`create_process` with everything as bytes; see there."""
     machine = Machine()
@@ -122,6 +128,11 @@ def start(
         raise ProgramError(getattr(error, "errno", None) or 22, f"{os.fsdecode(program)}: {error}") from None
     try:
         task.engine = UnicornEngine(phys)
+        if host_signals:
+            from .hostsignals import HostSignals
+
+            task.host_signals = HostSignals(task)
+            task.host_signals.adopt(task.signals)
         exec.start_program(task, found, environ, program)
     except ProgramError:
         raise

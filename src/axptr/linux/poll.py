@@ -1,7 +1,6 @@
 """Waiting for descriptors: poll, ppoll, select, pselect6. Source: poll(2), select(2), fs/select.c.
 
-Files of our own and regular files are always ready. For the others the host's poll waits, cut short by the deadline
-of the run and the program's timer.
+Files of our own and regular files are always ready. For the others `waiting` asks the host.
 """
 
 from __future__ import annotations
@@ -17,8 +16,10 @@ from typing import TYPE_CHECKING
 from ..errors import LinuxError
 from ..flags import WRITE
 from ..kernel.abi import c_int, c_size_t, c_uint
+from . import waiting
 from .limits import RLIMIT_NOFILE, get_limit
 from .registry import syscall
+from .signals import NO_HANDLER, Again
 from .time import read_timespec
 from .uaccess import Bytes, ConstBytes, get_bytes, put_bytes, require_user
 
@@ -30,8 +31,6 @@ POLLWRNORM, POLLWRBAND = 0x100, 0x200
 _ALWAYS = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM
 _TIME_MAX = (1 << 63) - 1
 """The most seconds that a timespec or a timeval holds."""
-_LONGEST_POLL = 86_400_000.0
-"""Milliseconds. poll(2) takes an int of them; who has longer to wait asks again."""
 
 
 def ready(fd: int, event: int) -> bool:
@@ -41,27 +40,9 @@ def ready(fd: int, event: int) -> bool:
     return bool(waiter.poll(0))
 
 
-def wait(task: LinuxTask, wanted: list[tuple[int, int]], until: float | None) -> list[tuple[int, int]]:
-    """Wait for host descriptors until a monotonic time (None: for ever): the ready ones with their events.
-
-    EINTR when a signal is to be delivered.
-    """
-    waiter = select.poll()
-    for fd, event in wanted:
-        waiter.register(fd, event)
-    while True:
-        wake = task.next_wakeup(until)
-        timeout = None if wake is None else min(max(0.0, (wake - time.monotonic()) * 1000), _LONGEST_POLL)
-        found = waiter.poll(timeout)
-        if found:
-            return found
-        if task.check_wakeup():
-            raise LinuxError(errno.EINTR)
-        if until is not None and time.monotonic() >= until:
-            return []
-
-
-def poll_files(task: LinuxTask, wanted: list[tuple[int, int]], until: float | None) -> list[int]:
+def poll_files(
+    task: LinuxTask, wanted: list[tuple[int, int]], until: float | None, again: Again | None = None
+) -> list[int]:
     """poll's work: for each (descriptor, events) the events that are there. Negative descriptors are skipped."""
     answers = [0] * len(wanted)
     hosts: dict[int, int] = {}
@@ -82,20 +63,20 @@ def poll_files(task: LinuxTask, wanted: list[tuple[int, int]], until: float | No
     if any(answers):
         until = time.monotonic()
     if hosts or not any(answers):
-        for host_fd, found in wait(task, list(hosts.items()), until):
+        for host_fd, found in waiting.wait(task, list(hosts.items()), until, restart=NO_HANDLER, again=again):
             for i, events in users[host_fd]:
                 answers[i] = found & (events | POLLERR | POLLHUP | POLLNVAL)
     if not any(answers) and hosts and (until is None or time.monotonic() < until):
-        return poll_files(task, wanted, until)
+        return poll_files(task, wanted, until, again)
     return answers
 
 
-def _poll(task: LinuxTask, fds: Bytes, nfds: int, until: float | None) -> int:
+def _poll(task: LinuxTask, fds: Bytes, nfds: int, until: float | None, again: Again | None = None) -> int:
     if nfds > min(get_limit(task, RLIMIT_NOFILE)[0], 1 << 20):
         raise LinuxError(errno.EINVAL)
     data = get_bytes(task, fds.address, 8 * nfds) if nfds else b""
     wanted = [(fd, events) for fd, events, _ in iter_unpack("<iHH", data)]
-    answers = poll_files(task, wanted, until)
+    answers = poll_files(task, wanted, until, again)
     require_user(task, fds.address, 8 * nfds, WRITE)
     for i, answer in enumerate(answers):
         put_bytes(task, fds.address + 8 * i + 6, pack("<H", answer))
@@ -104,7 +85,12 @@ def _poll(task: LinuxTask, fds: Bytes, nfds: int, until: float | None) -> int:
 
 @syscall(7, "poll")
 def sys_poll(task: LinuxTask, fds: Bytes, nfds: c_uint, timeout: c_int) -> int:
-    return _poll(task, fds, nfds, None if timeout < 0 else time.monotonic() + timeout / 1000)
+    return _poll_on(task, fds.address, nfds, None if timeout < 0 else time.monotonic() + timeout / 1000)
+
+
+def _poll_on(task: LinuxTask, fds: int, nfds: int, until: float | None) -> int:
+    """poll until a monotonic time; what is gone on with after a stop."""
+    return _poll(task, Bytes(fds), nfds, until, (_poll_on, (fds, nfds, until)))
 
 
 @syscall(271, "ppoll")
@@ -136,8 +122,8 @@ def _with_mask(task: LinuxTask, address: int, size: int, work: Callable[[], int]
     signals.set_blocked(task, mask)
     try:
         result = work()
-    except LinuxError as error:
-        if error.errno == errno.EINTR and signals.deliverable(task):
+    except BaseException as error:
+        if isinstance(error, LinuxError) and error.errno == errno.EINTR and signals.deliverable(task):
             signals.saved_mask = before
         else:
             signals.set_blocked(task, before)

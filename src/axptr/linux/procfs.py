@@ -318,7 +318,7 @@ def _status(task: LinuxTask) -> bytes:
         f"VmHWM:\t{resident >> 10:8} kB",
         f"VmRSS:\t{resident >> 10:8} kB",
         "Threads:\t1",
-        f"SigPnd:\t{signals.pending_mask:016x}",
+        f"SigPnd:\t{signals.pending.mask:016x}",
         f"SigBlk:\t{signals.blocked:016x}",
         f"SigIgn:\t{signals.ignored_mask:016x}",
         f"SigCgt:\t{signals.caught_mask:016x}",

@@ -158,6 +158,8 @@ class Process:
         self._closed = True
         self.task.files.close_all()
         self.task.space.clear()
+        if self.task.host_signals is not None:
+            self.task.host_signals.close()
 
     def __enter__(self) -> Process:
         return self
@@ -175,6 +177,7 @@ def create_process(
     memory_limit: int | None = None,
     allow_write: Iterable[Text] = (),
     stdio: tuple[int, int, int] = (0, 1, 2),
+    host_signals: bool = False,
 ) -> Process:
     """Load `program` and give back a process that is about to run its first instruction.
 
@@ -185,6 +188,9 @@ def create_process(
     memory_limit: bytes of frames (data and page tables) the program may hold; beyond it calls give ENOMEM.
     allow_write: directories under which files may be created, written and removed; everywhere else EROFS.
     stdio: the host descriptors the program gets as 0, 1, 2; they are used as they are and never closed.
+    host_signals: whether signals sent to this process while it runs are the program's, as `axptr run` has it: it starts
+    with those ignored and blocked that this process ignores and blocks, and one that stops it stops this process. It
+    can be run in the main thread only then, and other threads should block what is to reach it.
 
     Raises `ProgramError` with one clear line if the program cannot be started; nothing is left behind then. `TypeError`
     and `ValueError` for arguments that make no sense.
@@ -202,6 +208,7 @@ def create_process(
             memory_limit=arguments.limit(memory_limit),
             allow_write=arguments.texts("allow_write", allow_write),
             stdio=arguments.streams(stdio),
+            host_signals=bool(host_signals),
         )
     except ProgramError:
         raise

@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..kernel.abi import c_int, c_size_t, c_uint
+from . import waiting
+from .pending import SI_KERNEL, SI_TKILL, SI_USER, SIGKILL, SIGSEGV, SIGSTOP, Info, bit
 from .registry import syscall
 from .sigframe import on_altstack, pop_frame
-from .signals import SI_KERNEL, SI_TKILL, SI_USER, SIGKILL, SIGSEGV, SIGSTOP, Action, Info, bit
-from .time import KTIME_MAX
+from .signals import NO_HANDLER, SA_KNOWN, Action
+from .time import read_timespec
+from .timers import ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, Timer
 from .uaccess import Bytes, ConstBytes, get_bytes, put_bytes
 
 if TYPE_CHECKING:
     from .task import LinuxTask
+
+_BILLION = 1_000_000_000
 
 
 @syscall(13, "rt_sigaction")
@@ -32,9 +37,12 @@ def sys_rt_sigaction(task: LinuxTask, signal: c_int, act: ConstBytes, oldact: By
     old = signals.action(signal)
     if new is not None:
         handler, flags, restorer, mask = new
-        signals.actions[signal] = Action(handler, flags, restorer, mask & ~(bit(SIGKILL) | bit(SIGSTOP)))
+        kept = mask & ~(bit(SIGKILL) | bit(SIGSTOP))
+        signals.actions[signal] = Action(handler, flags & SA_KNOWN, restorer, kept)
         if signals.ignores(signal):
-            signals.pending = [i for i in signals.pending if i.signal != signal]
+            signals.pending.discard(bit(signal))
+        if task.host_signals is not None:
+            task.host_signals.follow(signals)
     if not oldact.is_null:
         put_bytes(task, oldact.address, pack("<QQQQ", old.handler, old.flags, old.restorer, old.mask))
     return 0
@@ -70,7 +78,7 @@ def sys_rt_sigreturn(task: LinuxTask) -> int | None:
 def sys_rt_sigpending(task: LinuxTask, buf: Bytes, size: c_size_t) -> int:
     if size > 8:
         raise LinuxError(errno.EINVAL)
-    mask = task.signals.pending_mask & task.signals.blocked
+    mask = task.signals.pending.mask & task.signals.blocked
     put_bytes(task, buf.address, pack("<Q", mask)[:size])
     return 0
 
@@ -97,31 +105,29 @@ def sys_sigaltstack(task: LinuxTask, new: ConstBytes, old: Bytes) -> int:
     return 0
 
 
-def _wait_for_signal(task: LinuxTask) -> None:
-    while not task.sleep(time.monotonic() + 3600):
-        if task.signals.deliverable(task):
-            return
-
-
 @syscall(130, "rt_sigsuspend")
 def sys_rt_sigsuspend(task: LinuxTask, mask: ConstBytes, size: c_size_t) -> int:
     if size != 8:
         raise LinuxError(errno.EINVAL)
     (new,) = unpack("<Q", get_bytes(task, mask.address, 8))
     signals = task.signals
-    signals.saved_mask = signals.blocked
+    before = signals.blocked
     signals.set_blocked(task, new)
-    if not signals.deliverable(task):
-        _wait_for_signal(task)
-    task.engine.stop()
-    raise LinuxError(errno.EINTR)
+    try:
+        waiting.sleep(task, None, restart=NO_HANDLER)
+    except LinuxError:
+        signals.saved_mask = before
+        raise
+    except BaseException:  # made again when the process is run on
+        signals.set_blocked(task, before)
+        raise
+    raise AssertionError("sigsuspend ended without a signal")
 
 
 @syscall(34, "pause")
 def sys_pause(task: LinuxTask) -> int:
-    _wait_for_signal(task)
-    task.engine.stop()
-    raise LinuxError(errno.EINTR)
+    waiting.sleep(task, None, restart=NO_HANDLER)
+    raise AssertionError("pause ended without a signal")
 
 
 @syscall(128, "rt_sigtimedwait")
@@ -129,23 +135,20 @@ def sys_rt_sigtimedwait(task: LinuxTask, mask: ConstBytes, info: Bytes, timeout:
     if size != 8:
         raise LinuxError(errno.EINVAL)
     (wanted,) = unpack("<Q", get_bytes(task, mask.address, 8))
-    until = time.monotonic() + 1e9
+    until = None
     if not timeout.is_null:
-        seconds, nanos = unpack("<qq", get_bytes(task, timeout.address, 16))
-        if seconds < 0 or not 0 <= nanos < 10**9:
-            raise LinuxError(errno.EINVAL)
-        until = time.monotonic() + seconds + nanos / 1e9
-    while True:
-        for pending in task.signals.pending:
-            if wanted & bit(pending.signal):
-                task.signals.pending.remove(pending)
-                if not info.is_null:
-                    put_bytes(task, info.address, pending.pack())
-                return pending.signal
-        if time.monotonic() >= until:
-            raise LinuxError(errno.EAGAIN)
-        if not task.sleep(min(until, time.monotonic() + 3600), wanted) and not task.signals.pending_mask & wanted:
-            raise LinuxError(errno.EINTR)
+        until = time.monotonic() + read_timespec(task, timeout.address)
+    signals = task.signals
+    wanted &= ~(bit(SIGKILL) | bit(SIGSTOP))
+    found = signals.pending.take(wanted)
+    if found is None:
+        waiting.sleep(task, until, restart=NO_HANDLER, awaited=wanted)
+        found = signals.pending.take(wanted)
+    if found is None:
+        raise LinuxError(errno.EAGAIN)
+    if not info.is_null:
+        put_bytes(task, info.address, found.pack())
+    return found.signal
 
 
 # -- sending
@@ -193,9 +196,8 @@ def _queue(task: LinuxTask, pid: int, signal: int, info: ConstBytes) -> int:
         raise LinuxError(errno.ESRCH)
     if not 0 <= signal <= 64:
         raise LinuxError(errno.EINVAL)
-    code, sender, uid, value = unpack("<8xi4xiIQ", data[:32])
     if signal:
-        task.signals.send(task, Info(signal, code, pid=sender, uid=uid, value=value))
+        task.signals.send(task, Info.of(signal, data))
     return 0
 
 
@@ -212,47 +214,42 @@ def sys_rt_tgsigqueueinfo(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_in
 # -- timers
 
 
-def _remaining(task: LinuxTask) -> float:
-    at = task.signals.alarm_at
-    return max(at - time.monotonic(), 1e-6) if at is not None else 0.0
-
-
 @syscall(37, "alarm")
 def sys_alarm(task: LinuxTask, seconds: c_uint) -> int:
-    before = _remaining(task)
-    task.signals.alarm_at = time.monotonic() + seconds if seconds else None
-    task.signals.alarm_interval = 0
+    timer, now = task.timers.clock_of(ITIMER_REAL)
+    whole, nanos = divmod(timer.left(now), _BILLION)
+    timer.set(now, seconds * _BILLION, 0)
     task.engine.stop()  # the run loop looks at the clock anew
-    return int(before + 0.999999)
+    return whole + (nanos >= _BILLION // 2 or (nanos > 0 and whole == 0))
 
 
-def _pack_itimer(interval: int, value: float) -> bytes:
-    """struct itimerval; interval in nanoseconds, value in seconds."""
-    return pack("<qqqq", *divmod(interval // 1000, 10**6), *divmod(round(value * 1e6), 10**6))
+def _pack_itimer(timer: Timer, now: int) -> bytes:
+    """struct itimerval; a timer that is set is never told to have nothing left."""
+    left = timer.left(now)
+    micros = left // 1000 or (1 if left else 0)
+    return pack("<qqqq", *divmod(timer.interval // 1000, 10**6), *divmod(micros, 10**6))
 
 
 @syscall(36, "getitimer")
 def sys_getitimer(task: LinuxTask, which: c_int, value: Bytes) -> int:
-    if which not in (0, 1, 2):
+    if which not in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
         raise LinuxError(errno.EINVAL)
-    signals = task.signals
-    put_bytes(task, value.address, _pack_itimer(signals.alarm_interval, _remaining(task)) if which == 0 else bytes(32))
+    put_bytes(task, value.address, _pack_itimer(*task.timers.clock_of(which)))
     return 0
 
 
 @syscall(38, "setitimer")
 def sys_setitimer(task: LinuxTask, which: c_int, new: ConstBytes, old: Bytes) -> int:
-    """ITIMER_REAL. The timers of CPU time are accepted and never fire."""
     words = unpack("<qqqq", get_bytes(task, new.address, 32)) if not new.is_null else (0, 0, 0, 0)
-    if which not in (0, 1, 2) or any(w < 0 for w in words) or words[1] >= 10**6 or words[3] >= 10**6:
+    if which not in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
         raise LinuxError(errno.EINVAL)
-    signals = task.signals
-    before = _pack_itimer(signals.alarm_interval, _remaining(task)) if which == 0 else bytes(32)
-    if which == 0:
-        value = words[2] + words[3] / 1e6
-        signals.alarm_interval = min(words[0] * 10**9 + words[1] * 1000, KTIME_MAX) if value else 0
-        signals.alarm_at = min(time.monotonic() + value, KTIME_MAX / 1e9) if value else None
-        task.engine.stop()
+    if any(w < 0 for w in words) or words[1] >= 10**6 or words[3] >= 10**6:
+        raise LinuxError(errno.EINVAL)
+    timer, now = task.timers.clock_of(which)
+    before = _pack_itimer(timer, now)
+    interval, value = (words[i] * _BILLION + words[i + 1] * 1000 for i in (0, 2))
+    timer.set(now, value, interval)
+    task.engine.stop()  # the run loop looks at the clocks anew
     if not old.is_null:
         put_bytes(task, old.address, before)
     return 0

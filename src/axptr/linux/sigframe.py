@@ -20,7 +20,8 @@ from ..flags import WRITE
 from .uaccess import USER_END, get_bytes, put_bytes, require_user
 
 if TYPE_CHECKING:
-    from .signals import Action, Info
+    from .pending import Info
+    from .signals import Action
     from .task import LinuxTask
 
 _ORDER = (

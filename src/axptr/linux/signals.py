@@ -1,45 +1,70 @@
 """Signals: what the program asked for, what is pending, and delivery.
 
-One process with one thread: signals come from its own faults and calls (kill to itself, a broken pipe, alarm), never
-from the host. A standard signal is pending at most once. Source: signal(7), kernel/signal.c.
+One process with one thread: signals come from its own faults, calls and timers, and, where the run was started so,
+from the host (`hostsignals`). Source: signal(7), kernel/signal.c.
 
-`SignalState` is the bookkeeping and the decision; how a frame looks on the stack is `sigframe`, the calls `sigcalls`.
+`SignalState` is the bookkeeping and the decision; what is pending is `pending`, how a frame looks on the stack is
+`sigframe`, the calls are `sigcalls`.
 """
 
 from __future__ import annotations
 
 import errno
-import time
-from struct import pack
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..addr import VirtAddrRange
 from ..errors import FaultReason, LinuxError, UserFault
 from ..flags import EXECUTE, READ, WRITE, MappingFlags
+from .pending import (
+    FIRST_REAL_TIME,
+    SI_KERNEL,
+    SI_USER,
+    SIGBUS,
+    SIGCHLD,
+    SIGCONT,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGPIPE,
+    SIGSEGV,
+    SIGSTOP,
+    SIGTRAP,
+    SIGURG,
+    SIGWINCH,
+    Info,
+    Pending,
+    bit,
+)
 from .program import Death
 from .uaccess import USER_END
 
 if TYPE_CHECKING:
     from .task import LinuxTask
 
-SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGALRM = 4, 5, 6, 7, 8, 9, 11, 13, 14
-SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH = 17, 18, 19, 23, 28
+SIGINT, SIGTSTP, SIGTTIN, SIGTTOU = 2, 20, 21, 22
 SIG_DFL, SIG_IGN = 0, 1
-SI_USER, SI_KERNEL, SI_TKILL = 0, 0x80, -6
 
 SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART = 0x4, 0x0400_0000, 0x0800_0000, 0x1000_0000
 SA_NODEFER, SA_RESETHAND = 0x4000_0000, 0x8000_0000
+SA_KNOWN = 0x1 | 0x2 | SA_SIGINFO | 0x800 | SA_RESTORER | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND
+"""The flags that sigaction keeps (UAPI_SA_FLAGS); a program finds out about others by their being gone."""
 
-_IGNORED_BY_DEFAULT = frozenset({SIGCHLD, SIGCONT, SIGURG, SIGWINCH, 20, 21, 22})
-_SYNCHRONOUS = (SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, 31)
-_UNBLOCKABLE = 1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1)
+RESTART, NO_HANDLER = 0, 1
+"""What becomes of a call that a signal ended: made again after handlers with SA_RESTART, as if nothing had been
+(ERESTARTSYS), or only where no handler ran (ERESTARTNOHAND)."""
+
+Again = tuple[Callable[..., "int | None"], tuple[Any, ...]]
+"""How a call goes on: a function of a module, and plain data it is called with after the task (ERESTART_RESTARTBLOCK).
+"""
+_RESTART_SYSCALL = 219
+
+_IGNORED_BY_DEFAULT = sum(map(bit, (SIGCHLD, SIGCONT, SIGURG, SIGWINCH)))
+_STOPPING = sum(map(bit, (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)))
+_UNBLOCKABLE = bit(SIGKILL) | bit(SIGSTOP)
 
 GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15")
 """Names of the general registers."""
-
-
-def bit(signal: int) -> int:
-    return 1 << (signal - 1)
 
 
 class Action:
@@ -57,60 +82,19 @@ class Action:
 _DEFAULT = Action()
 
 
-class Info:
-    """A signal on its way: siginfo, and for a fault what the CPU said (trap number, error code, cr2)."""
-
-    __slots__ = ("address", "code", "cr2", "error", "fault", "pid", "signal", "trap", "uid", "value")
-
-    def __init__(
-        self,
-        signal: int,
-        code: int,
-        *,
-        address: int | None = None,
-        fault: LinuxError | None = None,
-        pid: int = 0,
-        uid: int = 0,
-        value: int = 0,
-        trap: int = 0,
-        error: int = 0,
-        cr2: int = 0,
-    ) -> None:
-        self.signal = signal
-        self.code = code
-        self.address = address
-        self.fault = fault
-        self.pid = pid
-        self.uid = uid
-        self.value = value
-        self.trap = trap
-        self.error = error
-        self.cr2 = cr2
-
-    def pack(self) -> bytes:
-        """siginfo_t, 128 bytes."""
-        head = pack("<iii4x", self.signal, 0, self.code)
-        by_fault = self.address is not None
-        body = pack("<Q", self.address) if by_fault else pack("<iIQ", self.pid, self.uid, self.value)
-        return (head + body).ljust(128, b"\0")
-
-
 class SignalState:
     """A process's signals. Masks have bit n-1 for signal n.
 
-    saved_mask: the mask to go back to after the handler that ends a sigsuspend. restart_call: the call that a signal
-    interrupted, if SA_RESTART may repeat it. alarm_at: monotonic time of the next SIGALRM; alarm_interval: nanoseconds.
+    saved_mask: the mask to go back to after the handler that ends a sigsuspend.
     """
 
     def __init__(self) -> None:
         self.actions: dict[int, Action] = {}
         self.blocked = 0
-        self.pending: list[Info] = []
+        self.pending = Pending()
         self.altstack = (0, 2, 0)  # address, flags (SS_DISABLE), size
         self.saved_mask: int | None = None
-        self.restart_call: int | None = None
-        self.alarm_at: float | None = None
-        self.alarm_interval = 0
+        self._restart: tuple[int, int, Again | None] | None = None  # of the call that a signal ended: kind, number
 
     # -- questions
 
@@ -119,14 +103,7 @@ class SignalState:
 
     def ignores(self, signal: int) -> bool:
         handler = self.action(signal).handler
-        return handler == SIG_IGN or (handler == SIG_DFL and signal in _IGNORED_BY_DEFAULT)
-
-    @property
-    def pending_mask(self) -> int:
-        mask = 0
-        for info in self.pending:
-            mask |= bit(info.signal)
-        return mask
+        return handler == SIG_IGN or (handler == SIG_DFL and bool(bit(signal) & _IGNORED_BY_DEFAULT))
 
     @property
     def ignored_mask(self) -> int:
@@ -137,31 +114,47 @@ class SignalState:
         return sum(bit(s) for s, a in self.actions.items() if a.handler not in (SIG_DFL, SIG_IGN))
 
     def deliverable(self, task: LinuxTask) -> bool:
-        return bool(self.pending_mask & ~self.blocked)
+        return bool(self.pending.mask & ~self.blocked)
+
+    def will_die(self) -> bool:
+        """Whether one of the signals that can be delivered now ends the program."""
+        ready = self.pending.mask & ~self.blocked & ~_STOPPING & ~_IGNORED_BY_DEFAULT
+        return any(self.action(n).handler == SIG_DFL for n in range(1, 65) if ready & bit(n))
+
+    def left_to_host(self, signal: int) -> bool:
+        """Whether the host may do to this process what the signal does by default: nobody handles or blocks it."""
+        return not self.blocked & bit(signal) and self.action(signal).handler == SIG_DFL
 
     # -- sending
 
     def send(self, task: LinuxTask, info: Info) -> None:
-        """Make a signal pending, if it is not ignored; it is delivered when the call in hand is done."""
+        """Make a signal pending, if it is not ignored; it is delivered when the call in hand is done.
+
+        A signal to stop and one to go on take each other off (prepare_signal).
+        """
         signal = info.signal
+        if signal == SIGCONT:
+            self.pending.discard(_STOPPING)
+        elif bit(signal) & _STOPPING:
+            self.pending.discard(bit(SIGCONT))
         if self.ignores(signal) and not self.blocked & bit(signal):
             return
-        if signal >= 32 or not self.pending_mask & bit(signal):
-            self.pending.append(info)
+        if signal >= FIRST_REAL_TIME and self.pending.count >= task.signal_queue_limit:
+            if info.code != SI_USER:
+                raise LinuxError(errno.EAGAIN)
+            if self.pending.mask & bit(signal):
+                return  # one of kill's may be lost among its likes
+        self.pending.add(info)
         self.recheck(task)
 
     def recheck(self, task: LinuxTask) -> None:
         """After a change of mask or pending signals, in a call: leave the CPU if one is to be delivered."""
-        if self.pending and self.deliverable(task):
+        if self.pending.mask & ~self.blocked:
             task.engine.stop()
 
     def broken_pipe(self, task: LinuxTask) -> None:
         """A write found no reader."""
         self.send(task, Info(SIGPIPE, SI_USER, pid=task.pid))
-
-    def alarm_fired(self, task: LinuxTask) -> None:
-        self.alarm_at = time.monotonic() + self.alarm_interval / 1e9 if self.alarm_interval else None
-        self.send(task, Info(SIGALRM, SI_KERNEL))
 
     def force(self, task: LinuxTask, info: Info) -> None:
         """A signal that the program cannot avoid: blocked or ignored, it kills."""
@@ -169,7 +162,35 @@ class SignalState:
         if self.blocked & bit(signal) or self.action(signal).handler == SIG_IGN:
             self.actions.pop(signal, None)
             self.blocked &= ~bit(signal)
-        self.pending.insert(0, info)
+        self.pending.add(info, first=True)
+
+    # -- calls that a signal ends
+
+    def interrupted(self, task: LinuxTask, restart: int, again: Again | None = None) -> LinuxError:
+        """EINTR for the call in hand, to be raised; `deliver` then settles whether the program sees it."""
+        self._restart = restart, task.engine.regs.rax, again
+        task.engine.stop()
+        return LinuxError(errno.EINTR)
+
+    def call_again(self, task: LinuxTask, again: Again | None) -> int:
+        """The number of the call that does what the one in hand has left to do."""
+        if again is None:
+            return task.engine.regs.rax
+        task.again = again
+        return _RESTART_SYSCALL
+
+    def _rewind(self, task: LinuxTask, handler: Action | None) -> None:
+        """Have the call that a signal ended made again, if that is the rule for it and the handler that is to run."""
+        if self._restart is None:
+            return
+        (kind, number, again), self._restart = self._restart, None
+        if handler is not None and (again is not None or kind == NO_HANDLER or not handler.flags & SA_RESTART):
+            return
+        if again is not None:
+            task.again, number = again, _RESTART_SYSCALL
+        regs = task.engine.regs
+        regs.rax = number
+        regs.rip -= 2  # the syscall instruction
 
     # -- what the CPU reports
 
@@ -212,41 +233,30 @@ class SignalState:
 
     # -- delivery
 
-    def _next(self) -> Info | None:
-        """The next signal to deliver, synchronous ones first, then by number; taken off the list."""
-        ready = [i for i in self.pending if not self.blocked & bit(i.signal)]
-        if not ready:
-            return None
-        info = min(ready, key=lambda i: (i.signal not in _SYNCHRONOUS, i.signal))
-        self.pending.remove(info)
-        return info
-
     def deliver(self, task: LinuxTask) -> None:
         """Deliver everything deliverable: handler frames are stacked, a fatal signal ends the process."""
-        while self.pending and not task.over:
-            info = self._next()
+        while not task.over:
+            info = self.pending.take(~self.blocked)
             if info is None:
                 break
             action = self.action(info.signal)
             if info.signal not in (SIGKILL, SIGSTOP) and action.handler not in (SIG_DFL, SIG_IGN):
                 self._call_handler(task, info, action)
-            elif self.ignores(info.signal) or info.signal == SIGSTOP:
+            elif self.ignores(info.signal):
                 continue
+            elif bit(info.signal) & _STOPPING:
+                task.stop_by(info.signal)
             else:
                 self._die(task, info)
         if self.saved_mask is not None:  # a sigsuspend that no handler ended
-            self.blocked, self.saved_mask = self.saved_mask, None
-        self.restart_call = None
+            self.set_blocked(task, self.saved_mask)
+            self.saved_mask = None
+        self._rewind(task, None)
 
     def _call_handler(self, task: LinuxTask, info: Info, action: Action) -> None:
         from .sigframe import push_frame
 
-        if self.restart_call is not None:
-            if action.flags & SA_RESTART:
-                regs = task.engine.regs
-                regs.rax = self.restart_call
-                regs.rip -= 2  # the syscall instruction
-            self.restart_call = None
+        self._rewind(task, action)
         mask = self.saved_mask if self.saved_mask is not None else self.blocked
         self.saved_mask = None
         try:
@@ -260,10 +270,10 @@ class SignalState:
             return
         if action.flags & SA_RESETHAND:
             self.actions.pop(info.signal, None)
-        self.blocked |= action.mask
+        blocked = self.blocked | action.mask
         if not action.flags & SA_NODEFER:
-            self.blocked |= bit(info.signal)
-        self.blocked &= ~_UNBLOCKABLE
+            blocked |= bit(info.signal)
+        self.set_blocked(task, blocked)
 
     def _die(self, task: LinuxTask, info: Info) -> None:
         regs = task.engine.regs
@@ -273,3 +283,5 @@ class SignalState:
     def set_blocked(self, task: LinuxTask, mask: int) -> None:
         self.blocked = mask & ~_UNBLOCKABLE & ((1 << 64) - 1)
         self.recheck(task)
+        if task.host_signals is not None:
+            task.host_signals.follow(self)

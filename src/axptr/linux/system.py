@@ -18,6 +18,9 @@ from .uaccess import MAX_RW_COUNT, Bytes, UserIter, put_bytes, require_user
 if TYPE_CHECKING:
     from .task import LinuxTask
 
+_TICK = 10_000_000
+"""Nanoseconds of a clock tick, as times(2) counts them (AT_CLKTCK)."""
+
 
 @syscall(63, "uname")
 def sys_uname(task: LinuxTask, buf: Bytes) -> int:
@@ -55,22 +58,22 @@ def sys_getrusage(task: LinuxTask, who: c_int, usage: Bytes) -> int:
     if who == -1:
         put_bytes(task, usage.address, bytes(144))
         return 0
-    t = os.times()
+    cpu = task.timers.cpu
     peak = task.space.phys.peak_frames * 4
-    data = pack("<qqqq14q", *_timeval(t.user), *_timeval(t.system), peak, *[0] * 13)
+    data = pack("<qqqq14q", *_timeval(cpu.user), *_timeval(cpu.system), peak, *[0] * 13)
     put_bytes(task, usage.address, data)
     return 0
 
 
-def _timeval(seconds: float) -> tuple[int, int]:
-    return divmod(int(seconds * 1e6), 10**6)
+def _timeval(nanos: int) -> tuple[int, int]:
+    return divmod(nanos // 1000, 10**6)
 
 
 @syscall(100, "times")
 def sys_times(task: LinuxTask, buf: Bytes) -> int:
-    t = os.times()
+    cpu = task.timers.cpu
     if not buf.is_null:
-        put_bytes(task, buf.address, pack("<qqqq", int(t.user * 100), int(t.system * 100), 0, 0))
+        put_bytes(task, buf.address, pack("<qqqq", cpu.user // _TICK, cpu.system // _TICK, 0, 0))
     return int(time.monotonic() * 100)
 
 

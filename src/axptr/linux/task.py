@@ -5,32 +5,30 @@ Not here: how it came to be (`personality`), and what calls do with it (the fami
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import time
 from typing import TYPE_CHECKING
 
-from ..errors import LinuxError
 from ..kernel.task import Task
+from . import waiting
+from .limits import RLIMIT_SIGPENDING, get_limit
 from .mm import Mm
-from .signals import SignalState
+from .signals import RESTART, Again, SignalState
+from .timers import Timers
 
 if TYPE_CHECKING:
     from ..engine import Exit
     from ..mm.space import AddrSpace
+    from .hostsignals import HostSignals
     from .machine import Machine
     from .openfile import FileTable
     from .paths import FileSystem
     from .program import Death
 
 
-class TimeUp(Exception):
-    """The run's time is over while call `number` waits; `LinuxKernel.run_process` turns it into a result."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+MAX_QUEUED_SIGNALS = 1 << 17
+"""However high RLIMIT_SIGPENDING is."""
 
 
 class LinuxTask(Task):
@@ -39,7 +37,9 @@ class LinuxTask(Task):
     machine: what the run holds besides. files: descriptors. fs: working directory and what may be changed.
     signals: handlers, mask, what is pending. limits: changed rlimits, by number.
     mm: the program's memory, replaced by `become` only. comm: the program's name.
-    exit_code, death: set when it is over. deadline: monotonic time at which a wait must give up, None for never.
+    timers: interval timers and CPU time. again: what `restart_syscall` goes on with. host_signals: where signals of the
+    host come in, None if they are not the program's. exit_code, death: set when it is over. deadline: monotonic time at
+    which a wait must give up, None for never.
     """
 
     def __init__(
@@ -51,9 +51,13 @@ class LinuxTask(Task):
         self.fs = fs
         self.memory_limit = memory_limit
         self.signals = SignalState()
+        self.timers = Timers()
+        self.again: Again | None = None
+        self.host_signals: HostSignals | None = None
         self.pid = os.getpid()
         self.started = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.limits: dict[int, tuple[int, int]] = {}
+        self.inherited_limits: dict[int, tuple[int, int]] = {}
         self.exit_code: int | None = None
         self.death: Death | None = None
         self.deadline: float | None = None
@@ -84,69 +88,60 @@ class LinuxTask(Task):
         self.exit_code = code & 0xFF
         self.engine.stop()
 
-    # -- waiting
+    # -- waiting: by `waiting` alone
 
-    @property
-    def interruptible(self) -> bool:
-        """Whether a wait must look at the clock: the run has a deadline, or a timer of the program is set."""
-        return self.deadline is not None or self.signals.alarm_at is not None
+    def sleep(self, until: float | None, awaited: int = 0) -> bool:
+        """Wait until a monotonic time in a call that SA_RESTART makes again: True.
+
+        awaited: signals that end the sleep by becoming pending, blocked or not: False. EINTR when another is to be
+        delivered, `TimeUp` at the deadline of the run.
+        """
+        waiting.sleep(self, until, restart=RESTART, awaited=awaited)
+        return not self.signals.pending.mask & awaited
 
     def wait_for_fd(self, fd: int, event: int) -> None:
         """Wait until the host descriptor is ready, in a call that SA_RESTART makes again.
 
         EINTR when a signal is to be delivered, `TimeUp` at the deadline.
         """
-        from .poll import wait
-
-        try:
-            wait(self, [(fd, event)], None)
-        except LinuxError:
-            self.signals.restart_call = self.engine.regs.rax
-            raise
+        waiting.wait(self, [(fd, event)])
 
     def pause(self, seconds: float) -> None:
         """Wait a moment for what nobody tells us of, in a call that SA_RESTART makes again. EINTR, `TimeUp`."""
-        if not self.sleep(time.monotonic() + seconds):
-            self.signals.restart_call = self.engine.regs.rax
-            raise LinuxError(errno.EINTR)
+        self.sleep(time.monotonic() + seconds)
 
     def next_wakeup(self, until: float | None) -> float | None:
         """The earliest of `until`, the deadline and the program's timer (monotonic seconds)."""
-        times = [t for t in (until, self.deadline, self.signals.alarm_at) if t is not None]
-        return min(times, default=None)
+        return min((t for t in (until, self.deadline, self.timers.wakeup) if t is not None), default=None)
 
-    def alarm_due(self) -> bool:
-        """Send the program's SIGALRM if its time has come; whether it had."""
-        due = self.signals.alarm_at is not None and time.monotonic() >= self.signals.alarm_at
-        if due:
-            self.signals.alarm_fired(self)
-        return due
+    def time_slice(self) -> float | None:
+        """Seconds that the CPU may run before a clock must be looked at; None for any number."""
+        wake, used = self.next_wakeup(None), self.timers.slice
+        if wake is None:
+            return used
+        left = max(wake - time.monotonic(), 1e-6)
+        return left if used is None else min(left, used)
 
-    def check_wakeup(self) -> bool:
-        """After a wait in a call: TimeUp at the deadline; whether a signal is now to be delivered."""
-        if self.deadline is not None and time.monotonic() >= self.deadline:
-            raise TimeUp(self.engine.regs.rax)
-        self.alarm_due()
-        return self.signals.deliverable(self)
+    @property
+    def signal_queue_limit(self) -> int:
+        """How many signals may be pending (RLIMIT_SIGPENDING)."""
+        return min(get_limit(self, RLIMIT_SIGPENDING)[0], MAX_QUEUED_SIGNALS)
 
-    def sleep(self, until: float, awaited: int = 0) -> bool:
-        """Sleep to a monotonic time; False if a signal cut it short. `TimeUp` at the deadline.
+    def collect_signals(self) -> None:
+        """Make pending what timers and the host have for the program by now."""
+        self.timers.due(self)
+        if self.host_signals is not None:
+            self.host_signals.collect()
 
-        awaited: signals that end the sleep by becoming pending, blocked or not.
-        """
-        while True:
-            wake = self.next_wakeup(until)
-            assert wake is not None
-            time.sleep(min(max(0.0, wake - time.monotonic()), 86_400.0))  # a guest's 292 years are too many for it
-            if self.check_wakeup() or self.signals.pending_mask & awaited:
-                return False
-            if time.monotonic() >= until:
-                return True
+    def stop_by(self, signal: int) -> None:
+        """What a stop signal does by default. Without the host's signals there is nobody who could let it go on."""
+        if self.host_signals is not None:
+            self.host_signals.stop_process(signal)
 
     # -- coming out of the CPU
 
     def on_exit(self, exit: Exit) -> bool:
-        """Deliver what the CPU reports as a signal; True while the process lives."""
+        """Deliver what the CPU reports, and what has come in since, as signals; True while the process lives."""
         if self.over:
             return False
         if exit.kind == "fault":
@@ -155,5 +150,6 @@ class LinuxTask(Task):
             self.signals.page_fault(self, exit.address, exit.access, fault)
         elif exit.kind == "exception":
             self.signals.exception(self, exit.vector, exit.rip)
+        self.collect_signals()
         self.signals.deliver(self)
         return not self.over

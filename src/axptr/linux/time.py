@@ -1,4 +1,5 @@
-"""Clocks and sleep: the host's. Source: clock_gettime(2), gettimeofday(2), time(2), nanosleep(2)."""
+"""Clocks and sleep: the host's, and the CPU time of the run. Source: clock_gettime(2), gettimeofday(2), time(2),
+nanosleep(2)."""
 
 from __future__ import annotations
 
@@ -9,16 +10,17 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..kernel.abi import c_int
-from .hostio import host
+from . import waiting
+from .hostio import host, libc
 from .registry import syscall
+from .signals import NO_HANDLER
+from .timers import KTIME_MAX
 from .uaccess import Bytes, ConstBytes, get_bytes, put_bytes
 
 if TYPE_CHECKING:
     from .task import LinuxTask
 
 _BILLION = 1_000_000_000
-KTIME_MAX = (1 << 63) - 1
-"""Nanoseconds: the longest time that a timer runs, 292 years. Longer ones are cut to it."""
 _MAX_SLEEP = KTIME_MAX / _BILLION
 
 
@@ -35,22 +37,46 @@ def write_timespec(task: LinuxTask, address: int, nanos: int) -> None:
     put_bytes(task, address, pack("<qq", *divmod(nanos, _BILLION)))
 
 
-def _clock(clock: int) -> int:
-    """A clock of the process or the machine; the CPU clock of another process is EINVAL."""
-    if not 0 <= clock <= 11 or clock == 10:
+PROCESS_CPU, THREAD_CPU = 2, 3
+_ALARMS = (8, 9)
+_PROF, _VIRTUAL, _SCHED = 0, 1, 2
+
+
+def _cpu_kind(task: LinuxTask, clock: int) -> int | None:
+    """Which of its CPU times a clock's number asks for; None for clocks of the machine. EINVAL for other processes'.
+
+    Negative ones are made of a process and a kind (clock_getcpuclockid(3), posix-timers.h).
+    """
+    if clock in (PROCESS_CPU, THREAD_CPU):
+        return _SCHED
+    if clock >= 0:
+        if clock > 11 or clock == 10:
+            raise LinuxError(errno.EINVAL)
+        return None
+    if clock & 3 == 3 or ~(clock >> 3) not in (0, task.pid):
         raise LinuxError(errno.EINVAL)
-    return clock
+    return clock & 3
+
+
+def clock_now(task: LinuxTask, clock: int) -> int:
+    """A clock's time in nanoseconds: the machine's, or what the program used of its CPU."""
+    kind = _cpu_kind(task, clock)
+    if kind is None:
+        return host(time.clock_gettime_ns, clock)
+    cpu = task.timers.cpu
+    return cpu.user if kind == _VIRTUAL else cpu.total
 
 
 @syscall(228, "clock_gettime")
 def sys_clock_gettime(task: LinuxTask, clock: c_int, when: Bytes) -> int:
-    write_timespec(task, when.address, host(time.clock_gettime_ns, _clock(clock)))
+    write_timespec(task, when.address, clock_now(task, clock))
     return 0
 
 
 @syscall(229, "clock_getres")
 def sys_clock_getres(task: LinuxTask, clock: c_int, resolution: Bytes) -> int:
-    nanos = round(host(time.clock_getres, _clock(clock)) * _BILLION)
+    kind = _cpu_kind(task, clock)
+    nanos = round(host(time.clock_getres, clock if kind is None else kind - 8) * _BILLION)
     if not resolution.is_null:
         write_timespec(task, resolution.address, nanos)
     return 0
@@ -79,25 +105,47 @@ def sys_time(task: LinuxTask, when: Bytes) -> int:
     return now
 
 
-def _sleep(task: LinuxTask, until: float, remaining: Bytes | None) -> int:
-    if task.sleep(until):
-        return 0
-    if remaining is not None and not remaining.is_null:
-        left = max(0.0, until - time.monotonic())
-        write_timespec(task, remaining.address, min(int(left * _BILLION), KTIME_MAX))
-    raise LinuxError(errno.EINTR)
+def _sleep(task: LinuxTask, until: float, remaining: int) -> int:
+    """Sleep to a monotonic time; what is left of it goes to `remaining`, an address or 0, if a handler is to run."""
+    try:
+        waiting.sleep(task, until, again=(_sleep, (until, remaining)))
+    except LinuxError:
+        if remaining:
+            left = int(max(0.0, until - time.monotonic()) * _BILLION)
+            write_timespec(task, remaining, min(left, KTIME_MAX))
+        raise
+    return 0
 
 
 @syscall(35, "nanosleep")
 def sys_nanosleep(task: LinuxTask, duration: ConstBytes, remaining: Bytes) -> int:
-    return _sleep(task, time.monotonic() + min(read_timespec(task, duration.address), _MAX_SLEEP), remaining)
+    seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
+    return _sleep(task, time.monotonic() + seconds, remaining.address)
+
+
+def _require_alarm(clock: int) -> None:
+    """Sleep for no time on the host's clock: whether there is a device that would wake the machine, it knows."""
+    import ctypes
+
+    refused = libc().clock_nanosleep(clock, 0, (ctypes.c_long * 2)(0, 0), None)
+    if refused:
+        raise LinuxError(refused)
 
 
 @syscall(230, "clock_nanosleep")
 def sys_clock_nanosleep(task: LinuxTask, clock: c_int, flags: c_int, duration: ConstBytes, remaining: Bytes) -> int:
-    if clock not in (0, 1, 2, 7, 8, 9, 11):
-        raise LinuxError(errno.EINVAL)
+    if clock == THREAD_CPU or clock in (4, 5, 6) or (clock < 0 and clock & 4):
+        raise LinuxError(errno.EINVAL if clock in (THREAD_CPU, -2) or clock < 0 else errno.EOPNOTSUPP)
+    kind = _cpu_kind(task, clock)
+    if clock in _ALARMS:
+        _require_alarm(clock)
     seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
     if flags & 1:  # TIMER_ABSTIME
-        return _sleep(task, time.monotonic() + seconds - host(time.clock_gettime, clock), None)
-    return _sleep(task, time.monotonic() + seconds, remaining)
+        seconds -= clock_now(task, clock) / _BILLION
+    if kind is not None and seconds > 0:
+        waiting.sleep(task, None, restart=NO_HANDLER)  # who sleeps uses no CPU
+    until = time.monotonic() + seconds
+    if flags & 1:
+        waiting.sleep(task, until, restart=NO_HANDLER)
+        return 0
+    return _sleep(task, until, remaining.address)
