@@ -142,6 +142,23 @@ def test_stats_count_calls_faults_pages_and_frames() -> None:
     assert re.search(r"^ +1  write$", err, re.MULTILINE)
 
 
+def test_maps_and_the_picture_name_the_heap_and_the_stack(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    program = compile_c("#include <unistd.h>\nint main(void) { *(char *)sbrk(8192) = 1; return 0; }", "-static")
+    picture = tmp_path / "areas.svg"
+    _, err, _ = run("--maps", "--map", picture, "--", program)
+    named = [line.split()[-1] for line in err.splitlines() if line.endswith("]")]
+    assert named == ["[heap]", "[stack]"]
+    texts = [element.text or "" for element in ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")]
+    assert [text.split()[0] for text in texts if text.startswith("[")] == ["[heap]", "[stack]"]
+
+
+def test_a_report_names_the_heap(compile_c: Callable[..., Path]) -> None:
+    program = compile_c(
+        "#include <unistd.h>\nint main(void) { *((char *)sbrk(4096) + 8192) = 1; return 0; }", "-static"
+    )
+    assert " rw- [heap]  (" in run("--", program)[1]
+
+
 def test_maps_are_those_of_proc_pid_maps(compile_c: Callable[..., Path]) -> None:
     program = compile_c("int main(void) { return 0; }", "-static")
     _, err, _ = run("--maps", "--", program)

@@ -105,6 +105,14 @@ def test_any_name_is_only_text(space: AddrSpace, name: str) -> None:
         assert all(len(element.text or "") < 200 for element in shown.iter(f"{SVG}text"))
 
 
+def test_names_may_be_told_by_whoever_knows_them(space: AddrSpace) -> None:
+    space.map_alloc(BASE, PAGE_SIZE, R | W, name="before")
+    text = space.format_svg(name_of=lambda area: f"new {area.start:x}")
+    assert f"new {BASE:x}" in words(text)
+    assert "before" not in text
+    assert "before" in words(space.format_svg())
+
+
 def test_an_empty_space_says_so(space: AddrSpace) -> None:
     assert "nothing is mapped" in words(space.format_svg())
 

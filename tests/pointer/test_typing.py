@@ -48,6 +48,13 @@ def use(space: AddrSpace, task: Task) -> None:
     for node in UserPtr[Point](1).follow(space, "next", limit=5):
         assert_type(node, UserPtr[Point])
     UserPtr.of("<I")(1).write(space, 5)
+    big, small = UserConstPtr.of(">HH")(1).read(space)
+    big, small = UserPtr.of(">HH")(1).read_unaligned(space)
+    big, small = UserConstPtr.of(">HH")(1).get(space)
+    big, small = UserPtr.of(">HH")(1).cast("<II").read(space)
+    for big, small in UserPtr.of(">HH")(1).read_slice(space, 3):
+        print(big, small)
+    assert_type((UserConstPtr.of(">HH")(1) + 1).read(space), Any)
     assert_type(space.model.name, str)
     space.model = LP64
     space.model = DataModel("mine", 4, "little", 4)

@@ -238,6 +238,11 @@ class PageTable:
 
     def _writable(self):
         if self.source is not None:
+            if self.of_space:
+                raise TypeError(
+                    "this is the page table of an AddrSpace, which owns it: it can be read here, and is changed by the "
+                    "space's own methods (map_alloc, map_linear, unmap, protect)"
+                )
             raise TypeError("a table that somebody else wrote can be read, not changed")
         self.phys.alive()
 

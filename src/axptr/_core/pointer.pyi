@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterator
 from ctypes import _SimpleCData
-from typing import Any, Generic, Self, SupportsIndex, TypeVar, overload
+from typing import Any, Generic, Never, Self, SupportsIndex, TypeVar, overload
 
 from axptr._core.pointertype import PointerType
 from axptr.errors import UserFault
@@ -16,6 +16,9 @@ E = TypeVar("E", bound=int)
 class Copied(int):
     fault: UserFault
     def __new__(cls, done: int, fault: UserFault) -> Self: ...
+
+# The overloads of `Never` are for pointers of which a checker knows nothing (`UserPtr.of("<HH")`, `UserPtr[Any]`): no
+# other pointer is one of `Never`, and of `Any` the first one that fits is taken.
 
 class Pointer(Generic[T_co]):
     ACCESS_FLAGS: MappingFlags
@@ -46,11 +49,15 @@ class Pointer(Generic[T_co]):
     def __sub__(self, other: Pointer[Any]) -> int: ...
     def __getitem__(self, i: int) -> Self: ...
     @overload
+    def read(self: Pointer[Never], provider: AddrSpaceProvider, /) -> Any: ...
+    @overload
     def read(self: Pointer[EnumType[E]], provider: AddrSpaceProvider, /) -> E | int: ...
     @overload
     def read(self: Pointer[_SimpleCData[V]], provider: AddrSpaceProvider, /) -> V: ...
     @overload
     def read(self, provider: AddrSpaceProvider, /) -> T_co: ...
+    @overload
+    def read_unaligned(self: Pointer[Never], provider: AddrSpaceProvider, /) -> Any: ...
     @overload
     def read_unaligned(self: Pointer[EnumType[E]], provider: AddrSpaceProvider, /) -> E | int: ...
     @overload
@@ -85,6 +92,8 @@ class UserConstPtr(Pointer[T_co]):
     @overload
     @staticmethod
     def of(T: Any) -> Callable[[int], UserConstPtr[Any]]: ...
+    @overload
+    def get(self: UserConstPtr[Never], provider: AddrSpaceProvider, /) -> Any: ...
     @overload
     def get(self: UserConstPtr[_SimpleCData[V]], provider: AddrSpaceProvider, /) -> V: ...
     @overload

@@ -419,7 +419,9 @@ class SpaceCore(UserSpace):
     @property
     def page_table(self):
         """The `PageTable` of the space, to look at: the space is changed through its own methods."""
-        return PageTable.at(self.phys, self.root, self.table.format)
+        seen: PageTable = PageTable.at(self.phys, self.root, self.table.format)
+        seen.of_space = True
+        return seen
 
     @property
     def format(self):

@@ -47,7 +47,7 @@ def report_death(process: Process, death: Death) -> str:
     lines += _place(space, death.rip)
     lines += _registers(death.regs)
     addresses = [death.rip] if death.address is None else [death.address, death.rip]
-    lines += _areas_near(space, addresses)
+    lines += _areas_near(process, addresses)
     return "\n".join(lines)
 
 
@@ -132,9 +132,9 @@ def _registers(regs: dict[str, int]) -> list[str]:
     return lines
 
 
-def _areas_near(space: AddrSpace, addresses: list[int]) -> list[str]:
+def _areas_near(process: Process, addresses: list[int]) -> list[str]:
     """For each address the area it is in, or the two around it; the areas in order, each once."""
-    areas = space.areas()
+    areas = process.space.areas()
     chosen: dict[int, MemoryArea] = {}
     notes: dict[int, list[str]] = {}
     for address in addresses:
@@ -150,7 +150,7 @@ def _areas_near(space: AddrSpace, addresses: list[int]) -> list[str]:
     lines = ["  areas near"]
     for start in sorted(chosen):
         area = chosen[start]
-        line = f"    {area.start:012x}-{area.end:012x} {area.flags.rwx} {area.name or '[anonymous]'}"
+        line = f"    {area.start:012x}-{area.end:012x} {area.flags.rwx} {process.area_name(area) or '[anonymous]'}"
         lines.append(f"{line}  ({'; '.join(dict.fromkeys(notes[start]))})")
     return lines
 

@@ -128,7 +128,7 @@ def _check_writable(path: str) -> None:
 def _draw(process: Process, path: str, title: str) -> None:
     try:
         with open(path, "w", encoding="utf-8") as file:
-            file.write(process.space.format_svg(title))
+            file.write(process.format_svg(title))
     except OSError as error:
         _say(f"axptr: --map: {path}: {error.strerror}")
 
@@ -260,7 +260,7 @@ def _sum_up(process: Process, wall: float, options: argparse.Namespace, output: 
 
         output.write(statistics(process, wall))
     if options.maps:
-        output.write(process.space.format_maps().rstrip("\n") + "\n")
+        output.write(process.format_maps().rstrip("\n") + "\n")
     if options.map is not None:
         _draw(process, options.map, " ".join(options.command))
 

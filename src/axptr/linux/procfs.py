@@ -20,6 +20,7 @@ from .openfile import BytesFile, OpenFile
 
 if TYPE_CHECKING:
     from .._core.frames import FrameStore
+    from ..mm.area import MemoryArea
     from ..mm.space import AddrSpace
     from .task import LinuxTask
 
@@ -218,16 +219,24 @@ def format_maps(task: LinuxTask, space: AddrSpace) -> str:
         elif name == ZERO_NAME:
             status = os.stat(name)
             major, minor, inode = os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
-        elif area.start < task.mm.brk and area.end > task.mm.start_brk:
-            name = "[heap]"
-        elif area.start <= task.mm.start_stack < area.end:
-            name = "[stack]"
-        elif name in ("[heap]", "[stack]"):
-            name = ""
+        else:
+            name = area_name(task, area)
         kind = "s" if area.backend.shared else "p"
         head = f"{area.start:08x}-{area.end:08x} {rwx(area.flags)}{kind} {offset:08x} {major:02x}:{minor:02x} {inode} "
         lines.append(f"{head:<73}{name}" if name else head)
     return "".join(line + "\n" for line in lines)
+
+
+def area_name(task: LinuxTask, area: MemoryArea) -> str:
+    """What an area is called: its file, `[heap]` and `[stack]` where they are now, "" for any other."""
+    if area.backend.store is None and area.name != ZERO_NAME:
+        if area.start < task.mm.brk and area.end > task.mm.start_brk:
+            return "[heap]"
+        if area.start <= task.mm.start_stack < area.end:
+            return "[stack]"
+        if area.name in ("[heap]", "[stack]"):
+            return ""
+    return area.name
 
 
 def _file_name(store: FrameStore) -> str:

@@ -21,6 +21,7 @@ from .arguments import Text
 
 if TYPE_CHECKING:
     from .._core.phys import PhysMemory
+    from ..mm.area import MemoryArea
     from ..mm.space import AddrSpace
     from .personality import LinuxKernel
     from .task import LinuxTask
@@ -132,6 +133,22 @@ class Process:
     def space(self) -> AddrSpace:
         """The program's address space now (execve makes a new one)."""
         return self.task.space
+
+    def area_name(self, area: MemoryArea) -> str:
+        """What an area is called in the program's /proc/self/maps: its file, `[heap]`, `[stack]`, or ""."""
+        from .procfs import area_name
+
+        return area_name(self.task, area)
+
+    def format_maps(self) -> str:
+        """The areas as the program sees them in /proc/self/maps. `space.format_maps` knows of no heap and no stack."""
+        from .procfs import format_maps
+
+        return format_maps(self.task, self.space)
+
+    def format_svg(self, title: str = "") -> str:
+        """The same as a picture: `space.format_svg`, with the heap and the stack named."""
+        return self.space.format_svg(title, name_of=self.area_name)
 
     def run(self, timeout: float | None = None) -> Result:
         """Run until the program exits or dies, or `timeout` seconds have passed.

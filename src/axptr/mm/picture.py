@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from axptr.addr import PAGE_SIZE
@@ -57,14 +57,18 @@ _PAPER, _INK, _FAINT, _RULE = (
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def svg(space: AddrSpace, title: str = "", bounds: Bounds = DOCUMENT) -> str:
+Naming = Callable[[MemoryArea], str]
+"""What an area is called."""
+
+
+def svg(space: AddrSpace, title: str = "", bounds: Bounds = DOCUMENT, name_of: Naming | None = None) -> str:
     """The picture as an SVG document."""
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + _drawn(space, title, bounds)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + _drawn(space, title, bounds, name_of)
 
 
 def html(space: AddrSpace) -> str:
     """The picture for a notebook."""
-    return f'<div style="max-width:{_WIDTH}px">{_drawn(space, "", NOTEBOOK)}</div>'
+    return f'<div style="max-width:{_WIDTH}px">{_drawn(space, "", NOTEBOOK, None)}</div>'
 
 
 # -- what there is ---------------------------------------------------------------------------------------------
@@ -288,8 +292,10 @@ def _legend(scale: int, y: int) -> str:
     return "".join(out)
 
 
-def _drawn(space: AddrSpace, title: str, bounds: Bounds) -> str:
+def _drawn(space: AddrSpace, title: str, bounds: Bounds, name_of: Naming | None) -> str:
     areas = space.areas()
+    if name_of is not None:
+        areas = [area._replace(name=name_of(area)) for area in areas]
     rows, present, written = _rows(space, areas, bounds[0])
     scale = _scale([row for row in rows if isinstance(row, _Row)], bounds[1])
     mapped = sum(area.size for area in areas)

@@ -443,13 +443,16 @@ class AddrSpace(History):
             lines.append(f"{head:<73}{area.name}" if area.name else head)
         return "".join(line.rstrip() + "\n" for line in lines)
 
-    def format_svg(self, title: str = "") -> str:
-        """A picture of the areas, their permissions and their pages, as an SVG document (`mm.picture`)."""
+    def format_svg(self, title: str = "", *, name_of: Callable[[MemoryArea], str] | None = None) -> str:
+        """A picture of the areas, their permissions and their pages, as an SVG document (`mm.picture`).
+
+        name_of: what an area is called; its `name` if that is not told.
+        """
         if not isinstance(title, str):
             raise TypeError(f"title must be a str, not {type(title).__name__}")
         from axptr.mm.picture import svg
 
-        return svg(self, title)
+        return svg(self, title, name_of=name_of)
 
     def _repr_html_(self) -> str:
         """How a notebook shows the space: a picture of bounded size."""
