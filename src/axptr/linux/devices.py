@@ -43,6 +43,10 @@ class DeviceFile(OpenFile):
     def node(self) -> Node | None:
         return self._node
 
+    def open_twin(self, mode: int) -> int:
+        """The host's own device of this kind, for transfers that the host makes; EINVAL if it has none."""
+        return self._node.open_twin(mode)
+
 
 class NullFile(DeviceFile):
     """Reads are empty; writes take everything and look at nothing."""
@@ -122,6 +126,19 @@ class DeviceNode(Node):
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         return self._kind(self, flags)
+
+    def open_twin(self, mode: int) -> int:
+        path = self.path
+        if self._kind is RandomFile and mode != os.O_RDONLY:  # what is written there goes nowhere
+            path = b"/dev/null"
+        try:
+            fd = os.open(path, mode | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            raise LinuxError(errno.EINVAL) from None
+        if stat.S_ISCHR(os.fstat(fd).st_mode) and os.major(os.fstat(fd).st_rdev) == os.major(self._rdev):
+            return fd
+        os.close(fd)
+        raise LinuxError(errno.EINVAL)
 
 
 class TtyNode(Node):

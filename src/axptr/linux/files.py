@@ -83,7 +83,7 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
         files.set_cloexec(fd, bool(arg & 1))
         return 0
     if cmd == F_GETFL:
-        return file.flags | O_LARGEFILE if not file.flags & O_PATH else file.flags
+        return file.flags if file.flags & O_PATH else file.flags | _large(file)
     if file.flags & O_PATH:
         raise LinuxError(errno.EBADF)
     if cmd == F_SETFL:
@@ -98,6 +98,15 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
     if cmd in (F_GETOWN, F_SETOWN):
         return 0
     raise LinuxError(errno.EINVAL)
+
+
+def _large(file: OpenFile) -> int:
+    """O_LARGEFILE, which open gives to every file and pipe to none."""
+    if not isinstance(file, HostFile):
+        return O_LARGEFILE
+    import fcntl
+
+    return host(fcntl.fcntl, file.host_fd, F_GETFL) & O_LARGEFILE
 
 
 def _set_flags(file: OpenFile, arg: int) -> None:

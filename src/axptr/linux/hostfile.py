@@ -58,7 +58,7 @@ class HostFile(OpenFile):
 
     # -- transfers
 
-    def _wait(self, task: LinuxTask, event: int) -> None:
+    def wait_ready(self, task: LinuxTask, event: int) -> None:
         """Before a call that may block: EAGAIN if it must not, and never past the run's deadline."""
         if self.regular:
             return
@@ -76,7 +76,7 @@ class HostFile(OpenFile):
         done, buffer = 0, task.machine.bounce
         while True:
             want = min(to.count, CHUNK)
-            self._wait(task, POLLIN)
+            self.wait_ready(task, POLLIN)
             good = to.good(WRITE, want)
             if good < want:
                 return self._read_beside_hole(task, to, good, pos, done)
@@ -172,7 +172,7 @@ class HostFile(OpenFile):
         done, buffer = 0, task.machine.bounce
         try:
             while True:
-                self._wait(task, POLLOUT)
+                self.wait_ready(task, POLLOUT)
                 want = min(data.count, CHUNK)
                 good = data.copy_in(buffer[:want])
                 at = None if pos is None else pos + done

@@ -167,6 +167,7 @@ class FileTable:
         self._locks = locks
         self._files: dict[int, OpenFile] = {}
         self._cloexec: set[int] = set()
+        self._free = 0  # below it all are taken
         self.limit = limit
 
     def get(self, fd: int) -> OpenFile:
@@ -185,9 +186,11 @@ class FileTable:
 
     def add(self, file: OpenFile, *, cloexec: bool = False, lowest: int = 0) -> int:
         """The new descriptor, at least `lowest`; EMFILE at the limit (the file is closed then if nobody has it)."""
-        fd = lowest
+        fd = max(lowest, self._free)
         while fd in self._files:
             fd += 1
+        if lowest <= self._free:
+            self._free = fd
         if fd >= self.limit:
             if not file.refs:
                 file.close()
@@ -217,6 +220,7 @@ class FileTable:
         if file is None:
             raise LinuxError(errno.EBADF)
         self._cloexec.discard(fd)
+        self._free = min(self._free, fd)
         file.refs -= 1
         self._locks.closed(self, file, last=file.refs == 0)
         if file.refs == 0:

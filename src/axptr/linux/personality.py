@@ -34,6 +34,7 @@ from . import (  # noqa: F401 - each enters its calls in the registry
     remap,
     rw,
     sigcalls,
+    splice,
     stat,
     system,
     waiting,

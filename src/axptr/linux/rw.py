@@ -6,6 +6,7 @@ user's range (EFAULT, at length zero too), then the count is cut at MAX_RW_COUNT
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from typing import TYPE_CHECKING
@@ -14,19 +15,16 @@ from ..errors import LinuxError
 from ..flags import READ, WRITE
 from ..kernel.abi import c_int, c_long, c_size_t, c_uint, c_ulong
 from .hostfile import HostFile
-from .hostio import host
+from .hostio import ccall, host
 from .nodes import MAX_OFFSET
 from .openfile import OpenFile
 from .registry import syscall
 from .uaccess import (
-    CHUNK,
     MAX_RW_COUNT,
     Bytes,
     ConstBytes,
     UserIter,
-    get_bytes,
     import_iovec,
-    put_bytes,
     require_user,
 )
 
@@ -147,90 +145,6 @@ def sys_lseek(task: LinuxTask, fd: c_uint, offset: c_long, whence: c_uint) -> in
     return file.seek(offset, whence)
 
 
-# -- from file to file, without user memory
-
-
-def _transfer(task: LinuxTask, source: OpenFile, goal: OpenFile, count: int, pos: list[int | None]) -> int:
-    """Copy `count` bytes from one host file to another; `pos` holds both positions (None: the file's own)."""
-    if not isinstance(source, HostFile) or not isinstance(goal, HostFile):
-        raise LinuxError(errno.EINVAL)
-    done, buffer = 0, task.machine.bounce
-    while done < count:
-        view = buffer[: min(count - done, CHUNK)]
-        n = source.read_host(task, view, None if pos[0] is None else pos[0] + done)
-        if n == 0:
-            break
-        written = 0
-        try:
-            while written < n:
-                part = view[written:n]
-                written += goal.write_host(task, part, None if pos[1] is None else pos[1] + done + written)
-        except LinuxError as error:
-            if pos[0] is None and source.seekable:
-                os.lseek(source.host_fd, written - n, os.SEEK_CUR)
-            if error.errno == errno.EPIPE:
-                task.signals.broken_pipe(task)
-            if done + written == 0:
-                raise
-            return done + written
-        done += n
-    return done
-
-
-@syscall(40, "sendfile")
-def sys_sendfile(task: LinuxTask, out_fd: c_int, in_fd: c_int, offset: Bytes, count: c_size_t) -> int:
-    pos: int | None = None
-    if not offset.is_null:
-        pos = int.from_bytes(get_bytes(task, offset.address, 8), "little", signed=True)
-    source = _readable(task, in_fd)
-    goal = _writable(task, out_fd)
-    if pos is not None:
-        _at(source, pos)
-        if pos < 0:
-            raise LinuxError(errno.EINVAL)
-    if goal.flags & os.O_APPEND or not source.seekable:
-        raise LinuxError(errno.EINVAL)
-    done = _transfer(task, source, goal, min(count, MAX_RW_COUNT), [pos, None])
-    if pos is not None:
-        put_bytes(task, offset.address, (pos + done).to_bytes(8, "little"))
-    return done
-
-
-@syscall(326, "copy_file_range")
-def sys_copy_file_range(
-    task: LinuxTask, fd_in: c_int, off_in: Bytes, fd_out: c_int, off_out: Bytes, size: c_size_t, flags: c_uint
-) -> int:
-    source, goal = task.files.get_io(fd_in), task.files.get_io(fd_out)
-    pos: list[int | None] = [None, None]
-    for i, ptr in enumerate((off_in, off_out)):
-        if not ptr.is_null:
-            pos[i] = int.from_bytes(get_bytes(task, ptr.address, 8), "little", signed=True)
-    if flags:
-        raise LinuxError(errno.EINVAL)
-    if not source.readable or not goal.writable or goal.flags & os.O_APPEND:
-        raise LinuxError(errno.EBADF)
-    if any(p is not None and p < 0 for p in pos):
-        raise LinuxError(errno.EINVAL)
-    for file in (source, goal):
-        if not isinstance(file, HostFile) or not file.regular:
-            raise LinuxError(errno.EINVAL)
-    done = _transfer(task, source, goal, min(size, MAX_RW_COUNT), pos)
-    for ptr, start in zip((off_in, off_out), pos, strict=True):
-        if start is not None:
-            put_bytes(task, ptr.address, (start + done).to_bytes(8, "little"))
-    return done
-
-
-@syscall(275, "splice")
-def sys_splice(
-    task: LinuxTask, fd_in: c_int, off_in: Bytes, fd_out: c_int, off_out: Bytes, size: c_size_t, flags: c_uint
-) -> int:
-    """EINVAL, which is what files that cannot splice give: programs fall back to read and write."""
-    task.files.get_io(fd_in)
-    task.files.get_io(fd_out)
-    raise LinuxError(errno.EINVAL)
-
-
 # -- sizes, caches, promises
 
 
@@ -247,15 +161,23 @@ def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
 
 @syscall(285, "fallocate")
 def sys_fallocate(task: LinuxTask, fd: c_int, mode: c_int, offset: c_long, size: c_long) -> int:
+    """The host's own call: which modes there are is its file system's affair."""
     file = task.files.get_io(fd)
+    if isinstance(file, HostFile):
+        cache = file.cache(task)
+        if cache is not None:
+            host(cache.sync)
+        try:
+            ccall("fallocate", file.host_fd, mode, ctypes.c_int64(offset), ctypes.c_int64(size))
+        finally:
+            if cache is not None:
+                host(cache.changed, file.host_fd)
+        return 0
     if offset < 0 or size <= 0:
         raise LinuxError(errno.EINVAL)
     if not file.writable:
         raise LinuxError(errno.EBADF)
-    if mode or not isinstance(file, HostFile):
-        raise LinuxError(errno.EOPNOTSUPP)
-    host(os.posix_fallocate, file.host_fd, offset, size)
-    return 0
+    raise LinuxError(errno.ENODEV)
 
 
 def _sync(task: LinuxTask, fd: int) -> int:

@@ -116,6 +116,14 @@ class FileCache(FrameStore):
         finally:
             self._let_go()
 
+    def changed(self, fd: int) -> None:
+        """The host changed the file for the guest, when all was written back: every mapping shows what is there now.
+
+        Raises `OSError`.
+        """
+        self.reload()
+        self._note(fd)
+
     def _zero_tail(self, size: int) -> None:
         """What a mapping wrote past the end of the file, in its last page, is not part of it when it grows."""
         if size % _PAGE:
