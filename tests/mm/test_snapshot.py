@@ -366,6 +366,42 @@ def test_shared_memory_of_several_snapshots_in_any_order(space: AddrSpace) -> No
             put(space, BASE + PAGE_SIZE, b"dirt")
 
 
+def test_a_space_made_from_a_snapshot_changes_no_space_that_was_there(space: AddrSpace) -> None:
+    """Also when it is restored, cloned, and the clone restored: its shared memory is its own."""
+    shared = SharedObject(space.phys, 4 * PAGE_SIZE, "shm")
+    other = twin_of(space)
+    space.map_shared(BASE, 4 * PAGE_SIZE, R | W, shared)
+    space.set_locked(BASE, PAGE_SIZE, True)
+    space.set_clone_rule(BASE + PAGE_SIZE, PAGE_SIZE, "omit")
+    other.map_shared(2 * BASE, 4 * PAGE_SIZE, R | W, shared)
+    put(space, BASE, b"then")
+    snap = space.snapshot()
+    put(other, 2 * BASE, b"now!")
+    put(other, 2 * BASE + PAGE_SIZE, b"new page")
+
+    made = AddrSpace.from_snapshot(snap)
+    assert made.read(BASE, 4) == snap.read(BASE, 4) == b"then"
+    assert str(made) == str(space)
+    assert [a[6:] for a in made.areas()] == [a[6:] for a in space.areas()]
+    put(made, BASE, b"mine")
+    clone = made.try_clone()
+    put(clone, BASE + 8, b"ours")
+    for one in (made, clone):
+        assert one.read(BASE, 12) == b"mine\0\0\0\0ours"
+    for one in (made, clone, made):
+        one.restore(snap)
+        assert one.read(BASE, 4) == b"then"
+        one._check()
+    assert other.read(2 * BASE, 4) == space.read(BASE, 4) == b"now!"
+    assert other.read(2 * BASE + PAGE_SIZE, 8) == b"new page"
+    again = AddrSpace.from_snapshot(snap)
+    put(again, BASE, b"more")
+    assert made.read(BASE, 4) == b"then"
+    space.restore(snap)
+    assert other.read(2 * BASE, 4) == b"then"
+    assert again.read(BASE, 4) == b"more"
+
+
 def test_shared_memory_that_a_view_wrote_is_restored_though_the_view_is_gone(space: AddrSpace) -> None:
     space.map_shared(BASE, PAGE_SIZE, R | W, SharedObject(space.phys, PAGE_SIZE))
     view = UserPtr[char](BASE).get_as_slice(space, 4)

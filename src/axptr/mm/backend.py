@@ -110,12 +110,12 @@ def _aligned(offset: int) -> int:
     return start
 
 
-def part(backend: Backend, offset: int) -> Backend:
-    """What backs an area, from another offset (bytes) on."""
+def part(backend: Backend, offset: int, store: FrameStore | None = None) -> Backend:
+    """What backs an area, from another offset (bytes) on; from another store, if one is given."""
     if backend.kind == _KIND_ALLOC:
         return backend
     other = Backend.__new__(type(backend))
-    other._set(backend.kind, shared=backend.shared, sealed=backend.sealed, offset=offset, store=backend.store)
+    other._set(backend.kind, shared=backend.shared, sealed=backend.sealed, offset=offset, store=store or backend.store)
     other.__dict__.update(backend.__dict__)
     return other
 

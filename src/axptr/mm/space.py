@@ -36,6 +36,7 @@ from axptr.mm.pager import (
     page_in,
 )
 from axptr.mm.snapshot import Epoch, Snapshot, path
+from axptr.mm.twins import Twins, make_twins, use_twins
 from axptr.model import DataModel
 from axptr.paging import X86_64, PagingFormat
 
@@ -56,6 +57,7 @@ class AddrSpace(History):
         """Addresses that belong to the space, such as a program's break: clones and snapshots carry them along."""
         self._epoch: Epoch | None = None
         self._history = RLock()
+        self._twins: Twins = {}
         self._stops: dict[int, LinuxError] = {}
 
     @property
@@ -175,6 +177,7 @@ class AddrSpace(History):
         twin = AddrSpace(self.base, self.size, self.phys, self.format)
         self._clone_into(twin, False)
         twin.bounds.update(self.bounds)
+        twin._twins = dict(self._twins)
         twin.model = self.model
         return twin
 
@@ -202,12 +205,16 @@ class AddrSpace(History):
 
     @classmethod
     def from_snapshot(cls, snap: Snapshot) -> AddrSpace:
-        """A new space in the state of a snapshot, in the snapshot's memory. Raises `LinuxError(ENOMEM)`."""
+        """A new space in the state of a snapshot, in the snapshot's memory. Raises `LinuxError(ENOMEM)`.
+
+        No other space is changed: shared anonymous memory is the new space's own from here on, also when it is restored
+        to this snapshot.
+        """
         if not isinstance(snap, Snapshot):
             raise TypeError(f"want a Snapshot, not {type(snap).__name__}")
         frozen = snap._frozen
         space = cls(frozen.base, frozen.size, frozen.phys, frozen.format)
-        space.model = frozen.model
+        space._twins = make_twins(snap)
         space.restore(snap)
         return space
 
@@ -221,9 +228,10 @@ class AddrSpace(History):
         """Make this space what it was: areas, permissions, names, bytes, `bounds`. Costs what changed since.
 
         Of any number of snapshots, in any order; also one of another space of the same memory, bounds and format, at
-        the cost of looking at everything. Shared anonymous memory is restored in place, for all who map it; pages
-        under live views too. Pages put back count as dirty. Raises `LinuxError(ENOMEM)` when there are no frames for
-        page tables, `ValueError` for a snapshot of another memory, bounds or format; this space is as it was then.
+        the cost of looking at everything. Shared anonymous memory is restored in place, for all who map it (but see
+        `from_snapshot`); pages under live views too. Pages put back count as dirty. Raises `LinuxError(ENOMEM)` when
+        there are no frames for page tables, `ValueError` for a snapshot of another memory, bounds or format; this space
+        is as it was then.
         """
         if not isinstance(snap, Snapshot):
             raise TypeError(f"want a Snapshot, not {type(snap).__name__}")
@@ -242,13 +250,19 @@ class AddrSpace(History):
                     self._add_notes(some)
                 released = self._restore(frozen)
                 for store, copy, moment in snap._captures:
-                    store.revert(copy, moment)
+                    twin = self._twins.get(store)
+                    if twin is None:
+                        store.revert(copy, moment)
+                    else:
+                        twin.revert(copy, 0)
             except LinuxError:
                 self._epoch = before
                 raise
             finally:
                 self._let_go()
             self._epoch = snap._epoch
+            if self._twins:
+                use_twins(self, self._twins)
             self.bounds = dict(frozen.bounds)
             self.model = frozen.model
         if released:
