@@ -113,12 +113,12 @@ def _set_flags(file: OpenFile, arg: int) -> None:
     file.flags = file.flags & ~_SETTABLE | arg & _SETTABLE
     if not isinstance(file, HostFile):
         return
-    if not file.owned:
-        file.borrowed_nonblock = bool(file.flags & O_NONBLOCK)
+    if file.shared:
         return
     import fcntl
 
-    host(fcntl.fcntl, file.host_fd, F_SETFL, file.flags & _SETTABLE)
+    keep = O_NONBLOCK if file.channel is not None else 0  # ours, whatever the guest's is (`noblock`)
+    host(fcntl.fcntl, file.host_fd, F_SETFL, file.flags & _SETTABLE | keep)
 
 
 def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:

@@ -12,13 +12,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..flags import READ, WRITE
 from ..mm.filecache import FileCache
+from . import waiting
 from .hostio import ccall, host
 from .hosttree import OpenedNode
+from .noblock import Channel, may_block
 from .openfile import O_APPEND, O_NONBLOCK, O_PATH, OpenFile
 from .uaccess import CHUNK
 
@@ -34,17 +38,18 @@ class HostFile(OpenFile):
     """An open file of the host. `owned`: closed with us; the standard streams are not.
 
     home: it lay beneath an allowed directory when it was opened (see `hosttree.HostNode`).
-    borrowed_nonblock: O_NONBLOCK was asked for on a descriptor that other processes use too: we emulate it.
+    shared: other processes use the description too, so that its flags are not ours to change. channel: how it is read
+    and written without blocking the host, of what may block; None of other files.
     """
 
     host_fd: int
 
-    def __init__(self, fd: int, flags: int, *, owned: bool = True, home: bool = False) -> None:
+    def __init__(self, fd: int, flags: int, *, owned: bool = True, home: bool = False, shared: bool = False) -> None:
         super().__init__(flags)
         self.host_fd = fd
         self.owned = owned
         self.home = home
-        self.borrowed_nonblock = False
+        self.shared = shared or not owned
         status = os.fstat(fd)
         mode = status.st_mode
         self.identity = status.st_dev, status.st_ino
@@ -56,19 +61,28 @@ class HostFile(OpenFile):
         """The cache of this file, if it is mapped somewhere."""
         return FileCache.find(task.space.phys, *self.identity) if self.regular else None
 
+    @cached_property
+    def channel(self) -> Channel | None:
+        if not may_block(self.kind) or self.flags & O_PATH:
+            return None
+        return Channel(self.host_fd, self.flags, self.kind, shared=self.shared)
+
+    @property
+    def io_fd(self) -> int:
+        """The host descriptor to read, write and poll, which does not block where that can be had."""
+        return self.host_fd if self.channel is None else self.channel.fd
+
     # -- transfers
 
-    def wait_ready(self, task: LinuxTask, event: int) -> None:
-        """Before a call that may block: EAGAIN if it must not, and never past the run's deadline."""
-        if self.regular:
-            return
-        if self.borrowed_nonblock:
-            from .poll import ready
-
-            if not ready(self.host_fd, event):
-                raise LinuxError(errno.EAGAIN)
-        elif not self.flags & O_NONBLOCK:
-            task.wait_for_fd(self.host_fd, event)
+    def patiently(self, task: LinuxTask, event: int, attempt: Callable[[], int]) -> int:
+        """What a call of the host gives that does not block; where the guest's would, it is made again after a wait."""
+        while True:
+            try:
+                return attempt()
+            except LinuxError as error:
+                if error.errno != errno.EAGAIN or self.channel is None or self.flags & O_NONBLOCK:
+                    raise
+            waiting.wait(task, [(self.io_fd, event)])
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         if self.kind == stat.S_IFDIR:
@@ -76,7 +90,6 @@ class HostFile(OpenFile):
         done, buffer = 0, task.machine.bounce
         while True:
             want = min(to.count, CHUNK)
-            self.wait_ready(task, POLLIN)
             good = to.good(WRITE, want)
             if good < want:
                 return self._read_beside_hole(task, to, good, pos, done)
@@ -94,11 +107,14 @@ class HostFile(OpenFile):
                 if not done:
                     raise to.fault(WRITE)
                 return done
-            if n < want or not to.count or not self.regular:
+            if n < want or not to.count or not self.regular or waiting.must_stop(task):
                 return done
 
     def read_host(self, task: LinuxTask, view: memoryview, pos: int | None) -> int:
         """Read into host memory, with what mappings of the file hold and the host does not have yet."""
+        channel = self.channel
+        if channel is not None and pos is None:
+            return self.patiently(task, POLLIN, lambda: channel.read(view))
         cache = self.cache(task)
         if cache is None:
             return host(os.readv, self.host_fd, [view]) if pos is None else host(os.preadv, self.host_fd, [view], pos)
@@ -111,6 +127,9 @@ class HostFile(OpenFile):
 
     def write_host(self, task: LinuxTask, data: memoryview, pos: int | None) -> int:
         """Write from host memory, seen by mappings of the file."""
+        channel = self.channel
+        if channel is not None and pos is None:
+            return self.patiently(task, POLLOUT, lambda: channel.write(data))
         cache = self.cache(task)
         if cache is None:
             return host(os.write, self.host_fd, data) if pos is None else host(os.pwrite, self.host_fd, data, pos)
@@ -140,13 +159,7 @@ class HostFile(OpenFile):
             to.again().copy_in(near)
             before = bytes(near)
         try:
-            n = hole.transfer(
-                "read" if pos is None else "pread64",
-                self.host_fd,
-                good,
-                to.count,
-                None if pos is None else pos + done,
-            )
+            n = self._beside_hole(task, "read" if pos is None else "pread64", good, to.count, pos, done)
         except LinuxError as error:
             if done:
                 return done
@@ -168,11 +181,23 @@ class HostFile(OpenFile):
             to.fault(WRITE)  # not raised: but the copy ran into the hole, which a stack above notices
         return done + copied
 
+    def _beside_hole(self, task: LinuxTask, call: str, good: int, count: int, pos: int | None, done: int) -> int:
+        """The host's own transfer with `good` bytes before the hole and `count` in all."""
+        channel, event = self.channel, POLLIN if call in ("read", "pread64") else POLLOUT
+        at = None if pos is None else pos + done
+
+        def attempt() -> int:
+            if channel is not None:
+                channel.require(event)
+            return task.machine.hole.transfer(call, self.io_fd, good, count, at)
+
+        return self.patiently(task, event, attempt)
+
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        """All of it, unless the file has no room for it (or blocks, and the guest does not want that)."""
         done, buffer = 0, task.machine.bounce
         try:
             while True:
-                self.wait_ready(task, POLLOUT)
                 want = min(data.count, CHUNK)
                 good = data.copy_in(buffer[:want])
                 at = None if pos is None else pos + done
@@ -181,18 +206,26 @@ class HostFile(OpenFile):
                     if self.regular and good:  # a file takes the good bytes
                         return done + self.write_host(task, buffer[:good], at)
                     hole.view[CHUNK - good : CHUNK] = buffer[:good]
-                    return done + hole.transfer(
-                        "write" if at is None else "pwrite64", self.host_fd, good, good + data.count, at
-                    )
-                n = self.write_host(task, buffer[:want], at)
-                done += n
-                if n < want or not data.count:
+                    call = "write" if at is None else "pwrite64"
+                    return done + self._beside_hole(task, call, good, good + data.count, pos, done)
+                sent = 0
+                while True:
+                    n = self.write_host(task, buffer[sent:want], None if at is None else at + sent)
+                    sent += n
+                    done += n
+                    if sent == want or not n or self.channel is None:
+                        break
+                if sent < want or not data.count or waiting.must_stop(task):
                     return done
+        except waiting.TimeUp:
+            if done:
+                return done
+            raise
         except LinuxError as error:
             if error.errno == errno.EPIPE:
                 task.signals.broken_pipe(task)
             if done:
-                return done
+                return waiting.partial(task, done)
             if error.errno == errno.EFAULT:
                 raise data.fault(READ) from None
             raise
@@ -256,14 +289,21 @@ class HostFile(OpenFile):
         return False
 
     def close(self) -> None:
+        self._close_channel()
         if self.owned:
             self.owned = False
             os.close(self.host_fd)
 
     def __del__(self) -> None:
         """A process that was dropped without `close` must not leave host descriptors open."""
+        self._close_channel()
         if getattr(self, "owned", False):
             os.close(self.host_fd)
+
+    def _close_channel(self) -> None:
+        channel = self.__dict__.pop("channel", None)
+        if channel is not None:
+            channel.close()
 
 
 def _changed(now: memoryview, before: bytes, least: int) -> int:

@@ -62,7 +62,8 @@ def inherited() -> tuple[list[int], int]:
 
 
 class HostSignals:
-    """What is sent to this process during a run. wake_fd: readable when something came in.
+    """What is sent to this process during a run. wake_fd: readable when something came in; -1 between
+    runs.
 
     The inbox is filled by the thread that waits and emptied by the one that runs the program.
     """
@@ -70,7 +71,7 @@ class HostSignals:
     def __init__(self, task: LinuxTask) -> None:
         self._task = task
         self._inbox: deque[Info] = deque()
-        self.wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.wake_fd = -1
         self._before: set[int] | None = None
         self._native: list[int] | None = None
         self._over = False
@@ -93,6 +94,7 @@ class HostSignals:
         self._before = set(map(int, _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)))
         self._native = None
         self._over = False
+        self.wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._ended.acquire()
         try:
             self._taker = _thread.start_new_thread(self._take, ())
@@ -113,6 +115,8 @@ class HostSignals:
         assert self._before is not None
         _signal.pthread_sigmask(_signal.SIG_SETMASK, self._before)
         self._before = None
+        os.close(self.wake_fd)
+        self.wake_fd = -1
         while self._inbox:
             number = self._inbox.popleft().signal
             if not self._task.over:  # else they came too late, as for a process that is no more
@@ -141,11 +145,6 @@ class HostSignals:
     def stop_process(self, signal: int) -> None:
         """Stop this process as the signal stops a program; comes back when it goes on."""
         _signal.raise_signal(signal)
-
-    def close(self) -> None:
-        if self.wake_fd >= 0:
-            os.close(self.wake_fd)
-            self.wake_fd = -1
 
     # -- the thread that waits
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
+from .fifo import open_fifo
 from .hostfd import PLACE, by_descriptor, name_of, open_beneath
 from .hostio import ccall, host
 from .nodes import Node
@@ -147,12 +148,17 @@ class HostNode(Node):
 
     def reopen(self, task: LinuxTask, flags: int, home: bool) -> HostFile:
         """Open exactly this file, whatever has its name now. The caller has judged whether that is allowed."""
-        # A pipe or FIFO waits, as it would for the program itself.
         cut = flags & os.O_TRUNC and flags & os.O_ACCMODE != os.O_RDONLY
         host_flags = (flags | os.O_CLOEXEC | os.O_NOCTTY) & ~(_O_LARGEFILE | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         if cut:  # once it is open: mappings of the file lose their pages too
             host_flags &= ~os.O_TRUNC
-        file = _opened(host(os.open, by_descriptor(self.fd), host_flags), flags, home)
+
+        def open_host(wanted: int) -> int:
+            return host(os.open, by_descriptor(self.fd), wanted)
+
+        waits = stat.S_ISFIFO(self.mode)
+        fd = open_fifo(task, open_host, host_flags) if waits else open_host(host_flags)
+        file = _opened(fd, flags, home)
         if cut and file.regular:
             file.truncate(task, 0)
         return file
@@ -323,14 +329,14 @@ class OpenedNode(HostNode):
         if writes and not file.writable and file.name().startswith(b"/"):
             raise LinuxError(errno.EACCES)  # a FIFO, a terminal, a device of the host's, given to be read
         if kind in (stat.S_IFCHR, stat.S_IFBLK):
-            return _opened(host(os.dup, self.fd), flags, False)
+            return _opened(host(os.dup, self.fd), flags, False, shared=True)
         return self.reopen(task, flags, False)
 
 
-def _opened(fd: int, flags: int, home: bool) -> HostFile:
+def _opened(fd: int, flags: int, home: bool, *, shared: bool = False) -> HostFile:
     from .hostfile import HostFile
 
-    return HostFile(fd, flags & ~_NOT_KEPT, home=home)
+    return HostFile(fd, flags & ~_NOT_KEPT, home=home, shared=shared)
 
 
 def host_statx(dirfd: int, path: bytes, flags: int, mask: int) -> bytes | None:

@@ -175,8 +175,6 @@ class Process:
         self._closed = True
         self.task.files.close_all()
         self.task.space.clear()
-        if self.task.host_signals is not None:
-            self.task.host_signals.close()
 
     def __enter__(self) -> Process:
         return self

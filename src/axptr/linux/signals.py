@@ -172,6 +172,10 @@ class SignalState:
         task.engine.stop()
         return LinuxError(errno.EINTR)
 
+    def settled(self) -> None:
+        """The call in hand was ended by a signal, but has a result that the program is to see."""
+        self._restart = None
+
     def call_again(self, task: LinuxTask, again: Again | None) -> int:
         """The number of the call that does what the one in hand has left to do."""
         if again is None:

@@ -12,7 +12,6 @@ import ctypes
 import errno
 import os
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from ..errors import LinuxError
 from ..flags import READ, WRITE
 from ..kernel.abi import c_int, c_size_t, c_uint, c_ulong
+from . import waiting
 from .devices import DeviceFile
 from .dirs import NodeDirFile
 from .hostfile import POLLIN, POLLOUT, HostFile
@@ -44,7 +44,7 @@ SMALL_PIECE = 4096
 def _descriptor(file: OpenFile, mode: int) -> Iterator[int]:
     """The host's descriptor for a file, to be asked; of our devices one of the host's own, for as long as it takes."""
     if isinstance(file, HostFile):
-        yield file.host_fd
+        yield file.io_fd
     elif isinstance(file, DeviceFile):
         fd = file.open_twin(mode)
         try:
@@ -82,10 +82,6 @@ def _show(task: LinuxTask, file: OpenFile) -> None:
     cache = file.cache(task) if isinstance(file, HostFile) else None
     if cache is not None and isinstance(file, HostFile):
         host(cache.changed, file.host_fd)
-
-
-def _time_is_up(task: LinuxTask) -> bool:
-    return task.deadline is not None and time.monotonic() >= task.deadline
 
 
 def _broken_pipe(task: LinuxTask, error: LinuxError) -> LinuxError:
@@ -137,22 +133,28 @@ def _has(task: LinuxTask, fd: int) -> bool:
 def _send(task: LinuxTask, goal: OpenFile, fds: tuple[int, int], pos: int | None, count: int) -> int:
     """The host's sendfile to what is no pipe."""
     reader, writer = fds
-    waits = isinstance(goal, HostFile) and not goal.seekable
+    waits = isinstance(goal, HostFile) and goal.channel is not None
     piece, done = SMALL_PIECE if waits else PIECE, 0
+
+    def attempt() -> int:
+        if isinstance(goal, HostFile) and goal.channel is not None:
+            goal.channel.require(POLLOUT)
+        return host(os.sendfile, writer, reader, None if pos is None else pos + done, min(piece, count - done))
+
     try:
         while True:
-            if waits and isinstance(goal, HostFile):
-                if done and not ready(writer, POLLOUT) and goal.flags & O_NONBLOCK:
-                    return done
-                goal.wait_ready(task, POLLOUT)
             want = min(piece, count - done)
-            n = host(os.sendfile, writer, reader, None if pos is None else pos + done, want)
+            n = goal.patiently(task, POLLOUT, attempt) if isinstance(goal, HostFile) else attempt()
             done += n
-            if n < want or done == count or _time_is_up(task):
+            if not n or (n < want and not waits) or done == count or waiting.must_stop(task):
                 return done
+    except waiting.TimeUp:
+        if not done:
+            raise
+        return done
     except LinuxError as error:
         if done:
-            return done
+            return waiting.partial(task, done)
         raise _broken_pipe(task, error) from None
     finally:
         _show(task, goal)
@@ -189,7 +191,7 @@ def sys_copy_file_range(
                 None if to is None else to + done,
             )
             done += n
-            if n < want or done == size or _time_is_up(task):
+            if n < want or done == size or waiting.must_stop(task):
                 break
     except LinuxError:
         if not done:
@@ -237,8 +239,8 @@ def _splice_once(
 
 def _wait_for(task: LinuxTask, source: OpenFile, goal: OpenFile) -> None:
     for file, event in ((source, POLLIN), (goal, POLLOUT)):
-        if isinstance(file, HostFile) and not file.seekable and not ready(file.host_fd, event):
-            task.wait_for_fd(file.host_fd, event)
+        if isinstance(file, HostFile) and not file.seekable and not ready(file.io_fd, event):
+            task.wait_for_fd(file.io_fd, event)
 
 
 @syscall(275, "splice")
@@ -287,7 +289,7 @@ def sys_tee(task: LinuxTask, fd_in: c_int, fd_out: c_int, size: c_size_t, flags:
     while True:
         try:
             wanted = ctypes.c_size_t(min(size, MAX_RW_COUNT))
-            return ccall("tee", source.host_fd, goal.host_fd, wanted, flags | SPLICE_F_NONBLOCK)
+            return ccall("tee", source.io_fd, goal.io_fd, wanted, flags | SPLICE_F_NONBLOCK)
         except LinuxError as error:
             if error.errno != errno.EAGAIN or flags & SPLICE_F_NONBLOCK:
                 raise _broken_pipe(task, error) from None
@@ -310,17 +312,17 @@ def sys_vmsplice(task: LinuxTask, fd: c_int, vec: ConstBytes, count: c_ulong, fl
         raise LinuxError(errno.EBADF)
     assert isinstance(file, HostFile)
     event = POLLOUT if file.writable else POLLIN
-    if not ready(file.host_fd, event):
+    if not ready(file.io_fd, event):
         if flags & SPLICE_F_NONBLOCK:
             raise LinuxError(errno.EAGAIN)
-        task.wait_for_fd(file.host_fd, event)
+        task.wait_for_fd(file.io_fd, event)
     return _fill(task, file, stream) if file.writable else file.read(task, stream, None)
 
 
 def _fill(task: LinuxTask, file: HostFile, data: UserIter) -> int:
     """As much as the pipe takes now."""
     done, buffer = 0, task.machine.bounce
-    while data.count and (not done or ready(file.host_fd, POLLOUT)):
+    while data.count and (not done or ready(file.io_fd, POLLOUT)):
         want = min(data.count, SMALL_PIECE)
         good = data.copy_in(buffer[:want])
         if not good:

@@ -118,6 +118,24 @@ def breathe(task: LinuxTask) -> bool:
     return ready
 
 
+def must_stop(task: LinuxTask, *, at_any_signal: bool = False) -> bool:
+    """Between two pieces of long work that has something to show already: whether to leave it at that.
+
+    At the deadline of the run, for a signal that ends the program, or for any that is to be delivered.
+    """
+    task.collect_signals()
+    signals = task.signals
+    if signals.deliverable(task) and (at_any_signal or signals.will_die()):
+        return True
+    return task.deadline is not None and time.monotonic() >= task.deadline
+
+
+def partial(task: LinuxTask, done: int) -> int:
+    """For a call whose wait was ended after it had something to show: that is its result, it is not made again."""
+    task.signals.settled()
+    return done
+
+
 @syscall(219, "restart_syscall")
 def sys_restart_syscall(task: LinuxTask) -> int | None:
     """Go on with the call that a stop or the end of a run cut short; EINTR if there is none."""
