@@ -1,0 +1,323 @@
+"""python -m tests.fuzz.calls: fuzz the system calls of the Linux personality.
+
+A case is one call of any number that is served, with hostile arguments: descriptors of all kinds, paths inside and
+outside of what may be written, structures of garbage. Held for each: it gives a number or an errno and raises nothing
+else; it comes back in time; the space's books are whole, memory stays within its limit; and for each batch, that
+nothing outside the directory that may be written has changed, nor anything of the process that the guest runs in, and
+that every descriptor and frame was given back. It runs confined (`sandbox`). The status is 0 only if all held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import random
+import resource
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from axptr.cli.strace import Tracer
+from axptr.kernel.kernel import Syscall
+from axptr.linux import Process, create_process
+
+from .callargs import Memory, registers_of
+from .sandbox import confined
+
+BATCH = 250
+"""Calls to one process, about."""
+SLOW = 5
+"""Seconds after which a call has hung."""
+MEMORY_LIMIT = 64 << 20
+RARELY = frozenset({59, 322, 60, 231, 282, 15})
+"""exec, exit, sigreturn: one in fifty of those that come up, for they end the process or take it elsewhere."""
+STOPPING = (19, 20, 21, 22)
+
+
+class Hung(BaseException):
+    """A call did not come back in time."""
+
+
+class Broken(AssertionError):
+    """Something does not hold."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz.calls", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cases", type=int, default=20_000, help="how many calls (default 20,000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choices (default 0)")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the batch to begin with: to make one again, with --cases 1"
+    )
+    parser.add_argument("--only", help="names of calls, with commas between")
+    parser.add_argument("--verbose", action="store_true", help="print each call before it is made")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a batch that broke something")
+    options = parser.parse_args()
+    began = time.monotonic()
+    status = confined(lambda directory: run(options, directory))
+    print(
+        f"{options.cases:,} calls in {time.monotonic() - began:,.0f} s: {'every rule held' if not status else 'BROKEN'}"
+    )
+    return status
+
+
+def run(options: argparse.Namespace, directory: Path) -> int:
+    done, batch, broken = 0, options.first, 0
+    told = time.monotonic()
+    while done < options.cases:
+        try:
+            done += one_batch(options.seed, batch, directory, options.only, options.verbose)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            broken += 1
+            import traceback
+
+            print(f"batch {batch} (--seed {options.seed} --first {batch} --cases 1):", file=sys.stderr)
+            traceback.print_exception(error)
+            if not options.keep_going:
+                return 1
+            done += BATCH
+        batch += 1
+        if time.monotonic() - told > 30:
+            told = time.monotonic()
+            print(f"{done:,} calls", file=sys.stderr, flush=True)
+    return 1 if broken else 0
+
+
+def one_batch(seed: int, batch: int, root: Path, only: str | None = None, verbose: bool = False) -> int:
+    """Some calls to one process; how many. Raises what is wrong, with the call in a note."""
+    rng = random.Random(f"{seed} {batch}")
+    directory = root / f"batch-{batch}"
+    build_tree(directory)
+    before = state_of_host(directory)
+    opened = descriptors()
+    reader, writer = os.pipe()
+    file = os.open(directory / "in" / "a", os.O_RDWR)
+    streams = (file, writer, reader)
+    try:
+        process = create_process(
+            "/bin/true",
+            stdio=streams,
+            memory_limit=MEMORY_LIMIT,
+            allow_write=[directory / "in"],
+            cwd=directory / "in",
+            env=["A=1"],
+        )
+        with process:
+            count = Session(rng, process, directory, only, verbose).run(batch)
+        phys = process.phys
+        del process
+    finally:
+        for fd in (reader, writer, file):
+            os.close(fd)
+    gc.collect()
+    frames = phys.data_frames
+    del phys
+    if frames:
+        raise Broken(f"{frames} frames were not given back")
+    still = {fd: what for fd, what in descriptors().items() if opened.get(fd) != what}
+    if still:
+        raise Broken(f"descriptors were not given back: {still}")
+    after = state_of_host(directory)
+    for name, was in before.items():
+        if after[name] != was:
+            raise Broken(f"the host's {name} was {was}, and is {after[name]}")
+    remove(directory)
+    return count
+
+
+class Session:
+    """The calls to one process."""
+
+    def __init__(self, rng: random.Random, process: Process, directory: Path, only: str | None, verbose: bool) -> None:
+        self.rng = rng
+        self.process = process
+        self.task = process.task
+        self.task.kernel = self.kernel = process.kernel
+        self.directory = os.fsencode(directory)
+        self.verbose = verbose
+        self.calls = sorted(self.kernel.syscalls)
+        if only is not None:
+            self.calls = [nr for nr in self.calls if self.kernel.name_of(nr) in only.split(",")]
+        self.text = ""
+        self.trace: list[str] = []
+
+    def run(self, batch: int) -> int:
+        if batch % 2:
+            Tracer(self.trace.append).trace(self.kernel)
+        self.dispatch = self.kernel.dispatcher(self.task)
+        memory = Memory(self.rng, self.task, self.directory)
+        self.open_all(memory)
+        for i in range(BATCH):
+            if self.task.over:
+                return i
+            if i % 50 == 49 or self.task.space.find_area(memory.strings[0]) is None:
+                memory = Memory(self.rng, self.task, self.directory)
+                self.task.space._check()
+            nr = self.rng.choice(self.calls)
+            if nr in RARELY and self.rng.random() > 0.02 and len(self.calls) > len(RARELY):
+                continue
+            self.call(nr, registers_of(self.rng, self.kernel.syscalls[nr], memory))
+            if self.rng.random() < 0.05:
+                self.deliver()
+        self.task.space._check()
+        return BATCH
+
+    def open_all(self, memory: Memory) -> None:
+        """Descriptors of all kinds, by the guest's own calls."""
+        at = memory.structures[0]
+        inside = self.directory + b"/in/"
+        for path, flags in (
+            (inside + b"a", 0o2), (inside + b"b", 0o1), (b"/etc/passwd", 0), (inside, 0o200000), (b"/etc", 0o200000),
+            (b"/proc/self", 0o200000), (b"/dev", 0o200000), (b"/dev/null", 2), (b"/dev/zero", 2),
+            (b"/proc/self/maps", 0),
+            (inside + b"a", 0o10000000), (b"/etc/passwd", 0o10000000), (inside + b"link", 0o10400000),
+            (inside + b"fifo", 0o4002), (inside, 0o20200002), (b"/proc/self/fd", 0o200000),
+        ):  # fmt: skip
+            self.task.space.write(at, path + b"\0")
+            self.call(257, (-100 % (1 << 64), at, flags, 0, 0, 0))
+        self.call(293, (at, 0o4000, 0, 0, 0, 0))  # pipe2
+
+    def call(self, nr: int, registers: tuple[int, ...]) -> None:
+        """Make a call, which must give a number."""
+        task, kernel = self.task, self.kernel
+        self.text = f"{kernel.name_of(nr)}({', '.join(map(hex, registers))})"
+        if self.verbose:
+            print(self.text, flush=True)
+        task.engine.regs.rax = nr
+        task.deadline = time.monotonic()  # whatever waits gives up at once
+        began = time.monotonic()
+        try:
+            with limited(SLOW):
+                result = self.dispatch(nr, *registers)
+        except BaseException as error:
+            if type(error).__name__ == "TimeUp":
+                return
+            error.add_note(
+                f"in {self.text}" + (f" after {time.monotonic() - began:.1f} s" if isinstance(error, Hung) else "")
+            )
+            raise
+        if result is not None and not -4096 < result < 1 << 64:
+            raise Broken(f"{self.text} gave {result}")
+        if task.space.phys.frames_in_use * 4096 > MEMORY_LIMIT:
+            raise Broken(f"{self.text}: {task.space.phys.frames_in_use} frames are more than the limit")
+        self.trace.clear()
+
+    def deliver(self) -> None:
+        """Deliver what is pending, as when the program goes on; but not what would stop this process."""
+        from axptr.engine import Exit
+
+        task = self.task
+        waiting = task.signals.pending_mask if hasattr(task.signals, "pending_mask") else task.signals.pending.mask
+        if any(waiting >> (number - 1) & 1 for number in STOPPING):
+            return
+        self.text = f"delivery of the signals {waiting:#x}"
+        try:
+            with limited(SLOW):
+                task.on_exit(Exit("stopped", task.engine.regs.rip))
+        except BaseException as error:
+            error.add_note(f"in {self.text}")
+            raise
+
+
+class limited:
+    """`Hung` if the block takes longer than so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __enter__(self) -> None:
+        self.old = signal.signal(signal.SIGALRM, self._hung)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def _hung(self, number: int, frame: Any) -> None:
+        raise Hung
+
+    def __exit__(self, *exc: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self.old)
+
+
+# -- the host ------------------------------------------------------------------------------------------------------
+
+
+def build_tree(directory: Path) -> None:
+    """in: what may be written. out: what may not, and beside it nothing."""
+    for name in ("in/d", "in/e", "out/d"):
+        (directory / name).mkdir(parents=True)
+    for name, size in (("in/a", 9000), ("in/b", 0), ("in/d/x", 100), ("out/kept", 5000), ("out/d/kept", 1)):
+        (directory / name).write_bytes(b"k" * size)
+    (directory / "in" / "link").symlink_to("a")
+    (directory / "in" / "loop").symlink_to("loop")
+    (directory / "in" / "out").symlink_to("../out")
+    (directory / "in" / "d" / "up").symlink_to("../../out/kept")
+    os.mkfifo(directory / "in" / "fifo")
+
+
+def state_of_host(directory: Path) -> dict[str, Any]:
+    """What no call of a guest may change."""
+    facts: dict[str, Callable[[], Any]] = {
+        "working directory": os.getcwd,
+        "umask": lambda: _umask(),
+        "priority": lambda: os.getpriority(os.PRIO_PROCESS, 0),
+        "user and group": lambda: (os.getresuid(), os.getresgid(), os.getgroups()),
+        "process group and session": lambda: (os.getpgrp(), os.getsid(0)),
+        "limits": lambda: [resource.getrlimit(number) for number in range(16)],
+        "handlers": lambda: [signal.getsignal(number) for number in range(1, 65) if number not in (32, 33)],
+        "blocked signals": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        "timers": lambda: [signal.getitimer(which)[1] for which in range(3)],
+        "name": lambda: os.uname().nodename,
+        "affinity": lambda: os.sched_getaffinity(0),
+        "other files": lambda: _files(directory / "out"),
+    }
+    return {name: fact() for name, fact in facts.items()}
+
+
+def descriptors() -> dict[int, str]:
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:  # that of the list itself
+            continue
+    return found
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _files(root: Path) -> list[tuple[Any, ...]]:
+    found = []
+    for path in sorted([root, *root.rglob("*")]):
+        status = path.lstat()
+        content = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
+        names = os.listxattr(path, follow_symlinks=False)
+        found.append((str(path), status.st_mode, status.st_uid, status.st_nlink, status.st_mtime_ns, content, names))
+    return found
+
+
+def remove(directory: Path) -> None:
+    from .sandbox import _remove
+
+    _remove(directory)
+
+
+def served() -> list[Syscall]:
+    from axptr.linux.personality import TABLE
+
+    return list(TABLE.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
