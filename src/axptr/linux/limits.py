@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .task import LinuxTask
 
 RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_AS = 0, 1, 2, 3, 4, 7, 9
-RLIMIT_SIGPENDING = 11
+RLIMIT_SIGPENDING, RLIMIT_NICE = 11, 13
 
 NAMES = (
     ("Max cpu time", "seconds"), ("Max file size", "bytes"), ("Max data size", "bytes"), ("Max stack size", "bytes"),

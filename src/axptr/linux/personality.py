@@ -30,6 +30,7 @@ from . import (  # noqa: F401 - each enters its calls in the registry
     network,
     opening,
     poll,
+    prctl,
     process,
     remap,
     rw,

@@ -1,4 +1,4 @@
-"""Who the process is and how it ends: exit, execve, ids, scheduling, prctl. Source: the man pages of each call.
+"""Who the process is and how it ends: exit, execve, ids, scheduling. Source: the man pages of each call.
 
 Identities are the host's, to be read; changing them to what they are already is allowed, anything else is EPERM.
 Children are not possible: fork and clone give ENOSYS.
@@ -12,8 +12,8 @@ from struct import pack, unpack
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
-from ..flags import READ
 from ..kernel.abi import c_int, c_size_t, c_uint, c_ulong
+from .limits import RLIMIT_NICE, get_limit
 from .registry import syscall
 from .uaccess import USER_END, Bytes, ConstBytes, get_bytes, put_bytes, read_path
 
@@ -43,17 +43,26 @@ def sys_execve(task: LinuxTask, path: ConstBytes, argv: ConstBytes, envp: ConstB
     return None
 
 
+P_ALL, P_PID, P_PGID, P_PIDFD = range(4)
+PRIO_PROCESS, PRIO_PGRP, PRIO_USER = range(3)
+_INT_MIN = -(1 << 31)
+
+
 @syscall(61, "wait4")
-def sys_wait4(task: LinuxTask, pid: c_int, status: Bytes, options: c_int, usage: Bytes) -> int:
+def sys_wait4(task: LinuxTask, pid: c_int, status: Bytes, options: c_uint, usage: Bytes) -> int:
     if options & ~0xE000000B:
         raise LinuxError(errno.EINVAL)
-    raise LinuxError(errno.ECHILD)
+    raise LinuxError(errno.ESRCH if pid == _INT_MIN else errno.ECHILD)
 
 
 @syscall(247, "waitid")
-def sys_waitid(task: LinuxTask, which: c_int, pid: c_int, info: Bytes, options: c_int, usage: Bytes) -> int:
-    if options & ~0xE100000F or not options & 0xE or which not in (0, 1, 2, 3):
+def sys_waitid(task: LinuxTask, which: c_int, pid: c_int, info: Bytes, options: c_uint, usage: Bytes) -> int:
+    if options & ~0xE100000F or not options & 0xE or which not in (P_ALL, P_PID, P_PGID, P_PIDFD):
         raise LinuxError(errno.EINVAL)
+    if (which == P_PID and pid <= 0) or (which in (P_PGID, P_PIDFD) and pid < 0):
+        raise LinuxError(errno.EINVAL)
+    if which == P_PIDFD:  # there are none yet
+        raise LinuxError(errno.EBADF)
     raise LinuxError(errno.ECHILD)
 
 
@@ -284,43 +293,6 @@ def sys_rseq(task: LinuxTask, area: Bytes, size: c_uint, flags: c_int, signature
     raise LinuxError(errno.ENOSYS)
 
 
-PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME = 1, 2, 3, 4, 15, 16
-PR_GET_SECCOMP, PR_CAPBSET_READ, PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 21, 23, 29, 30
-PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 38, 39
-PR_SET_VMA = 0x53564D41
-
-
-@syscall(157, "prctl")
-def sys_prctl(task: LinuxTask, option: c_int, arg2: c_ulong, arg3: c_ulong, arg4: c_ulong, arg5: c_ulong) -> int:
-    if option == PR_SET_NAME:
-        # 16 bytes at most, and the terminator need not be among them
-        name = bytearray(16)
-        got = int(ConstBytes(arg2).copy_in(task, name))
-        if got < 16 and b"\0" not in name[:got]:
-            raise task.space.fault(arg2 + got, READ)
-        task.comm = bytes(name).split(b"\0")[0][:15]
-    elif option == PR_GET_NAME:
-        put_bytes(task, arg2, task.comm.ljust(16, b"\0"))
-    elif option == PR_GET_PDEATHSIG:
-        put_bytes(task, arg2, pack("<i", 0))
-    elif option == PR_GET_DUMPABLE:
-        return 1
-    elif option == PR_GET_TIMERSLACK:
-        return 50000
-    elif option == PR_CAPBSET_READ:
-        if arg2 > 40:
-            raise LinuxError(errno.EINVAL)
-        return 0
-    elif option == PR_SET_NO_NEW_PRIVS:
-        if arg2 != 1 or arg3 or arg4 or arg5:
-            raise LinuxError(errno.EINVAL)
-    elif option in (PR_GET_SECCOMP, PR_GET_NO_NEW_PRIVS, PR_SET_TIMERSLACK, PR_SET_PDEATHSIG, PR_SET_DUMPABLE):
-        return 0
-    else:
-        raise LinuxError(errno.EINVAL)
-    return 0
-
-
 @syscall(135, "personality")
 def sys_personality(task: LinuxTask, persona: c_uint) -> int:
     if persona not in (0xFFFF_FFFF, 0, 0x0040000):
@@ -391,15 +363,27 @@ def sys_sched_get_priority_min(task: LinuxTask, policy: c_int) -> int:
     return 1 if policy in (1, 2) else 0
 
 
+def _priority_of(task: LinuxTask, which: int, who: int) -> None:
+    """Whether a set of processes has this one in it; nobody else is seen (ESRCH)."""
+    own = {PRIO_PROCESS: task.pid, PRIO_PGRP: os.getpgrp(), PRIO_USER: os.getuid()}
+    if which not in own:
+        raise LinuxError(errno.EINVAL)
+    if who not in (0, own[which]):
+        raise LinuxError(errno.ESRCH)
+
+
 @syscall(140, "getpriority")
 def sys_getpriority(task: LinuxTask, which: c_int, who: c_int) -> int:
-    if which not in (0, 1, 2):
-        raise LinuxError(errno.EINVAL)
-    return 20 - os.getpriority(os.PRIO_PROCESS, 0)
+    _priority_of(task, which, who)
+    return 20 - task.nice
 
 
 @syscall(141, "setpriority")
 def sys_setpriority(task: LinuxTask, which: c_int, who: c_int, nice: c_int) -> int:
-    if which not in (0, 1, 2):
-        raise LinuxError(errno.EINVAL)
+    """Kept for the program to read back: the host is not told."""
+    _priority_of(task, which, who)
+    wanted = max(-20, min(nice, 19))
+    if wanted < task.nice and 20 - wanted > get_limit(task, RLIMIT_NICE)[0] and os.geteuid() != 0:
+        raise LinuxError(errno.EACCES)
+    task.nice = wanted
     return 0

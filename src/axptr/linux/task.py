@@ -14,6 +14,7 @@ from ..kernel.task import Task
 from . import waiting
 from .limits import RLIMIT_SIGPENDING, get_limit
 from .mm import Mm
+from .prctl import KeptState
 from .signals import RESTART, Again, SignalState
 from .timers import Timers
 
@@ -36,7 +37,7 @@ class LinuxTask(Task):
 
     machine: what the run holds besides. files: descriptors. fs: working directory and what may be changed.
     signals: handlers, mask, what is pending. limits: changed rlimits, by number.
-    mm: the program's memory, replaced by `become` only. comm: the program's name.
+    mm: the program's memory, replaced by `become` only. comm: the program's name. kept: what prctl set. nice: as set.
     timers: interval timers and CPU time. again: what `restart_syscall` goes on with. host_signals: where signals of the
     host come in, None if they are not the program's. exit_code, death: set when it is over. deadline: monotonic time at
     which a wait must give up, None for never.
@@ -63,6 +64,8 @@ class LinuxTask(Task):
         self.deadline: float | None = None
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
+        self.kept = KeptState()
+        self.nice = os.getpriority(os.PRIO_PROCESS, 0)
         self.comm = b""
         self.mm = Mm(space)
         self._inodes = itertools.count(1024)
@@ -76,6 +79,7 @@ class LinuxTask(Task):
         self.set_space(mm.space)
         self.mm = mm
         self.comm = os.path.basename(name)[:15]
+        self.kept.exec()
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
 
