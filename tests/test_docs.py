@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,14 @@ def test_ci_runs_the_two_commands_that_the_readme_names() -> None:
     assert commands[0].endswith("axptr run -- /bin/echo hello")
     assert "pytest" in commands[1]
     assert "sed -n '/^```console$/,/^```$/s/^\\$ //p' README.md | head -2" in (ROOT / ".ci/run").read_text()
+
+
+def test_the_links_of_the_readme_lead_somewhere_outside_the_repository_too() -> None:
+    text = (ROOT / "README.md").read_text()
+    source = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+    assert not re.search(r"\]\((?!https://)[a-zA-Z./]", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    links = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", text, re.MULTILINE))
+    assert set(re.findall(r"\[([^\]]+\.md|[^\]]+/)\]", text)) == set(links)
+    for name, link in links.items():
+        assert re.fullmatch(rf"{source}/(blob|tree)/main/{name.rstrip('/')}", link)
+        assert (ROOT / name).exists()
