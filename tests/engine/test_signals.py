@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -45,16 +46,24 @@ def test_ctrl_c_ends_the_process_as_any_python_program(guest: str) -> None:
 
 @pytest.fixture
 def alarm():  # type: ignore[no-untyped-def]
-    """Set what SIGALRM does, and send it in a moment; put back afterwards."""
+    """Set what SIGALRM does, and send it in a moment; put back afterwards.
+
+    No garbage is collected in between: what a handler raises while a callback of the collector runs (libraries of tests
+    have some) is printed and forgotten by the interpreter, and no `run` could let it out.
+    """
     before = signal.getsignal(signal.SIGALRM)
+    collecting = gc.isenabled()
 
     def arm(handler, delay: float = 0.05, interval: float = 0) -> None:  # type: ignore[no-untyped-def]
+        gc.disable()
         signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, delay, interval)
 
     yield arm
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
+    if collecting:
+        gc.enable()
 
 
 @pytest.mark.parametrize("guest", [SPIN, CALLS], ids=["spins", "makes calls"])
