@@ -78,16 +78,23 @@ def benchmarks() -> list[Benchmark]:
         Benchmark(
             "populate.only",
             f"populate_area of {POPULATED:,} pages of a fresh memory, for writing",
-            "as many pages of a fresh mmap touched, one by one",
+            "as many pages of a fresh memory file touched, one by one",
             1.2,
-            lambda mode: _prepare_populate(mode, False),
+            lambda mode: _prepare_populate(mode, _memory_file, write=False),
         ),
         Benchmark(
             "populate.written",
             "the same, then a word written to each page",
             "the same",
             1.2,
-            lambda mode: _prepare_populate(mode, True),
+            lambda mode: _prepare_populate(mode, _memory_file, write=True),
+        ),
+        Benchmark(
+            "populate.private",
+            "populate_area alone",
+            "as many pages of private memory touched, one by one",
+            None,
+            lambda mode: _prepare_populate(mode, _fresh, write=False),
         ),
     ]
 
@@ -315,13 +322,25 @@ def _fresh(size: int) -> mmap.mmap:
     return memory
 
 
-def _prepare_populate(mode: Mode, write: bool) -> Pair:
+def _memory_file(size: int) -> mmap.mmap:
+    """Memory of the kind that a `PhysMemory` is made of, which other mappings can show: nobody touched it."""
+    fd = os.memfd_create("bench")
+    try:
+        os.truncate(fd, size)
+        memory = mmap.mmap(fd, size)
+    finally:
+        os.close(fd)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return memory
+
+
+def _prepare_populate(mode: Mode, fresh: Callable[[int], mmap.mmap], write: bool) -> Pair:
     npages = POPULATED // 16 if mode.smoke else POPULATED
     pointers = [UserPtr[c_uint32](BASE + page * PAGE_SIZE) for page in range(npages)]
     offsets = [page * PAGE_SIZE for page in range(npages)]
     return Pair(
         lambda times: sum(_populated(npages, pointers if write else []) for _ in range(times)),
-        lambda times: sum(_touched(npages, offsets) for _ in range(times)),
+        lambda times: sum(_touched(fresh(npages * PAGE_SIZE), offsets) for _ in range(times)),
         operations=npages,
         slow=2,
     )
@@ -337,8 +356,7 @@ def _populated(npages: int, pointers: list[Any]) -> float:
     return time.perf_counter() - start
 
 
-def _touched(npages: int, offsets: list[int]) -> float:
-    memory = _fresh(npages * PAGE_SIZE)
+def _touched(memory: mmap.mmap, offsets: list[int]) -> float:
     write = _WORD.pack_into
     start = time.perf_counter()
     for offset in offsets:
