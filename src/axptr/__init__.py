@@ -1,56 +1,32 @@
 """axptr: checked user pointers over real page tables, and a kernel that runs Linux programs on them.
 
-This module hands out the public names and nothing else; each is documented where it stands. Names that need an extra
-(`UnicornEngine`), cost time to import (`Kernel`) or are seldom wanted (`enum_type`) are loaded at first use.
+This module hands out the public names and nothing else; each is documented where it stands, and loaded from there at
+first use: a program pays for what it names, and `axptr run` decides by itself what to load first.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._core.budget import Budget
-from ._core.frames import Backend
-from ._core.mmu import Provider
-from ._core.paging import PageTable
-from ._core.phys import PhysMemory, default_memory
-from ._core.pointer import Copied, UserConstPtr, UserPtr
-from .access import access_user_memory, is_accessing_user_memory
-from .addr import (
-    PAGE_SIZE,
-    PhysAddr,
-    VirtAddrRange,
-    align_down,
-    align_up,
-    is_aligned,
-)
-from .check import check_null_terminated, check_region, check_region_with
-from .errors import (
-    AlreadyMapped,
-    FaultReason,
-    KernelFault,
-    LinuxError,
-    MappedToHugePage,
-    NotAligned,
-    NotMapped,
-    PagingError,
-    SnapshotError,
-    UserFault,
-)
-from .flags import MappingFlags
-from .layout import Layout
-from .mm.area import MemoryArea
-from .mm.backend import AllocBackend, FileBackend, LinearBackend, SharedBackend, SharedObject
-from .mm.pager import MmioBackend, PagerBackend
-from .mm.snapshot import Snapshot
-from .mm.space import AddrSpace
-from .model import I386, ILP32, ILP32_BIG, LP64, LP64_BIG, DataModel
-from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
-from .provider import AddrSpaceProvider, Locked, UserMemory
-from .walking import container_of
-
 if TYPE_CHECKING:
     from ._core.atomic import UserAtomic
+    from ._core.budget import Budget
+    from ._core.frames import Backend
     from ._core.iovec import IoStream, IoVec
+    from ._core.mmu import Provider
+    from ._core.paging import PageTable
+    from ._core.phys import PhysMemory, default_memory
+    from ._core.pointer import Copied, UserConstPtr, UserPtr
+    from .access import access_user_memory, is_accessing_user_memory
+    from .addr import (
+        PAGE_SIZE,
+        PhysAddr,
+        VirtAddrRange,
+        align_down,
+        align_up,
+        is_aligned,
+    )
+    from .check import check_null_terminated, check_region, check_region_with
     from .copying import (
         check_zeroed,
         clear,
@@ -62,40 +38,120 @@ if TYPE_CHECKING:
     )
     from .engine.engine import Engine, Exit
     from .engine.unicorn import UnicornEngine
+    from .errors import (
+        AlreadyMapped,
+        FaultReason,
+        KernelFault,
+        LinuxError,
+        MappedToHugePage,
+        NotAligned,
+        NotMapped,
+        PagingError,
+        SnapshotError,
+        UserFault,
+    )
+    from .flags import MappingFlags
     from .forms.enums import enum_type
     from .kernel import Kernel, Task
+    from .layout import Layout
+    from .mm.area import MemoryArea
+    from .mm.backend import AllocBackend, FileBackend, LinearBackend, SharedBackend, SharedObject
+    from .mm.pager import MmioBackend, PagerBackend
+    from .mm.snapshot import Snapshot
+    from .mm.space import AddrSpace
+    from .model import I386, ILP32, ILP32_BIG, LP64, LP64_BIG, DataModel
+    from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
+    from .provider import AddrSpaceProvider, Locked, UserMemory
     from .searching import RegexMatch, search, search_any, search_regex, search_value
     from .strings import read_string_array, read_terminated, read_text
     from .userfile import UserFile
     from .userslice import UserSlice, UserSliceReader, UserSliceWriter
+    from .walking import container_of
 
 __version__ = "0.1.0"
 
-_LATER = {
+_PUBLIC = {
+    "AARCH64": "axptr.paging",
+    "AddrSpace": "axptr.mm.space",
+    "AddrSpaceProvider": "axptr.provider",
+    "AllocBackend": "axptr.mm.backend",
+    "AlreadyMapped": "axptr.errors",
+    "Backend": "axptr._core.frames",
+    "Budget": "axptr._core.budget",
+    "Copied": "axptr._core.pointer",
+    "DataModel": "axptr.model",
     "Engine": "axptr.engine.engine",
     "Exit": "axptr.engine.engine",
-    "UnicornEngine": "axptr.engine.unicorn",
-    "Kernel": "axptr.kernel",
-    "Task": "axptr.kernel",
+    "FaultReason": "axptr.errors",
+    "FileBackend": "axptr.mm.backend",
+    "I386": "axptr.model",
+    "ILP32": "axptr.model",
+    "ILP32_BIG": "axptr.model",
     "IoStream": "axptr._core.iovec",
     "IoVec": "axptr._core.iovec",
+    "Kernel": "axptr.kernel",
+    "KernelFault": "axptr.errors",
+    "LP64": "axptr.model",
+    "LP64_BIG": "axptr.model",
+    "Layout": "axptr.layout",
+    "LinearBackend": "axptr.mm.backend",
+    "LinuxError": "axptr.errors",
+    "Locked": "axptr.provider",
+    "MappedToHugePage": "axptr.errors",
+    "MappingFlags": "axptr.flags",
+    "MemoryArea": "axptr.mm.area",
+    "MmioBackend": "axptr.mm.pager",
+    "NotAligned": "axptr.errors",
+    "NotMapped": "axptr.errors",
+    "PAGE_SIZE": "axptr.addr",
+    "PageTable": "axptr._core.paging",
+    "PagerBackend": "axptr.mm.pager",
+    "PagingError": "axptr.errors",
+    "PagingFormat": "axptr.paging",
+    "PhysAddr": "axptr.addr",
+    "PhysMemory": "axptr._core.phys",
+    "Provider": "axptr._core.mmu",
+    "RegexMatch": "axptr.searching",
+    "SV39": "axptr.paging",
+    "SV48": "axptr.paging",
+    "SharedBackend": "axptr.mm.backend",
+    "SharedObject": "axptr.mm.backend",
+    "Snapshot": "axptr.mm.snapshot",
+    "SnapshotError": "axptr.errors",
+    "Task": "axptr.kernel",
+    "UnicornEngine": "axptr.engine.unicorn",
     "UserAtomic": "axptr._core.atomic",
+    "UserConstPtr": "axptr._core.pointer",
+    "UserFault": "axptr.errors",
     "UserFile": "axptr.userfile",
+    "UserMemory": "axptr.provider",
+    "UserPtr": "axptr._core.pointer",
     "UserSlice": "axptr.userslice",
     "UserSliceReader": "axptr.userslice",
     "UserSliceWriter": "axptr.userslice",
+    "VirtAddrRange": "axptr.addr",
+    "X86_64": "axptr.paging",
+    "access_user_memory": "axptr.access",
+    "align_down": "axptr.addr",
+    "align_up": "axptr.addr",
+    "check_null_terminated": "axptr.check",
+    "check_region": "axptr.check",
+    "check_region_with": "axptr.check",
     "check_zeroed": "axptr.copying",
     "clear": "axptr.copying",
+    "container_of": "axptr.walking",
     "copy_between": "axptr.copying",
     "copy_in_nofault": "axptr.copying",
     "copy_out_nofault": "axptr.copying",
     "copy_struct": "axptr.copying",
     "copy_struct_out": "axptr.copying",
+    "default_memory": "axptr._core.phys",
+    "enum_type": "axptr.forms.enums",
+    "is_accessing_user_memory": "axptr.access",
+    "is_aligned": "axptr.addr",
     "read_string_array": "axptr.strings",
     "read_terminated": "axptr.strings",
     "read_text": "axptr.strings",
-    "enum_type": "axptr.forms.enums",
-    "RegexMatch": "axptr.searching",
     "search": "axptr.searching",
     "search_any": "axptr.searching",
     "search_regex": "axptr.searching",
@@ -108,19 +164,17 @@ _ROOMS = ("engine", "kernel", "linux")
 
 
 def __getattr__(name: str) -> object:
-    from importlib import import_module
-
     if name in _ROOMS:
-        return import_module(f"axptr.{name}")
-    module = _LATER.get(name)
+        return __import__(f"axptr.{name}", fromlist=[name])
+    module = _PUBLIC.get(name)
     if module is None:
         raise AttributeError(f"module 'axptr' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(module), name)
+    value = globals()[name] = getattr(__import__(module, fromlist=[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, *_ROOMS})
+    return sorted({*globals(), *_PUBLIC, *_ROOMS})
 
 
 __all__ = [

@@ -1,14 +1,11 @@
-"""How numbers, flags and bytes are printed; sizes and times read; our options told from the guest's."""
+"""How numbers, flags and bytes are printed; sizes and times read."""
 
 from __future__ import annotations
-
-import argparse
 
 import pytest
 
 from axptr.cli import constants, run
 from axptr.cli.decode import quoted
-from axptr.cli.main import _Parser
 from axptr.linux.syscall_names import NAMES, name_of
 
 
@@ -84,24 +81,3 @@ def test_times(text: str, seconds: float) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match="--timeout"):
         run.parse_time(text)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "own", "command"),
-    [
-        (["--", "a", "-b"], [], ["a", "-b"]),
-        (["--strace", "--", "a"], ["--strace"], ["a"]),
-        (["--timeout", "5", "a", "--", "b"], ["--timeout", "5"], ["a", "--", "b"]),
-        (["--timeout=5", "a"], ["--timeout=5"], ["a"]),
-        (["-o", "--", "--", "a"], ["-o", "--"], ["a"]),
-        (["--", "--", "a"], [], ["--", "a"]),
-        (["--timeout"], ["--timeout"], []),
-        ([], [], []),
-    ],
-)
-def test_our_options_end_where_the_guests_command_begins(
-    arguments: list[str], own: list[str], command: list[str]
-) -> None:
-    parser: argparse.ArgumentParser = _Parser(prog="axptr run")
-    run.add_arguments(parser)
-    assert run.split(arguments, parser) == (own, command)

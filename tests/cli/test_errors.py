@@ -143,9 +143,12 @@ def test_wrong_command_line_is_one_line_and_125(arguments: list[str], says: str)
 
 def test_without_the_engine_one_line_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util\n"
-        "found = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, *more: None if name == 'unicorn' else found(name, *more)\n"
+        "import sys\n"
+        "from importlib.machinery import PathFinder\n"
+        "found = PathFinder.find_spec\n"
+        "class Blind:\n"
+        "    find_spec = staticmethod(lambda name, *more: None if name == 'unicorn' else found(name, *more))\n"
+        "sys.meta_path[sys.meta_path.index(PathFinder)] = Blind\n"
     )
     done = run_axptr("run", "--", "/bin/true", env={**ENVIRONMENT, "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 125

@@ -9,6 +9,7 @@ program, 128 + n it died of signal n.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import time
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING
 SIGPIPE = 13  # not from `signal`, which every start would pay for
 
 if TYPE_CHECKING:
-    import argparse
+    from types import SimpleNamespace
 
     from ..linux.program import Process, Result
+    from .options import Parser
 
 HELP = "run a Linux program"
 USAGE = "axptr run [OPTIONS] -- PROGRAM [ARGS...]"
@@ -32,7 +34,7 @@ EXIT_FAILED = 125
 EXIT_INTERRUPTED = 130
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add("--strace", action="store_true", help="print each system call, its arguments and its result")
     add("--stats", action="store_true", help="at the end, count calls, faults, pages; memory and time")
@@ -66,25 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def split(arguments: list[str], parser: argparse.ArgumentParser) -> tuple[list[str], list[str]]:
-    """Our options, and the guest's command line.
-
-    That follows `--`, or else starts at the first word without a dash. Done before argparse sees the words,
-    which would take the guest's options for ours.
-    """
-    takes_value = {option for action in parser._actions if action.nargs is None for option in action.option_strings}
-    position = 0
-    while position < len(arguments):
-        word = arguments[position]
-        if word == "--":
-            return arguments[:position], arguments[position + 1 :]
-        if not word.startswith("-") or word == "-":
-            break
-        position += 2 if word in takes_value else 1
-    return arguments[:position], arguments[position:]
-
-
-def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+def run(options: SimpleNamespace, parser: Parser) -> int:
     """Runs the command in `options.command`; returns the exit status."""
     if not options.command:
         parser.error("which program? axptr run [OPTIONS] -- PROGRAM [ARGS...]")
@@ -164,7 +148,7 @@ class Output:
 
 
 def _load_and_run(
-    options: argparse.Namespace,
+    options: SimpleNamespace,
     environment: list[bytes],
     memory_limit: int | None,
     timeout: float | None,
@@ -191,11 +175,13 @@ def _load_and_run(
     except MemoryError:
         _say("axptr: the host has no memory for a machine")
         return EXIT_FAILED
+    gc.freeze()  # what is loaded stays; garbage is looked for among what the run makes (see `main`)
+    gc.enable()
     with process:
         return _run(process, options, timeout, output)
 
 
-def _run(process: Process, options: argparse.Namespace, timeout: float | None, output: Output) -> int:
+def _run(process: Process, options: SimpleNamespace, timeout: float | None, output: Output) -> int:
     begin = time.monotonic()
     result = _observed_run(process, options, timeout, output)
     if result is not None:
@@ -204,9 +190,7 @@ def _run(process: Process, options: argparse.Namespace, timeout: float | None, o
     return EXIT_INTERRUPTED if result is None else result.status
 
 
-def _observed_run(
-    process: Process, options: argparse.Namespace, timeout: float | None, output: Output
-) -> Result | None:
+def _observed_run(process: Process, options: SimpleNamespace, timeout: float | None, output: Output) -> Result | None:
     """The run itself; None if Ctrl-C ended it. A bug in the kernel comes out with its traceback."""
     kernel = process.kernel
     kernel.count_calls = options.stats
@@ -249,7 +233,7 @@ def _tell_death(process: Process, result: Result) -> None:
             _say(report_timeout(process, result.wall))
 
 
-def _sum_up(process: Process, wall: float, options: argparse.Namespace, output: Output) -> None:
+def _sum_up(process: Process, wall: float, options: SimpleNamespace, output: Output) -> None:
     """What was asked for, however the run ended, Ctrl-C too; for a run that simply ended well, nothing more."""
     if process.kernel.unknown:
         from .summary import unknown_calls

@@ -11,8 +11,8 @@ the rest of the basic block has run when exception 13 is reported; `rip` is exac
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
+import sys
 from typing import TYPE_CHECKING, Self
 
 from .._core.unicorn import UnicornCpu
@@ -21,6 +21,8 @@ from ..flags import MappingFlags
 from .engine import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .._core.phys import PhysMemory
 
 _FAULT_NOMEM = 6
@@ -30,10 +32,20 @@ _FAULT_NOMEM = 6
 _SELF_MADE = frozenset({0, 1, 3, 4, 6, 16, 19, 0x80})
 
 
+def _package() -> Iterable[str]:
+    """The directories of the package: as `importlib.util.find_spec` finds them, whose import a run does not need."""
+    if "unicorn" in sys.modules:
+        return sys.modules["unicorn"].__path__
+    for finder in sys.meta_path:
+        spec = finder.find_spec("unicorn", None)
+        if spec is not None:
+            return spec.submodule_search_locations or ()
+    return ()
+
+
 def library_path() -> str:
     """Where the library of the `unicorn` package lies. Raises `ImportError`, saying what to install."""
-    spec = importlib.util.find_spec("unicorn")
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+    for folder in _package():
         path = os.path.join(folder, "lib", "libunicorn.so.2")
         if os.path.exists(path):
             return path

@@ -14,7 +14,6 @@ import errno
 import os
 import stat
 import time
-import zlib
 from struct import pack
 from typing import TYPE_CHECKING, NoReturn
 
@@ -86,6 +85,8 @@ class Node:
 
     @property
     def ino(self) -> int:
+        import zlib
+
         return zlib.crc32(self.path) | 0x1_0000_0000
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
