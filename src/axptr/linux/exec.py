@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
+from ..mm.filecache import FileCache
 from ..mm.space import AddrSpace
 from ..strings import read_string_array
+from .hostfile import HostFile
 from .image import LoadFailed, load
 from .limits import RLIMIT_STACK, get_limit
 from .loader import Program, Resolve, find_program, open_executable
@@ -26,6 +29,7 @@ from .uaccess import ConstBytes, read_path
 
 if TYPE_CHECKING:
     from ..kernel.abi import c_int
+    from .nodes import Node
     from .task import LinuxTask
 else:
     from ctypes import c_int
@@ -47,6 +51,7 @@ def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int 
     """Become another program. On an error everything is as before; LinuxError with execve's errno."""
     node = lookup(task, dirfd, path, flags)
     open_executable(node, os.fsdecode(path)).close()  # a missing program is told before a bad argv
+    refuse_written(task, node)
     argv, environ = read_strings(task, argv_at, "argv"), read_strings(task, envp_at, "envp")
     if flags & AT_EXECVE_CHECK:
         return
@@ -63,7 +68,31 @@ def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int 
 
 def program_finder(task: LinuxTask) -> Resolve:
     """Programs and interpreters are found as the program itself would find them: in its tree, from where it is."""
-    return lambda path: task.fs.resolve(task, AT_FDCWD, path)
+
+    def find(path: bytes) -> Node:
+        node = task.fs.resolve(task, AT_FDCWD, path)
+        refuse_written(task, node)
+        return node
+
+    return find
+
+
+def refuse_written(task: LinuxTask, node: Node) -> None:
+    """ETXTBSY for a program that this process could write to, by a descriptor or a mapping (deny_write_access).
+
+    Whether a program of the host has it open for writing is not known.
+    """
+    if not stat.S_ISREG(node.mode):
+        return
+    for fd in task.files.descriptors():
+        file = task.files.get(fd)
+        if isinstance(file, HostFile) and file.writable and file.identity == node.identity:
+            raise LinuxError(errno.ETXTBSY)
+    cache = FileCache.find(task.space.phys, *node.identity)
+    if cache is not None:
+        for area in task.space.areas():
+            if area.backend.store is cache and area.backend.shared and not area.backend.sealed:
+                raise LinuxError(errno.ETXTBSY)
 
 
 def start_program(task: LinuxTask, program: Program, environ: list[bytes], name: bytes) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from struct import pack
+import stat
+from struct import pack, unpack
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
@@ -12,15 +13,17 @@ from ..kernel.abi import c_int, c_uint, c_ulong
 from . import lockcalls
 from .hostfile import HostFile
 from .hostio import host
-from .openfile import O_APPEND, O_NONBLOCK, O_PATH, OpenFile
+from .locks import F_UNLCK
+from .openfile import O_APPEND, O_DIRECT, O_NONBLOCK, O_PATH, OpenFile
 from .registry import syscall
-from .uaccess import Bytes
+from .uaccess import Bytes, get_bytes, put_bytes
 
 if TYPE_CHECKING:
     from .task import LinuxTask
 
 O_LARGEFILE = 0o100000
-_SETTABLE = O_APPEND | O_NONBLOCK | 0o20000 | 0o40000 | 0o1000000  # what F_SETFL may change
+O_ASYNC = 0o20000
+_SETTABLE = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | 0o1000000  # what F_SETFL may change
 
 
 @syscall(3, "close")
@@ -65,7 +68,9 @@ def sys_dup3(task: LinuxTask, oldfd: c_uint, newfd: c_uint, flags: c_int) -> int
 
 
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = range(5)
-F_SETOWN, F_GETOWN, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_GET_SEALS = 8, 9, 1030, 1031, 1032, 1034
+F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX = 8, 9, 10, 11, 15, 16
+F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP = range(3)
+F_SETLEASE, F_GETLEASE, F_DUPFD_QUERY, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ = 1024, 1025, 1027, 1030, 1031, 1032
 
 
 @syscall(72, "fcntl")
@@ -87,16 +92,61 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
     if file.flags & O_PATH:
         raise LinuxError(errno.EBADF)
     if cmd == F_SETFL:
-        _set_flags(file, arg)
+        set_flags(file, arg)
         return 0
     if cmd in lockcalls.COMMANDS:
         return lockcalls.record_lock(task, file, cmd, arg)
-    if cmd in (F_SETPIPE_SZ, F_GETPIPE_SZ) and isinstance(file, HostFile):
-        import fcntl
+    if cmd in (F_SETPIPE_SZ, F_GETPIPE_SZ):
+        return _pipe_size(task, file, cmd, arg & 0xFFFF_FFFF)
+    if cmd == F_DUPFD_QUERY:
+        return int(files.get(arg & 0xFFFF_FFFF) is file)
+    return _ownership(task, file, cmd, arg)
 
-        return host(fcntl.fcntl, file.host_fd, cmd, arg & 0x7FFF_FFFF)
-    if cmd in (F_GETOWN, F_SETOWN):
+
+def _pipe_size(task: LinuxTask, file: OpenFile, cmd: int, size: int) -> int:
+    """A pipe that others use too keeps its size: EPERM, as beyond what a user may have."""
+    if not isinstance(file, HostFile) or file.kind != stat.S_IFIFO:
+        raise LinuxError(errno.EBADF)
+    if cmd == F_SETPIPE_SZ and file.identity in task.machine.streams:
+        raise LinuxError(errno.EPERM)
+    if size > 0x7FFF_FFFF:
+        raise LinuxError(errno.EINVAL)
+    import fcntl
+
+    return host(fcntl.fcntl, file.host_fd, cmd, size)
+
+
+def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
+    """Who is to be signalled, by what; leases. Kept with the description: the host is told of none of it."""
+    if cmd in (F_SETOWN, F_SETOWN_EX):
+        if cmd == F_SETOWN:
+            who = (arg & 0xFFFF_FFFF ^ 1 << 31) - (1 << 31)
+            kind, pid = (F_OWNER_PGRP, -who) if who < 0 else (F_OWNER_PID, who)
+        else:
+            kind, pid = unpack("<ii", get_bytes(task, arg, 8))
+        if kind not in (F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP) or pid >> 31:
+            raise LinuxError(errno.EINVAL)
+        if pid not in (0, os.getpgrp() if kind == F_OWNER_PGRP else task.pid):
+            raise LinuxError(errno.ESRCH)
+        file.owner = (kind, pid)
         return 0
+    if cmd == F_GETOWN:
+        kind, pid = file.owner
+        return -pid if kind == F_OWNER_PGRP else pid
+    if cmd == F_GETOWN_EX:
+        put_bytes(task, arg, pack("<ii", *file.owner))
+        return 0
+    if cmd == F_SETSIG:
+        if arg > 64:
+            raise LinuxError(errno.EINVAL)
+        file.signal = arg
+        return 0
+    if cmd == F_GETSIG:
+        return file.signal
+    if cmd == F_GETLEASE:
+        return F_UNLCK
+    if cmd == F_SETLEASE and isinstance(file, HostFile) and file.regular and arg & 0xFFFF_FFFF <= F_UNLCK:
+        raise LinuxError(errno.EAGAIN)  # as while others have the file open
     raise LinuxError(errno.EINVAL)
 
 
@@ -109,16 +159,15 @@ def _large(file: OpenFile) -> int:
     return host(fcntl.fcntl, file.host_fd, F_GETFL) & O_LARGEFILE
 
 
-def _set_flags(file: OpenFile, arg: int) -> None:
-    file.flags = file.flags & ~_SETTABLE | arg & _SETTABLE
-    if not isinstance(file, HostFile):
-        return
-    if file.shared:
-        return
-    import fcntl
+def set_flags(file: OpenFile, arg: int) -> None:
+    """What F_SETFL does. On a descriptor that other processes use too the flags are ours alone."""
+    flags = file.flags & ~_SETTABLE | arg & _SETTABLE
+    if isinstance(file, HostFile) and not file.shared:
+        import fcntl
 
-    keep = O_NONBLOCK if file.channel is not None else 0  # ours, whatever the guest's is (`noblock`)
-    host(fcntl.fcntl, file.host_fd, F_SETFL, file.flags & _SETTABLE | keep)
+        keep = O_NONBLOCK if file.channel is not None else 0  # ours, whatever the guest's is (`noblock`)
+        host(fcntl.fcntl, file.host_fd, F_SETFL, flags & _SETTABLE & ~O_ASYNC | keep)
+    file.flags = flags
 
 
 def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:

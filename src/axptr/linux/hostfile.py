@@ -13,17 +13,18 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..flags import READ, WRITE
 from ..mm.filecache import FileCache
 from . import waiting
-from .hostio import ccall, host
+from .hostio import PAGE, ccall, host
 from .hosttree import OpenedNode
 from .noblock import Channel, may_block
-from .openfile import O_APPEND, O_NONBLOCK, O_PATH, OpenFile
+from .openfile import O_APPEND, O_DIRECT, O_NONBLOCK, O_PATH, OpenFile
 from .uaccess import CHUNK
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class HostFile(OpenFile):
         self.regular = self.kind == stat.S_IFREG
         self.seekable = self.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 
+    @property
+    def is_device(self) -> bool:
+        return self.kind == stat.S_IFCHR
+
     def cache(self, task: LinuxTask) -> FileCache | None:
         """The cache of this file, if it is mapped somewhere."""
         return FileCache.find(task.space.phys, *self.identity) if self.regular else None
@@ -84,12 +89,35 @@ class HostFile(OpenFile):
                     raise
             waiting.wait(task, [(self.io_fd, event)])
 
+    def _buffer(self, task: LinuxTask, user: UserIter) -> memoryview:
+        """Where bytes go through; for O_DIRECT no better aligned than the user's memory is."""
+        if not self.flags & O_DIRECT:
+            return task.machine.bounce
+        return task.machine.bounce_like(reduce(or_, (address for address, _ in user.iov), 0))
+
+    def _piece(self, left: int) -> int:
+        """How much to transfer at once. With O_DIRECT every piece is as badly aligned as the whole."""
+        if left > CHUNK and left % PAGE and self.flags & O_DIRECT:
+            return CHUNK - PAGE + left % PAGE
+        return min(left, CHUNK)
+
+    def _within(self, left: int, pos: int | None) -> bool:
+        """Whether a transfer ends within the file: only then a file system looks at the alignment of its end."""
+        at = os.lseek(self.host_fd, 0, os.SEEK_CUR) if pos is None else pos
+        return at + left <= os.fstat(self.host_fd).st_size
+
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         if self.kind == stat.S_IFDIR:
             raise LinuxError(errno.EISDIR)
-        done, buffer = 0, task.machine.bounce
+        done, buffer = 0, self._buffer(task, to)
         while True:
             want = min(to.count, CHUNK)
+            if (
+                want < to.count
+                and self.flags & O_DIRECT
+                and self._within(to.count, None if pos is None else pos + done)
+            ):
+                want = self._piece(to.count)
             good = to.good(WRITE, want)
             if good < want:
                 return self._read_beside_hole(task, to, good, pos, done)
@@ -119,11 +147,10 @@ class HostFile(OpenFile):
         if cache is None:
             return host(os.readv, self.host_fd, [view]) if pos is None else host(os.preadv, self.host_fd, [view], pos)
         at = host(os.lseek, self.host_fd, 0, os.SEEK_CUR) if pos is None else pos
-        data = host(cache.read, self.host_fd, at, len(view))
-        view[: len(data)] = data
+        done = host(cache.read_into, self.host_fd, at, view)
         if pos is None:
-            host(os.lseek, self.host_fd, len(data), os.SEEK_CUR)
-        return len(data)
+            host(os.lseek, self.host_fd, done, os.SEEK_CUR)
+        return done
 
     def write_host(self, task: LinuxTask, data: memoryview, pos: int | None) -> int:
         """Write from host memory, seen by mappings of the file."""
@@ -131,6 +158,8 @@ class HostFile(OpenFile):
         if channel is not None and pos is None:
             return self.patiently(task, POLLOUT, lambda: channel.write(data))
         cache = self.cache(task)
+        if pos is None and self.flags & O_APPEND and self.regular and self.shared:
+            os.lseek(self.host_fd, 0, os.SEEK_END)  # the flag may be the program's own (`files.set_flags`)
         if cache is None:
             return host(os.write, self.host_fd, data) if pos is None else host(os.pwrite, self.host_fd, data, pos)
         at = pos
@@ -195,10 +224,10 @@ class HostFile(OpenFile):
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         """All of it, unless the file has no room for it (or blocks, and the guest does not want that)."""
-        done, buffer = 0, task.machine.bounce
+        done, buffer = 0, self._buffer(task, data)
         try:
             while True:
-                want = min(data.count, CHUNK)
+                want = self._piece(data.count)
                 good = data.copy_in(buffer[:want])
                 at = None if pos is None else pos + done
                 if good < want:

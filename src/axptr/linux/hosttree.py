@@ -136,7 +136,10 @@ class HostNode(Node):
         if stat.S_ISCHR(self.mode) or stat.S_ISBLK(self.mode):
             raise LinuxError(errno.ENXIO)  # what a device outside our own /dev does is not reading a file
         if flags & os.O_ACCMODE == os.O_RDONLY and not flags & os.O_TRUNC:
-            return self.reopen(task, flags, task.fs.writable.beneath(self) is not None)
+            home = task.fs.writable.beneath(self) is not None
+            if stat.S_ISFIFO(self.mode) and not home:
+                raise LinuxError(errno.EROFS)  # opening it wakes a writer, reading takes what is another's
+            return self.reopen(task, flags, home)
         try:
             place = self.changeable(task.fs)
         except LinuxError as error:
@@ -150,6 +153,11 @@ class HostNode(Node):
         """Open exactly this file, whatever has its name now. The caller has judged whether that is allowed."""
         cut = flags & os.O_TRUNC and flags & os.O_ACCMODE != os.O_RDONLY
         host_flags = (flags | os.O_CLOEXEC | os.O_NOCTTY) & ~(_O_LARGEFILE | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
+        writes = flags & (os.O_ACCMODE | os.O_TRUNC) != os.O_RDONLY
+        if writes and self.identity == task.mm.exe.identity:
+            raise LinuxError(errno.ETXTBSY)
+        if not (writes or home) and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR):
+            return _opened(open_quietly(by_descriptor(self.fd), host_flags), flags, home)
         if cut:  # once it is open: mappings of the file lose their pages too
             host_flags &= ~os.O_TRUNC
 
@@ -167,7 +175,7 @@ class HostNode(Node):
         ccall("faccessat", _AT_FDCWD, by_descriptor(self.fd), os.X_OK, _AT_EACCESS)
         if host(os.fstatvfs, self.fd).f_flag & os.ST_NOEXEC:
             raise LinuxError(errno.EACCES)
-        return host(os.open, by_descriptor(self.fd), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        return open_quietly(by_descriptor(self.fd), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
 
     def open_place(self, flags: int) -> OpenFile:
         return _opened(host(os.dup, self.fd), flags | O_PATH, False)
@@ -331,6 +339,14 @@ class OpenedNode(HostNode):
         if kind in (stat.S_IFCHR, stat.S_IFBLK):
             return _opened(host(os.dup, self.fd), flags, False, shared=True)
         return self.reopen(task, flags, False)
+
+
+def open_quietly(path: bytes, flags: int) -> int:
+    """Open for reading, so that the file keeps its time of access where we may ask for that (as its owner)."""
+    try:
+        return os.open(path, flags | os.O_NOATIME)
+    except OSError:
+        return host(os.open, path, flags)
 
 
 def _opened(fd: int, flags: int, home: bool, *, shared: bool = False) -> HostFile:

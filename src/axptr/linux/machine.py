@@ -6,26 +6,40 @@ Not here: memory and the CPU (`PhysMemory`, `Engine`), which a `Process` names.
 
 from __future__ import annotations
 
+import mmap
 from functools import cached_property
 
-from .hostio import HoleBuffer
+from .hostio import PAGE, HoleBuffer
 from .locks import LockTable
+from .terminal import Terminals
 from .uaccess import CHUNK
 
 
 class Machine:
     """The tables and buffers of a run. A machine is used by one thread at a time.
 
-    locks: file locks of all kinds.
+    locks: file locks of all kinds. terminals: those that the program has changed. streams: which files the user gave it
+    as standard streams, by device and inode.
     """
 
     def __init__(self) -> None:
         self.locks = LockTable()
+        self.terminals = Terminals()
+        self.streams: set[tuple[int, int]] = set()
 
     @cached_property
     def bounce(self) -> memoryview:
-        """CHUNK bytes for whoever copies now; valid until the next call that copies."""
-        return memoryview(bytearray(CHUNK))
+        """CHUNK bytes at the start of a page, for whoever copies now; valid until the next call that copies."""
+        return self._pages[:CHUNK]
+
+    def bounce_like(self, addresses: int) -> memoryview:
+        """As `bounce`, and aligned as badly as any of the user's `addresses` (or-ed together): O_DIRECT asks."""
+        at = addresses % PAGE
+        return self._pages[at : at + CHUNK]
+
+    @cached_property
+    def _pages(self) -> memoryview:
+        return memoryview(mmap.mmap(-1, CHUNK + PAGE))
 
     @cached_property
     def hole(self) -> HoleBuffer:

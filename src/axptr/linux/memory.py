@@ -15,7 +15,7 @@ from ..addr import VirtAddrRange
 from ..errors import LinuxError
 from ..flags import MappingFlags
 from ..kernel.abi import c_int, c_size_t, c_ulong
-from ..mm.backend import FileBackend, SharedObject
+from ..mm.backend import FileBackend, SharedBackend, SharedObject
 from .hostfile import HostFile
 from .registry import syscall
 from .stack import STACK_LIMIT
@@ -146,11 +146,16 @@ def _map_anonymous(task: LinuxTask, start: int, size: int, prot: int, kind: int,
             raise LinuxError(errno.EINVAL)
         grows = max(size, STACK_LIMIT)
     if kind == MAP_SHARED:
-        shared = SharedObject(space.phys, size, SHARED_NAME)
-        shared.store.device, shared.store.inode = SHARED_DEVICE, task.next_inode()
-        space.map_shared(start, size, PROT_FLAGS[prot & 7], shared, replace=True)
+        _map_shared_memory(task, start, size, prot, writable=True)
     else:
         space.map_alloc(start, size, PROT_FLAGS[prot & 7], replace=True, grows_down=grows)
+
+
+def _map_shared_memory(task: LinuxTask, start: int, size: int, prot: int, *, writable: bool) -> None:
+    shared = SharedObject(task.space.phys, size, SHARED_NAME)
+    shared.store.device, shared.store.inode = SHARED_DEVICE, task.next_inode()
+    backend = SharedBackend(shared, writable=writable)
+    task.space.map(start, size, PROT_FLAGS[prot & 7], backend, replace=True, name=SHARED_NAME)
 
 
 def _map_open_file(
@@ -175,12 +180,13 @@ def _map_open_file(
         raise LinuxError(errno.EINVAL)
     if anonymous:  # /dev/zero
         if shared:
-            _map_anonymous(task, start, size, prot, kind, MAP_FIXED)
+            _map_shared_memory(task, start, size, prot, writable=file.writable)
         else:
             task.space.map_alloc(start, size, PROT_FLAGS[prot & 7], replace=True, name=ZERO_NAME)
         return
     assert isinstance(file, HostFile)
     backend = FileBackend(task.space.phys, file.host_fd, offset, shared=shared, writable=file.writable)
+    backend.no_exec = file.no_exec()
     name = os.fsdecode(file.name())
     task.space.map(start, size, PROT_FLAGS[prot & 7], backend, replace=True, name=name)
 
@@ -236,11 +242,10 @@ def sys_mprotect(task: LinuxTask, addr: c_ulong, length: c_size_t, prot: c_ulong
     elif grows:
         raise LinuxError(errno.ENOMEM if area.start > addr else errno.EINVAL)
     covered, code = covered_end(task, addr, end), errno.ENOMEM
-    if prot & PROT_WRITE:
-        for start, _, area in pieces(task, addr, covered):
-            if area.backend.sealed:
-                covered, code = start, errno.EACCES
-                break
+    for start, _, area in pieces(task, addr, covered) if prot & (PROT_WRITE | PROT_EXEC) else ():
+        if _never(area, prot):
+            covered, code = start, errno.EACCES
+            break
     if covered > addr:
         locked = [(start, stop) for start, stop, area in pieces(task, addr, covered) if _copies(area, prot)]
         task.space.protect(addr, covered - addr, PROT_FLAGS[prot & 7])
@@ -249,6 +254,12 @@ def sys_mprotect(task: LinuxTask, addr: c_ulong, length: c_size_t, prot: c_ulong
     if covered < end:
         raise LinuxError(code)
     return 0
+
+
+def _never(area: MemoryArea, prot: int) -> bool:
+    """Whether the area may not have these rights, however its file was closed since (VM_MAYWRITE, VM_MAYEXEC)."""
+    backend = area.backend
+    return bool((prot & PROT_WRITE and backend.sealed) or (prot & PROT_EXEC and getattr(backend, "no_exec", False)))
 
 
 def _copies(area: MemoryArea, prot: int) -> bool:

@@ -25,6 +25,7 @@ O_ACCMODE = 3
 O_PATH = 0o10000000
 O_NONBLOCK = 0o4000
 O_APPEND = 0o2000
+O_DIRECT = 0o40000
 
 
 def sought(offset: int, start: int, most: int = MAX_OFFSET) -> int:
@@ -39,6 +40,7 @@ class OpenFile:
     """One open file description.
 
     flags: as given to open (access mode, O_APPEND, O_NONBLOCK, ...).
+    owner, signal: what F_SETOWN and F_SETSIG said.
     refs: descriptors that refer to it; the table closes it when there are none left.
     host_fd: the host descriptor behind it, None where there is none.
     """
@@ -49,6 +51,8 @@ class OpenFile:
     def __init__(self, flags: int) -> None:
         self.flags = flags
         self.refs = 0
+        self.owner = (0, 0)  # F_OWNER_TID, nobody
+        self.signal = 0
 
     @property
     def readable(self) -> bool:

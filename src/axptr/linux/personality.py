@@ -82,6 +82,7 @@ class LinuxKernel(Kernel):
         if host_signals is not None:
             host_signals.start()
         task.timers.cpu.resume()
+        task.machine.terminals.enter()
         try:
             if task.signals.deliverable(task):  # the end of a program that could not be mapped
                 task.signals.deliver(task)
@@ -96,6 +97,7 @@ class LinuxKernel(Kernel):
         finally:
             task.deadline = None
             task.timers.cpu.pause()
+            task.machine.terminals.leave()
             if host_signals is not None:
                 host_signals.stop()
         if task.over:
@@ -117,7 +119,7 @@ def start(
     """`create_process` with everything as bytes; see there."""
     machine = Machine()
     table = FileTable(limit=1024, locks=machine.locks)
-    _open_streams(table, stdio)  # before anything else is opened: a closed stream's number is given out again
+    _open_streams(machine, table, stdio)  # before anything else is opened: a closed stream's number is given out again
     try:
         fs = FileSystem(cwd, allow_write, Proc(), Dev())
         phys = PhysMemory(limit=memory_limit)
@@ -171,9 +173,10 @@ def _search(task: LinuxTask, program: bytes, environ: list[bytes]) -> bytes:
     raise ProgramError(2, f"{os.fsdecode(program)}: no such program")
 
 
-def _open_streams(table: FileTable, stdio: tuple[int, int, int]) -> None:
+def _open_streams(machine: Machine, table: FileTable, stdio: tuple[int, int, int]) -> None:
     """Descriptors 0, 1, 2 are the host's. Two that are the same open file there are one here too, as far as seen."""
     for number, fd in enumerate(stdio):
         stream: HostFile | None = standard_stream(fd)
         if stream is not None:
             table.place(number, stream)
+            machine.streams.add(stream.identity)

@@ -73,15 +73,15 @@ class SharedObject:
 class SharedBackend(Backend):
     """A shared object from `offset` (bytes, page aligned) on.
 
-    Pages past its end fault. EINVAL for an unaligned offset.
+    Pages past its end fault. `writable=False` seals it: it is never writable. EINVAL for an unaligned offset.
     """
 
     kind_name = "shared"
 
-    def __init__(self, shared: SharedObject, offset: int = 0) -> None:
+    def __init__(self, shared: SharedObject, offset: int = 0, *, writable: bool = True) -> None:
         if not isinstance(shared, SharedObject):
             raise TypeError(f"want a SharedObject, not {type(shared).__name__}")
-        self._set(_KIND_STORE, shared=True, offset=_aligned(offset), store=shared.store)
+        self._set(_KIND_STORE, shared=True, sealed=not writable, offset=_aligned(offset), store=shared.store)
 
 
 class FileBackend(Backend):
@@ -89,9 +89,11 @@ class FileBackend(Backend):
 
     `writable=False` seals a shared one: it is never writable. Raises `LinuxError`: EINVAL for an unaligned offset,
     EACCES if the descriptor cannot be read, ENODEV for what is no regular file, or what opening the file raised.
+    no_exec: a note for whoever changes permissions, that nothing of the file may be executed.
     """
 
     kind_name = "file"
+    no_exec = False
 
     def __init__(
         self, phys: PhysMemory, file: FileLike, offset: int = 0, *, shared: bool = False, writable: bool | None = None

@@ -65,14 +65,19 @@ class FileCache(FrameStore):
 
         Raises `OSError`.
         """
-        data = bytearray(os.pread(fd, size, offset))
-        end = offset + len(data)
+        data = bytearray(size)
+        return bytes(data[: self.read_into(fd, offset, memoryview(data))])
+
+    def read_into(self, fd: int, offset: int, view: memoryview) -> int:
+        """As `read`, into `view`, which is aligned as a descriptor with O_DIRECT asks for; the bytes read."""
+        done = os.preadv(fd, [view], offset)
+        end = offset + done
         for page in range(offset // _PAGE, -(-end // _PAGE)):
             cached = self.peek(page)
             if cached is not None:
                 low, high = max(offset, page * _PAGE), min(end, (page + 1) * _PAGE)
-                data[low - offset : high - offset] = cached[low - page * _PAGE : high - page * _PAGE]
-        return bytes(data)
+                view[low - offset : high - offset] = cached[low - page * _PAGE : high - page * _PAGE]
+        return done
 
     def write(self, fd: int, offset: int, data: Any) -> int:
         """`pwrite(fd, data, offset)`, seen by every mapping; the bytes written. Raises `OSError`."""

@@ -198,7 +198,7 @@ class Decoder:
         kind, store = self._stores[source - 1]
         if isinstance(store, _FileSource):
             store = store.cache(self.phys, shared, shared and not sealed)
-        elif shared != (kind == MEMORY) or sealed:
+        elif shared != (kind == MEMORY) or (sealed and not shared):
             raise SnapshotError(f"an area shows {store.label!r} in a way that it cannot")
         made: type[Backend] = SharedBackend if kind == MEMORY else FileBackend
         backend = made.__new__(made)
