@@ -200,7 +200,7 @@ def test_both_ends_of_a_fifo_meet_programs_of_the_host(compile_guest, tmp_path: 
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     writer = subprocess.Popen(["sh", "-c", 'sleep 0.3; exec > "$0"; sleep 0.3; printf abcdefg', fifo])
-    assert [line.split("= ")[1] for line in run_guest(reads, fifo).lines] == ["1 ", "7 ", "0 "]
+    assert [line.split("= ")[1] for line in run_guest(reads, fifo, allow_write=[tmp_path]).lines] == ["1 ", "7 ", "0 "]
     assert writer.wait(10) == 0
     with subprocess.Popen(["sh", "-c", 'sleep 0.3; cat "$0"', fifo], stdout=subprocess.PIPE) as reader:
         ours = run_guest(writes, fifo, allow_write=[tmp_path])
@@ -214,7 +214,7 @@ def test_a_writer_that_came_and_went_lets_a_reader_in(compile_guest, tmp_path: P
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with subprocess.Popen(["sh", "-c", 'sleep 0.3; : > "$0"', fifo]):
-        assert [line.split("= ")[1] for line in run_guest(program, fifo).lines] == ["1 ", "0 "]
+        assert [line.split("= ")[1] for line in run_guest(program, fifo, allow_write=[tmp_path]).lines] == ["1 ", "0 "]
 
 
 def test_opening_a_fifo_takes_nothing_from_it(compile_guest, tmp_path: Path):

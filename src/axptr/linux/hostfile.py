@@ -235,8 +235,7 @@ class HostFile(OpenFile):
                     if self.regular and good:  # a file takes the good bytes
                         return done + self.write_host(task, buffer[:good], at)
                     hole.view[CHUNK - good : CHUNK] = buffer[:good]
-                    call = "write" if at is None else "pwrite64"
-                    return done + self._beside_hole(task, call, good, good + data.count, pos, done)
+                    return done + self._write_beside_hole(task, good, data.count, at)
                 sent = 0
                 while True:
                     n = self.write_host(task, buffer[sent:want], None if at is None else at + sent)
@@ -258,6 +257,25 @@ class HostFile(OpenFile):
             if error.errno == errno.EFAULT:
                 raise data.fault(READ) from None
             raise
+
+    def _write_beside_hole(self, task: LinuxTask, good: int, beyond: int, at: int | None) -> int:
+        """The `good` bytes before the hole. Where the guest's call would wait for room, we do and go on."""
+        call = "write" if at is None else "pwrite64"
+        done = 0
+        while True:
+            try:
+                n = self._beside_hole(task, call, good - done, good - done + beyond, at, done)
+            except waiting.TimeUp:
+                if done:
+                    return done
+                raise
+            except LinuxError:
+                if done:
+                    return waiting.partial(task, done)
+                raise
+            done += n
+            if not n or done >= good or self.channel is None:
+                return done
 
     # -- the rest
 
