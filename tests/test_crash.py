@@ -238,11 +238,15 @@ CASES = {
                 refuses((RuntimeError, TypeError), lambda: UserPtr[char](BASE).read(half))
                 refuses(TypeError, lambda: Task()._set_space(half))
     """,
-    "a provider that changes its space, or raises, or lies": """
+    "a provider that skips, forgets or makes up the result, or raises": """
         class Raises:
             def with_addr_space(self, f): raise ZeroDivisionError
         class Skips:
             def with_addr_space(self, f): return None
+        class Forgets:
+            def with_addr_space(self, f): f(space)
+        class Short:
+            def with_addr_space(self, f): f(space); return b"ab"
         class Lies:
             def with_addr_space(self, f): return f(Liar())
         class Liar:
@@ -250,16 +254,18 @@ CASES = {
             def populate_area(self, start, size, access): pass
             def read_into(self, vaddr, buf): return 1 << 70
             def write_from(self, vaddr, buf): return -5
-        for provider in (Raises(), Skips(), Lies()):
-            p = UserPtr[u32](BASE)
+        class Big(ctypes.Structure):
+            _fields_ = [("x", u8 * (1 << 20))]
+        space.map_alloc(1 << 30, 1 << 21, R | W)
+        for provider, error in ((Raises(), ZeroDivisionError), (Skips(), RuntimeError), (Forgets(), RuntimeError),
+                                (Short(), RuntimeError), (Lies(), RuntimeError)):
+            p = UserPtr[u32](1 << 30)
             for verb in (lambda: p.read(provider), lambda: p.write(provider, 1), lambda: p.read_slice(provider, 4),
                          lambda: p.copy_in(provider, bytearray(4)), lambda: p.copy_out(provider, b"1234"),
-                         lambda: p.cast(char).get_as_str(provider, 100), lambda: p.get(provider),
-                         lambda: p.read_unaligned(provider)):
-                try:
-                    verb()
-                except Exception:
-                    pass
+                         lambda: p.cast(char).get_as_str(provider, 100), lambda: p.read_unaligned(provider),
+                         lambda: p.cast(Big).read(provider), lambda: p.cast(Big).read_slice(provider, 2)):
+                refuses(error, verb)
+            refuses((error, BufferError), lambda: p.get(provider))
     """,
     "code of the caller that runs in the middle": """
         class Sly:
@@ -329,6 +335,40 @@ CASES = {
             next(leaves)
         refuses(TypeError, lambda: PageTable.at(Wrong(), 0).query(0))
         refuses(ValueError, lambda: PageTable.at(phys, TOP - PAGE_SIZE).query(0))
+    """,
+    "many pointers that die in the finalizer of their type": """
+        from axptr.forms.base import Form
+        kind, kept = type(UserConstPtr[u32]), []
+        class Own(Form):
+            load_many = None
+            def __init__(self): self.T, self.size, self.align = "f", 4, 4
+            def __del__(self): kept.clear()
+        for _ in range(3):
+            own = kind(Own(), True)
+            last = own(8)
+            del own
+            drained = [UserConstPtr[u32](n) for n in range(192)]
+            kept = [UserConstPtr[u32](n) for n in range(200)]
+            more = [UserConstPtr[u32](n) for n in range(5000)]
+            del drained[70:]
+            del last
+            more.clear()
+            made = [UserConstPtr[u32](n) for n in range(300)]
+            assert len({id(each) for each in made}) == 300
+            assert [each.address for each in made] == list(range(300))
+    """,
+    "a space that is only the core of one": """
+        core = next(kind for kind in AddrSpace.__mro__ if kind.__name__ == "SpaceCore")
+        half = core(0, 1 << 30, phys)
+        for verb in (lambda: UserPtr[char](BASE).read(half), lambda: UserPtr[char](BASE).write(half, b"x"),
+                     lambda: UserPtr[char](BASE).copy_in(half, bytearray(4)), lambda: half.read(BASE, 4),
+                     lambda: UserPtr[char](BASE).read_slice(half, TOP - 1)):
+            try:
+                verb()
+            except NotImplementedError as error:
+                assert "make an AddrSpace" in str(error), error
+            else:
+                raise AssertionError("nothing raised")
     """,
     "classes without their constructor": """
         for kind in (PhysMemory, PageTable, AddrSpace, Provider, AllocBackend, LinearBackend, FileBackend, Backend):

@@ -32,6 +32,8 @@ WHERE = {
     "forms": "words",
     "model": "words",
     "_core.budget": "words",
+    "_core.buffers": "words",
+    "_core.visit": "words",
     "_core.codes": "words",
     "_core.lock": "words",
     "_core.marks": "words",
@@ -218,9 +220,8 @@ def test_public_names_stand_once_and_can_be_had() -> None:
 
 def test_the_names_that_type_checkers_see_are_those_that_are_handed_out() -> None:
     """Each is imported under TYPE_CHECKING, once, from the module that the table names."""
-    (block,) = [node for node in ast.parse((ROOT / "__init__.py").read_text()).body if isinstance(node, ast.If)]
-    assert isinstance(block.test, ast.Name)
-    assert block.test.id == "TYPE_CHECKING"
+    conditions = [node for node in ast.parse((ROOT / "__init__.py").read_text()).body if isinstance(node, ast.If)]
+    (block,) = [node for node in conditions if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"]
     seen = []
     for node in block.body:
         assert isinstance(node, ast.ImportFrom)

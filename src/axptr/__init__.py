@@ -6,7 +6,11 @@ first use: a program pays for what it names, and `axptr run` decides by itself w
 
 from __future__ import annotations
 
+import sys as _sys
 from typing import TYPE_CHECKING
+
+if "t" in _sys.abiflags:  # the core is guarded by the GIL; see `_core/lock.pxd`
+    raise ImportError("axptr does not support a free-threaded Python yet: use one with the global interpreter lock")
 
 if TYPE_CHECKING:
     from ._core.atomic import UserAtomic

@@ -11,7 +11,9 @@ import errno
 from typing import Any
 
 from axptr._core.budget import budget_of, require_room
+from axptr._core.buffers import flat
 from axptr._core.space import SpaceCore
+from axptr._core.visit import visited
 from axptr.access import access_user_memory
 from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, align_up, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault, verb_of
@@ -106,7 +108,7 @@ def _scanned(aspace: Any, start: int, size: int, flags: MappingFlags, limit: int
             length = bad - at
         aspace.populate_area(at & -PAGE_SIZE, PAGE_SIZE, flags)
         chunk = bytearray(length)
-        got = aspace.read_into(at, chunk)
+        got = counted(aspace, aspace.read_into(at, chunk), length)
         data += chunk[:got]
         while done + size <= len(data):
             if not any(data[done : done + size]):
@@ -167,8 +169,11 @@ def load(provider: Any, start: int, size: int, align: int) -> bytes:
             while len(data) < size:
                 piece = bytearray(min(_AT_ONCE, size - len(data)))
                 with access_user_memory():
-                    got = memory.read_into(start + len(data), piece)
-                if got < len(piece):
+                    want = len(piece)
+                    got = counted(memory, memory.read_into(start + len(data), piece), want)
+                if len(piece) != want:
+                    raise RuntimeError(f"{type(memory).__name__} changed the size of a buffer that it was to fill")
+                if got < want:
                     raise _refusal(memory, start, start + len(data) + got, READ, size)
                 data += piece
             return bytes(data)
@@ -187,7 +192,7 @@ def store(provider: Any, start: int, data: Any, align: int) -> None:
             return
         check_region(memory, start, Layout(len(data), align), WRITE)
         with access_user_memory():
-            done = memory.write_from(start, data)
+            done = counted(memory, memory.write_from(start, data), len(data))
         if done < len(data):
             raise _refusal(memory, start, start + done, WRITE, len(data))
 
@@ -225,10 +230,14 @@ def scan(provider: Any, start: int, size: int, align: int, access: int, limit: i
 def partial(provider: Any, start: int, buf: Any, access: MappingFlags) -> tuple[int, UserFault | None]:
     """Copy until a byte fails: bytes done, and the fault if it is fewer than the buffer has."""
 
+    view = flat(buf)
+    total = len(view)
+
     def work(memory: Any) -> tuple[int, UserFault | None]:
+        _user_memory(memory)
         with access_user_memory():
-            done = memory.read_into(start, buf) if access == READ else memory.write_from(start, buf)
-        total = memoryview(buf).nbytes
+            got = memory.read_into(start, buf) if access == READ else memory.write_from(start, buf)
+        done = counted(memory, got, total)
         if done == total:
             return done, None
         return done, fault_at(memory, start + done, access, total, done)
@@ -277,7 +286,7 @@ def model_of(provider: Any) -> DataModel:
     """The data model that a provider says, or else the memory it leads to; LP64 if neither does."""
     found = getattr(provider, "model", None)
     if found is None and hasattr(provider, "with_addr_space"):
-        found = provider.with_addr_space(lambda memory: getattr(memory, "model", None))
+        found = visited(provider, lambda memory: getattr(memory, "model", None))
     return LP64 if found is None else checked_model(found)
 
 
@@ -286,10 +295,16 @@ def _user_memory(aspace: Any) -> None:
         raise TypeError(f"want a UserMemory, not {type(aspace).__name__}")
 
 
+def counted(memory: Any, count: Any, most: int) -> int:
+    """The count of bytes that a memory says it copied, of `most`. `RuntimeError` if that cannot be."""
+    if not isinstance(count, int) or not 0 <= count <= most:
+        raise RuntimeError(
+            f"{type(memory).__name__} says it copied {count!r} of {most} bytes: no count, or more than it was asked to"
+        )
+    return count
+
+
 def visit(provider: Any, work: Any) -> Any:
-    """Call `work` with the memory that `provider` leads to, under the mark."""
-    visit = getattr(provider, "with_addr_space", None)
-    if visit is None:
-        raise TypeError(f"want an AddrSpaceProvider, not {type(provider).__name__}")
+    """Call `work` with the memory that `provider` leads to, under the mark; see `_core.visit` for what raises."""
     with access_user_memory():
-        return visit(work)
+        return visited(provider, work)

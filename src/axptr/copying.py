@@ -14,10 +14,12 @@ import ctypes
 import errno
 from typing import Any, SupportsIndex, TypeVar, overload
 
+from ._core.blocks import partial
+from ._core.buffers import flat
 from ._core.codec import name_of
 from ._core.pointer import Copied
 from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
-from .check import load, partial, partial_at_once, store
+from .check import load, partial_at_once, store
 from .errors import FaultReason, LinuxError, UserFault
 from .fields import name_fault
 from .flags import MappingFlags
@@ -203,7 +205,7 @@ def copy_struct_out(provider: AddrSpaceProvider, address: SupportsIndex, value: 
     if isinstance(value, (ctypes.Structure, ctypes.Union, ctypes.Array)):
         data = dumped(type_at(provider, address, type(value)), value)
     else:
-        data = bytes(memoryview(value).cast("B"))
+        data = bytes(flat(value))
     if given > len(data):
         if start + len(data) >= ADDRESS_END:
             raise _past(start, given, len(data), WRITE)

@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, SupportsIndex, TypeVar
 
+from ._core.buffers import plain
 from ._core.codec import name_of
 from ._core.seeker import Seeker
 from ._core.space import SpaceCore
@@ -61,7 +62,7 @@ def search(
     align: addresses are multiples of it, a power of two. access: what an area must grant; `MappingFlags(0)` looks into
     all.
     """
-    text = bytes(memoryview(pattern))
+    text = bytes(plain(pattern))
     if not text:
         raise ValueError("no bytes to search for")
     return _found(_seeker(provider, start, size, access, len(text), align, True), text, None, align, progress)

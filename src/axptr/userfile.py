@@ -17,9 +17,10 @@ import io
 import operator
 from typing import Any, SupportsIndex
 
+from ._core.blocks import partial
 from ._core.budget import charge
+from ._core.buffers import flat
 from .addr import ADDRESS_END, checked_address, checked_size
-from .check import partial
 from .copying import CHUNK
 from .errors import LinuxError
 from .flags import MappingFlags
@@ -67,7 +68,7 @@ class UserFile(io.RawIOBase):
         Raises `UserFault` if the first byte cannot be read.
         """
         self._demand(self._read, "reading")
-        return self._copy(memoryview(buffer).cast("B"), MappingFlags.READ)
+        return self._copy(flat(buffer), MappingFlags.READ)
 
     def read(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes, all that are left if it is negative or None; fewer at the end or before a bad byte.
@@ -105,7 +106,7 @@ class UserFile(io.RawIOBase):
         Raises `UserFault` if the first byte cannot be written, `LinuxError(ENOSPC)` if there is none.
         """
         self._demand(self._write, "writing")
-        view = memoryview(data).cast("B")
+        view = flat(data)
         if len(view) and self._at >= self._size:
             raise LinuxError(errno.ENOSPC, f"the {self._size} bytes at {self._address:#x} are full")
         return self._copy(view, MappingFlags.WRITE)

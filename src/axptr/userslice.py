@@ -15,10 +15,12 @@ from __future__ import annotations
 import errno
 from typing import Any, SupportsIndex
 
+from ._core.blocks import partial
 from ._core.budget import budget_of, charge
+from ._core.buffers import flat
 from ._core.pointer import Copied
 from .addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
-from .check import load, partial, store
+from .check import load, store
 from .copying import clear
 from .errors import FaultReason, LinuxError, UserFault
 from .flags import MappingFlags
@@ -117,7 +119,7 @@ class _Cursor:
 
     def _partial(self, buf: Any) -> int:
         """Copy until the buffer or the slice ends or a byte fails."""
-        view = memoryview(buf).cast("B")
+        view = flat(buf)
         size = min(len(view), self._left, ADDRESS_END - self._address)
         if size == 0:
             return 0
@@ -207,7 +209,7 @@ class UserSliceWriter(_Cursor):
 
     def write(self, data: Any) -> None:
         """Store all of the buffer. `UserFault` if there is less room or a byte fails; nothing is stored then."""
-        view = memoryview(data).cast("B")
+        view = flat(data)
         if total := self._within(len(view)):
             store(self._provider, self._address, view, 1)
             self._move(total)

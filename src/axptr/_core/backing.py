@@ -20,6 +20,7 @@ from cython.cimports.axptr._core.areas import (
     index_seek,
     record_copy,
 )
+from cython.cimports.axptr._core.buffers import borrow
 from cython.cimports.axptr._core.codes import FAULT_NOMEM, FAULT_OK
 from cython.cimports.axptr._core.format import entry_paddr
 from cython.cimports.axptr._core.frames import (
@@ -33,12 +34,39 @@ from cython.cimports.axptr._core.journal import journal_moved, journal_page, jou
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.space import SpaceCore
 from cython.cimports.axptr._core.walk import Cursor, leaf_slot, make_slot, next_leaf, prune
-from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cython.cimports.cpython.buffer import PyBuffer_Release
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy, memset
 
 from axptr.addr import checked_address
 from axptr.errors import LinuxError
+
+
+@cython.final
+@cython.cclass
+class Flight:
+    """`with Flight(book, key, mine) as whose: ...`: the entry at `key` of a dict, `mine` unless somebody was there before.
+
+    mine: `(thread, lock)`, the lock held. At the end an entry of ours is taken out, and its lock let go, for those who wait.
+    Compiled, so that no handler of a signal can raise in between.
+    """
+
+    book: dict
+    key: object
+    mine: tuple
+
+    def __cinit__(self, book: dict, key, mine: tuple):
+        self.book = book
+        self.key = key
+        self.mine = mine
+
+    def __enter__(self):
+        return self.book.setdefault(self.key, self.mine)
+
+    def __exit__(self, kind, error, trace):
+        if self.book.get(self.key) is self.mine:
+            del self.book[self.key]
+            self.mine[1].release()
 
 
 @cython.no_gc_clear
@@ -222,25 +250,27 @@ class BackedSpace(SpaceCore):
         found = []
         self.span_of(start, size, cython.address(first), cython.address(last))
         axptr_lock_gil(self.lock)
-        at = first
-        while True:  # by address, as in `_all_areas`
-            rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), at))
-            if rec == cython.NULL or rec.start > last:
-                break
-            low = first if rec.start < first else rec.start
-            high = last if rec.last > last else rec.last
-            at = rec.last + 1
-            if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
-                found.append(
-                    (
-                        cython.cast(Backend, cython.cast(object, rec.backend)).store,
-                        (rec.offset + (low - rec.start)) >> 12,
-                        (rec.offset + (high - rec.start)) >> 12,
+        try:
+            at = first
+            while True:  # by address, as in `_all_areas`
+                rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), at))
+                if rec == cython.NULL or rec.start > last:
+                    break
+                low = first if rec.start < first else rec.start
+                high = last if rec.last > last else rec.last
+                at = rec.last + 1
+                if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
+                    found.append(
+                        (
+                            cython.cast(Backend, cython.cast(object, rec.backend)).store,
+                            (rec.offset + (low - rec.start)) >> 12,
+                            (rec.offset + (high - rec.start)) >> 12,
+                        )
                     )
-                )
-            if high >= last:
-                break
-        axptr_unlock(self.lock)
+                if high >= last:
+                    break
+        finally:
+            axptr_unlock(self.lock)
         return found
 
     def _shared_memory(self):
@@ -249,15 +279,19 @@ class BackedSpace(SpaceCore):
         rec: cython.pointer(AreaRec)
         found = {}
         axptr_lock_gil(self.lock)
-        pos = index_seek(cython.address(self.areas), 0)
-        while True:
-            rec = index_at(cython.address(self.areas), pos)
-            if rec == cython.NULL:
-                break
-            pos = index_next(cython.address(self.areas), pos)
-            if rec.shared and rec.kind == KIND_STORE and rec.store.fd < 0:
-                found[cython.cast(uint64_t, rec.store)] = cython.cast(Backend, cython.cast(object, rec.backend)).store
-        axptr_unlock(self.lock)
+        try:
+            pos = index_seek(cython.address(self.areas), 0)
+            while True:
+                rec = index_at(cython.address(self.areas), pos)
+                if rec == cython.NULL:
+                    break
+                pos = index_next(cython.address(self.areas), pos)
+                if rec.shared and rec.kind == KIND_STORE and rec.store.fd < 0:
+                    found[cython.cast(uint64_t, rec.store)] = cython.cast(
+                        Backend, cython.cast(object, rec.backend)
+                    ).store
+        finally:
+            axptr_unlock(self.lock)
         return list(found.values())
 
     # -- for pagers and devices ---------------------------------------------------------------------------------
@@ -281,12 +315,26 @@ class BackedSpace(SpaceCore):
         rec: cython.pointer(AreaRec)
         found = None
         axptr_lock_gil(self.lock)
-        rec = index_find(cython.address(self.areas), at)
-        slot = leaf_slot(self.phys, self.fmt, self.root, at)
-        if rec != cython.NULL and rec.kind == kind and (slot == cython.NULL or slot[0] == 0):
-            found = (cython.cast(object, rec.backend), int(rec.offset + (at - rec.start)))
-        axptr_unlock(self.lock)
+        try:
+            rec = index_find(cython.address(self.areas), at)
+            slot = leaf_slot(self.phys, self.fmt, self.root, at)
+            if rec != cython.NULL and rec.kind == kind and (slot == cython.NULL or slot[0] == 0):
+                found = (cython.cast(object, rec.backend), int(rec.offset + (at - rec.start)))
+        finally:
+            axptr_unlock(self.lock)
         return found
+
+    def wants(self, at, backend, offset):
+        """Whether this backend is what must supply the page of `at`, from this byte on, still. Lock held."""
+        rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), at)
+        slot: cython.pointer(uint64_t) = leaf_slot(self.phys, self.fmt, self.root, at)
+        return (
+            rec != cython.NULL
+            and rec.kind == KIND_PAGER
+            and (slot == cython.NULL or slot[0] == 0)
+            and cython.cast(object, rec.backend) is backend
+            and rec.offset + (at - rec.start) == offset
+        )
 
     def _install(self, page, backend, offset, data):
         """Give a page the bytes that its pager supplied, if it still wants them. Raises `LinuxError(ENOMEM)`."""
@@ -295,11 +343,12 @@ class BackedSpace(SpaceCore):
         fresh: uint64_t = 0
         slot: cython.pointer(uint64_t) = cython.NULL
         self.phys.alive()
-        PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+        borrow(data, cython.address(view), False)
         axptr_lock_gil(self.lock)
-        wanted = self._wanted(page) == (backend, offset) and view.len <= 4096
-        if wanted:
-            slot = make_slot(self.phys, self.fmt, self.root, at)
+        try:
+            wanted = view.len <= 4096 and self.wants(at, backend, offset)
+            if wanted:
+                slot = make_slot(self.phys, self.fmt, self.root, at)
             if slot != cython.NULL:
                 fresh = self.phys.alloc_frame(False, False)
                 if fresh == 0:
@@ -310,7 +359,8 @@ class BackedSpace(SpaceCore):
                     journal_page(cython.address(self.journal), at)
                     self.set_leaf(slot, index_find(cython.address(self.areas), at).flags, fresh, True, 0)
                     self.npopulated += 1
-        axptr_unlock(self.lock)
-        PyBuffer_Release(cython.address(view))
+        finally:
+            axptr_unlock(self.lock)
+            PyBuffer_Release(cython.address(view))
         if wanted and fresh == 0:
             raise LinuxError(errno.ENOMEM, f"no frame left for the page of {page:#x}")

@@ -15,11 +15,14 @@ import errno
 
 import cython
 from cython.cimports.axptr._core.budget import Budget
+from cython.cimports.axptr._core.buffers import borrow
 from cython.cimports.axptr._core.codes import FAULT_OK, FAULT_PYTHON, FAULT_TOOLONG, READ, WRITE
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_quiet, axptr_unlock
-from cython.cimports.axptr._core.mmu import Provider, tlb_hit
+from cython.cimports.axptr._core.mmu import Provider, mark_enter, mark_leave, space_of, tlb_hit
+from cython.cimports.axptr._core.phys import FRAME_CODE
 from cython.cimports.axptr._core.space import SpaceCore
 from cython.cimports.axptr._core.usermem import axptr_bytes_of, axptr_room
+from cython.cimports.cpython.buffer import PyBuffer_Release
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_XDECREF
@@ -29,7 +32,7 @@ from cython.cimports.libc.string import memchr, memcpy
 
 from axptr import check as _check
 from axptr._core.budget import budget_of
-from axptr.addr import checked_size
+from axptr.addr import checked_address, checked_size
 from axptr.errors import LinuxError
 
 _ENDLESS = cython.declare(uint64_t, cython.cast(uint64_t, -1))
@@ -43,7 +46,7 @@ def block_fetch(provider, raw, addr, buffer, size, align):
         memcpy(buffer, host, size)
         return 0
     if raw == cython.NULL:
-        blob = _check.load(provider, addr, size, align)
+        blob = _loaded(provider, addr, size, align)
         memcpy(buffer, PyBytes_AS_STRING(blob), size)
         return 0
     space: SpaceCore = cython.cast(SpaceCore, raw)  # held: its provider may get another while a lock is waited for
@@ -68,7 +71,7 @@ def block_take(provider, raw, addr, size, align, mutable):
     if raw == cython.NULL:
         if budget is not None:
             budget.take(size)
-        blob = _check.load(provider, addr, size, align)
+        blob = _loaded(provider, addr, size, align)
         return bytearray(blob) if mutable else blob
     space = cython.cast(SpaceCore, raw)
     if budget is not None:
@@ -85,6 +88,46 @@ def block_take(provider, raw, addr, size, align, mutable):
             return blob
         Py_XDECREF(made)
     return space.load(addr, size, align, mutable)
+
+
+def block_partial(raw, addr, buf, access, whole):
+    """Copy to (access WRITE) or from (READ) a space until a byte fails; bytes done, `*whole` the buffer's."""
+    view: Py_buffer
+    host: cython.pointer(uint8_t)
+    space: SpaceCore = cython.cast(SpaceCore, raw)
+    borrow(buf, cython.address(view), access == READ)
+    try:
+        whole[0] = view.len
+        if cython.cast(uint64_t, view.len) <= 4096 - (addr & 0xFFF) and axptr_quiet(space.lock):
+            host = tlb_hit(space, addr, access)
+            if host != cython.NULL and access == READ:
+                memcpy(view.buf, host, view.len)
+                return view.len
+            if (
+                host != cython.NULL
+                and not space.frame_flags[cython.cast(uint64_t, host - space.frame_base) >> 12] & FRAME_CODE
+            ):
+                memcpy(host, view.buf, view.len)
+                return view.len
+        mark_enter()
+        try:
+            return space.counted(addr, cython.cast(cython.pointer(uint8_t), view.buf), view.len, access)
+        finally:
+            mark_leave()
+    finally:
+        PyBuffer_Release(cython.address(view))
+
+
+def partial(provider, start, buf, access):
+    """Copy until a byte fails: bytes done, and the fault if it is fewer than the buffer has. Over any provider."""
+    whole: uint64_t = 0
+    done: uint64_t
+    raw: cython.pointer(PyObject) = space_of(provider)
+    if raw == cython.NULL:
+        return _check.partial(provider, start, buf, access)
+    space = cython.cast(object, raw)
+    done = block_partial(raw, checked_address(start), buf, int(access), cython.address(whole))
+    return done, None if done == whole else space._fault_at(start + done, access, whole, done)
 
 
 def block_text(provider, raw, addr, max_len, decoded):
@@ -156,6 +199,15 @@ def block_text(provider, raw, addr, max_len, decoded):
         return _decode(data) if decoded else data
     finally:
         axptr_unlock(space.lock)
+
+
+@cython.cfunc
+def _loaded(provider: object, addr: uint64_t, size: uint64_t, align: uint64_t) -> bytes:
+    """`check.load`, whose answer has the size that was asked for."""
+    blob: bytes = _check.load(provider, addr, size, align)
+    if blob is None or cython.cast(uint64_t, len(blob)) != size:
+        raise RuntimeError(f"{size} bytes were asked for, not {'none' if blob is None else len(blob)}")
+    return blob
 
 
 @cython.cfunc

@@ -1,1 +1,6 @@
-# Nothing for Python: what the verbs of pointers are made of.
+from typing import Any
+
+from axptr.errors import UserFault
+from axptr.flags import MappingFlags
+
+def partial(provider: Any, start: int, buf: Any, access: MappingFlags) -> tuple[int, UserFault | None]: ...

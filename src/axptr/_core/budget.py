@@ -24,6 +24,7 @@ from cython.cimports.posix.mman import (
     munmap,
 )
 
+from axptr._core.visit import visited
 from axptr.addr import checked_size
 from axptr.errors import LinuxError
 
@@ -122,7 +123,7 @@ def budget_of(provider):
     """The budget that a provider says, or else the memory it leads to; None if neither does."""
     found = getattr(provider, "budget", None)
     if found is None and hasattr(provider, "with_addr_space"):
-        found = provider.with_addr_space(lambda memory: getattr(memory, "budget", None))
+        found = visited(provider, lambda memory: getattr(memory, "budget", None))
     if found is not None and not isinstance(found, Budget):
         raise TypeError(f"a budget is a Budget, not {type(found).__name__}")
     return found

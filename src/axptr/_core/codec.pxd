@@ -22,23 +22,25 @@ cdef extern from *:
     #endif
         return PyLong_FromUnsignedLongLong(value);
     }
-    /* The value of an int that is an unsigned 64-bit number: 1 and *out, else 0. One and two digits are most. */
-    #if PY_VERSION_HEX >= 0x030C0000
-    #define AXPTR_NEGATIVE(o) ((((PyLongObject *)(o))->long_value.lv_tag & 3) == 2)
-    #define AXPTR_DIGITS(o) (((PyLongObject *)(o))->long_value.lv_tag >> 3)
-    #define AXPTR_DIGIT(o, i) ((uint64_t)((PyLongObject *)(o))->long_value.ob_digit[i])
-    #else
-    #define AXPTR_NEGATIVE(o) (Py_SIZE(o) < 0)
-    #define AXPTR_DIGITS(o) Py_SIZE(o)
-    #define AXPTR_DIGIT(o, i) ((uint64_t)((PyLongObject *)(o))->ob_digit[i])
-    #endif
+    /* The value of an int that is an unsigned 64-bit number: 1 and *out, else 0. Small ones are most. */
     static inline int axptr_as_u64(PyObject *o, uint64_t *out) {
-        if (!PyLong_CheckExact(o) || AXPTR_NEGATIVE(o)) return 0;
-        switch (AXPTR_DIGITS(o)) {
-        case 0: *out = 0; return 1;
-        case 1: *out = AXPTR_DIGIT(o, 0); return 1;
-        case 2: *out = AXPTR_DIGIT(o, 0) | AXPTR_DIGIT(o, 1) << PyLong_SHIFT; return 1;
+        if (!PyLong_CheckExact(o)) return 0;
+    #if PY_VERSION_HEX >= 0x030C0000
+        if (PyUnstable_Long_IsCompact((PyLongObject *)o)) {
+            Py_ssize_t small = PyUnstable_Long_CompactValue((PyLongObject *)o);
+            *out = (uint64_t)small;
+            return small >= 0;
         }
+    #else
+        switch (Py_SIZE(o)) {
+        case 0: *out = 0; return 1;
+        case 1: *out = ((PyLongObject *)o)->ob_digit[0]; return 1;
+        case 2:
+            *out = ((PyLongObject *)o)->ob_digit[0] | (uint64_t)((PyLongObject *)o)->ob_digit[1] << PyLong_SHIFT;
+            return 1;
+        }
+        if (Py_SIZE(o) < 0) return 0;
+    #endif
         *out = PyLong_AsUnsignedLongLong(o);
         if (*out == (uint64_t)-1 && PyErr_Occurred()) { PyErr_Clear(); *out = 0; return 0; }
         return 1;

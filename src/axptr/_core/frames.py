@@ -19,6 +19,7 @@ import fcntl
 import os
 
 import cython
+from cython.cimports.axptr._core.buffers import borrow
 from cython.cimports.axptr._core.codes import FAULT_BACKING, FAULT_NOMEM, FAULT_OK
 from cython.cimports.axptr._core.frames import (
     KIND_ALLOC,
@@ -29,7 +30,7 @@ from cython.cimports.axptr._core.frames import (
 )
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.phys import FRAME_CODE, PhysMemory
-from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cython.cimports.cpython.buffer import PyBuffer_Release
 from cython.cimports.libc.errno import EINTR, EIO, errno
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
@@ -258,14 +259,6 @@ class FrameStore:
         else:
             self.body.out_fd = os.dup(fd)
 
-    def _hold(self):
-        """Take the lock for several calls that must be one; `_let_go` ends it. Recursive. Refuses after a fork."""
-        self.phys.alive()
-        axptr_lock_gil(self.phys.lock)
-
-    def _let_go(self):
-        axptr_unlock(self.phys.lock)
-
     def host_stamp(self):
         """Size and time of the last change of the file, as the host has them now."""
         status = os.fstat(self.body.fd)
@@ -302,10 +295,12 @@ class FrameStore:
         i: uint64_t
         found = []
         axptr_lock_gil(self.phys.lock)  # a fault without the GIL may let the table grow
-        for i in range(self.body.capacity):
-            if self.body.pfns[i]:
-                found.append(int(self.body.pfns[i]) << 12)
-        axptr_unlock(self.phys.lock)
+        try:
+            for i in range(self.body.capacity):
+                if self.body.pfns[i]:
+                    found.append(int(self.body.pfns[i]) << 12)
+        finally:
+            axptr_unlock(self.phys.lock)
         return found
 
     def pages(self, *, written=False):
@@ -313,10 +308,12 @@ class FrameStore:
         i: uint64_t
         found = []
         axptr_lock_gil(self.phys.lock)
-        for i in range(self.body.capacity):
-            if self.body.pfns[i] and (not written or self.body.marks[i] & STORE_WRITTEN):
-                found.append(self.body.keys[i] - 1)
-        axptr_unlock(self.phys.lock)
+        try:
+            for i in range(self.body.capacity):
+                if self.body.pfns[i] and (not written or self.body.marks[i] & STORE_WRITTEN):
+                    found.append(self.body.keys[i] - 1)
+        finally:
+            axptr_unlock(self.phys.lock)
         found.sort()
         return found
 
@@ -338,7 +335,7 @@ class FrameStore:
         view: Py_buffer
         pfn: uint64_t
         self.phys.alive()
-        PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+        borrow(data, cython.address(view), False)
         axptr_lock_gil(self.phys.lock)
         pfn = store_get(cython.address(self.body), number)
         if pfn and into + view.len <= 4096:

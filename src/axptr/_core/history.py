@@ -480,24 +480,26 @@ class History(BackedSpace):
         found = []
         self.phys.alive()
         axptr_lock_gil(self.lock)
-        self.note_views()
-        cursor.table = cython.NULL
-        cursor.table_base = 0
-        while True:
-            slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), self.last)
-            if slot == cython.NULL:
-                break
-            if slot[0] & self.fmt.dirty:
-                found.append(at)
-                if clear:
-                    slot[0] = entry_clean(self.fmt, slot[0])
-            if at + 4095 >= self.last:
-                break
-            at += 4096
-        if clear and found:
-            self.tlb_drop(self.first, self.last)
-            self.notify()
-        axptr_unlock(self.lock)
+        try:
+            self.note_views()
+            cursor.table = cython.NULL
+            cursor.table_base = 0
+            while True:
+                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), self.last)
+                if slot == cython.NULL:
+                    break
+                if slot[0] & self.fmt.dirty:
+                    found.append(at)
+                    if clear:
+                        slot[0] = entry_clean(self.fmt, slot[0])
+                if at + 4095 >= self.last:
+                    break
+                at += 4096
+            if clear and found:
+                self.tlb_drop(self.first, self.last)
+                self.notify()
+        finally:
+            axptr_unlock(self.lock)
         return found
 
 

@@ -15,11 +15,12 @@ import errno
 import struct
 
 import cython
+from cython.cimports.axptr._core.buffers import borrow
 from cython.cimports.axptr._core.codes import FAULT_OK, READ, WRITE
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.mmu import Provider
 from cython.cimports.axptr._core.space import SpaceCore
-from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cython.cimports.cpython.buffer import PyBuffer_Release
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint8_t, uint64_t
@@ -283,7 +284,7 @@ class IoStream:
         part: uint64_t
         size: uint64_t
         direct: cython.bint = isinstance(memory, SpaceCore)
-        PyObject_GetBuffer(buf, cython.address(view), PyBUF_WRITABLE if access == READ else PyBUF_SIMPLE)
+        borrow(buf, cython.address(view), access == READ)
         try:
             size = view.len
             if size > self.remaining:
@@ -303,9 +304,11 @@ class IoStream:
                     part = size - done
                 address: uint64_t = self.iov.pairs[2 * self.index] + self.at
                 piece = memoryview(buf).cast("B")[done : done + part]
-                got = memory.read_into(address, piece) if access == READ else memory.write_from(address, piece)
-                if got > part or got > self.remaining:
-                    raise RuntimeError(f"{type(memory).__name__} says it copied more than it was asked to")
+                got = _check.counted(
+                    memory,
+                    memory.read_into(address, piece) if access == READ else memory.write_from(address, piece),
+                    min(part, self.remaining),
+                )
                 self.advance(got)
                 done += got
                 if got < part:

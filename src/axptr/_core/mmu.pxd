@@ -57,6 +57,8 @@ cdef class Mmu(Provider):
     cdef void tlb_drop(self, uint64_t first, uint64_t last) noexcept nogil
     cdef void notify(self) noexcept nogil
 
+    cdef int give_back(self) except -1
+    cdef object no_hook(self, str what)
     cdef list written_files(self)
     cdef int write_back(self, list files) except -1
     cdef void zap(self, uint64_t first, uint64_t last) noexcept nogil
@@ -77,6 +79,12 @@ cdef inline uint8_t* tlb_hit(Mmu space, uint64_t vaddr, int access) noexcept nog
     cdef TlbEntry* entry = space.tlb + ((page ^ (page >> 13)) & space.tlb_mask)
     if entry.page == page and entry.what & access:
         return <uint8_t*>((entry.what & ~(<uint64_t>0xFFF)) | (vaddr & 0xFFF))
+    return NULL
+
+# The SpaceCore that a provider leads to directly, borrowed; NULL for other providers, and for one without a space.
+cdef inline PyObject* space_of(object provider) noexcept:
+    if isinstance(provider, Provider):
+        return (<Provider>provider).space_ptr
     return NULL
 
 cdef int mark_enter() noexcept nogil

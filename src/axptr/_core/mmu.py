@@ -99,12 +99,19 @@ def mark_leave():
     axptr_marks[0] -= 1
 
 
-def _mark_enter():
-    mark_enter()
+@cython.final
+@cython.cclass
+class access_user_memory:
+    """`with access_user_memory(): ...` marks this thread as touching user memory until the block is left.
 
+    Compiled, so that no handler of a signal can raise between the mark and the block, or before it is taken back.
+    """
 
-def _mark_leave():
-    mark_leave()
+    def __enter__(self):
+        mark_enter()
+
+    def __exit__(self, kind, error, trace):
+        mark_leave()
 
 
 def is_accessing_user_memory():
@@ -119,7 +126,17 @@ class Provider:
     """
 
     def _set_space(self, space):
-        """From now on this object provides `space`. Raises `TypeError` if it is no address space."""
+        """From now on this object provides `space`.
+
+        Raises `TypeError` if it is no address space, or if the class has a `with_addr_space` of its own: not all verbs
+        would go through it.
+        """
+        if type(self).with_addr_space is not Provider.with_addr_space or "with_addr_space" in getattr(
+            self, "__dict__", ()
+        ):
+            raise TypeError(
+                f"{type(self).__name__} overrides with_addr_space, which verbs pass by: lock a space with Locked(space)"
+            )
         # Pointers trust what they find here, so it must be a whole space: that is one which provides itself.
         if not isinstance(space, Mmu) or cython.cast(Provider, space).space_ptr != cython.cast(
             cython.pointer(PyObject), space
@@ -192,20 +209,31 @@ class Mmu(Provider):
         self.foreign = model != LP64
 
     def __dealloc__(self):
-        if self.phys is not None and self.lock != cython.NULL and self.tlb != cython.NULL:
-            if not self.phys.forked:
-                axptr_lock_gil(self.lock)
-                Mmu.zap(self, self.first, self.last)
-                files = Mmu.written_files(self)
-                axptr_unlock(self.lock)
-                Mmu.write_back(self, files)
-        index_free(cython.address(self.areas))
-        journal_free(cython.address(self.journal))
-        free(self.tlb)
-        free(self.engines)
+        try:
+            if self.phys is not None and self.lock != cython.NULL and self.tlb != cython.NULL and not self.phys.forked:
+                Mmu.give_back(self)
+        finally:  # what a signal's handler raises meanwhile must not keep the areas
+            index_free(cython.address(self.areas))
+            journal_free(cython.address(self.journal))
+            free(self.tlb)
+            free(self.engines)
+
+    def give_back(self):
+        """At the end: give up every page, write files back."""
+        axptr_lock_gil(self.lock)
+        try:
+            self.zap(self.first, self.last)
+            files = self.written_files()
+        finally:
+            axptr_unlock(self.lock)
+        return self.write_back(files)
 
     def write_back(self, files):
-        """Write files back when nobody is there to hear of a failure: the pages stay marked then. Lock not held."""
+        """Write files back when nobody is there to hear of a failure: the pages stay marked then. Lock not held.
+
+        What else is raised meanwhile, Ctrl-C, comes out after the last file.
+        """
+        raised = None
         first: uint64_t
         last: uint64_t
         behind: FrameStore
@@ -221,6 +249,10 @@ class Mmu(Provider):
                 store.sync(first, last)
             except LinuxError:
                 pass
+            except BaseException as error:
+                raised = error
+        if raised is not None:
+            raise raised
         return 0
 
     def written_files(self):
@@ -247,6 +279,38 @@ class Mmu(Provider):
     def _after_fork(self):
         """In a forked child: nothing that was proved before holds, every further access refuses."""
         memset(self.tlb, 0, (self.tlb_mask + 1) * cython.sizeof(TlbEntry))
+
+    # -- what a whole space adds: wording, and areas behind which a user's functions stand -------------------------
+    #
+    # The core calls these by name; `mm.space.AddrSpace` has them. A space without them cannot go on there.
+
+    def _make_fault(self, code, bad, access, size, completed):
+        """The `UserFault` of a code that is no success, of an access of `size` bytes that stopped at `bad`."""
+        raise self.no_hook("word a fault")
+
+    def _fault_at(self, vaddr, access, size=1, completed=0):
+        """The same of a counted copy of this thread that stopped at `vaddr`, the cause found by looking."""
+        raise self.no_hook("word a fault")
+
+    def _stopped(self, why):
+        """Keep what stopped the counted copy that this thread makes, for `_fault_at`; None at its start."""
+        if why is not None:
+            raise self.no_hook("keep what stopped a copy")
+
+    def _page_in(self, vaddr, access, size=1, completed=0):
+        """Have a pager supply the page of `vaddr`."""
+        raise self.no_hook("ask a pager")
+
+    def _device_move(self, vaddr, buffer, access):
+        """All of a copy in which a device has a part."""
+        raise self.no_hook("ask a device")
+
+    def _device_piece(self, vaddr, buffer, access):
+        """The part of a copy that the device at `vaddr` answers; bytes done."""
+        raise self.no_hook("ask a device")
+
+    def no_hook(self, what):
+        return NotImplementedError(f"a {type(self).__name__} cannot {what}: make an AddrSpace, which can")
 
     # -- the TLB ------------------------------------------------------------------------------------------
 
@@ -628,10 +692,12 @@ class Mmu(Provider):
         return 0
 
     def attach_engine(self, link):
-        grown: cython.p_void = realloc(self.engines, (self.nengines + 1) * cython.sizeof(cython.p_void))
-        if grown == cython.NULL:
-            raise MemoryError
+        grown: cython.p_void
         axptr_lock_gil(self.lock)
+        grown = realloc(self.engines, (self.nengines + 1) * cython.sizeof(cython.p_void))
+        if grown == cython.NULL:
+            axptr_unlock(self.lock)
+            raise MemoryError
         self.engines = cython.cast(cython.pointer(cython.pointer(EngineLink)), grown)
         self.engines[self.nengines] = link
         self.nengines += 1

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, TypeVar
 
 from axptr._core.budget import Budget
@@ -8,8 +9,12 @@ from axptr.model import DataModel
 
 R = TypeVar("R")
 
-def _mark_enter() -> None: ...
-def _mark_leave() -> None: ...
+class access_user_memory:
+    def __enter__(self) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
 def is_accessing_user_memory() -> bool: ...
 
 class Provider:

@@ -21,13 +21,14 @@ from cython.cimports.axptr._core.areas import (
     index_next,
     index_seek,
 )
+from cython.cimports.axptr._core.buffers import borrow
 from cython.cimports.axptr._core.format import entry_paddr
 from cython.cimports.axptr._core.frames import KIND_ALLOC, KIND_STORE, FrameStore, store_get, store_put
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.phys import PhysMemory
 from cython.cimports.axptr._core.space import SpaceCore
 from cython.cimports.axptr._core.walk import Cursor, leaf_slot, make_slot, next_leaf
-from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cython.cimports.cpython.buffer import PyBuffer_FillInfo, PyBuffer_Release
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
@@ -60,14 +61,16 @@ def area_traits(space: SpaceCore):
     rec: cython.pointer(AreaRec)
     found = []
     axptr_lock_gil(space.lock)
-    pos = index_seek(cython.address(space.areas), 0)
-    while True:
-        rec = index_at(cython.address(space.areas), pos)
-        if rec == cython.NULL:
-            break
-        found.append((rec.grow_limit, rec.traits & ~cython.cast(uint32_t, TRAIT_SEALED)))
-        pos = index_next(cython.address(space.areas), pos)
-    axptr_unlock(space.lock)
+    try:
+        pos = index_seek(cython.address(space.areas), 0)
+        while True:
+            rec = index_at(cython.address(space.areas), pos)
+            if rec == cython.NULL:
+                break
+            found.append((rec.grow_limit, rec.traits & ~cython.cast(uint32_t, TRAIT_SEALED)))
+            pos = index_next(cython.address(space.areas), pos)
+    finally:
+        axptr_unlock(space.lock)
     return found
 
 
@@ -129,11 +132,13 @@ def store_pages(store: FrameStore):
     found = []
     store.phys.alive()
     axptr_lock_gil(store.phys.lock)
-    for i in range(store.body.capacity):
-        pfn = store.body.pfns[i]
-        if pfn and not _is_zero(store.phys.base + (pfn << 12)):
-            found.append((store.body.keys[i] - 1, pfn << 12))
-    axptr_unlock(store.phys.lock)
+    try:
+        for i in range(store.body.capacity):
+            pfn = store.body.pfns[i]
+            if pfn and not _is_zero(store.phys.base + (pfn << 12)):
+                found.append((store.body.keys[i] - 1, pfn << 12))
+    finally:
+        axptr_unlock(store.phys.lock)
     return sorted(found)
 
 
@@ -222,7 +227,7 @@ class FramePool:
         view: Py_buffer
         npages: uint64_t
         self.phys.alive()
-        PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+        borrow(data, cython.address(view), False)
         npages = cython.cast(uint64_t, view.len) >> 12
         fits: cython.bint = view.len & 0xFFF == 0 and index <= self.count and npages <= self.count - index
         if fits:

@@ -33,6 +33,7 @@ from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.axptr._core.walk import free_tables, prune, slots
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 
+from axptr._core.buffers import plain
 from axptr._core.phys import default_memory
 from axptr.addr import ADDRESS_END, PAGE_SIZE, PhysAddr, checked_address, checked_size
 from axptr.errors import AlreadyMapped, LinuxError, MappedToHugePage, NotAligned, NotMapped, PagingError
@@ -94,9 +95,7 @@ class PageTable:
 
     def _entries(self, paddr, count):
         """So many entries from `paddr` on. Raises what the source does, `PagingError(EIO)` if it gives too little."""
-        found = memoryview(
-            (self.phys if self.source is None else self.source).read(PhysAddr(paddr), 8 * count)
-        ).tobytes()
+        found = plain((self.phys if self.source is None else self.source).read(PhysAddr(paddr), 8 * count)).tobytes()
         if len(found) != 8 * count:
             raise PagingError(
                 errno.EIO, f"the source gave {len(found)} of {8 * count} bytes of the table at {paddr:#x}"

@@ -23,6 +23,7 @@ cdef enum:
     FRAME_JUDGED = 16      # with FRAME_CODE: an engine has looked at its code
     FRAME_STEPS = 32       # and it must be run in steps
     FRAME_EXITS = 64       # or with exits
+    FRAME_WAITING = 128    # nobody holds it, and an engine may still have it cached: in no stack
 
 cdef enum:
     TRIM_BATCH = 4096      # frames given back at a time
@@ -52,7 +53,6 @@ cdef class PhysMemory(HostMemory):
     cdef uint64_t alloc_frame(self, bint table, bint zero) noexcept nogil
     cdef uint64_t alloc_run(self, uint64_t count, uint64_t align) noexcept nogil
     cdef uint64_t find_free_run(self, uint64_t count, uint64_t align) noexcept nogil
-    cdef bint is_quarantined(self, uint64_t pfn) noexcept nogil
     cdef void free_frame(self, uint64_t pfn) noexcept nogil
     cdef void release_frame(self, uint64_t pfn) noexcept nogil
     cdef void incref(self, uint64_t pfn) noexcept nogil

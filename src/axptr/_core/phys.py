@@ -34,6 +34,7 @@ from cython.cimports.axptr._core.phys import (
     FRAME_JUDGED,
     FRAME_STEPS,
     FRAME_TABLE,
+    FRAME_WAITING,
     FRAME_WATCHED,
     TRIM_BATCH,
     EngineLink,
@@ -43,6 +44,7 @@ from cython.cimports.libc.stdlib import free, qsort, realloc
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.posix.mman import munmap
 
+from axptr._core.buffers import plain
 from axptr.addr import PAGE_SIZE, PhysAddr, checked_address, checked_size
 from axptr.errors import LinuxError
 
@@ -56,6 +58,26 @@ def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cyt
     x: uint32_t = cython.cast(cython.pointer(uint32_t), a)[0]
     y: uint32_t = cython.cast(cython.pointer(uint32_t), b)[0]
     return (x > y) - (x < y)
+
+
+@cython.final
+@cython.cclass
+class Held:
+    """`with memory._held(): ...`: the lock of a memory, for several calls that must be one. Recursive.
+
+    Compiled, so that no handler of a signal can raise between the taking of the lock and the block, or at its end.
+    """
+
+    memory: PhysMemory
+
+    def __cinit__(self, memory: PhysMemory):
+        self.memory = memory
+
+    def __enter__(self):
+        axptr_lock_gil(self.memory.lock)
+
+    def __exit__(self, kind, error, trace):
+        axptr_unlock(self.memory.lock)
 
 
 # Not for the collector: the weak sets hold nobody, and a space that dies in a cycle with its memory still needs them to
@@ -178,7 +200,7 @@ class PhysMemory(HostMemory):
         first: uint64_t = 0
         run: uint64_t = 0
         for pfn in range(1, self.next_fresh):
-            if self.refs[pfn] or self.pins[pfn] or self.is_quarantined(pfn):
+            if self.refs[pfn] or self.pins[pfn] or self.flags[pfn] & FRAME_WAITING:
                 run = 0
                 continue
             if run == 0 and pfn % align:
@@ -192,19 +214,12 @@ class PhysMemory(HostMemory):
         self.cached_head = self.clean_head = 0
         self.ncached = 0
         for pfn in range(1, self.next_fresh):
-            if self.refs[pfn] or self.pins[pfn] or first <= pfn < first + count or self.is_quarantined(pfn):
+            if self.refs[pfn] or self.pins[pfn] or first <= pfn < first + count or self.flags[pfn] & FRAME_WAITING:
                 continue
             self.next_free[pfn] = self.cached_head
             self.cached_head = cython.cast(uint32_t, pfn)
             self.ncached += 1
         return first
-
-    def is_quarantined(self, pfn):
-        i: uint64_t
-        for i in range(self.nquarantine):
-            if self.quarantine[i] == pfn:
-                return True
-        return False
 
     def incref(self, pfn):
         self.refs[pfn] += 1
@@ -239,7 +254,10 @@ class PhysMemory(HostMemory):
         grown: cython.p_void
         if self.flags[pfn] & FRAME_CODE:
             self.code_changed(pfn)
+        if self.flags[pfn] & FRAME_WAITING:
+            return  # held anew and given up again meanwhile
         if self.nengines and self.engine_running():
+            self.flags[pfn] |= FRAME_WAITING
             if self.nquarantine == self.quarantine_capacity:
                 grown = realloc(self.quarantine, (self.quarantine_capacity * 2 + 256) * 4)
                 if grown == cython.NULL:
@@ -380,6 +398,7 @@ class PhysMemory(HostMemory):
         while self.nquarantine:
             self.nquarantine -= 1
             i = self.quarantine[self.nquarantine]
+            self.flags[i] &= ~cython.cast(uint8_t, FRAME_WAITING)
             if self.refs[i] == 0 and self.pins[i] == 0:
                 self.free_frame(i)
 
@@ -473,7 +492,7 @@ class PhysMemory(HostMemory):
 
         Raises `ValueError`, nothing stored, outside the memory or where a frame holds a page table.
         """
-        blob = memoryview(data).tobytes()
+        blob = plain(data).tobytes()
         count: uint64_t = len(blob)
         start: uint64_t = self._span(paddr, len(blob))
         source: cython.p_char = blob
@@ -542,6 +561,11 @@ class PhysMemory(HostMemory):
     def __repr__(self):
         return f"<PhysMemory {self.size >> 20} MiB, {self.ndata} data and {self.ntable} table frames in use>"
 
+    def _held(self):
+        """The lock as a context, see `Held`. `RuntimeError` after a fork."""
+        self.alive()
+        return Held(self)
+
     def _inject_failure(self, after):
         """Tests: the allocation after the next `after` ones fails, and all that follow; None ends it."""
         self.fail_after = -1 if after is None else after
@@ -551,6 +575,7 @@ class PhysMemory(HostMemory):
         pfn: uint64_t
         free_frames: uint64_t = 0
         held: uint64_t = 0
+        waiting: uint64_t = 0
         seen = bytearray(self.next_fresh)
         axptr_lock_gil(self.lock)
         try:
@@ -567,11 +592,13 @@ class PhysMemory(HostMemory):
             for pfn in range(1, self.next_fresh):
                 if self.refs[pfn] or self.pins[pfn]:
                     held += 1
-            if held + self.nquarantine != self.ndata + self.ntable:
-                raise AssertionError(
-                    f"{held} frames held, {self.nquarantine} waiting, {self.ndata}+{self.ntable} counted"
-                )
-            if held + self.nquarantine + free_frames != self.next_fresh - 1:
+                elif self.flags[pfn] & FRAME_WAITING:
+                    waiting += 1
+            if waiting < self.nquarantine:
+                raise AssertionError(f"{waiting} frames wait, {self.nquarantine} are noted")
+            if held + waiting != self.ndata + self.ntable:
+                raise AssertionError(f"{held} frames held, {waiting} waiting, {self.ndata}+{self.ntable} counted")
+            if held + waiting + free_frames != self.next_fresh - 1:
                 raise AssertionError(f"{self.next_fresh - 1} frames made, {held} held, {free_frames} free")
         finally:
             axptr_unlock(self.lock)

@@ -15,7 +15,8 @@ import ctypes
 import errno
 
 import cython
-from cython.cimports.axptr._core.blocks import block_fetch, block_put, block_take, block_text
+from cython.cimports.axptr._core.blocks import block_fetch, block_partial, block_put, block_take, block_text
+from cython.cimports.axptr._core.buffers import borrow
 from cython.cimports.axptr._core.codec import (
     KIND_CHAR,
     KIND_FORM,
@@ -30,16 +31,9 @@ from cython.cimports.axptr._core.codec import (
 )
 from cython.cimports.axptr._core.codes import READ, WRITE
 from cython.cimports.axptr._core.lock import axptr_quiet
-from cython.cimports.axptr._core.mmu import Provider, tlb_hit
+from cython.cimports.axptr._core.mmu import space_of, tlb_hit
 from cython.cimports.axptr._core.phys import FRAME_CODE
-from cython.cimports.axptr._core.pointer import (
-    UserConstPtr,
-    UserPtr,
-    axptr_again,
-    axptr_forbid_new,
-    axptr_reuse,
-    axptr_type,
-)
+from cython.cimports.axptr._core.pointer import UserConstPtr, UserPtr, axptr_forbid_new
 from cython.cimports.axptr._core.pointertype import (
     PointerType,
     axptr_is_one,
@@ -47,7 +41,6 @@ from cython.cimports.axptr._core.pointertype import (
     const_types,
     fixed_type,
     made_by,
-    offset_of,
     pointer_type,
     types,
 )
@@ -71,10 +64,6 @@ from axptr.flags import MappingFlags
 from axptr.layout import Layout
 from axptr.model import LP64
 
-_known = cython.declare(cython.pointer(PyObject), cython.NULL)
-_address_at = cython.declare(cython.Py_ssize_t, 0)
-_known_before = cython.declare(cython.pointer(PyObject), cython.NULL)
-
 
 class Copied(int):
     """A count of bytes smaller than asked for, with the `UserFault` that stopped the copy in `.fault`."""
@@ -97,11 +86,7 @@ def _has_code(space: SpaceCore, host: cython.pointer(uint8_t)) -> cython.bint:
 @cython.inline
 def _new(ptype: PointerType, address: uint64_t) -> cython.pointer(PyObject):
     """A new pointer: a new reference, not counted by the compiler."""
-    made: Pointer
-    spare: cython.pointer(PyObject) = axptr_again(ptype.const, ptype, address, _address_at)
-    if spare != cython.NULL:
-        return spare
-    made = UserConstPtr.__new__(UserConstPtr) if ptype.const else UserPtr.__new__(UserPtr)
+    made: Pointer = UserConstPtr.__new__(UserConstPtr) if ptype.const else UserPtr.__new__(UserPtr)
     made.addr = address
     made.type = ptype
     Py_INCREF(made)
@@ -128,6 +113,20 @@ def make_pointer(ptype, args, nargsf, keywords):
 
 
 @cython.cfunc
+def _partial(provider: object, addr: uint64_t, buf: object, access: cython.int):
+    """A counted copy: bytes done, as a `Copied` where they are fewer than the buffer has."""
+    whole: uint64_t = 0
+    done: uint64_t
+    raw: cython.pointer(PyObject) = space_of(provider)
+    if raw == cython.NULL:
+        count, fault = _check.partial(provider, addr, buf, MappingFlags(access))
+        return count if fault is None else Copied(count, fault)
+    space = cython.cast(object, raw)
+    done = block_partial(raw, addr, buf, access, cython.address(whole))
+    return done if done == whole else Copied(done, space._fault_at(addr + done, MappingFlags(access), whole, done))
+
+
+@cython.cfunc
 @cython.exceptval(check=False)
 def _is_one(ptype: PointerType, instance: object) -> cython.bint:
     """Whether an object is a pointer of this type."""
@@ -140,7 +139,7 @@ def _foreign(provider: object, ptype: PointerType):
     raw: cython.pointer(PyObject)
     if ptype.model is not None:
         return None
-    raw = _space(provider)
+    raw = space_of(provider)
     if raw != cython.NULL:
         if not cython.cast(SpaceCore, raw).foreign:
             return None
@@ -155,28 +154,6 @@ def _foreign(provider: object, ptype: PointerType):
         ptype.last_model = model
         return twin
     return ptype.last_twin
-
-
-@cython.cfunc
-@cython.inline
-def _space(provider: object) -> cython.pointer(PyObject):
-    """The SpaceCore that a provider leads to directly, borrowed; NULL for other providers."""
-    kind: cython.pointer(PyObject) = axptr_type(provider)
-    if kind == _known or kind == _known_before:
-        return cython.cast(Provider, provider).space_ptr
-    return _space_of_new(provider)
-
-
-@cython.cfunc
-def _space_of_new(provider: object) -> cython.pointer(PyObject):
-    """The same for a type not met just before; the last two are remembered, which saves the search of its bases."""
-    global _known, _known_before
-    if not isinstance(provider, Provider):
-        return cython.NULL
-    Py_INCREF(type(provider))  # for good: another type must never get its address
-    _known_before = _known
-    _known = axptr_type(provider)
-    return cython.cast(Provider, provider).space_ptr
 
 
 @cython.no_gc
@@ -341,7 +318,7 @@ class Pointer:
     def fetch(self, provider, buffer, size, align):
         """Copy `size` bytes at the pointer to the host, all or a `UserFault` that names what was in hand."""
         try:
-            return block_fetch(provider, _space(provider), self.addr, buffer, size, align)
+            return block_fetch(provider, space_of(provider), self.addr, buffer, size, align)
         except UserFault as fault:
             _name_fault(fault, self.addr, self.type.T, self.type.seen, size // self.type.size)
             raise
@@ -349,7 +326,7 @@ class Pointer:
     def put(self, provider, buffer, size, align):
         """Copy `size` bytes from the host to the pointer, all or such a fault, and nothing."""
         try:
-            return block_put(provider, _space(provider), self.addr, buffer, size, align)
+            return block_put(provider, space_of(provider), self.addr, buffer, size, align)
         except UserFault as fault:
             _name_fault(fault, self.addr, self.type.T, self.type.seen, size // self.type.size)
             raise
@@ -357,7 +334,7 @@ class Pointer:
     def take(self, provider, size, align, mutable):
         """`size` bytes as `bytes`, or as a `bytearray` if `mutable`."""
         try:
-            return block_take(provider, _space(provider), self.addr, size, align, mutable)
+            return block_take(provider, space_of(provider), self.addr, size, align, mutable)
         except UserFault as fault:
             _name_fault(fault, self.addr, self.type.T, self.type.seen, size // self.type.size)
             raise
@@ -394,7 +371,7 @@ class Pointer:
 
         Needs READ alone. Raises `UserFault` if misaligned, unmapped or not readable.
         """
-        raw: cython.pointer(PyObject) = _space(provider)
+        raw: cython.pointer(PyObject) = space_of(provider)
         host: cython.pointer(uint8_t)
         local: uint64_t = 0
         size: uint64_t
@@ -477,8 +454,7 @@ class Pointer:
 
         Needs READ alone, no alignment. A short count is a `Copied`, whose `.fault` says what stopped it.
         """
-        done, fault = _check.partial(provider, self.addr, buf, MappingFlags.READ)
-        return done if fault is None else Copied(done, fault)
+        return _partial(provider, self.addr, buf, READ)
 
     # -- text -------------------------------------------------------------------------------------------------
 
@@ -487,7 +463,7 @@ class Pointer:
         ptype: PointerType = self.type
         if ptype.size != 1 or not (ptype.kind == KIND_CHAR or ptype.kind <= KIND_SIGNED):
             raise TypeError(f"text is made of c_char, not {name_of(ptype.T)}")
-        return block_text(provider, _space(provider), self.addr, max_len, text)
+        return block_text(provider, space_of(provider), self.addr, max_len, text)
 
     def read_cstr(self, provider, /, max_len=None):
         """The bytes before the NUL. Needs READ alone.
@@ -521,7 +497,7 @@ class Pointer:
         whole: cython.bint = ptype.kind == KIND_OBJECT or ptype.kind == KIND_SWAPPED
         rows: cython.bint = ptype.kind == KIND_FORM or (whole and ptype.const)
         plain: cython.bint = whole and not ptype.const
-        raw: cython.pointer(PyObject) = _space(provider)
+        raw: cython.pointer(PyObject) = space_of(provider)
         if total == 0:
             _check.check_region_with(provider, addr, Layout(0, ptype.align), MappingFlags(ptype.access))
             view = (ptype.ctype * 0)() if plain else _empty(ptype, rows)
@@ -616,7 +592,7 @@ class UserPtr(Pointer):
         """
         ptype: PointerType = self.type
         addr: uint64_t = self.addr
-        raw: cython.pointer(PyObject) = _space(provider)
+        raw: cython.pointer(PyObject) = space_of(provider)
         other = _foreign(provider, ptype)
         if other is not None:
             return other(self.addr).get(provider)
@@ -655,7 +631,7 @@ class UserPtr(Pointer):
                 local = cython.cast(Pointer, value).addr
             else:
                 self.type.unbox(value, cython.cast(cython.pointer(uint8_t), cython.address(local)))
-        raw = _space(provider)  # now: the value may have run code of the caller's
+        raw = space_of(provider)  # now: the value may have run code of the caller's
         if raw == cython.NULL or (cython.cast(SpaceCore, raw).foreign and self.type.model is None):
             other = _foreign(provider, self.type)
             if other is not None:
@@ -717,7 +693,7 @@ class UserPtr(Pointer):
             and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED)
             and not isinstance(data, (list, tuple))
         ) or (isinstance(data, ctypes.Array) and data._type_ is ptype.ctype):
-            PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+            borrow(data, cython.address(view), False)
             try:
                 self.put(provider, cython.cast(cython.pointer(uint8_t), view.buf), view.len, ptype.align)
             finally:
@@ -750,8 +726,7 @@ class UserPtr(Pointer):
 
         Needs WRITE alone, no alignment. A short count is a `Copied`, whose `.fault` says what stopped it.
         """
-        done, fault = _check.partial(provider, self.addr, data, MappingFlags.WRITE)
-        return done if fault is None else Copied(done, fault)
+        return _partial(provider, self.addr, data, WRITE)
 
 
 def _rebuild(ptype, address):
@@ -774,18 +749,6 @@ def _empty(ptype: PointerType, rows: cython.bint):
     return memoryview(store) if rows else memoryview(store).cast(ptype.format.decode())
 
 
-@cython.cfunc
-def _set_up():
-    """Tell C where the fields are that calls, and pointers used again, go through."""
-    global _address_at
-    made_by(cython.cast(axptr_vectorcall, make_pointer), cython.cast(axptr_is_one, _is_one))
-    ptype: PointerType = pointer_type(ctypes.c_char, True, None)
-    probe: Pointer = UserConstPtr.__new__(UserConstPtr)
-    probe.type = ptype
-    _address_at = offset_of(cython.address(probe.addr), probe)
-    axptr_reuse(UserPtr, UserConstPtr, _address_at + cython.sizeof(uint64_t))
-
-
-_set_up()
+made_by(cython.cast(axptr_vectorcall, make_pointer), cython.cast(axptr_is_one, _is_one))
 for _class in (Pointer, UserConstPtr, UserPtr):
     axptr_forbid_new(_class)

@@ -354,24 +354,32 @@ class SpaceCore(UserSpace):
         """The fields of the area that holds `vaddr`, or None."""
         at: uint64_t = checked_address(vaddr, "vaddr")
         axptr_lock_gil(self.lock)
-        rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), at)
-        found = None if rec == cython.NULL else _tuple(rec)
-        axptr_unlock(self.lock)
+        try:
+            rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), at)
+            found = None if rec == cython.NULL else _tuple(rec)
+        finally:
+            axptr_unlock(self.lock)
         return found
 
     def _neighbours(self, vaddr):
         """The fields of the last area that starts at or below `vaddr` and of the first above; None for none."""
         at: uint64_t = checked_address(vaddr, "vaddr")
         axptr_lock_gil(self.lock)
-        pos: AreaPos = index_seek(cython.address(self.areas), at)
-        above: cython.pointer(AreaRec) = index_at(cython.address(self.areas), pos)
-        below: cython.pointer(AreaRec) = index_before(cython.address(self.areas), pos)
-        if above != cython.NULL and above.start <= at:
-            below = above
-            above = index_at(cython.address(self.areas), index_next(cython.address(self.areas), pos))
-        low = None if below == cython.NULL else _tuple(below)
-        high = None if above == cython.NULL else _tuple(above)
-        axptr_unlock(self.lock)
+        try:
+            pos: AreaPos = index_seek(cython.address(self.areas), at)
+            above: cython.pointer(AreaRec) = index_at(cython.address(self.areas), pos)
+            below: cython.pointer(AreaRec) = index_before(cython.address(self.areas), pos)
+            if above != cython.NULL and above.start <= at:
+                below = above
+            low = None if below == cython.NULL else _tuple(below)
+            # Building a tuple may run a finalizer, and that may change the areas: look again.
+            pos = index_seek(cython.address(self.areas), at)
+            above = index_at(cython.address(self.areas), pos)
+            if above != cython.NULL and above.start <= at:
+                above = index_at(cython.address(self.areas), index_next(cython.address(self.areas), pos))
+            high = None if above == cython.NULL else _tuple(above)
+        finally:
+            axptr_unlock(self.lock)
         return low, high
 
     def _all_areas(self):
@@ -380,15 +388,17 @@ class SpaceCore(UserSpace):
         rec: cython.pointer(AreaRec)
         found = []
         axptr_lock_gil(self.lock)
-        while True:
-            rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), at))
-            if rec == cython.NULL:
-                break
-            at = rec.last + 1
-            found.append(_tuple(rec))
-            if at == 0:
-                break
-        axptr_unlock(self.lock)
+        try:
+            while True:
+                rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), at))
+                if rec == cython.NULL:
+                    break
+                at = rec.last + 1
+                found.append(_tuple(rec))
+                if at == 0:
+                    break
+        finally:
+            axptr_unlock(self.lock)
         return found
 
     @property
@@ -467,13 +477,6 @@ class SpaceCore(UserSpace):
         """Raises `RuntimeError` after a fork."""
         self.phys.alive()
 
-    def _hold(self):
-        """Take the lock for several calls that must be one; `_let_go` ends it. Recursive."""
-        axptr_lock_gil(self.lock)
-
-    def _let_go(self):
-        axptr_unlock(self.lock)
-
     def resident_pages(self, start=None, size=None):
         """Addresses of the pages that have a frame, in order."""
         cursor: Cursor
@@ -486,15 +489,17 @@ class SpaceCore(UserSpace):
         cursor.table_base = 0
         found = []
         axptr_lock_gil(self.lock)
-        while True:
-            slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
-            if slot == cython.NULL:
-                break
-            found.append(at)
-            if at + 4095 >= last:
-                break
-            at += 4096
-        axptr_unlock(self.lock)
+        try:
+            while True:
+                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
+                if slot == cython.NULL:
+                    break
+                found.append(at)
+                if at + 4095 >= last:
+                    break
+                at += 4096
+        finally:
+            axptr_unlock(self.lock)
         return found
 
     def _check(self):

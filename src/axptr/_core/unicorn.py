@@ -315,12 +315,14 @@ class UnicornCpu(SteppedCpu):
             if not timeout >= 0:
                 raise ValueError(f"a timeout of {timeout} seconds")
             wait = cython.cast(int64_t, min(timeout, 1e9) * 1e9)
+        signals: cython.bint = threading.current_thread() is threading.main_thread()
+        # From here to the `finally` nothing may raise: neither Python code, nor so a signal's handler.
         self.busy = True
         self.link.owner = axptr_thread()
         self.stop_inside = 0
         self.stepping = False
         self.deadline = clock_now() + wait if timeout is not None else 0
-        self.signals_due = 1 if threading.current_thread() is threading.main_thread() else 0
+        self.signals_due = signals
         beat_start(cython.address(self.beat), self.deadline)
         axptr_share(self.phys.lock)
         try:

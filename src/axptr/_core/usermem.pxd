@@ -24,6 +24,7 @@ cdef extern from *:
 cdef class UserSpace(Transfer):
     # With the GIL, lock not held: `move` with pagers and devices served; raises what failed.
     cdef int moved(self, uint64_t vaddr, uint8_t* buffer, uint64_t size, uint64_t align, int access) except -1
+    cdef uint64_t counted(self, uint64_t vaddr, uint8_t* buffer, uint64_t size, int access) except? 0xDEAD
     cdef uint64_t device_piece(self, uint64_t vaddr, uint8_t* buffer, uint64_t size, int access) except? 0xDEAD
     cdef int supply_from(self, uint64_t bad, int access, uint64_t vaddr, uint64_t size) except -1
     cdef int supply_scan(self, uint64_t bad, uint64_t vaddr, uint64_t size, int access, uint64_t limit, uint64_t length) except -1

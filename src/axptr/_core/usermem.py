@@ -12,6 +12,7 @@ Failure: as `transfer`; `UserFault` says why, `LinuxError(ENOMEM)` when frames o
 import errno
 
 import cython
+from cython.cimports.axptr._core.buffers import borrow
 from cython.cimports.axptr._core.codes import (
     EXECUTE,
     FAULT_MISALIGNED,
@@ -35,7 +36,7 @@ from cython.cimports.axptr._core.lock import (
 )
 from cython.cimports.axptr._core.transfer import Transfer
 from cython.cimports.axptr._core.usermem import axptr_bytes_of, axptr_grow, axptr_room
-from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cython.cimports.cpython.buffer import PyBuffer_Release
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_XDECREF
@@ -223,7 +224,7 @@ class UserSpace(Transfer):
     def _store(self, vaddr, data, align):
         """Store all of a buffer, or a `UserFault`."""
         view: Py_buffer
-        PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+        borrow(data, cython.address(view), False)
         try:
             self.moved(vaddr, cython.cast(cython.pointer(uint8_t), view.buf), view.len, align, WRITE)
         finally:
@@ -414,7 +415,7 @@ class UserSpace(Transfer):
         access: cython.int = int(wanted)
         done: uint64_t
         self.phys.alive()
-        PyObject_GetBuffer(buf, cython.address(view), PyBUF_WRITABLE if access == READ else PyBUF_SIMPLE)
+        borrow(buf, cython.address(view), access == READ)
         axptr_lock_gil(self.lock)
         done = self.copy_at_once(at, cython.cast(cython.pointer(uint8_t), view.buf), view.len, access)
         axptr_unlock(self.lock)
@@ -424,44 +425,37 @@ class UserSpace(Transfer):
     def _transfer(self, vaddr, buf, access: cython.int):
         view: Py_buffer
         at: uint64_t = checked_address(vaddr, "vaddr")
-        done: uint64_t = 0
-        step: uint64_t = 0
-        size: uint64_t
-        code: cython.int
-        self.phys.alive()
-        PyObject_GetBuffer(buf, cython.address(view), PyBUF_WRITABLE if access == READ else PyBUF_SIMPLE)
-        size = view.len
-        self._stopped(None)
+        borrow(buf, cython.address(view), access == READ)
         try:
-            while True:
-                axptr_lock_gil(self.lock)
-                code = self.copy(
-                    at + done,
-                    cython.cast(cython.pointer(uint8_t), view.buf) + done,
-                    size - done,
-                    access,
-                    cython.address(step),
-                )
-                axptr_unlock(self.lock)
-                done += step
-                try:
-                    if code == FAULT_PYTHON:
-                        self._page_in(at + done, access)
-                    elif code == FAULT_NOT_MEMORY:
-                        step = self.device_piece(
-                            at + done, cython.cast(cython.pointer(uint8_t), view.buf) + done, size - done, access
-                        )
-                        if step == 0:
-                            break
-                        done += step
-                    else:
-                        break
-                except LinuxError as why:
-                    self._stopped(why)  # whoever wants to know asks for the fault
-                    break
+            return self.counted(at, cython.cast(cython.pointer(uint8_t), view.buf), view.len, access)
         finally:
             PyBuffer_Release(cython.address(view))
-        return done
+
+    def counted(self, vaddr, buffer, size, access):
+        """A copy that ends at the first byte that fails; the bytes done. `_fault_at` says why it ended."""
+        done: uint64_t = 0
+        step: uint64_t = 0
+        code: cython.int
+        self.phys.alive()
+        self._stopped(None)
+        while True:
+            axptr_lock_gil(self.lock)
+            code = self.copy(vaddr + done, buffer + done, size - done, access, cython.address(step))
+            axptr_unlock(self.lock)
+            done += step
+            try:
+                if code == FAULT_PYTHON:
+                    self._page_in(vaddr + done, access)
+                elif code == FAULT_NOT_MEMORY:
+                    step = self.device_piece(vaddr + done, buffer + done, size - done, access)
+                    if step == 0:
+                        return done
+                    done += step
+                else:
+                    return done
+            except LinuxError as why:
+                self._stopped(why)  # whoever wants to know asks for the fault
+                return done
 
     def read(self, vaddr, size):
         """A debugger's read: `size` bytes at `vaddr` whatever the permissions, pages brought in.
@@ -486,7 +480,7 @@ class UserSpace(Transfer):
         """
         view: Py_buffer
         at: uint64_t = checked_address(vaddr, "vaddr")
-        PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+        borrow(data, cython.address(view), False)
         try:
             self._mapped(at, view.len, WRITE)
             self.debug_copy(at, cython.cast(cython.pointer(uint8_t), view.buf), view.len, True)

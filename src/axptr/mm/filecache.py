@@ -13,6 +13,7 @@ import os
 from _thread import RLock
 from typing import Any
 
+from axptr._core.buffers import flat
 from axptr._core.frames import FrameStore
 from axptr._core.phys import PhysMemory
 from axptr.errors import LinuxError
@@ -81,9 +82,8 @@ class FileCache(FrameStore):
 
     def write(self, fd: int, offset: int, data: Any) -> int:
         """`pwrite(fd, data, offset)`, seen by every mapping; the bytes written. Raises `OSError`."""
-        blob = memoryview(data).cast("B")
-        self._hold()  # else two writers could leave file and cache in different order
-        try:
+        blob = flat(data)
+        with self.phys._held():  # else two writers could leave file and cache in different order
             size = os.fstat(fd).st_size
             done = os.pwrite(fd, blob, offset)
             if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
@@ -92,8 +92,6 @@ class FileCache(FrameStore):
                 self._zero_tail(size)
             self.wrote(offset, blob[:done])
             self._note(fd)
-        finally:
-            self._let_go()
         return done
 
     def wrote(self, offset: int, data: memoryview) -> None:
@@ -105,8 +103,7 @@ class FileCache(FrameStore):
 
     def truncate(self, fd: int, size: int) -> None:
         """`ftruncate(fd, size)`: pages past the end leave every mapping, private copies too. Raises `OSError`."""
-        self._hold()
-        try:
+        with self.phys._held():
             old = os.fstat(fd).st_size
             os.ftruncate(fd, size)
             first = -(-size // _PAGE)
@@ -118,8 +115,6 @@ class FileCache(FrameStore):
                 self.forget(first)
             self._zero_tail(min(size, old))
             self._note(fd)
-        finally:
-            self._let_go()
 
     def changed(self, fd: int) -> None:
         """The host changed the file for the guest, when all was written back: every mapping shows what is there now.
@@ -140,8 +135,7 @@ class FileCache(FrameStore):
         if not self.is_written(first, end):
             return
         # Taking the right to write and writing back must be one: else a write in between would lose its mark.
-        self._hold()
-        try:
+        with self.phys._held():
             for space in self.phys._spaces():
                 guard = getattr(space, "_guard_store", None)
                 if guard is not None:
@@ -150,8 +144,6 @@ class FileCache(FrameStore):
             self.flush(first, end)
             if known:
                 self._stamp = self.host_stamp()  # ours is no change by others
-        finally:
-            self._let_go()
 
 
 def sync_all(released: list[tuple[FrameStore, int, int]]) -> None:

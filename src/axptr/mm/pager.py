@@ -15,6 +15,8 @@ from _thread import LockType, allocate_lock, get_ident
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from axptr._core.backing import Flight
+from axptr._core.buffers import flat
 from axptr._core.frames import Backend
 from axptr.addr import PAGE_SIZE, align_down, checked_address
 from axptr.errors import FaultReason, LinuxError
@@ -88,9 +90,14 @@ def page_in(space: AddrSpace, vaddr: int, access: int, size: int, completed: int
         lock = allocate_lock()
         lock.acquire()
         mine = (me, lock)
-        theirs = _in_flight.setdefault(key, mine)
-        if theirs is mine:
-            break
+        with Flight(_in_flight, key, mine) as theirs:
+            if theirs is mine:
+                try:
+                    data = _page_of(backend, offset)
+                except Exception as cause:
+                    raise space._describe(FaultReason.BACKING_FAILED, vaddr, access, size, completed) from cause
+                space._install(page, backend, offset, data)
+                return
         _waiting[me] = key  # before the look round: of two threads that close a ring at once, one must see it
         try:
             if _leads_to(key, me):
@@ -99,21 +106,12 @@ def page_in(space: AddrSpace, vaddr: int, access: int, size: int, completed: int
                 pass
         finally:
             del _waiting[me]
-    try:
-        try:
-            data = _page_of(backend, offset)
-        except Exception as cause:
-            raise space._describe(FaultReason.BACKING_FAILED, vaddr, access, size, completed) from cause
-        space._install(page, backend, offset, data)
-    finally:
-        del _in_flight[key]
-        lock.release()
 
 
 def _page_of(backend: Backend, offset: int) -> memoryview:
     if not isinstance(backend, PagerBackend) or "fetch" not in backend.__dict__:
         raise TypeError(f"{type(backend).__name__} is no pager")
-    data = memoryview(backend.fetch(offset)).cast("B")
+    data = flat(backend.fetch(offset))
     if len(data) > PAGE_SIZE:
         raise ValueError(f"a pager gave {len(data)} bytes for a page of {PAGE_SIZE}")
     return data

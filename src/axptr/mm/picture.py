@@ -135,12 +135,9 @@ class _Row:
 
 def _rows(space: AddrSpace, areas: list[MemoryArea], most: int) -> tuple[list[_Row | list[MemoryArea]], int, int]:
     """What to draw, in order: a row, or areas that are folded; pages present and written in all."""
-    space._hold()
-    try:
+    with space.phys._held():
         resident = space.resident_pages()
         written = space.dirty_pages()
-    finally:
-        space._let_go()
     ends = [(bisect_left(resident, area.start), bisect_left(resident, area.end)) for area in areas]
     by_pages = sorted(range(len(areas)), key=lambda i: (ends[i][0] - ends[i][1], i))
     chosen = set(by_pages[:most])

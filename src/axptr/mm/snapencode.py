@@ -110,13 +110,10 @@ def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Pa
             raise SnapshotError(f"the bound {name!r} is {value!r}, which is no address")
         bounds.append(BOUND.pack(string(name), value))
 
-    space._hold()
-    try:
+    with space.phys._held():
         runs = _runs(space, parts)
         sources, described = _sources(snap, areas, embed_files, parts, string)
         traits = area_traits(space)
-    finally:
-        space._let_go()
 
     records = []
     for area, (limit, other) in zip(areas, traits, strict=True):

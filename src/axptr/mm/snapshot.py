@@ -78,9 +78,10 @@ class Epoch:
             _folding.release()
 
     def __del__(self, over: Callable[[], bool] = is_finalizing) -> None:
-        if self.parent is not None and not over():
-            self.parent.heirs.discard(self)
-            self.parent.fold()
+        parent = getattr(self, "parent", None)  # none where the constructor was interrupted
+        if parent is not None and not over():
+            parent.heirs.discard(self)
+            parent.fold()
 
 
 def _joined(first: Notes, second: Notes) -> Notes:

@@ -60,6 +60,13 @@ class AddrSpace(History):
         self._twins: Twins = {}
         self._stops: dict[int, LinuxError] = {}
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.with_addr_space is not AddrSpace.with_addr_space:
+            raise TypeError(
+                f"{cls.__name__} overrides with_addr_space, which verbs pass by: lock a space with Locked(space)"
+            )
+
     @property
     def model(self) -> DataModel:
         """The data model of the program that lives here, LP64 unless set: how pointers read pointers and numbers.
@@ -191,15 +198,13 @@ class AddrSpace(History):
             frozen.bounds.update(self.bounds)
             frozen.model = self.model
             before, self._epoch = self._epoch, None  # "anywhere", should we be interrupted between journal and epoch
-            self._hold()
             try:
-                captures = [(store, *self._captured(store)) for store in self._shared_memory()]
-                notes = self._clone_into(frozen, True)
+                with self.phys._held():
+                    captures = [(store, *self._captured(store)) for store in self._shared_memory()]
+                    notes = self._clone_into(frozen, True)
             except LinuxError:
                 self._epoch = before
                 raise
-            finally:
-                self._let_go()
             self._epoch = Epoch(before, notes)
             return Snapshot(frozen, self._epoch, captures)
 
@@ -244,22 +249,20 @@ class AddrSpace(History):
         with self._history:
             before, self._epoch = self._epoch, None  # as in `snapshot`
             notes = path(before, snap._epoch)
-            self._hold()
             try:
-                for some in [None] if notes is None else notes:
-                    self._add_notes(some)
-                released = self._restore(frozen)
-                for store, copy, moment in snap._captures:
-                    twin = self._twins.get(store)
-                    if twin is None:
-                        store.revert(copy, moment)
-                    else:
-                        twin.revert(copy, 0)
+                with self.phys._held():
+                    for some in [None] if notes is None else notes:
+                        self._add_notes(some)
+                    released = self._restore(frozen)
+                    for store, copy, moment in snap._captures:
+                        twin = self._twins.get(store)
+                        if twin is None:
+                            store.revert(copy, moment)
+                        else:
+                            twin.revert(copy, 0)
             except LinuxError:
                 self._epoch = before
                 raise
-            finally:
-                self._let_go()
             self._epoch = snap._epoch
             if self._twins:
                 use_twins(self, self._twins)
