@@ -27,6 +27,7 @@ from axptr import (
 from fakes import plain
 from formats import needs_room
 
+EVERY_FORMAT = True
 R, W = MappingFlags.READ, MappingFlags.WRITE
 BASE = 0x100000
 TOP = 1 << 64
