@@ -110,7 +110,7 @@ def test_the_last_component_of_an_entry_is_not_looked_at(task, root):
 
 
 def test_a_directory_that_is_held_is_the_same_under_any_name(task, resolve, root):
-    task.fs.cwd = resolve(b"dir/deep").hold()
+    task.fs.cwd = resolve(b"dir/deep").hold(task.fs)
     os.rename(root + b"/dir", root + b"/moved")
     os.symlink(b"/etc", root + b"/dir")
     assert task.fs.cwd.where() == root + b"/moved/deep"

@@ -110,6 +110,7 @@ def fill(to: UserIter, source: object) -> int:
 class DeviceNode(Node):
     mode = stat.S_IFCHR | 0o666
     dev = 0x5
+    immutable = errno.EROFS
     magic = 0x01021994
 
     def __init__(self, path: bytes, major: int, minor: int, kind: type[DeviceFile]) -> None:
@@ -146,6 +147,7 @@ class TtyNode(Node):
 
     mode = stat.S_IFCHR | 0o666
     dev = 0x5
+    immutable = errno.EROFS
     magic = 0x01021994
 
     twin = b"/dev/tty"
@@ -164,6 +166,7 @@ class Dev(DirNode):
 
     mode = stat.S_IFDIR | 0o755
     dev = 0x5
+    immutable = errno.EROFS
     magic = 0x01021994
     max_offset = MAX_OFFSET
 

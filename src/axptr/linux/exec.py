@@ -103,7 +103,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     """
     old = task.space
     mm = Mm(AddrSpace(old.base, old.size, old.phys))
-    mm.exe = program.file.node.hold()
+    mm.exe = program.file.node.hold(task.fs)
     rip = rsp = 0
     failed: LinuxError | None = None
     try:

@@ -38,7 +38,8 @@ POLLOUT = 4
 class HostFile(OpenFile):
     """An open file of the host. `owned`: closed with us; the standard streams are not.
 
-    home: it lay beneath an allowed directory when it was opened (see `hosttree.HostNode`).
+    home: it lay beneath an allowed directory when it was opened (see `hosttree.HostNode`). nameless: since then the
+    guest has removed a name of it.
     shared: other processes use the description too, so that its flags are not ours to change. channel: how it is read
     and written without blocking the host, of what may block; None of other files.
     """
@@ -51,6 +52,7 @@ class HostFile(OpenFile):
         self.owned = owned
         self.home = home
         self.shared = shared or not owned
+        self.nameless = False
         status = os.fstat(fd)
         mode = status.st_mode
         self.identity = status.st_dev, status.st_ino
@@ -314,6 +316,9 @@ class HostFile(OpenFile):
 
     def node(self) -> OpenedNode:
         return OpenedNode(self)
+
+    def name_removed(self, identity: tuple[int, int]) -> None:
+        self.nameless |= self.home and identity == self.identity
 
     def require_change(self, task: LinuxTask) -> None:
         if self.owned and self.regular:  # a standard stream was given to be written to

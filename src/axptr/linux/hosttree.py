@@ -46,6 +46,8 @@ class HostNode(Node):
     by that.
     """
 
+    dev = 0
+    immutable = errno.EROFS
     fd = -1
     home = False
 
@@ -70,8 +72,9 @@ class HostNode(Node):
     def ino(self) -> int:
         return self._identity[1]
 
-    def hold(self) -> HostNode:
+    def hold(self, fs: FileSystem) -> HostNode:
         node = HostNode(host(os.dup, self.fd))
+        node.home = self.home or fs.writable.beneath(self) is not None
         node.stat_again()
         return node
 
@@ -114,6 +117,8 @@ class HostNode(Node):
         """The node of a descriptor that was opened from here. EACCES for a /proc of the host's, wherever it is
         mounted: through it a program could reach this process."""
         node = HostNode(fd)
+        if node._identity == self._identity:  # `.`
+            node.home = self.home
         if node._identity[0] != self._identity[0]:
             raw = ctypes.create_string_buffer(256)
             ccall("fstatfs", fd, raw)
@@ -177,8 +182,8 @@ class HostNode(Node):
             raise LinuxError(errno.EACCES)
         return open_quietly(by_descriptor(self.fd), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
 
-    def open_place(self, flags: int) -> OpenFile:
-        return _opened(host(os.dup, self.fd), flags | O_PATH, False)
+    def open_place(self, task: LinuxTask, flags: int) -> OpenFile:
+        return _opened(host(os.dup, self.fd), flags | O_PATH, task.fs.writable.beneath(self) is not None)
 
     # -- what may be asked
 
@@ -270,7 +275,9 @@ class HostNode(Node):
     def make_unnamed(self, flags: int, mode: int, umask: int) -> OpenFile:
         host_flags = (flags | os.O_CLOEXEC) & ~(_O_LARGEFILE | os.O_NOFOLLOW)
         fd = self._make(mode, umask, lambda m: host(os.open, by_descriptor(self.fd), host_flags, m))
-        return _opened(fd, flags & ~_O_TMPFILE, True)
+        file = _opened(fd, flags & ~_O_TMPFILE, True)
+        file.nameless = True
+        return file
 
     def link(self, name: bytes, node: Node) -> None:
         if not isinstance(node, HostNode):
@@ -327,6 +334,24 @@ class OpenedNode(HostNode):
     def __del__(self) -> None:
         """The descriptor is the open file's."""
 
+    def changeable(self, fs: FileSystem) -> HostNode:
+        try:
+            return super().changeable(fs)
+        except LinuxError:
+            if self._file.nameless and self._unnamed():  # the name it was opened by is gone, by the guest itself
+                return self
+            raise
+
+    def _unnamed(self) -> bool:
+        name = self.where()
+        if not name.endswith(b" (deleted)"):
+            return False
+        try:
+            status = os.lstat(name)
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) != self.identity
+
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         file, kind = self._file, stat.S_IFMT(self.mode)
         writes = flags & os.O_ACCMODE != os.O_RDONLY or bool(flags & os.O_TRUNC)
@@ -334,7 +359,7 @@ class OpenedNode(HostNode):
             if writes and not file.owned and file.writable:  # the user gave it to be written to
                 return self.reopen(task, flags, False)
             return super().open(task, flags)
-        if writes and not file.writable and file.name().startswith(b"/"):
+        if writes and not file.writable and file.name().startswith(b"/") and not self.may_change(task.fs):
             raise LinuxError(errno.EACCES)  # a FIFO, a terminal, a device of the host's, given to be read
         if kind in (stat.S_IFCHR, stat.S_IFBLK):
             return _opened(host(os.dup, self.fd), flags, False, shared=True)

@@ -31,7 +31,7 @@ def _new(task: LinuxTask, dirfd: int, path: ConstBytes, *, directory: bool = Fal
         raise LinuxError(errno.EEXIST)
     if entry.slash and not directory:
         raise LinuxError(errno.ENOENT)
-    return task.fs.changeable_directory(entry), entry.name
+    return task.fs.changeable_directory(entry, making=True), entry.name
 
 
 def _old(task: LinuxTask, entry: Entry) -> Node:
@@ -43,7 +43,7 @@ def _old(task: LinuxTask, entry: Entry) -> Node:
     try:
         directory = fs.changeable_directory(entry)
     except LinuxError as error:
-        if error.errno == errno.EROFS and fs.child(task, entry) is None:
+        if error.errno in (errno.EROFS, errno.EPERM) and fs.child(task, entry) is None:
             raise LinuxError(errno.ENOENT) from None
         raise
     if fs.mounted(directory, entry.name) is not None:
@@ -122,8 +122,8 @@ def _link(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Const
     directory, name = _new(task, newdir, new)
     try:
         held = node.changeable(task.fs)
-    except LinuxError as error:
-        raise LinuxError(errno.EXDEV) if error.errno == errno.EROFS else error from None
+    except LinuxError:
+        raise LinuxError(errno.ENOENT if node.removed else errno.EXDEV) from None
     if node.is_dir:
         raise LinuxError(errno.EPERM)
     directory.link(name, held)
@@ -150,8 +150,30 @@ def _unlink(task: LinuxTask, dirfd: int, path: ConstBytes, directory: bool) -> i
     entry = task.fs.entry(task, dirfd, read_path(task, path))
     if not entry.normal:
         raise LinuxError(_NOT_RMDIR[entry.name] if directory else errno.EISDIR)
-    _old(task, entry).remove(entry.spelled, directory)
+    if entry.directory.immutable == errno.EPERM:  # what kind it is comes before that the file system cannot
+        node = task.fs.child(task, entry)
+        if node is not None and node.is_dir != directory:
+            raise LinuxError(errno.ENOTDIR if directory else errno.EISDIR)
+    origin = _old(task, entry)
+    victim = _with_more_names(task, origin, entry)
+    origin.remove(entry.spelled, directory)
+    _lost_name(task, victim)
     return 0
+
+
+def _with_more_names(task: LinuxTask, directory: Node, entry: Entry) -> Node | None:
+    """The file that is about to lose this name, if it has others."""
+    try:
+        node = directory.lookup(task, entry.name)
+    except LinuxError:  # the call itself says what is wrong
+        return None
+    return node if node is not None and not node.is_dir and node.stat(task).st_nlink > 1 else None
+
+
+def _lost_name(task: LinuxTask, node: Node | None) -> None:
+    """The guest took a name from a file; where it is open, it stays what it was opened as."""
+    if node is not None:
+        task.files.name_removed(node.identity)
 
 
 @syscall(87, "unlink")
@@ -182,6 +204,8 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
     names = read_path(task, old), read_path(task, new)
     source = task.fs.entry(task, olddir, names[0])
     goal = task.fs.entry(task, newdir, names[1])
+    if source.directory.dev != goal.directory.dev:
+        raise LinuxError(errno.EXDEV)
     if not source.normal:
         raise LinuxError(errno.EBUSY)
     if not goal.normal:
@@ -190,7 +214,9 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
     directory = task.fs.changeable_directory(goal)
     if task.fs.mounted(directory, goal.name) is not None:
         raise LinuxError(errno.EBUSY)
+    victim = None if flags & RENAME_EXCHANGE else _with_more_names(task, directory, goal)
     origin.rename(source.spelled, directory, goal.spelled, flags)
+    _lost_name(task, victim)
     return 0
 
 
@@ -337,7 +363,7 @@ def _directory(task: LinuxTask, node: Node) -> Node:
     if not node.is_dir:
         raise LinuxError(errno.ENOTDIR)
     node.access(task.fs, 1, True)
-    return node.hold()
+    return node.hold(task.fs)
 
 
 @syscall(80, "chdir")

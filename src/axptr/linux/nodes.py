@@ -75,8 +75,11 @@ class Node:
 
     mode = stat.S_IFREG | 0o444
     dev = 0x17
+    """st_dev of our own file systems, by which their trees are told apart; 0 for all of the host's."""
     magic = 0x9FA0
     """f_type of statfs: PROC_SUPER_MAGIC."""
+    immutable = errno.EPERM
+    """What an attempt to change it gives. Of /proc, which has no such operations; EROFS elsewhere."""
     twin: bytes | None = None
     """A file of the host that says what stat tells of this one; used while it is there and of the same kind."""
 
@@ -128,7 +131,7 @@ class Node:
         """Open what is there. The caller has refused links, and directories where something is to be written."""
         raise LinuxError(errno.ENXIO)
 
-    def open_place(self, flags: int) -> OpenFile:
+    def open_place(self, task: LinuxTask, flags: int) -> OpenFile:
         """What O_PATH opens."""
         from .openfile import PathFile
 
@@ -138,7 +141,7 @@ class Node:
         """A host descriptor for reading, to run it from: EACCES unless it may be executed."""
         raise LinuxError(errno.EACCES)
 
-    def hold(self) -> Node:
+    def hold(self, fs: FileSystem) -> Node:
         """The same, to be kept for longer than one call."""
         return self
 
@@ -198,14 +201,14 @@ class Node:
 
     def changeable(self, fs: FileSystem) -> Node:
         """This very file, reached so that it may be changed; EROFS if it may not be. Judged at this moment."""
-        _read_only()
+        raise LinuxError(self.immutable)
 
     def may_change(self, fs: FileSystem) -> bool:
         """Whether `changeable` would allow it."""
         try:
             self.changeable(fs)
         except LinuxError as error:
-            if error.errno != errno.EROFS:
+            if error.errno not in (errno.EROFS, self.immutable):
                 raise
             return False
         return True

@@ -86,6 +86,9 @@ class OpenFile:
     def require_change(self, task: LinuxTask) -> None:
         """EROFS unless the contents of what this is may be changed, where it is now; beside `writable`."""
 
+    def name_removed(self, identity: tuple[int, int]) -> None:
+        """The guest removed a name of the host's file `identity`, which has others."""
+
     def truncate(self, task: LinuxTask, size: int) -> None:
         raise LinuxError(errno.EINVAL)
 
@@ -240,6 +243,11 @@ class FileTable:
             self._cloexec.add(fd)
         else:
             self._cloexec.discard(fd)
+
+    def name_removed(self, identity: tuple[int, int]) -> None:
+        """The guest itself removed one of several names of a file of the host's."""
+        for file in self._files.values():
+            file.name_removed(identity)
 
     def descriptors(self) -> list[int]:
         return sorted(self._files)

@@ -41,6 +41,8 @@ def open_file(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -
     if flags & _TMPFILE and not flags & O_PATH:
         if not node.is_dir:
             raise LinuxError(errno.ENOTDIR)
+        if node.removed:
+            raise LinuxError(errno.EPERM)  # as ext4 has it
         return node.changeable(task.fs).make_unnamed(flags, mode & _S_IALLUGO, task.fs.umask)
     return open_node(task, node, flags)
 
@@ -55,7 +57,7 @@ def open_node(task: LinuxTask, node: Node, flags: int) -> OpenFile:
     if flags & os.O_DIRECTORY and not node.is_dir:
         raise LinuxError(errno.ENOTDIR)
     if flags & O_PATH:
-        return node.open_place(flags)
+        return node.open_place(task, flags)
     if node.is_link:
         raise LinuxError(errno.ELOOP)
     if node.is_dir and writes(flags):
@@ -76,7 +78,7 @@ def _create(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -> 
         node = fs.child(task, entry)
         if node is None:
             try:
-                directory = fs.changeable_directory(entry)
+                directory = fs.changeable_directory(entry, making=True)
                 return directory.make_file(entry.name, flags, mode, fs.umask)
             except LinuxError as error:
                 if error.errno != errno.EEXIST or exclusive:

@@ -227,8 +227,12 @@ class FileSystem:
             node = self.walk(task, node, head + b"/", True)
         return Entry(node, name, len(stripped) < len(path))
 
-    def changeable_directory(self, entry: Entry) -> Node:
-        """The directory of an entry, so that names in it may be changed: EROFS, ENOENT if it was removed."""
-        if entry.directory.removed:
+    def changeable_directory(self, entry: Entry, *, making: bool = False) -> Node:
+        """The directory of an entry, so that names in it may be changed: EROFS, ENOENT if it was removed.
+
+        making: nothing has the name; /proc then says ENOENT.
+        """
+        directory = entry.directory
+        if directory.removed or (making and directory.immutable == errno.EPERM):
             raise LinuxError(errno.ENOENT)
-        return entry.directory.changeable(self)
+        return directory.changeable(self)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..errors import LinuxError, UserFault
 from ..flags import rwx
 from .memory import ZERO_NAME
-from .nodes import DirNode, LinkNode, Node, TextLink
+from .nodes import DirNode, LinkNode, Node, Stat, TextLink
 from .openfile import BytesFile, OpenFile
 
 if TYPE_CHECKING:
@@ -79,11 +79,15 @@ class NumberLink(LinkNode):
 
 
 class FdLink(LinkNode):
-    """An entry of /proc/self/fd: a magic link to what is open, name or not."""
+    """An entry of /proc/self/fd: a magic link to what is open, name or not. Its mode tells how it is open."""
 
     def __init__(self, path: bytes, file: OpenFile) -> None:
         super().__init__(path)
+        self.mode = stat.S_IFLNK | (0o500 if file.readable else 0) | (0o300 if file.writable else 0)
         self._file = file
+
+    def stat(self, task: LinuxTask) -> Stat:
+        return Stat(self.mode, self.ino, self.dev, size=64)
 
     def target(self, task: LinuxTask) -> bytes:
         return self._file.name()
