@@ -29,6 +29,8 @@ EQUAL: tuple[str, ...] = (
     "prctl",
     "cpuclock",
     "itimer",
+    "stack",
+    "fsize",
 )
 
 _FLAGS = "Unicorn keeps no exception flags of SSE and x87 and raises none of their exceptions"
@@ -68,8 +70,6 @@ OWED: tuple[str, ...] = (
     "selector",
     "sigfpu",
     "protexec",
-    "stack",
-    "fsize",
     "oldtime",
     "direct",
     "ioctls",

@@ -550,6 +550,10 @@ class PhysMemory(HostMemory):
         """Frames that a live view or a linear area shows."""
         return self.npinned
 
+    def _set_limit(self, size):
+        """Bytes of frames that may be in use from now on; those that are in use stay."""
+        self.limit_frames = min(checked_size(size, "limit") // PAGE_SIZE, self.nframes)
+
     @property
     def limit(self):
         """Bytes of frames that may be in use."""

@@ -401,6 +401,44 @@ class SpaceCore(UserSpace):
             axptr_unlock(self.lock)
         return found
 
+    def _mapped_bytes(self):
+        """Bytes of all areas, and of those that are data: private, writable, not growing."""
+        rec: cython.pointer(AreaRec)
+        total: uint64_t = 0
+        data: uint64_t = 0
+        size: uint64_t
+        axptr_lock_gil(self.lock)
+        pos: AreaPos = index_seek(cython.address(self.areas), 0)
+        while True:
+            rec = index_at(cython.address(self.areas), pos)
+            if rec == cython.NULL:
+                break
+            size = rec.last - rec.start + 1
+            total += size
+            if rec.flags & WRITE and not rec.shared and rec.grow_limit == 0:
+                data += size
+            pos = index_next(cython.address(self.areas), pos)
+        axptr_unlock(self.lock)
+        return int(total), int(data)
+
+    def _set_growth(self, size):
+        """Let every area that grows reach `size` bytes in all from now on."""
+        rec: cython.pointer(AreaRec)
+        most: uint64_t = min(int(size), (1 << 63) - 1)
+        low: uint64_t
+        axptr_lock_gil(self.lock)
+        pos: AreaPos = index_seek(cython.address(self.areas), 0)
+        while True:
+            rec = index_at(cython.address(self.areas), pos)
+            if rec == cython.NULL:
+                break
+            if rec.grow_limit:
+                low = rec.last - most + 1 if rec.last >= most else 0
+                low = max(low, self.first, PAGE_SIZE)
+                rec.grow_limit = min((low + 4095) & ~cython.cast(uint64_t, 4095), rec.start)
+            pos = index_next(cython.address(self.areas), pos)
+        axptr_unlock(self.lock)
+
     @property
     def area_count(self):
         """How many areas there are."""

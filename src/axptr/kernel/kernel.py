@@ -29,6 +29,9 @@ OnCall = Callable[[Any, "Syscall", "tuple[Any, ...]", "int | LinuxError | None"]
 Dispatch = Callable[[int, int, int, int, int, int, int], "int | None"]
 
 _LOW32 = 0xFFFF_FFFF
+MAX_UNKNOWN = 256
+"""How many different numbers of calls that nobody registered are told apart: a program may make up any."""
+OTHERS = "(others)"
 
 
 class Syscall:
@@ -90,7 +93,7 @@ class Kernel:
     """System calls by number, and the loop that runs a task.
 
     syscalls: number -> `Syscall`. unknown: number -> how often a program asked for a call that nobody registered
-    (it got ENOSYS). calls: name -> count, kept only in runs with `count_calls` set.
+    (it got ENOSYS), for the first MAX_UNKNOWN numbers. calls: name -> count, kept only in runs with `count_calls` set.
     on_enter: `fn(task, syscall, args)` before each call is served. on_call: `fn(task, syscall, args, result)` after it,
     `result` an int, a `LinuxError`, or None for a call that does not return. args are what the handler gets. Set them
     before `run`.
@@ -133,9 +136,14 @@ class Kernel:
         known = self.syscalls.get(nr)
         return known.name if known is not None else f"syscall_{nr}"
 
+    @property
+    def _many_unknown(self) -> bool:
+        return len(self.unknown) >= MAX_UNKNOWN
+
     def _unknown_call(self, nr: int) -> Wrapper:
         def unknown(task: Task, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int:
-            self.unknown[nr] = self.unknown.get(nr, 0) + 1
+            if nr in self.unknown or not self._many_unknown:
+                self.unknown[nr] = self.unknown.get(nr, 0) + 1
             raise LinuxError(errno.ENOSYS, f"system call {nr} is not implemented")
 
         return unknown
@@ -164,7 +172,10 @@ class Kernel:
             if syscall is None:
                 syscall = Syscall(nr, self.name_of(nr), _unregistered)  # type: ignore[arg-type]
             if counts is not None:
-                counts[syscall.name] = counts.get(syscall.name, 0) + 1
+                name = syscall.name
+                if nr not in self.syscalls and name not in counts and nr not in self.unknown and self._many_unknown:
+                    name = OTHERS
+                counts[name] = counts.get(name, 0) + 1
             registers: tuple[Any, ...] = (a0, a1, a2, a3, a4, a5)
             args = registers
             result: int | None

@@ -15,10 +15,12 @@ from ..errors import LinuxError
 from ..flags import MappingFlags
 from ..kernel.abi import c_int, c_size_t, c_ulong
 from ..mm.filecache import FileCache
+from . import waiting
 from .hostio import host
-from .memory import PAGE, ZERO_NAME, page_up, pieces, sys_mprotect
+from .memory import BYTES_AT_ONCE, PAGE, ZERO_NAME, bring_in, in_turns, page_up, sys_mprotect
 from .registry import syscall
 from .uaccess import CHUNK, USER_END, Bytes, require_user
+from .vmlimits import require_splits
 
 if TYPE_CHECKING:
     from .._core.frames import FrameStore
@@ -50,7 +52,7 @@ def sys_madvise(task: LinuxTask, addr: c_ulong, length: c_size_t, advice: c_int)
         return _populate(task, addr, end, MappingFlags.WRITE if advice == MADV_POPULATE_WRITE else MappingFlags.READ)
     at = addr
     hole = False
-    for start, stop, area in pieces(task, addr, end):
+    for start, stop, area in in_turns(task, addr, end):
         hole = hole or start > at
         _advise(task, start, stop, area, advice)
         at = stop
@@ -77,6 +79,10 @@ def _advise(task: LinuxTask, start: int, end: int, area: MemoryArea, advice: int
     elif advice in _TRAITS:
         if advice == MADV_WIPEONFORK and (backend.kind_name != "alloc" or area.name == ZERO_NAME):
             raise LinuxError(errno.EINVAL)
+        try:
+            require_splits(task, start, end)
+        except LinuxError:
+            raise LinuxError(errno.EAGAIN) from None
         space._set_traits(start, end - start, *_TRAITS[advice])
 
 
@@ -89,6 +95,7 @@ def _punch(task: LinuxTask, store: FrameStore, offset: int, size: int) -> None:
         while count > 0:
             count -= host(store.write, fd, offset, bytes(min(count, CHUNK)))
             offset += CHUNK
+            waiting.breathe(task)
         return
     for area in task.space.areas():
         if area.backend.store is store:
@@ -102,12 +109,13 @@ def _punch(task: LinuxTask, store: FrameStore, offset: int, size: int) -> None:
 def _populate(task: LinuxTask, start: int, end: int, access: MappingFlags) -> int:
     """In order: what comes before the page that cannot be had is there."""
     at = start
-    for begin, stop, area in pieces(task, start, end):
+    for begin, stop, area in in_turns(task, start, end):
         if begin > at:
             raise LinuxError(errno.ENOMEM)
         if not area.flags & access:  # a page that can be written only can be read, but not so
             raise LinuxError(errno.EINVAL)
-        task.space.populate_area(begin, stop - begin, access)
+        if not bring_in(task, begin, stop, access):
+            waiting.breathe(task)  # which says why
         at = stop
     if at < end:
         raise LinuxError(errno.ENOMEM)
@@ -135,6 +143,7 @@ def sys_mincore(task: LinuxTask, addr: c_ulong, length: c_size_t, vec: Bytes) ->
             there.update(page * PAGE + shift for page in area.backend.store.pages())
         (vec + (at - addr) // PAGE).write_slice(task, bytes(page in there for page in range(at, stop, PAGE)))
         at = stop
+        waiting.breathe(task)
     return 0
 
 
@@ -147,7 +156,7 @@ def sys_msync(task: LinuxTask, addr: c_ulong, length: c_size_t, flags: c_int) ->
     if end >= 1 << 64:
         raise LinuxError(errno.ENOMEM)
     at, hole = addr, False
-    for start, stop, area in pieces(task, addr, end):
+    for start, stop, area in in_turns(task, addr, end):
         if start > at:
             if flags == MS_ASYNC:
                 raise LinuxError(errno.ENOMEM)
@@ -155,7 +164,9 @@ def sys_msync(task: LinuxTask, addr: c_ulong, length: c_size_t, flags: c_int) ->
         if flags & MS_INVALIDATE and area.locked:
             raise LinuxError(errno.EBUSY)
         if flags & MS_SYNC:
-            task.space.sync(start, stop - start)
+            for part in range(start, stop, BYTES_AT_ONCE):
+                task.space.sync(part, min(BYTES_AT_ONCE, stop - part))
+                waiting.breathe(task)
         at = stop
     if hole or at < end:
         raise LinuxError(errno.ENOMEM)

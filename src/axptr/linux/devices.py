@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..flags import WRITE
+from . import waiting
 from .hostfile import HostFile
 from .hostio import host
 from .hosttree import HostNode
@@ -90,6 +91,8 @@ class RandomFile(DeviceFile):
                 if not done:
                     raise data.fault(WRITE)
                 break
+            if data.count and waiting.must_stop(task, at_any_signal=True):
+                break
         return done
 
 
@@ -103,6 +106,8 @@ def fill(to: UserIter, source: object) -> int:
         if copied < n:
             if not done:
                 raise to.fault(WRITE)
+            break
+        if to.count and waiting.must_stop(to.provider, at_any_signal=True):
             break
     return done
 

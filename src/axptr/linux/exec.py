@@ -102,7 +102,8 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     program, about to be killed by SIGSEGV.
     """
     old = task.space
-    mm = Mm(AddrSpace(old.base, old.size, old.phys))
+    stack_limit = get_limit(task, RLIMIT_STACK)[0]
+    mm = Mm(AddrSpace(old.base, old.size, old.phys), stack_limit)
     mm.exe = program.file.node.hold(task.fs)
     rip = rsp = 0
     failed: LinuxError | None = None
@@ -113,7 +114,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
             environ,
             program.execfn,
             executable=program.elf.executable_stack,
-            stack_limit=get_limit(task, RLIMIT_STACK)[0],
+            stack_limit=stack_limit,
         )
         try:
             image = load(mm, program)

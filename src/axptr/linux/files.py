@@ -15,8 +15,10 @@ from .hostfile import HostFile
 from .hostio import host
 from .locks import F_UNLCK
 from .openfile import O_APPEND, O_DIRECT, O_NONBLOCK, O_PATH, OpenFile
+from .pipes import PIPE_SIZE, PipeBuffer, resize_pipe
 from .registry import syscall
 from .uaccess import Bytes, get_bytes, put_bytes
+from .vmlimits import charge
 
 if TYPE_CHECKING:
     from .task import LinuxTask
@@ -109,11 +111,11 @@ def _pipe_size(task: LinuxTask, file: OpenFile, cmd: int, size: int) -> int:
         raise LinuxError(errno.EBADF)
     if cmd == F_SETPIPE_SZ and file.identity in task.machine.streams:
         raise LinuxError(errno.EPERM)
-    if size > 0x7FFF_FFFF:
-        raise LinuxError(errno.EINVAL)
+    if cmd == F_SETPIPE_SZ:
+        return resize_pipe(task, file, size)
     import fcntl
 
-    return host(fcntl.fcntl, file.host_fd, cmd, size)
+    return host(fcntl.fcntl, file.host_fd, cmd)
 
 
 def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
@@ -173,10 +175,15 @@ def set_flags(file: OpenFile, arg: int) -> None:
 def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:
     if flags & ~(os.O_CLOEXEC | O_NONBLOCK | os.O_DIRECT):
         raise LinuxError(errno.EINVAL)
+    try:
+        charge(task, pipes=PIPE_SIZE)
+    except LinuxError:
+        raise LinuxError(errno.ENFILE) from None
     reader, writer = host(os.pipe2, flags & (O_NONBLOCK | os.O_DIRECT) | os.O_CLOEXEC)
     cloexec, keep = bool(flags & os.O_CLOEXEC), flags & (O_NONBLOCK | os.O_DIRECT)
     files = task.files
     ends = [HostFile(reader, os.O_RDONLY | keep), HostFile(writer, os.O_WRONLY | keep)]
+    ends[0].pipe = ends[1].pipe = PipeBuffer(task, reader)
     taken: list[int] = []
     try:
         for end in ends:

@@ -23,11 +23,14 @@ from ..mm.filecache import FileCache
 from . import waiting
 from .hostio import PAGE, ccall, host
 from .hosttree import OpenedNode
+from .limits import RLIMIT_FSIZE, get_limit
 from .noblock import Channel, may_block
 from .openfile import O_APPEND, O_DIRECT, O_NONBLOCK, O_PATH, OpenFile
+from .timers import RLIM_INFINITY
 from .uaccess import CHUNK
 
 if TYPE_CHECKING:
+    from .pipes import PipeBuffer
     from .task import LinuxTask
     from .uaccess import UserIter
 
@@ -41,7 +44,8 @@ class HostFile(OpenFile):
     home: it lay beneath an allowed directory when it was opened (see `hosttree.HostNode`). nameless: since then the
     guest has removed a name of it.
     shared: other processes use the description too, so that its flags are not ours to change. channel: how it is read
-    and written without blocking the host, of what may block; None of other files.
+    and written without blocking the host, of what may block; None of other files. pipe: the buffer, of a pipe that the
+    program made.
     """
 
     host_fd: int
@@ -53,6 +57,7 @@ class HostFile(OpenFile):
         self.home = home
         self.shared = shared or not owned
         self.nameless = False
+        self.pipe: PipeBuffer | None = None
         status = os.fstat(fd)
         mode = status.st_mode
         self.identity = status.st_dev, status.st_ino
@@ -227,9 +232,10 @@ class HostFile(OpenFile):
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         """All of it, unless the file has no room for it (or blocks, and the guest does not want that)."""
         done, buffer = 0, self._buffer(task, data)
+        most = self._size_limit(task, pos, data.count) if self.regular else data.count
         try:
             while True:
-                want = self._piece(data.count)
+                want = min(self._piece(data.count), most - done)
                 good = data.copy_in(buffer[:want])
                 at = None if pos is None else pos + done
                 if good < want:
@@ -245,7 +251,7 @@ class HostFile(OpenFile):
                     done += n
                     if sent == want or not n or self.channel is None:
                         break
-                if sent < want or not data.count or waiting.must_stop(task):
+                if sent < want or done == most or not data.count or waiting.must_stop(task):
                     return done
         except waiting.TimeUp:
             if done:
@@ -278,6 +284,19 @@ class HostFile(OpenFile):
             done += n
             if not n or done >= good or self.channel is None:
                 return done
+
+    def _size_limit(self, task: LinuxTask, pos: int | None, count: int) -> int:
+        """How much of `count` bytes RLIMIT_FSIZE lets be written (generic_write_check_limits)."""
+        limit = get_limit(task, RLIMIT_FSIZE)[0]
+        if limit == RLIM_INFINITY or not count:
+            return count
+        if self.flags & O_APPEND:
+            pos = host(os.fstat, self.host_fd).st_size
+        elif pos is None:
+            pos = host(os.lseek, self.host_fd, 0, os.SEEK_CUR)
+        if pos >= limit:
+            raise task.signals.file_too_large(task)
+        return min(count, limit - pos)
 
     # -- the rest
 
@@ -325,6 +344,8 @@ class HostFile(OpenFile):
             self.node().changeable(task.fs)
 
     def truncate(self, task: LinuxTask, size: int) -> None:
+        if size > get_limit(task, RLIMIT_FSIZE)[0] and size > host(os.fstat, self.host_fd).st_size:
+            raise task.signals.file_too_large(task)
         cache = self.cache(task)
         if cache is None:
             host(os.ftruncate, self.host_fd, size)
@@ -342,6 +363,9 @@ class HostFile(OpenFile):
 
     def close(self) -> None:
         self._close_channel()
+        if self.pipe is not None:
+            self.pipe.end_closed()
+            self.pipe = None
         if self.owned:
             self.owned = False
             os.close(self.host_fd)

@@ -1,4 +1,8 @@
-"""Resource limits: kept for the program to read back; only that on descriptors is enforced. Source: getrlimit(2)."""
+"""Resource limits, inherited from the host's process and set by the program. Source: getrlimit(2).
+
+Kept by those whom they concern: memory (`vmlimits`), files' sizes (`hostfile`), time (`timers`), signals, descriptors.
+Not kept: RLIMIT_MEMLOCK, RSS, NPROC, LOCKS, MSGQUEUE, RTPRIO and RTTIME.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ from typing import TYPE_CHECKING
 from ..errors import LinuxError
 from ..kernel.abi import c_int, c_uint
 from .registry import syscall
-from .stack import STACK_LIMIT
 from .timers import RLIM_INFINITY
 from .uaccess import Bytes, ConstBytes, get_bytes, put_bytes
 
@@ -29,12 +32,10 @@ NAMES = (
 
 
 def get_limit(task: LinuxTask, number: int) -> tuple[int, int]:
-    """(soft, hard). The host's, except the stack's, which is what we give."""
+    """(soft, hard). The host's, as inherited, unless the program changed it; there are no core files."""
     changed = task.limits.get(number)
     if changed is not None:
         return changed
-    if number == RLIMIT_STACK:
-        return STACK_LIMIT, RLIM_INFINITY
     if number == RLIMIT_CORE:
         return 0, RLIM_INFINITY
     inherited = task.inherited_limits.get(number)
@@ -54,6 +55,8 @@ def _set_limit(task: LinuxTask, number: int, soft: int, hard: int) -> None:
     task.limits[number] = soft, hard
     if number == RLIMIT_NOFILE:
         task.files.limit = soft
+    elif number == RLIMIT_STACK:
+        task.space._set_growth(soft)
     elif number == RLIMIT_CPU:
         task.timers.set_cpu_limit(soft, hard)
         task.engine.stop()  # the run loop looks at the clocks anew

@@ -19,13 +19,14 @@ class Machine:
     """The tables and buffers of a run. A machine is used by one thread at a time.
 
     locks: file locks of all kinds. terminals: those that the program has changed. streams: which files the user gave it
-    as standard streams, by device and inode.
+    as standard streams, by device and inode. pipe_bytes: what the pipes that programs made may hold.
     """
 
     def __init__(self) -> None:
         self.locks = LockTable()
         self.terminals = Terminals()
         self.streams: set[tuple[int, int]] = set()
+        self.pipe_bytes = 0
 
     @cached_property
     def bounce(self) -> memoryview:

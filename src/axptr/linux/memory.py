@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..addr import VirtAddrRange
@@ -16,10 +17,13 @@ from ..errors import LinuxError
 from ..flags import MappingFlags
 from ..kernel.abi import c_int, c_size_t, c_ulong
 from ..mm.backend import FileBackend, SharedBackend, SharedObject
+from . import waiting
 from .hostfile import HostFile
+from .limits import RLIMIT_DATA, RLIMIT_STACK, get_limit
 from .registry import syscall
-from .stack import STACK_LIMIT
+from .timers import RLIM_INFINITY
 from .uaccess import USER_END
+from .vmlimits import charge, require_data, require_mapping, require_space, require_splits
 
 if TYPE_CHECKING:
     from ..mm.area import MemoryArea
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 
 PAGE = 4096
 MMAP_MIN_ADDR = 65536
+AREAS_AT_ONCE = 512
+BYTES_AT_ONCE = 16 << 20
+"""What is done between two looks at the clock and at signals."""
 STACK_GAP = 256 * PAGE
 """Room that stays free below a stack (stack_guard_gap)."""
 
@@ -76,8 +83,13 @@ def sys_mmap(
     size = page_up(length)
     if flags & MAP_HUGETLB or size >= 1 << 64:
         raise LinuxError(errno.ENOMEM)
+    require_mapping(task)
     start = place(task.mm, addr, size, flags)
     kind = flags & MAP_TYPE
+    data = kind == MAP_PRIVATE and bool(prot & PROT_WRITE) and not flags & MAP_GROWSDOWN
+    require_space(task, size, data=data, replaced=(start, start + size) if flags & MAP_FIXED else (0, 0))
+    if flags & MAP_FIXED:
+        require_splits(task, start, start + size, removed=True)
     if file is None:
         _map_anonymous(task, start, size, prot, kind, flags)
     else:
@@ -144,7 +156,7 @@ def _map_anonymous(task: LinuxTask, start: int, size: int, prot: int, kind: int,
     if flags & MAP_GROWSDOWN:
         if kind != MAP_PRIVATE:
             raise LinuxError(errno.EINVAL)
-        grows = max(size, STACK_LIMIT)
+        grows = max(size, min(get_limit(task, RLIMIT_STACK)[0], USER_END))
     if kind == MAP_SHARED:
         _map_shared_memory(task, start, size, prot, writable=True)
     else:
@@ -213,7 +225,9 @@ def sys_munmap(task: LinuxTask, addr: c_ulong, length: c_size_t) -> int:
     size = page_up(length)
     if addr & (PAGE - 1) or addr > USER_END or length > USER_END - addr or size == 0:
         raise LinuxError(errno.EINVAL)
+    require_splits(task, addr, addr + size, removed=True)
     task.space.unmap(addr, size)
+    charge(task)
     return 0
 
 
@@ -241,18 +255,48 @@ def sys_mprotect(task: LinuxTask, addr: c_ulong, length: c_size_t, prot: c_ulong
         addr = extent(task, area)[0]
     elif grows:
         raise LinuxError(errno.ENOMEM if area.start > addr else errno.EINVAL)
-    covered, code = covered_end(task, addr, end), errno.ENOMEM
-    for start, _, area in pieces(task, addr, covered) if prot & (PROT_WRITE | PROT_EXEC) else ():
-        if _never(area, prot):
-            covered, code = start, errno.EACCES
+    while addr < end:
+        addr, code = _protect_some(task, addr, end, prot)
+        if code:
+            raise LinuxError(code)
+        waiting.breathe(task)
+    return 0
+
+
+def _protect_some(task: LinuxTask, start: int, end: int, prot: int) -> tuple[int, int]:
+    """Protect the first areas of a range: how far that went, and the errno of what is in the way there, or 0."""
+    at, code, locked = start, 0, []
+    for begin, stop, area in islice(pieces(task, start, end), AREAS_AT_ONCE):
+        if begin > at:
+            code = errno.ENOMEM
+        elif _never(area, prot):
+            code = errno.EACCES
+        else:
+            code = _may_protect(task, begin, stop, area, prot)
+        if code:
             break
-    if covered > addr:
-        locked = [(start, stop) for start, stop, area in pieces(task, addr, covered) if _copies(area, prot)]
-        task.space.protect(addr, covered - addr, PROT_FLAGS[prot & 7])
-        for start, stop in locked:
-            populate(task, start, stop)
-    if covered < end:
-        raise LinuxError(code)
+        if _copies(area, prot):
+            locked.append((begin, stop))
+        at = stop
+    if at > start:
+        task.space.protect(start, at - start, PROT_FLAGS[prot & 7])
+        for begin, stop in locked:
+            populate(task, begin, stop)
+    elif not code:
+        code = errno.ENOMEM
+    return at, code
+
+
+def _may_protect(task: LinuxTask, start: int, end: int, area: MemoryArea, prot: int) -> int:
+    """ENOMEM if limits forbid that a part of an area gets other rights, else 0 (mprotect_fixup)."""
+    if PROT_FLAGS[prot & 7] == area.flags:
+        return 0
+    try:
+        if prot & PROT_WRITE and not area.flags & MappingFlags.WRITE and not (area.backend.shared or area.grows_down):
+            require_data(task, end - start)
+        require_splits(task, max(start, area.start), min(end, area.end))
+    except LinuxError as error:
+        return error.errno
     return 0
 
 
@@ -268,15 +312,12 @@ def _copies(area: MemoryArea, prot: int) -> bool:
     return bool(prot & PROT_WRITE) and area.locked and not written and not area.backend.shared
 
 
-def covered_end(task: LinuxTask, start: int, end: int) -> int:
-    """The first byte from `start` on that is in no area, at most `end`."""
-    at = start
-    while at < end:
-        area = task.space.find_area(at) if at < USER_END else None
-        if area is None:
-            return at
-        at = area.end
-    return end
+def in_turns(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, MemoryArea]]:
+    """`pieces` for a call that may be made again: between some, the clock and signals are looked at (`waiting`)."""
+    for number, piece in enumerate(pieces(task, start, end)):
+        if number % AREAS_AT_ONCE == AREAS_AT_ONCE - 1:
+            waiting.breathe(task)
+        yield piece
 
 
 def pieces(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, MemoryArea]]:
@@ -330,17 +371,24 @@ def sys_brk(task: LinuxTask, addr: c_ulong) -> int:
     mm, space = task.mm, task.space
     if addr < mm.start_brk or addr > USER_END:
         return mm.brk
+    start_data, end_data = mm.data
+    limit = get_limit(task, RLIMIT_DATA)[0]
+    if limit != RLIM_INFINITY and addr - mm.start_brk + end_data - start_data > limit:  # check_data_rlimit
+        return mm.brk
     old, new = page_up(mm.brk), page_up(addr)
     if new < old:
         if next_area(task, new, old) is None:
             return mm.brk
         space.unmap(new, old - new)
+        charge(task)
     elif new > old:
         # A page below what comes next stays free, and the gap below a stack.
         above = next_area(task, old, min(new + PAGE + STACK_GAP, USER_END))
         if above is not None and new + PAGE > above.start - (STACK_GAP if above.grows_down else 0):
             return mm.brk
         try:
+            require_mapping(task)
+            require_space(task, new - old, data=True)
             space.map_alloc(old, new - old, PROT_FLAGS[3])
         except LinuxError:
             return mm.brk
@@ -353,10 +401,22 @@ def sys_brk(task: LinuxTask, addr: c_ulong) -> int:
 # -- bringing pages in
 
 
+def bring_in(task: LinuxTask, start: int, end: int, access: MappingFlags) -> bool:
+    """Populate a part of an area, in pieces: False if it was left off for a signal that kills or the run's deadline."""
+    while start < end:
+        stop = min(end, start + BYTES_AT_ONCE)
+        task.space.populate_area(start, stop - start, access)
+        start = stop
+        if start < end and waiting.must_stop(task):
+            return False
+    return True
+
+
 def populate(task: LinuxTask, start: int, end: int, *, stop_at_failure: bool = False) -> int:
     """Bring pages in as mm_populate does: private writable ones as if written. 0, or the first errno that came up.
 
-    An area whose pages cannot be had is left at the first that cannot; the next one is gone on with, or not.
+    An area whose pages cannot be had is left at the first that cannot; the next one is gone on with, or not. It is left
+    off for a signal that kills and at the deadline: what is not there then comes when it is touched.
     """
     failed = 0
     for at, stop, area in pieces(task, start, end):
@@ -365,7 +425,8 @@ def populate(task: LinuxTask, start: int, end: int, *, stop_at_failure: bool = F
         written = area.flags & MappingFlags.WRITE and not area.backend.shared
         access = MappingFlags.WRITE if written else MappingFlags.READ
         try:
-            task.space.populate_area(at, stop - at, access)
+            if not bring_in(task, at, stop, access):
+                break
         except LinuxError as error:
             failed = failed or error.errno
             if stop_at_failure:

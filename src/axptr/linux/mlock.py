@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from ..kernel.abi import c_int, c_size_t, c_ulong
-from .memory import PAGE, page_up, pieces, populate
+from . import waiting
+from .memory import PAGE, in_turns, page_up, populate
 from .registry import syscall
+from .vmlimits import require_splits
 
 if TYPE_CHECKING:
     from .task import LinuxTask
@@ -28,9 +30,10 @@ def _set(task: LinuxTask, addr: int, length: int, locked: bool, on_fault: bool =
     if start + size >= 1 << 64:
         raise LinuxError(errno.EINVAL)
     at, end = start, start + size
-    for begin, stop, _ in pieces(task, start, end):
+    for begin, stop, _ in in_turns(task, start, end):
         if begin > at:
             break
+        require_splits(task, begin, stop)
         task.space.set_locked(begin, stop - begin, locked, on_fault=on_fault)
         at = stop
     if at < end:
@@ -41,6 +44,7 @@ def _set(task: LinuxTask, addr: int, length: int, locked: bool, on_fault: bool =
 def _lock(task: LinuxTask, addr: int, length: int, flags: int) -> int:
     start, end = _set(task, addr, length, True, bool(flags & MLOCK_ONFAULT))
     failed = populate(task, start, end, stop_at_failure=True)
+    waiting.breathe(task)  # it may have been left off
     if failed:
         raise LinuxError(errno.EAGAIN if failed == errno.ENOMEM else errno.ENOMEM)
     return 0

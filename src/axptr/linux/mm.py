@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from ..mm.space import AddrSpace
 
 STACK_TOP = USER_END
-MMAP_BASE = 0x7FFF_F7FF_F000
-"""Mappings go downwards from here: 128 MiB below the stack's top (mmap_base of arch/x86/mm/mmap.c)."""
+_STACK_GAP = 1 << 20
+_LEAST_GAP, _LARGEST_GAP = 128 << 20, USER_END // 6 * 5
+
+
+def mmap_base(stack_limit: int) -> int:
+    """Mappings go downwards from here: below the room for the stack, 128 MiB at least (arch/x86/mm/mmap.c)."""
+    gap = max(_LEAST_GAP, min(stack_limit + _STACK_GAP, _LARGEST_GAP))
+    return (USER_END - gap + 4095) & -4096
 
 
 class Mm:
@@ -29,9 +35,10 @@ class Mm:
     The addresses have the names and meaning of struct mm_struct (prctl(2), PR_SET_MM); 0 if there is nothing.
     """
 
-    def __init__(self, space: AddrSpace) -> None:
+    def __init__(self, space: AddrSpace, stack_limit: int = 0) -> None:
+        """`stack_limit`: how far the stack may grow (RLIMIT_STACK), which mappings leave room for."""
         self.space = space
-        self.mmap_base = MMAP_BASE
+        self.mmap_base = mmap_base(stack_limit)
         self.lock_future = False
         self.exe = Node(b"/")
         self.auxv = b""

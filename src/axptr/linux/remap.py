@@ -9,12 +9,14 @@ import errno
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
+from ..flags import MappingFlags
 from ..kernel.abi import c_ulong
 from ..mm.backend import part
+from .limits import RLIMIT_STACK, get_limit
 from .memory import MAP_FIXED, PAGE, extent, is_free, page_up, pieces, place, populate
 from .registry import syscall
-from .stack import STACK_LIMIT
 from .uaccess import USER_END
+from .vmlimits import MAX_MAP_COUNT, require_mapping, require_space, require_splits
 
 if TYPE_CHECKING:
     from ..mm.area import MemoryArea
@@ -87,6 +89,7 @@ def _move_to(task: LinuxTask, addr: int, old: int, new: int, flags: int, target:
 def _unmap(task: LinuxTask, start: int, size: int) -> None:
     if start > USER_END or size > USER_END - start:
         raise LinuxError(errno.EINVAL)
+    require_splits(task, start, start + size, removed=True)
     task.space.unmap(start, size)
 
 
@@ -106,6 +109,8 @@ def _move(task: LinuxTask, addr: int, old: int, new: int, target: int, flags: in
     area = space.find_area(addr)
     if area is None:
         raise LinuxError(errno.EFAULT)
+    if space.area_count >= MAX_MAP_COUNT - 3:
+        raise LinuxError(errno.ENOMEM)
     if old:
         low, high = extent(task, area)
         space.move(addr, old, target, keep=bool(flags & MREMAP_DONTUNMAP))
@@ -121,9 +126,12 @@ def _move(task: LinuxTask, addr: int, old: int, new: int, target: int, flags: in
 def _map_more(task: LinuxTask, area: MemoryArea | None, start: int, size: int, offset: int | None = None) -> None:
     """Map what follows `area`, or is `offset` bytes into what backs it, like `area` in all that it is."""
     assert area is not None
+    require_mapping(task)
+    data = bool(area.flags & MappingFlags.WRITE) and not (area.backend.shared or area.grows_down)
+    require_space(task, size, data=data)
     space = task.space
     where = area.offset + (start - area.start) if offset is None else offset
-    grows = max(area.size + size, STACK_LIMIT) if area.grows_down else 0
+    grows = max(area.size + size, min(get_limit(task, RLIMIT_STACK)[0], USER_END)) if area.grows_down else 0
     space.map(start, size, area.flags, part(area.backend, where), name=area.name, grows_down=grows)
     if area.clone_rule != "copy":
         space.set_clone_rule(start, size, area.clone_rule)

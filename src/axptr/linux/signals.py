@@ -10,6 +10,7 @@ from the host (`hostsignals`). Source: signal(7), kernel/signal.c.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ from .uaccess import USER_END
 if TYPE_CHECKING:
     from .task import LinuxTask
 
-SIGINT, SIGTSTP, SIGTTIN, SIGTTOU = 2, 20, 21, 22
+SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, SIGXFSZ = 2, 20, 21, 22, 25
 SIG_DFL, SIG_IGN = 0, 1
 
 SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART = 0x4, 0x0400_0000, 0x0800_0000, 0x1000_0000
@@ -155,6 +156,11 @@ class SignalState:
     def broken_pipe(self, task: LinuxTask) -> None:
         """A write found no reader."""
         self.send(task, Info(SIGPIPE, SI_USER, pid=task.pid))
+
+    def file_too_large(self, task: LinuxTask) -> LinuxError:
+        """A file was to grow beyond RLIMIT_FSIZE: SIGXFSZ, and the error to raise."""
+        self.send(task, Info(SIGXFSZ, SI_USER, pid=task.pid, uid=os.getuid()))
+        return LinuxError(errno.EFBIG)
 
     def force(self, task: LinuxTask, info: Info) -> None:
         """A signal that the program cannot avoid: blocked or ignored, it kills."""

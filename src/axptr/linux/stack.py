@@ -80,7 +80,8 @@ def map_stack(
     if executable:
         flags |= MappingFlags.EXECUTE
     start = (lowest & -PAGE) - _EXPANSION
-    mm.space.map_alloc(start, STACK_TOP - start, flags, name="[stack]", grows_down=max(STACK_LIMIT, STACK_TOP - start))
+    reach = max(min(stack_limit, STACK_TOP), STACK_TOP - start)
+    mm.space.map_alloc(start, STACK_TOP - start, flags, name="[stack]", grows_down=reach)
     mm.space.write(lowest, blob + execfn + bytes(9))
     return Strings(len(argv), len(environ), lowest, execfn_at)
 
