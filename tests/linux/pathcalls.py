@@ -137,14 +137,18 @@ def _plain(line: str) -> str:
     return re.sub(r"#\d+", "#", line)
 
 
-def difference(program: Path, lines: list[str], work: Path) -> str | None:
-    """Run a sequence on both sides in fresh trees; what differs first."""
+def difference(
+    program: Path, lines: list[str], work: Path, prepare: Callable[[Path], object] | None = None
+) -> str | None:
+    """Run a sequence on both sides in fresh trees, which `prepare` may change before; what differs first."""
     data = "".join(line + "\n" for line in lines).encode()
     outcomes, trees = [], []
     for side in ("host", "ours"):
         base = work / f"{side}-{len(os.listdir(work))}"
         top = base.joinpath(*map(str, range(DEPTH)))
         top.mkdir(parents=True)
+        if prepare is not None:
+            prepare(top)
         if side == "host":
             outcomes.append(run_host(program, top, base, input=data, cwd=top))
         else:

@@ -451,3 +451,35 @@ def test_host_devices_outside_our_dev_are_not_opened(compile_guest, tmp_path):
     body = 'int main(void) { show("device", open("null", O_RDONLY)); }'
     program = compile_guest("device", "-static", source=HEADERS + body)
     assert run_guest(program, cwd=tmp_path).lines == ["device: -1 errno 6"]
+
+
+def test_a_removed_file_can_be_opened_again_by_its_descriptor(compile_guest, tmp_path):
+    body = r"""
+    int main(void) {
+        char name[64], text[200] = {0};
+        int fd = open("file", O_CREAT | O_RDWR, 0600), again;
+        write(fd, "kept", 4);
+        unlink("file");
+        sprintf(name, "/proc/self/fd/%d", fd);
+        show("reopen", again = open(name, O_RDWR));
+        show("read", read(again, text, 10));
+        puts(text);
+        show("position", lseek(fd, 0, SEEK_CUR));
+        show("write", pwrite(again, "more", 4, 4));
+        show("length", lseek(fd, 0, SEEK_END));
+        show("same", dup3(again, 9, 0));
+        memset(text, 0, sizeof text);
+        readlink(name, text, sizeof text - 1);
+        puts(strrchr(text, '/'));
+        show("exclusive", open(name, O_CREAT | O_EXCL | O_RDWR, 0600));
+        show("no follow", open(name, O_RDONLY | O_NOFOLLOW));
+        return 0;
+    }"""
+    program = compile_guest("removed", "-static", source=HEADERS + body)
+    results = []
+    for side, run in ("host", run_host), ("ours", run_guest):
+        root = tmp_path / side
+        root.mkdir()
+        results.append(run(program, cwd=root, **({"allow_write": [root]} if side == "ours" else {})).lines)
+    assert results[1] == results[0]
+    assert results[0][2] == "kept"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,36 @@ def test_kept_sequence_gives_what_it_gives_on_the_host(
 ) -> None:
     monkeypatch.setattr(openat2(), "missing", missing or openat2().missing)
     assert difference(program, KEPT[kept].split(", "), tmp_path) is None
+
+
+def with_default_acl(top: Path) -> None:
+    """user::rwx, group::r-x, group 7:rwx, mask::rwx, other::--- for whatever is made in the directory."""
+    entries = [(1, 7, -1), (4, 5, -1), (8, 7, 7), (16, 7, -1), (32, 0, -1)]
+    value = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(top, "system.posix_acl_default", value)
+    except OSError:
+        pytest.skip("the file system keeps no access lists")
+
+
+@needs_root
+@pytest.mark.parametrize(
+    "prepare", [None, with_default_acl, lambda top: top.chmod(0o2775)], ids=["plain", "acl", "setgid"]
+)
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0])
+def test_what_is_made_has_the_hosts_permissions_whatever_the_masks(
+    program: Path, prepare: Callable[[Path], object] | None, mask: int, tmp_path: Path
+) -> None:
+    lines = [f"umask {mask:o}"]
+    for i, mode in enumerate(("0777", "0666", "0640", "02770", "04755", "01777", "0007")):
+        for call in ("mkdir", "mknod", "mkfile"):
+            lines += [f"{call} {call}{i} {mode}", f"lstat {call}{i}"]
+        lines += [f"open open{i} 66 {mode}", f"open open{i} 0", f"open . {os.O_TMPFILE | os.O_RDWR} {mode}"]
+    old = os.umask(0o027)  # of this process: the guest sets its own
+    try:
+        assert difference(program, lines, tmp_path, prepare) is None
+    finally:
+        os.umask(old)
 
 
 @needs_root

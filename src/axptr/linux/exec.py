@@ -61,7 +61,7 @@ def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int 
         lost = task.files.cloexec(dirfd)
     program = find_program(name, argv or [b""], program_finder(task), node, lost=lost)
     try:
-        start_program(task, program, environ, path or os.path.basename(node.where()))
+        start_program(task, program, environ, path or program.file.path)
     finally:
         program.close()
 

@@ -89,7 +89,8 @@ def find_program(
         if lost:
             raise ProgramError(errno.ENOENT, f"{shown}: a script whose descriptor is closed before it is read")
         argv = [interpreter, *extra, name, *argv[1:]]
-        name, node, shown = interpreter, None, f"{_show(name)}: its interpreter {_show(interpreter)}"
+        node = None if interpreter else _find(resolve, b".", shown)  # getname_kernel takes an empty name
+        name, shown = interpreter, f"{_show(name)}: its interpreter {_show(interpreter)}"
     raise ProgramError(errno.ELOOP, f"{_show(path)}: scripts that interpret each other without end")
 
 
