@@ -6,9 +6,9 @@ the end of `run`, at Ctrl-C. Run on, it has them again. A terminal that belongs 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # not `signal`: every start would pay for its enums
 import fcntl
 import os
-import signal
 from contextlib import suppress
 
 TCGETS2, TCSETS2 = 0x802C542A, 0x402C542B
@@ -62,13 +62,13 @@ def _set_state(fd: int, state: tuple[bytes, bytes]) -> None:
     if _state(fd) == state:
         return
     # Should we be in the background after all, this would stop us; it is then refused with EIO or done.
-    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    masked = _signal.pthread_sigmask(_signal.SIG_BLOCK, {_signal.SIGTTOU})
     try:
         fcntl.ioctl(fd, TCSETS2, state[0])
         if fcntl.ioctl(fd, TIOCGWINSZ, bytes(_SIZE)) != state[1]:
             fcntl.ioctl(fd, TIOCSWINSZ, state[1])
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, masked)
 
 
 def _is_ours(fd: int) -> bool:
