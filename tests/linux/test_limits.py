@@ -11,7 +11,7 @@ from axptr.linux import create_process
 from .conftest import ENVIRONMENT, run_guest, run_host
 from .test_signals import HEADERS, same_as_host
 
-INCLUDE = "#include <sys/mman.h>\n#include <sys/stat.h>\n#include <sys/random.h>\n"
+INCLUDE = "#include <sys/sendfile.h>\n#include <sys/mman.h>\n#include <sys/stat.h>\n#include <sys/random.h>\n"
 
 
 def build(compile_guest, body: str, before: str = ""):
@@ -105,6 +105,12 @@ def test_files_grow_to_their_limit_and_no_further(compile_guest, tmp_path, actio
         T(write(f, b, 60)); T(write(f, b, 300)); T(write(f, b, 1)); T(pwrite(f, b, 10, 95)); T(pwrite(f, b, 10, 200));
         T(ftruncate(f, 101)); T(ftruncate(f, 100)); T(write(a, b, 1)); T(ftruncate(f, 10)); T(write(a, b, 300));
         T(lseek(f, 0, SEEK_SET)); T(write(f, b, 300)); T(truncate(argv[1], 300)); T(write(p[1], b, 300));
+        int s = open("/bin/ls", O_RDONLY); off_t o = 95;
+        T(sendfile(f, s, 0, 300)); T(lseek(f, 50, SEEK_SET)); T(sendfile(f, s, 0, 300)); T(sendfile(f, s, 0, 300));
+        T(splice(p[0], 0, f, &o, 300, 0)); T(splice(p[0], 0, f, &o, 300, 0)); T(fallocate(f, 0, 0, 101));
+        T(fallocate(f, 0, 0, 100));
+        T(fallocate(f, 1, 0, 300)); T(ftruncate(f, 50)); T(lseek(f, 90, 0)); T(copy_file_range(s, 0, f, 0, 300, 0));
+        T(copy_file_range(s, 0, f, 0, 300, 0));
         r.rlim_cur = RLIM_INFINITY; setrlimit(RLIMIT_FSIZE, &r); puts(text);
         """,
         """static char text[9000], line[300];

@@ -232,7 +232,7 @@ class HostFile(OpenFile):
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         """All of it, unless the file has no room for it (or blocks, and the guest does not want that)."""
         done, buffer = 0, self._buffer(task, data)
-        most = self._size_limit(task, pos, data.count) if self.regular else data.count
+        most = self.size_room(task, pos, data.count)
         try:
             while True:
                 want = min(self._piece(data.count), most - done)
@@ -285,9 +285,12 @@ class HostFile(OpenFile):
             if not n or done >= good or self.channel is None:
                 return done
 
-    def _size_limit(self, task: LinuxTask, pos: int | None, count: int) -> int:
-        """How much of `count` bytes RLIMIT_FSIZE lets be written (generic_write_check_limits)."""
-        limit = get_limit(task, RLIMIT_FSIZE)[0]
+    def size_room(self, task: LinuxTask, pos: int | None, count: int) -> int:
+        """How much of `count` bytes RLIMIT_FSIZE lets be written at `pos`, or at the file's own position.
+
+        EFBIG and SIGXFSZ for nothing (generic_write_check_limits).
+        """
+        limit = get_limit(task, RLIMIT_FSIZE)[0] if self.regular else RLIM_INFINITY
         if limit == RLIM_INFINITY or not count:
             return count
         if self.flags & O_APPEND:
@@ -343,9 +346,13 @@ class HostFile(OpenFile):
         if self.owned and self.regular:  # a standard stream was given to be written to
             self.node().changeable(task.fs)
 
-    def truncate(self, task: LinuxTask, size: int) -> None:
+    def require_size(self, task: LinuxTask, size: int) -> None:
+        """EFBIG and SIGXFSZ if the file would grow beyond RLIMIT_FSIZE (inode_newsize_ok)."""
         if size > get_limit(task, RLIMIT_FSIZE)[0] and size > host(os.fstat, self.host_fd).st_size:
             raise task.signals.file_too_large(task)
+
+    def truncate(self, task: LinuxTask, size: int) -> None:
+        self.require_size(task, size)
         cache = self.cache(task)
         if cache is None:
             host(os.ftruncate, self.host_fd, size)

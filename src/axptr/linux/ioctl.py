@@ -40,6 +40,7 @@ _READS |= {FS_IOC_FSGETXATTR: 28, FS_IOC_GETFSUUID: 17}
 _MODES = {TCSETS: 36, TCSETSW: 36, TCSETSF: 36, TCSETA: 18, TCSETAW: 18, TCSETAF: 18, TIOCSWINSZ: 8}
 _MODES |= {TCSETS2: 44, TCSETSW2: 44, TCSETSF2: 44}
 _PLAIN = {TCSBRK, TCSBRKP, TCXONC, TCFLSH}
+_DRAINING = {TCSBRK, TCSBRKP, TCSETSW, TCSETSF, TCSETAW, TCSETAF, TCSETSW2, TCSETSF2}
 _ATTRIBUTES = {FS_IOC_SETFLAGS: 4, FS_IOC_FSSETXATTR: 28}
 
 _FIEMAP = Struct("<QQIIII")
@@ -80,6 +81,8 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
         return 0
     if command in _MODES and file.is_device:
         data = get_bytes(task, argument, _MODES[command])
+        if command in _DRAINING:
+            _drain(task, fd)
         host(task.machine.terminals.about_to_change, fd)
         host(fcntl.ioctl, fd, command, data)
         return 0
@@ -90,6 +93,8 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
         host(os.tcsetpgrp, fd, wanted)
         return 0
     if command in _PLAIN and file.is_device:
+        if command in _DRAINING:
+            _drain(task, fd)
         return host(fcntl.ioctl, fd, command, argument & 0x7FFF_FFFF)
     if command in _ATTRIBUTES:
         data = get_bytes(task, argument, _ATTRIBUTES[command])
@@ -99,6 +104,12 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
     if command == FIEMAP:
         return _fiemap(task, file, argument)
     raise LinuxError(errno.ENOTTY)
+
+
+def _drain(task: LinuxTask, fd: int) -> None:
+    """Wait until a terminal has sent all that was written to it, which the host's call would do unseen (tcdrain(3))."""
+    while any(host(fcntl.ioctl, fd, TIOCOUTQ, bytes(4))):
+        task.pause(0.005)
 
 
 def _fiemap(task: LinuxTask, file: HostFile, argument: int) -> int:

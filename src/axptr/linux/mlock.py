@@ -14,6 +14,7 @@ from ..kernel.abi import c_int, c_size_t, c_ulong
 from . import waiting
 from .memory import PAGE, in_turns, page_up, populate
 from .registry import syscall
+from .uaccess import USER_END
 from .vmlimits import require_splits
 
 if TYPE_CHECKING:
@@ -74,15 +75,16 @@ def sys_mlockall(task: LinuxTask, flags: c_int) -> int:
         raise LinuxError(errno.EINVAL)
     task.mm.lock_future = bool(flags & MCL_FUTURE)
     if flags & MCL_CURRENT:
-        for area in task.space.areas():
-            task.space.set_locked(area.start, area.size, True, on_fault=bool(flags & MCL_ONFAULT))
-            populate(task, area.start, area.end)
+        for start, end, _ in in_turns(task, 0, USER_END):
+            task.space.set_locked(start, end - start, True, on_fault=bool(flags & MCL_ONFAULT))
+            populate(task, start, end)
+            waiting.breathe(task)  # it may have been left off
     return 0
 
 
 @syscall(152, "munlockall")
 def sys_munlockall(task: LinuxTask) -> int:
     task.mm.lock_future = False
-    for area in task.space.areas():
-        task.space.set_locked(area.start, area.size, False)
+    for start, end, _ in in_turns(task, 0, USER_END):
+        task.space.set_locked(start, end - start, False)
     return 0

@@ -159,6 +159,9 @@ def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
     return 0
 
 
+FALLOC_FL_KEEP_SIZE = 1
+
+
 @syscall(285, "fallocate")
 def sys_fallocate(task: LinuxTask, fd: c_int, mode: c_int, offset: c_long, size: c_long) -> int:
     """The host's own call: which modes there are is its file system's affair."""
@@ -167,6 +170,8 @@ def sys_fallocate(task: LinuxTask, fd: c_int, mode: c_int, offset: c_long, size:
         cache = file.cache(task)
         if cache is not None:
             host(cache.sync)
+        if file.writable and file.regular and offset >= 0 and size > 0 and not mode & FALLOC_FL_KEEP_SIZE:
+            file.require_size(task, offset + size)
         try:
             ccall("fallocate", file.host_fd, mode, ctypes.c_int64(offset), ctypes.c_int64(size))
         finally:

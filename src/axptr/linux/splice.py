@@ -116,9 +116,18 @@ def sys_sendfile(task: LinuxTask, out_fd: c_int, in_fd: c_int, offset: Bytes, co
         else:
             if goal.flags & O_APPEND:
                 raise LinuxError(errno.EINVAL)
-            done = _send(task, goal, (reader, writer), pos, count)
+            room = goal.size_room(task, None, count) if isinstance(goal, HostFile) else count
+            done = _send(task, goal, (reader, writer), pos, room)
+            if done == room < count and _has_more(reader, pos, done):
+                task.signals.file_too_large(task)
     _give_offset(task, offset, pos, source, done)
     return done
+
+
+def _has_more(fd: int, pos: int | None, done: int) -> bool:
+    """Whether there is more to send behind what was: only then the host tries, and finds the file too large."""
+    at = host(os.lseek, fd, 0, os.SEEK_CUR) if pos is None else pos + done
+    return at < host(os.fstat, fd).st_size
 
 
 def _has(task: LinuxTask, fd: int) -> bool:
@@ -174,6 +183,8 @@ def sys_copy_file_range(
         raise LinuxError(errno.EINVAL)
     if source.regular and goal.regular and goal.flags & O_APPEND:
         raise LinuxError(errno.EBADF)
+    if source.readable and goal.writable and goal.regular and (to is None or to >= 0):
+        size = goal.size_room(task, to, size)
     _sync(task, source)
     _sync(task, goal)
     done, piece = 0, PIECE
@@ -263,10 +274,13 @@ def sys_splice(
         raise LinuxError(errno.EINVAL)
     if size > MAX_OFFSET and not (_is_pipe(source) and _is_pipe(goal)):
         raise LinuxError(errno.EINVAL)
+    room = goal.size_room(task, to, size) if isinstance(goal, HostFile) and (to is None or to >= 0) else size
     _sync(task, source)
     _sync(task, goal)
     with _descriptor(source, os.O_RDONLY) as reader, _descriptor(goal, os.O_WRONLY) as writer:
-        done = _splice_once(task, source, goal, (reader, writer), (start, to), size, flags)
+        done = _splice_once(task, source, goal, (reader, writer), (start, to), room, flags)
+        if done == room < size and ready(reader, POLLIN):
+            task.signals.file_too_large(task)
     _give_offset(task, off_out, to, goal, done)
     _give_offset(task, off_in, start, source, done)
     return done
