@@ -256,3 +256,23 @@ int main(int argc, char **argv) {
 
 def test_ioctl_and_fcntl_answer_as_on_the_host(compile_guest, tmp_path):
     compare(compile_guest("ioctls", source=HEADERS + IOCTLS), tmp_path)
+
+
+def test_a_file_that_is_cut_when_it_is_opened_is_cut_in_mappings_too(compile_guest, tmp_path):
+    body = """
+    int main(int argc, char **argv) {
+        int modes[] = {O_RDONLY, O_WRONLY, O_RDWR};
+        for (int i = 0; i < 3; i++) {
+            int fd = open("data", O_RDWR);
+            ftruncate(fd, 4096), pwrite(fd, "text", 4, 0);
+            char *map = mmap(0, 4096, PROT_READ, MAP_SHARED, fd, 0), *copy = mmap(0, 4096, 3, MAP_PRIVATE, fd, 0);
+            printf("%.4s\\n", map);
+            copy[0] = 'T';
+            show("cut", open("data", modes[i] | O_TRUNC) >= 0);
+            ftruncate(fd, 4096);
+            printf("%d %d\\n", map[0], copy[0]);
+        }
+        chmod("data", 0400);
+        show("cut", open("data", O_RDONLY | O_TRUNC | O_DIRECTORY));
+    }"""
+    compare(compile_guest("cut", source=HEADERS + body), tmp_path)

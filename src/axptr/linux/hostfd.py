@@ -40,7 +40,8 @@ class Openat2:
         fd: int = self._call(_OPENAT2, dirfd, path, _HOW, len(_HOW))
         if fd < 0:
             fd = -ctypes.get_errno()
-            self.missing = fd in (-errno.ENOSYS, -errno.EPERM)
+            if fd in (-errno.ENOSYS, -errno.EPERM):  # never taken back: threads share what the host is
+                self.missing = True
         return fd
 
 

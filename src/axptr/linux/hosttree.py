@@ -156,7 +156,7 @@ class HostNode(Node):
 
     def reopen(self, task: LinuxTask, flags: int, home: bool) -> HostFile:
         """Open exactly this file, whatever has its name now. The caller has judged whether that is allowed."""
-        cut = flags & os.O_TRUNC and flags & os.O_ACCMODE != os.O_RDONLY
+        cut = bool(flags & os.O_TRUNC)
         host_flags = (flags | os.O_CLOEXEC | os.O_NOCTTY) & ~(_O_LARGEFILE | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         writes = flags & (os.O_ACCMODE | os.O_TRUNC) != os.O_RDONLY
         if writes and self.identity == task.mm.exe.identity:
@@ -173,7 +173,7 @@ class HostNode(Node):
         fd = open_fifo(task, open_host, host_flags) if waits else open_host(host_flags)
         file = _opened(fd, flags, home)
         if cut and file.regular:
-            file.truncate(task, 0)
+            (file if file.writable else self).truncate(task, 0)
         return file
 
     def open_program(self) -> int:
