@@ -35,6 +35,7 @@ WHERE = {
     "_core.buffers": "words",
     "_core.visit": "words",
     "_core.codes": "words",
+    "_core.fieldhook": "words",
     "_core.lock": "words",
     "_core.marks": "words",
     "_core.hostmem": "physical",

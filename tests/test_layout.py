@@ -108,7 +108,7 @@ def test_what_is_no_ctypes_type_is_refused(T: object) -> None:
     with pytest.raises(TypeError):
         Layout.of(T)
     with pytest.raises(TypeError):
-        UserPtr[T]
+        UserPtr.of(T)
 
 
 @pytest.mark.parametrize("T", [Nothing, ctypes.c_int * 0, Nothing * 5])

@@ -58,12 +58,18 @@ def _element(T: Any, i: int, path: str) -> tuple[int, Any]:
         item, length = form.item()
     elif isinstance(T, type) and issubclass(T, ctypes.Array):
         array: Any = T
-        item, length = array._type_, array._length_
+        item, length = _item_of(array), array._length_
     else:
         raise TypeError(f"{name_of(T)} is no array: it has no element [{i}]")
     if i >= length:
         raise IndexError(f"{path!r}: {name_of(T)} has {length} elements, there is no [{i}]")
     return i * Layout.of(item).size, item
+
+
+def _item_of(array: Any) -> Any:
+    """The type of the elements of a ctypes array: what it says, or the user pointers that they are."""
+    pointers = getattr(array, "__axptr_item__", None)
+    return array._type_ if pointers is None else pointers.as_member
 
 
 def _field_type(T: Any, name: str) -> Any:
@@ -74,7 +80,7 @@ def _field_type(T: Any, name: str) -> Any:
             if entry[0] == name:
                 if len(entry) > 2:
                     raise TypeError(f"{name_of(T)}.{name} is a bit field: it has no address")
-                return entry[1]
+                return getattr(entry[1], "as_member", entry[1])
             if entry[0] in base.__dict__.get("_anonymous_", ()):
                 try:
                     return _field_type(entry[1], name)
@@ -111,7 +117,7 @@ def _inside(T: Any, offset: int) -> tuple[str, int, Any] | None:
         return None
     if issubclass(T, ctypes.Array):
         array: Any = T
-        return _element_at(array._type_, array._length_, offset)
+        return _element_at(_item_of(array), array._length_, offset)
     if not issubclass(T, ctypes.Structure):
         return None
     found: list[tuple[str, int, Any]] = []

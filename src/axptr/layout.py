@@ -94,6 +94,7 @@ def refuse_host_pointers(T: Any) -> None:
     elif issubclass(T, (ctypes.Structure, ctypes.Union)):
         for base in T.__mro__:
             for entry in base.__dict__.get("_fields_", ()):
-                refuse_host_pointers(entry[1])
+                if not hasattr(entry[1], "__axptr_layout__"):  # a user pointer
+                    refuse_host_pointers(entry[1])
     else:
         raise TypeError(f"want a ctypes type, a user pointer type or a struct code, not {T!r}")

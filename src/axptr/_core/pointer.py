@@ -56,6 +56,7 @@ from cython.cimports.libc.stdlib import free, malloc
 from axptr import check as _check
 from axptr import walking as _walking
 from axptr._core.codec import name_of
+from axptr._core.pointertype import subscribed
 from axptr.addr import ADDRESS_END, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.fields import name_fault as _name_fault
@@ -551,12 +552,12 @@ class UserConstPtr(Pointer):
     @classmethod
     def __class_getitem__(cls, T):
         found = const_types.get(T)
-        return pointer_type(T, True, None) if found is None else found
+        return subscribed(T, True, True) if found is None else found
 
     @staticmethod
     def of(T):
         """`UserConstPtr[T]`, spelt for a T that is no class."""
-        return pointer_type(T, True, None)
+        return subscribed(T, True, False)
 
     def get(self, provider, /):
         """The value: `read`, needing `ACCESS_FLAGS`, which is READ."""
@@ -574,12 +575,12 @@ class UserPtr(Pointer):
     @classmethod
     def __class_getitem__(cls, T):
         found = types.get(T)
-        return pointer_type(T, False, None) if found is None else found
+        return subscribed(T, False, True) if found is None else found
 
     @staticmethod
     def of(T):
         """`UserPtr[T]`, spelt for a T that is no class."""
-        return pointer_type(T, False, None)
+        return subscribed(T, False, False)
 
     def as_const(self):
         """The same pointer, for reading only."""

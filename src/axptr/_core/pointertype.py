@@ -16,12 +16,14 @@ from cython.cimports.axptr._core.pointertype import axptr_enable_vectorcall, axp
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uintptr_t
 
+from axptr._core import fieldhook  # noqa: F401 - from here on pointers may be members of structures
 from axptr._core.codec import name_of
 from axptr.flags import MappingFlags
 from axptr.forms.base import by_name, form_of, named
 from axptr.layout import Layout
-from axptr.model import checked_model
+from axptr.model import LP64_BIG, checked_model
 
+_AGGREGATES = (ctypes.Structure, ctypes.Union)
 types = {}
 const_types = {}
 _fixed = cython.declare(dict, {})
@@ -48,10 +50,30 @@ class PointerType(Codec):
         """The same type fixed to a data model: `UserPtr[UserPtr[c_char]].under(ILP32)(argv) + 1` is 4 bytes on."""
         return pointer_type(self.T, self.const, checked_model(model))
 
+    def to(self, T):
+        """The same to another T."""
+        return pointer_type(T, self.const, self.model)
+
     @property
     def ACCESS_FLAGS(self):
         """What live verbs of such a pointer need."""
         return MappingFlags(self.access)
+
+    @property
+    def __ctype_be__(self):  # asked for by ctypes' structures of that order
+        from axptr.forms.foreign import AddressForm
+
+        return AddressForm(self, self, LP64_BIG)
+
+    @property
+    def __ctype_le__(self):
+        return self
+
+    def __mul__(self, n):
+        """The ctypes array of n such pointers, for members of structures."""
+        from axptr.forms.members import pointer_array
+
+        return pointer_array(self, n)
 
     def __instancecheck__(self, instance):
         return _is_one(self, instance)
@@ -69,6 +91,27 @@ class PointerType(Codec):
 
     def __reduce__(self):
         return _type_again, (*by_name(self.T), self.const, self.model)
+
+
+def subscribed(T, const, names):
+    """What `UserPtr[T]` gives: a type that will be, for a structure without its fields yet, and for the name of one.
+
+    names: whether text that is no struct code is such a name.
+    """
+    if isinstance(T, str) and names and T.isidentifier():
+        try:
+            return pointer_type(T, const, None)
+        except TypeError:
+            pass
+    elif not (isinstance(T, type) and issubclass(T, _AGGREGATES) and not hasattr(T, "_fields_")):
+        return pointer_type(T, const, None)
+    from axptr.forms.later import Later
+
+    return Later(T, const, _ready)
+
+
+def _ready(T, const):
+    return pointer_type(T, const, None)
 
 
 def pointer_type(T, const, model):

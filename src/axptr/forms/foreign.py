@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal
 
 from axptr.addr import checked_address
 from axptr.errors import LinuxError
-from axptr.model import DataModel
+from axptr.model import LP64, DataModel
 
 from .base import Form, Number, form_of
 
@@ -32,10 +31,10 @@ class AddressForm(Form):
 
     address = True
 
-    def __init__(self, T: Any, target: Callable[[int], Any], model: DataModel) -> None:
+    def __init__(self, T: Any, target: Any, model: DataModel) -> None:
         self.T = T
         self.size = self.align = model.pointer
-        self._target = target
+        self.target = target
         self._order: Literal["little", "big"] = model.order
 
     @property
@@ -43,24 +42,34 @@ class AddressForm(Form):
         return self._order, False
 
     def load(self, blob: bytes) -> Any:
-        return self._target(int.from_bytes(blob, self._order))
+        return self.target(int.from_bytes(blob, self._order))
 
     def dump(self, value: Any) -> bytes:
+        return self.number_for(value).to_bytes(self.size, self._order)
+
+    def number_for(self, value: Any) -> int:
+        """The address that a pointer, an integer or None (NULL) is. `OverflowError` if it is wider than a pointer."""
         number = 0 if value is None else checked_address(value)
-        try:
-            return number.to_bytes(self.size, self._order)
-        except OverflowError:
-            raise OverflowError(f"{number:#x} does not fit in a pointer of {self.size} bytes") from None
+        if number >> (8 * self.size):
+            raise OverflowError(f"{number:#x} does not fit in a pointer of {self.size} bytes")
+        return number
+
+    @property
+    def as_member(self) -> Any:
+        """The type of a member of this form, for whoever asks for a pointer to it."""
+        native = self.size == 8 and self._order == "little"
+        return self.target if self.target.model is not None or native else self
 
     def live(self, view: memoryview) -> Any:
         """A number, as the live form of a pointer is one of the host's too."""
-        return self._word.from_buffer(view)
+        return self.word.from_buffer(view)
 
     def live_many(self, view: memoryview, n: int) -> Any:
-        return view if view.readonly else (self._word * n).from_buffer(view)
+        return view if view.readonly else (self.word * n).from_buffer(view)
 
     @property
-    def _word(self) -> Any:
+    def word(self) -> Any:
+        """The ctypes number that lies in memory just so."""
         word = ctypes.c_uint32 if self.size == 4 else ctypes.c_uint64
         return word.__ctype_be__ if self._order == "big" else word.__ctype_le__
 
@@ -123,8 +132,20 @@ def _alone(T: Any, model: DataModel) -> Any:
     return Realigned(twin, model.wide_align) if ctypes.alignment(twin) > model.wide_align else twin
 
 
+def _pointer(T: Any, model: DataModel) -> Any:
+    """A member that is a user pointer. One that says its own model or order keeps it."""
+    from .later import Later
+
+    if model == LP64 or T.model is not None or (isinstance(T, AddressForm) and T.word is not ctypes.c_uint64):
+        return T
+    # Later: a structure that points at itself has itself among its twins.
+    return Later(T, T.const, lambda T, const: T.under(model), model)
+
+
 @lru_cache(maxsize=4096)
 def _ctypes(T: Any, model: DataModel) -> Any:
+    if hasattr(T, "__axptr_layout__"):
+        return _pointer(T, model)
     if issubclass(T, _Simple):
         if T._type_ == "P" and (model.pointer, model.order) != (8, "little"):
             T = ctypes.c_uint32 if model.pointer == 4 else ctypes.c_uint64
@@ -137,8 +158,10 @@ def _ctypes(T: Any, model: DataModel) -> Any:
         return T.__ctype_be__
     if issubclass(T, ctypes.Array):
         array: Any = T
-        item = _ctypes(array._type_, model)
-        return T if item is array._type_ else item * array._length_
+        pointers = getattr(T, "__axptr_item__", None)
+        held = array._type_ if pointers is None else pointers.T
+        item = _ctypes(held, model)
+        return T if item is held else item * array._length_
     return _structure(T, model)
 
 
@@ -152,12 +175,14 @@ def _structure(T: Any, model: DataModel) -> Any:
     for base in reversed(T.__mro__):
         for name, field, *bits in base.__dict__.get("_fields_", ()):
             twin = _ctypes(field, model)
+            changed = changed or twin is not field
+            fields.append((name, twin, *bits))
+            if hasattr(twin, "__axptr_layout__"):
+                continue
             if bits and ctypes.sizeof(twin) > model.wide_align:
                 raise TypeError(f"{T.__name__}.{name}, a bit field of 8 bytes, has no form in {model}")
             if ctypes.alignment(twin) > model.wide_align and not 0 < pack <= model.wide_align:
                 pack, changed = model.wide_align, True
-            changed = changed or twin is not field
-            fields.append((name, twin, *bits))
         anonymous += base.__dict__.get("_anonymous_", ())
     if not changed:
         return T
@@ -199,6 +224,8 @@ def converted(value: Any, T: Any) -> Any:
 
 
 def _member(value: Any, T: Any) -> Any:
+    if hasattr(T, "__axptr_layout__"):
+        return value
     if not issubclass(T, _Simple):
         return converted(value, T)
     value = 0 if value is None else value  # a `c_void_p` that is NULL
