@@ -14,7 +14,8 @@ from axptr.linux.machine import Machine
 from axptr.linux.openfile import FileTable
 from axptr.linux.paths import FileSystem
 from axptr.linux.personality import LinuxKernel
-from axptr.linux.procfs import Proc, format_maps
+from axptr.linux.procfs import Proc
+from axptr.linux.procmaps import format_maps
 from axptr.linux.task import LinuxTask
 from axptr.linux.uaccess import Bytes, ConstBytes
 

@@ -19,6 +19,7 @@ from .hostio import host
 from .hosttree import HostNode
 from .nodes import MAX_OFFSET, DirNode, Node, Stat, TextLink
 from .openfile import OpenFile
+from .terminals import Pts, terminal
 from .uaccess import CHUNK
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ class Dev(DirNode):
             b"random": DeviceNode(b"/dev/random", 1, 8, RandomFile),
             b"urandom": DeviceNode(b"/dev/urandom", 1, 9, RandomFile),
             b"tty": TtyNode(b"/dev/tty"),
+            b"pts": Pts(b"/dev/pts"),
             b"fd": TextLink(b"/dev/fd", b"/proc/self/fd"),
             b"stdin": TextLink(b"/dev/stdin", b"/proc/self/fd/0"),
             b"stdout": TextLink(b"/dev/stdout", b"/proc/self/fd/1"),
@@ -194,7 +196,8 @@ class Dev(DirNode):
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         if name == b"shm":
             return self._shared_memory()
-        return self._nodes.get(name)
+        node = self._nodes.get(name)
+        return terminal(task, b"/dev/" + name) if node is None else node
 
     def _shared_memory(self) -> Node | None:
         try:

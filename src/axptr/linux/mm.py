@@ -31,6 +31,7 @@ class Mm:
     """One program's memory.
 
     space: its pages. exe: the program's file. auxv: the auxiliary vector, packed.
+    peak_size: the most bytes of areas that were seen.
     lock_future: what is mapped from now on is locked (mlockall). mmap_base: mappings go downwards from it.
     The addresses have the names and meaning of struct mm_struct (prctl(2), PR_SET_MM); 0 if there is nothing.
     """
@@ -42,6 +43,7 @@ class Mm:
         self.lock_future = False
         self.exe = Node(b"/")
         self.auxv = b""
+        self.peak_size = 0
 
     def _bound(self, name: str) -> int:
         return self.space.bounds.get(name, 0)

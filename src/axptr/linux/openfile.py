@@ -12,7 +12,6 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
-from ..flags import WRITE
 from .nodes import MAX_OFFSET
 
 if TYPE_CHECKING:
@@ -112,42 +111,6 @@ class OpenFile:
 
     def close(self) -> None:
         """Called once, when no descriptor is left."""
-
-
-class BytesFile(OpenFile):
-    """A file of our own whose contents are made when it is opened."""
-
-    seekable = True
-
-    def __init__(self, node: Node, flags: int, content: bytes) -> None:
-        super().__init__(flags)
-        self._node = node
-        self._content = memoryview(content)
-        self._pos = 0
-
-    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
-        start = self._pos if pos is None else pos
-        if start + to.count > MAX_OFFSET:  # rw_verify_area, for a position that a seek has left there
-            raise LinuxError(errno.EINVAL)
-        data = self._content[start : start + to.count]
-        done = to.copy_out(data)
-        if done < len(data) and done == 0:
-            raise to.fault(WRITE)
-        if pos is None:
-            self._pos += done
-        return done
-
-    def seek(self, offset: int, whence: int) -> int:
-        if whence not in (os.SEEK_SET, os.SEEK_CUR):
-            raise LinuxError(errno.EINVAL)
-        self._pos = target = sought(offset, self._pos if whence == os.SEEK_CUR else 0)
-        return target
-
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return self._node.stat(task)
-
-    def node(self) -> Node | None:
-        return self._node
 
 
 class PathFile(OpenFile):

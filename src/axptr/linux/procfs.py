@@ -1,6 +1,7 @@
 """The personality's own /proc: what programs read about themselves, and a few facts about the machine.
 
-Nothing of the host's /proc shows through. Contents are made when a file is opened. Source: proc(5).
+Nothing of the host's /proc shows through. Here are the tree, what is mounted, and the machine; `procself` and
+`procmaps` have the texts about the process, `procnodes` the kinds of files. Source: proc(5).
 """
 
 from __future__ import annotations
@@ -9,73 +10,18 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import LinuxError, UserFault
-from ..flags import rwx
-from .memory import ZERO_NAME
+from ..errors import LinuxError
+from . import procself
+from .memory import MMAP_MIN_ADDR
 from .nodes import DirNode, LinkNode, Node, Stat, TextLink
-from .openfile import BytesFile, OpenFile
+from .openfile import OpenFile
+from .procmaps import format_maps, format_rollup, format_smaps
+from .procnodes import MemNode, NumberLink, PagemapNode, PlaceLink, Render, SpaceLink, StaticDir, Take, TextNode
 
 if TYPE_CHECKING:
-    from .._core.frames import FrameStore
-    from ..mm.area import MemoryArea
-    from ..mm.space import AddrSpace
     from .task import LinuxTask
-
-Render = Callable[["LinuxTask"], bytes]
-
-
-class TextNode(Node):
-    """A file whose contents a function gives."""
-
-    def __init__(self, path: bytes, render: Render, mode: int = 0o444) -> None:
-        super().__init__(path)
-        self.mode = stat.S_IFREG | mode
-        self._render = render
-
-    def open(self, task: LinuxTask, flags: int) -> OpenFile:
-        return BytesFile(self, flags, self._render(task))
-
-
-class StaticDir(DirNode):
-    """A directory that always has the same entries."""
-
-    def __init__(self, path: bytes, nodes: dict[bytes, Node]) -> None:
-        super().__init__(path)
-        self._nodes = nodes
-
-    def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
-        return self._nodes.get(name)
-
-    def names(self, task: LinuxTask) -> list[bytes]:
-        return list(self._nodes)
-
-
-class PlaceLink(LinkNode):
-    """cwd, exe, root: a magic link to a node that the task holds, whatever its name is now."""
-
-    def __init__(self, path: bytes, node: Callable[[LinuxTask], Node]) -> None:
-        super().__init__(path)
-        self._node = node
-
-    def target(self, task: LinuxTask) -> bytes:
-        return self._node(task).where()
-
-    def follow(self, task: LinuxTask) -> Node:
-        return self._node(task)
-
-
-class NumberLink(LinkNode):
-    """self and thread-self: a link whose target the task knows."""
-
-    def __init__(self, path: bytes, target: Render) -> None:
-        super().__init__(path)
-        self._render = target
-
-    def target(self, task: LinuxTask) -> bytes:
-        return self._render(task)
 
 
 class FdLink(LinkNode):
@@ -100,19 +46,35 @@ class FdLink(LinkNode):
 
 
 class FdDir(DirNode):
-    """/proc/self/fd."""
+    """/proc/self/fd: a link for each descriptor."""
 
     mode = stat.S_IFDIR | 0o500
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
-        try:
-            file = task.files.get(int(name))
-        except (ValueError, LinuxError):
-            return None
-        return FdLink(self.path + b"/" + name, file)
+        fd = _descriptor(task, name)
+        return None if fd is None else self.entry(fd, task.files.get(fd))
+
+    def entry(self, fd: int, file: OpenFile) -> Node:
+        return FdLink(self.path + b"/%d" % fd, file)
 
     def names(self, task: LinuxTask) -> list[bytes]:
         return [b"%d" % fd for fd in task.files.descriptors()]
+
+
+class FdInfoDir(FdDir):
+    """/proc/self/fdinfo: a text for each descriptor."""
+
+    mode = stat.S_IFDIR | 0o555
+
+    def entry(self, fd: int, file: OpenFile) -> Node:
+        return TextNode(self.path + b"/%d" % fd, lambda t: procself.fdinfo(t, fd, file))
+
+
+def _descriptor(task: LinuxTask, name: bytes) -> int | None:
+    """The open descriptor with this very name, None if there is none."""
+    if not name.isdigit() or len(name) > 10 or name != b"%d" % int(name):
+        return None
+    return int(name) if int(name) in task.files.descriptors() else None
 
 
 class Proc(DirNode):
@@ -134,11 +96,12 @@ class Proc(DirNode):
         self._nodes[b"mounts"] = TextLink(b"/proc/mounts", b"self/mounts")
         self._nodes[b"thread-self"] = NumberLink(b"/proc/thread-self", lambda t: b"%d/task/%d" % (t.pid, t.pid))
         self._nodes[b"self"] = NumberLink(b"/proc/self", lambda t: b"%d" % t.pid)
-        self._nodes[b"sys"] = _sys_tree()
         self._process: DirNode | None = None
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         node = self._nodes.get(name)
+        if node is None and name == b"sys":
+            node = self._nodes[name] = _sys_tree()
         if node is None and name == b"%d" % task.pid:
             if self._process is None:
                 self._process = _process_dir(b"/proc/" + name, True)
@@ -146,210 +109,138 @@ class Proc(DirNode):
         return node
 
     def names(self, task: LinuxTask) -> list[bytes]:
-        return [*self._nodes, b"%d" % task.pid]
+        return [*sorted({*self._nodes, b"sys"}), b"%d" % task.pid]
+
+
+_WITH_END = frozenset(
+    (b"auxv", b"cmdline", b"coredump_filter", b"environ", b"loginuid", b"oom_adj", b"oom_score_adj", b"sessionid")
+)
+"""Texts that are no seq_file of the kernel's."""
 
 
 def _process_dir(path: bytes, leader: bool) -> StaticDir:
-    renders: dict[bytes, Render] = {
-        b"auxv": lambda t: t.mm.auxv,
-        b"cmdline": _cmdline,
-        b"comm": lambda t: t.comm + b"\n",
-        b"environ": _environ,
-        b"limits": _limits,
-        b"maps": lambda t: format_maps(t, t.space).encode(),
-        b"mounts": _mounts,
-        b"mountinfo": _mountinfo,
-        b"oom_score_adj": lambda t: b"0\n",
-        b"stat": _stat,
-        b"statm": _statm,
-        b"status": _status,
-    }
-    nodes: dict[bytes, Node] = {name: TextNode(path + b"/" + name, fn) for name, fn in renders.items()}
+    """/proc/PID, or of a thread (not `leader`) /proc/PID/task/TID, which lacks some of it."""
+    nodes: dict[bytes, Node] = {}
+
+    def text(name: bytes, render: Render, mode: int = 0o444, accept: Take | None = None) -> None:
+        nodes[name] = TextNode(path + b"/" + name, render, mode, accept, has_end=name in _WITH_END)
+
+    text(b"auxv", lambda t: t.mm.auxv, 0o400)
+    text(b"cgroup", lambda t: b"0::/\n")
+    text(b"clear_refs", lambda t: b"", 0o200, procself.clear_refs)
+    text(b"cmdline", procself.cmdline)
+    text(b"comm", lambda t: t.comm + b"\n", 0o644, procself.set_comm)
+    text(b"cpuset", lambda t: b"/\n")
+    text(b"environ", procself.environ, 0o400)
+    text(b"io", procself.io, 0o400)
+    text(b"limits", procself.limits)
+    text(b"loginuid", lambda t: b"4294967295", 0o644)
+    text(b"maps", lambda t: format_maps(t, t.space).encode())
+    text(b"mountinfo", _mountinfo)
+    text(b"mounts", _mounts)
+    text(b"oom_adj", procself.oom_adj, 0o644, procself.set_oom_adj)
+    text(b"oom_score", procself.oom_score)
+    text(b"oom_score_adj", lambda t: b"%d\n" % t.oom_score_adj, 0o644, procself.set_oom_score_adj)
+    text(b"personality", lambda t: b"00040000\n", 0o400)
+    text(b"sessionid", lambda t: b"4294967295")
+    text(b"smaps", lambda t: format_smaps(t).encode())
+    text(b"smaps_rollup", lambda t: format_rollup(t).encode())
+    text(b"stat", procself.stat)
+    text(b"statm", procself.statm)
+    text(b"status", procself.status)
+    text(b"wchan", lambda t: b"0")
+    for name in (b"uid_map", b"gid_map", b"projid_map"):
+        text(name, lambda t: b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF), 0o644)
+    text(b"setgroups", lambda t: b"allow\n", 0o644)
     nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: t.fs.cwd)
     nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: t.mm.exe)
     nodes[b"root"] = PlaceLink(path + b"/root", lambda t: t.fs.root)
     nodes[b"fd"] = FdDir(path + b"/fd")
+    nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo")
+    nodes[b"mem"] = MemNode(path + b"/mem")
+    nodes[b"ns"] = _name_spaces(path + b"/ns")
+    nodes[b"pagemap"] = PagemapNode(path + b"/pagemap")
     if leader:
+        text(b"coredump_filter", lambda t: b"%08x\n" % t.coredump_filter, 0o644, procself.set_coredump_filter)
+        text(b"timerslack_ns", lambda t: b"%d\n" % (t.kept.timer_slack or 50000), 0o666)
         own = path.rpartition(b"/")[2]
         thread = _process_dir(path + b"/task/" + own, False)
         nodes[b"task"] = StaticDir(path + b"/task", {own: thread})
+    else:
+        text(b"children", lambda t: b"")
     return StaticDir(path, nodes)
 
 
+def _name_spaces(path: bytes) -> StaticDir:
+    """The first name space of each kind, by the numbers that the kernel gives them (include/linux/proc_ns.h)."""
+    kinds = {
+        b"cgroup": (b"cgroup", 0xEFFFFFFB), b"ipc": (b"ipc", 0xEFFFFFFF), b"mnt": (b"mnt", 0xEFFFFFF8),
+        b"net": (b"net", 0xEFFFFFF9), b"pid": (b"pid", 0xEFFFFFFC), b"pid_for_children": (b"pid", 0xEFFFFFFC),
+        b"time": (b"time", 0xEFFFFFFA), b"time_for_children": (b"time", 0xEFFFFFFA),
+        b"user": (b"user", 0xEFFFFFFD), b"uts": (b"uts", 0xEFFFFFFE),
+    }  # fmt: skip
+    nodes: dict[bytes, Node] = {name: SpaceLink(path + b"/" + name, *of) for name, of in kinds.items()}
+    return StaticDir(path, nodes, 0o511)
+
+
 def _sys_tree() -> StaticDir:
-    uname = os.uname()
-
-    def directory(path: bytes, **files: Render) -> StaticDir:
-        return StaticDir(path, {k.encode(): TextNode(path + b"/" + k.encode(), v) for k, v in files.items()})
-
-    kernel = directory(
-        b"/proc/sys/kernel",
-        hostname=lambda t: uname.nodename.encode() + b"\n",
-        ngroups_max=lambda t: b"65536\n",
-        osrelease=lambda t: uname.release.encode() + b"\n",
-        ostype=lambda t: b"Linux\n",
-        pid_max=lambda t: b"4194304\n",
-        cap_last_cap=lambda t: b"40\n",
-        randomize_va_space=lambda t: b"0\n",
-    )
-    vm = directory(
-        b"/proc/sys/vm",
-        max_map_count=lambda t: b"65530\n",
-        mmap_min_addr=lambda t: b"65536\n",
-        overcommit_memory=lambda t: b"0\n",
-    )
-    fs = directory(b"/proc/sys/fs", nr_open=lambda t: b"1048576\n")
-    return StaticDir(b"/proc/sys", {b"kernel": kernel, b"vm": vm, b"fs": fs})
+    """/proc/sys: the settings of a machine on which nobody has set anything. None can be changed."""
+    root = StaticDir(b"/proc/sys", {})
+    for path, (render, mode) in _settings().items():
+        *directories, name = path.split(b"/")
+        here = root
+        for step in directories:
+            here = here.directory(step)
+        here.add(name, TextNode(b"/proc/sys/" + path, render, mode, has_end=True))
+    return root
 
 
-# -- one process
+def _settings() -> dict[bytes, tuple[Render, int]]:
+    from uuid import UUID
+
+    uname, boot = os.uname(), UUID(bytes=os.urandom(16), version=4)
+
+    def fresh(task: LinuxTask) -> bytes:
+        return b"%s\n" % str(UUID(bytes=os.urandom(16), version=4)).encode()
+
+    files = _host_memory() // 1024 // 10  # a tenth of memory, a file costing 1 KiB (files_maxfiles_init)
+    fixed = {
+        b"fs/aio-max-nr": 65536, b"fs/aio-nr": 0, b"fs/file-max": files, b"fs/nr_open": 1 << 20,
+        b"fs/inotify/max_queued_events": 16384, b"fs/inotify/max_user_instances": 128,
+        b"fs/inotify/max_user_watches": 8192, b"fs/lease-break-time": 45, b"fs/leases-enable": 1,
+        b"fs/overflowgid": 65534, b"fs/overflowuid": 65534, b"fs/pipe-max-size": 1 << 20,
+        b"fs/pipe-user-pages-hard": 0, b"fs/pipe-user-pages-soft": 16384, b"fs/protected_hardlinks": 0,
+        b"fs/protected_symlinks": 0, b"fs/suid_dumpable": 0, b"kernel/core_uses_pid": 0, b"kernel/msgmax": 8192,
+        b"kernel/msgmnb": 16384, b"kernel/overflowgid": 65534, b"kernel/overflowuid": 65534, b"kernel/panic": 0,
+        b"kernel/perf_event_paranoid": 2, b"kernel/pid_max": 4194304, b"kernel/randomize_va_space": 0,
+        b"kernel/shmmni": 4096, b"kernel/tainted": 0, b"kernel/threads-max": _host_memory() >> 17,
+        b"kernel/dmesg_restrict": 0, b"kernel/kptr_restrict": 0,
+        b"kernel/random/urandom_min_reseed_secs": 60, b"kernel/random/write_wakeup_threshold": 256,
+        b"vm/legacy_va_layout": 0, b"vm/max_map_count": 65530, b"vm/mmap_min_addr": MMAP_MIN_ADDR,
+        b"vm/nr_hugepages": 0, b"vm/overcommit_kbytes": 0, b"vm/overcommit_memory": 0, b"vm/overcommit_ratio": 50,
+        b"vm/swappiness": 60, b"vm/vfs_cache_pressure": 100,
+    }  # fmt: skip
+    told: dict[bytes, tuple[Render, int]] = {
+        b"fs/file-nr": (lambda t: b"%d\t0\t%d\n" % (len(t.files.descriptors()), files), 0o444),
+        b"kernel/cap_last_cap": (lambda t: b"40\n", 0o444),
+        b"kernel/core_pattern": (lambda t: b"core\n", 0o644),
+        b"kernel/domainname": (lambda t: b"(none)\n", 0o644),
+        b"kernel/hostname": (lambda t: uname.nodename.encode() + b"\n", 0o644),
+        b"kernel/ngroups_max": (lambda t: b"65536\n", 0o444),
+        b"kernel/osrelease": (lambda t: uname.release.encode() + b"\n", 0o444),
+        b"kernel/ostype": (lambda t: b"Linux\n", 0o444),
+        b"kernel/version": (lambda t: uname.version.encode() + b"\n", 0o444),
+        b"kernel/random/boot_id": (lambda t: b"%s\n" % str(boot).encode(), 0o444),
+        b"kernel/random/entropy_avail": (lambda t: b"256\n", 0o444),
+        b"kernel/random/poolsize": (lambda t: b"256\n", 0o444),
+        b"kernel/random/uuid": (fresh, 0o444),
+    }
+    for path, value in fixed.items():
+        told[path] = (lambda t, text=b"%d\n" % value: text), 0o644  # type: ignore[misc]
+    return told
 
 
-def format_maps(task: LinuxTask, space: AddrSpace) -> str:
-    """/proc/self/maps (proc_pid_maps(5)). `space`: the task's, or what is to become a child's.
-
-    Heap and stack are what lies there now, whoever mapped it; a file has the name that it has now.
-    """
-    names: dict[int, str] = {}
-    lines = []
-    for area in space.areas():
-        store = area.backend.store
-        major, minor, inode, offset, name = 0, 0, 0, 0, area.name
-        if store is not None:
-            if id(store) not in names:
-                names[id(store)] = _file_name(store)
-            major, minor, inode, offset = os.major(store.device), os.minor(store.device), store.inode, area.offset
-            name = names[id(store)]
-        elif name == ZERO_NAME:
-            status = os.stat(name)
-            major, minor, inode = os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
-        else:
-            name = area_name(task, area)
-        kind = "s" if area.backend.shared else "p"
-        head = f"{area.start:08x}-{area.end:08x} {rwx(area.flags)}{kind} {offset:08x} {major:02x}:{minor:02x} {inode} "
-        lines.append(f"{head:<73}{name}" if name else head)
-    return "".join(line + "\n" for line in lines)
-
-
-def area_name(task: LinuxTask, area: MemoryArea) -> str:
-    """What an area is called: its file, `[heap]` and `[stack]` where they are now, "" for any other."""
-    if area.backend.store is None and area.name != ZERO_NAME:
-        if area.start < task.mm.brk and area.end > task.mm.start_brk:
-            return "[heap]"
-        if area.start <= task.mm.start_stack < area.end:
-            return "[stack]"
-        if area.name in ("[heap]", "[stack]"):
-            return ""
-    return area.name
-
-
-def _file_name(store: FrameStore) -> str:
-    reader, _ = store.descriptors
-    if reader < 0:
-        return store.label
-    try:
-        return os.readlink(f"/proc/self/fd/{reader}").replace("\n", "\\012")
-    except OSError:
-        return store.label
-
-
-def _cmdline(task: LinuxTask) -> bytes:
-    """The arguments as they stand in memory now: programs write their state over them (get_mm_cmdline)."""
-    start, end = task.mm.args
-    text = _memory(task, start, end)
-    if len(text) == end - start and text[-1:] not in (b"\0", b""):
-        # The last terminator was written over: one string, which may go on over the environment.
-        title, nul, _ = _memory(task, start, start + 4096).partition(b"\0")
-        text = title + nul
-    return text
-
-
-def _environ(task: LinuxTask) -> bytes:
-    return _memory(task, *task.mm.env)
-
-
-def _memory(task: LinuxTask, start: int, end: int) -> bytes:
-    """The program's bytes in a range, up to the first that is not there."""
-    try:
-        return task.space.read(start, end - start)
-    except UserFault as fault:
-        return task.space.read(start, fault.completed)
-
-
-def vm_size(task: LinuxTask) -> int:
-    """Bytes in all areas."""
-    return sum(area.size for area in task.space.areas())
-
-
-def _sizes(task: LinuxTask) -> tuple[int, int]:
-    """Bytes mapped, bytes in data frames."""
-    return vm_size(task), task.space.phys.data_frames * 4096
-
-
-def _stat(task: LinuxTask) -> bytes:
-    size, resident = _sizes(task)
-    ticks = int(time.process_time() * 100)
-    fields = [0] * 52
-    fields[3], fields[4], fields[5] = os.getppid(), os.getpgrp(), os.getsid(0)
-    fields[7] = -1
-    fields[13] = ticks
-    fields[17], fields[18], fields[19] = 20, 0, 1
-    fields[21] = int(task.started * 100)
-    fields[22], fields[23], fields[24] = size, resident >> 12, (1 << 64) - 1
-    mm = task.mm
-    fields[25], fields[26], fields[27] = *mm.code, mm.start_stack
-    fields[37] = 17
-    fields[44:51] = [*mm.data, mm.start_brk, *mm.args, *mm.env]
-    head = b"%d (%s) R " % (task.pid, task.comm)
-    return head + b" ".join(b"%d" % f for f in fields[3:]) + b"\n"
-
-
-def _statm(task: LinuxTask) -> bytes:
-    size, resident = _sizes(task)
-    return b"%d %d 0 1 0 %d 0\n" % (size >> 12, resident >> 12, size >> 12)
-
-
-def _status(task: LinuxTask) -> bytes:
-    size, resident = _sizes(task)
-    uid, gid = os.getresuid(), os.getresgid()
-    signals = task.signals
-    lines = [
-        f"Name:\t{task.comm.decode(errors='replace')}",
-        f"Umask:\t{task.fs.umask:04o}",
-        "State:\tR (running)",
-        f"Tgid:\t{task.pid}",
-        "Ngid:\t0",
-        f"Pid:\t{task.pid}",
-        f"PPid:\t{os.getppid()}",
-        "TracerPid:\t0",
-        f"Uid:\t{uid[0]}\t{uid[1]}\t{uid[2]}\t{uid[1]}",
-        f"Gid:\t{gid[0]}\t{gid[1]}\t{gid[2]}\t{gid[1]}",
-        "FDSize:\t256",
-        "Groups:\t" + " ".join(map(str, os.getgroups())) + " ",
-        f"VmPeak:\t{size >> 10:8} kB",
-        f"VmSize:\t{size >> 10:8} kB",
-        f"VmHWM:\t{resident >> 10:8} kB",
-        f"VmRSS:\t{resident >> 10:8} kB",
-        "Threads:\t1",
-        f"SigPnd:\t{signals.pending.mask:016x}",
-        f"SigBlk:\t{signals.blocked:016x}",
-        f"SigIgn:\t{signals.ignored_mask:016x}",
-        f"SigCgt:\t{signals.caught_mask:016x}",
-        "Cpus_allowed:\t1",
-        "Cpus_allowed_list:\t0",
-    ]
-    return ("\n".join(lines) + "\n").encode()
-
-
-def _limits(task: LinuxTask) -> bytes:
-    from .limits import NAMES, get_limit
-
-    rows = [f"{'Limit':<25} {'Soft Limit':<20} {'Hard Limit':<20} {'Units':<10}"]
-    for number, (name, unit) in enumerate(NAMES):
-        soft, hard = get_limit(task, number)
-        words = ["unlimited" if v == (1 << 64) - 1 else str(v) for v in (soft, hard)]
-        rows.append(f"{name:<25} {words[0]:<20} {words[1]:<20} {unit:<10}")
-    return ("\n".join(rows) + "\n").encode()
+# -- what is mounted
 
 
 def _root_mount() -> tuple[bytes, bytes]:

@@ -136,13 +136,13 @@ class Process:
 
     def area_name(self, area: MemoryArea) -> str:
         """What an area is called in the program's /proc/self/maps: its file, `[heap]`, `[stack]`, or ""."""
-        from .procfs import area_name
+        from .procmaps import area_name
 
         return area_name(self.task, area)
 
     def format_maps(self) -> str:
         """The areas as the program sees them in /proc/self/maps. `space.format_maps` knows of no heap and no stack."""
-        from .procfs import format_maps
+        from .procmaps import format_maps
 
         return format_maps(self.task, self.space)
 

@@ -65,14 +65,14 @@ def _verify_area(pos: int | None, count: int) -> None:
 def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int:
     file = _readable(task, fd)
     require_user(task, buf.address, count, WRITE)
-    return file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None)
+    return task.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
 
 
 @syscall(1, "write")
 def sys_write(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t) -> int:
     file = _writable(task, fd)
     require_user(task, buf.address, count, READ)
-    return file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None)
+    return task.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
 
 
 @syscall(17, "pread64")
@@ -84,7 +84,7 @@ def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c
     _readable(task, fd)
     require_user(task, buf.address, count, WRITE)
     _verify_area(pos, count)
-    return file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos)
+    return task.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
 
 
 @syscall(18, "pwrite64")
@@ -96,19 +96,19 @@ def sys_pwrite64(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t, 
     _writable(task, fd)
     require_user(task, buf.address, count, READ)
     _verify_area(pos, count)
-    return file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos)
+    return task.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
 
 
 def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
     to = UserIter(task, import_iovec(task, vec, vlen, WRITE))
     _verify_area(pos, to.count)
-    return file.read(task, to, pos) if to.count else 0
+    return task.io.read(file.read(task, to, pos)) if to.count else 0
 
 
 def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
     data = UserIter(task, import_iovec(task, vec, vlen, READ))
     _verify_area(pos, data.count)
-    return file.write(task, data, pos) if data.count else 0
+    return task.io.wrote(file.write(task, data, pos)) if data.count else 0
 
 
 @syscall(19, "readv")

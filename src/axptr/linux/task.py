@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..kernel.task import Task
 from . import waiting
+from .iocount import IoCount
 from .limits import RLIMIT_SIGPENDING, get_limit
 from .mm import Mm
 from .prctl import KeptState
@@ -38,6 +39,7 @@ class LinuxTask(Task):
     machine: what the run holds besides. files: descriptors. fs: working directory and what may be changed.
     signals: handlers, mask, what is pending. limits: changed rlimits, by number.
     mm: the program's memory, replaced by `become` only. comm: the program's name. kept: what prctl set. nice: as set.
+    io: what was read and written. oom_score_adj, coredump_filter: kept for the program.
     timers: interval timers and CPU time. again: what `restart_syscall` goes on with. host_signals: where signals of the
     host come in, None if they are not the program's. exit_code, death: set when it is over. deadline: monotonic time at
     which a wait must give up, None for never.
@@ -68,6 +70,9 @@ class LinuxTask(Task):
         self.nice = os.getpriority(os.PRIO_PROCESS, 0)
         self.comm = b""
         self.mm = Mm(space)
+        self.io = IoCount()
+        self.oom_score_adj = 0
+        self.coredump_filter = 0x33
         self._inodes = itertools.count(1024)
 
     def next_inode(self) -> int:
