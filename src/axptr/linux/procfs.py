@@ -19,6 +19,7 @@ from .nodes import DirNode, LinkNode, Node, Stat, TextLink
 from .openfile import OpenFile
 from .procmaps import format_maps, format_rollup, format_smaps
 from .procnodes import MemNode, NumberLink, PagemapNode, PlaceLink, Render, SpaceLink, StaticDir, Take, TextNode
+from .vmlimits import MAX_MAP_COUNT
 
 if TYPE_CHECKING:
     from .task import LinuxTask
@@ -216,7 +217,7 @@ def _settings() -> dict[bytes, tuple[Render, int]]:
         b"kernel/shmmni": 4096, b"kernel/tainted": 0, b"kernel/threads-max": _host_memory() >> 17,
         b"kernel/dmesg_restrict": 0, b"kernel/kptr_restrict": 0,
         b"kernel/random/urandom_min_reseed_secs": 60, b"kernel/random/write_wakeup_threshold": 256,
-        b"vm/legacy_va_layout": 0, b"vm/max_map_count": 65530, b"vm/mmap_min_addr": MMAP_MIN_ADDR,
+        b"vm/legacy_va_layout": 0, b"vm/max_map_count": MAX_MAP_COUNT, b"vm/mmap_min_addr": MMAP_MIN_ADDR,
         b"vm/nr_hugepages": 0, b"vm/overcommit_kbytes": 0, b"vm/overcommit_memory": 0, b"vm/overcommit_ratio": 50,
         b"vm/swappiness": 60, b"vm/vfs_cache_pressure": 100,
     }  # fmt: skip
