@@ -106,3 +106,17 @@ def test_an_exec_that_finds_no_room_kills_whatever_the_program_did_about_the_sig
     for how in ("default", "handler", "ignored", "blocked"):
         ours, host = run_guest(program, broken, how), run_host(program, broken, how)
         assert (ours.status, ours.stdout) == (host.status, host.stdout) == (139, b"on\n"), how
+
+
+def test_descriptors_stay_as_they_are_when_the_space_is_restored():
+    """A snapshot is one of the space alone: descriptors are the machine's."""
+    with create_process("/bin/true") as process:
+        space, task = process.space, process.task
+        before = space.snapshot()
+        brk = task.brk
+        task.mm.brk = brk + 0x1000
+        dup = process.kernel._table[32]
+        assert dup(task, 1, 0, 0, 0, 0, 0) == 3
+        space.restore(before)
+        assert task.brk == brk
+        assert task.files.descriptors() == [0, 1, 2, 3]

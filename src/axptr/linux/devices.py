@@ -19,7 +19,7 @@ from .hostio import host
 from .hosttree import HostNode
 from .nodes import MAX_OFFSET, DirNode, Node, Stat, TextLink
 from .openfile import OpenFile
-from .terminals import Pts, terminal
+from .ttynames import Pts, terminal
 from .uaccess import CHUNK
 
 if TYPE_CHECKING:

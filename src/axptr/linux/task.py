@@ -89,6 +89,11 @@ class LinuxTask(Task):
         self.robust_list = (0, 24)
 
     @property
+    def brk(self) -> int:
+        """Where the heap ends; it belongs to the space, and goes back with it."""
+        return self.mm.brk
+
+    @property
     def over(self) -> bool:
         return self.exit_code is not None or self.death is not None
 
