@@ -73,3 +73,22 @@ def test_waiting_for_children_that_there_are_not_is_refused_as_on_the_host(compi
         """,
         before=INCLUDE,
     )
+
+
+def test_proc_tells_of_nice_signals_and_cpu_time(compile_guest):
+    same_as_host(
+        compile_guest,
+        """
+        sigset_t s; sigemptyset(&s); sigaddset(&s, SIGUSR1); sigaddset(&s, SIGTERM); sigprocmask(SIG_BLOCK, &s, 0);
+        signal(SIGHUP, SIG_IGN); signal(SIGUSR2, note); raise(SIGTERM); nice(4);
+        while (clock() < CLOCKS_PER_SEC / 5) {}
+        char text[4096], *at; int f = open("/proc/self/stat", O_RDONLY); text[read(f, text, 4095)] = 0;
+        at = strrchr(text, ')') + 2;
+        char *field = strtok(at, " ");
+        for (int n = 3; field; n++, field = strtok(0, " ")) {
+            if (n >= 31 && n <= 34) printf("%d: %s\\n", n, field);
+            if (n == 18 || n == 19) printf("%d: %s\\n", n, field);
+        }
+        """,
+        before=INCLUDE,
+    )

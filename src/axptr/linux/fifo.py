@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import LinuxError
 from .hostio import ccall
 from .openfile import O_NONBLOCK
+from .poll import POLLIN, ready
 
 if TYPE_CHECKING:
     from .task import LinuxTask
@@ -60,9 +60,7 @@ def _has_had_writer(fd: int) -> bool:
     A hang-up tells of one that is gone; one that has not written yet is seen by tee(2), which has nothing to wait for
     without writers.
     """
-    poller = select.poll()
-    poller.register(fd, select.POLLIN)
-    if poller.poll(0):
+    if ready(fd, POLLIN):
         return True
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import stat
 from contextlib import suppress
 
 from ..errors import LinuxError
 from .hostfd import by_descriptor
 from .hostio import host
+from .poll import POLLIN, POLLOUT, ready
 
 PIPE_BUF = 4096
 """How much may be written without blocking where poll says that there is room (pipe(7))."""
@@ -60,7 +60,7 @@ class Channel:
         except LinuxError as error:
             if error.errno != errno.EOPNOTSUPP:
                 raise
-        self._require(select.POLLIN)
+        self._require(POLLIN)
         return host(os.readv, self.fd, [view])
 
     def write(self, data: memoryview) -> int:
@@ -72,7 +72,7 @@ class Channel:
         except LinuxError as error:
             if error.errno != errno.EOPNOTSUPP:
                 raise
-        self._require(select.POLLOUT)
+        self._require(POLLOUT)
         return host(os.write, self.fd, data[:PIPE_BUF])
 
     def require(self, event: int) -> None:
@@ -81,9 +81,7 @@ class Channel:
             self._require(event)
 
     def _require(self, event: int) -> None:
-        poller = select.poll()
-        poller.register(self.fd, event)
-        if not poller.poll(0):
+        if not ready(self.fd, event):
             raise LinuxError(errno.EAGAIN)
 
     def close(self) -> None:
