@@ -7,6 +7,7 @@ import os
 import pty
 import socket
 import struct
+import subprocess
 import termios
 import threading
 from collections.abc import Callable
@@ -58,6 +59,7 @@ int main(int argc, char **argv) {
             int one = 1;
             ioctl(i, FIONBIO, &one), ioctl(i, FIOASYNC, &one);
         }
+        read(0, b, 1), write(1, "x", 1), write(4, "y", 1), readv(3, 0, 0);
     } else {
         struct termios t;
         struct winsize w = {11, 22};
@@ -68,6 +70,7 @@ int main(int argc, char **argv) {
         tcgetattr(fd, &t);
         show("raw", !(t.c_lflag & (ICANON | ECHO)));
         ioctl(fd, TIOCSTI, "x");
+        fcntl(fd, F_SETFL, O_NONBLOCK | O_RDWR), read(fd, b, 1), write(fd, "x", 1);
         if (!strcmp(what, "terminal dies"))
             raise(SIGSEGV);
         if (!strcmp(what, "terminal waits"))
@@ -193,7 +196,8 @@ def test_the_users_descriptors_keep_their_flags_owner_and_size(tries, tmp_path, 
 
 def terminal_state(fd: int) -> tuple[Any, ...]:
     modes = termios.tcgetattr(fd)
-    return *modes[:6], tuple(modes[6]), fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8))
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    return *modes[:6], tuple(modes[6]), fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8)), flags
 
 
 ENDS = {
@@ -240,3 +244,30 @@ def test_a_program_that_is_run_on_finds_the_terminal_as_it_left_it(tries):
     assert seen[0] == seen[1] != before
     for fd in (master, slave, null):
         os.close(fd)
+
+
+@pytest.mark.parametrize("flag", ["O_APPEND", "0"])
+def test_a_program_that_asks_for_it_appends_to_a_stream_of_the_users(compile_guest, tmp_path, flag):
+    body = """
+    int main(int argc, char **argv) {
+        fcntl(1, F_SETFL, FLAG);
+        write(1, "one", 3), write(1, "two", 3);
+        dprintf(1, "%ld", (long)lseek(1, 0, SEEK_CUR));
+        return fcntl(1, F_GETFL) & O_APPEND ? 5 : 6;
+    }"""
+    program = compile_guest(f"append{flag}", f"-DFLAG={flag}", source=HEADERS + body)
+    seen = []
+    for side in ("host", "ours"):
+        path = tmp_path / side
+        path.write_bytes(b"-" * 30)
+        fd = os.open(path, os.O_RDWR)
+        os.lseek(fd, 10, os.SEEK_SET)
+        if side == "host":
+            status = subprocess.run([program], stdout=fd).returncode
+        else:
+            with create_process(program, [str(program)], ENVIRONMENT, stdio=(0, fd, 2)) as process:
+                status = process.run(30).status
+            assert not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND
+        os.close(fd)
+        seen.append((status, path.read_bytes()))
+    assert seen[1] == seen[0]
