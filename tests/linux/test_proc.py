@@ -171,3 +171,52 @@ def test_smaps_and_its_sum_agree_with_statm(compile_guest):
     }"""
     program = compile_guest("smaps", "-static", source=source)
     assert run_guest(program).lines == run_host(program).lines == ["1 1 1 1 8 8"]
+
+
+def test_a_file_about_memory_is_empty_once_that_memory_is_gone(compile_guest):
+    source = r"""
+    #include <errno.h>
+    #include <fcntl.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <unistd.h>
+    int main(int c, char **v) {
+        char b[16], a[40];
+        if (c == 1) {
+            int m = open("/proc/self/mem", O_RDWR), p = open("/proc/self/pagemap", O_RDONLY);
+            printf("%zd %zd\n", pread(m, b, 16, (long)v[0] & -16), pread(p, b, 8, (long)v[0] / 4096 * 8));
+            fflush(stdout);
+            sprintf(a, "%ld", (long)v[0]);
+            char s[2][4]; sprintf(s[0], "%d", m); sprintf(s[1], "%d", p);
+            execl("/proc/self/exe", v[0], s[0], s[1], a, (char *)0);
+        }
+        long at = atol(v[3]);
+        printf("%zd", pread(atoi(v[1]), b, 16, at & -16));
+        printf(" %zd", pwrite(atoi(v[1]), b, 1, at));
+        printf(" %zd\n", pread(atoi(v[2]), b, 8, at / 4096 * 8));
+    }"""
+    program = compile_guest("outlived", source=source)
+    assert run_guest(program).lines == run_host(program).lines == ["16 8", "0 0 0"]
+
+
+def test_memory_is_read_and_written_in_large_pieces(compile_guest):
+    source = r"""
+    #include <fcntl.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #include <sys/mman.h>
+    #include <unistd.h>
+    int main(void) {
+        size_t n = 3 << 20; char *p = mmap(0, n + 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *b = malloc(n + 8192);
+        for (size_t i = 0; i < n; i++) p[i] = i * 7 >> 3;
+        munmap(p + n, 4096);
+        int m = open("/proc/self/mem", O_RDWR);
+        printf("%zd", pread(m, b, n + 8192, (long)p));
+        printf(" %d", memcmp(b, p, n));
+        memset(b, 5, n + 8192);
+        printf(" %zd", pwrite(m, b, n + 8192, (long)p));
+        printf(" %d\n", p[0] == 5 && p[n - 1] == 5);
+    }"""
+    program = compile_guest("largemem", source=source)
+    assert run_guest(program).lines == run_host(program).lines == [f"{3 << 20} 0 {3 << 20} 1"]

@@ -19,9 +19,10 @@ from ..flags import READ, WRITE
 from .memory import PAGE
 from .nodes import MAX_OFFSET, DirNode, LinkNode, Node
 from .openfile import OpenFile, sought
-from .uaccess import USER_END
+from .uaccess import CHUNK, USER_END
 
 if TYPE_CHECKING:
+    from .mm import Mm
     from .nodes import Stat
     from .task import LinuxTask
     from .uaccess import UserIter
@@ -219,18 +220,26 @@ class MemNode(Node):
     mode = stat.S_IFREG | 0o600
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
-        return MemFile(self, flags)
+        return MemFile(self, flags, task.mm)
 
 
-class MemFile(ProcFile):
-    """The memory that the program had when it opened this: by address, whatever the permissions (a debugger's view).
+class MmFile(ProcFile):
+    """A file about the memory that the program had when it opened this: empty after an exec."""
+
+    def __init__(self, node: Node, flags: int, mm: Mm) -> None:
+        super().__init__(node, flags)
+        self._mm = mm
+
+    def outlived(self, task: LinuxTask) -> bool:
+        """Whether that memory is gone."""
+        return task.mm is not self._mm
+
+
+class MemFile(MmFile):
+    """The program's memory by address, whatever the permissions (a debugger's view).
 
     A page that is not there ends a transfer; at the first byte it is EIO.
     """
-
-    def __init__(self, node: Node, flags: int) -> None:
-        super().__init__(node, flags)
-        self._space = None
 
     def seek(self, offset: int, whence: int) -> int:
         if whence not in (os.SEEK_SET, os.SEEK_CUR):
@@ -240,8 +249,10 @@ class MemFile(ProcFile):
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         at, done = self._pos if pos is None else pos, 0
+        if self.outlived(task):
+            return 0
         while to.count:
-            size = min(to.count, PAGE - at % PAGE)
+            size = min(to.count, CHUNK)
             data = present_bytes(task, at, size)
             if not data:
                 break
@@ -261,16 +272,19 @@ class MemFile(ProcFile):
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         at, done, space = self._pos if pos is None else pos, 0, task.space
+        if self.outlived(task):
+            return 0
         while data.count:
             area = space.find_area(at) if at < USER_END else None
             # What other programs share is written by those only who may.
             if area is None or (area.backend.shared and not area.flags & WRITE):
                 break
-            buffer = bytearray(min(data.count, PAGE - at % PAGE))
+            buffer = bytearray(min(data.count, CHUNK, area.end - at))
             n = data.copy_in(buffer)
             try:
                 space.write(at, bytes(buffer[:n]))
-            except UserFault:
+            except UserFault as fault:
+                done += fault.completed
                 break
             at, done = at + n, done + n
             if n < len(buffer):
@@ -308,13 +322,13 @@ class PagemapNode(Node):
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise LinuxError(errno.EACCES)
-        return PagemapFile(self, flags)
+        return PagemapFile(self, flags, task.mm)
 
 
-class PagemapFile(ProcFile):
+class PagemapFile(MmFile):
     """Eight bytes for each page, by number: whether it is there, whether it is a file's or shared, whether only ours.
 
-    Frame numbers are 0, as for every program without CAP_SYS_ADMIN.
+    Frame numbers are 0, as for every program without CAP_SYS_ADMIN. A call gives CHUNK bytes at most.
     """
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
@@ -323,7 +337,9 @@ class PagemapFile(ProcFile):
         start, done = self._pos if pos is None else pos, 0
         if start % 8 or to.count % 8:
             raise LinuxError(errno.EINVAL)
-        page, last = start // 8, min(start // 8 + to.count // 8, USER_END // PAGE)
+        if self.outlived(task):
+            return 0
+        page, last = start // 8, min(start // 8 + min(to.count, CHUNK) // 8, USER_END // PAGE)
         while page < last:
             some = min(last - page, 512)
             entries = []
