@@ -61,7 +61,7 @@ def _element(T: Any, i: int, path: str) -> tuple[int, Any]:
         item, length = _item_of(array), array._length_
     else:
         raise TypeError(f"{name_of(T)} is no array: it has no element [{i}]")
-    if i >= length:
+    if i >= length > 0:  # one of no elements is a tail: C's `name[]`, as long as whoever asks knows
         raise IndexError(f"{path!r}: {name_of(T)} has {length} elements, there is no [{i}]")
     return i * Layout.of(item).size, item
 

@@ -65,7 +65,11 @@ def _seen(T: Any, model: DataModel) -> Any:
 
 def _measure(T: Any) -> tuple[int, int]:
     form = form_of(T)  # before the cache: dtypes of different alignment may be equal
-    return _measured(T) if form is None else (form.size, form.align)
+    if form is None:
+        return _measured(T)
+    if form.size == 0:
+        raise TypeError(f"{form} has no fixed size: point at its elements; at the end of a structure: field('name[0]')")
+    return form.size, form.align
 
 
 @lru_cache(maxsize=1024)
@@ -76,8 +80,15 @@ def _measured(T: Any) -> tuple[int, int]:
     refuse_host_pointers(T)
     size = ctypes.sizeof(T)
     if size == 0:
-        raise TypeError(f"{T.__name__} has no size: a pointer needs something to point at")
+        raise TypeError(f"{T.__name__} has no size: {_what_to_do(T)}")
     return size, ctypes.alignment(T)
+
+
+def _what_to_do(T: Any) -> str:
+    if issubclass(T, ctypes.Array) and ctypes.sizeof(T._type_):
+        item = T._type_.__name__
+        return f"point at its elements, UserPtr[{item}]; at the end of a structure: field('name[0]')"
+    return "a pointer needs something to point at"
 
 
 def refuse_host_pointers(T: Any) -> None:

@@ -193,3 +193,23 @@ def test_dissect_is_not_imported_until_a_type_of_it_is_there() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("name", "member"), [("by_count", "d"), ("to_the_end", "name")])
+def test_a_structure_that_memory_makes_longer_says_how_to_declare_it(name, member):
+    cs = cstruct()
+    cs.load("struct by_count { uint32 n; uint16 d[n]; }; struct to_the_end { uint32 n; char name[]; };")
+    with pytest.raises(TypeError, match=rf"{name} has no fixed size: its {member}.*field\('{member}\[0\]'\)"):
+        UserPtr.of(getattr(cs, name))
+
+
+def test_a_tail_without_elements_is_reached_by_its_first(memory):
+    cs = cstruct()
+    cs.load("struct tail { uint32 n; uint16 d[0]; };")
+    tail = UserPtr.of(cs.tail)(BASE)
+    memory.write(BASE, bytes([2, 0, 0, 0, 5, 0, 6, 0]))
+    assert tail.read(memory).n == 2
+    assert [int(one) for one in tail.field("d[0]").read_slice(memory, 2)] == [5, 6]
+    assert tail.field("d[1]").address == BASE + 6
+    with pytest.raises(TypeError, match=r"field\('name\[0\]'\)"):
+        tail.field("d")

@@ -276,3 +276,16 @@ def test_subclasses_and_other_structures_are_as_ctypes_has_them():
     assert [name for name, *_ in Node._fields_] == ["next", "prev", "value"]
     assert (Node.next.offset, Node.next.size, ctypes.sizeof(Node)) == (0, 8, 24)
     assert "UserPtr[Node]" in repr(Node.next)
+
+
+def test_a_tail_of_no_elements_is_reached_by_its_first(memory):
+    class Tail(Structure):
+        _fields_ = [("n", c_uint32), ("text", c_char * 0)]
+
+    memory.write(BASE, b"\3\0\0\0abc")
+    tail = UserPtr[Tail](BASE)
+    assert tail.field("text[0]").read_slice(memory, tail.read(memory).n) == b"abc"
+    with pytest.raises(TypeError, match=r"UserPtr\[c_char\].*field\('name\[0\]'\)"):
+        tail.field("text")
+    with pytest.raises(IndexError):
+        UserPtr[A](BASE).field("args[3]")

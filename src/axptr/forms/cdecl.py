@@ -41,8 +41,9 @@ class CType(Form):
         return found
 
     def __init__(self, T: Any) -> None:
-        if T.dynamic or not T.size:
-            raise TypeError(f"{T.__name__} has no fixed size: a pointer needs to know how much to read")
+        tail = issubclass(T, BaseArray) and not T.dynamic and bool(T.type.size)  # of no elements, it has a place alone
+        if T.dynamic or not (T.size or tail):
+            raise TypeError(f"{T.__name__} has no fixed size: {_what_to_do(T)}")
         self.T = T
         self.size: int = T.size
         self.align = _alignment(T)
@@ -113,6 +114,15 @@ class CType(Form):
         if not issubclass(self.T, BaseArray):
             raise TypeError(f"{self} is no array")
         return self.T.type, self.T.num_entries
+
+
+def _what_to_do(T: Any) -> str:
+    if issubclass(T, Structure):
+        for field in T.__fields__:
+            if field.type.dynamic:
+                name = field._name
+                return f"its {name} is as long as memory says; declare {name}[0] and reach it by field('{name}[0]')"
+    return "a pointer needs to know how much to read"
 
 
 class _Copy(io.BytesIO):
