@@ -78,6 +78,8 @@ WHERE = {
     "provider": "pointers",
     "memory": "memory",
     "_core.codescan": "engine",
+    "_core.corrections": "engine",
+    "_core.strings": "engine",
     "_core.cpumem": "engine",
     "_core.metronome": "engine",
     "_core.stepping": "engine",

@@ -138,3 +138,56 @@ def test_a_stack_on_it_is_pushed_to_it(machine: Machine, device: Device) -> None
     machine.go_on()
     assert device.log == [(56, 4, 5), (60, 4, 0)]
     machine.engine.regs.rsp = STACK_TOP
+
+
+@pytest.mark.parametrize("before", ["", "ffc3" * 3, "90" * 200], ids=["first", "fourth", "late"])
+def test_its_function_finds_rip_at_the_instruction_that_makes_the_access(machine: Machine, before: str) -> None:
+    seen: list[int] = []
+
+    def read(offset: int, size: int) -> int:
+        seen.append(machine.engine.regs.rip)
+        return 7
+
+    machine.space.map_mmio(DEVICE, PAGE, R | W, read, lambda *_: seen.append(machine.engine.regs.rip), name="device")
+    assert machine.run(before + LOAD + "ffc3" + STORE + "ffc3" + LOAD + EXIT, rdi=DEVICE, rbx=0).kind == "stopped"
+    start = 0x400000 + len(before) // 2
+    assert sorted(set(seen)) == [start, start + 4, start + 9]
+
+
+@pytest.mark.parametrize("access", [LOAD, STORE, "ff07", "f3ab"], ids=["load", "store", "update", "rep stos"])
+@pytest.mark.parametrize("behind", ["ffc3cc", "ffc3ebfc", STORE + "ffc3"], ids=["trap", "loop", "another"])
+def test_stop_from_its_function_ends_the_run_before_the_next_instruction(
+    machine: Machine, access: str, behind: str
+) -> None:
+    machine.space.map_mmio(
+        DEVICE, PAGE, R | W, lambda *_: machine.engine.stop() or 7, lambda *_: machine.engine.stop(), name="device"
+    )
+    done = machine.run("ffc2" + access + behind, rdi=DEVICE, rbx=0, rdx=0, rcx=1, timeout=5)
+    assert (done.kind, done.rip) == ("stopped", 0x400000 + 2 + len(access) // 2)
+    assert (machine.engine.regs.rbx, machine.engine.regs.rdx) == (0, 1)
+
+
+def test_its_function_sees_and_sets_flags_and_rip_as_the_program_has_them(machine: Machine) -> None:
+    seen: list[int] = []
+
+    def read(offset: int, size: int) -> int:
+        regs = machine.engine.regs
+        seen.append(regs.rflags)
+        regs.rflags = regs.rflags | 1
+        regs.rip = 0x400100
+        return 7
+
+    machine.space.map_mmio(DEVICE, PAGE, R, read, lambda *_: None, name="device")
+    machine.load("0f92c3" + EXIT, 0x400100)  # setc bl
+    assert machine.run("f8" + LOAD + "cc", rdi=DEVICE, rbx=0).kind == "stopped"
+    assert (seen[0] & 0x101, machine.engine.regs.rbx, machine.engine.regs.rflags & 0x100) == (0, 1, 0)
+
+
+def test_what_its_function_does_to_the_space_is_seen_by_the_next_instruction(machine: Machine) -> None:
+    def read(offset: int, size: int) -> int:
+        machine.space.unmap(DATA, PAGE)
+        return 7
+
+    machine.space.map_mmio(DEVICE, PAGE, R, read, lambda *_: None, name="device")
+    done = machine.run("8b06" + LOAD + "8b06", rdi=DEVICE, rsi=DATA)  # mov eax, [rsi] before and behind
+    assert (done.kind, done.rip, done.address) == ("fault", 0x400004, DATA)

@@ -28,9 +28,9 @@ ACCESSES = {
     "movups load": ("0f1007", 16, R),
     "movups store": ("0f1107", 16, W),
     "movdqa store": ("660f7f07", 16, W),
-    "add to memory": ("830701", 4, R),  # add dword [rdi], 1
-    "lock xadd": ("f04c0fc13f", 8, R),  # lock xadd [rdi], r15
-    "xchg": ("4c873f", 8, R),  # xchg [rdi], r15
+    "add to memory": ("830701", 4, W),  # add dword [rdi], 1
+    "lock xadd": ("f04c0fc13f", 8, W),  # lock xadd [rdi], r15
+    "xchg": ("4c873f", 8, W),  # xchg [rdi], r15
     "pop to memory": ("8f07", 8, W),  # pop qword [rdi]
     "call through memory": ("ff17", 8, R),  # call [rdi]
     "fld": ("dd07", 8, R),

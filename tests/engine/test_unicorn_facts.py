@@ -128,7 +128,7 @@ KILLERS = {
 @pytest.mark.parametrize("code", KILLERS.values(), ids=KILLERS.keys())
 @pytest.mark.parametrize("in_steps", [False, True])
 def test_code_that_kills_the_library_does_so_in_blocks_only(code: str, in_steps: bool) -> None:
-    """So pages are looked at (codescan), and code of some is run in steps (SteppedCpu); but for the bit test."""
+    """So instructions are looked at (codescan), and blocks that leak too much are cut (SteppedCpu.forbids)."""
     script = f"from {__name__} import run_in_process as run; run({code!r}, {in_steps})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, cwd=TESTS, check=False)
     assert (done.returncode == 0) == (in_steps and not code.startswith("f0")), done.stderr

@@ -1,367 +1,358 @@
-"""Which pages of guest code Unicorn must not translate as they come.
+"""Which instructions Unicorn must not translate as they come, told from their bytes.
 
-Version 2.1.4 of the library dies of three things that any program may hold, found by trying every opcode:
+Version 2.1.4 of the library dies of some code that any program may hold, found by trying every opcode:
 
 - `lock` before a bit test of a register (`lock bt eax, eax`) aborts the process. A CPU has exception 6 for it.
-- Some instructions leak one or two of the 464 temporaries that a block of translated code may use: those of x87
-  that work on registers, SSE instructions with an immediate operand (with VEX too), `crc32`, loads of FS and GS. A
-  straight run of 233 of the first kind writes past the end of a table.
+- Some instructions leak one or two of the 464 temporaries that a block of translated code may use (`leak_of`): those of
+  x87 that work on registers, SSE instructions with an immediate operand, `crc32`, loads of FS and GS. A straight run of
+  233 of the first kind writes past the end of a table.
 - `pcmpestri` and `pcmpestrm` with a length of -2**31 in eax or edx read and write far outside of their operands.
 
-So each page of code is looked at before it is executed. Where a locked bit test or a string comparison may begin
-(mostly in the middle of other instructions), the library gets an exit: a run that comes to that address ends there, and what it is can be
-told. A page that may leak too much is run instruction by instruction (`stepping`): one in some thousands among the
-programs of a distribution.
+Other code it runs, but as no CPU does, found by comparing random code with the host's CPU (tests/engine/test_oracle):
 
-What a block may leak is bounded from the page's bytes, for every byte at which an instruction could begin: exactly
-where the decoder below knows an instruction's length, from above where it does not. A block lies in two pages at
-most; each gets less than half of what there is, the rest is for what one instruction uses and for the one that lies
-across the boundary.
+- VEX, EVEX and XOP prefixes, which a CPU without AVX does not have, are passed over: AVX runs as SSE.
+- `lock` before what cannot be locked is passed over.
+- `cmpxchg` of 32 bits clears the upper half of rax, or of its destination, that a CPU leaves; `lock neg` has wrong flags;
+  pcmp[ei]str[im] that look for a substring miss one that the second operand cuts off; `test` with a constant in its
+  other spelling (f6 /1, f7 /1) is refused; `fcomi` and its kin leave OF, SF and AF as they were; `fisttp` saturates.
+- `phaddw`, `phsubd` and their kin of a register with itself read it while they write it.
+- `cmpxchg8b` has wrong flags, `cmpxchg16b` takes misaligned operands; reserved bits of MXCSR may be set; segment registers
+  may hold nothing but null selectors.
+- It takes some prefixes and constants for more than they are: a REX prefix that is not the last one, or that extends the
+  opcode or ah; 0x66 beside 0xF2 or 0xF3; the upper bits of the predicate of `cmpps` and its kin (`rewrite`).
 
-Not here: what is done with such a page. No state, no failure.
+Not here: who asks (`stepping`), what is done instead (`corrections`). No state, no failure.
 """
 
 import cython
 from cython.cimports.axptr._core.codescan import (
-    COUNTED,
-    COUNTED_WIDE,
-    FORBIDDEN,
-    MOST_EXITS,
-    NEEDS_STEPS,
+    COMPARE,
+    CONTROLS,
+    EXCHANGE,
+    HORIZONTAL,
+    LONGEST,
+    NEGATE,
+    PAIR,
     PAUSE,
     PLAIN,
     READS_FLAGS,
+    REWRITE,
+    SELECTOR,
     SETS_FLAGS,
+    STRINGS,
+    TEST,
+    TRUNCATE,
+    UNDEFINED,
     UNFINISHED,
+    Insn,
 )
-from cython.cimports.libc.stdint import uint8_t, uint16_t
-from cython.cimports.libc.string import memcpy, memset
+from cython.cimports.libc.stdint import uint8_t
 
-_page = cython.declare(cython.int, 4096)
-_longest = cython.declare(cython.int, 15)  # bytes of the longest instruction
-_budget = cython.declare(cython.int, 190)  # temporaries that the part of a block in one page may leak
+_PREFIXES = b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3" + bytes(range(0x40, 0x50))
+# First bytes of what may be more than plain, or may leak.
+_NOTED = _PREFIXES + b"\x0f\x62\x8e\x8f\xc4\xc5\xf6\xf7" + bytes(range(0xD8, 0xE0))
+# First bytes of what ends a block, besides jcc with two bytes.
+_ENDS = bytes((*range(0x70, 0x80), 0xC2, 0xC3, 0xCC, 0xCD, 0xE0, 0xE1, 0xE2, 0xE3, 0xE8, 0xE9, 0xEB, 0xFF))
 
-# What follows an opcode byte, 16 to a row; the second table is for those after 0x0F.
-#   . nothing   m modrm   b 1 byte   z 2 or 4 bytes by operand size   B modrm and b   Z modrm and z
-#   t, T modrm, and b or z if it is `test`   v 2, 4 or 8 bytes   w 3 bytes   a an address   p prefix   r REX
-#   o the second table   h, H one more opcode byte, then m or B   x, X VEX   g group 5
-#   q, Q m and B, for registers only (some of the library's own ideas of memory are odd)
-#   e ends a block, as what no CPU knows does   ? not known to this decoder
-_one = cython.declare(uint8_t[256])
-_two = cython.declare(uint8_t[256])
-_matters = cython.declare(uint8_t[256])  # prefixes, and what `_leak` or a bit test can begin with
-_ONE = (
-    b"mmmmbzeemmmmbzeo"  # 00
-    b"mmmmbzeemmmmbzee"
-    b"mmmmbzpemmmmbzpe"
-    b"mmmmbzpemmmmbzpe"
-    b"rrrrrrrrrrrrrrrr"  # 40
-    b"................"
-    b"eeemppppzZbB...."
-    b"eeeeeeeeeeeeeeee"
-    b"BZeBmmmmmmmmmmmm"  # 80
-    b"..........e....."
-    b"aaaa....bz......"
-    b"bbbbbbbbvvvvvvvv"
-    b"BBeeXxBZw.eeeeee"  # C0
-    b"mmmmeee.mmmmmmmm"
-    b"eeeebbbbeeee...."
-    b"peppe.tT......mg"
-)
-_TWO = (
-    b"mmmmee????eeeme?"  # 00
-    b"mmmmmmmmmmmmmmmm"
-    b"????eeeemmmmmmmm"
-    b"?.????eeheHeeeee"
-    b"mmmmmmmmmmmmmmmm"  # 40
-    b"qmmmmmmmmmmmmmmm"
-    b"mmmmmmmmmmmmmmmm"
-    b"BQQQmmm.??eemmmm"
-    b"eeeeeeeeeeeeeeee"  # 80
-    b"mmmmmmmmmmmmmmmm"
-    b"...mBmee..emBmmm"
-    b"mmmmmmmmmeBmmmmm"
-    b"mmBmBQBm........"  # C0
-    b"mmmmmmqqmmmmmmmm"
-    b"mmmmmmmmmmmmmmmm"
-    b"mmmmmmmqmmmmmmme"
-)
-
-
-def _fill(one: bytes, two: bytes):
-    memcpy(_one, cython.cast(cython.p_char, one), 256)
-    memcpy(_two, cython.cast(cython.p_char, two), 256)
-    for i in range(256):
-        _matters[i] = one[i] in b"pr" or i in (0x0F, 0x8E, 0xC4, 0xC5) or i & 0xF8 == 0xD8
-
-
-_fill(_ONE, _TWO)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _is_prefix(byte: uint8_t) -> cython.bint:
-    return _one[byte] == ord("p") or _one[byte] == ord("r")
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _is_bit_test(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cython.bint:
-    """Whether a bit test of a register may begin with these bytes, as far as they go. The first is 0x0F."""
-    if size < 2:
-        return True
-    if code[1] != 0xA3 and code[1] != 0xAB and code[1] != 0xB3 and code[1] != 0xBB and code[1] != 0xBA:
-        return False
-    return size < 3 or code[2] >= 0xC0
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _leak_of(table: cython.int, opcode: uint8_t) -> cython.int:
-    """Temporaries that an opcode leaks, at most, after 0x0F (table 1), 0x0F 0x38 (2), 0x0F 0x3A (3), or VEX."""
-    if table == 1:  # with VEX there can be a further escape here
-        return 2 if opcode == 0x78 else opcode == 0x70 or opcode == 0xC6 or opcode == 0x38 or opcode == 0x3A
-    return table == 3 or (table == 2 and opcode >= 0xF0)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _leak(code: cython.pointer(cython.const[uint8_t])) -> cython.int:
-    """The same for an instruction from its first byte that is no prefix."""
-    opcode: uint8_t = code[0]
-    then: uint8_t = code[1]
-    if opcode == 0x0F:
-        return _leak_of(2 if then == 0x38 else 3 if then == 0x3A else 1, code[2] if then == 0x38 else then)
-    if opcode & 0xF8 == 0xD8:
-        if then >= 0xC0:
-            return 2
-        return 1 if (opcode == 0xD9 or opcode == 0xDD) and then & 0x28 == 0x20 else 0
-    if opcode == 0xC5:
-        return _leak_of(1, code[2])
-    if opcode == 0xC4:
-        return _leak_of(then & 0x1F, code[3])
-    return opcode == 0x8E and then & 0x30 == 0x20
+_dull = cython.declare(cython.bint[256])
+_prefix = cython.declare(cython.bint[256])
+_ends = cython.declare(cython.bint[256])
+for _i in range(256):
+    _dull[_i] = _i not in _NOTED
+    _prefix[_i] = _i in _PREFIXES
+    _ends[_i] = _i in _ENDS
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _decode(code: cython.pointer(cython.const[uint8_t]), leak: cython.p_int) -> cython.int:
-    """The length of an instruction; 0 if a block ends with it, -1 if not known. 15 bytes can be read there."""
-    i: cython.int = 0
-    kind: uint8_t
-    modrm: uint8_t = 0
-    wide: cython.bint = False
-    short: cython.bint = False
-    near: cython.bint = False
-    leak[0] = 0
-    while _is_prefix(code[i]):
-        wide = _one[code[i]] == ord("r") and code[i] & 8 != 0  # REX counts only right before the opcode
-        short = short or code[i] == 0x66
-        near = near or code[i] == 0x67
-        i += 1
-        if i == _longest:
-            return 0
-    leak[0] = _leak(code + i)
-    kind = _one[code[i]]
-    i += 1
-    if kind == ord("o"):
-        kind = _two[code[i]]
-        i += 1
-    elif kind == ord("x"):
-        kind = _two[code[i + 1]]
-        i += 2
-    elif kind == ord("X"):
-        modrm = code[i] & 0x1F
-        kind = _two[code[i + 2]] if modrm == 1 else ord("m") if modrm == 2 else ord("B") if modrm == 3 else ord("?")
-        i += 3
-    if kind == ord("h") or kind == ord("H"):
-        i += 1
-        kind = ord("m") if kind == ord("h") else ord("B")
-    if kind == ord("e"):
-        return 0
-    if kind == ord("?"):
-        return -1
-    if kind == ord("."):
-        return i
-    if kind == ord("v"):
-        return i + (8 if wide else 2 if short else 4)
-    if kind == ord("a"):
-        return i + (4 if near else 8)
-    if kind == ord("w"):
-        return i + 3
-    if kind != ord("b") and kind != ord("z"):
-        modrm = code[i]
-        i += 1
-        if modrm < 0xC0:
-            if kind == ord("q") or kind == ord("Q"):
-                return -1
-            if modrm & 7 == 4:
-                if modrm < 0x40 and code[i] & 7 == 5:
-                    i += 4
-                i += 1
-            if modrm >= 0x80 or (modrm < 0x40 and modrm & 7 == 5):
-                i += 4
-            elif modrm >= 0x40:
-                i += 1
-        modrm = modrm >> 3 & 7
-        if kind == ord("g"):
-            return 0 if 2 <= modrm <= 5 else i
-    if kind == ord("b") or kind == ord("B") or kind == ord("Q") or (kind == ord("t") and modrm < 2):
-        return i + 1
-    if kind == ord("z") or kind == ord("Z") or (kind == ord("T") and modrm < 2):
-        return i + (2 if short and not wide else 4)
-    return i
+def is_dull(first: uint8_t) -> cython.bint:
+    """Whether an instruction with this first byte is plain, or matters in steps only, and leaks nothing."""
+    return _dull[first]
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _leaks_too_much(code: cython.pointer(cython.const[uint8_t])) -> cython.bint:
-    """Whether some straight run of instructions in this page may leak more than the budget."""
-    i: cython.int
-    k: cython.int
-    size: cython.int
-    leak: cython.int
-    most: cython.int
-    sums: uint16_t[4096 + 32]  # what a run from this byte on leaks
-    memset(sums, 0, cython.sizeof(sums))
-    for i in range(_page - 1, -1, -1):
-        size = _decode(code + i, cython.address(leak))
-        most = 0
-        if size > 0:
-            most = sums[i + size]
-        elif size < 0:
-            leak = 2
-            for k in range(1, _longest + 1):
-                most = max(most, sums[i + k])
-        sums[i] = cython.cast(uint16_t, leak + most)
-        if leak + most > _budget:
-            return True
-    return False
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _is_counted(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cython.bint:
-    """Whether `pcmpestri` or `pcmpestrm` begins here, behind its prefixes, as far as `size` bytes tell; at least 2."""
+def ends_block(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cython.bint:
+    """Whether the library begins a new block behind this instruction, as far as is easily told."""
     if code[0] == 0x0F:
-        return code[1] == 0x3A and (size < 3 or code[2] & 0xFE == 0x60)
-    return code[0] == 0xC4 and code[1] & 0x1F == 3 and (size < 4 or code[3] & 0xFE == 0x60)
+        return size > 1 and (code[1] & 0xF0 == 0x80 or code[1] == 0x05)
+    return _ends[code[0]]
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def judge(page: cython.pointer(cython.const[uint8_t]), exits: cython.pointer(uint16_t)) -> cython.int:
-    """NEEDS_STEPS, or how many exits this page of code needs; their offsets go to `exits` (MOST_EXITS).
+def operand_size(modrm: cython.pointer(cython.const[uint8_t]), room: cython.int) -> cython.int:
+    """Bytes of a modrm byte and what belongs to it; -1 if `room` bytes do not tell."""
+    mode: uint8_t
+    size: cython.int = 1
+    if room < 1:
+        return -1
+    mode = modrm[0] >> 6
+    if mode == 3:
+        return 1
+    if modrm[0] & 7 == 4:
+        if room < 2:
+            return -1
+        size = 6 if mode == 0 and modrm[1] & 7 == 5 else 2
+    elif mode == 0 and modrm[0] & 7 == 5:
+        size = 5
+    return size + (1 if mode == 1 else 4 if mode == 2 else 0)
 
-    A locked bit test that lies in two pages is found in the one that holds the byte 0x0F. If it is the second one,
-    or if the first byte of the page would be an exit, the page needs steps: an exit has to have a page before it. A
-    counted comparison in two pages is found by the rarer of its parts: all but the first byte, or the first two.
-    """
-    i: cython.int
-    k: cython.int
-    start: cython.int = 0  # of the run of prefixes that ends here
-    last: cython.int = 0  # the last `lock` in it; before the page, for all we know, at first
-    count: cython.int = 0
-    total: cython.int = 0
-    counted: cython.bint
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def read_prefixes(
+    code: cython.pointer(cython.const[uint8_t]), size: cython.int, insn: cython.pointer(Insn)
+) -> cython.bint:
+    """Take the prefixes apart; False if there is nothing behind them. A REX prefix counts right before the opcode."""
+    i: cython.int = 0
     byte: uint8_t
-    code: uint8_t[4096 + 32]  # the page, and zeros: what lies in the next page leaks nothing here
-    if (page[0] == 0x3A and page[1] & 0xFE == 0x60) or (page[0] & 0x1F == 3 and page[2] & 0xFE == 0x60):
-        return NEEDS_STEPS
-    memcpy(code, page, _page)
-    memset(code + _page, 0, 32)
-    for i in range(_page):
+    insn.rex = insn.repeat = insn.segment = 0
+    insn.short = insn.near = insn.locked = insn.stray = False
+    while i < size and i < LONGEST and _prefix[code[i]]:
         byte = code[i]
-        if not _matters[byte]:
-            start = i + 1
-            continue
-        if (byte == 0x0F or byte == 0xC4) and _is_counted(code + i, _page - i):
-            last = i
-            counted = True
-        else:
-            counted = False
-        if byte == 0x0F or counted:
-            if counted or (last >= start and _is_bit_test(code + i, _page - i)):
-                if start == 0 or count + last - start >= MOST_EXITS:
-                    return NEEDS_STEPS
-                for k in range(start, last + 1):
-                    exits[count] = cython.cast(uint16_t, k)
-                    count += 1
-            total += _leak(code + i)
-        elif _is_prefix(byte):
-            if byte == 0xF0:
-                last = i
-            continue
-        else:
-            total += _leak(code + i)
-        start = i + 1
-    # The sum over all bytes is a bound too, and nearly every page stays below it.
-    if total > _budget and _leaks_too_much(code):
-        return NEEDS_STEPS
-    return count
+        insn.stray = insn.stray or insn.rex != 0
+        insn.rex = byte if byte & 0xF0 == 0x40 else 0
+        if byte == 0x66:
+            insn.short = True
+        elif byte == 0x67:
+            insn.near = True
+        elif byte == 0xF0:
+            insn.locked = True
+        elif byte >= 0xF2:
+            insn.repeat = byte
+        elif byte == 0x64 or byte == 0x65:
+            insn.segment = byte
+        i += 1
+    insn.at = i
+    insn.modrm = i + 1
+    if i < size and code[i] == 0x0F:
+        insn.modrm = i + 2
+        if i + 1 < size and code[i + 1] & 0xFD == 0x38:
+            insn.modrm = i + 3
+    return i < size
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _can_be_locked(opcode: uint8_t, second: uint8_t, modrm: uint8_t) -> cython.bint:
+    """Whether this is one of the instructions that take `lock`, with a destination in memory. second: behind 0x0F."""
+    digit: uint8_t = modrm >> 3 & 7
+    if modrm >= 0xC0:
+        return False
+    if opcode == 0x0F:
+        if second == 0xBA:
+            return digit >= 5
+        if second == 0xC7:
+            return digit == 1
+        return second == 0xAB or second == 0xB3 or second == 0xBB or second & 0xFE == 0xB0 or second & 0xFE == 0xC0
+    if opcode < 0x38:
+        return opcode & 7 < 2
+    if opcode == 0x80 or opcode == 0x81 or opcode == 0x83:
+        return digit < 7
+    if opcode & 0xFE == 0xF6:
+        return digit == 2 or digit == 3
+    if opcode & 0xFE == 0xFE:
+        return digit < 2
+    return opcode & 0xFE == 0x86
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _kind_of_two(
+    code: cython.pointer(cython.const[uint8_t]), size: cython.int, insn: cython.pointer(Insn)
+) -> cython.int:
+    """The kind of an instruction whose opcode begins with 0x0F. `modrm` may lie behind what is there."""
+    second: uint8_t
+    more: cython.int
+    digit: uint8_t
+    if size < insn.at + 2:
+        return UNFINISHED
+    second = code[insn.at + 1]
+    if insn.short and insn.repeat and _has_mandatory_prefix(second):
+        return REWRITE
+    if second == 0xC2:
+        more = operand_size(code + insn.modrm, size - insn.modrm)
+        if more < 0 or size <= insn.modrm + more:
+            return UNFINISHED
+        return PLAIN if code[insn.modrm + more] < 8 else REWRITE
+    if second == 0xC3 and (insn.short or insn.repeat):
+        return UNDEFINED
+    if second == 0xC7:
+        if size <= insn.modrm:
+            return UNFINISHED
+        return PAIR if code[insn.modrm] < 0xC0 and code[insn.modrm] & 0x38 == 8 else PLAIN
+    if second == 0x3A:
+        if size < insn.at + 3:
+            return UNFINISHED
+        if code[insn.at + 2] & 0xFC != 0x60:
+            return PLAIN
+        if not insn.short or insn.repeat:
+            return UNDEFINED
+        if code[insn.at + 2] < 0x62:
+            return STRINGS
+        more = operand_size(code + insn.modrm, size - insn.modrm)
+        if more < 0 or size <= insn.modrm + more:
+            return UNFINISHED
+        return STRINGS if code[insn.modrm + more] & 0x0C == 0x0C else PLAIN
+    if second == 0x38:
+        if size < insn.at + 3:
+            return UNFINISHED
+        digit = code[insn.at + 2]
+        if digit == 0 or digit == 4 or digit > 7:
+            return PLAIN
+        if size <= insn.modrm:
+            return UNFINISHED
+        digit = code[insn.modrm]
+        if digit >= 0xC0 and digit >> 3 & 7 == digit & 7 and (not insn.short or insn.rex & 1 == insn.rex >> 2 & 1):
+            return HORIZONTAL
+        return PLAIN
+    if second == 0xA1 or second == 0xA9:
+        return SELECTOR
+    if second == 0xB2 or second == 0xB4 or second == 0xB5:
+        return SELECTOR
+    if second == 0xB1:
+        return PLAIN if insn.short or insn.rex & 8 else EXCHANGE
+    if second == 0xAE and not insn.short and not insn.repeat:
+        if size <= insn.modrm:
+            return UNFINISHED
+        digit = code[insn.modrm] >> 3 & 7
+        if code[insn.modrm] < 0xC0 and (digit == 1 or digit == 2):
+            return CONTROLS
+    return PLAIN
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _has_mandatory_prefix(second: uint8_t) -> cython.bint:
+    """Whether 0x66, 0xF2, 0xF3 choose among instructions of SSE with this opcode."""
+    return (
+        second & 0xF8 == 0x10
+        or second & 0xF8 == 0x28
+        or 0x50 <= second < 0x80
+        or second == 0xC2
+        or 0xC4 <= second < 0xC7
+        or second >= 0xD0
+    )
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def rewrite(code: cython.pointer(uint8_t), size: cython.int) -> cython.void:
+    """Put a REWRITE into the words that the library understands: prefixes without effect become 0x3E, which has none."""
+    i: cython.int
+    more: cython.int
+    insn: Insn
+    none: uint8_t = 0x3E
+    read_prefixes(code, size, cython.address(insn))
+    for i in range(insn.at):
+        if (code[i] & 0xF0 == 0x40 and (i < insn.at - 1 or code[insn.at] & 0xFE == 0x9E)) or (
+            code[i] == 0x66 and insn.repeat and code[insn.at] == 0x0F and _has_mandatory_prefix(code[insn.at + 1])
+        ):
+            code[i] = none
+    if insn.rex and code[insn.at] & 0xFE == 0xC6:
+        code[insn.at - 1] &= 0xFB
+    if code[insn.at] == 0x0F and code[insn.at + 1] == 0xC2:
+        more = operand_size(code + insn.modrm, size - insn.modrm)
+        if more > 0 and insn.modrm + more < size:
+            code[insn.modrm + more] &= 7
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def kind_of(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cython.int:
-    """What the instruction that begins with these bytes is to whoever runs it alone."""
-    i: cython.int = 0
-    locked: cython.bint = False
-    repeated: cython.bint = False
-    wide: cython.bint = False
-    while i < size and _is_prefix(code[i]):
-        locked = locked or code[i] == 0xF0
-        repeated = repeated or code[i] == 0xF3
-        wide = code[i] & 0xF8 == 0x48
-        i += 1
-    if i == size:
-        return UNFINISHED
-    if code[i] == 0x0F or code[i] == 0xC4:
-        if size - i < 2:
-            return UNFINISHED
-        if _is_counted(code + i, size - i):
-            if size - i < (3 if code[i] == 0x0F else 4):
+    """What the instruction is that begins with these bytes."""
+    insn: Insn
+    opcode: uint8_t
+    modrm: uint8_t = 0
+    digit: uint8_t
+    if not read_prefixes(code, size, cython.address(insn)):
+        return UNFINISHED if insn.at < LONGEST else PLAIN
+    opcode = code[insn.at]
+    if opcode == 0xC4 or opcode == 0xC5 or opcode == 0x62:
+        return UNDEFINED
+    if insn.locked:
+        if size <= insn.modrm:
+            if opcode == 0x0F and size < insn.at + 2:
                 return UNFINISHED
-            if code[i] == 0xC4:
-                wide = code[i + 2] & 0x80 != 0
-            return COUNTED_WIDE if wide else COUNTED
-    if code[i] == 0x90 and repeated and not locked and code[i - 1] & 0xF1 != 0x41:
+            for digit in range(8):
+                if _can_be_locked(opcode, code[insn.modrm - 1], digit << 3):
+                    return UNFINISHED
+            return UNDEFINED
+        if not _can_be_locked(opcode, code[insn.at + 1], code[insn.modrm]):
+            return UNDEFINED
+    if insn.stray:
+        return REWRITE
+    if opcode == 0x0F:
+        return _kind_of_two(code, size, cython.address(insn))
+    if opcode == 0x90 and insn.repeat == 0xF3 and not insn.rex & 1:
         return PAUSE
-    if code[i] == 0x9C:
+    if opcode & 0xFE == 0x9E and insn.rex:
+        return REWRITE
+    if opcode & 0xFE == 0xC6 and insn.rex & 4:
+        return REWRITE
+    if opcode == 0x9C:
         return READS_FLAGS
-    if code[i] == 0x9D or code[i] == 0xCF:
+    if opcode == 0x9D or opcode == 0xCF:
         return SETS_FLAGS
-    if locked and code[i] == 0x0F and _is_bit_test(code + i, size - i):
-        return FORBIDDEN if size - i >= 3 else UNFINISHED
+    if opcode != 0x8F and opcode != 0x8E and opcode & 0xFE != 0xF6 and opcode & 0xF8 != 0xD8:
+        return PLAIN
+    if size <= insn.modrm:
+        return UNFINISHED
+    modrm = code[insn.modrm]
+    digit = modrm >> 3 & 7
+    if opcode == 0x8F:
+        return UNDEFINED if digit else PLAIN
+    if opcode == 0x8E:
+        return UNDEFINED if digit == 1 or digit > 5 else SELECTOR
+    if opcode & 0xFE == 0xF6:
+        return TEST if digit == 1 else NEGATE if digit == 3 and insn.locked else PLAIN
+    if opcode == 0xDB or opcode == 0xDF:
+        if modrm >= 0xE8 and modrm < 0xF8:
+            return COMPARE
+    if (opcode == 0xDB or opcode == 0xDD or opcode == 0xDF) and modrm < 0xC0 and digit == 1:
+        return TRUNCATE
     return PLAIN
 
 
-def _judge(page):
-    """`judge` of a page of bytes: None if it needs steps, or the offsets of its exits. For tests."""
-    exits: uint16_t[MOST_EXITS]
-    blob: bytes = page.ljust(4096, b"\0")
-    count = judge(cython.cast(cython.pointer(cython.const[uint8_t]), cython.cast(cython.p_char, blob)), exits)
-    return None if count < 0 else [exits[i] for i in range(count)]
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def leak_of(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cython.int:
+    """Temporaries that the library leaks for this instruction, at most."""
+    insn: Insn
+    opcode: uint8_t
+    then: uint8_t
+    if not read_prefixes(code, size, cython.address(insn)):
+        return 2
+    opcode = code[insn.at]
+    if opcode != 0x0F and opcode != 0x8E and opcode & 0xF8 != 0xD8:
+        return 0
+    if size < insn.at + (3 if opcode == 0x0F else 2):
+        return 2
+    then = code[insn.at + 1]
+    if opcode == 0x8E:
+        return then & 0x30 == 0x20
+    if opcode == 0x0F:
+        if then == 0x38:
+            return code[insn.at + 2] >= 0xF0
+        return 2 if then == 0x78 else then == 0x70 or then == 0xC6 or then == 0x3A
+    if then >= 0xC0:
+        return 2
+    return (opcode == 0xD9 or opcode == 0xDD) and then & 0x28 == 0x20
 
 
-def _length(code):
-    """What the decoder says of these bytes. For tests."""
-    leak: cython.int
-    blob: bytes = code.ljust(16, b"\0")
-    return _decode(
-        cython.cast(cython.pointer(cython.const[uint8_t]), cython.cast(cython.p_char, blob)), cython.address(leak)
-    )
+def _kind(code):
+    """`kind_of` and `leak_of` of these bytes. For tests."""
+    at = cython.cast(cython.pointer(cython.const[uint8_t]), cython.cast(cython.p_char, code))
+    return kind_of(at, len(code)), leak_of(at, len(code))

@@ -7,8 +7,8 @@ The library makes two accesses of four bytes of one of eight, the lower first.
 
 Not here: what the device answers (`mm.pager`), pages that are memory (`cpumem`).
 
-A space that a device's function changes is seen by the guest from the end of the block of code in hand on, not from
-the next instruction: the library cannot come out in the middle of an access. Frames given up meanwhile wait.
+An access is a single step of the CPU (`stepping`): a device's function finds `rip` at the instruction that makes it, and
+what it does to the space, or asks for, has happened before the next one. Behind the step the CPU forgets the window's page.
 """
 
 import cython

@@ -1,15 +1,24 @@
 cimport cython
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from axptr._core.metronome cimport Beat
 from axptr._core.phys cimport EngineLink
 from axptr._core.space cimport SpaceCore
 from axptr._core.uclib cimport TlbAnswer
 from axptr._core.usercpu cimport UserCpu
 
+cdef extern from *:
+    void *frame_address "__builtin_frame_address"(unsigned int level) noexcept nogil
+
 ctypedef void (*Ask)(void *) noexcept nogil
 
 cdef enum:
-    ALL_EXITS = 256
+    CODE_PAGES = 256
+    TRAIL = 256
+
+# A page that the library may hold for execution, and where its bytes are.
+cdef struct CodePage:
+    uint64_t page
+    const uint8_t *host
 
 cdef class MappedCpu(UserCpu):
     cdef EngineLink link
@@ -23,13 +32,18 @@ cdef class MappedCpu(UserCpu):
     cdef int refused_access
     cdef uint64_t refused_page
     cdef uint64_t refused_frame    # of a FAULT_RETRY
-    cdef bint wants_steps          # the page's code must be stepped through
-    cdef bint wants_exits          # the page's code must have its exits set before
 
-    cdef bint stepping             # one instruction at a time is translated: any code may be, see `stepping`
-    cdef bint tainted              # so a page that wants steps or exits may be cached as executable
-    cdef uint64_t exits[ALL_EXITS] # where the library ends runs: those of all pages that want some and are cached
-    cdef size_t nexits
+    cdef bint wants_device         # an access to a device was refused: it must be a step of its own
+    cdef bint stepping             # one instruction at a time is translated, whatever it is
+    cdef CodePage code[CODE_PAGES]
+    cdef bint has_code             # there is something in it
+
+    # Code that is executed from our own pages instead of the guest's: two pages from here on, or 1.
+    cdef uint64_t detour_page
+
+    # The stack of the thread that jumped to an address which is not canonical: see engine.branches.
+    cdef uint64_t trail[TRAIL]
+    cdef bint has_trail
 
     # The size of Unicorn's own table of translations, as far as we can tell from outside.
     cdef uint64_t fresh            # fills since the last flush
@@ -40,10 +54,10 @@ cdef class MappedCpu(UserCpu):
     cdef void release(self) noexcept
     cdef bint answer(self, uint64_t vaddr, int kind, TlbAnswer *entry) noexcept nogil
     cdef bint device(self, uint64_t vaddr, uint64_t *paddr) noexcept nogil
-    cdef bint may_translate(self, uint64_t page, uint64_t pfn) noexcept nogil
-    cdef bint has_exits(self, uint64_t page, uint64_t pfn) noexcept nogil
-    cdef bint is_exit(self, uint64_t vaddr) noexcept nogil
-    cdef void set_exits(self) noexcept nogil
+    cdef bint may_translate(self) noexcept nogil
+    cdef void note_code(self, uint64_t vaddr, uint64_t paddr) noexcept nogil
+    cdef const uint8_t *translated_at(self, uint64_t vaddr) noexcept nogil
+    cdef void end_detour(self) noexcept nogil
     cdef void flush(self) noexcept nogil
     cdef void flush_inside(self) noexcept nogil
     cdef void apply(self) noexcept nogil

@@ -8,8 +8,8 @@ What the guest may have cached goes stale when a space changes. Whoever changes 
 `EngineLink`; `enter` applies it before each instruction that follows a stay outside. Guest code runs between
 `enter` and the return of `emu_start`, except inside a system call's handler: `link.running` says so.
 
-A page becomes executable only if the library can be trusted with its code (`codescan`), with the exits it needs, or
-while the CPU takes single steps. Exits stay until the table of translations is flushed: for the pages in it. A frame is never executable and writable at once, so its code is looked at again after each change.
+Which frames the library has for execution is kept beside its table, until it is flushed: what it translates is looked
+at there (`stepping`). A frame is never executable and writable at once, so its code is looked at again after each change.
 
 Not here: running (`stepping`, `unicorn`), the CPU without memory (`usercpu`).
 
@@ -20,13 +20,11 @@ into a page that runs at that moment can still hurt the library.
 
 import cython
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_NOT_MEMORY, FAULT_OK, FAULT_RETRY, READ, WRITE
-from cython.cimports.axptr._core.codescan import MOST_EXITS, NEEDS_STEPS, judge
-from cython.cimports.axptr._core.cpumem import ALL_EXITS, Ask
+from cython.cimports.axptr._core.cpumem import CODE_PAGES, Ask, CodePage, frame_address
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
 from cython.cimports.axptr._core.metronome import beat_add, beat_nudge, beat_remove
-from cython.cimports.axptr._core.phys import FRAME_CODE, FRAME_EXITS, FRAME_JUDGED, FRAME_STEPS, PhysMemory
+from cython.cimports.axptr._core.phys import PhysMemory
 from cython.cimports.axptr._core.uclib import (
-    CTL_EXITS,
     CTL_REMOVE_CACHE,
     CTL_TB_FLUSH,
     CTL_TLB_FLUSH,
@@ -36,15 +34,19 @@ from cython.cimports.axptr._core.uclib import (
     UC_PROT_ALL,
     TlbAnswer,
 )
-from cython.cimports.axptr._core.usercpu import UserCpu
-from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
+from cython.cimports.axptr._core.usercpu import UserCpu, descriptor_page
+from cython.cimports.libc.stdint import uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free
+from cython.cimports.libc.string import memcpy, memset
 
 # A window onto all frames that no guest has: the fill hook answers for it only while the guest is outside.
 _probe_va = cython.declare(uint64_t, 0x8000_0000_0000_0000)
 
 _first_growth = cython.declare(uint64_t, 256)  # entries of the library's table at the start
 _last_growth = cython.declare(uint64_t, 1 << 22)  # and at most
+_page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
+_half = cython.declare(uint64_t, 1 << 47)  # of the canonical addresses
+_no_page = cython.declare(uint64_t, 1)
 _many_frames = cython.declare(uint32_t, 256)  # from here on dropping all code is cheaper than frame by frame
 
 
@@ -64,6 +66,7 @@ class MappedCpu(UserCpu):
 
     def __cinit__(self, phys: PhysMemory, library: str):
         self.grow_at = _first_growth
+        self.detour_page = _no_page
         self.hook(UC_HOOK_TLB_FILL, cython.cast(cython.p_void, _on_fill), 0)
         self.beat.kick = cython.cast(Ask, self.api.emu_stop)
         self.beat.handle = self.uc
@@ -114,6 +117,17 @@ class MappedCpu(UserCpu):
             entry.paddr = vaddr - _probe_va
             entry.perms = UC_PROT_ALL
             return entry.paddr < self.phys.size
+        if kind == UC_MEM_FETCH and (vaddr == self.detour_page or vaddr == self.detour_page + 4096):
+            entry.paddr = self.phys.size + (vaddr - self.detour_page)
+            entry.perms = UC_PROT_ALL
+            return True
+        if kind == UC_MEM_FETCH and vaddr + _half > 2 * _half - 1:
+            memcpy(self.trail, frame_address(0), cython.sizeof(self.trail))
+            self.has_trail = True
+        if self.segments and kind != UC_MEM_FETCH and vaddr == descriptor_page:
+            entry.paddr = self.phys.size + 4096
+            entry.perms = READ
+            return True
         if self.mmu is not None:
             if self.fresh >= self.grow_at:
                 # The library's table doubles at a flush when most of it was in use. A guest that keeps
@@ -122,7 +136,10 @@ class MappedCpu(UserCpu):
                 if self.grow_at < _last_growth:
                     self.grow_at *= 2
             code = self.mmu.engine_fill(vaddr, access, cython.address(entry.paddr), cython.address(perms))
-            if code == FAULT_NOT_MEMORY and access != EXECUTE:
+            if code == FAULT_NOT_MEMORY and access != EXECUTE and not self.stepping:
+                self.wants_device = True
+                code = FAULT_RETRY
+            elif code == FAULT_NOT_MEMORY and access != EXECUTE:
                 if self.device(vaddr, cython.address(entry.paddr)):
                     entry.perms = perms
                     return True
@@ -130,7 +147,7 @@ class MappedCpu(UserCpu):
                 if self.device(vaddr, cython.address(entry.paddr)):
                     entry.perms = perms
                     return True
-            if code == FAULT_OK and access == EXECUTE and not self.may_translate(vaddr, entry.paddr >> 12):
+            if code == FAULT_OK and access == EXECUTE and not self.may_translate():
                 code = FAULT_RETRY
             if code == FAULT_OK and self.link.need_flush:
                 # This very fill, or another thread, made translations stale.
@@ -145,6 +162,8 @@ class MappedCpu(UserCpu):
                 code = FAULT_OK
             if code == FAULT_OK:
                 entry.perms = perms
+                if access == EXECUTE:
+                    self.note_code(vaddr, entry.paddr)
                 return True
         self.refused = code
         self.refused_access = access
@@ -156,65 +175,33 @@ class MappedCpu(UserCpu):
         """The place of a device's page (`cpudevices`)."""
         return False
 
-    def may_translate(self, page, pfn):
-        """Whether this frame may be executed now at `page`; its code is looked at once for each content."""
-        ignored: uint16_t[MOST_EXITS]
-        count: cython.int
-        marks: cython.pointer(uint8_t) = self.phys.flags + pfn
-        if marks[0] & (FRAME_JUDGED | FRAME_STEPS | FRAME_EXITS) == FRAME_JUDGED:
-            return True
-        if self.stepping:
-            self.tainted = True
-            return True
-        if not marks[0] & FRAME_JUDGED:
-            axptr_lock_nogil(self.phys.lock)
-            # Not while it is being changed: a request to drop its code waits, or another CPU may still write.
-            if marks[0] & FRAME_CODE and not self.phys.others_stale(cython.address(self.link)):
-                count = judge(self.phys.base + (pfn << 12), ignored)
-                marks[0] |= cython.cast(
-                    uint8_t, FRAME_JUDGED | (0 if count == 0 else FRAME_STEPS if count == NEEDS_STEPS else FRAME_EXITS)
-                )
-            axptr_unlock(self.phys.lock)
-        self.wants_steps = (marks[0] & FRAME_STEPS) != 0
-        self.wants_exits = (marks[0] & FRAME_EXITS) != 0 and not self.has_exits(page, pfn)
-        return (marks[0] & FRAME_JUDGED) != 0 and not self.wants_steps and not self.wants_exits
+    def may_translate(self):
+        """Not while a frame is being changed: a request to drop its code waits, or another CPU may still write."""
+        result: cython.bint
+        axptr_lock_nogil(self.phys.lock)
+        result = not self.phys.others_stale(cython.address(self.link))
+        axptr_unlock(self.phys.lock)
+        return result
 
-    def has_exits(self, page, pfn):
-        """Whether all exits of this frame at `page` are set."""
-        i: cython.int
-        exits: uint16_t[MOST_EXITS]
-        count: cython.int = judge(self.phys.base + (pfn << 12), exits)
-        for i in range(count):
-            if not self.is_exit(page + exits[i]):
-                return False
-        return count >= 0
+    def note_code(self, vaddr, paddr):
+        """The library has this page for execution."""
+        slot: cython.pointer(CodePage) = cython.address(self.code[(vaddr >> 12) % CODE_PAGES])
+        slot.page = vaddr
+        slot.host = self.phys.base + paddr
+        self.has_code = True
 
-    def is_exit(self, vaddr):
-        i: cython.size_t
-        for i in range(self.nexits):
-            if self.exits[i] == vaddr:
-                return True
-        return False
+    def translated_at(self, vaddr):
+        """The bytes at an address that the library has for execution, as far as is known; NULL otherwise."""
+        slot: cython.pointer(CodePage) = cython.address(self.code[(vaddr >> 12) % CODE_PAGES])
+        if slot.host == cython.NULL or slot.page != vaddr & _page_mask:
+            return cython.NULL
+        return slot.host + (vaddr & 0xFFF)
 
-    def set_exits(self):
-        """Outside, the lock held: those that the refused page wants; none while stepping."""
-        i: cython.int
-        exits: uint16_t[MOST_EXITS]
-        self.wants_exits = False
-        if self.stepping:
-            if self.nexits == 0:
-                return
-            self.nexits = 0
-            self.tainted = True
-        else:
-            if self.nexits + MOST_EXITS > ALL_EXITS:
-                self.flush()
-                self.nexits = 0
-            for i in range(judge(self.phys.base + (self.refused_frame << 12), exits)):
-                if not self.is_exit(self.refused_page + exits[i]):
-                    self.exits[self.nexits] = self.refused_page + exits[i]
-                    self.nexits += 1
-        self.api.ctl(self.uc, CTL_EXITS, cython.cast(cython.pointer(uint64_t), self.exits), self.nexits)
+    def end_detour(self):
+        """Outside: our pages are not executed any more, and what was translated from them is dropped."""
+        self.api.ctl(self.uc, CTL_REMOVE_CACHE, self.detour_page, self.detour_page + 4096)
+        self.detour_page = _no_page
+        self.flush()
 
     # -- what others ask ----------------------------------------------------------------------------------
 
@@ -222,7 +209,9 @@ class MappedCpu(UserCpu):
         self.api.ctl(self.uc, CTL_TLB_FLUSH)
         self.flushes += 1
         self.fresh = 0
-        self.tainted = False
+        if self.has_code:
+            memset(self.code, 0, cython.sizeof(self.code))
+            self.has_code = False
 
     def flush_inside(self):
         """Inside a fill: what was translated so far is stale, this fill's answer is not."""
@@ -261,9 +250,5 @@ class MappedCpu(UserCpu):
             self.phys.drop_watched(cython.address(self.link))
         if self.link.need_flush or self.link.ndrop or self.link.drop_all:
             self.apply()
-        elif self.tainted and not self.stepping:
-            self.flush()
-        if self.wants_exits or self.stepping:
-            self.set_exits()
         self.link.running = 1
         axptr_unlock(self.phys.lock)

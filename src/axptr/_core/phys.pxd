@@ -20,10 +20,7 @@ cdef enum:
     FRAME_CODE = 2         # an engine may hold code translated from it
     FRAME_WCACHED = 4      # an engine may hold a writable translation to it
     FRAME_WATCHED = 8      # a writable live view shows it, and it has had code
-    FRAME_JUDGED = 16      # with FRAME_CODE: an engine has looked at its code
-    FRAME_STEPS = 32       # and it must be run in steps
-    FRAME_EXITS = 64       # or with exits
-    FRAME_WAITING = 128    # nobody holds it, and an engine may still have it cached: in no stack
+    FRAME_WAITING = 16     # nobody holds it, and an engine may still have it cached: in no stack
 
 cdef enum:
     TRIM_BATCH = 4096      # frames given back at a time

@@ -30,9 +30,6 @@ from cython.cimports.axptr._core.hostmem import lazy
 from cython.cimports.axptr._core.lock import axptr_lock_gil, axptr_thread, axptr_unlock
 from cython.cimports.axptr._core.phys import (
     FRAME_CODE,
-    FRAME_EXITS,
-    FRAME_JUDGED,
-    FRAME_STEPS,
     FRAME_TABLE,
     FRAME_WAITING,
     FRAME_WATCHED,
@@ -340,7 +337,7 @@ class PhysMemory(HostMemory):
         i: uint32_t
         link: cython.pointer(EngineLink)
         grown: cython.p_void
-        self.flags[pfn] &= ~cython.cast(uint8_t, FRAME_CODE | FRAME_JUDGED | FRAME_STEPS | FRAME_EXITS)
+        self.flags[pfn] &= ~cython.cast(uint8_t, FRAME_CODE)
         for i in range(self.nengines):
             link = self.engines[i]
             if link.ndrop == link.drop_capacity:

@@ -1,9 +1,12 @@
 """A CPU of Unicorn that can take single steps, invisibly to the guest.
 
-Three things are done step by step: code that the library must not translate as a block, or run with any operands
-(`codescan`), an instruction that writes to the frame it runs from (which can never be cached as both), and the last
-instructions before a page that may not be executed (a block that runs on into it is refused while it is being
-translated, nothing of it has run).
+Three things are done step by step: code that the library must not translate as it comes (`codescan`), an instruction
+that writes to the frame it runs from (which can never be cached as both), and the last instructions before a page that
+may not be executed (a block that runs on into it is refused while it is being translated, nothing of it has run).
+
+Each instruction is looked at when it is translated (`forbids`). Where the library must not have it the run ends, and
+what it is can be told at leisure: it is done in the library's stead (`corrections`), refused as a CPU refuses it, or run
+alone. A block that leaks too much is cut in the same way.
 
 A step is the CPU's own trap flag: with it the library translates one instruction to a block and raises exception 1
 behind it; blocks translated with it are never used without. What the guest could see of the flag is put right:
@@ -18,36 +21,35 @@ Invariant: outside of guest code, and inside system calls, the trap flag is the 
 import cython
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_OK, WRITE
 from cython.cimports.axptr._core.codescan import (
-    COUNTED,
-    COUNTED_WIDE,
-    FORBIDDEN,
+    LONGEST,
     PAUSE,
+    PLAIN,
     READS_FLAGS,
     SETS_FLAGS,
+    UNDEFINED,
     UNFINISHED,
+    ends_block,
+    is_dull,
     kind_of,
+    leak_of,
 )
 from cython.cimports.axptr._core.cpudevices import DeviceCpu
 from cython.cimports.axptr._core.lock import axptr_lock_nogil, axptr_unlock
 from cython.cimports.axptr._core.phys import PhysMemory
-from cython.cimports.axptr._core.stepping import NO_VECTOR
+from cython.cimports.axptr._core.stepping import DONE, INVALID, NO_VECTOR, STEP
 from cython.cimports.axptr._core.uclib import (
     UC_HOOK_INTR,
     UC_X86_REG_EFLAGS,
-    UC_X86_REG_RAX,
-    UC_X86_REG_RDX,
     UC_X86_REG_RIP,
     UC_X86_REG_RSP,
 )
-from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _trap = cython.declare(uint64_t, 0x100)
 _no_frame = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_FFFF)
-_longest = cython.declare(cython.int, 15)
-_lengths = cython.declare(cython.int[2])  # where the operands' lengths of a string comparison stand
-_lengths[0], _lengths[1] = UC_X86_REG_RAX, UC_X86_REG_RDX
+_most_leaked = cython.declare(cython.int, 380)  # temporaries, of 464; the rest is for what an instruction uses
 
 
 @cython.cfunc
@@ -70,7 +72,8 @@ class SteppedCpu(DeviceCpu):
     def leave(self, number):
         """Inside a callback: the guest has raised this exception and comes out."""
         if self.vector == NO_VECTOR and not self.trapped:
-            self.api.reg_read(self.uc, UC_X86_REG_RIP, cython.address(self.pc))
+            if not self.pc_set:  # by a device's function, during this very step
+                self.api.reg_read(self.uc, UC_X86_REG_RIP, cython.address(self.pc))
             self.pc_set = True
             if number == 1 and self.trapping:
                 self.trapped = True
@@ -96,57 +99,91 @@ class SteppedCpu(DeviceCpu):
         memcpy(code, self.phys.base + (pfn << 12) + (vaddr & 0xFFF), size)
         return size
 
-    def begin_step(self):
-        """Have the next instruction be the only one that runs; gives its kind.
+    def code_at(self, vaddr, code):
+        """The bytes of the instruction there, also from the next page if it matters what they are; how many."""
+        kind: cython.int
+        size: cython.int = self.peek(vaddr, code, LONGEST)
+        if 0 < size < LONGEST:
+            kind = kind_of(code, size)
+            if kind != UNFINISHED and kind <= UNDEFINED:
+                return size
+            size += self.peek(vaddr + size, code + size, LONGEST - size)
+        return size
 
-        FORBIDDEN: it must not run. PAUSE: it is done already, for the library does not trap behind it.
-        """
+    def forbids(self, vaddr):
+        """Inside a translation: whether the run must end before this instruction."""
+        code: uint8_t[15]
+        host: cython.pointer(cython.const[uint8_t])
+        kind: cython.int
+        leak: cython.int
+        size: cython.int = LONGEST
+        if self.mmu is None:
+            return DeviceCpu.forbids(self, vaddr)
+        if self.stepping:
+            return False
+        host = self.translated_at(vaddr)
+        if host == cython.NULL or vaddr & 0xFFF > 4096 - LONGEST:
+            size = self.code_at(vaddr, code)
+            host = code
+            if size == 0:
+                return True
+        if vaddr - self.block_at - 1 >= LONGEST:
+            self.leaked = 0
+        self.block_at = vaddr
+        if is_dull(host[0]):
+            if ends_block(host, size):
+                self.leaked = 0
+            return False
+        kind = kind_of(host, size)
+        if kind == UNFINISHED or kind >= UNDEFINED:
+            return True
+        leak = leak_of(host, size)
+        if leak:
+            self.leaked += leak
+            if self.leaked > _most_leaked:
+                self.leaked = 0
+                return True
+        elif ends_block(host, size):
+            self.leaked = 0
+        return False
+
+    def begin_step(self):
+        """Have the next instruction be the only one that runs. STEP: the CPU does it; else it is settled."""
         code: uint8_t[15]
         flags: uint64_t = 0
-        size: cython.int = self.peek(self.pc, code, _longest)
-        self.step_kind = kind_of(code, size)
-        if self.step_kind == UNFINISHED and 0 < size < _longest:
-            size += self.peek(self.pc + size, code + size, _longest - size)
-            self.step_kind = kind_of(code, size)
-        if self.step_kind == FORBIDDEN:
-            return FORBIDDEN
+        size: cython.int = self.code_at(self.pc, code)
+        done: cython.int = DONE
+        self.step_kind = kind_of(code, size) if size > 0 else PLAIN
+        if self.step_kind == UNDEFINED:
+            return INVALID
         self.api.reg_read(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
         self.guest_trap = flags & _trap
-        if self.step_kind == PAUSE:
+        if self.step_kind == PAUSE:  # the library does not trap behind it
             size = 1
             while code[size - 1] != 0x90:
                 size += 1
             self.pc += size
+        else:
+            done = self.correct(code, size) if self.step_kind > UNDEFINED else STEP
+        if done == DONE:
             self.pc_set = True
             self.asked_out = True
             if self.guest_trap:
                 self.vector = 1
-            return PAUSE
-        if self.step_kind == COUNTED or self.step_kind == COUNTED_WIDE:
-            self.shorten(self.step_kind == COUNTED_WIDE)
+        if done != STEP:
+            return done
         self.trapping = True
         if not self.guest_trap:
             flags |= _trap
             self.api.reg_write(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
-        return self.step_kind
+        return STEP
 
-    def shorten(self, wide):
-        """Lengths of a string comparison count up to 16, whatever their sign; the library fails on huge ones.
+    def correct(self, code, size):
+        """Do an instruction in the library's stead, or prepare that it does it (`corrections`)."""
+        return STEP
 
-        The instruction changes neither register: `end_step` puts back what stood there.
-        """
-        i: cython.int
-        length: int64_t
-        short: uint64_t
-        for i in range(2):
-            self.api.reg_read(self.uc, _lengths[i], cython.address(self.lengths[i]))
-            length = cython.cast(int64_t, self.lengths[i])
-            if not wide:
-                length = cython.cast(int32_t, cython.cast(uint32_t, self.lengths[i]))
-            if length < -16 or length > 16:
-                length = 16
-            short = length if length >= 0 else -length
-            self.api.reg_write(self.uc, _lengths[i], cython.address(short))
+    def corrected(self):
+        """Outside again after a STEP of such an instruction."""
 
     def give_flags_back(self):
         """The trap flag is the guest's again."""
@@ -159,12 +196,12 @@ class SteppedCpu(DeviceCpu):
 
     def end_step(self):
         """Outside again, the instruction done or not."""
-        i: cython.int
         top: uint64_t = 0
         host: cython.pointer(uint8_t) = cython.NULL
-        if self.step_kind == COUNTED or self.step_kind == COUNTED_WIDE:
-            for i in range(2):
-                self.api.reg_write(self.uc, _lengths[i], cython.address(self.lengths[i]))
+        if self.step_kind > UNDEFINED:
+            self.corrected()
+        if self.ndevices:
+            self.flush()
         if not self.trapping or (self.trapped and self.step_kind == SETS_FLAGS):
             self.trapping = False
             return
@@ -178,4 +215,8 @@ class SteppedCpu(DeviceCpu):
 
     def keeps_stepping(self, last_pc):
         """After a step that began at `last_pc`: while no branch is taken, and while in a page that needs it."""
-        return self.pc - last_pc <= cython.cast(uint64_t, _longest) or self.pc & _page_mask == self.step_page
+        if self._always_step:
+            return True
+        if self.step_once:
+            return False
+        return self.pc - last_pc <= cython.cast(uint64_t, LONGEST) or self.pc & _page_mask == self.step_page

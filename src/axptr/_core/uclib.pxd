@@ -37,7 +37,7 @@ cdef struct TableRegister:     # uc_x86_mmr
 cdef enum:
     UC_ARCH_X86 = 4
     UC_MODE_64 = 8
-    UC_CPU_X86_HASWELL = 19
+    UC_CPU_X86_IVYBRIDGE = 18
 
     UC_ERR_OK = 0
     UC_ERR_INSN_INVALID = 10
@@ -81,6 +81,7 @@ cdef enum:
     UC_X86_REG_RSP = 44
     UC_X86_REG_FP0 = 82
     UC_X86_REG_CR0 = 50
+    UC_X86_REG_CR4 = 54
     UC_X86_REG_R8 = 106
     UC_X86_REG_ST0 = 114
     UC_X86_REG_XMM0 = 122

@@ -1,6 +1,6 @@
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
-from axptr._core.stepping cimport SteppedCpu
+from axptr._core.corrections cimport CorrectedCpu
 
 # Why the loop without the GIL came out.
 cdef enum:
@@ -13,7 +13,7 @@ cdef enum:
     CAME_SIGNALS = 6       # time to look for signals
     CAME_BROKEN = 7        # Unicorn reports what cannot happen
 
-cdef class UnicornCpu(SteppedCpu):
+cdef class UnicornCpu(CorrectedCpu):
     cdef object handler            # what system calls go to
     cdef object __weakref__
 
@@ -25,7 +25,6 @@ cdef class UnicornCpu(SteppedCpu):
     cdef int64_t deadline          # nanoseconds of clock_now(), 0: none
     cdef int64_t signals_due       # when to look for signals next; 0: not this thread's business
     cdef int uc_error
-    cdef uint64_t fault_addr
     cdef uint64_t retry_pc         # where a write to code was refused last
 
     cdef readonly uint64_t starts, syscalls
@@ -34,5 +33,6 @@ cdef class UnicornCpu(SteppedCpu):
     cdef void serve(self) noexcept nogil
     cdef int start(self) noexcept nogil
     cdef void retry(self) noexcept nogil
+    cdef void step_on(self, uint64_t at) noexcept nogil
     cdef int loop(self) noexcept nogil
     cdef void call_handler(self) noexcept

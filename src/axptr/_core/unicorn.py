@@ -19,7 +19,8 @@ import threading
 
 import cython
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_OK, FAULT_PYTHON, FAULT_RETRY, WRITE
-from cython.cimports.axptr._core.codescan import FORBIDDEN, PAUSE
+from cython.cimports.axptr._core.corrections import CorrectedCpu
+from cython.cimports.axptr._core.cpumem import TRAIL
 from cython.cimports.axptr._core.lock import (
     axptr_lock_gil,
     axptr_lock_nogil,
@@ -31,7 +32,7 @@ from cython.cimports.axptr._core.lock import (
 from cython.cimports.axptr._core.metronome import beat_end, beat_nudge, beat_start, clock_now
 from cython.cimports.axptr._core.phys import PhysMemory
 from cython.cimports.axptr._core.space import SpaceCore
-from cython.cimports.axptr._core.stepping import NO_VECTOR, SteppedCpu
+from cython.cimports.axptr._core.stepping import INVALID, NO_VECTOR, PROTECTED, REFUSED, STEP
 from cython.cimports.axptr._core.uclib import (
     UC_ERR_EXCEPTION,
     UC_ERR_INSN_INVALID,
@@ -120,7 +121,7 @@ def _on_sysenter(uc: cython.p_void, cpu: UnicornCpu) -> cython.void:
 
 @cython.no_gc_clear
 @cython.cclass
-class UnicornCpu(SteppedCpu):
+class UnicornCpu(CorrectedCpu):
     """One CPU over `phys`. `axptr.engine.UnicornEngine` derives from it; nobody else should.
 
     fills, flushes: translations asked for, and how often all were thrown away. starts: entries into guest
@@ -181,18 +182,28 @@ class UnicornCpu(SteppedCpu):
     def start(self):
         """Run guest code from `pc` until something ends it; gives the library's error code."""
         err: cython.int
-        kind: cython.int
+        what: cython.int
         self.refused = FAULT_OK
-        self.wants_steps = False
         self.vector = NO_VECTOR
         self.pc_set = False
         self.asked_out = False
         self.trapped = False
+        self.own_fault = False
+        self.has_trail = False
+        self.entered_at = self.pc
+        self.jumped_from = self.stepped_from
+        self.stepped_from = 0
+        self.wants_device = False
+        self.error_code = 0
         if self.stepping:
-            kind = self.begin_step()
-            if kind == FORBIDDEN:
+            what = self.begin_step()
+            if what == INVALID:
                 return UC_ERR_INSN_INVALID
-            if kind == PAUSE:
+            if what == PROTECTED:
+                self.vector = 13
+            if what == REFUSED:
+                return UC_ERR_EXCEPTION
+            if what != STEP:
                 return UC_ERR_OK
         self.enter()
         self.starts += 1
@@ -207,7 +218,10 @@ class UnicornCpu(SteppedCpu):
     def retry(self):
         """A page was refused for now: go on from `pc`, in steps if that is what it takes."""
         at: uint64_t = self.pc
-        if self.refused_access == WRITE:
+        if self.wants_device:
+            self.stepping = True
+            self.step_once = True
+        elif self.refused_access == WRITE:
             # A write to code. To its own code, or refused here before: the step lets it through.
             if self.frame_at(at) != self.refused_frame:
                 at += _longest - 1
@@ -216,11 +230,12 @@ class UnicornCpu(SteppedCpu):
                 if self.pc != self.retry_pc:
                     self.retry_pc = self.pc
                     return
-        elif self.wants_steps:
-            at = self.refused_page
-        else:
-            return
+            self.step_on(at)
+
+    def step_on(self, at):
+        """Steps from here on, for as long as they stay in the page of `at`."""
         self.stepping = True
+        self.step_once = False
         self.step_page = at & _page_mask
 
     def loop(self):
@@ -250,10 +265,11 @@ class UnicornCpu(SteppedCpu):
                 return CAME_EXCEPTION
             if err == UC_ERR_OK:
                 if self.stepping:
+                    self.stepped_from = last_pc
                     self.stepping = self.keeps_stepping(last_pc)
-                elif self.nexits and self.is_exit(self.pc):
+                elif not self.asked_out and not self.beat.kicked:  # an exit
                     self.stepping = True
-                    self.step_page = _no_page
+                    self.step_once = True
                     continue
                 if self.asked_out or self.beat.kicked or self.pc != last_pc:
                     idle = 0
@@ -272,17 +288,12 @@ class UnicornCpu(SteppedCpu):
             if self.refused == FAULT_RETRY:
                 self.retry()
                 continue
-            self.fault_addr = self.invalid_addr()
-            if (
-                self.refused_access == EXECUTE
-                and not self.stepping
-                and (self.nexits or (self.fault_addr ^ self.pc) & _page_mask)
-            ):
+            if not self.own_fault:
+                self.fault_addr = self.invalid_addr()
+            if self.refused_access == EXECUTE and not self.stepping and (self.fault_addr ^ self.pc) & _page_mask:
                 # A block that runs on into a page it may not execute is refused while it is being translated:
-                # nothing of it has run and `pc` is its start. The guest may never get there. And when a run has
-                # ended, the library itself asks for the byte before each exit.
-                self.stepping = True
-                self.step_page = _no_page
+                # nothing of it has run and `pc` is its start. The guest may never get there.
+                self.step_on(_no_page)
                 continue
             return CAME_PYTHON if self.refused == FAULT_PYTHON else CAME_FAULT
 
@@ -297,7 +308,7 @@ class UnicornCpu(SteppedCpu):
         return 0
 
     def _run(self, timeout):
-        """Run until something happens: (kind, rip, address or vector, access, FAULT_ code).
+        """Run until something happens: (kind, rip, address or vector, access or error code, FAULT_ code).
 
         Raises what a handler, a page's function or a signal's handler raised.
         """
@@ -320,7 +331,7 @@ class UnicornCpu(SteppedCpu):
         self.busy = True
         self.link.owner = axptr_thread()
         self.stop_inside = 0
-        self.stepping = False
+        self.stepping = self._always_step
         self.deadline = clock_now() + wait if timeout is not None else 0
         self.signals_due = signals
         beat_start(cython.address(self.beat), self.deadline)
@@ -355,7 +366,7 @@ class UnicornCpu(SteppedCpu):
             return "fault", self.pc, self.fault_addr, self.refused_access, self.refused
         if code == CAME_EXCEPTION:
             calm_registers(self.api, self.uc, self.clean)
-            return "exception", self.pc, self.vector, 0, 0
+            return "exception", self.pc, self.vector, self.error_code, 0
         if code == CAME_BROKEN:
             raise RuntimeError(f"Unicorn failed at {self.pc:#x}: {self.api.strerror(self.uc_error).decode()}")
         return "timeout" if code == CAME_TIMEOUT else "stopped", self.pc, 0, 0, 0
@@ -409,6 +420,8 @@ class UnicornCpu(SteppedCpu):
         self.check_mine()
         if name == "rip":
             return self.pc
+        if name == "rflags" and self.trapping:  # a device's function looks
+            return read_register(self.api, self.uc, name) & ~0x100 | self.guest_trap
         return read_register(self.api, self.uc, name)
 
     def set_register(self, name, value):
@@ -417,6 +430,9 @@ class UnicornCpu(SteppedCpu):
             self.pc = register_bits(value)
             self.pc_set = True
             return 0
+        if name == "rflags" and self.trapping:
+            self.guest_trap = register_bits(value) & 0x100
+            value = register_bits(value) | 0x100
         return write_register(self.api, self.uc, name, value)
 
     @property
@@ -431,6 +447,14 @@ class UnicornCpu(SteppedCpu):
     def reg_write(self, name: str, value):
         """Set one register by its name."""
         self.set_register(name, value)
+
+    def _trail(self):
+        """Where the guest was when it jumped to an address that is not canonical: (words of the thread's stack, or none,
+        the address of the jump if they are none)."""
+        i: cython.int
+        if self.has_trail and self.entered_at != self.pc:
+            return [self.trail[i] for i in range(TRAIL)], 0
+        return [], self.jumped_from
 
     def save(self):
         """All registers, x87 and SSE state too, as a `Context`."""

@@ -1,9 +1,13 @@
 """A Unicorn CPU over a `PhysMemory`, brought into user mode; its registers and saved contexts.
 
-The memory is one region of the CPU's physical memory, mapped once, with one page of our own behind it. The
+The memory is one region of the CPU's physical memory, mapped once, with two pages of our own behind it. The
 library starts user code in ring 0; the way to ring 3 is `iretq` through a descriptor table on that page, with
-the selectors of Linux (0x33 and 0x2b). The table is out of reach afterwards (limit 0): a program that loads
-another selector gets exception 13.
+the selectors of Linux (0x33 and 0x2b). The table is out of reach afterwards (limit 0), but while an instruction is done
+that loads a selector which Linux has for programs (`corrections`): then there is a table on our second page.
+
+The library can be told of exits, addresses at which a run ends; it looks each instruction up among them when it
+translates it. We have it ask us instead: its exits are a binary tree, of which we replace the order (`take_exits`). So
+we see every instruction before it is translated, at its first byte, and can have the run end there (`forbids`).
 
 A stop that comes from outside must fall between two instructions. The library, as it is, looks for one after
 each load and store, inside an instruction, and goes back to the instruction's start: `inc [mem]` is done
@@ -17,15 +21,18 @@ Failure: `RuntimeError` if the library does not do what versions 2.1.4 and later
 room for it.
 """
 
+import os
+
 import cython
 from cython.cimports.axptr._core.phys import PhysMemory
 from cython.cimports.axptr._core.uclib import (
     CTL_CPU_MODEL,
+    CTL_EXITS,
     CTL_TLB_FLUSH,
     CTL_TLB_TYPE,
     CTL_USE_EXITS,
     UC_ARCH_X86,
-    UC_CPU_X86_HASWELL,
+    UC_CPU_X86_IVYBRIDGE,
     UC_ERR_OK,
     UC_HOOK_TLB_FILL,
     UC_MEM_FETCH,
@@ -33,6 +40,7 @@ from cython.cimports.axptr._core.uclib import (
     UC_PROT_ALL,
     UC_TLB_VIRTUAL,
     UC_X86_REG_CR0,
+    UC_X86_REG_CR4,
     UC_X86_REG_CS,
     UC_X86_REG_GDTR,
     UC_X86_REG_RBX,
@@ -43,7 +51,7 @@ from cython.cimports.axptr._core.uclib import (
     load,
     loaded,
 )
-from cython.cimports.axptr._core.usercpu import malloc_usable_size
+from cython.cimports.axptr._core.usercpu import ExitTree, malloc_usable_size
 from cython.cimports.axptr._core.x86regs import FIRST_FPCW, FIRST_MXCSR, FIXED_FLAGS, read_register, write_register
 from cython.cimports.cpython.object import PyObject_GenericGetAttr
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint64_t
@@ -60,12 +68,22 @@ from cython.cimports.posix.mman import (
     munmap,
 )
 from cython.cimports.posix.stdlib import posix_memalign
+from cython.cimports.posix.unistd import read as read_fd
+from cython.cimports.posix.unistd import write as write_fd
 
 from axptr._core import x86regs
 
 _names = cython.declare(set, set(x86regs.names))
 _boot_va = cython.declare(uint64_t, 0xF000_0000_0000_0000)  # not canonical; answered for on the way to user mode only
+descriptor_page = _boot_va + 4096
+_descriptors = cython.declare(uint64_t, 0x800)  # their offset there
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
+# Descriptors of ring 3 that have been used, as in Linux' table: code of 32 bits, data, code of 64 bits, and the one whose
+# limit is the CPU's number.
+_user_code32 = cython.declare(uint64_t, 0x00CF_FB00_0000_FFFF)
+_user_data = cython.declare(uint64_t, 0x00CF_F300_0000_FFFF)
+_user_code = cython.declare(uint64_t, 0x00AF_FB00_0000_FFFF)
+_cpu_number = cython.declare(uint64_t, 0x0040_F500_0000_0000)
 _serials = cython.declare(uint64_t, 0)
 _buffer = cython.declare(cython.size_t, 1 << 30)  # what the library maps for the code it makes, and for all the rest
 _rest = cython.declare(cython.size_t, 16 << 20)
@@ -97,6 +115,35 @@ def _require_room() -> cython.int:
         raise MemoryError(f"the host has no {_buffer + _rest:#x} bytes of address for the code that Unicorn makes")
     munmap(room, _buffer + _rest)
     return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _on_translate(
+    vaddr: cython.pointer(cython.const[uint64_t]), exit: cython.pointer(cython.const[uint64_t]), cpu: UserCpu
+) -> cython.int:
+    """The order of the tree of exits, asked about an instruction that is about to be translated: 0 makes it an exit."""
+    return 0 if cpu.forbids(vaddr[0]) else 1
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _is_tree(place: uint64_t, count: cython.int, pipe: tuple) -> cython.bint:
+    """Whether a tree of so many exits lies there, wherever that is: the kernel reads it for us."""
+    tree: ExitTree
+    size: cython.ssize_t = cython.sizeof(ExitTree)
+    if place & 7 or place < 4096:
+        return False
+    size = write_fd(pipe[1], cython.cast(cython.p_void, place), size)
+    if size > 0:
+        read_fd(pipe[0], cython.address(tree), size)
+    return (
+        size == cython.sizeof(ExitTree)
+        and tree.nodes == count
+        and tree.references == 1
+        and (tree.root != cython.NULL) == (count != 0)
+    )
 
 
 @cython.no_gc_clear
@@ -148,7 +195,7 @@ class UserCpu:
         before: bytes
         _require_room()
         self.check(self.api.open(UC_ARCH_X86, UC_MODE_64, cython.address(self.uc)), "make a CPU")
-        self.check(self.api.ctl(self.uc, CTL_CPU_MODEL, cython.cast(cython.int, UC_CPU_X86_HASWELL)), "choose a CPU")
+        self.check(self.api.ctl(self.uc, CTL_CPU_MODEL, cython.cast(cython.int, UC_CPU_X86_IVYBRIDGE)), "choose a CPU")
         size = malloc_usable_size(self.uc) & ~cython.cast(cython.size_t, 3)
         after = cython.cast(cython.pointer(uint8_t), self.uc)
         before = cython.cast(cython.p_char, self.uc)[:size]
@@ -166,7 +213,53 @@ class UserCpu:
         ]
         if len(places) == 1:
             after[cython.cast(cython.size_t, places[0]) - 1] = 1
+        return self.take_exits(size // 8)
+
+    def take_exits(self, size):
+        """Become the order of the library's tree of exits, to which one of the handle's `size` words points.
+
+        The tree holds the exit 0, for which the library does nothing when a run ends.
+        """
+        i: cython.size_t
+        words = cython.cast(cython.pointer(uint64_t), self.uc)
+        none: uint64_t = 0
+        tree: cython.pointer(ExitTree)
+        pipe = os.pipe()
+        try:
+            places = [i for i in range(size) if _is_tree(words[i], 0, pipe)]
+            self.check(
+                self.api.ctl(self.uc, CTL_EXITS, cython.address(none), cython.cast(cython.size_t, 1)), "set exits"
+            )
+            places = [i for i in places if _is_tree(words[cython.cast(cython.size_t, i)], 1, pipe)]
+        finally:
+            os.close(pipe[0])
+            os.close(pipe[1])
+        if len(places) != 1:
+            raise RuntimeError("this version of Unicorn does not keep its exits as expected")
+        tree = cython.cast(cython.pointer(ExitTree), words[cython.cast(cython.size_t, places[0])])
+        tree.data = cython.cast(cython.p_void, self)
+        tree.compare = cython.cast(cython.p_void, _on_translate)
         return 0
+
+    def forbids(self, vaddr):
+        """Whether a run ends before the instruction at `vaddr`, which is about to be translated."""
+        return vaddr == self.boot_exit
+
+    def check_exits(self):
+        """Raise `RuntimeError` if a run does not end before an instruction that we forbid. As `check_stops`.
+
+        inc rbx / inc rbx / jmp to itself
+        """
+        value: uint64_t = 0
+        words = cython.cast(cython.pointer(uint64_t), self.boot_page)
+        words[0x340 // 8] = 0xFEEB_C3FF_48C3_FF48
+        self.boot_exit = _boot_va + 0x343
+        self.check(self.api.emu_start(self.uc, _boot_va + 0x340, 0, 0, 0), "run")
+        self.boot_exit = 0
+        self.api.reg_read(self.uc, UC_X86_REG_RBX, cython.address(value))
+        if value != 1:
+            raise RuntimeError("this version of Unicorn does not end runs at exits as expected")
+        return write_register(self.api, self.uc, "rbx", 0)
 
     def check_stops(self):
         """Raise `RuntimeError` if a stop takes effect inside an instruction. Ring 0, on the boot page.
@@ -215,13 +308,12 @@ class UserCpu:
         first: uint64_t = 0x0000_5EED_1234_5678
         second: uint64_t = 0x0000_5EED_8765_4321
         page: cython.p_void = cython.NULL
-        if posix_memalign(cython.address(page), 4096, 4096):
+        if posix_memalign(cython.address(page), 4096, 2 * 4096):
             raise MemoryError
         self.boot_page = cython.cast(cython.pointer(uint8_t), page)
-        memset(page, 0, 4096)
+        memset(page, 0, 2 * 4096)
         words = cython.cast(cython.pointer(uint64_t), page)
-        words[0x28 // 8] = 0x00CF_F300_0000_FFFF  # data, ring 3
-        words[0x30 // 8] = 0x00AF_FB00_0000_FFFF  # code, ring 3, 64 bits
+        words[5], words[6] = _user_data, _user_code
         self.boot_page[0x100] = 0x48  # iretq
         self.boot_page[0x101] = 0xCF
         words[0x200 // 8] = first  # rip
@@ -229,13 +321,16 @@ class UserCpu:
         words[0x210 // 8] = FIXED_FLAGS
         words[0x218 // 8] = 0  # rsp
         words[0x220 // 8] = 0x2B  # ss
-        self.check(self.api.mem_map_ptr(self.uc, self.phys.size, 4096, UC_PROT_ALL, page), "map its boot page")
+        self.check(self.api.mem_map_ptr(self.uc, self.phys.size, 2 * 4096, UC_PROT_ALL, page), "map its boot page")
         memset(cython.address(table), 0, cython.sizeof(TableRegister))
         table.base = _boot_va
         table.limit = 0xFFF
         self.check(self.api.reg_write(self.uc, UC_X86_REG_GDTR, cython.address(table)), "set a register")
         value = 0x33  # CR0: protected mode, x87 there, its exceptions delivered as number 16
         self.check(self.api.reg_write(self.uc, UC_X86_REG_CR0, cython.address(value)), "set a register")
+        self.check(self.api.reg_read(self.uc, UC_X86_REG_CR4, cython.address(value)), "read a register")
+        value |= 0x600  # CR4: SSE there, its exceptions delivered as number 19
+        self.check(self.api.reg_write(self.uc, UC_X86_REG_CR4, cython.address(value)), "set a register")
         value = 1
         self.check(
             self.api.hook_add(
@@ -249,6 +344,7 @@ class UserCpu:
             ),
             "add a hook",
         )
+        self.check_exits()
         self.check_stops()
         value = _boot_va + 0x200
         self.check(self.api.reg_write(self.uc, UC_X86_REG_RSP, cython.address(value)), "set a register")
@@ -274,6 +370,18 @@ class UserCpu:
         self.api.ctl(self.uc, CTL_TLB_FLUSH)
         self.check(self.api.context_alloc(self.uc, cython.address(self.clean)), "keep a context")
         return self.check(self.api.context_save(self.uc, self.clean), "keep a context")
+
+    def show_descriptors(self, shown):
+        """Let the CPU find the descriptors of Linux' user segments, or none."""
+        table: TableRegister
+        words = cython.cast(cython.pointer(uint64_t), self.boot_page + 4096 + _descriptors)
+        memset(cython.address(table), 0, cython.sizeof(TableRegister))
+        if shown:
+            words[4], words[5], words[6], words[15] = _user_code32, _user_data, _user_code, _cpu_number
+            table.base = descriptor_page + _descriptors
+            table.limit = 0x7F
+        self.segments = shown
+        self.api.reg_write(self.uc, UC_X86_REG_GDTR, cython.address(table))
 
     def invalid_addr(self):
         """The first byte of the access that was refused last."""

@@ -36,14 +36,15 @@ class Exit:
 
     kind: "stopped" (somebody called `stop`), "fault", "exception" or "timeout".
     rip: the guest's next instruction; for a fault and for most exceptions the one that could not be done.
-    fault: of a fault, what happened: a `UserFault`, or a `LinuxError` (ENOMEM) where there was no memory for
-    the page.
-    address, access: of a fault, the first byte that could not be touched and what was wanted there.
+    address, access: of a fault, the first byte that could not be touched and what was wanted there. An instruction that
+        updates its operand wants to write.
     vector: of an exception its number: 0 divide error, 1 debug, 3 breakpoint, 4 overflow, 6 invalid opcode,
-        13 general protection, 16 x87, 19 SSE, 0x80 the 32-bit system call. -1 otherwise.
+        13 general protection, 16 x87, 19 SSE, 0x80 the 32-bit system call. Of a fault 14; where the address is none
+        that a CPU can form (not canonical), 13, or 12 if the access went through the stack segment. -1 otherwise.
+    error: the error code that the CPU gives with an exception: which selector or gate was meant; else 0.
     """
 
-    __slots__ = ("access", "address", "fault", "kind", "rip", "vector")
+    __slots__ = ("_fault", "_find", "access", "address", "error", "kind", "rip", "vector")
 
     def __init__(
         self,
@@ -53,14 +54,28 @@ class Exit:
         address: int | None = None,
         access: MappingFlags | None = None,
         fault: UserFault | LinuxError | None = None,
+        find: Callable[[], UserFault | LinuxError] | None = None,
         vector: int = -1,
+        error: int = 0,
     ) -> None:
         self.kind = kind
         self.rip = rip
         self.address = address
         self.access = access
-        self.fault = fault
+        self._fault = fault
+        self._find = find
         self.vector = vector
+        self.error = error
+
+    @property
+    def fault(self) -> UserFault | LinuxError | None:
+        """Of a fault, what happened: a `UserFault`, or a `LinuxError` (ENOMEM) where there was no memory for the page.
+
+        Its cause is looked for when it is first asked for, in the space as it is then.
+        """
+        if self._find is not None:
+            self._fault, self._find = self._find(), None
+        return self._fault
 
     def __repr__(self) -> str:
         detail = ""

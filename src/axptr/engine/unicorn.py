@@ -3,9 +3,10 @@
 The library is found without importing its Python binding, which costs more than all the rest of a short run.
 The CPU itself, with everything that happens between two exits, is compiled: `axptr._core.unicorn`.
 
-Left out by the library, and so by this engine: AVX (a program is told so by `cpuid`), faults for misaligned
-SSE operands, segment selectors other than zero, 32-bit code. After `in` and `out`, which no program may use,
-the rest of the basic block has run when exception 13 is reported; `rip` is exact.
+The CPU is an Ivy Bridge without AVX, as `cpuid` says: SSE4.2, AES, PCLMULQDQ, POPCNT, RDRAND, no BMI. Left out by the
+library, and so by this engine: faults for misaligned SSE operands, flags and traps of SSE and x87 exceptions, 32-bit
+code. After `in` and `out`, which no program may use, the rest of the basic block has run when exception 13 is reported;
+`rip` is exact.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Self
 from .._core.unicorn import UnicornCpu
 from ..errors import LinuxError
 from ..flags import MappingFlags
+from .branches import Branch, branch_before, find_branch
 from .engine import Exit
+from .instructions import divides, updates_memory, uses_stack_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,22 +73,53 @@ class UnicornEngine(UnicornCpu):
         """
         kind, rip, what, access, code = self._run(timeout)
         if kind == "fault":
-            wanted = MappingFlags(access)
-            assert self.space is not None
-            fault: LinuxError
-            if code == _FAULT_NOMEM:
-                fault = LinuxError(errno.ENOMEM, f"no memory for the page at {what:#x}")
-            else:
-                fault = self.space.fault(what, wanted, size=0)
-            return Exit(kind, rip, address=what, access=wanted, fault=fault)
+            return self._faulted(rip, what, MappingFlags(access), code)
         if kind == "exception":
-            vector, rip = self._as_delivered(what, rip)
+            vector, rip, error = self._as_delivered(what, rip, access)
             self.reg_write("rip", rip)
-            return Exit(kind, rip, vector=vector)
+            return Exit(kind, rip, vector=vector, error=error)
         return Exit(kind, rip)
 
-    def _as_delivered(self, vector: int, rip: int) -> tuple[int, int]:
-        """Vector and rip as a kernel with Linux' interrupt gates sees them.
+    def _faulted(self, rip: int, address: int, access: MappingFlags, code: int) -> Exit:
+        space = self.space
+        assert space is not None
+        vector = 14
+        if access & MappingFlags.EXECUTE:
+            if rip == address and not is_canonical(address):
+                vector = 13
+                branch = self._branch_to(address)
+                if branch is not None:
+                    rip = branch.rip
+                    self.reg_write("rsp", branch.rsp)
+                    self.reg_write("rip", rip)
+        else:
+            instruction = self._peek(rip, 15)
+            if not is_canonical(address):
+                writes = access == MappingFlags.WRITE
+                vector = 12 if uses_stack_segment(instruction, writes) else 13
+            if access == MappingFlags.READ and updates_memory(instruction):
+                access = MappingFlags.WRITE
+        if code == _FAULT_NOMEM:
+            fault = LinuxError(errno.ENOMEM, f"no memory for the page at {address:#x}")
+            return Exit("fault", rip, address=address, access=access, fault=fault, vector=vector)
+        return Exit(
+            "fault",
+            rip,
+            address=address,
+            access=access,
+            find=lambda: space.fault(address, access, size=0),
+            vector=vector,
+        )
+
+    def _branch_to(self, target: int) -> Branch | None:
+        """The jump that led to an address that is not canonical, if it can be told."""
+        trail, start = self._trail()
+        if trail:
+            return find_branch(trail, target, self.reg_read, self._peek)
+        return branch_before(start, target, self.reg_read, self._peek) if start else None
+
+    def _as_delivered(self, vector: int, rip: int, error: int) -> tuple[int, int, int]:
+        """Vector, rip and error code as a kernel with Linux' interrupt gates sees them.
 
         The library takes `int n` at its word; and for some instructions it has an invalid opcode where a CPU
         has another fault.
@@ -96,11 +130,11 @@ class UnicornEngine(UnicornCpu):
         elif vector == 6 and (code[:2] in (b"\x0f\x33", b"\x0f\x07") or code == b"\x48\x0f\x07"):
             vector = 13  # rdpmc, sysret
         elif vector not in (3, 4, 0x80) and self._peek(rip - 2, 2) == bytes((0xCD, vector)):
-            if vector != 0 or not _divides(self._peek(rip, 15)):
-                vector, rip = 13, rip - 2
+            if vector != 0 or not divides(self._peek(rip, 15)):
+                vector, rip, error = 13, rip - 2, vector << 3 | 2
         elif vector not in _SELF_MADE:
             vector = 13
-        return vector, rip
+        return vector, rip, error
 
     def _peek(self, vaddr: int, size: int) -> bytes:
         """The bytes there, fewer or none at the end of a mapping."""
@@ -112,7 +146,6 @@ class UnicornEngine(UnicornCpu):
         return bytes(buffer[:done])
 
 
-def _divides(code: bytes) -> bool:
-    """Whether this is `div` or `idiv`, after any prefixes."""
-    code = code.lstrip(bytes((0x66, 0x67, 0xF2, 0xF3, 0x2E, 0x36, 0x3E, 0x26, 0x64, 0x65, *range(0x40, 0x50))))
-    return len(code) > 1 and code[0] in (0xF6, 0xF7) and code[1] >> 3 & 7 in (6, 7)
+def is_canonical(address: int) -> bool:
+    """Whether bits 47 to 63 of an address are alike."""
+    return address >> 47 in (0, (1 << 17) - 1)

@@ -58,6 +58,7 @@ ZERO_NAME = "/dev/zero"
 
 _U = MappingFlags.USER
 PROT_FLAGS = [_U | MappingFlags(prot) for prot in range(8)]  # PROT_* and MappingFlags share their low three bits
+PROT_FLAGS[PROT_EXEC] |= MappingFlags.READ  # a CPU without protection keys cannot keep a program from reading its code
 
 
 def page_up(size: int) -> int:

@@ -32,6 +32,7 @@ _FXSAVE = 512
 _USER_CS, _USER_DS = 0x33, 0x2B
 _UC_FLAGS = 2 | 4  # UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
 _USER_RFLAGS = 0x240DD5  # what sigreturn may set: CF PF AF ZF SF TF DF OF RF NT AC ID
+_FRESH = pack("<HHB19xI", 0x37F, 0, 0, 0x1F80).ljust(_FXSAVE, b"\0")  # x87 and SSE as a handler finds them
 _SS_ONSTACK, _SS_DISABLE, _SS_AUTODISARM = 1, 2, 1 << 31
 _SA_RESTORER, _SA_ONSTACK = 0x0400_0000, 0x0800_0000
 
@@ -79,6 +80,7 @@ def push_frame(task: LinuxTask, info: Info, action: Action, mask: int) -> None:
     regs.rdi, regs.rsi, regs.rdx, regs.rax = info.signal, frame + 312, frame + 8, 0
     regs.rsp, regs.rip = frame, action.handler
     regs.rflags = regs.rflags & ~0x10500  # DF, TF, RF
+    _fxrstor(task, _FRESH)
 
 
 def pop_frame(task: LinuxTask) -> None:

@@ -41,6 +41,7 @@ from .program import Death
 from .uaccess import USER_END
 
 if TYPE_CHECKING:
+    from ..engine import Exit
     from .task import LinuxTask
 
 SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, SIGXFSZ = 2, 20, 21, 22, 25
@@ -62,10 +63,19 @@ _RESTART_SYSCALL = 219
 
 _IGNORED_BY_DEFAULT = sum(map(bit, (SIGCHLD, SIGCONT, SIGURG, SIGWINCH)))
 _STOPPING = sum(map(bit, (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)))
+_TRAP_FLAG = 0x100
 _UNBLOCKABLE = bit(SIGKILL) | bit(SIGSTOP)
 
 GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15")
 """Names of the general registers."""
+
+
+def _float_code(raised: int) -> int:
+    """si_code for exceptions of x87 or SSE: FPE_FLTINV, FLTDIV, FLTOVF, FLTUND (denormal operands too), FLTRES."""
+    for bits, code in ((1, 7), (4, 3), (8, 4), (0x12, 5), (0x20, 6)):
+        if raised & bits:
+            return code
+    return 0
 
 
 class Action:
@@ -212,9 +222,6 @@ class SignalState:
             self.force(task, Info(SIGKILL, SI_KERNEL, address=address, fault=fault))
             return
         reason = fault.reason if fault is not None else FaultReason.UNMAPPED
-        if USER_END <= address < (1 << 64) - (1 << 47) and not address < 1 << 47:  # not canonical: no page fault
-            self.force(task, Info(SIGSEGV, SI_KERNEL, address=0, fault=fault, trap=13))
-            return
         code, signal = 1, SIGSEGV  # SEGV_MAPERR
         if wanted & EXECUTE and reason is FaultReason.PROTECTION:
             # Linux brings the page in first, then finds it not executable
@@ -229,17 +236,23 @@ class SignalState:
             code, signal = 2, SIGBUS  # BUS_ADRERR
         self.force(task, Info(signal, code, address=address, fault=fault, trap=14, error=error, cr2=address))
 
-    def exception(self, task: LinuxTask, vector: int, rip: int) -> None:
+    def exception(self, task: LinuxTask, exit: Exit) -> None:
         """A CPU exception by its vector (arch/x86/kernel/traps.c)."""
+        regs, rip, vector, error = task.engine.regs, exit.rip, exit.vector, exit.error
+        if vector == 0x80:  # as on a kernel without 32-bit programs: the gate is not for everybody
+            rip -= 2
+            regs.rip, vector, error = rip, 13, 0x80 << 3 | 2
         signal, code, address = {
             0: (SIGFPE, 1, rip),  # FPE_INTDIV
-            1: (SIGTRAP, 1, rip),  # TRAP_BRKPT
+            1: (SIGTRAP, 2 if regs.rflags & _TRAP_FLAG else 1, rip),  # TRAP_TRACE, TRAP_BRKPT
             3: (SIGTRAP, SI_KERNEL, None),
             6: (SIGILL, 2, rip),  # ILL_ILLOPN
-            16: (SIGFPE, 7, rip),  # FPE_FLTINV
-            19: (SIGFPE, 7, rip),
+            12: (SIGBUS, SI_KERNEL, 0),
+            16: (SIGFPE, _float_code(regs.fpsw & ~regs.fpcw), rip),
+            19: (SIGFPE, _float_code(regs.mxcsr & ~(regs.mxcsr >> 7)), rip),
         }.get(vector, (SIGSEGV, SI_KERNEL, 0))
-        self.force(task, Info(signal, code, address=address, trap=vector))
+        fault = exit.fault if exit.kind == "fault" else None
+        self.force(task, Info(signal, code, address=address, fault=fault, trap=vector, error=error))
 
     # -- delivery
 

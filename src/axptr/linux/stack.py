@@ -38,7 +38,9 @@ AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK, AT_SECURE = 
 AT_RANDOM, AT_HWCAP2, AT_EXECFN, AT_MINSIGSTKSZ = 25, 26, 31, 51
 
 HWCAP = 0x078BFBFD
-"""CPUID leaf 1, EDX, as Unicorn's default CPU gives it; nothing that programs rely on."""
+"""CPUID leaf 1, EDX, of the engine's CPU."""
+HWCAP2 = 2
+"""HWCAP2_FSGSBASE: programs may use rdfsbase and its kin."""
 
 
 def strings_limit(stack_limit: int) -> int:
@@ -117,7 +119,7 @@ def push_tables(mm: Mm, strings: Strings, image: Image) -> int:
         (AT_MINSIGSTKSZ, 2048), (AT_HWCAP, HWCAP), (AT_PAGESZ, PAGE), (AT_CLKTCK, 100), (AT_PHDR, image.phdr),
         (AT_PHENT, 56), (AT_PHNUM, image.phnum), (AT_BASE, image.interp_base), (AT_FLAGS, 0), (AT_ENTRY, image.entry),
         (AT_UID, os.getuid()), (AT_EUID, os.geteuid()), (AT_GID, os.getgid()), (AT_EGID, os.getegid()),
-        (AT_SECURE, 0), (AT_RANDOM, random_at), (AT_HWCAP2, 0), (AT_EXECFN, strings.execfn),
+        (AT_SECURE, 0), (AT_RANDOM, random_at), (AT_HWCAP2, HWCAP2), (AT_EXECFN, strings.execfn),
         (AT_PLATFORM, platform_at), (AT_NULL, 0),
     ]  # fmt: skip
     mm.auxv = b"".join(pack("<QQ", *pair) for pair in pairs)

@@ -159,11 +159,13 @@ class LinuxTask(Task):
         if self.over:
             return False
         if exit.kind == "fault":
-            fault = exit.fault
-            assert exit.address is not None
-            self.signals.page_fault(self, exit.address, exit.access, fault)
+            if exit.vector == 14:
+                assert exit.address is not None
+                self.signals.page_fault(self, exit.address, exit.access, exit.fault)
+            else:
+                self.signals.exception(self, exit)
         elif exit.kind == "exception":
-            self.signals.exception(self, exit.vector, exit.rip)
+            self.signals.exception(self, exit)
         self.collect_signals()
         self.signals.deliver(self)
         return not self.over

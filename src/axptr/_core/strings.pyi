@@ -1,0 +1,1 @@
+# Nothing here is for Python: one C function. See strings.pxd.
