@@ -226,7 +226,7 @@ class Plain(ctypes.Union):
 PLAIN: dict[str, Callable[[], Any]] = {
     "bytearray": lambda: bytearray(16),
     "array": lambda: array.array("i", [0, 0, 0, 0]),
-    "characters": lambda: array.array("u", "text"),
+    "characters": lambda: (ctypes.c_wchar * 4)(),
     "a part of a view": lambda: memoryview(bytearray(32))[8:24],
     "numbers": lambda: (ctypes.c_int * 4)(),
     "guest pointers": lambda: (ctypes.c_void_p * 2)(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import importlib.util
 import itertools
 import subprocess
 import sys
@@ -478,9 +477,11 @@ def test_two_engines_share_a_space(machine: Machine) -> None:
 
 
 def test_engine_says_what_to_install_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    phys = PhysMemory(1 << 24)
+    monkeypatch.delitem(sys.modules, "unicorn", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [])
     with pytest.raises(ImportError, match=r"pip install 'axptr\[run\]'"):
-        UnicornEngine(PhysMemory(1 << 24))
+        UnicornEngine(phys)
 
 
 def test_engine_does_not_import_the_binding() -> None:
