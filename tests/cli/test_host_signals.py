@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -186,6 +187,17 @@ def test_the_terminals_stop_signal_stops_a_program_that_waits(compile_c: Callabl
             process.send_signal(signal.SIGCONT)
             time.sleep(0.2)
             assert process.communicate(b"x", timeout=30) == (b"1\n", b"")
+
+
+def test_a_limit_on_files_of_the_command_is_the_programs_and_no_more(tmp_path: Path) -> None:
+    """Our own memory is a file to the host, and larger."""
+    for prefix in UNDER.values():
+        command = shlex.join([*prefix, "/bin/dd", "if=/dev/zero", f"of={tmp_path}/out", "bs=700", "count=3"])
+        command = command.replace("-- /bin/dd", f"--allow-write {tmp_path} -- /bin/dd")
+        done = subprocess.run(["sh", "-c", f"ulimit -f 2; {command}"], capture_output=True, env=ENVIRONMENT, timeout=60)
+        assert (tmp_path / "out").stat().st_size == 1024, done.stderr
+        assert status_of_shell(done.returncode) == 128 + signal.SIGXFSZ
+        (tmp_path / "out").unlink()
 
 
 IN_PYTHON = """

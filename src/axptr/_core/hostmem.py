@@ -1,7 +1,7 @@
 """The host's memory under a `PhysMemory`: how it is mapped, how it goes back, and what becomes of it at a fork.
 
 One sparse contiguous mapping of a memory file. Where the host gives no memory file (an old kernel, a sandbox that forbids
-memfd_create(2)) the mapping is anonymous and private: all is the same but that pages cannot be mapped a second time,
+memfd_create(2), a low RLIMIT_FSIZE) the mapping is anonymous and private: all is the same but that pages cannot be mapped a second time,
 so that views show only frames that lie side by side.
 
 A fork of the host process leaves the memory with the parent. In the child, what live views show is a copy of then, and
@@ -54,18 +54,26 @@ def lazy(nbytes):
     return cython.NULL if where == MAP_FAILED else where
 
 
-def _memory_file():
-    """The descriptor of a new memory file, -1 where the host has none to give."""
+def _memory_file(size):
+    """The descriptor of a new memory file of `size` bytes, -1 where the host has none to give."""
     create = getattr(os, "memfd_create", None)  # not there in a Python built for a C library without it
     if create is None:
         return -1
     try:
-        return create("axptr", os.MFD_CLOEXEC)
+        fd = create("axptr", os.MFD_CLOEXEC)
     except OSError as failure:
         # No such call, or a sandbox or vm.memfd_noexec that forbids it. No room (ENOMEM, EMFILE) is another matter.
         if failure.errno in (errno.ENOSYS, errno.EPERM, errno.EACCES):
             return -1
         raise
+    try:
+        os.ftruncate(fd, size)
+    except OSError as failure:
+        os.close(fd)
+        if failure.errno == errno.EFBIG:  # RLIMIT_FSIZE is for this file too
+            return -1
+        raise
+    return fd
 
 
 class HostMemory:
@@ -82,9 +90,7 @@ class HostMemory:
         if self.lock == cython.NULL:
             raise LinuxError(errno.ENOMEM, "the host has no room for a lock")
         try:
-            self.fd = _memory_file()
-            if self.fd >= 0:
-                os.ftruncate(self.fd, self.size)
+            self.fd = _memory_file(self.size)
         except OSError as failure:
             raise LinuxError(
                 errno.ENOMEM, f"the host gives no memory file of {self.size:#x} bytes: {failure}"
@@ -135,10 +141,9 @@ class HostMemory:
         """
         if self.fd < 0 or self.nviewed == 0:
             return -1
-        spare = _memory_file()
+        spare = _memory_file(self.size)
         if spare >= 0:
             try:
-                os.ftruncate(spare, self.size)
                 self._copy_pinned(spare)
             except OSError:
                 os.close(spare)

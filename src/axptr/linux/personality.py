@@ -120,10 +120,11 @@ def start(
     machine = Machine()
     table = FileTable(limit=1024, locks=machine.locks)
     _open_streams(machine, table, stdio)  # before anything else is opened: a closed stream's number is given out again
+    phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
+    space = AddrSpace(0, 1 << 47, phys)
     try:
         fs = FileSystem(cwd, allow_write, Proc(), Dev())
-        phys = PhysMemory(limit=memory_limit)
-        task = LinuxTask(AddrSpace(0, 1 << 47, phys), machine, table, fs, memory_limit)
+        task = LinuxTask(space, machine, table, fs, memory_limit)
         path = _search(task, program, environ)
         found = find_program(path, argv or [program], exec.program_finder(task))
     except ProgramError:
