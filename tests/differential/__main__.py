@@ -7,7 +7,7 @@ import sys
 import time
 
 from .compare import Run, shrink
-from .host import exec_only, reason_to_skip
+from .host import reason_to_skip
 from .operations import Generator, literal
 
 
@@ -23,7 +23,7 @@ def main() -> int:
         parser.exit(2, f"cannot compare: {reason_to_skip()}\n")
     began, done, skipped, failed = time.monotonic(), 0, 0, 0
     for seed in range(options.first, options.first + options.seeds):
-        ops = Generator(seed, exec_only=exec_only()).sequence(options.ops)
+        ops = Generator(seed).sequence(options.ops)
         run = Run(ops)
         done += options.ops
         skipped += run.skipped

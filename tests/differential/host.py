@@ -47,12 +47,6 @@ def build() -> Path:
     return target
 
 
-def exec_only() -> bool:
-    """Whether the host's CPU can keep a program from reading pages that it may only execute, as ours does."""
-    with open("/proc/cpuinfo") as file:
-        return " ospke" in file.read()
-
-
 def reason_to_skip() -> str:
     """Why the host cannot be compared with; empty where it can."""
     if sys.platform != "linux" or platform.machine() != "x86_64":

@@ -104,9 +104,8 @@ def _number(n: int) -> str:
 class Generator:
     """Operations from a seed. It knows nothing of what the operations did: dense use of few pages does the rest."""
 
-    def __init__(self, seed: int, *, exec_only: bool) -> None:
+    def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.exec_only = exec_only
         moods = (1, 1, 1, 0.3, 3)  # each seed does more of some things and less of others
         self.weights = [weight * self.rng.choice(moods) for weight, _ in _MAKERS]
 
@@ -160,7 +159,7 @@ class Generator:
 
     def prot(self) -> int:
         prot = self.rng.choice((0, 1, 1, 2, 3, 3, 3, 3, 3, 3, 5, 6, 7, 4, 8, 11))
-        return prot if self.exec_only or prot & 7 != 4 else 5
+        return prot if prot & 7 != 4 else 5  # PROT_EXEC alone: ours cannot be told from READ and EXEC
 
     def place(self) -> int:
         return P(self.rng.randrange(48))

@@ -9,7 +9,7 @@ from axptr.linux import memory
 
 from . import ours
 from .compare import Run, shrink
-from .host import exec_only, reason_to_skip
+from .host import reason_to_skip
 from .operations import Generator, Op, P, encode, literal
 
 pytestmark = pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip())
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip())
 
 @pytest.mark.parametrize("seed", range(8))
 def test_random_sequences_give_what_the_host_gives(seed: int) -> None:
-    ops = Generator(seed, exec_only=exec_only()).sequence(1000)
+    ops = Generator(seed).sequence(1000)
     run = Run(ops)
     if run.difference is not None:
         small, difference = shrink(ops, run.difference)
@@ -26,12 +26,12 @@ def test_random_sequences_give_what_the_host_gives(seed: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_sequence() -> None:
-    assert Generator(3, exec_only=True).sequence(300) == Generator(3, exec_only=True).sequence(300)
-    assert Generator(3, exec_only=True).sequence(300) != Generator(4, exec_only=True).sequence(300)
+    assert Generator(3).sequence(300) == Generator(3).sequence(300)
+    assert Generator(3).sequence(300) != Generator(4).sequence(300)
 
 
 def test_what_is_printed_is_the_sequence_again() -> None:
-    ops = Generator(5, exec_only=True).sequence(300)
+    ops = Generator(5).sequence(300)
     assert eval(literal(ops), {"P": P}) == ops
     assert all(len(encode(op, 0x1000)) == 80 for op in ops)
 

@@ -77,3 +77,35 @@ def test_first_bytes_alone_say_what_it_is_or_nothing(kind: int) -> None:
 )
 def test_temporaries_that_an_instruction_leaks(code: str, leak: int) -> None:
     assert codescan._kind(bytes.fromhex(code))[1] == leak
+
+
+@pytest.mark.parametrize(
+    ("code", "before", "behind"),
+    [
+        ("31c0", False, True),  # xor eax, eax
+        ("4831c0", False, False),
+        ("4531c0", False, False),  # xor r8d, r8d
+        ("b801000000", False, True),
+        ("41b801000000", False, False),
+        ("48b80100000001000000", True, False),
+        ("8b07", False, True),  # mov eax, [rdi]
+        ("488b07", True, False),
+        ("668b07", False, False),
+        ("8b4f04", True, True),  # mov ecx, [rdi + 4]
+        ("488b4f04", True, True),
+        ("4889c8", True, False),  # mov rax, rcx
+        ("4989c8", True, True),  # mov r8, rcx
+        ("89c1", True, True),
+        ("83c801", True, True),  # or eax, 1
+        ("4883c801", True, False),
+        ("488d4701", True, False),  # lea rax, [rdi + 1]
+        ("ba01000000", True, True),
+        ("58", True, False),
+        ("c3", True, False),
+        ("7500", True, False),
+        ("0f05", True, False),
+        ("f00fb117", True, False),
+    ],
+)
+def test_upper_half_of_rax_is_known_to_be_zero(code: str, before: bool, behind: bool) -> None:
+    assert codescan._narrow(bytes.fromhex(code) + b"\0", before) == behind

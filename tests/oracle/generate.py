@@ -53,11 +53,13 @@ def _integer() -> list[Row]:
         ]
     for digit in range(8):  # rol ror rcl rcr shl shr sal sar
         undefined = OF | (CF | AF if digit > 3 else 0)
+        # rcl and rcr of memory that faults: the library has lost the flags by then.
+        m = "r" if digit in (2, 3) else "m"
         for wide in (0, 1):
             rows += [
-                Row(f"{0xC0 + wide:02x}", "mb", digit=digit, sizes=bool(wide), undefined=undefined),
-                Row(f"{0xD0 + wide:02x}", digit=digit, sizes=bool(wide), undefined=AF if digit > 3 else 0),
-                Row(f"{0xD2 + wide:02x}", digit=digit, sizes=bool(wide), undefined=undefined),
+                Row(f"{0xC0 + wide:02x}", m + "b", digit=digit, sizes=bool(wide), undefined=undefined),
+                Row(f"{0xD0 + wide:02x}", m, digit=digit, sizes=bool(wide), undefined=AF if digit > 3 else 0),
+                Row(f"{0xD2 + wide:02x}", m, digit=digit, sizes=bool(wide), undefined=undefined),
             ]
     for wide in (0, 1):
         sizes = bool(wide)

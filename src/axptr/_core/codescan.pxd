@@ -36,7 +36,8 @@ cdef struct Insn:
     uint8_t segment        # 0x64, 0x65 or 0
 
 cdef bint is_dull(uint8_t first) noexcept nogil
-cdef bint ends_block(const uint8_t *code, int size) noexcept nogil
+cdef bint is_in_memory(const uint8_t *code, int size) noexcept nogil
+cdef bint narrows_rax(const uint8_t *code, int size, bint narrow) noexcept nogil
 cdef int operand_size(const uint8_t *modrm, int room) noexcept nogil
 cdef bint read_prefixes(const uint8_t *code, int size, Insn *insn) noexcept nogil
 cdef void rewrite(uint8_t *code, int size) noexcept nogil

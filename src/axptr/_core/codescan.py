@@ -51,16 +51,11 @@ from cython.cimports.libc.stdint import uint8_t
 _PREFIXES = b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3" + bytes(range(0x40, 0x50))
 # First bytes of what may be more than plain, or may leak.
 _NOTED = _PREFIXES + b"\x0f\x62\x8e\x8f\xc4\xc5\xf6\xf7" + bytes(range(0xD8, 0xE0))
-# First bytes of what ends a block, besides jcc with two bytes.
-_ENDS = bytes((*range(0x70, 0x80), 0xC2, 0xC3, 0xCC, 0xCD, 0xE0, 0xE1, 0xE2, 0xE3, 0xE8, 0xE9, 0xEB, 0xFF))
-
 _dull = cython.declare(cython.bint[256])
 _prefix = cython.declare(cython.bint[256])
-_ends = cython.declare(cython.bint[256])
 for _i in range(256):
     _dull[_i] = _i not in _NOTED
     _prefix[_i] = _i in _PREFIXES
-    _ends[_i] = _i in _ENDS
 
 
 @cython.cfunc
@@ -69,16 +64,6 @@ for _i in range(256):
 def is_dull(first: uint8_t) -> cython.bint:
     """Whether an instruction with this first byte is plain, or matters in steps only, and leaks nothing."""
     return _dull[first]
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def ends_block(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cython.bint:
-    """Whether the library begins a new block behind this instruction, as far as is easily told."""
-    if code[0] == 0x0F:
-        return size > 1 and (code[1] & 0xF0 == 0x80 or code[1] == 0x05)
-    return _ends[code[0]]
 
 
 @cython.cfunc
@@ -350,6 +335,62 @@ def leak_of(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cy
     if then >= 0xC0:
         return 2
     return (opcode == 0xD9 or opcode == 0xDD) and then & 0x28 == 0x20
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def narrows_rax(code: cython.pointer(cython.const[uint8_t]), size: cython.int, narrow: cython.bint) -> cython.bint:
+    """Whether the upper half of rax is known to be zero behind an instruction; `narrow`: before it.
+
+    Then `cmpxchg` of 32 bits in memory is right. Known are moves and arithmetic, as stand before it: without REX.W they
+    clear the upper half of what they write, or leave it.
+    """
+    insn: Insn
+    opcode: uint8_t
+    modrm: uint8_t
+    into_modrm: cython.bint
+    if not read_prefixes(code, size, cython.address(insn)) or insn.locked or insn.stray or insn.at + 1 >= size:
+        return False
+    opcode = code[insn.at]
+    modrm = code[insn.at + 1]
+    if opcode & 0xF8 == 0xB8:
+        if opcode & 7 or insn.rex & 1:
+            return narrow
+        return not insn.rex & 8 and (narrow or not insn.short)
+    if (opcode < 0x40 and opcode & 7 < 4) or opcode & 0xFC == 0x88:
+        into_modrm = opcode & 2 == 0
+    elif opcode == 0x8D or opcode == 0x84 or opcode == 0x85:
+        into_modrm = False
+    elif opcode == 0x81 or opcode == 0x83 or opcode == 0xC7:
+        into_modrm = True
+    else:
+        return False
+    if (opcode == 0x31 or opcode == 0x33) and modrm == 0xC0 and not insn.rex and not insn.short:
+        return True
+    if insn.rex & 8:  # 64 bits: not into rax
+        if into_modrm:
+            return narrow and (modrm < 0xC0 or modrm & 7 != 0 or insn.rex & 1 != 0)
+        return narrow and (modrm & 0x38 != 0 or insn.rex & 4 != 0)
+    if opcode == 0x8B and modrm & 0x38 == 0 and not insn.rex & 4 and not insn.short:
+        return True
+    return narrow
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def is_in_memory(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cython.bint:
+    """Whether the modrm byte of this instruction names memory."""
+    insn: Insn
+    return read_prefixes(code, size, cython.address(insn)) and insn.modrm < size and code[insn.modrm] < 0xC0
+
+
+def _narrow(code, narrow):
+    """`narrows_rax` of these bytes. For tests."""
+    return narrows_rax(
+        cython.cast(cython.pointer(cython.const[uint8_t]), cython.cast(cython.p_char, code)), len(code), narrow
+    )
 
 
 def _kind(code):

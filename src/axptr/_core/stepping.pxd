@@ -37,6 +37,7 @@ cdef class SteppedCpu(DeviceCpu):
     # What was translated last.
     cdef uint64_t block_at         # the instruction before, in the block in hand
     cdef int leaked                # temporaries since the block began
+    cdef bint narrow               # the upper half of rax is zero there, see `narrows_rax`
 
     cdef void leave(self, uint32_t number) noexcept nogil
     cdef int code_at(self, uint64_t vaddr, uint8_t *code) noexcept nogil

@@ -21,6 +21,7 @@ Invariant: outside of guest code, and inside system calls, the trap flag is the 
 import cython
 from cython.cimports.axptr._core.codes import EXECUTE, FAULT_OK, WRITE
 from cython.cimports.axptr._core.codescan import (
+    EXCHANGE,
     LONGEST,
     PAUSE,
     PLAIN,
@@ -28,10 +29,11 @@ from cython.cimports.axptr._core.codescan import (
     SETS_FLAGS,
     UNDEFINED,
     UNFINISHED,
-    ends_block,
     is_dull,
+    is_in_memory,
     kind_of,
     leak_of,
+    narrows_rax,
 )
 from cython.cimports.axptr._core.cpudevices import DeviceCpu
 from cython.cimports.axptr._core.lock import axptr_lock_nogil, axptr_unlock
@@ -127,24 +129,21 @@ class SteppedCpu(DeviceCpu):
             host = code
             if size == 0:
                 return True
-        if vaddr - self.block_at - 1 >= LONGEST:
+        if vaddr - self.block_at - 1 >= LONGEST:  # a block begins: the library asks twice about its first instruction
             self.leaked = 0
+            self.narrow = False
         self.block_at = vaddr
-        if is_dull(host[0]):
-            if ends_block(host, size):
-                self.leaked = 0
-            return False
-        kind = kind_of(host, size)
+        kind = PLAIN if is_dull(host[0]) else kind_of(host, size)
+        if kind == EXCHANGE and self.narrow and is_in_memory(host, size):
+            kind = PLAIN
+        self.narrow = narrows_rax(host, size, self.narrow)
         if kind == UNFINISHED or kind >= UNDEFINED:
             return True
-        leak = leak_of(host, size)
-        if leak:
-            self.leaked += leak
-            if self.leaked > _most_leaked:
-                self.leaked = 0
-                return True
-        elif ends_block(host, size):
+        leak = 0 if is_dull(host[0]) else leak_of(host, size)
+        self.leaked += leak
+        if self.leaked > _most_leaked:
             self.leaked = 0
+            return True
         return False
 
     def begin_step(self):
