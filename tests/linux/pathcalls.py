@@ -41,6 +41,11 @@ FLAGS = [
 MODES = ["0777", "0666", "0700", "0640", "01755", "0000", "04711", "02750"]
 
 
+def _off_proc(path: str) -> str:
+    """For calls whose effect on the links of /proc is nobody's concern."""
+    return path if path[0] != "!" else "@"
+
+
 class Sequence:
     """Makes lines for the program; seeded."""
 
@@ -81,8 +86,8 @@ class Sequence:
             (5, lambda: f"unlink {held}{path}"),
             (2, lambda: f"mknod {held}{path} {mode}"),
             (2, lambda: f"mkfile {held}{path} {mode}"),
-            (9, lambda: f"rename {path} {self.path()} {rng.choice([0, 0, 0, 1, 2, 2, 3, 4, 8])}"),
-            (2, lambda: f"renameto H{rng.randrange(4)} {path} {self.path()}"),
+            (9, lambda: f"rename {path} {_off_proc(self.path())} {rng.choice([0, 0, 0, 1, 2, 2, 3, 4, 8])}"),
+            (2, lambda: f"renameto H{rng.randrange(4)} {path} {_off_proc(self.path())}"),
             (5, lambda: f"link {path} {self.path()} {rng.choice([0, 0, 0x400, 1])}"),
             (2, lambda: f"linkheld H{rng.randrange(4)} {path}"),
             (9, lambda: f"symlink {self.path(1)} {path}"),
@@ -94,11 +99,11 @@ class Sequence:
             (1, lambda: f"access {held}{path} {rng.randrange(8)}" if not held else f"stat {held}{path}"),
             (3, lambda: f"readlink {held}{path}"),
             (2, lambda: f"chmod {held}{path} {mode}"),
-            (1, lambda: f"chown {held}{path if path[0] != '!' else '@'} 7"),
+            (1, lambda: f"chown {held}{_off_proc(path)} 7"),
             (1, lambda: f"fchmod H{rng.randrange(4)} {int(mode, 8)}"),
             (1, lambda: f"truncate {path} {rng.randrange(9)}"),
             (1, lambda: f"ftruncate H{rng.randrange(4)} {rng.randrange(9)}"),
-            (1, lambda: f"utime {path if path[0] != '!' else '@'} {rng.randrange(10**9)}"),
+            (1, lambda: f"utime {_off_proc(path)} {rng.randrange(10**9)}"),
             (1, lambda: f"umask {rng.choice(['022', '0', '077', '0277', '0777'])}"),
             (3, lambda: f"chdir {self.path(0)}"),
             (1, lambda: "chdir @"),

@@ -160,6 +160,15 @@ def test_our_own_files_are_found_however_they_are_reached(resolve):
         assert caught.value.errno == errno.ENOENT
 
 
+def test_shared_memory_lies_in_our_own_dev(root):
+    if not os.path.isdir("/dev/shm"):
+        pytest.skip("needs /dev/shm")
+    task = FakeTask(FileSystem(b"/dev/shm", [], Proc(), Dev()))
+    assert task.fs.cwd.where() == b"/dev/shm"
+    for path in (b"../null", b"../shm/../null", b"/dev/shm/../null"):
+        assert task.fs.resolve(task, AT_FDCWD, path).path == b"/dev/null"
+
+
 def test_a_path_of_as_many_components_as_fit_is_walked(resolve, root):
     assert resolve(b"./" * 2000 + b"dir").where() == root + b"/dir"
     assert resolve(b"dir/../" * 580 + b"rel").where() == root + b"/dir/file"

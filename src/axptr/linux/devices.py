@@ -179,6 +179,7 @@ class Dev(DirNode):
     def __init__(self) -> None:
         super().__init__(b"/dev")
         self.twin = b"/dev"
+        self._shared_memory()  # so that the directory above it is this one, however it is reached
         self._nodes: dict[bytes, Node] = {
             b"null": DeviceNode(b"/dev/null", 1, 3, NullFile),
             b"zero": DeviceNode(b"/dev/zero", 1, 5, ZeroFile),

@@ -83,7 +83,10 @@ class OpenFile:
         raise LinuxError(errno.ENOTTY)
 
     def require_change(self, task: LinuxTask) -> None:
-        """EROFS unless the contents of what this is may be changed, where it is now; beside `writable`."""
+        """EROFS unless the length of what this is may be changed, where it is now; beside `writable`.
+
+        Attributes are another matter: those of `node().changeable`.
+        """
 
     def name_removed(self, identity: tuple[int, int]) -> None:
         """The guest removed a name of the host's file `identity`, which has others."""

@@ -155,6 +155,7 @@ def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
     file = task.files.get_io(fd)
     if not file.writable:
         raise LinuxError(errno.EINVAL)
+    file.require_change(task)
     file.truncate(task, length)
     return 0
 
@@ -167,6 +168,8 @@ def sys_fallocate(task: LinuxTask, fd: c_int, mode: c_int, offset: c_long, size:
     """The host's own call: which modes there are is its file system's affair."""
     file = task.files.get_io(fd)
     if isinstance(file, HostFile):
+        if file.writable:
+            file.require_change(task)
         cache = file.cache(task)
         if cache is not None:
             host(cache.sync)

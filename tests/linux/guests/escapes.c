@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -96,6 +97,9 @@ static const struct timespec T[2] = {{5, 0}, {6, 0}};
     W(setxattr_proc_fd, show("setxattr", setxattr(fdpath(place()), "user.new", "1", 1, 0))) \
     W(removexattr, show("removexattr", removexattr(O("file"), "user.mark"))) \
     W(fremovexattr, show("removexattr", fremovexattr(ro(), "user.mark"))) \
+    W(set_flags, show("ioctl", ioctl(ro(), FS_IOC_SETFLAGS, &(int){0x40}))) \
+    W(set_flags_dir, show("ioctl", ioctl(dir(), FS_IOC_SETFLAGS, &(int){0x40}))) \
+    W(set_flags_stdin, (dup2(ro(), 0), show("ioctl", ioctl(0, FS_IOC_SETFLAGS, &(int){0x40})))) \
     W(reopen, put(open(fdpath(ro()), O_WRONLY))) \
     W(reopen_rdwr, put(open(fdpath(ro()), O_RDWR | O_CREAT, 0600))) \
     W(reopen_trunc, show("open", open(fdpath(ro()), O_RDONLY | O_TRUNC))) \
