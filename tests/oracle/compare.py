@@ -10,9 +10,10 @@ from pathlib import Path
 
 from .generate import Piece
 
-LEFT = struct.Struct("<16QQ32QQiiiiQQ")
+LEFT = struct.Struct("<16QQ32Q8QQiiiiQQ")
 NAMES = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{i}" for i in range(8, 16)), "flags"]
 NAMES += [f"xmm{i // 2}.{i % 2}" for i in range(32)]
+NAMES += [f"mm{i}" for i in range(8)]
 NAMES += ["memory", "signal", "code", "trap", "error", "rip", "address"]
 FLAGS = NAMES.index("flags")
 SEEN = 0x8D5  # CF PF AF ZF SF OF

@@ -152,6 +152,32 @@ def _vectors() -> list[Row]:
     return rows
 
 
+def _mmx() -> list[Row]:
+    rows = [Row("0f" + op) for op in _MMX.split()]
+    rows += [
+        Row("0f38" + op)
+        for op in ["00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "0a", "0b", "1c", "1d", "1e"]
+    ]
+    rows += [
+        Row("0f6e"),
+        Row("0f7e"),
+        Row("0f6f"),
+        Row("0f7f"),
+        Row("0fe7", "e"),
+        Row("0f70", "mb"),
+        Row("0f3a0f", "mb"),
+    ]
+    rows += [
+        Row("0fc4", "mb"),
+        Row("0fc5", "rb"),
+        Row("0fd7", "r"),
+        Row("0fd6", "r", prefix="f2"),
+        Row("0fd6", "r", prefix="f3"),
+    ]
+    rows += [Row("0f71", "rb", digit=d) for d in (2, 4, 6)] + [Row("0f72", "rb", digit=d) for d in (2, 4, 6)]
+    return rows + [Row("0f73", "rb", digit=d) for d in (2, 6)]
+
+
 def _floats() -> list[Row]:
     rows = []
     for op in ("51", "58", "59", "5c", "5d", "5e", "5f"):
@@ -170,7 +196,7 @@ def _floats() -> list[Row]:
     return rows
 
 
-GROUPS = {"integer": _integer(), "vectors": _vectors(), "floats": _floats()}
+GROUPS = {"integer": _integer(), "vectors": _vectors(), "mmx": _mmx(), "floats": _floats()}
 
 
 def encode(row: Row, rng: random.Random, aligned: bool) -> bytes:

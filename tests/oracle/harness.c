@@ -14,9 +14,9 @@
 #define SIZE 8192ul
 
 struct piece { uint64_t seed; uint8_t size, floats, aligned, code[53]; };
-struct left { uint64_t gpr[16], flags, xmm[32], memory; int32_t signal, code, trap, error; uint64_t rip, address; };
+struct left { uint64_t gpr[16], flags, xmm[32], mm[8], memory; int32_t signal, code, trap, error; uint64_t rip, address; };
 
-static struct { uint64_t gpr[16], flags, xmm[32]; } in, out;
+static struct { uint64_t gpr[16], flags, xmm[32], mm[8]; } in, out;
 static uint64_t own_stack __attribute__((used)), random_state;
 static sigjmp_buf back;
 static struct left left;
@@ -27,6 +27,7 @@ __asm__(".text\n"
     "enter: push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n mov %rsp, own_stack(%rip)\n"
     "lea in(%rip), %rax\n"
     ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n movups 136+16*\\n(%rax), %xmm\\n\n .endr\n"
+    ".irp n,0,1,2,3,4,5,6,7\n movq 392+8*\\n(%rax), %mm\\n\n .endr\n"
     "mov 32(%rax), %rsp\n push 128(%rax)\n popfq\n"
     "mov 8(%rax), %rcx\n mov 16(%rax), %rdx\n mov 24(%rax), %rbx\n mov 40(%rax), %rbp\n mov 48(%rax), %rsi\n"
     "mov 56(%rax), %rdi\n mov 64(%rax), %r8\n mov 72(%rax), %r9\n mov 80(%rax), %r10\n mov 88(%rax), %r11\n"
@@ -39,7 +40,8 @@ __asm__(".text\n"
     "mov %rdi, 56(%rax)\n mov %r8, 64(%rax)\n mov %r9, 72(%rax)\n mov %r10, 80(%rax)\n mov %r11, 88(%rax)\n"
     "mov %r12, 96(%rax)\n mov %r13, 104(%rax)\n mov %r14, 112(%rax)\n mov %r15, 120(%rax)\n"
     ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n movups %xmm\\n, 136+16*\\n(%rax)\n .endr\n"
-    "cld\n pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n ret\n"
+    ".irp n,0,1,2,3,4,5,6,7\n movq %mm\\n, 392+8*\\n(%rax)\n .endr\n"
+    "emms\n cld\n pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n ret\n"
     ".data\n target: .quad 0x10000000\n.text\n");
 
 static uint64_t next(void) {
@@ -78,6 +80,7 @@ static void prepare(const struct piece *p) {
     in.gpr[4] = DATA + 4096 + next() % 64 * 8;
     in.flags = 2 | (next() & 0x8d5);
     for (int i = 0; i < 32; i++) in.xmm[i] = p->floats ? float_bits(p->floats) : number();
+    for (int i = 0; i < 8; i++) in.mm[i] = number();
     for (unsigned i = 0; i < SIZE / 8; i++) data[i] = p->floats ? float_bits(p->floats) : next();
 }
 
@@ -95,6 +98,8 @@ static void handler(int signal, siginfo_t *info, void *context) {
     for (int i = 0; i < 16; i++) out.gpr[i] = g[order[i]];
     out.flags = g[REG_EFL];
     memcpy(out.xmm, u->uc_mcontext.fpregs->_xmm, 256);
+    for (int i = 0; i < 8; i++) memcpy(&out.mm[i], &u->uc_mcontext.fpregs->_st[i], 8);
+    __asm__ volatile("emms");
     left.signal = signal;
     left.code = info->si_code;
     left.trap = g[REG_TRAPNO];
@@ -126,6 +131,7 @@ int main(void) {
         memcpy(left.gpr, out.gpr, sizeof out.gpr);
         left.flags = out.flags;
         memcpy(left.xmm, out.xmm, sizeof out.xmm);
+        memcpy(left.mm, out.mm, sizeof out.mm);
         left.memory = hash();
         if (write(1, &left, sizeof left) != sizeof left) return 1;
     }

@@ -16,6 +16,7 @@ Other code it runs, but as no CPU does, found by comparing random code with the 
   pcmp[ei]str[im] that look for a substring miss one that the second operand cuts off; `test` with a constant in its
   other spelling (f6 /1, f7 /1) is refused; `fcomi` and its kin leave OF, SF and AF as they were; `fisttp` saturates.
 - `phaddw`, `phsubd` and their kin of a register with itself read it while they write it.
+- SSSE3 on MMX registers with REX.R or REX.B writes behind the eighth register, into other state of the CPU (`_is_mmx`).
 - `cmpxchg8b` has wrong flags, `cmpxchg16b` takes misaligned operands; reserved bits of MXCSR may be set; segment registers
   may hold nothing but null selectors.
 - It takes some prefixes and constants for more than they are: a REX prefix that is not the last one, or that extends the
@@ -177,6 +178,8 @@ def _kind_of_two(
         if size < insn.at + 3:
             return UNFINISHED
         if code[insn.at + 2] & 0xFC != 0x60:
+            if insn.rex & 5 and _is_mmx(code, insn):
+                return UNFINISHED if size <= insn.modrm else REWRITE
             return PLAIN
         if not insn.short or insn.repeat:
             return UNDEFINED
@@ -190,14 +193,16 @@ def _kind_of_two(
         if size < insn.at + 3:
             return UNFINISHED
         digit = code[insn.at + 2]
-        if digit == 0 or digit == 4 or digit > 7:
+        if digit > 0x1E:
             return PLAIN
         if size <= insn.modrm:
             return UNFINISHED
+        if digit == 0 or digit == 4 or digit > 7:
+            return REWRITE if insn.rex & 5 and _is_mmx(code, insn) else PLAIN
         digit = code[insn.modrm]
         if digit >= 0xC0 and digit >> 3 & 7 == digit & 7 and (not insn.short or insn.rex & 1 == insn.rex >> 2 & 1):
             return HORIZONTAL
-        return PLAIN
+        return REWRITE if insn.rex & 5 and _is_mmx(code, insn) else PLAIN
     if second == 0xA1 or second == 0xA9:
         return SELECTOR
     if second == 0xB2 or second == 0xB4 or second == 0xB5:
@@ -230,6 +235,23 @@ def _has_mandatory_prefix(second: uint8_t) -> cython.bint:
 
 
 @cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_mmx(code: cython.pointer(cython.const[uint8_t]), insn: cython.pointer(Insn)) -> cython.bint:
+    """Whether this is one of SSSE3's instructions on MMX registers, of which there are eight: REX.R and B do not count.
+
+    The library takes them for the numbers of registers behind the last one.
+    """
+    third: uint8_t = code[insn.at + 2]
+    if insn.short or insn.repeat:
+        return False
+    if code[insn.at + 1] == 0x38:
+        return third <= 0x0B or 0x1C <= third <= 0x1E
+    return code[insn.at + 1] == 0x3A and third == 0x0F
+
+
+@cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def rewrite(code: cython.pointer(uint8_t), size: cython.int) -> cython.void:
@@ -244,6 +266,8 @@ def rewrite(code: cython.pointer(uint8_t), size: cython.int) -> cython.void:
             code[i] == 0x66 and insn.repeat and code[insn.at] == 0x0F and _has_mandatory_prefix(code[insn.at + 1])
         ):
             code[i] = none
+    if insn.rex and code[insn.at] == 0x0F and _is_mmx(code, cython.address(insn)):
+        code[insn.at - 1] &= 0xFA if code[insn.modrm] >= 0xC0 else 0xFB
     if insn.rex and code[insn.at] & 0xFE == 0xC6:
         code[insn.at - 1] &= 0xFB
     if code[insn.at] == 0x0F and code[insn.at + 1] == 0xC2:
