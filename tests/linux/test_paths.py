@@ -8,6 +8,7 @@ import os
 import pytest
 
 from axptr.errors import LinuxError
+from axptr.linux import hostfd, writable
 from axptr.linux.devices import Dev
 from axptr.linux.hostfd import openat2
 from axptr.linux.hosttree import HostNode
@@ -237,3 +238,21 @@ def test_a_removed_file_may_be_changed_only_if_it_was_opened_inside(root):
                 file.node().changeable(fs)
             assert caught.value.errno == errno.EROFS
         file.close()
+
+
+def test_a_file_that_is_moved_out_while_it_is_judged_is_not_taken_for_what_has_its_name_now(root, monkeypatch):
+    fs = FileSystem(root, [root + b"/dir"], Proc(), Dev())
+    node = fs.resolve(FakeTask(fs), AT_FDCWD, b"dir/file")
+
+    def move_after(fd: int) -> bytes:
+        name = hostfd.name_of(fd)
+        if name == root + b"/dir/file":
+            os.rename(name, root + b"/moved")
+            with open(name, "wb"):
+                pass
+        return name
+
+    monkeypatch.setattr(writable, "name_of", move_after)
+    with pytest.raises(LinuxError) as caught:
+        node.changeable(fs)
+    assert caught.value.errno == errno.EROFS
