@@ -63,8 +63,8 @@ PROVIDER: Bad = [(None, TypeError), (5, TypeError), ("space", TypeError), (objec
 TYPE: Bad = [
     (int, TypeError), (None, TypeError), (ctypes.c_char_p, TypeError), (u32 * 0, TypeError),
     (axptr.FaultReason, TypeError),
-    ("", TypeError), ("0I", TypeError), ("<", TypeError), ("zz", TypeError), ("<P", TypeError), ("0p4s", TypeError),
-    ("\u00e9", TypeError),
+    ("", TypeError), ("0I", TypeError), ("<", TypeError), ("z z", TypeError), ("<P", TypeError), ("0p4s", TypeError),
+    ("\u00e9<", TypeError),
     ("99999999999999999999s", TypeError), (b"<I", TypeError),
 ]  # fmt: skip
 LAYOUT: Bad = [(8, TypeError), (None, TypeError), ((8, 8), TypeError)]

@@ -203,7 +203,7 @@ CASES = {
         space.write(BASE, b"\\x41" * 4096)
         for T in (ctypes.POINTER(ctypes.c_int), ctypes.c_char_p, ctypes.c_wchar_p, ctypes.py_object, Text,
                   ctypes.CFUNCTYPE(None), ctypes.c_char_p * 3, Holds, Inner, Either, Inner * 2, ctypes.c_void_p * 0,
-                  int, object, None, 5, UserPtr, Layout, "c_int", ctypes.Structure, ctypes.Array, ctypes.Union):
+                  int, object, None, 5, UserPtr, Layout, "c int", ctypes.Structure, ctypes.Array, ctypes.Union):
             for make in (lambda: UserPtr[T], lambda: UserConstPtr.of(T), lambda: UserPtr[char](BASE).cast(T),
                          lambda: Layout.of(T), lambda: check_null_terminated(space, BASE, T, R),
                          lambda: UserPtr[UserPtr[char]](BASE).read(space).cast(T)):

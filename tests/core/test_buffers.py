@@ -71,10 +71,7 @@ class Later(ctypes.Structure):
     pass
 
 
-UserPtr.of(ctypes.c_int)  # any type, before the fields of the next are known
-for _kind in (Late, Later):
-    with pytest.raises(TypeError):
-        UserPtr[_kind]
+EARLY = [UserPtr[kind] for kind in (Late, Later)]  # before their fields are known
 Late._fields_ = [("s", ctypes.c_char_p)]
 Later._fields_ = [("deep", Late * 2)]
 
@@ -293,3 +290,13 @@ def test_atomics_and_values_take_no_buffer(bench: Bench) -> None:
             UserAtomic(BASE, ctypes.c_uint32).store(bench.space, held)
         with pytest.raises(TypeError):
             UserPtr[ctypes.c_uint32](BASE).write(bench.space, held)
+
+
+@pytest.mark.parametrize("pointer", EARLY, ids=["late", "later"])
+def test_type_whose_fields_turn_out_to_be_host_pointers_is_refused_when_used(pointer: Any) -> None:
+    space = AddrSpace(0x1000, 1 << 32, PhysMemory(1 << 24))
+    space.map_alloc(BASE, 0x1000, R | W)
+    space.write(BASE, b"A" * 64)
+    for verb in (lambda: pointer(BASE).read(space), lambda: pointer(BASE).get(space)):
+        with pytest.raises(TypeError):
+            verb()

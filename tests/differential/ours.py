@@ -51,7 +51,7 @@ class Ours:
         for i in range(FILES):
             path = root + b"/f%d" % i
             for k, flags in enumerate((os.O_RDWR, os.O_RDONLY, os.O_WRONLY)):
-                files.place(100 + 4 * i + k, HostFile(os.open(path, flags), flags))
+                files.place(100 + 4 * i + k, HostFile(os.open(path, flags), flags, home=True))
         reader, writer = os.pipe()
         files.place(90, HostFile(reader, os.O_RDONLY))
         files.place(91, HostFile(writer, os.O_WRONLY))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from ctypes import BigEndianStructure, Structure, Union, c_char, c_int, c_uint16, c_uint32, c_uint64
 
@@ -289,3 +291,27 @@ def test_a_tail_of_no_elements_is_reached_by_its_first(memory):
         tail.field("text")
     with pytest.raises(IndexError):
         UserPtr[A](BASE).field("args[3]")
+
+
+@pytest.mark.parametrize("setter", ["def __setattr__(cls, name, value): super().__setattr__(name, value)", "pass"])
+def test_a_ctypes_that_sets_attributes_in_another_way_is_left_alone(setter: str) -> None:
+    program = f"""
+import ctypes
+class Meta(type(ctypes.Structure)):
+    {setter}
+class Structure(ctypes.Structure, metaclass=Meta):
+    pass
+ctypes.Structure = Structure
+from axptr import UserPtr
+try:
+    class Node(Structure):
+        _fields_ = [("next", UserPtr[ctypes.c_int])]
+except TypeError as error:
+    print(error)
+class Plain(Structure):
+    _fields_ = [("x", ctypes.c_int)]
+print(ctypes.sizeof(Plain))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0].startswith("second item in _fields_ tuple")
+    assert done.stdout.splitlines()[1:] == ["4"]

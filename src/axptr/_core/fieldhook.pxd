@@ -27,11 +27,13 @@ cdef extern from *:
         if (names == NULL) return -1;
         PyObject *method = PyMapping_GetItemString(names, "__setattr__");
         Py_DECREF(names);
-        if (method == NULL) return -1;
+        if (method == NULL) {
+            PyErr_Clear();
+            return 0;
+        }
         if (!Py_IS_TYPE(method, &PyWrapperDescr_Type) || ((PyWrapperDescrObject *)method)->d_wrapped != (void *)t->tp_setattro) {
-            Py_DECREF(method);
-            PyErr_SetString(PyExc_RuntimeError, "ctypes sets attributes in another way than it did: pointers can be no fields");
-            return -1;
+            Py_DECREF(method);  /* not the ctypes that this was written for: left alone */
+            return 0;
         }
         *plain = t->tp_setattro;
         ((PyWrapperDescrObject *)method)->d_wrapped = (void *)ours;

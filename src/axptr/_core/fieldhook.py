@@ -3,8 +3,8 @@
 The slot that sets attributes of a class, of ctypes' metaclasses of structures and of unions, is ours from the import of this
 module on. It hands values of `_fields_` that hold a user pointer to `forms.members`, and does with all others what it did before.
 
-Failure: what is wrong with the fields comes out of the class statement. `RuntimeError` at the import if ctypes sets attributes
-in another way than it does up to CPython 3.13.
+Failure: what is wrong with the fields comes out of the class statement. A ctypes that sets attributes in another way than it
+does up to CPython 3.13 is left alone, and says `TypeError` of a user pointer among the fields, as it does without us.
 """
 
 import ctypes

@@ -124,7 +124,10 @@ def _partial(provider: object, addr: uint64_t, buf: object, access: cython.int):
         return count if fault is None else Copied(count, fault)
     space = cython.cast(object, raw)
     done = block_partial(raw, addr, buf, access, cython.address(whole))
-    return done if done == whole else Copied(done, space._fault_at(addr + done, MappingFlags(access), whole, done))
+    if done == whole:
+        return done
+    # As a Python number: one past the last byte of all is 2**64.
+    return Copied(done, space._fault_at(cython.cast(object, addr) + done, MappingFlags(access), whole, done))
 
 
 @cython.cfunc

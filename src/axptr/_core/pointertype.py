@@ -93,6 +93,13 @@ class PointerType(Codec):
         return _type_again, (*by_name(self.T), self.const, self.model)
 
 
+def _awaits_fields(T):
+    """Whether T is a structure or a union whose fields are still to be told; ctypes' own bases never get any."""
+    if not isinstance(T, type) or not issubclass(T, _AGGREGATES) or hasattr(T, "_fields_"):
+        return False
+    return T.__module__.partition(".")[0] not in ("ctypes", "_ctypes")
+
+
 def subscribed(T, const, names):
     """What `UserPtr[T]` gives: a type that will be, for a structure without its fields yet, and for the name of one.
 
@@ -103,7 +110,7 @@ def subscribed(T, const, names):
             return pointer_type(T, const, None)
         except TypeError:
             pass
-    elif not (isinstance(T, type) and issubclass(T, _AGGREGATES) and not hasattr(T, "_fields_")):
+    elif not _awaits_fields(T):
         return pointer_type(T, const, None)
     from axptr.forms.later import Later
 

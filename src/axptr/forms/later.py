@@ -29,11 +29,6 @@ _owners: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
 """Structures with such members, by module and qualified name."""
 
 
-def _is_incomplete(T: object) -> bool:
-    """Whether T is a structure or a union whose fields are still to be told."""
-    return isinstance(T, type) and issubclass(T, (ctypes.Structure, ctypes.Union)) and not hasattr(T, "_fields_")
-
-
 class Later(AddressForm):
     """what: a class, or its name. const: whether it is a `UserConstPtr`. owner: the structure that it is a member of.
 
