@@ -19,8 +19,18 @@ import pytest
 import axptr
 
 ROOT = Path(__file__).parent.parent
-MODULES = ("journal", "metronome", "walk")
+MODULES = ("cpu/metronome", "mm/journal", "paging/walk")
+CORE = ROOT / "src/axptr/_core"
 TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+
+
+def module(path: Path, core: Path) -> str:
+    """`mm/journal` of its source or its library in the core."""
+    return str(path.relative_to(core)).split(".")[0]
+
+
+def kept(path: Path) -> bool:
+    return path.name == "__init__.py" or module(path, CORE) in MODULES
 
 
 def copied(target: Path) -> Path:
@@ -28,13 +38,18 @@ def copied(target: Path) -> Path:
         shutil.copy(ROOT / name, target / name)
 
     def unwanted(directory: str, names: list[str]) -> list[str]:
-        core = Path(directory) == ROOT / "src/axptr/_core"
+        core = Path(directory).is_relative_to(CORE)
         return [
             name
             for name in names
             if name.endswith((".so", ".egg-info"))
             or name == "__pycache__"
-            or (core and name.endswith(".py") and name[:-3] not in (*MODULES, "__init__"))
+            or (
+                core
+                and name.endswith(".py")
+                and module(Path(directory, name), CORE) not in MODULES
+                and name != "__init__.py"
+            )
         ]
 
     shutil.copytree(ROOT / "src", target / "src", ignore=unwanted)
@@ -48,7 +63,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no gcc: apt-get install gcc")
     target = copied(tmp_path_factory.mktemp("built"))
     setup(target, "build_ext", "--inplace")
-    assert sorted(path.name.split(".")[0] for path in libraries(target)) == sorted(MODULES)
+    assert built_modules(libraries(target), target / "src/axptr/_core") == set(MODULES)
     return target
 
 
@@ -63,14 +78,20 @@ def setup(where: Path, *arguments: str, status: int = 0, **environment: str) -> 
 
 
 def libraries(where: Path) -> list[Path]:
-    return sorted((where / "src/axptr/_core").glob("*.so"))
+    return sorted((where / "src/axptr/_core").rglob("*.so"))
+
+
+def built_modules(paths: list[Path], core: Path) -> set[str]:
+    return {module(path, core) for path in paths}
 
 
 def rebuilt(where: Path, **environment: str) -> set[str]:
     """Builds in place once more; which modules were compiled for it."""
     before = {path: path.stat().st_mtime_ns for path in libraries(where)}
     setup(where, "build_ext", "--inplace", **environment)
-    return {path.name.split(".")[0] for path in libraries(where) if path.stat().st_mtime_ns != before[path]}
+    return built_modules(
+        [path for path in libraries(where) if path.stat().st_mtime_ns != before[path]], where / "src/axptr/_core"
+    )
 
 
 def written_later(where: Path, name: str) -> None:
@@ -87,15 +108,15 @@ def test_a_build_without_a_change_compiles_nothing(built: Path) -> None:
 
 
 def test_a_changed_module_is_compiled_alone(built: Path) -> None:
-    written_later(built, "src/axptr/_core/metronome.py")
-    assert rebuilt(built) == {"metronome"}
+    written_later(built, "src/axptr/_core/cpu/metronome.py")
+    assert rebuilt(built) == {"cpu/metronome"}
 
 
 def test_changed_declarations_compile_those_that_use_them(built: Path) -> None:
-    written_later(built, "src/axptr/_core/walk.pxd")
+    written_later(built, "src/axptr/_core/paging/walk.pxd")
     changed = rebuilt(built)
-    assert "walk" in changed
-    assert "metronome" not in changed
+    assert "paging/walk" in changed
+    assert "cpu/metronome" not in changed
 
 
 def test_changed_flags_compile_all(built: Path) -> None:
@@ -110,20 +131,20 @@ def test_a_wheel_has_stripped_libraries_and_declarations_but_no_generated_c(buil
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         compiled = {name: archive.read(name) for name in names if name.endswith(".so")}
-    assert {Path(name).name.split(".")[0] for name in compiled} == set(MODULES)
+    assert built_modules([Path(name) for name in compiled], Path("axptr/_core")) == set(MODULES)
     for name, content in compiled.items():
         assert b".debug_info" not in content, name
         assert b".symtab" not in content, name
     assert not [name for name in names if name.endswith((".c", ".o"))]
-    assert {"axptr/py.typed", "axptr/_core/walk.pxd", "axptr/_core/pointer.pyi"} <= set(names)
+    assert {"axptr/py.typed", "axptr/_core/paging/walk.pxd", "axptr/_core/pointers/pointer.pyi"} <= set(names)
     assert all(name.startswith(("axptr/", "axptr-")) for name in names)
 
 
 def test_what_is_installed_has_no_debug_information_and_no_generated_c() -> None:
     core = Path(axptr.__file__).parent / "_core"
-    assert not list(core.glob("*.c"))
+    assert not list(core.rglob("*.c"))
     if "CFLAGS" not in os.environ:
-        assert not [path.name for path in core.glob("*.so") if b".debug_info" in path.read_bytes()]
+        assert not [path.name for path in core.rglob("*.so") if b".debug_info" in path.read_bytes()]
 
 
 def test_without_a_compiler_one_line_names_what_to_install_before_anything_is_made(tmp_path: Path) -> None:
@@ -163,7 +184,7 @@ def test_an_sdist_needs_no_compiler_and_is_the_repository(tmp_path: Path) -> Non
         place = tmp_path / "copy" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, place)
-    junk = [tmp_path / "copy/src/axptr/_core/walk.so", tmp_path / "copy/tests/__pycache__/fakes.cpython-311.pyc"]
+    junk = [tmp_path / "copy/src/axptr/_core/paging/walk.so", tmp_path / "copy/tests/__pycache__/fakes.cpython-311.pyc"]
     for path in junk:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")

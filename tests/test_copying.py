@@ -36,7 +36,7 @@ from axptr import (
     copy_struct,
     copy_struct_out,
 )
-from axptr.copying import CHUNK
+from axptr.pointers.copying import CHUNK
 from fakes import MODELS, PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_model, set_pages, words
 
 R, W = MappingFlags.READ, MappingFlags.WRITE

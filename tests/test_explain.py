@@ -34,7 +34,7 @@ from axptr import (
     enum_type,
     read_string_array,
 )
-from axptr.fields import member_at, place
+from axptr.pointers.fields import member_at, place
 from fakes import PROVIDERS, over, poke, set_pages
 
 R, W = MappingFlags.READ, MappingFlags.WRITE

@@ -31,63 +31,17 @@ WHERE = {
     "layout": "words",
     "forms": "words",
     "model": "words",
-    "_core.budget": "words",
-    "_core.buffers": "words",
-    "_core.visit": "words",
-    "_core.codes": "words",
-    "_core.fieldhook": "words",
-    "_core.lock": "words",
-    "_core.marks": "words",
-    "_core.hostmem": "physical",
+    "_core.words": "words",
     "_core.phys": "physical",
     "paging": "paging",
-    "_core.format": "paging",
     "_core.paging": "paging",
-    "_core.walk": "paging",
-    "_core.frames": "mm",
-    "_core.areas": "mm",
-    "_core.journal": "mm",
-    "_core.history": "mm",
-    "_core.pages": "mm",
-    "_core.mmu": "mm",
-    "_core.transfer": "mm",
-    "_core.usermem": "mm",
-    "_core.space": "mm",
-    "_core.backing": "mm",
     "mm": "mm",
-    "_core.cpudevices": "engine",
-    "_core.blocks": "pointers",
-    "_core.codec": "pointers",
-    "_core.pointer": "pointers",
-    "_core.pointertype": "pointers",
-    "_core.view": "pointers",
-    "_core.iovec": "pointers",
-    "_core.argv": "pointers",
-    "_core.atomic": "pointers",
-    "_core.seeker": "pointers",
-    "access": "pointers",
-    "check": "pointers",
-    "copying": "pointers",
-    "searching": "pointers",
-    "strings": "pointers",
-    "userfile": "pointers",
-    "userslice": "pointers",
-    "fields": "pointers",
-    "values": "pointers",
-    "walking": "pointers",
-    "provider": "pointers",
+    "_core.mm": "mm",
+    "pointers": "pointers",
+    "_core.pointers": "pointers",
     "memory": "memory",
-    "_core.codescan": "engine",
-    "_core.corrections": "engine",
-    "_core.strings": "engine",
-    "_core.cpumem": "engine",
-    "_core.metronome": "engine",
-    "_core.stepping": "engine",
-    "_core.uclib": "engine",
-    "_core.unicorn": "engine",
-    "_core.usercpu": "engine",
-    "_core.x86regs": "engine",
     "engine": "engine",
+    "_core.cpu": "engine",
     "kernel": "kernel",
     "linux": "linux",
     "cli": "cli",
@@ -158,7 +112,7 @@ def test_the_reader_of_imports_sees_every_spelling(tmp_path: Path) -> None:
     path = ROOT / "mm" / "imaginary.py"
     source = (
         "import axptr.flags\nfrom ..addr import PAGE_SIZE\nfrom . import area\n"
-        "from cython.cimports.axptr._core.phys import PhysMemory\nfrom axptr import check as c\n"
+        "from cython.cimports.axptr._core.phys.phys import PhysMemory\nfrom axptr.pointers import check as c\n"
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from axptr.linux import personality\n"
         "def f():\n    from axptr.kernel.task import Task\n"
     )
@@ -168,7 +122,7 @@ def test_the_reader_of_imports_sees_every_spelling(tmp_path: Path) -> None:
             return source
 
     found = inner(Pretended(path))
-    assert found == ["flags", "addr", "mm.area", "_core.phys", "check", "kernel.task"]
+    assert found == ["flags", "addr", "mm.area", "_core.phys.phys", "pointers.check", "kernel.task"]
 
 
 def test_every_module_has_a_layer() -> None:
@@ -263,12 +217,13 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_the_core_is_compiled() -> None:
-    for path in (ROOT / "_core").glob("*.py"):
-        if path.stem != "__init__":
-            spec = importlib.util.find_spec(f"axptr._core.{path.stem}")
-            assert spec is not None
-            assert spec.origin is not None
-            assert spec.origin.endswith(".so"), f"{path.stem} runs uncompiled"
+    sources = [path for path in (ROOT / "_core").rglob("*.py") if path.stem != "__init__"]
+    assert sources
+    for path in sources:
+        spec = importlib.util.find_spec("axptr." + module_of(path))
+        assert spec is not None
+        assert spec.origin is not None
+        assert spec.origin.endswith(".so"), f"{path.stem} runs uncompiled"
 
 
 def test_the_library_without_extras_imports_neither_engine_nor_unicorn() -> None:

@@ -21,7 +21,7 @@ from axptr import (
     UserPtr,
     UserSlice,
 )
-from axptr.copying import CHUNK
+from axptr.pointers.copying import CHUNK
 from fakes import MODELS, PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_model, set_pages, words
 
 R, W = MappingFlags.READ, MappingFlags.WRITE

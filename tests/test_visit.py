@@ -374,7 +374,7 @@ def _stub_verbs(name: str) -> set[str]:
 
 
 def test_every_verb_is_here() -> None:
-    wanted = _stub_verbs("pointer.pyi") | _stub_verbs("atomic.pyi") | {"copy_in", "copy_out", "clear"}
+    wanted = _stub_verbs("pointers/pointer.pyi") | _stub_verbs("pointers/atomic.pyi") | {"copy_in", "copy_out", "clear"}
     for name in axptr.__all__:
         thing = getattr(axptr, name)
         if inspect.isfunction(thing) and any(

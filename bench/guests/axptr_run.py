@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from axptr.linux.program import create_process
+from axptr.linux.api import create_process
 
 with create_process(sys.argv[1], env=()) as process:
     result = process.run()

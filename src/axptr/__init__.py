@@ -13,15 +13,14 @@ if "t" in _sys.abiflags:  # the core is guarded by the GIL; see `_core/lock.pxd`
     raise ImportError("axptr does not support a free-threaded Python yet: use one with the global interpreter lock")
 
 if TYPE_CHECKING:
-    from ._core.atomic import UserAtomic
-    from ._core.budget import Budget
-    from ._core.frames import Backend
-    from ._core.iovec import IoStream, IoVec
-    from ._core.mmu import Provider
-    from ._core.paging import PageTable
-    from ._core.phys import PhysMemory, default_memory
-    from ._core.pointer import Copied, UserConstPtr, UserPtr
-    from .access import access_user_memory, is_accessing_user_memory
+    from ._core.mm.frames import Backend
+    from ._core.mm.mmu import Provider
+    from ._core.paging.paging import PageTable
+    from ._core.phys.phys import PhysMemory, default_memory
+    from ._core.pointers.atomic import UserAtomic
+    from ._core.pointers.iovec import IoStream, IoVec
+    from ._core.pointers.pointer import Copied, UserConstPtr, UserPtr
+    from ._core.words.budget import Budget
     from .addr import (
         PAGE_SIZE,
         PhysAddr,
@@ -29,16 +28,6 @@ if TYPE_CHECKING:
         align_down,
         align_up,
         is_aligned,
-    )
-    from .check import check_null_terminated, check_region, check_region_with
-    from .copying import (
-        check_zeroed,
-        clear,
-        copy_between,
-        copy_in_nofault,
-        copy_out_nofault,
-        copy_struct,
-        copy_struct_out,
     )
     from .engine.engine import Engine, Exit
     from .engine.unicorn import UnicornEngine
@@ -61,28 +50,45 @@ if TYPE_CHECKING:
     from .mm.area import MemoryArea
     from .mm.backend import AllocBackend, FileBackend, LinearBackend, SharedBackend, SharedObject
     from .mm.pager import MmioBackend, PagerBackend
-    from .mm.snapshot import Snapshot
+    from .mm.snapshots.snapshot import Snapshot
     from .mm.space import AddrSpace
     from .model import I386, ILP32, ILP32_BIG, LP64, LP64_BIG, DataModel
     from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
-    from .provider import AddrSpaceProvider, Locked, UserMemory
-    from .searching import RegexMatch, search, search_any, search_regex, search_value
-    from .strings import read_string_array, read_terminated, read_text
-    from .userfile import UserFile
-    from .userslice import UserSlice, UserSliceReader, UserSliceWriter
-    from .walking import container_of
+    from .pointers.access import access_user_memory, is_accessing_user_memory
+    from .pointers.check import check_null_terminated, check_region, check_region_with
+    from .pointers.copying import (
+        check_zeroed,
+        clear,
+        copy_between,
+        copy_in_nofault,
+        copy_out_nofault,
+        copy_struct,
+        copy_struct_out,
+    )
+    from .pointers.provider import AddrSpaceProvider, Locked, UserMemory
+    from .pointers.searching import (
+        RegexMatch,
+        search,
+        search_any,
+        search_regex,
+        search_value,
+    )
+    from .pointers.strings import read_string_array, read_terminated, read_text
+    from .pointers.userfile import UserFile
+    from .pointers.userslice import UserSlice, UserSliceReader, UserSliceWriter
+    from .pointers.walking import container_of
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "AARCH64": "axptr.paging",
     "AddrSpace": "axptr.mm.space",
-    "AddrSpaceProvider": "axptr.provider",
+    "AddrSpaceProvider": "axptr.pointers.provider",
     "AllocBackend": "axptr.mm.backend",
     "AlreadyMapped": "axptr.errors",
-    "Backend": "axptr._core.frames",
-    "Budget": "axptr._core.budget",
-    "Copied": "axptr._core.pointer",
+    "Backend": "axptr._core.mm.frames",
+    "Budget": "axptr._core.words.budget",
+    "Copied": "axptr._core.pointers.pointer",
     "DataModel": "axptr.model",
     "Engine": "axptr.engine.engine",
     "Exit": "axptr.engine.engine",
@@ -91,8 +97,8 @@ _PUBLIC = {
     "I386": "axptr.model",
     "ILP32": "axptr.model",
     "ILP32_BIG": "axptr.model",
-    "IoStream": "axptr._core.iovec",
-    "IoVec": "axptr._core.iovec",
+    "IoStream": "axptr._core.pointers.iovec",
+    "IoVec": "axptr._core.pointers.iovec",
     "Kernel": "axptr.kernel",
     "KernelFault": "axptr.errors",
     "LP64": "axptr.model",
@@ -100,7 +106,7 @@ _PUBLIC = {
     "Layout": "axptr.layout",
     "LinearBackend": "axptr.mm.backend",
     "LinuxError": "axptr.errors",
-    "Locked": "axptr.provider",
+    "Locked": "axptr.pointers.provider",
     "MappedToHugePage": "axptr.errors",
     "MappingFlags": "axptr.flags",
     "MemoryArea": "axptr.mm.area",
@@ -108,58 +114,58 @@ _PUBLIC = {
     "NotAligned": "axptr.errors",
     "NotMapped": "axptr.errors",
     "PAGE_SIZE": "axptr.addr",
-    "PageTable": "axptr._core.paging",
+    "PageTable": "axptr._core.paging.paging",
     "PagerBackend": "axptr.mm.pager",
     "PagingError": "axptr.errors",
     "PagingFormat": "axptr.paging",
     "PhysAddr": "axptr.addr",
-    "PhysMemory": "axptr._core.phys",
-    "Provider": "axptr._core.mmu",
-    "RegexMatch": "axptr.searching",
+    "PhysMemory": "axptr._core.phys.phys",
+    "Provider": "axptr._core.mm.mmu",
+    "RegexMatch": "axptr.pointers.searching",
     "SV39": "axptr.paging",
     "SV48": "axptr.paging",
     "SharedBackend": "axptr.mm.backend",
     "SharedObject": "axptr.mm.backend",
-    "Snapshot": "axptr.mm.snapshot",
+    "Snapshot": "axptr.mm.snapshots.snapshot",
     "SnapshotError": "axptr.errors",
     "Task": "axptr.kernel",
     "UnicornEngine": "axptr.engine.unicorn",
-    "UserAtomic": "axptr._core.atomic",
-    "UserConstPtr": "axptr._core.pointer",
+    "UserAtomic": "axptr._core.pointers.atomic",
+    "UserConstPtr": "axptr._core.pointers.pointer",
     "UserFault": "axptr.errors",
-    "UserFile": "axptr.userfile",
-    "UserMemory": "axptr.provider",
-    "UserPtr": "axptr._core.pointer",
-    "UserSlice": "axptr.userslice",
-    "UserSliceReader": "axptr.userslice",
-    "UserSliceWriter": "axptr.userslice",
+    "UserFile": "axptr.pointers.userfile",
+    "UserMemory": "axptr.pointers.provider",
+    "UserPtr": "axptr._core.pointers.pointer",
+    "UserSlice": "axptr.pointers.userslice",
+    "UserSliceReader": "axptr.pointers.userslice",
+    "UserSliceWriter": "axptr.pointers.userslice",
     "VirtAddrRange": "axptr.addr",
     "X86_64": "axptr.paging",
-    "access_user_memory": "axptr.access",
+    "access_user_memory": "axptr.pointers.access",
     "align_down": "axptr.addr",
     "align_up": "axptr.addr",
-    "check_null_terminated": "axptr.check",
-    "check_region": "axptr.check",
-    "check_region_with": "axptr.check",
-    "check_zeroed": "axptr.copying",
-    "clear": "axptr.copying",
-    "container_of": "axptr.walking",
-    "copy_between": "axptr.copying",
-    "copy_in_nofault": "axptr.copying",
-    "copy_out_nofault": "axptr.copying",
-    "copy_struct": "axptr.copying",
-    "copy_struct_out": "axptr.copying",
-    "default_memory": "axptr._core.phys",
+    "check_null_terminated": "axptr.pointers.check",
+    "check_region": "axptr.pointers.check",
+    "check_region_with": "axptr.pointers.check",
+    "check_zeroed": "axptr.pointers.copying",
+    "clear": "axptr.pointers.copying",
+    "container_of": "axptr.pointers.walking",
+    "copy_between": "axptr.pointers.copying",
+    "copy_in_nofault": "axptr.pointers.copying",
+    "copy_out_nofault": "axptr.pointers.copying",
+    "copy_struct": "axptr.pointers.copying",
+    "copy_struct_out": "axptr.pointers.copying",
+    "default_memory": "axptr._core.phys.phys",
     "enum_type": "axptr.forms.enums",
-    "is_accessing_user_memory": "axptr.access",
+    "is_accessing_user_memory": "axptr.pointers.access",
     "is_aligned": "axptr.addr",
-    "read_string_array": "axptr.strings",
-    "read_terminated": "axptr.strings",
-    "read_text": "axptr.strings",
-    "search": "axptr.searching",
-    "search_any": "axptr.searching",
-    "search_regex": "axptr.searching",
-    "search_value": "axptr.searching",
+    "read_string_array": "axptr.pointers.strings",
+    "read_terminated": "axptr.pointers.strings",
+    "read_text": "axptr.pointers.strings",
+    "search": "axptr.pointers.searching",
+    "search_any": "axptr.pointers.searching",
+    "search_regex": "axptr.pointers.searching",
+    "search_value": "axptr.pointers.searching",
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from axptr.cli import constants, run
 from axptr.cli.decode import quoted
-from axptr.linux.syscall_names import NAMES, name_of
+from axptr.linux.abi.numbers import NAMES, name_of
 
 
 @pytest.mark.parametrize(

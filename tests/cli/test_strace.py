@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from axptr import AddrSpace, Kernel, LinuxError, MappingFlags, Task, UserConstPtr, UserPtr
-from axptr._core.phys import PhysMemory
+from axptr._core.phys.phys import PhysMemory
 from axptr.cli.strace import Tracer
 from axptr.kernel.kernel import Syscall
 from axptr.linux.personality import TABLE, LinuxKernel

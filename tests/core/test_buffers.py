@@ -35,7 +35,7 @@ from axptr import (
     copy_struct_out,
     search,
 )
-from axptr._core.buffers import flat
+from axptr._core.words.buffers import flat
 from axptr.mm.filecache import FileCache
 from fakes import FakeMemory, PlainProvider
 

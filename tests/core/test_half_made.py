@@ -22,7 +22,7 @@ CORE = Path(axptr.__file__).parent / "_core"
 
 def _classes() -> dict[str, ast.ClassDef]:
     found = {}
-    for path in sorted(CORE.glob("*.py")):
+    for path in sorted(CORE.rglob("*.py")):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef):
                 found[node.name] = node
@@ -94,8 +94,8 @@ attempts = [
     (memory, 1 << 30), (b"x", b"y"), ([(1, 1 << 63)],), ([(-1, 2)],), ([5],),
 ]
 kinds = []
-for module in pkgutil.iter_modules(axptr._core.__path__):
-    names = vars(importlib.import_module("axptr._core." + module.name))
+for module in pkgutil.walk_packages(axptr._core.__path__, "axptr._core."):
+    names = vars(importlib.import_module(module.name))
     kinds += [each for each in names.values() if isinstance(each, type) and each.__module__.startswith("axptr._core")]
 kinds += [UnicornEngine, AddrSpace]
 assert len(kinds) > 30, kinds

@@ -19,14 +19,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from axptr import PAGE_SIZE, AddrSpace, PhysMemory
-from axptr.linux.devices import Dev
-from axptr.linux.hostfile import HostFile
+from axptr.linux.fs.dev import Dev
+from axptr.linux.fs.host.file import HostFile
+from axptr.linux.fs.openfile import FileTable
+from axptr.linux.fs.walk import FileSystem
 from axptr.linux.machine import Machine
-from axptr.linux.openfile import FileTable
-from axptr.linux.paths import FileSystem
 from axptr.linux.personality import LinuxKernel
-from axptr.linux.procfs import Proc
-from axptr.linux.task import LinuxTask
+from axptr.linux.proc.tree import Proc
+from axptr.linux.task.task import LinuxTask
 from axptr.linux.uaccess import ConstBytes
 
 from .pages import KINDS, ROOM, START, Pages, call, reason_to_skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from axptr.errors import LinuxError
-from axptr.linux import memory
+from axptr.linux.calls import memory
 
 from . import ours
 from .compare import Run, shrink

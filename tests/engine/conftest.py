@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from axptr._core.phys import PhysMemory
+from axptr._core.phys.phys import PhysMemory
 from axptr.engine import Exit, UnicornEngine
 from axptr.flags import MappingFlags
 from axptr.mm.space import AddrSpace

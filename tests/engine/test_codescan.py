@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from axptr._core import codescan
+from axptr._core.cpu.x86 import codescan
 
 PLAIN, UNFINISHED, READS_FLAGS, SETS_FLAGS, PAUSE, UNDEFINED, STRINGS, EXCHANGE, NEGATE, TEST = range(10)
 CONTROLS, COMPARE, TRUNCATE, SELECTOR, PAIR, HORIZONTAL, REWRITE = range(10, 17)

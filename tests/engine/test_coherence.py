@@ -60,7 +60,7 @@ def test_code_written_by_the_debugger_is_new_at_once(code: Machine) -> None:
 def test_code_written_through_a_pointer_is_new_at_once(code: Machine) -> None:
     from ctypes import c_ubyte, c_uint32
 
-    from axptr._core.pointer import UserPtr
+    from axptr._core.pointers.pointer import UserPtr
 
     assert call_twice(code, lambda: UserPtr[c_uint32](FUNCTION + 1).write_unaligned(code.space, 2)) == [1, 2]
     assert call_twice(code, lambda: UserPtr[c_ubyte](FUNCTION).write_slice(code.space, answer(3))) == [2, 3]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from axptr.engine import UnicornEngine
 from axptr.mm.backend import SharedObject
-from axptr.mm.snapshot import Snapshot
+from axptr.mm.snapshots.snapshot import Snapshot
 from axptr.mm.space import AddrSpace
 
 from .conftest import CODE, DATA, EXIT, PAGE, STACK, Machine, R, W, X

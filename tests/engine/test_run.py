@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from axptr._core.phys import PhysMemory
+from axptr._core.phys.phys import PhysMemory
 from axptr.engine import UnicornEngine
 from axptr.mm.space import AddrSpace
 
@@ -486,7 +486,7 @@ def test_engine_says_what_to_install_without_the_library(monkeypatch: pytest.Mon
 
 def test_engine_does_not_import_the_binding() -> None:
     code = (
-        "import sys; from axptr._core.phys import PhysMemory; from axptr.engine import UnicornEngine;"
+        "import sys; from axptr._core.phys.phys import PhysMemory; from axptr.engine import UnicornEngine;"
         "UnicornEngine(PhysMemory(1 << 24)); assert 'unicorn' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,8 +16,8 @@ import pytest
 unicorn = pytest.importorskip("unicorn")
 x86 = pytest.importorskip("unicorn.x86_const")
 
-from axptr._core import uclib  # noqa: E402
-from axptr._core.phys import PhysMemory  # noqa: E402
+from axptr._core.cpu.unicorn import uclib  # noqa: E402
+from axptr._core.phys.phys import PhysMemory  # noqa: E402
 from axptr.engine import UnicornEngine  # noqa: E402
 
 TESTS = Path(__file__).parents[1]

@@ -15,7 +15,15 @@ import pytest
 pytest.importorskip("numpy")
 pytest.importorskip("dissect.cstruct")
 
-from axptr import AddrSpace, FaultReason, LinuxError, MappingFlags, UserConstPtr, UserFault, check, strings, userslice
+from axptr import (
+    AddrSpace,
+    FaultReason,
+    LinuxError,
+    MappingFlags,
+    UserConstPtr,
+    UserFault,
+)
+from axptr.pointers import check, strings, userslice
 
 from . import extras, many
 from .program import run
@@ -167,7 +175,7 @@ def test_an_input_that_ends_the_worker_is_kept_and_the_status_says_so(death: str
     (tmp_path / "sitecustomize.py").write_text(
         textwrap.dedent(f"""
             import os
-            from axptr import copying
+            from axptr.pointers import copying
             def clear(*_):
                 {death}
             copying.clear = clear

@@ -9,7 +9,7 @@ from ctypes import c_bool, c_char, c_double, c_int, c_int8, c_int64, c_size_t, c
 
 import pytest
 
-from axptr._core.pointer import UserConstPtr, UserPtr
+from axptr._core.pointers.pointer import UserConstPtr, UserPtr
 from axptr.errors import LinuxError
 from axptr.kernel.convert import build, params_of
 from axptr.kernel.kernel import Kernel, Syscall

@@ -9,8 +9,8 @@ from ctypes import c_char, c_int, c_size_t
 
 import pytest
 
-from axptr._core.phys import PhysMemory
-from axptr._core.pointer import UserConstPtr
+from axptr._core.phys.phys import PhysMemory
+from axptr._core.pointers.pointer import UserConstPtr
 from axptr.errors import LinuxError, UserFault
 from axptr.flags import MappingFlags
 from axptr.kernel import Kernel, Task

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from axptr.linux import create_process
-from axptr.linux.hostfd import openat2
+from axptr.linux.fs.host.fd import openat2
 
 from .conftest import GUESTS, run_guest, run_host
 

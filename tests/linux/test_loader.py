@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from axptr.linux import ProgramError, create_process
-from axptr.linux.elf import BadElf, Elf
+from axptr.linux.load.elf import BadElf, Elf
 
 from .conftest import run_guest, run_host
 

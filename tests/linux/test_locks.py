@@ -14,8 +14,15 @@ from pathlib import Path
 import pytest
 
 from axptr.linux import create_process
-from axptr.linux.hostlocks import FLOCK
-from axptr.linux.locks import F_RDLCK, F_UNLCK, F_WRLCK, OFFSET_MAX, Held, Range
+from axptr.linux.files.locks import (
+    F_RDLCK,
+    F_UNLCK,
+    F_WRLCK,
+    OFFSET_MAX,
+    Held,
+    Range,
+)
+from axptr.linux.fs.host.locks import FLOCK
 
 from .conftest import ENVIRONMENT, run_guest, run_host
 

@@ -40,7 +40,7 @@ def test_a_restored_space_and_its_program_agree_on_the_heap():
 
 
 def _line(task: object, name: str) -> str:
-    from axptr.linux.procmaps import format_maps
+    from axptr.linux.proc.maps import format_maps
 
     return next(line for line in format_maps(task, task.space).splitlines() if line.endswith(name))  # type: ignore
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from axptr.linux.hostfile import HostFile
+from axptr.linux.fs.host.file import HostFile
 
 from .conftest import run_guest, run_host
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from axptr.linux.hostfd import openat2
+from axptr.linux.fs.host.fd import openat2
 
 from .pathcalls import Sequence, difference, shorten
 

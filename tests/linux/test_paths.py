@@ -8,14 +8,15 @@ import os
 import pytest
 
 from axptr.errors import LinuxError
-from axptr.linux import hostfd, writable
-from axptr.linux.devices import Dev
-from axptr.linux.hostfd import openat2
-from axptr.linux.hosttree import HostNode
-from axptr.linux.locks import LockTable
-from axptr.linux.openfile import FileTable
-from axptr.linux.paths import AT_FDCWD, FileSystem
-from axptr.linux.procfs import Proc
+from axptr.linux.files.locks import LockTable
+from axptr.linux.fs import writable
+from axptr.linux.fs.dev import Dev
+from axptr.linux.fs.host import fd as hostfd
+from axptr.linux.fs.host.fd import openat2
+from axptr.linux.fs.host.tree import HostNode
+from axptr.linux.fs.openfile import FileTable
+from axptr.linux.fs.walk import AT_FDCWD, FileSystem
+from axptr.linux.proc.tree import Proc
 
 
 class FakeTask:

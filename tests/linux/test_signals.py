@@ -8,7 +8,13 @@ from collections import deque
 
 import pytest
 
-from axptr.linux.pending import SIGKILL, SIGSEGV, Info, Pending, bit
+from axptr.linux.signals.pending import (
+    SIGKILL,
+    SIGSEGV,
+    Info,
+    Pending,
+    bit,
+)
 
 from .conftest import run_guest, run_host
 

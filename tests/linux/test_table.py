@@ -6,14 +6,14 @@ import errno
 
 import pytest
 
-from axptr._core.iovec import IoVec
-from axptr._core.phys import PhysMemory
+from axptr._core.phys.phys import PhysMemory
+from axptr._core.pointers.iovec import IoVec
 from axptr.addr import PAGE_SIZE
 from axptr.errors import LinuxError, UserFault
 from axptr.flags import MappingFlags
+from axptr.linux.abi.numbers import name_of
 from axptr.linux.personality import LinuxKernel
 from axptr.linux.registry import TABLE, syscall
-from axptr.linux.syscall_names import name_of
 from axptr.linux.uaccess import MAX_RW_COUNT, USER_END, ConstBytes, UserIter, access_ok, import_iovec
 from axptr.mm.space import AddrSpace
 

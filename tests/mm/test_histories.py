@@ -48,7 +48,7 @@ from axptr import (
     UserPtr,
 )
 from axptr.mm.pager import PagerBackend
-from axptr.mm.snapshot import Snapshot
+from axptr.mm.snapshots.snapshot import Snapshot
 
 NONE, R, W, X = MappingFlags(0), MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 PAGES = 12

@@ -35,7 +35,9 @@ from axptr import (
     UserFault,
     UserPtr,
 )
-from axptr.mm import snapdecode, snapencode, snapfile
+from axptr.mm.snapshots import decode as snapdecode
+from axptr.mm.snapshots import encode as snapencode
+from axptr.mm.snapshots import file as snapfile
 from fakes import MODELS
 from formats import needs_room
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from axptr import PAGE_SIZE, AddrSpace, MappingFlags, PhysMemory, SharedObject, UserConstPtr, UserPtr
-from axptr.mm.snapshot import Epoch
+from axptr.mm.snapshots.snapshot import Epoch
 from formats import needs_room
 from inject import each_failure
 

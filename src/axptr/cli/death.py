@@ -15,7 +15,7 @@ from ..flags import MappingFlags
 from . import constants, symbols
 
 if TYPE_CHECKING:
-    from ..linux.program import Death, Process
+    from ..linux.api import Death, Process
     from ..mm.area import MemoryArea
     from ..mm.space import AddrSpace
 

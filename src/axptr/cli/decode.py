@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from ctypes import c_char
 from typing import TYPE_CHECKING, Any
 
-from .._core.pointer import UserConstPtr
+from .._core.pointers.pointer import UserConstPtr
 from ..addr import ADDRESS_END
 from ..errors import LinuxError
 from . import constants as names

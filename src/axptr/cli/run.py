@@ -20,7 +20,7 @@ SIGPIPE = 13  # not from `signal`, which every start would pay for
 if TYPE_CHECKING:
     from types import SimpleNamespace
 
-    from ..linux.program import Process, Result
+    from ..linux.api import Process, Result
     from .options import Parser
 
 HELP = "run a Linux program"
@@ -155,7 +155,7 @@ def _load_and_run(
     output: Output,
 ) -> int:
     try:
-        from ..linux.program import ProgramError, create_process
+        from ..linux.api import ProgramError, create_process
 
         try:
             process = create_process(

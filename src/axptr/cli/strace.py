@@ -14,14 +14,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LinuxError
-from ..linux.syscall_names import name_of
+from ..linux.abi.numbers import name_of
 from . import constants
 from .decode import ARGUMENTS, RESULT_IN_HEX, Call, Decoder, by_annotation, integer, pointer
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel, Syscall
     from ..kernel.task import Task
-    from ..linux.program import Result
+    from ..linux.api import Result
 
 RESULT_COLUMN = 40
 EXECUTING = frozenset({"execve", "execveat"})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..addr import PAGE_SIZE
-from ..linux.syscall_names import name_of
+from ..linux.abi.numbers import name_of
 
 if TYPE_CHECKING:
-    from ..linux.program import Process
+    from ..linux.api import Process
 
 FAULT_KINDS = (("read", "faults_read"), ("write", "faults_write"), ("fetch", "faults_fetch"))
 

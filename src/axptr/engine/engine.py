@@ -24,7 +24,7 @@ from ..errors import LinuxError, UserFault
 from ..flags import MappingFlags
 
 if TYPE_CHECKING:
-    from .._core.usercpu import Registers
+    from .._core.cpu.unicorn.usercpu import Registers
     from ..mm.space import AddrSpace
 
 ExitKind = Literal["stopped", "fault", "exception", "timeout"]

@@ -1,7 +1,7 @@
 """`UnicornEngine`: user code run by the Unicorn library.
 
 The library is found without importing its Python binding, which costs more than all the rest of a short run.
-The CPU itself, with everything that happens between two exits, is compiled: `axptr._core.unicorn`.
+The CPU itself, with everything that happens between two exits, is compiled: `axptr._core.cpu.unicorn.unicorn`.
 
 The CPU is an Ivy Bridge without AVX, as `cpuid` says: SSE4.2, AES, PCLMULQDQ, POPCNT, RDRAND, no BMI. Left out by the
 library, and so by this engine: faults for misaligned SSE operands, flags and traps of SSE and x87 exceptions, 32-bit
@@ -16,7 +16,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Self
 
-from .._core.unicorn import UnicornCpu
+from .._core.cpu.unicorn.unicorn import UnicornCpu
 from ..errors import LinuxError
 from ..flags import MappingFlags
 from .branches import Branch, branch_before, find_branch
@@ -26,7 +26,7 @@ from .instructions import divides, updates_memory, uses_stack_segment
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .._core.phys import PhysMemory
+    from .._core.phys.phys import PhysMemory
 
 _FAULT_NOMEM = 6
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from axptr._core.fieldhook import set_plain, set_quietly
+from axptr._core.words.fieldhook import set_plain, set_quietly
 from axptr.model import LP64, LP64_BIG
 
 from .foreign import AddressForm

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._core.budget import MAX_RW_COUNT, Budget
-from .._core.mmu import Provider
+from .._core.mm.mmu import Provider
+from .._core.words.budget import MAX_RW_COUNT, Budget
 
 if TYPE_CHECKING:
     from ..engine import Engine, Exit

@@ -9,9 +9,9 @@ from __future__ import annotations
 import mmap
 from functools import cached_property
 
-from .hostio import PAGE, HoleBuffer
-from .locks import LockTable
-from .terminal import Terminals
+from .files.locks import LockTable
+from .fs.host.calls import PAGE, HoleBuffer
+from .fs.host.terminal import Terminals
 from .uaccess import CHUNK
 
 

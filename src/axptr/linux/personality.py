@@ -1,6 +1,6 @@
 """`LinuxKernel`: the table of calls, the loop of a process with its signals and timers, and how a process starts.
 
-The calls themselves are in the families' files, which are imported here; the public face is `program`.
+The calls themselves are in the families' files, which are imported here; the public face is `api`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .._core.phys import PhysMemory
+from .._core.phys.phys import PhysMemory
 from ..engine import UnicornEngine
 from ..errors import LinuxError
 from ..kernel.kernel import Kernel
 from ..mm.space import AddrSpace
-from . import (  # noqa: F401 - each enters its calls in the registry
+from .api import Process, ProgramError
+from .calls import (  # noqa: F401 - each enters its calls in the registry
     advice,
     dirs,
-    exec,
     files,
     futex,
     ioctl,
@@ -28,31 +28,35 @@ from . import (  # noqa: F401 - each enters its calls in the registry
     mlock,
     names,
     network,
-    opening,
     poll,
     prctl,
     process,
     remap,
     rw,
-    sigcalls,
+    signals,
     splice,
     stat,
     system,
-    waiting,
     xattr,
 )
-from . import time as time_calls  # noqa: F401
-from .devices import Dev
-from .hostfile import HostFile, standard_stream
-from .loader import find_program
+from .calls import time as time_calls  # noqa: F401
+from .fs import (  # noqa: F401 - each enters its calls in the registry
+    opening,
+)
+from .fs.dev import Dev
+from .fs.host.file import HostFile, standard_stream
+from .fs.openfile import FileTable
+from .fs.walk import AT_FDCWD, FileSystem
+from .load.loader import find_program
 from .machine import Machine
-from .openfile import FileTable
-from .paths import AT_FDCWD, FileSystem
-from .procfs import Proc
-from .program import Process, ProgramError
+from .proc.tree import Proc
 from .registry import TABLE
-from .task import LinuxTask
-from .waiting import TimeUp
+from .task import (  # noqa: F401 - each enters its calls in the registry
+    exec,
+    waiting,
+)
+from .task.task import LinuxTask
+from .task.waiting import TimeUp
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -67,7 +71,7 @@ class LinuxKernel(Kernel):
 
     def name_of(self, nr: int) -> str:
         """The name of a call, served or not: `clone` for 56, `syscall_1000` for a number that Linux has not."""
-        from .syscall_names import name_of  # not at every start
+        from .abi.numbers import name_of  # not at every start
 
         known = self.syscalls.get(nr)
         return known.name if known is not None else name_of(nr)
@@ -134,7 +138,7 @@ def start(
     try:
         task.engine = UnicornEngine(phys)
         if host_signals:
-            from .hostsignals import HostSignals
+            from .signals.host import HostSignals
 
             task.host_signals = HostSignals(task)
             task.host_signals.adopt(task.signals)

@@ -12,14 +12,19 @@ from __future__ import annotations
 from ctypes import c_char
 from typing import TYPE_CHECKING
 
-from .._core.iovec import IOV_MAX, MAX_RW_COUNT, IoStream, IoVec
-from .._core.pointer import UserConstPtr, UserPtr
+from .._core.pointers.iovec import (
+    IOV_MAX,
+    MAX_RW_COUNT,
+    IoStream,
+    IoVec,
+)
+from .._core.pointers.pointer import UserConstPtr, UserPtr
 from ..addr import VirtAddrRange
 from ..errors import UserFault
 from ..flags import READ, WRITE, MappingFlags
 
 if TYPE_CHECKING:
-    from .task import LinuxTask
+    from .task.task import LinuxTask
 
 USER_END = 0x7FFF_FFFF_F000
 """TASK_SIZE: one past the last byte of user space (x86-64, four levels)."""

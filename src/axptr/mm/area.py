@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, NoReturn
 
-from axptr._core.frames import Backend
+from axptr._core.mm.frames import Backend
 from axptr.addr import VirtAddrRange
 from axptr.flags import MappingFlags, rwx
 

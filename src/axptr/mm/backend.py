@@ -12,8 +12,8 @@ import os
 import stat
 from typing import IO, Any
 
-from axptr._core.frames import Backend, FrameStore
-from axptr._core.phys import PhysMemory
+from axptr._core.mm.frames import Backend, FrameStore
+from axptr._core.phys.phys import PhysMemory
 from axptr.addr import PAGE_SIZE, checked_address, checked_size
 from axptr.errors import LinuxError
 from axptr.mm.filecache import FileCache

@@ -13,9 +13,9 @@ import os
 from _thread import RLock
 from typing import Any
 
-from axptr._core.buffers import flat
-from axptr._core.frames import FrameStore
-from axptr._core.phys import PhysMemory
+from axptr._core.mm.frames import FrameStore
+from axptr._core.phys.phys import PhysMemory
+from axptr._core.words.buffers import flat
 from axptr.errors import LinuxError
 
 _PAGE = 4096

@@ -15,9 +15,9 @@ from _thread import LockType, allocate_lock, get_ident
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from axptr._core.backing import Flight
-from axptr._core.buffers import flat
-from axptr._core.frames import Backend
+from axptr._core.mm.backing import Flight
+from axptr._core.mm.frames import Backend
+from axptr._core.words.buffers import flat
 from axptr.addr import PAGE_SIZE, align_down, checked_address
 from axptr.errors import FaultReason, LinuxError
 from axptr.flags import MappingFlags

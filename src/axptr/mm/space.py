@@ -15,9 +15,9 @@ from _thread import RLock, get_ident
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from axptr._core.frames import Backend, FrameStore
-from axptr._core.history import History
-from axptr._core.phys import PhysMemory
+from axptr._core.mm.frames import Backend, FrameStore
+from axptr._core.mm.history import History
+from axptr._core.phys.phys import PhysMemory
 from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags, rwx
@@ -35,7 +35,7 @@ from axptr.mm.pager import (
     device_piece,
     page_in,
 )
-from axptr.mm.snapshot import Epoch, Snapshot, path
+from axptr.mm.snapshots.snapshot import Epoch, Snapshot, path
 from axptr.mm.twins import Twins, make_twins, use_twins
 from axptr.model import DataModel
 from axptr.paging import X86_64, PagingFormat

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from axptr._core.frames import FrameStore
+from axptr._core.mm.frames import FrameStore
 from axptr.flags import MappingFlags
 from axptr.mm.backend import part
 
 if TYPE_CHECKING:
-    from axptr.mm.snapshot import Snapshot
+    from axptr.mm.snapshots.snapshot import Snapshot
     from axptr.mm.space import AddrSpace
 
 Twins = dict[FrameStore, FrameStore]

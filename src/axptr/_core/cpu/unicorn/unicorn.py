@@ -1,0 +1,515 @@
+"""A CPU of the Unicorn library over an address space: system calls, and the loop that runs the guest.
+
+What ends a stay in guest code is a callback (a system call, an exception), a refused access, or somebody who asks.
+The loop settles what it can and goes on.
+
+Not here: memory (`cpumem`), single steps (`stepping`), the CPU alone (`usercpu`), what an exit means to a kernel
+(`axptr.engine`).
+
+Locking: the loop runs without the GIL. A system call takes the GIL and holds no lock.
+
+Invariants: `pc` is the guest's next instruction whenever Python can look. One thread at a time runs a CPU or
+uses its registers; `stop` is for every thread.
+
+Source of the library's behaviour: found by trial with version 2.1.4; `tests/engine/test_unicorn_facts.py`
+asserts it.
+"""
+
+import threading
+
+import cython
+from cython.cimports.axptr._core.cpu.metronome import (
+    beat_end,
+    beat_nudge,
+    beat_start,
+    clock_now,
+)
+from cython.cimports.axptr._core.cpu.unicorn.corrections import CorrectedCpu
+from cython.cimports.axptr._core.cpu.unicorn.cpumem import TRAIL
+from cython.cimports.axptr._core.cpu.unicorn.stepping import (
+    INVALID,
+    NO_VECTOR,
+    PROTECTED,
+    REFUSED,
+    STEP,
+)
+from cython.cimports.axptr._core.cpu.unicorn.uclib import (
+    UC_ERR_EXCEPTION,
+    UC_ERR_INSN_INVALID,
+    UC_ERR_OK,
+    UC_HOOK_INSN,
+    UC_X86_INS_IN,
+    UC_X86_INS_OUT,
+    UC_X86_INS_SYSCALL,
+    UC_X86_INS_SYSENTER,
+    UC_X86_REG_EFLAGS,
+    UC_X86_REG_R8,
+    UC_X86_REG_RAX,
+    UC_X86_REG_RCX,
+    UC_X86_REG_RDI,
+    UC_X86_REG_RDX,
+    UC_X86_REG_RIP,
+    UC_X86_REG_RSI,
+)
+from cython.cimports.axptr._core.cpu.unicorn.unicorn import (
+    CAME_BROKEN,
+    CAME_ERROR,
+    CAME_EXCEPTION,
+    CAME_FAULT,
+    CAME_PYTHON,
+    CAME_SIGNALS,
+    CAME_STOPPED,
+    CAME_TIMEOUT,
+)
+from cython.cimports.axptr._core.cpu.unicorn.usercpu import Context, Registers
+from cython.cimports.axptr._core.cpu.x86.x86regs import (
+    calm_registers,
+    read_register,
+    register_bits,
+    write_register,
+)
+from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.axptr._core.phys.phys import PhysMemory
+from cython.cimports.axptr._core.words.codes import (
+    EXECUTE,
+    FAULT_OK,
+    FAULT_PYTHON,
+    FAULT_RETRY,
+    WRITE,
+)
+from cython.cimports.axptr._core.words.lock import (
+    axptr_lock_gil,
+    axptr_lock_nogil,
+    axptr_share,
+    axptr_thread,
+    axptr_unlock,
+    axptr_unshare,
+)
+from cython.cimports.cpython.exc import PyErr_CheckSignals
+from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
+
+_page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
+_no_page = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_FFFF)
+_signal_period = cython.declare(int64_t, 100_000_000)  # nanoseconds between two looks for signals
+_longest = cython.declare(uint64_t, 15)  # bytes of the longest instruction
+
+# What a system call's callback reads, and what the CPU's own part of the call changes (rcx, r11).
+_call_regs = cython.declare(cython.int[9])
+_entry_regs = cython.declare(cython.int[2])
+_call_regs[0], _call_regs[1], _call_regs[2] = UC_X86_REG_RAX, UC_X86_REG_RDI, UC_X86_REG_RSI
+_call_regs[3], _call_regs[4], _call_regs[5] = UC_X86_REG_RDX, UC_X86_REG_R8 + 2, UC_X86_REG_R8
+_call_regs[6], _call_regs[7], _call_regs[8] = UC_X86_REG_R8 + 1, UC_X86_REG_RIP, UC_X86_REG_EFLAGS
+_entry_regs[0], _entry_regs[1] = UC_X86_REG_RCX, UC_X86_REG_R8 + 3
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _on_syscall(uc: cython.p_void, cpu: UnicornCpu) -> cython.void:
+    if cpu.vector == NO_VECTOR:  # else the block ran on after an exception that could not end it
+        cpu.serve()
+
+
+@cython.cfunc
+@cython.with_gil
+@cython.exceptval(check=False)
+def _with_gil(cpu: UnicornCpu) -> cython.void:
+    cpu.call_handler()
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _on_port_in(uc: cython.p_void, port: uint32_t, size: cython.int, cpu: UnicornCpu) -> uint32_t:
+    value: uint64_t = 0
+    cpu.leave(13)  # the library lets user code use ports
+    cpu.api.reg_read(uc, UC_X86_REG_RAX, cython.address(value))
+    return cython.cast(uint32_t, value)  # what goes to al, ax or eax: nothing changes
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _on_port_out(uc: cython.p_void, port: uint32_t, size: cython.int, value: uint32_t, cpu: UnicornCpu) -> cython.void:
+    cpu.leave(13)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _on_sysenter(uc: cython.p_void, cpu: UnicornCpu) -> cython.void:
+    cpu.leave(6)  # as on a CPU without that call in 64-bit mode
+
+
+@cython.no_gc_clear
+@cython.cclass
+class UnicornCpu(CorrectedCpu):
+    """One CPU over `phys`. `axptr.engine.UnicornEngine` derives from it; nobody else should.
+
+    fills, flushes: translations asked for, and how often all were thrown away. starts: entries into guest
+    code.
+    syscalls, code_drops: calls served; frames whose translated code was dropped on request.
+    """
+
+    def __cinit__(self, phys: PhysMemory, library: str):
+        self.hook(UC_HOOK_INSN, cython.cast(cython.p_void, _on_syscall), UC_X86_INS_SYSCALL)
+        self.hook(UC_HOOK_INSN, cython.cast(cython.p_void, _on_sysenter), UC_X86_INS_SYSENTER)
+        self.hook(UC_HOOK_INSN, cython.cast(cython.p_void, _on_port_in), UC_X86_INS_IN)
+        self.hook(UC_HOOK_INSN, cython.cast(cython.p_void, _on_port_out), UC_X86_INS_OUT)
+
+    # -- what the library asks ----------------------------------------------------------------------------
+
+    def serve(self):
+        """A system call: registers in, the handler, and out again at once unless something must be done outside."""
+        i: cython.int
+        places: cython.p_void[9]
+        leave: cython.bint
+        self.link.running = 0
+        self.syscalls += 1
+        if self.trapping:
+            self.give_flags_back()
+        for i in range(9):
+            places[i] = cython.address(self.args[i])
+        self.api.reg_read_batch(self.uc, _call_regs, places, 9)
+        self.pc = self.args[7] + 2
+        self.args[7] = self.pc
+        self.api.reg_write_batch(self.uc, _entry_regs, cython.address(places[7]), 2)
+        _with_gil(self)
+        axptr_lock_nogil(self.phys.lock)
+        self.link.running = 1
+        leave = self.link.need_flush or self.link.ndrop or self.link.drop_all or self.phys.nwatched
+        axptr_unlock(self.phys.lock)
+        if leave or self.failed or self.pc_set or self.stop_inside or self.stop_asked or self.stepping:
+            self.asked_out = True
+            self.api.emu_stop(self.uc)
+
+    def call_handler(self):
+        """The Python part. Until it is done nobody runs without the GIL on this engine's account."""
+        value: uint64_t
+        a: cython.pointer(uint64_t) = self.args
+        axptr_unshare(self.phys.lock)
+        try:
+            result = self.handler(a[0], a[1], a[2], a[3], a[4], a[5], a[6])
+            if result is not None:
+                value = register_bits(result)
+                self.api.reg_write(self.uc, UC_X86_REG_RAX, cython.address(value))
+        except BaseException as error:
+            self.error = error
+            self.failed = True
+        finally:
+            axptr_share(self.phys.lock)
+
+    # -- running ------------------------------------------------------------------------------------------
+
+    def start(self):
+        """Run guest code from `pc` until something ends it; gives the library's error code."""
+        err: cython.int
+        what: cython.int
+        self.refused = FAULT_OK
+        self.vector = NO_VECTOR
+        self.pc_set = False
+        self.asked_out = False
+        self.trapped = False
+        self.own_fault = False
+        self.has_trail = False
+        self.entered_at = self.pc
+        self.jumped_from = self.stepped_from
+        self.stepped_from = 0
+        self.wants_device = False
+        self.error_code = 0
+        if self.stepping:
+            what = self.begin_step()
+            if what == INVALID:
+                return UC_ERR_INSN_INVALID
+            if what == PROTECTED:
+                self.vector = 13
+            if what == REFUSED:
+                return UC_ERR_EXCEPTION
+            if what != STEP:
+                return UC_ERR_OK
+        self.enter()
+        self.starts += 1
+        err = self.api.emu_start(self.uc, self.pc, 0, 0, 0)
+        self.link.running = 0
+        if not self.pc_set:
+            self.api.reg_read(self.uc, UC_X86_REG_RIP, cython.address(self.pc))
+        if self.stepping:
+            self.end_step()
+        return err
+
+    def retry(self):
+        """A page was refused for now: go on from `pc`, in steps if that is what it takes."""
+        at: uint64_t = self.pc
+        if self.wants_device:
+            self.stepping = True
+            self.step_once = True
+        elif self.refused_access == WRITE:
+            # A write to code. To its own code, or refused here before: the step lets it through.
+            if self.frame_at(at) != self.refused_frame:
+                at += _longest - 1
+            if self.frame_at(at) != self.refused_frame:
+                at = _no_page
+                if self.pc != self.retry_pc:
+                    self.retry_pc = self.pc
+                    return
+            self.step_on(at)
+
+    def step_on(self, at):
+        """Steps from here on, for as long as they stay in the page of `at`."""
+        self.stepping = True
+        self.step_once = False
+        self.step_page = at & _page_mask
+
+    def loop(self):
+        """Run the guest until Python must look; one of the CAME_ codes."""
+        err: cython.int
+        now: int64_t
+        idle: cython.int = 0
+        last_pc: uint64_t
+        while True:
+            if self.failed:
+                return CAME_ERROR
+            if self.stop_inside or self.stop_asked:
+                return CAME_STOPPED
+            if self.beat.kicked:
+                self.beat.kicked = 0
+                now = clock_now()
+                if self.deadline and now >= self.deadline:
+                    return CAME_TIMEOUT
+                if self.signals_due and now >= self.signals_due:
+                    self.signals_due = now + _signal_period
+                    return CAME_SIGNALS
+            last_pc = self.pc
+            err = self.start()
+            if self.failed:
+                return CAME_ERROR
+            if self.vector != NO_VECTOR:
+                return CAME_EXCEPTION
+            if err == UC_ERR_OK:
+                if self.stepping:
+                    self.stepped_from = last_pc
+                    self.stepping = self.keeps_stepping(last_pc)
+                elif not self.asked_out and not self.beat.kicked:  # an exit
+                    self.stepping = True
+                    self.step_once = True
+                    continue
+                if self.asked_out or self.beat.kicked or self.pc != last_pc:
+                    idle = 0
+                    continue
+                idle += 1
+                if idle > 3:  # the library gave up: what a CPU calls a triple fault
+                    self.vector = 8
+                    return CAME_EXCEPTION
+                continue
+            if err == UC_ERR_INSN_INVALID:
+                self.vector = 6
+                return CAME_EXCEPTION
+            if err != UC_ERR_EXCEPTION or self.refused == FAULT_OK:
+                self.uc_error = err
+                return CAME_BROKEN
+            if self.refused == FAULT_RETRY:
+                self.retry()
+                continue
+            if not self.own_fault:
+                self.fault_addr = self.invalid_addr()
+            if self.refused_access == EXECUTE and not self.stepping and (self.fault_addr ^ self.pc) & _page_mask:
+                # A block that runs on into a page it may not execute is refused while it is being translated:
+                # nothing of it has run and `pc` is its start. The guest may never get there.
+                self.step_on(_no_page)
+                continue
+            return CAME_PYTHON if self.refused == FAULT_PYTHON else CAME_FAULT
+
+    # -- for Python ---------------------------------------------------------------------------------------
+
+    def check_mine(self):
+        """Raise `RuntimeError` if the CPU is closed, or runs in another thread."""
+        if self.uc == cython.NULL:
+            raise RuntimeError("this engine is closed")
+        if self.busy and self.link.owner != axptr_thread():
+            raise RuntimeError("this engine is running in another thread")
+        return 0
+
+    def _run(self, timeout):
+        """Run until something happens: (kind, rip, address or vector, access or error code, FAULT_ code).
+
+        Raises what a handler, a page's function or a signal's handler raised.
+        """
+        code: cython.int
+        wait: int64_t = 0
+        self.check_mine()
+        if self.busy:
+            raise RuntimeError("this engine is running: run() is not for system call handlers")
+        if self.mmu is None:
+            raise RuntimeError("attach a space before running")
+        if self.handler is None:
+            raise RuntimeError("set a handler with on_syscall() before running")
+        self.phys.alive()
+        if timeout is not None:
+            if not timeout >= 0:
+                raise ValueError(f"a timeout of {timeout} seconds")
+            wait = cython.cast(int64_t, min(timeout, 1e9) * 1e9)
+        signals: cython.bint = threading.current_thread() is threading.main_thread()
+        # From here to the `finally` nothing may raise: neither Python code, nor so a signal's handler.
+        self.busy = True
+        self.link.owner = axptr_thread()
+        self.stop_inside = 0
+        self.stepping = self._always_step
+        self.deadline = clock_now() + wait if timeout is not None else 0
+        self.signals_due = signals
+        beat_start(cython.address(self.beat), self.deadline)
+        axptr_share(self.phys.lock)
+        try:
+            while True:
+                with cython.nogil:
+                    code = self.loop()
+                if code == CAME_PYTHON:
+                    self.mmu.fault_python(self.refused_page, self.refused_access)
+                elif code == CAME_SIGNALS:
+                    PyErr_CheckSignals()
+                else:
+                    break
+            if code == CAME_ERROR:
+                error = self.error
+                self.error = None
+                self.failed = False
+                raise error
+            if code == CAME_STOPPED:
+                self.stop_asked = 0
+        finally:
+            beat_end(cython.address(self.beat))
+            axptr_unshare(self.phys.lock)
+            axptr_lock_gil(self.phys.lock)
+            if self.link.need_flush or self.link.ndrop or self.link.drop_all:
+                self.apply()
+            axptr_unlock(self.phys.lock)
+            self.busy = False
+        if code == CAME_FAULT:
+            self.phys.alive()  # a handler may have forked
+            return "fault", self.pc, self.fault_addr, self.refused_access, self.refused
+        if code == CAME_EXCEPTION:
+            calm_registers(self.api, self.uc, self.clean)
+            return "exception", self.pc, self.vector, self.error_code, 0
+        if code == CAME_BROKEN:
+            raise RuntimeError(f"Unicorn failed at {self.pc:#x}: {self.api.strerror(self.uc_error).decode()}")
+        return "timeout" if code == CAME_TIMEOUT else "stopped", self.pc, 0, 0, 0
+
+    def stop(self):
+        """Have the run under way end before the guest's next instruction, or the next run at once. From any
+        thread.
+
+        From a handler: the run ends after the call it serves, whose result the program gets.
+        """
+        if self.busy and self.link.owner == axptr_thread():
+            self.stop_inside = 1
+            return
+        self.stop_asked = 1
+        if self.busy:
+            beat_nudge(cython.address(self.beat))
+
+    def attach(self, space: SpaceCore):
+        """The CPU sees `space` from its next instruction on; None takes its memory away.
+
+        Allowed from a handler. Raises `ValueError` for a space over another memory, `RuntimeError` while it
+        runs elsewhere.
+        """
+        self.check_mine()
+        if space is self.mmu:
+            return
+        if space is None and self.busy:
+            raise RuntimeError("a running engine needs a space")
+        if space is not None and space.phys is not self.phys:
+            raise ValueError("the space lies in another PhysMemory than this engine's")
+        if space is not None:
+            space.attach_engine(cython.address(self.link))
+        if self.mmu is not None:
+            self.mmu.detach_engine(cython.address(self.link))
+        self.mmu = space
+        self.link.need_flush = 1
+
+    @property
+    def space(self):
+        """The space the CPU sees, or None."""
+        return self.mmu
+
+    def on_syscall(self, handler):
+        """`handler(nr, a0, a1, a2, a3, a4, a5)` answers system calls: an int for rax, or None to leave all registers."""
+        self.check_mine()
+        if not callable(handler):
+            raise TypeError(f"a system call handler is callable, not {type(handler).__name__}")
+        self.handler = handler
+
+    def get_register(self, name):
+        self.check_mine()
+        if name == "rip":
+            return self.pc
+        if name == "rflags" and self.trapping:  # a device's function looks
+            return read_register(self.api, self.uc, name) & ~0x100 | self.guest_trap
+        return read_register(self.api, self.uc, name)
+
+    def set_register(self, name, value):
+        self.check_mine()
+        if name == "rip":
+            self.pc = register_bits(value)
+            self.pc_set = True
+            return 0
+        if name == "rflags" and self.trapping:
+            self.guest_trap = register_bits(value) & 0x100
+            value = register_bits(value) | 0x100
+        return write_register(self.api, self.uc, name, value)
+
+    @property
+    def regs(self):
+        """The registers by name: `engine.regs.rip`. In a system call's handler `rip` is the instruction after the call."""
+        return Registers(self)
+
+    def reg_read(self, name: str):
+        """One register by its name, as `regs` has it."""
+        return self.get_register(name)
+
+    def reg_write(self, name: str, value):
+        """Set one register by its name."""
+        self.set_register(name, value)
+
+    def _trail(self):
+        """Where the guest was when it jumped to an address that is not canonical: (words of the thread's stack, or none,
+        the address of the jump if they are none)."""
+        i: cython.int
+        if self.has_trail and self.entered_at != self.pc:
+            return [self.trail[i] for i in range(TRAIL)], 0
+        return [], self.jumped_from
+
+    def save(self):
+        """All registers, x87 and SSE state too, as a `Context`."""
+        self.check_mine()
+        context: Context = Context.__new__(Context)
+        context.api = self.api
+        context.serial = self.serial
+        context.pc = self.pc
+        self.check(self.api.context_alloc(self.uc, cython.address(context.data)), "keep a context")
+        self.check(self.api.context_save(self.uc, context.data), "keep a context")
+        return context
+
+    def restore(self, context: Context):
+        """Put back what `save` took; `ValueError` if that was another engine's. A handler then returns None."""
+        self.check_mine()
+        if context is None or context.serial != self.serial:
+            raise ValueError("a context goes back to the engine that saved it")
+        self.check(self.api.context_restore(self.uc, context.data), "restore a context")
+        self.pc = context.pc
+        self.pc_set = True
+
+    def reset(self):
+        """All registers as the kernel hands them to a new program: zero, flags and control words at their defaults."""
+        self.check_mine()
+        self.check(self.api.context_restore(self.uc, self.clean), "restore a context")
+        self.pc = 0
+        self.pc_set = True
+
+    def close(self):
+        """Give the CPU back now rather than with the last reference. Idempotent; `RuntimeError` while it runs."""
+        if self.busy:
+            raise RuntimeError("this engine is running")
+        self.release()
+
+    def __reduce__(self):
+        raise TypeError("an engine cannot be pickled")

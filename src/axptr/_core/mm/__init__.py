@@ -1,0 +1,1 @@
+"""Address spaces: areas, translation and faults, copies, what backs pages, journals and histories of snapshots."""

@@ -1,0 +1,372 @@
+"""What the areas of a space show, where that is more than fresh memory: moving and discarding pages, stores that other
+spaces show too, pages that a user's function supplies.
+
+Not here: the areas themselves (`space`), frames by page number (`frames`), whose function it is (`mm.pager`).
+
+Invariants: those of `mmu` and `areas`. Failure: what raises has changed nothing.
+"""
+
+import errno
+
+import cython
+from cython.cimports.axptr._core.mm.areas import (
+    AreaPos,
+    AreaRec,
+    index_at,
+    index_find,
+    index_insert,
+    index_next,
+    index_remove,
+    index_seek,
+    record_copy,
+)
+from cython.cimports.axptr._core.mm.frames import (
+    KIND_MMIO,
+    KIND_PAGER,
+    KIND_STORE,
+    Backend,
+    FrameStore,
+)
+from cython.cimports.axptr._core.mm.journal import journal_moved, journal_page, journal_range
+from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.axptr._core.paging.format import entry_paddr
+from cython.cimports.axptr._core.paging.walk import (
+    Cursor,
+    leaf_slot,
+    make_slot,
+    next_leaf,
+    prune,
+)
+from cython.cimports.axptr._core.words.buffers import borrow
+from cython.cimports.axptr._core.words.codes import FAULT_NOMEM, FAULT_OK
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
+from cython.cimports.cpython.buffer import PyBuffer_Release
+from cython.cimports.libc.stdint import uint32_t, uint64_t
+from cython.cimports.libc.string import memcpy, memset
+
+from axptr.addr import checked_address
+from axptr.errors import LinuxError
+
+
+@cython.final
+@cython.cclass
+class Flight:
+    """`with Flight(book, key, mine) as whose: ...`: the entry at `key` of a dict, `mine` unless somebody was there before.
+
+    mine: `(thread, lock)`, the lock held. At the end an entry of ours is taken out, and its lock let go, for those who wait.
+    Compiled, so that no handler of a signal can raise in between.
+    """
+
+    book: dict
+    key: object
+    mine: tuple
+
+    def __cinit__(self, book: dict, key, mine: tuple):
+        self.book = book
+        self.key = key
+        self.mine = mine
+
+    def __enter__(self):
+        return self.book.setdefault(self.key, self.mine)
+
+    def __exit__(self, kind, error, trace):
+        if self.book.get(self.key) is self.mine:
+            del self.book[self.key]
+            self.mine[1].release()
+
+
+@cython.no_gc_clear
+@cython.cclass
+class BackedSpace(SpaceCore):
+    # -- moving and discarding -----------------------------------------------------------------------------
+
+    def _move(self, start, size, to, keep):
+        """Move areas with their pages to a free place. EINVAL, ENOMEM as `_map`, EEXIST where something is there, nothing changed then.
+
+        keep: the areas stay, without their pages; shared ones keep those too, since they are the backing's.
+        """
+        first: uint64_t = 0
+        last: uint64_t = 0
+        target: uint64_t = 0
+        target_last: uint64_t = 0
+        at: uint64_t
+        entry: uint64_t
+        pos: AreaPos
+        rec: cython.pointer(AreaRec)
+        twin: cython.pointer(AreaRec)
+        cursor: Cursor
+        slot: cython.pointer(uint64_t)
+        room: cython.pointer(uint64_t)
+        code: cython.int = FAULT_OK
+        count: uint64_t = 0
+        reach: uint64_t
+        self.span_of(start, size, cython.address(first), cython.address(last))
+        self.span_of(to, size, cython.address(target), cython.address(target_last))
+        if target <= last and first <= target_last:
+            raise LinuxError(errno.EINVAL, "areas cannot move onto themselves")
+        axptr_lock_gil(self.lock)
+        try:
+            rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), target))
+            if rec != cython.NULL and rec.start <= target_last:
+                raise LinuxError(errno.EEXIST, f"{target:#x}-{target_last + 1:#x} overlaps the area at {rec.start:#x}")
+            pos = index_seek(cython.address(self.areas), first)
+            while True:
+                rec = index_at(cython.address(self.areas), pos)
+                if rec == cython.NULL or rec.start > last:
+                    break
+                count += 1
+                pos = index_next(cython.address(self.areas), pos)
+            self.split_ends(first, last, count)
+            # All that can fail comes first: tables for the pages that will come, and the records.
+            cursor.table = cython.NULL
+            cursor.table_base = 0
+            at = first
+            while True:
+                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
+                if slot == cython.NULL:
+                    break
+                if make_slot(self.phys, self.fmt, self.root, at - first + target) == cython.NULL:
+                    code = FAULT_NOMEM
+                    break
+                if at + 4095 >= last:
+                    break
+                at += 4096
+            if code != FAULT_OK:
+                prune(self.phys, self.fmt, self.root, target, target_last)
+                self.join_within(first, last)
+                raise LinuxError(errno.ENOMEM, "no frames left for the page tables of the new place")
+            journal_range(cython.address(self.journal), first, last)
+            journal_range(cython.address(self.journal), target, target_last)
+            self.notify()
+            cursor.table = cython.NULL
+            cursor.table_base = 0
+            at = first
+            while True:
+                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
+                if slot == cython.NULL:
+                    break
+                entry = slot[0]
+                room = leaf_slot(self.phys, self.fmt, self.root, at - first + target)
+                room[0] = entry
+                slot[0] = 0
+                if self.phys.pins[entry_paddr(self.fmt, entry) >> 12]:
+                    journal_moved(cython.address(self.journal), at, at - first + target)
+                if at + 4095 >= last:
+                    break
+                at += 4096
+            self.tlb_drop(first, last)
+            self.tlb_drop(target, target_last)
+            at = first
+            while True:
+                pos = index_seek(cython.address(self.areas), at)
+                rec = index_at(cython.address(self.areas), pos)
+                if rec == cython.NULL or rec.start > last:
+                    break
+                at = rec.last
+                if keep:
+                    twin = record_copy(rec)
+                else:
+                    twin = index_remove(cython.address(self.areas), pos)
+                twin.start = rec.start - first + target if keep else twin.start - first + target
+                twin.last = at - first + target
+                if twin.grow_limit:
+                    reach = at - (twin.last - twin.start) - twin.grow_limit
+                    twin.grow_limit = self.first if twin.start - self.first < reach else twin.start - reach
+                index_insert(cython.address(self.areas), twin)
+                if at >= last:
+                    break
+                at += 1
+            prune(self.phys, self.fmt, self.root, first, last)
+            self.join_within(target, target_last)
+            self.join_within(first, last)
+        finally:
+            axptr_unlock(self.lock)
+
+    def _discard(self, start, size):
+        """Give up the pages of a range and keep its areas."""
+        first: uint64_t = 0
+        last: uint64_t = 0
+        self.span_of(start, size, cython.address(first), cython.address(last))
+        axptr_lock_gil(self.lock)
+        journal_range(cython.address(self.journal), first, last)
+        self.zap(first, last)
+        axptr_unlock(self.lock)
+
+    # -- for stores that several spaces show -------------------------------------------------------------------
+
+    def _guard_store(self, store: FrameStore, first_page, last_page):
+        """Take the right to write unseen from every shared mapping of a store's pages: the next write is noticed."""
+        self.each_of_store(store, first_page, last_page, False)
+
+    def _drop_store(self, store: FrameStore, first_page):
+        """The backing lost its pages from `first_page` on: so do its mappings, and their private copies too (truncate(2))."""
+        self.each_of_store(store, first_page, 0xFFFF_FFFF_FFFF_FFFF, True)
+
+    def each_of_store(self, store, first_page, last_page, drop):
+        low: uint64_t
+        high: uint64_t
+        at: uint64_t
+        pos: AreaPos
+        rec: cython.pointer(AreaRec)
+        cursor: Cursor
+        slot: cython.pointer(uint64_t)
+        if self.phys.forked:
+            return
+        axptr_lock_gil(self.lock)
+        pos = index_seek(cython.address(self.areas), 0)
+        while True:
+            rec = index_at(cython.address(self.areas), pos)
+            if rec == cython.NULL:
+                break
+            pos = index_next(cython.address(self.areas), pos)
+            if rec.store != cython.address(store.body) or not (rec.shared or drop):
+                continue
+            low = rec.offset >> 12
+            high = low + ((rec.last - rec.start) >> 12)
+            if high < first_page or low > last_page:
+                continue
+            at = rec.start if low >= first_page else rec.start + ((first_page - low) << 12)
+            high = rec.last if high <= last_page else rec.start + ((last_page - low) << 12) + 0xFFF
+            if drop:
+                journal_range(cython.address(self.journal), at, high)
+                self.zap(at, high)
+                continue
+            self.notify()
+            self.tlb_drop(at, high)
+            cursor.table = cython.NULL
+            cursor.table_base = 0
+            while True:
+                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), high)
+                if slot == cython.NULL:
+                    break
+                self.set_leaf(slot, rec.flags, entry_paddr(self.fmt, slot[0]) >> 12, False, slot[0] & self.fmt.dirty)
+                if at + 4095 >= high:
+                    break
+                at += 4096
+        axptr_unlock(self.lock)
+
+    def _shared_files(self, start, size):
+        """`(store, first, last page)` for every area of a range that shares a file it may write."""
+        first: uint64_t = 0
+        last: uint64_t = 0
+        at: uint64_t
+        low: uint64_t
+        high: uint64_t
+        rec: cython.pointer(AreaRec)
+        found = []
+        self.span_of(start, size, cython.address(first), cython.address(last))
+        axptr_lock_gil(self.lock)
+        try:
+            at = first
+            while True:  # by address, as in `_all_areas`
+                rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), at))
+                if rec == cython.NULL or rec.start > last:
+                    break
+                low = first if rec.start < first else rec.start
+                high = last if rec.last > last else rec.last
+                at = rec.last + 1
+                if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
+                    found.append(
+                        (
+                            cython.cast(Backend, cython.cast(object, rec.backend)).store,
+                            (rec.offset + (low - rec.start)) >> 12,
+                            (rec.offset + (high - rec.start)) >> 12,
+                        )
+                    )
+                if high >= last:
+                    break
+        finally:
+            axptr_unlock(self.lock)
+        return found
+
+    def _shared_memory(self):
+        """The stores of the shared anonymous memory that areas show, each once."""
+        pos: AreaPos
+        rec: cython.pointer(AreaRec)
+        found = {}
+        axptr_lock_gil(self.lock)
+        try:
+            pos = index_seek(cython.address(self.areas), 0)
+            while True:
+                rec = index_at(cython.address(self.areas), pos)
+                if rec == cython.NULL:
+                    break
+                pos = index_next(cython.address(self.areas), pos)
+                if rec.shared and rec.kind == KIND_STORE and rec.store.fd < 0:
+                    found[cython.cast(uint64_t, rec.store)] = cython.cast(
+                        Backend, cython.cast(object, rec.backend)
+                    ).store
+        finally:
+            axptr_unlock(self.lock)
+        return list(found.values())
+
+    # -- for pagers and devices ---------------------------------------------------------------------------------
+
+    def _wanted(self, page):
+        """`(backend, offset)` of a page that a pager must supply now; None where nothing is to be done."""
+        return self._behind(page, KIND_PAGER)
+
+    def _device_at(self, vaddr):
+        """`(backend, offset, bytes to the end of its area)` of a byte that a device answers for, or None."""
+        at: uint64_t = checked_address(vaddr, "vaddr")
+        found = self._behind(at, KIND_MMIO)
+        if found is None:
+            return None
+        backend, offset = found
+        area = self._area(at)
+        return None if area is None else (backend, offset, area[1] - at)
+
+    def _behind(self, at: uint64_t, kind: uint32_t):
+        slot: cython.pointer(uint64_t)
+        rec: cython.pointer(AreaRec)
+        found = None
+        axptr_lock_gil(self.lock)
+        try:
+            rec = index_find(cython.address(self.areas), at)
+            slot = leaf_slot(self.phys, self.fmt, self.root, at)
+            if rec != cython.NULL and rec.kind == kind and (slot == cython.NULL or slot[0] == 0):
+                found = (cython.cast(object, rec.backend), int(rec.offset + (at - rec.start)))
+        finally:
+            axptr_unlock(self.lock)
+        return found
+
+    def wants(self, at, backend, offset):
+        """Whether this backend is what must supply the page of `at`, from this byte on, still. Lock held."""
+        rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), at)
+        slot: cython.pointer(uint64_t) = leaf_slot(self.phys, self.fmt, self.root, at)
+        return (
+            rec != cython.NULL
+            and rec.kind == KIND_PAGER
+            and (slot == cython.NULL or slot[0] == 0)
+            and cython.cast(object, rec.backend) is backend
+            and rec.offset + (at - rec.start) == offset
+        )
+
+    def _install(self, page, backend, offset, data):
+        """Give a page the bytes that its pager supplied, if it still wants them. Raises `LinuxError(ENOMEM)`."""
+        view: Py_buffer
+        at: uint64_t = page
+        fresh: uint64_t = 0
+        slot: cython.pointer(uint64_t) = cython.NULL
+        self.phys.alive()
+        borrow(data, cython.address(view), False)
+        axptr_lock_gil(self.lock)
+        try:
+            wanted = view.len <= 4096 and self.wants(at, backend, offset)
+            if wanted:
+                slot = make_slot(self.phys, self.fmt, self.root, at)
+            if slot != cython.NULL:
+                fresh = self.phys.alloc_frame(False, False)
+                if fresh == 0:
+                    prune(self.phys, self.fmt, self.root, at, at)
+                else:
+                    memcpy(self.phys.base + (fresh << 12), view.buf, view.len)
+                    memset(self.phys.base + (fresh << 12) + view.len, 0, 4096 - view.len)
+                    journal_page(cython.address(self.journal), at)
+                    self.set_leaf(slot, index_find(cython.address(self.areas), at).flags, fresh, True, 0)
+                    self.npopulated += 1
+        finally:
+            axptr_unlock(self.lock)
+            PyBuffer_Release(cython.address(view))
+        if wanted and fresh == 0:
+            raise LinuxError(errno.ENOMEM, f"no frame left for the page of {page:#x}")

@@ -1,0 +1,52 @@
+cimport cython
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from axptr._core.phys.phys cimport PhysMemory
+
+# What kind of thing supplies the pages of an area: Backend.kind and AreaRec.kind.
+cdef enum:
+    KIND_ALLOC = 0         # zeroed frames, private
+    KIND_LINEAR = 1        # given physical addresses
+    KIND_STORE = 2         # a FrameStore
+    KIND_PAGER = 3         # a user's function supplies the bytes of a page
+    KIND_MMIO = 4          # a user's functions are called for each access; no frames
+
+# Marks of a store's page.
+cdef enum:
+    STORE_WRITTEN = 1      # written through a shared mapping, not yet in the file
+
+# A page number -> frame map that code without the GIL can search. A slot whose frame is 0 has none now.
+cdef struct FrameStoreBody:
+    uint64_t* keys         # page number + 1; 0 is a free slot
+    uint32_t* pfns
+    uint32_t* stamps       # `clock` at the page's last change by a write fault, `write` or `revert`
+    uint8_t* marks
+    uint64_t capacity      # a power of two
+    uint64_t used          # slots with a key
+    uint64_t count         # pages with a frame
+    uint64_t limit         # pages there can be
+    uint32_t clock         # see `FrameStore.capture`
+    int fd                 # the file that supplies missing pages; -1: they are zero
+    int out_fd             # the same file, open for writing; -1: nothing is written back
+
+cdef uint64_t store_get(FrameStoreBody* body, uint64_t page) noexcept nogil
+cdef int store_put(FrameStoreBody* body, uint64_t page, uint64_t pfn) noexcept nogil
+cdef int store_fill(FrameStoreBody* body, PhysMemory phys, uint64_t page, uint64_t* pfn) noexcept nogil
+cdef void store_touch(FrameStoreBody* body, uint64_t page) noexcept nogil
+cdef bint store_written(FrameStoreBody* body, uint64_t first, uint64_t last) noexcept nogil
+cdef int store_flush(FrameStoreBody* body, PhysMemory phys, uint64_t first, uint64_t last, bint clear) noexcept nogil
+
+cdef class FrameStore:
+    cdef FrameStoreBody body
+    cdef readonly PhysMemory phys
+    cdef readonly object label
+    cdef public object device      # st_dev and st_ino of the file; 0 for memory
+    cdef public object inode
+    cdef object __weakref__
+    cdef int put_copy(self, uint64_t page, uint64_t source) noexcept nogil
+
+cdef class Backend:
+    cdef readonly int kind
+    cdef readonly bint shared
+    cdef readonly bint sealed        # may never become writable
+    cdef readonly uint64_t offset    # bytes into the backing (or a physical address) at the area's start
+    cdef readonly FrameStore store

@@ -1,0 +1,496 @@
+"""Frame stores: the frames of something that several mappings may show, by page number; and `Backend`.
+
+A `FrameStore` holds one reference to each of its frames. A page it lacks is supplied at first touch: zeroed, or
+read from a file. A page of a file that was written through a shared mapping is marked until it is written back; the
+mark stays while a mapping may still write unseen, so whoever clears it takes that right away first. `Backend` says
+what stands behind an area, in the few fields that a fault without the GIL needs; its kinds with names and arguments
+stand in `mm.backend`.
+
+Not here: which areas show a store, and copy-on-write (`space`).
+
+Locking: the lock of the PhysMemory. A file's page is read with that lock held.
+
+Failure: a page past the store's limit, or a file page that cannot be read or lies wholly past the end of the file, is
+FAULT_BACKING.
+"""
+
+import errno as codes
+import fcntl
+import os
+
+import cython
+from cython.cimports.axptr._core.mm.frames import (
+    KIND_ALLOC,
+    KIND_MMIO,
+    KIND_STORE,
+    STORE_WRITTEN,
+    FrameStoreBody,
+)
+from cython.cimports.axptr._core.phys.phys import FRAME_CODE, PhysMemory
+from cython.cimports.axptr._core.words.buffers import borrow
+from cython.cimports.axptr._core.words.codes import FAULT_BACKING, FAULT_NOMEM, FAULT_OK
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
+from cython.cimports.cpython.buffer import PyBuffer_Release
+from cython.cimports.libc.errno import EINTR, EIO, errno
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdlib import calloc, free
+from cython.cimports.libc.string import memcpy, memset
+from cython.cimports.posix.stat import fstat, struct_stat
+from cython.cimports.posix.unistd import close, pread, pwrite
+
+from axptr.addr import checked_size
+from axptr.errors import LinuxError
+
+_NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _slot(body: cython.pointer(FrameStoreBody), page: uint64_t) -> uint64_t:
+    at: uint64_t = (page ^ (page >> 17)) & (body.capacity - 1)
+    while body.keys[at] != 0 and body.keys[at] != page + 1:
+        at = (at + 1) & (body.capacity - 1)
+    return at
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _free_slots(body: cython.pointer(FrameStoreBody)) -> cython.void:
+    free(body.keys)
+    free(body.pfns)
+    free(body.stamps)
+    free(body.marks)
+
+
+def store_get(body, page):
+    """The frame of `page`, or 0."""
+    at: uint64_t
+    if body.count == 0:
+        return 0
+    at = _slot(body, page)
+    return body.pfns[at] if body.keys[at] else 0
+
+
+def store_put(body, page, pfn):
+    """Note the frame of a page that has none; 0, or -1 if the host has no room for the note."""
+    i: uint64_t
+    at: uint64_t
+    bigger: FrameStoreBody
+    if body.used * 2 >= body.capacity:
+        bigger = body[0]
+        bigger.used = 0
+        bigger.capacity = body.capacity * 2 if body.capacity else 64
+        bigger.keys = cython.cast(cython.pointer(uint64_t), calloc(bigger.capacity, 8))
+        bigger.pfns = cython.cast(cython.pointer(uint32_t), calloc(bigger.capacity, 4))
+        bigger.stamps = cython.cast(cython.pointer(uint32_t), calloc(bigger.capacity, 4))
+        bigger.marks = cython.cast(cython.pointer(uint8_t), calloc(bigger.capacity, 1))
+        if not (bigger.keys and bigger.pfns and bigger.stamps and bigger.marks):
+            _free_slots(cython.address(bigger))
+            return -1
+        for i in range(body.capacity):
+            if body.pfns[i]:
+                at = _slot(cython.address(bigger), body.keys[i] - 1)
+                bigger.keys[at] = body.keys[i]
+                bigger.pfns[at] = body.pfns[i]
+                bigger.stamps[at] = body.stamps[i]
+                bigger.marks[at] = body.marks[i]
+                bigger.used += 1
+        _free_slots(body)
+        body[0] = bigger
+    at = _slot(body, page)
+    if body.keys[at] == 0:
+        body.keys[at] = page + 1
+        body.used += 1
+    body.pfns[at] = cython.cast(uint32_t, pfn)
+    # A page that comes into being after a capture differs from "not there" as soon as it is written.
+    body.stamps[at] = 0
+    body.marks[at] = 0
+    body.count += 1
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _read_page(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uint64_t, pfn: uint64_t) -> cython.bint:
+    """Read a page of the file into a frame, zeros after its end; whether the file has any of it."""
+    got: cython.Py_ssize_t
+    done: uint64_t = 0
+    if page >> 51:  # no file is that long
+        return False
+    while done < 4096:
+        got = pread(body.fd, phys.base + (pfn << 12) + done, 4096 - done, (page << 12) + done)
+        if got < 0 and errno == EINTR:
+            continue
+        if got <= 0:
+            break
+        done += got
+    if done == 0:
+        return False
+    memset(phys.base + (pfn << 12) + done, 0, 4096 - done)
+    return True
+
+
+def store_fill(body, phys, page, pfn):
+    """The frame of `page` into `*pfn`, made if need be. FAULT_OK, FAULT_NOMEM or FAULT_BACKING. Lock held."""
+    found: uint64_t = store_get(body, page)
+    if found:
+        pfn[0] = found
+        return FAULT_OK
+    if page >= body.limit:
+        return FAULT_BACKING
+    found = phys.alloc_frame(False, body.fd < 0)
+    if found == 0:
+        return FAULT_NOMEM
+    if body.fd >= 0 and not _read_page(body, phys, page, found):
+        phys.decref(found)
+        return FAULT_BACKING
+    if store_put(body, page, found) < 0:
+        phys.decref(found)
+        return FAULT_NOMEM
+    pfn[0] = found
+    return FAULT_OK
+
+
+def store_touch(body, page):
+    """A mapping that shares the page may write it from now on."""
+    at: uint64_t = _slot(body, page)
+    body.stamps[at] = body.clock
+    if body.fd >= 0:
+        body.marks[at] |= STORE_WRITTEN
+
+
+def store_written(body, first, last):
+    """Whether a page of [first, last] is marked as written."""
+    i: uint64_t
+    for i in range(body.capacity):
+        if body.pfns[i] and body.marks[i] & STORE_WRITTEN and first <= body.keys[i] - 1 <= last:
+            return True
+    return False
+
+
+def store_flush(body, phys, first, last, clear):
+    """Write marked pages of [first, last] back, never past the end of the file. 0, or the host's errno of one that failed.
+
+    `clear` takes the mark away, of frames that no live view shows.
+    """
+    i: uint64_t
+    done: uint64_t
+    count: uint64_t
+    put: cython.Py_ssize_t
+    failed: cython.int = 0
+    status: struct_stat
+    if body.out_fd < 0 or not store_written(body, first, last):
+        return 0
+    if fstat(body.out_fd, cython.address(status)) != 0:
+        return errno
+    for i in range(body.capacity):
+        if body.pfns[i] == 0 or not body.marks[i] & STORE_WRITTEN or not first <= body.keys[i] - 1 <= last:
+            continue
+        done = (body.keys[i] - 1) << 12
+        if clear and phys.pins[body.pfns[i]] == 0:
+            body.marks[i] &= ~cython.cast(uint8_t, STORE_WRITTEN)
+        if done >= cython.cast(uint64_t, status.st_size):
+            continue
+        count = cython.cast(uint64_t, status.st_size) - done
+        if count > 4096:
+            count = 4096
+        done = 0
+        while done < count:
+            put = pwrite(
+                body.out_fd,
+                phys.base + (cython.cast(uint64_t, body.pfns[i]) << 12) + done,
+                count - done,
+                ((body.keys[i] - 1) << 12) + done,
+            )
+            if put < 0 and errno == EINTR:
+                continue
+            if put <= 0:
+                failed = errno if put < 0 else EIO
+                body.marks[i] |= STORE_WRITTEN
+                break
+            done += put
+    return failed
+
+
+@cython.no_gc_clear
+@cython.cclass
+class FrameStore:
+    """Frames by page number. `fd`: a file that supplies missing pages, duplicated; without one they are zero.
+
+    label: what it is, for messages and `/proc/pid/maps`. limit: pages there can be.
+    """
+
+    def __cinit__(self, phys: PhysMemory, fd=None, label="", limit=None):
+        self.phys = phys
+        self.label = label
+        self.device = self.inode = 0
+        self.body.fd = self.body.out_fd = -1
+        self.body.clock = 1
+        self.body.limit = _NO_LIMIT if limit is None else checked_size(limit, "limit")
+        if fd is not None:
+            self.body.fd = os.dup(fd)
+
+    def __dealloc__(self):
+        i: uint64_t
+        if self.phys is None:  # half-made: 0 in `fd` says nothing yet
+            return
+        if self.body.fd >= 0:
+            close(self.body.fd)
+        if self.body.out_fd >= 0:
+            close(self.body.out_fd)
+        if self.body.count and not self.phys.forked:
+            axptr_lock_gil(self.phys.lock)
+            for i in range(self.body.capacity):
+                if self.body.pfns[i]:
+                    self.phys.decref(self.body.pfns[i])
+            axptr_unlock(self.phys.lock)
+        _free_slots(cython.address(self.body))
+
+    def writable_through(self, fd):
+        """From now on pages are written back through (a duplicate of) this descriptor. Raises `OSError`."""
+        if self.body.out_fd >= 0:
+            return
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
+            # There pwrite(2) appends, whatever its offset (BUGS in its man page): open the file again.
+            self.body.out_fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
+        else:
+            self.body.out_fd = os.dup(fd)
+
+    def host_stamp(self):
+        """Size and time of the last change of the file, as the host has them now."""
+        status = os.fstat(self.body.fd)
+        return status.st_size, status.st_mtime_ns
+
+    def is_written(self, first, last):
+        """Whether a page of [first, last] is to be written back."""
+        axptr_lock_gil(self.phys.lock)
+        found: cython.bint = store_written(cython.address(self.body), first, last)
+        axptr_unlock(self.phys.lock)
+        return found
+
+    @property
+    def descriptors(self):
+        """The host's descriptors of the file, borrowed: to read, and to write back; -1 for none."""
+        return self.body.fd, self.body.out_fd
+
+    @property
+    def is_file(self):
+        return self.body.fd >= 0
+
+    @property
+    def limit(self):
+        """Pages there can be."""
+        return self.body.limit
+
+    @property
+    def resident(self):
+        """Pages that have a frame."""
+        return self.body.count
+
+    def frames(self):
+        """Physical addresses of the frames held, one for each page; for tests and accounts."""
+        i: uint64_t
+        found = []
+        axptr_lock_gil(self.phys.lock)  # a fault without the GIL may let the table grow
+        try:
+            for i in range(self.body.capacity):
+                if self.body.pfns[i]:
+                    found.append(int(self.body.pfns[i]) << 12)
+        finally:
+            axptr_unlock(self.phys.lock)
+        return found
+
+    def pages(self, *, written=False):
+        """Numbers of the pages that have a frame, in order; `written`: only those that are to be written back."""
+        i: uint64_t
+        found = []
+        axptr_lock_gil(self.phys.lock)
+        try:
+            for i in range(self.body.capacity):
+                if self.body.pfns[i] and (not written or self.body.marks[i] & STORE_WRITTEN):
+                    found.append(self.body.keys[i] - 1)
+        finally:
+            axptr_unlock(self.phys.lock)
+        found.sort()
+        return found
+
+    def peek(self, page):
+        """The bytes of a page that has a frame, or None. Brings nothing in."""
+        number: uint64_t = page
+        found = None
+        axptr_lock_gil(self.phys.lock)
+        pfn: uint64_t = store_get(cython.address(self.body), number)
+        if pfn:
+            found = cython.cast(cython.p_char, self.phys.base + (pfn << 12))[:4096]
+        axptr_unlock(self.phys.lock)
+        return found
+
+    def poke(self, page, at, data):
+        """Put bytes into a page that has a frame, at byte `at` of it; whether it has one. For writes that reached the file."""
+        number: uint64_t = page
+        into: uint64_t = at
+        view: Py_buffer
+        pfn: uint64_t
+        self.phys.alive()
+        borrow(data, cython.address(view), False)
+        axptr_lock_gil(self.phys.lock)
+        pfn = store_get(cython.address(self.body), number)
+        if pfn and into + view.len <= 4096:
+            memcpy(self.phys.base + (pfn << 12) + into, view.buf, view.len)
+            self.body.stamps[_slot(cython.address(self.body), number)] = self.body.clock
+            if self.phys.flags[pfn] & FRAME_CODE:
+                self.phys.code_changed(pfn)
+        axptr_unlock(self.phys.lock)
+        PyBuffer_Release(cython.address(view))
+        return pfn != 0
+
+    def fill(self, page):
+        """Bring a page in. Raises `LinuxError`: ENOMEM, or EFAULT where nothing supplies it."""
+        number: uint64_t = page
+        pfn: uint64_t = 0
+        self.phys.alive()
+        axptr_lock_gil(self.phys.lock)
+        code: cython.int = store_fill(cython.address(self.body), self.phys, number, cython.address(pfn))
+        axptr_unlock(self.phys.lock)
+        if code != FAULT_OK:
+            raise LinuxError(codes.ENOMEM if code == FAULT_NOMEM else codes.EFAULT, f"no page {page} of {self.label}")
+
+    def forget(self, first, last=None):
+        """Give up the frames of pages [first, last]; mappings that show them keep them."""
+        i: uint64_t
+        low: uint64_t = first
+        high: uint64_t = _NO_LIMIT if last is None else last
+        self.phys.alive()
+        axptr_lock_gil(self.phys.lock)
+        for i in range(self.body.capacity):
+            if self.body.pfns[i] == 0 or not low <= self.body.keys[i] - 1 <= high:
+                continue
+            self.phys.decref(self.body.pfns[i])
+            self.body.pfns[i] = 0
+            self.body.count -= 1
+        axptr_unlock(self.phys.lock)
+
+    def reload(self):
+        """The file was changed by others: read the pages again, in place, but for those not yet written back.
+
+        What lies past its end now is given up; mappings that show it keep it.
+        """
+        i: uint64_t
+        page: uint64_t
+        self.phys.alive()
+        axptr_lock_gil(self.phys.lock)
+        for i in range(self.body.capacity):
+            if self.body.pfns[i] == 0 or self.body.marks[i] & STORE_WRITTEN:
+                continue
+            page = self.body.keys[i] - 1
+            if _read_page(cython.address(self.body), self.phys, page, self.body.pfns[i]):
+                if self.phys.flags[self.body.pfns[i]] & FRAME_CODE:
+                    self.phys.code_changed(self.body.pfns[i])
+            else:
+                self.phys.decref(self.body.pfns[i])
+                self.body.pfns[i] = 0
+                self.body.count -= 1
+        axptr_unlock(self.phys.lock)
+
+    def flush(self, first=0, last=None, *, clear=True):
+        """Write back what was written to pages [first, last], never past the end of the file. Raises `LinuxError`.
+
+        clear: every mapping has lost the right to write unseen before.
+        """
+        low: uint64_t = first
+        high: uint64_t = _NO_LIMIT if last is None else last
+        self.phys.alive()
+        axptr_lock_gil(self.phys.lock)
+        failed: cython.int = store_flush(cython.address(self.body), self.phys, low, high, clear)
+        axptr_unlock(self.phys.lock)
+        if failed:
+            raise LinuxError(failed, os.strerror(failed))
+
+    # -- for snapshots -----------------------------------------------------------------------------------------
+
+    def put_copy(self, page, source):
+        """A frame of its own for a page, with the bytes at host address `source`. FAULT_OK or FAULT_NOMEM."""
+        fresh: uint64_t = self.phys.alloc_frame(False, False)
+        if fresh == 0:
+            return FAULT_NOMEM
+        memcpy(self.phys.base + (fresh << 12), cython.cast(cython.p_void, source), 4096)
+        if store_put(cython.address(self.body), page, fresh) < 0:
+            self.phys.decref(fresh)
+            return FAULT_NOMEM
+        return FAULT_OK
+
+    def capture(self):
+        """`(copy, moment)`: a store with copies of all frames, and what `revert` needs to know what changed since.
+
+        The caller takes from every mapping the right to write unseen, before. Raises `LinuxError(ENOMEM)`.
+        """
+        i: uint64_t
+        code: cython.int = FAULT_OK
+        copy: FrameStore = FrameStore(self.phys, None, self.label, self.body.limit)
+        axptr_lock_gil(self.phys.lock)
+        for i in range(self.body.capacity):
+            if self.body.pfns[i]:
+                code = copy.put_copy(
+                    self.body.keys[i] - 1,
+                    cython.cast(uint64_t, self.phys.base) + (cython.cast(uint64_t, self.body.pfns[i]) << 12),
+                )
+                if code != FAULT_OK:
+                    break
+        if code == FAULT_OK:
+            self.body.clock += 1
+            # What a live view shows may change unseen from here on, and the view be gone when `revert` looks.
+            for i in range(self.body.capacity):
+                if self.body.pfns[i] and self.phys.pins[self.body.pfns[i]]:
+                    self.body.stamps[i] = self.body.clock
+        moment = self.body.clock
+        axptr_unlock(self.phys.lock)
+        if code != FAULT_OK:
+            raise LinuxError(codes.ENOMEM, f"no frames left to keep the pages of {self.label or 'shared memory'}")
+        return copy, moment
+
+    def revert(self, copy: "FrameStore", moment):
+        """Give every page that changed since a capture its bytes of then, in place: all mappings see it."""
+        i: uint64_t
+        old: uint64_t
+        since: uint32_t = moment
+        self.phys.alive()
+        axptr_lock_gil(self.phys.lock)
+        for i in range(self.body.capacity):
+            if self.body.pfns[i] == 0 or (self.body.stamps[i] < since and self.phys.pins[self.body.pfns[i]] == 0):
+                continue
+            old = store_get(cython.address(copy.body), self.body.keys[i] - 1)
+            if old:
+                memcpy(
+                    self.phys.base + (cython.cast(uint64_t, self.body.pfns[i]) << 12),
+                    self.phys.base + (old << 12),
+                    4096,
+                )
+            else:
+                memset(self.phys.base + (cython.cast(uint64_t, self.body.pfns[i]) << 12), 0, 4096)
+            self.body.stamps[i] = self.body.clock
+            if self.phys.flags[self.body.pfns[i]] & FRAME_CODE:
+                self.phys.code_changed(self.body.pfns[i])
+        axptr_unlock(self.phys.lock)
+
+
+@cython.no_gc_clear  # records of areas point into its store as long as they hold it
+@cython.cclass
+class Backend:
+    """What supplies the pages of an area. Immutable; several areas may name the same one."""
+
+    kind_name = "backend"
+
+    def __cinit__(self, *args, **kwargs):
+        self.kind = 0
+
+    def _set(self, kind, *, shared=False, sealed=False, offset=0, store=None):
+        if (kind == KIND_STORE) != (store is not None) or not KIND_ALLOC <= kind <= KIND_MMIO:
+            raise ValueError(f"no such kind of backend: {kind}")
+        self.kind = kind
+        self.shared = shared
+        self.sealed = sealed
+        self.offset = offset
+        self.store = store

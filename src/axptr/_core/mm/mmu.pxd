@@ -1,0 +1,103 @@
+cimport cython
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from cpython.object cimport PyObject
+from axptr._core.words.budget cimport Budget
+from axptr._core.phys.phys cimport PhysMemory, EngineLink
+from axptr._core.paging.format cimport CFormat
+from axptr._core.paging.paging cimport PageTable
+from axptr._core.mm.areas cimport AreaIndex, AreaRec, AreaPos
+from axptr._core.mm.journal cimport Journal
+from axptr._core.words.lock cimport axptr_lock
+
+# A page that has passed the check and is present: `what` holds its host address, which is page aligned, and in
+# its low bits READ and WRITE as far as they were proved. `page` is its virtual page number; 0 in both: empty.
+cdef struct TlbEntry:
+    uint64_t page
+    uint64_t what
+
+cdef class Provider:
+    cdef PyObject* space_ptr   # the SpaceCore, borrowed: a space points at itself, a task at its `_space`
+    cdef readonly object _space
+    cdef Budget own_budget         # None: that of the space
+
+cdef class Mmu(Provider):
+    cdef readonly PhysMemory phys
+    cdef PageTable table
+    cdef axptr_lock* lock
+    cdef uint8_t* frame_base       # phys.base and phys.flags, near at hand
+    cdef uint8_t* frame_flags
+    cdef CFormat* fmt
+    cdef uint64_t root
+    cdef bint foreign              # whether its model is not the host's: pointers take the long way
+    cdef object data_model
+    cdef uint64_t first, last      # the first and the last byte of the space
+    cdef AreaIndex areas
+    cdef Journal journal
+    cdef TlbEntry* tlb
+    cdef uint64_t tlb_mask
+    cdef uint64_t tlb_misses
+    cdef EngineLink** engines
+    cdef uint32_t nengines
+    cdef uint64_t npopulated, nread, nwrite, nfetch, ncow, ngrown
+    cdef object __weakref__
+
+    # Translation. Lock held.
+    cdef int resolve(self, uint64_t vaddr, int access, uint8_t** host) noexcept nogil
+    cdef uint8_t* at_once(self, uint64_t vaddr, int access) noexcept nogil
+    cdef int bring_in(self, uint64_t vaddr, int access, uint64_t** slot) noexcept nogil
+    cdef int force(self, uint64_t vaddr, bint write, uint8_t** host) noexcept nogil
+    cdef int make_private(self, AreaRec* rec, uint64_t vaddr, uint64_t* slot) noexcept nogil
+    cdef int supply(self, AreaRec* rec, uint64_t vaddr, bint write, uint64_t* slot) noexcept nogil
+    cdef void set_leaf(self, uint64_t* slot, uint32_t flags, uint64_t pfn, bint writable, uint64_t dirty) noexcept nogil
+    cdef int own(self, uint64_t vaddr, uint64_t* pfn) noexcept nogil
+    cdef bint entry_allows(self, uint64_t entry, int access) noexcept nogil
+    cdef uint32_t granted(self, uint32_t flags) noexcept nogil
+    cdef AreaRec* growable(self, uint64_t vaddr, AreaPos* where) noexcept nogil
+    cdef void tlb_note(self, uint64_t vaddr, uint64_t entry) noexcept nogil
+    cdef void tlb_drop(self, uint64_t first, uint64_t last) noexcept nogil
+    cdef void notify(self) noexcept nogil
+
+    cdef int give_back(self) except -1
+    cdef object no_hook(self, str what)
+    cdef list written_files(self)
+    cdef int write_back(self, list files) except -1
+    cdef void zap(self, uint64_t first, uint64_t last) noexcept nogil
+    cdef int fail(self, int code, uint64_t bad, int access, uint64_t size, uint64_t completed) except -1
+
+    # For engines: what the CPU's table walk would find for this access, the page faulted in if an area
+    # allows it. Takes the lock itself. On FAULT_OK *paddr is the page's physical address and *perms what the
+    # CPU may cache (READ | WRITE | EXECUTE; WRITE only once the page is dirty, EXECUTE only for a fetch).
+    cdef int engine_fill(self, uint64_t vaddr, int access, uint64_t* paddr, int* perms) noexcept nogil
+    # The same fault with the GIL, for FAULT_PYTHON; raises what the user's function raised.
+    cdef int fault_python(self, uint64_t vaddr, int access) except -1
+    cdef int attach_engine(self, EngineLink* link) except -1
+    cdef void detach_engine(self, EngineLink* link) noexcept
+
+# The page of `vaddr` in host memory if this access to it has been proved already, else NULL. Lock held.
+cdef inline uint8_t* tlb_hit(Mmu space, uint64_t vaddr, int access) noexcept nogil:
+    cdef uint64_t page = vaddr >> 12
+    cdef TlbEntry* entry = space.tlb + ((page ^ (page >> 13)) & space.tlb_mask)
+    if entry.page == page and entry.what & access:
+        return <uint8_t*>((entry.what & ~(<uint64_t>0xFFF)) | (vaddr & 0xFFF))
+    return NULL
+
+cdef extern from *:
+    """
+    /* Whether `base` is what a type and all its bases go back to, but for object: of classes with one line of bases,
+       which nearly all providers are, three loads instead of a search. */
+    static inline int axptr_roots_in(PyObject *o, PyObject *base) {
+        PyObject *line = Py_TYPE(o)->tp_mro;
+        Py_ssize_t n = line != NULL ? PyTuple_GET_SIZE(line) : 0;
+        return n >= 2 && PyTuple_GET_ITEM(line, n - 2) == base;
+    }
+    """
+    bint axptr_roots_in(object o, object base) noexcept
+
+# The SpaceCore that a provider leads to directly, borrowed; NULL for other providers, and for one without a space.
+cdef inline PyObject* space_of(object provider) noexcept:
+    if axptr_roots_in(provider, Provider) or isinstance(provider, Provider):
+        return (<Provider>provider).space_ptr
+    return NULL
+
+cdef int mark_enter() noexcept nogil
+cdef void mark_leave() noexcept nogil

@@ -1,0 +1,16 @@
+cimport cython
+from libc.stdint cimport uint32_t, uint64_t
+from axptr._core.phys.phys cimport PhysMemory
+
+# Frames side by side, shown as a read-only buffer. Holds a reference to each.
+cdef class FrameSpan:
+    cdef PhysMemory phys
+    cdef uint64_t pfn
+    cdef uint64_t npages
+
+# Frames that are filled first and given to spaces and stores afterwards. Holds a reference to each.
+cdef class FramePool:
+    cdef PhysMemory phys
+    cdef uint32_t* pfns        # 0 where a store has taken the frame
+    cdef uint64_t count
+    cdef uint64_t zero         # a frame of zeros that any number of pages may show; 0 until it is needed

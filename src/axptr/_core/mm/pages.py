@@ -1,0 +1,330 @@
+"""Pages as frames, for those who carry a frozen space elsewhere: listed, shown as buffers, filled and taken in.
+
+`private_pages` and `store_pages` list what has a frame. A `FrameSpan` shows frames without copying them, and keeps them
+from changing: who would write one finds another holder, and copies. A `FramePool` gets bytes first; then its frames
+become pages of a new space or of a store, so that bytes from elsewhere are copied once.
+
+Not here: what the bytes look like outside (`mm.snapshots.file`), and who is asked for a page at a fault (`mmu`).
+
+Locking: taken here. Failure: a pool that cannot be had whole is not had at all; ENOMEM.
+"""
+
+import errno
+
+import cython
+from cython.cimports.axptr._core.mm.areas import (
+    TRAIT_SEALED,
+    AreaPos,
+    AreaRec,
+    index_at,
+    index_find,
+    index_next,
+    index_seek,
+)
+from cython.cimports.axptr._core.mm.frames import (
+    KIND_ALLOC,
+    KIND_STORE,
+    FrameStore,
+    store_get,
+    store_put,
+)
+from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.axptr._core.paging.format import entry_paddr
+from cython.cimports.axptr._core.paging.walk import (
+    Cursor,
+    leaf_slot,
+    make_slot,
+    next_leaf,
+)
+from cython.cimports.axptr._core.phys.phys import PhysMemory
+from cython.cimports.axptr._core.words.buffers import borrow
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
+from cython.cimports.cpython.buffer import PyBuffer_FillInfo, PyBuffer_Release
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdlib import calloc, free
+from cython.cimports.libc.string import memcmp, memcpy
+
+from axptr.errors import LinuxError
+
+DIRTY = 1
+ZERO = 2
+"""Marks of a listed page, in the low bits of its address: it was written; all its bytes are zero."""
+ZEROS = (1 << 64) - 1
+"""The index of the frame of zeros in any `FramePool`."""
+
+_DIRTY = cython.declare(uint64_t, 1)
+_ZERO = cython.declare(uint64_t, 2)
+_ZEROS = cython.declare(uint64_t, cython.cast(uint64_t, -1))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_zero(page: cython.pointer(uint8_t)) -> cython.bint:
+    """Whether 4096 bytes are zero; the first that is not ends the search."""
+    return page[0] == 0 and memcmp(page, page + 1, 4095) == 0
+
+
+def area_traits(space: SpaceCore):
+    """`(lowest address it may grow down to or 0, traits but TRAIT_SEALED)` of every area, by address."""
+    pos: AreaPos
+    rec: cython.pointer(AreaRec)
+    found = []
+    axptr_lock_gil(space.lock)
+    try:
+        pos = index_seek(cython.address(space.areas), 0)
+        while True:
+            rec = index_at(cython.address(space.areas), pos)
+            if rec == cython.NULL:
+                break
+            found.append((rec.grow_limit, rec.traits & ~cython.cast(uint32_t, TRAIT_SEALED)))
+            pos = index_next(cython.address(space.areas), pos)
+    finally:
+        axptr_unlock(space.lock)
+    return found
+
+
+def private_pages(space: SpaceCore):
+    """The pages of private areas that have a frame: packed native pairs (address with marks, physical address)."""
+    at: uint64_t = space.first
+    mark: uint64_t
+    paddr: uint64_t
+    count: uint64_t = 0
+    filled: uint64_t = 0
+    cursor: Cursor
+    slot: cython.pointer(uint64_t)
+    rec: cython.pointer(AreaRec) = cython.NULL
+    out: cython.pointer(uint64_t)
+    found: bytes = b""
+    space.phys.alive()
+    axptr_lock_gil(space.lock)
+    try:
+        # Twice the same walk: how many there are, then what they are.
+        while True:
+            cursor.table = cython.NULL
+            cursor.table_base = 0
+            at = space.first
+            rec = cython.NULL
+            out = cython.cast(cython.pointer(uint64_t), PyBytes_AS_STRING(found))
+            filled = 0
+            while True:
+                slot = next_leaf(
+                    space.phys, space.fmt, space.root, cython.address(cursor), cython.address(at), space.last
+                )
+                if slot == cython.NULL:
+                    break
+                if rec == cython.NULL or at > rec.last or at < rec.start:
+                    rec = index_find(cython.address(space.areas), at)
+                if not rec.shared and (rec.kind == KIND_ALLOC or rec.kind == KIND_STORE):
+                    if count:
+                        paddr = entry_paddr(space.fmt, slot[0])
+                        mark = _DIRTY if slot[0] & space.fmt.dirty else 0
+                        if _is_zero(space.phys.base + paddr):
+                            mark |= _ZERO
+                        out[2 * filled] = at | mark
+                        out[2 * filled + 1] = paddr
+                    filled += 1
+                if at + 4095 >= space.last:
+                    break
+                at += 4096
+            if count or filled == 0:
+                return found
+            count = filled
+            found = PyBytes_FromStringAndSize(cython.NULL, count * 16)
+    finally:
+        axptr_unlock(space.lock)
+
+
+def store_pages(store: FrameStore):
+    """`(number, physical address)` of the pages of a store that have a frame and are not zero, in order."""
+    i: uint64_t
+    pfn: uint64_t
+    found = []
+    store.phys.alive()
+    axptr_lock_gil(store.phys.lock)
+    try:
+        for i in range(store.body.capacity):
+            pfn = store.body.pfns[i]
+            if pfn and not _is_zero(store.phys.base + (pfn << 12)):
+                found.append((store.body.keys[i] - 1, pfn << 12))
+    finally:
+        axptr_unlock(store.phys.lock)
+    return sorted(found)
+
+
+@cython.no_gc_clear
+@cython.cclass
+class FrameSpan:
+    """A read-only buffer over `npages` frames side by side from physical address `paddr` on, which somebody holds now."""
+
+    def __cinit__(self, phys: PhysMemory, paddr: uint64_t, npages: uint64_t):
+        i: uint64_t
+        phys.alive()
+        self.phys = phys
+        self.npages = 0
+        self.pfn = paddr >> 12
+        axptr_lock_gil(phys.lock)
+        try:
+            if npages == 0 or self.pfn >= phys.nframes or npages > phys.nframes - self.pfn:
+                raise ValueError(f"{npages} frames at {paddr:#x} do not lie in the memory")
+            for i in range(self.pfn, self.pfn + npages):
+                if phys.refs[i] == 0:
+                    raise ValueError(f"nobody holds the frame at {i << 12:#x}")
+            for i in range(self.pfn, self.pfn + npages):
+                phys.incref(i)
+            self.npages = npages
+        finally:
+            axptr_unlock(phys.lock)
+
+    def __dealloc__(self):
+        i: uint64_t
+        if self.npages and not self.phys.forked:
+            axptr_lock_gil(self.phys.lock)
+            for i in range(self.pfn, self.pfn + self.npages):
+                self.phys.decref(i)
+            axptr_unlock(self.phys.lock)
+
+    def __getbuffer__(self, buffer: cython.pointer(Py_buffer), flags: cython.int):
+        PyBuffer_FillInfo(buffer, self, self.phys.base + (self.pfn << 12), self.npages << 12, 1, flags)
+
+    def __len__(self):
+        return self.npages << 12
+
+    def __reduce__(self):
+        raise TypeError("frames cannot be pickled")
+
+
+@cython.no_gc_clear
+@cython.cclass
+class FramePool:
+    """`count` frames of `phys`, to be filled and given away. Raises `LinuxError(ENOMEM)`."""
+
+    def __cinit__(self, phys: PhysMemory, count: uint64_t):
+        i: uint64_t
+        phys.alive()
+        self.phys = phys
+        self.count = 0
+        if count >= phys.nframes:
+            raise LinuxError(errno.ENOMEM, f"{count} pages do not fit into the memory")
+        self.pfns = cython.cast(cython.pointer(cython.uint), calloc(count + 1, 4))
+        if self.pfns == cython.NULL:
+            raise MemoryError
+        axptr_lock_gil(phys.lock)
+        for i in range(count):
+            self.pfns[i] = cython.cast(cython.uint, phys.alloc_frame(False, False))
+            if self.pfns[i] == 0:
+                break
+            self.count += 1
+        axptr_unlock(phys.lock)
+        if self.count < count:
+            raise LinuxError(errno.ENOMEM, f"no frames left for {count} pages")
+
+    def __dealloc__(self):
+        i: uint64_t
+        if self.pfns != cython.NULL and not self.phys.forked:
+            axptr_lock_gil(self.phys.lock)
+            for i in range(self.count):
+                if self.pfns[i]:
+                    self.phys.decref(self.pfns[i])
+            if self.zero:
+                self.phys.decref(self.zero)
+            axptr_unlock(self.phys.lock)
+        free(self.pfns)
+
+    def put(self, index: uint64_t, data):
+        """Fill frames from number `index` on with the bytes of a buffer, whole pages. `ValueError` if it does not fit."""
+        i: uint64_t
+        view: Py_buffer
+        npages: uint64_t
+        self.phys.alive()
+        borrow(data, cython.address(view), False)
+        npages = cython.cast(uint64_t, view.len) >> 12
+        fits: cython.bint = view.len & 0xFFF == 0 and index <= self.count and npages <= self.count - index
+        if fits:
+            for i in range(npages):
+                memcpy(
+                    self.phys.base + (cython.cast(uint64_t, self.pfns[index + i]) << 12),
+                    cython.cast(cython.pointer(uint8_t), view.buf) + (i << 12),
+                    4096,
+                )
+        PyBuffer_Release(cython.address(view))
+        if not fits:
+            raise ValueError("the bytes are no whole pages, or more than there are frames for")
+
+    def into_space(self, space: SpaceCore, vaddr: uint64_t, npages: uint64_t, index: uint64_t, dirty: cython.bint):
+        """Let `npages` pages from `vaddr` on, of private areas and without frames so far, show frames from `index` on.
+
+        They are copied at the first write to them. index `ZEROS`: all show the frame of zeros. Raises `ValueError` where
+        no such area is or a page has a frame, `LinuxError(ENOMEM)`; pages done so far stay.
+        """
+        i: uint64_t
+        pfn: uint64_t
+        at: uint64_t = vaddr
+        slot: cython.pointer(uint64_t)
+        rec: cython.pointer(AreaRec) = cython.NULL
+        self.phys.alive()
+        if space.phys is not self.phys:
+            raise ValueError("the frames are of another memory")
+        if npages == 0 or vaddr & 0xFFF or vaddr < space.first or vaddr > space.last:
+            raise ValueError(f"no pages at {vaddr:#x}")
+        if npages - 1 > (space.last - vaddr) >> 12:
+            raise ValueError(f"{npages} pages at {vaddr:#x} leave the space")
+        if index != _ZEROS and (index > self.count or npages > self.count - index):
+            raise ValueError("more pages than there are bytes for")
+        axptr_lock_gil(space.lock)
+        try:
+            if index == _ZEROS and self.zero == 0:
+                self.zero = self.phys.alloc_frame(False, True)
+                if self.zero == 0:
+                    raise LinuxError(errno.ENOMEM, "no frame left for a page of zeros")
+            for i in range(npages):
+                at = vaddr + (i << 12)
+                if rec == cython.NULL or at > rec.last:
+                    rec = index_find(cython.address(space.areas), at)
+                if rec == cython.NULL or rec.shared or not (rec.kind == KIND_ALLOC or rec.kind == KIND_STORE):
+                    raise ValueError(f"no private area is at {at:#x}")
+                slot = leaf_slot(space.phys, space.fmt, space.root, at)
+                if slot != cython.NULL and slot[0]:
+                    raise ValueError(f"page {at:#x} is there twice")
+                pfn = self.zero if index == _ZEROS else self.pfns[index + i]
+                if pfn == 0:
+                    raise ValueError("bytes of shared memory are those of another page, too")
+                slot = make_slot(space.phys, space.fmt, space.root, at)
+                if slot == cython.NULL:
+                    raise LinuxError(errno.ENOMEM, "no frames left for page tables")
+                self.phys.incref(pfn)
+                space.set_leaf(slot, rec.flags, pfn, False, space.fmt.dirty if dirty else 0)
+        finally:
+            axptr_unlock(space.lock)
+
+    def into_store(self, store: FrameStore, page: uint64_t, npages: uint64_t, index: uint64_t):
+        """Give frames from `index` on, which nobody else has, to a store as its pages from number `page` on.
+
+        Raises `ValueError` for frames that somebody has, and for pages that are past the limit or have a frame.
+        """
+        i: uint64_t
+        failed: cython.int = 0
+        self.phys.alive()
+        if store.phys is not self.phys:
+            raise ValueError("the frames are of another memory")
+        if index > self.count or npages > self.count - index:
+            raise ValueError("more pages than there are bytes for")
+        if page > store.body.limit or npages > store.body.limit - page:
+            raise ValueError(f"pages past the end of {store.label}")
+        axptr_lock_gil(self.phys.lock)
+        try:
+            for i in range(npages):
+                if self.pfns[index + i] == 0 or self.phys.refs[self.pfns[index + i]] != 1:
+                    raise ValueError("bytes of shared memory are those of another page, too")
+                if store_get(cython.address(store.body), page + i):
+                    raise ValueError(f"page {page + i} of {store.label} is there twice")
+                failed = store_put(cython.address(store.body), page + i, self.pfns[index + i])
+                if failed < 0:
+                    raise MemoryError
+                self.pfns[index + i] = 0
+        finally:
+            axptr_unlock(self.phys.lock)
+
+    def __reduce__(self):
+        raise TypeError("frames cannot be pickled")

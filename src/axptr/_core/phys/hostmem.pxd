@@ -1,0 +1,26 @@
+from libc.stdint cimport uint8_t, uint64_t
+from axptr._core.words.lock cimport axptr_lock
+
+cdef enum:
+    MADV_DONTNEED = 4      # give the pages of a private mapping back to the host
+    MADV_REMOVE = 9        # give the memory file's pages back to the host (madvise(2))
+    MADV_POPULATE_WRITE = 23   # bring pages in for writing
+    SEEK_DATA = 3          # the next bytes of a file that are there, and the next that are not (lseek(2))
+    SEEK_HOLE = 4
+
+cdef void* lazy(uint64_t nbytes) noexcept nogil
+
+cdef class HostMemory:
+    cdef uint8_t* base
+    cdef readonly uint64_t size
+    cdef readonly int fd           # the memory file, -1 where the host has none
+    cdef axptr_lock* lock          # guards the books of the frames and every space and store over this memory
+    cdef uint64_t nviewed          # pins of live views, over all frames
+    cdef bint forked
+    cdef bint copied               # forked, and `fd` is a file of this process that no other has
+    cdef object __weakref__
+
+    cdef int map_host(self, uint64_t nbytes) except -1
+    cdef void give_back(self, uint64_t start, uint64_t nbytes) noexcept nogil
+    cdef bint next_pinned(self, uint64_t* first, uint64_t* last) noexcept nogil
+    cdef int alive(self) except -1

@@ -1,0 +1,637 @@
+"""Physical memory: frames of 4 KiB, who holds them, who looks at them.
+
+A mapping of the host's memory, cut into frames. A frame has a count of references (entries of page tables, frame
+stores, snapshots, callers of `alloc`) and a count of pins (live Python views, and the linear windows of spaces). It
+is free when both are zero, so that a view never shows another owner's bytes. Frame 0 is never handed out: 0 means
+"no frame" in this package.
+
+Freed frames wait in one of two stacks threaded through `next_free`: *cached* ones still hold host memory and
+old bytes, *clean* ones were given back to the host and read as zero. Past `cache_limit` half of the
+cache goes back in batches.
+
+Not here: the mapping itself, and what a fork does to it (`hostmem`); what a frame is used for (`space`, `frames`), and how tables
+are laid out (`paging`).
+
+Invariants, checked by `_check`: a frame is on at most one stack; one on a stack has no reference and no pin;
+`ndata + ntable` is the number of frames with a reference or a pin, or waiting in quarantine.
+
+Locking: `lock` guards these books, and also every space and store over this memory. One lock, because a
+fault, a copy-on-write, a clone and a truncation all touch several of them at once and in different orders.
+
+Failure: `alloc` raises `LinuxError(ENOMEM)`; nothing else fails half-way.
+"""
+
+import errno
+import os
+import weakref
+
+import cython
+from cython.cimports.axptr._core.phys.hostmem import lazy
+from cython.cimports.axptr._core.phys.phys import (
+    FRAME_CODE,
+    FRAME_TABLE,
+    FRAME_WAITING,
+    FRAME_WATCHED,
+    TRIM_BATCH,
+    EngineLink,
+)
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_thread, axptr_unlock
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdlib import free, qsort, realloc
+from cython.cimports.libc.string import memcpy, memset
+from cython.cimports.posix.mman import munmap
+
+from axptr._core.words.buffers import plain
+from axptr.addr import (
+    PAGE_SIZE,
+    PhysAddr,
+    checked_address,
+    checked_size,
+)
+from axptr.errors import LinuxError
+
+DEFAULT_SIZE = 64 << 30
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cython.const[cython.void])) -> cython.int:
+    x: uint32_t = cython.cast(cython.pointer(uint32_t), a)[0]
+    y: uint32_t = cython.cast(cython.pointer(uint32_t), b)[0]
+    return (x > y) - (x < y)
+
+
+@cython.final
+@cython.cclass
+class Held:
+    """`with memory._held(): ...`: the lock of a memory, for several calls that must be one. Recursive.
+
+    Compiled, so that no handler of a signal can raise between the taking of the lock and the block, or at its end.
+    """
+
+    memory: PhysMemory
+
+    def __cinit__(self, memory: PhysMemory):
+        self.memory = memory
+
+    def __enter__(self):
+        axptr_lock_gil(self.memory.lock)
+
+    def __exit__(self, kind, error, trace):
+        axptr_unlock(self.memory.lock)
+
+
+# Not for the collector: the weak sets hold nobody, and a space that dies in a cycle with its memory still needs them to
+# write files back. (So its base holds no objects.)
+@cython.no_gc
+@cython.cclass
+class PhysMemory(HostMemory):
+    """`size` bytes of physical memory (default 64 GiB of address, nothing resident).
+
+    limit: at most so many bytes of frames, for data and page tables together, may be in use; past it `alloc`
+    and every populate give `LinuxError(ENOMEM)`. `poison=True` fills freed frames with 0xDB, a debugging aid.
+
+    `fd` is the memory file, -1 where the host gives none. Raises `ValueError` for a size that is no positive multiple of
+    a page or holds more than 2**32 frames, `LinuxError(ENOMEM)` if the host cannot map it.
+    """
+
+    def __cinit__(self, size=None, *, limit=None, poison=None):
+        nbytes = DEFAULT_SIZE if size is None else checked_size(size)
+        if nbytes == 0 or nbytes % PAGE_SIZE or nbytes > (1 << 44) - PAGE_SIZE:
+            raise ValueError(f"memory of {nbytes:#x} bytes: want a positive multiple of {PAGE_SIZE:#x} below 2**44")
+        self.nframes = nbytes // PAGE_SIZE
+        self.limit_frames = (
+            self.nframes if limit is None else min(checked_size(limit, "limit") // PAGE_SIZE, self.nframes)
+        )
+        self.poison = bool(os.environ.get("AXPTR_POISON")) if poison is None else bool(poison)
+        self.next_fresh = 1
+        self.cache_limit = 16384
+        self.fail_after = -1
+        self.caches = weakref.WeakValueDictionary()
+        self.spaces = weakref.WeakSet()  # and the views that show scattered frames: all with an `_after_fork`
+        self.refs = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
+        self.pins = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
+        self.next_free = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
+        self.flags = cython.cast(cython.pointer(uint8_t), lazy(self.nframes))
+        if not (self.refs and self.pins and self.next_free and self.flags):
+            raise LinuxError(errno.ENOMEM, "the host has no room for the books of the frames")
+        self.map_host(nbytes)
+
+    def __dealloc__(self):
+        if self.refs:
+            munmap(self.refs, self.nframes * 4)
+        if self.pins:
+            munmap(self.pins, self.nframes * 4)
+        if self.next_free:
+            munmap(self.next_free, self.nframes * 4)
+        if self.flags:
+            munmap(self.flags, self.nframes)
+        free(self.quarantine)
+        free(self.watched)
+        free(self.engines)
+
+    # -- the books, without the GIL, lock held ------------------------------------------------------------
+
+    def alloc_frame(self, table, zero):
+        """A frame with one reference, zeroed if asked, or 0 if there is none."""
+        pfn: uint64_t
+        if self.ndata + self.ntable >= self.limit_frames or self.forked:
+            return 0
+        if self.fail_after >= 0:
+            if self.fail_after == 0:
+                return 0
+            self.fail_after -= 1
+        if self.cached_head:
+            pfn = self.cached_head
+            self.cached_head = self.next_free[pfn]
+            self.ncached -= 1
+            if zero:
+                memset(self.base + (pfn << 12), 0, 4096)
+        elif self.clean_head:
+            pfn = self.clean_head
+            self.clean_head = self.next_free[pfn]
+        elif self.next_fresh < self.nframes:
+            pfn = self.next_fresh
+            self.next_fresh += 1
+        else:
+            return 0
+        self.refs[pfn] = 1
+        if table:
+            self.flags[pfn] = FRAME_TABLE
+            self.ntable += 1
+        else:
+            self.flags[pfn] = 0
+            self.ndata += 1
+        if self.ndata + self.ntable > self.peak:
+            self.peak = self.ndata + self.ntable
+        return pfn
+
+    def alloc_run(self, count, align):
+        """`count` zeroed data frames side by side, the first a multiple of `align` frames, or 0."""
+        pfn: uint64_t
+        first: uint64_t
+        if self.ndata + self.ntable + count > self.limit_frames or count > self.nframes or self.forked:
+            return 0
+        if self.fail_after >= 0:
+            if self.fail_after == 0:
+                return 0
+            self.fail_after -= 1
+        first = (self.next_fresh + align - 1) // align * align
+        if first + count <= self.nframes:
+            for pfn in range(self.next_fresh, first):
+                self.next_free[pfn] = self.clean_head
+                self.clean_head = cython.cast(uint32_t, pfn)
+            self.next_fresh = first + count
+        else:
+            first = self.find_free_run(count, align)
+            if first == 0:
+                return 0
+            memset(self.base + (first << 12), 0, count << 12)
+        for pfn in range(first, first + count):
+            self.refs[pfn] = 1
+            self.flags[pfn] = 0
+        self.ndata += count
+        if self.ndata + self.ntable > self.peak:
+            self.peak = self.ndata + self.ntable
+        return first
+
+    def find_free_run(self, count, align):
+        """A run among the freed frames, taken off the stacks. Only when no fresh frames are left: costs O(frames)."""
+        pfn: uint64_t
+        first: uint64_t = 0
+        run: uint64_t = 0
+        for pfn in range(1, self.next_fresh):
+            if self.refs[pfn] or self.pins[pfn] or self.flags[pfn] & FRAME_WAITING:
+                run = 0
+                continue
+            if run == 0 and pfn % align:
+                continue
+            run += 1
+            if run == count:
+                first = pfn + 1 - count
+                break
+        if first == 0:
+            return 0
+        self.cached_head = self.clean_head = 0
+        self.ncached = 0
+        for pfn in range(1, self.next_fresh):
+            if self.refs[pfn] or self.pins[pfn] or first <= pfn < first + count or self.flags[pfn] & FRAME_WAITING:
+                continue
+            self.next_free[pfn] = self.cached_head
+            self.cached_head = cython.cast(uint32_t, pfn)
+            self.ncached += 1
+        return first
+
+    def incref(self, pfn):
+        self.refs[pfn] += 1
+
+    def decref(self, pfn):
+        self.refs[pfn] -= 1
+        if self.refs[pfn] == 0 and self.pins[pfn] == 0:
+            self.release_frame(pfn)
+
+    def pin_frame(self, pfn):
+        if self.pins[pfn] == 0:
+            self.npinned += 1
+        self.pins[pfn] += 1
+
+    def unpin_frame(self, pfn):
+        self.pins[pfn] -= 1
+        if self.pins[pfn] == 0:
+            self.npinned -= 1
+            if self.refs[pfn] == 0:
+                self.release_frame(pfn)
+
+    def next_pinned(self, first, last):
+        while last[0] < self.next_fresh and self.pins[last[0]] == 0:
+            last[0] += 1
+        first[0] = last[0]
+        while last[0] < self.next_fresh and self.pins[last[0]]:
+            last[0] += 1
+        return first[0] < last[0]
+
+    def release_frame(self, pfn):
+        """Nobody holds this frame any more. An engine that runs may still have it cached: then it waits."""
+        grown: cython.p_void
+        if self.flags[pfn] & FRAME_CODE:
+            self.code_changed(pfn)
+        if self.flags[pfn] & FRAME_WAITING:
+            return  # held anew and given up again meanwhile
+        if self.nengines and self.engine_running():
+            self.flags[pfn] |= FRAME_WAITING
+            if self.nquarantine == self.quarantine_capacity:
+                grown = realloc(self.quarantine, (self.quarantine_capacity * 2 + 256) * 4)
+                if grown == cython.NULL:
+                    # Without a note of it the frame must stay out of use: a leak until the end, never a mix-up.
+                    return
+                self.quarantine = cython.cast(cython.pointer(uint32_t), grown)
+                self.quarantine_capacity = self.quarantine_capacity * 2 + 256
+            self.quarantine[self.nquarantine] = cython.cast(uint32_t, pfn)
+            self.nquarantine += 1
+            return
+        self.free_frame(pfn)
+
+    def free_frame(self, pfn):
+        if self.flags[pfn] & FRAME_TABLE:
+            self.ntable -= 1
+        else:
+            self.ndata -= 1
+        self.flags[pfn] = 0
+        self.reuse_frame(pfn)
+
+    def reuse_frame(self, pfn):
+        if self.poison:
+            memset(self.base + (pfn << 12), 0xDB, 4096)
+        self.next_free[pfn] = self.cached_head
+        self.cached_head = cython.cast(uint32_t, pfn)
+        self.ncached += 1
+        if self.ncached > self.cache_limit:
+            self.trim(self.cache_limit // 2)
+
+    def trim(self, keep):
+        """Give cached frames back to the host, in runs, until at most `keep` are left."""
+        batch: uint32_t[4096]
+        count: cython.int
+        i: cython.int
+        first: cython.int
+        pfn: uint64_t
+        while self.ncached > keep:
+            count = 0
+            while self.ncached > keep and count < TRIM_BATCH:
+                batch[count] = self.cached_head
+                self.cached_head = self.next_free[self.cached_head]
+                self.ncached -= 1
+                count += 1
+            qsort(batch, count, 4, _compare)
+            first = 0
+            for i in range(1, count + 1):
+                if i < count and batch[i] == batch[i - 1] + 1:
+                    continue
+                pfn = batch[first]
+                self.give_back(pfn << 12, cython.cast(uint64_t, i - first) << 12)
+                first = i
+            for i in range(count):
+                self.next_free[batch[i]] = self.clean_head
+                self.clean_head = batch[i]
+
+    # -- what engines must hear ---------------------------------------------------------------------------
+
+    def engine_running(self):
+        i: uint32_t
+        for i in range(self.nengines):
+            if self.engines[i].running:
+                return True
+        return False
+
+    def others_stale(self, link):
+        """Whether another engine may be using translations that it was asked to drop."""
+        i: uint32_t
+        for i in range(self.nengines):
+            if self.engines[i] != link and self.engines[i].running and self.engines[i].need_flush:
+                return True
+        return False
+
+    def request_flush(self, link):
+        link.need_flush = 1
+        if link.running and link.owner != axptr_thread():
+            link.stop(link.handle)
+
+    def code_changed(self, pfn):
+        """The bytes of a frame that has had code translated have changed, or the frame changes hands."""
+        i: uint32_t
+        link: cython.pointer(EngineLink)
+        grown: cython.p_void
+        self.flags[pfn] &= ~cython.cast(uint8_t, FRAME_CODE)
+        for i in range(self.nengines):
+            link = self.engines[i]
+            if link.ndrop == link.drop_capacity:
+                grown = realloc(link.drop, (link.drop_capacity * 2 + 64) * 4)
+                if grown == cython.NULL:
+                    link.drop_all = 1
+                    link.ndrop = 0
+                else:
+                    link.drop = cython.cast(cython.pointer(uint32_t), grown)
+                    link.drop_capacity = link.drop_capacity * 2 + 64
+            if link.ndrop < link.drop_capacity:
+                link.drop[link.ndrop] = cython.cast(uint32_t, pfn)
+                link.ndrop += 1
+            self.request_flush(link)
+
+    def watch(self, pfn):
+        """This frame has had code translated and a live view shows it: see `drop_watched`."""
+        grown: cython.p_void
+        if self.flags[pfn] & FRAME_WATCHED:
+            return
+        if self.nwatched == self.watched_capacity:
+            grown = realloc(self.watched, (self.watched_capacity * 2 + 16) * 4)
+            if grown == cython.NULL:
+                return
+            self.watched = cython.cast(cython.pointer(uint32_t), grown)
+            self.watched_capacity = self.watched_capacity * 2 + 16
+        self.flags[pfn] |= FRAME_WATCHED
+        self.watched[self.nwatched] = cython.cast(uint32_t, pfn)
+        self.nwatched += 1
+
+    def drop_watched(self, link):
+        """Frames with translated code that a writable view shows may change unseen: drop their code again."""
+        i: uint32_t = 0
+        pfn: uint32_t
+        while i < self.nwatched:
+            pfn = self.watched[i]
+            if self.pins[pfn] == 0:
+                self.flags[pfn] &= ~cython.cast(uint8_t, FRAME_WATCHED)
+                self.nwatched -= 1
+                self.watched[i] = self.watched[self.nwatched]
+            else:
+                i += 1
+            if self.flags[pfn] & FRAME_CODE:
+                self.code_changed(pfn)
+
+    def flushed(self, link):
+        """The engine has dropped what it was asked to drop. Lock held."""
+        i: uint32_t
+        link.need_flush = 0
+        link.ndrop = 0
+        link.drop_all = 0
+        for i in range(self.nengines):
+            if self.engines[i].running and self.engines[i].need_flush:
+                return
+        while self.nquarantine:
+            self.nquarantine -= 1
+            i = self.quarantine[self.nquarantine]
+            self.flags[i] &= ~cython.cast(uint8_t, FRAME_WAITING)
+            if self.refs[i] == 0 and self.pins[i] == 0:
+                self.free_frame(i)
+
+    def add_engine(self, link):
+        grown: cython.p_void = realloc(self.engines, (self.nengines + 1) * cython.sizeof(cython.p_void))
+        if grown == cython.NULL:
+            raise MemoryError
+        self.engines = cython.cast(cython.pointer(cython.pointer(EngineLink)), grown)
+        self.engines[self.nengines] = link
+        self.nengines += 1
+        return 0
+
+    def remove_engine(self, link):
+        i: uint32_t
+        for i in range(self.nengines):
+            if self.engines[i] == link:
+                self.nengines -= 1
+                self.engines[i] = self.engines[self.nengines]
+                break
+        link.running = 0
+        self.flushed(link)
+
+    # -- for Python ---------------------------------------------------------------------------------------
+
+    def alloc(self, npages=1, *, align=1):
+        """`npages` zeroed frames side by side, the caller holding one reference to each; their `PhysAddr`.
+
+        align: the first frame's number is a multiple of it (512 for a 2 MiB page). Raises `LinuxError(ENOMEM)`.
+        """
+        count = checked_size(npages, "npages")
+        step = checked_size(align, "align")
+        if count == 0 or step == 0:
+            raise ValueError("a run of frames has at least one frame, and its alignment is at least one")
+        if count >= self.nframes or step >= self.nframes:
+            raise LinuxError(errno.ENOMEM, f"{count} frames do not fit in this memory")
+        self.alive()
+        pfn: uint64_t
+        axptr_lock_gil(self.lock)
+        if count == 1 and step == 1:
+            pfn = self.alloc_frame(False, True)
+        else:
+            pfn = self.alloc_run(count, step)
+        axptr_unlock(self.lock)
+        if pfn == 0:
+            raise LinuxError(errno.ENOMEM, f"no {count} frames left (limit {self.limit_frames} frames)")
+        return PhysAddr(pfn << 12)
+
+    def free(self, paddr, npages=1):
+        """Give back one reference to each of `npages` frames at `paddr`.
+
+        Raises `ValueError`, changing nothing, if a frame there has none.
+        """
+        first: uint64_t
+        count: uint64_t
+        first, count = self._frames_at(paddr, npages)
+        pfn: uint64_t
+        self.alive()
+        axptr_lock_gil(self.lock)
+        for pfn in range(first, first + count):
+            if self.refs[pfn] == 0 or self.flags[pfn] & FRAME_TABLE:
+                axptr_unlock(self.lock)
+                raise ValueError(f"frame {pfn << 12:#x} is not allocated")
+        for pfn in range(first, first + count):
+            self.decref(pfn)
+        axptr_unlock(self.lock)
+
+    def _frames_at(self, paddr, npages):
+        start = checked_address(paddr, "paddr")
+        count = checked_size(npages, "npages")
+        if start % PAGE_SIZE:
+            raise ValueError(f"paddr {start:#x} is not a multiple of {PAGE_SIZE:#x}")
+        if start // PAGE_SIZE + count > self.nframes:
+            raise ValueError(f"{count} frames at {start:#x} do not lie in this memory")
+        return start // PAGE_SIZE, count
+
+    def _span(self, paddr, size):
+        start = checked_address(paddr, "paddr")
+        if start + size > self.size:
+            raise ValueError(f"{size} bytes at {start:#x} do not lie in this memory")
+        return start
+
+    def read(self, paddr, size):
+        """`size` bytes at `paddr`; `ValueError` outside the memory."""
+        nbytes = checked_size(size)
+        start: uint64_t = self._span(paddr, nbytes)
+        self.alive()
+        return cython.cast(cython.p_char, self.base)[start : start + nbytes]
+
+    def write(self, paddr, data):
+        """Store bytes at `paddr`. Code that an engine made of them is dropped.
+
+        Raises `ValueError`, nothing stored, outside the memory or where a frame holds a page table.
+        """
+        blob = plain(data).tobytes()
+        count: uint64_t = len(blob)
+        start: uint64_t = self._span(paddr, len(blob))
+        source: cython.p_char = blob
+        pfn: uint64_t
+        if count == 0:
+            return
+        self.alive()
+        axptr_lock_gil(self.lock)
+        for pfn in range(start >> 12, ((start + count - 1) >> 12) + 1):
+            if self.flags[pfn] & FRAME_TABLE:
+                axptr_unlock(self.lock)
+                raise ValueError(f"frame {pfn << 12:#x} holds a page table")
+        memcpy(self.base + start, source, count)
+        for pfn in range(start >> 12, ((start + count - 1) >> 12) + 1):
+            if self.flags[pfn] & FRAME_CODE:
+                self.code_changed(pfn)
+        axptr_unlock(self.lock)
+
+    def refcount(self, paddr):
+        """References held on the frame at `paddr`."""
+        pfn: uint64_t = self._frames_at(paddr, 1)[0]
+        return self.refs[pfn]
+
+    def pincount(self, paddr):
+        """Live views of the frame at `paddr`, and pages of linear areas that show it."""
+        pfn: uint64_t = self._frames_at(paddr, 1)[0]
+        return self.pins[pfn]
+
+    @property
+    def data_frames(self):
+        """Frames in use for data."""
+        return self.ndata
+
+    @property
+    def table_frames(self):
+        """Frames in use for page tables."""
+        return self.ntable
+
+    @property
+    def frames_in_use(self):
+        return self.ndata + self.ntable
+
+    @property
+    def free_frames(self):
+        """Frames that could still be had, for data or tables."""
+        return min(self.limit_frames, self.nframes - 1) - min(self.limit_frames, self.ndata + self.ntable)
+
+    @property
+    def peak_frames(self):
+        """The largest `frames_in_use` there has been."""
+        return self.peak
+
+    @property
+    def pinned_frames(self):
+        """Frames that a live view or a linear area shows."""
+        return self.npinned
+
+    def _set_limit(self, size):
+        """Bytes of frames that may be in use from now on; those that are in use stay."""
+        self.limit_frames = min(checked_size(size, "limit") // PAGE_SIZE, self.nframes)
+
+    @property
+    def limit(self):
+        """Bytes of frames that may be in use."""
+        return self.limit_frames * PAGE_SIZE
+
+    def __reduce__(self):
+        raise TypeError("a PhysMemory cannot be pickled: save a snapshot of a space instead")
+
+    def __repr__(self):
+        return f"<PhysMemory {self.size >> 20} MiB, {self.ndata} data and {self.ntable} table frames in use>"
+
+    def _held(self):
+        """The lock as a context, see `Held`. `RuntimeError` after a fork."""
+        self.alive()
+        return Held(self)
+
+    def _inject_failure(self, after):
+        """Tests: the allocation after the next `after` ones fails, and all that follow; None ends it."""
+        self.fail_after = -1 if after is None else after
+
+    def _check(self):
+        """Raise `AssertionError` if an invariant of this module does not hold."""
+        pfn: uint64_t
+        free_frames: uint64_t = 0
+        held: uint64_t = 0
+        waiting: uint64_t = 0
+        seen = bytearray(self.next_fresh)
+        axptr_lock_gil(self.lock)
+        try:
+            for head in (self.cached_head, self.clean_head):
+                pfn = head
+                while pfn:
+                    if seen[pfn]:
+                        raise AssertionError(f"frame {pfn:#x} is on a free stack twice")
+                    if self.refs[pfn] or self.pins[pfn]:
+                        raise AssertionError(f"free frame {pfn:#x} is held")
+                    seen[pfn] = 1
+                    free_frames += 1
+                    pfn = self.next_free[pfn]
+            for pfn in range(1, self.next_fresh):
+                if self.refs[pfn] or self.pins[pfn]:
+                    held += 1
+                elif self.flags[pfn] & FRAME_WAITING:
+                    waiting += 1
+            if waiting < self.nquarantine:
+                raise AssertionError(f"{waiting} frames wait, {self.nquarantine} are noted")
+            if held + waiting != self.ndata + self.ntable:
+                raise AssertionError(f"{held} frames held, {waiting} waiting, {self.ndata}+{self.ntable} counted")
+            if held + waiting + free_frames != self.next_fresh - 1:
+                raise AssertionError(f"{self.next_fresh - 1} frames made, {held} held, {free_frames} free")
+        finally:
+            axptr_unlock(self.lock)
+
+    def _spaces(self):
+        """Those of `spaces` that live now. A weak set cannot be listed while another thread adds to it: then again."""
+        while True:
+            try:
+                return list(self.spaces)
+            except RuntimeError:
+                pass
+
+
+_default = None
+
+
+def default_memory():
+    """The process-wide memory that spaces use when they are given none; made at first use, anew after a fork."""
+    global _default
+    if _default is None:
+        _default = PhysMemory()
+    return _default
+
+
+def _forget():
+    global _default
+    _default = None
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,3 +1,0 @@
-from axptr._core.mmu import Mmu
-
-class Transfer(Mmu): ...

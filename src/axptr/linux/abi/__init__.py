@@ -1,0 +1,1 @@
+"""Linux' numbers and layouts as programs see them, with nothing of a run: today the names of system calls."""

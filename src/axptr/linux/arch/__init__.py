@@ -1,0 +1,1 @@
+"""What differs from one architecture to another, a room for each."""

@@ -1,0 +1,214 @@
+"""Descriptors: close, dup, fcntl, pipe. Source: close(2), dup(2), fcntl(2), pipe(2). Opening is `opening`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from struct import pack, unpack
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...kernel.abi import c_int, c_uint, c_ulong
+from ..files.locks import F_UNLCK
+from ..files.pipe import PIPE_SIZE, PipeBuffer, resize_pipe
+from ..fs.host.calls import host
+from ..fs.host.file import HostFile
+from ..fs.openfile import (
+    O_APPEND,
+    O_DIRECT,
+    O_NONBLOCK,
+    O_PATH,
+    OpenFile,
+)
+from ..mem.limits import charge
+from ..registry import syscall
+from ..uaccess import Bytes, get_bytes, put_bytes
+from . import locks as lockcalls
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+O_LARGEFILE = 0o100000
+O_ASYNC = 0o20000
+_SETTABLE = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | 0o1000000  # what F_SETFL may change
+
+
+@syscall(3, "close")
+def sys_close(task: LinuxTask, fd: c_uint) -> int:
+    task.files.close(fd)
+    return 0
+
+
+@syscall(436, "close_range")
+def sys_close_range(task: LinuxTask, first: c_uint, last: c_uint, flags: c_uint) -> int:
+    if first > last or flags & ~6:
+        raise LinuxError(errno.EINVAL)
+    for fd in task.files.descriptors():
+        if first <= fd <= last:
+            if flags & 4:
+                task.files.set_cloexec(fd, True)
+            else:
+                task.files.close(fd)
+    return 0
+
+
+@syscall(32, "dup")
+def sys_dup(task: LinuxTask, fd: c_uint) -> int:
+    return task.files.add(task.files.get(fd))
+
+
+@syscall(33, "dup2")
+def sys_dup2(task: LinuxTask, oldfd: c_uint, newfd: c_uint) -> int:
+    file = task.files.get(oldfd)
+    if oldfd != newfd:
+        task.files.place(newfd, file)
+    return newfd
+
+
+@syscall(292, "dup3")
+def sys_dup3(task: LinuxTask, oldfd: c_uint, newfd: c_uint, flags: c_int) -> int:
+    if flags & ~os.O_CLOEXEC or oldfd == newfd:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get(oldfd)
+    task.files.place(newfd, file, cloexec=bool(flags & os.O_CLOEXEC))
+    return newfd
+
+
+F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = range(5)
+F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX = 8, 9, 10, 11, 15, 16
+F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP = range(3)
+F_SETLEASE, F_GETLEASE, F_DUPFD_QUERY, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ = 1024, 1025, 1027, 1030, 1031, 1032
+
+
+@syscall(72, "fcntl")
+def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
+    files = task.files
+    file = files.get(fd)
+    if cmd in (F_DUPFD, F_DUPFD_CLOEXEC):
+        lowest = arg & 0xFFFF_FFFF
+        if lowest >= files.limit:
+            raise LinuxError(errno.EINVAL)
+        return files.add(file, cloexec=cmd == F_DUPFD_CLOEXEC, lowest=lowest)
+    if cmd == F_GETFD:
+        return int(files.cloexec(fd))
+    if cmd == F_SETFD:
+        files.set_cloexec(fd, bool(arg & 1))
+        return 0
+    if cmd == F_GETFL:
+        return file.flags if file.flags & O_PATH else file.flags | _large(file)
+    if file.flags & O_PATH:
+        raise LinuxError(errno.EBADF)
+    if cmd == F_SETFL:
+        set_flags(file, arg)
+        return 0
+    if cmd in lockcalls.COMMANDS:
+        return lockcalls.record_lock(task, file, cmd, arg)
+    if cmd in (F_SETPIPE_SZ, F_GETPIPE_SZ):
+        return _pipe_size(task, file, cmd, arg & 0xFFFF_FFFF)
+    if cmd == F_DUPFD_QUERY:
+        return int(files.get(arg & 0xFFFF_FFFF) is file)
+    return _ownership(task, file, cmd, arg)
+
+
+def _pipe_size(task: LinuxTask, file: OpenFile, cmd: int, size: int) -> int:
+    """A pipe that others use too keeps its size: EPERM, as beyond what a user may have."""
+    if not isinstance(file, HostFile) or file.kind != stat.S_IFIFO:
+        raise LinuxError(errno.EBADF)
+    if cmd == F_SETPIPE_SZ and file.identity in task.machine.streams:
+        raise LinuxError(errno.EPERM)
+    if cmd == F_SETPIPE_SZ:
+        return resize_pipe(task, file, size)
+    import fcntl
+
+    return host(fcntl.fcntl, file.host_fd, cmd)
+
+
+def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
+    """Who is to be signalled, by what; leases. Kept with the description: the host is told of none of it."""
+    if cmd in (F_SETOWN, F_SETOWN_EX):
+        if cmd == F_SETOWN:
+            who = (arg & 0xFFFF_FFFF ^ 1 << 31) - (1 << 31)
+            kind, pid = (F_OWNER_PGRP, -who) if who < 0 else (F_OWNER_PID, who)
+        else:
+            kind, pid = unpack("<ii", get_bytes(task, arg, 8))
+        if kind not in (F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP) or pid >> 31:
+            raise LinuxError(errno.EINVAL)
+        if pid not in (0, os.getpgrp() if kind == F_OWNER_PGRP else task.pid):
+            raise LinuxError(errno.ESRCH)
+        file.owner = (kind, pid)
+        return 0
+    if cmd == F_GETOWN:
+        kind, pid = file.owner
+        return -pid if kind == F_OWNER_PGRP else pid
+    if cmd == F_GETOWN_EX:
+        put_bytes(task, arg, pack("<ii", *file.owner))
+        return 0
+    if cmd == F_SETSIG:
+        if arg > 64:
+            raise LinuxError(errno.EINVAL)
+        file.signal = arg
+        return 0
+    if cmd == F_GETSIG:
+        return file.signal
+    if cmd == F_GETLEASE:
+        return F_UNLCK
+    if cmd == F_SETLEASE and isinstance(file, HostFile) and file.regular and arg & 0xFFFF_FFFF <= F_UNLCK:
+        raise LinuxError(errno.EAGAIN)  # as while others have the file open
+    raise LinuxError(errno.EINVAL)
+
+
+def _large(file: OpenFile) -> int:
+    """O_LARGEFILE, which open gives to every file and pipe to none."""
+    if not isinstance(file, HostFile):
+        return O_LARGEFILE
+    import fcntl
+
+    return host(fcntl.fcntl, file.host_fd, F_GETFL) & O_LARGEFILE
+
+
+def set_flags(file: OpenFile, arg: int) -> None:
+    """What F_SETFL does. On a descriptor that other processes use too the flags are ours alone."""
+    flags = file.flags & ~_SETTABLE | arg & _SETTABLE
+    if isinstance(file, HostFile) and not file.shared:
+        import fcntl
+
+        keep = O_NONBLOCK if file.channel is not None else 0  # ours, whatever the guest's is (`noblock`)
+        host(fcntl.fcntl, file.host_fd, F_SETFL, flags & _SETTABLE & ~O_ASYNC | keep)
+    file.flags = flags
+
+
+def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:
+    if flags & ~(os.O_CLOEXEC | O_NONBLOCK | os.O_DIRECT):
+        raise LinuxError(errno.EINVAL)
+    try:
+        charge(task, pipes=PIPE_SIZE)
+    except LinuxError:
+        raise LinuxError(errno.ENFILE) from None
+    reader, writer = host(os.pipe2, flags & (O_NONBLOCK | os.O_DIRECT) | os.O_CLOEXEC)
+    cloexec, keep = bool(flags & os.O_CLOEXEC), flags & (O_NONBLOCK | os.O_DIRECT)
+    files = task.files
+    ends = [HostFile(reader, os.O_RDONLY | keep), HostFile(writer, os.O_WRONLY | keep)]
+    ends[0].pipe = ends[1].pipe = PipeBuffer(task, reader)
+    taken: list[int] = []
+    try:
+        for end in ends:
+            taken.append(files.add(end, cloexec=cloexec))
+        fds.write_slice(task, pack("<ii", *taken))
+    except LinuxError:
+        for fd in taken:
+            files.close(fd)
+        for end in ends[len(taken) + 1 :]:
+            end.close()
+        raise
+    return 0
+
+
+@syscall(22, "pipe")
+def sys_pipe(task: LinuxTask, fds: Bytes) -> int:
+    return _pipe(task, fds, 0)
+
+
+@syscall(293, "pipe2")
+def sys_pipe2(task: LinuxTask, fds: Bytes, flags: c_int) -> int:
+    return _pipe(task, fds, flags)

@@ -1,0 +1,131 @@
+"""futex with one thread: nobody else could wake or be woken. Source: futex(2), kernel/futex/core.c, waitwake.c,
+requeue.c. Not here: the priority-inheriting operations (ENOSYS).
+
+This is the one call that wants its word aligned.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import TYPE_CHECKING
+
+from ..._core.pointers.atomic import UserAtomic
+from ...errors import LinuxError
+from ...flags import READ, WRITE
+from ...kernel.abi import c_int, c_uint
+from ..registry import syscall
+from ..task import waiting
+from ..uaccess import Bytes, ConstBytes, require_user
+from .time import read_timespec
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+FUTEX_WAIT, FUTEX_WAKE, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP = 0, 1, 3, 4, 5
+FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET, FUTEX_WAIT_REQUEUE_PI, FUTEX_LOCK_PI2 = 9, 10, 11, 13
+FUTEX_PRIVATE, FUTEX_CLOCK_REALTIME = 128, 256
+FUTEX_OP_OPARG_SHIFT = 8
+_ANY = 0xFFFF_FFFF
+
+
+@syscall(202, "futex")
+def sys_futex(
+    task: LinuxTask, word: Bytes, op: c_int, value: c_uint, timeout: ConstBytes, word2: Bytes, value3: c_uint
+) -> int:
+    """Waiting with one thread ends by the timeout or a signal, or not at all; nobody is there to be woken or moved."""
+    command, private = op & ~(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME), bool(op & FUTEX_PRIVATE)
+    if op & FUTEX_CLOCK_REALTIME and command not in (FUTEX_WAIT_BITSET, FUTEX_LOCK_PI2, FUTEX_WAIT_REQUEUE_PI):
+        if command == FUTEX_WAIT and not timeout.is_null:
+            read_timespec(task, timeout.address)  # which is judged first
+        raise LinuxError(errno.ENOSYS)
+    if command in (FUTEX_WAIT, FUTEX_WAIT_BITSET):
+        return _wait(task, word, op, value, timeout, value3 if command == FUTEX_WAIT_BITSET else _ANY)
+    if command in (FUTEX_WAKE, FUTEX_WAKE_BITSET):
+        if command == FUTEX_WAKE_BITSET and value3 == 0:
+            raise LinuxError(errno.EINVAL)
+        _check_word(task, word, private)
+        return 0
+    if command in (FUTEX_REQUEUE, FUTEX_CMP_REQUEUE):
+        # how many to wake and how many to move are signed, and the latter is in the place of the timeout
+        if value >= 1 << 31 or timeout.address & 0x8000_0000:
+            raise LinuxError(errno.EINVAL)
+        _check_word(task, word, private)
+        _check_word(task, word2, private)
+        if command == FUTEX_CMP_REQUEUE and _load(task, word) != value3:
+            raise LinuxError(errno.EAGAIN)
+        return 0
+    if command == FUTEX_WAKE_OP:
+        _check_word(task, word, private)
+        _check_word(task, word2, private, write=True)
+        _apply(task, word2, value3)
+        return 0
+    raise LinuxError(errno.ENOSYS)
+
+
+def _wait(task: LinuxTask, word: Bytes, op: int, value: int, timeout: ConstBytes, bits: int) -> int:
+    until = None
+    if not timeout.is_null:
+        until = read_timespec(task, timeout.address)
+        if not op & FUTEX_WAIT_BITSET:
+            until += time.monotonic()
+        elif op & FUTEX_CLOCK_REALTIME:
+            until += time.monotonic() - time.time()
+    if bits == 0:
+        raise LinuxError(errno.EINVAL)
+    return _wait_on(task, word.address, bool(op & FUTEX_PRIVATE), value, until)
+
+
+def _wait_on(task: LinuxTask, address: int, private: bool, value: int, until: float | None) -> int:
+    word = Bytes(address)
+    _check_word(task, word, private)
+    if _load(task, word) != value:
+        raise LinuxError(errno.EAGAIN)
+    waiting.sleep(task, until, again=None if until is None else (_wait_on, (address, private, value, until)))
+    raise LinuxError(errno.ETIMEDOUT)
+
+
+def _load(task: LinuxTask, word: Bytes) -> int:
+    return int(UserAtomic(word.address).load(task))
+
+
+def _apply(task: LinuxTask, word: Bytes, encoded: int) -> None:
+    """FUTEX_WAKE_OP's change of the second word (futex_atomic_op_inuser). ENOSYS for an operation or comparison that
+    there is not: the former before anything is changed, the latter after it, as on Linux.
+    """
+    kind, compare = encoded >> 28 & 7, encoded >> 24 & 15
+    operand = _signed12(encoded >> 12)
+    if encoded & FUTEX_OP_OPARG_SHIFT << 28:
+        operand = 1 << (operand & 31)
+    atomic = UserAtomic(word.address)
+    operand &= 0xFFFF_FFFF
+    if kind == 0:
+        atomic.exchange(task, operand)
+    elif kind == 1:
+        atomic.fetch_add(task, operand)
+    elif kind == 2:
+        atomic.fetch_or(task, operand)
+    elif kind == 3:
+        atomic.fetch_and(task, ~operand & 0xFFFF_FFFF)
+    elif kind == 4:
+        atomic.fetch_xor(task, operand)
+    else:
+        raise LinuxError(errno.ENOSYS)
+    if compare > 5:
+        raise LinuxError(errno.ENOSYS)
+
+
+def _signed12(value: int) -> int:
+    return (value & 0xFFF ^ 0x800) - 0x800
+
+
+def _check_word(task: LinuxTask, word: Bytes, private: bool, *, write: bool = False) -> None:
+    """get_futex_key: alignment is EINVAL, then access_ok; a shared one is known by its page, which must be there."""
+    if word.address & 3:
+        raise LinuxError(errno.EINVAL)
+    require_user(task, word.address, 4, WRITE)
+    if not private:
+        area = task.space.find_area(word.address)
+        wanted = WRITE if write or (area is not None and area.backend.kind_name == "alloc") else READ
+        if not task.space.handle_page_fault(word.address, wanted):
+            raise task.space.fault(word.address, wanted, size=4)

@@ -1,0 +1,156 @@
+"""The calls that lock files: fcntl's F_SETLK, F_SETLKW, F_GETLK and their OFD kin, and flock. Source: fcntl_locking(2),
+flock(2), fs/locks.c.
+
+Where the guest may write, the host holds its locks too. Elsewhere the host is only asked whether another program's
+record lock is in the way, and nothing is left there; flock(2) of other programs is not seen there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...kernel.abi import c_uint
+from ..files.locks import (
+    F_RDLCK,
+    F_UNLCK,
+    F_WRLCK,
+    OFFSET_MAX,
+    Hold,
+    Range,
+)
+from ..fs.host.file import HostFile
+from ..fs.host.locks import FLOCK, HostLocks, conflict_on_host
+from ..registry import syscall
+from ..uaccess import get_bytes, put_bytes
+
+if TYPE_CHECKING:
+    from ..fs.openfile import OpenFile
+    from ..task.task import LinuxTask
+
+F_GETLK, F_SETLK, F_SETLKW = 5, 6, 7
+F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 36, 37, 38
+COMMANDS = frozenset({F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW})
+
+LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN, LOCK_MAND = 1, 2, 4, 8, 32
+_FLOCK_KINDS = {LOCK_SH: F_RDLCK, LOCK_EX: F_WRLCK, LOCK_UN: F_UNLCK}
+
+
+def record_lock(task: LinuxTask, file: OpenFile, command: int, argument: int) -> int:
+    """fcntl(2) with one of COMMANDS; `argument` is the address of a struct flock."""
+    kind, whence, start, size, pid = FLOCK.unpack(get_bytes(task, argument, FLOCK.size))
+    ofd = command >= F_OFD_GETLK
+    owner = file if ofd else task.files
+    if command in (F_GETLK, F_OFD_GETLK):
+        if not ofd and kind not in (F_RDLCK, F_WRLCK):
+            raise LinuxError(errno.EINVAL)
+        wanted = _range(task, file, kind, whence, start, size)
+        if ofd and pid:
+            raise LinuxError(errno.EINVAL)
+        found = task.machine.locks.conflict(file, owner, wanted) or _in_the_way(task, file, wanted)
+        if found is None:
+            put_bytes(task, argument, FLOCK.pack(F_UNLCK, whence, start, size, pid))
+        else:
+            (start, last, kind), holder = found
+            size = 0 if last == OFFSET_MAX else last - start + 1
+            put_bytes(task, argument, FLOCK.pack(kind, os.SEEK_SET, start, size, holder))
+        return 0
+    wanted = _range(task, file, kind, whence, start, size)
+    if (kind == F_RDLCK and not file.readable) or (kind == F_WRLCK and not file.writable):
+        raise LinuxError(errno.EBADF)
+    if ofd and pid:
+        raise LinuxError(errno.EINVAL)
+    locks = task.machine.locks
+    if kind == F_UNLCK:
+        locks.release(file, owner, wanted.start, wanted.last)
+        return 0
+    hold = _hold(task, file)
+    holder = -1 if ofd else task.pid
+
+    def attempt() -> bool:
+        if hold is None and _in_the_way(task, file, wanted) is not None:
+            return False
+        return locks.take(file, owner, holder, wanted, hold)
+
+    _attempt(task, attempt, command in (F_SETLKW, F_OFD_SETLKW))
+    return 0
+
+
+def _range(task: LinuxTask, file: OpenFile, kind: int, whence: int, start: int, size: int) -> Range:
+    """The bytes that a struct flock means (flock64_to_posix_lock). EINVAL, EOVERFLOW."""
+    if whence == os.SEEK_SET:
+        base = 0
+    elif whence == os.SEEK_CUR:
+        base = file.seek(0, os.SEEK_CUR) if file.seekable else 0
+    elif whence == os.SEEK_END:
+        base = file.stat(task).st_size
+    else:
+        raise LinuxError(errno.EINVAL)
+    low = base + start
+    if low > OFFSET_MAX:
+        raise LinuxError(errno.EOVERFLOW)
+    if low < 0:
+        raise LinuxError(errno.EINVAL)
+    last = OFFSET_MAX
+    if size > 0:
+        last = low + size - 1
+        if last > OFFSET_MAX:
+            raise LinuxError(errno.EOVERFLOW)
+    elif size < 0:
+        if low + size < 0:
+            raise LinuxError(errno.EINVAL)
+        low, last = low + size, low - 1
+    if kind not in (F_RDLCK, F_WRLCK, F_UNLCK):
+        raise LinuxError(errno.EINVAL)
+    return Range(low, last, kind)
+
+
+@syscall(73, "flock")
+def sys_flock(task: LinuxTask, fd: c_uint, operation: c_uint) -> int:
+    if operation & LOCK_MAND:  # mandatory locks are no more: the call says so in the log and succeeds
+        return 0
+    kind = _FLOCK_KINDS.get(operation & ~LOCK_NB)
+    if kind is None:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    if kind != F_UNLCK and not (file.readable or file.writable):
+        raise LinuxError(errno.EBADF)
+    hold = _hold(task, file)
+    _attempt(task, lambda: task.machine.locks.flock(file, kind, hold), not operation & LOCK_NB)
+    return 0
+
+
+def _attempt(task: LinuxTask, attempt: Callable[[], bool], waits: bool) -> None:
+    """Try once, or until it succeeds: nobody tells us when another program of the host gives up its lock. EAGAIN."""
+    pause = 0.001
+    while not attempt():
+        if not waits:
+            raise LinuxError(errno.EAGAIN)
+        task.pause(pause)
+        pause = min(2 * pause, 0.02)
+
+
+def _lockable(file: OpenFile) -> bool:
+    return isinstance(file, HostFile) and file.kind in (stat.S_IFREG, stat.S_IFDIR)
+
+
+def _hold(task: LinuxTask, file: OpenFile) -> Hold | None:
+    """How the host comes to hold the locks of a file: not at all where the guest may not write, nor on the streams
+    that the user gave us."""
+    if not isinstance(file, HostFile) or not _lockable(file) or not file.owned:
+        return None
+    if not file.node().may_change(task.fs):
+        return None
+    return lambda: HostLocks(file)
+
+
+def _in_the_way(task: LinuxTask, file: OpenFile, wanted: Range) -> tuple[Range, int] | None:
+    """Another program's record or OFD lock that forbids this one."""
+    if not isinstance(file, HostFile) or not _lockable(file) or wanted.kind == F_UNLCK:
+        return None
+    ours = task.machine.locks.host(file)  # asked by its own descriptor: it must not meet what it holds for us
+    return conflict_on_host(file.host_fd if ours is None else ours.fd, wanted)

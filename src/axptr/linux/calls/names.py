@@ -1,0 +1,411 @@
+"""Calls that change names and properties of files, and the working directory. Source: mkdir(2), rename(2), unlink(2),
+link(2), symlink(2), chmod(2), chown(2), utimensat(2), truncate(2), chdir(2), getcwd(2), umask(2).
+
+Everything outside the directories that the user allowed is a read-only file system: EROFS, in the order in which
+fs/namei.c asks, but for what is not there, which is ENOENT before all.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from struct import unpack
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...kernel.abi import (
+    c_int,
+    c_long,
+    c_size_t,
+    c_uint,
+)
+from ..fs.node import Node
+from ..fs.walk import (
+    AT_EMPTY_PATH,
+    AT_FDCWD,
+    AT_REMOVEDIR,
+    AT_SYMLINK_FOLLOW,
+    AT_SYMLINK_NOFOLLOW,
+    Entry,
+)
+from ..registry import syscall
+from ..uaccess import (
+    Bytes,
+    ConstBytes,
+    get_bytes,
+    read_path,
+)
+from .stat import lookup
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+
+def _new(task: LinuxTask, dirfd: int, path: ConstBytes, *, directory: bool = False) -> tuple[Node, bytes]:
+    """Where a name is to be made: EEXIST if it is there, then EROFS unless allowed (filename_create)."""
+    entry = task.fs.entry(task, dirfd, read_path(task, path))
+    if not entry.normal or task.fs.child(task, entry) is not None:
+        raise LinuxError(errno.EEXIST)
+    if entry.slash and not directory:
+        raise LinuxError(errno.ENOENT)
+    return task.fs.changeable_directory(entry, making=True), entry.name
+
+
+def _old(task: LinuxTask, entry: Entry) -> Node:
+    """The directory of a name that is to be moved or removed: EROFS unless allowed, EBUSY for what is mounted.
+
+    Unlike a file system that is read-only as a whole, ENOENT comes first: programs remove what may not be there.
+    """
+    fs = task.fs
+    try:
+        directory = fs.changeable_directory(entry)
+    except LinuxError as error:
+        if error.errno in (errno.EROFS, errno.EPERM) and fs.child(task, entry) is None:
+            raise LinuxError(errno.ENOENT) from None
+        raise
+    if fs.mounted(directory, entry.name) is not None:
+        raise LinuxError(errno.EBUSY)
+    return directory
+
+
+# -- making
+
+
+def _mkdir(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int) -> int:
+    directory, name = _new(task, dirfd, path, directory=True)
+    directory.make_dir(name, mode & 0o1777, task.fs.umask)
+    return 0
+
+
+@syscall(83, "mkdir")
+def sys_mkdir(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
+    return _mkdir(task, AT_FDCWD, path, mode)
+
+
+@syscall(258, "mkdirat")
+def sys_mkdirat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) -> int:
+    return _mkdir(task, dirfd, path, mode)
+
+
+def _mknod(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, rdev: int) -> int:
+    """Devices are refused, but for the one that stands for nothing (a whiteout), which everybody may make."""
+    kind = stat.S_IFMT(mode & 0xFFFF)
+    if kind == stat.S_IFDIR:
+        raise LinuxError(errno.EPERM)
+    if kind not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK):
+        raise LinuxError(errno.EINVAL)
+    directory, name = _new(task, dirfd, path)
+    if kind == stat.S_IFBLK or (kind == stat.S_IFCHR and rdev):
+        raise LinuxError(errno.EPERM)
+    directory.make_node(name, mode & 0o7777 | (kind or stat.S_IFREG), 0, task.fs.umask)
+    return 0
+
+
+@syscall(133, "mknod")
+def sys_mknod(task: LinuxTask, path: ConstBytes, mode: c_uint, dev: c_uint) -> int:
+    return _mknod(task, AT_FDCWD, path, mode, dev)
+
+
+@syscall(259, "mknodat")
+def sys_mknodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint, dev: c_uint) -> int:
+    return _mknod(task, dirfd, path, mode, dev)
+
+
+def _symlink(task: LinuxTask, target: ConstBytes, dirfd: int, path: ConstBytes) -> int:
+    text = read_path(task, target)
+    if not text:
+        raise LinuxError(errno.ENOENT)
+    directory, name = _new(task, dirfd, path)
+    directory.make_link(name, text)
+    return 0
+
+
+@syscall(88, "symlink")
+def sys_symlink(task: LinuxTask, target: ConstBytes, path: ConstBytes) -> int:
+    return _symlink(task, target, AT_FDCWD, path)
+
+
+@syscall(266, "symlinkat")
+def sys_symlinkat(task: LinuxTask, target: ConstBytes, dirfd: c_int, path: ConstBytes) -> int:
+    return _symlink(task, target, dirfd, path)
+
+
+def _link(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: ConstBytes, flags: int) -> int:
+    """A hard link would let the guest write to the file: it must be one that it may change, too."""
+    if flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH):
+        raise LinuxError(errno.EINVAL)
+    follow = 0 if flags & AT_SYMLINK_FOLLOW else AT_SYMLINK_NOFOLLOW
+    node = lookup(task, olddir, read_path(task, old), follow | flags & AT_EMPTY_PATH)
+    directory, name = _new(task, newdir, new)
+    try:
+        held = node.changeable(task.fs)
+    except LinuxError:
+        raise LinuxError(errno.ENOENT if node.removed else errno.EXDEV) from None
+    if node.is_dir:
+        raise LinuxError(errno.EPERM)
+    directory.link(name, held)
+    return 0
+
+
+@syscall(86, "link")
+def sys_link(task: LinuxTask, old: ConstBytes, new: ConstBytes) -> int:
+    return _link(task, AT_FDCWD, old, AT_FDCWD, new, 0)
+
+
+@syscall(265, "linkat")
+def sys_linkat(task: LinuxTask, olddir: c_int, old: ConstBytes, newdir: c_int, new: ConstBytes, flags: c_int) -> int:
+    return _link(task, olddir, old, newdir, new, flags)
+
+
+# -- moving and removing
+
+
+_NOT_RMDIR = {b".": errno.EINVAL, b"..": errno.ENOTEMPTY, b"/": errno.EBUSY}
+
+
+def _unlink(task: LinuxTask, dirfd: int, path: ConstBytes, directory: bool) -> int:
+    entry = task.fs.entry(task, dirfd, read_path(task, path))
+    if not entry.normal:
+        raise LinuxError(_NOT_RMDIR[entry.name] if directory else errno.EISDIR)
+    if entry.directory.immutable == errno.EPERM:  # what kind it is comes before that the file system cannot
+        node = task.fs.child(task, entry)
+        if node is not None and node.is_dir != directory:
+            raise LinuxError(errno.ENOTDIR if directory else errno.EISDIR)
+    origin = _old(task, entry)
+    victim = _with_more_names(task, origin, entry)
+    origin.remove(entry.spelled, directory)
+    _lost_name(task, victim)
+    return 0
+
+
+def _with_more_names(task: LinuxTask, directory: Node, entry: Entry) -> Node | None:
+    """The file that is about to lose this name, if it has others."""
+    try:
+        node = directory.lookup(task, entry.name)
+    except LinuxError:  # the call itself says what is wrong
+        return None
+    return node if node is not None and not node.is_dir and node.stat(task).st_nlink > 1 else None
+
+
+def _lost_name(task: LinuxTask, node: Node | None) -> None:
+    """The guest took a name from a file; where it is open, it stays what it was opened as."""
+    if node is not None:
+        task.files.name_removed(node.identity)
+
+
+@syscall(87, "unlink")
+def sys_unlink(task: LinuxTask, path: ConstBytes) -> int:
+    return _unlink(task, AT_FDCWD, path, False)
+
+
+@syscall(84, "rmdir")
+def sys_rmdir(task: LinuxTask, path: ConstBytes) -> int:
+    return _unlink(task, AT_FDCWD, path, True)
+
+
+@syscall(263, "unlinkat")
+def sys_unlinkat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_int) -> int:
+    if flags & ~AT_REMOVEDIR:
+        raise LinuxError(errno.EINVAL)
+    return _unlink(task, dirfd, path, bool(flags & AT_REMOVEDIR))
+
+
+RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
+
+
+def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: ConstBytes, flags: int) -> int:
+    if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT):
+        raise LinuxError(errno.EINVAL)
+    if flags & RENAME_EXCHANGE and flags & (RENAME_NOREPLACE | RENAME_WHITEOUT):
+        raise LinuxError(errno.EINVAL)
+    names = read_path(task, old), read_path(task, new)
+    source = task.fs.entry(task, olddir, names[0])
+    goal = task.fs.entry(task, newdir, names[1])
+    if source.directory.dev != goal.directory.dev:
+        raise LinuxError(errno.EXDEV)
+    if not source.normal:
+        raise LinuxError(errno.EBUSY)
+    if not goal.normal:
+        raise LinuxError(errno.EEXIST if flags & RENAME_NOREPLACE else errno.EBUSY)
+    origin = _old(task, source)
+    directory = task.fs.changeable_directory(goal)
+    if task.fs.mounted(directory, goal.name) is not None:
+        raise LinuxError(errno.EBUSY)
+    victim = None if flags & RENAME_EXCHANGE else _with_more_names(task, directory, goal)
+    origin.rename(source.spelled, directory, goal.spelled, flags)
+    _lost_name(task, victim)
+    return 0
+
+
+@syscall(82, "rename")
+def sys_rename(task: LinuxTask, old: ConstBytes, new: ConstBytes) -> int:
+    return _rename(task, AT_FDCWD, old, AT_FDCWD, new, 0)
+
+
+@syscall(264, "renameat")
+def sys_renameat(task: LinuxTask, olddir: c_int, old: ConstBytes, newdir: c_int, new: ConstBytes) -> int:
+    return _rename(task, olddir, old, newdir, new, 0)
+
+
+@syscall(316, "renameat2")
+def sys_renameat2(
+    task: LinuxTask, olddir: c_int, old: ConstBytes, newdir: c_int, new: ConstBytes, flags: c_uint
+) -> int:
+    return _rename(task, olddir, old, newdir, new, flags)
+
+
+# -- properties
+
+
+def _changeable(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
+    """What a path names, as it may be changed."""
+    return lookup(task, dirfd, read_path(task, path), flags).changeable(task.fs)
+
+
+def _changeable_file(task: LinuxTask, fd: int) -> Node:
+    """What is open, as it may be changed; EBADF for a mere place (O_PATH)."""
+    node = task.files.get_io(fd).node()
+    if node is None:
+        raise LinuxError(errno.EROFS)
+    return node.changeable(task.fs)
+
+
+@syscall(90, "chmod")
+def sys_chmod(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
+    _changeable(task, AT_FDCWD, path, 0).set_mode(mode & 0o7777)
+    return 0
+
+
+@syscall(268, "fchmodat")
+def sys_fchmodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) -> int:
+    _changeable(task, dirfd, path, 0).set_mode(mode & 0o7777)
+    return 0
+
+
+@syscall(452, "fchmodat2")
+def sys_fchmodat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint, flags: c_uint) -> int:
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
+        raise LinuxError(errno.EINVAL)
+    _changeable(task, dirfd, path, flags).set_mode(mode & 0o7777)
+    return 0
+
+
+@syscall(91, "fchmod")
+def sys_fchmod(task: LinuxTask, fd: c_uint, mode: c_uint) -> int:
+    _changeable_file(task, fd).set_mode(mode & 0o7777)
+    return 0
+
+
+@syscall(92, "chown")
+def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
+    _changeable(task, AT_FDCWD, path, 0).set_owner(uid, gid)
+    return 0
+
+
+@syscall(94, "lchown")
+def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
+    _changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).set_owner(uid, gid)
+    return 0
+
+
+@syscall(93, "fchown")
+def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_uint, gid: c_uint) -> int:
+    _changeable_file(task, fd).set_owner(uid, gid)
+    return 0
+
+
+@syscall(260, "fchownat")
+def sys_fchownat(task: LinuxTask, dirfd: c_int, path: ConstBytes, uid: c_uint, gid: c_uint, flags: c_int) -> int:
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
+        raise LinuxError(errno.EINVAL)
+    _changeable(task, dirfd, path, flags).set_owner(uid, gid)
+    return 0
+
+
+_UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE
+
+
+@syscall(280, "utimensat")
+def sys_utimensat(task: LinuxTask, dirfd: c_int, path: ConstBytes, times: ConstBytes, flags: c_int) -> int:
+    data = None
+    if not times.is_null:
+        data = get_bytes(task, times.address, 32)
+        nanos = unpack("<8xq8xq", data)
+        if nanos == (_UTIME_OMIT, _UTIME_OMIT):  # nothing to do, and nothing is looked at
+            return 0
+        if any(n not in (_UTIME_NOW, _UTIME_OMIT) and not 0 <= n < 10**9 for n in nanos):
+            raise LinuxError(errno.EINVAL)
+    if path.is_null and dirfd != AT_FDCWD:
+        if flags & ~AT_EMPTY_PATH:
+            raise LinuxError(errno.EINVAL)
+        node = _changeable_file(task, dirfd)
+    else:
+        if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
+            raise LinuxError(errno.EINVAL)
+        node = _changeable(task, dirfd, path, flags)
+    node.set_times(data)
+    return 0
+
+
+@syscall(76, "truncate")
+def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
+    if length < 0:
+        raise LinuxError(errno.EINVAL)
+    node = task.fs.resolve(task, AT_FDCWD, read_path(task, path))
+    if node.is_dir:
+        raise LinuxError(errno.EISDIR)
+    if not stat.S_ISREG(node.mode):
+        raise LinuxError(errno.EINVAL)
+    node.changeable(task.fs).truncate(task, length)
+    return 0
+
+
+# -- the working directory
+
+
+@syscall(79, "getcwd")
+def sys_getcwd(task: LinuxTask, buf: Bytes, size: c_size_t) -> int:
+    cwd = task.fs.cwd
+    if cwd.removed:
+        raise LinuxError(errno.ENOENT)
+    text = cwd.where() + b"\0"
+    if len(text) > size:
+        raise LinuxError(errno.ERANGE)
+    buf.write_slice(task, text)
+    return len(text)
+
+
+def _directory(task: LinuxTask, node: Node) -> Node:
+    """A directory that may be searched, to be kept."""
+    if not node.is_dir:
+        raise LinuxError(errno.ENOTDIR)
+    node.access(task.fs, 1, True)
+    return node.hold(task.fs)
+
+
+@syscall(80, "chdir")
+def sys_chdir(task: LinuxTask, path: ConstBytes) -> int:
+    task.fs.cwd = _directory(task, task.fs.resolve(task, AT_FDCWD, read_path(task, path)))
+    return 0
+
+
+@syscall(81, "fchdir")
+def sys_fchdir(task: LinuxTask, fd: c_uint) -> int:
+    node = task.files.get(fd).node()
+    if node is None:
+        raise LinuxError(errno.ENOTDIR)
+    task.fs.cwd = _directory(task, node)
+    return 0
+
+
+@syscall(161, "chroot")
+def sys_chroot(task: LinuxTask, path: ConstBytes) -> int:
+    if not task.fs.resolve(task, AT_FDCWD, read_path(task, path)).is_dir:
+        raise LinuxError(errno.ENOTDIR)
+    raise LinuxError(errno.EPERM)
+
+
+@syscall(95, "umask")
+def sys_umask(task: LinuxTask, mask: c_int) -> int:
+    old, task.fs.umask = task.fs.umask, mask & 0o777
+    return old

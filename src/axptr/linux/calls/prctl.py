@@ -1,0 +1,260 @@
+"""prctl(2): what a process sets about itself is kept for it to read back. Source: prctl(2), kernel/sys.c of Linux 6.18.
+
+Not here: options that would change what the CPU or memory do and cannot be had (EINVAL, as on a kernel without them),
+and those that need a capability, of which the guest has none (EPERM).
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from struct import pack
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...flags import READ
+from ...kernel.abi import c_int, c_ulong
+from ..fs.host.calls import ccall
+from ..registry import syscall
+from ..uaccess import ConstBytes, put_bytes
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE = 1, 2, 3, 4
+PR_GET_KEEPCAPS, PR_SET_KEEPCAPS, PR_GET_TIMING, PR_SET_TIMING, PR_SET_NAME, PR_GET_NAME = 7, 8, 13, 14, 15, 16
+PR_GET_SECCOMP, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_GET_TSC, PR_SET_TSC = 21, 23, 24, 25, 26
+PR_GET_SECUREBITS, PR_SET_SECUREBITS, PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 27, 28, 29, 30
+PR_TASK_PERF_EVENTS_DISABLE, PR_TASK_PERF_EVENTS_ENABLE, PR_MCE_KILL, PR_MCE_KILL_GET = 31, 32, 33, 34
+PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 36, 37, 38, 39
+PR_GET_TID_ADDRESS, PR_SET_THP_DISABLE, PR_GET_THP_DISABLE, PR_CAP_AMBIENT = 40, 41, 42, 47
+PR_GET_SPECULATION_CTRL, PR_SET_IO_FLUSHER, PR_GET_IO_FLUSHER = 52, 57, 58
+
+_CAP_LAST_CAP = 40
+_SECURE_KEEP_CAPS = 1 << 4
+_PR_TSC_ENABLE, _PR_TSC_SIGSEGV = 1, 2
+_MCE_LATE, _MCE_EARLY, _MCE_DEFAULT = 0, 1, 2
+_THP_EXCEPT_ADVISED = 2
+_AMBIENT_IS_SET, _AMBIENT_RAISE, _AMBIENT_LOWER, _AMBIENT_CLEAR_ALL = 1, 2, 3, 4
+
+
+class KeptState:
+    """What a process has set about itself. A value of None is what the host's own process has: it is inherited.
+
+    An exec resets `dumpable` and `keep_caps` alone; the name belongs to the task.
+    """
+
+    def __init__(self) -> None:
+        self.pdeath_signal = 0
+        self.dumpable = True
+        self.keep_caps = False
+        self.tsc = _PR_TSC_ENABLE
+        self.mce = _MCE_DEFAULT
+        self.timer_slack: int | None = None
+        self.subreaper: int | None = None
+        self.no_new_privs: int | None = None
+        self.thp_disabled: int | None = None
+
+    def exec(self) -> None:
+        self.dumpable = True
+        self.keep_caps = False
+
+
+def _refuse(*arguments: int) -> None:
+    """EINVAL unless the arguments that an option does not have are 0."""
+    if any(arguments):
+        raise LinuxError(errno.EINVAL)
+
+
+def _host(option: int) -> int:
+    """The host's answer about its own process, to an option that returns it."""
+    return ccall("prctl", option, 0, 0, 0, 0)
+
+
+@syscall(157, "prctl")
+def sys_prctl(task: LinuxTask, option: c_int, arg2: c_ulong, arg3: c_ulong, arg4: c_ulong, arg5: c_ulong) -> int:
+    handler = _OPTIONS.get(option)
+    if handler is None:
+        raise LinuxError(errno.EINVAL)
+    return handler(task, arg2, arg3, arg4, arg5)
+
+
+def _set_name(task: LinuxTask, arg2: int, *unused: int) -> int:
+    """16 bytes at most, and the terminator need not be among them."""
+    name = bytearray(16)
+    got = int(ConstBytes(arg2).copy_in(task, name))
+    if got < 16 and b"\0" not in name[:got]:
+        raise task.space.fault(arg2 + got, READ)
+    task.comm = bytes(name).split(b"\0")[0][:15]
+    return 0
+
+
+def _get_name(task: LinuxTask, arg2: int, *unused: int) -> int:
+    put_bytes(task, arg2, task.comm.ljust(16, b"\0"))
+    return 0
+
+
+def _set_pdeath_signal(task: LinuxTask, arg2: int, *unused: int) -> int:
+    _refuse(arg2 > 64)
+    task.kept.pdeath_signal = arg2
+    return 0
+
+
+def _get_pdeath_signal(task: LinuxTask, arg2: int, *unused: int) -> int:
+    put_bytes(task, arg2, pack("<i", task.kept.pdeath_signal))
+    return 0
+
+
+def _set_dumpable(task: LinuxTask, arg2: int, *unused: int) -> int:
+    _refuse(arg2 > 1)
+    task.kept.dumpable = bool(arg2)
+    return 0
+
+
+def _set_keep_caps(task: LinuxTask, arg2: int, *unused: int) -> int:
+    _refuse(arg2 > 1)
+    task.kept.keep_caps = bool(arg2)
+    return 0
+
+
+def _set_timing(task: LinuxTask, arg2: int, *unused: int) -> int:
+    _refuse(arg2)  # the other way of counting time was never there
+    return 0
+
+
+def _capbset_read(task: LinuxTask, arg2: int, *unused: int) -> int:
+    _refuse(arg2 > _CAP_LAST_CAP)
+    return 0
+
+
+def _set_tsc(task: LinuxTask, arg2: int, *unused: int) -> int:
+    """Kept; `rdtsc` works all the same."""
+    _refuse(arg2 not in (_PR_TSC_ENABLE, _PR_TSC_SIGSEGV))
+    task.kept.tsc = arg2
+    return 0
+
+
+def _get_tsc(task: LinuxTask, arg2: int, *unused: int) -> int:
+    put_bytes(task, arg2, pack("<i", task.kept.tsc))
+    return 0
+
+
+def _set_timer_slack(task: LinuxTask, arg2: int, *unused: int) -> int:
+    task.kept.timer_slack = arg2 or None
+    return 0
+
+
+def _get_timer_slack(task: LinuxTask, *unused: int) -> int:
+    slack = task.kept.timer_slack
+    return slack if slack is not None else _host(PR_GET_TIMERSLACK)
+
+
+def _mce_kill(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
+    _refuse(arg4, arg5, arg2 not in (0, 1), arg3 if arg2 == 0 else arg3 not in (_MCE_LATE, _MCE_EARLY, _MCE_DEFAULT))
+    task.kept.mce = arg3 if arg2 else _MCE_DEFAULT
+    return 0
+
+
+def _mce_kill_get(task: LinuxTask, *args: int) -> int:
+    _refuse(*args)
+    return task.kept.mce
+
+
+def _set_subreaper(task: LinuxTask, arg2: int, *unused: int) -> int:
+    task.kept.subreaper = int(bool(arg2))
+    return 0
+
+
+def _get_subreaper(task: LinuxTask, arg2: int, *unused: int) -> int:
+    put_bytes(task, arg2, pack("<i", task.kept.subreaper or 0))
+    return 0
+
+
+def _set_no_new_privs(task: LinuxTask, arg2: int, *rest: int) -> int:
+    _refuse(arg2 != 1, *rest)
+    task.kept.no_new_privs = 1
+    return 0
+
+
+def _get_no_new_privs(task: LinuxTask, *args: int) -> int:
+    _refuse(*args)
+    kept = task.kept.no_new_privs
+    return kept if kept is not None else _host(PR_GET_NO_NEW_PRIVS)
+
+
+def _get_tid_address(task: LinuxTask, arg2: int, *unused: int) -> int:
+    put_bytes(task, arg2, pack("<Q", task.clear_child_tid))
+    return 0
+
+
+def _set_thp_disable(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
+    _refuse(arg4, arg5, arg3 & ~_THP_EXCEPT_ADVISED if arg2 else arg3)
+    task.kept.thp_disabled = (1 | arg3) if arg2 else 0
+    return 0
+
+
+def _get_thp_disable(task: LinuxTask, *args: int) -> int:
+    _refuse(*args)
+    kept = task.kept.thp_disabled
+    return kept if kept is not None else _host(PR_GET_THP_DISABLE)
+
+
+def _cap_ambient(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
+    if arg2 == _AMBIENT_CLEAR_ALL:
+        _refuse(arg3, arg4, arg5)
+        return 0
+    _refuse(arg3 > _CAP_LAST_CAP, arg4, arg5, arg2 not in (_AMBIENT_IS_SET, _AMBIENT_RAISE, _AMBIENT_LOWER))
+    if arg2 == _AMBIENT_RAISE:
+        raise LinuxError(errno.EPERM)
+    return 0
+
+
+def _get_speculation(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
+    _refuse(arg3, arg4, arg5)
+    return ccall("prctl", PR_GET_SPECULATION_CTRL, arg2 & 0x7FFF_FFFF, 0, 0, 0)
+
+
+def _not_permitted(task: LinuxTask, *unused: int) -> int:
+    raise LinuxError(errno.EPERM)
+
+
+def _nothing(task: LinuxTask, *unused: int) -> int:
+    return 0
+
+
+_OPTIONS: dict[int, Callable[..., int]] = {
+    PR_SET_PDEATHSIG: _set_pdeath_signal,
+    PR_GET_PDEATHSIG: _get_pdeath_signal,
+    PR_GET_DUMPABLE: lambda task, *unused: int(task.kept.dumpable),
+    PR_SET_DUMPABLE: _set_dumpable,
+    PR_GET_KEEPCAPS: lambda task, *unused: int(task.kept.keep_caps),
+    PR_SET_KEEPCAPS: _set_keep_caps,
+    PR_GET_TIMING: _nothing,
+    PR_SET_TIMING: _set_timing,
+    PR_SET_NAME: _set_name,
+    PR_GET_NAME: _get_name,
+    PR_GET_SECCOMP: _nothing,
+    PR_CAPBSET_READ: _capbset_read,
+    PR_CAPBSET_DROP: _not_permitted,
+    PR_GET_TSC: _get_tsc,
+    PR_SET_TSC: _set_tsc,
+    PR_GET_SECUREBITS: lambda task, *unused: _SECURE_KEEP_CAPS * task.kept.keep_caps,
+    PR_SET_SECUREBITS: _not_permitted,
+    PR_SET_TIMERSLACK: _set_timer_slack,
+    PR_GET_TIMERSLACK: _get_timer_slack,
+    PR_TASK_PERF_EVENTS_DISABLE: _nothing,
+    PR_TASK_PERF_EVENTS_ENABLE: _nothing,
+    PR_MCE_KILL: _mce_kill,
+    PR_MCE_KILL_GET: _mce_kill_get,
+    PR_SET_CHILD_SUBREAPER: _set_subreaper,
+    PR_GET_CHILD_SUBREAPER: _get_subreaper,
+    PR_SET_NO_NEW_PRIVS: _set_no_new_privs,
+    PR_GET_NO_NEW_PRIVS: _get_no_new_privs,
+    PR_GET_TID_ADDRESS: _get_tid_address,
+    PR_SET_THP_DISABLE: _set_thp_disable,
+    PR_GET_THP_DISABLE: _get_thp_disable,
+    PR_CAP_AMBIENT: _cap_ambient,
+    PR_GET_SPECULATION_CTRL: _get_speculation,
+    PR_SET_IO_FLUSHER: _not_permitted,
+    PR_GET_IO_FLUSHER: _not_permitted,
+}

@@ -1,0 +1,240 @@
+"""Reading and writing files. Source: read(2), pread(2), readv(2), lseek(2), sendfile(2), fs/read_write.c.
+
+The order of checks is the host's: descriptor and its mode (EBADF), whether the file can do it (EINVAL), then the
+user's range (EFAULT, at length zero too), then the count is cut at MAX_RW_COUNT. The file decides what to copy when.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...flags import READ, WRITE
+from ...kernel.abi import (
+    c_int,
+    c_long,
+    c_size_t,
+    c_uint,
+    c_ulong,
+)
+from ..fs.host.calls import ccall, host
+from ..fs.host.file import HostFile
+from ..fs.node import MAX_OFFSET
+from ..fs.openfile import OpenFile
+from ..registry import syscall
+from ..uaccess import (
+    MAX_RW_COUNT,
+    Bytes,
+    ConstBytes,
+    UserIter,
+    import_iovec,
+    require_user,
+)
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+SEEK_HOLE = 4
+"""The last of the places that a seek can start from (SEEK_MAX)."""
+
+
+def _readable(task: LinuxTask, fd: int) -> OpenFile:
+    file = task.files.get(fd)
+    if not file.readable:
+        raise LinuxError(errno.EBADF)
+    return file
+
+
+def _writable(task: LinuxTask, fd: int) -> OpenFile:
+    file = task.files.get(fd)
+    if not file.writable:
+        raise LinuxError(errno.EBADF)
+    return file
+
+
+def _at(file: OpenFile, pos: int) -> int:
+    if not file.seekable:
+        raise LinuxError(errno.ESPIPE)
+    return pos
+
+
+def _verify_area(pos: int | None, count: int) -> None:
+    """EINVAL for a range of the file that ends past the largest offset there is (rw_verify_area)."""
+    if pos is not None and pos + count > MAX_OFFSET:
+        raise LinuxError(errno.EINVAL)
+
+
+@syscall(0, "read")
+def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int:
+    file = _readable(task, fd)
+    require_user(task, buf.address, count, WRITE)
+    return task.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
+
+
+@syscall(1, "write")
+def sys_write(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t) -> int:
+    file = _writable(task, fd)
+    require_user(task, buf.address, count, READ)
+    return task.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
+
+
+@syscall(17, "pread64")
+def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c_long) -> int:
+    if pos < 0:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    _at(file, pos)
+    _readable(task, fd)
+    require_user(task, buf.address, count, WRITE)
+    _verify_area(pos, count)
+    return task.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
+
+
+@syscall(18, "pwrite64")
+def sys_pwrite64(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t, pos: c_long) -> int:
+    if pos < 0:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    _at(file, pos)
+    _writable(task, fd)
+    require_user(task, buf.address, count, READ)
+    _verify_area(pos, count)
+    return task.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
+
+
+def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
+    to = UserIter(task, import_iovec(task, vec, vlen, WRITE))
+    _verify_area(pos, to.count)
+    return task.io.read(file.read(task, to, pos)) if to.count else 0
+
+
+def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
+    data = UserIter(task, import_iovec(task, vec, vlen, READ))
+    _verify_area(pos, data.count)
+    return task.io.wrote(file.write(task, data, pos)) if data.count else 0
+
+
+@syscall(19, "readv")
+def sys_readv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int:
+    return _readv(task, _readable(task, fd), vec, vlen, None)
+
+
+@syscall(20, "writev")
+def sys_writev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int:
+    return _writev(task, _writable(task, fd), vec, vlen, None)
+
+
+@syscall(295, "preadv")
+def sys_preadv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int:
+    if pos < 0:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    return _readv(task, _readable(task, fd), vec, vlen, _at(file, pos))
+
+
+@syscall(296, "pwritev")
+def sys_pwritev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int:
+    if pos < 0:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    return _writev(task, _writable(task, fd), vec, vlen, _at(file, pos))
+
+
+@syscall(8, "lseek")
+def sys_lseek(task: LinuxTask, fd: c_uint, offset: c_long, whence: c_uint) -> int:
+    file = task.files.get_io(fd)
+    if whence > SEEK_HOLE:
+        raise LinuxError(errno.EINVAL)
+    return file.seek(offset, whence)
+
+
+# -- sizes, caches, promises
+
+
+@syscall(77, "ftruncate")
+def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
+    if length < 0:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    if not file.writable:
+        raise LinuxError(errno.EINVAL)
+    file.require_change(task)
+    file.truncate(task, length)
+    return 0
+
+
+FALLOC_FL_KEEP_SIZE = 1
+
+
+@syscall(285, "fallocate")
+def sys_fallocate(task: LinuxTask, fd: c_int, mode: c_int, offset: c_long, size: c_long) -> int:
+    """The host's own call: which modes there are is its file system's affair."""
+    file = task.files.get_io(fd)
+    if isinstance(file, HostFile):
+        if file.writable:
+            file.require_change(task)
+        cache = file.cache(task)
+        if cache is not None:
+            host(cache.sync)
+        if file.writable and file.regular and offset >= 0 and size > 0 and not mode & FALLOC_FL_KEEP_SIZE:
+            file.require_size(task, offset + size)
+        try:
+            ccall("fallocate", file.host_fd, mode, ctypes.c_int64(offset), ctypes.c_int64(size))
+        finally:
+            if cache is not None:
+                host(cache.changed, file.host_fd)
+        return 0
+    if offset < 0 or size <= 0:
+        raise LinuxError(errno.EINVAL)
+    if not file.writable:
+        raise LinuxError(errno.EBADF)
+    raise LinuxError(errno.ENODEV)
+
+
+def _sync(task: LinuxTask, fd: int) -> int:
+    file = task.files.get_io(fd)
+    if not isinstance(file, HostFile):
+        raise LinuxError(errno.EINVAL)
+    host(os.fsync, file.host_fd)
+    return 0
+
+
+@syscall(74, "fsync")
+def sys_fsync(task: LinuxTask, fd: c_uint) -> int:
+    return _sync(task, fd)
+
+
+@syscall(75, "fdatasync")
+def sys_fdatasync(task: LinuxTask, fd: c_uint) -> int:
+    return _sync(task, fd)
+
+
+@syscall(306, "syncfs")
+def sys_syncfs(task: LinuxTask, fd: c_int) -> int:
+    task.files.get_io(fd)
+    return 0
+
+
+@syscall(162, "sync")
+def sys_sync(task: LinuxTask) -> int:
+    return 0
+
+
+@syscall(221, "fadvise64")
+def sys_fadvise64(task: LinuxTask, fd: c_int, offset: c_long, size: c_size_t, advice: c_int) -> int:
+    file = task.files.get_io(fd)
+    if isinstance(file, HostFile) and not file.seekable:
+        raise LinuxError(errno.ESPIPE)
+    if not 0 <= advice <= 5:
+        raise LinuxError(errno.EINVAL)
+    return 0
+
+
+@syscall(187, "readahead")
+def sys_readahead(task: LinuxTask, fd: c_int, offset: c_long, count: c_size_t) -> int:
+    if not _readable(task, fd).seekable:
+        raise LinuxError(errno.EINVAL)
+    return 0

@@ -1,0 +1,274 @@
+"""The calls about signals. Source: sigaction(2), sigprocmask(2), sigaltstack(2), sigsuspend(2), kill(2), alarm(2),
+setitimer(2)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from struct import pack, unpack
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...kernel.abi import c_int, c_size_t, c_uint
+from ..arch.x86_64.sigframe import on_altstack, pop_frame
+from ..registry import syscall
+from ..signals.pending import (
+    SI_KERNEL,
+    SI_TKILL,
+    SI_USER,
+    SIGKILL,
+    SIGSEGV,
+    SIGSTOP,
+    Info,
+    bit,
+)
+from ..signals.state import NO_HANDLER, SA_KNOWN, Action
+from ..task import waiting
+from ..task.timers import (
+    ITIMER_PROF,
+    ITIMER_REAL,
+    ITIMER_VIRTUAL,
+    Timer,
+)
+from ..uaccess import (
+    Bytes,
+    ConstBytes,
+    get_bytes,
+    put_bytes,
+)
+from .time import read_timespec
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+_BILLION = 1_000_000_000
+
+
+@syscall(13, "rt_sigaction")
+def sys_rt_sigaction(task: LinuxTask, signal: c_int, act: ConstBytes, oldact: Bytes, size: c_size_t) -> int:
+    if size != 8:
+        raise LinuxError(errno.EINVAL)
+    new = unpack("<QQQQ", get_bytes(task, act.address, 32)) if not act.is_null else None
+    if not 1 <= signal <= 64 or (new is not None and signal in (SIGKILL, SIGSTOP)):
+        raise LinuxError(errno.EINVAL)
+    signals = task.signals
+    old = signals.action(signal)
+    if new is not None:
+        handler, flags, restorer, mask = new
+        kept = mask & ~(bit(SIGKILL) | bit(SIGSTOP))
+        signals.actions[signal] = Action(handler, flags & SA_KNOWN, restorer, kept)
+        if signals.ignores(signal):
+            signals.pending.discard(bit(signal))
+        if task.host_signals is not None:
+            task.host_signals.follow(signals)
+    if not oldact.is_null:
+        put_bytes(task, oldact.address, pack("<QQQQ", old.handler, old.flags, old.restorer, old.mask))
+    return 0
+
+
+@syscall(14, "rt_sigprocmask")
+def sys_rt_sigprocmask(task: LinuxTask, how: c_int, new: ConstBytes, old: Bytes, size: c_size_t) -> int:
+    if size != 8:
+        raise LinuxError(errno.EINVAL)
+    signals = task.signals
+    before = signals.blocked
+    if not new.is_null:
+        (mask,) = unpack("<Q", get_bytes(task, new.address, 8))
+        if how not in (0, 1, 2):
+            raise LinuxError(errno.EINVAL)
+        signals.set_blocked(task, before | mask if how == 0 else before & ~mask if how == 1 else mask)
+    if not old.is_null:
+        put_bytes(task, old.address, pack("<Q", before))
+    return 0
+
+
+@syscall(15, "rt_sigreturn")
+def sys_rt_sigreturn(task: LinuxTask) -> int | None:
+    try:
+        pop_frame(task)
+    except LinuxError as error:
+        task.signals.force(task, Info(SIGSEGV, SI_KERNEL, fault=error))
+        task.engine.stop()
+    return None
+
+
+@syscall(127, "rt_sigpending")
+def sys_rt_sigpending(task: LinuxTask, buf: Bytes, size: c_size_t) -> int:
+    if size > 8:
+        raise LinuxError(errno.EINVAL)
+    mask = task.signals.pending.mask & task.signals.blocked
+    put_bytes(task, buf.address, pack("<Q", mask)[:size])
+    return 0
+
+
+@syscall(131, "sigaltstack")
+def sys_sigaltstack(task: LinuxTask, new: ConstBytes, old: Bytes) -> int:
+    signals = task.signals
+    address, flags, size = before = signals.altstack
+    on_stack = on_altstack(before, task.engine.regs.rsp)
+    if not new.is_null:
+        address, flags, size = unpack("<QI4xQ", get_bytes(task, new.address, 24))
+        if on_stack:
+            raise LinuxError(errno.EPERM)
+        mode = flags & ~(1 << 31)
+        if mode not in (0, 1, 2):
+            raise LinuxError(errno.EINVAL)
+        if mode == 2:
+            address = size = 0
+        elif size < 2048:
+            raise LinuxError(errno.ENOMEM)
+        signals.altstack = (address, flags & ~1, size)
+    if not old.is_null:
+        put_bytes(task, old.address, pack("<QI4xQ", before[0], before[1] | on_stack, before[2]))
+    return 0
+
+
+@syscall(130, "rt_sigsuspend")
+def sys_rt_sigsuspend(task: LinuxTask, mask: ConstBytes, size: c_size_t) -> int:
+    if size != 8:
+        raise LinuxError(errno.EINVAL)
+    (new,) = unpack("<Q", get_bytes(task, mask.address, 8))
+    signals = task.signals
+    before = signals.blocked
+    signals.set_blocked(task, new)
+    try:
+        waiting.sleep(task, None, restart=NO_HANDLER)
+    except LinuxError:
+        signals.saved_mask = before
+        raise
+    except BaseException:  # made again when the process is run on
+        signals.set_blocked(task, before)
+        raise
+    raise AssertionError("sigsuspend ended without a signal")
+
+
+@syscall(34, "pause")
+def sys_pause(task: LinuxTask) -> int:
+    waiting.sleep(task, None, restart=NO_HANDLER)
+    raise AssertionError("pause ended without a signal")
+
+
+@syscall(128, "rt_sigtimedwait")
+def sys_rt_sigtimedwait(task: LinuxTask, mask: ConstBytes, info: Bytes, timeout: ConstBytes, size: c_size_t) -> int:
+    if size != 8:
+        raise LinuxError(errno.EINVAL)
+    (wanted,) = unpack("<Q", get_bytes(task, mask.address, 8))
+    until = None
+    if not timeout.is_null:
+        until = time.monotonic() + read_timespec(task, timeout.address)
+    signals = task.signals
+    wanted &= ~(bit(SIGKILL) | bit(SIGSTOP))
+    found = signals.pending.take(wanted)
+    if found is None:
+        waiting.sleep(task, until, restart=NO_HANDLER, awaited=wanted)
+        found = signals.pending.take(wanted)
+    if found is None:
+        raise LinuxError(errno.EAGAIN)
+    if not info.is_null:
+        put_bytes(task, info.address, found.pack())
+    return found.signal
+
+
+# -- sending
+
+
+def _send(task: LinuxTask, signal: int, code: int) -> int:
+    if not 0 <= signal <= 64:
+        raise LinuxError(errno.EINVAL)
+    if signal:
+        task.signals.send(task, Info(signal, code, pid=task.pid, uid=os.getuid()))
+    return 0
+
+
+@syscall(62, "kill")
+def sys_kill(task: LinuxTask, pid: c_int, signal: c_int) -> int:
+    """Nobody outside is ever sent a signal: there is no other process to see."""
+    if pid not in (task.pid, 0, -1, -os.getpgrp()):
+        raise LinuxError(errno.EINVAL if not 0 <= signal <= 64 else errno.ESRCH)
+    if pid == -1:
+        raise LinuxError(errno.EINVAL if not 0 <= signal <= 64 else errno.ESRCH)
+    return _send(task, signal, SI_USER)
+
+
+@syscall(200, "tkill")
+def sys_tkill(task: LinuxTask, tid: c_int, signal: c_int) -> int:
+    if tid <= 0:
+        raise LinuxError(errno.EINVAL)
+    if tid != task.pid:
+        raise LinuxError(errno.ESRCH)
+    return _send(task, signal, SI_TKILL)
+
+
+@syscall(234, "tgkill")
+def sys_tgkill(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_int) -> int:
+    if tgid <= 0 or tid <= 0:
+        raise LinuxError(errno.EINVAL)
+    if tgid != task.pid or tid != task.pid:
+        raise LinuxError(errno.ESRCH)
+    return _send(task, signal, SI_TKILL)
+
+
+def _queue(task: LinuxTask, pid: int, signal: int, info: ConstBytes) -> int:
+    data = get_bytes(task, info.address, 128)
+    if pid != task.pid:
+        raise LinuxError(errno.ESRCH)
+    if not 0 <= signal <= 64:
+        raise LinuxError(errno.EINVAL)
+    if signal:
+        task.signals.send(task, Info.of(signal, data))
+    return 0
+
+
+@syscall(129, "rt_sigqueueinfo")
+def sys_rt_sigqueueinfo(task: LinuxTask, pid: c_int, signal: c_int, info: ConstBytes) -> int:
+    return _queue(task, pid, signal, info)
+
+
+@syscall(297, "rt_tgsigqueueinfo")
+def sys_rt_tgsigqueueinfo(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_int, info: ConstBytes) -> int:
+    return _queue(task, tid if tgid == task.pid else -1, signal, info)
+
+
+# -- timers
+
+
+@syscall(37, "alarm")
+def sys_alarm(task: LinuxTask, seconds: c_uint) -> int:
+    timer, now = task.timers.clock_of(ITIMER_REAL)
+    whole, nanos = divmod(timer.left(now), _BILLION)
+    timer.set(now, seconds * _BILLION, 0)
+    task.engine.stop()  # the run loop looks at the clock anew
+    return whole + (nanos >= _BILLION // 2 or (nanos > 0 and whole == 0))
+
+
+def _pack_itimer(timer: Timer, now: int) -> bytes:
+    """struct itimerval; a timer that is set is never told to have nothing left."""
+    left = timer.left(now)
+    micros = left // 1000 or (1 if left else 0)
+    return pack("<qqqq", *divmod(timer.interval // 1000, 10**6), *divmod(micros, 10**6))
+
+
+@syscall(36, "getitimer")
+def sys_getitimer(task: LinuxTask, which: c_int, value: Bytes) -> int:
+    if which not in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
+        raise LinuxError(errno.EINVAL)
+    put_bytes(task, value.address, _pack_itimer(*task.timers.clock_of(which)))
+    return 0
+
+
+@syscall(38, "setitimer")
+def sys_setitimer(task: LinuxTask, which: c_int, new: ConstBytes, old: Bytes) -> int:
+    words = unpack("<qqqq", get_bytes(task, new.address, 32)) if not new.is_null else (0, 0, 0, 0)
+    if which not in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
+        raise LinuxError(errno.EINVAL)
+    if any(w < 0 for w in words) or words[1] >= 10**6 or words[3] >= 10**6:
+        raise LinuxError(errno.EINVAL)
+    timer, now = task.timers.clock_of(which)
+    before = _pack_itimer(timer, now)
+    interval, value = (words[i] * _BILLION + words[i + 1] * 1000 for i in (0, 2))
+    timer.set(now, value, interval)
+    task.engine.stop()  # the run loop looks at the clocks anew
+    if not old.is_null:
+        put_bytes(task, old.address, before)
+    return 0

@@ -1,0 +1,367 @@
+"""From file to file without user memory: sendfile, copy_file_range, splice, tee, and vmsplice. Source: their man pages,
+fs/splice.c and fs/read_write.c of Linux 6.18.
+
+What is checked before a file is asked is checked here; the rest is the host's own call on the host's descriptors, in
+pieces, so that its answer is the answer. Our memory devices are stood in for by the host's; what else is ours (/proc)
+cannot splice (EINVAL), which is what programs expect to happen and fall back from.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...flags import READ, WRITE
+from ...kernel.abi import (
+    c_int,
+    c_size_t,
+    c_uint,
+    c_ulong,
+)
+from ..fs.dev import DeviceFile
+from ..fs.host.calls import ccall, host
+from ..fs.host.file import POLLIN, POLLOUT, HostFile
+from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile
+from ..registry import syscall
+from ..task import waiting
+from ..uaccess import (
+    MAX_RW_COUNT,
+    Bytes,
+    ConstBytes,
+    UserIter,
+    get_bytes,
+    import_iovec,
+    put_bytes,
+)
+from .dirs import NodeDirFile
+from .poll import ready
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+SPLICE_F_NONBLOCK, SPLICE_F_ALL = 2, 15
+MAX_OFFSET = (1 << 63) - 1
+PIECE = 8 << 20
+"""Bytes between two looks at the clock."""
+SMALL_PIECE = 4096
+"""What a descriptor that poll calls writable takes without waiting (PIPE_BUF)."""
+
+
+@contextmanager
+def _descriptor(file: OpenFile, mode: int) -> Iterator[int]:
+    """The host's descriptor for a file, to be asked; of our devices one of the host's own, for as long as it takes."""
+    if isinstance(file, HostFile):
+        yield file.io_fd
+    elif isinstance(file, DeviceFile):
+        fd = file.open_twin(mode)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+    else:
+        raise LinuxError(errno.EINVAL)
+
+
+def _is_pipe(file: OpenFile) -> bool:
+    return isinstance(file, HostFile) and file.kind == stat.S_IFIFO
+
+
+def _offset(task: LinuxTask, ptr: Bytes) -> int | None:
+    return None if ptr.is_null else int.from_bytes(get_bytes(task, ptr.address, 8), "little", signed=True)
+
+
+def _give_offset(task: LinuxTask, ptr: Bytes, offset: int | None, file: OpenFile, done: int) -> None:
+    """Write back where a transfer ended; a device has no position that moves."""
+    if offset is not None:
+        end = offset if isinstance(file, DeviceFile) else offset + done
+        put_bytes(task, ptr.address, end.to_bytes(8, "little", signed=True))
+
+
+def _sync(task: LinuxTask, file: OpenFile) -> None:
+    """The host is to read what mappings wrote."""
+    cache = file.cache(task) if isinstance(file, HostFile) else None
+    if cache is not None:
+        host(cache.sync)
+
+
+def _show(task: LinuxTask, file: OpenFile) -> None:
+    """Mappings are to show what the host wrote."""
+    cache = file.cache(task) if isinstance(file, HostFile) else None
+    if cache is not None and isinstance(file, HostFile):
+        host(cache.changed, file.host_fd)
+
+
+def _broken_pipe(task: LinuxTask, error: LinuxError) -> LinuxError:
+    if error.errno == errno.EPIPE:
+        task.signals.broken_pipe(task)
+    return error
+
+
+# -- sendfile, copy_file_range
+
+
+@syscall(40, "sendfile")
+def sys_sendfile(task: LinuxTask, out_fd: c_int, in_fd: c_int, offset: Bytes, count: c_size_t) -> int:
+    pos = _offset(task, offset)
+    source, goal = task.files.get_io(in_fd), task.files.get_io(out_fd) if _has(task, out_fd) else None
+    if not source.readable:
+        raise LinuxError(errno.EBADF)
+    if pos is not None and not source.seekable:
+        raise LinuxError(errno.ESPIPE)
+    if (pos is not None and pos < 0) or count > MAX_OFFSET or (pos or 0) + count > MAX_OFFSET:
+        raise LinuxError(errno.EINVAL)
+    if goal is None or not goal.writable:
+        raise LinuxError(errno.EBADF)
+    count = min(count, MAX_RW_COUNT)
+    _sync(task, source)
+    _sync(task, goal)
+    with _descriptor(source, os.O_RDONLY) as reader, _descriptor(goal, os.O_WRONLY) as writer:
+        if _is_pipe(goal):
+            if _is_pipe(source):
+                raise LinuxError(errno.EINVAL)
+            done = _splice_once(task, source, goal, (reader, writer), (pos, None), count, _own_flags(goal))
+        else:
+            if goal.flags & O_APPEND:
+                raise LinuxError(errno.EINVAL)
+            room = goal.size_room(task, None, count) if isinstance(goal, HostFile) else count
+            done = _send(task, goal, (reader, writer), pos, room)
+            if done == room < count and _has_more(reader, pos, done):
+                task.signals.file_too_large(task)
+    _give_offset(task, offset, pos, source, done)
+    return done
+
+
+def _has_more(fd: int, pos: int | None, done: int) -> bool:
+    """Whether there is more to send behind what was: only then the host tries, and finds the file too large."""
+    at = host(os.lseek, fd, 0, os.SEEK_CUR) if pos is None else pos + done
+    return at < host(os.fstat, fd).st_size
+
+
+def _has(task: LinuxTask, fd: int) -> bool:
+    """Whether there is such a descriptor, which sendfile asks of its goal last."""
+    try:
+        task.files.get_io(fd)
+    except LinuxError:
+        return False
+    return True
+
+
+def _send(task: LinuxTask, goal: OpenFile, fds: tuple[int, int], pos: int | None, count: int) -> int:
+    """The host's sendfile to what is no pipe."""
+    reader, writer = fds
+    waits = isinstance(goal, HostFile) and goal.channel is not None
+    piece, done = SMALL_PIECE if waits else PIECE, 0
+
+    def attempt() -> int:
+        if isinstance(goal, HostFile) and goal.channel is not None:
+            goal.channel.require(POLLOUT)
+        return host(os.sendfile, writer, reader, None if pos is None else pos + done, min(piece, count - done))
+
+    try:
+        while True:
+            want = min(piece, count - done)
+            n = goal.patiently(task, POLLOUT, attempt) if isinstance(goal, HostFile) else attempt()
+            done += n
+            if not n or (n < want and not waits) or done == count or waiting.must_stop(task):
+                return done
+    except waiting.TimeUp:
+        if not done:
+            raise
+        return done
+    except LinuxError as error:
+        if done:
+            return waiting.partial(task, done)
+        raise _broken_pipe(task, error) from None
+    finally:
+        _show(task, goal)
+
+
+@syscall(326, "copy_file_range")
+def sys_copy_file_range(
+    task: LinuxTask, fd_in: c_int, off_in: Bytes, fd_out: c_int, off_out: Bytes, size: c_size_t, flags: c_uint
+) -> int:
+    source, goal = task.files.get_io(fd_in), task.files.get_io(fd_out)
+    start, to = _offset(task, off_in), _offset(task, off_out)
+    if flags:
+        raise LinuxError(errno.EINVAL)
+    if isinstance(source, NodeDirFile) or isinstance(goal, NodeDirFile):
+        raise LinuxError(errno.EISDIR)
+    if not isinstance(source, HostFile) or not isinstance(goal, HostFile):
+        raise LinuxError(errno.EINVAL)
+    if source.regular and goal.regular and goal.flags & O_APPEND:
+        raise LinuxError(errno.EBADF)
+    if source.readable and goal.writable and goal.regular and (to is None or to >= 0):
+        size = goal.size_room(task, to, size)
+    _sync(task, source)
+    _sync(task, goal)
+    done, piece = 0, PIECE
+    if source.identity == goal.identity:  # whether they overlap is judged of the whole
+        piece = MAX_OFFSET
+    try:
+        while True:
+            want = min(piece, size - done)
+            n = host(
+                os.copy_file_range,
+                source.host_fd,
+                goal.host_fd,
+                want,
+                None if start is None else start + done,
+                None if to is None else to + done,
+            )
+            done += n
+            if n < want or done == size or waiting.must_stop(task):
+                break
+    except LinuxError:
+        if not done:
+            raise
+    finally:
+        _show(task, goal)
+    _give_offset(task, off_out, to, goal, done)
+    _give_offset(task, off_in, start, source, done)
+    return done
+
+
+# -- pipes
+
+
+def _own_flags(*files: OpenFile) -> int:
+    return SPLICE_F_NONBLOCK if any(file.flags & O_NONBLOCK for file in files) else 0
+
+
+def _splice_once(
+    task: LinuxTask,
+    source: OpenFile,
+    goal: OpenFile,
+    fds: tuple[int, int],
+    offsets: tuple[int | None, int | None],
+    count: int,
+    flags: int,
+) -> int:
+    """The host's splice, which gives what there is at once; we wait for that first, unless the guest would not."""
+    flags |= _own_flags(*(file for file in (source, goal) if _is_pipe(file)))
+    if count > SMALL_PIECE and isinstance(goal, HostFile) and not _is_pipe(goal) and not goal.seekable:
+        count = SMALL_PIECE
+    while True:
+        try:
+            if not count and not ready(fds[1], POLLOUT):  # sendfile of nothing
+                raise LinuxError(errno.EAGAIN)
+            n = host(os.splice, *fds, min(count, MAX_RW_COUNT), *offsets, flags | SPLICE_F_NONBLOCK)
+        except LinuxError as error:
+            if error.errno != errno.EAGAIN or flags & SPLICE_F_NONBLOCK:
+                raise _broken_pipe(task, error) from None
+        else:
+            _show(task, goal)
+            return n
+        _wait_for(task, source, goal)
+
+
+def _wait_for(task: LinuxTask, source: OpenFile, goal: OpenFile) -> None:
+    for file, event in ((source, POLLIN), (goal, POLLOUT)):
+        if isinstance(file, HostFile) and not file.seekable and not ready(file.io_fd, event):
+            task.wait_for_fd(file.io_fd, event)
+
+
+@syscall(275, "splice")
+def sys_splice(
+    task: LinuxTask, fd_in: c_int, off_in: Bytes, fd_out: c_int, off_out: Bytes, size: c_size_t, flags: c_uint
+) -> int:
+    if not size:
+        return 0
+    if flags & ~SPLICE_F_ALL:
+        raise LinuxError(errno.EINVAL)
+    source, goal = task.files.get_io(fd_in), task.files.get_io(fd_out)
+    if (_is_pipe(source) and not off_in.is_null) or (_is_pipe(goal) and not off_out.is_null):
+        raise LinuxError(errno.ESPIPE)
+    to, start = _offset(task, off_out), _offset(task, off_in)
+    if not source.readable or not goal.writable:
+        raise LinuxError(errno.EBADF)
+    if not (_is_pipe(source) or _is_pipe(goal)):
+        raise LinuxError(errno.EINVAL)
+    if not _is_pipe(goal) and goal.flags & O_APPEND:
+        raise LinuxError(errno.EINVAL)
+    if size > MAX_OFFSET and not (_is_pipe(source) and _is_pipe(goal)):
+        raise LinuxError(errno.EINVAL)
+    room = goal.size_room(task, to, size) if isinstance(goal, HostFile) and (to is None or to >= 0) else size
+    _sync(task, source)
+    _sync(task, goal)
+    with _descriptor(source, os.O_RDONLY) as reader, _descriptor(goal, os.O_WRONLY) as writer:
+        done = _splice_once(task, source, goal, (reader, writer), (start, to), room, flags)
+        if done == room < size and ready(reader, POLLIN):
+            task.signals.file_too_large(task)
+    _give_offset(task, off_out, to, goal, done)
+    _give_offset(task, off_in, start, source, done)
+    return done
+
+
+@syscall(276, "tee")
+def sys_tee(task: LinuxTask, fd_in: c_int, fd_out: c_int, size: c_size_t, flags: c_uint) -> int:
+    if flags & ~SPLICE_F_ALL:
+        raise LinuxError(errno.EINVAL)
+    if not size:
+        return 0
+    source, goal = task.files.get_io(fd_in), task.files.get_io(fd_out)
+    if not source.readable or not goal.writable:
+        raise LinuxError(errno.EBADF)
+    if not (_is_pipe(source) and _is_pipe(goal)):
+        raise LinuxError(errno.EINVAL)
+    assert isinstance(source, HostFile)
+    assert isinstance(goal, HostFile)
+    flags |= _own_flags(source, goal)
+    while True:
+        try:
+            wanted = ctypes.c_size_t(min(size, MAX_RW_COUNT))
+            return ccall("tee", source.io_fd, goal.io_fd, wanted, flags | SPLICE_F_NONBLOCK)
+        except LinuxError as error:
+            if error.errno != errno.EAGAIN or flags & SPLICE_F_NONBLOCK:
+                raise _broken_pipe(task, error) from None
+        _wait_for(task, source, goal)
+
+
+@syscall(278, "vmsplice")
+def sys_vmsplice(task: LinuxTask, fd: c_int, vec: ConstBytes, count: c_ulong, flags: c_uint) -> int:
+    """Pages are copied, never shared with the pipe: what SPLICE_F_GIFT gives away may be done with as one likes."""
+    if flags & ~SPLICE_F_ALL:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    if not file.writable and not file.readable:
+        raise LinuxError(errno.EBADF)
+    access = READ if file.writable else WRITE
+    stream = UserIter(task, import_iovec(task, vec, count, access))
+    if not stream.count:
+        return 0
+    if not _is_pipe(file):
+        raise LinuxError(errno.EBADF)
+    assert isinstance(file, HostFile)
+    event = POLLOUT if file.writable else POLLIN
+    if not ready(file.io_fd, event):
+        if flags & SPLICE_F_NONBLOCK:
+            raise LinuxError(errno.EAGAIN)
+        task.wait_for_fd(file.io_fd, event)
+    return _fill(task, file, stream) if file.writable else file.read(task, stream, None)
+
+
+def _fill(task: LinuxTask, file: HostFile, data: UserIter) -> int:
+    """As much as the pipe takes now."""
+    done, buffer = 0, task.machine.bounce
+    while data.count and (not done or ready(file.io_fd, POLLOUT)):
+        want = min(data.count, SMALL_PIECE)
+        good = data.copy_in(buffer[:want])
+        if not good:
+            if done:
+                break
+            raise data.fault(READ)
+        try:
+            done += file.write_host(task, buffer[:good], None)
+        except LinuxError as error:
+            if done:
+                break
+            raise _broken_pipe(task, error) from None
+        if good < want:
+            break
+    return done

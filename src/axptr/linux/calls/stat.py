@@ -1,0 +1,201 @@
+"""What files are: stat, statx, access, readlink, statfs. Source: the man page of each, fs/stat.c."""
+
+from __future__ import annotations
+
+import errno
+import os
+from struct import pack
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...kernel.abi import c_int, c_uint
+from ..fs.node import Node, Stat
+from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
+from ..registry import syscall
+from ..uaccess import (
+    PATH_MAX,
+    Bytes,
+    ConstBytes,
+    read_path,
+)
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+AT_NO_AUTOMOUNT = 0x800
+AT_STATX_SYNC_TYPE = 0x6000
+AT_EACCESS = 0x200
+
+_BASIC_STATS = 0x7FF
+_BILLION = 1_000_000_000
+
+
+def pack_stat(s: os.stat_result | Stat) -> bytes:
+    """struct stat of x86-64, 144 bytes."""
+    return pack(
+        "<QQQIIIIQqqqqQqQqQ24x",
+        s.st_dev,
+        s.st_ino,
+        s.st_nlink,
+        s.st_mode,
+        s.st_uid,
+        s.st_gid,
+        0,
+        s.st_rdev,
+        s.st_size,
+        s.st_blksize,
+        s.st_blocks,
+        *divmod(s.st_atime_ns, _BILLION),
+        *divmod(s.st_mtime_ns, _BILLION),
+        *divmod(s.st_ctime_ns, _BILLION),
+    )
+
+
+def pack_statx(s: os.stat_result | Stat) -> bytes:
+    """struct statx, 256 bytes, with the basic fields."""
+
+    def when(ns: int) -> bytes:
+        return pack("<qI4x", *divmod(ns, _BILLION))
+
+    return (
+        pack("<IIQIIIH2xQQQQ", _BASIC_STATS, s.st_blksize, 0, s.st_nlink, s.st_uid, s.st_gid, s.st_mode, s.st_ino,
+             s.st_size, s.st_blocks, 0)
+        + when(s.st_atime_ns)
+        + bytes(16)
+        + when(s.st_ctime_ns)
+        + when(s.st_mtime_ns)
+        + pack("<IIII", os.major(s.st_rdev), os.minor(s.st_rdev), os.major(s.st_dev), os.minor(s.st_dev))
+    ).ljust(256, b"\0")  # fmt: skip
+
+
+def lookup(task: LinuxTask, dirfd: int, path: bytes, flags: int) -> Node:
+    """What a path names, or with AT_EMPTY_PATH and no path, the open file itself. EBADF if that is no file."""
+    if path or not flags & AT_EMPTY_PATH:
+        return task.fs.resolve(task, dirfd, path, follow=not flags & AT_SYMLINK_NOFOLLOW)
+    if dirfd == AT_FDCWD:
+        return task.fs.cwd
+    node = task.files.get(dirfd).node()
+    if node is None:
+        raise LinuxError(errno.EBADF)
+    return node
+
+
+def _name(task: LinuxTask, path: ConstBytes, flags: int) -> bytes:
+    if path.is_null and flags & AT_EMPTY_PATH:  # since Linux 6.11
+        return b""
+    return read_path(task, path)
+
+
+@syscall(4, "stat")
+def sys_stat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
+    node = task.fs.resolve(task, AT_FDCWD, read_path(task, path))
+    statbuf.write_slice(task, pack_stat(node.stat(task)))
+    return 0
+
+
+@syscall(5, "fstat")
+def sys_fstat(task: LinuxTask, fd: c_uint, statbuf: Bytes) -> int:
+    statbuf.write_slice(task, pack_stat(task.files.get(fd).stat(task)))
+    return 0
+
+
+@syscall(6, "lstat")
+def sys_lstat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
+    node = task.fs.resolve(task, AT_FDCWD, read_path(task, path), follow=False)
+    statbuf.write_slice(task, pack_stat(node.stat(task)))
+    return 0
+
+
+@syscall(262, "newfstatat")
+def sys_newfstatat(task: LinuxTask, dirfd: c_int, path: ConstBytes, statbuf: Bytes, flags: c_int) -> int:
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE):
+        raise LinuxError(errno.EINVAL)
+    name = _name(task, path, flags)
+    if not name and flags & AT_EMPTY_PATH and dirfd != AT_FDCWD:  # which is fstat
+        status = task.files.get(dirfd).stat(task)
+    else:
+        status = lookup(task, dirfd, name, flags).stat(task)
+    statbuf.write_slice(task, pack_stat(status))
+    return 0
+
+
+@syscall(332, "statx")
+def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, mask: c_uint, buffer: Bytes) -> int:
+    if mask & 0x8000_0000:
+        raise LinuxError(errno.EINVAL)
+    if flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE:
+        raise LinuxError(errno.EINVAL)
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE):
+        raise LinuxError(errno.EINVAL)
+    node = lookup(task, dirfd, _name(task, path, flags), flags)
+    raw = node.statx(task, flags & AT_STATX_SYNC_TYPE, mask)
+    buffer.write_slice(task, raw if raw is not None else pack_statx(node.stat(task)))
+    return 0
+
+
+# -- access
+
+
+def _access(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, flags: int) -> int:
+    if mode & ~7 or flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
+        raise LinuxError(errno.EINVAL)
+    lookup(task, dirfd, _name(task, path, flags), flags).access(task.fs, mode, bool(flags & AT_EACCESS))
+    return 0
+
+
+@syscall(21, "access")
+def sys_access(task: LinuxTask, path: ConstBytes, mode: c_int) -> int:
+    return _access(task, AT_FDCWD, path, mode, 0)
+
+
+@syscall(269, "faccessat")
+def sys_faccessat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_int) -> int:
+    return _access(task, dirfd, path, mode, 0)
+
+
+@syscall(439, "faccessat2")
+def sys_faccessat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_int, flags: c_int) -> int:
+    return _access(task, dirfd, path, mode, flags)
+
+
+# -- symbolic links
+
+
+def _readlink(task: LinuxTask, dirfd: int, path: ConstBytes, buf: Bytes, size: int) -> int:
+    if size <= 0:
+        raise LinuxError(errno.EINVAL)
+    name = read_path(task, path)
+    node = lookup(task, dirfd, name, AT_SYMLINK_NOFOLLOW | (AT_EMPTY_PATH if dirfd != AT_FDCWD else 0))
+    if not name and not node.is_link:
+        raise LinuxError(errno.ENOENT)
+    data = node.target(task)[: PATH_MAX - 1][:size]
+    buf.write_slice(task, data)
+    return len(data)
+
+
+@syscall(89, "readlink")
+def sys_readlink(task: LinuxTask, path: ConstBytes, buf: Bytes, size: c_int) -> int:
+    return _readlink(task, AT_FDCWD, path, buf, size)
+
+
+@syscall(267, "readlinkat")
+def sys_readlinkat(task: LinuxTask, dirfd: c_int, path: ConstBytes, buf: Bytes, size: c_int) -> int:
+    return _readlink(task, dirfd, path, buf, size)
+
+
+# -- file systems
+
+
+@syscall(137, "statfs")
+def sys_statfs(task: LinuxTask, path: ConstBytes, buf: Bytes) -> int:
+    buf.write_slice(task, task.fs.resolve(task, AT_FDCWD, read_path(task, path)).statfs())
+    return 0
+
+
+@syscall(138, "fstatfs")
+def sys_fstatfs(task: LinuxTask, fd: c_uint, buf: Bytes) -> int:
+    node = task.files.get(fd).node()
+    if node is None:
+        raise LinuxError(errno.ENOSYS)
+    buf.write_slice(task, node.statfs())
+    return 0

@@ -1,0 +1,88 @@
+"""Facts about the machine, and random bytes: uname(2), sysinfo(2), getrandom(2), getrusage(2), times(2)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from struct import pack
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...flags import WRITE
+from ...kernel.abi import c_int, c_size_t, c_uint
+from ..proc.tree import memory_size
+from ..registry import syscall
+from ..uaccess import (
+    MAX_RW_COUNT,
+    Bytes,
+    UserIter,
+    put_bytes,
+    require_user,
+)
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+_TICK = 10_000_000
+"""Nanoseconds of a clock tick, as times(2) counts them (AT_CLKTCK)."""
+
+
+@syscall(63, "uname")
+def sys_uname(task: LinuxTask, buf: Bytes) -> int:
+    u = os.uname()
+    fields = (u.sysname, u.nodename, u.release, u.version, "x86_64", "(none)")
+    put_bytes(task, buf.address, b"".join(os.fsencode(f)[:64].ljust(65, b"\0") for f in fields))
+    return 0
+
+
+@syscall(99, "sysinfo")
+def sys_sysinfo(task: LinuxTask, info: Bytes) -> int:
+    total, free = memory_size(task)
+    up = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+    data = pack("<q3Q6QHH4xQQI4x", up, 0, 0, 0, total, free, 0, 0, 0, 0, 1, 0, 0, 0, 1)
+    put_bytes(task, info.address, data)
+    return 0
+
+
+@syscall(318, "getrandom")
+def sys_getrandom(task: LinuxTask, buf: Bytes, count: c_size_t, flags: c_uint) -> int:
+    """As far as the buffer can be written; EFAULT if that is nowhere."""
+    from ..fs.dev import fill
+
+    if flags & ~7 or flags & 6 == 6:
+        raise LinuxError(errno.EINVAL)
+    count = min(count, MAX_RW_COUNT)
+    require_user(task, buf.address, count, WRITE)
+    return fill(UserIter.single(task, buf.address, count), os.urandom)
+
+
+@syscall(98, "getrusage")
+def sys_getrusage(task: LinuxTask, who: c_int, usage: Bytes) -> int:
+    if who not in (0, -1, 1):
+        raise LinuxError(errno.EINVAL)
+    if who == -1:
+        put_bytes(task, usage.address, bytes(144))
+        return 0
+    cpu = task.timers.cpu
+    peak = task.space.phys.peak_frames * 4
+    data = pack("<qqqq14q", *_timeval(cpu.user), *_timeval(cpu.system), peak, *[0] * 13)
+    put_bytes(task, usage.address, data)
+    return 0
+
+
+def _timeval(nanos: int) -> tuple[int, int]:
+    return divmod(nanos // 1000, 10**6)
+
+
+@syscall(100, "times")
+def sys_times(task: LinuxTask, buf: Bytes) -> int:
+    cpu = task.timers.cpu
+    if not buf.is_null:
+        put_bytes(task, buf.address, pack("<qqqq", cpu.user // _TICK, cpu.system // _TICK, 0, 0))
+    return int(time.monotonic() * 100)
+
+
+@syscall(103, "syslog")
+def sys_syslog(task: LinuxTask, kind: c_int, buf: Bytes, size: c_int) -> int:
+    raise LinuxError(errno.EPERM)

@@ -1,0 +1,156 @@
+"""Clocks and sleep: the host's, and the CPU time of the run. Source: clock_gettime(2), gettimeofday(2), time(2),
+nanosleep(2)."""
+
+from __future__ import annotations
+
+import errno
+import time
+from struct import pack, unpack
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...kernel.abi import c_int
+from ..fs.host.calls import host, libc
+from ..registry import syscall
+from ..signals.state import NO_HANDLER
+from ..task import waiting
+from ..task.timers import KTIME_MAX
+from ..uaccess import (
+    Bytes,
+    ConstBytes,
+    get_bytes,
+    put_bytes,
+)
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+_BILLION = 1_000_000_000
+_MAX_SLEEP = KTIME_MAX / _BILLION
+
+
+def read_timespec(task: LinuxTask, address: int) -> float:
+    """Seconds, any number of them; EINVAL if there are fewer than none, or nanoseconds for a second."""
+    seconds, nanos = unpack("<qq", get_bytes(task, address, 16))
+    if seconds < 0 or not 0 <= nanos < _BILLION:
+        raise LinuxError(errno.EINVAL)
+    total: float = seconds + nanos / _BILLION
+    return total
+
+
+def write_timespec(task: LinuxTask, address: int, nanos: int) -> None:
+    put_bytes(task, address, pack("<qq", *divmod(nanos, _BILLION)))
+
+
+PROCESS_CPU, THREAD_CPU = 2, 3
+_ALARMS = (8, 9)
+_PROF, _VIRTUAL, _SCHED = 0, 1, 2
+
+
+def _cpu_kind(task: LinuxTask, clock: int) -> int | None:
+    """Which of its CPU times a clock's number asks for; None for clocks of the machine. EINVAL for other processes'.
+
+    Negative ones are made of a process and a kind (clock_getcpuclockid(3), posix-timers.h).
+    """
+    if clock in (PROCESS_CPU, THREAD_CPU):
+        return _SCHED
+    if clock >= 0:
+        if clock > 11 or clock == 10:
+            raise LinuxError(errno.EINVAL)
+        return None
+    if clock & 3 == 3 or ~(clock >> 3) not in (0, task.pid):
+        raise LinuxError(errno.EINVAL)
+    return clock & 3
+
+
+def clock_now(task: LinuxTask, clock: int) -> int:
+    """A clock's time in nanoseconds: the machine's, or what the program used of its CPU."""
+    kind = _cpu_kind(task, clock)
+    if kind is None:
+        return host(time.clock_gettime_ns, clock)
+    cpu = task.timers.cpu
+    return cpu.user if kind == _VIRTUAL else cpu.total
+
+
+@syscall(228, "clock_gettime")
+def sys_clock_gettime(task: LinuxTask, clock: c_int, when: Bytes) -> int:
+    write_timespec(task, when.address, clock_now(task, clock))
+    return 0
+
+
+@syscall(229, "clock_getres")
+def sys_clock_getres(task: LinuxTask, clock: c_int, resolution: Bytes) -> int:
+    kind = _cpu_kind(task, clock)
+    nanos = round(host(time.clock_getres, clock if kind is None else kind - 8) * _BILLION)
+    if not resolution.is_null:
+        write_timespec(task, resolution.address, nanos)
+    return 0
+
+
+@syscall(227, "clock_settime")
+def sys_clock_settime(task: LinuxTask, clock: c_int, when: ConstBytes) -> int:
+    read_timespec(task, when.address)
+    raise LinuxError(errno.EPERM if clock == 0 else errno.EINVAL)
+
+
+@syscall(96, "gettimeofday")
+def sys_gettimeofday(task: LinuxTask, tv: Bytes, tz: Bytes) -> int:
+    if not tv.is_null:
+        put_bytes(task, tv.address, pack("<qq", *divmod(time.time_ns() // 1000, 10**6)))
+    if not tz.is_null:
+        put_bytes(task, tz.address, bytes(8))
+    return 0
+
+
+@syscall(201, "time")
+def sys_time(task: LinuxTask, when: Bytes) -> int:
+    now = int(time.time())
+    if not when.is_null:
+        put_bytes(task, when.address, pack("<q", now))
+    return now
+
+
+def _sleep(task: LinuxTask, until: float, remaining: int) -> int:
+    """Sleep to a monotonic time; what is left of it goes to `remaining`, an address or 0, if a handler is to run."""
+    try:
+        waiting.sleep(task, until, again=(_sleep, (until, remaining)))
+    except LinuxError:
+        if remaining:
+            left = int(max(0.0, until - time.monotonic()) * _BILLION)
+            write_timespec(task, remaining, min(left, KTIME_MAX))
+        raise
+    return 0
+
+
+@syscall(35, "nanosleep")
+def sys_nanosleep(task: LinuxTask, duration: ConstBytes, remaining: Bytes) -> int:
+    seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
+    return _sleep(task, time.monotonic() + seconds, remaining.address)
+
+
+def _require_alarm(clock: int) -> None:
+    """Sleep for no time on the host's clock: whether there is a device that would wake the machine, it knows."""
+    import ctypes
+
+    refused = libc().clock_nanosleep(clock, 0, (ctypes.c_long * 2)(0, 0), None)
+    if refused:
+        raise LinuxError(refused)
+
+
+@syscall(230, "clock_nanosleep")
+def sys_clock_nanosleep(task: LinuxTask, clock: c_int, flags: c_int, duration: ConstBytes, remaining: Bytes) -> int:
+    if clock == THREAD_CPU or clock in (4, 5, 6) or (clock < 0 and clock & 4):
+        raise LinuxError(errno.EINVAL if clock in (THREAD_CPU, -2) or clock < 0 else errno.EOPNOTSUPP)
+    kind = _cpu_kind(task, clock)
+    if clock in _ALARMS:
+        _require_alarm(clock)
+    seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
+    if flags & 1:  # TIMER_ABSTIME
+        seconds -= clock_now(task, clock) / _BILLION
+    if kind is not None and seconds > 0:
+        waiting.sleep(task, None, restart=NO_HANDLER)  # who sleeps uses no CPU
+    until = time.monotonic() + seconds
+    if flags & 1:
+        waiting.sleep(task, until, restart=NO_HANDLER)
+        return 0
+    return _sleep(task, until, remaining.address)

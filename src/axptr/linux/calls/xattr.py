@@ -1,0 +1,148 @@
+"""Extended attributes, the host's. Source: xattr(7), getxattr(2), setxattr(2)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...kernel.abi import c_int, c_size_t
+from ..fs.node import Node
+from ..fs.walk import AT_FDCWD
+from ..registry import syscall
+from ..uaccess import (
+    Bytes,
+    ConstBytes,
+    get_bytes,
+    read_path,
+)
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+_MAX_VALUE = 65536
+
+
+def _node(task: LinuxTask, path: ConstBytes, follow: bool) -> Node:
+    return task.fs.resolve(task, AT_FDCWD, read_path(task, path), follow=follow)
+
+
+def _opened(task: LinuxTask, fd: int) -> Node:
+    node = task.files.get_io(fd).node()
+    if node is None:
+        raise LinuxError(errno.EOPNOTSUPP)
+    return node
+
+
+def _give(task: LinuxTask, data: bytes, buf: Bytes, size: int) -> int:
+    if size:
+        if len(data) > size:
+            raise LinuxError(errno.ERANGE)
+        buf.write_slice(task, data)
+    return len(data)
+
+
+def _getxattr(task: LinuxTask, node: Node, name: ConstBytes, buf: Bytes, size: int) -> int:
+    return _give(task, node.getxattr(_xattr_name(task, name)), buf, size)
+
+
+def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
+    try:
+        attribute = name.read_cstr(task, 255)
+    except LinuxError as error:
+        raise LinuxError(errno.ERANGE) if error.errno == errno.ENAMETOOLONG else error from None
+    if not attribute:
+        raise LinuxError(errno.ERANGE)
+    return attribute
+
+
+@syscall(191, "getxattr")
+def sys_getxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
+    return _getxattr(task, _node(task, path, True), name, buf, size)
+
+
+@syscall(192, "lgetxattr")
+def sys_lgetxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
+    return _getxattr(task, _node(task, path, False), name, buf, size)
+
+
+@syscall(193, "fgetxattr")
+def sys_fgetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
+    return _getxattr(task, _opened(task, fd), name, buf, size)
+
+
+def _listxattr(task: LinuxTask, node: Node, buf: Bytes, size: int) -> int:
+    return _give(task, node.listxattr(), buf, size)
+
+
+@syscall(194, "listxattr")
+def sys_listxattr(task: LinuxTask, path: ConstBytes, buf: Bytes, size: c_size_t) -> int:
+    return _listxattr(task, _node(task, path, True), buf, size)
+
+
+@syscall(195, "llistxattr")
+def sys_llistxattr(task: LinuxTask, path: ConstBytes, buf: Bytes, size: c_size_t) -> int:
+    return _listxattr(task, _node(task, path, False), buf, size)
+
+
+@syscall(196, "flistxattr")
+def sys_flistxattr(task: LinuxTask, fd: c_int, buf: Bytes, size: c_size_t) -> int:
+    return _listxattr(task, _opened(task, fd), buf, size)
+
+
+# -- changes
+
+
+def _setxattr(
+    task: LinuxTask, find: Callable[[], Node], name: ConstBytes, value: ConstBytes, size: int, flags: int
+) -> int:
+    """The arguments are read before the file is looked for, as setxattr_copy is called before the walk."""
+    if flags & ~3:
+        raise LinuxError(errno.EINVAL)
+    attribute = _xattr_name(task, name)
+    if size > _MAX_VALUE:
+        raise LinuxError(errno.E2BIG)
+    data = get_bytes(task, value.address, size) if size else b""
+    find().changeable(task.fs).setxattr(attribute, data, flags)
+    return 0
+
+
+@syscall(188, "setxattr")
+def sys_setxattr(
+    task: LinuxTask, path: ConstBytes, name: ConstBytes, value: ConstBytes, size: c_size_t, flags: c_int
+) -> int:
+    return _setxattr(task, lambda: _node(task, path, True), name, value, size, flags)
+
+
+@syscall(189, "lsetxattr")
+def sys_lsetxattr(
+    task: LinuxTask, path: ConstBytes, name: ConstBytes, value: ConstBytes, size: c_size_t, flags: c_int
+) -> int:
+    return _setxattr(task, lambda: _node(task, path, False), name, value, size, flags)
+
+
+@syscall(190, "fsetxattr")
+def sys_fsetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, value: ConstBytes, size: c_size_t, flags: c_int) -> int:
+    return _setxattr(task, lambda: _opened(task, fd), name, value, size, flags)
+
+
+def _removexattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes) -> int:
+    attribute = _xattr_name(task, name)
+    find().changeable(task.fs).removexattr(attribute)
+    return 0
+
+
+@syscall(197, "removexattr")
+def sys_removexattr(task: LinuxTask, path: ConstBytes, name: ConstBytes) -> int:
+    return _removexattr(task, lambda: _node(task, path, True), name)
+
+
+@syscall(198, "lremovexattr")
+def sys_lremovexattr(task: LinuxTask, path: ConstBytes, name: ConstBytes) -> int:
+    return _removexattr(task, lambda: _node(task, path, False), name)
+
+
+@syscall(199, "fremovexattr")
+def sys_fremovexattr(task: LinuxTask, fd: c_int, name: ConstBytes) -> int:
+    return _removexattr(task, lambda: _opened(task, fd), name)

@@ -1,0 +1,1 @@
+"""The host's tree behind nodes and open files: places held by descriptors, transfers, locks, terminals."""

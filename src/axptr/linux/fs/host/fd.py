@@ -1,0 +1,112 @@
+"""Places of the host held as descriptors (O_PATH): opening names relative to them, never following a link.
+
+A descriptor stays with the directory or file itself, whatever is renamed or put in its place; a path does not. So what
+was judged is what is used. openat2(2) takes many components at once; where it is missing (before Linux 5.6, or
+forbidden by a filter) they are opened one by one with O_NOFOLLOW. What the host refuses is a LinuxError.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from struct import pack
+
+from ....errors import LinuxError
+from .calls import host, libc
+
+PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How places are opened: the link itself where the last component is one."""
+
+_OPENAT2 = 437  # the same on every architecture
+_NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
+_HOW = pack("<QQQ", PLACE, 0, _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH)
+
+Identity = tuple[int, int]
+"""Device and inode number: which file it is, as long as somebody holds it."""
+
+
+class Openat2:
+    """The host's openat2, and whether it is there. `missing` is set at the first refusal (and by tests)."""
+
+    def __init__(self) -> None:
+        self.missing = False
+        kinds = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
+        self._call = ctypes.CFUNCTYPE(ctypes.c_long, *kinds, use_errno=True)(("syscall", libc()))
+
+    def place(self, dirfd: int, path: bytes) -> int:
+        """Open `path` beneath `dirfd` as a place: a descriptor, or minus the errno. `missing` may be set by it."""
+        fd: int = self._call(_OPENAT2, dirfd, path, _HOW, len(_HOW))
+        if fd < 0:
+            fd = -ctypes.get_errno()
+            if fd in (-errno.ENOSYS, -errno.EPERM):  # never taken back: threads share what the host is
+                self.missing = True
+        return fd
+
+
+_openat2: Openat2 | None = None
+
+
+def openat2() -> Openat2:
+    """The one of this process, made when first needed."""
+    global _openat2
+    if _openat2 is None:
+        _openat2 = Openat2()
+    return _openat2
+
+
+def open_beneath(dirfd: int, path: bytes) -> int:
+    """The place that `path`, which is relative and holds no `..`, names beneath `dirfd`: a new descriptor.
+
+    No link is followed: ELOOP if one is in the way, or at the end before a slash; at the end it is itself the place.
+    """
+    if b"\0" in path:
+        raise LinuxError(errno.ENOENT)
+    call = openat2()
+    if not call.missing:
+        fd = call.place(dirfd, path)
+        if fd >= 0:
+            return fd
+        if not call.missing:
+            raise LinuxError(-fd)
+    return host(_open_one_by_one, dirfd, path)
+
+
+def _open_one_by_one(dirfd: int, path: bytes) -> int:
+    names = path.split(b"/")
+    if path.startswith(b"/") or b".." in names:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    at = dirfd
+    try:
+        for name in names:
+            below = os.open(name or b".", PLACE, dir_fd=at)
+            if at != dirfd:
+                os.close(at)
+            at = below
+    except NotADirectoryError:
+        if at != dirfd and stat.S_ISLNK(os.fstat(at).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+        raise
+    else:
+        found, at = at, dirfd
+        return found
+    finally:
+        if at != dirfd:
+            os.close(at)
+
+
+def open_parent(dirfd: int) -> int:
+    """The directory above `dirfd` as a place; of the root itself."""
+    return host(os.open, b"..", PLACE | os.O_DIRECTORY, dir_fd=dirfd)
+
+
+def name_of(fd: int) -> bytes:
+    """The name that the host has for a descriptor now; ends with " (deleted)" if it was removed."""
+    name: bytes = host(os.readlink, b"/proc/self/fd/%d" % fd)
+    return name
+
+
+def by_descriptor(fd: int) -> bytes:
+    """A path that leads the host's calls to exactly what `fd` is, for those that take no O_PATH descriptor."""
+    return b"/proc/self/fd/%d" % fd

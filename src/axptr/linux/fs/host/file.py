@@ -1,0 +1,418 @@
+"""Files of the host, behind a host descriptor: regular files, directories, pipes, terminals, sockets.
+
+A regular file that is mapped here is read, written and cut through its cache, so that mappings and calls agree.
+
+Reads and writes go through the machine's bounce buffer of CHUNK bytes. Where the guest's buffer runs into a hole, the
+host's own call decides what that gives (`fs.host.calls.HoleBuffer`). The host's position is used, so that a position
+shared with other processes (standard input) moves as it would.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from functools import cached_property, reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from ....errors import LinuxError
+from ....flags import READ, WRITE
+from ....mm.filecache import FileCache
+from ...calls.limits import RLIMIT_FSIZE, get_limit
+from ...task import waiting
+from ...task.timers import RLIM_INFINITY
+from ...uaccess import CHUNK
+from ..openfile import (
+    O_APPEND,
+    O_DIRECT,
+    O_NONBLOCK,
+    O_PATH,
+    OpenFile,
+)
+from .calls import PAGE, ccall, host
+from .noblock import Channel, may_block
+from .tree import OpenedNode
+
+if TYPE_CHECKING:
+    from ...files.pipe import PipeBuffer
+    from ...task.task import LinuxTask
+    from ...uaccess import UserIter
+
+POLLIN = 1
+POLLOUT = 4
+
+
+class HostFile(OpenFile):
+    """An open file of the host. `owned`: closed with us; the standard streams are not.
+
+    home: it lay beneath an allowed directory when it was opened (see `fs.host.tree.HostNode`). nameless: since then the
+    guest has removed a name of it.
+    shared: other processes use the description too, so that its flags are not ours to change. channel: how it is read
+    and written without blocking the host, of what may block; None of other files. pipe: the buffer, of a pipe that the
+    program made.
+    """
+
+    host_fd: int
+
+    def __init__(self, fd: int, flags: int, *, owned: bool = True, home: bool = False, shared: bool = False) -> None:
+        super().__init__(flags)
+        self.host_fd = fd
+        self.owned = owned
+        self.home = home
+        self.shared = shared or not owned
+        self.nameless = False
+        self.pipe: PipeBuffer | None = None
+        status = os.fstat(fd)
+        mode = status.st_mode
+        self.identity = status.st_dev, status.st_ino
+        self.kind = stat.S_IFMT(mode)
+        self.regular = self.kind == stat.S_IFREG
+        self.seekable = self.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
+
+    @property
+    def is_device(self) -> bool:
+        return self.kind == stat.S_IFCHR
+
+    def cache(self, task: LinuxTask) -> FileCache | None:
+        """The cache of this file, if it is mapped somewhere."""
+        return FileCache.find(task.space.phys, *self.identity) if self.regular else None
+
+    @cached_property
+    def channel(self) -> Channel | None:
+        if not may_block(self.kind) or self.flags & O_PATH:
+            return None
+        return Channel(self.host_fd, self.flags, self.kind, shared=self.shared)
+
+    @property
+    def io_fd(self) -> int:
+        """The host descriptor to read, write and poll, which does not block where that can be had."""
+        return self.host_fd if self.channel is None else self.channel.fd
+
+    # -- transfers
+
+    def patiently(self, task: LinuxTask, event: int, attempt: Callable[[], int]) -> int:
+        """What a call of the host gives that does not block; where the guest's would, it is made again after a wait."""
+        while True:
+            try:
+                return attempt()
+            except LinuxError as error:
+                if error.errno != errno.EAGAIN or self.channel is None or self.flags & O_NONBLOCK:
+                    raise
+            waiting.wait(task, [(self.io_fd, event)])
+
+    def _buffer(self, task: LinuxTask, user: UserIter) -> memoryview:
+        """Where bytes go through; for O_DIRECT no better aligned than the user's memory is."""
+        if not self.flags & O_DIRECT:
+            return task.machine.bounce
+        return task.machine.bounce_like(reduce(or_, (address for address, _ in user.iov), 0))
+
+    def _piece(self, left: int) -> int:
+        """How much to transfer at once. With O_DIRECT every piece is as badly aligned as the whole."""
+        if left > CHUNK and left % PAGE and self.flags & O_DIRECT:
+            return CHUNK - PAGE + left % PAGE
+        return min(left, CHUNK)
+
+    def _within(self, left: int, pos: int | None) -> bool:
+        """Whether a transfer ends within the file: only then a file system looks at the alignment of its end."""
+        at = os.lseek(self.host_fd, 0, os.SEEK_CUR) if pos is None else pos
+        return at + left <= os.fstat(self.host_fd).st_size
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        if self.kind == stat.S_IFDIR:
+            raise LinuxError(errno.EISDIR)
+        done, buffer = 0, self._buffer(task, to)
+        while True:
+            want = min(to.count, CHUNK)
+            if (
+                want < to.count
+                and self.flags & O_DIRECT
+                and self._within(to.count, None if pos is None else pos + done)
+            ):
+                want = self._piece(to.count)
+            good = to.good(WRITE, want)
+            if good < want:
+                return self._read_beside_hole(task, to, good, pos, done)
+            view = buffer[:want]
+            try:
+                n = self.read_host(task, view, None if pos is None else pos + done)
+            except LinuxError:
+                if done:
+                    return done
+                raise
+            copied = to.copy_out(view[:n])
+            done += copied
+            if copied < n:
+                self._unread(n - copied, pos)
+                if not done:
+                    raise to.fault(WRITE)
+                return done
+            if n < want or not to.count or not self.regular or waiting.must_stop(task):
+                return done
+
+    def read_host(self, task: LinuxTask, view: memoryview, pos: int | None) -> int:
+        """Read into host memory, with what mappings of the file hold and the host does not have yet."""
+        channel = self.channel
+        if channel is not None and pos is None:
+            return self.patiently(task, POLLIN, lambda: channel.read(view))
+        cache = self.cache(task)
+        if cache is None:
+            return host(os.readv, self.host_fd, [view]) if pos is None else host(os.preadv, self.host_fd, [view], pos)
+        at = host(os.lseek, self.host_fd, 0, os.SEEK_CUR) if pos is None else pos
+        done = host(cache.read_into, self.host_fd, at, view)
+        if pos is None:
+            host(os.lseek, self.host_fd, done, os.SEEK_CUR)
+        return done
+
+    def write_host(self, task: LinuxTask, data: memoryview, pos: int | None) -> int:
+        """Write from host memory, seen by mappings of the file."""
+        channel = self.channel
+        if channel is not None and pos is None:
+            return self.patiently(task, POLLOUT, lambda: channel.write(data))
+        cache = self.cache(task)
+        if pos is None and self.flags & O_APPEND and self.regular and self.shared:
+            os.lseek(self.host_fd, 0, os.SEEK_END)  # the flag may be the program's own (`files.set_flags`)
+        if cache is None:
+            return host(os.write, self.host_fd, data) if pos is None else host(os.pwrite, self.host_fd, data, pos)
+        at = pos
+        if self.flags & O_APPEND:  # wherever pwrite(2) says, it goes to the end
+            at = host(os.fstat, self.host_fd).st_size
+        elif at is None:
+            at = host(os.lseek, self.host_fd, 0, os.SEEK_CUR)
+        done = host(cache.write, self.host_fd, at, data)
+        if pos is None:
+            host(os.lseek, self.host_fd, at + done, os.SEEK_SET)
+        return done
+
+    def _unread(self, count: int, pos: int | None) -> None:
+        if pos is None and self.seekable:
+            os.lseek(self.host_fd, -count, os.SEEK_CUR)
+
+    def _read_beside_hole(self, task: LinuxTask, to: UserIter, good: int, pos: int | None, done: int) -> int:
+        hole = task.machine.hole
+        cache = self.cache(task)
+        start = 0
+        if cache is not None:
+            start = host(os.lseek, self.host_fd, 0, os.SEEK_CUR) if pos is None else pos + done
+        near = hole.view[CHUNK - good : CHUNK]
+        before = b""
+        if not self.regular:
+            to.again().copy_in(near)
+            before = bytes(near)
+        try:
+            n = self._beside_hole(task, "read" if pos is None else "pread64", good, to.count, pos, done)
+        except LinuxError as error:
+            if done:
+                return done
+            if error.errno == errno.EFAULT:
+                if not self.regular:
+                    to.again().copy_out(near[: _changed(near, before, 0)])
+                raise to.fault(WRITE, good) from None
+            raise
+        if cache is not None:
+            near[:n] = host(cache.read, self.host_fd, start, n)
+        if not self.regular:  # which counts whole pieces, and may have filled bytes between the last one and the hole
+            to.again().copy_out(near[: _changed(near, before, n)])
+        copied = to.copy_out(near[:n])
+        if copied < n:
+            self._unread(n - copied, pos)
+            if not copied + done:
+                raise to.fault(WRITE)
+        elif self.regular and n == good > 0:
+            to.fault(WRITE)  # not raised: but the copy ran into the hole, which a stack above notices
+        return done + copied
+
+    def _beside_hole(self, task: LinuxTask, call: str, good: int, count: int, pos: int | None, done: int) -> int:
+        """The host's own transfer with `good` bytes before the hole and `count` in all."""
+        channel, event = self.channel, POLLIN if call in ("read", "pread64") else POLLOUT
+        at = None if pos is None else pos + done
+
+        def attempt() -> int:
+            if channel is not None:
+                channel.require(event)
+            return task.machine.hole.transfer(call, self.io_fd, good, count, at)
+
+        return self.patiently(task, event, attempt)
+
+    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        """All of it, unless the file has no room for it (or blocks, and the guest does not want that)."""
+        done, buffer = 0, self._buffer(task, data)
+        most = self.size_room(task, pos, data.count)
+        try:
+            while True:
+                want = min(self._piece(data.count), most - done)
+                good = data.copy_in(buffer[:want])
+                at = None if pos is None else pos + done
+                if good < want:
+                    hole = task.machine.hole
+                    if self.regular and good:  # a file takes the good bytes
+                        return done + self.write_host(task, buffer[:good], at)
+                    hole.view[CHUNK - good : CHUNK] = buffer[:good]
+                    return done + self._write_beside_hole(task, good, data.count, at)
+                sent = 0
+                while True:
+                    n = self.write_host(task, buffer[sent:want], None if at is None else at + sent)
+                    sent += n
+                    done += n
+                    if sent == want or not n or self.channel is None:
+                        break
+                if sent < want or done == most or not data.count or waiting.must_stop(task):
+                    return done
+        except waiting.TimeUp:
+            if done:
+                return done
+            raise
+        except LinuxError as error:
+            if error.errno == errno.EPIPE:
+                task.signals.broken_pipe(task)
+            if done:
+                return waiting.partial(task, done)
+            if error.errno == errno.EFAULT:
+                raise data.fault(READ) from None
+            raise
+
+    def _write_beside_hole(self, task: LinuxTask, good: int, beyond: int, at: int | None) -> int:
+        """The `good` bytes before the hole. Where the guest's call would wait for room, we do and go on."""
+        call = "write" if at is None else "pwrite64"
+        done = 0
+        while True:
+            try:
+                n = self._beside_hole(task, call, good - done, good - done + beyond, at, done)
+            except waiting.TimeUp:
+                if done:
+                    return done
+                raise
+            except LinuxError:
+                if done:
+                    return waiting.partial(task, done)
+                raise
+            done += n
+            if not n or done >= good or self.channel is None:
+                return done
+
+    def size_room(self, task: LinuxTask, pos: int | None, count: int) -> int:
+        """How much of `count` bytes RLIMIT_FSIZE lets be written at `pos`, or at the file's own position.
+
+        EFBIG and SIGXFSZ for nothing (generic_write_check_limits).
+        """
+        limit = get_limit(task, RLIMIT_FSIZE)[0] if self.regular else RLIM_INFINITY
+        if limit == RLIM_INFINITY or not count:
+            return count
+        if self.flags & O_APPEND:
+            pos = host(os.fstat, self.host_fd).st_size
+        elif pos is None:
+            pos = host(os.lseek, self.host_fd, 0, os.SEEK_CUR)
+        if pos >= limit:
+            raise task.signals.file_too_large(task)
+        return min(count, limit - pos)
+
+    # -- the rest
+
+    def lock_key(self) -> tuple[int, int]:
+        return self.identity
+
+    def seek(self, offset: int, whence: int) -> int:
+        return host(os.lseek, self.host_fd, offset, whence)
+
+    def stat(self, task: LinuxTask) -> os.stat_result:
+        return host(os.fstat, self.host_fd)
+
+    def getdents(self, task: LinuxTask, to: UserIter) -> int:
+        if self.kind != stat.S_IFDIR:
+            raise LinuxError(errno.ENOTDIR)
+        import ctypes
+
+        want = min(to.count, CHUNK)
+        good = to.good(WRITE, want)
+        if good < want:
+            hole = task.machine.hole
+            try:
+                n = hole.transfer("getdents64", self.host_fd, good, to.count, None)
+            except LinuxError as error:
+                raise to.fault(WRITE, good) if error.errno == errno.EFAULT else error from None
+            return to.copy_out(hole.view[CHUNK - good : CHUNK - good + n])
+        view = task.machine.bounce[:want]
+        raw = (ctypes.c_char * max(want, 1)).from_buffer(task.machine.bounce)
+        n = ccall("getdents64", self.host_fd, ctypes.byref(raw), ctypes.c_size_t(want))
+        return to.copy_out(view[:n])
+
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
+        from ...calls.ioctl import host_ioctl
+
+        return host_ioctl(task, self, command, argument)
+
+    def node(self) -> OpenedNode:
+        return OpenedNode(self)
+
+    def name_removed(self, identity: tuple[int, int]) -> None:
+        self.nameless |= self.home and identity == self.identity
+
+    def require_change(self, task: LinuxTask) -> None:
+        if self.owned and self.regular:  # a standard stream was given to be written to
+            self.node().changeable(task.fs)
+
+    def require_size(self, task: LinuxTask, size: int) -> None:
+        """EFBIG and SIGXFSZ if the file would grow beyond RLIMIT_FSIZE (inode_newsize_ok)."""
+        if size > get_limit(task, RLIMIT_FSIZE)[0] and size > host(os.fstat, self.host_fd).st_size:
+            raise task.signals.file_too_large(task)
+
+    def truncate(self, task: LinuxTask, size: int) -> None:
+        self.require_size(task, size)
+        cache = self.cache(task)
+        if cache is None:
+            host(os.ftruncate, self.host_fd, size)
+        else:
+            host(cache.truncate, self.host_fd, size)
+
+    def no_exec(self) -> bool:
+        """Whether nothing in this file's file system may be executed; pipes and sockets are in such a one."""
+        return self.kind in (stat.S_IFIFO, stat.S_IFSOCK) or bool(os.fstatvfs(self.host_fd).f_flag & os.ST_NOEXEC)
+
+    def map_anonymous(self) -> bool:
+        if not self.regular:
+            raise LinuxError(errno.ENODEV)
+        return False
+
+    def close(self) -> None:
+        self._close_channel()
+        if self.pipe is not None:
+            self.pipe.end_closed()
+            self.pipe = None
+        if self.owned:
+            self.owned = False
+            os.close(self.host_fd)
+
+    def __del__(self) -> None:
+        """A process that was dropped without `close` must not leave host descriptors open."""
+        self._close_channel()
+        if getattr(self, "owned", False):
+            os.close(self.host_fd)
+
+    def _close_channel(self) -> None:
+        channel = self.__dict__.pop("channel", None)
+        if channel is not None:
+            channel.close()
+
+
+def _changed(now: memoryview, before: bytes, least: int) -> int:
+    """Up to where the bytes are not what they were, and `least` at least. By halving: what follows is equal."""
+    end = len(before)
+    while least < end:
+        middle = (least + end) // 2
+        if now[middle:] == before[middle:]:
+            end = middle
+        else:
+            least = middle + 1
+    return least
+
+
+def standard_stream(fd: int) -> HostFile | None:
+    """The host's descriptor `fd` as it is; None if it is closed."""
+    import fcntl
+
+    try:
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        return HostFile(fd, flags & ~O_PATH, owned=False)
+    except OSError:
+        return None

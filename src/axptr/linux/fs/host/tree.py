@@ -1,0 +1,397 @@
+"""Nodes of the host's tree, each held by a descriptor: lookup, open, stat, make, remove, rename, link, attributes.
+
+A node is asked by its descriptor alone, never by a name that was remembered. Nothing here follows a symbolic link, and
+nothing decides what may be changed but `changeable`, which asks `writable.WritableDirs`; the verbs that change are
+called on the node that it gives. The guest's umask is the only one: the host process's own, which all threads share, is
+made good after creation.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ....errors import LinuxError
+from ...files.fifo import open_fifo
+from ..node import Node
+from ..openfile import O_PATH
+from .calls import ccall, host
+from .fd import (
+    PLACE,
+    by_descriptor,
+    name_of,
+    open_beneath,
+)
+
+if TYPE_CHECKING:
+    from ...task.task import LinuxTask
+    from ..openfile import OpenFile
+    from ..walk import FileSystem
+    from .file import HostFile
+
+_AT_FDCWD = -100
+_AT_EACCESS = 0x200
+_AT_SYMLINK_FOLLOW = 0x400
+_AT_EMPTY_PATH = 0x1000
+_O_TMPFILE = 0o20200000
+_O_LARGEFILE = 0o100000
+_PROC_MAGIC = 0x9FA0
+_NOT_KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC
+"""Flags of open that act once and do not stay with the file."""
+
+
+class HostNode(Node):
+    """A file of the host. fd: its descriptor, O_PATH as a rule; closed with the node.
+
+    home: it was, or was made, beneath an allowed directory when it was opened; what has no name any more is judged
+    by that.
+    """
+
+    dev = 0
+    immutable = errno.EROFS
+    fd = -1
+    home = False
+
+    def __init__(self, fd: int, status: os.stat_result | None = None) -> None:
+        super().__init__(b"")
+        self.fd = fd
+        if status is None:
+            status = os.fstat(fd)
+        self.mode = status.st_mode
+        self._identity = status.st_dev, status.st_ino
+        self._status: os.stat_result | None = status
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        return self._identity
+
+    @property
+    def ino(self) -> int:
+        return self._identity[1]
+
+    def hold(self, fs: FileSystem) -> HostNode:
+        node = HostNode(host(os.dup, self.fd))
+        node.home = self.home or fs.writable.beneath(self) is not None
+        node.stat_again()
+        return node
+
+    def stat_again(self) -> None:
+        """What was seen when it was looked up is to be seen anew: the node is kept."""
+        self._status = None
+
+    @property
+    def removed(self) -> bool:
+        return host(os.fstat, self.fd).st_nlink == 0
+
+    def where(self) -> bytes:
+        return name_of(self.fd)
+
+    def stat(self, task: LinuxTask) -> os.stat_result:
+        """What was seen when it was looked up, at the first call; afterwards what is so now."""
+        status, self._status = self._status, None
+        return status if status is not None else host(os.fstat, self.fd)
+
+    # -- directories
+
+    def lookup(self, task: LinuxTask, name: bytes) -> HostNode | None:
+        try:
+            return self.enter(open_beneath(self.fd, name))
+        except LinuxError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
+
+    def descend(self, task: LinuxTask, names: list[bytes]) -> tuple[Node, int]:
+        if len(names) > 1:
+            try:
+                return self.enter(open_beneath(self.fd, b"/".join(names))), len(names)
+            except LinuxError as error:
+                if error.errno != errno.ELOOP:
+                    raise
+        return self.enter(open_beneath(self.fd, names[0])), 1
+
+    def enter(self, fd: int) -> HostNode:
+        """The node of a descriptor that was opened from here. EACCES for a /proc of the host's, wherever it is
+        mounted: through it a program could reach this process."""
+        node = HostNode(fd)
+        if node._identity == self._identity:  # `.`
+            node.home = self.home
+        if node._identity[0] != self._identity[0]:
+            raw = ctypes.create_string_buffer(256)
+            ccall("fstatfs", fd, raw)
+            if int.from_bytes(raw.raw[:8], "little") == _PROC_MAGIC:
+                raise LinuxError(errno.EACCES)
+        return node
+
+    def names(self, task: LinuxTask) -> list[bytes]:
+        return host(os.listdir, by_descriptor(self.fd))
+
+    def target(self, task: LinuxTask) -> bytes:
+        if not self.is_link:
+            raise LinuxError(errno.EINVAL)
+        text: bytes = host(os.readlink, b"", dir_fd=self.fd)
+        return text
+
+    # -- opening
+
+    def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        if stat.S_ISCHR(self.mode) or stat.S_ISBLK(self.mode):
+            raise LinuxError(errno.ENXIO)  # what a device outside our own /dev does is not reading a file
+        if flags & os.O_ACCMODE == os.O_RDONLY and not flags & os.O_TRUNC:
+            home = task.fs.writable.beneath(self) is not None
+            if stat.S_ISFIFO(self.mode) and not home:
+                raise LinuxError(errno.EROFS)  # opening it wakes a writer, reading takes what is another's
+            return self.reopen(task, flags, home)
+        try:
+            place = self.changeable(task.fs)
+        except LinuxError as error:
+            wanted = os.W_OK | (0 if flags & os.O_ACCMODE == os.O_WRONLY else os.R_OK)
+            if error.errno == errno.EROFS and not os.access(by_descriptor(self.fd), wanted, effective_ids=True):
+                raise LinuxError(errno.EACCES) from None
+            raise
+        return place.reopen(task, flags, True)
+
+    def reopen(self, task: LinuxTask, flags: int, home: bool) -> HostFile:
+        """Open exactly this file, whatever has its name now. The caller has judged whether that is allowed."""
+        cut = bool(flags & os.O_TRUNC)
+        host_flags = (flags | os.O_CLOEXEC | os.O_NOCTTY) & ~(_O_LARGEFILE | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
+        writes = flags & (os.O_ACCMODE | os.O_TRUNC) != os.O_RDONLY
+        if writes and self.identity == task.mm.exe.identity:
+            raise LinuxError(errno.ETXTBSY)
+        if not (writes or home) and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR):
+            return _opened(open_quietly(by_descriptor(self.fd), host_flags), flags, home)
+        if cut:  # once it is open: mappings of the file lose their pages too
+            host_flags &= ~os.O_TRUNC
+
+        def open_host(wanted: int) -> int:
+            return host(os.open, by_descriptor(self.fd), wanted)
+
+        waits = stat.S_ISFIFO(self.mode)
+        fd = open_fifo(task, open_host, host_flags) if waits else open_host(host_flags)
+        file = _opened(fd, flags, home)
+        if cut and file.regular:
+            (file if file.writable else self).truncate(task, 0)
+        return file
+
+    def open_program(self) -> int:
+        ccall("faccessat", _AT_FDCWD, by_descriptor(self.fd), os.X_OK, _AT_EACCESS)
+        if host(os.fstatvfs, self.fd).f_flag & os.ST_NOEXEC:
+            raise LinuxError(errno.EACCES)
+        return open_quietly(by_descriptor(self.fd), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+
+    def open_place(self, task: LinuxTask, flags: int) -> OpenFile:
+        return _opened(host(os.dup, self.fd), flags | O_PATH, task.fs.writable.beneath(self) is not None)
+
+    # -- what may be asked
+
+    def access(self, fs: FileSystem, mode: int, effective: bool) -> None:
+        ccall("faccessat", _AT_FDCWD, by_descriptor(self.fd), mode, _AT_EACCESS if effective else 0)
+        if mode & 2 and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+            self.changeable(fs)
+
+    def statfs(self) -> bytes:
+        raw = ctypes.create_string_buffer(256)
+        ccall("fstatfs", self.fd, raw)
+        return raw.raw[:120]
+
+    def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
+        return host_statx(self.fd, b"", flags | _AT_EMPTY_PATH, mask)
+
+    def getxattr(self, name: bytes) -> bytes:
+        return host(os.getxattr, by_descriptor(self.fd), name)
+
+    def listxattr(self) -> bytes:
+        names = host(os.listxattr, by_descriptor(self.fd))
+        return b"".join(os.fsencode(name) + b"\0" for name in names)
+
+    # -- changes
+
+    def changeable(self, fs: FileSystem) -> HostNode:
+        if self.removed:
+            if self.home:
+                return self
+            raise LinuxError(errno.EROFS)
+        found = fs.writable.beneath(self)
+        if found is None:
+            raise LinuxError(errno.EROFS)
+        return found
+
+    def _default_acl(self) -> bool:
+        try:
+            os.getxattr(by_descriptor(self.fd), "system.posix_acl_default")
+        except OSError:
+            return False
+        return True
+
+    def _make(self, mode: int, umask: int, make: Callable[[int], int]) -> int:
+        """Create something with the permissions that Linux gives it: by the mask, or by the directory's default ACL.
+
+        make: creates it with the mode given, and opens it; -1 if it is gone again.
+        """
+        wanted = mode & ~umask
+        acl = wanted != mode and self._default_acl()
+        fd = make(mode if acl else wanted)
+        if fd >= 0 and not acl and (os.fstat(fd).st_mode ^ wanted) & 0o777 and not self._default_acl():
+            try:  # the host process's own mask took more
+                os.chmod(by_descriptor(fd), os.fstat(fd).st_mode & 0o7000 | wanted & 0o777)
+            except OSError:
+                pass  # a file system that keeps no such modes
+        return fd
+
+    def _make_name(self, name: bytes, kind: int, mode: int, umask: int, make: Callable[[int], None]) -> None:
+        def made(mode: int) -> int:
+            host(make, mode)
+            try:
+                fd = os.open(name, PLACE, dir_fd=self.fd)
+            except OSError:
+                return -1
+            if stat.S_IFMT(os.fstat(fd).st_mode) == kind:
+                return fd
+            os.close(fd)
+            return -1
+
+        fd = self._make(mode, umask, made)
+        if fd >= 0:
+            os.close(fd)
+
+    def make_dir(self, name: bytes, mode: int, umask: int) -> None:
+        self._make_name(name, stat.S_IFDIR, mode, umask, lambda m: os.mkdir(name, m, dir_fd=self.fd))
+
+    def make_node(self, name: bytes, mode: int, rdev: int, umask: int) -> None:
+        kind = stat.S_IFMT(mode)
+        self._make_name(name, kind, mode, umask, lambda m: os.mknod(name, m, rdev, dir_fd=self.fd))
+
+    def make_link(self, name: bytes, text: bytes) -> None:
+        host(os.symlink, text, name, dir_fd=self.fd)
+
+    def make_file(self, name: bytes, flags: int, mode: int, umask: int) -> OpenFile:
+        host_flags = (flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOCTTY) & ~_O_LARGEFILE
+        fd = self._make(mode, umask, lambda m: host(os.open, name, host_flags, m, dir_fd=self.fd))
+        return _opened(fd, flags, True)
+
+    def make_unnamed(self, flags: int, mode: int, umask: int) -> OpenFile:
+        host_flags = (flags | os.O_CLOEXEC) & ~(_O_LARGEFILE | os.O_NOFOLLOW)
+        fd = self._make(mode, umask, lambda m: host(os.open, by_descriptor(self.fd), host_flags, m))
+        file = _opened(fd, flags & ~_O_TMPFILE, True)
+        file.nameless = True
+        return file
+
+    def link(self, name: bytes, node: Node) -> None:
+        if not isinstance(node, HostNode):
+            raise LinuxError(errno.EXDEV)
+        ccall("linkat", _AT_FDCWD, by_descriptor(node.fd), self.fd, name, _AT_SYMLINK_FOLLOW)
+
+    def remove(self, name: bytes, directory: bool) -> None:
+        host(os.rmdir if directory else os.unlink, name, dir_fd=self.fd)
+
+    def rename(self, name: bytes, goal: Node, goal_name: bytes, flags: int) -> None:
+        if not isinstance(goal, HostNode):
+            raise LinuxError(errno.EXDEV)
+        if flags:
+            ccall("renameat2", self.fd, name, goal.fd, goal_name, ctypes.c_uint(flags))
+        else:
+            host(os.rename, name, goal_name, src_dir_fd=self.fd, dst_dir_fd=goal.fd)
+
+    def set_mode(self, mode: int) -> None:
+        if self.is_link:
+            raise LinuxError(errno.EOPNOTSUPP)
+        host(os.chmod, by_descriptor(self.fd), mode)
+
+    def set_owner(self, uid: int, gid: int) -> None:
+        ccall("fchownat", self.fd, b"", ctypes.c_uint(uid), ctypes.c_uint(gid), _AT_EMPTY_PATH)
+
+    def set_times(self, times: bytes | None) -> None:
+        if self.is_link:  # since Linux 5.8
+            ccall("utimensat", self.fd, b"", times, _AT_EMPTY_PATH)
+        else:
+            ccall("utimensat", _AT_FDCWD, by_descriptor(self.fd), times, 0)
+
+    def truncate(self, task: LinuxTask, size: int) -> None:
+        file = self.reopen(task, os.O_WRONLY, True)
+        try:
+            file.truncate(task, size)
+        finally:
+            file.close()
+
+    def setxattr(self, name: bytes, value: bytes, flags: int) -> None:
+        host(os.setxattr, by_descriptor(self.fd), name, value, flags)
+
+    def removexattr(self, name: bytes) -> None:
+        host(os.removexattr, by_descriptor(self.fd), name)
+
+
+class OpenedNode(HostNode):
+    """What a descriptor of the guest, and its entry in /proc/self/fd, leads to: the file itself, name or not."""
+
+    def __init__(self, file: HostFile) -> None:
+        super().__init__(file.host_fd, host(os.fstat, file.host_fd))
+        self.home = file.home
+        self._file = file
+
+    def __del__(self) -> None:
+        """The descriptor is the open file's."""
+
+    def changeable(self, fs: FileSystem) -> HostNode:
+        try:
+            return super().changeable(fs)
+        except LinuxError:
+            if self._file.nameless and self._unnamed():  # the name it was opened by is gone, by the guest itself
+                return self
+            raise
+
+    def _unnamed(self) -> bool:
+        name = self.where()
+        if not name.endswith(b" (deleted)"):
+            return False
+        try:
+            status = os.lstat(name)
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) != self.identity
+
+    def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        file, kind = self._file, stat.S_IFMT(self.mode)
+        writes = flags & os.O_ACCMODE != os.O_RDONLY or bool(flags & os.O_TRUNC)
+        if kind in (stat.S_IFREG, stat.S_IFDIR):
+            if writes and not file.owned and file.writable:  # the user gave it to be written to
+                return self.reopen(task, flags, False)
+            return super().open(task, flags)
+        if writes and not file.writable and file.name().startswith(b"/") and not self.may_change(task.fs):
+            raise LinuxError(errno.EACCES)  # a FIFO, a terminal, a device of the host's, given to be read
+        if kind in (stat.S_IFCHR, stat.S_IFBLK):
+            return _opened(host(os.dup, self.fd), flags, False, shared=True)
+        return self.reopen(task, flags, False)
+
+
+def open_quietly(path: bytes, flags: int) -> int:
+    """Open for reading, so that the file keeps its time of access where we may ask for that (as its owner)."""
+    try:
+        return os.open(path, flags | os.O_NOATIME)
+    except OSError:
+        return host(os.open, path, flags)
+
+
+def _opened(fd: int, flags: int, home: bool, *, shared: bool = False) -> HostFile:
+    from .file import HostFile
+
+    return HostFile(fd, flags & ~_NOT_KEPT, home=home, shared=shared)
+
+
+def host_statx(dirfd: int, path: bytes, flags: int, mask: int) -> bytes | None:
+    """struct statx as the host fills it, the time of birth and the attributes in it; None if it has no such call."""
+    raw = ctypes.create_string_buffer(256)
+    try:
+        ccall("statx", dirfd, path, flags, ctypes.c_uint(mask), raw)
+    except LinuxError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        return None
+    return raw.raw

@@ -1,0 +1,311 @@
+"""Nodes: the files of the tree that a program sees, one protocol whatever is behind them.
+
+Every node answers `stat`, `where`, `access`, `statfs`, `statx` and the attributes, and by kind `lookup`, `descend` and
+`names` (directory), `follow` (symbolic link), `open` (file, device). What it opens is an `OpenFile`. What changes
+something is done on what `changeable` gives: the node as it may be changed at this moment, or EROFS. The classes here
+are the base of the personality's own files (/proc, /dev), which nobody changes; `fs.host.tree` has the host's.
+
+Nodes hold no state of a task; they are asked with the task in hand.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from struct import pack
+from typing import TYPE_CHECKING, NoReturn
+
+from ...errors import LinuxError
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+    from .openfile import OpenFile
+    from .walk import FileSystem
+
+
+MAX_OFFSET = (1 << 63) - 1
+"""The largest offset that a file can have (loff_t)."""
+_MAX_NON_LFS = (1 << 31) - 1
+
+
+class Stat:
+    """What `stat` tells of a file of our own; the same names as `os.stat_result`. Times in nanoseconds."""
+
+    __slots__ = (
+        "st_atime_ns",
+        "st_blksize",
+        "st_blocks",
+        "st_ctime_ns",
+        "st_dev",
+        "st_gid",
+        "st_ino",
+        "st_mode",
+        "st_mtime_ns",
+        "st_nlink",
+        "st_rdev",
+        "st_size",
+        "st_uid",
+    )
+
+    def __init__(self, mode: int, ino: int, dev: int, *, rdev: int = 0, size: int = 0, nlink: int = 1) -> None:
+        now = time.time_ns()
+        self.st_mode = mode
+        self.st_ino = ino
+        self.st_dev = dev
+        self.st_rdev = rdev
+        self.st_size = size
+        self.st_nlink = nlink
+        self.st_uid = self.st_gid = 0
+        self.st_blksize = 4096 if rdev else 1024
+        self.st_blocks = 0
+        self.st_atime_ns = self.st_mtime_ns = self.st_ctime_ns = now
+
+
+def _read_only() -> NoReturn:
+    raise LinuxError(errno.EROFS)
+
+
+class Node:
+    """One file. mode: type and permission bits, as last seen.
+
+    path: of our own files where they stand, for messages and inode numbers; empty for others.
+    """
+
+    mode = stat.S_IFREG | 0o444
+    dev = 0x17
+    """st_dev of our own file systems, by which their trees are told apart; 0 for all of the host's."""
+    magic = 0x9FA0
+    """f_type of statfs: PROC_SUPER_MAGIC."""
+    immutable = errno.EPERM
+    """What an attempt to change it gives. Of /proc, which has no such operations; EROFS elsewhere."""
+    twin: bytes | None = None
+    """A file of the host that says what stat tells of this one; used while it is there and of the same kind."""
+
+    def __init__(self, path: bytes) -> None:
+        self.path = path
+
+    @property
+    def ino(self) -> int:
+        import zlib
+
+        return zlib.crc32(self.path) | 0x1_0000_0000
+
+    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+        return self.twin_stat() or Stat(self.mode, self.ino, self.dev)
+
+    def twin_stat(self) -> os.stat_result | None:
+        if self.twin is not None:
+            try:
+                status = os.lstat(self.twin)
+            except OSError:
+                return None
+            if stat.S_IFMT(status.st_mode) == stat.S_IFMT(self.mode):
+                return status
+        return None
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode number, by which a node is told from others."""
+        return self.dev, self.ino
+
+    @property
+    def is_dir(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_link(self) -> bool:
+        return stat.S_ISLNK(self.mode)
+
+    @property
+    def removed(self) -> bool:
+        """Whether it has no name any more."""
+        return False
+
+    def where(self) -> bytes:
+        """The name that it has now, as /proc/self/fd shows it."""
+        return self.path
+
+    def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        """Open what is there. The caller has refused links, and directories where something is to be written."""
+        raise LinuxError(errno.ENXIO)
+
+    def open_place(self, task: LinuxTask, flags: int) -> OpenFile:
+        """What O_PATH opens."""
+        from .openfile import PathFile
+
+        return PathFile(self, flags)
+
+    def open_program(self) -> int:
+        """A host descriptor for reading, to run it from: EACCES unless it may be executed."""
+        raise LinuxError(errno.EACCES)
+
+    def hold(self, fs: FileSystem) -> Node:
+        """The same, to be kept for longer than one call."""
+        return self
+
+    # -- directories
+
+    def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        """What has the name `name` here, None if nothing has. No link is followed."""
+        raise LinuxError(errno.ENOTDIR)
+
+    def descend(self, task: LinuxTask, names: list[bytes]) -> tuple[Node, int]:
+        """Go down by the first of `names`, or by as many as can be taken at once without following a link.
+
+        What is there, and how many names it took; all but the last were directories. ENOENT, ENOTDIR, EACCES.
+        """
+        node = self.lookup(task, names[0])
+        if node is None:
+            raise LinuxError(errno.ENOENT)
+        return node, 1
+
+    # -- symbolic links
+
+    def follow(self, task: LinuxTask) -> bytes | Node:
+        """Where a link leads: a path, or for a magic link the file itself. EINVAL for what is no link."""
+        return self.target(task)
+
+    def target(self, task: LinuxTask) -> bytes:
+        """What readlink tells. EINVAL for what is no link."""
+        raise LinuxError(errno.EINVAL)
+
+    # -- what may be asked of any
+
+    def access(self, fs: FileSystem, mode: int, effective: bool) -> None:
+        """EACCES or EROFS unless it may be read (4), written (2), executed (1)."""
+        if (mode & 2 and not stat.S_ISCHR(self.mode)) or (mode & 1 and not self.mode & 0o111):
+            raise LinuxError(errno.EACCES)
+
+    def statfs(self) -> bytes:
+        """struct statfs of the file system that it is in."""
+        return pack("<qqQQQQQqqqq32x", self.magic, 4096, 0, 0, 0, 0, 0, 0, 255, 4096, 0x20)
+
+    def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
+        """struct statx as the host fills it; None where there is no more to tell than `stat` does."""
+        if self.twin is None or not isinstance(self.stat(task), os.stat_result):
+            return None
+        from .host.tree import host_statx
+
+        return host_statx(-1, self.twin, flags | 0x100, mask)
+
+    def getxattr(self, name: bytes) -> bytes:
+        raise LinuxError(errno.EOPNOTSUPP)
+
+    def listxattr(self) -> bytes:
+        """The names, each with a NUL behind it."""
+        raise LinuxError(errno.EOPNOTSUPP)
+
+    # -- changes
+
+    def changeable(self, fs: FileSystem) -> Node:
+        """This very file, reached so that it may be changed; EROFS if it may not be. Judged at this moment."""
+        raise LinuxError(self.immutable)
+
+    def may_change(self, fs: FileSystem) -> bool:
+        """Whether `changeable` would allow it."""
+        try:
+            self.changeable(fs)
+        except LinuxError as error:
+            if error.errno not in (errno.EROFS, self.immutable):
+                raise
+            return False
+        return True
+
+    def make_dir(self, name: bytes, mode: int, umask: int) -> None:
+        _read_only()
+
+    def make_node(self, name: bytes, mode: int, rdev: int, umask: int) -> None:
+        _read_only()
+
+    def make_link(self, name: bytes, text: bytes) -> None:
+        """A symbolic link that says `text`."""
+        _read_only()
+
+    def make_file(self, name: bytes, flags: int, mode: int, umask: int) -> OpenFile:
+        """A new regular file, open; EEXIST if something has the name."""
+        _read_only()
+
+    def make_unnamed(self, flags: int, mode: int, umask: int) -> OpenFile:
+        """A regular file without a name (O_TMPFILE)."""
+        _read_only()
+
+    def link(self, name: bytes, node: Node) -> None:
+        """Give `node`, which may be changed too, one more name here."""
+        _read_only()
+
+    def remove(self, name: bytes, directory: bool) -> None:
+        _read_only()
+
+    def rename(self, name: bytes, goal: Node, goal_name: bytes, flags: int) -> None:
+        """Move a name from here to `goal`, a directory that may be changed. flags: of renameat2."""
+        _read_only()
+
+    def set_mode(self, mode: int) -> None:
+        _read_only()
+
+    def set_owner(self, uid: int, gid: int) -> None:
+        """-1: stays as it is."""
+        _read_only()
+
+    def set_times(self, times: bytes | None) -> None:
+        """Two timespecs as utimensat takes them; None: both now."""
+        _read_only()
+
+    def truncate(self, task: LinuxTask, size: int) -> None:
+        _read_only()
+
+    def setxattr(self, name: bytes, value: bytes, flags: int) -> None:
+        _read_only()
+
+    def removexattr(self, name: bytes) -> None:
+        _read_only()
+
+
+class DirNode(Node):
+    """A directory. Subclasses give `names` and `lookup`. mounted: identities of the host's directories in it.
+
+    max_offset: as far as one can seek (s_maxbytes, of procfs).
+    """
+
+    mode = stat.S_IFDIR | 0o555
+    max_offset = _MAX_NON_LFS
+
+    def __init__(self, path: bytes) -> None:
+        super().__init__(path)
+        self.mounted: set[tuple[int, int]] = set()
+
+    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+        return self.twin_stat() or Stat(self.mode, self.ino, self.dev, nlink=2)
+
+    def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        raise NotImplementedError
+
+    def names(self, task: LinuxTask) -> list[bytes]:
+        raise NotImplementedError
+
+    def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        from ..calls.dirs import NodeDirFile
+
+        return NodeDirFile(self, flags)
+
+
+class LinkNode(Node):
+    """A symbolic link. Subclasses give `target`, and `follow` where that is the file itself (a magic link)."""
+
+    mode = stat.S_IFLNK | 0o777
+
+    def target(self, task: LinuxTask) -> bytes:
+        raise NotImplementedError
+
+
+class TextLink(LinkNode):
+    """A symbolic link that always says the same."""
+
+    def __init__(self, path: bytes, target: bytes) -> None:
+        super().__init__(path)
+        self._target = target
+
+    def target(self, task: LinuxTask) -> bytes:
+        return self._target

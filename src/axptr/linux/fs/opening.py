@@ -1,0 +1,132 @@
+"""open(2): which file, under which conditions, made or not. Source: open(2), fs/open.c, fs/namei.c.
+
+The order of errors is that of fs/namei.c: what is there first (ENOENT, ELOOP, EEXIST, EISDIR, ENOTDIR), then who may
+(EACCES), then the read-only file system (EROFS).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...kernel.abi import c_int, c_uint, c_ulong
+from ..registry import syscall
+from ..uaccess import ConstBytes, read_path
+from .node import Node
+from .openfile import O_PATH, OpenFile
+from .walk import AT_FDCWD, MAX_LINKS
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+O_TMPFILE = 0o20200000
+_TMPFILE = 0o20000000  # without O_DIRECTORY
+_S_IALLUGO = 0o7777
+
+
+def open_file(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -> OpenFile:
+    """Open a path for the guest. Reads are the host's to allow, changes are refused with EROFS unless allowed."""
+    if flags & O_PATH:
+        flags &= O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    elif flags & _TMPFILE:
+        if flags & O_TMPFILE != O_TMPFILE or flags & os.O_CREAT or not writes(flags):
+            raise LinuxError(errno.EINVAL)
+    elif flags & os.O_CREAT and flags & os.O_DIRECTORY:  # since Linux 6.4
+        raise LinuxError(errno.EINVAL)
+    if flags & os.O_CREAT:
+        return _create(task, dirfd, path, flags, mode & _S_IALLUGO)
+    node = task.fs.resolve(task, dirfd, path, follow=not flags & os.O_NOFOLLOW)
+    if flags & _TMPFILE and not flags & O_PATH:
+        if not node.is_dir:
+            raise LinuxError(errno.ENOTDIR)
+        if node.removed:
+            raise LinuxError(errno.EPERM)  # as ext4 has it
+        return node.changeable(task.fs).make_unnamed(flags, mode & _S_IALLUGO, task.fs.umask)
+    return open_node(task, node, flags)
+
+
+def writes(flags: int) -> bool:
+    """Whether opening with these flags asks for the right to write (ACC_MODE and O_TRUNC of fs/open.c)."""
+    return flags & os.O_ACCMODE != os.O_RDONLY or bool(flags & os.O_TRUNC)
+
+
+def open_node(task: LinuxTask, node: Node, flags: int) -> OpenFile:
+    """Open what is there (do_open, may_open)."""
+    if flags & os.O_DIRECTORY and not node.is_dir:
+        raise LinuxError(errno.ENOTDIR)
+    if flags & O_PATH:
+        return node.open_place(task, flags)
+    if node.is_link:
+        raise LinuxError(errno.ELOOP)
+    if node.is_dir and writes(flags):
+        raise LinuxError(errno.EISDIR)
+    return node.open(task, flags)
+
+
+def _create(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -> OpenFile:
+    """With O_CREAT: make the file unless it is there (open_last_lookups, lookup_open)."""
+    fs, links = task.fs, 0
+    exclusive = bool(flags & os.O_EXCL)
+    entry = fs.entry(task, dirfd, path)
+    while True:
+        if not entry.normal:
+            raise LinuxError(errno.EEXIST if exclusive else errno.EISDIR)
+        if entry.slash:
+            raise LinuxError(errno.EISDIR)
+        node = fs.child(task, entry)
+        if node is None:
+            try:
+                directory = fs.changeable_directory(entry, making=True)
+                return directory.make_file(entry.name, flags, mode, fs.umask)
+            except LinuxError as error:
+                if error.errno != errno.EEXIST or exclusive:
+                    raise
+                continue  # made by somebody else just now
+        if exclusive:
+            raise LinuxError(errno.EEXIST)
+        if not node.is_link or flags & os.O_NOFOLLOW:
+            break
+        links += 1
+        if links > MAX_LINKS:
+            raise LinuxError(errno.ELOOP)
+        goal = node.follow(task)
+        if isinstance(goal, Node):
+            node = goal
+            break
+        if not goal:
+            raise LinuxError(errno.ENOENT)
+        entry = fs.entry_from(task, entry.directory, goal)
+    if node.is_dir:
+        raise LinuxError(errno.EISDIR)
+    return open_node(task, node, flags & ~os.O_CREAT)
+
+
+def _open(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int, mode: int) -> int:
+    if flags < 0:
+        flags &= 0xFFFF_FFFF
+    name = read_path(task, path)
+    file = open_file(task, dirfd, name, flags, mode)
+    return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
+
+
+@syscall(2, "open")
+def sys_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint) -> int:
+    return _open(task, AT_FDCWD, path, flags, mode)
+
+
+@syscall(257, "openat")
+def sys_openat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_int, mode: c_uint) -> int:
+    return _open(task, dirfd, path, flags, mode)
+
+
+@syscall(85, "creat")
+def sys_creat(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
+    return _open(task, AT_FDCWD, path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)
+
+
+@syscall(437, "openat2")
+def sys_openat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, how: ConstBytes, size: c_ulong) -> int:
+    """As openat; RESOLVE_* restrictions are not implemented (ENOSYS makes callers fall back)."""
+    raise LinuxError(errno.ENOSYS)

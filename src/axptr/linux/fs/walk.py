@@ -1,0 +1,239 @@
+"""Path resolution: from what a program says to a node of the tree that it sees. Source: path_resolution(7), fs/namei.c.
+
+The walk goes over nodes: those of our own (/proc, /dev) and directories of the host held by descriptors
+(`fs.host.tree`). Symbolic links are followed here and not by the host, so that no `..`, no link and no magic link of
+the host's leads out of this tree. Where no link and no `..` is in the way the host takes many components at once.
+Nothing is remembered from one call to the next but what the program holds: its working directory and its open
+directories.
+
+What may be changed is not decided here: `Node.changeable` does, of the node that was found.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from .host.fd import open_beneath, open_parent
+from .host.tree import HostNode
+from .node import DirNode, Node
+from .writable import WritableDirs
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW = 0x100
+AT_REMOVEDIR = 0x200
+AT_SYMLINK_FOLLOW = 0x400
+AT_EMPTY_PATH = 0x1000
+
+MAX_LINKS = 40
+_RUN = 64
+"""How many components are given to the host at once; a longer path goes in several."""
+
+
+class Entry:
+    """Where the last component of a path stands: `name` in `directory`, whether something is there or not.
+
+    name: `.`, `..` or `/` for paths that end so (LAST_DOT, LAST_DOTDOT, LAST_ROOT of fs/namei.c); `normal` otherwise.
+    slash: the path went on with one. spelled: the name with it, for calls of the host that look at it too.
+    """
+
+    __slots__ = ("directory", "name", "slash")
+
+    def __init__(self, directory: Node, name: bytes, slash: bool) -> None:
+        self.directory = directory
+        self.name = name
+        self.slash = slash
+
+    @property
+    def normal(self) -> bool:
+        return self.name not in (b".", b"..", b"/")
+
+    @property
+    def spelled(self) -> bytes:
+        return self.name + b"/" if self.slash else self.name
+
+
+class FileSystem:
+    """What a program sees of the file tree: root, working directory, umask, which directories it may change.
+
+    cwd: a held directory. The host's root is the guest's, with our own directories in place of two of its names.
+    """
+
+    def __init__(self, cwd: bytes | None, allow_write: Iterable[bytes], proc: DirNode, dev: DirNode) -> None:
+        self.root = HostNode(os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        self.writable = WritableDirs(allow_write)
+        self._mounts: dict[bytes, DirNode] = {b"proc": proc, b"dev": dev}
+        self.cwd: Node = self._first_directory(cwd if cwd is not None else b".")
+        mask = os.umask(0o022)
+        os.umask(mask)
+        self.umask = mask
+
+    def _first_directory(self, path: bytes) -> Node:
+        """The host's directory in which a run starts; FileNotFoundError if it is none of the guest's tree."""
+        node = HostNode(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        names = node.where().split(b"/")[1:]
+        own = self._mounts.get(names[0])
+        if own is None or names[:2] == [b"dev", b"shm"]:
+            node.stat_again()
+            return node
+        if len(names) > 1:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return own
+
+    # -- the tree
+
+    def mounted(self, directory: Node, name: bytes) -> DirNode | None:
+        """The directory of our own that stands at a name of the host's."""
+        if name in self._mounts and directory.identity == self.root.identity:
+            return self._mounts[name]
+        return None
+
+    def child(self, task: LinuxTask, entry: Entry) -> Node | None:
+        """What stands at an entry, None if nothing does; no link is followed."""
+        own = self.mounted(entry.directory, entry.name)
+        return own if own is not None else entry.directory.lookup(task, entry.name)
+
+    def parent(self, task: LinuxTask, node: Node) -> Node:
+        """The directory above; of the root itself."""
+        if isinstance(node, HostNode):
+            if node.identity == self.root.identity:
+                return self.root
+            for own in self._mounts.values():
+                if node.identity in own.mounted:
+                    return own
+            return node.enter(open_parent(node.fd))
+        above: Node = self.root
+        names = node.path.split(b"/")[1:-1]
+        for name in names:
+            above = self._step(task, above, [name])[0]
+        return above
+
+    def start(self, task: LinuxTask, dirfd: int) -> Node:
+        """Where relative paths begin. EBADF, ENOTDIR."""
+        if dirfd == AT_FDCWD:
+            return self.cwd
+        node = task.files.get(dirfd).node()
+        if node is None or not node.is_dir:
+            raise LinuxError(errno.ENOTDIR)
+        return node
+
+    # -- the walk
+
+    def resolve(self, task: LinuxTask, dirfd: int, path: bytes, *, follow: bool = True) -> Node:
+        """What `path` leads to from `dirfd`. follow: also through a symbolic link at the end.
+
+        ENOENT (also for an empty path), ENOTDIR, ELOOP, ENAMETOOLONG, EACCES, EBADF.
+        """
+        if not path:
+            raise LinuxError(errno.ENOENT)
+        node = self.root if path[0] == 0x2F else self.start(task, dirfd)
+        return self.walk(task, node, path, follow)
+
+    def walk(self, task: LinuxTask, node: Node, path: bytes, follow: bool) -> Node:
+        """`resolve` from a directory; an absolute path begins at the root all the same."""
+        if path[:1] == b"/":
+            node = self.root
+        found, link = self._at_once(node, path)
+        if found is not None and not (found.is_link and (follow or path[-1] == 0x2F)):
+            return found
+        return self._walk(task, node, path, follow, link)
+
+    def _at_once(self, node: Node, path: bytes) -> tuple[Node | None, bool]:
+        """The whole path in one call of the host's, if nothing in it is our affair; whether a link forbade that."""
+        relative = path.lstrip(b"/")
+        if b".." in path or not relative or not isinstance(node, HostNode):
+            return None, False
+        if node.identity == self.root.identity:
+            first = relative.partition(b"/")[0]
+            if first in self._mounts or first == b".":
+                return None, False
+        try:
+            return node.enter(open_beneath(node.fd, relative)), False
+        except LinuxError as error:
+            if error.errno != errno.ELOOP:
+                raise
+        return None, True
+
+    def _walk(self, task: LinuxTask, node: Node, path: bytes, follow: bool, singly: bool) -> Node:
+        """Component by component, or by runs of them. singly: a link is known to be in the way."""
+        todo = path.split(b"/")
+        todo.reverse()
+        links = 0
+        while todo:
+            name = todo.pop()
+            if not node.is_dir:
+                raise LinuxError(errno.ENOTDIR)
+            if name == b"":
+                continue
+            if name == b"..":
+                node = self.parent(task, node)
+                continue
+            names = [name]
+            while not singly and name != b"." and todo and todo[-1] not in (b"", b".", b"..") and len(names) < _RUN:
+                names.append(todo.pop())
+            found, taken = self._step(task, node, names)
+            for later in reversed(names[taken:]):
+                todo.append(later)
+            singly = taken < len(names) or singly
+            if not found.is_link or not (todo or follow):
+                node = found
+                continue
+            links += 1
+            if links > MAX_LINKS:
+                raise LinuxError(errno.ELOOP)
+            goal = found.follow(task)
+            singly = False
+            if isinstance(goal, Node):
+                node = goal
+                continue
+            if not goal:
+                raise LinuxError(errno.ENOENT)
+            todo.extend(reversed(goal.split(b"/")))
+            if goal[0] == 0x2F:
+                node = self.root
+            elif taken > 1:
+                node = self._step(task, node, names[: taken - 1])[0]
+        return node
+
+    def _step(self, task: LinuxTask, node: Node, names: list[bytes]) -> tuple[Node, int]:
+        """Down from a directory by one of `names`, or by as many as can be taken at once."""
+        if names[0] == b"." and (node is self.root or isinstance(node, DirNode)):
+            return node, 1
+        own = self.mounted(node, names[0])
+        if own is not None:
+            return own, 1
+        if sum(map(len, names)) + len(names) > 4095:  # PATH_MAX of the host's call
+            names = names[:1]
+        return node.descend(task, names)
+
+    def entry(self, task: LinuxTask, dirfd: int, path: bytes) -> Entry:
+        """Where a name is to be made, moved or removed: everything before the last component is resolved."""
+        if not path:
+            raise LinuxError(errno.ENOENT)
+        return self.entry_from(task, self.root if path[0] == 0x2F else self.start(task, dirfd), path)
+
+    def entry_from(self, task: LinuxTask, node: Node, path: bytes) -> Entry:
+        """`entry` from a directory."""
+        stripped = path.rstrip(b"/")
+        if not stripped:
+            return Entry(self.root, b"/", True)
+        head, slash, name = stripped.rpartition(b"/")
+        if slash:
+            node = self.walk(task, node, head + b"/", True)
+        return Entry(node, name, len(stripped) < len(path))
+
+    def changeable_directory(self, entry: Entry, *, making: bool = False) -> Node:
+        """The directory of an entry, so that names in it may be changed: EROFS, ENOENT if it was removed.
+
+        making: nothing has the name; /proc then says ENOENT.
+        """
+        directory = entry.directory
+        if directory.removed or (making and directory.immutable == errno.EPERM):
+            raise LinuxError(errno.ENOENT)
+        return directory.changeable(self)

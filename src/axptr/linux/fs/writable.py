@@ -1,0 +1,63 @@
+"""The directories that the user allows the guest to change, and the rule for everything that changes something.
+
+A directory is held by a descriptor from the start of the run on. Whether a file may be changed is decided by where it
+is at the moment of the call: its name is asked of the host, reached anew beneath an allowed directory without following
+a link, and must prove to be the same file (device and inode, while both are held). The change is then made through the
+descriptor so obtained; neither what was renamed meanwhile nor a link put in its place leads it elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from ...errors import LinuxError
+from .host.fd import name_of, open_beneath
+from .host.tree import HostNode
+
+_TRIES = 8
+"""How often a file that is renamed just then is looked for again."""
+
+
+class WritableDirs:
+    """What may be changed: everything beneath `dirs`. A single file may be allowed, too."""
+
+    def __init__(self, paths: Iterable[bytes]) -> None:
+        self.dirs: list[HostNode] = []
+        for path in paths:
+            try:
+                self.dirs.append(HostNode(os.open(path, os.O_PATH | os.O_CLOEXEC)))
+            except FileNotFoundError:  # nothing that could be held: nothing is allowed by it
+                continue
+
+    def beneath(self, node: HostNode) -> HostNode | None:
+        """The file that `node` is, reached beneath an allowed directory; None if it is in none of them now."""
+        if not self.dirs:
+            return None
+        for _ in range(_TRIES):
+            name = name_of(node.fd)
+            for allowed in self.dirs:
+                found = _reach(allowed, name)
+                if found is not None and found.identity == node.identity:
+                    return found
+            if name_of(node.fd) == name:
+                break
+        return None
+
+    def everywhere(self) -> bool:
+        """Whether the root directory itself is allowed."""
+        return any(name_of(allowed.fd) == b"/" for allowed in self.dirs)
+
+
+def _reach(allowed: HostNode, name: bytes) -> HostNode | None:
+    """What stands at `name`, an absolute one, if that is `allowed` or beneath it."""
+    base = name_of(allowed.fd)
+    if name == base:
+        return allowed
+    head = base.rstrip(b"/") + b"/"
+    if not name.startswith(head):
+        return None
+    try:
+        return HostNode(open_beneath(allowed.fd, name[len(head) :]))
+    except LinuxError:
+        return None

@@ -1,0 +1,87 @@
+"""What of memory a process may have: RLIMIT_AS, RLIMIT_DATA, the number of mappings, and the run's own limit. Source:
+getrlimit(2), mm/mmap.c (`may_expand_vm`), mm/vma.c; Documentation/admin-guide/sysctl/vm.rst (max_map_count).
+
+All is checked before a call changes anything. What the run may hold (`--memory-limit`) is frames; the books that are
+kept of areas, and the buffers of pipes, are taken off it.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ..calls.limits import RLIMIT_AS, RLIMIT_DATA, get_limit
+from ..task.timers import RLIM_INFINITY
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+MAX_MAP_COUNT = 65_530
+AREA_COST = 512
+"""Bytes of books for an area: its record, what backs it, its name."""
+
+
+def require_space(task: LinuxTask, size: int, *, data: bool, replaced: tuple[int, int] = (0, 0)) -> None:
+    """ENOMEM unless `size` bytes more may be mapped, what is in `replaced` going. data: private and writable."""
+    limit = get_limit(task, RLIMIT_AS)[0]
+    data_limit = get_limit(task, RLIMIT_DATA)[0] if data else RLIM_INFINITY
+    if limit == RLIM_INFINITY and data_limit == RLIM_INFINITY:
+        return
+    total, of_data = task.space._mapped_bytes()
+    more = size
+    if replaced[0] < replaced[1]:
+        from ..calls.memory import pieces
+
+        more -= sum(stop - start for start, stop, _ in pieces(task, *replaced))
+    if total + more > limit & -4096 or (data and of_data + more > data_limit & -4096):
+        raise LinuxError(errno.ENOMEM)
+
+
+def require_data(task: LinuxTask, size: int) -> None:
+    """ENOMEM unless `size` bytes that are mapped may become private and writable (mprotect_fixup)."""
+    limit = get_limit(task, RLIMIT_DATA)[0]
+    if limit == RLIM_INFINITY:
+        return
+    total, of_data = task.space._mapped_bytes()
+    if of_data + size > limit & -4096 and total + size <= get_limit(task, RLIMIT_AS)[0] & -4096:
+        raise LinuxError(errno.ENOMEM)
+
+
+def require_mapping(task: LinuxTask) -> None:
+    """ENOMEM for one mapping more than Linux allows a process, or than the run has room to keep books of."""
+    if task.space.area_count > MAX_MAP_COUNT:
+        raise LinuxError(errno.ENOMEM)
+    charge(task, 1)
+
+
+def require_splits(task: LinuxTask, start: int, end: int, *, removed: bool = False) -> None:
+    """ENOMEM if a change of [start, end) would cut mappings in two, and there may be no more of them.
+
+    removed: nothing of the range stays, so that only a hole inside a mapping makes one more.
+    """
+    if task.space.area_count < MAX_MAP_COUNT - 2 and task.memory_limit is None:
+        return
+    space, cuts = task.space, 0
+    for at in (start, end):
+        area = space.find_area(at)
+        cuts += area is not None and area.start < at
+    if removed:
+        cuts = int(cuts == 2 and space.find_area(start) == space.find_area(end))
+    if cuts and task.space.area_count + cuts > MAX_MAP_COUNT:
+        raise LinuxError(errno.ENOMEM)
+    charge(task, cuts)
+
+
+def charge(task: LinuxTask, areas: int = 0, pipes: int = 0) -> None:
+    """Take what the run's books and pipes cost, with so many areas and bytes of pipes more, off the frames that it may
+    hold. ENOMEM if there is no room for them, or next to none is left for pages; nothing has changed then.
+    """
+    limit = task.memory_limit
+    if limit is None:
+        return
+    phys = task.space.phys
+    cost = (task.space.area_count + areas) * AREA_COST + task.machine.pipe_bytes + pipes
+    if (areas or pipes) and cost + phys.frames_in_use * 4096 > limit - limit // 16:
+        raise LinuxError(errno.ENOMEM)
+    phys._set_limit(max(limit - cost, 0))

@@ -1,0 +1,88 @@
+"""`Mm`: what one program's memory is, beside its pages: Linux' struct mm_struct.
+
+An exec replaces it whole, so whatever belongs to the old program's memory ends with it. Addresses stand in the space's
+`bounds`: a snapshot carries them, and a space that is restored and its program agree on where the heap ends.
+
+Not here: how it is filled (`image`, `stack`), and the calls that change it (`memory`, `mlock`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..fs.node import Node
+from ..uaccess import USER_END
+
+if TYPE_CHECKING:
+    from ...mm.space import AddrSpace
+
+STACK_TOP = USER_END
+_STACK_GAP = 1 << 20
+_LEAST_GAP, _LARGEST_GAP = 128 << 20, USER_END // 6 * 5
+
+
+def mmap_base(stack_limit: int) -> int:
+    """Mappings go downwards from here: below the room for the stack, 128 MiB at least (arch/x86/mm/mmap.c)."""
+    gap = max(_LEAST_GAP, min(stack_limit + _STACK_GAP, _LARGEST_GAP))
+    return (USER_END - gap + 4095) & -4096
+
+
+class Mm:
+    """One program's memory.
+
+    space: its pages. exe: the program's file. auxv: the auxiliary vector, packed.
+    peak_size: the most bytes of areas that were seen.
+    lock_future: what is mapped from now on is locked (mlockall). mmap_base: mappings go downwards from it.
+    The addresses have the names and meaning of struct mm_struct (prctl(2), PR_SET_MM); 0 if there is nothing.
+    """
+
+    def __init__(self, space: AddrSpace, stack_limit: int = 0) -> None:
+        """`stack_limit`: how far the stack may grow (RLIMIT_STACK), which mappings leave room for."""
+        self.space = space
+        self.mmap_base = mmap_base(stack_limit)
+        self.lock_future = False
+        self.exe = Node(b"/")
+        self.auxv = b""
+        self.peak_size = 0
+
+    def _bound(self, name: str) -> int:
+        return self.space.bounds.get(name, 0)
+
+    @property
+    def start_brk(self) -> int:
+        """The heap is [start_brk, brk)."""
+        return self._bound("start_brk")
+
+    @property
+    def brk(self) -> int:
+        return self._bound("brk")
+
+    @brk.setter
+    def brk(self, address: int) -> None:
+        self.space.bounds["brk"] = address
+
+    def start_heap(self, address: int) -> None:
+        """Let an empty heap begin at `address`."""
+        self.space.bounds.update(start_brk=address, brk=address)
+
+    @property
+    def start_stack(self) -> int:
+        """Where the stack pointer was when the program began."""
+        return self._bound("start_stack")
+
+    @property
+    def code(self) -> tuple[int, int]:
+        return self._bound("start_code"), self._bound("end_code")
+
+    @property
+    def data(self) -> tuple[int, int]:
+        return self._bound("start_data"), self._bound("end_data")
+
+    @property
+    def args(self) -> tuple[int, int]:
+        """Where the strings of argv lie, one behind the other."""
+        return self._bound("arg_start"), self._bound("arg_end")
+
+    @property
+    def env(self) -> tuple[int, int]:
+        return self._bound("env_start"), self._bound("env_end")

@@ -1,0 +1,1 @@
+"""The personality's own /proc: its kinds of nodes, the tree, the texts."""

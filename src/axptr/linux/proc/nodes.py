@@ -1,0 +1,360 @@
+"""The kinds of files that /proc is made of: texts that a function gives, fixed directories, magic links, memory.
+
+A text is made when it is read from its beginning, and read on in pieces of any size, so that the pieces fit together;
+reading from the beginning again makes it anew (seq_file). Where a function takes what is written, a write is one
+value. Source: proc(5), fs/seq_file.c, fs/proc/base.c, fs/proc/task_mmu.c.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from struct import pack
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError, UserFault
+from ...flags import READ, WRITE
+from ..calls.memory import PAGE
+from ..fs.node import (
+    MAX_OFFSET,
+    DirNode,
+    LinkNode,
+    Node,
+)
+from ..fs.openfile import OpenFile, sought
+from ..uaccess import CHUNK, USER_END
+
+if TYPE_CHECKING:
+    from ..fs.node import Stat
+    from ..mem.mm import Mm
+    from ..task.task import LinuxTask
+    from ..uaccess import UserIter
+
+Render = Callable[["LinuxTask"], bytes]
+Take = Callable[["LinuxTask", bytes], None]
+
+
+class ProcFile(OpenFile):
+    """An open file of /proc, with a position of its own."""
+
+    seekable = True
+
+    def __init__(self, node: Node, flags: int) -> None:
+        super().__init__(flags)
+        self._node = node
+        self._pos = 0
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence not in (os.SEEK_SET, os.SEEK_CUR):
+            raise LinuxError(errno.EINVAL)
+        self._pos = target = sought(offset, self._pos if whence == os.SEEK_CUR else 0)
+        return target
+
+    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+        return self._node.stat(task)
+
+    def node(self) -> Node | None:
+        return self._node
+
+    def put(self, to: UserIter, data: bytes, pos: int | None) -> int:
+        """Give the program what it reads. EFAULT if none of it can be put there."""
+        done = to.copy_out(data)
+        if done < len(data) and done == 0:
+            raise to.fault(WRITE)
+        if pos is None:
+            self._pos += done
+        return done
+
+    def take(self, data: UserIter, most: int) -> bytes:
+        """What the program writes, `most` bytes at most. EFAULT."""
+        buffer = bytearray(min(data.count, most))
+        if data.copy_in(buffer) < len(buffer):
+            raise data.fault(READ)
+        return bytes(buffer)
+
+
+class TextFile(ProcFile):
+    """An open text; see the top of this file for when it is made."""
+
+    def __init__(self, node: TextNode, flags: int) -> None:
+        super().__init__(node, flags)
+        self._text = node
+        self._content: bytes | None = None
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence == os.SEEK_END and self._text.has_end:
+            self._pos = target = sought(offset, 0)
+            return target
+        return super().seek(offset, whence)
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        start = self._pos if pos is None else pos
+        if start + to.count > MAX_OFFSET:  # rw_verify_area, for a position that a seek has left there
+            raise LinuxError(errno.EINVAL)
+        if self._content is None or start == 0:
+            self._content = self._text.render(task)
+        return self.put(to, self._content[start : start + to.count], pos)
+
+    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        count = data.count
+        if self._text.accept is None:
+            raise LinuxError(errno.EINVAL)
+        value = self.take(data, PAGE)
+        self._text.accept(task, value)
+        if pos is None:
+            self._pos += count
+        return count
+
+
+class TextNode(Node):
+    """A file whose contents a function gives; `accept(task, data)` takes what is written, if it may be.
+
+    has_end: one can seek from its end, which is where its size of 0 says (no seq_file).
+    """
+
+    def __init__(
+        self, path: bytes, render: Render, mode: int = 0o444, accept: Take | None = None, *, has_end: bool = False
+    ) -> None:
+        super().__init__(path)
+        self.has_end = has_end
+        self.mode = stat.S_IFREG | mode
+        self.render = render
+        self.accept = accept
+
+    def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        mode = flags & os.O_ACCMODE
+        if (mode != os.O_RDONLY and self.accept is None) or (mode != os.O_WRONLY and not self.mode & 0o444):
+            raise LinuxError(errno.EACCES)
+        return TextFile(self, flags)
+
+
+class StaticDir(DirNode):
+    """A directory that always has the same entries."""
+
+    def __init__(self, path: bytes, nodes: dict[bytes, Node], mode: int = 0o555) -> None:
+        super().__init__(path)
+        self.mode = stat.S_IFDIR | mode
+        self._nodes = nodes
+
+    def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        return self._nodes.get(name)
+
+    def names(self, task: LinuxTask) -> list[bytes]:
+        return list(self._nodes)
+
+    def add(self, name: bytes, node: Node) -> None:
+        self._nodes[name] = node
+
+    def directory(self, name: bytes) -> StaticDir:
+        """The directory `name` in this one, made if it is not there."""
+        node = self._nodes.get(name)
+        if not isinstance(node, StaticDir):
+            node = self._nodes[name] = StaticDir(self.path + b"/" + name, {})
+        return node
+
+
+class PlaceLink(LinkNode):
+    """cwd, exe, root: a magic link to a node that the task holds, whatever its name is now."""
+
+    def __init__(self, path: bytes, node: Callable[[LinuxTask], Node]) -> None:
+        super().__init__(path)
+        self._node = node
+
+    def target(self, task: LinuxTask) -> bytes:
+        return self._node(task).where()
+
+    def follow(self, task: LinuxTask) -> Node:
+        return self._node(task)
+
+
+class NumberLink(LinkNode):
+    """self and thread-self: a link whose target the task knows."""
+
+    def __init__(self, path: bytes, target: Render) -> None:
+        super().__init__(path)
+        self._render = target
+
+    def target(self, task: LinuxTask) -> bytes:
+        return self._render(task)
+
+
+class SpaceLink(LinkNode):
+    """An entry of /proc/self/ns: a name space, known by its number. It leads to a file that says nothing."""
+
+    def __init__(self, path: bytes, kind: bytes, number: int) -> None:
+        super().__init__(path)
+        self._text = b"%s:[%d]" % (kind, number)
+        self._space = _SpaceNode(self._text, number)
+
+    def target(self, task: LinuxTask) -> bytes:
+        return self._text
+
+    def follow(self, task: LinuxTask) -> Node:
+        return self._space
+
+
+class _SpaceNode(Node):
+    """A name space (nsfs): to be told from others by its inode number."""
+
+    dev = 0x4
+    magic = 0x6E736673
+
+    def __init__(self, text: bytes, number: int) -> None:
+        super().__init__(text)
+        self._number = number
+
+    @property
+    def ino(self) -> int:
+        return self._number
+
+    def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            raise LinuxError(errno.EPERM)
+        return _SpaceFile(self, flags)
+
+
+class _SpaceFile(ProcFile):
+    seekable = False
+
+
+class MemNode(Node):
+    """/proc/self/mem."""
+
+    mode = stat.S_IFREG | 0o600
+
+    def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        return MemFile(self, flags, task.mm)
+
+
+class MmFile(ProcFile):
+    """A file about the memory that the program had when it opened this: empty after an exec."""
+
+    def __init__(self, node: Node, flags: int, mm: Mm) -> None:
+        super().__init__(node, flags)
+        self._mm = mm
+
+    def outlived(self, task: LinuxTask) -> bool:
+        """Whether that memory is gone."""
+        return task.mm is not self._mm
+
+
+class MemFile(MmFile):
+    """The program's memory by address, whatever the permissions (a debugger's view).
+
+    A page that is not there ends a transfer; at the first byte it is EIO.
+    """
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence not in (os.SEEK_SET, os.SEEK_CUR):
+            raise LinuxError(errno.EINVAL)
+        self._pos = (offset + (self._pos if whence == os.SEEK_CUR else 0)) % (1 << 64)
+        return self._pos
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        at, done = self._pos if pos is None else pos, 0
+        if self.outlived(task):
+            return 0
+        while to.count:
+            size = min(to.count, CHUNK)
+            data = present_bytes(task, at, size)
+            if not data:
+                break
+            n = to.copy_out(data)
+            at, done = at + n, done + n
+            if n < len(data):
+                if not done:
+                    raise to.fault(WRITE)
+                break
+            if n < size:
+                break
+        else:
+            return self._moved(done, pos)
+        if not done:
+            raise LinuxError(errno.EIO)
+        return self._moved(done, pos)
+
+    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        at, done, space = self._pos if pos is None else pos, 0, task.space
+        if self.outlived(task):
+            return 0
+        while data.count:
+            area = space.find_area(at) if at < USER_END else None
+            # What other programs share is written by those only who may.
+            if area is None or (area.backend.shared and not area.flags & WRITE):
+                break
+            buffer = bytearray(min(data.count, CHUNK, area.end - at))
+            n = data.copy_in(buffer)
+            try:
+                space.write(at, bytes(buffer[:n]))
+            except UserFault as fault:
+                done += fault.completed
+                break
+            at, done = at + n, done + n
+            if n < len(buffer):
+                if not done:
+                    raise data.fault(READ)
+                return self._moved(done, pos)
+        else:
+            return self._moved(done, pos)
+        if not done:
+            raise LinuxError(errno.EIO)
+        return self._moved(done, pos)
+
+    def _moved(self, done: int, pos: int | None) -> int:
+        if pos is None:
+            self._pos += done
+        return done
+
+
+def present_bytes(task: LinuxTask, start: int, size: int) -> bytes:
+    """The program's bytes from `start` on, up to the first that is not there; permissions do not count."""
+    if start >= USER_END:
+        return b""
+    size = min(size, USER_END - start)
+    try:
+        return task.space.read(start, size)
+    except UserFault as fault:
+        return task.space.read(start, fault.completed) if fault.completed else b""
+
+
+class PagemapNode(Node):
+    """/proc/self/pagemap."""
+
+    mode = stat.S_IFREG | 0o400
+
+    def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            raise LinuxError(errno.EACCES)
+        return PagemapFile(self, flags, task.mm)
+
+
+class PagemapFile(MmFile):
+    """Eight bytes for each page, by number: whether it is there, whether it is a file's or shared, whether only ours.
+
+    Frame numbers are 0, as for every program without CAP_SYS_ADMIN. A call gives CHUNK bytes at most.
+    """
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        from .maps import PageKind, kind_of_page
+
+        start, done = self._pos if pos is None else pos, 0
+        if start % 8 or to.count % 8:
+            raise LinuxError(errno.EINVAL)
+        if self.outlived(task):
+            return 0
+        page, last = start // 8, min(start // 8 + min(to.count, CHUNK) // 8, USER_END // PAGE)
+        while page < last:
+            some = min(last - page, 512)
+            entries = []
+            for number in range(page, page + some):
+                kind = kind_of_page(task, number * PAGE)
+                if kind is PageKind.ABSENT:
+                    entries.append(0)
+                else:
+                    shown = kind in (PageKind.FILE, PageKind.SHARED)
+                    entries.append(1 << 63 | shown << 61 | (kind is PageKind.OWN) << 56)
+            done += self.put(to, pack(f"<{some}Q", *entries), pos)
+            page += some
+        return done

@@ -1,0 +1,254 @@
+"""The texts of /proc/self: what programs read of themselves (ps, top, psutil), and the few things they may set there.
+
+Formats are those of Linux 6.18 (fs/proc/array.c, fs/proc/base.c), field for field; what is not modelled says what the
+kernel says of a process without it. Areas and pages are `proc.maps`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...flags import WRITE
+from ..calls.memory import PAGE
+from ..uaccess import USER_END
+from .maps import count_all
+from .nodes import present_bytes
+
+if TYPE_CHECKING:
+    from ..fs.openfile import OpenFile
+    from ..task.task import LinuxTask
+
+_NO_LIMIT = (1 << 64) - 1
+_PF_RANDOMIZE = 0x0040_0000
+_O_LARGEFILE, _O_CLOEXEC = 0o100000, 0o2000000
+_TASK_COMM = 15
+_TICKS = 10_000_000
+"""Nanoseconds of a clock tick (AT_CLKTCK is 100)."""
+
+
+def cmdline(task: LinuxTask) -> bytes:
+    """The arguments as they stand in memory now: programs write their state over them (get_mm_cmdline)."""
+    start, end = task.mm.args
+    text = present_bytes(task, start, end - start)
+    if len(text) == end - start and text[-1:] not in (b"\0", b""):
+        # The last terminator was written over: one string, which may go on over the environment.
+        title, nul, _ = present_bytes(task, start, PAGE).partition(b"\0")
+        text = title + nul
+    return text
+
+
+def environ(task: LinuxTask) -> bytes:
+    start, end = task.mm.env
+    return present_bytes(task, start, end - start)
+
+
+def vm_size(task: LinuxTask) -> int:
+    """Bytes in all areas."""
+    return sum(area.size for area in task.space.areas())
+
+
+def _host_fields(*numbers: int) -> list[int]:
+    """Fields of the host process's own stat, counted from 1: what the program has in common with it."""
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            words = file.read().rpartition(b")")[2].split()
+        return [int(words[n - 3]) for n in numbers]
+    except (OSError, IndexError, ValueError):
+        return [0] * len(numbers)
+
+
+def stat(task: LinuxTask) -> bytes:
+    """One line of 52 fields (proc_pid_stat(5))."""
+    mm, signals, cpu = task.mm, task.signals, task.timers.cpu
+    terminal, foreground = _host_fields(7, 8)
+    fields = [0] * 53  # by their number in the manual, from 1
+    fields[4], fields[5], fields[6], fields[7], fields[8] = (
+        os.getppid(), os.getpgrp(), os.getsid(0), terminal, foreground,
+    )  # fmt: skip
+    fields[9] = _PF_RANDOMIZE
+    stats = task.space.stats()
+    fields[10] = sum(int(stats[kind]) for kind in ("faults_read", "faults_write", "faults_fetch"))
+    fields[14], fields[15] = cpu.user // _TICKS, cpu.system // _TICKS
+    fields[18], fields[19], fields[20] = 20 + task.nice, task.nice, 1
+    fields[22] = int(task.started * 100)
+    fields[23], fields[24], fields[25] = vm_size(task), count_all(task).resident, _NO_LIMIT
+    fields[26], fields[27], fields[28] = *mm.code, mm.start_stack
+    low = (1 << 31) - 1
+    fields[31:35] = [
+        m & low for m in (signals.pending.mask, signals.blocked, signals.ignored_mask, signals.caught_mask)
+    ]
+    fields[38] = 17
+    fields[45:52] = [*mm.data, mm.start_brk, *mm.args, *mm.env]
+    head = b"%d (%s) R " % (task.pid, task.comm)
+    return head + b" ".join(b"%d" % f for f in fields[4:]) + b"\n"
+
+
+def _exe_pages(task: LinuxTask) -> int:
+    start, end = task.mm.code
+    return -(-end // PAGE) - start // PAGE if start < end <= USER_END else 0
+
+
+def statm(task: LinuxTask) -> bytes:
+    pages = count_all(task)
+    data, stack, _ = _vm_kinds(task)
+    size = vm_size(task) // PAGE
+    shared = pages.file + pages.shared
+    row = (size, pages.resident, shared, _exe_pages(task), (data + stack) // PAGE)
+    return b"%d %d %d %d 0 %d 0\n" % row
+
+
+def _vm_kinds(task: LinuxTask) -> tuple[int, int, int]:
+    """Bytes of private writable memory, of stacks, of code: VmData, VmStk, VmExe and VmLib together."""
+    data = stack = code = 0
+    for area in task.space.areas():
+        private = not area.backend.shared
+        if area.grows_down:
+            stack += area.size
+        elif private and area.flags & WRITE:
+            data += area.size
+        elif area.flags & 4 and area.backend.store is not None:
+            code += area.size
+    return data, stack, code
+
+
+def _kilobytes(task: LinuxTask) -> list[str]:
+    pages, size = count_all(task), vm_size(task)
+    data, stack, code = _vm_kinds(task)
+    exe = _exe_pages(task) * PAGE
+    locked = sum(area.size for area in task.space.areas() if area.locked)
+    phys = task.space.phys
+    task.mm.peak_size = max(task.mm.peak_size, size)
+    rows = [
+        ("VmPeak", task.mm.peak_size), ("VmSize", size), ("VmLck", locked), ("VmPin", 0),
+        ("VmHWM", max(min(phys.peak_frames, size // PAGE), pages.resident) * PAGE), ("VmRSS", pages.resident * PAGE),
+        ("RssAnon", pages.own * PAGE), ("RssFile", pages.file * PAGE), ("RssShmem", pages.shared * PAGE),
+        ("VmData", data), ("VmStk", stack), ("VmExe", exe), ("VmLib", max(code - exe, 0)),
+        ("VmPTE", phys.table_frames * PAGE), ("VmSwap", 0), ("HugetlbPages", 0),
+    ]  # fmt: skip
+    return [f"{name}:\t{value >> 10:8} kB" for name, value in rows]
+
+
+def status(task: LinuxTask) -> bytes:
+    from ..calls.limits import RLIMIT_SIGPENDING, get_limit
+
+    uid, gid = os.getresuid(), os.getresgid()
+    signals = task.signals
+    name = task.comm.decode(errors="surrogateescape").replace("\\", "\\\\").replace("\n", "\\n")
+    open_files = max(256, -(-(task.files.descriptors() or [0])[-1] // 64) * 64)
+    lines = [
+        f"Name:\t{name}", f"Umask:\t{task.fs.umask:04o}", "State:\tR (running)", f"Tgid:\t{task.pid}", "Ngid:\t0",
+        f"Pid:\t{task.pid}", f"PPid:\t{os.getppid()}", "TracerPid:\t0",
+        f"Uid:\t{uid[0]}\t{uid[1]}\t{uid[2]}\t{uid[1]}", f"Gid:\t{gid[0]}\t{gid[1]}\t{gid[2]}\t{gid[1]}",
+        f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, os.getgroups())) + " ",
+        f"NStgid:\t{task.pid}", f"NSpid:\t{task.pid}", f"NSpgid:\t{os.getpgrp()}", f"NSsid:\t{os.getsid(0)}",
+        "Kthread:\t0", *_kilobytes(task), "CoreDumping:\t0", "THP_enabled:\t0", "untag_mask:\t0xffffffffffffffff",
+        "Threads:\t1", f"SigQ:\t{signals.pending.count}/{get_limit(task, RLIMIT_SIGPENDING)[0]}",
+        f"SigPnd:\t{0:016x}", f"ShdPnd:\t{signals.pending.mask:016x}", f"SigBlk:\t{signals.blocked:016x}",
+        f"SigIgn:\t{signals.ignored_mask:016x}", f"SigCgt:\t{signals.caught_mask:016x}",
+        *[f"Cap{which}:\t{0:016x}" for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")],
+        f"NoNewPrivs:\t{task.kept.no_new_privs or 0}", "Seccomp:\t0", "Seccomp_filters:\t0",
+        "Speculation_Store_Bypass:\tnot vulnerable",
+        "SpeculationIndirectBranch:\tnot affected", "Cpus_allowed:\t1", "Cpus_allowed_list:\t0", "Mems_allowed:\t1",
+        "Mems_allowed_list:\t0", "voluntary_ctxt_switches:\t0", "nonvoluntary_ctxt_switches:\t0",
+    ]  # fmt: skip
+    return ("\n".join(lines) + "\n").encode(errors="surrogateescape")
+
+
+def limits(task: LinuxTask) -> bytes:
+    from ..calls.limits import NAMES, get_limit
+
+    rows = [f"{'Limit':<25} {'Soft Limit':<20} {'Hard Limit':<20} {'Units':<10}"]
+    for number, (name, unit) in enumerate(NAMES):
+        soft, hard = get_limit(task, number)
+        words = ["unlimited" if v == _NO_LIMIT else str(v) for v in (soft, hard)]
+        rows.append(f"{name:<25} {words[0]:<20} {words[1]:<20} {unit:<10}")
+    return ("\n".join(rows) + "\n").encode()
+
+
+def io(task: LinuxTask) -> bytes:
+    """What goes to a disk and comes from one is the host's business: 0."""
+    count = task.io
+    rows = [("rchar", count.rchar), ("wchar", count.wchar), ("syscr", count.syscr), ("syscw", count.syscw)]
+    rows += [("read_bytes", 0), ("write_bytes", 0), ("cancelled_write_bytes", 0)]
+    return "".join(f"{name}: {value}\n" for name, value in rows).encode()
+
+
+def fdinfo(task: LinuxTask, fd: int, file: OpenFile) -> bytes:
+    """Position, flags and inode of a descriptor (proc_pid_fdinfo(5))."""
+    try:
+        position = file.seek(0, os.SEEK_CUR)
+    except LinuxError:
+        position = 0
+    flags = file.flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY) | _O_LARGEFILE
+    if task.files.cloexec(fd):
+        flags |= _O_CLOEXEC
+    try:
+        inode = file.stat(task).st_ino
+    except LinuxError:
+        inode = 0
+    return b"pos:\t%d\nflags:\t0%o\nmnt_id:\t1\nino:\t%d\n" % (position, flags, inode)
+
+
+# -- what may be set
+
+
+def _number(data: bytes, base: int = 10) -> int:
+    """One number, white space around it, as the kernel's kstrtoint reads it. EINVAL."""
+    text = data.rstrip(b"\0").strip()
+    try:
+        if b"_" in text:
+            raise ValueError
+        if base == 0 and len(text) > 1 and text[:1] == b"0" and text[1:2].isdigit():
+            base = 8
+        return int(text, base)
+    except ValueError:
+        raise LinuxError(errno.EINVAL) from None
+
+
+def set_comm(task: LinuxTask, data: bytes) -> None:
+    task.comm = data[:_TASK_COMM].split(b"\0")[0]
+
+
+def set_oom_score_adj(task: LinuxTask, data: bytes) -> None:
+    value = _number(data)
+    if not -1000 <= value <= 1000:
+        raise LinuxError(errno.EINVAL)
+    if value < 0:  # below what it began with: only with CAP_SYS_RESOURCE
+        raise LinuxError(errno.EACCES)
+    task.oom_score_adj = value
+
+
+def oom_adj(task: LinuxTask) -> bytes:
+    """The old scale, -17 to 15."""
+    value = task.oom_score_adj
+    return b"%d\n" % (15 if value == 1000 else int(value * 17 / 1000))
+
+
+def set_oom_adj(task: LinuxTask, data: bytes) -> None:
+    value = _number(data)
+    if value != -17 and not -16 <= value <= 15:
+        raise LinuxError(errno.EINVAL)
+    score = 1000 if value == 15 else int(value * 1000 / 17)
+    if score < task.oom_score_adj:  # by the old scale, also what it was raised to itself
+        raise LinuxError(errno.EACCES)
+    set_oom_score_adj(task, b"%d" % score)
+
+
+def oom_score(task: LinuxTask) -> bytes:
+    """proc_oom_score: two thirds of the scale stand for the adjustment, the rest for memory in use."""
+    total = max(task.space.phys.size // PAGE, 1)
+    points = count_all(task).resident + task.space.phys.table_frames + task.oom_score_adj * total // 1000
+    return b"%d\n" % max(0, (1000 + points * 1000 // total) * 2 // 3)
+
+
+def set_coredump_filter(task: LinuxTask, data: bytes) -> None:
+    task.coredump_filter = _number(data, 0) & 0x1FF
+
+
+def clear_refs(task: LinuxTask, data: bytes) -> None:
+    """Only the marks of what was touched: nothing here looks at them. EINVAL for what is no such request."""
+    if not 1 <= _number(data) <= 5:
+        raise LinuxError(errno.EINVAL)

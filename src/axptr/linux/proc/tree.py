@@ -1,0 +1,366 @@
+"""The personality's own /proc: what programs read about themselves, and a few facts about the machine.
+
+Nothing of the host's /proc shows through. Here are the tree, what is mounted, and the machine; `proc.process` and
+`proc.maps` have the texts about the process, `proc.nodes` the kinds of files. Source: proc(5).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ..calls.memory import MMAP_MIN_ADDR
+from ..fs.node import (
+    DirNode,
+    LinkNode,
+    Node,
+    Stat,
+    TextLink,
+)
+from ..fs.openfile import OpenFile
+from ..mem.limits import MAX_MAP_COUNT
+from . import process as procself
+from .maps import format_maps, format_rollup, format_smaps
+from .nodes import (
+    MemNode,
+    NumberLink,
+    PagemapNode,
+    PlaceLink,
+    Render,
+    SpaceLink,
+    StaticDir,
+    Take,
+    TextNode,
+)
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+
+class FdLink(LinkNode):
+    """An entry of /proc/self/fd: a magic link to what is open, name or not. Its mode tells how it is open."""
+
+    def __init__(self, path: bytes, file: OpenFile) -> None:
+        super().__init__(path)
+        self.mode = stat.S_IFLNK | (0o500 if file.readable else 0) | (0o300 if file.writable else 0)
+        self._file = file
+
+    def stat(self, task: LinuxTask) -> Stat:
+        return Stat(self.mode, self.ino, self.dev, size=64)
+
+    def target(self, task: LinuxTask) -> bytes:
+        return self._file.name()
+
+    def follow(self, task: LinuxTask) -> Node:
+        node = self._file.node()
+        if node is None:
+            raise LinuxError(errno.ENXIO)
+        return node
+
+
+class FdDir(DirNode):
+    """/proc/self/fd: a link for each descriptor."""
+
+    mode = stat.S_IFDIR | 0o500
+
+    def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        fd = _descriptor(task, name)
+        return None if fd is None else self.entry(fd, task.files.get(fd))
+
+    def entry(self, fd: int, file: OpenFile) -> Node:
+        return FdLink(self.path + b"/%d" % fd, file)
+
+    def names(self, task: LinuxTask) -> list[bytes]:
+        return [b"%d" % fd for fd in task.files.descriptors()]
+
+
+class FdInfoDir(FdDir):
+    """/proc/self/fdinfo: a text for each descriptor."""
+
+    mode = stat.S_IFDIR | 0o555
+
+    def entry(self, fd: int, file: OpenFile) -> Node:
+        return TextNode(self.path + b"/%d" % fd, lambda t: procself.fdinfo(t, fd, file))
+
+
+def _descriptor(task: LinuxTask, name: bytes) -> int | None:
+    """The open descriptor with this very name, None if there is none."""
+    if not name.isdigit() or len(name) > 10 or name != b"%d" % int(name):
+        return None
+    return int(name) if int(name) in task.files.descriptors() else None
+
+
+class Proc(DirNode):
+    """The directory /proc: one process, and the machine."""
+
+    def __init__(self) -> None:
+        super().__init__(b"/proc")
+        self.twin = b"/proc"
+        text = {
+            b"cpuinfo": _cpuinfo,
+            b"filesystems": lambda t: b"nodev\tproc\nnodev\tdevtmpfs\nnodev\ttmpfs\n\text4\n",
+            b"loadavg": lambda t: b"0.00 0.00 0.00 1/1 %d\n" % t.pid,
+            b"meminfo": _meminfo,
+            b"stat": _machine_stat,
+            b"uptime": _uptime,
+            b"version": _version,
+        }
+        self._nodes: dict[bytes, Node] = {name: TextNode(b"/proc/" + name, render) for name, render in text.items()}
+        self._nodes[b"mounts"] = TextLink(b"/proc/mounts", b"self/mounts")
+        self._nodes[b"thread-self"] = NumberLink(b"/proc/thread-self", lambda t: b"%d/task/%d" % (t.pid, t.pid))
+        self._nodes[b"self"] = NumberLink(b"/proc/self", lambda t: b"%d" % t.pid)
+        self._process: DirNode | None = None
+
+    def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        node = self._nodes.get(name)
+        if node is None and name == b"sys":
+            node = self._nodes[name] = _sys_tree()
+        if node is None and name == b"%d" % task.pid:
+            if self._process is None:
+                self._process = _process_dir(b"/proc/" + name, True)
+            node = self._process
+        return node
+
+    def names(self, task: LinuxTask) -> list[bytes]:
+        return [*sorted({*self._nodes, b"sys"}), b"%d" % task.pid]
+
+
+_WITH_END = frozenset(
+    (b"auxv", b"cmdline", b"coredump_filter", b"environ", b"loginuid", b"oom_adj", b"oom_score_adj", b"sessionid")
+)
+"""Texts that are no seq_file of the kernel's."""
+
+
+def _process_dir(path: bytes, leader: bool) -> StaticDir:
+    """/proc/PID, or of a thread (not `leader`) /proc/PID/task/TID, which lacks some of it."""
+    nodes: dict[bytes, Node] = {}
+
+    def text(name: bytes, render: Render, mode: int = 0o444, accept: Take | None = None) -> None:
+        nodes[name] = TextNode(path + b"/" + name, render, mode, accept, has_end=name in _WITH_END)
+
+    text(b"auxv", lambda t: t.mm.auxv, 0o400)
+    text(b"cgroup", lambda t: b"0::/\n")
+    text(b"clear_refs", lambda t: b"", 0o200, procself.clear_refs)
+    text(b"cmdline", procself.cmdline)
+    text(b"comm", lambda t: t.comm + b"\n", 0o644, procself.set_comm)
+    text(b"cpuset", lambda t: b"/\n")
+    text(b"environ", procself.environ, 0o400)
+    text(b"io", procself.io, 0o400)
+    text(b"limits", procself.limits)
+    text(b"loginuid", lambda t: b"4294967295", 0o644)
+    text(b"maps", lambda t: format_maps(t, t.space).encode())
+    text(b"mountinfo", _mountinfo)
+    text(b"mounts", _mounts)
+    text(b"oom_adj", procself.oom_adj, 0o644, procself.set_oom_adj)
+    text(b"oom_score", procself.oom_score)
+    text(b"oom_score_adj", lambda t: b"%d\n" % t.oom_score_adj, 0o644, procself.set_oom_score_adj)
+    text(b"personality", lambda t: b"00040000\n", 0o400)
+    text(b"sessionid", lambda t: b"4294967295")
+    text(b"smaps", lambda t: format_smaps(t).encode())
+    text(b"smaps_rollup", lambda t: format_rollup(t).encode())
+    text(b"stat", procself.stat)
+    text(b"statm", procself.statm)
+    text(b"status", procself.status)
+    text(b"wchan", lambda t: b"0")
+    for name in (b"uid_map", b"gid_map", b"projid_map"):
+        text(name, lambda t: b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF), 0o644)
+    text(b"setgroups", lambda t: b"allow\n", 0o644)
+    nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: t.fs.cwd)
+    nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: t.mm.exe)
+    nodes[b"root"] = PlaceLink(path + b"/root", lambda t: t.fs.root)
+    nodes[b"fd"] = FdDir(path + b"/fd")
+    nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo")
+    nodes[b"mem"] = MemNode(path + b"/mem")
+    nodes[b"ns"] = _name_spaces(path + b"/ns")
+    nodes[b"pagemap"] = PagemapNode(path + b"/pagemap")
+    if leader:
+        text(b"coredump_filter", lambda t: b"%08x\n" % t.coredump_filter, 0o644, procself.set_coredump_filter)
+        text(b"timerslack_ns", lambda t: b"%d\n" % (t.kept.timer_slack or 50000), 0o666)
+        own = path.rpartition(b"/")[2]
+        thread = _process_dir(path + b"/task/" + own, False)
+        nodes[b"task"] = StaticDir(path + b"/task", {own: thread})
+    else:
+        text(b"children", lambda t: b"")
+    return StaticDir(path, nodes)
+
+
+def _name_spaces(path: bytes) -> StaticDir:
+    """The first name space of each kind, by the numbers that the kernel gives them (include/linux/proc_ns.h)."""
+    kinds = {
+        b"cgroup": (b"cgroup", 0xEFFFFFFB), b"ipc": (b"ipc", 0xEFFFFFFF), b"mnt": (b"mnt", 0xEFFFFFF8),
+        b"net": (b"net", 0xEFFFFFF9), b"pid": (b"pid", 0xEFFFFFFC), b"pid_for_children": (b"pid", 0xEFFFFFFC),
+        b"time": (b"time", 0xEFFFFFFA), b"time_for_children": (b"time", 0xEFFFFFFA),
+        b"user": (b"user", 0xEFFFFFFD), b"uts": (b"uts", 0xEFFFFFFE),
+    }  # fmt: skip
+    nodes: dict[bytes, Node] = {name: SpaceLink(path + b"/" + name, *of) for name, of in kinds.items()}
+    return StaticDir(path, nodes, 0o511)
+
+
+def _sys_tree() -> StaticDir:
+    """/proc/sys: the settings of a machine on which nobody has set anything. None can be changed."""
+    root = StaticDir(b"/proc/sys", {})
+    for path, (render, mode) in _settings().items():
+        *directories, name = path.split(b"/")
+        here = root
+        for step in directories:
+            here = here.directory(step)
+        here.add(name, TextNode(b"/proc/sys/" + path, render, mode, has_end=True))
+    return root
+
+
+def _settings() -> dict[bytes, tuple[Render, int]]:
+    from uuid import UUID
+
+    uname, boot = os.uname(), UUID(bytes=os.urandom(16), version=4)
+
+    def fresh(task: LinuxTask) -> bytes:
+        return b"%s\n" % str(UUID(bytes=os.urandom(16), version=4)).encode()
+
+    files = _host_memory() // 1024 // 10  # a tenth of memory, a file costing 1 KiB (files_maxfiles_init)
+    fixed = {
+        b"fs/aio-max-nr": 65536, b"fs/aio-nr": 0, b"fs/file-max": files, b"fs/nr_open": 1 << 20,
+        b"fs/inotify/max_queued_events": 16384, b"fs/inotify/max_user_instances": 128,
+        b"fs/inotify/max_user_watches": 8192, b"fs/lease-break-time": 45, b"fs/leases-enable": 1,
+        b"fs/overflowgid": 65534, b"fs/overflowuid": 65534, b"fs/pipe-max-size": 1 << 20,
+        b"fs/pipe-user-pages-hard": 0, b"fs/pipe-user-pages-soft": 16384, b"fs/protected_hardlinks": 0,
+        b"fs/protected_symlinks": 0, b"fs/suid_dumpable": 0, b"kernel/core_uses_pid": 0, b"kernel/msgmax": 8192,
+        b"kernel/msgmnb": 16384, b"kernel/overflowgid": 65534, b"kernel/overflowuid": 65534, b"kernel/panic": 0,
+        b"kernel/perf_event_paranoid": 2, b"kernel/pid_max": 4194304, b"kernel/randomize_va_space": 0,
+        b"kernel/shmmni": 4096, b"kernel/tainted": 0, b"kernel/threads-max": _host_memory() >> 17,
+        b"kernel/dmesg_restrict": 0, b"kernel/kptr_restrict": 0,
+        b"kernel/random/urandom_min_reseed_secs": 60, b"kernel/random/write_wakeup_threshold": 256,
+        b"vm/legacy_va_layout": 0, b"vm/max_map_count": MAX_MAP_COUNT, b"vm/mmap_min_addr": MMAP_MIN_ADDR,
+        b"vm/nr_hugepages": 0, b"vm/overcommit_kbytes": 0, b"vm/overcommit_memory": 0, b"vm/overcommit_ratio": 50,
+        b"vm/swappiness": 60, b"vm/vfs_cache_pressure": 100,
+    }  # fmt: skip
+    told: dict[bytes, tuple[Render, int]] = {
+        b"fs/file-nr": (lambda t: b"%d\t0\t%d\n" % (len(t.files.descriptors()), files), 0o444),
+        b"kernel/cap_last_cap": (lambda t: b"40\n", 0o444),
+        b"kernel/core_pattern": (lambda t: b"core\n", 0o644),
+        b"kernel/domainname": (lambda t: b"(none)\n", 0o644),
+        b"kernel/hostname": (lambda t: uname.nodename.encode() + b"\n", 0o644),
+        b"kernel/ngroups_max": (lambda t: b"65536\n", 0o444),
+        b"kernel/osrelease": (lambda t: uname.release.encode() + b"\n", 0o444),
+        b"kernel/ostype": (lambda t: b"Linux\n", 0o444),
+        b"kernel/version": (lambda t: uname.version.encode() + b"\n", 0o444),
+        b"kernel/random/boot_id": (lambda t: b"%s\n" % str(boot).encode(), 0o444),
+        b"kernel/random/entropy_avail": (lambda t: b"256\n", 0o444),
+        b"kernel/random/poolsize": (lambda t: b"256\n", 0o444),
+        b"kernel/random/uuid": (fresh, 0o444),
+    }
+    for path, value in fixed.items():
+        told[path] = (lambda t, text=b"%d\n" % value: text), 0o644  # type: ignore[misc]
+    return told
+
+
+# -- what is mounted
+
+
+def _root_mount() -> tuple[bytes, bytes]:
+    """Device and type of the host's root file system, which is the guest's."""
+    device, kind = b"/dev/root", b"ext4"
+    try:
+        with open("/proc/self/mounts", "rb") as file:
+            for line in file:
+                words = line.split(b" ")
+                if words[1] == b"/":
+                    device, kind = words[0], words[2]
+    except (OSError, IndexError):
+        pass
+    return device, kind
+
+
+def _mounts(task: LinuxTask) -> bytes:
+    access = b"rw" if task.fs.writable.everywhere() else b"ro"
+    return (
+        b"%s / %s %s,relatime 0 0\n" % (*_root_mount(), access)
+        + b"devtmpfs /dev devtmpfs rw,nosuid 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n"
+    )
+
+
+def _mountinfo(task: LinuxTask) -> bytes:
+    device, kind = _root_mount()
+    return (
+        b"1 0 8:1 / / ro,relatime - " + kind + b" " + device + b" ro\n"
+        b"2 1 0:5 / /dev rw,nosuid - devtmpfs devtmpfs rw\n"
+        b"3 1 0:23 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw\n"
+    )
+
+
+# -- the machine
+
+
+def memory_size(task: LinuxTask) -> tuple[int, int]:
+    """Bytes of memory that the machine shows, and how many are free."""
+    phys = task.space.phys
+    total = task.memory_limit if task.memory_limit is not None else min(phys.size, _host_memory())
+    return total, max(0, total - phys.frames_in_use * 4096)
+
+
+def _host_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _meminfo(task: LinuxTask) -> bytes:
+    total, free = memory_size(task)
+    rows = [("MemTotal", total), ("MemFree", free), ("MemAvailable", free), ("Buffers", 0), ("Cached", 0)]
+    rows += [("SwapCached", 0), ("Shmem", 0), ("SReclaimable", 0), ("SwapTotal", 0), ("SwapFree", 0)]
+    rows += [("CommitLimit", total), ("Committed_AS", total - free)]
+    return "".join(f"{name + ':':<16}{value >> 10:8} kB\n" for name, value in rows).encode()
+
+
+def _cpuinfo(task: LinuxTask) -> bytes:
+    """The engine's CPU: what it says of itself by `cpuid`, in the kernel's words and order."""
+    flags = (
+        "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 syscall nx "
+        "rdtscp lm cpuid pni pclmulqdq ssse3 cx16 sse4_1 sse4_2 popcnt aes xsave rdrand hypervisor lahf_lm "
+        "fsgsbase smep erms arat"
+    )
+    rows = [
+        ("processor\t", "0"),
+        ("vendor_id\t", "GenuineIntel"),
+        ("cpu family\t", "6"),
+        ("model\t\t", "58"),
+        ("model name\t", "Intel Xeon E3-12xx v2 (Ivy Bridge)"),
+        ("stepping\t", "9"),
+        ("cpu MHz\t\t", "1000.000"),
+        ("physical id\t", "0"),
+        ("siblings\t", "1"),
+        ("core id\t\t", "0"),
+        ("cpu cores\t", "1"),
+        ("fpu\t\t", "yes"),
+        ("fpu_exception\t", "yes"),
+        ("cpuid level\t", "13"),
+        ("wp\t\t", "yes"),
+        ("flags\t\t", flags),
+        ("bugs\t\t", ""),
+        ("bogomips\t", "2000.00"),
+        ("clflush size\t", "64"),
+        ("cache_alignment\t", "64"),
+        ("address sizes\t", "40 bits physical, 48 bits virtual"),
+        ("power management", ""),
+    ]
+    return ("".join(f"{name}: {value}\n" for name, value in rows) + "\n").encode()
+
+
+def _uptime(task: LinuxTask) -> bytes:
+    up = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return f"{up:.2f} 0.00\n".encode()
+
+
+def _machine_stat(task: LinuxTask) -> bytes:
+    ticks = int(time.process_time() * 100)
+    boot = int(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
+    return (
+        b"cpu  %d 0 0 0 0 0 0 0 0 0\ncpu0 %d 0 0 0 0 0 0 0 0 0\nintr 0\nctxt 0\nbtime %d\nprocesses 1\n"
+        b"procs_running 1\nprocs_blocked 0\n" % (ticks, ticks, boot)
+    )
+
+
+def _version(task: LinuxTask) -> bytes:
+    u = os.uname()
+    return f"Linux version {u.release} (axptr) {u.version}\n".encode()

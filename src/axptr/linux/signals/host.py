@@ -1,0 +1,196 @@
+"""Signals sent to this process while it runs a program: they are the program's. Source: sigwaitinfo(2), signal(7).
+
+What the command asks for, and `create_process(host_signals=True)`: the program starts with the signals ignored and
+blocked that this process was started with; what `kill`, a terminal or a timer sends us becomes pending there with the
+siginfo it came with; a signal that stops the program stops this process, as a shell expects.
+
+While the program runs, the signals are blocked in the thread that runs it, and a thread of our own takes them
+(`sigwaitinfo`); dispositions are not touched, and the mask is put back after the run. Left to the host as they are:
+SIGINT and the terminal's stop signals while the program neither handles nor blocks them (Ctrl-C is a
+`KeyboardInterrupt`, Ctrl-Z stops us), what faults of our own send, and SIGPIPE and SIGXFSZ, which Python ignores.
+
+A signal that kills, and that the run does not look at within GRACE seconds (a call of the host that does not come
+back), kills this process as if nobody had been there.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # not `signal`: every start would pay for its enums
+import _thread
+import ctypes
+import os
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..fs.host.calls import libc
+from .pending import (
+    SI_TKILL,
+    SIGBUS,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGPIPE,
+    SIGSEGV,
+    SIGSTOP,
+    SIGSYS,
+    SIGTRAP,
+    SIGURG,
+    Info,
+    bit,
+)
+from .state import (
+    SIG_IGN,
+    SIGINT,
+    SIGTSTP,
+    SIGTTIN,
+    SIGTTOU,
+    Action,
+    SignalState,
+)
+
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+GRACE = 2.0
+_SIGXFSZ = 25
+_NPTL = {32, 33}  # the C library's own
+_OURS = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGPIPE, _SIGXFSZ, *_NPTL}
+FORWARDED = frozenset(range(1, 65)) - _OURS
+_KEPT = (SIGINT, SIGTSTP, SIGTTIN, SIGTTOU)
+"""Those that the host may act on while the program leaves them alone."""
+
+
+def inherited() -> tuple[list[int], int]:
+    """The signals that this process ignores, and the mask of those that this thread blocks."""
+    ignored = [n for n in sorted(FORWARDED) if _signal.getsignal(n) == _signal.SIG_IGN]
+    blocked = sum(bit(n) for n in _signal.pthread_sigmask(_signal.SIG_BLOCK, []) if n in FORWARDED)
+    return ignored, blocked
+
+
+class HostSignals:
+    """What is sent to this process during a run. wake_fd: readable when something came in; -1 between
+    runs.
+
+    The inbox is filled by the thread that waits and emptied by the one that runs the program.
+    """
+
+    def __init__(self, task: LinuxTask) -> None:
+        self._task = task
+        self._inbox: deque[Info] = deque()
+        self.wake_fd = -1
+        self._before: set[int] | None = None
+        self._native: list[int] | None = None
+        self._over = False
+        self._ended = _thread.allocate_lock()
+        self._taker = 0
+
+    def adopt(self, signals: SignalState) -> None:
+        """Start the program with the dispositions and the mask that it would inherit."""
+        ignored, blocked = inherited()
+        for number in ignored:
+            signals.actions[number] = Action(SIG_IGN)
+        signals.blocked |= blocked
+
+    # -- the thread that runs the program
+
+    def start(self) -> None:
+        """Take the process's signals from now on. `RuntimeError` in a thread that is not the main one."""
+        if _thread.get_ident() != _main_thread():
+            raise RuntimeError("the host's signals reach a program that runs in the main thread only")
+        self._before = set(map(int, _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)))
+        self._native = None
+        self._over = False
+        self.wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._ended.acquire()
+        try:
+            self._taker = _thread.start_new_thread(self._take, ())
+        except BaseException:
+            self._ended.release()
+            self.stop()
+            raise
+        self.follow(self._task.signals)
+
+    def stop(self) -> None:
+        """Leave the signals to the host again; those that the program has not been told of reach this process."""
+        self._over = True
+        while not self._ended.acquire(False):
+            _signal.pthread_kill(self._taker, SIGURG)
+            if self._ended.acquire(timeout=0.05):
+                break
+        self._ended.release()
+        assert self._before is not None
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self._before)
+        self._before = None
+        os.close(self.wake_fd)
+        self.wake_fd = -1
+        while self._inbox:
+            number = self._inbox.popleft().signal
+            if not self._task.over:  # else they came too late, as for a process that is no more
+                os.kill(os.getpid(), number)
+
+    def follow(self, signals: SignalState) -> None:
+        """After a change of the program's mask or dispositions: block here what is the program's alone."""
+        if self._before is None:
+            return
+        native = [n for n in _KEPT if signals.left_to_host(n)]
+        if native != self._native:
+            self._native = native
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, (self._before | FORWARDED).difference(native))
+
+    def collect(self) -> None:
+        """Make pending in the program what came in. `KeyboardInterrupt` for a Ctrl-C that it leaves to us."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.wake_fd)  # first: what comes in from here on makes it readable again
+        signals = self._task.signals
+        while self._inbox:
+            info = self._inbox.popleft()
+            if info.signal == SIGINT and signals.left_to_host(SIGINT):
+                raise KeyboardInterrupt
+            signals.send(self._task, info)
+
+    def stop_process(self, signal: int) -> None:
+        """Stop this process as the signal stops a program; comes back when it goes on."""
+        _signal.raise_signal(signal)
+
+    # -- the thread that waits
+
+    def _take(self) -> None:
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
+        wanted = ctypes.c_uint64(sum(map(bit, FORWARDED)))
+        mask = (ctypes.c_uint64 * 16)(wanted.value)  # sigset_t
+        siginfo = ctypes.create_string_buffer(128)
+        wait = libc().sigwaitinfo
+        try:
+            while not self._over:
+                number = wait(mask, siginfo)
+                if number <= 0:
+                    continue
+                info = Info.of(number, siginfo.raw)
+                if self._over and number == SIGURG and info.code == SI_TKILL and info.pid == os.getpid():
+                    break  # `stop` asked us to end
+                self._inbox.append(info)
+                os.eventfd_write(self.wake_fd, 1)
+                self._task.engine.stop()
+                self._mind(number)
+        finally:
+            self._ended.release()
+
+    def _mind(self, number: int) -> None:
+        """See that a signal that kills does so, whatever the run is doing."""
+        signals, until = self._task.signals, time.monotonic() + GRACE
+        if not signals.left_to_host(number) or signals.ignores(number):
+            return
+        while self._inbox and not self._over:
+            if time.monotonic() >= until:
+                _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number])
+                _signal.raise_signal(number)
+                return
+            time.sleep(0.01)
+
+
+def _main_thread() -> int:
+    import threading
+
+    return threading.main_thread().ident or 0

@@ -1,0 +1,315 @@
+"""Signals: what the program asked for, what is pending, and delivery.
+
+One process with one thread: signals come from its own faults, calls and timers, and, where the run was started so,
+from the host (`signals.host`). Source: signal(7), kernel/signal.c.
+
+`SignalState` is the bookkeeping and the decision; what is pending is `pending`, how a frame looks on the stack is
+`sigframe`, the calls are `calls.signals`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...addr import VirtAddrRange
+from ...errors import FaultReason, LinuxError, UserFault
+from ...flags import (
+    EXECUTE,
+    READ,
+    WRITE,
+    MappingFlags,
+)
+from ..api import Death
+from ..uaccess import USER_END
+from .pending import (
+    FIRST_REAL_TIME,
+    SI_KERNEL,
+    SI_USER,
+    SIGBUS,
+    SIGCHLD,
+    SIGCONT,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGPIPE,
+    SIGSEGV,
+    SIGSTOP,
+    SIGTRAP,
+    SIGURG,
+    SIGWINCH,
+    Info,
+    Pending,
+    bit,
+)
+
+if TYPE_CHECKING:
+    from ...engine import Exit
+    from ..task.task import LinuxTask
+
+SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, SIGXFSZ = 2, 20, 21, 22, 25
+SIG_DFL, SIG_IGN = 0, 1
+
+SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART = 0x4, 0x0400_0000, 0x0800_0000, 0x1000_0000
+SA_NODEFER, SA_RESETHAND = 0x4000_0000, 0x8000_0000
+SA_KNOWN = 0x1 | 0x2 | SA_SIGINFO | 0x800 | SA_RESTORER | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND
+"""The flags that sigaction keeps (UAPI_SA_FLAGS); a program finds out about others by their being gone."""
+
+RESTART, NO_HANDLER = 0, 1
+"""What becomes of a call that a signal ended: made again after handlers with SA_RESTART, as if nothing had been
+(ERESTARTSYS), or only where no handler ran (ERESTARTNOHAND)."""
+
+Again = tuple[Callable[..., "int | None"], tuple[Any, ...]]
+"""How a call goes on: a function of a module, and plain data it is called with after the task (ERESTART_RESTARTBLOCK).
+"""
+_RESTART_SYSCALL = 219
+
+_IGNORED_BY_DEFAULT = sum(map(bit, (SIGCHLD, SIGCONT, SIGURG, SIGWINCH)))
+_STOPPING = sum(map(bit, (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)))
+_TRAP_FLAG = 0x100
+_UNBLOCKABLE = bit(SIGKILL) | bit(SIGSTOP)
+
+GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15")
+"""Names of the general registers."""
+
+
+def _float_code(raised: int) -> int:
+    """si_code for exceptions of x87 or SSE: FPE_FLTINV, FLTDIV, FLTOVF, FLTUND (denormal operands too), FLTRES."""
+    for bits, code in ((1, 7), (4, 3), (8, 4), (0x12, 5), (0x20, 6)):
+        if raised & bits:
+            return code
+    return 0
+
+
+class Action:
+    """A disposition: struct kernel_sigaction."""
+
+    __slots__ = ("flags", "handler", "mask", "restorer")
+
+    def __init__(self, handler: int = SIG_DFL, flags: int = 0, restorer: int = 0, mask: int = 0) -> None:
+        self.handler = handler
+        self.flags = flags
+        self.restorer = restorer
+        self.mask = mask
+
+
+_DEFAULT = Action()
+
+
+class SignalState:
+    """A process's signals. Masks have bit n-1 for signal n.
+
+    saved_mask: the mask to go back to after the handler that ends a sigsuspend.
+    """
+
+    def __init__(self) -> None:
+        self.actions: dict[int, Action] = {}
+        self.blocked = 0
+        self.pending = Pending()
+        self.altstack = (0, 2, 0)  # address, flags (SS_DISABLE), size
+        self.saved_mask: int | None = None
+        self._restart: tuple[int, int, Again | None] | None = None  # of the call that a signal ended: kind, number
+
+    # -- questions
+
+    def action(self, signal: int) -> Action:
+        return self.actions.get(signal, _DEFAULT)
+
+    def ignores(self, signal: int) -> bool:
+        handler = self.action(signal).handler
+        return handler == SIG_IGN or (handler == SIG_DFL and bool(bit(signal) & _IGNORED_BY_DEFAULT))
+
+    @property
+    def ignored_mask(self) -> int:
+        return sum(bit(s) for s, a in self.actions.items() if a.handler == SIG_IGN)
+
+    @property
+    def caught_mask(self) -> int:
+        return sum(bit(s) for s, a in self.actions.items() if a.handler not in (SIG_DFL, SIG_IGN))
+
+    def deliverable(self, task: LinuxTask) -> bool:
+        return bool(self.pending.mask & ~self.blocked)
+
+    def will_die(self) -> bool:
+        """Whether one of the signals that can be delivered now ends the program."""
+        ready = self.pending.mask & ~self.blocked & ~_STOPPING & ~_IGNORED_BY_DEFAULT
+        return any(self.action(n).handler == SIG_DFL for n in range(1, 65) if ready & bit(n))
+
+    def left_to_host(self, signal: int) -> bool:
+        """Whether the host may do to this process what the signal does by default: nobody handles or blocks it."""
+        return not self.blocked & bit(signal) and self.action(signal).handler == SIG_DFL
+
+    # -- sending
+
+    def send(self, task: LinuxTask, info: Info) -> None:
+        """Make a signal pending, if it is not ignored; it is delivered when the call in hand is done.
+
+        A signal to stop and one to go on take each other off (prepare_signal).
+        """
+        signal = info.signal
+        if signal == SIGCONT:
+            self.pending.discard(_STOPPING)
+        elif bit(signal) & _STOPPING:
+            self.pending.discard(bit(SIGCONT))
+        if self.ignores(signal) and not self.blocked & bit(signal):
+            return
+        if signal >= FIRST_REAL_TIME and self.pending.count >= task.signal_queue_limit:
+            if info.code != SI_USER:
+                raise LinuxError(errno.EAGAIN)
+            if self.pending.mask & bit(signal):
+                return  # one of kill's may be lost among its likes
+        self.pending.add(info)
+        self.recheck(task)
+
+    def recheck(self, task: LinuxTask) -> None:
+        """After a change of mask or pending signals, in a call: leave the CPU if one is to be delivered."""
+        if self.pending.mask & ~self.blocked:
+            task.engine.stop()
+
+    def broken_pipe(self, task: LinuxTask) -> None:
+        """A write found no reader."""
+        self.send(task, Info(SIGPIPE, SI_USER, pid=task.pid))
+
+    def file_too_large(self, task: LinuxTask) -> LinuxError:
+        """A file was to grow beyond RLIMIT_FSIZE: SIGXFSZ, and the error to raise."""
+        self.send(task, Info(SIGXFSZ, SI_USER, pid=task.pid, uid=os.getuid()))
+        return LinuxError(errno.EFBIG)
+
+    def force(self, task: LinuxTask, info: Info) -> None:
+        """A signal that the program cannot avoid: blocked or ignored, it kills."""
+        signal = info.signal
+        if self.blocked & bit(signal) or self.action(signal).handler == SIG_IGN:
+            self.actions.pop(signal, None)
+            self.blocked &= ~bit(signal)
+        self.pending.add(info, first=True)
+
+    # -- calls that a signal ends
+
+    def interrupted(self, task: LinuxTask, restart: int, again: Again | None = None) -> LinuxError:
+        """EINTR for the call in hand, to be raised; `deliver` then settles whether the program sees it."""
+        self._restart = restart, task.engine.regs.rax, again
+        task.engine.stop()
+        return LinuxError(errno.EINTR)
+
+    def settled(self) -> None:
+        """The call in hand was ended by a signal, but has a result that the program is to see."""
+        self._restart = None
+
+    def call_again(self, task: LinuxTask, again: Again | None) -> int:
+        """The number of the call that does what the one in hand has left to do."""
+        if again is None:
+            return task.engine.regs.rax
+        task.again = again
+        return _RESTART_SYSCALL
+
+    def _rewind(self, task: LinuxTask, handler: Action | None) -> None:
+        """Have the call that a signal ended made again, if that is the rule for it and the handler that is to run."""
+        if self._restart is None:
+            return
+        (kind, number, again), self._restart = self._restart, None
+        if handler is not None and (again is not None or kind == NO_HANDLER or not handler.flags & SA_RESTART):
+            return
+        if again is not None:
+            task.again, number = again, _RESTART_SYSCALL
+        regs = task.engine.regs
+        regs.rax = number
+        regs.rip -= 2  # the syscall instruction
+
+    # -- what the CPU reports
+
+    def page_fault(self, task: LinuxTask, address: int, access: MappingFlags | None, fault: LinuxError | None) -> None:
+        """SIGSEGV, SIGBUS for a page whose backing failed, SIGKILL where memory ran out (as the OOM killer)."""
+        wanted = access if access is not None else MappingFlags(0)
+        error = 4 | (2 if wanted & WRITE else 0) | (16 if wanted & EXECUTE else 0)
+        if fault is not None and not isinstance(fault, UserFault):
+            self.force(task, Info(SIGKILL, SI_KERNEL, address=address, fault=fault))
+            return
+        reason = fault.reason if fault is not None else FaultReason.UNMAPPED
+        code, signal = 1, SIGSEGV  # SEGV_MAPERR
+        if wanted & EXECUTE and reason is FaultReason.PROTECTION:
+            # Linux brings the page in first, then finds it not executable
+            in_reach = task.space.check_region_access(VirtAddrRange.from_start_size(address, 1), READ)
+            if not task.space.handle_page_fault(address, READ) and in_reach:
+                reason = FaultReason.BACKING_FAILED
+        if address >= USER_END or task.space.query(address) is not None:
+            error |= 1  # the page is present; of kernel addresses Linux always says so
+        if reason is FaultReason.PROTECTION:
+            code = 2  # SEGV_ACCERR
+        elif reason is FaultReason.BACKING_FAILED:
+            code, signal = 2, SIGBUS  # BUS_ADRERR
+        self.force(task, Info(signal, code, address=address, fault=fault, trap=14, error=error, cr2=address))
+
+    def exception(self, task: LinuxTask, exit: Exit) -> None:
+        """A CPU exception by its vector (arch/x86/kernel/traps.c)."""
+        regs, rip, vector, error = task.engine.regs, exit.rip, exit.vector, exit.error
+        if vector == 0x80:  # as on a kernel without 32-bit programs: the gate is not for everybody
+            rip -= 2
+            regs.rip, vector, error = rip, 13, 0x80 << 3 | 2
+        signal, code, address = {
+            0: (SIGFPE, 1, rip),  # FPE_INTDIV
+            1: (SIGTRAP, 2 if regs.rflags & _TRAP_FLAG else 1, rip),  # TRAP_TRACE, TRAP_BRKPT
+            3: (SIGTRAP, SI_KERNEL, None),
+            6: (SIGILL, 2, rip),  # ILL_ILLOPN
+            12: (SIGBUS, SI_KERNEL, 0),
+            16: (SIGFPE, _float_code(regs.fpsw & ~regs.fpcw), rip),
+            19: (SIGFPE, _float_code(regs.mxcsr & ~(regs.mxcsr >> 7)), rip),
+        }.get(vector, (SIGSEGV, SI_KERNEL, 0))
+        fault = exit.fault if exit.kind == "fault" else None
+        self.force(task, Info(signal, code, address=address, fault=fault, trap=vector, error=error))
+
+    # -- delivery
+
+    def deliver(self, task: LinuxTask) -> None:
+        """Deliver everything deliverable: handler frames are stacked, a fatal signal ends the process."""
+        while not task.over:
+            info = self.pending.take(~self.blocked)
+            if info is None:
+                break
+            action = self.action(info.signal)
+            if info.signal not in (SIGKILL, SIGSTOP) and action.handler not in (SIG_DFL, SIG_IGN):
+                self._call_handler(task, info, action)
+            elif self.ignores(info.signal):
+                continue
+            elif bit(info.signal) & _STOPPING:
+                task.stop_by(info.signal)
+            else:
+                self._die(task, info)
+        if self.saved_mask is not None:  # a sigsuspend that no handler ended
+            self.set_blocked(task, self.saved_mask)
+            self.saved_mask = None
+        self._rewind(task, None)
+
+    def _call_handler(self, task: LinuxTask, info: Info, action: Action) -> None:
+        from ..arch.x86_64.sigframe import push_frame
+
+        self._rewind(task, action)
+        mask = self.saved_mask if self.saved_mask is not None else self.blocked
+        self.saved_mask = None
+        try:
+            push_frame(task, info, action, mask)
+        except LinuxError as error:
+            # No room for the frame: SIGSEGV, and if that is what could not be delivered, its default.
+            if info.signal == SIGSEGV:
+                self.actions.pop(SIGSEGV, None)
+            fault = error if error.errno == errno.EFAULT else None
+            self.force(task, Info(SIGSEGV, SI_KERNEL, address=None, fault=fault))
+            return
+        if action.flags & SA_RESETHAND:
+            self.actions.pop(info.signal, None)
+        blocked = self.blocked | action.mask
+        if not action.flags & SA_NODEFER:
+            blocked |= bit(info.signal)
+        self.set_blocked(task, blocked)
+
+    def _die(self, task: LinuxTask, info: Info) -> None:
+        regs = task.engine.regs
+        values = {name: getattr(regs, name) for name in (*GENERAL, "rip", "rflags", "fs_base", "gs_base")}
+        task.death = Death(info.signal, info.code, info.address, info.fault, values)
+
+    def set_blocked(self, task: LinuxTask, mask: int) -> None:
+        self.blocked = mask & ~_UNBLOCKABLE & ((1 << 64) - 1)
+        self.recheck(task)
+        if task.host_signals is not None:
+            task.host_signals.follow(self)

@@ -1,0 +1,1 @@
+"""The process of a run: its state, exec, timers, and how it waits."""

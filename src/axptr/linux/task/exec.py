@@ -1,0 +1,157 @@
+"""execve within the process: read the arguments, load the program aside, then replace what was.
+
+Source: execve(2), fs/exec.c.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from ...errors import LinuxError
+from ...mm.filecache import FileCache
+from ...mm.space import AddrSpace
+from ...pointers.strings import read_string_array
+from ..calls.limits import RLIMIT_STACK, get_limit
+from ..calls.stat import lookup
+from ..fs.host.file import HostFile
+from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
+from ..load.image import LoadFailed, load
+from ..load.loader import (
+    Program,
+    Resolve,
+    find_program,
+    open_executable,
+)
+from ..load.stack import map_stack, push_tables, strings_limit
+from ..mem.mm import Mm
+from ..registry import syscall
+from ..signals.pending import SI_KERNEL, SIGSEGV, Info
+from ..signals.state import SIG_IGN
+from ..uaccess import ConstBytes, read_path
+
+if TYPE_CHECKING:
+    from ...kernel.abi import c_int
+    from ..fs.node import Node
+    from .task import LinuxTask
+else:
+    from ctypes import c_int
+
+AT_EXECVE_CHECK = 0x10000
+
+_MAX_STRING = 32 * 4096
+
+
+def read_strings(task: LinuxTask, address: int, name: str) -> list[bytes]:
+    """A NULL-terminated array of strings. A NULL array is an empty one. EFAULT, E2BIG."""
+    if not address:
+        return []
+    most = strings_limit(get_limit(task, RLIMIT_STACK)[0])
+    return read_string_array(task, address, max_len=_MAX_STRING - 1, max_total=most, name=name)
+
+
+def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int = AT_FDCWD, flags: int = 0) -> None:
+    """Become another program. On an error everything is as before; LinuxError with execve's errno."""
+    node = lookup(task, dirfd, path, flags)
+    open_executable(node, os.fsdecode(path)).close()  # a missing program is told before a bad argv
+    refuse_written(task, node)
+    argv, environ = read_strings(task, argv_at, "argv"), read_strings(task, envp_at, "envp")
+    if flags & AT_EXECVE_CHECK:
+        return
+    name, lost = path, False
+    if dirfd != AT_FDCWD and path[:1] != b"/":  # what /dev/fd names (do_open_execat, alloc_bprm)
+        name = b"/dev/fd/%d/%s" % (dirfd, path) if path else b"/dev/fd/%d" % dirfd
+        lost = task.files.cloexec(dirfd)
+    program = find_program(name, argv or [b""], program_finder(task), node, lost=lost)
+    try:
+        start_program(task, program, environ, path or program.file.path)
+    finally:
+        program.close()
+
+
+def program_finder(task: LinuxTask) -> Resolve:
+    """Programs and interpreters are found as the program itself would find them: in its tree, from where it is."""
+
+    def find(path: bytes) -> Node:
+        node = task.fs.resolve(task, AT_FDCWD, path)
+        refuse_written(task, node)
+        return node
+
+    return find
+
+
+def refuse_written(task: LinuxTask, node: Node) -> None:
+    """ETXTBSY for a program that this process could write to, by a descriptor or a mapping (deny_write_access).
+
+    Whether a program of the host has it open for writing is not known.
+    """
+    if not stat.S_ISREG(node.mode):
+        return
+    for fd in task.files.descriptors():
+        file = task.files.get(fd)
+        if isinstance(file, HostFile) and file.writable and file.identity == node.identity:
+            raise LinuxError(errno.ETXTBSY)
+    cache = FileCache.find(task.space.phys, *node.identity)
+    if cache is not None:
+        for area in task.space.areas():
+            if area.backend.store is cache and area.backend.shared and not area.backend.sealed:
+                raise LinuxError(errno.ETXTBSY)
+
+
+def start_program(task: LinuxTask, program: Program, environ: list[bytes], name: bytes) -> None:
+    """Load, and only when nothing can fail any more, put the new program in the place of the old.
+
+    An error leaves all as it was. What Linux finds when the old program is gone is no error: the task is then the new
+    program, about to be killed by SIGSEGV.
+    """
+    old = task.space
+    stack_limit = get_limit(task, RLIMIT_STACK)[0]
+    mm = Mm(AddrSpace(old.base, old.size, old.phys), stack_limit)
+    mm.exe = program.file.node.hold(task.fs)
+    rip = rsp = 0
+    failed: LinuxError | None = None
+    try:
+        strings = map_stack(
+            mm,
+            program.argv,
+            environ,
+            program.execfn,
+            executable=program.elf.executable_stack,
+            stack_limit=stack_limit,
+        )
+        try:
+            image = load(mm, program)
+            rip, rsp = image.start, push_tables(mm, strings, image)
+        except LinuxError as error:
+            if not isinstance(error, LoadFailed) and error.errno == errno.ENOMEM:  # no frames: nothing of the file's
+                raise
+            failed = error
+    except BaseException:
+        mm.space.clear()
+        raise
+    task.files.close_on_exec()
+    signals = task.signals
+    signals.actions = {s: a for s, a in signals.actions.items() if a.handler == SIG_IGN}
+    signals.altstack = (0, 2, 0)
+    task.become(mm, name)
+    engine = task.engine
+    engine.attach(mm.space)
+    engine.reset()
+    regs = engine.regs
+    regs.rip, regs.rsp = rip, rsp
+    if failed is not None:
+        signals.force(task, Info(SIGSEGV, SI_KERNEL, fault=failed))
+        engine.stop()
+    old.clear()
+
+
+@syscall(322, "execveat")
+def sys_execveat(
+    task: LinuxTask, dirfd: c_int, path: ConstBytes, argv: ConstBytes, envp: ConstBytes, flags: c_int
+) -> int | None:
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_EXECVE_CHECK):
+        raise LinuxError(errno.EINVAL)
+    execve(task, read_path(task, path), argv.address, envp.address, dirfd, flags)
+    return 0 if flags & AT_EXECVE_CHECK else None

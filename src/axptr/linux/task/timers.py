@@ -1,0 +1,156 @@
+"""When the program is to be woken: its interval timers, the time it has used, and its limit on that. Source:
+getitimer(2), getrlimit(2) (RLIMIT_CPU), kernel/time/itimer.c, kernel/time/posix-cpu-timers.c.
+
+The program's CPU time is that of the thread that runs it, counted while it runs: emulation included, other threads of
+the process and what was before the run left out.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ..signals.pending import (
+    SI_KERNEL,
+    SIGALRM,
+    SIGKILL,
+    Info,
+)
+
+if TYPE_CHECKING:
+    from .task import LinuxTask
+
+ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF = 0, 1, 2
+SIGXCPU, SIGVTALRM, SIGPROF = 24, 26, 27
+RLIMIT_CPU = 0
+RLIM_INFINITY = (1 << 64) - 1
+_BILLION = 1_000_000_000
+KTIME_MAX = (1 << 63) - 1
+"""Nanoseconds: the longest time that a timer runs, 292 years. Longer ones are cut to it."""
+_THREAD_USER = -3
+"""The clock of the calling thread's user time (CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_VIRT of no thread in particular)."""
+
+
+class CpuTime:
+    """The CPU time of a run. `resume` and `pause` are called by the thread that runs it, around each run."""
+
+    def __init__(self) -> None:
+        self._total = self._user = 0
+        self._since: tuple[int, int] | None = None
+
+    def resume(self) -> None:
+        self._since = time.thread_time_ns(), time.clock_gettime_ns(_THREAD_USER)
+
+    def pause(self) -> None:
+        self._total, self._user = self.total, self.user
+        self._since = None
+
+    @property
+    def total(self) -> int:
+        """Nanoseconds, in user and kernel mode."""
+        if self._since is None:
+            return self._total
+        return self._total + time.thread_time_ns() - self._since[0]
+
+    @property
+    def user(self) -> int:
+        """Nanoseconds in user mode."""
+        if self._since is None:
+            return self._user
+        return min(self._user + time.clock_gettime_ns(_THREAD_USER) - self._since[1], self.total)
+
+    @property
+    def system(self) -> int:
+        return max(self.total - self.user, 0)
+
+
+class Timer:
+    """An interval timer on some clock. at: when it fires next, in that clock's nanoseconds, None if it is off."""
+
+    __slots__ = ("at", "interval", "signal")
+
+    def __init__(self, signal: int) -> None:
+        self.signal = signal
+        self.at: int | None = None
+        self.interval = 0
+
+    def set(self, now: int, value: int, interval: int) -> None:
+        """Fire `value` nanoseconds from now, 0 for never, and every `interval` after that, 0 for once."""
+        self.at = min(now + value, KTIME_MAX) if value else None
+        self.interval = min(interval, KTIME_MAX) if value else 0
+
+    def left(self, now: int) -> int:
+        """Nanoseconds until it fires, one at least; 0 if it is off."""
+        return 0 if self.at is None else max(self.at - now, 1)
+
+    def fires(self, now: int) -> bool:
+        """Whether its time has come; it is set for the next then, the beat kept (hrtimer_forward)."""
+        if self.at is None or now < self.at:
+            return False
+        beats = (now - self.at) // self.interval + 1 if self.interval else 0
+        self.at = min(self.at + beats * self.interval, KTIME_MAX) if self.interval else None
+        return True
+
+
+class Timers:
+    """The three interval timers of a process, its CPU time, and the limit on that."""
+
+    def __init__(self) -> None:
+        self.cpu = CpuTime()
+        self.real = Timer(SIGALRM)
+        self.virtual = Timer(SIGVTALRM)
+        self.prof = Timer(SIGPROF)
+        self.cpu_limit: tuple[int, int] | None = None
+        """RLIMIT_CPU as the program set it: (soft, hard) seconds. One that it inherited the host looks after."""
+
+    def clock_of(self, which: int) -> tuple[Timer, int]:
+        """An interval timer by its number, and its clock's time."""
+        if which == ITIMER_REAL:
+            return self.real, time.monotonic_ns()
+        if which == ITIMER_VIRTUAL:
+            return self.virtual, self.cpu.user
+        return self.prof, self.cpu.total
+
+    @property
+    def wakeup(self) -> float | None:
+        """When the real-time timer fires: monotonic seconds."""
+        return None if self.real.at is None else self.real.at / _BILLION
+
+    @property
+    def slice(self) -> float | None:
+        """Seconds that the CPU may run before a clock of its time must be looked at; None for any number."""
+        left = []
+        if self.virtual.at is not None:
+            left.append(self.virtual.at - self.cpu.user)
+        if self.prof.at is not None:
+            left.append(self.prof.at - self.cpu.total)
+        if self.cpu_limit is not None:
+            left.append(min(self.cpu_limit) * _BILLION - self.cpu.total)
+        return max(min(left), 0) / _BILLION + 1e-6 if left else None
+
+    def due(self, task: LinuxTask) -> None:
+        """Send the signals of what has come due."""
+        if self.real.at is not None and self.real.fires(time.monotonic_ns()):
+            task.signals.send(task, Info(SIGALRM, SI_KERNEL))
+        if self.virtual.at is not None and self.virtual.fires(self.cpu.user):
+            task.signals.send(task, Info(SIGVTALRM, SI_KERNEL))
+        if self.prof.at is not None and self.prof.fires(self.cpu.total):
+            task.signals.send(task, Info(SIGPROF, SI_KERNEL))
+        if self.cpu_limit is not None:
+            self._look_at_limit(task)
+
+    def _look_at_limit(self, task: LinuxTask) -> None:
+        """SIGXCPU at the soft limit and every second after it, SIGKILL at the hard one (check_process_timers)."""
+        assert self.cpu_limit is not None
+        soft, hard = self.cpu_limit
+        spent = self.cpu.total
+        if spent >= hard * _BILLION:
+            task.signals.send(task, Info(SIGKILL, SI_KERNEL))
+        elif spent >= soft * _BILLION:
+            self.cpu_limit = soft + 1, hard
+            task.limits[RLIMIT_CPU] = soft + 1, hard
+            task.signals.send(task, Info(SIGXCPU, SI_KERNEL))
+
+    def set_cpu_limit(self, soft: int, hard: int) -> None:
+        """RLIMIT_CPU from now on. A soft limit of 0 is one second (update_rlimit_cpu)."""
+        self.cpu_limit = None if min(soft, hard) == RLIM_INFINITY else (max(soft, 1), hard)

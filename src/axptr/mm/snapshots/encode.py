@@ -1,0 +1,276 @@
+"""A snapshot to bytes: a description and the pages it needs, for files (`mm.snapshots.file`) and for pickles.
+
+The pages are buffers over the very frames: nothing is copied. Pages of zeros take no room, a frame that several pages
+show is stored once.
+
+Not here: the layout (`mm.snapshots.code`), and the way back (`mm.snapshots.decode`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from array import array
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from axptr._core.mm.pages import (
+    DIRTY,
+    ZERO,
+    ZEROS,
+    FrameSpan,
+    area_traits,
+    private_pages,
+    store_pages,
+)
+from axptr._core.phys.phys import PhysMemory
+from axptr.addr import PAGE_SIZE
+from axptr.errors import SnapshotError
+from axptr.mm.area import MemoryArea
+from axptr.mm.filecache import FileCache
+from axptr.mm.snapshots.code import (
+    AREA,
+    BOUND,
+    CONTENTS,
+    FILE,
+    HEAD,
+    LONG,
+    MEMORY,
+    MOST,
+    NUMBER,
+    ORDERS,
+    RUN,
+    SOURCE,
+    SOURCE_RUN,
+    open_regular,
+)
+from axptr.mm.snapshots.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from axptr.mm.space import AddrSpace
+
+Part = FrameSpan | bytes
+"""Whole pages, as a buffer."""
+
+_NOT_SAVED = {1: "shows physical memory", 3: "has a pager", 4: "is a device (MMIO)"}
+
+
+class _Parts:
+    """The pages to store, numbered in order; frames side by side make one buffer."""
+
+    def __init__(self, phys: PhysMemory) -> None:
+        self.phys = phys
+        self.count = 0
+        self._numbers: dict[int, int] = {}
+        self._frames: list[int] = []
+        self._done: list[Part] = []
+
+    def frame(self, paddr: int) -> int:
+        """The number of a frame's bytes."""
+        number = self._numbers.get(paddr)
+        if number is None:
+            number = self._numbers[paddr] = self.count
+            self._frames.append(paddr)
+            self.count += 1
+        return number
+
+    def page(self, data: bytes) -> int:
+        self._flush()
+        self._done.append(data)
+        self.count += 1
+        return self.count - 1
+
+    def _flush(self) -> None:
+        frames, self._frames = self._frames, []
+        first = 0
+        for at in range(1, len(frames) + 1):
+            if at == len(frames) or frames[at] != frames[at - 1] + PAGE_SIZE:
+                self._done.append(FrameSpan(self.phys, frames[first], at - first))
+                first = at
+
+    def all(self) -> list[Part]:
+        self._flush()
+        return self._done
+
+
+def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Part]]:
+    """The description of a snapshot, and its pages. embed_files: also what the files behind private areas supply.
+
+    Raises `SnapshotError` naming the area that is a pager, a device or a window on physical memory, or the file.
+    """
+    space = snap._frozen
+    areas = space.areas()
+    for area in areas:
+        if area.backend.kind in _NOT_SAVED:
+            raise SnapshotError(f"the area {area} {_NOT_SAVED[area.backend.kind]}, and cannot be saved or pickled")
+    parts = _Parts(space.phys)
+    strings: dict[str, int] = {}
+
+    def string(text: str) -> int:
+        return strings.setdefault(text, len(strings))
+
+    format_name = string(space.format.name)
+    model = space.model
+    head = (space.base, space.size, format_name, string(model.name))
+    bounds = []
+    for name, value in space.bounds.items():
+        if not isinstance(value, int) or not 0 <= value <= MOST:
+            raise SnapshotError(f"the bound {name!r} is {value!r}, which is no address")
+        bounds.append(BOUND.pack(string(name), value))
+
+    with space.phys._held():
+        runs = _runs(space, parts)
+        sources, described = _sources(snap, areas, embed_files, parts, string)
+        traits = area_traits(space)
+
+    records = []
+    for area, (limit, other) in zip(areas, traits, strict=True):
+        backend = area.backend
+        source = sources.get((id(backend.store), backend.shared), 0)
+        offset = area.offset if source else 0
+        fixed = (area.start, area.end - 1, offset, limit, int(area.flags), source, string(area.name))
+        records.append(AREA.pack(*fixed, backend.shared, backend.sealed, other, 0))
+    texts = []
+    for text in strings:
+        encoded = text.encode("utf-8", "surrogatepass")
+        texts.append(NUMBER.pack(len(encoded)) + encoded)
+    meta = b"".join(
+        [
+            HEAD.pack(*head, model.pointer, ORDERS.index(model.order), model.wide_align, 0),
+            NUMBER.pack(len(texts)),
+            *texts,
+            NUMBER.pack(len(bounds)),
+            *bounds,
+            NUMBER.pack(len(described)),
+            *described,
+            LONG.pack(len(records)),
+            *records,
+            LONG.pack(len(runs)),
+            *runs,
+        ]
+    )
+    return meta, parts.all()
+
+
+def _runs(space: AddrSpace, parts: _Parts) -> list[bytes]:
+    """Private pages that have a frame, side by side ones with bytes side by side in one record."""
+    listed = array("Q", private_pages(space))
+    runs: list[bytes] = []
+    start = count = index = dirty = 0
+    for marked, paddr in zip(listed[::2], listed[1::2], strict=True):
+        vaddr = marked & -PAGE_SIZE
+        mark = marked & DIRTY
+        number = ZEROS if marked & ZERO else parts.frame(paddr)
+        follows = number == ZEROS if index == ZEROS else number == index + count
+        if count and follows and mark == dirty and vaddr == start + count * PAGE_SIZE:
+            count += 1
+            continue
+        if count:
+            runs.append(RUN.pack(start, count, index, dirty))
+        start, count, index, dirty = vaddr, 1, number, mark
+    if count:
+        runs.append(RUN.pack(start, count, index, dirty))
+    return runs
+
+
+def _sources(
+    snap: Snapshot, areas: list[MemoryArea], embed_files: bool, parts: _Parts, string: Any
+) -> tuple[dict[tuple[int, bool], int], list[bytes]]:
+    """The number, from 1 on, of what backs areas, by (id of the store, shared); and their records."""
+    copies = {id(store): copy for store, copy, _ in snap._captures}
+    numbers: dict[tuple[int, bool], int] = {}
+    described: list[bytes] = []
+    for area in areas:
+        store, shared = area.backend.store, area.backend.shared
+        if store is None or (id(store), shared) in numbers:
+            continue
+        size = mtime = 0
+        limit = store.limit
+        pages: list[tuple[int, int]] = []
+        if isinstance(store, FileCache) and embed_files and not shared:
+            kind, limit, pages = CONTENTS, *_file_pages(store, areas, parts)
+        elif isinstance(store, FileCache):
+            kind = FILE
+            size, mtime = _stamp(store)
+            limit = 0
+        else:
+            kind = MEMORY if shared else CONTENTS
+            pages = [(page, parts.frame(paddr)) for page, paddr in store_pages(copies.get(id(store), store))]
+        runs = _page_runs(pages)
+        fixed = (kind, string(str(store.label)), limit, store.device, store.inode, size, mtime, len(runs))
+        described.append(SOURCE.pack(*fixed) + b"".join(SOURCE_RUN.pack(*run) for run in runs))
+        numbers[id(store), shared] = len(described)
+    return numbers, described
+
+
+def _page_runs(pages: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    runs: list[tuple[int, int, int]] = []
+    for page, number in pages:
+        if runs:
+            first, count, index = runs[-1]
+            if page == first + count and number == index + count:
+                runs[-1] = first, count + 1, index
+                continue
+        runs.append((page, 1, number))
+    return runs
+
+
+def _stamp(store: FileCache) -> tuple[int, int]:
+    """Size and time of what a page of this file would be read from now."""
+    try:
+        status = os.stat(store.label)
+    except (OSError, ValueError):
+        return store._stamp
+    same = (status.st_dev, status.st_ino) == (store.device, store.inode)
+    return (status.st_size, status.st_mtime_ns) if same else store._stamp
+
+
+def _file_pages(store: FileCache, areas: list[MemoryArea], parts: _Parts) -> tuple[int, list[tuple[int, int]]]:
+    """`(limit, pages)`: what a file has in the parts of it that private areas show; holes are skipped."""
+    fd = open_regular(store.label, os.O_RDONLY)
+    try:
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != (store.device, store.inode):
+            raise SnapshotError(f"{store.label} is another file than the one that is mapped")
+        limit = -(-status.st_size // PAGE_SIZE)
+        wanted: set[int] = set()
+        for area in areas:
+            if area.backend.store is store and not area.backend.shared:
+                end = min(area.offset + area.size, limit * PAGE_SIZE)
+                wanted.update(_with_data(fd, area.offset, end))
+        pages = []
+        for page in sorted(wanted):
+            data = store.read(fd, page * PAGE_SIZE, PAGE_SIZE).ljust(PAGE_SIZE, b"\0")
+            if data.count(0) != PAGE_SIZE:
+                pages.append((page, parts.page(data)))
+        return limit, pages
+    except OSError as failure:
+        raise SnapshotError(f"{store.label} cannot be read: {failure.strerror}") from failure
+    finally:
+        os.close(fd)
+
+
+def _with_data(fd: int, start: int, end: int) -> Iterator[int]:
+    """Numbers of the pages of [start, end) of a file that are no hole."""
+    while start < end:
+        try:
+            start = max(start, os.lseek(fd, start, os.SEEK_DATA))
+            stop = min(end, os.lseek(fd, start, os.SEEK_HOLE))
+        except OSError as failure:
+            if failure.errno == errno.ENXIO:  # nothing but a hole up to the end
+                return
+            raise
+        yield from range(start // PAGE_SIZE, -(-stop // PAGE_SIZE))
+        start = stop
+
+
+def reduce(snap: Snapshot, protocol: int) -> tuple[Any, ...]:
+    """How a snapshot pickles: the pages as out-of-band buffers where the protocol has them."""
+    from pickle import PickleBuffer
+
+    from axptr.mm.snapshots.decode import decode
+
+    meta, parts = encode(snap)
+    if protocol >= 5:
+        return decode, (meta, [PickleBuffer(part) for part in parts])
+    return decode, (meta, [bytes(part) for part in parts])

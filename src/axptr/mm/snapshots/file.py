@@ -1,0 +1,151 @@
+"""Snapshots in files: a header with checksums, the description, the pages (`docs/snapshots.md`).
+
+Not here: what the description says (`mm.snapshots.encode`, `mm.snapshots.decode`).
+
+A file is written under another name in the same directory, brought to the disk, and renamed: under its own name there
+is never half a snapshot. What is loaded is believed only after its checksums were found right; no count in it makes us
+take more memory than the file has bytes for.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from axptr.addr import PAGE_SIZE
+from axptr.errors import SnapshotError
+from axptr.mm.snapshots.decode import Decoder
+from axptr.mm.snapshots.encode import encode
+
+if TYPE_CHECKING:
+    from axptr._core.phys.phys import PhysMemory
+    from axptr.mm.snapshots.snapshot import Snapshot
+
+MAGIC = b"\x93axptr\r\n"
+"""Not text, and no copy in text mode leaves it whole."""
+VERSION = 2
+
+_HEADER = struct.Struct("<8sIIQQQIII8sI")
+# magic, version, flags, file size, description's size, pages, page size, crc of description, crc of pages, 0, crc
+_CHUNK = 1 << 20
+
+
+def save(snap: Snapshot, path: str | os.PathLike[str], *, embed_files: bool = False) -> None:
+    """`Snapshot.save`."""
+    meta, parts = encode(snap, embed_files=embed_files)
+    npages = sum(len(part) for part in parts) // PAGE_SIZE
+    start = _page_up(_HEADER.size + len(meta))
+    goal = os.fsdecode(path)
+    aside = f"{goal}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            _write(fd, memoryview(bytes(_HEADER.size) + meta + bytes(start - _HEADER.size - len(meta))))
+            checksum = 0
+            for part in parts:
+                view = memoryview(part)
+                for at in range(0, len(view), _CHUNK):
+                    # One look at the bytes for both: a file's page in it may change under us.
+                    piece = bytes(view[at : at + _CHUNK])
+                    checksum = crc32(piece, checksum)
+                    _write(fd, memoryview(piece))
+            head = _HEADER.pack(
+                MAGIC,
+                VERSION,
+                0,
+                start + npages * PAGE_SIZE,
+                len(meta),
+                npages,
+                PAGE_SIZE,
+                crc32(meta),
+                checksum,
+                b"",
+                0,
+            )
+            os.pwrite(fd, head[:-4] + crc32(head[:-4]).to_bytes(4, "little"), 0)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(aside, goal)
+    except BaseException:
+        os.unlink(aside)
+        raise
+    directory = os.open(os.path.dirname(goal) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _page_up(size: int) -> int:
+    return -(-size // PAGE_SIZE) * PAGE_SIZE
+
+
+def _write(fd: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def load(path: str | os.PathLike[str], phys: PhysMemory | None = None) -> Snapshot:
+    """`Snapshot.load`."""
+    # A FIFO is not waited for.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        return _load(fd, phys)
+    except SnapshotError as failure:
+        raise SnapshotError(f"{os.fsdecode(path)}: {failure}") from failure.__cause__
+    finally:
+        os.close(fd)
+
+
+def _load(fd: int, phys: PhysMemory | None) -> Snapshot:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise SnapshotError("no regular file, so no snapshot")
+    raw = _read(fd, min(_HEADER.size, status.st_size))
+    if raw[: len(MAGIC)] != MAGIC:
+        raise SnapshotError("not a snapshot of axptr")
+    version = int.from_bytes(raw[8:12], "little")
+    if len(raw) >= 12 and version != VERSION:
+        raise SnapshotError(f"a snapshot of version {version}, this axptr reads version {VERSION}")
+    if len(raw) < _HEADER.size:
+        raise SnapshotError("damaged: cut short in its header")
+    _, _, flags, size, meta_size, npages, page_size, meta_crc, pages_crc, zeros, crc = _HEADER.unpack(raw)
+    if crc32(raw[:-4]) != crc:
+        raise SnapshotError("damaged: its header's checksum is wrong")
+    start = _page_up(_HEADER.size + meta_size)
+    if flags or any(zeros) or page_size != PAGE_SIZE or size != start + npages * PAGE_SIZE:
+        raise SnapshotError("damaged: its header contradicts itself")
+    if size != status.st_size:
+        raise SnapshotError(f"damaged: it has {status.st_size} bytes and should have {size}")
+    meta = _read(fd, meta_size)
+    if crc32(meta) != meta_crc:
+        raise SnapshotError("damaged: its description's checksum is wrong")
+    if any(_read(fd, start - _HEADER.size - meta_size)):
+        raise SnapshotError("damaged: there is something between its description and its pages")
+    decoder = Decoder(meta, npages, phys)
+    checksum = 0
+    left = npages * PAGE_SIZE
+    while left:
+        data = _read(fd, min(left, _CHUNK))
+        checksum = crc32(data, checksum)
+        decoder.put(data)
+        left -= len(data)
+    if checksum != pages_crc:
+        raise SnapshotError("damaged: the checksum of its pages is wrong")
+    return decoder.finish()
+
+
+def _read(fd: int, size: int) -> bytes:
+    """So many bytes; a file that others cut short meanwhile is damaged, too."""
+    pieces: list[bytes] = []
+    while size:
+        piece = os.read(fd, size)
+        if not piece:
+            raise SnapshotError("damaged: it was cut short while it was read")
+        pieces.append(piece)
+        size -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
