@@ -9,7 +9,6 @@ that every descriptor and frame was given back. It runs confined (`sandbox`). Th
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import random
@@ -27,7 +26,7 @@ from axptr.kernel.kernel import Syscall
 from axptr.linux import Process, create_process
 
 from .callargs import Memory, registers_of
-from .sandbox import confined
+from .campaign import campaign, options_of
 
 BATCH = 250
 """Calls to one process, about."""
@@ -48,48 +47,15 @@ class Broken(AssertionError):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.fuzz.calls", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cases", type=int, default=20_000, help="how many calls (default 20,000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the choices (default 0)")
-    parser.add_argument(
-        "--first", type=int, default=0, help="the batch to begin with: to make one again, with --cases 1"
-    )
+    parser = options_of("calls", __doc__, "calls", 20_000)
     parser.add_argument("--only", help="names of calls, with commas between")
     parser.add_argument("--verbose", action="store_true", help="print each call before it is made")
-    parser.add_argument("--keep-going", action="store_true", help="go on after a batch that broke something")
     options = parser.parse_args()
-    began = time.monotonic()
-    status = confined(lambda directory: run(options, directory))
-    print(
-        f"{options.cases:,} calls in {time.monotonic() - began:,.0f} s: {'every rule held' if not status else 'BROKEN'}"
-    )
-    return status
 
+    def batch(number: int, directory: Path) -> int:
+        return one_batch(options.seed, number, directory, options.only, options.verbose)
 
-def run(options: argparse.Namespace, directory: Path) -> int:
-    done, batch, broken = 0, options.first, 0
-    told = time.monotonic()
-    while done < options.cases:
-        try:
-            done += one_batch(options.seed, batch, directory, options.only, options.verbose)
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            broken += 1
-            import traceback
-
-            print(f"batch {batch} (--seed {options.seed} --first {batch} --cases 1):", file=sys.stderr)
-            traceback.print_exception(error)
-            if not options.keep_going:
-                return 1
-            done += BATCH
-        batch += 1
-        if time.monotonic() - told > 30:
-            told = time.monotonic()
-            print(f"{done:,} calls", file=sys.stderr, flush=True)
-    return 1 if broken else 0
+    return campaign(options, "calls", BATCH, batch)
 
 
 def one_batch(seed: int, batch: int, root: Path, only: str | None = None, verbose: bool = False) -> int:

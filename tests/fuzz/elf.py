@@ -8,21 +8,18 @@ else; it comes back in time; memory stays within its limit; every descriptor and
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import random
 import struct
 import sys
-import time
-import traceback
 from pathlib import Path
 
 from axptr.flags import MappingFlags as F
 from axptr.linux import Process, ProgramError, create_process
 
 from .calls import BATCH, MEMORY_LIMIT, SLOW, Broken, descriptors, limited
-from .sandbox import confined
+from .campaign import campaign, options_of
 
 EHDR, PHDR = 64, 56
 TEXT = 0x1000_0000
@@ -53,43 +50,13 @@ CODE = b"\xb8\x3c\0\0\0\xbf\x07\0\0\0\x0f\x05"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.fuzz.elf", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cases", type=int, default=5_000, help="how many files (default 5,000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the choices (default 0)")
-    parser.add_argument(
-        "--first", type=int, default=0, help="the batch to begin with: to make one again, with --cases 1"
-    )
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="where to leave a file that broke something")
-    parser.add_argument("--keep-going", action="store_true", help="go on after a batch that broke something")
-    options = parser.parse_args()
-    began = time.monotonic()
-    status = confined(lambda directory: run(options, directory))
-    print(
-        f"{options.cases:,} files in {time.monotonic() - began:,.0f} s: {'every rule held' if not status else 'BROKEN'}"
-    )
-    return status
-
-
-def run(options: argparse.Namespace, directory: Path) -> int:
-    done, batch, broken, told = 0, options.first, 0, time.monotonic()
+    options = options_of("elf", __doc__, "files", 5_000).parse_args()
     bases = good_programs()
-    while done < options.cases:
-        try:
-            done += one_batch(options.seed, batch, directory, bases)
-        except Exception as error:
-            broken += 1
-            print(f"batch {batch} (--seed {options.seed} --first {batch} --cases 1):", file=sys.stderr)
-            traceback.print_exception(error)
-            if not options.keep_going:
-                return 1
-            done += BATCH
-        batch += 1
-        if time.monotonic() - told > 30:
-            told = time.monotonic()
-            print(f"{done:,} files", file=sys.stderr, flush=True)
-    return 1 if broken else 0
+
+    def batch(number: int, directory: Path) -> int:
+        return one_batch(options.seed, number, directory, bases)
+
+    return campaign(options, "files", BATCH, batch)
 
 
 def good_programs() -> list[bytes]:
