@@ -36,9 +36,9 @@ def test_a_run_that_does_nothing_loads_no_module_but_those_that_are_worth_it() -
 def test_the_parts_for_traces_reports_and_other_guests_are_left_out_of_a_run_that_needs_none() -> None:
     ours = loaded("-m", "axptr", "run", "--", "/bin/true")
     assert not ours & {
-        "axptr.cli.strace", "axptr.cli.death", "axptr.cli.summary", "axptr.mm.picture", "axptr.mm.snapshots.file",
-        "axptr.forms.foreign", "axptr.forms.arrays", "axptr.forms.cdecl", "axptr.pointers.searching",
-        "axptr.pointers.userslice",
+        "axptr.cli.strace", "axptr.cli.death", "axptr.cli.summary", "axptr.engine.branches", "axptr.mm.picture",
+        "axptr.mm.snapshots.file", "axptr.forms.foreign", "axptr.forms.arrays", "axptr.forms.cdecl",
+        "axptr.pointers.searching", "axptr.pointers.userslice",
     }  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Self
 from .._core.cpu.unicorn.unicorn import UnicornCpu
 from ..errors import LinuxError
 from ..flags import MappingFlags
-from .branches import Branch, branch_before, find_branch
 from .engine import Exit
 from .instructions import divides, updates_memory, uses_stack_segment
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .._core.phys.phys import PhysMemory
+    from .branches import Branch
 
 _FAULT_NOMEM = 6
 
@@ -113,6 +113,8 @@ class UnicornEngine(UnicornCpu):
 
     def _branch_to(self, target: int) -> Branch | None:
         """The jump that led to an address that is not canonical, if it can be told."""
+        from .branches import branch_before, find_branch  # which few runs need
+
         trail, start = self._trail()
         if trail:
             return find_branch(trail, target, self.reg_read, self._peek)

@@ -9,7 +9,6 @@ Not here: addresses, memory (`_core.pointer`), lists (`walking`).
 from __future__ import annotations
 
 import ctypes
-import re
 from typing import Any
 
 from axptr._core.pointers.codec import name_of
@@ -17,7 +16,7 @@ from axptr.errors import FaultReason, UserFault
 from axptr.forms.base import form_of
 from axptr.layout import Layout
 
-_STEP = re.compile(r"(?:\.?([^\W\d]\w*)|\[(\d+)\])")
+_STEP = r"(?:\.?([^\W\d]\w*)|\[(\d+)\])"
 
 
 def place(T: Any, path: str) -> tuple[int, Any]:
@@ -28,10 +27,13 @@ def place(T: Any, path: str) -> tuple[int, Any]:
     """
     if not isinstance(path, str):
         raise TypeError(f"a member is named by a str, not {type(path).__name__}")
+    import re  # not at every start
+
+    step_at = re.compile(_STEP).match
     offset = 0
     at = 0
     while at < len(path) or not at:
-        step = _STEP.match(path, at)
+        step = step_at(path, at)
         if step is None or path.startswith(".") or (at and step[1] and path[at] != "."):
             raise ValueError(f"{path!r} is no path to a member: want something like 'a.b[2]'")
         at = step.end()
