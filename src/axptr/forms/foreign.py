@@ -23,7 +23,6 @@ from axptr.model import LP64, DataModel
 from .base import Form, Number, form_of
 
 _Simple: type = ctypes.c_int.__mro__[1]
-_Aggregate = (ctypes.Structure, ctypes.Union)
 
 
 class AddressForm(Form):

@@ -45,6 +45,7 @@ from cython.cimports.libc.string import memchr, memcpy
 from axptr._core.words.budget import budget_of
 from axptr.addr import checked_address, checked_size
 from axptr.errors import LinuxError
+from axptr.flags import MappingFlags
 from axptr.pointers import check as _check
 
 _ENDLESS = cython.declare(uint64_t, cython.cast(uint64_t, -1))
@@ -130,6 +131,13 @@ def block_partial(raw, addr, buf, access, whole):
         PyBuffer_Release(cython.address(view))
 
 
+def block_stop(raw, addr, access, whole, done):
+    """The fault that ended such a copy."""
+    # As a Python number: one past the last byte of all is 2**64.
+    at: object = cython.cast(object, addr) + done
+    return cython.cast(object, raw)._fault_at(at, MappingFlags(access), whole, done)
+
+
 def partial(provider, start, buf, access):
     """Copy until a byte fails: bytes done, and the fault if it is fewer than the buffer has. Over any provider."""
     whole: uint64_t = 0
@@ -137,9 +145,9 @@ def partial(provider, start, buf, access):
     raw: cython.pointer(PyObject) = space_of(provider)
     if raw == cython.NULL:
         return _check.partial(provider, start, buf, access)
-    space = cython.cast(object, raw)
-    done = block_partial(raw, checked_address(start), buf, int(access), cython.address(whole))
-    return done, None if done == whole else space._fault_at(start + done, access, whole, done)
+    addr: uint64_t = checked_address(start)
+    done = block_partial(raw, addr, buf, int(access), cython.address(whole))
+    return done, None if done == whole else block_stop(raw, addr, int(access), whole, done)
 
 
 def block_text(provider, raw, addr, max_len, decoded):

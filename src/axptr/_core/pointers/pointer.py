@@ -22,6 +22,7 @@ from cython.cimports.axptr._core.pointers.blocks import (
     block_fetch,
     block_partial,
     block_put,
+    block_stop,
     block_take,
     block_text,
 )
@@ -128,12 +129,8 @@ def _partial(provider: object, addr: uint64_t, buf: object, access: cython.int):
     if raw == cython.NULL:
         count, fault = _check.partial(provider, addr, buf, MappingFlags(access))
         return count if fault is None else Copied(count, fault)
-    space = cython.cast(object, raw)
     done = block_partial(raw, addr, buf, access, cython.address(whole))
-    if done == whole:
-        return done
-    # As a Python number: one past the last byte of all is 2**64.
-    return Copied(done, space._fault_at(cython.cast(object, addr) + done, MappingFlags(access), whole, done))
+    return done if done == whole else Copied(done, block_stop(raw, addr, access, whole, done))
 
 
 @cython.cfunc

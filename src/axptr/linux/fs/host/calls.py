@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import mmap
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -100,11 +99,3 @@ class HoleBuffer:
         if pos is not None:
             args.append(ctypes.c_int64(pos))
         return ccall(call, *args)
-
-
-def is_directory(path: bytes) -> bool:
-    """Whether the host has a directory there; symbolic links are not followed."""
-    try:
-        return os.lstat(path).st_mode & 0o170000 == 0o040000
-    except (OSError, ValueError):
-        return False

@@ -23,9 +23,6 @@ _OPENAT2 = 437  # the same on every architecture
 _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
 _HOW = pack("<QQQ", PLACE, 0, _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH)
 
-Identity = tuple[int, int]
-"""Device and inode number: which file it is, as long as somebody holds it."""
-
 
 class Openat2:
     """The host's openat2, and whether it is there. `missing` is set at the first refusal (and by tests)."""
