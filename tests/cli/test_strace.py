@@ -13,9 +13,11 @@ from axptr import AddrSpace, Kernel, LinuxError, MappingFlags, Task, UserConstPt
 from axptr._core.phys.phys import PhysMemory
 from axptr.cli.strace import Tracer
 from axptr.kernel.kernel import Syscall
-from axptr.linux.personality import TABLE, LinuxKernel
+from axptr.linux.personality import LinuxKernel
+from axptr.linux.registry import table
 
 R, W = MappingFlags.READ, MappingFlags.WRITE
+TABLE = table("x86_64")
 PAGE = 0x10_0000
 GARBAGE = bytes(range(256)) * 16
 HOSTILE = {

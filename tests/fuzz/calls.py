@@ -280,9 +280,10 @@ def remove(directory: Path) -> None:
 
 
 def served() -> list[Syscall]:
-    from axptr.linux.personality import TABLE
+    from axptr.linux import personality  # noqa: F401 - enters the handlers
+    from axptr.linux.registry import table
 
-    return list(TABLE.values())
+    return list(table("x86_64").values())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("unicorn", reason="programs need the Unicorn library")
 
 from axptr import LinuxError
-from axptr.linux.personality import TABLE
+from axptr.linux.registry import table
 
 from . import calls, elf, sandbox
 
@@ -46,7 +46,7 @@ def plant(monkeypatch):
     def planted(handler, tmp_path: Path) -> int:
         from axptr.kernel.kernel import Syscall
 
-        monkeypatch.setitem(TABLE, GETPID, Syscall(GETPID, "getpid", handler))
+        monkeypatch.setitem(table("x86_64"), GETPID, Syscall(GETPID, "getpid", handler))
         monkeypatch.setattr(calls, "BATCH", 5)
         return calls.one_batch(0, 0, tmp_path, "getpid")
 

@@ -13,7 +13,7 @@ from axptr.errors import LinuxError, UserFault
 from axptr.flags import MappingFlags
 from axptr.linux.abi.numbers import name_of
 from axptr.linux.personality import LinuxKernel
-from axptr.linux.registry import TABLE, syscall
+from axptr.linux.registry import HANDLERS, call, table
 from axptr.linux.uaccess import MAX_RW_COUNT, USER_END, ConstBytes, UserIter, access_ok, import_iovec
 from axptr.mm.space import AddrSpace
 
@@ -31,7 +31,7 @@ def space():
 
 
 def test_every_handler_can_be_filled_from_registers():
-    for entry in TABLE.values():
+    for entry in table("x86_64").values():
         assert entry.params is not None
         assert callable(entry.call)
 
@@ -44,18 +44,21 @@ def test_kernels_share_the_table_but_not_their_changes():
         return 0
 
     assert one.syscalls[0] is not two.syscalls[0]
-    assert two.syscalls[0] is TABLE[0]
+    assert two.syscalls[0] is table("x86_64")[0]
 
 
-def test_a_number_is_entered_once():
+def test_a_call_is_entered_once_and_by_a_name_that_has_a_number():
     with pytest.raises(ValueError, match="twice"):
-        syscall(0, "again")(lambda task: 0)
+        call("read")(lambda task: 0)
+    with pytest.raises(ValueError, match="no architecture"):
+        call("reed")
+    assert len(table("x86_64")) == len(HANDLERS)
 
 
 def test_calls_have_their_names_whether_they_are_served_or_not():
     kernel = LinuxKernel()
     assert [kernel.name_of(nr) for nr in (0, 56, 57, 435, 1000)] == ["read", "clone", "fork", "clone3", "syscall_1000"]
-    for nr, entry in TABLE.items():
+    for nr, entry in table("x86_64").items():
         assert kernel.name_of(nr) == entry.name == name_of(nr)
 
     @kernel.syscall(56, "mine")

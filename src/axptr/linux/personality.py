@@ -50,7 +50,7 @@ from .fs.walk import AT_FDCWD, FileSystem
 from .load.loader import find_program
 from .machine import Machine
 from .proc.tree import Proc
-from .registry import TABLE
+from .registry import table
 from .task import (  # noqa: F401 - each enters its calls in the registry
     exec,
     waiting,
@@ -67,7 +67,7 @@ class LinuxKernel(Kernel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.syscalls.update(TABLE)
+        self.syscalls.update(table("x86_64"))
 
     def name_of(self, nr: int) -> str:
         """The name of a call, served or not: `clone` for 56, `syscall_1000` for a number that Linux has not."""

@@ -1,5 +1,5 @@
-"""Names of the x86-64 system calls by number (Linux, arch/x86/entry/syscalls/syscall_64.tbl), for what we
-print.
+"""Names and numbers of system calls, an architecture a table; the calls are entered by name, and printed by it.
+Source: arch/x86/entry/syscalls/syscall_64.tbl of Linux.
 
 A name here says nothing about whether axptr serves the call.
 """
@@ -51,6 +51,10 @@ _FROM_424 = """
 """
 
 NAMES = dict(enumerate(_FROM_0.split())) | dict(enumerate(_FROM_424.split(), 424))
+"""x86-64: number -> name."""
+
+NUMBERS = {"x86_64": {name: number for number, name in NAMES.items()}}
+"""Architecture -> name -> number."""
 
 
 def name_of(number: int) -> str:

@@ -17,7 +17,7 @@ from ...kernel.abi import c_int, c_size_t, c_ulong
 from ...mm.filecache import FileCache
 from ..fs.host.calls import host
 from ..mem.limits import require_splits
-from ..registry import syscall
+from ..registry import call
 from ..task import waiting
 from ..uaccess import (
     CHUNK,
@@ -52,7 +52,7 @@ _KNOWN = {*_HARMLESS, *_TRAITS, 4, 8, 9, 20, 21, 22, 23, 24}
 MS_ASYNC, MS_INVALIDATE, MS_SYNC = 1, 2, 4
 
 
-@syscall(28, "madvise")
+@call("madvise")
 def sys_madvise(task: LinuxTask, addr: c_ulong, length: c_size_t, advice: c_int) -> int:
     """Holes are passed over and reported at the end; the first area that refuses ends it, those before it changed."""
     if advice not in _KNOWN or addr & (PAGE - 1):
@@ -135,7 +135,7 @@ def _populate(task: LinuxTask, start: int, end: int, access: MappingFlags) -> in
     return 0
 
 
-@syscall(27, "mincore")
+@call("mincore")
 def sys_mincore(task: LinuxTask, addr: c_ulong, length: c_size_t, vec: Bytes) -> int:
     """Of a file, the pages that are in the cache here; what the host has of it is not asked."""
     if addr & (PAGE - 1):
@@ -160,7 +160,7 @@ def sys_mincore(task: LinuxTask, addr: c_ulong, length: c_size_t, vec: Bytes) ->
     return 0
 
 
-@syscall(26, "msync")
+@call("msync")
 def sys_msync(task: LinuxTask, addr: c_ulong, length: c_size_t, flags: c_int) -> int:
     if flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) or addr & (PAGE - 1) or (flags & MS_ASYNC and flags & MS_SYNC):
         raise LinuxError(errno.EINVAL)
@@ -186,20 +186,20 @@ def sys_msync(task: LinuxTask, addr: c_ulong, length: c_size_t, flags: c_int) ->
     return 0
 
 
-@syscall(324, "membarrier")
+@call("membarrier")
 def sys_membarrier(task: LinuxTask, cmd: c_int, flags: c_ulong, cpu: c_int) -> int:
     if flags or cmd != 0:
         raise LinuxError(errno.EINVAL)
     return 0
 
 
-@syscall(330, "pkey_alloc")
+@call("pkey_alloc")
 def sys_pkey_alloc(task: LinuxTask, flags: c_ulong, rights: c_ulong) -> int:
     """The CPU has no protection keys: ENOSPC is what Linux gives then."""
     raise LinuxError(errno.EINVAL if flags or rights & ~3 else errno.ENOSPC)
 
 
-@syscall(329, "pkey_mprotect")
+@call("pkey_mprotect")
 def sys_pkey_mprotect(task: LinuxTask, addr: c_ulong, length: c_size_t, prot: c_ulong, pkey: c_int) -> int:
     if pkey != -1:
         raise LinuxError(errno.EINVAL)

@@ -13,7 +13,7 @@ from ...flags import WRITE
 from ...kernel.abi import c_uint
 from ..fs.node import DirNode, Node, Stat
 from ..fs.openfile import OpenFile, sought
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import Bytes, UserIter
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class NodeDirFile(OpenFile):
         return len(data)
 
 
-@syscall(217, "getdents64")
+@call("getdents64")
 def sys_getdents64(task: LinuxTask, fd: c_uint, dirent: Bytes, count: c_uint) -> int:
     file = task.files.get_io(fd)
     return file.getdents(task, UserIter.single(task, dirent.address, count))

@@ -22,7 +22,7 @@ from ..fs.openfile import (
     OpenFile,
 )
 from ..mem.limits import charge
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import Bytes, get_bytes, put_bytes
 from . import locks as lockcalls
 
@@ -34,13 +34,13 @@ O_ASYNC = 0o20000
 _SETTABLE = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | 0o1000000  # what F_SETFL may change
 
 
-@syscall(3, "close")
+@call("close")
 def sys_close(task: LinuxTask, fd: c_uint) -> int:
     task.files.close(fd)
     return 0
 
 
-@syscall(436, "close_range")
+@call("close_range")
 def sys_close_range(task: LinuxTask, first: c_uint, last: c_uint, flags: c_uint) -> int:
     if first > last or flags & ~6:
         raise LinuxError(errno.EINVAL)
@@ -53,12 +53,12 @@ def sys_close_range(task: LinuxTask, first: c_uint, last: c_uint, flags: c_uint)
     return 0
 
 
-@syscall(32, "dup")
+@call("dup")
 def sys_dup(task: LinuxTask, fd: c_uint) -> int:
     return task.files.add(task.files.get(fd))
 
 
-@syscall(33, "dup2")
+@call("dup2")
 def sys_dup2(task: LinuxTask, oldfd: c_uint, newfd: c_uint) -> int:
     file = task.files.get(oldfd)
     if oldfd != newfd:
@@ -66,7 +66,7 @@ def sys_dup2(task: LinuxTask, oldfd: c_uint, newfd: c_uint) -> int:
     return newfd
 
 
-@syscall(292, "dup3")
+@call("dup3")
 def sys_dup3(task: LinuxTask, oldfd: c_uint, newfd: c_uint, flags: c_int) -> int:
     if flags & ~os.O_CLOEXEC or oldfd == newfd:
         raise LinuxError(errno.EINVAL)
@@ -81,7 +81,7 @@ F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP = range(3)
 F_SETLEASE, F_GETLEASE, F_DUPFD_QUERY, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ = 1024, 1025, 1027, 1030, 1031, 1032
 
 
-@syscall(72, "fcntl")
+@call("fcntl")
 def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
     files = task.files
     file = files.get(fd)
@@ -204,11 +204,11 @@ def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:
     return 0
 
 
-@syscall(22, "pipe")
+@call("pipe")
 def sys_pipe(task: LinuxTask, fds: Bytes) -> int:
     return _pipe(task, fds, 0)
 
 
-@syscall(293, "pipe2")
+@call("pipe2")
 def sys_pipe2(task: LinuxTask, fds: Bytes, flags: c_int) -> int:
     return _pipe(task, fds, flags)

@@ -14,7 +14,7 @@ from ..._core.pointers.atomic import UserAtomic
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_uint
-from ..registry import syscall
+from ..registry import call
 from ..task import waiting
 from ..uaccess import Bytes, ConstBytes, require_user
 from .time import read_timespec
@@ -29,7 +29,7 @@ FUTEX_OP_OPARG_SHIFT = 8
 _ANY = 0xFFFF_FFFF
 
 
-@syscall(202, "futex")
+@call("futex")
 def sys_futex(
     task: LinuxTask, word: Bytes, op: c_int, value: c_uint, timeout: ConstBytes, word2: Bytes, value3: c_uint
 ) -> int:

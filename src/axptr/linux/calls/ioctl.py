@@ -18,7 +18,7 @@ from ...kernel.abi import c_uint, c_ulong
 from ..fs.host.calls import host
 from ..fs.host.file import HostFile
 from ..fs.openfile import O_NONBLOCK, OpenFile
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import get_bytes, put_bytes
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _FIEMAP_MOST = 512
 _CLONE_RANGE = Struct("<qQQQ")
 
 
-@syscall(16, "ioctl")
+@call("ioctl")
 def sys_ioctl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
     file = task.files.get_io(fd)
     if cmd in (FIOCLEX, FIONCLEX):

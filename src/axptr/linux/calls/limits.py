@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
-from ..registry import syscall
+from ..registry import call
 from ..task.timers import RLIM_INFINITY
 from ..uaccess import (
     Bytes,
@@ -79,14 +79,14 @@ def _prlimit(task: LinuxTask, number: int, new: int, old: int) -> int:
     return 0
 
 
-@syscall(302, "prlimit64")
+@call("prlimit64")
 def sys_prlimit64(task: LinuxTask, pid: c_int, resource: c_uint, new: ConstBytes, old: Bytes) -> int:
     if pid not in (0, task.pid):
         raise LinuxError(errno.ESRCH)
     return _prlimit(task, resource, new.address, old.address)
 
 
-@syscall(97, "getrlimit")
+@call("getrlimit")
 def sys_getrlimit(task: LinuxTask, resource: c_uint, limit: Bytes) -> int:
     if resource >= len(NAMES):
         raise LinuxError(errno.EINVAL)
@@ -94,7 +94,7 @@ def sys_getrlimit(task: LinuxTask, resource: c_uint, limit: Bytes) -> int:
     return 0
 
 
-@syscall(160, "setrlimit")
+@call("setrlimit")
 def sys_setrlimit(task: LinuxTask, resource: c_uint, limit: ConstBytes) -> int:
     wanted = unpack("<QQ", get_bytes(task, limit.address, 16))
     if resource >= len(NAMES):

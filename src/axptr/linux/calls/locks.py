@@ -25,7 +25,7 @@ from ..files.locks import (
 )
 from ..fs.host.file import HostFile
 from ..fs.host.locks import FLOCK, HostLocks, conflict_on_host
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import get_bytes, put_bytes
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _range(task: LinuxTask, file: OpenFile, kind: int, whence: int, start: int, 
     return Range(low, last, kind)
 
 
-@syscall(73, "flock")
+@call("flock")
 def sys_flock(task: LinuxTask, fd: c_uint, operation: c_uint) -> int:
     if operation & LOCK_MAND:  # mandatory locks are no more: the call says so in the log and succeeds
         return 0

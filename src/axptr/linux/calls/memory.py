@@ -25,7 +25,7 @@ from ..mem.limits import (
     require_space,
     require_splits,
 )
-from ..registry import syscall
+from ..registry import call
 from ..task import waiting
 from ..task.timers import RLIM_INFINITY
 from ..uaccess import USER_END
@@ -74,7 +74,7 @@ def page_up(size: int) -> int:
 # -- mmap
 
 
-@syscall(9, "mmap")
+@call("mmap")
 def sys_mmap(
     task: LinuxTask, addr: c_ulong, length: c_ulong, prot: c_ulong, flags: c_ulong, fd: c_int, offset: c_ulong
 ) -> int:
@@ -227,7 +227,7 @@ def require_file_range(fd: int | None, end: int) -> None:
 # -- munmap, mprotect
 
 
-@syscall(11, "munmap")
+@call("munmap")
 def sys_munmap(task: LinuxTask, addr: c_ulong, length: c_size_t) -> int:
     size = page_up(length)
     if addr & (PAGE - 1) or addr > USER_END or length > USER_END - addr or size == 0:
@@ -238,7 +238,7 @@ def sys_munmap(task: LinuxTask, addr: c_ulong, length: c_size_t) -> int:
     return 0
 
 
-@syscall(10, "mprotect")
+@call("mprotect")
 def sys_mprotect(task: LinuxTask, addr: c_ulong, length: c_size_t, prot: c_ulong) -> int:
     """Pages before the first hole keep what they got: Linux changes area by area."""
     grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP)
@@ -372,7 +372,7 @@ def _alike(low: MemoryArea, high: MemoryArea) -> bool:
 # -- brk
 
 
-@syscall(12, "brk")
+@call("brk")
 def sys_brk(task: LinuxTask, addr: c_ulong) -> int:
     """The new end of the heap, or the old one if it cannot be moved there; never an error."""
     mm, space = task.mm, task.space

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_ulong
 from ..mem.limits import require_splits
-from ..registry import syscall
+from ..registry import call
 from ..task import waiting
 from ..uaccess import USER_END
 from .memory import (
@@ -56,25 +56,25 @@ def _lock(task: LinuxTask, addr: int, length: int, flags: int) -> int:
     return 0
 
 
-@syscall(149, "mlock")
+@call("mlock")
 def sys_mlock(task: LinuxTask, addr: c_ulong, length: c_size_t) -> int:
     return _lock(task, addr, length, 0)
 
 
-@syscall(325, "mlock2")
+@call("mlock2")
 def sys_mlock2(task: LinuxTask, addr: c_ulong, length: c_size_t, flags: c_int) -> int:
     if flags & ~MLOCK_ONFAULT:
         raise LinuxError(errno.EINVAL)
     return _lock(task, addr, length, flags)
 
 
-@syscall(150, "munlock")
+@call("munlock")
 def sys_munlock(task: LinuxTask, addr: c_ulong, length: c_size_t) -> int:
     _set(task, addr, length, False)
     return 0
 
 
-@syscall(151, "mlockall")
+@call("mlockall")
 def sys_mlockall(task: LinuxTask, flags: c_int) -> int:
     if not flags or flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) or flags == MCL_ONFAULT:
         raise LinuxError(errno.EINVAL)
@@ -87,7 +87,7 @@ def sys_mlockall(task: LinuxTask, flags: c_int) -> int:
     return 0
 
 
-@syscall(152, "munlockall")
+@call("munlockall")
 def sys_munlockall(task: LinuxTask) -> int:
     task.mm.lock_future = False
     for start, end, _ in in_turns(task, 0, USER_END):

@@ -28,7 +28,7 @@ from ..fs.walk import (
     AT_SYMLINK_NOFOLLOW,
     Entry,
 )
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import (
     Bytes,
     ConstBytes,
@@ -77,12 +77,12 @@ def _mkdir(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int) -> int:
     return 0
 
 
-@syscall(83, "mkdir")
+@call("mkdir")
 def sys_mkdir(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
     return _mkdir(task, AT_FDCWD, path, mode)
 
 
-@syscall(258, "mkdirat")
+@call("mkdirat")
 def sys_mkdirat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) -> int:
     return _mkdir(task, dirfd, path, mode)
 
@@ -101,12 +101,12 @@ def _mknod(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, rdev: int) 
     return 0
 
 
-@syscall(133, "mknod")
+@call("mknod")
 def sys_mknod(task: LinuxTask, path: ConstBytes, mode: c_uint, dev: c_uint) -> int:
     return _mknod(task, AT_FDCWD, path, mode, dev)
 
 
-@syscall(259, "mknodat")
+@call("mknodat")
 def sys_mknodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint, dev: c_uint) -> int:
     return _mknod(task, dirfd, path, mode, dev)
 
@@ -120,12 +120,12 @@ def _symlink(task: LinuxTask, target: ConstBytes, dirfd: int, path: ConstBytes) 
     return 0
 
 
-@syscall(88, "symlink")
+@call("symlink")
 def sys_symlink(task: LinuxTask, target: ConstBytes, path: ConstBytes) -> int:
     return _symlink(task, target, AT_FDCWD, path)
 
 
-@syscall(266, "symlinkat")
+@call("symlinkat")
 def sys_symlinkat(task: LinuxTask, target: ConstBytes, dirfd: c_int, path: ConstBytes) -> int:
     return _symlink(task, target, dirfd, path)
 
@@ -147,12 +147,12 @@ def _link(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Const
     return 0
 
 
-@syscall(86, "link")
+@call("link")
 def sys_link(task: LinuxTask, old: ConstBytes, new: ConstBytes) -> int:
     return _link(task, AT_FDCWD, old, AT_FDCWD, new, 0)
 
 
-@syscall(265, "linkat")
+@call("linkat")
 def sys_linkat(task: LinuxTask, olddir: c_int, old: ConstBytes, newdir: c_int, new: ConstBytes, flags: c_int) -> int:
     return _link(task, olddir, old, newdir, new, flags)
 
@@ -193,17 +193,17 @@ def _lost_name(task: LinuxTask, node: Node | None) -> None:
         task.files.name_removed(node.identity)
 
 
-@syscall(87, "unlink")
+@call("unlink")
 def sys_unlink(task: LinuxTask, path: ConstBytes) -> int:
     return _unlink(task, AT_FDCWD, path, False)
 
 
-@syscall(84, "rmdir")
+@call("rmdir")
 def sys_rmdir(task: LinuxTask, path: ConstBytes) -> int:
     return _unlink(task, AT_FDCWD, path, True)
 
 
-@syscall(263, "unlinkat")
+@call("unlinkat")
 def sys_unlinkat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_int) -> int:
     if flags & ~AT_REMOVEDIR:
         raise LinuxError(errno.EINVAL)
@@ -237,17 +237,17 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
     return 0
 
 
-@syscall(82, "rename")
+@call("rename")
 def sys_rename(task: LinuxTask, old: ConstBytes, new: ConstBytes) -> int:
     return _rename(task, AT_FDCWD, old, AT_FDCWD, new, 0)
 
 
-@syscall(264, "renameat")
+@call("renameat")
 def sys_renameat(task: LinuxTask, olddir: c_int, old: ConstBytes, newdir: c_int, new: ConstBytes) -> int:
     return _rename(task, olddir, old, newdir, new, 0)
 
 
-@syscall(316, "renameat2")
+@call("renameat2")
 def sys_renameat2(
     task: LinuxTask, olddir: c_int, old: ConstBytes, newdir: c_int, new: ConstBytes, flags: c_uint
 ) -> int:
@@ -270,19 +270,19 @@ def _changeable_file(task: LinuxTask, fd: int) -> Node:
     return node.changeable(task.fs)
 
 
-@syscall(90, "chmod")
+@call("chmod")
 def sys_chmod(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
     _changeable(task, AT_FDCWD, path, 0).set_mode(mode & 0o7777)
     return 0
 
 
-@syscall(268, "fchmodat")
+@call("fchmodat")
 def sys_fchmodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) -> int:
     _changeable(task, dirfd, path, 0).set_mode(mode & 0o7777)
     return 0
 
 
-@syscall(452, "fchmodat2")
+@call("fchmodat2")
 def sys_fchmodat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint, flags: c_uint) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
@@ -290,31 +290,31 @@ def sys_fchmodat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint,
     return 0
 
 
-@syscall(91, "fchmod")
+@call("fchmod")
 def sys_fchmod(task: LinuxTask, fd: c_uint, mode: c_uint) -> int:
     _changeable_file(task, fd).set_mode(mode & 0o7777)
     return 0
 
 
-@syscall(92, "chown")
+@call("chown")
 def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
     _changeable(task, AT_FDCWD, path, 0).set_owner(uid, gid)
     return 0
 
 
-@syscall(94, "lchown")
+@call("lchown")
 def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
     _changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).set_owner(uid, gid)
     return 0
 
 
-@syscall(93, "fchown")
+@call("fchown")
 def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_uint, gid: c_uint) -> int:
     _changeable_file(task, fd).set_owner(uid, gid)
     return 0
 
 
-@syscall(260, "fchownat")
+@call("fchownat")
 def sys_fchownat(task: LinuxTask, dirfd: c_int, path: ConstBytes, uid: c_uint, gid: c_uint, flags: c_int) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
@@ -325,7 +325,7 @@ def sys_fchownat(task: LinuxTask, dirfd: c_int, path: ConstBytes, uid: c_uint, g
 _UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE
 
 
-@syscall(280, "utimensat")
+@call("utimensat")
 def sys_utimensat(task: LinuxTask, dirfd: c_int, path: ConstBytes, times: ConstBytes, flags: c_int) -> int:
     data = None
     if not times.is_null:
@@ -347,7 +347,7 @@ def sys_utimensat(task: LinuxTask, dirfd: c_int, path: ConstBytes, times: ConstB
     return 0
 
 
-@syscall(76, "truncate")
+@call("truncate")
 def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
     if length < 0:
         raise LinuxError(errno.EINVAL)
@@ -363,7 +363,7 @@ def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
 # -- the working directory
 
 
-@syscall(79, "getcwd")
+@call("getcwd")
 def sys_getcwd(task: LinuxTask, buf: Bytes, size: c_size_t) -> int:
     cwd = task.fs.cwd
     if cwd.removed:
@@ -383,13 +383,13 @@ def _directory(task: LinuxTask, node: Node) -> Node:
     return node.hold(task.fs)
 
 
-@syscall(80, "chdir")
+@call("chdir")
 def sys_chdir(task: LinuxTask, path: ConstBytes) -> int:
     task.fs.cwd = _directory(task, task.fs.resolve(task, AT_FDCWD, read_path(task, path)))
     return 0
 
 
-@syscall(81, "fchdir")
+@call("fchdir")
 def sys_fchdir(task: LinuxTask, fd: c_uint) -> int:
     node = task.files.get(fd).node()
     if node is None:
@@ -398,14 +398,14 @@ def sys_fchdir(task: LinuxTask, fd: c_uint) -> int:
     return 0
 
 
-@syscall(161, "chroot")
+@call("chroot")
 def sys_chroot(task: LinuxTask, path: ConstBytes) -> int:
     if not task.fs.resolve(task, AT_FDCWD, read_path(task, path)).is_dir:
         raise LinuxError(errno.ENOTDIR)
     raise LinuxError(errno.EPERM)
 
 
-@syscall(95, "umask")
+@call("umask")
 def sys_umask(task: LinuxTask, mask: c_int) -> int:
     old, task.fs.umask = task.fs.umask, mask & 0o777
     return old

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
-from ..registry import syscall
+from ..registry import call
 from ..signals.state import NO_HANDLER, Again
 from ..task import waiting
 from ..uaccess import (
@@ -89,7 +89,7 @@ def _poll(task: LinuxTask, fds: Bytes, nfds: int, until: float | None, again: Ag
     return sum(map(bool, answers))
 
 
-@syscall(7, "poll")
+@call("poll")
 def sys_poll(task: LinuxTask, fds: Bytes, nfds: c_uint, timeout: c_int) -> int:
     return _poll_on(task, fds.address, nfds, None if timeout < 0 else time.monotonic() + timeout / 1000)
 
@@ -99,7 +99,7 @@ def _poll_on(task: LinuxTask, fds: int, nfds: int, until: float | None) -> int:
     return _poll(task, Bytes(fds), nfds, until, (_poll_on, (fds, nfds, until)))
 
 
-@syscall(271, "ppoll")
+@call("ppoll")
 def sys_ppoll(task: LinuxTask, fds: Bytes, nfds: c_uint, timeout: ConstBytes, mask: ConstBytes, size: c_size_t) -> int:
     until = None if timeout.is_null else time.monotonic() + read_timespec(task, timeout.address)
     try:
@@ -170,7 +170,7 @@ def _select(task: LinuxTask, n: int, sets: tuple[Bytes, Bytes, Bytes], until: fl
     return count
 
 
-@syscall(23, "select")
+@call("select")
 def sys_select(task: LinuxTask, n: c_int, readers: Bytes, writers: Bytes, others: Bytes, timeout: Bytes) -> int:
     until = None
     if not timeout.is_null:
@@ -184,7 +184,7 @@ def sys_select(task: LinuxTask, n: c_int, readers: Bytes, writers: Bytes, others
         _tell_left(task, timeout.address, until, 10**6)
 
 
-@syscall(270, "pselect6")
+@call("pselect6")
 def sys_pselect6(
     task: LinuxTask, n: c_int, readers: Bytes, writers: Bytes, others: Bytes, timeout: ConstBytes, sigmask: ConstBytes
 ) -> int:

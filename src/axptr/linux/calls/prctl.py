@@ -15,7 +15,7 @@ from ...errors import LinuxError
 from ...flags import READ
 from ...kernel.abi import c_int, c_ulong
 from ..fs.host.calls import ccall
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import ConstBytes, put_bytes
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _host(option: int) -> int:
     return ccall("prctl", option, 0, 0, 0, 0)
 
 
-@syscall(157, "prctl")
+@call("prctl")
 def sys_prctl(task: LinuxTask, option: c_int, arg2: c_ulong, arg3: c_ulong, arg4: c_ulong, arg5: c_ulong) -> int:
     handler = _OPTIONS.get(option)
     if handler is None:

@@ -18,7 +18,7 @@ from ...kernel.abi import (
     c_uint,
     c_ulong,
 )
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import (
     USER_END,
     Bytes,
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 # -- the end, and a new beginning
 
 
-@syscall(60, "exit")
+@call("exit")
 def sys_exit(task: LinuxTask, code: c_int) -> int | None:
     task.exit(code)
     return None
 
 
-@syscall(231, "exit_group")
+@call("exit_group")
 def sys_exit_group(task: LinuxTask, code: c_int) -> int | None:
     task.exit(code)
     return None
 
 
-@syscall(59, "execve")
+@call("execve")
 def sys_execve(task: LinuxTask, path: ConstBytes, argv: ConstBytes, envp: ConstBytes) -> int | None:
     from ..task.exec import execve
 
@@ -60,14 +60,14 @@ PRIO_PROCESS, PRIO_PGRP, PRIO_USER = range(3)
 _INT_MIN = -(1 << 31)
 
 
-@syscall(61, "wait4")
+@call("wait4")
 def sys_wait4(task: LinuxTask, pid: c_int, status: Bytes, options: c_uint, usage: Bytes) -> int:
     if options & ~0xE000000B:
         raise LinuxError(errno.EINVAL)
     raise LinuxError(errno.ESRCH if pid == _INT_MIN else errno.ECHILD)
 
 
-@syscall(247, "waitid")
+@call("waitid")
 def sys_waitid(task: LinuxTask, which: c_int, pid: c_int, info: Bytes, options: c_uint, usage: Bytes) -> int:
     if options & ~0xE100000F or not options & 0xE or which not in (P_ALL, P_PID, P_PGID, P_PIDFD):
         raise LinuxError(errno.EINVAL)
@@ -81,17 +81,17 @@ def sys_waitid(task: LinuxTask, which: c_int, pid: c_int, info: Bytes, options: 
 # -- identity
 
 
-@syscall(39, "getpid")
+@call("getpid")
 def sys_getpid(task: LinuxTask) -> int:
     return task.pid
 
 
-@syscall(186, "gettid")
+@call("gettid")
 def sys_gettid(task: LinuxTask) -> int:
     return task.pid
 
 
-@syscall(110, "getppid")
+@call("getppid")
 def sys_getppid(task: LinuxTask) -> int:
     return os.getppid()
 
@@ -101,29 +101,29 @@ def _own(task: LinuxTask, pid: int) -> None:
         raise LinuxError(errno.ESRCH)
 
 
-@syscall(111, "getpgrp")
+@call("getpgrp")
 def sys_getpgrp(task: LinuxTask) -> int:
     return os.getpgrp()
 
 
-@syscall(121, "getpgid")
+@call("getpgid")
 def sys_getpgid(task: LinuxTask, pid: c_int) -> int:
     _own(task, pid)
     return os.getpgrp()
 
 
-@syscall(124, "getsid")
+@call("getsid")
 def sys_getsid(task: LinuxTask, pid: c_int) -> int:
     _own(task, pid)
     return os.getsid(0)
 
 
-@syscall(112, "setsid")
+@call("setsid")
 def sys_setsid(task: LinuxTask) -> int:
     raise LinuxError(errno.EPERM)
 
 
-@syscall(109, "setpgid")
+@call("setpgid")
 def sys_setpgid(task: LinuxTask, pid: c_int, pgid: c_int) -> int:
     if pgid < 0:
         raise LinuxError(errno.EINVAL)
@@ -133,22 +133,22 @@ def sys_setpgid(task: LinuxTask, pid: c_int, pgid: c_int) -> int:
     return 0
 
 
-@syscall(102, "getuid")
+@call("getuid")
 def sys_getuid(task: LinuxTask) -> int:
     return os.getuid()
 
 
-@syscall(104, "getgid")
+@call("getgid")
 def sys_getgid(task: LinuxTask) -> int:
     return os.getgid()
 
 
-@syscall(107, "geteuid")
+@call("geteuid")
 def sys_geteuid(task: LinuxTask) -> int:
     return os.geteuid()
 
 
-@syscall(108, "getegid")
+@call("getegid")
 def sys_getegid(task: LinuxTask) -> int:
     return os.getegid()
 
@@ -159,17 +159,17 @@ def _three(task: LinuxTask, values: tuple[int, int, int], pointers: tuple[Bytes,
     return 0
 
 
-@syscall(118, "getresuid")
+@call("getresuid")
 def sys_getresuid(task: LinuxTask, real: Bytes, effective: Bytes, saved: Bytes) -> int:
     return _three(task, os.getresuid(), (real, effective, saved))
 
 
-@syscall(120, "getresgid")
+@call("getresgid")
 def sys_getresgid(task: LinuxTask, real: Bytes, effective: Bytes, saved: Bytes) -> int:
     return _three(task, os.getresgid(), (real, effective, saved))
 
 
-@syscall(115, "getgroups")
+@call("getgroups")
 def sys_getgroups(task: LinuxTask, size: c_int, groups: Bytes) -> int:
     have = os.getgroups()
     if size < 0:
@@ -188,52 +188,52 @@ def _stay(now: tuple[int, int, int], *wanted: int) -> int:
     return 0
 
 
-@syscall(105, "setuid")
+@call("setuid")
 def sys_setuid(task: LinuxTask, uid: c_int) -> int:
     return _stay(os.getresuid(), uid)
 
 
-@syscall(106, "setgid")
+@call("setgid")
 def sys_setgid(task: LinuxTask, gid: c_int) -> int:
     return _stay(os.getresgid(), gid)
 
 
-@syscall(113, "setreuid")
+@call("setreuid")
 def sys_setreuid(task: LinuxTask, real: c_int, effective: c_int) -> int:
     return _stay(os.getresuid(), real, effective)
 
 
-@syscall(114, "setregid")
+@call("setregid")
 def sys_setregid(task: LinuxTask, real: c_int, effective: c_int) -> int:
     return _stay(os.getresgid(), real, effective)
 
 
-@syscall(117, "setresuid")
+@call("setresuid")
 def sys_setresuid(task: LinuxTask, real: c_int, effective: c_int, saved: c_int) -> int:
     return _stay(os.getresuid(), real, effective, saved)
 
 
-@syscall(119, "setresgid")
+@call("setresgid")
 def sys_setresgid(task: LinuxTask, real: c_int, effective: c_int, saved: c_int) -> int:
     return _stay(os.getresgid(), real, effective, saved)
 
 
-@syscall(116, "setgroups")
+@call("setgroups")
 def sys_setgroups(task: LinuxTask, size: c_int, groups: ConstBytes) -> int:
     raise LinuxError(errno.EPERM)
 
 
-@syscall(122, "setfsuid")
+@call("setfsuid")
 def sys_setfsuid(task: LinuxTask, uid: c_int) -> int:
     return os.geteuid()
 
 
-@syscall(123, "setfsgid")
+@call("setfsgid")
 def sys_setfsgid(task: LinuxTask, gid: c_int) -> int:
     return os.getegid()
 
 
-@syscall(125, "capget")
+@call("capget")
 def sys_capget(task: LinuxTask, header: Bytes, data: Bytes) -> int:
     """No capabilities: the guest can do nothing that needs one."""
     version, pid = unpack("<Ii", get_bytes(task, header.address, 8))
@@ -250,7 +250,7 @@ def sys_capget(task: LinuxTask, header: Bytes, data: Bytes) -> int:
     return 0
 
 
-@syscall(126, "capset")
+@call("capset")
 def sys_capset(task: LinuxTask, header: Bytes, data: ConstBytes) -> int:
     raise LinuxError(errno.EPERM)
 
@@ -260,7 +260,7 @@ def sys_capset(task: LinuxTask, header: Bytes, data: ConstBytes) -> int:
 ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS = 0x1001, 0x1002, 0x1003, 0x1004
 
 
-@syscall(158, "arch_prctl")
+@call("arch_prctl")
 def sys_arch_prctl(task: LinuxTask, option: c_int, value: c_ulong) -> int:
     regs = task.engine.regs
     if option in (ARCH_SET_FS, ARCH_SET_GS):
@@ -277,13 +277,13 @@ def sys_arch_prctl(task: LinuxTask, option: c_int, value: c_ulong) -> int:
     raise LinuxError(errno.EINVAL)
 
 
-@syscall(218, "set_tid_address")
+@call("set_tid_address")
 def sys_set_tid_address(task: LinuxTask, address: Bytes) -> int:
     task.clear_child_tid = address.address
     return task.pid
 
 
-@syscall(273, "set_robust_list")
+@call("set_robust_list")
 def sys_set_robust_list(task: LinuxTask, head: Bytes, size: c_size_t) -> int:
     if size != 24:
         raise LinuxError(errno.EINVAL)
@@ -291,7 +291,7 @@ def sys_set_robust_list(task: LinuxTask, head: Bytes, size: c_size_t) -> int:
     return 0
 
 
-@syscall(274, "get_robust_list")
+@call("get_robust_list")
 def sys_get_robust_list(task: LinuxTask, pid: c_int, head: Bytes, size: Bytes) -> int:
     _own(task, pid)
     put_bytes(task, size.address, pack("<Q", 24))
@@ -299,13 +299,13 @@ def sys_get_robust_list(task: LinuxTask, pid: c_int, head: Bytes, size: Bytes) -
     return 0
 
 
-@syscall(334, "rseq")
+@call("rseq")
 def sys_rseq(task: LinuxTask, area: Bytes, size: c_uint, flags: c_int, signature: c_uint) -> int:
     """Restartable sequences are not implemented; C libraries do without."""
     raise LinuxError(errno.ENOSYS)
 
 
-@syscall(135, "personality")
+@call("personality")
 def sys_personality(task: LinuxTask, persona: c_uint) -> int:
     if persona not in (0xFFFF_FFFF, 0, 0x0040000):
         raise LinuxError(errno.EINVAL)
@@ -315,12 +315,12 @@ def sys_personality(task: LinuxTask, persona: c_uint) -> int:
 # -- scheduling: one CPU, one task
 
 
-@syscall(24, "sched_yield")
+@call("sched_yield")
 def sys_sched_yield(task: LinuxTask) -> int:
     return 0
 
 
-@syscall(204, "sched_getaffinity")
+@call("sched_getaffinity")
 def sys_sched_getaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Bytes) -> int:
     if size & 7 or size < 8:
         raise LinuxError(errno.EINVAL)
@@ -329,7 +329,7 @@ def sys_sched_getaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Bytes
     return 8
 
 
-@syscall(203, "sched_setaffinity")
+@call("sched_setaffinity")
 def sys_sched_setaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: ConstBytes) -> int:
     wanted = get_bytes(task, mask.address, min(size, 8))
     _own(task, pid)
@@ -338,7 +338,7 @@ def sys_sched_setaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Const
     return 0
 
 
-@syscall(309, "getcpu")
+@call("getcpu")
 def sys_getcpu(task: LinuxTask, cpu: Bytes, node: Bytes, cache: Bytes) -> int:
     for ptr in (cpu, node):
         if not ptr.is_null:
@@ -346,13 +346,13 @@ def sys_getcpu(task: LinuxTask, cpu: Bytes, node: Bytes, cache: Bytes) -> int:
     return 0
 
 
-@syscall(145, "sched_getscheduler")
+@call("sched_getscheduler")
 def sys_sched_getscheduler(task: LinuxTask, pid: c_int) -> int:
     _own(task, pid)
     return 0
 
 
-@syscall(143, "sched_getparam")
+@call("sched_getparam")
 def sys_sched_getparam(task: LinuxTask, pid: c_int, param: Bytes) -> int:
     if param.is_null or pid < 0:
         raise LinuxError(errno.EINVAL)
@@ -361,14 +361,14 @@ def sys_sched_getparam(task: LinuxTask, pid: c_int, param: Bytes) -> int:
     return 0
 
 
-@syscall(146, "sched_get_priority_max")
+@call("sched_get_priority_max")
 def sys_sched_get_priority_max(task: LinuxTask, policy: c_int) -> int:
     if policy not in (0, 1, 2, 3, 5, 6, 7):
         raise LinuxError(errno.EINVAL)
     return 99 if policy in (1, 2) else 0
 
 
-@syscall(147, "sched_get_priority_min")
+@call("sched_get_priority_min")
 def sys_sched_get_priority_min(task: LinuxTask, policy: c_int) -> int:
     if policy not in (0, 1, 2, 3, 5, 6, 7):
         raise LinuxError(errno.EINVAL)
@@ -384,13 +384,13 @@ def _priority_of(task: LinuxTask, which: int, who: int) -> None:
         raise LinuxError(errno.ESRCH)
 
 
-@syscall(140, "getpriority")
+@call("getpriority")
 def sys_getpriority(task: LinuxTask, which: c_int, who: c_int) -> int:
     _priority_of(task, which, who)
     return 20 - task.nice
 
 
-@syscall(141, "setpriority")
+@call("setpriority")
 def sys_setpriority(task: LinuxTask, which: c_int, who: c_int, nice: c_int) -> int:
     """Kept for the program to read back: the host is not told."""
     _priority_of(task, which, who)

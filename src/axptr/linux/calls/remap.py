@@ -18,7 +18,7 @@ from ..mem.limits import (
     require_space,
     require_splits,
 )
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import USER_END
 from .limits import RLIMIT_STACK, get_limit
 from .memory import (
@@ -40,7 +40,7 @@ MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 _WORD = (1 << 64) - 1
 
 
-@syscall(25, "mremap")
+@call("mremap")
 def sys_mremap(
     task: LinuxTask, addr: c_ulong, old_len: c_ulong, new_len: c_ulong, flags: c_ulong, new_addr: c_ulong
 ) -> int:

@@ -24,7 +24,7 @@ from ..fs.host.calls import ccall, host
 from ..fs.host.file import HostFile
 from ..fs.node import MAX_OFFSET
 from ..fs.openfile import OpenFile
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import (
     MAX_RW_COUNT,
     Bytes,
@@ -67,21 +67,21 @@ def _verify_area(pos: int | None, count: int) -> None:
         raise LinuxError(errno.EINVAL)
 
 
-@syscall(0, "read")
+@call("read")
 def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int:
     file = _readable(task, fd)
     require_user(task, buf.address, count, WRITE)
     return task.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
 
 
-@syscall(1, "write")
+@call("write")
 def sys_write(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t) -> int:
     file = _writable(task, fd)
     require_user(task, buf.address, count, READ)
     return task.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
 
 
-@syscall(17, "pread64")
+@call("pread64")
 def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c_long) -> int:
     if pos < 0:
         raise LinuxError(errno.EINVAL)
@@ -93,7 +93,7 @@ def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c
     return task.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
 
 
-@syscall(18, "pwrite64")
+@call("pwrite64")
 def sys_pwrite64(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t, pos: c_long) -> int:
     if pos < 0:
         raise LinuxError(errno.EINVAL)
@@ -117,17 +117,17 @@ def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: in
     return task.io.wrote(file.write(task, data, pos)) if data.count else 0
 
 
-@syscall(19, "readv")
+@call("readv")
 def sys_readv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int:
     return _readv(task, _readable(task, fd), vec, vlen, None)
 
 
-@syscall(20, "writev")
+@call("writev")
 def sys_writev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int:
     return _writev(task, _writable(task, fd), vec, vlen, None)
 
 
-@syscall(295, "preadv")
+@call("preadv")
 def sys_preadv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int:
     if pos < 0:
         raise LinuxError(errno.EINVAL)
@@ -135,7 +135,7 @@ def sys_preadv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos
     return _readv(task, _readable(task, fd), vec, vlen, _at(file, pos))
 
 
-@syscall(296, "pwritev")
+@call("pwritev")
 def sys_pwritev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int:
     if pos < 0:
         raise LinuxError(errno.EINVAL)
@@ -143,7 +143,7 @@ def sys_pwritev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, po
     return _writev(task, _writable(task, fd), vec, vlen, _at(file, pos))
 
 
-@syscall(8, "lseek")
+@call("lseek")
 def sys_lseek(task: LinuxTask, fd: c_uint, offset: c_long, whence: c_uint) -> int:
     file = task.files.get_io(fd)
     if whence > SEEK_HOLE:
@@ -154,7 +154,7 @@ def sys_lseek(task: LinuxTask, fd: c_uint, offset: c_long, whence: c_uint) -> in
 # -- sizes, caches, promises
 
 
-@syscall(77, "ftruncate")
+@call("ftruncate")
 def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
     if length < 0:
         raise LinuxError(errno.EINVAL)
@@ -169,7 +169,7 @@ def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
 FALLOC_FL_KEEP_SIZE = 1
 
 
-@syscall(285, "fallocate")
+@call("fallocate")
 def sys_fallocate(task: LinuxTask, fd: c_int, mode: c_int, offset: c_long, size: c_long) -> int:
     """The host's own call: which modes there are is its file system's affair."""
     file = task.files.get_io(fd)
@@ -202,28 +202,28 @@ def _sync(task: LinuxTask, fd: int) -> int:
     return 0
 
 
-@syscall(74, "fsync")
+@call("fsync")
 def sys_fsync(task: LinuxTask, fd: c_uint) -> int:
     return _sync(task, fd)
 
 
-@syscall(75, "fdatasync")
+@call("fdatasync")
 def sys_fdatasync(task: LinuxTask, fd: c_uint) -> int:
     return _sync(task, fd)
 
 
-@syscall(306, "syncfs")
+@call("syncfs")
 def sys_syncfs(task: LinuxTask, fd: c_int) -> int:
     task.files.get_io(fd)
     return 0
 
 
-@syscall(162, "sync")
+@call("sync")
 def sys_sync(task: LinuxTask) -> int:
     return 0
 
 
-@syscall(221, "fadvise64")
+@call("fadvise64")
 def sys_fadvise64(task: LinuxTask, fd: c_int, offset: c_long, size: c_size_t, advice: c_int) -> int:
     file = task.files.get_io(fd)
     if isinstance(file, HostFile) and not file.seekable:
@@ -233,7 +233,7 @@ def sys_fadvise64(task: LinuxTask, fd: c_int, offset: c_long, size: c_size_t, ad
     return 0
 
 
-@syscall(187, "readahead")
+@call("readahead")
 def sys_readahead(task: LinuxTask, fd: c_int, offset: c_long, count: c_size_t) -> int:
     if not _readable(task, fd).seekable:
         raise LinuxError(errno.EINVAL)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..arch.x86_64.sigframe import on_altstack, pop_frame
-from ..registry import syscall
+from ..registry import call
 from ..signals.pending import (
     SI_KERNEL,
     SI_TKILL,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _BILLION = 1_000_000_000
 
 
-@syscall(13, "rt_sigaction")
+@call("rt_sigaction")
 def sys_rt_sigaction(task: LinuxTask, signal: c_int, act: ConstBytes, oldact: Bytes, size: c_size_t) -> int:
     if size != 8:
         raise LinuxError(errno.EINVAL)
@@ -67,7 +67,7 @@ def sys_rt_sigaction(task: LinuxTask, signal: c_int, act: ConstBytes, oldact: By
     return 0
 
 
-@syscall(14, "rt_sigprocmask")
+@call("rt_sigprocmask")
 def sys_rt_sigprocmask(task: LinuxTask, how: c_int, new: ConstBytes, old: Bytes, size: c_size_t) -> int:
     if size != 8:
         raise LinuxError(errno.EINVAL)
@@ -83,7 +83,7 @@ def sys_rt_sigprocmask(task: LinuxTask, how: c_int, new: ConstBytes, old: Bytes,
     return 0
 
 
-@syscall(15, "rt_sigreturn")
+@call("rt_sigreturn")
 def sys_rt_sigreturn(task: LinuxTask) -> int | None:
     try:
         pop_frame(task)
@@ -93,7 +93,7 @@ def sys_rt_sigreturn(task: LinuxTask) -> int | None:
     return None
 
 
-@syscall(127, "rt_sigpending")
+@call("rt_sigpending")
 def sys_rt_sigpending(task: LinuxTask, buf: Bytes, size: c_size_t) -> int:
     if size > 8:
         raise LinuxError(errno.EINVAL)
@@ -102,7 +102,7 @@ def sys_rt_sigpending(task: LinuxTask, buf: Bytes, size: c_size_t) -> int:
     return 0
 
 
-@syscall(131, "sigaltstack")
+@call("sigaltstack")
 def sys_sigaltstack(task: LinuxTask, new: ConstBytes, old: Bytes) -> int:
     signals = task.signals
     address, flags, size = before = signals.altstack
@@ -124,7 +124,7 @@ def sys_sigaltstack(task: LinuxTask, new: ConstBytes, old: Bytes) -> int:
     return 0
 
 
-@syscall(130, "rt_sigsuspend")
+@call("rt_sigsuspend")
 def sys_rt_sigsuspend(task: LinuxTask, mask: ConstBytes, size: c_size_t) -> int:
     if size != 8:
         raise LinuxError(errno.EINVAL)
@@ -143,13 +143,13 @@ def sys_rt_sigsuspend(task: LinuxTask, mask: ConstBytes, size: c_size_t) -> int:
     raise AssertionError("sigsuspend ended without a signal")
 
 
-@syscall(34, "pause")
+@call("pause")
 def sys_pause(task: LinuxTask) -> int:
     waiting.sleep(task, None, restart=NO_HANDLER)
     raise AssertionError("pause ended without a signal")
 
 
-@syscall(128, "rt_sigtimedwait")
+@call("rt_sigtimedwait")
 def sys_rt_sigtimedwait(task: LinuxTask, mask: ConstBytes, info: Bytes, timeout: ConstBytes, size: c_size_t) -> int:
     if size != 8:
         raise LinuxError(errno.EINVAL)
@@ -181,7 +181,7 @@ def _send(task: LinuxTask, signal: int, code: int) -> int:
     return 0
 
 
-@syscall(62, "kill")
+@call("kill")
 def sys_kill(task: LinuxTask, pid: c_int, signal: c_int) -> int:
     """Nobody outside is ever sent a signal: there is no other process to see."""
     if pid not in (task.pid, 0, -1, -os.getpgrp()):
@@ -191,7 +191,7 @@ def sys_kill(task: LinuxTask, pid: c_int, signal: c_int) -> int:
     return _send(task, signal, SI_USER)
 
 
-@syscall(200, "tkill")
+@call("tkill")
 def sys_tkill(task: LinuxTask, tid: c_int, signal: c_int) -> int:
     if tid <= 0:
         raise LinuxError(errno.EINVAL)
@@ -200,7 +200,7 @@ def sys_tkill(task: LinuxTask, tid: c_int, signal: c_int) -> int:
     return _send(task, signal, SI_TKILL)
 
 
-@syscall(234, "tgkill")
+@call("tgkill")
 def sys_tgkill(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_int) -> int:
     if tgid <= 0 or tid <= 0:
         raise LinuxError(errno.EINVAL)
@@ -220,12 +220,12 @@ def _queue(task: LinuxTask, pid: int, signal: int, info: ConstBytes) -> int:
     return 0
 
 
-@syscall(129, "rt_sigqueueinfo")
+@call("rt_sigqueueinfo")
 def sys_rt_sigqueueinfo(task: LinuxTask, pid: c_int, signal: c_int, info: ConstBytes) -> int:
     return _queue(task, pid, signal, info)
 
 
-@syscall(297, "rt_tgsigqueueinfo")
+@call("rt_tgsigqueueinfo")
 def sys_rt_tgsigqueueinfo(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_int, info: ConstBytes) -> int:
     return _queue(task, tid if tgid == task.pid else -1, signal, info)
 
@@ -233,7 +233,7 @@ def sys_rt_tgsigqueueinfo(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_in
 # -- timers
 
 
-@syscall(37, "alarm")
+@call("alarm")
 def sys_alarm(task: LinuxTask, seconds: c_uint) -> int:
     timer, now = task.timers.clock_of(ITIMER_REAL)
     whole, nanos = divmod(timer.left(now), _BILLION)
@@ -249,7 +249,7 @@ def _pack_itimer(timer: Timer, now: int) -> bytes:
     return pack("<qqqq", *divmod(timer.interval // 1000, 10**6), *divmod(micros, 10**6))
 
 
-@syscall(36, "getitimer")
+@call("getitimer")
 def sys_getitimer(task: LinuxTask, which: c_int, value: Bytes) -> int:
     if which not in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
         raise LinuxError(errno.EINVAL)
@@ -257,7 +257,7 @@ def sys_getitimer(task: LinuxTask, which: c_int, value: Bytes) -> int:
     return 0
 
 
-@syscall(38, "setitimer")
+@call("setitimer")
 def sys_setitimer(task: LinuxTask, which: c_int, new: ConstBytes, old: Bytes) -> int:
     words = unpack("<qqqq", get_bytes(task, new.address, 32)) if not new.is_null else (0, 0, 0, 0)
     if which not in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):

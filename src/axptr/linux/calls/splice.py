@@ -28,7 +28,7 @@ from ..fs.dev import DeviceFile
 from ..fs.host.calls import ccall, host
 from ..fs.host.file import POLLIN, POLLOUT, HostFile
 from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile
-from ..registry import syscall
+from ..registry import call
 from ..task import waiting
 from ..uaccess import (
     MAX_RW_COUNT,
@@ -106,7 +106,7 @@ def _broken_pipe(task: LinuxTask, error: LinuxError) -> LinuxError:
 # -- sendfile, copy_file_range
 
 
-@syscall(40, "sendfile")
+@call("sendfile")
 def sys_sendfile(task: LinuxTask, out_fd: c_int, in_fd: c_int, offset: Bytes, count: c_size_t) -> int:
     pos = _offset(task, offset)
     source, goal = task.files.get_io(in_fd), task.files.get_io(out_fd) if _has(task, out_fd) else None
@@ -182,7 +182,7 @@ def _send(task: LinuxTask, goal: OpenFile, fds: tuple[int, int], pos: int | None
         _show(task, goal)
 
 
-@syscall(326, "copy_file_range")
+@call("copy_file_range")
 def sys_copy_file_range(
     task: LinuxTask, fd_in: c_int, off_in: Bytes, fd_out: c_int, off_out: Bytes, size: c_size_t, flags: c_uint
 ) -> int:
@@ -267,7 +267,7 @@ def _wait_for(task: LinuxTask, source: OpenFile, goal: OpenFile) -> None:
             task.wait_for_fd(file.io_fd, event)
 
 
-@syscall(275, "splice")
+@call("splice")
 def sys_splice(
     task: LinuxTask, fd_in: c_int, off_in: Bytes, fd_out: c_int, off_out: Bytes, size: c_size_t, flags: c_uint
 ) -> int:
@@ -299,7 +299,7 @@ def sys_splice(
     return done
 
 
-@syscall(276, "tee")
+@call("tee")
 def sys_tee(task: LinuxTask, fd_in: c_int, fd_out: c_int, size: c_size_t, flags: c_uint) -> int:
     if flags & ~SPLICE_F_ALL:
         raise LinuxError(errno.EINVAL)
@@ -323,7 +323,7 @@ def sys_tee(task: LinuxTask, fd_in: c_int, fd_out: c_int, size: c_size_t, flags:
         _wait_for(task, source, goal)
 
 
-@syscall(278, "vmsplice")
+@call("vmsplice")
 def sys_vmsplice(task: LinuxTask, fd: c_int, vec: ConstBytes, count: c_ulong, flags: c_uint) -> int:
     """Pages are copied, never shared with the pipe: what SPLICE_F_GIFT gives away may be done with as one likes."""
     if flags & ~SPLICE_F_ALL:

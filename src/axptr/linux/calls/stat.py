@@ -11,7 +11,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
 from ..fs.node import Node, Stat
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import (
     PATH_MAX,
     Bytes,
@@ -86,27 +86,27 @@ def _name(task: LinuxTask, path: ConstBytes, flags: int) -> bytes:
     return read_path(task, path)
 
 
-@syscall(4, "stat")
+@call("stat")
 def sys_stat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
     node = task.fs.resolve(task, AT_FDCWD, read_path(task, path))
     statbuf.write_slice(task, pack_stat(node.stat(task)))
     return 0
 
 
-@syscall(5, "fstat")
+@call("fstat")
 def sys_fstat(task: LinuxTask, fd: c_uint, statbuf: Bytes) -> int:
     statbuf.write_slice(task, pack_stat(task.files.get(fd).stat(task)))
     return 0
 
 
-@syscall(6, "lstat")
+@call("lstat")
 def sys_lstat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
     node = task.fs.resolve(task, AT_FDCWD, read_path(task, path), follow=False)
     statbuf.write_slice(task, pack_stat(node.stat(task)))
     return 0
 
 
-@syscall(262, "newfstatat")
+@call("newfstatat")
 def sys_newfstatat(task: LinuxTask, dirfd: c_int, path: ConstBytes, statbuf: Bytes, flags: c_int) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE):
         raise LinuxError(errno.EINVAL)
@@ -119,7 +119,7 @@ def sys_newfstatat(task: LinuxTask, dirfd: c_int, path: ConstBytes, statbuf: Byt
     return 0
 
 
-@syscall(332, "statx")
+@call("statx")
 def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, mask: c_uint, buffer: Bytes) -> int:
     if mask & 0x8000_0000:
         raise LinuxError(errno.EINVAL)
@@ -143,17 +143,17 @@ def _access(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, flags: int
     return 0
 
 
-@syscall(21, "access")
+@call("access")
 def sys_access(task: LinuxTask, path: ConstBytes, mode: c_int) -> int:
     return _access(task, AT_FDCWD, path, mode, 0)
 
 
-@syscall(269, "faccessat")
+@call("faccessat")
 def sys_faccessat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_int) -> int:
     return _access(task, dirfd, path, mode, 0)
 
 
-@syscall(439, "faccessat2")
+@call("faccessat2")
 def sys_faccessat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_int, flags: c_int) -> int:
     return _access(task, dirfd, path, mode, flags)
 
@@ -173,12 +173,12 @@ def _readlink(task: LinuxTask, dirfd: int, path: ConstBytes, buf: Bytes, size: i
     return len(data)
 
 
-@syscall(89, "readlink")
+@call("readlink")
 def sys_readlink(task: LinuxTask, path: ConstBytes, buf: Bytes, size: c_int) -> int:
     return _readlink(task, AT_FDCWD, path, buf, size)
 
 
-@syscall(267, "readlinkat")
+@call("readlinkat")
 def sys_readlinkat(task: LinuxTask, dirfd: c_int, path: ConstBytes, buf: Bytes, size: c_int) -> int:
     return _readlink(task, dirfd, path, buf, size)
 
@@ -186,13 +186,13 @@ def sys_readlinkat(task: LinuxTask, dirfd: c_int, path: ConstBytes, buf: Bytes, 
 # -- file systems
 
 
-@syscall(137, "statfs")
+@call("statfs")
 def sys_statfs(task: LinuxTask, path: ConstBytes, buf: Bytes) -> int:
     buf.write_slice(task, task.fs.resolve(task, AT_FDCWD, read_path(task, path)).statfs())
     return 0
 
 
-@syscall(138, "fstatfs")
+@call("fstatfs")
 def sys_fstatfs(task: LinuxTask, fd: c_uint, buf: Bytes) -> int:
     node = task.files.get(fd).node()
     if node is None:

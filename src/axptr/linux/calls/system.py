@@ -12,7 +12,7 @@ from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..proc.tree import memory_size
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import (
     MAX_RW_COUNT,
     Bytes,
@@ -28,7 +28,7 @@ _TICK = 10_000_000
 """Nanoseconds of a clock tick, as times(2) counts them (AT_CLKTCK)."""
 
 
-@syscall(63, "uname")
+@call("uname")
 def sys_uname(task: LinuxTask, buf: Bytes) -> int:
     u = os.uname()
     fields = (u.sysname, u.nodename, u.release, u.version, "x86_64", "(none)")
@@ -36,7 +36,7 @@ def sys_uname(task: LinuxTask, buf: Bytes) -> int:
     return 0
 
 
-@syscall(99, "sysinfo")
+@call("sysinfo")
 def sys_sysinfo(task: LinuxTask, info: Bytes) -> int:
     total, free = memory_size(task)
     up = int(time.clock_gettime(time.CLOCK_BOOTTIME))
@@ -45,7 +45,7 @@ def sys_sysinfo(task: LinuxTask, info: Bytes) -> int:
     return 0
 
 
-@syscall(318, "getrandom")
+@call("getrandom")
 def sys_getrandom(task: LinuxTask, buf: Bytes, count: c_size_t, flags: c_uint) -> int:
     """As far as the buffer can be written; EFAULT if that is nowhere."""
     from ..fs.dev import fill
@@ -57,7 +57,7 @@ def sys_getrandom(task: LinuxTask, buf: Bytes, count: c_size_t, flags: c_uint) -
     return fill(UserIter.single(task, buf.address, count), os.urandom)
 
 
-@syscall(98, "getrusage")
+@call("getrusage")
 def sys_getrusage(task: LinuxTask, who: c_int, usage: Bytes) -> int:
     if who not in (0, -1, 1):
         raise LinuxError(errno.EINVAL)
@@ -75,7 +75,7 @@ def _timeval(nanos: int) -> tuple[int, int]:
     return divmod(nanos // 1000, 10**6)
 
 
-@syscall(100, "times")
+@call("times")
 def sys_times(task: LinuxTask, buf: Bytes) -> int:
     cpu = task.timers.cpu
     if not buf.is_null:
@@ -83,6 +83,6 @@ def sys_times(task: LinuxTask, buf: Bytes) -> int:
     return int(time.monotonic() * 100)
 
 
-@syscall(103, "syslog")
+@call("syslog")
 def sys_syslog(task: LinuxTask, kind: c_int, buf: Bytes, size: c_int) -> int:
     raise LinuxError(errno.EPERM)

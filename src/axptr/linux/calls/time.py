@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import LinuxError
 from ...kernel.abi import c_int
 from ..fs.host.calls import host, libc
-from ..registry import syscall
+from ..registry import call
 from ..signals.state import NO_HANDLER
 from ..task import waiting
 from ..task.timers import KTIME_MAX
@@ -72,13 +72,13 @@ def clock_now(task: LinuxTask, clock: int) -> int:
     return cpu.user if kind == _VIRTUAL else cpu.total
 
 
-@syscall(228, "clock_gettime")
+@call("clock_gettime")
 def sys_clock_gettime(task: LinuxTask, clock: c_int, when: Bytes) -> int:
     write_timespec(task, when.address, clock_now(task, clock))
     return 0
 
 
-@syscall(229, "clock_getres")
+@call("clock_getres")
 def sys_clock_getres(task: LinuxTask, clock: c_int, resolution: Bytes) -> int:
     kind = _cpu_kind(task, clock)
     nanos = round(host(time.clock_getres, clock if kind is None else kind - 8) * _BILLION)
@@ -87,13 +87,13 @@ def sys_clock_getres(task: LinuxTask, clock: c_int, resolution: Bytes) -> int:
     return 0
 
 
-@syscall(227, "clock_settime")
+@call("clock_settime")
 def sys_clock_settime(task: LinuxTask, clock: c_int, when: ConstBytes) -> int:
     read_timespec(task, when.address)
     raise LinuxError(errno.EPERM if clock == 0 else errno.EINVAL)
 
 
-@syscall(96, "gettimeofday")
+@call("gettimeofday")
 def sys_gettimeofday(task: LinuxTask, tv: Bytes, tz: Bytes) -> int:
     if not tv.is_null:
         put_bytes(task, tv.address, pack("<qq", *divmod(time.time_ns() // 1000, 10**6)))
@@ -102,7 +102,7 @@ def sys_gettimeofday(task: LinuxTask, tv: Bytes, tz: Bytes) -> int:
     return 0
 
 
-@syscall(201, "time")
+@call("time")
 def sys_time(task: LinuxTask, when: Bytes) -> int:
     now = int(time.time())
     if not when.is_null:
@@ -122,7 +122,7 @@ def _sleep(task: LinuxTask, until: float, remaining: int) -> int:
     return 0
 
 
-@syscall(35, "nanosleep")
+@call("nanosleep")
 def sys_nanosleep(task: LinuxTask, duration: ConstBytes, remaining: Bytes) -> int:
     seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
     return _sleep(task, time.monotonic() + seconds, remaining.address)
@@ -137,7 +137,7 @@ def _require_alarm(clock: int) -> None:
         raise LinuxError(refused)
 
 
-@syscall(230, "clock_nanosleep")
+@call("clock_nanosleep")
 def sys_clock_nanosleep(task: LinuxTask, clock: c_int, flags: c_int, duration: ConstBytes, remaining: Bytes) -> int:
     if clock == THREAD_CPU or clock in (4, 5, 6) or (clock < 0 and clock & 4):
         raise LinuxError(errno.EINVAL if clock in (THREAD_CPU, -2) or clock < 0 else errno.EOPNOTSUPP)

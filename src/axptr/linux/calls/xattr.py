@@ -10,7 +10,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t
 from ..fs.node import Node
 from ..fs.walk import AT_FDCWD
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import (
     Bytes,
     ConstBytes,
@@ -57,17 +57,17 @@ def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
     return attribute
 
 
-@syscall(191, "getxattr")
+@call("getxattr")
 def sys_getxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
     return _getxattr(task, _node(task, path, True), name, buf, size)
 
 
-@syscall(192, "lgetxattr")
+@call("lgetxattr")
 def sys_lgetxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
     return _getxattr(task, _node(task, path, False), name, buf, size)
 
 
-@syscall(193, "fgetxattr")
+@call("fgetxattr")
 def sys_fgetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
     return _getxattr(task, _opened(task, fd), name, buf, size)
 
@@ -76,17 +76,17 @@ def _listxattr(task: LinuxTask, node: Node, buf: Bytes, size: int) -> int:
     return _give(task, node.listxattr(), buf, size)
 
 
-@syscall(194, "listxattr")
+@call("listxattr")
 def sys_listxattr(task: LinuxTask, path: ConstBytes, buf: Bytes, size: c_size_t) -> int:
     return _listxattr(task, _node(task, path, True), buf, size)
 
 
-@syscall(195, "llistxattr")
+@call("llistxattr")
 def sys_llistxattr(task: LinuxTask, path: ConstBytes, buf: Bytes, size: c_size_t) -> int:
     return _listxattr(task, _node(task, path, False), buf, size)
 
 
-@syscall(196, "flistxattr")
+@call("flistxattr")
 def sys_flistxattr(task: LinuxTask, fd: c_int, buf: Bytes, size: c_size_t) -> int:
     return _listxattr(task, _opened(task, fd), buf, size)
 
@@ -108,21 +108,21 @@ def _setxattr(
     return 0
 
 
-@syscall(188, "setxattr")
+@call("setxattr")
 def sys_setxattr(
     task: LinuxTask, path: ConstBytes, name: ConstBytes, value: ConstBytes, size: c_size_t, flags: c_int
 ) -> int:
     return _setxattr(task, lambda: _node(task, path, True), name, value, size, flags)
 
 
-@syscall(189, "lsetxattr")
+@call("lsetxattr")
 def sys_lsetxattr(
     task: LinuxTask, path: ConstBytes, name: ConstBytes, value: ConstBytes, size: c_size_t, flags: c_int
 ) -> int:
     return _setxattr(task, lambda: _node(task, path, False), name, value, size, flags)
 
 
-@syscall(190, "fsetxattr")
+@call("fsetxattr")
 def sys_fsetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, value: ConstBytes, size: c_size_t, flags: c_int) -> int:
     return _setxattr(task, lambda: _opened(task, fd), name, value, size, flags)
 
@@ -133,16 +133,16 @@ def _removexattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes) ->
     return 0
 
 
-@syscall(197, "removexattr")
+@call("removexattr")
 def sys_removexattr(task: LinuxTask, path: ConstBytes, name: ConstBytes) -> int:
     return _removexattr(task, lambda: _node(task, path, True), name)
 
 
-@syscall(198, "lremovexattr")
+@call("lremovexattr")
 def sys_lremovexattr(task: LinuxTask, path: ConstBytes, name: ConstBytes) -> int:
     return _removexattr(task, lambda: _node(task, path, False), name)
 
 
-@syscall(199, "fremovexattr")
+@call("fremovexattr")
 def sys_fremovexattr(task: LinuxTask, fd: c_int, name: ConstBytes) -> int:
     return _removexattr(task, lambda: _opened(task, fd), name)

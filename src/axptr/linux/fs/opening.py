@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
-from ..registry import syscall
+from ..registry import call
 from ..uaccess import ConstBytes, read_path
 from .node import Node
 from .openfile import O_PATH, OpenFile
@@ -111,22 +111,22 @@ def _open(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int, mode: int) 
     return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
 
 
-@syscall(2, "open")
+@call("open")
 def sys_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint) -> int:
     return _open(task, AT_FDCWD, path, flags, mode)
 
 
-@syscall(257, "openat")
+@call("openat")
 def sys_openat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_int, mode: c_uint) -> int:
     return _open(task, dirfd, path, flags, mode)
 
 
-@syscall(85, "creat")
+@call("creat")
 def sys_creat(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
     return _open(task, AT_FDCWD, path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)
 
 
-@syscall(437, "openat2")
+@call("openat2")
 def sys_openat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, how: ConstBytes, size: c_ulong) -> int:
     """As openat; RESOLVE_* restrictions are not implemented (ENOSYS makes callers fall back)."""
     raise LinuxError(errno.ENOSYS)

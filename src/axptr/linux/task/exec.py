@@ -27,7 +27,7 @@ from ..load.loader import (
 )
 from ..load.stack import map_stack, push_tables, strings_limit
 from ..mem.mm import Mm
-from ..registry import syscall
+from ..registry import call
 from ..signals.pending import SI_KERNEL, SIGSEGV, Info
 from ..signals.state import SIG_IGN
 from ..uaccess import ConstBytes, read_path
@@ -147,7 +147,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     old.clear()
 
 
-@syscall(322, "execveat")
+@call("execveat")
 def sys_execveat(
     task: LinuxTask, dirfd: c_int, path: ConstBytes, argv: ConstBytes, envp: ConstBytes, flags: c_int
 ) -> int | None:

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
-from ..registry import syscall
+from ..registry import call
 from ..signals.state import RESTART, Again
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def partial(task: LinuxTask, done: int) -> int:
     return done
 
 
-@syscall(219, "restart_syscall")
+@call("restart_syscall")
 def sys_restart_syscall(task: LinuxTask) -> int | None:
     """Go on with the call that a stop or the end of a run cut short; EINTR if there is none."""
     again, task.again = task.again, None
