@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .addr import checked_size
-from .forms.base import form_of
+from .forms.find import form_of
 from .model import LP64, DataModel, checked_model
 
 _HOST_POINTERS = frozenset("zZXO")

@@ -1,24 +1,18 @@
 """What a T that is no ctypes type tells a pointer: its size, its alignment, its way into Python and back.
 
-`form_of` finds the form of a T. The forms themselves are loaded at first use, and numpy and dissect.cstruct by their
-users: who hands in a type of theirs has imported them.
-
-Not here: memory, addresses, checks. A form sees bytes that were copied, or are about to be.
+Not here: which form a T has (`find`); memory, addresses, checks. A form sees bytes copied, or about to be.
 
 Failure: `load` and `load_many` get what a guest wrote and raise `LinuxError` alone; `dump` raises `TypeError` or
-`OverflowError` for a value that is no T; `form_of` raises `TypeError` for what looks like a T and is none.
+`OverflowError` for a value that is no T.
 """
 
 from __future__ import annotations
 
-import ctypes
-import enum
 import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 Number = tuple[Literal["little", "big"], bool]
-HOST_ORDER, OTHER_ORDER = ("__ctype_le__", "__ctype_be__")[:: 1 if sys.byteorder == "little" else -1]
 
 
 class Form:
@@ -84,39 +78,6 @@ class Form:
         return repr(self.T)
 
 
-_known: dict[Any, Form] = {}
-
-
-def form_of(T: Any) -> Form | None:
-    """The form of T, always the same one; None if T is none of the spellings here."""
-    if isinstance(T, Form):
-        return T
-    if isinstance(T, str):
-        found = _known.get(T)
-        if found is None:
-            from .codes import StructCode
-
-            found = _known[T] = StructCode(T)
-        return found
-    numpy = sys.modules.get("numpy")
-    dtype: Any = getattr(numpy, "dtype", None)  # None while another thread imports it
-    generic: Any = getattr(numpy, "generic", None)
-    if dtype and generic and (isinstance(T, dtype) or (isinstance(T, type) and issubclass(T, generic))):
-        from .arrays import DtypeForm
-
-        return DtypeForm.of(T)
-    if isinstance(T, type) and getattr(T, "cs", None) is not None and "dissect.cstruct" in sys.modules:
-        from dissect.cstruct import BaseType
-
-        from .cdecl import CType
-
-        if issubclass(T, BaseType):
-            return CType.of(T)
-    if isinstance(T, type) and issubclass(T, enum.Enum):
-        raise TypeError(f"{T.__name__} says no size: use enum_type({T.__name__}, c_int), with the type C gives it")
-    return None
-
-
 def as_integer(T: object, value: Any) -> int:
     """The integer that `value` is; `TypeError` if it is none."""
     index = getattr(type(value), "__index__", None)
@@ -137,32 +98,3 @@ def wanted(T: object, values: Sequence[Any], n: int) -> None:
     """`TypeError` unless there are n values."""
     if len(values) != n:
         raise TypeError(f"{T} needs {n} values, not {len(values)}")
-
-
-def number_of(T: Any) -> Number | None:
-    """The byte order of a T that lies in memory as an integer, and whether it is signed; None for any other T."""
-    form = form_of(T)
-    if form is not None and form.ctype is None:
-        return form.number
-    T = T if form is None else form.ctype
-    if hasattr(T, "ACCESS_FLAGS"):  # a user pointer as the host has it
-        return sys.byteorder, False
-    code = getattr(T, "_type_", None)
-    if not isinstance(code, str) or code not in tuple("bBhHiIlLqQP"):
-        return None
-    swapped = ctypes.sizeof(T) > 1 and getattr(T, OTHER_ORDER, None) is T
-    return ("big" if (sys.byteorder == "little") == swapped else "little"), code.islower()
-
-
-def by_name(T: Any) -> tuple[Any, str]:
-    """A type that pickle finds by its name, and the attribute of it that is T, "" if it is T itself: see `named`.
-
-    ctypes calls a number in the byte order that is not the host's as it calls the host's own.
-    """
-    native = getattr(T, HOST_ORDER, T)
-    return (T, "") if native is T else (native, OTHER_ORDER)
-
-
-def named(T: Any, attribute: str) -> Any:
-    """What `by_name` took apart."""
-    return getattr(T, attribute) if attribute else T

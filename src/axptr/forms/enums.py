@@ -14,7 +14,8 @@ import enum
 import sys
 from typing import Any, Generic, TypeVar
 
-from .base import Form, Number, as_integer, by_name, fitted, form_of, named, number_of
+from .base import Form, Number, as_integer, fitted
+from .find import by_name, form_of, named, number_of
 
 E = TypeVar("E", bound=int)
 

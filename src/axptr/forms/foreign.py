@@ -20,7 +20,8 @@ from axptr.addr import checked_address
 from axptr.errors import LinuxError
 from axptr.model import LP64, DataModel
 
-from .base import Form, Number, form_of
+from .base import Form, Number
+from .find import form_of
 
 _Simple: type = ctypes.c_int.__mro__[1]
 

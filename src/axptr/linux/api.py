@@ -4,112 +4,42 @@
     result = process.run(timeout=10)
     result.exit_code        # 0
 
-One process, one thread, one engine. Not here: how an ELF file is loaded (`loader`), what the calls do (the
-other files of this package), how a death is printed (`axptr.cli`).
+One process, one thread, one engine. Not here: how an ELF file is loaded (`load.loader`), what the calls do (`calls`),
+how a death is printed (`axptr.cli`).
 """
 
 from __future__ import annotations
 
 import errno
+import os
+import stat as stat_module
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from .._core.phys.phys import PhysMemory
+from ..engine import UnicornEngine
 from ..errors import LinuxError
+from ..mm.space import AddrSpace
 from . import arguments
 from .arguments import Text
+from .calls import limits
+from .ends import Death, ProgramError, Result
+from .fs.dev import Dev
+from .fs.host.file import HostFile, standard_stream
+from .fs.openfile import FileTable
+from .fs.walk import AT_FDCWD, FileSystem
+from .load.loader import find_program
+from .machine import Machine
+from .personality import LinuxKernel
+from .proc.tree import Proc
+from .task import exec
+from .task.task import LinuxTask
 
 if TYPE_CHECKING:
-    from .._core.phys.phys import PhysMemory
     from ..mm.area import MemoryArea
-    from ..mm.space import AddrSpace
-    from .personality import LinuxKernel
-    from .task.task import LinuxTask
 
-EXIT_FAILED = 125
-
-
-class ProgramError(LinuxError):
-    """The program could not be started. `str(error)` is one clear line.
-
-    `errno` is what `execve` gives (ENOENT, EACCES, ENOEXEC, EISDIR, ENOMEM, ...), `exit_status` what a shell
-    would exit with: 127 when there is no such program, else 126; 125 where it is axptr itself that could not start.
-    """
-
-    def __init__(self, errno_: int, message: str, *, own: bool = False) -> None:
-        super().__init__(errno_, message)
-        self.message = message
-        self.own = own
-
-    @property
-    def exit_status(self) -> int:
-        if self.own:
-            return EXIT_FAILED
-        return 127 if self.errno == errno.ENOENT else 126
-
-    def __str__(self) -> str:
-        return self.message
-
-
-class Death:
-    """Why a signal killed the program.
-
-    signal: the signal's number (11 for SIGSEGV).
-    code: siginfo's si_code. address: siginfo's si_addr where the signal has one, else None.
-    fault: of a page fault the `UserFault` (address, access, reason, area, message), or the `LinuxError` (ENOMEM) of a
-    page there was no memory for; None for other causes.
-    rip: the instruction; regs: general registers by name, as they were at that moment.
-    """
-
-    __slots__ = ("address", "code", "fault", "regs", "rip", "signal")
-
-    def __init__(
-        self, signal: int, code: int, address: int | None, fault: LinuxError | None, regs: dict[str, int]
-    ) -> None:
-        self.signal = signal
-        self.code = code
-        self.address = address
-        self.fault = fault
-        self.regs = regs
-        self.rip = regs["rip"]
-
-
-class Result:
-    """How a run ended: exactly one of exit_code, signal, timed_out tells.
-
-    exit_code: 0 to 255 if the program called exit, else None.
-    signal: the signal's number if it died of one, else None; `death` then says more.
-    timed_out: the time was up; the process can be inspected and run on.
-    wall: seconds spent in `run`.
-    """
-
-    __slots__ = ("death", "exit_code", "signal", "timed_out", "wall")
-
-    def __init__(
-        self,
-        *,
-        exit_code: int | None = None,
-        death: Death | None = None,
-        timed_out: bool = False,
-        wall: float = 0.0,
-    ) -> None:
-        self.exit_code = exit_code
-        self.death = death
-        self.signal = death.signal if death is not None else None
-        self.timed_out = timed_out
-        self.wall = wall
-
-    @property
-    def status(self) -> int:
-        """As a shell reports it: the exit code, 128 + signal, or 124 when the time was up."""
-        if self.exit_code is not None:
-            return self.exit_code
-        return 124 if self.signal is None else 128 + self.signal
-
-    def __repr__(self) -> str:
-        if self.exit_code is not None:
-            return f"<Result exit {self.exit_code}>"
-        return f"<Result signal {self.signal}>" if self.signal else "<Result timed out>"
+__all__ = ["Death", "Process", "ProgramError", "Result", "create_process"]
 
 
 class Process:
@@ -210,12 +140,10 @@ def create_process(
     Raises `ProgramError` with one clear line if the program cannot be started; nothing is left behind then. `TypeError`
     and `ValueError` for arguments that make no sense.
     """
-    from .personality import start
-
     name = arguments.text("program", program)
     argv_bytes, environ = arguments.argv(name, argv), arguments.environment(env)
     try:
-        return start(
+        return _start(
             name,
             argv_bytes,
             environ,
@@ -231,3 +159,81 @@ def create_process(
         reason = getattr(error, "strerror", None) or str(error) or "out of memory"
         code = getattr(error, "errno", None) or errno.ENOMEM
         raise ProgramError(code, f"the host has no room for a machine: {reason}", own=True) from None
+
+
+def _start(
+    program: bytes,
+    argv: list[bytes],
+    environ: list[bytes],
+    *,
+    cwd: bytes | None,
+    memory_limit: int | None,
+    allow_write: Iterable[bytes],
+    stdio: tuple[int, int, int],
+    host_signals: bool,
+) -> Process:
+    """`create_process` with everything as bytes; see there."""
+    machine = Machine()
+    table = FileTable(limit=1024, locks=machine.locks)
+    _open_streams(machine, table, stdio)  # before anything else is opened: a closed stream's number is given out again
+    phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
+    space = AddrSpace(0, 1 << 47, phys)
+    try:
+        fs = FileSystem(cwd, allow_write, Proc(), Dev())
+        task = LinuxTask(space, machine, table, fs, memory_limit)
+        path = _search(task, program, environ)
+        found = find_program(path, argv or [program], exec.program_finder(task))
+    except ProgramError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ProgramError(getattr(error, "errno", None) or 22, f"{os.fsdecode(program)}: {error}") from None
+    try:
+        task.engine = UnicornEngine(phys)
+        if host_signals:
+            from .signals.host import HostSignals
+
+            task.host_signals = HostSignals(task)
+            task.host_signals.adopt(task.signals)
+        exec.start_program(task, found, environ, program)
+    except ProgramError:
+        raise
+    except LinuxError as error:
+        raise ProgramError(error.errno, f"{os.fsdecode(program)}: {os.strerror(error.errno)}") from None
+    finally:
+        found.close()
+    table.limit = limits.get_limit(task, limits.RLIMIT_NOFILE)[0]
+    return Process(task, LinuxKernel())
+
+
+def _search(task: LinuxTask, program: bytes, environ: list[bytes]) -> bytes:
+    """The path of a program: as it is with a slash in it, else the first in PATH that can be run (execvp)."""
+    if b"/" in program or not program:
+        return program
+    directories = b"/bin:/usr/bin"
+    for entry in environ:
+        if entry.startswith(b"PATH="):
+            directories = entry[5:]
+    there = None
+    for directory in directories.split(b":"):
+        candidate = os.path.join(directory or b".", program)
+        try:
+            node = task.fs.resolve(task, AT_FDCWD, candidate)
+            if not stat_module.S_ISREG(node.mode):
+                continue
+            there = there or candidate
+            node.access(task.fs, os.X_OK, True)
+            return candidate
+        except LinuxError:
+            continue
+    if there is not None:
+        return there
+    raise ProgramError(2, f"{os.fsdecode(program)}: no such program")
+
+
+def _open_streams(machine: Machine, table: FileTable, stdio: tuple[int, int, int]) -> None:
+    """Descriptors 0, 1, 2 are the host's. Two that are the same open file there are one here too, as far as seen."""
+    for number, fd in enumerate(stdio):
+        stream: HostFile | None = standard_stream(fd)
+        if stream is not None:
+            table.place(number, stream)
+            machine.streams.add(stream.identity)

@@ -26,7 +26,7 @@ from ..addr import (
 )
 from ..errors import FaultReason, LinuxError, UserFault
 from ..flags import MappingFlags
-from ..forms.base import form_of
+from ..forms.find import form_of
 from .check import load, partial_at_once, store
 from .fields import name_fault
 from .provider import AddrSpaceProvider

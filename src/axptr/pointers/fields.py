@@ -13,7 +13,7 @@ from typing import Any
 
 from axptr._core.pointers.codec import name_of
 from axptr.errors import FaultReason, UserFault
-from axptr.forms.base import form_of
+from axptr.forms.find import form_of
 from axptr.layout import Layout
 
 _STEP = r"(?:\.?([^\W\d]\w*)|\[(\d+)\])"

@@ -27,7 +27,7 @@ from .._core.pointers.seeker import Seeker
 from .._core.words.buffers import plain
 from ..addr import ADDRESS_END, checked_address, checked_size
 from ..flags import MappingFlags
-from ..forms.base import number_of
+from ..forms.find import number_of
 from .check import visit
 from .provider import AddrSpaceProvider
 from .values import dumped, type_at

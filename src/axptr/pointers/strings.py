@@ -28,7 +28,7 @@ from .._core.words.budget import charge
 from ..addr import ADDRESS_END, checked_address, checked_size
 from ..errors import LinuxError, UserFault
 from ..flags import MappingFlags
-from ..forms.base import form_of, number_of
+from ..forms.find import form_of, number_of
 from ..model import DataModel
 from .check import scan
 from .provider import AddrSpaceProvider

@@ -18,7 +18,7 @@ from typing import Any
 from axptr._core.pointers.codec import name_of
 from axptr.addr import ADDRESS_END, checked_address, checked_size
 from axptr.errors import LinuxError
-from axptr.forms.base import form_of
+from axptr.forms.find import form_of
 from axptr.pointers.fields import place
 
 

@@ -47,7 +47,7 @@ from axptr._core.pointers.codec import name_of
 from axptr._core.pointers.pointer import Pointer, UserPtr
 from axptr.addr import checked_address
 from axptr.flags import MappingFlags
-from axptr.forms.base import form_of, number_of
+from axptr.forms.find import form_of, number_of
 from axptr.layout import Layout
 from axptr.model import LP64
 from axptr.pointers import check as _check

@@ -44,7 +44,7 @@ from cython.cimports.libc.string import memcpy
 
 from axptr.addr import checked_address
 from axptr.errors import LinuxError
-from axptr.forms.base import OTHER_ORDER, form_of
+from axptr.forms.find import OTHER_ORDER, form_of
 from axptr.layout import Layout
 
 _SIGNED = "bhilqn"

@@ -19,7 +19,7 @@ from cython.cimports.libc.stdint import uintptr_t
 from axptr._core.pointers.codec import name_of
 from axptr._core.words import fieldhook  # noqa: F401 - from here on pointers may be members of structures
 from axptr.flags import MappingFlags
-from axptr.forms.base import by_name, form_of, named
+from axptr.forms.find import by_name, form_of, named
 from axptr.layout import Layout
 from axptr.model import LP64_BIG, checked_model
 

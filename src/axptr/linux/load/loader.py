@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
-from ..api import ProgramError
+from ..ends import ProgramError
 from .elf import BadElf, Elf
 
 if TYPE_CHECKING:

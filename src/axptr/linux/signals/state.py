@@ -22,7 +22,7 @@ from ...flags import (
     WRITE,
     MappingFlags,
 )
-from ..api import Death
+from ..ends import Death
 from ..uaccess import USER_END
 from .pending import (
     FIRST_REAL_TIME,

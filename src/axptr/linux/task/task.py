@@ -22,7 +22,7 @@ from .timers import Timers
 if TYPE_CHECKING:
     from ...engine import Exit
     from ...mm.space import AddrSpace
-    from ..api import Death
+    from ..ends import Death
     from ..fs.openfile import FileTable
     from ..fs.walk import FileSystem
     from ..machine import Machine

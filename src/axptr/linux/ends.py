@@ -1,0 +1,95 @@
+"""How a program ends, and how it fails to start: `Result`, `Death`, `ProgramError`. Plain values that name no task.
+
+Not here: what makes them (`load`, `signals`, `api`), how they are printed (`axptr.cli`).
+"""
+
+from __future__ import annotations
+
+import errno
+
+from ..errors import LinuxError
+
+EXIT_FAILED = 125
+
+
+class ProgramError(LinuxError):
+    """The program could not be started. `str(error)` is one clear line.
+
+    `errno` is what `execve` gives (ENOENT, EACCES, ENOEXEC, EISDIR, ENOMEM, ...), `exit_status` what a shell
+    would exit with: 127 when there is no such program, else 126; 125 where it is axptr itself that could not start.
+    """
+
+    def __init__(self, errno_: int, message: str, *, own: bool = False) -> None:
+        super().__init__(errno_, message)
+        self.message = message
+        self.own = own
+
+    @property
+    def exit_status(self) -> int:
+        if self.own:
+            return EXIT_FAILED
+        return 127 if self.errno == errno.ENOENT else 126
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Death:
+    """Why a signal killed the program.
+
+    signal: the signal's number (11 for SIGSEGV).
+    code: siginfo's si_code. address: siginfo's si_addr where the signal has one, else None.
+    fault: of a page fault the `UserFault` (address, access, reason, area, message), or the `LinuxError` (ENOMEM) of a
+    page there was no memory for; None for other causes.
+    rip: the instruction; regs: general registers by name, as they were at that moment.
+    """
+
+    __slots__ = ("address", "code", "fault", "regs", "rip", "signal")
+
+    def __init__(
+        self, signal: int, code: int, address: int | None, fault: LinuxError | None, regs: dict[str, int]
+    ) -> None:
+        self.signal = signal
+        self.code = code
+        self.address = address
+        self.fault = fault
+        self.regs = regs
+        self.rip = regs["rip"]
+
+
+class Result:
+    """How a run ended: exactly one of exit_code, signal, timed_out tells.
+
+    exit_code: 0 to 255 if the program called exit, else None.
+    signal: the signal's number if it died of one, else None; `death` then says more.
+    timed_out: the time was up; the process can be inspected and run on.
+    wall: seconds spent in `run`.
+    """
+
+    __slots__ = ("death", "exit_code", "signal", "timed_out", "wall")
+
+    def __init__(
+        self,
+        *,
+        exit_code: int | None = None,
+        death: Death | None = None,
+        timed_out: bool = False,
+        wall: float = 0.0,
+    ) -> None:
+        self.exit_code = exit_code
+        self.death = death
+        self.signal = death.signal if death is not None else None
+        self.timed_out = timed_out
+        self.wall = wall
+
+    @property
+    def status(self) -> int:
+        """As a shell reports it: the exit code, 128 + signal, or 124 when the time was up."""
+        if self.exit_code is not None:
+            return self.exit_code
+        return 124 if self.signal is None else 128 + self.signal
+
+    def __repr__(self) -> str:
+        if self.exit_code is not None:
+            return f"<Result exit {self.exit_code}>"
+        return f"<Result signal {self.signal}>" if self.signal else "<Result timed out>"
