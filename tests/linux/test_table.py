@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import errno
+import importlib
+import pkgutil
+import subprocess
+import sys
 
 import pytest
 
+import axptr.linux
 from axptr._core.phys.phys import PhysMemory
 from axptr._core.pointers.iovec import IoVec
 from axptr.addr import PAGE_SIZE
@@ -13,7 +18,7 @@ from axptr.errors import LinuxError, UserFault
 from axptr.flags import MappingFlags
 from axptr.linux.abi.numbers import name_of
 from axptr.linux.personality import LinuxKernel
-from axptr.linux.registry import HANDLERS, call, table
+from axptr.linux.registry import HANDLERS, HOMES, call, table
 from axptr.linux.uaccess import MAX_RW_COUNT, USER_END, ConstBytes, UserIter, access_ok, import_iovec
 from axptr.mm.space import AddrSpace
 
@@ -48,11 +53,33 @@ def test_kernels_share_the_table_but_not_their_changes():
 
 
 def test_a_call_is_entered_once_and_by_a_name_that_has_a_number():
+    assert table("x86_64")[0].handler.__name__ == "sys_read"
     with pytest.raises(ValueError, match="twice"):
         call("read")(lambda task: 0)
     with pytest.raises(ValueError, match="no architecture"):
         call("reed")
-    assert len(table("x86_64")) == len(HANDLERS)
+
+
+def test_the_table_says_in_which_file_each_call_is():
+    for module in pkgutil.walk_packages(axptr.linux.__path__, "axptr.linux."):
+        importlib.import_module(module.name)
+    assert {name: handler.__module__ for name, handler in HANDLERS.items()} == HOMES
+    assert {entry.name for entry in table("x86_64").values()} == set(HOMES)
+    with pytest.raises(ValueError, match="FAMILIES"):
+        call("bpf")(lambda task: 0)
+
+
+def test_a_handler_is_loaded_when_its_call_is_made_or_looked_at():
+    script = """
+import sys
+from axptr.linux.personality import LinuxKernel
+kernel = LinuxKernel()
+assert "axptr.linux.calls.network" not in sys.modules
+assert kernel.syscalls[41].name == "socket" and "axptr.linux.calls.network" not in sys.modules
+assert [p.name for p in kernel.syscalls[41].params] == ["family", "kind", "protocol"]
+assert "axptr.linux.calls.network" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_calls_have_their_names_whether_they_are_served_or_not():

@@ -37,15 +37,20 @@ OTHERS = "(others)"
 class Syscall:
     """A registered system call: nr, name, handler, and its params (a tuple of `Param`: name, type, kind)."""
 
-    __slots__ = ("_call", "_convert", "_params", "handler", "name", "nr")
+    __slots__ = ("_call", "_convert", "_handler", "_params", "name", "nr")
 
-    def __init__(self, nr: int, name: str, handler: FunctionType) -> None:
+    def __init__(self, nr: int, name: str, handler: FunctionType | None) -> None:
         self.nr = nr
         self.name = name
-        self.handler = handler
+        self._handler = handler
         self._params: tuple[Param, ...] | None = None
         self._call: Wrapper | None = None
         self._convert: Wrapper | None = None
+
+    @property
+    def handler(self) -> Any:
+        """The function; a class that was made without one finds it here."""
+        return self._handler
 
     @property
     def params(self) -> tuple[Param, ...]:

@@ -1,6 +1,7 @@
 """`LinuxKernel`: the table of calls, and the loop of a process with its signals and timers.
 
-The calls themselves are in the families' files, which are imported here. Not here: how a process starts (`api`).
+The calls themselves are in the families' files (`calls`), loaded when they are made. Not here: how a process starts
+(`api`).
 """
 
 from __future__ import annotations
@@ -9,37 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..kernel.kernel import Kernel
-from .calls import (  # noqa: F401 - each enters its calls in the registry
-    advice,
-    dirs,
-    files,
-    futex,
-    ioctl,
-    limits,
-    memory,
-    mlock,
-    names,
-    network,
-    poll,
-    prctl,
-    process,
-    remap,
-    rw,
-    signals,
-    splice,
-    stat,
-    system,
-    xattr,
-)
-from .calls import time as time_calls  # noqa: F401
-from .fs import (  # noqa: F401 - each enters its calls in the registry
-    opening,
-)
 from .registry import table
-from .task import (  # noqa: F401 - each enters its calls in the registry
-    exec,
-    waiting,
-)
 from .task.waiting import TimeUp
 
 if TYPE_CHECKING:

@@ -1,1 +1,54 @@
-"""The handlers of system calls, a file for each family; each enters its calls in the registry. Nothing is kept here."""
+"""The handlers of system calls, a file for each family, and which file has which calls: a run loads the files of those
+that its program makes. Nothing else is kept here.
+"""
+
+FAMILIES = {
+    "calls.advice": "madvise membarrier mincore msync pkey_alloc pkey_mprotect",
+    "calls.dirs": "getdents64",
+    "calls.files": "close close_range dup dup2 dup3 fcntl pipe pipe2",
+    "calls.futex": "futex",
+    "calls.ioctl": "ioctl",
+    "calls.limits": "getrlimit prlimit64 setrlimit",
+    "calls.locks": "flock",
+    "calls.memory": "brk mmap mprotect munmap",
+    "calls.mlock": "mlock mlock2 mlockall munlock munlockall",
+    "calls.names": """
+        chdir chmod chown chroot fchdir fchmod fchmodat fchmodat2 fchown fchownat getcwd lchown link linkat
+        mkdir mkdirat mknod mknodat rename renameat renameat2 rmdir symlink symlinkat truncate umask unlink
+        unlinkat utimensat
+    """,
+    "calls.network": """
+        accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom recvmmsg recvmsg sendmmsg
+        sendmsg sendto setsockopt shutdown socket socketpair
+    """,
+    "calls.poll": "poll ppoll pselect6 select",
+    "calls.prctl": "prctl",
+    "calls.process": """
+        arch_prctl capget capset execve exit exit_group get_robust_list getcpu getegid geteuid getgid getgroups
+        getpgid getpgrp getpid getppid getpriority getresgid getresuid getsid gettid getuid personality rseq
+        sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam sched_getscheduler
+        sched_setaffinity sched_yield set_robust_list set_tid_address setfsgid setfsuid setgid setgroups setpgid
+        setpriority setregid setresgid setresuid setreuid setsid setuid wait4 waitid
+    """,
+    "calls.remap": "mremap",
+    "calls.rw": """
+        fadvise64 fallocate fdatasync fsync ftruncate lseek pread64 preadv pwrite64 pwritev read readahead readv
+        sync syncfs write writev
+    """,
+    "calls.signals": """
+        alarm getitimer kill pause rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
+        rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo setitimer sigaltstack tgkill tkill
+    """,
+    "calls.splice": "copy_file_range sendfile splice tee vmsplice",
+    "calls.stat": "access faccessat faccessat2 fstat fstatfs lstat newfstatat readlink readlinkat stat statfs statx",
+    "calls.system": "getrandom getrusage sysinfo syslog times uname",
+    "calls.time": "clock_getres clock_gettime clock_nanosleep clock_settime gettimeofday nanosleep time",
+    "calls.xattr": """
+        fgetxattr flistxattr fremovexattr fsetxattr getxattr lgetxattr listxattr llistxattr lremovexattr
+        lsetxattr removexattr setxattr
+    """,
+    "fs.opening": "creat open openat openat2",
+    "task.exec": "execveat",
+    "task.waiting": "restart_syscall",
+}
+"""File, as a module of `axptr.linux` -> the calls that it enters in the registry."""
