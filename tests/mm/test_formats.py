@@ -1,7 +1,7 @@
 """Spaces over each page-table format: bounds, and what stands in the tables while pages come, go and change.
 
 What a space does whatever its format is tested in the other files, over all of them. Here are the places where
-formats differ, with the real bits (hand-worked in `tests/core/test_formats.py`) and a CPU of another maker's.
+formats differ, with the real bits (hand-worked in `tests/core/paging/test_formats.py`) and a CPU of another maker's.
 """
 
 from __future__ import annotations

@@ -1,0 +1,124 @@
+"""What a handler is told of an exception of the CPU, as on the host: signal, si_code, si_addr, trap and error, rip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ..conftest import run_guest, run_host
+
+TRAPS = {
+    "int3": "90cc",
+    "int 3": "90cd03",
+    "int1": "90f1",
+    "int 0x2d": "90cd2d",
+    "int 0": "cd00",
+    "int 4": "cd04",
+    "int 13": "cd0d",
+    "hlt": "90f4",
+    "in, out": "ec",
+    "out": "e680",
+    "cli": "fa",
+    "rdmsr": "0f32",
+    "ud0": "0fffc0",
+    "ud1": "0fb9c0",
+    "ud2": "0f0b",
+    "into": "ce",
+    "pop with a digit": "8fc8",
+    "lock mov": "f0488907",
+    "lock nop": "f090",
+    "lock add of a register": "f001c0",
+    "divide by zero": "90f7f1",
+    "quotient too large": "ba02000000b901000000f7f1",
+    "trap flag": "9c810c24000100009d9090",
+    "trap flag and a system call": "9c810c24000100009db8270000000f0590",
+    "mov es, 0x2b": "b82b0000008ec0c3",
+    "mov ds, 0x33": "b8330000008ed8c3",
+    "mov gs, 3": "b8030000008ee8c3",
+    "mov ss, 0x2b": "b82b0000008ed0c3",
+    "mov es, 0x10": "b8100000008ec0",
+    "mov es, 0x1234": "b8341200008ec0",
+    "mov ss, 0": "31c08ed0",
+    "mov ss, 0x33": "b8330000008ed0",
+    "mov cs": "8ec8",
+    "mov es from memory": "66c7072b008e07c3",
+    "mov es from a hole": "8e0425000000008ec0",
+    "pop gs of a bad selector": "6a100fa9",
+    "load, not canonical": "488b06",
+    "store, not canonical": "488906",
+    "add, not canonical": "480106",
+    "load by rbp, not canonical": "4889f5488b4500",
+    "load by rsp, not canonical": "4889e54889f4488b04244889ec",
+    "load by r13, not canonical": "4989f5498b4500",
+    "push by rsp, not canonical": "4889e54889f450",
+    "pop by rsp, not canonical": "4889e54889f458",
+    "ret by rsp, not canonical": "4889e54889f4c3",
+    "leave, not canonical": "4889f5c9",
+    "push of what is not canonical": "ff36",
+    "load by fs and rbp, not canonical": "4889f564488b4500",
+    "movs, not canonical": "4887fea4",
+    "load from a hole": "488b0425100000000f",
+    "store to a hole": "488904251000000000",
+    "inc in a hole": "ff042510000000",
+    "cmp in a hole": "833c251000000000",
+    "store to a constant": "48890390",
+    "inc of a constant": "ff03",
+    "lock add to a constant": "f00103",
+    "cmpxchg of a constant": "0fb10b",
+    "xadd of a constant": "0fc10b",
+    "load of a kernel's address": "48b8000000000080ffff488b00",
+    "jump to data": "ffe7",
+    "jump into a hole": "b810000000ffe0",
+    "ret to what is not canonical": "90ff7740c3",
+    "rep ret to what is not canonical": "90ff7740f3c3",
+    "ret n to what is not canonical": "6a0090ff7740c20800",
+    "jump by register to what is not canonical": "90ffe6",
+    "jump by r12 to what is not canonical": "4989f441ffe4",
+    "call by register of what is not canonical": "90ffd6",
+    "jump by memory to what is not canonical": "ff6740",
+    "call by memory of what is not canonical": "b801000000ff54c738",
+    "jump by stack to what is not canonical": "ff7740ff2424",
+    "ret to what is not canonical after a system call": "ff7740b8270000000f05c3",
+    "ldmxcsr of reserved bits": "0fae5750",
+    "fxrstor of a misaligned image": "0fae4f01",
+    "cmpxchg16b, misaligned": "480fc74f08",
+    "f6 /1": "f6c801c3",
+    "x87 divide by zero": "d93f668127fbffd92fd9e8d9eedef99bdbe3c3",
+}
+# What the host's CPU may have and ours has not.
+MISSING = {
+    "vaddps": "c5f058c2",
+    "andn": "c4e270f2c0",
+    "evex": "62f17c4858c2",
+    "vmovaps from a hole": "c5f828042510000000",
+}
+# The library says nothing of these.
+LEFT_OUT = {"fxrstor of a misaligned image", "x87 divide by zero"}
+
+
+@pytest.fixture(scope="module")
+def told(compile_guest: Callable[..., Path]) -> dict[str, tuple[str, str]]:
+    """What each piece of code leads to: on the host, here."""
+    program = compile_guest("traps")
+    codes = list(TRAPS.values())
+    host, ours = run_host(program, *codes), run_guest(program, *codes)
+    assert (host.status, ours.status) == (0, 0), (host, ours)
+    assert len(host.lines) == len(codes)
+    return {name: pair for name, *pair in zip(TRAPS, host.lines, ours.lines, strict=True)}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", [name for name in TRAPS if name not in LEFT_OUT])
+def test_handler_is_told_what_it_is_told_on_the_host(told: dict[str, tuple[str, str]], name: str) -> None:
+    host, ours = told[name]
+    assert ours == host
+
+
+@pytest.mark.parametrize("code", MISSING.values(), ids=MISSING.keys())
+def test_instruction_that_the_cpu_says_it_lacks_is_like_any_undefined_one(
+    compile_guest: Callable[..., Path], code: str
+) -> None:
+    program = compile_guest("traps")
+    ours, undefined = run_guest(program, "90" + code), run_host(program, "900f0b")
+    assert ours.lines[0].split(": ")[1] == undefined.lines[0].split(": ")[1]
