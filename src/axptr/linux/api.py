@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from .fs.dev import Dev
 from .fs.host.file import HostFile, standard_stream
 from .fs.openfile import FileTable
 from .fs.walk import AT_FDCWD, FileSystem
+from .host import wall as now
 from .load.loader import find_program
 from .machine import Machine
 from .personality import LinuxKernel
@@ -90,10 +90,10 @@ class Process:
             raise RuntimeError("this process is closed: there is nothing left to run")
         if self.task.over:
             raise RuntimeError("this program has ended: create another process to run it again")
-        begin = time.monotonic()
+        begin = now()
         task = self.task
         finished = self.kernel.run_process(task, timeout)
-        wall = time.monotonic() - begin
+        wall = now() - begin
         if not finished:
             return Result(timed_out=True, wall=wall)
         if task.death is not None:

@@ -12,17 +12,20 @@ from functools import cached_property
 from .files.locks import LockTable
 from .fs.host.calls import PAGE, HoleBuffer
 from .fs.host.terminal import Terminals
+from .host import HostView
 from .uaccess import CHUNK
 
 
 class Machine:
     """The tables and buffers of a run. A machine is used by one thread at a time.
 
-    locks: file locks of all kinds. terminals: those that the program has changed. streams: which files the user gave it
-    as standard streams, by device and inode. pipe_bytes: what the pipes that programs made may hold.
+    host: what it knows of the host. locks: file locks of all kinds. terminals: those that the program has changed.
+    streams: which files the user gave it as standard streams, by device and inode. pipe_bytes: what the pipes that
+    programs made may hold.
     """
 
     def __init__(self) -> None:
+        self.host = HostView()
         self.locks = LockTable()
         self.terminals = Terminals()
         self.streams: set[tuple[int, int]] = set()

@@ -6,10 +6,10 @@ The calls themselves are in the families' files (`calls`), loaded when they are 
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from ..kernel.kernel import Kernel
+from .host import wall
 from .registry import table
 from .task.waiting import TimeUp
 
@@ -36,7 +36,7 @@ class LinuxKernel(Kernel):
         """Run until the process is over (True) or `timeout` seconds have passed (False)."""
         engine: Engine = task.engine
         task.kernel = self
-        task.deadline = None if timeout is None else time.monotonic() + timeout
+        task.deadline = None if timeout is None else wall() + timeout
         engine.on_syscall(self.dispatcher(task))
         host_signals = task.host_signals
         if host_signals is not None:
@@ -49,7 +49,7 @@ class LinuxKernel(Kernel):
             while not task.over:
                 engine.attach(task.space)
                 task.on_exit(engine.run(timeout=task.time_slice()))
-                if task.deadline is not None and time.monotonic() >= task.deadline:
+                if task.deadline is not None and wall() >= task.deadline:
                     break
         except TimeUp as up:  # a call that waits: it is made again when the process is run on
             engine.regs.rax = up.number

@@ -7,7 +7,6 @@ This is the one call that wants its word aligned.
 from __future__ import annotations
 
 import errno
-import time
 from typing import TYPE_CHECKING
 
 from ..._core.pointers.atomic import UserAtomic
@@ -64,13 +63,13 @@ def sys_futex(
 
 
 def _wait(task: LinuxTask, word: Bytes, op: int, value: int, timeout: ConstBytes, bits: int) -> int:
-    until = None
+    host, until = task.machine.host, None
     if not timeout.is_null:
         until = read_timespec(task, timeout.address)
         if not op & FUTEX_WAIT_BITSET:
-            until += time.monotonic()
+            until += host.monotonic()
         elif op & FUTEX_CLOCK_REALTIME:
-            until += time.monotonic() - time.time()
+            until += (host.monotonic_ns() - host.realtime_ns()) / 10**9
     if bits == 0:
         raise LinuxError(errno.EINVAL)
     return _wait_on(task, word.address, bool(op & FUTEX_PRIVATE), value, until)

@@ -88,7 +88,7 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
         return 0
     if command == TIOCSPGRP and file.is_device:
         wanted = int.from_bytes(get_bytes(task, argument, 4), "little", signed=True)
-        if wanted != os.getpgrp():  # there is no other job of ours
+        if wanted != task.machine.host.pgid:  # there is no other job of ours
             raise LinuxError(errno.EPERM)
         host(os.tcsetpgrp, fd, wanted)
         return 0

@@ -45,10 +45,7 @@ def get_limit(task: LinuxTask, number: int) -> tuple[int, int]:
         return 0, RLIM_INFINITY
     inherited = task.inherited_limits.get(number)
     if inherited is None:
-        import resource
-
-        soft, hard = resource.getrlimit(number)
-        inherited = task.inherited_limits[number] = soft & RLIM_INFINITY, hard & RLIM_INFINITY
+        inherited = task.inherited_limits[number] = task.machine.host.limit(number)
     return inherited
 
 

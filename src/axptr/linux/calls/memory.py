@@ -117,7 +117,7 @@ def place(mm: Mm, addr: int, size: int, flags: int) -> int:
             raise LinuxError(errno.ENOMEM)
         if addr & (PAGE - 1):
             raise LinuxError(errno.EINVAL)
-        if addr < MMAP_MIN_ADDR and os.geteuid() != 0:
+        if addr < MMAP_MIN_ADDR and mm.host.euid != 0:
             raise LinuxError(errno.EPERM)
         if flags & MAP_FIXED_NOREPLACE and not is_free(mm, addr, size):
             raise LinuxError(errno.EEXIST)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import select
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from struct import iter_unpack, pack, unpack
@@ -67,12 +66,12 @@ def poll_files(
             hosts[file.host_fd] = hosts.get(file.host_fd, 0) | events
             users.setdefault(file.host_fd, []).append((i, events))
     if any(answers):
-        until = time.monotonic()
+        until = task.machine.host.monotonic()
     if hosts or not any(answers):
         for host_fd, found in waiting.wait(task, list(hosts.items()), until, restart=NO_HANDLER, again=again):
             for i, events in users[host_fd]:
                 answers[i] = found & (events | POLLERR | POLLHUP | POLLNVAL)
-    if not any(answers) and hosts and (until is None or time.monotonic() < until):
+    if not any(answers) and hosts and (until is None or task.machine.host.monotonic() < until):
         return poll_files(task, wanted, until, again)
     return answers
 
@@ -91,7 +90,7 @@ def _poll(task: LinuxTask, fds: Bytes, nfds: int, until: float | None, again: Ag
 
 @call("poll")
 def sys_poll(task: LinuxTask, fds: Bytes, nfds: c_uint, timeout: c_int) -> int:
-    return _poll_on(task, fds.address, nfds, None if timeout < 0 else time.monotonic() + timeout / 1000)
+    return _poll_on(task, fds.address, nfds, None if timeout < 0 else task.machine.host.monotonic() + timeout / 1000)
 
 
 def _poll_on(task: LinuxTask, fds: int, nfds: int, until: float | None) -> int:
@@ -101,7 +100,7 @@ def _poll_on(task: LinuxTask, fds: int, nfds: int, until: float | None) -> int:
 
 @call("ppoll")
 def sys_ppoll(task: LinuxTask, fds: Bytes, nfds: c_uint, timeout: ConstBytes, mask: ConstBytes, size: c_size_t) -> int:
-    until = None if timeout.is_null else time.monotonic() + read_timespec(task, timeout.address)
+    until = None if timeout.is_null else task.machine.host.monotonic() + read_timespec(task, timeout.address)
     try:
         return _with_mask(task, mask.address, size, lambda: _poll(task, fds, nfds, until))
     finally:
@@ -111,7 +110,7 @@ def sys_ppoll(task: LinuxTask, fds: Bytes, nfds: c_uint, timeout: ConstBytes, ma
 def _tell_left(task: LinuxTask, address: int, until: float | None, units: int) -> None:
     """Write back what is left of a timeout, as Linux does; a timeout that cannot be written is fine."""
     if until is not None:
-        left = min(max(0, int((until - time.monotonic()) * units)), _TIME_MAX * units)
+        left = min(max(0, int((until - task.machine.host.monotonic()) * units)), _TIME_MAX * units)
         with suppress(LinuxError):
             put_bytes(task, address, pack("<qq", *divmod(left, units)))
 
@@ -177,7 +176,7 @@ def sys_select(task: LinuxTask, n: c_int, readers: Bytes, writers: Bytes, others
         seconds, micros = unpack("<qq", get_bytes(task, timeout.address, 16))
         if seconds < 0 or micros < 0:
             raise LinuxError(errno.EINVAL)
-        until = time.monotonic() + seconds + micros / 1e6
+        until = task.machine.host.monotonic() + seconds + micros / 1e6
     try:
         return _select(task, n, (readers, writers, others), until)
     finally:
@@ -188,7 +187,7 @@ def sys_select(task: LinuxTask, n: c_int, readers: Bytes, writers: Bytes, others
 def sys_pselect6(
     task: LinuxTask, n: c_int, readers: Bytes, writers: Bytes, others: Bytes, timeout: ConstBytes, sigmask: ConstBytes
 ) -> int:
-    until = None if timeout.is_null else time.monotonic() + read_timespec(task, timeout.address)
+    until = None if timeout.is_null else task.machine.host.monotonic() + read_timespec(task, timeout.address)
     address = size = 0
     if not sigmask.is_null:
         address, size = unpack("<QQ", get_bytes(task, sigmask.address, 16))

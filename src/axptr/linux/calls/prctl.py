@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from ...errors import LinuxError
 from ...flags import READ
 from ...kernel.abi import c_int, c_ulong
-from ..fs.host.calls import ccall
 from ..registry import call
 from ..uaccess import ConstBytes, put_bytes
 
@@ -64,11 +63,6 @@ def _refuse(*arguments: int) -> None:
     """EINVAL unless the arguments that an option does not have are 0."""
     if any(arguments):
         raise LinuxError(errno.EINVAL)
-
-
-def _host(option: int) -> int:
-    """The host's answer about its own process, to an option that returns it."""
-    return ccall("prctl", option, 0, 0, 0, 0)
 
 
 @call("prctl")
@@ -146,7 +140,7 @@ def _set_timer_slack(task: LinuxTask, arg2: int, *unused: int) -> int:
 
 def _get_timer_slack(task: LinuxTask, *unused: int) -> int:
     slack = task.kept.timer_slack
-    return slack if slack is not None else _host(PR_GET_TIMERSLACK)
+    return slack if slack is not None else task.machine.host.prctl(PR_GET_TIMERSLACK)
 
 
 def _mce_kill(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
@@ -179,7 +173,7 @@ def _set_no_new_privs(task: LinuxTask, arg2: int, *rest: int) -> int:
 def _get_no_new_privs(task: LinuxTask, *args: int) -> int:
     _refuse(*args)
     kept = task.kept.no_new_privs
-    return kept if kept is not None else _host(PR_GET_NO_NEW_PRIVS)
+    return kept if kept is not None else task.machine.host.prctl(PR_GET_NO_NEW_PRIVS)
 
 
 def _get_tid_address(task: LinuxTask, arg2: int, *unused: int) -> int:
@@ -196,7 +190,7 @@ def _set_thp_disable(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int
 def _get_thp_disable(task: LinuxTask, *args: int) -> int:
     _refuse(*args)
     kept = task.kept.thp_disabled
-    return kept if kept is not None else _host(PR_GET_THP_DISABLE)
+    return kept if kept is not None else task.machine.host.prctl(PR_GET_THP_DISABLE)
 
 
 def _cap_ambient(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
@@ -211,7 +205,7 @@ def _cap_ambient(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) ->
 
 def _get_speculation(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
     _refuse(arg3, arg4, arg5)
-    return ccall("prctl", PR_GET_SPECULATION_CTRL, arg2 & 0x7FFF_FFFF, 0, 0, 0)
+    return task.machine.host.prctl(PR_GET_SPECULATION_CTRL, arg2 & 0x7FFF_FFFF)
 
 
 def _not_permitted(task: LinuxTask, *unused: int) -> int:

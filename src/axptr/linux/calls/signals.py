@@ -4,8 +4,6 @@ setitimer(2)."""
 from __future__ import annotations
 
 import errno
-import os
-import time
 from struct import pack, unpack
 from typing import TYPE_CHECKING
 
@@ -156,7 +154,7 @@ def sys_rt_sigtimedwait(task: LinuxTask, mask: ConstBytes, info: Bytes, timeout:
     (wanted,) = unpack("<Q", get_bytes(task, mask.address, 8))
     until = None
     if not timeout.is_null:
-        until = time.monotonic() + read_timespec(task, timeout.address)
+        until = task.machine.host.monotonic() + read_timespec(task, timeout.address)
     signals = task.signals
     wanted &= ~(bit(SIGKILL) | bit(SIGSTOP))
     found = signals.pending.take(wanted)
@@ -177,14 +175,14 @@ def _send(task: LinuxTask, signal: int, code: int) -> int:
     if not 0 <= signal <= 64:
         raise LinuxError(errno.EINVAL)
     if signal:
-        task.signals.send(task, Info(signal, code, pid=task.pid, uid=os.getuid()))
+        task.signals.send(task, Info(signal, code, pid=task.pid, uid=task.machine.host.uid))
     return 0
 
 
 @call("kill")
 def sys_kill(task: LinuxTask, pid: c_int, signal: c_int) -> int:
     """Nobody outside is ever sent a signal: there is no other process to see."""
-    if pid not in (task.pid, 0, -1, -os.getpgrp()):
+    if pid not in (task.pid, 0, -1, -task.machine.host.pgid):
         raise LinuxError(errno.EINVAL if not 0 <= signal <= 64 else errno.ESRCH)
     if pid == -1:
         raise LinuxError(errno.EINVAL if not 0 <= signal <= 64 else errno.ESRCH)

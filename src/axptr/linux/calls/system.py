@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from struct import pack
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ _TICK = 10_000_000
 
 @call("uname")
 def sys_uname(task: LinuxTask, buf: Bytes) -> int:
-    u = os.uname()
+    u = task.machine.host.uname
     fields = (u.sysname, u.nodename, u.release, u.version, "x86_64", "(none)")
     put_bytes(task, buf.address, b"".join(os.fsencode(f)[:64].ljust(65, b"\0") for f in fields))
     return 0
@@ -39,7 +38,7 @@ def sys_uname(task: LinuxTask, buf: Bytes) -> int:
 @call("sysinfo")
 def sys_sysinfo(task: LinuxTask, info: Bytes) -> int:
     total, free = memory_size(task)
-    up = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+    up = task.machine.host.boottime_ns() // 10**9
     data = pack("<q3Q6QHH4xQQI4x", up, 0, 0, 0, total, free, 0, 0, 0, 0, 1, 0, 0, 0, 1)
     put_bytes(task, info.address, data)
     return 0
@@ -54,7 +53,7 @@ def sys_getrandom(task: LinuxTask, buf: Bytes, count: c_size_t, flags: c_uint) -
         raise LinuxError(errno.EINVAL)
     count = min(count, MAX_RW_COUNT)
     require_user(task, buf.address, count, WRITE)
-    return fill(UserIter.single(task, buf.address, count), os.urandom)
+    return fill(UserIter.single(task, buf.address, count), task.machine.host.random)
 
 
 @call("getrusage")
@@ -80,7 +79,7 @@ def sys_times(task: LinuxTask, buf: Bytes) -> int:
     cpu = task.timers.cpu
     if not buf.is_null:
         put_bytes(task, buf.address, pack("<qqqq", cpu.user // _TICK, cpu.system // _TICK, 0, 0))
-    return int(time.monotonic() * 100)
+    return task.machine.host.monotonic_ns() // _TICK
 
 
 @call("syslog")

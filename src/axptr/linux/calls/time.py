@@ -4,13 +4,11 @@ nanosleep(2)."""
 from __future__ import annotations
 
 import errno
-import time
 from struct import pack, unpack
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int
-from ..fs.host.calls import host, libc
 from ..registry import call
 from ..signals.state import NO_HANDLER
 from ..task import waiting
@@ -67,7 +65,7 @@ def clock_now(task: LinuxTask, clock: int) -> int:
     """A clock's time in nanoseconds: the machine's, or what the program used of its CPU."""
     kind = _cpu_kind(task, clock)
     if kind is None:
-        return host(time.clock_gettime_ns, clock)
+        return task.machine.host.clock_ns(clock)
     cpu = task.timers.cpu
     return cpu.user if kind == _VIRTUAL else cpu.total
 
@@ -81,7 +79,7 @@ def sys_clock_gettime(task: LinuxTask, clock: c_int, when: Bytes) -> int:
 @call("clock_getres")
 def sys_clock_getres(task: LinuxTask, clock: c_int, resolution: Bytes) -> int:
     kind = _cpu_kind(task, clock)
-    nanos = round(host(time.clock_getres, clock if kind is None else kind - 8) * _BILLION)
+    nanos = task.machine.host.resolution_ns(clock if kind is None else kind - 8)
     if not resolution.is_null:
         write_timespec(task, resolution.address, nanos)
     return 0
@@ -96,7 +94,7 @@ def sys_clock_settime(task: LinuxTask, clock: c_int, when: ConstBytes) -> int:
 @call("gettimeofday")
 def sys_gettimeofday(task: LinuxTask, tv: Bytes, tz: Bytes) -> int:
     if not tv.is_null:
-        put_bytes(task, tv.address, pack("<qq", *divmod(time.time_ns() // 1000, 10**6)))
+        put_bytes(task, tv.address, pack("<qq", *divmod(task.machine.host.realtime_ns() // 1000, 10**6)))
     if not tz.is_null:
         put_bytes(task, tz.address, bytes(8))
     return 0
@@ -104,7 +102,7 @@ def sys_gettimeofday(task: LinuxTask, tv: Bytes, tz: Bytes) -> int:
 
 @call("time")
 def sys_time(task: LinuxTask, when: Bytes) -> int:
-    now = int(time.time())
+    now = task.machine.host.realtime_ns() // _BILLION
     if not when.is_null:
         put_bytes(task, when.address, pack("<q", now))
     return now
@@ -116,7 +114,7 @@ def _sleep(task: LinuxTask, until: float, remaining: int) -> int:
         waiting.sleep(task, until, again=(_sleep, (until, remaining)))
     except LinuxError:
         if remaining:
-            left = int(max(0.0, until - time.monotonic()) * _BILLION)
+            left = int(max(0.0, until - task.machine.host.monotonic()) * _BILLION)
             write_timespec(task, remaining, min(left, KTIME_MAX))
         raise
     return 0
@@ -125,16 +123,7 @@ def _sleep(task: LinuxTask, until: float, remaining: int) -> int:
 @call("nanosleep")
 def sys_nanosleep(task: LinuxTask, duration: ConstBytes, remaining: Bytes) -> int:
     seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
-    return _sleep(task, time.monotonic() + seconds, remaining.address)
-
-
-def _require_alarm(clock: int) -> None:
-    """Sleep for no time on the host's clock: whether there is a device that would wake the machine, it knows."""
-    import ctypes
-
-    refused = libc().clock_nanosleep(clock, 0, (ctypes.c_long * 2)(0, 0), None)
-    if refused:
-        raise LinuxError(refused)
+    return _sleep(task, task.machine.host.monotonic() + seconds, remaining.address)
 
 
 @call("clock_nanosleep")
@@ -143,13 +132,13 @@ def sys_clock_nanosleep(task: LinuxTask, clock: c_int, flags: c_int, duration: C
         raise LinuxError(errno.EINVAL if clock in (THREAD_CPU, -2) or clock < 0 else errno.EOPNOTSUPP)
     kind = _cpu_kind(task, clock)
     if clock in _ALARMS:
-        _require_alarm(clock)
+        task.machine.host.require_alarm(clock)
     seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
     if flags & 1:  # TIMER_ABSTIME
         seconds -= clock_now(task, clock) / _BILLION
     if kind is not None and seconds > 0:
         waiting.sleep(task, None, restart=NO_HANDLER)  # who sleeps uses no CPU
-    until = time.monotonic() + seconds
+    until = task.machine.host.monotonic() + seconds
     if flags & 1:
         waiting.sleep(task, until, restart=NO_HANDLER)
         return 0

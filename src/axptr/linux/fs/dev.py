@@ -86,7 +86,7 @@ class RandomFile(DeviceFile):
     """Reads are the host's random bytes; writes are read and thrown away."""
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
-        return fill(to, os.urandom)
+        return fill(to, task.machine.host.random)
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         done, buffer = 0, task.machine.bounce
@@ -135,7 +135,7 @@ class DeviceNode(Node):
         status = self.twin_stat()
         if status is not None and status.st_rdev == self._rdev:
             return status
-        return Stat(self.mode, self.ino, self.dev, rdev=self._rdev)
+        return Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), rdev=self._rdev)
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         return self._kind(self, flags)
@@ -165,7 +165,9 @@ class TtyNode(Node):
     twin = b"/dev/tty"
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return self.twin_stat() or Stat(self.mode, self.ino, self.dev, rdev=os.makedev(5, 0))
+        return self.twin_stat() or Stat(
+            self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), rdev=os.makedev(5, 0)
+        )
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         keep = os.O_ACCMODE | os.O_NONBLOCK

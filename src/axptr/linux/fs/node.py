@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from struct import pack
 from typing import TYPE_CHECKING, NoReturn
 
@@ -49,8 +48,9 @@ class Stat:
         "st_uid",
     )
 
-    def __init__(self, mode: int, ino: int, dev: int, *, rdev: int = 0, size: int = 0, nlink: int = 1) -> None:
-        now = time.time_ns()
+    def __init__(
+        self, mode: int, ino: int, dev: int, now: int, *, rdev: int = 0, size: int = 0, nlink: int = 1
+    ) -> None:
         self.st_mode = mode
         self.st_ino = ino
         self.st_dev = dev
@@ -93,7 +93,7 @@ class Node:
         return zlib.crc32(self.path) | 0x1_0000_0000
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return self.twin_stat() or Stat(self.mode, self.ino, self.dev)
+        return self.twin_stat() or Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns())
 
     def twin_stat(self) -> os.stat_result | None:
         if self.twin is not None:
@@ -277,7 +277,7 @@ class DirNode(Node):
         self.mounted: set[tuple[int, int]] = set()
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return self.twin_stat() or Stat(self.mode, self.ino, self.dev, nlink=2)
+        return self.twin_stat() or Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), nlink=2)
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         raise NotImplementedError

@@ -259,12 +259,7 @@ def _map_zeroes(mm: Mm, start: int, size: int, executable: int) -> None:
     """vm_brk_flags: over whatever is there."""
     if not size:
         return
-    if size > _memory_of_machine():
+    if size > mm.host.memory_size:  # __vm_enough_memory, OVERCOMMIT_GUESS; the machine has no swap
         raise LoadFailed(errno.ENOMEM, "ELF file whose zeroed memory is larger than the machine's")
     _find_place(mm, start, size, MAP_FIXED)
     mm.space.map_alloc(start, size, PROT_FLAGS[PROT_READ | PROT_WRITE | executable], replace=True)
-
-
-def _memory_of_machine() -> int:
-    """What a single mapping may promise (__vm_enough_memory, OVERCOMMIT_GUESS); the machine has no swap."""
-    return os.sysconf("SC_PHYS_PAGES") * PAGE

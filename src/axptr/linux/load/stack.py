@@ -15,7 +15,6 @@ on a fault, up to the stack limit.
 from __future__ import annotations
 
 import errno
-import os
 from struct import pack
 from typing import TYPE_CHECKING
 
@@ -112,13 +111,13 @@ def push_tables(mm: Mm, strings: Strings, image: Image) -> int:
 
     `LinuxError`: EFAULT or EINVAL if the program's segments lie there now, ENOMEM.
     """
-    platform = b"x86_64\0"
+    host, platform = mm.host, b"x86_64\0"
     platform_at = (strings.lowest & -16) - len(platform)
     random_at = platform_at - 16
     pairs = [
         (AT_MINSIGSTKSZ, 2048), (AT_HWCAP, HWCAP), (AT_PAGESZ, PAGE), (AT_CLKTCK, 100), (AT_PHDR, image.phdr),
         (AT_PHENT, 56), (AT_PHNUM, image.phnum), (AT_BASE, image.interp_base), (AT_FLAGS, 0), (AT_ENTRY, image.entry),
-        (AT_UID, os.getuid()), (AT_EUID, os.geteuid()), (AT_GID, os.getgid()), (AT_EGID, os.getegid()),
+        (AT_UID, host.uid), (AT_EUID, host.euid), (AT_GID, host.gid), (AT_EGID, host.egid),
         (AT_SECURE, 0), (AT_RANDOM, random_at), (AT_HWCAP2, HWCAP2), (AT_EXECFN, strings.execfn),
         (AT_PLATFORM, platform_at), (AT_NULL, 0),
     ]  # fmt: skip
@@ -129,7 +128,7 @@ def push_tables(mm: Mm, strings: Strings, image: Image) -> int:
     words = [strings.argc, *argv, 0, *environ, 0]
     rsp = (random_at - len(mm.auxv) - 8 * len(words)) & -16
     table = pack(f"<{len(words)}Q", *words) + mm.auxv
-    whole = table.ljust(random_at - rsp, b"\0") + os.urandom(16) + platform
+    whole = table.ljust(random_at - rsp, b"\0") + host.random(16) + platform
     try:
         mm.space.write(rsp, whole)
     except UserFault as fault:

@@ -15,6 +15,7 @@ from ..uaccess import USER_END
 
 if TYPE_CHECKING:
     from ...mm.space import AddrSpace
+    from ..host import HostView
 
 STACK_TOP = USER_END
 _STACK_GAP = 1 << 20
@@ -30,15 +31,16 @@ def mmap_base(stack_limit: int) -> int:
 class Mm:
     """One program's memory.
 
-    space: its pages. exe: the program's file. auxv: the auxiliary vector, packed.
+    space: its pages. host: of the machine that it is in. exe: the program's file. auxv: the auxiliary vector, packed.
     peak_size: the most bytes of areas that were seen.
     lock_future: what is mapped from now on is locked (mlockall). mmap_base: mappings go downwards from it.
     The addresses have the names and meaning of struct mm_struct (prctl(2), PR_SET_MM); 0 if there is nothing.
     """
 
-    def __init__(self, space: AddrSpace, stack_limit: int = 0) -> None:
+    def __init__(self, space: AddrSpace, host: HostView, stack_limit: int = 0) -> None:
         """`stack_limit`: how far the stack may grow (RLIMIT_STACK), which mappings leave room for."""
         self.space = space
+        self.host = host
         self.mmap_base = mmap_base(stack_limit)
         self.lock_future = False
         self.exe = Node(b"/")

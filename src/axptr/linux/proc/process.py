@@ -50,30 +50,17 @@ def vm_size(task: LinuxTask) -> int:
     return sum(area.size for area in task.space.areas())
 
 
-def _host_fields(*numbers: int) -> list[int]:
-    """Fields of the host process's own stat, counted from 1: what the program has in common with it."""
-    try:
-        with open("/proc/self/stat", "rb") as file:
-            words = file.read().rpartition(b")")[2].split()
-        return [int(words[n - 3]) for n in numbers]
-    except (OSError, IndexError, ValueError):
-        return [0] * len(numbers)
-
-
 def stat(task: LinuxTask) -> bytes:
     """One line of 52 fields (proc_pid_stat(5))."""
-    mm, signals, cpu = task.mm, task.signals, task.timers.cpu
-    terminal, foreground = _host_fields(7, 8)
+    mm, signals, cpu, host = task.mm, task.signals, task.timers.cpu, task.machine.host
     fields = [0] * 53  # by their number in the manual, from 1
-    fields[4], fields[5], fields[6], fields[7], fields[8] = (
-        os.getppid(), os.getpgrp(), os.getsid(0), terminal, foreground,
-    )  # fmt: skip
+    fields[4:9] = [host.ppid, host.pgid, host.sid, *host.terminal]
     fields[9] = _PF_RANDOMIZE
     stats = task.space.stats()
     fields[10] = sum(int(stats[kind]) for kind in ("faults_read", "faults_write", "faults_fetch"))
     fields[14], fields[15] = cpu.user // _TICKS, cpu.system // _TICKS
     fields[18], fields[19], fields[20] = 20 + task.nice, task.nice, 1
-    fields[22] = int(task.started * 100)
+    fields[22] = task.started // _TICKS
     fields[23], fields[24], fields[25] = vm_size(task), count_all(task).resident, _NO_LIMIT
     fields[26], fields[27], fields[28] = *mm.code, mm.start_stack
     low = (1 << 31) - 1
@@ -134,16 +121,17 @@ def _kilobytes(task: LinuxTask) -> list[str]:
 def status(task: LinuxTask) -> bytes:
     from ..calls.limits import RLIMIT_SIGPENDING, get_limit
 
-    uid, gid = os.getresuid(), os.getresgid()
+    host = task.machine.host
+    uid, gid = host.uids, host.gids
     signals = task.signals
     name = task.comm.decode(errors="surrogateescape").replace("\\", "\\\\").replace("\n", "\\n")
     open_files = max(256, -(-(task.files.descriptors() or [0])[-1] // 64) * 64)
     lines = [
         f"Name:\t{name}", f"Umask:\t{task.fs.umask:04o}", "State:\tR (running)", f"Tgid:\t{task.pid}", "Ngid:\t0",
-        f"Pid:\t{task.pid}", f"PPid:\t{os.getppid()}", "TracerPid:\t0",
+        f"Pid:\t{task.pid}", f"PPid:\t{host.ppid}", "TracerPid:\t0",
         f"Uid:\t{uid[0]}\t{uid[1]}\t{uid[2]}\t{uid[1]}", f"Gid:\t{gid[0]}\t{gid[1]}\t{gid[2]}\t{gid[1]}",
-        f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, os.getgroups())) + " ",
-        f"NStgid:\t{task.pid}", f"NSpid:\t{task.pid}", f"NSpgid:\t{os.getpgrp()}", f"NSsid:\t{os.getsid(0)}",
+        f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, host.groups)) + " ",
+        f"NStgid:\t{task.pid}", f"NSpid:\t{task.pid}", f"NSpgid:\t{host.pgid}", f"NSsid:\t{host.sid}",
         "Kthread:\t0", *_kilobytes(task), "CoreDumping:\t0", "THP_enabled:\t0", "untag_mask:\t0xffffffffffffffff",
         "Threads:\t1", f"SigQ:\t{signals.pending.count}/{get_limit(task, RLIMIT_SIGPENDING)[0]}",
         f"SigPnd:\t{0:016x}", f"ShdPnd:\t{signals.pending.mask:016x}", f"SigBlk:\t{signals.blocked:016x}",

@@ -7,9 +7,7 @@ Nothing of the host's /proc shows through. Here are the tree, what is mounted, a
 from __future__ import annotations
 
 import errno
-import os
 import stat
-import time
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
@@ -38,6 +36,7 @@ from .nodes import (
 )
 
 if TYPE_CHECKING:
+    from ..host import HostView
     from ..task.task import LinuxTask
 
 
@@ -50,7 +49,7 @@ class FdLink(LinkNode):
         self._file = file
 
     def stat(self, task: LinuxTask) -> Stat:
-        return Stat(self.mode, self.ino, self.dev, size=64)
+        return Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), size=64)
 
     def target(self, task: LinuxTask) -> bytes:
         return self._file.name()
@@ -118,7 +117,7 @@ class Proc(DirNode):
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         node = self._nodes.get(name)
         if node is None and name == b"sys":
-            node = self._nodes[name] = _sys_tree()
+            node = self._nodes[name] = _sys_tree(task.machine.host)
         if node is None and name == b"%d" % task.pid:
             if self._process is None:
                 self._process = _process_dir(b"/proc/" + name, True)
@@ -200,10 +199,10 @@ def _name_spaces(path: bytes) -> StaticDir:
     return StaticDir(path, nodes, 0o511)
 
 
-def _sys_tree() -> StaticDir:
+def _sys_tree(host: HostView) -> StaticDir:
     """/proc/sys: the settings of a machine on which nobody has set anything. None can be changed."""
     root = StaticDir(b"/proc/sys", {})
-    for path, (render, mode) in _settings().items():
+    for path, (render, mode) in _settings(host).items():
         *directories, name = path.split(b"/")
         here = root
         for step in directories:
@@ -212,15 +211,15 @@ def _sys_tree() -> StaticDir:
     return root
 
 
-def _settings() -> dict[bytes, tuple[Render, int]]:
+def _settings(host: HostView) -> dict[bytes, tuple[Render, int]]:
     from uuid import UUID
 
-    uname, boot = os.uname(), UUID(bytes=os.urandom(16), version=4)
+    uname, boot = host.uname, UUID(bytes=host.random(16), version=4)
 
     def fresh(task: LinuxTask) -> bytes:
-        return b"%s\n" % str(UUID(bytes=os.urandom(16), version=4)).encode()
+        return b"%s\n" % str(UUID(bytes=host.random(16), version=4)).encode()
 
-    files = _host_memory() // 1024 // 10  # a tenth of memory, a file costing 1 KiB (files_maxfiles_init)
+    files = host.memory_size // 1024 // 10  # a tenth of memory, a file costing 1 KiB (files_maxfiles_init)
     fixed = {
         b"fs/aio-max-nr": 65536, b"fs/aio-nr": 0, b"fs/file-max": files, b"fs/nr_open": 1 << 20,
         b"fs/inotify/max_queued_events": 16384, b"fs/inotify/max_user_instances": 128,
@@ -230,7 +229,7 @@ def _settings() -> dict[bytes, tuple[Render, int]]:
         b"fs/protected_symlinks": 0, b"fs/suid_dumpable": 0, b"kernel/core_uses_pid": 0, b"kernel/msgmax": 8192,
         b"kernel/msgmnb": 16384, b"kernel/overflowgid": 65534, b"kernel/overflowuid": 65534, b"kernel/panic": 0,
         b"kernel/perf_event_paranoid": 2, b"kernel/pid_max": 4194304, b"kernel/randomize_va_space": 0,
-        b"kernel/shmmni": 4096, b"kernel/tainted": 0, b"kernel/threads-max": _host_memory() >> 17,
+        b"kernel/shmmni": 4096, b"kernel/tainted": 0, b"kernel/threads-max": host.memory_size >> 17,
         b"kernel/dmesg_restrict": 0, b"kernel/kptr_restrict": 0,
         b"kernel/random/urandom_min_reseed_secs": 60, b"kernel/random/write_wakeup_threshold": 256,
         b"vm/legacy_va_layout": 0, b"vm/max_map_count": MAX_MAP_COUNT, b"vm/mmap_min_addr": MMAP_MIN_ADDR,
@@ -297,12 +296,8 @@ def _mountinfo(task: LinuxTask) -> bytes:
 def memory_size(task: LinuxTask) -> tuple[int, int]:
     """Bytes of memory that the machine shows, and how many are free."""
     phys = task.space.phys
-    total = task.memory_limit if task.memory_limit is not None else min(phys.size, _host_memory())
+    total = task.memory_limit if task.memory_limit is not None else min(phys.size, task.machine.host.memory_size)
     return total, max(0, total - phys.frames_in_use * 4096)
-
-
-def _host_memory() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _meminfo(task: LinuxTask) -> bytes:
@@ -348,13 +343,13 @@ def _cpuinfo(task: LinuxTask) -> bytes:
 
 
 def _uptime(task: LinuxTask) -> bytes:
-    up = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return f"{up:.2f} 0.00\n".encode()
+    return b"%d.%02d 0.00\n" % divmod(task.machine.host.boottime_ns() // 10_000_000, 100)
 
 
 def _machine_stat(task: LinuxTask) -> bytes:
-    ticks = int(time.process_time() * 100)
-    boot = int(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
+    host = task.machine.host
+    ticks = host.machine_cpu_ns() // 10_000_000
+    boot = (host.realtime_ns() - host.boottime_ns()) // 10**9
     return (
         b"cpu  %d 0 0 0 0 0 0 0 0 0\ncpu0 %d 0 0 0 0 0 0 0 0 0\nintr 0\nctxt 0\nbtime %d\nprocesses 1\n"
         b"procs_running 1\nprocs_blocked 0\n" % (ticks, ticks, boot)
@@ -362,5 +357,5 @@ def _machine_stat(task: LinuxTask) -> bytes:
 
 
 def _version(task: LinuxTask) -> bytes:
-    u = os.uname()
+    u = task.machine.host.uname
     return f"Linux version {u.release} (axptr) {u.version}\n".encode()

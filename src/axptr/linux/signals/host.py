@@ -19,12 +19,12 @@ import _signal  # type: ignore[import-not-found]  # not `signal`: every start wo
 import _thread
 import ctypes
 import os
-import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..fs.host.calls import libc
+from ..host import nap, own_pid, wall
 from .pending import (
     SI_TKILL,
     SIGBUS,
@@ -128,7 +128,7 @@ class HostSignals:
         while self._inbox:
             number = self._inbox.popleft().signal
             if not self._task.over:  # else they came too late, as for a process that is no more
-                os.kill(os.getpid(), number)
+                os.kill(own_pid(), number)
 
     def follow(self, signals: SignalState) -> None:
         """After a change of the program's mask or dispositions: block here what is the program's alone."""
@@ -168,7 +168,7 @@ class HostSignals:
                 if number <= 0:
                     continue
                 info = Info.of(number, siginfo.raw)
-                if self._over and number == SIGURG and info.code == SI_TKILL and info.pid == os.getpid():
+                if self._over and number == SIGURG and info.code == SI_TKILL and info.pid == own_pid():
                     break  # `stop` asked us to end
                 self._inbox.append(info)
                 os.eventfd_write(self.wake_fd, 1)
@@ -179,15 +179,15 @@ class HostSignals:
 
     def _mind(self, number: int) -> None:
         """See that a signal that kills does so, whatever the run is doing."""
-        signals, until = self._task.signals, time.monotonic() + GRACE
+        signals, until = self._task.signals, wall() + GRACE
         if not signals.left_to_host(number) or signals.ignores(number):
             return
         while self._inbox and not self._over:
-            if time.monotonic() >= until:
+            if wall() >= until:
                 _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number])
                 _signal.raise_signal(number)
                 return
-            time.sleep(0.01)
+            nap(0.01)
 
 
 def _main_thread() -> int:

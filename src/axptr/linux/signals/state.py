@@ -10,7 +10,6 @@ from the host (`signals.host`). Source: signal(7), kernel/signal.c.
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +173,7 @@ class SignalState:
 
     def file_too_large(self, task: LinuxTask) -> LinuxError:
         """A file was to grow beyond RLIMIT_FSIZE: SIGXFSZ, and the error to raise."""
-        self.send(task, Info(SIGXFSZ, SI_USER, pid=task.pid, uid=os.getuid()))
+        self.send(task, Info(SIGXFSZ, SI_USER, pid=task.pid, uid=task.machine.host.uid))
         return LinuxError(errno.EFBIG)
 
     def force(self, task: LinuxTask, info: Info) -> None:

@@ -108,7 +108,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     """
     old = task.space
     stack_limit = get_limit(task, RLIMIT_STACK)[0]
-    mm = Mm(AddrSpace(old.base, old.size, old.phys), stack_limit)
+    mm = Mm(AddrSpace(old.base, old.size, old.phys), task.machine.host, stack_limit)
     mm.exe = program.file.node.hold(task.fs)
     rip = rsp = 0
     failed: LinuxError | None = None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from typing import TYPE_CHECKING
 
 from ...kernel.task import Task
@@ -54,11 +53,12 @@ class LinuxTask(Task):
         self.fs = fs
         self.memory_limit = memory_limit
         self.signals = SignalState()
-        self.timers = Timers()
+        self.timers = Timers(machine.host)
         self.again: Again | None = None
         self.host_signals: HostSignals | None = None
-        self.pid = os.getpid()
-        self.started = time.clock_gettime(time.CLOCK_BOOTTIME)
+        host = machine.host
+        self.pid = host.pid
+        self.started = host.boottime_ns()
         self.limits: dict[int, tuple[int, int]] = {}
         self.inherited_limits: dict[int, tuple[int, int]] = {}
         self.exit_code: int | None = None
@@ -67,9 +67,9 @@ class LinuxTask(Task):
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
         self.kept = KeptState()
-        self.nice = os.getpriority(os.PRIO_PROCESS, 0)
+        self.nice = host.nice
         self.comm = b""
-        self.mm = Mm(space)
+        self.mm = Mm(space, host)
         self.io = IoCount()
         self.oom_score_adj = 0
         self.coredump_filter = 0x33
@@ -122,7 +122,7 @@ class LinuxTask(Task):
 
     def pause(self, seconds: float) -> None:
         """Wait a moment for what nobody tells us of, in a call that SA_RESTART makes again. EINTR, `TimeUp`."""
-        self.sleep(time.monotonic() + seconds)
+        self.sleep(self.machine.host.monotonic() + seconds)
 
     def next_wakeup(self, until: float | None) -> float | None:
         """The earliest of `until`, the deadline and the program's timer (monotonic seconds)."""
@@ -133,7 +133,7 @@ class LinuxTask(Task):
         wake, used = self.next_wakeup(None), self.timers.slice
         if wake is None:
             return used
-        left = max(wake - time.monotonic(), 1e-6)
+        left = max(wake - self.machine.host.monotonic(), 1e-6)
         return left if used is None else min(left, used)
 
     @property

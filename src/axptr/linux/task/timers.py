@@ -7,7 +7,6 @@ the process and what was before the run left out.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from ..signals.pending import (
@@ -18,6 +17,7 @@ from ..signals.pending import (
 )
 
 if TYPE_CHECKING:
+    from ..host import HostView
     from .task import LinuxTask
 
 ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF = 0, 1, 2
@@ -27,19 +27,18 @@ RLIM_INFINITY = (1 << 64) - 1
 _BILLION = 1_000_000_000
 KTIME_MAX = (1 << 63) - 1
 """Nanoseconds: the longest time that a timer runs, 292 years. Longer ones are cut to it."""
-_THREAD_USER = -3
-"""The clock of the calling thread's user time (CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_VIRT of no thread in particular)."""
 
 
 class CpuTime:
     """The CPU time of a run. `resume` and `pause` are called by the thread that runs it, around each run."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: HostView) -> None:
+        self._host = host
         self._total = self._user = 0
         self._since: tuple[int, int] | None = None
 
     def resume(self) -> None:
-        self._since = time.thread_time_ns(), time.clock_gettime_ns(_THREAD_USER)
+        self._since = self._host.cpu_ns()
 
     def pause(self) -> None:
         self._total, self._user = self.total, self.user
@@ -50,14 +49,14 @@ class CpuTime:
         """Nanoseconds, in user and kernel mode."""
         if self._since is None:
             return self._total
-        return self._total + time.thread_time_ns() - self._since[0]
+        return self._total + self._host.cpu_ns()[0] - self._since[0]
 
     @property
     def user(self) -> int:
         """Nanoseconds in user mode."""
         if self._since is None:
             return self._user
-        return min(self._user + time.clock_gettime_ns(_THREAD_USER) - self._since[1], self.total)
+        return min(self._user + self._host.cpu_ns()[1] - self._since[1], self.total)
 
     @property
     def system(self) -> int:
@@ -95,8 +94,9 @@ class Timer:
 class Timers:
     """The three interval timers of a process, its CPU time, and the limit on that."""
 
-    def __init__(self) -> None:
-        self.cpu = CpuTime()
+    def __init__(self, host: HostView) -> None:
+        self._host = host
+        self.cpu = CpuTime(host)
         self.real = Timer(SIGALRM)
         self.virtual = Timer(SIGVTALRM)
         self.prof = Timer(SIGPROF)
@@ -106,7 +106,7 @@ class Timers:
     def clock_of(self, which: int) -> tuple[Timer, int]:
         """An interval timer by its number, and its clock's time."""
         if which == ITIMER_REAL:
-            return self.real, time.monotonic_ns()
+            return self.real, self._host.monotonic_ns()
         if which == ITIMER_VIRTUAL:
             return self.virtual, self.cpu.user
         return self.prof, self.cpu.total
@@ -130,7 +130,7 @@ class Timers:
 
     def due(self, task: LinuxTask) -> None:
         """Send the signals of what has come due."""
-        if self.real.at is not None and self.real.fires(time.monotonic_ns()):
+        if self.real.at is not None and self.real.fires(self._host.monotonic_ns()):
             task.signals.send(task, Info(SIGALRM, SI_KERNEL))
         if self.virtual.at is not None and self.virtual.fires(self.cpu.user):
             task.signals.send(task, Info(SIGVTALRM, SI_KERNEL))

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import errno
 import select
-import time
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
+from ..host import wall
 from ..registry import call
 from ..signals.state import RESTART, Again
 
@@ -61,7 +61,7 @@ def wait(
             poller.register(wake_fd, select.POLLIN)
     while True:
         wake = 0.0 if task.signals.deliverable(task) else task.next_wakeup(until)
-        seconds = None if wake is None else max(0.0, wake - time.monotonic())
+        seconds = None if wake is None else max(0.0, wake - task.machine.host.monotonic())
         if poller is None:
             _sleep(wake_fd, seconds)
             found = []
@@ -74,7 +74,7 @@ def wait(
         task.collect_signals()
         if task.signals.pending.mask & awaited:
             return []
-        over = until is not None and time.monotonic() >= until
+        over = until is not None and task.machine.host.monotonic() >= until
         if task.signals.deliverable(task):
             raise task.signals.interrupted(task, restart, again)
         if over:
@@ -99,7 +99,7 @@ def sleep(
 
 def check_deadline(task: LinuxTask, again: Again | None = None) -> None:
     """TimeUp if the run's time is over: the call in hand is made again, or gone on with, when the process is run on."""
-    if task.deadline is not None and time.monotonic() >= task.deadline:
+    if task.deadline is not None and wall() >= task.deadline:
         raise TimeUp(task.signals.call_again(task, again))
 
 
@@ -127,7 +127,7 @@ def must_stop(task: LinuxTask, *, at_any_signal: bool = False) -> bool:
     signals = task.signals
     if signals.deliverable(task) and (at_any_signal or signals.will_die()):
         return True
-    return task.deadline is not None and time.monotonic() >= task.deadline
+    return task.deadline is not None and wall() >= task.deadline
 
 
 def partial(task: LinuxTask, done: int) -> int:

@@ -11,6 +11,8 @@ import fcntl
 import os
 from contextlib import suppress
 
+from ...host import own_group
+
 TCGETS2, TCSETS2 = 0x802C542A, 0x402C542B
 TIOCGWINSZ, TIOCSWINSZ = 0x5413, 0x5414
 _MODES, _SIZE = 44, 8  # struct termios2, struct winsize
@@ -74,6 +76,6 @@ def _set_state(fd: int, state: tuple[bytes, bytes]) -> None:
 def _is_ours(fd: int) -> bool:
     """Whether no other job has the terminal now."""
     try:
-        return os.tcgetpgrp(fd) == os.getpgrp()
+        return os.tcgetpgrp(fd) == own_group()
     except OSError:
         return True  # not our controlling terminal: there are no jobs

@@ -1,0 +1,167 @@
+"""`HostView`: what a machine knows of the host that it runs on: clocks, identities, names, random bytes, sizes.
+
+The one place of this package that asks the host for any of that (a test reads the others for it), so that another view
+in its place makes a whole machine see another host. A machine's is `machine.host`. What a program sees of files is not
+here (`fs`); neither is how long a run may take, which is the user's time and nobody's view: `wall`.
+
+Everything is asked for when it is wanted: identities of the host's process may change under us. Times are nanoseconds
+unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from typing import NamedTuple
+
+from ..errors import LinuxError
+from .fs.host.calls import ccall, host, libc
+
+_THREAD_USER = -3
+"""The clock of the calling thread's user time (CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_VIRT of no thread in particular)."""
+_BILLION = 1_000_000_000
+
+wall = time.monotonic
+"""Seconds of the user's time, by which a run's deadline is told."""
+nap = time.sleep
+"""Let the calling thread of the host sleep for so many seconds."""
+own_pid = os.getpid
+"""The number of the host's process that we are, whatever a machine takes itself for."""
+own_group = os.getpgrp
+"""Its process group, which terminals of the host are told of."""
+
+
+class UtsName(NamedTuple):
+    """What uname(2) tells, but for the hardware, which is the engine's."""
+
+    sysname: str
+    nodename: str
+    release: str
+    version: str
+
+
+class HostView:
+    """The host as it is. Holds nothing: exec and fork share it, a snapshot makes another."""
+
+    # -- clocks
+
+    monotonic = staticmethod(time.monotonic)
+    """Seconds of the monotonic clock, by which everything waits."""
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    realtime_ns = staticmethod(time.time_ns)
+
+    def boottime_ns(self) -> int:
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def clock_ns(self, clock: int) -> int:
+        """Any clock that is not of a process, by its number: EINVAL if there is none."""
+        return host(time.clock_gettime_ns, clock)
+
+    def resolution_ns(self, clock: int) -> int:
+        return round(host(time.clock_getres, clock) * _BILLION)
+
+    def require_alarm(self, clock: int) -> None:
+        """The errno of clock_nanosleep unless something can wake the machine by this clock, which the host knows."""
+        refused = libc().clock_nanosleep(clock, 0, (ctypes.c_long * 2)(0, 0), None)
+        if refused:
+            raise LinuxError(refused)
+
+    def cpu_ns(self) -> tuple[int, int]:
+        """What the calling thread has used of a CPU: in all, and in user mode."""
+        return time.thread_time_ns(), time.clock_gettime_ns(_THREAD_USER)
+
+    def machine_cpu_ns(self) -> int:
+        """What everybody has used of the machine's CPU."""
+        return time.process_time_ns()
+
+    # -- identities
+
+    @property
+    def pid(self) -> int:
+        return os.getpid()
+
+    @property
+    def ppid(self) -> int:
+        return os.getppid()
+
+    @property
+    def pgid(self) -> int:
+        return os.getpgrp()
+
+    @property
+    def sid(self) -> int:
+        return os.getsid(0)
+
+    @property
+    def uids(self) -> tuple[int, int, int]:
+        """Real, effective, saved."""
+        return os.getresuid()
+
+    @property
+    def gids(self) -> tuple[int, int, int]:
+        return os.getresgid()
+
+    @property
+    def uid(self) -> int:
+        return os.getuid()
+
+    @property
+    def gid(self) -> int:
+        return os.getgid()
+
+    @property
+    def euid(self) -> int:
+        return os.geteuid()
+
+    @property
+    def egid(self) -> int:
+        return os.getegid()
+
+    @property
+    def groups(self) -> list[int]:
+        return os.getgroups()
+
+    @property
+    def nice(self) -> int:
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    @property
+    def terminal(self) -> tuple[int, int]:
+        """Device and foreground group of the controlling terminal, as /proc/self/stat tells them; zeroes if unknown."""
+        try:
+            with open("/proc/self/stat", "rb") as file:
+                words = file.read().rpartition(b")")[2].split()
+            return int(words[4]), int(words[5])
+        except (OSError, IndexError, ValueError):
+            return 0, 0
+
+    def limit(self, number: int) -> tuple[int, int]:
+        """A resource limit of the host's process, (soft, hard); all ones for none."""
+        import resource
+
+        soft, hard = resource.getrlimit(number)
+        return soft & (1 << 64) - 1, hard & (1 << 64) - 1
+
+    def prctl(self, option: int, argument: int = 0) -> int:
+        """What prctl(2) tells of the host's process, for options that give it as their result."""
+        return ccall("prctl", option, argument, 0, 0, 0)
+
+    # -- the machine
+
+    @property
+    def uname(self) -> UtsName:
+        return UtsName(*os.uname()[:4])
+
+    @property
+    def cpu_count(self) -> int:
+        """One, however many the host has: that is what the engine is."""
+        return 1
+
+    @property
+    def memory_size(self) -> int:
+        """Bytes."""
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+    def random(self, count: int) -> bytes:
+        return os.urandom(count)
