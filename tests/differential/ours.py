@@ -10,12 +10,12 @@ from pathlib import Path
 from axptr import AddrSpace, FaultReason, LinuxError, MappingFlags, PhysMemory
 from axptr.linux.fs.dev import Dev
 from axptr.linux.fs.host.file import HostFile
-from axptr.linux.fs.openfile import FileTable
 from axptr.linux.fs.walk import FileSystem
 from axptr.linux.machine import Machine
 from axptr.linux.personality import LinuxKernel
 from axptr.linux.proc.maps import format_maps
 from axptr.linux.proc.tree import Proc
+from axptr.linux.task.filetable import FileTable
 from axptr.linux.task.task import LinuxTask
 from axptr.linux.uaccess import Bytes, ConstBytes
 

@@ -26,7 +26,6 @@ from .calls import limits
 from .ends import Death, ProgramError, Result
 from .fs.dev import Dev
 from .fs.host.file import HostFile, standard_stream
-from .fs.openfile import FileTable
 from .fs.walk import AT_FDCWD, FileSystem
 from .host import wall as now
 from .load.loader import find_program
@@ -34,6 +33,7 @@ from .machine import Machine
 from .personality import LinuxKernel
 from .proc.tree import Proc
 from .task import exec
+from .task.filetable import FileTable
 from .task.task import LinuxTask
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from axptr.linux.fs.dev import Dev
 from axptr.linux.fs.host import fd as hostfd
 from axptr.linux.fs.host.fd import openat2
 from axptr.linux.fs.host.tree import HostNode
-from axptr.linux.fs.openfile import FileTable
 from axptr.linux.fs.walk import AT_FDCWD, FileSystem
 from axptr.linux.proc.tree import Proc
+from axptr.linux.task.filetable import FileTable
 
 
 class FakeTask:

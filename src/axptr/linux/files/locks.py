@@ -22,7 +22,8 @@ from ...errors import LinuxError
 
 if TYPE_CHECKING:
     from ..fs.host.locks import HostLocks
-    from ..fs.openfile import FileTable, OpenFile
+    from ..fs.openfile import OpenFile
+    from ..task.filetable import FileTable
 
 F_RDLCK, F_WRLCK, F_UNLCK = range(3)
 OFFSET_MAX = (1 << 63) - 1

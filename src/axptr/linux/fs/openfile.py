@@ -1,8 +1,9 @@
-"""Open files: what a descriptor refers to, and the table of descriptors.
+"""Open files: what a descriptor refers to.
 
 `OpenFile` is Linux' struct file: flags, a position, the operations. Descriptors made by dup share one. The base
 class refuses every operation with the errno Linux gives for a file without it; `HostFile` (`fs.host.file`), directories
-(`calls.dirs`), /proc (`proc`) and the devices (`fs.dev`) override what they can do.
+(`calls.dirs`), /proc (`proc`) and the devices (`fs.dev`) override what they can do. The table of descriptors is
+`task.filetable`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from ...errors import LinuxError
 from .node import MAX_OFFSET
 
 if TYPE_CHECKING:
-    from ..files.locks import LockTable
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
     from .node import Node, Stat
@@ -128,100 +128,3 @@ class PathFile(OpenFile):
 
     def node(self) -> Node | None:
         return self._node
-
-
-class FileTable:
-    """Descriptors: number -> OpenFile, and which of them exec closes. The lowest free number is given out.
-
-    locks: of the run; a descriptor that is closed drops some.
-    """
-
-    def __init__(self, limit: int, locks: LockTable) -> None:
-        self._locks = locks
-        self._files: dict[int, OpenFile] = {}
-        self._cloexec: set[int] = set()
-        self._free = 0  # below it all are taken
-        self.limit = limit
-
-    def get(self, fd: int) -> OpenFile:
-        """EBADF if there is none."""
-        file = self._files.get(fd)
-        if file is None:
-            raise LinuxError(errno.EBADF)
-        return file
-
-    def get_io(self, fd: int) -> OpenFile:
-        """For calls that work on an open file and not on a mere place (O_PATH): EBADF for the latter too."""
-        file = self._files.get(fd)
-        if file is None or file.flags & O_PATH:
-            raise LinuxError(errno.EBADF)
-        return file
-
-    def add(self, file: OpenFile, *, cloexec: bool = False, lowest: int = 0) -> int:
-        """The new descriptor, at least `lowest`; EMFILE at the limit (the file is closed then if nobody has it)."""
-        fd = max(lowest, self._free)
-        while fd in self._files:
-            fd += 1
-        if lowest <= self._free:
-            self._free = fd
-        if fd >= self.limit:
-            if not file.refs:
-                file.close()
-            raise LinuxError(errno.EMFILE)
-        self._set(fd, file, cloexec)
-        return fd
-
-    def place(self, fd: int, file: OpenFile, *, cloexec: bool = False) -> None:
-        """Make `fd` refer to `file`, closing what it was. EBADF beyond the limit."""
-        if not 0 <= fd < self.limit:
-            raise LinuxError(errno.EBADF)
-        file.refs += 1
-        if fd in self._files:
-            self.close(fd)
-        file.refs -= 1
-        self._set(fd, file, cloexec)
-
-    def _set(self, fd: int, file: OpenFile, cloexec: bool) -> None:
-        self._files[fd] = file
-        file.refs += 1
-        if cloexec:
-            self._cloexec.add(fd)
-
-    def close(self, fd: int) -> None:
-        """EBADF if there is none."""
-        file = self._files.pop(fd, None)
-        if file is None:
-            raise LinuxError(errno.EBADF)
-        self._cloexec.discard(fd)
-        self._free = min(self._free, fd)
-        file.refs -= 1
-        self._locks.closed(self, file, last=file.refs == 0)
-        if file.refs == 0:
-            file.close()
-
-    def cloexec(self, fd: int) -> bool:
-        self.get(fd)
-        return fd in self._cloexec
-
-    def set_cloexec(self, fd: int, on: bool) -> None:
-        self.get(fd)
-        if on:
-            self._cloexec.add(fd)
-        else:
-            self._cloexec.discard(fd)
-
-    def name_removed(self, identity: tuple[int, int]) -> None:
-        """The guest itself removed one of several names of a file of the host's."""
-        for file in self._files.values():
-            file.name_removed(identity)
-
-    def descriptors(self) -> list[int]:
-        return sorted(self._files)
-
-    def close_on_exec(self) -> None:
-        for fd in sorted(self._cloexec):
-            self.close(fd)
-
-    def close_all(self) -> None:
-        for fd in self.descriptors():
-            self.close(fd)

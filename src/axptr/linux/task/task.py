@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from ...engine import Exit
     from ...mm.space import AddrSpace
     from ..ends import Death
-    from ..fs.openfile import FileTable
     from ..fs.walk import FileSystem
     from ..machine import Machine
     from ..signals.host import HostSignals
+    from .filetable import FileTable
 
 
 MAX_QUEUED_SIGNALS = 1 << 17
