@@ -60,7 +60,7 @@ from cython.cimports.axptr._core.cpu.x86.x86regs import (
 )
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.cpython.object import PyObject_GenericGetAttr
-from cython.cimports.libc.stdint import uint8_t, uint16_t, uint64_t
+from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free
 from cython.cimports.libc.string import memset
 from cython.cimports.posix.mman import (
@@ -93,6 +93,7 @@ _cpu_number = cython.declare(uint64_t, 0x0040_F500_0000_0000)
 _serials = cython.declare(uint64_t, 0)
 _buffer = cython.declare(cython.size_t, 1 << 30)  # what the library maps for the code it makes, and for all the rest
 _rest = cython.declare(cython.size_t, 16 << 20)
+_arena = cython.declare(uint64_t, 64 << 20)
 
 
 @cython.cfunc
@@ -152,6 +153,13 @@ def _is_tree(place: uint64_t, count: cython.int, pipe: tuple) -> cython.bint:
     )
 
 
+@cython.cfunc
+@cython.exceptval(check=False)
+def _is_near(place: uint64_t, handle: cython.p_void) -> cython.bint:
+    """Whether the C library may have both in one of its arenas."""
+    return place + _arena - cython.cast(uint64_t, handle) < 2 * _arena
+
+
 @cython.no_gc_clear
 @cython.cclass
 class UserCpu:
@@ -196,14 +204,15 @@ class UserCpu:
         """
         i: cython.size_t
         size: cython.size_t
-        word: cython.size_t
-        after: cython.pointer(uint8_t)
+        place: cython.size_t = 0
+        found: cython.int = 0
+        then: cython.pointer(uint32_t)
+        now: cython.pointer(uint32_t)
         before: bytes
         _require_room()
         self.check(self.api.open(UC_ARCH_X86, UC_MODE_64, cython.address(self.uc)), "make a CPU")
         self.check(self.api.ctl(self.uc, CTL_CPU_MODEL, cython.cast(cython.int, UC_CPU_X86_IVYBRIDGE)), "choose a CPU")
         size = malloc_usable_size(self.uc) & ~cython.cast(cython.size_t, 3)
-        after = cython.cast(cython.pointer(uint8_t), self.uc)
         before = cython.cast(cython.p_char, self.uc)[:size]
         self.check(self.api.ctl(self.uc, CTL_TLB_TYPE, cython.cast(cython.int, UC_TLB_VIRTUAL)), "choose a TLB")
         # With exits on and none set, `until` is unused: the library looks at what stands before it when a run
@@ -211,14 +220,14 @@ class UserCpu:
         self.check(self.api.ctl(self.uc, CTL_USE_EXITS, cython.cast(cython.int, 1)), "turn exits on")
         # Words that were zero and have one bool set since, not the first of the word: the one before it is
         # the switch.
-        places = [
-            word + i
-            for word in range(0, size, 4)
-            for i in range(1, 4)
-            if before[word : word + 4] == bytes(4) and after[word : word + 4] == bytes(i) + b"\1" + bytes(3 - i)
-        ]
-        if len(places) == 1:
-            after[cython.cast(cython.size_t, places[0]) - 1] = 1
+        then = cython.cast(cython.pointer(uint32_t), cython.cast(cython.p_char, before))
+        now = cython.cast(cython.pointer(uint32_t), self.uc)
+        for i in range(size // 4):
+            if then[i] == 0 and (now[i] == 0x100 or now[i] == 0x1_0000 or now[i] == 0x100_0000):
+                place = 4 * i + (1 if now[i] == 0x100 else 2 if now[i] == 0x1_0000 else 3)
+                found += 1
+        if found == 1:
+            cython.cast(cython.pointer(uint8_t), self.uc)[place - 1] = 1
         return self.take_exits(size // 8)
 
     def take_exits(self, size):
@@ -232,7 +241,10 @@ class UserCpu:
         tree: cython.pointer(ExitTree)
         pipe = os.pipe()
         try:
-            places = [i for i in range(size) if _is_tree(words[i], 0, pipe)]
+            # The tree was made with the handle, so it lies close to it: trying each word costs two calls of the kernel.
+            places = [i for i in range(size) if _is_near(words[i], self.uc) and _is_tree(words[i], 0, pipe)]
+            if not places:
+                places = [i for i in range(size) if _is_tree(words[i], 0, pipe)]
             self.check(
                 self.api.ctl(self.uc, CTL_EXITS, cython.address(none), cython.cast(cython.size_t, 1)), "set exits"
             )
