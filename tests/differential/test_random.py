@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from axptr.errors import LinuxError
-from axptr.linux.calls import memory
+from axptr.linux.mem import vma
 
 from . import ours
 from .compare import Run, shrink
@@ -57,11 +57,11 @@ def test_a_wrong_answer_is_found_and_shrunk(what: str, monkeypatch: pytest.Monke
     kernel = ours.LinuxKernel()
     monkeypatch.setattr(ours.LinuxKernel, "dispatcher", lambda self, task: lambda nr, *words: wrong(task, nr, *words))
     ops: list[Op] = [
-        ("mmap", P(0), 4 * memory.PAGE, 3, 0x32, -1, 0, 0),
+        ("mmap", P(0), 4 * vma.PAGE, 3, 0x32, -1, 0, 0),
         ("store", P(1), 1, 1),
-        ("munmap", P(3), memory.PAGE),
-        ("mprotect", P(2), memory.PAGE, 1),
-        ("madvise", P(0), memory.PAGE, 4),
+        ("munmap", P(3), vma.PAGE),
+        ("mprotect", P(2), vma.PAGE, 1),
+        ("madvise", P(0), vma.PAGE, 4),
         ("check",),
     ]
     found = Run(ops).difference

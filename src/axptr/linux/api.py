@@ -22,7 +22,6 @@ from ..errors import LinuxError
 from ..mm.space import AddrSpace
 from . import arguments
 from .arguments import Text
-from .calls import limits
 from .ends import Death, ProgramError, Result
 from .fs.dev import Dev
 from .fs.host.file import HostFile, standard_stream
@@ -34,6 +33,7 @@ from .personality import LinuxKernel
 from .proc.tree import Proc
 from .task import exec
 from .task.filetable import FileTable
+from .task.limits import RLIMIT_NOFILE, get_limit
 from .task.task import LinuxTask
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _start(
         raise ProgramError(error.errno, f"{os.fsdecode(program)}: {os.strerror(error.errno)}") from None
     finally:
         found.close()
-    table.limit = limits.get_limit(task, limits.RLIMIT_NOFILE)[0]
+    table.limit = get_limit(task, RLIMIT_NOFILE)[0]
     return Process(task, LinuxKernel())
 
 

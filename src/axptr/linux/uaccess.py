@@ -10,7 +10,6 @@ Transfers go in chunks of CHUNK bytes: what a guest's count says is never alloca
 from __future__ import annotations
 
 from ctypes import c_char
-from typing import TYPE_CHECKING
 
 from .._core.pointers.iovec import (
     IOV_MAX,
@@ -22,9 +21,7 @@ from .._core.pointers.pointer import UserConstPtr, UserPtr
 from ..addr import VirtAddrRange
 from ..errors import UserFault
 from ..flags import READ, WRITE, MappingFlags
-
-if TYPE_CHECKING:
-    from .task.task import LinuxTask
+from ..kernel.task import Task
 
 USER_END = 0x7FFF_FFFF_F000
 """TASK_SIZE: one past the last byte of user space (x86-64, four levels)."""
@@ -40,13 +37,13 @@ def access_ok(address: int, size: int) -> bool:
     return address + size <= USER_END
 
 
-def require_user(task: LinuxTask, address: int, size: int, access: MappingFlags) -> None:
+def require_user(task: Task, address: int, size: int, access: MappingFlags) -> None:
     """EFAULT unless `access_ok`."""
     if address + size > USER_END:
         raise task.space.fault(address, access, size=min(size, MAX_RW_COUNT))
 
 
-def read_path(task: LinuxTask, ptr: UserConstPtr[c_char]) -> bytes:
+def read_path(task: Task, ptr: UserConstPtr[c_char]) -> bytes:
     """The path at `ptr`, as `getname` reads it: EFAULT, ENAMETOOLONG from 4,096 bytes with the terminator on.
 
     An empty path is returned as it is: whether that is ENOENT is the caller's affair (AT_EMPTY_PATH).
@@ -54,18 +51,18 @@ def read_path(task: LinuxTask, ptr: UserConstPtr[c_char]) -> bytes:
     return ptr.read_cstr(task, PATH_MAX - 1)
 
 
-def get_bytes(task: LinuxTask, address: int, size: int) -> bytes:
+def get_bytes(task: Task, address: int, size: int) -> bytes:
     """`size` bytes at `address`, all or EFAULT; `size` is the size of a structure, never a guest's count."""
     data: bytes = ConstBytes(address).read_slice(task, size)
     return data
 
 
-def put_bytes(task: LinuxTask, address: int, data: bytes) -> None:
+def put_bytes(task: Task, address: int, data: bytes) -> None:
     """All of `data` to `address`, or EFAULT; bytes before the bad one may have been written, as by copy_to_user."""
     Bytes(address).write_slice(task, data)
 
 
-def good_prefix(task: LinuxTask, address: int, size: int, access: MappingFlags) -> int:
+def good_prefix(task: Task, address: int, size: int, access: MappingFlags) -> int:
     """How many of the `size` bytes at `address` lie in areas that allow `access`, or could once a stack grows."""
     space = task.space
     allowed = WRITE if access & WRITE else READ | WRITE  # a page that may be written may be read (x86-64)
@@ -88,7 +85,7 @@ class UserIter(IoStream):
     """What is left of one transfer to or from user memory: `copy_in`, `copy_out`, and what Linux' files ask of it."""
 
     @classmethod
-    def single(cls, task: LinuxTask, address: int, size: int) -> UserIter:
+    def single(cls, task: Task, address: int, size: int) -> UserIter:
         return cls(task, IoVec(((address, size),)))
 
     def again(self) -> UserIter:
@@ -132,7 +129,7 @@ class UserIter(IoStream):
         return fault
 
 
-def import_iovec(task: LinuxTask, ptr: UserConstPtr[c_char], count: int, access: MappingFlags) -> IoVec:
+def import_iovec(task: Task, ptr: UserConstPtr[c_char], count: int, access: MappingFlags) -> IoVec:
     """The iovec array at `ptr`, read once and judged as `import_iovec` does, user space ending at USER_END."""
     return IoVec.read(task, ptr, count, access, end=USER_END)
 

@@ -8,13 +8,13 @@ from collections import deque
 
 import pytest
 
-from axptr.linux.signals.pending import (
+from axptr.linux.abi.signals import (
     SIGKILL,
     SIGSEGV,
     Info,
-    Pending,
     bit,
 )
+from axptr.linux.signals.pending import Pending
 
 from ..conftest import run_guest, run_host
 

@@ -17,6 +17,14 @@ from ...kernel.abi import c_int, c_size_t, c_ulong
 from ...mm.filecache import FileCache
 from ..fs.host.calls import host
 from ..mem.limits import require_splits
+from ..mem.vma import (
+    BYTES_AT_ONCE,
+    PAGE,
+    ZERO_NAME,
+    bring_in,
+    in_turns,
+    page_up,
+)
 from ..registry import call
 from ..task import waiting
 from ..uaccess import (
@@ -25,15 +33,7 @@ from ..uaccess import (
     Bytes,
     require_user,
 )
-from .memory import (
-    BYTES_AT_ONCE,
-    PAGE,
-    ZERO_NAME,
-    bring_in,
-    in_turns,
-    page_up,
-    sys_mprotect,
-)
+from .memory import sys_mprotect
 
 if TYPE_CHECKING:
     from ..._core.mm.frames import FrameStore

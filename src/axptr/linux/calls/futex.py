@@ -13,10 +13,10 @@ from ..._core.pointers.atomic import UserAtomic
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_uint
+from ..abi.timespec import read_timespec
 from ..registry import call
 from ..task import waiting
 from ..uaccess import Bytes, ConstBytes, require_user
-from .time import read_timespec
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask

@@ -1,8 +1,4 @@
-"""Resource limits, inherited from the host's process and set by the program. Source: getrlimit(2).
-
-Kept by those whom they concern: memory (`mem.limits`), files' sizes (`fs.host.file`), time (`task.timers`), signals,
-descriptors. Not kept: RLIMIT_MEMLOCK, RSS, NPROC, LOCKS, MSGQUEUE, RTPRIO and RTTIME.
-"""
+"""The calls about resource limits. Source: getrlimit(2). Not here: the limits themselves (`task.limits`)."""
 
 from __future__ import annotations
 
@@ -13,7 +9,13 @@ from typing import TYPE_CHECKING
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
 from ..registry import call
-from ..task.timers import RLIM_INFINITY
+from ..task.limits import (
+    NAMES,
+    RLIMIT_CPU,
+    RLIMIT_NOFILE,
+    RLIMIT_STACK,
+    get_limit,
+)
 from ..uaccess import (
     Bytes,
     ConstBytes,
@@ -23,30 +25,6 @@ from ..uaccess import (
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
-
-RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_AS = 0, 1, 2, 3, 4, 7, 9
-RLIMIT_SIGPENDING, RLIMIT_NICE = 11, 13
-
-NAMES = (
-    ("Max cpu time", "seconds"), ("Max file size", "bytes"), ("Max data size", "bytes"), ("Max stack size", "bytes"),
-    ("Max core file size", "bytes"), ("Max resident set", "bytes"), ("Max processes", "processes"),
-    ("Max open files", "files"), ("Max locked memory", "bytes"), ("Max address space", "bytes"),
-    ("Max file locks", "locks"), ("Max pending signals", "signals"), ("Max msgqueue size", "bytes"),
-    ("Max nice priority", ""), ("Max realtime priority", ""), ("Max realtime timeout", "us"),
-)  # fmt: skip
-
-
-def get_limit(task: LinuxTask, number: int) -> tuple[int, int]:
-    """(soft, hard). The host's, as inherited, unless the program changed it; there are no core files."""
-    changed = task.limits.get(number)
-    if changed is not None:
-        return changed
-    if number == RLIMIT_CORE:
-        return 0, RLIM_INFINITY
-    inherited = task.inherited_limits.get(number)
-    if inherited is None:
-        inherited = task.inherited_limits[number] = task.machine.host.limit(number)
-    return inherited
 
 
 def _set_limit(task: LinuxTask, number: int, soft: int, hard: int) -> None:

@@ -1,22 +1,42 @@
 """mmap, munmap, mprotect and brk, as Linux has them, over the address space. Source: their man pages; mm/mmap.c,
 mm/mprotect.c of Linux 6.18, whose order of checks this keeps: which errno a call with two faults gives is seen.
 
-Not here: moving mappings (`remap`), advice and residence (`advice`), promises to keep memory (`mlock`).
+Not here: where a mapping goes and walks over areas (`mem.vma`), moving mappings (`remap`), advice and residence
+(`advice`), promises to keep memory (`mlock`).
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ...addr import VirtAddrRange
 from ...errors import LinuxError
 from ...flags import MappingFlags
 from ...kernel.abi import c_int, c_size_t, c_ulong
 from ...mm.backend import FileBackend, SharedBackend, SharedObject
+from ..abi.mman import (
+    LEGACY_MAP_MASK,
+    MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_GROWSDOWN,
+    MAP_HUGETLB,
+    MAP_LOCKED,
+    MAP_NONBLOCK,
+    MAP_POPULATE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MAP_SHARED_VALIDATE,
+    MAP_TYPE,
+    PROT_EXEC,
+    PROT_FLAGS,
+    PROT_GROWSDOWN,
+    PROT_GROWSUP,
+    PROT_READ,
+    PROT_SEM,
+    PROT_WRITE,
+)
 from ..fs.host.file import HostFile
 from ..mem.limits import (
     charge,
@@ -25,50 +45,31 @@ from ..mem.limits import (
     require_space,
     require_splits,
 )
+from ..mem.vma import (
+    AREAS_AT_ONCE,
+    PAGE,
+    SHARED_DEVICE,
+    SHARED_NAME,
+    STACK_GAP,
+    ZERO_NAME,
+    extent,
+    lock_area,
+    next_area,
+    page_up,
+    pieces,
+    place,
+    populate,
+    require_file_range,
+)
 from ..registry import call
 from ..task import waiting
-from ..task.timers import RLIM_INFINITY
+from ..task.limits import RLIM_INFINITY, RLIMIT_DATA, RLIMIT_STACK, get_limit
 from ..uaccess import USER_END
-from .limits import RLIMIT_DATA, RLIMIT_STACK, get_limit
 
 if TYPE_CHECKING:
     from ...mm.area import MemoryArea
     from ..fs.openfile import OpenFile
-    from ..mem.mm import Mm
     from ..task.task import LinuxTask
-
-PAGE = 4096
-MMAP_MIN_ADDR = 65536
-AREAS_AT_ONCE = 512
-BYTES_AT_ONCE = 16 << 20
-"""What is done between two looks at the clock and at signals."""
-STACK_GAP = 256 * PAGE
-"""Room that stays free below a stack (stack_guard_gap)."""
-
-PROT_READ, PROT_WRITE, PROT_EXEC, PROT_SEM = 1, 2, 4, 8
-PROT_GROWSDOWN, PROT_GROWSUP = 0x0100_0000, 0x0200_0000
-
-MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_TYPE = 1, 2, 3, 15
-MAP_FIXED, MAP_ANONYMOUS, MAP_32BIT, MAP_GROWSDOWN = 0x10, 0x20, 0x40, 0x100
-MAP_LOCKED, MAP_POPULATE, MAP_NONBLOCK = 0x2000, 0x8000, 0x10000
-MAP_HUGETLB, MAP_FIXED_NOREPLACE = 0x40000, 0x100000
-# What MAP_SHARED_VALIDATE lets pass (LEGACY_MAP_MASK): with another flag it is EOPNOTSUPP.
-_LEGACY_FLAGS = 0x0003 | 0x0070 | 0x0100 | 0x0800 | 0x1000 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000 | 0x400_0000
-_LEGACY_FLAGS |= 0x40000 | 21 << 26 | 30 << 26
-_SURE_SIZE = 1 << 40
-"""What a file of any file system may reach; beyond it the host is asked."""
-
-SHARED_NAME = "/dev/zero (deleted)"  # as maps show shared anonymous memory
-SHARED_DEVICE = 1  # 00:01, the kernel's own tmpfs
-ZERO_NAME = "/dev/zero"
-
-_U = MappingFlags.USER
-PROT_FLAGS = [_U | MappingFlags(prot) for prot in range(8)]  # PROT_* and MappingFlags share their low three bits
-PROT_FLAGS[PROT_EXEC] |= MappingFlags.READ  # a CPU without protection keys cannot keep a program from reading its code
-
-
-def page_up(size: int) -> int:
-    return (size + PAGE - 1) & -PAGE
 
 
 # -- mmap
@@ -108,54 +109,6 @@ def sys_mmap(
     return start
 
 
-def place(mm: Mm, addr: int, size: int, flags: int) -> int:
-    """Where a mapping goes: get_unmapped_area, and what MAP_FIXED_NOREPLACE asks for."""
-    if size > USER_END:
-        raise LinuxError(errno.ENOMEM)
-    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE):
-        if addr > USER_END - size:
-            raise LinuxError(errno.ENOMEM)
-        if addr & (PAGE - 1):
-            raise LinuxError(errno.EINVAL)
-        if addr < MMAP_MIN_ADDR and mm.host.euid != 0:
-            raise LinuxError(errno.EPERM)
-        if flags & MAP_FIXED_NOREPLACE and not is_free(mm, addr, size):
-            raise LinuxError(errno.EEXIST)
-        return addr
-    hint = addr & -PAGE
-    if 0 < hint < MMAP_MIN_ADDR:
-        hint = MMAP_MIN_ADDR
-    topdown = not flags & MAP_32BIT
-    low, high = (MMAP_MIN_ADDR, mm.mmap_base) if topdown else (0x4000_0000, 0x8000_0000)
-    top = USER_END if topdown else high
-    if hint and hint <= top - size and is_free(mm, hint, size) and not near_stack(mm, hint + size):
-        return hint
-    space = mm.space
-    found = space.find_free_area(low, size, VirtAddrRange(low, high), topdown=topdown)
-    while found is not None and (above := near_stack(mm, found + size)) is not None:
-        # Below what grows down a gap stays free: look on the other side of it.
-        if topdown:
-            high = above - STACK_GAP
-        else:
-            low = above
-        found = space.find_free_area(low, size, VirtAddrRange(low, high), topdown=topdown) if low < high else None
-    if found is None and topdown:  # as arch_get_unmapped_area: from TASK_UNMAPPED_BASE upwards
-        found = space.find_free_area(0, size, VirtAddrRange(USER_END // 3 & -PAGE, USER_END))
-    if found is None:
-        raise LinuxError(errno.ENOMEM)
-    return found
-
-
-def is_free(mm: Mm, start: int, size: int) -> bool:
-    return mm.space.find_free_area(start, size, VirtAddrRange(start, start + size)) == start
-
-
-def near_stack(mm: Mm, end: int) -> int | None:
-    """The start of the first area from `end` on, if it grows down and `end` is inside the gap below it."""
-    area = next_area(mm, end, min(end + STACK_GAP, USER_END))
-    return area.start if area is not None and area.grows_down else None
-
-
 def _map_anonymous(task: LinuxTask, start: int, size: int, prot: int, kind: int, flags: int) -> None:
     space, grows = task.space, 0
     if kind not in (MAP_SHARED, MAP_PRIVATE):  # MAP_DROPPABLE is as on kernels before 6.11
@@ -183,7 +136,7 @@ def _map_open_file(
     regular = isinstance(file, HostFile) and file.regular
     require_file_range(file.host_fd if regular else None, offset + size)
     if kind == MAP_SHARED_VALIDATE:
-        if flags & ~_LEGACY_FLAGS:
+        if flags & ~LEGACY_MAP_MASK:
             raise LinuxError(errno.EOPNOTSUPP)
     elif kind not in (MAP_SHARED, MAP_PRIVATE):
         raise LinuxError(errno.EINVAL)
@@ -208,20 +161,6 @@ def _map_open_file(
     backend.no_exec = file.no_exec()
     name = os.fsdecode(file.name())
     task.space.map(start, size, PROT_FLAGS[prot & 7], backend, replace=True, name=name)
-
-
-def require_file_range(fd: int | None, end: int) -> None:
-    """EOVERFLOW for a mapping that ends further than a file can reach, which its file system knows (file_mmap_ok).
-
-    fd: of a regular file of the host; None for others.
-    """
-    if end >= 1 << (64 if fd is None else 63):
-        raise LinuxError(errno.EOVERFLOW)
-    if fd is not None and end > _SURE_SIZE:
-        from ..fs.host.calls import map_probe
-
-        if map_probe(fd, end - PAGE) == errno.EOVERFLOW:
-            raise LinuxError(errno.EOVERFLOW)
 
 
 # -- munmap, mprotect
@@ -319,56 +258,6 @@ def _copies(area: MemoryArea, prot: int) -> bool:
     return bool(prot & PROT_WRITE) and area.locked and not written and not area.backend.shared
 
 
-def in_turns(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, MemoryArea]]:
-    """`pieces` for a call that may be made again: between some, the clock and signals are looked at (`waiting`)."""
-    for number, piece in enumerate(pieces(task, start, end)):
-        if number % AREAS_AT_ONCE == AREAS_AT_ONCE - 1:
-            waiting.breathe(task)
-        yield piece
-
-
-def pieces(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, MemoryArea]]:
-    """The parts of areas in a range, by address: (start, end, area). Areas may be changed behind the walk."""
-    at = start
-    while True:
-        area = next_area(task, at, end)
-        if area is None:
-            return
-        at = max(at, area.start)
-        yield at, min(end, area.end), area
-        at = area.end
-
-
-def next_area(owner: LinuxTask | Mm, at: int, end: int) -> MemoryArea | None:
-    """The first area that has a byte in [at, end). O(log n)."""
-    end = min(end, USER_END)
-    if at >= end:
-        return None
-    below, above = owner.space.neighbours(at)
-    if below is not None and below.end > at:
-        return below
-    return above if above is not None and above.start < end else None
-
-
-def extent(task: LinuxTask, area: MemoryArea) -> tuple[int, int]:
-    """Start and end of the mapping that Linux would have here: areas that differ in our bookkeeping only are one."""
-    low = high = area
-    while (above := task.space.find_area(high.end) if high.end < USER_END else None) and _alike(high, above):
-        high = above
-    while (below := task.space.find_area(low.start - 1) if low.start else None) and _alike(below, low):
-        low = below
-    return low.start, high.end
-
-
-def _alike(low: MemoryArea, high: MemoryArea) -> bool:
-    one, other = low.backend, high.backend
-    if low[2:3] + low[6:] != high[2:3] + high[6:] or (one.kind, one.shared) != (other.kind, other.shared):
-        return False
-    if one.store is None:
-        return (low.name == ZERO_NAME) == (high.name == ZERO_NAME)
-    return one.store is other.store and low.offset + low.size == high.offset
-
-
 # -- brk
 
 
@@ -406,42 +295,3 @@ def sys_brk(task: LinuxTask, addr: c_ulong) -> int:
 
 
 # -- bringing pages in
-
-
-def bring_in(task: LinuxTask, start: int, end: int, access: MappingFlags) -> bool:
-    """Populate a part of an area, in pieces: False if it was left off for a signal that kills or the run's deadline."""
-    while start < end:
-        stop = min(end, start + BYTES_AT_ONCE)
-        task.space.populate_area(start, stop - start, access)
-        start = stop
-        if start < end and waiting.must_stop(task):
-            return False
-    return True
-
-
-def populate(task: LinuxTask, start: int, end: int, *, stop_at_failure: bool = False) -> int:
-    """Bring pages in as mm_populate does: private writable ones as if written. 0, or the first errno that came up.
-
-    An area whose pages cannot be had is left at the first that cannot; the next one is gone on with, or not. It is left
-    off for a signal that kills and at the deadline: what is not there then comes when it is touched.
-    """
-    failed = 0
-    for at, stop, area in pieces(task, start, end):
-        if area.lock_on_fault:
-            continue
-        written = area.flags & MappingFlags.WRITE and not area.backend.shared
-        access = MappingFlags.WRITE if written else MappingFlags.READ
-        try:
-            if not bring_in(task, at, stop, access):
-                break
-        except LinuxError as error:
-            failed = failed or error.errno
-            if stop_at_failure:
-                break
-    return failed
-
-
-def lock_area(task: LinuxTask, start: int, end: int) -> None:
-    """Note that a mapping is locked, and bring its pages in; those that cannot be are not missed."""
-    task.space.set_locked(start, end - start, True)
-    populate(task, start, end)

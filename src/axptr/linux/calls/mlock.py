@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_ulong
 from ..mem.limits import require_splits
-from ..registry import call
-from ..task import waiting
-from ..uaccess import USER_END
-from .memory import (
+from ..mem.vma import (
     PAGE,
     in_turns,
     page_up,
     populate,
 )
+from ..registry import call
+from ..task import waiting
+from ..uaccess import USER_END
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
+from ..abi.timespec import read_timespec
 from ..registry import call
 from ..signals.state import NO_HANDLER, Again
 from ..task import waiting
+from ..task.limits import RLIMIT_NOFILE, get_limit
 from ..uaccess import (
     Bytes,
     ConstBytes,
@@ -25,8 +27,6 @@ from ..uaccess import (
     put_bytes,
     require_user,
 )
-from .limits import RLIMIT_NOFILE, get_limit
-from .time import read_timespec
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask

@@ -18,6 +18,7 @@ from ...kernel.abi import (
     c_ulong,
 )
 from ..registry import call
+from ..task.limits import RLIMIT_NICE, get_limit
 from ..uaccess import (
     USER_END,
     Bytes,
@@ -26,7 +27,6 @@ from ..uaccess import (
     put_bytes,
     read_path,
 )
-from .limits import RLIMIT_NICE, get_limit
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask

@@ -12,17 +12,14 @@ from ...errors import LinuxError
 from ...flags import MappingFlags
 from ...kernel.abi import c_ulong
 from ...mm.backend import part
+from ..abi.mman import MAP_FIXED
 from ..mem.limits import (
     MAX_MAP_COUNT,
     require_mapping,
     require_space,
     require_splits,
 )
-from ..registry import call
-from ..uaccess import USER_END
-from .limits import RLIMIT_STACK, get_limit
-from .memory import (
-    MAP_FIXED,
+from ..mem.vma import (
     PAGE,
     extent,
     is_free,
@@ -31,6 +28,9 @@ from .memory import (
     place,
     populate,
 )
+from ..registry import call
+from ..task.limits import RLIMIT_STACK, get_limit
+from ..uaccess import USER_END
 
 if TYPE_CHECKING:
     from ...mm.area import MemoryArea

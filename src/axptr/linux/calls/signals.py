@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_uint
-from ..arch.x86_64.sigframe import on_altstack, pop_frame
-from ..registry import call
-from ..signals.pending import (
+from ..abi.signals import (
+    SA_KNOWN,
     SI_KERNEL,
     SI_TKILL,
     SI_USER,
@@ -21,7 +20,10 @@ from ..signals.pending import (
     Info,
     bit,
 )
-from ..signals.state import NO_HANDLER, SA_KNOWN, Action
+from ..abi.timespec import read_timespec
+from ..arch.x86_64.sigframe import on_altstack, pop_frame
+from ..registry import call
+from ..signals.state import NO_HANDLER, Action
 from ..task import waiting
 from ..task.timers import (
     ITIMER_PROF,
@@ -35,7 +37,6 @@ from ..uaccess import (
     get_bytes,
     put_bytes,
 )
-from .time import read_timespec
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask

@@ -4,11 +4,12 @@ nanosleep(2)."""
 from __future__ import annotations
 
 import errno
-from struct import pack, unpack
+from struct import pack
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int
+from ..abi.timespec import BILLION, read_timespec, write_timespec
 from ..registry import call
 from ..signals.state import NO_HANDLER
 from ..task import waiting
@@ -16,28 +17,13 @@ from ..task.timers import KTIME_MAX
 from ..uaccess import (
     Bytes,
     ConstBytes,
-    get_bytes,
     put_bytes,
 )
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
-_BILLION = 1_000_000_000
-_MAX_SLEEP = KTIME_MAX / _BILLION
-
-
-def read_timespec(task: LinuxTask, address: int) -> float:
-    """Seconds, any number of them; EINVAL if there are fewer than none, or nanoseconds for a second."""
-    seconds, nanos = unpack("<qq", get_bytes(task, address, 16))
-    if seconds < 0 or not 0 <= nanos < _BILLION:
-        raise LinuxError(errno.EINVAL)
-    total: float = seconds + nanos / _BILLION
-    return total
-
-
-def write_timespec(task: LinuxTask, address: int, nanos: int) -> None:
-    put_bytes(task, address, pack("<qq", *divmod(nanos, _BILLION)))
+_MAX_SLEEP = KTIME_MAX / BILLION
 
 
 PROCESS_CPU, THREAD_CPU = 2, 3
@@ -102,7 +88,7 @@ def sys_gettimeofday(task: LinuxTask, tv: Bytes, tz: Bytes) -> int:
 
 @call("time")
 def sys_time(task: LinuxTask, when: Bytes) -> int:
-    now = task.machine.host.realtime_ns() // _BILLION
+    now = task.machine.host.realtime_ns() // BILLION
     if not when.is_null:
         put_bytes(task, when.address, pack("<q", now))
     return now
@@ -114,7 +100,7 @@ def _sleep(task: LinuxTask, until: float, remaining: int) -> int:
         waiting.sleep(task, until, again=(_sleep, (until, remaining)))
     except LinuxError:
         if remaining:
-            left = int(max(0.0, until - task.machine.host.monotonic()) * _BILLION)
+            left = int(max(0.0, until - task.machine.host.monotonic()) * BILLION)
             write_timespec(task, remaining, min(left, KTIME_MAX))
         raise
     return 0
@@ -135,7 +121,7 @@ def sys_clock_nanosleep(task: LinuxTask, clock: c_int, flags: c_int, duration: C
         task.machine.host.require_alarm(clock)
     seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
     if flags & 1:  # TIMER_ABSTIME
-        seconds -= clock_now(task, clock) / _BILLION
+        seconds -= clock_now(task, clock) / BILLION
     if kind is not None and seconds > 0:
         waiting.sleep(task, None, restart=NO_HANDLER)  # who sleeps uses no CPU
     until = task.machine.host.monotonic() + seconds

@@ -19,17 +19,15 @@ from typing import TYPE_CHECKING
 
 from ...errors import LinuxError, UserFault
 from ...mm.backend import FileBackend
-from ..calls.memory import (
+from ..abi.mman import (
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
-    PAGE,
     PROT_EXEC,
     PROT_FLAGS,
     PROT_READ,
     PROT_WRITE,
-    place,
-    require_file_range,
 )
+from ..mem.vma import PAGE, place, require_file_range
 from ..uaccess import USER_END
 from .elf import (
     PF_R,

@@ -11,8 +11,8 @@ import errno
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
-from ..calls.limits import RLIMIT_AS, RLIMIT_DATA, get_limit
-from ..task.timers import RLIM_INFINITY
+from ..task.limits import RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, get_limit
+from .vma import pieces
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
@@ -31,8 +31,6 @@ def require_space(task: LinuxTask, size: int, *, data: bool, replaced: tuple[int
     total, of_data = task.space._mapped_bytes()
     more = size
     if replaced[0] < replaced[1]:
-        from ..calls.memory import pieces
-
         more -= sum(stop - start for start, stop, _ in pieces(task, *replaced))
     if total + more > limit & -4096 or (data and of_data + more > data_limit & -4096):
         raise LinuxError(errno.ENOMEM)

@@ -16,7 +16,7 @@ from ...flags import (
     WRITE,
     rwx,
 )
-from ..calls.memory import PAGE, ZERO_NAME
+from ..mem.vma import PAGE, ZERO_NAME
 
 if TYPE_CHECKING:
     from ..._core.mm.frames import FrameStore

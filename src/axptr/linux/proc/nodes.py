@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from ...errors import LinuxError, UserFault
 from ...flags import READ, WRITE
-from ..calls.memory import PAGE
 from ..fs.node import (
     MAX_OFFSET,
     DirNode,
@@ -24,6 +23,7 @@ from ..fs.node import (
     Node,
 )
 from ..fs.openfile import OpenFile, sought
+from ..mem.vma import PAGE
 from ..uaccess import CHUNK, USER_END
 
 if TYPE_CHECKING:

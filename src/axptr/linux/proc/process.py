@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import WRITE
-from ..calls.memory import PAGE
+from ..mem.vma import PAGE
 from ..uaccess import USER_END
 from .maps import count_all
 from .nodes import present_bytes
@@ -119,7 +119,7 @@ def _kilobytes(task: LinuxTask) -> list[str]:
 
 
 def status(task: LinuxTask) -> bytes:
-    from ..calls.limits import RLIMIT_SIGPENDING, get_limit
+    from ..task.limits import RLIMIT_SIGPENDING, get_limit
 
     host = task.machine.host
     uid, gid = host.uids, host.gids
@@ -146,7 +146,7 @@ def status(task: LinuxTask) -> bytes:
 
 
 def limits(task: LinuxTask) -> bytes:
-    from ..calls.limits import NAMES, get_limit
+    from ..task.limits import NAMES, get_limit
 
     rows = [f"{'Limit':<25} {'Soft Limit':<20} {'Hard Limit':<20} {'Units':<10}"]
     for number, (name, unit) in enumerate(NAMES):

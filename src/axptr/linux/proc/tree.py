@@ -11,7 +11,6 @@ import stat
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
-from ..calls.memory import MMAP_MIN_ADDR
 from ..fs.node import (
     DirNode,
     LinkNode,
@@ -21,6 +20,7 @@ from ..fs.node import (
 )
 from ..fs.openfile import OpenFile
 from ..mem.limits import MAX_MAP_COUNT
+from ..mem.vma import MMAP_MIN_ADDR
 from . import process as procself
 from .maps import format_maps, format_rollup, format_smaps
 from .nodes import (

@@ -23,32 +23,29 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..fs.host.calls import libc
-from ..host import nap, own_pid, wall
-from .pending import (
+from ..abi.signals import (
     SI_TKILL,
+    SIG_IGN,
     SIGBUS,
     SIGFPE,
     SIGILL,
+    SIGINT,
     SIGKILL,
     SIGPIPE,
     SIGSEGV,
     SIGSTOP,
     SIGSYS,
     SIGTRAP,
+    SIGTSTP,
+    SIGTTIN,
+    SIGTTOU,
     SIGURG,
     Info,
     bit,
 )
-from .state import (
-    SIG_IGN,
-    SIGINT,
-    SIGTSTP,
-    SIGTTIN,
-    SIGTTOU,
-    Action,
-    SignalState,
-)
+from ..fs.host.calls import libc
+from ..host import nap, own_pid, wall
+from .state import Action, SignalState
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask

@@ -8,76 +8,22 @@ is ignored, blocked or handled (`signals`).
 from __future__ import annotations
 
 from collections import deque
-from struct import pack, unpack_from
 
-from ...errors import LinuxError
-
-SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGALRM = 4, 5, 6, 7, 8, 9, 11, 13, 14
-SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH, SIGSYS = 17, 18, 19, 23, 28, 31
-FIRST_REAL_TIME = 32
-SI_USER, SI_KERNEL, SI_TKILL = 0, 0x80, -6
-_SIGINFO = 128
-_KNOWN = 48
-"""Bytes of siginfo_t that the kernel keeps (kernel_siginfo)."""
-
-
-def bit(signal: int) -> int:
-    return 1 << (signal - 1)
-
+from ..abi.signals import (
+    FIRST_REAL_TIME,
+    SIGBUS,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGSEGV,
+    SIGSYS,
+    SIGTRAP,
+    Info,
+    bit,
+)
 
 _FIRST = sum(map(bit, (SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS)))
 """What a fault sends, which is delivered before all others (SYNCHRONOUS_MASK)."""
-
-
-class Info:
-    """A signal on its way: siginfo, and for a fault what the CPU said (trap number, error code, cr2).
-
-    raw: siginfo as somebody else filled it, who may know more of it than the fields here say.
-    """
-
-    __slots__ = ("address", "code", "cr2", "error", "fault", "pid", "raw", "signal", "trap", "uid", "value")
-
-    def __init__(
-        self,
-        signal: int,
-        code: int,
-        *,
-        address: int | None = None,
-        fault: LinuxError | None = None,
-        pid: int = 0,
-        uid: int = 0,
-        value: int = 0,
-        trap: int = 0,
-        error: int = 0,
-        cr2: int = 0,
-        raw: bytes | None = None,
-    ) -> None:
-        self.signal = signal
-        self.code = code
-        self.address = address
-        self.fault = fault
-        self.pid = pid
-        self.uid = uid
-        self.value = value
-        self.trap = trap
-        self.error = error
-        self.cr2 = cr2
-        self.raw = raw
-
-    @classmethod
-    def of(cls, signal: int, raw: bytes) -> Info:
-        """What a siginfo_t of somebody else says, for `signal` whatever number stands in it."""
-        code, pid, uid, value = unpack_from("<8xi4xiIQ", raw)
-        return cls(signal, code, pid=pid, uid=uid, value=value, raw=raw[:_KNOWN])
-
-    def pack(self) -> bytes:
-        """siginfo_t, 128 bytes."""
-        if self.raw is not None:
-            return (pack("<i", self.signal) + self.raw[4:]).ljust(_SIGINFO, b"\0")
-        head = pack("<iii4x", self.signal, 0, self.code)
-        by_fault = self.address is not None
-        body = pack("<Q", self.address) if by_fault else pack("<iIQ", self.pid, self.uid, self.value)
-        return (head + body).ljust(_SIGINFO, b"\0")
 
 
 class Pending:

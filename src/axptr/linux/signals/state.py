@@ -21,12 +21,15 @@ from ...flags import (
     WRITE,
     MappingFlags,
 )
-from ..ends import Death
-from ..uaccess import USER_END
-from .pending import (
+from ..abi.signals import (
     FIRST_REAL_TIME,
+    SA_NODEFER,
+    SA_RESETHAND,
+    SA_RESTART,
     SI_KERNEL,
     SI_USER,
+    SIG_DFL,
+    SIG_IGN,
     SIGBUS,
     SIGCHLD,
     SIGCONT,
@@ -37,24 +40,23 @@ from .pending import (
     SIGSEGV,
     SIGSTOP,
     SIGTRAP,
+    SIGTSTP,
+    SIGTTIN,
+    SIGTTOU,
     SIGURG,
     SIGWINCH,
+    SIGXFSZ,
     Info,
-    Pending,
     bit,
 )
+from ..ends import Death
+from ..uaccess import USER_END
+from .pending import Pending
 
 if TYPE_CHECKING:
     from ...engine import Exit
     from ..task.task import LinuxTask
 
-SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, SIGXFSZ = 2, 20, 21, 22, 25
-SIG_DFL, SIG_IGN = 0, 1
-
-SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART = 0x4, 0x0400_0000, 0x0800_0000, 0x1000_0000
-SA_NODEFER, SA_RESETHAND = 0x4000_0000, 0x8000_0000
-SA_KNOWN = 0x1 | 0x2 | SA_SIGINFO | 0x800 | SA_RESTORER | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND
-"""The flags that sigaction keeps (UAPI_SA_FLAGS); a program finds out about others by their being gone."""
 
 RESTART, NO_HANDLER = 0, 1
 """What becomes of a call that a signal ended: made again after handlers with SA_RESTART, as if nothing had been

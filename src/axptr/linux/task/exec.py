@@ -14,7 +14,7 @@ from ...errors import LinuxError
 from ...mm.filecache import FileCache
 from ...mm.space import AddrSpace
 from ...pointers.strings import read_string_array
-from ..calls.limits import RLIMIT_STACK, get_limit
+from ..abi.signals import SI_KERNEL, SIG_IGN, SIGSEGV, Info
 from ..calls.stat import lookup
 from ..fs.host.file import HostFile
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
@@ -28,9 +28,8 @@ from ..load.loader import (
 from ..load.stack import map_stack, push_tables, strings_limit
 from ..mem.mm import Mm
 from ..registry import call
-from ..signals.pending import SI_KERNEL, SIGSEGV, Info
-from ..signals.state import SIG_IGN
 from ..uaccess import ConstBytes, read_path
+from .limits import RLIMIT_STACK, get_limit
 
 if TYPE_CHECKING:
     from ...kernel.abi import c_int

@@ -10,12 +10,12 @@ import os
 from typing import TYPE_CHECKING
 
 from ...kernel.task import Task
-from ..calls.limits import RLIMIT_SIGPENDING, get_limit
 from ..calls.prctl import KeptState
 from ..mem.mm import Mm
 from ..signals.state import RESTART, Again, SignalState
 from . import waiting
 from .iocount import IoCount
+from .limits import RLIMIT_SIGPENDING, get_limit
 from .timers import Timers
 
 if TYPE_CHECKING:

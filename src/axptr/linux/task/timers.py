@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..signals.pending import (
+from ..abi.signals import (
     SI_KERNEL,
     SIGALRM,
     SIGKILL,
     Info,
 )
+from .limits import RLIM_INFINITY, RLIMIT_CPU
 
 if TYPE_CHECKING:
     from ..host import HostView
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF = 0, 1, 2
 SIGXCPU, SIGVTALRM, SIGPROF = 24, 26, 27
-RLIMIT_CPU = 0
-RLIM_INFINITY = (1 << 64) - 1
 _BILLION = 1_000_000_000
 KTIME_MAX = (1 << 63) - 1
 """Nanoseconds: the longest time that a timer runs, 292 years. Longer ones are cut to it."""

@@ -25,7 +25,7 @@ from ...uaccess import (
 )
 
 if TYPE_CHECKING:
-    from ...signals.pending import Info
+    from ...abi.signals import Info
     from ...signals.state import Action
     from ...task.task import LinuxTask
 

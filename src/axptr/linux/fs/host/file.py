@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING
 from ....errors import LinuxError
 from ....flags import READ, WRITE
 from ....mm.filecache import FileCache
-from ...calls.limits import RLIMIT_FSIZE, get_limit
 from ...task import waiting
-from ...task.timers import RLIM_INFINITY
+from ...task.limits import RLIM_INFINITY, RLIMIT_FSIZE, get_limit
 from ...uaccess import CHUNK
 from ..openfile import (
     O_APPEND,

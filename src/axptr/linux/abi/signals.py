@@ -1,0 +1,82 @@
+"""Numbers of signals, flags of sigaction, and siginfo_t, as programs see them. Source: asm-generic/signal.h,
+asm/signal.h of x86, asm-generic/siginfo.h.
+
+Not here: what is pending, blocked or handled (`signals`).
+"""
+
+from __future__ import annotations
+
+from struct import pack, unpack_from
+
+from ...errors import LinuxError
+
+SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGALRM = 4, 5, 6, 7, 8, 9, 11, 13, 14
+SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH, SIGSYS = 17, 18, 19, 23, 28, 31
+FIRST_REAL_TIME = 32
+SI_USER, SI_KERNEL, SI_TKILL = 0, 0x80, -6
+SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, SIGXFSZ = 2, 20, 21, 22, 25
+SIG_DFL, SIG_IGN = 0, 1
+
+SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART = 0x4, 0x0400_0000, 0x0800_0000, 0x1000_0000
+SA_NODEFER, SA_RESETHAND = 0x4000_0000, 0x8000_0000
+SA_KNOWN = 0x1 | 0x2 | SA_SIGINFO | 0x800 | SA_RESTORER | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND
+"""The flags that sigaction keeps (UAPI_SA_FLAGS); a program finds out about others by their being gone."""
+
+_SIGINFO = 128
+_KNOWN = 48
+"""Bytes of siginfo_t that the kernel keeps (kernel_siginfo)."""
+
+
+def bit(signal: int) -> int:
+    return 1 << (signal - 1)
+
+
+class Info:
+    """A signal on its way: siginfo, and for a fault what the CPU said (trap number, error code, cr2).
+
+    raw: siginfo as somebody else filled it, who may know more of it than the fields here say.
+    """
+
+    __slots__ = ("address", "code", "cr2", "error", "fault", "pid", "raw", "signal", "trap", "uid", "value")
+
+    def __init__(
+        self,
+        signal: int,
+        code: int,
+        *,
+        address: int | None = None,
+        fault: LinuxError | None = None,
+        pid: int = 0,
+        uid: int = 0,
+        value: int = 0,
+        trap: int = 0,
+        error: int = 0,
+        cr2: int = 0,
+        raw: bytes | None = None,
+    ) -> None:
+        self.signal = signal
+        self.code = code
+        self.address = address
+        self.fault = fault
+        self.pid = pid
+        self.uid = uid
+        self.value = value
+        self.trap = trap
+        self.error = error
+        self.cr2 = cr2
+        self.raw = raw
+
+    @classmethod
+    def of(cls, signal: int, raw: bytes) -> Info:
+        """What a siginfo_t of somebody else says, for `signal` whatever number stands in it."""
+        code, pid, uid, value = unpack_from("<8xi4xiIQ", raw)
+        return cls(signal, code, pid=pid, uid=uid, value=value, raw=raw[:_KNOWN])
+
+    def pack(self) -> bytes:
+        """siginfo_t, 128 bytes."""
+        if self.raw is not None:
+            return (pack("<i", self.signal) + self.raw[4:]).ljust(_SIGINFO, b"\0")
+        head = pack("<iii4x", self.signal, 0, self.code)
+        by_fault = self.address is not None
+        body = pack("<Q", self.address) if by_fault else pack("<iIQ", self.pid, self.uid, self.value)
+        return (head + body).ljust(_SIGINFO, b"\0")
