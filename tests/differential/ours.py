@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 
 from axptr import AddrSpace, FaultReason, LinuxError, MappingFlags, PhysMemory
-from axptr.linux.fs.dev import Dev
 from axptr.linux.fs.host.file import HostFile
+from axptr.linux.fs.setup import host_tree
 from axptr.linux.fs.walk import FileSystem
 from axptr.linux.machine import Machine
 from axptr.linux.personality import LinuxKernel
@@ -42,7 +42,7 @@ class Ours:
         machine = Machine()
         files = FileTable(1024, machine.locks)
         root = os.fsencode(directory)
-        fs = FileSystem(root, [root], Proc(), Dev())
+        fs = FileSystem(host_tree([root], Proc()), 0o022)
         self.task = LinuxTask(AddrSpace(0, 1 << 47, self.phys), machine, files, fs, None)
         self.task.mm.start_heap(heap)
         # What libc took of the heap there before the sequence began is its neighbour here too.
@@ -51,7 +51,8 @@ class Ours:
         for i in range(FILES):
             path = root + b"/f%d" % i
             for k, flags in enumerate((os.O_RDWR, os.O_RDONLY, os.O_WRONLY)):
-                files.place(100 + 4 * i + k, HostFile(os.open(path, flags), flags, home=True))
+                file = HostFile(os.open(path, flags), flags, home=True, mount=fs.mounts.mounts[0])
+                files.place(100 + 4 * i + k, file)
         reader, writer = os.pipe()
         files.place(90, HostFile(reader, os.O_RDONLY))
         files.place(91, HostFile(writer, os.O_WRONLY))

@@ -23,8 +23,9 @@ from ..mm.space import AddrSpace
 from . import arguments
 from .arguments import Text
 from .ends import Death, ProgramError, Result
-from .fs.dev import Dev
 from .fs.host.file import HostFile, standard_stream
+from .fs.host.mount import HostMount
+from .fs.setup import first_directory, host_tree
 from .fs.walk import AT_FDCWD, FileSystem
 from .host import wall as now
 from .load.loader import find_program
@@ -179,8 +180,10 @@ def _start(
     phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
     space = AddrSpace(0, 1 << 47, phys)
     try:
-        fs = FileSystem(cwd, allow_write, Proc(), Dev())
+        fs = FileSystem(host_tree(allow_write, Proc()), _umask())
+        _streams_are_of(table, fs)
         task = LinuxTask(space, machine, table, fs, memory_limit)
+        fs.cwd = first_directory(task, cwd if cwd is not None else b".")
         path = _search(task, program, environ)
         found = find_program(path, argv or [program], exec.program_finder(task))
     except ProgramError:
@@ -205,6 +208,22 @@ def _start(
     return Process(task, LinuxKernel())
 
 
+def _umask() -> int:
+    """The host process's, left as it is."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _streams_are_of(table: FileTable, fs: FileSystem) -> None:
+    """What the user gave as standard streams may be changed where the first mount, the host's tree, allows it."""
+    mount = fs.mounts.mounts[0]
+    for fd in table.descriptors():
+        file = table.get(fd)
+        if isinstance(file, HostFile) and isinstance(mount, HostMount):
+            file.mount = mount
+
+
 def _search(task: LinuxTask, program: bytes, environ: list[bytes]) -> bytes:
     """The path of a program: as it is with a slash in it, else the first in PATH that can be run (execvp)."""
     if b"/" in program or not program:
@@ -221,7 +240,7 @@ def _search(task: LinuxTask, program: bytes, environ: list[bytes]) -> bytes:
             if not stat_module.S_ISREG(node.mode):
                 continue
             there = there or candidate
-            node.access(task.fs, os.X_OK, True)
+            node.access(os.X_OK, True)
             return candidate
         except LinuxError:
             continue

@@ -10,13 +10,13 @@ import pytest
 from axptr.errors import LinuxError
 from axptr.linux.files.locks import LockTable
 from axptr.linux.fs import writable
-from axptr.linux.fs.dev import Dev
 from axptr.linux.fs.host import fd as hostfd
 from axptr.linux.fs.host.fd import openat2
 from axptr.linux.fs.host.tree import HostNode
 from axptr.linux.fs.walk import AT_FDCWD, FileSystem
-from axptr.linux.proc.tree import Proc
 from axptr.linux.task.filetable import FileTable
+
+from ..trees import file_system
 
 
 class FakeTask:
@@ -49,7 +49,7 @@ def task(root, request, monkeypatch):
         monkeypatch.setattr(openat2(), "missing", True)
     elif openat2().missing:
         pytest.skip("the host has no openat2")
-    return FakeTask(FileSystem(root, [], Proc(), Dev()))
+    return FakeTask(file_system(root, []))
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_the_last_component_of_an_entry_is_not_looked_at(task, root):
 
 
 def test_a_directory_that_is_held_is_the_same_under_any_name(task, resolve, root):
-    task.fs.cwd = resolve(b"dir/deep").hold(task.fs)
+    task.fs.cwd = resolve(b"dir/deep").hold()
     os.rename(root + b"/dir", root + b"/moved")
     os.symlink(b"/etc", root + b"/dir")
     assert task.fs.cwd.where() == root + b"/moved/deep"
@@ -165,7 +165,7 @@ def test_our_own_files_are_found_however_they_are_reached(resolve):
 def test_shared_memory_lies_in_our_own_dev(root):
     if not os.path.isdir("/dev/shm"):
         pytest.skip("needs /dev/shm")
-    task = FakeTask(FileSystem(b"/dev/shm", [], Proc(), Dev()))
+    task = FakeTask(file_system(b"/dev/shm", []))
     assert task.fs.cwd.where() == b"/dev/shm"
     for path in (b"../null", b"../shm/../null", b"/dev/shm/../null"):
         assert task.fs.resolve(task, AT_FDCWD, path).path == b"/dev/null"
@@ -189,11 +189,11 @@ def test_a_proc_of_the_hosts_elsewhere_is_not_entered(task):
 
 def may_change(fs: FileSystem, path: bytes) -> bool:
     node = fs.resolve(FakeTask(fs), AT_FDCWD, path)
-    return node.may_change(fs)
+    return node.may_change()
 
 
 def test_what_may_be_changed_is_decided_by_where_it_is(root):
-    fs = FileSystem(root, [root + b"/abs", b"/nowhere"], Proc(), Dev())
+    fs = file_system(root, [root + b"/abs", b"/nowhere"])
     assert may_change(fs, b"dir")
     assert may_change(fs, b"dir/deep")
     assert may_change(fs, b"rel")
@@ -201,22 +201,22 @@ def test_what_may_be_changed_is_decided_by_where_it_is(root):
     os.mkdir(root + b"/dir2")
     assert not may_change(fs, b"dir2")
     assert not may_change(fs, b"/proc/self")
-    assert may_change(FileSystem(root, [b"/"], Proc(), Dev()), b"/etc/passwd")
-    assert may_change(FileSystem(root, [root + b"/dir/file"], Proc(), Dev()), b"rel")
+    assert may_change(file_system(root, [b"/"]), b"/etc/passwd")
+    assert may_change(file_system(root, [root + b"/dir/file"]), b"rel")
 
 
 def test_a_held_file_may_be_changed_as_long_as_it_is_inside(root):
-    fs = FileSystem(root, [root + b"/dir"], Proc(), Dev())
+    fs = file_system(root, [root + b"/dir"])
     task = FakeTask(fs)
     os.mkdir(root + b"/out")
     for name in (b"file", b"deep"):
         node = fs.resolve(task, AT_FDCWD, b"dir/" + name)
-        node.changeable(fs)
+        node.changeable()
         os.rename(root + b"/dir/" + name, root + b"/out/" + name)
         with pytest.raises(LinuxError):
-            node.changeable(fs)
+            node.changeable()
         os.rename(root + b"/out/" + name, root + b"/dir/again")
-        assert node.changeable(fs).identity == node.identity
+        assert node.changeable().identity == node.identity
         os.rename(root + b"/dir/again", root + b"/out/" + name)
     os.rename(root + b"/dir", root + b"/elsewhere")  # the allowed directory is held, too
     os.mkdir(root + b"/dir")
@@ -225,7 +225,7 @@ def test_a_held_file_may_be_changed_as_long_as_it_is_inside(root):
 
 
 def test_a_removed_file_may_be_changed_only_if_it_was_opened_inside(root):
-    fs = FileSystem(root, [root + b"/dir"], Proc(), Dev())
+    fs = file_system(root, [root + b"/dir"])
     task = FakeTask(fs)
     for path, inside in ((b"dir/file", True), (b"outside", False)):
         with open(root + b"/" + path, "wb"):
@@ -233,16 +233,16 @@ def test_a_removed_file_may_be_changed_only_if_it_was_opened_inside(root):
         file = fs.resolve(task, AT_FDCWD, path).open(task, os.O_RDONLY)
         os.unlink(root + b"/" + path)
         if inside:
-            assert file.node().changeable(fs).identity == file.identity
+            assert file.node().changeable().identity == file.identity
         else:
             with pytest.raises(LinuxError) as caught:
-                file.node().changeable(fs)
+                file.node().changeable()
             assert caught.value.errno == errno.EROFS
         file.close()
 
 
 def test_a_file_that_is_moved_out_while_it_is_judged_is_not_taken_for_what_has_its_name_now(root, monkeypatch):
-    fs = FileSystem(root, [root + b"/dir"], Proc(), Dev())
+    fs = file_system(root, [root + b"/dir"])
     node = fs.resolve(FakeTask(fs), AT_FDCWD, b"dir/file")
 
     def move_after(fd: int) -> bytes:
@@ -255,5 +255,5 @@ def test_a_file_that_is_moved_out_while_it_is_judged_is_not_taken_for_what_has_i
 
     monkeypatch.setattr(writable, "name_of", move_after)
     with pytest.raises(LinuxError) as caught:
-        node.changeable(fs)
+        node.changeable()
     assert caught.value.errno == errno.EROFS

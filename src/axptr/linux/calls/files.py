@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from struct import pack, unpack
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
 from ..files.locks import F_UNLCK
-from ..files.pipe import PIPE_SIZE, PipeBuffer, resize_pipe
+from ..files.pipe import PIPE_SIZE, PipeBuffer
 from ..fs.host.calls import host
 from ..fs.host.file import HostFile
 from ..fs.openfile import (
@@ -29,7 +28,6 @@ from . import locks as lockcalls
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
-O_LARGEFILE = 0o100000
 O_ASYNC = 0o20000
 _SETTABLE = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | 0o1000000  # what F_SETFL may change
 
@@ -96,7 +94,7 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
         files.set_cloexec(fd, bool(arg & 1))
         return 0
     if cmd == F_GETFL:
-        return file.flags if file.flags & O_PATH else file.flags | _large(file)
+        return file.flags if file.flags & O_PATH else file.flags | file.large
     if file.flags & O_PATH:
         raise LinuxError(errno.EBADF)
     if cmd == F_SETFL:
@@ -105,23 +103,10 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
     if cmd in lockcalls.COMMANDS:
         return lockcalls.record_lock(task, file, cmd, arg)
     if cmd in (F_SETPIPE_SZ, F_GETPIPE_SZ):
-        return _pipe_size(task, file, cmd, arg & 0xFFFF_FFFF)
+        return file.pipe_size(task, arg & 0xFFFF_FFFF if cmd == F_SETPIPE_SZ else None)
     if cmd == F_DUPFD_QUERY:
         return int(files.get(arg & 0xFFFF_FFFF) is file)
     return _ownership(task, file, cmd, arg)
-
-
-def _pipe_size(task: LinuxTask, file: OpenFile, cmd: int, size: int) -> int:
-    """A pipe that others use too keeps its size: EPERM, as beyond what a user may have."""
-    if not isinstance(file, HostFile) or file.kind != stat.S_IFIFO:
-        raise LinuxError(errno.EBADF)
-    if cmd == F_SETPIPE_SZ and file.identity in task.machine.streams:
-        raise LinuxError(errno.EPERM)
-    if cmd == F_SETPIPE_SZ:
-        return resize_pipe(task, file, size)
-    import fcntl
-
-    return host(fcntl.fcntl, file.host_fd, cmd)
 
 
 def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
@@ -153,29 +138,14 @@ def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
         return file.signal
     if cmd == F_GETLEASE:
         return F_UNLCK
-    if cmd == F_SETLEASE and isinstance(file, HostFile) and file.regular and arg & 0xFFFF_FFFF <= F_UNLCK:
+    if cmd == F_SETLEASE and file.leases() and arg & 0xFFFF_FFFF <= F_UNLCK:
         raise LinuxError(errno.EAGAIN)  # as while others have the file open
     raise LinuxError(errno.EINVAL)
 
 
-def _large(file: OpenFile) -> int:
-    """O_LARGEFILE, which open gives to every file and pipe to none."""
-    if not isinstance(file, HostFile):
-        return O_LARGEFILE
-    import fcntl
-
-    return host(fcntl.fcntl, file.host_fd, F_GETFL) & O_LARGEFILE
-
-
 def set_flags(file: OpenFile, arg: int) -> None:
-    """What F_SETFL does. On a descriptor that other processes use too the flags are ours alone."""
-    flags = file.flags & ~_SETTABLE | arg & _SETTABLE
-    if isinstance(file, HostFile) and not file.shared:
-        import fcntl
-
-        keep = O_NONBLOCK if file.channel is not None else 0  # ours, whatever the guest's is (`noblock`)
-        host(fcntl.fcntl, file.host_fd, F_SETFL, flags & _SETTABLE & ~O_ASYNC | keep)
-    file.flags = flags
+    """What F_SETFL does."""
+    file.set_flags(file.flags & ~_SETTABLE | arg & _SETTABLE)
 
 
 def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,11 +19,9 @@ from ..files.locks import (
     F_UNLCK,
     F_WRLCK,
     OFFSET_MAX,
-    Hold,
     Range,
 )
-from ..fs.host.file import HostFile
-from ..fs.host.locks import FLOCK, HostLocks, conflict_on_host
+from ..fs.host.locks import FLOCK
 from ..registry import call
 from ..uaccess import get_bytes, put_bytes
 
@@ -51,7 +48,7 @@ def record_lock(task: LinuxTask, file: OpenFile, command: int, argument: int) ->
         wanted = _range(task, file, kind, whence, start, size)
         if ofd and pid:
             raise LinuxError(errno.EINVAL)
-        found = task.machine.locks.conflict(file, owner, wanted) or _in_the_way(task, file, wanted)
+        found = task.machine.locks.conflict(file, owner, wanted) or _foreign(task, file, wanted)
         if found is None:
             put_bytes(task, argument, FLOCK.pack(F_UNLCK, whence, start, size, pid))
         else:
@@ -68,11 +65,11 @@ def record_lock(task: LinuxTask, file: OpenFile, command: int, argument: int) ->
     if kind == F_UNLCK:
         locks.release(file, owner, wanted.start, wanted.last)
         return 0
-    hold = _hold(task, file)
+    hold = file.host_locks(task)
     holder = -1 if ofd else task.pid
 
     def attempt() -> bool:
-        if hold is None and _in_the_way(task, file, wanted) is not None:
+        if hold is None and _foreign(task, file, wanted) is not None:
             return False
         return locks.take(file, owner, holder, wanted, hold)
 
@@ -119,7 +116,7 @@ def sys_flock(task: LinuxTask, fd: c_uint, operation: c_uint) -> int:
     file = task.files.get_io(fd)
     if kind != F_UNLCK and not (file.readable or file.writable):
         raise LinuxError(errno.EBADF)
-    hold = _hold(task, file)
+    hold = file.host_locks(task)
     _attempt(task, lambda: task.machine.locks.flock(file, kind, hold), not operation & LOCK_NB)
     return 0
 
@@ -134,23 +131,6 @@ def _attempt(task: LinuxTask, attempt: Callable[[], bool], waits: bool) -> None:
         pause = min(2 * pause, 0.02)
 
 
-def _lockable(file: OpenFile) -> bool:
-    return isinstance(file, HostFile) and file.kind in (stat.S_IFREG, stat.S_IFDIR)
-
-
-def _hold(task: LinuxTask, file: OpenFile) -> Hold | None:
-    """How the host comes to hold the locks of a file: not at all where the guest may not write, nor on the streams
-    that the user gave us."""
-    if not isinstance(file, HostFile) or not _lockable(file) or not file.owned:
-        return None
-    if not file.node().may_change(task.fs):
-        return None
-    return lambda: HostLocks(file)
-
-
-def _in_the_way(task: LinuxTask, file: OpenFile, wanted: Range) -> tuple[Range, int] | None:
+def _foreign(task: LinuxTask, file: OpenFile, wanted: Range) -> tuple[Range, int] | None:
     """Another program's record or OFD lock that forbids this one."""
-    if not isinstance(file, HostFile) or not _lockable(file) or wanted.kind == F_UNLCK:
-        return None
-    ours = task.machine.locks.host(file)  # asked by its own descriptor: it must not meet what it holds for us
-    return conflict_on_host(file.host_fd if ours is None else ours.fd, wanted)
+    return None if wanted.kind == F_UNLCK else file.foreign_lock(task, wanted)

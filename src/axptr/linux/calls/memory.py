@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ...errors import LinuxError
 from ...flags import MappingFlags
 from ...kernel.abi import c_int, c_size_t, c_ulong
-from ...mm.backend import FileBackend, SharedBackend, SharedObject
+from ...mm.backend import SharedBackend, SharedObject
 from ..abi.mman import (
     LEGACY_MAP_MASK,
     MAP_ANONYMOUS,
@@ -37,7 +37,6 @@ from ..abi.mman import (
     PROT_SEM,
     PROT_WRITE,
 )
-from ..fs.host.file import HostFile
 from ..mem.limits import (
     charge,
     require_data,
@@ -59,7 +58,6 @@ from ..mem.vma import (
     pieces,
     place,
     populate,
-    require_file_range,
 )
 from ..registry import call
 from ..task import waiting
@@ -133,8 +131,7 @@ def _map_shared_memory(task: LinuxTask, start: int, size: int, prot: int, *, wri
 def _map_open_file(
     task: LinuxTask, file: OpenFile, start: int, size: int, prot: int, kind: int, offset: int, flags: int
 ) -> None:
-    regular = isinstance(file, HostFile) and file.regular
-    require_file_range(file.host_fd if regular else None, offset + size)
+    file.require_range(offset + size)
     if kind == MAP_SHARED_VALIDATE:
         if flags & ~LEGACY_MAP_MASK:
             raise LinuxError(errno.EOPNOTSUPP)
@@ -145,20 +142,17 @@ def _map_open_file(
         raise LinuxError(errno.EACCES)
     if not file.readable:
         raise LinuxError(errno.EACCES)
-    if prot & PROT_EXEC and isinstance(file, HostFile) and file.no_exec():
+    if prot & PROT_EXEC and file.no_exec():
         raise LinuxError(errno.EPERM)
-    anonymous = file.map_anonymous()
+    backend = file.mapping(task.space.phys, offset, shared=shared)
     if flags & MAP_GROWSDOWN:
         raise LinuxError(errno.EINVAL)
-    if anonymous:  # /dev/zero
+    if backend is None:  # /dev/zero
         if shared:
             _map_shared_memory(task, start, size, prot, writable=file.writable)
         else:
             task.space.map_alloc(start, size, PROT_FLAGS[prot & 7], replace=True, name=ZERO_NAME)
         return
-    assert isinstance(file, HostFile)
-    backend = FileBackend(task.space.phys, file.host_fd, offset, shared=shared, writable=file.writable)
-    backend.no_exec = file.no_exec()
     name = os.fsdecode(file.name())
     task.space.map(start, size, PROT_FLAGS[prot & 7], backend, replace=True, name=name)
 

@@ -63,7 +63,7 @@ def _old(task: LinuxTask, entry: Entry) -> Node:
         if error.errno in (errno.EROFS, errno.EPERM) and fs.child(task, entry) is None:
             raise LinuxError(errno.ENOENT) from None
         raise
-    if fs.mounted(directory, entry.name) is not None:
+    if fs.mounts.at(entry.directory, entry.name) is not None:
         raise LinuxError(errno.EBUSY)
     return directory
 
@@ -138,7 +138,7 @@ def _link(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Const
     node = lookup(task, olddir, read_path(task, old), follow | flags & AT_EMPTY_PATH)
     directory, name = _new(task, newdir, new)
     try:
-        held = node.changeable(task.fs)
+        held = node.changeable()
     except LinuxError:
         raise LinuxError(errno.ENOENT if node.removed else errno.EXDEV) from None
     if node.is_dir:
@@ -221,7 +221,7 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
     names = read_path(task, old), read_path(task, new)
     source = task.fs.entry(task, olddir, names[0])
     goal = task.fs.entry(task, newdir, names[1])
-    if source.directory.dev != goal.directory.dev:
+    if source.directory.mount is not goal.directory.mount:
         raise LinuxError(errno.EXDEV)
     if not source.normal:
         raise LinuxError(errno.EBUSY)
@@ -229,7 +229,7 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
         raise LinuxError(errno.EEXIST if flags & RENAME_NOREPLACE else errno.EBUSY)
     origin = _old(task, source)
     directory = task.fs.changeable_directory(goal)
-    if task.fs.mounted(directory, goal.name) is not None:
+    if task.fs.mounts.at(goal.directory, goal.name) is not None:
         raise LinuxError(errno.EBUSY)
     victim = None if flags & RENAME_EXCHANGE else _with_more_names(task, directory, goal)
     origin.rename(source.spelled, directory, goal.spelled, flags)
@@ -259,7 +259,7 @@ def sys_renameat2(
 
 def _changeable(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
     """What a path names, as it may be changed."""
-    return lookup(task, dirfd, read_path(task, path), flags).changeable(task.fs)
+    return lookup(task, dirfd, read_path(task, path), flags).changeable()
 
 
 def _changeable_file(task: LinuxTask, fd: int) -> Node:
@@ -267,7 +267,7 @@ def _changeable_file(task: LinuxTask, fd: int) -> Node:
     node = task.files.get_io(fd).node()
     if node is None:
         raise LinuxError(errno.EROFS)
-    return node.changeable(task.fs)
+    return node.changeable()
 
 
 @call("chmod")
@@ -356,7 +356,7 @@ def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
         raise LinuxError(errno.EISDIR)
     if not stat.S_ISREG(node.mode):
         raise LinuxError(errno.EINVAL)
-    node.changeable(task.fs).truncate(task, length)
+    node.changeable().truncate(task, length)
     return 0
 
 
@@ -379,8 +379,8 @@ def _directory(task: LinuxTask, node: Node) -> Node:
     """A directory that may be searched, to be kept."""
     if not node.is_dir:
         raise LinuxError(errno.ENOTDIR)
-    node.access(task.fs, 1, True)
-    return node.hold(task.fs)
+    node.access(1, True)
+    return node.hold()
 
 
 @call("chdir")

@@ -6,9 +6,7 @@ user's range (EFAULT, at length zero too), then the count is cut at MAX_RW_COUNT
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import os
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
@@ -20,8 +18,6 @@ from ...kernel.abi import (
     c_uint,
     c_ulong,
 )
-from ..fs.host.calls import ccall, host
-from ..fs.host.file import HostFile
 from ..fs.node import MAX_OFFSET
 from ..fs.openfile import OpenFile
 from ..registry import call
@@ -166,50 +162,22 @@ def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
     return 0
 
 
-FALLOC_FL_KEEP_SIZE = 1
-
-
 @call("fallocate")
 def sys_fallocate(task: LinuxTask, fd: c_int, mode: c_int, offset: c_long, size: c_long) -> int:
-    """The host's own call: which modes there are is its file system's affair."""
-    file = task.files.get_io(fd)
-    if isinstance(file, HostFile):
-        if file.writable:
-            file.require_change(task)
-        cache = file.cache(task)
-        if cache is not None:
-            host(cache.sync)
-        if file.writable and file.regular and offset >= 0 and size > 0 and not mode & FALLOC_FL_KEEP_SIZE:
-            file.require_size(task, offset + size)
-        try:
-            ccall("fallocate", file.host_fd, mode, ctypes.c_int64(offset), ctypes.c_int64(size))
-        finally:
-            if cache is not None:
-                host(cache.changed, file.host_fd)
-        return 0
-    if offset < 0 or size <= 0:
-        raise LinuxError(errno.EINVAL)
-    if not file.writable:
-        raise LinuxError(errno.EBADF)
-    raise LinuxError(errno.ENODEV)
-
-
-def _sync(task: LinuxTask, fd: int) -> int:
-    file = task.files.get_io(fd)
-    if not isinstance(file, HostFile):
-        raise LinuxError(errno.EINVAL)
-    host(os.fsync, file.host_fd)
+    task.files.get_io(fd).fallocate(task, mode, offset, size)
     return 0
 
 
 @call("fsync")
 def sys_fsync(task: LinuxTask, fd: c_uint) -> int:
-    return _sync(task, fd)
+    task.files.get_io(fd).fsync()
+    return 0
 
 
 @call("fdatasync")
 def sys_fdatasync(task: LinuxTask, fd: c_uint) -> int:
-    return _sync(task, fd)
+    task.files.get_io(fd).fsync()
+    return 0
 
 
 @call("syncfs")
@@ -225,11 +193,7 @@ def sys_sync(task: LinuxTask) -> int:
 
 @call("fadvise64")
 def sys_fadvise64(task: LinuxTask, fd: c_int, offset: c_long, size: c_size_t, advice: c_int) -> int:
-    file = task.files.get_io(fd)
-    if isinstance(file, HostFile) and not file.seekable:
-        raise LinuxError(errno.ESPIPE)
-    if not 0 <= advice <= 5:
-        raise LinuxError(errno.EINVAL)
+    task.files.get_io(fd).fadvise(advice)
     return 0
 
 

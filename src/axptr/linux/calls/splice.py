@@ -27,6 +27,7 @@ from ...kernel.abi import (
 from ..fs.dev import DeviceFile
 from ..fs.host.calls import ccall, host
 from ..fs.host.file import POLLIN, POLLOUT, HostFile
+from ..fs.nodedir import NodeDirFile
 from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile
 from ..registry import call
 from ..task import waiting
@@ -39,7 +40,6 @@ from ..uaccess import (
     import_iovec,
     put_bytes,
 )
-from .dirs import NodeDirFile
 from .poll import ready
 
 if TYPE_CHECKING:
@@ -59,11 +59,8 @@ def _descriptor(file: OpenFile, mode: int) -> Iterator[int]:
     if isinstance(file, HostFile):
         yield file.io_fd
     elif isinstance(file, DeviceFile):
-        fd = file.open_twin(mode)
-        try:
+        with file.end(mode) as fd:
             yield fd
-        finally:
-            os.close(fd)
     else:
         raise LinuxError(errno.EINVAL)
 

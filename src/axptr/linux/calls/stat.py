@@ -97,7 +97,7 @@ def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, ma
 def _access(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, flags: int) -> int:
     if mode & ~7 or flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
-    lookup(task, dirfd, _name(task, path, flags), flags).access(task.fs, mode, bool(flags & AT_EACCESS))
+    lookup(task, dirfd, _name(task, path, flags), flags).access(mode, bool(flags & AT_EACCESS))
     return 0
 
 

@@ -104,7 +104,7 @@ def _setxattr(
     if size > _MAX_VALUE:
         raise LinuxError(errno.E2BIG)
     data = get_bytes(task, value.address, size) if size else b""
-    find().changeable(task.fs).setxattr(attribute, data, flags)
+    find().changeable().setxattr(attribute, data, flags)
     return 0
 
 
@@ -129,7 +129,7 @@ def sys_fsetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, value: ConstByte
 
 def _removexattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes) -> int:
     attribute = _xattr_name(task, name)
-    find().changeable(task.fs).removexattr(attribute)
+    find().changeable().removexattr(attribute)
     return 0
 
 

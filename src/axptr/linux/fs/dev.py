@@ -1,7 +1,7 @@
 """The personality's own /dev: null, zero, full, random, urandom, tty, the standard streams' names.
 
 Device numbers are Linux' (mem(4), null(4), full(4), random(4)). Nothing of the host's /dev is shown, except /dev/tty,
-which is the terminal the user sits at, and /dev/shm, which is an ordinary directory.
+which is the terminal the user sits at, and /dev/shm, on which an ordinary directory is mounted.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
@@ -17,7 +19,6 @@ from ..task import waiting
 from ..uaccess import CHUNK
 from .host.calls import host
 from .host.file import HostFile
-from .host.tree import HostNode
 from .node import (
     MAX_OFFSET,
     DirNode,
@@ -29,6 +30,7 @@ from .openfile import OpenFile
 from .ttynames import Pts, terminal
 
 if TYPE_CHECKING:
+    from ..._core.phys.phys import PhysMemory
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
 
@@ -37,6 +39,7 @@ class DeviceFile(OpenFile):
     """An open memory device. Seeking is allowed and does nothing (drivers/char/mem.c, null_lseek)."""
 
     seekable = True
+    moves = False
 
     def __init__(self, node: DeviceNode, flags: int) -> None:
         super().__init__(flags)
@@ -51,9 +54,14 @@ class DeviceFile(OpenFile):
     def node(self) -> Node | None:
         return self._node
 
-    def open_twin(self, mode: int) -> int:
-        """The host's own device of this kind, for transfers that the host makes; EINVAL if it has none."""
-        return self._node.open_twin(mode)
+    @contextmanager
+    def end(self, mode: int) -> Iterator[int]:
+        """The host's own device of this kind, for as long as it takes; EINVAL if it has none."""
+        fd = self._node.open_twin(mode)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
 
 class NullFile(DeviceFile):
@@ -70,15 +78,15 @@ class ZeroFile(NullFile):
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         return fill(to, lambda n: b"\0" * n)
 
-    def map_anonymous(self) -> bool:
-        return True
+    def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> None:
+        """Zeroed memory."""
 
 
 class FullFile(ZeroFile):
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         raise LinuxError(errno.ENOSPC)
 
-    def map_anonymous(self) -> bool:
+    def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> None:
         raise LinuxError(errno.ENODEV)
 
 
@@ -187,7 +195,6 @@ class Dev(DirNode):
     def __init__(self) -> None:
         super().__init__(b"/dev")
         self.twin = b"/dev"
-        self._shared_memory()  # so that the directory above it is this one, however it is reached
         self._nodes: dict[bytes, Node] = {
             b"null": DeviceNode(b"/dev/null", 1, 3, NullFile),
             b"zero": DeviceNode(b"/dev/zero", 1, 5, ZeroFile),
@@ -203,18 +210,8 @@ class Dev(DirNode):
         }
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
-        if name == b"shm":
-            return self._shared_memory()
         node = self._nodes.get(name)
         return terminal(task, b"/dev/" + name) if node is None else node
 
-    def _shared_memory(self) -> Node | None:
-        try:
-            node = HostNode(os.open(b"/dev/shm", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        except OSError:
-            return None
-        self.mounted.add(node.identity)
-        return node
-
     def names(self, task: LinuxTask) -> list[bytes]:
-        return [*self._nodes, b"shm"]
+        return list(self._nodes)

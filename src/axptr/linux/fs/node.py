@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, NoReturn
 from ...errors import LinuxError
 
 if TYPE_CHECKING:
+    from ..._core.mm.frames import FrameStore
     from ..task.task import LinuxTask
+    from .mounts import Mount
     from .openfile import OpenFile
-    from .walk import FileSystem
 
 
 MAX_OFFSET = (1 << 63) - 1
@@ -80,6 +81,8 @@ class Node:
     """f_type of statfs: PROC_SUPER_MAGIC."""
     immutable = errno.EPERM
     """What an attempt to change it gives. Of /proc, which has no such operations; EROFS elsewhere."""
+    mount: Mount | None = None
+    """The mount that it is in; None for what is in no tree (a pipe, a name space)."""
     twin: bytes | None = None
     """A file of the host that says what stat tells of this one; used while it is there and of the same kind."""
 
@@ -137,13 +140,17 @@ class Node:
 
         return PathFile(self, flags)
 
-    def open_program(self) -> int:
-        """A host descriptor for reading, to run it from: EACCES unless it may be executed."""
+    def open_program(self) -> OpenFile:
+        """Open it for reading, to run it: EACCES unless it may be executed. The caller closes it."""
         raise LinuxError(errno.EACCES)
 
-    def hold(self, fs: FileSystem) -> Node:
+    def hold(self) -> Node:
         """The same, to be kept for longer than one call."""
         return self
+
+    def mapped(self, task: LinuxTask) -> FrameStore | None:
+        """The frames that mappings of this file show, if it has any now."""
+        return None
 
     # -- directories
 
@@ -161,6 +168,31 @@ class Node:
             raise LinuxError(errno.ENOENT)
         return node, 1
 
+    def names(self, task: LinuxTask) -> list[bytes]:
+        """What is in this directory, in the order in which it is listed, without `.` and `..`."""
+        raise LinuxError(errno.ENOTDIR)
+
+    def at_once(self, path: bytes) -> Node | None:
+        """What a path leads to from this directory if one step can tell: no `..` in it, nothing mounted on it.
+
+        None if it cannot. ELOOP if a symbolic link is in the way; no link is followed.
+        """
+        return None
+
+    def parent(self, task: LinuxTask) -> Node:
+        """The directory above, within its mount, whose root this is not."""
+        mount = self.mount
+        if mount is None:
+            raise LinuxError(errno.ENOENT)
+        above = mount.root
+        for name in self.path[len(above.path) :].split(b"/")[1:-1]:
+            below = above.lookup(task, name)
+            if below is None:
+                raise LinuxError(errno.ENOENT)
+            below.mount = mount
+            above = below
+        return above
+
     # -- symbolic links
 
     def follow(self, task: LinuxTask) -> bytes | Node:
@@ -173,7 +205,7 @@ class Node:
 
     # -- what may be asked of any
 
-    def access(self, fs: FileSystem, mode: int, effective: bool) -> None:
+    def access(self, mode: int, effective: bool) -> None:
         """EACCES or EROFS unless it may be read (4), written (2), executed (1)."""
         if (mode & 2 and not stat.S_ISCHR(self.mode)) or (mode & 1 and not self.mode & 0o111):
             raise LinuxError(errno.EACCES)
@@ -199,14 +231,14 @@ class Node:
 
     # -- changes
 
-    def changeable(self, fs: FileSystem) -> Node:
+    def changeable(self) -> Node:
         """This very file, reached so that it may be changed; EROFS if it may not be. Judged at this moment."""
         raise LinuxError(self.immutable)
 
-    def may_change(self, fs: FileSystem) -> bool:
+    def may_change(self) -> bool:
         """Whether `changeable` would allow it."""
         try:
-            self.changeable(fs)
+            self.changeable()
         except LinuxError as error:
             if error.errno not in (errno.EROFS, self.immutable):
                 raise
@@ -264,17 +296,13 @@ class Node:
 
 
 class DirNode(Node):
-    """A directory. Subclasses give `names` and `lookup`. mounted: identities of the host's directories in it.
+    """A directory. Subclasses give `names` and `lookup`.
 
     max_offset: as far as one can seek (s_maxbytes, of procfs).
     """
 
     mode = stat.S_IFDIR | 0o555
     max_offset = _MAX_NON_LFS
-
-    def __init__(self, path: bytes) -> None:
-        super().__init__(path)
-        self.mounted: set[tuple[int, int]] = set()
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
         return self.twin_stat() or Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), nlink=2)
@@ -286,7 +314,7 @@ class DirNode(Node):
         raise NotImplementedError
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
-        from ..calls.dirs import NodeDirFile
+        from .nodedir import NodeDirFile
 
         return NodeDirFile(self, flags)
 

@@ -2,20 +2,26 @@
 
 `OpenFile` is Linux' struct file: flags, a position, the operations. Descriptors made by dup share one. The base
 class refuses every operation with the errno Linux gives for a file without it; `HostFile` (`fs.host.file`), directories
-(`calls.dirs`), /proc (`proc`) and the devices (`fs.dev`) override what they can do. The table of descriptors is
-`task.filetable`.
+(`fs.nodedir`), /proc (`proc`) and the devices (`fs.dev`) override what they can do. Calls ask a file by these methods
+and never what class it is of. The table of descriptors is `task.filetable`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from .node import MAX_OFFSET
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from ..._core.mm.frames import Backend
+    from ..._core.phys.phys import PhysMemory
+    from ..files.locks import Hold, Range
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
     from .node import Node, Stat
@@ -42,16 +48,39 @@ class OpenFile:
     owner, signal: what F_SETOWN and F_SETSIG said.
     refs: descriptors that refer to it; the table closes it when there are none left.
     host_fd: the host descriptor behind it, None where there is none.
+    kind: the type bits of its mode where calls ask for it: pipe, directory, regular file; 0 for what is none of them.
+    moves: whether transfers move a position (those of devices do not).
     """
 
     host_fd: int | None = None
     seekable = False
+    kind = 0
+    moves = True
 
     def __init__(self, flags: int) -> None:
         self.flags = flags
         self.refs = 0
         self.owner = (0, 0)  # F_OWNER_TID, nobody
         self.signal = 0
+
+    @property
+    def large(self) -> int:
+        """O_LARGEFILE, which open gives to every file, or 0 for what was not opened so."""
+        return 0o100000
+
+    @property
+    def regular(self) -> bool:
+        return self.kind == stat.S_IFREG
+
+    @property
+    def is_pipe(self) -> bool:
+        return self.kind == stat.S_IFIFO
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Which file this is, by the device and number of its node."""
+        node = self.node()
+        return node.identity if node is not None else (-1, id(self))
 
     @property
     def readable(self) -> bool:
@@ -94,9 +123,80 @@ class OpenFile:
     def truncate(self, task: LinuxTask, size: int) -> None:
         raise LinuxError(errno.EINVAL)
 
-    def map_anonymous(self) -> bool:
-        """Whether mapping this file gives zeroed memory (/dev/zero). ENODEV if it can be mapped in no other way."""
+    def size_room(self, task: LinuxTask, pos: int | None, count: int) -> int:
+        """How much of `count` bytes may be written at `pos`, or at the file's own position (RLIMIT_FSIZE)."""
+        return count
+
+    def fallocate(self, task: LinuxTask, mode: int, offset: int, size: int) -> None:
+        if offset < 0 or size <= 0:
+            raise LinuxError(errno.EINVAL)
+        if not self.writable:
+            raise LinuxError(errno.EBADF)
         raise LinuxError(errno.ENODEV)
+
+    def fsync(self) -> None:
+        raise LinuxError(errno.EINVAL)
+
+    def fadvise(self, advice: int) -> None:
+        """Nothing is done by any advice; EINVAL for one that there is not, ESPIPE for what has no offsets."""
+        if not 0 <= advice <= 5:
+            raise LinuxError(errno.EINVAL)
+
+    def set_flags(self, flags: int) -> None:
+        """Take over what F_SETFL set."""
+        self.flags = flags
+
+    def leases(self) -> bool:
+        """Whether leases can be asked for, which are then refused."""
+        return False
+
+    def pipe_size(self, task: LinuxTask, size: int | None) -> int:
+        """The bytes that a pipe holds, after they were set. EBADF for what is none."""
+        raise LinuxError(errno.EBADF)
+
+    # -- as an end of splice, sendfile, copy_file_range, FICLONE
+
+    def end(self, mode: int) -> AbstractContextManager[int]:
+        """A host descriptor by which the host makes a transfer. EINVAL for what has none."""
+        raise LinuxError(errno.EINVAL)
+
+    def before_host(self, task: LinuxTask) -> None:
+        """The host is to read the file itself: it gets what mappings wrote."""
+
+    def after_host(self, task: LinuxTask) -> None:
+        """The host wrote to the file: mappings show it."""
+
+    # -- mappings
+
+    def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> Backend | None:
+        """What backs a mapping of the file from `offset` on; None: zeroed memory (/dev/zero).
+
+        A shared one is sealed if the file is not open for writing. ENODEV if it cannot be mapped.
+        """
+        raise LinuxError(errno.ENODEV)
+
+    def require_range(self, end: int) -> None:
+        """EOVERFLOW for a mapping that ends further than the file can reach, which its file system knows."""
+        if end >= 1 << 64:
+            raise LinuxError(errno.EOVERFLOW)
+
+    def no_exec(self) -> bool:
+        """Whether nothing in this file's file system may be executed."""
+        return False
+
+    def peek(self, size: int, offset: int) -> bytes:
+        """As many of `size` bytes at `offset` as the file has, for the kernel itself (a program's headers)."""
+        raise LinuxError(errno.EINVAL)
+
+    # -- locks
+
+    def host_locks(self, task: LinuxTask) -> Hold | None:
+        """How the host comes to hold the locks of this file; None where it is not to hold any."""
+        return None
+
+    def foreign_lock(self, task: LinuxTask, wanted: Range) -> tuple[Range, int] | None:
+        """Another program's record or OFD lock that forbids this one, and its holder."""
+        return None
 
     def node(self) -> Node | None:
         """The node that this is, None if it is none: paths relative to it and calls by descriptor go to that."""
@@ -104,8 +204,7 @@ class OpenFile:
 
     def lock_key(self) -> tuple[int, int]:
         """What file this is, for locks: device and inode, or numbers of our own for what has none."""
-        node = self.node()
-        return (node.dev, node.ino) if node is not None else (-1, id(self))
+        return self.identity
 
     def name(self) -> bytes:
         """What /proc/self/fd/N points at."""

@@ -43,7 +43,7 @@ def open_file(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -
             raise LinuxError(errno.ENOTDIR)
         if node.removed:
             raise LinuxError(errno.EPERM)  # as ext4 has it
-        return node.changeable(task.fs).make_unnamed(flags, mode & _S_IALLUGO, task.fs.umask)
+        return node.changeable().make_unnamed(flags, mode & _S_IALLUGO, task.fs.umask)
     return open_node(task, node, flags)
 
 

@@ -6,24 +6,21 @@ the host's leads out of this tree. Where no link and no `..` is in the way the h
 Nothing is remembered from one call to the next but what the program holds: its working directory and its open
 directories.
 
-What may be changed is not decided here: `Node.changeable` does, of the node that was found.
+What may be changed is not decided here: `Node.changeable` does, of the node that was found. What is mounted where is
+the table's affair (`mounts`).
 """
 
 from __future__ import annotations
 
 import errno
-import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
-from .host.fd import open_beneath, open_parent
-from .host.tree import HostNode
 from .node import DirNode, Node
-from .writable import WritableDirs
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
+    from .mounts import MountTable
 
 AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
@@ -60,59 +57,38 @@ class Entry:
 
 
 class FileSystem:
-    """What a program sees of the file tree: root, working directory, umask, which directories it may change.
+    """What a program sees of the file tree: mounts, root, working directory, umask.
 
-    cwd: a held directory. The host's root is the guest's, with our own directories in place of two of its names.
+    cwd: a held directory.
     """
 
-    def __init__(self, cwd: bytes | None, allow_write: Iterable[bytes], proc: DirNode, dev: DirNode) -> None:
-        self.root = HostNode(os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        self.writable = WritableDirs(allow_write)
-        self._mounts: dict[bytes, DirNode] = {b"proc": proc, b"dev": dev}
-        self.cwd: Node = self._first_directory(cwd if cwd is not None else b".")
-        mask = os.umask(0o022)
-        os.umask(mask)
-        self.umask = mask
-
-    def _first_directory(self, path: bytes) -> Node:
-        """The host's directory in which a run starts; FileNotFoundError if it is none of the guest's tree."""
-        node = HostNode(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        names = node.where().split(b"/")[1:]
-        own = self._mounts.get(names[0])
-        if own is None or names[:2] == [b"dev", b"shm"]:
-            node.stat_again()
-            return node
-        if len(names) > 1:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        return own
+    def __init__(self, mounts: MountTable, umask: int) -> None:
+        self.mounts = mounts
+        self.root: Node = mounts.mounts[0].root
+        self.cwd: Node = self.root
+        self.umask = umask
 
     # -- the tree
 
-    def mounted(self, directory: Node, name: bytes) -> DirNode | None:
-        """The directory of our own that stands at a name of the host's."""
-        if name in self._mounts and directory.identity == self.root.identity:
-            return self._mounts[name]
-        return None
-
     def child(self, task: LinuxTask, entry: Entry) -> Node | None:
         """What stands at an entry, None if nothing does; no link is followed."""
-        own = self.mounted(entry.directory, entry.name)
-        return own if own is not None else entry.directory.lookup(task, entry.name)
+        directory = entry.directory
+        own = self.mounts.at(directory, entry.name)
+        if own is not None:
+            return own
+        found = directory.lookup(task, entry.name)
+        if found is not None and found.mount is None:
+            found.mount = directory.mount
+        return found
 
     def parent(self, task: LinuxTask, node: Node) -> Node:
-        """The directory above; of the root itself."""
-        if isinstance(node, HostNode):
-            if node.identity == self.root.identity:
-                return self.root
-            for own in self._mounts.values():
-                if node.identity in own.mounted:
-                    return own
-            return node.enter(open_parent(node.fd))
-        above: Node = self.root
-        names = node.path.split(b"/")[1:-1]
-        for name in names:
-            above = self._step(task, above, [name])[0]
-        return above
+        """The directory above; of the root itself. ENOENT if that is not in the tree any more."""
+        mount = node.mount
+        if mount is self.root.mount and node.identity == self.root.identity:
+            return self.root
+        if mount is not None and mount.is_root(node):
+            return mount.above if mount.above is not None else self.root
+        return node.parent(task)
 
     def start(self, task: LinuxTask, dirfd: int) -> Node:
         """Where relative paths begin. EBADF, ENOTDIR."""
@@ -145,16 +121,15 @@ class FileSystem:
         return self._walk(task, node, path, follow, link)
 
     def _at_once(self, node: Node, path: bytes) -> tuple[Node | None, bool]:
-        """The whole path in one call of the host's, if nothing in it is our affair; whether a link forbade that."""
+        """The whole path in one step, if nothing in it is the walk's affair; whether a link forbade that."""
         relative = path.lstrip(b"/")
-        if b".." in path or not relative or not isinstance(node, HostNode):
+        mount = node.mount
+        if b".." in path or not relative or relative == b"." or mount is None:
             return None, False
-        if node.identity == self.root.identity:
-            first = relative.partition(b"/")[0]
-            if first in self._mounts or first == b".":
-                return None, False
+        if mount.covered and not mount.covered.isdisjoint(relative.split(b"/")):
+            return None, False
         try:
-            return node.enter(open_beneath(node.fd, relative)), False
+            return node.at_once(relative), False
         except LinuxError as error:
             if error.errno != errno.ELOOP:
                 raise
@@ -175,8 +150,8 @@ class FileSystem:
                 node = self.parent(task, node)
                 continue
             names = [name]
-            while not singly and name != b"." and todo and todo[-1] not in (b"", b".", b"..") and len(names) < _RUN:
-                names.append(todo.pop())
+            if not singly and name != b".":
+                self._gather(node, names, todo)
             found, taken = self._step(task, node, names)
             for later in reversed(names[taken:]):
                 todo.append(later)
@@ -201,16 +176,28 @@ class FileSystem:
                 node = self._step(task, node, names[: taken - 1])[0]
         return node
 
+    @staticmethod
+    def _gather(node: Node, names: list[bytes], todo: list[bytes]) -> None:
+        """Move what can be gone down by at once from `todo` to `names`: plain names, nothing mounted at any of them."""
+        covered = node.mount.covered if node.mount is not None else ()
+        if names[0] in covered:
+            return
+        while todo and todo[-1] not in (b"", b".", b"..") and todo[-1] not in covered and len(names) < _RUN:
+            names.append(todo.pop())
+
     def _step(self, task: LinuxTask, node: Node, names: list[bytes]) -> tuple[Node, int]:
         """Down from a directory by one of `names`, or by as many as can be taken at once."""
         if names[0] == b"." and (node is self.root or isinstance(node, DirNode)):
             return node, 1
-        own = self.mounted(node, names[0])
+        own = self.mounts.at(node, names[0])
         if own is not None:
             return own, 1
         if sum(map(len, names)) + len(names) > 4095:  # PATH_MAX of the host's call
             names = names[:1]
-        return node.descend(task, names)
+        found, taken = node.descend(task, names)
+        if found.mount is None:
+            found.mount = node.mount
+        return found, taken
 
     def entry(self, task: LinuxTask, dirfd: int, path: bytes) -> Entry:
         """Where a name is to be made, moved or removed: everything before the last component is resolved."""
@@ -236,4 +223,4 @@ class FileSystem:
         directory = entry.directory
         if directory.removed or (making and directory.immutable == errno.EPERM):
             raise LinuxError(errno.ENOENT)
-        return directory.changeable(self)
+        return directory.changeable()

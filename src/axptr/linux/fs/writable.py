@@ -31,7 +31,10 @@ class WritableDirs:
                 continue
 
     def beneath(self, node: HostNode) -> HostNode | None:
-        """The file that `node` is, reached beneath an allowed directory; None if it is in none of them now."""
+        """The file that `node` is, reached beneath an allowed directory; None if it is in none of them now.
+
+        It is of the same mount.
+        """
         if not self.dirs:
             return None
         for _ in range(_TRIES):
@@ -39,21 +42,22 @@ class WritableDirs:
             for allowed in self.dirs:
                 found = _reach(allowed, name)
                 if found is not None and found.identity == node.identity:
+                    found.mount = node.mount
                     return found
             if name_of(node.fd) == name:
                 break
         return None
 
-    def everywhere(self) -> bool:
-        """Whether the root directory itself is allowed."""
-        return any(name_of(allowed.fd) == b"/" for allowed in self.dirs)
+    def reaches(self, node: HostNode) -> bool:
+        """Whether a directory is allowed, or one above it."""
+        return self.beneath(node) is not None
 
 
 def _reach(allowed: HostNode, name: bytes) -> HostNode | None:
     """What stands at `name`, an absolute one, if that is `allowed` or beneath it."""
     base = name_of(allowed.fd)
     if name == base:
-        return allowed
+        return HostNode(os.dup(allowed.fd))
     head = base.rstrip(b"/") + b"/"
     if not name.startswith(head):
         return None

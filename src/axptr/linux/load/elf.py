@@ -11,8 +11,8 @@ Sections, symbols and debug information are of no interest to a loader.
 from __future__ import annotations
 
 import errno
-import os
 from struct import unpack_from
+from typing import Protocol
 
 from ...errors import LinuxError
 
@@ -29,6 +29,13 @@ _MACHINES = {
     2: "SPARC", 3: "i386 (32-bit x86)", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "s390x", 40: "ARM",
     62: "x86-64", 183: "AArch64", 243: "RISC-V", 258: "LoongArch",
 }  # fmt: skip
+
+
+class Source(Protocol):
+    """What headers are read from: an open file, as its kernel reads it."""
+
+    def peek(self, size: int, offset: int) -> bytes:
+        """As many of `size` bytes at `offset` as there are. `LinuxError`."""
 
 
 class BadElf(LinuxError):
@@ -64,15 +71,12 @@ class Elf:
     phoff, phnum: the program headers. executable_stack: PT_GNU_STACK asks for one.
     """
 
-    def __init__(self, fd: int, *, interpreter: bool = False) -> None:
+    def __init__(self, file: Source, *, interpreter: bool = False) -> None:
         """Reads and checks the headers of the open file, of a program or of the `interpreter` that one names.
 
         Raises `BadElf`, or `LinuxError(EIO)` and the like.
         """
-        try:
-            header = os.pread(fd, _EHDR_SIZE, 0)
-        except OSError as error:
-            raise LinuxError(error.errno or errno.EIO, error.strerror) from None
+        header = file.peek(_EHDR_SIZE, 0)
         code = errno.ELIBBAD if interpreter else errno.ENOEXEC
         if interpreter and len(header) < _EHDR_SIZE:
             raise BadElf("truncated ELF file: the file header is cut off", errno.EIO)
@@ -86,7 +90,7 @@ class Elf:
         if phentsize != _PHDR_SIZE or not 1 <= phnum <= _PHDRS_MAX:
             what = "truncated ELF file: the file header is cut off" if short else "ELF file with broken program headers"
             raise BadElf(what, code)
-        table = _read(fd, phnum * _PHDR_SIZE, phoff)
+        table = _read(file, phnum * _PHDR_SIZE, phoff)
         if len(table) < phnum * _PHDR_SIZE:
             raise BadElf("truncated ELF file: the program headers are missing", code)
         self.dynamic = e_type == ET_DYN
@@ -99,7 +103,7 @@ class Elf:
         for i in range(phnum):
             kind, flags, offset, vaddr, _, filesz, memsz, align = unpack_from("<IIQQQQQQ", table, i * _PHDR_SIZE)
             if kind == PT_INTERP and self.interpreter is None and not interpreter:
-                self.interpreter = _interpreter_name(fd, offset, filesz)
+                self.interpreter = _interpreter_name(file, offset, filesz)
             elif kind == PT_GNU_STACK:
                 self.executable_stack = bool(flags & PF_X)
             elif kind == PT_LOAD:
@@ -123,12 +127,12 @@ class Elf:
         return max([_PAGE, *powers])
 
 
-def _interpreter_name(fd: int, offset: int, size: int) -> bytes:
+def _interpreter_name(file: Source, offset: int, size: int) -> bytes:
     if not 2 <= size <= _PAGE:
         raise BadElf("ELF file with a broken interpreter name")
     if offset >> 63:
         raise BadElf("ELF file with a broken interpreter name", errno.EINVAL)
-    name = _read(fd, size, offset)
+    name = _read(file, size, offset)
     if len(name) < size:
         raise BadElf("truncated ELF file: the interpreter's name is missing", errno.EIO)
     if name[-1:] != b"\0":
@@ -136,11 +140,11 @@ def _interpreter_name(fd: int, offset: int, size: int) -> bytes:
     return name[: name.index(b"\0")] or b"."  # the kernel opens an empty name where it stands: a directory
 
 
-def _read(fd: int, size: int, offset: int) -> bytes:
+def _read(file: Source, size: int, offset: int) -> bytes:
     """As much of `size` bytes at `offset` as the file has."""
     if offset >> 63:
         return b""
     try:
-        return os.pread(fd, size, offset)
-    except OSError:
+        return file.peek(size, offset)
+    except LinuxError:
         return b""

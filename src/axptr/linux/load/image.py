@@ -18,7 +18,6 @@ import os
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError, UserFault
-from ...mm.backend import FileBackend
 from ..abi.mman import (
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -27,7 +26,7 @@ from ..abi.mman import (
     PROT_READ,
     PROT_WRITE,
 )
-from ..mem.vma import PAGE, place, require_file_range
+from ..mem.vma import PAGE, place
 from ..uaccess import USER_END
 from .elf import (
     PF_R,
@@ -39,7 +38,7 @@ from .elf import (
 
 if TYPE_CHECKING:
     from ..mem.mm import Mm
-    from .loader import Program
+    from .loader import Executable, Program
 
 PIE_BASE = USER_END // 3 * 2
 """ELF_ET_DYN_BASE."""
@@ -61,16 +60,6 @@ class Image:
     entry = start = interp_base = phdr = phnum = 0
 
 
-class _File:
-    """The file that segments are mapped from."""
-
-    __slots__ = ("fd", "name")
-
-    def __init__(self, fd: int, path: bytes) -> None:
-        self.fd = fd
-        self.name = os.fsdecode(path)
-
-
 def _page(address: int) -> int:
     return address & -PAGE & _MASK
 
@@ -85,11 +74,10 @@ def load(mm: Mm, program: Program) -> Image:
     Raises `LoadFailed`, or `LinuxError(ENOMEM)` when there are no frames; the space is to be given up then.
     """
     elf, image = program.elf, Image()
-    bias = _map_program(mm, _File(program.file.fd, program.file.path), elf, program.interp is not None)
+    bias = _map_program(mm, program.file, elf, program.interp is not None)
     image.entry = image.start = (elf.entry + bias) & _MASK
     if program.interp is not None and program.interp_file is not None:
-        file = _File(program.interp_file.fd, program.interp_file.path)
-        image.interp_base = _map_interpreter(mm, file, program.interp, bias)
+        image.interp_base = _map_interpreter(mm, program.interp_file, program.interp, bias)
         image.start = (image.interp_base + program.interp.entry) & _MASK
     if image.start >= USER_END:
         raise LoadFailed(errno.EINVAL, f"ELF file whose entry point {image.start:#x} is not in user space")
@@ -123,7 +111,7 @@ def _total_size(elf: Elf) -> int:
     return (max((s.vaddr + s.memsz) & _MASK for s in elf.segments) - low) & _MASK
 
 
-def _map_program(mm: Mm, file: _File, elf: Elf, interpreted: bool) -> int:
+def _map_program(mm: Mm, file: Executable, elf: Elf, interpreted: bool) -> int:
     """Map the segments; the difference between where they are and what the file says."""
     bias, total, how = 0, 0, MAP_FIXED_NOREPLACE
     for i, s in enumerate(elf.segments):
@@ -156,7 +144,7 @@ def _map_program(mm: Mm, file: _File, elf: Elf, interpreted: bool) -> int:
     return bias
 
 
-def _map_interpreter(mm: Mm, file: _File, elf: Elf, program_bias: int) -> int:
+def _map_interpreter(mm: Mm, file: Executable, elf: Elf, program_bias: int) -> int:
     """load_elf_interp: like a program, but put where there is room."""
     if not elf.runnable:
         raise LoadFailed(errno.ENOEXEC, "an interpreter that is neither a program nor a shared object")
@@ -182,7 +170,7 @@ def _require_fit(s: Segment, start: int) -> None:
         raise LoadFailed(errno.EINVAL, "ELF file with a segment that does not fit the address space")
 
 
-def _map_segment(mm: Mm, file: _File, address: int, s: Segment, how: int, total: int) -> int:
+def _map_segment(mm: Mm, file: Executable, address: int, s: Segment, how: int, total: int) -> int:
     """elf_load: the pages of the file, zeroes behind them to the end of the last, then zeroed pages.
 
     Where it went. The zeroed pages are readable and writable whatever the segment asks for, as on Linux.
@@ -204,7 +192,7 @@ def _map_segment(mm: Mm, file: _File, address: int, s: Segment, how: int, total:
     return at
 
 
-def _map_pages(mm: Mm, file: _File, address: int, s: Segment, prot: int, how: int, total: int) -> int:
+def _map_pages(mm: Mm, file: Executable, address: int, s: Segment, prot: int, how: int, total: int) -> int:
     """elf_map. total: what all segments take; the first to be mapped makes sure of a place for them."""
     within = s.vaddr & (PAGE - 1)
     size, start = _page_up(s.filesz + within), _page(address)
@@ -218,12 +206,14 @@ def _map_pages(mm: Mm, file: _File, address: int, s: Segment, prot: int, how: in
         raise LoadFailed(errno.EINVAL, "ELF file with a segment beyond any file")
     at = _find_place(mm, start, length, how)
     try:
-        require_file_range(file.fd, offset + length)
+        file.file.require_range(offset + length)
     except LinuxError as error:
         raise LoadFailed(error.errno, "ELF file with a segment beyond any file") from None
-    backend = FileBackend(mm.space.phys, file.fd, offset)
+    backend = file.file.mapping(mm.space.phys, offset, shared=False)
+    if backend is None:
+        raise LoadFailed(errno.ENODEV, "an ELF file that cannot be mapped")
     kept = min(length, size)
-    mm.space.map(at, kept, PROT_FLAGS[prot], backend, replace=True, name=file.name)
+    mm.space.map(at, kept, PROT_FLAGS[prot], backend, replace=True, name=os.fsdecode(file.path))
     if length > size:
         _unmap(mm, at + size, length - size)
     return at

@@ -18,17 +18,18 @@ from .elf import BadElf, Elf
 
 if TYPE_CHECKING:
     from ..fs.node import Node
+    from ..fs.openfile import OpenFile
 
 _SCRIPT_LINE = 256
 _MAX_SCRIPTS = 5
 
 
 class Executable:
-    """A file opened to be run: `fd` the host's, for reading, `node` what it is in the guest's tree."""
+    """A file opened to be run, for reading; `node`: what it is in the guest's tree."""
 
-    def __init__(self, node: Node, fd: int) -> None:
+    def __init__(self, node: Node, file: OpenFile) -> None:
         self.node = node
-        self.fd = fd
+        self.file = file
 
     @property
     def path(self) -> bytes:
@@ -36,9 +37,7 @@ class Executable:
         return self.node.where()
 
     def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        self.file.close()
 
 
 class Program:
@@ -78,7 +77,7 @@ def find_program(
     for _ in range(_MAX_SCRIPTS + 1):
         file = open_executable(node if node is not None else _find(resolve, name, shown), shown)
         try:
-            head = os.pread(file.fd, _SCRIPT_LINE, 0)
+            head = file.file.peek(_SCRIPT_LINE, 0)
             if head[:2] != b"#!":
                 return _elf_program(file, path, argv, resolve, shown)
             interpreter, extra = _script_line(head, shown)
@@ -118,11 +117,11 @@ def open_executable(node: Node, shown: str) -> Executable:
     if not stat.S_ISREG(node.mode):
         raise ProgramError(errno.EACCES, f"{shown}: is not a regular file")
     try:
-        fd = node.open_program()
+        file = node.open_program()
     except LinuxError as error:
         text = "permission denied (not executable)" if error.errno == errno.EACCES else os.strerror(error.errno)
         raise ProgramError(error.errno, f"{shown}: {text}") from None
-    return Executable(node, fd)
+    return Executable(node, file)
 
 
 def _skip(line: bytes, at: int, last: int, stop: bytes, wanted: bool) -> int | None:
@@ -158,7 +157,7 @@ def _script_line(head: bytes, shown: str) -> tuple[bytes, list[bytes]]:
 
 def _elf_program(file: Executable, execfn: bytes, argv: list[bytes], resolve: Resolve, shown: str) -> Program:
     try:
-        program = Program(file, execfn, argv, Elf(file.fd))
+        program = Program(file, execfn, argv, Elf(file.file))
     except LinuxError as error:
         raise _bad_elf(error, shown) from None
     name = program.elf.interpreter
@@ -166,7 +165,7 @@ def _elf_program(file: Executable, execfn: bytes, argv: list[bytes], resolve: Re
         what = f"{shown}: its interpreter {_show(name)}"
         program.interp_file = open_executable(_find(resolve, name, what), what)
         try:
-            program.interp = Elf(program.interp_file.fd, interpreter=True)
+            program.interp = Elf(program.interp_file.file, interpreter=True)
         except LinuxError as error:
             program.interp_file.close()
             raise _bad_elf(error, what) from None

@@ -30,8 +30,6 @@ BYTES_AT_ONCE = 16 << 20
 STACK_GAP = 256 * PAGE
 """Room that stays free below a stack (stack_guard_gap)."""
 
-_SURE_SIZE = 1 << 40
-"""What a file of any file system may reach; beyond it the host is asked."""
 
 SHARED_NAME = "/dev/zero (deleted)"  # as maps show shared anonymous memory
 SHARED_DEVICE = 1  # 00:01, the kernel's own tmpfs
@@ -88,20 +86,6 @@ def near_stack(mm: Mm, end: int) -> int | None:
     """The start of the first area from `end` on, if it grows down and `end` is inside the gap below it."""
     area = next_area(mm, end, min(end + STACK_GAP, USER_END))
     return area.start if area is not None and area.grows_down else None
-
-
-def require_file_range(fd: int | None, end: int) -> None:
-    """EOVERFLOW for a mapping that ends further than a file can reach, which its file system knows (file_mmap_ok).
-
-    fd: of a regular file of the host; None for others.
-    """
-    if end >= 1 << (64 if fd is None else 63):
-        raise LinuxError(errno.EOVERFLOW)
-    if fd is not None and end > _SURE_SIZE:
-        from ..fs.host.calls import map_probe
-
-        if map_probe(fd, end - PAGE) == errno.EOVERFLOW:
-            raise LinuxError(errno.EOVERFLOW)
 
 
 def in_turns(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, MemoryArea]]:

@@ -7,10 +7,12 @@ Nothing of the host's /proc shows through. Here are the tree, what is mounted, a
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
+from ..fs.mounts import escaped
 from ..fs.node import (
     DirNode,
     LinkNode,
@@ -259,35 +261,35 @@ def _settings(host: HostView) -> dict[bytes, tuple[Render, int]]:
 # -- what is mounted
 
 
-def _root_mount() -> tuple[bytes, bytes]:
-    """Device and type of the host's root file system, which is the guest's."""
-    device, kind = b"/dev/root", b"ext4"
-    try:
-        with open("/proc/self/mounts", "rb") as file:
-            for line in file:
-                words = line.split(b" ")
-                if words[1] == b"/":
-                    device, kind = words[0], words[2]
-    except (OSError, IndexError):
-        pass
-    return device, kind
-
-
 def _mounts(task: LinuxTask) -> bytes:
-    access = b"rw" if task.fs.writable.everywhere() else b"ro"
-    return (
-        b"%s / %s %s,relatime 0 0\n" % (*_root_mount(), access)
-        + b"devtmpfs /dev devtmpfs rw,nosuid 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n"
-    )
+    """show_vfsmnt of fs/proc_namespace.c."""
+    text = b""
+    for mount in task.fs.mounts.mounts:
+        source, kind, options = mount.device()
+        told = b",".join(filter(None, (mount.access(), options)))
+        text += b"%s %s %s %s 0 0\n" % (escaped(source), escaped(mount.place()), kind, told)
+    return text
 
 
 def _mountinfo(task: LinuxTask) -> bytes:
-    device, kind = _root_mount()
-    return (
-        b"1 0 8:1 / / ro,relatime - " + kind + b" " + device + b" ro\n"
-        b"2 1 0:5 / /dev rw,nosuid - devtmpfs devtmpfs rw\n"
-        b"3 1 0:23 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw\n"
-    )
+    """show_mountinfo; what of the host's is mounted is shown as a whole."""
+    text = b""
+    for mount in task.fs.mounts.mounts:
+        source, kind, options = mount.device()
+        above = mount.above.mount if mount.above is not None else None
+        device, access = mount.root.stat(task).st_dev, mount.access()
+        text += b"%d %d %d:%d / %s %s - %s %s %s\n" % (
+            mount.number,
+            above.number if above is not None else 0,
+            os.major(device),
+            os.minor(device),
+            escaped(mount.place()),
+            b",".join(filter(None, (access, options))),
+            kind,
+            escaped(source),
+            access,
+        )
+    return text
 
 
 # -- the machine

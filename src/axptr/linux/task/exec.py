@@ -11,12 +11,10 @@ import stat
 from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
-from ...mm.filecache import FileCache
 from ...mm.space import AddrSpace
 from ...pointers.strings import read_string_array
 from ..abi.signals import SI_KERNEL, SIG_IGN, SIGSEGV, Info
 from ..calls.stat import lookup
-from ..fs.host.file import HostFile
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..load.image import LoadFailed, load
 from ..load.loader import (
@@ -90,9 +88,9 @@ def refuse_written(task: LinuxTask, node: Node) -> None:
         return
     for fd in task.files.descriptors():
         file = task.files.get(fd)
-        if isinstance(file, HostFile) and file.writable and file.identity == node.identity:
+        if file.writable and file.identity == node.identity:
             raise LinuxError(errno.ETXTBSY)
-    cache = FileCache.find(task.space.phys, *node.identity)
+    cache = node.mapped(task)
     if cache is not None:
         for area in task.space.areas():
             if area.backend.store is cache and area.backend.shared and not area.backend.sealed:
@@ -108,7 +106,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     old = task.space
     stack_limit = get_limit(task, RLIMIT_STACK)[0]
     mm = Mm(AddrSpace(old.base, old.size, old.phys), task.machine.host, stack_limit)
-    mm.exe = program.file.node.hold(task.fs)
+    mm.exe = program.file.node.hold()
     rip = rsp = 0
     failed: LinuxError | None = None
     try:

@@ -9,10 +9,12 @@ shared with other processes (standard input) moves as it would.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property, reduce
 from operator import or_
 from typing import TYPE_CHECKING
@@ -30,14 +32,23 @@ from ..openfile import (
     O_PATH,
     OpenFile,
 )
-from .calls import PAGE, ccall, host
+from .calls import PAGE, ccall, host, map_probe
 from .noblock import Channel, may_block
 from .tree import OpenedNode
 
 if TYPE_CHECKING:
+    from ...._core.phys.phys import PhysMemory
+    from ....mm.backend import FileBackend
+    from ...files.locks import Hold, Range
     from ...files.pipe import PipeBuffer
     from ...task.task import LinuxTask
     from ...uaccess import UserIter
+    from .mount import HostMount
+
+_O_LARGEFILE, _O_NOATIME = 0o100000, 0o1000000
+_FALLOC_FL_KEEP_SIZE = 1
+_SURE_SIZE = 1 << 40
+"""What a file of any file system may reach; beyond it the host is asked."""
 
 POLLIN = 1
 POLLOUT = 4
@@ -50,25 +61,38 @@ class HostFile(OpenFile):
     guest has removed a name of it.
     shared: other processes use the description too, so that its flags are not ours to change. channel: how it is read
     and written without blocking the host, of what may block; None of other files. pipe: the buffer, of a pipe that the
-    program made.
+    program made. mount: by which it was found; None for what was found by none.
     """
 
     host_fd: int
 
-    def __init__(self, fd: int, flags: int, *, owned: bool = True, home: bool = False, shared: bool = False) -> None:
+    def __init__(
+        self,
+        fd: int,
+        flags: int,
+        *,
+        owned: bool = True,
+        home: bool = False,
+        shared: bool = False,
+        mount: HostMount | None = None,
+    ) -> None:
         super().__init__(flags)
         self.host_fd = fd
         self.owned = owned
         self.home = home
         self.shared = shared or not owned
+        self.mount = mount
         self.nameless = False
         self.pipe: PipeBuffer | None = None
         status = os.fstat(fd)
         mode = status.st_mode
-        self.identity = status.st_dev, status.st_ino
+        self._identity = status.st_dev, status.st_ino
         self.kind = stat.S_IFMT(mode)
-        self.regular = self.kind == stat.S_IFREG
         self.seekable = self.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        return self._identity
 
     @property
     def is_device(self) -> bool:
@@ -308,9 +332,6 @@ class HostFile(OpenFile):
 
     # -- the rest
 
-    def lock_key(self) -> tuple[int, int]:
-        return self.identity
-
     def seek(self, offset: int, whence: int) -> int:
         return host(os.lseek, self.host_fd, offset, whence)
 
@@ -320,8 +341,6 @@ class HostFile(OpenFile):
     def getdents(self, task: LinuxTask, to: UserIter) -> int:
         if self.kind != stat.S_IFDIR:
             raise LinuxError(errno.ENOTDIR)
-        import ctypes
-
         want = min(to.count, CHUNK)
         good = to.good(WRITE, want)
         if good < want:
@@ -337,7 +356,7 @@ class HostFile(OpenFile):
         return to.copy_out(view[:n])
 
     def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
-        from ...calls.ioctl import host_ioctl
+        from .ioctl import host_ioctl
 
         return host_ioctl(task, self, command, argument)
 
@@ -349,7 +368,7 @@ class HostFile(OpenFile):
 
     def require_change(self, task: LinuxTask) -> None:
         if self.owned and self.regular:  # a standard stream was given to be written to
-            self.node().changeable(task.fs)
+            self.node().changeable()
 
     def require_size(self, task: LinuxTask, size: int) -> None:
         """EFBIG and SIGXFSZ if the file would grow beyond RLIMIT_FSIZE (inode_newsize_ok)."""
@@ -364,14 +383,122 @@ class HostFile(OpenFile):
         else:
             host(cache.truncate, self.host_fd, size)
 
-    def no_exec(self) -> bool:
-        """Whether nothing in this file's file system may be executed; pipes and sockets are in such a one."""
-        return self.kind in (stat.S_IFIFO, stat.S_IFSOCK) or bool(os.fstatvfs(self.host_fd).f_flag & os.ST_NOEXEC)
+    def fallocate(self, task: LinuxTask, mode: int, offset: int, size: int) -> None:
+        """The host's own call: which modes there are is its file system's affair."""
+        if self.writable:
+            self.require_change(task)
+        self.before_host(task)
+        if self.writable and self.regular and offset >= 0 and size > 0 and not mode & _FALLOC_FL_KEEP_SIZE:
+            self.require_size(task, offset + size)
+        try:
+            ccall("fallocate", self.host_fd, mode, ctypes.c_int64(offset), ctypes.c_int64(size))
+        finally:
+            self.after_host(task)
 
-    def map_anonymous(self) -> bool:
+    def fsync(self) -> None:
+        host(os.fsync, self.host_fd)
+
+    def fadvise(self, advice: int) -> None:
+        if not self.seekable:
+            raise LinuxError(errno.ESPIPE)
+        super().fadvise(advice)
+
+    def set_flags(self, flags: int) -> None:
+        """On a descriptor that other processes use too the flags are ours alone."""
+        if not self.shared:
+            import fcntl
+
+            keep = O_NONBLOCK if self.channel is not None else 0  # ours, whatever the guest's is (`noblock`)
+            told = O_APPEND | O_NONBLOCK | O_DIRECT | _O_NOATIME
+            host(fcntl.fcntl, self.host_fd, fcntl.F_SETFL, flags & told | keep)
+        self.flags = flags
+
+    @property
+    def large(self) -> int:
+        """O_LARGEFILE, which open gives to every file and pipe to none."""
+        import fcntl
+
+        return host(fcntl.fcntl, self.host_fd, fcntl.F_GETFL) & _O_LARGEFILE
+
+    def leases(self) -> bool:
+        return self.regular
+
+    def pipe_size(self, task: LinuxTask, size: int | None) -> int:
+        """A pipe that others use too keeps its size: EPERM, as beyond what a user may have."""
+        if not self.is_pipe:
+            raise LinuxError(errno.EBADF)
+        from ...files.pipe import F_GETPIPE_SZ, resize_pipe
+
+        if size is not None:
+            if self.identity in task.machine.streams:
+                raise LinuxError(errno.EPERM)
+            return resize_pipe(task, self, size)
+        import fcntl
+
+        return host(fcntl.fcntl, self.host_fd, F_GETPIPE_SZ)
+
+    @contextmanager
+    def end(self, mode: int) -> Iterator[int]:
+        yield self.io_fd
+
+    def before_host(self, task: LinuxTask) -> None:
+        cache = self.cache(task)
+        if cache is not None:
+            host(cache.sync)
+
+    def after_host(self, task: LinuxTask) -> None:
+        cache = self.cache(task)
+        if cache is not None:
+            host(cache.changed, self.host_fd)
+
+    # -- mappings
+
+    def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> FileBackend:
         if not self.regular:
             raise LinuxError(errno.ENODEV)
-        return False
+        from ....mm.backend import FileBackend
+
+        backend = FileBackend(phys, self.host_fd, offset, shared=shared, writable=self.writable)
+        backend.no_exec = self.no_exec()
+        return backend
+
+    def require_range(self, end: int) -> None:
+        if not self.regular:
+            super().require_range(end)
+            return
+        if end >= 1 << 63:
+            raise LinuxError(errno.EOVERFLOW)
+        if end > _SURE_SIZE and map_probe(self.host_fd, end - PAGE) == errno.EOVERFLOW:
+            raise LinuxError(errno.EOVERFLOW)
+
+    def no_exec(self) -> bool:
+        """Pipes and sockets are in a file system where nothing may be executed, too."""
+        return self.kind in (stat.S_IFIFO, stat.S_IFSOCK) or bool(os.fstatvfs(self.host_fd).f_flag & os.ST_NOEXEC)
+
+    def peek(self, size: int, offset: int) -> bytes:
+        return host(os.pread, self.host_fd, size, offset)
+
+    # -- locks
+
+    def host_locks(self, task: LinuxTask) -> Hold | None:
+        """Not at all where the guest may not write, nor on the streams that the user gave us."""
+        if not self._lockable or not self.owned or not self.node().may_change():
+            return None
+        from .locks import HostLocks
+
+        return lambda: HostLocks(self)
+
+    def foreign_lock(self, task: LinuxTask, wanted: Range) -> tuple[Range, int] | None:
+        if not self._lockable:
+            return None
+        from .locks import conflict_on_host
+
+        ours = task.machine.locks.host(self)  # asked by its own descriptor: it must not meet what it holds for us
+        return conflict_on_host(self.host_fd if ours is None else ours.fd, wanted)
+
+    @property
+    def _lockable(self) -> bool:
+        return self.kind in (stat.S_IFREG, stat.S_IFDIR)
 
     def close(self) -> None:
         self._close_channel()
@@ -406,12 +533,12 @@ def _changed(now: memoryview, before: bytes, least: int) -> int:
     return least
 
 
-def standard_stream(fd: int) -> HostFile | None:
-    """The host's descriptor `fd` as it is; None if it is closed."""
+def standard_stream(fd: int, mount: HostMount | None = None) -> HostFile | None:
+    """The host's descriptor `fd` as it is; None if it is closed. mount: by which what it is may be changed."""
     import fcntl
 
     try:
         flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-        return HostFile(fd, flags & ~O_PATH, owned=False)
+        return HostFile(fd, flags & ~O_PATH, owned=False, mount=mount)
     except OSError:
         return None

@@ -16,8 +16,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ....errors import LinuxError
+from ....mm.filecache import FileCache
 from ...files.fifo import open_fifo
 from ..node import Node
+from ..nodedir import NodeDirFile
 from ..openfile import O_PATH
 from .calls import ccall, host
 from .fd import (
@@ -28,10 +30,11 @@ from .fd import (
 )
 
 if TYPE_CHECKING:
+    from ...._core.mm.frames import FrameStore
     from ...task.task import LinuxTask
     from ..openfile import OpenFile
-    from ..walk import FileSystem
     from .file import HostFile
+    from .mount import HostMount
 
 _AT_FDCWD = -100
 _AT_EACCESS = 0x200
@@ -40,6 +43,8 @@ _AT_EMPTY_PATH = 0x1000
 _O_TMPFILE = 0o20200000
 _O_LARGEFILE = 0o100000
 _PROC_MAGIC = 0x9FA0
+_F_FLAGS = 80
+"""Where f_flags stands in struct statfs (x86-64, little-endian)."""
 _NOT_KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC
 """Flags of open that act once and do not stay with the file."""
 
@@ -48,9 +53,10 @@ class HostNode(Node):
     """A file of the host. fd: its descriptor, O_PATH as a rule; closed with the node.
 
     home: it was, or was made, beneath an allowed directory when it was opened; what has no name any more is judged
-    by that.
+    by that. mount: by which it was found; what was found by none may not be changed.
     """
 
+    mount: HostMount | None
     dev = 0
     immutable = errno.EROFS
     fd = -1
@@ -77,9 +83,10 @@ class HostNode(Node):
     def ino(self) -> int:
         return self._identity[1]
 
-    def hold(self, fs: FileSystem) -> HostNode:
+    def hold(self) -> HostNode:
         node = HostNode(host(os.dup, self.fd))
-        node.home = self.home or fs.writable.beneath(self) is not None
+        node.mount = self.mount
+        node.home = self.home or self.beneath() is not None
         node.stat_again()
         return node
 
@@ -92,7 +99,11 @@ class HostNode(Node):
         return host(os.fstat, self.fd).st_nlink == 0
 
     def where(self) -> bytes:
-        return name_of(self.fd)
+        name = name_of(self.fd)
+        return name if self.mount is None else self.mount.shown(name)
+
+    def mapped(self, task: LinuxTask) -> FrameStore | None:
+        return FileCache.find(task.space.phys, *self.identity)
 
     def stat(self, task: LinuxTask) -> os.stat_result:
         """What was seen when it was looked up, at the first call; afterwards what is so now."""
@@ -122,6 +133,7 @@ class HostNode(Node):
         """The node of a descriptor that was opened from here. EACCES for a /proc of the host's, wherever it is
         mounted: through it a program could reach this process."""
         node = HostNode(fd)
+        node.mount = self.mount
         if node._identity == self._identity:  # `.`
             node.home = self.home
         if node._identity[0] != self._identity[0]:
@@ -130,6 +142,14 @@ class HostNode(Node):
             if int.from_bytes(raw.raw[:8], "little") == _PROC_MAGIC:
                 raise LinuxError(errno.EACCES)
         return node
+
+    def at_once(self, path: bytes) -> HostNode:
+        return self.enter(open_beneath(self.fd, path))
+
+    def parent(self, task: LinuxTask) -> HostNode:
+        if self.mount is None:
+            raise LinuxError(errno.ENOENT)
+        return self.mount.parent_of(self)
 
     def names(self, task: LinuxTask) -> list[bytes]:
         return host(os.listdir, by_descriptor(self.fd))
@@ -143,21 +163,27 @@ class HostNode(Node):
     # -- opening
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        if self.is_dir and self._lacks_mount_points(task):
+            return NodeDirFile(self.hold(), flags)
         if stat.S_ISCHR(self.mode) or stat.S_ISBLK(self.mode):
             raise LinuxError(errno.ENXIO)  # what a device outside our own /dev does is not reading a file
         if flags & os.O_ACCMODE == os.O_RDONLY and not flags & os.O_TRUNC:
-            home = task.fs.writable.beneath(self) is not None
+            home = self.beneath() is not None
             if stat.S_ISFIFO(self.mode) and not home:
                 raise LinuxError(errno.EROFS)  # opening it wakes a writer, reading takes what is another's
             return self.reopen(task, flags, home)
         try:
-            place = self.changeable(task.fs)
+            place = self.changeable()
         except LinuxError as error:
             wanted = os.W_OK | (0 if flags & os.O_ACCMODE == os.O_WRONLY else os.R_OK)
             if error.errno == errno.EROFS and not os.access(by_descriptor(self.fd), wanted, effective_ids=True):
                 raise LinuxError(errno.EACCES) from None
             raise
         return place.reopen(task, flags, True)
+
+    def _lacks_mount_points(self, task: LinuxTask) -> bool:
+        """Whether something is mounted in this directory at a name that it does not have."""
+        return any(self.lookup(task, name) is None for name in task.fs.mounts.names_in(self))
 
     def reopen(self, task: LinuxTask, flags: int, home: bool) -> HostFile:
         """Open exactly this file, whatever has its name now. The caller has judged whether that is allowed."""
@@ -167,7 +193,7 @@ class HostNode(Node):
         if writes and self.identity == task.mm.exe.identity:
             raise LinuxError(errno.ETXTBSY)
         if not (writes or home) and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR):
-            return _opened(open_quietly(by_descriptor(self.fd), host_flags), flags, home)
+            return self.opened(open_quietly(by_descriptor(self.fd), host_flags), flags, home)
         if cut:  # once it is open: mappings of the file lose their pages too
             host_flags &= ~os.O_TRUNC
 
@@ -176,30 +202,39 @@ class HostNode(Node):
 
         waits = stat.S_ISFIFO(self.mode)
         fd = open_fifo(task, open_host, host_flags) if waits else open_host(host_flags)
-        file = _opened(fd, flags, home)
+        file = self.opened(fd, flags, home)
         if cut and file.regular:
             (file if file.writable else self).truncate(task, 0)
         return file
 
-    def open_program(self) -> int:
+    def opened(self, fd: int, flags: int, home: bool, *, shared: bool = False) -> HostFile:
+        """The open file of a descriptor for what was found in this node's mount."""
+        from .file import HostFile
+
+        return HostFile(fd, flags & ~_NOT_KEPT, home=home, shared=shared, mount=self.mount)
+
+    def open_program(self) -> OpenFile:
         ccall("faccessat", _AT_FDCWD, by_descriptor(self.fd), os.X_OK, _AT_EACCESS)
         if host(os.fstatvfs, self.fd).f_flag & os.ST_NOEXEC:
             raise LinuxError(errno.EACCES)
-        return open_quietly(by_descriptor(self.fd), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+        return self.opened(open_quietly(by_descriptor(self.fd), flags), os.O_RDONLY, False)
 
     def open_place(self, task: LinuxTask, flags: int) -> OpenFile:
-        return _opened(host(os.dup, self.fd), flags | O_PATH, task.fs.writable.beneath(self) is not None)
+        return self.opened(host(os.dup, self.fd), flags | O_PATH, self.beneath() is not None)
 
     # -- what may be asked
 
-    def access(self, fs: FileSystem, mode: int, effective: bool) -> None:
+    def access(self, mode: int, effective: bool) -> None:
         ccall("faccessat", _AT_FDCWD, by_descriptor(self.fd), mode, _AT_EACCESS if effective else 0)
         if mode & 2 and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
-            self.changeable(fs)
+            self.changeable()
 
     def statfs(self) -> bytes:
         raw = ctypes.create_string_buffer(256)
         ccall("fstatfs", self.fd, raw)
+        if self.mount is not None and self.mount.readonly:
+            raw[_F_FLAGS] = bytes((raw.raw[_F_FLAGS] | os.ST_RDONLY,))
         return raw.raw[:120]
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
@@ -214,12 +249,17 @@ class HostNode(Node):
 
     # -- changes
 
-    def changeable(self, fs: FileSystem) -> HostNode:
+    def beneath(self) -> HostNode | None:
+        """This file as it is reached beneath a directory that may be changed by way of its mount, None if it is not."""
+        mount = self.mount
+        return None if mount is None or mount.readonly else mount.writable.beneath(self)
+
+    def changeable(self) -> HostNode:
         if self.removed:
             if self.home:
                 return self
             raise LinuxError(errno.EROFS)
-        found = fs.writable.beneath(self)
+        found = self.beneath()
         if found is None:
             raise LinuxError(errno.EROFS)
         return found
@@ -275,12 +315,12 @@ class HostNode(Node):
     def make_file(self, name: bytes, flags: int, mode: int, umask: int) -> OpenFile:
         host_flags = (flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOCTTY) & ~_O_LARGEFILE
         fd = self._make(mode, umask, lambda m: host(os.open, name, host_flags, m, dir_fd=self.fd))
-        return _opened(fd, flags, True)
+        return self.opened(fd, flags, True)
 
     def make_unnamed(self, flags: int, mode: int, umask: int) -> OpenFile:
         host_flags = (flags | os.O_CLOEXEC) & ~(_O_LARGEFILE | os.O_NOFOLLOW)
         fd = self._make(mode, umask, lambda m: host(os.open, by_descriptor(self.fd), host_flags, m))
-        file = _opened(fd, flags & ~_O_TMPFILE, True)
+        file = self.opened(fd, flags & ~_O_TMPFILE, True)
         file.nameless = True
         return file
 
@@ -333,22 +373,23 @@ class OpenedNode(HostNode):
 
     def __init__(self, file: HostFile) -> None:
         super().__init__(file.host_fd, host(os.fstat, file.host_fd))
+        self.mount = file.mount
         self.home = file.home
         self._file = file
 
     def __del__(self) -> None:
         """The descriptor is the open file's."""
 
-    def changeable(self, fs: FileSystem) -> HostNode:
+    def changeable(self) -> HostNode:
         try:
-            return super().changeable(fs)
+            return super().changeable()
         except LinuxError:
             if self._file.nameless and self._unnamed():  # the name it was opened by is gone, by the guest itself
                 return self
             raise
 
     def _unnamed(self) -> bool:
-        name = self.where()
+        name = name_of(self.fd)
         if not name.endswith(b" (deleted)"):
             return False
         try:
@@ -364,10 +405,10 @@ class OpenedNode(HostNode):
             if writes and not file.owned and file.writable:  # the user gave it to be written to
                 return self.reopen(task, flags, False)
             return super().open(task, flags)
-        if writes and not file.writable and file.name().startswith(b"/") and not self.may_change(task.fs):
+        if writes and not file.writable and file.name().startswith(b"/") and not self.may_change():
             raise LinuxError(errno.EACCES)  # a FIFO, a terminal, a device of the host's, given to be read
         if kind in (stat.S_IFCHR, stat.S_IFBLK):
-            return _opened(host(os.dup, self.fd), flags, False, shared=True)
+            return self.opened(host(os.dup, self.fd), flags, False, shared=True)
         return self.reopen(task, flags, False)
 
 
@@ -377,12 +418,6 @@ def open_quietly(path: bytes, flags: int) -> int:
         return os.open(path, flags | os.O_NOATIME)
     except OSError:
         return host(os.open, path, flags)
-
-
-def _opened(fd: int, flags: int, home: bool, *, shared: bool = False) -> HostFile:
-    from .file import HostFile
-
-    return HostFile(fd, flags & ~_NOT_KEPT, home=home, shared=shared)
 
 
 def host_statx(dirfd: int, path: bytes, flags: int, mask: int) -> bytes | None:
