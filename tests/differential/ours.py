@@ -43,7 +43,7 @@ class Ours:
         files = FileTable(1024, machine.locks)
         root = os.fsencode(directory)
         fs = FileSystem(host_tree([root], Proc()), 0o022)
-        self.task = LinuxTask(AddrSpace(0, 1 << 47, self.phys), machine, files, fs, None)
+        self.task = LinuxTask.first(machine, AddrSpace(0, 1 << 47, self.phys), files, fs)
         self.task.mm.start_heap(heap)
         # What libc took of the heap there before the sequence began is its neighbour here too.
         self.task.space.map_alloc(heap - PAGE, PAGE, MappingFlags.READ | MappingFlags.WRITE | MappingFlags.USER)

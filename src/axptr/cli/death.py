@@ -70,7 +70,7 @@ def _cause(death: Death, name: str) -> str:
 
 def _memory_limit(process: Process, death: Death) -> list[str]:
     """A line if the program died for want of memory, or had all that it may have."""
-    limit = process.task.memory_limit
+    limit = process.task.machine.memory_limit
     wanted = death.fault is not None and death.fault.errno == errno.ENOMEM
     if limit is None:
         return ["  the host has no memory left for it"] if wanted else []

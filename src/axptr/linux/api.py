@@ -174,7 +174,7 @@ def _start(
     host_signals: bool,
 ) -> Process:
     """`create_process` with everything as bytes; see there."""
-    machine = Machine()
+    machine = Machine(memory_limit)
     table = FileTable(limit=1024, locks=machine.locks)
     _open_streams(machine, table, stdio)  # before anything else is opened: a closed stream's number is given out again
     phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
@@ -182,7 +182,7 @@ def _start(
     try:
         fs = FileSystem(host_tree(allow_write, Proc()), _umask())
         _streams_are_of(table, fs)
-        task = LinuxTask(space, machine, table, fs, memory_limit)
+        task = LinuxTask.first(machine, space, table, fs)
         fs.cwd = first_directory(task, cwd if cwd is not None else b".")
         path = _search(task, program, environ)
         found = find_program(path, argv or [program], exec.program_finder(task))

@@ -6,14 +6,19 @@ Not here: memory and the CPU (`PhysMemory`, `Engine`), which a `Process` names.
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from .files.locks import LockTable
 from .fs.host.calls import PAGE, HoleBuffer
 from .fs.host.terminal import Terminals
 from .host import HostView
 from .uaccess import CHUNK
+
+if TYPE_CHECKING:
+    from .task.task import LinuxTask
 
 
 class Machine:
@@ -24,12 +29,19 @@ class Machine:
     programs made may hold.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory_limit: int | None = None) -> None:
+        self.memory_limit = memory_limit
+        self.tasks: dict[int, LinuxTask] = {}
+        self._inodes = itertools.count(1024)
         self.host = HostView()
         self.locks = LockTable()
         self.terminals = Terminals()
         self.streams: set[tuple[int, int]] = set()
         self.pipe_bytes = 0
+
+    def next_inode(self) -> int:
+        """The inode number that maps show for the next shared anonymous mapping."""
+        return next(self._inodes)
 
     @cached_property
     def bounce(self) -> memoryview:

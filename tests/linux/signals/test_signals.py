@@ -307,3 +307,81 @@ def test_futex_operations_on_two_words_are_the_hosts(compile_guest):
         F(&w, 99, 5, 0, 0, 1);
         """,
     )
+
+
+SHARED_AND_OWN = r"""
+static int order[64], calls;
+static void handler(int n) { order[calls++] = n; }
+static void show(const char *what) {
+    printf("%s:", what);
+    for (int i = 0; i < calls; i++) printf(" %d", order[i]);
+    printf("\n"); calls = 0;
+}
+static void status(void) {
+    char line[256]; FILE *f = fopen("/proc/self/status", "r");
+    while (fgets(line, sizeof line, f))
+        if (!strncmp(line, "SigPnd", 6) || !strncmp(line, "ShdPnd", 6)) fputs(line, stdout);
+    fclose(f);
+    unsigned long long field = 0; f = fopen("/proc/self/stat", "r");
+    for (int i = 1; i < 31; i++) fscanf(f, "%*s");
+    fscanf(f, "%llu", &field); fclose(f); printf("stat %llu\n", field);
+}
+static void own(int n) { syscall(SYS_tgkill, getpid(), getpid(), n); }
+static void queue(int n, int v, int tid) {
+    siginfo_t info = { .si_signo = n, .si_code = SI_QUEUE };
+    info.si_pid = getpid(); info.si_uid = getuid(); info.si_value.sival_int = v;
+    if (tid) syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, n, &info);
+    else syscall(SYS_rt_sigqueueinfo, getpid(), n, &info);
+}
+"""
+
+
+def test_what_was_sent_to_the_thread_comes_before_what_was_sent_to_its_process(compile_guest):
+    same_as_host(
+        compile_guest,
+        r"""
+        sigset_t all, none; sigfillset(&all); sigemptyset(&none);
+        struct sigaction act = { .sa_handler = handler, .sa_flags = SA_NODEFER };
+        for (int n = 1; n < 65; n++) sigaction(n, &act, 0);
+        sigprocmask(SIG_SETMASK, &all, 0);
+        kill(getpid(), SIGUSR1); own(SIGUSR2); own(SIGHUP); kill(getpid(), SIGALRM); status();
+        sigprocmask(SIG_SETMASK, &none, 0); show("order");
+        sigprocmask(SIG_SETMASK, &all, 0);
+        kill(getpid(), SIGUSR1); own(SIGUSR1); kill(getpid(), SIGUSR1); own(SIGUSR1); status();
+        sigprocmask(SIG_SETMASK, &none, 0); show("both queues");
+        sigprocmask(SIG_SETMASK, &all, 0);
+        kill(getpid(), SIGSEGV); own(SIGHUP); own(SIGFPE); kill(getpid(), SIGUSR1);
+        sigprocmask(SIG_SETMASK, &none, 0); show("those of faults");
+        sigprocmask(SIG_SETMASK, &all, 0);
+        queue(40, 1, 0); queue(40, 2, getpid()); queue(40, 3, 0); queue(39, 4, 0); queue(41, 5, getpid()); status();
+        for (int i = 0; i < 6; i++) {
+            siginfo_t info; struct timespec no = {0};
+            int n = sigtimedwait(&all, &info, &no);
+            printf("%d %d %d\n", n, n > 0 ? info.si_value.sival_int : 0, n > 0 ? info.si_code : 0);
+        }
+        kill(getpid(), SIGTSTP); own(SIGTSTP); own(SIGCONT); kill(getpid(), SIGCONT); status();
+        kill(getpid(), SIGTSTP); status();
+        signal(SIGTSTP, SIG_IGN); own(SIGUSR1); kill(getpid(), SIGUSR1); signal(SIGUSR1, SIG_IGN); status();
+        siginfo_t info = { .si_code = SI_QUEUE };
+        for (int i = 0; i < 5; i++) {
+            int ids[5][2] = {{0, getpid()}, {getpid(), 0}, {-1, getpid()}, {getpid(), 4000000}, {getppid(), getpid()}};
+            R(syscall(SYS_rt_tgsigqueueinfo, ids[i][0], ids[i][1], 10, &info));
+            R(syscall(SYS_tgkill, ids[i][0], ids[i][1], 0));
+        }
+        R(syscall(SYS_tkill, 4000000, 0)); R(syscall(SYS_tkill, getpid(), 0)); R(syscall(SYS_tkill, getpid(), 65));
+        """,
+        before=SHARED_AND_OWN,
+    )
+
+
+def test_an_exec_keeps_what_is_pending_for_both(compile_guest):
+    same_as_host(
+        compile_guest,
+        r"""
+        sigset_t all; sigfillset(&all); sigprocmask(SIG_SETMASK, &all, 0);
+        if (argc > 1) { status(); return 0; }
+        kill(getpid(), SIGUSR1); own(SIGUSR2);
+        execl("/proc/self/exe", "again", "1", NULL);
+        """,
+        before=SHARED_AND_OWN,
+    )

@@ -119,7 +119,7 @@ def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
             kind, pid = unpack("<ii", get_bytes(task, arg, 8))
         if kind not in (F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP) or pid >> 31:
             raise LinuxError(errno.EINVAL)
-        if pid not in (0, task.machine.host.pgid if kind == F_OWNER_PGRP else task.pid):
+        if pid not in (0, task.group.pgid if kind == F_OWNER_PGRP else task.pid):
             raise LinuxError(errno.ESRCH)
         file.owner = (kind, pid)
         return 0

@@ -32,13 +32,13 @@ def _set_limit(task: LinuxTask, number: int, soft: int, hard: int) -> None:
         raise LinuxError(errno.EINVAL)
     if hard > get_limit(task, number)[1]:
         raise LinuxError(errno.EPERM)
-    task.limits[number] = soft, hard
+    task.group.limits.set(number, soft, hard)
     if number == RLIMIT_NOFILE:
         task.files.limit = soft
     elif number == RLIMIT_STACK:
         task.space._set_growth(soft)
     elif number == RLIMIT_CPU:
-        task.timers.set_cpu_limit(soft, hard)
+        task.group.timers.set_cpu_limit(soft, hard)
         task.engine.stop()  # the run loop looks at the clocks anew
 
 

@@ -123,7 +123,7 @@ def _map_anonymous(task: LinuxTask, start: int, size: int, prot: int, kind: int,
 
 def _map_shared_memory(task: LinuxTask, start: int, size: int, prot: int, *, writable: bool) -> None:
     shared = SharedObject(task.space.phys, size, SHARED_NAME)
-    shared.store.device, shared.store.inode = SHARED_DEVICE, task.next_inode()
+    shared.store.device, shared.store.inode = SHARED_DEVICE, task.machine.next_inode()
     backend = SharedBackend(shared, writable=writable)
     task.space.map(start, size, PROT_FLAGS[prot & 7], backend, replace=True, name=SHARED_NAME)
 

@@ -50,7 +50,6 @@ class KeptState:
         self.tsc = _PR_TSC_ENABLE
         self.mce = _MCE_DEFAULT
         self.timer_slack: int | None = None
-        self.subreaper: int | None = None
         self.no_new_privs: int | None = None
         self.thp_disabled: int | None = None
 
@@ -155,12 +154,12 @@ def _mce_kill_get(task: LinuxTask, *args: int) -> int:
 
 
 def _set_subreaper(task: LinuxTask, arg2: int, *unused: int) -> int:
-    task.kept.subreaper = int(bool(arg2))
+    task.group.subreaper = bool(arg2)
     return 0
 
 
 def _get_subreaper(task: LinuxTask, arg2: int, *unused: int) -> int:
-    put_bytes(task, arg2, pack("<i", task.kept.subreaper or 0))
+    put_bytes(task, arg2, pack("<i", task.group.subreaper))
     return 0
 
 

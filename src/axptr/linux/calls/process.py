@@ -92,7 +92,7 @@ def sys_gettid(task: LinuxTask) -> int:
 
 @call("getppid")
 def sys_getppid(task: LinuxTask) -> int:
-    return task.machine.host.ppid
+    return task.group.ppid
 
 
 def _own(task: LinuxTask, pid: int) -> None:
@@ -102,19 +102,19 @@ def _own(task: LinuxTask, pid: int) -> None:
 
 @call("getpgrp")
 def sys_getpgrp(task: LinuxTask) -> int:
-    return task.machine.host.pgid
+    return task.group.pgid
 
 
 @call("getpgid")
 def sys_getpgid(task: LinuxTask, pid: c_int) -> int:
     _own(task, pid)
-    return task.machine.host.pgid
+    return task.group.pgid
 
 
 @call("getsid")
 def sys_getsid(task: LinuxTask, pid: c_int) -> int:
     _own(task, pid)
-    return task.machine.host.sid
+    return task.group.sid
 
 
 @call("setsid")
@@ -127,29 +127,29 @@ def sys_setpgid(task: LinuxTask, pid: c_int, pgid: c_int) -> int:
     if pgid < 0:
         raise LinuxError(errno.EINVAL)
     _own(task, pid)
-    if pgid not in (0, task.pid, task.machine.host.pgid):
+    if pgid not in (0, task.pid, task.group.pgid):
         raise LinuxError(errno.EPERM)
     return 0
 
 
 @call("getuid")
 def sys_getuid(task: LinuxTask) -> int:
-    return task.machine.host.uid
+    return task.creds.uid
 
 
 @call("getgid")
 def sys_getgid(task: LinuxTask) -> int:
-    return task.machine.host.gid
+    return task.creds.gid
 
 
 @call("geteuid")
 def sys_geteuid(task: LinuxTask) -> int:
-    return task.machine.host.euid
+    return task.creds.euid
 
 
 @call("getegid")
 def sys_getegid(task: LinuxTask) -> int:
-    return task.machine.host.egid
+    return task.creds.egid
 
 
 def _three(task: LinuxTask, values: tuple[int, int, int], pointers: tuple[Bytes, Bytes, Bytes]) -> int:
@@ -160,17 +160,17 @@ def _three(task: LinuxTask, values: tuple[int, int, int], pointers: tuple[Bytes,
 
 @call("getresuid")
 def sys_getresuid(task: LinuxTask, real: Bytes, effective: Bytes, saved: Bytes) -> int:
-    return _three(task, task.machine.host.uids, (real, effective, saved))
+    return _three(task, task.creds.uids, (real, effective, saved))
 
 
 @call("getresgid")
 def sys_getresgid(task: LinuxTask, real: Bytes, effective: Bytes, saved: Bytes) -> int:
-    return _three(task, task.machine.host.gids, (real, effective, saved))
+    return _three(task, task.creds.gids, (real, effective, saved))
 
 
 @call("getgroups")
 def sys_getgroups(task: LinuxTask, size: c_int, groups: Bytes) -> int:
-    have = task.machine.host.groups
+    have = task.creds.groups
     if size < 0:
         raise LinuxError(errno.EINVAL)
     if size:
@@ -189,32 +189,32 @@ def _stay(now: tuple[int, int, int], *wanted: int) -> int:
 
 @call("setuid")
 def sys_setuid(task: LinuxTask, uid: c_int) -> int:
-    return _stay(task.machine.host.uids, uid)
+    return _stay(task.creds.uids, uid)
 
 
 @call("setgid")
 def sys_setgid(task: LinuxTask, gid: c_int) -> int:
-    return _stay(task.machine.host.gids, gid)
+    return _stay(task.creds.gids, gid)
 
 
 @call("setreuid")
 def sys_setreuid(task: LinuxTask, real: c_int, effective: c_int) -> int:
-    return _stay(task.machine.host.uids, real, effective)
+    return _stay(task.creds.uids, real, effective)
 
 
 @call("setregid")
 def sys_setregid(task: LinuxTask, real: c_int, effective: c_int) -> int:
-    return _stay(task.machine.host.gids, real, effective)
+    return _stay(task.creds.gids, real, effective)
 
 
 @call("setresuid")
 def sys_setresuid(task: LinuxTask, real: c_int, effective: c_int, saved: c_int) -> int:
-    return _stay(task.machine.host.uids, real, effective, saved)
+    return _stay(task.creds.uids, real, effective, saved)
 
 
 @call("setresgid")
 def sys_setresgid(task: LinuxTask, real: c_int, effective: c_int, saved: c_int) -> int:
-    return _stay(task.machine.host.gids, real, effective, saved)
+    return _stay(task.creds.gids, real, effective, saved)
 
 
 @call("setgroups")
@@ -224,12 +224,12 @@ def sys_setgroups(task: LinuxTask, size: c_int, groups: ConstBytes) -> int:
 
 @call("setfsuid")
 def sys_setfsuid(task: LinuxTask, uid: c_int) -> int:
-    return task.machine.host.euid
+    return task.creds.euid
 
 
 @call("setfsgid")
 def sys_setfsgid(task: LinuxTask, gid: c_int) -> int:
-    return task.machine.host.egid
+    return task.creds.egid
 
 
 @call("capget")
@@ -376,7 +376,7 @@ def sys_sched_get_priority_min(task: LinuxTask, policy: c_int) -> int:
 
 def _priority_of(task: LinuxTask, which: int, who: int) -> None:
     """Whether a set of processes has this one in it; nobody else is seen (ESRCH)."""
-    own = {PRIO_PROCESS: task.pid, PRIO_PGRP: task.machine.host.pgid, PRIO_USER: task.machine.host.uid}
+    own = {PRIO_PROCESS: task.pid, PRIO_PGRP: task.group.pgid, PRIO_USER: task.creds.uid}
     if which not in own:
         raise LinuxError(errno.EINVAL)
     if who not in (0, own[which]):
@@ -394,7 +394,7 @@ def sys_setpriority(task: LinuxTask, which: c_int, who: c_int, nice: c_int) -> i
     """Kept for the program to read back: the host is not told."""
     _priority_of(task, which, who)
     wanted = max(-20, min(nice, 19))
-    if wanted < task.nice and 20 - wanted > get_limit(task, RLIMIT_NICE)[0] and task.machine.host.euid != 0:
+    if wanted < task.nice and 20 - wanted > get_limit(task, RLIMIT_NICE)[0] and task.creds.euid != 0:
         raise LinuxError(errno.EACCES)
     task.nice = wanted
     return 0

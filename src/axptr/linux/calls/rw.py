@@ -67,14 +67,14 @@ def _verify_area(pos: int | None, count: int) -> None:
 def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int:
     file = _readable(task, fd)
     require_user(task, buf.address, count, WRITE)
-    return task.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
+    return task.group.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
 
 
 @call("write")
 def sys_write(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t) -> int:
     file = _writable(task, fd)
     require_user(task, buf.address, count, READ)
-    return task.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
+    return task.group.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
 
 
 @call("pread64")
@@ -86,7 +86,7 @@ def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c
     _readable(task, fd)
     require_user(task, buf.address, count, WRITE)
     _verify_area(pos, count)
-    return task.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
+    return task.group.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
 
 
 @call("pwrite64")
@@ -98,19 +98,19 @@ def sys_pwrite64(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t, 
     _writable(task, fd)
     require_user(task, buf.address, count, READ)
     _verify_area(pos, count)
-    return task.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
+    return task.group.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
 
 
 def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
     to = UserIter(task, import_iovec(task, vec, vlen, WRITE))
     _verify_area(pos, to.count)
-    return task.io.read(file.read(task, to, pos)) if to.count else 0
+    return task.group.io.read(file.read(task, to, pos)) if to.count else 0
 
 
 def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
     data = UserIter(task, import_iovec(task, vec, vlen, READ))
     _verify_area(pos, data.count)
-    return task.io.wrote(file.write(task, data, pos)) if data.count else 0
+    return task.group.io.wrote(file.write(task, data, pos)) if data.count else 0
 
 
 @call("readv")

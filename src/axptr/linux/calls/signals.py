@@ -23,7 +23,8 @@ from ..abi.signals import (
 from ..abi.timespec import read_timespec
 from ..arch.x86_64.sigframe import on_altstack, pop_frame
 from ..registry import call
-from ..signals.state import NO_HANDLER, Action
+from ..signals.actions import Action
+from ..signals.state import NO_HANDLER
 from ..task import waiting
 from ..task.timers import (
     ITIMER_PROF,
@@ -52,12 +53,12 @@ def sys_rt_sigaction(task: LinuxTask, signal: c_int, act: ConstBytes, oldact: By
     if not 1 <= signal <= 64 or (new is not None and signal in (SIGKILL, SIGSTOP)):
         raise LinuxError(errno.EINVAL)
     signals = task.signals
-    old = signals.action(signal)
+    old = signals.actions.get(signal)
     if new is not None:
         handler, flags, restorer, mask = new
         kept = mask & ~(bit(SIGKILL) | bit(SIGSTOP))
-        signals.actions[signal] = Action(handler, flags & SA_KNOWN, restorer, kept)
-        if signals.ignores(signal):
+        signals.actions.set(signal, Action(handler, flags & SA_KNOWN, restorer, kept))
+        if signals.actions.ignores(signal):
             signals.pending.discard(bit(signal))
         if task.host_signals is not None:
             task.host_signals.follow(signals)
@@ -172,61 +173,71 @@ def sys_rt_sigtimedwait(task: LinuxTask, mask: ConstBytes, info: Bytes, timeout:
 # -- sending
 
 
-def _send(task: LinuxTask, signal: int, code: int) -> int:
+def _send(task: LinuxTask, goal: LinuxTask, signal: int, code: int) -> int:
     if not 0 <= signal <= 64:
         raise LinuxError(errno.EINVAL)
     if signal:
-        task.signals.send(task, Info(signal, code, pid=task.pid, uid=task.machine.host.uid))
+        goal.signals.send(goal, Info(signal, code, pid=task.pid, uid=task.creds.uid), own=code == SI_TKILL)
     return 0
+
+
+def _task(task: LinuxTask, tid: int) -> LinuxTask:
+    """ESRCH if there is none."""
+    goal = task.machine.tasks.get(tid)
+    if goal is None:
+        raise LinuxError(errno.ESRCH)
+    return goal
 
 
 @call("kill")
 def sys_kill(task: LinuxTask, pid: c_int, signal: c_int) -> int:
     """Nobody outside is ever sent a signal: there is no other process to see."""
-    if pid not in (task.pid, 0, -1, -task.machine.host.pgid):
+    if pid not in (task.pid, 0, -1, -task.group.pgid):
         raise LinuxError(errno.EINVAL if not 0 <= signal <= 64 else errno.ESRCH)
     if pid == -1:
         raise LinuxError(errno.EINVAL if not 0 <= signal <= 64 else errno.ESRCH)
-    return _send(task, signal, SI_USER)
+    return _send(task, task, signal, SI_USER)
 
 
 @call("tkill")
 def sys_tkill(task: LinuxTask, tid: c_int, signal: c_int) -> int:
     if tid <= 0:
         raise LinuxError(errno.EINVAL)
-    if tid != task.pid:
-        raise LinuxError(errno.ESRCH)
-    return _send(task, signal, SI_TKILL)
+    return _send(task, _task(task, tid), signal, SI_TKILL)
 
 
 @call("tgkill")
 def sys_tgkill(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_int) -> int:
     if tgid <= 0 or tid <= 0:
         raise LinuxError(errno.EINVAL)
-    if tgid != task.pid or tid != task.pid:
+    goal = _task(task, tid)
+    if goal.pid != tgid:
         raise LinuxError(errno.ESRCH)
-    return _send(task, signal, SI_TKILL)
+    return _send(task, goal, signal, SI_TKILL)
 
 
-def _queue(task: LinuxTask, pid: int, signal: int, info: ConstBytes) -> int:
+def _queue(task: LinuxTask, tgid: int, tid: int, signal: int, info: ConstBytes, *, own: bool) -> int:
     data = get_bytes(task, info.address, 128)
-    if pid != task.pid:
+    if own and (tgid <= 0 or tid <= 0):
+        raise LinuxError(errno.EINVAL)
+    goal = _task(task, tid)
+    if goal.pid != tgid:
         raise LinuxError(errno.ESRCH)
     if not 0 <= signal <= 64:
         raise LinuxError(errno.EINVAL)
     if signal:
-        task.signals.send(task, Info.of(signal, data))
+        goal.signals.send(goal, Info.of(signal, data), own=own)
     return 0
 
 
 @call("rt_sigqueueinfo")
 def sys_rt_sigqueueinfo(task: LinuxTask, pid: c_int, signal: c_int, info: ConstBytes) -> int:
-    return _queue(task, pid, signal, info)
+    return _queue(task, pid, pid, signal, info, own=False)
 
 
 @call("rt_tgsigqueueinfo")
 def sys_rt_tgsigqueueinfo(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_int, info: ConstBytes) -> int:
-    return _queue(task, tid if tgid == task.pid else -1, signal, info)
+    return _queue(task, tgid, tid, signal, info, own=True)
 
 
 # -- timers
@@ -234,7 +245,7 @@ def sys_rt_tgsigqueueinfo(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_in
 
 @call("alarm")
 def sys_alarm(task: LinuxTask, seconds: c_uint) -> int:
-    timer, now = task.timers.clock_of(ITIMER_REAL)
+    timer, now = task.group.timers.clock_of(ITIMER_REAL)
     whole, nanos = divmod(timer.left(now), _BILLION)
     timer.set(now, seconds * _BILLION, 0)
     task.engine.stop()  # the run loop looks at the clock anew
@@ -252,7 +263,7 @@ def _pack_itimer(timer: Timer, now: int) -> bytes:
 def sys_getitimer(task: LinuxTask, which: c_int, value: Bytes) -> int:
     if which not in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
         raise LinuxError(errno.EINVAL)
-    put_bytes(task, value.address, _pack_itimer(*task.timers.clock_of(which)))
+    put_bytes(task, value.address, _pack_itimer(*task.group.timers.clock_of(which)))
     return 0
 
 
@@ -263,7 +274,7 @@ def sys_setitimer(task: LinuxTask, which: c_int, new: ConstBytes, old: Bytes) ->
         raise LinuxError(errno.EINVAL)
     if any(w < 0 for w in words) or words[1] >= 10**6 or words[3] >= 10**6:
         raise LinuxError(errno.EINVAL)
-    timer, now = task.timers.clock_of(which)
+    timer, now = task.group.timers.clock_of(which)
     before = _pack_itimer(timer, now)
     interval, value = (words[i] * _BILLION + words[i + 1] * 1000 for i in (0, 2))
     timer.set(now, value, interval)

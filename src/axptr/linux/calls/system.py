@@ -63,7 +63,7 @@ def sys_getrusage(task: LinuxTask, who: c_int, usage: Bytes) -> int:
     if who == -1:
         put_bytes(task, usage.address, bytes(144))
         return 0
-    cpu = task.timers.cpu
+    cpu = task.group.timers.cpu
     peak = task.space.phys.peak_frames * 4
     data = pack("<qqqq14q", *_timeval(cpu.user), *_timeval(cpu.system), peak, *[0] * 13)
     put_bytes(task, usage.address, data)
@@ -76,7 +76,7 @@ def _timeval(nanos: int) -> tuple[int, int]:
 
 @call("times")
 def sys_times(task: LinuxTask, buf: Bytes) -> int:
-    cpu = task.timers.cpu
+    cpu = task.group.timers.cpu
     if not buf.is_null:
         put_bytes(task, buf.address, pack("<qqqq", cpu.user // _TICK, cpu.system // _TICK, 0, 0))
     return task.machine.host.monotonic_ns() // _TICK

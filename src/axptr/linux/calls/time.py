@@ -52,7 +52,7 @@ def clock_now(task: LinuxTask, clock: int) -> int:
     kind = _cpu_kind(task, clock)
     if kind is None:
         return task.machine.host.clock_ns(clock)
-    cpu = task.timers.cpu
+    cpu = task.group.timers.cpu
     return cpu.user if kind == _VIRTUAL else cpu.total
 
 

@@ -58,7 +58,7 @@ def require_splits(task: LinuxTask, start: int, end: int, *, removed: bool = Fal
 
     removed: nothing of the range stays, so that only a hole inside a mapping makes one more.
     """
-    if task.space.area_count < MAX_MAP_COUNT - 2 and task.memory_limit is None:
+    if task.space.area_count < MAX_MAP_COUNT - 2 and task.machine.memory_limit is None:
         return
     space, cuts = task.space, 0
     for at in (start, end):
@@ -75,7 +75,7 @@ def charge(task: LinuxTask, areas: int = 0, pipes: int = 0) -> None:
     """Take what the run's books and pipes cost, with so many areas and bytes of pipes more, off the frames that it may
     hold. ENOMEM if there is no room for them, or next to none is left for pages; nothing has changed then.
     """
-    limit = task.memory_limit
+    limit = task.machine.memory_limit
     if limit is None:
         return
     phys = task.space.phys

@@ -52,21 +52,21 @@ def vm_size(task: LinuxTask) -> int:
 
 def stat(task: LinuxTask) -> bytes:
     """One line of 52 fields (proc_pid_stat(5))."""
-    mm, signals, cpu, host = task.mm, task.signals, task.timers.cpu, task.machine.host
+    mm, signals, group = task.mm, task.signals, task.group
+    cpu = group.timers.cpu
     fields = [0] * 53  # by their number in the manual, from 1
-    fields[4:9] = [host.ppid, host.pgid, host.sid, *host.terminal]
+    fields[4:9] = [group.ppid, group.pgid, group.sid, *group.terminal]
     fields[9] = _PF_RANDOMIZE
     stats = task.space.stats()
     fields[10] = sum(int(stats[kind]) for kind in ("faults_read", "faults_write", "faults_fetch"))
     fields[14], fields[15] = cpu.user // _TICKS, cpu.system // _TICKS
     fields[18], fields[19], fields[20] = 20 + task.nice, task.nice, 1
-    fields[22] = task.started // _TICKS
+    fields[22] = group.started // _TICKS
     fields[23], fields[24], fields[25] = vm_size(task), count_all(task).resident, _NO_LIMIT
     fields[26], fields[27], fields[28] = *mm.code, mm.start_stack
     low = (1 << 31) - 1
-    fields[31:35] = [
-        m & low for m in (signals.pending.mask, signals.blocked, signals.ignored_mask, signals.caught_mask)
-    ]
+    masks = (signals.pending.own.mask, signals.blocked, task.actions.ignored_mask, task.actions.caught_mask)
+    fields[31:35] = [mask & low for mask in masks]
     fields[38] = 17
     fields[45:52] = [*mm.data, mm.start_brk, *mm.args, *mm.env]
     head = b"%d (%s) R " % (task.pid, task.comm)
@@ -121,21 +121,21 @@ def _kilobytes(task: LinuxTask) -> list[str]:
 def status(task: LinuxTask) -> bytes:
     from ..task.limits import RLIMIT_SIGPENDING, get_limit
 
-    host = task.machine.host
-    uid, gid = host.uids, host.gids
+    group, uid, gid = task.group, task.creds.uids, task.creds.gids
     signals = task.signals
     name = task.comm.decode(errors="surrogateescape").replace("\\", "\\\\").replace("\n", "\\n")
     open_files = max(256, -(-(task.files.descriptors() or [0])[-1] // 64) * 64)
     lines = [
         f"Name:\t{name}", f"Umask:\t{task.fs.umask:04o}", "State:\tR (running)", f"Tgid:\t{task.pid}", "Ngid:\t0",
-        f"Pid:\t{task.pid}", f"PPid:\t{host.ppid}", "TracerPid:\t0",
+        f"Pid:\t{task.tid}", f"PPid:\t{group.ppid}", "TracerPid:\t0",
         f"Uid:\t{uid[0]}\t{uid[1]}\t{uid[2]}\t{uid[1]}", f"Gid:\t{gid[0]}\t{gid[1]}\t{gid[2]}\t{gid[1]}",
-        f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, host.groups)) + " ",
-        f"NStgid:\t{task.pid}", f"NSpid:\t{task.pid}", f"NSpgid:\t{host.pgid}", f"NSsid:\t{host.sid}",
+        f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, task.creds.groups)) + " ",
+        f"NStgid:\t{task.pid}", f"NSpid:\t{task.tid}", f"NSpgid:\t{group.pgid}", f"NSsid:\t{group.sid}",
         "Kthread:\t0", *_kilobytes(task), "CoreDumping:\t0", "THP_enabled:\t0", "untag_mask:\t0xffffffffffffffff",
         "Threads:\t1", f"SigQ:\t{signals.pending.count}/{get_limit(task, RLIMIT_SIGPENDING)[0]}",
-        f"SigPnd:\t{0:016x}", f"ShdPnd:\t{signals.pending.mask:016x}", f"SigBlk:\t{signals.blocked:016x}",
-        f"SigIgn:\t{signals.ignored_mask:016x}", f"SigCgt:\t{signals.caught_mask:016x}",
+        f"SigPnd:\t{signals.pending.own.mask:016x}", f"ShdPnd:\t{signals.pending.shared.mask:016x}",
+        f"SigBlk:\t{signals.blocked:016x}",
+        f"SigIgn:\t{task.actions.ignored_mask:016x}", f"SigCgt:\t{task.actions.caught_mask:016x}",
         *[f"Cap{which}:\t{0:016x}" for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")],
         f"NoNewPrivs:\t{task.kept.no_new_privs or 0}", "Seccomp:\t0", "Seccomp_filters:\t0",
         "Speculation_Store_Bypass:\tnot vulnerable",
@@ -158,7 +158,7 @@ def limits(task: LinuxTask) -> bytes:
 
 def io(task: LinuxTask) -> bytes:
     """What goes to a disk and comes from one is the host's business: 0."""
-    count = task.io
+    count = task.group.io
     rows = [("rchar", count.rchar), ("wchar", count.wchar), ("syscr", count.syscr), ("syscw", count.syscw)]
     rows += [("read_bytes", 0), ("write_bytes", 0), ("cancelled_write_bytes", 0)]
     return "".join(f"{name}: {value}\n" for name, value in rows).encode()
@@ -206,12 +206,12 @@ def set_oom_score_adj(task: LinuxTask, data: bytes) -> None:
         raise LinuxError(errno.EINVAL)
     if value < 0:  # below what it began with: only with CAP_SYS_RESOURCE
         raise LinuxError(errno.EACCES)
-    task.oom_score_adj = value
+    task.group.oom_score_adj = value
 
 
 def oom_adj(task: LinuxTask) -> bytes:
     """The old scale, -17 to 15."""
-    value = task.oom_score_adj
+    value = task.group.oom_score_adj
     return b"%d\n" % (15 if value == 1000 else int(value * 17 / 1000))
 
 
@@ -220,7 +220,7 @@ def set_oom_adj(task: LinuxTask, data: bytes) -> None:
     if value != -17 and not -16 <= value <= 15:
         raise LinuxError(errno.EINVAL)
     score = 1000 if value == 15 else int(value * 1000 / 17)
-    if score < task.oom_score_adj:  # by the old scale, also what it was raised to itself
+    if score < task.group.oom_score_adj:  # by the old scale, also what it was raised to itself
         raise LinuxError(errno.EACCES)
     set_oom_score_adj(task, b"%d" % score)
 
@@ -228,12 +228,12 @@ def set_oom_adj(task: LinuxTask, data: bytes) -> None:
 def oom_score(task: LinuxTask) -> bytes:
     """proc_oom_score: two thirds of the scale stand for the adjustment, the rest for memory in use."""
     total = max(task.space.phys.size // PAGE, 1)
-    points = count_all(task).resident + task.space.phys.table_frames + task.oom_score_adj * total // 1000
+    points = count_all(task).resident + task.space.phys.table_frames + task.group.oom_score_adj * total // 1000
     return b"%d\n" % max(0, (1000 + points * 1000 // total) * 2 // 3)
 
 
 def set_coredump_filter(task: LinuxTask, data: bytes) -> None:
-    task.coredump_filter = _number(data, 0) & 0x1FF
+    task.group.coredump_filter = _number(data, 0) & 0x1FF
 
 
 def clear_refs(task: LinuxTask, data: bytes) -> None:

@@ -158,7 +158,7 @@ def _process_dir(path: bytes, leader: bool) -> StaticDir:
     text(b"mounts", _mounts)
     text(b"oom_adj", procself.oom_adj, 0o644, procself.set_oom_adj)
     text(b"oom_score", procself.oom_score)
-    text(b"oom_score_adj", lambda t: b"%d\n" % t.oom_score_adj, 0o644, procself.set_oom_score_adj)
+    text(b"oom_score_adj", lambda t: b"%d\n" % t.group.oom_score_adj, 0o644, procself.set_oom_score_adj)
     text(b"personality", lambda t: b"00040000\n", 0o400)
     text(b"sessionid", lambda t: b"4294967295")
     text(b"smaps", lambda t: format_smaps(t).encode())
@@ -179,7 +179,7 @@ def _process_dir(path: bytes, leader: bool) -> StaticDir:
     nodes[b"ns"] = _name_spaces(path + b"/ns")
     nodes[b"pagemap"] = PagemapNode(path + b"/pagemap")
     if leader:
-        text(b"coredump_filter", lambda t: b"%08x\n" % t.coredump_filter, 0o644, procself.set_coredump_filter)
+        text(b"coredump_filter", lambda t: b"%08x\n" % t.group.coredump_filter, 0o644, procself.set_coredump_filter)
         text(b"timerslack_ns", lambda t: b"%d\n" % (t.kept.timer_slack or 50000), 0o666)
         own = path.rpartition(b"/")[2]
         thread = _process_dir(path + b"/task/" + own, False)
@@ -297,8 +297,8 @@ def _mountinfo(task: LinuxTask) -> bytes:
 
 def memory_size(task: LinuxTask) -> tuple[int, int]:
     """Bytes of memory that the machine shows, and how many are free."""
-    phys = task.space.phys
-    total = task.memory_limit if task.memory_limit is not None else min(phys.size, task.machine.host.memory_size)
+    phys, machine = task.space.phys, task.machine
+    total = machine.memory_limit if machine.memory_limit is not None else min(phys.size, machine.host.memory_size)
     return total, max(0, total - phys.frames_in_use * 4096)
 
 

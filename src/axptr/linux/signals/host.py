@@ -45,7 +45,8 @@ from ..abi.signals import (
 )
 from ..fs.host.calls import libc
 from ..host import nap, own_pid, wall
-from .state import Action, SignalState
+from .actions import Action
+from .state import SignalState
 
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
@@ -87,7 +88,7 @@ class HostSignals:
         """Start the program with the dispositions and the mask that it would inherit."""
         ignored, blocked = inherited()
         for number in ignored:
-            signals.actions[number] = Action(SIG_IGN)
+            signals.actions.set(number, Action(SIG_IGN))
         signals.blocked |= blocked
 
     # -- the thread that runs the program
@@ -145,7 +146,7 @@ class HostSignals:
             info = self._inbox.popleft()
             if info.signal == SIGINT and signals.left_to_host(SIGINT):
                 raise KeyboardInterrupt
-            signals.send(self._task, info)
+            signals.send(self._task, info, own=info.code == SI_TKILL)  # to our main thread, which is the program's
 
     def stop_process(self, signal: int) -> None:
         """Stop this process as the signal stops a program; comes back when it goes on."""
@@ -177,7 +178,7 @@ class HostSignals:
     def _mind(self, number: int) -> None:
         """See that a signal that kills does so, whatever the run is doing."""
         signals, until = self._task.signals, wall() + GRACE
-        if not signals.left_to_host(number) or signals.ignores(number):
+        if not signals.left_to_host(number) or signals.actions.ignores(number):
             return
         while self._inbox and not self._over:
             if wall() >= until:

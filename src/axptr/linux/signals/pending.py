@@ -78,3 +78,35 @@ class Pending:
         count = sum(map(len, self._queues.values()))
         if (mask, count) != (self.mask, self.count):
             raise AssertionError(f"mask {self.mask:#x} for {mask:#x}, count {self.count} for {count}")
+
+
+class TaskPending:
+    """What a task may be given: what was sent to it alone (`own`), then what was sent to its process (`shared`).
+
+    As one queue, but for adding (dequeue_signal). A SIGKILL comes before everything.
+    """
+
+    __slots__ = ("own", "shared")
+
+    def __init__(self, shared: Pending) -> None:
+        self.own = Pending()
+        self.shared = shared
+
+    @property
+    def mask(self) -> int:
+        return self.own.mask | self.shared.mask
+
+    @property
+    def count(self) -> int:
+        return self.own.count + self.shared.count
+
+    def take(self, wanted: int) -> Info | None:
+        """The next signal of the mask `wanted`, taken off."""
+        if self.shared.mask & wanted & bit(SIGKILL):
+            return self.shared.take(bit(SIGKILL))
+        return self.own.take(wanted) or self.shared.take(wanted)
+
+    def discard(self, mask: int) -> None:
+        """Forget all pending signals of a mask."""
+        self.own.discard(mask)
+        self.shared.discard(mask)

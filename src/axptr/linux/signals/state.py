@@ -1,10 +1,10 @@
-"""Signals: what the program asked for, what is pending, and delivery.
+"""Signals of a task: what is blocked, what is sent, and delivery.
 
 One process with one thread: signals come from its own faults, calls and timers, and, where the run was started so,
 from the host (`signals.host`). Source: signal(7), kernel/signal.c.
 
-`SignalState` is the bookkeeping and the decision; what is pending is `pending`, how a frame looks on the stack is
-`sigframe`, the calls are `calls.signals`.
+`SignalState` is the bookkeeping and the decision; what the program asked for is `actions`, what is pending is
+`pending`, how a frame looks on the stack is `sigframe`, the calls are `calls.signals`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from ..abi.signals import (
     SIG_DFL,
     SIG_IGN,
     SIGBUS,
-    SIGCHLD,
     SIGCONT,
     SIGFPE,
     SIGILL,
@@ -43,15 +42,14 @@ from ..abi.signals import (
     SIGTSTP,
     SIGTTIN,
     SIGTTOU,
-    SIGURG,
-    SIGWINCH,
     SIGXFSZ,
     Info,
     bit,
 )
 from ..ends import Death
 from ..uaccess import USER_END
-from .pending import Pending
+from .actions import Action, SigActions
+from .pending import Pending, TaskPending
 
 if TYPE_CHECKING:
     from ...engine import Exit
@@ -67,7 +65,6 @@ Again = tuple[Callable[..., "int | None"], tuple[Any, ...]]
 """
 _RESTART_SYSCALL = 219
 
-_IGNORED_BY_DEFAULT = sum(map(bit, (SIGCHLD, SIGCONT, SIGURG, SIGWINCH)))
 _STOPPING = sum(map(bit, (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)))
 _TRAP_FLAG = 0x100
 _UNBLOCKABLE = bit(SIGKILL) | bit(SIGSTOP)
@@ -84,69 +81,53 @@ def _float_code(raised: int) -> int:
     return 0
 
 
-class Action:
-    """A disposition: struct kernel_sigaction."""
-
-    __slots__ = ("flags", "handler", "mask", "restorer")
-
-    def __init__(self, handler: int = SIG_DFL, flags: int = 0, restorer: int = 0, mask: int = 0) -> None:
-        self.handler = handler
-        self.flags = flags
-        self.restorer = restorer
-        self.mask = mask
-
-
-_DEFAULT = Action()
-
-
 class SignalState:
-    """A process's signals. Masks have bit n-1 for signal n.
+    """A task's signals. Masks have bit n-1 for signal n. The machine's thread alone changes them.
 
-    saved_mask: the mask to go back to after the handler that ends a sigsuspend.
+    | field | exec | fork, clone | a snapshot |
+    | --- | --- | --- | --- |
+    | actions: what is done about each, of all that share the table | `SigActions.after_exec` | shared or copied, by a \
+flag | the table |
+    | blocked: the mask | keeps | has the same | the number |
+    | pending: the task's own, and its process's | keeps | none of its own | its records |
+    | altstack: address, flags, size | none | a thread none, a process the same | the numbers |
+    | saved_mask: to go back to after the handler that ends a sigsuspend | none | none | the number |
     """
 
-    def __init__(self) -> None:
-        self.actions: dict[int, Action] = {}
+    def __init__(self, actions: SigActions, shared: Pending) -> None:
+        """shared: what is pending for the process."""
+        self.actions = actions
         self.blocked = 0
-        self.pending = Pending()
+        self.pending = TaskPending(shared)
         self.altstack = (0, 2, 0)  # address, flags (SS_DISABLE), size
         self.saved_mask: int | None = None
         self._restart: tuple[int, int, Again | None] | None = None  # of the call that a signal ended: kind, number
 
+    def exec(self) -> None:
+        """Another program: it has no handlers and no alternate stack, and nobody else's table of actions."""
+        self.actions = self.actions.after_exec()
+        self.altstack = (0, 2, 0)
+
     # -- questions
-
-    def action(self, signal: int) -> Action:
-        return self.actions.get(signal, _DEFAULT)
-
-    def ignores(self, signal: int) -> bool:
-        handler = self.action(signal).handler
-        return handler == SIG_IGN or (handler == SIG_DFL and bool(bit(signal) & _IGNORED_BY_DEFAULT))
-
-    @property
-    def ignored_mask(self) -> int:
-        return sum(bit(s) for s, a in self.actions.items() if a.handler == SIG_IGN)
-
-    @property
-    def caught_mask(self) -> int:
-        return sum(bit(s) for s, a in self.actions.items() if a.handler not in (SIG_DFL, SIG_IGN))
 
     def deliverable(self, task: LinuxTask) -> bool:
         return bool(self.pending.mask & ~self.blocked)
 
     def will_die(self) -> bool:
         """Whether one of the signals that can be delivered now ends the program."""
-        ready = self.pending.mask & ~self.blocked & ~_STOPPING & ~_IGNORED_BY_DEFAULT
-        return any(self.action(n).handler == SIG_DFL for n in range(1, 65) if ready & bit(n))
+        ready = self.pending.mask & ~self.blocked & ~_STOPPING
+        return any(self.actions.fatal(n) for n in range(1, 65) if ready & bit(n))
 
     def left_to_host(self, signal: int) -> bool:
         """Whether the host may do to this process what the signal does by default: nobody handles or blocks it."""
-        return not self.blocked & bit(signal) and self.action(signal).handler == SIG_DFL
+        return not self.blocked & bit(signal) and self.actions.get(signal).handler == SIG_DFL
 
     # -- sending
 
-    def send(self, task: LinuxTask, info: Info) -> None:
+    def send(self, task: LinuxTask, info: Info, *, own: bool = False) -> None:
         """Make a signal pending, if it is not ignored; it is delivered when the call in hand is done.
 
+        own: for the task alone; else for its process, any thread of which may get it.
         A signal to stop and one to go on take each other off (prepare_signal).
         """
         signal = info.signal
@@ -154,14 +135,15 @@ class SignalState:
             self.pending.discard(_STOPPING)
         elif bit(signal) & _STOPPING:
             self.pending.discard(bit(SIGCONT))
-        if self.ignores(signal) and not self.blocked & bit(signal):
+        if self.actions.ignores(signal) and not self.blocked & bit(signal):
             return
+        queue = self.pending.own if own else self.pending.shared
         if signal >= FIRST_REAL_TIME and self.pending.count >= task.signal_queue_limit:
             if info.code != SI_USER:
                 raise LinuxError(errno.EAGAIN)
-            if self.pending.mask & bit(signal):
+            if queue.mask & bit(signal):
                 return  # one of kill's may be lost among its likes
-        self.pending.add(info)
+        queue.add(info)
         self.recheck(task)
 
     def recheck(self, task: LinuxTask) -> None:
@@ -171,20 +153,20 @@ class SignalState:
 
     def broken_pipe(self, task: LinuxTask) -> None:
         """A write found no reader."""
-        self.send(task, Info(SIGPIPE, SI_USER, pid=task.pid))
+        self.send(task, Info(SIGPIPE, SI_USER, pid=task.pid), own=True)
 
     def file_too_large(self, task: LinuxTask) -> LinuxError:
         """A file was to grow beyond RLIMIT_FSIZE: SIGXFSZ, and the error to raise."""
-        self.send(task, Info(SIGXFSZ, SI_USER, pid=task.pid, uid=task.machine.host.uid))
+        self.send(task, Info(SIGXFSZ, SI_USER, pid=task.pid, uid=task.creds.uid), own=True)
         return LinuxError(errno.EFBIG)
 
     def force(self, task: LinuxTask, info: Info) -> None:
         """A signal that the program cannot avoid: blocked or ignored, it kills."""
         signal = info.signal
-        if self.blocked & bit(signal) or self.action(signal).handler == SIG_IGN:
-            self.actions.pop(signal, None)
+        if self.blocked & bit(signal) or self.actions.get(signal).handler == SIG_IGN:
+            self.actions.reset(signal)
             self.blocked &= ~bit(signal)
-        self.pending.add(info, first=True)
+        self.pending.own.add(info, first=True)
 
     # -- calls that a signal ends
 
@@ -268,10 +250,10 @@ class SignalState:
             info = self.pending.take(~self.blocked)
             if info is None:
                 break
-            action = self.action(info.signal)
+            action = self.actions.get(info.signal)
             if info.signal not in (SIGKILL, SIGSTOP) and action.handler not in (SIG_DFL, SIG_IGN):
                 self._call_handler(task, info, action)
-            elif self.ignores(info.signal):
+            elif self.actions.ignores(info.signal):
                 continue
             elif bit(info.signal) & _STOPPING:
                 task.stop_by(info.signal)
@@ -293,12 +275,12 @@ class SignalState:
         except LinuxError as error:
             # No room for the frame: SIGSEGV, and if that is what could not be delivered, its default.
             if info.signal == SIGSEGV:
-                self.actions.pop(SIGSEGV, None)
+                self.actions.reset(SIGSEGV)
             fault = error if error.errno == errno.EFAULT else None
             self.force(task, Info(SIGSEGV, SI_KERNEL, address=None, fault=fault))
             return
         if action.flags & SA_RESETHAND:
-            self.actions.pop(info.signal, None)
+            self.actions.reset(info.signal)
         blocked = self.blocked | action.mask
         if not action.flags & SA_NODEFER:
             blocked |= bit(info.signal)
@@ -307,7 +289,7 @@ class SignalState:
     def _die(self, task: LinuxTask, info: Info) -> None:
         regs = task.engine.regs
         values = {name: getattr(regs, name) for name in (*GENERAL, "rip", "rflags", "fs_base", "gs_base")}
-        task.death = Death(info.signal, info.code, info.address, info.fault, values)
+        task.group.death = Death(info.signal, info.code, info.address, info.fault, values)
 
     def set_blocked(self, task: LinuxTask, mask: int) -> None:
         self.blocked = mask & ~_UNBLOCKABLE & ((1 << 64) - 1)

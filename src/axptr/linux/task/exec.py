@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ...errors import LinuxError
 from ...mm.space import AddrSpace
 from ...pointers.strings import read_string_array
-from ..abi.signals import SI_KERNEL, SIG_IGN, SIGSEGV, Info
+from ..abi.signals import SI_KERNEL, SIGSEGV, Info
 from ..calls.stat import lookup
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..load.image import LoadFailed, load
@@ -129,9 +129,6 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
         mm.space.clear()
         raise
     task.files.close_on_exec()
-    signals = task.signals
-    signals.actions = {s: a for s, a in signals.actions.items() if a.handler == SIG_IGN}
-    signals.altstack = (0, 2, 0)
     task.become(mm, name)
     engine = task.engine
     engine.attach(mm.space)
@@ -139,7 +136,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     regs = engine.regs
     regs.rip, regs.rsp = rip, rsp
     if failed is not None:
-        signals.force(task, Info(SIGSEGV, SI_KERNEL, fault=failed))
+        task.signals.force(task, Info(SIGSEGV, SI_KERNEL, fault=failed))
         engine.stop()
     old.clear()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..host import HostView
     from .task import LinuxTask
 
 RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_AS = 0, 1, 2, 3, 4, 7, 9
@@ -24,14 +25,27 @@ NAMES = (
 )  # fmt: skip
 
 
+class Limits:
+    """What a process is limited to: pairs of a soft and a hard limit, by number.
+
+    As inherited of the host's process, each looked at once and when first asked for, unless the program has set it.
+    There are no core files.
+    """
+
+    def __init__(self, host: HostView) -> None:
+        self._host = host
+        self._known = {RLIMIT_CORE: (0, RLIM_INFINITY)}
+
+    def get(self, number: int) -> tuple[int, int]:
+        known = self._known.get(number)
+        if known is None:
+            known = self._known[number] = self._host.limit(number)
+        return known
+
+    def set(self, number: int, soft: int, hard: int) -> None:
+        self._known[number] = soft, hard
+
+
 def get_limit(task: LinuxTask, number: int) -> tuple[int, int]:
-    """(soft, hard). The host's, as inherited, unless the program changed it; there are no core files."""
-    changed = task.limits.get(number)
-    if changed is not None:
-        return changed
-    if number == RLIMIT_CORE:
-        return 0, RLIM_INFINITY
-    inherited = task.inherited_limits.get(number)
-    if inherited is None:
-        inherited = task.inherited_limits[number] = task.machine.host.limit(number)
-    return inherited
+    """(soft, hard), of the task's process."""
+    return task.group.limits.get(number)

@@ -1,22 +1,22 @@
-"""The one process of a run: its memory, files, signals, identity.
+"""`LinuxTask`: a thread, the one of a run. Its process is `group`.
 
 Not here: how it came to be (`personality`), and what calls do with it (the families' files).
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 from typing import TYPE_CHECKING
 
 from ...kernel.task import Task
 from ..calls.prctl import KeptState
 from ..mem.mm import Mm
+from ..signals.actions import SigActions
 from ..signals.state import RESTART, Again, SignalState
 from . import waiting
-from .iocount import IoCount
+from .creds import Credentials
+from .group import ThreadGroup
 from .limits import RLIMIT_SIGPENDING, get_limit
-from .timers import Timers
 
 if TYPE_CHECKING:
     from ...engine import Exit
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..machine import Machine
     from ..signals.host import HostSignals
     from .filetable import FileTable
+    from .timers import Timers
 
 
 MAX_QUEUED_SIGNALS = 1 << 17
@@ -33,60 +34,88 @@ MAX_QUEUED_SIGNALS = 1 << 17
 
 
 class LinuxTask(Task):
-    """A Linux process with one thread.
+    """A thread: what it has of its own, and what it shares with others as `clone` was told. The machine's thread alone
+    uses it.
 
-    machine: what the run holds besides. files: descriptors. fs: working directory and what may be changed.
-    signals: handlers, mask, what is pending. limits: changed rlimits, by number.
-    mm: the program's memory, replaced by `become` only. comm: the program's name. kept: what prctl set. nice: as set.
-    io: what was read and written. oom_score_adj, coredump_filter: kept for the program.
-    timers: interval timers and CPU time. again: what `restart_syscall` goes on with. host_signals: where signals of the
-    host come in, None if they are not the program's. exit_code, death: set when it is over. deadline: monotonic time at
-    which a wait must give up, None for never.
+    | field | exec | fork, clone | a snapshot |
+    | --- | --- | --- | --- |
+    | machine, tid | keeps | another number | the number |
+    | group: the process | the thread is its only one | another, with CLONE_THREAD the same | the group |
+    | mm: memory | another | a twin, with CLONE_VM the same | the space, the rest as it is |
+    | files: descriptors | marked ones closed | a copy, with CLONE_FILES the same | the table |
+    | fs: root, working directory, umask | keeps | a copy, with CLONE_FS the same | the paths |
+    | signals: mask, pending, alternate stack, actions | see there | see there | see there |
+    | creds: who it is | `Credentials.after_exec` | shares it | numbers |
+    | comm: its name | the program's | has the same | as it is |
+    | nice; kept: what prctl set | keeps; see there | has the same | as they are |
+    | clear_child_tid, robust_list: addresses | none | as the call says; none | the numbers |
+    | again: what `restart_syscall` goes on with | - | none | plain data |
+    | registers, in the engine | a program's first | the same, with another result | all |
+
+    host_signals: where signals of the host come in, None if they are not the program's. deadline: of the user's time,
+    when a wait must give up; None for never.
     """
 
     def __init__(
-        self, space: AddrSpace, machine: Machine, files: FileTable, fs: FileSystem, memory_limit: int | None
+        self,
+        machine: Machine,
+        group: ThreadGroup,
+        mm: Mm,
+        files: FileTable,
+        fs: FileSystem,
+        actions: SigActions,
+        creds: Credentials,
     ) -> None:
-        super().__init__(space)
+        """The first thread of a process. It is in the machine's table until the end."""
+        super().__init__(mm.space)
         self.machine = machine
+        self.group = group
+        self.tid = group.tgid
+        self.mm = mm
         self.files = files
         self.fs = fs
-        self.memory_limit = memory_limit
-        self.signals = SignalState()
-        self.timers = Timers(machine.host)
-        self.again: Again | None = None
-        self.host_signals: HostSignals | None = None
-        host = machine.host
-        self.pid = host.pid
-        self.started = host.boottime_ns()
-        self.limits: dict[int, tuple[int, int]] = {}
-        self.inherited_limits: dict[int, tuple[int, int]] = {}
-        self.exit_code: int | None = None
-        self.death: Death | None = None
-        self.deadline: float | None = None
+        self.signals = SignalState(actions, group.pending)
+        self.creds = creds
+        self.comm = b""
+        self.nice = machine.host.nice
+        self.kept = KeptState()
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
-        self.kept = KeptState()
-        self.nice = host.nice
-        self.comm = b""
-        self.mm = Mm(space, host)
-        self.io = IoCount()
-        self.oom_score_adj = 0
-        self.coredump_filter = 0x33
-        self._inodes = itertools.count(1024)
+        self.again: Again | None = None
+        self.host_signals: HostSignals | None = None
+        self.deadline: float | None = None
+        machine.tasks[self.tid] = self
 
-    def next_inode(self) -> int:
-        """The inode number that maps show for the next shared anonymous mapping."""
-        return next(self._inodes)
+    @classmethod
+    def first(cls, machine: Machine, space: AddrSpace, files: FileTable, fs: FileSystem) -> LinuxTask:
+        """The first task of a machine, which is what the host's process is among those of the host."""
+        host = machine.host
+        creds = Credentials.of_host(host)
+        return cls(machine, ThreadGroup(host), Mm(space, host), files, fs, SigActions(), creds)
 
     def become(self, mm: Mm, name: bytes) -> None:
         """Take over another program's memory; what the kernel kept of the old one's is forgotten. name: its path."""
         self.set_space(mm.space)
         self.mm = mm
+        self.signals.exec()
+        self.creds = self.creds.after_exec()
         self.comm = os.path.basename(name)[:15]
         self.kept.exec()
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self.group.tgid
+
+    @property
+    def actions(self) -> SigActions:
+        return self.signals.actions
+
+    @property
+    def timers(self) -> Timers:
+        return self.group.timers
 
     @property
     def brk(self) -> int:
@@ -94,12 +123,20 @@ class LinuxTask(Task):
         return self.mm.brk
 
     @property
+    def exit_code(self) -> int | None:
+        return self.group.exit_code
+
+    @property
+    def death(self) -> Death | None:
+        return self.group.death
+
+    @property
     def over(self) -> bool:
-        return self.exit_code is not None or self.death is not None
+        return self.group.over
 
     def exit(self, code: int) -> None:
         """End the process: nothing more of it runs."""
-        self.exit_code = code & 0xFF
+        self.group.exit_code = code & 0xFF
         self.engine.stop()
 
     # -- waiting: by `waiting` alone

@@ -147,7 +147,7 @@ class Timers:
             task.signals.send(task, Info(SIGKILL, SI_KERNEL))
         elif spent >= soft * _BILLION:
             self.cpu_limit = soft + 1, hard
-            task.limits[RLIMIT_CPU] = soft + 1, hard
+            task.group.limits.set(RLIMIT_CPU, soft + 1, hard)
             task.signals.send(task, Info(SIGXCPU, SI_KERNEL))
 
     def set_cpu_limit(self, soft: int, hard: int) -> None:

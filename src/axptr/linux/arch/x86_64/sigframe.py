@@ -26,7 +26,7 @@ from ...uaccess import (
 
 if TYPE_CHECKING:
     from ...abi.signals import Info
-    from ...signals.state import Action
+    from ...signals.actions import Action
     from ...task.task import LinuxTask
 
 _ORDER = (

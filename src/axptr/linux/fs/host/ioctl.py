@@ -14,6 +14,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from ....errors import LinuxError
+from ...host import own_group
 from ...uaccess import get_bytes, put_bytes
 from .calls import host
 
@@ -63,9 +64,9 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
         return 0
     if command == TIOCSPGRP and file.is_device:
         wanted = int.from_bytes(get_bytes(task, argument, 4), "little", signed=True)
-        if wanted != task.machine.host.pgid:  # there is no other job of ours
+        if wanted != task.group.pgid:  # there is no other job of ours
             raise LinuxError(errno.EPERM)
-        host(os.tcsetpgrp, fd, wanted)
+        host(os.tcsetpgrp, fd, own_group())
         return 0
     if command in _PLAIN and file.is_device:
         if command in _DRAINING:
