@@ -25,6 +25,7 @@ SOURCES = sorted(p for p in ROOT.rglob("*.py")) + sorted(p for p in ROOT.rglob("
 LAYERS = ("words", "physical", "paging", "mm", "pointers", "memory", "engine", "kernel", "linux", "cli")
 WHERE = {
     "addr": "words",
+    "named": "words",
     "flags": "words",
     "errors": "words",
     "explain": "words",

@@ -7,11 +7,11 @@ first use: a program pays for what it names, and `axptr run` decides by itself w
 from __future__ import annotations
 
 import sys as _sys
-from typing import TYPE_CHECKING
 
 if "t" in _sys.abiflags:  # the core is guarded by the GIL; see `_core/lock.pxd`
     raise ImportError("axptr does not support a free-threaded Python yet: use one with the global interpreter lock")
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._core.mm.frames import Backend
     from ._core.mm.mmu import Provider
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
         align_up,
         is_aligned,
     )
-    from .engine.engine import Engine, Exit
+    from .engine.engine import Engine
+    from .engine.exit import Exit
     from .engine.unicorn import UnicornEngine
     from .errors import (
         AlreadyMapped,
@@ -91,7 +92,7 @@ _PUBLIC = {
     "Copied": "axptr._core.pointers.pointer",
     "DataModel": "axptr.model",
     "Engine": "axptr.engine.engine",
-    "Exit": "axptr.engine.engine",
+    "Exit": "axptr.engine.exit",
     "FaultReason": "axptr.errors",
     "FileBackend": "axptr.mm.backend",
     "I386": "axptr.model",

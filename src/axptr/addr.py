@@ -9,8 +9,11 @@ Not here: permissions (`flags`), and who owns a range (`mm`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from .named import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT

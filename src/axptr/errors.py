@@ -10,12 +10,14 @@ from __future__ import annotations
 import enum
 import errno as _errno
 import os
-from typing import TYPE_CHECKING, Any
 
 from .addr import ADDRESS_END
 from .flags import MappingFlags
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .mm.area import MemoryArea
 
 

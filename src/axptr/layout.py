@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import ctypes
 from functools import lru_cache
-from typing import Any, NamedTuple
 
 from .addr import checked_size
 from .forms.find import form_of
 from .model import LP64, DataModel, checked_model
+from .named import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _HOST_POINTERS = frozenset("zZXO")
 _Simple: type = ctypes.c_int.__mro__[1]

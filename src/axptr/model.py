@@ -21,7 +21,11 @@ structures.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from .named import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 
 class DataModel(NamedTuple):

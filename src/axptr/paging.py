@@ -15,9 +15,15 @@ AArch64, Sv57 and Svnapot of RISC-V.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, dataclass_transform
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar, dataclass_transform
 
-D = TypeVar("D", bound="_Data")
+    D = TypeVar("D", bound="_Data")
+else:
+
+    def dataclass_transform(**_: bool):
+        return lambda cls: cls
 
 
 @dataclass_transform(frozen_default=True)

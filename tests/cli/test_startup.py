@@ -10,7 +10,7 @@ from .conftest import ENVIRONMENT
 ALLOWED = (
     "array", "bisect", "collections.abc", "contextlib", "ctypes", "enum", "errno", "fcntl", "functools", "gc",
     "itertools", "math", "mmap", "os", "resource", "select", "stat", "struct", "sys", "threading", "time", "types",
-    "typing", "warnings", "weakref",
+    "warnings", "weakref",
 )  # fmt: skip
 """Those of the standard library that are worth their price in a run of `/bin/true`. Load others where they are used."""
 

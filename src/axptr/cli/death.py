@@ -7,13 +7,13 @@ the areas around both addresses. Made when the guest has ended and its memory st
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from ..addr import PAGE_SIZE
 from ..errors import LinuxError
 from ..flags import MappingFlags
 from . import constants, symbols
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..linux.api import Death, Process
     from ..mm.area import MemoryArea

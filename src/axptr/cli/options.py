@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 EXIT_USAGE = 125
 """A wrong command line or a failure of axptr itself: `env` and `timeout` use it so, a guest seldom does."""

@@ -13,10 +13,10 @@ import gc
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
 SIGPIPE = 13  # not from `signal`, which every start would pay for
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import SimpleNamespace
 

@@ -10,15 +10,16 @@ and why that failed. Arguments are read after the call, except those of `execve`
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
 from ..errors import LinuxError
 from ..linux.abi.numbers import name_of
 from . import constants
 from .decode import ARGUMENTS, RESULT_IN_HEX, Call, Decoder, by_annotation, integer, pointer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from ..kernel.kernel import Kernel, Syscall
     from ..kernel.task import Task
     from ..linux.api import Result

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..addr import PAGE_SIZE
 from ..linux.abi.numbers import name_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..linux.api import Process
 

@@ -1,6 +1,25 @@
 """CPUs that run user code over an `AddrSpace`. `UnicornEngine` needs `pip install 'axptr[run]'`."""
 
-from .engine import Engine, Exit, ExitKind, SyscallHandler
+from __future__ import annotations
+
+from .exit import Exit
 from .unicorn import UnicornEngine
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .engine import Engine, ExitKind, SyscallHandler
+
 __all__ = ["Engine", "Exit", "ExitKind", "SyscallHandler", "UnicornEngine"]
+
+
+def __getattr__(name: str) -> object:
+    """What describes engines is loaded where it is named: a run has one, and needs no description."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import engine
+
+    return getattr(engine, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

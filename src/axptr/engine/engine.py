@@ -1,4 +1,4 @@
-"""What a CPU is to a kernel: the `Engine` protocol, and `Exit`, how a run ended.
+"""What a CPU is to a kernel: the `Engine` protocol.
 
 An engine runs user code over one `AddrSpace` at a time. What the program sees of memory is what the space's
 page tables say, page by page; a missing page that an area allows is brought in without anybody noticing.
@@ -12,7 +12,8 @@ Contract of every engine:
   the guest runs.
 - One thread at a time runs an engine or touches its registers (`RuntimeError` for others); `stop` is for all.
 
-Not here: any particular CPU (`unicorn`), what to do about an exit (`axptr.kernel`).
+Not here: how a run ended (`exit`), any particular CPU (`unicorn`), what to do about an exit (`axptr.kernel`). No run
+needs this file, and it loads `typing`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..errors import LinuxError, UserFault
-from ..flags import MappingFlags
+from .exit import Exit
 
 if TYPE_CHECKING:
     from .._core.cpu.unicorn.usercpu import Registers
@@ -30,60 +30,7 @@ if TYPE_CHECKING:
 ExitKind = Literal["stopped", "fault", "exception", "timeout"]
 SyscallHandler = Callable[[int, int, int, int, int, int, int], "int | None"]
 
-
-class Exit:
-    """Why a run ended.
-
-    kind: "stopped" (somebody called `stop`), "fault", "exception" or "timeout".
-    rip: the guest's next instruction; for a fault and for most exceptions the one that could not be done.
-    address, access: of a fault, the first byte that could not be touched and what was wanted there. An instruction that
-        updates its operand wants to write.
-    vector: of an exception its number: 0 divide error, 1 debug, 3 breakpoint, 4 overflow, 6 invalid opcode,
-        13 general protection, 16 x87, 19 SSE, 0x80 the 32-bit system call. Of a fault 14; where the address is none
-        that a CPU can form (not canonical), 13, or 12 if the access went through the stack segment. -1 otherwise.
-    error: the error code that the CPU gives with an exception: which selector or gate was meant; else 0.
-    """
-
-    __slots__ = ("_fault", "_find", "access", "address", "error", "kind", "rip", "vector")
-
-    def __init__(
-        self,
-        kind: ExitKind,
-        rip: int,
-        *,
-        address: int | None = None,
-        access: MappingFlags | None = None,
-        fault: UserFault | LinuxError | None = None,
-        find: Callable[[], UserFault | LinuxError] | None = None,
-        vector: int = -1,
-        error: int = 0,
-    ) -> None:
-        self.kind = kind
-        self.rip = rip
-        self.address = address
-        self.access = access
-        self._fault = fault
-        self._find = find
-        self.vector = vector
-        self.error = error
-
-    @property
-    def fault(self) -> UserFault | LinuxError | None:
-        """Of a fault, what happened: a `UserFault`, or a `LinuxError` (ENOMEM) where there was no memory for the page.
-
-        Its cause is looked for when it is first asked for, in the space as it is then.
-        """
-        if self._find is not None:
-            self._fault, self._find = self._find(), None
-        return self._fault
-
-    def __repr__(self) -> str:
-        detail = ""
-        if self.fault is not None:
-            detail = f", {self.fault.strerror}"
-        elif self.vector >= 0:
-            detail = f", exception {self.vector}"
-        return f"<Exit {self.kind} at rip {self.rip:#x}{detail}>"
+__all__ = ["Engine", "Exit", "ExitKind", "SyscallHandler"]
 
 
 class Engine(Protocol):

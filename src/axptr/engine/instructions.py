@@ -5,7 +5,7 @@ Not here: what the library must not run (`_core.codescan`). Bytes that are cut s
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ..named import NamedTuple
 
 _LEGACY = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3")
 # Opcodes that use the stack: push, pop, pushf, popf, ret, enter, leave, retf, iret, call.

@@ -14,16 +14,17 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING, Self
 
 from .._core.cpu.unicorn.unicorn import UnicornCpu
 from ..errors import LinuxError
 from ..flags import MappingFlags
-from .engine import Exit
+from .exit import Exit
 from .instructions import divides, updates_memory, uses_stack_segment
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
 
     from .._core.phys.phys import PhysMemory
     from .branches import Branch

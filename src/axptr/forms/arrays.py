@@ -15,7 +15,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Form, Number
+from .base import Form
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .base import Number
 
 _frombuffer = np.frombuffer
 _made: dict[Any, DtypeForm] = {}

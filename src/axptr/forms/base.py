@@ -9,10 +9,13 @@ Failure: `load` and `load_many` get what a guest wrote and raise `LinuxError` al
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
 
-Number = tuple[Literal["little", "big"], bool]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, ClassVar, Literal
+
+    Number = tuple[Literal["little", "big"], bool]
 
 
 class Form:

@@ -25,7 +25,11 @@ from dissect.cstruct.types.base import BaseArray
 
 from axptr.errors import LinuxError
 
-from .base import Form, Number, as_integer
+from .base import Form, as_integer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .base import Number
 
 _made: dict[Any, CType] = {}
 

@@ -17,11 +17,14 @@ import ctypes
 import re
 import struct
 from functools import lru_cache
-from typing import Any
 
 from axptr.model import DataModel
 
 from .base import Form, as_integer, wanted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ITEM = re.compile(r"\s*(\d*)([a-zA-Z?])")
 _STANDARD = {"l": "i", "L": "I"}  # standard sizes: long has 4 bytes

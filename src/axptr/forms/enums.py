@@ -14,8 +14,12 @@ import enum
 import sys
 from typing import Any, Generic, TypeVar
 
-from .base import Form, Number, as_integer, fitted
+from .base import Form, as_integer, fitted
 from .find import by_name, form_of, named, number_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .base import Number
 
 E = TypeVar("E", bound=int)
 

@@ -9,9 +9,14 @@ from __future__ import annotations
 import ctypes
 import enum
 import sys
-from typing import Any
 
-from .base import Form, Number
+from .base import Form
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .base import Number
 
 HOST_ORDER, OTHER_ORDER = ("__ctype_le__", "__ctype_be__")[:: 1 if sys.byteorder == "little" else -1]
 

@@ -20,8 +20,12 @@ from axptr.addr import checked_address
 from axptr.errors import LinuxError
 from axptr.model import LP64, DataModel
 
-from .base import Form, Number
+from .base import Form
 from .find import form_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .base import Number
 
 _Simple: type = ctypes.c_int.__mro__[1]
 

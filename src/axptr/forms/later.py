@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
-from typing import Any
 from weakref import WeakValueDictionary
 
 from axptr.flags import MappingFlags
@@ -22,8 +20,13 @@ from axptr.model import LP64, LP64_BIG, DataModel
 
 from .foreign import AddressForm
 
-Make = Callable[[Any, bool], Any]
-"""`make(T, const)`: the pointer type."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Make = Callable[[Any, bool], Any]
+    """`make(T, const)`: the pointer type."""
 
 _owners: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
 """Structures with such members, by module and qualified name."""

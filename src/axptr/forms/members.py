@@ -14,15 +14,18 @@ Failure: as ctypes for members that are wrong; `TypeError`, `OverflowError` for 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
 from axptr._core.words.fieldhook import set_plain, set_quietly
 from axptr.model import LP64, LP64_BIG
 
 from .foreign import AddressForm
 from .later import Later, enter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 
 def stored_as(T: Any) -> AddressForm | None:

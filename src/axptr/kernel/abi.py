@@ -7,8 +7,7 @@ handler gets. `ctypes.c_int` itself works just as well as an annotation, without
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     c_int = int
     c_uint = int

@@ -17,17 +17,22 @@ from __future__ import annotations
 import ctypes
 import enum
 import errno
-from collections.abc import Callable
 from types import FunctionType
-from typing import Any
 
 from ..errors import LinuxError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Handler = Callable[..., "int | None"]
+    Wrapper = Callable[[Any, int, int, int, int, int, int], "int | None"]
+    Maker = Callable[..., Wrapper]
 
 MAX_ARGS = 6
 """Registers that carry arguments."""
 
-Handler = Callable[..., "int | None"]
-Wrapper = Callable[[Any, int, int, int, int, int, int], "int | None"]
 
 _SIGNED = frozenset("bhilqn")
 _UNSIGNED = frozenset("BHILQNP")
@@ -130,7 +135,6 @@ def _integer(register: str, bits: int, signed: bool) -> str:
     return f"({register} if {register} < {sign:#x} else (({register} & {mask:#x}) ^ {sign:#x}) - {sign:#x})"
 
 
-Maker = Callable[..., Wrapper]
 _makers: dict[tuple[tuple[str, int, bool], ...], Maker] = {}
 
 

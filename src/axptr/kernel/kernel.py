@@ -12,21 +12,24 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import LinuxError, UserFault
-from .convert import Param, Wrapper, build, collect, params_of
+from .convert import Param, build, collect, params_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
     from ..engine import Engine, Exit
+    from .convert import Wrapper
     from .task import Task
 
-F = TypeVar("F", bound=Callable[..., "int | None"])
-OnEnter = Callable[[Any, "Syscall", "tuple[Any, ...]"], object]
-OnCall = Callable[[Any, "Syscall", "tuple[Any, ...]", "int | LinuxError | None"], object]
-Dispatch = Callable[[int, int, int, int, int, int, int], "int | None"]
+    F = TypeVar("F", bound=Callable[..., "int | None"])
+    OnEnter = Callable[[Any, "Syscall", "tuple[Any, ...]"], object]
+    OnCall = Callable[[Any, "Syscall", "tuple[Any, ...]", "int | LinuxError | None"], object]
+    Dispatch = Callable[[int, int, int, int, int, int, int], "int | None"]
 
 _LOW32 = 0xFFFF_FFFF
 MAX_UNKNOWN = 256
@@ -76,7 +79,7 @@ class Syscall:
         return f"<Syscall {self.nr} {self.name}({', '.join(map(repr, self.params))})>"
 
 
-class _Table(dict[int, Wrapper]):
+class _Table(dict[int, "Wrapper"]):
     """Number -> wrapper. Wrappers are compiled at the first call: a program uses few of those registered."""
 
     __slots__ = ("kernel",)

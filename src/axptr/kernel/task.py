@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .._core.mm.mmu import Provider
 from .._core.words.budget import MAX_RW_COUNT, Budget
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..engine import Engine, Exit
     from ..mm.space import AddrSpace

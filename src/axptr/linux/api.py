@@ -13,8 +13,6 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from .._core.phys.phys import PhysMemory
 from ..engine import UnicornEngine
@@ -37,7 +35,10 @@ from .task.filetable import FileTable
 from .task.limits import RLIMIT_NOFILE, get_limit
 from .task.task import LinuxTask
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from ..mm.area import MemoryArea
 
 __all__ = ["Death", "Process", "ProgramError", "Result", "create_process"]

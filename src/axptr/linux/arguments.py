@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
 Text = str | bytes
 
@@ -23,11 +27,11 @@ def text(what: str, value: object) -> bytes:
     return encoded
 
 
-def texts(what: str, values: object) -> list[bytes]:
+def texts(what: str, values: Any) -> list[bytes]:
     """Several; one string is not several of one character each."""
     if isinstance(values, (str, bytes, bytearray, os.PathLike)):
         raise TypeError(f"{what} is a list of strings, not one: [{values!r}]?")
-    if not isinstance(values, Iterable):
+    if not hasattr(type(values), "__iter__"):
         raise TypeError(f"{what} is a list of strings, not {type(values).__name__}")
     return [text(f"{what}[{i}]", value) for i, value in enumerate(values)]
 
@@ -41,7 +45,7 @@ def environment(env: Mapping[Text, Text] | Iterable[Text] | None) -> list[bytes]
     """`NAME=value` for each variable; the host's if none are given."""
     if env is None:
         return [name + b"=" + value for name, value in os.environb.items()]
-    if not isinstance(env, Mapping):
+    if not hasattr(env, "items"):
         return texts("env", env)
     entries = []
     for key, value in env.items():

@@ -13,9 +13,9 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from typing import NamedTuple
 
 from ..errors import LinuxError
+from ..named import NamedTuple
 from .fs.host.calls import ccall, host, libc
 
 _THREAD_USER = -3

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import mmap
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from .files.locks import LockTable
 from .fs.host.calls import PAGE, HoleBuffer
@@ -17,6 +16,7 @@ from .fs.host.terminal import Terminals
 from .host import HostView
 from .uaccess import CHUNK
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .task.task import LinuxTask
 

@@ -6,13 +6,12 @@ The calls themselves are in the families' files (`calls`), loaded when they are 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..kernel.kernel import Kernel
 from .host import wall
 from .registry import table
 from .task.waiting import TimeUp
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..engine import Engine
     from .task.task import LinuxTask

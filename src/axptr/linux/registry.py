@@ -10,16 +10,19 @@ Handlers are written with the names of `axptr.kernel.abi`; a `void *` is `Bytes`
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from types import FunctionType
-from typing import Any, TypeVar
 
 from ..kernel.kernel import Syscall
 from .abi.numbers import NUMBERS
 from .calls import FAMILIES
 
-F = TypeVar("F", bound=Callable[..., "int | None"])
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., "int | None"])
 
 HANDLERS: dict[str, FunctionType] = {}
 """Those of the files that have been loaded."""

@@ -5,11 +5,14 @@ A description, not a handle: it does not change when the space does. The space k
 
 from __future__ import annotations
 
-from typing import NamedTuple, NoReturn
-
 from axptr._core.mm.frames import Backend
 from axptr.addr import VirtAddrRange
 from axptr.flags import MappingFlags, rwx
+from axptr.named import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 AreaFields = tuple[int, int, int, Backend, int, str, bool, int]
 """start, end, flags, backend, offset, name, grows_down, traits (`_core/areas.pxd`)."""

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import stat
-from typing import IO, Any
 
 from axptr._core.mm.frames import Backend, FrameStore
 from axptr._core.phys.phys import PhysMemory
@@ -18,9 +17,13 @@ from axptr.addr import PAGE_SIZE, checked_address, checked_size
 from axptr.errors import LinuxError
 from axptr.mm.filecache import FileCache
 
-_KIND_ALLOC, _KIND_LINEAR, _KIND_STORE = range(3)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any
 
-FileLike = str | os.PathLike[str] | int | IO[Any]
+    FileLike = str | os.PathLike[str] | int | IO[Any]
+
+_KIND_ALLOC, _KIND_LINEAR, _KIND_STORE = range(3)
 
 
 class AllocBackend(Backend):

@@ -11,12 +11,15 @@ from __future__ import annotations
 import fcntl
 import os
 from _thread import RLock
-from typing import Any
 
 from axptr._core.mm.frames import FrameStore
 from axptr._core.phys.phys import PhysMemory
 from axptr._core.words.buffers import flat
 from axptr.errors import LinuxError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _PAGE = 4096
 _making = RLock()  # so that threads that map a file at once make one cache for it

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import errno
 from _thread import LockType, allocate_lock, get_ident
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from axptr._core.mm.backing import Flight
 from axptr._core.mm.frames import Backend
@@ -22,17 +20,20 @@ from axptr.addr import PAGE_SIZE, align_down, checked_address
 from axptr.errors import FaultReason, LinuxError
 from axptr.flags import MappingFlags
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from axptr.mm.space import AddrSpace
 
-_KIND_PAGER, _KIND_MMIO = 3, 4
+    Fetch = Callable[[int], bytes]
+    """`fetch(offset)`: the page at that byte of the source; fewer bytes than a page are filled up with zeros."""
+    DeviceRead = Callable[[int, int], int]
+    """`read(offset, size)`: the value of `size` bytes (1, 2, 4 or 8), little endian."""
+    DeviceWrite = Callable[[int, int, int], None]
+    """`write(offset, size, value)`."""
 
-Fetch = Callable[[int], bytes]
-"""`fetch(offset)`: the page at that byte of the source; fewer bytes than a page are filled up with zeros."""
-DeviceRead = Callable[[int, int], int]
-"""`read(offset, size)`: the value of `size` bytes (1, 2, 4 or 8), little endian."""
-DeviceWrite = Callable[[int, int, int], None]
-"""`write(offset, size, value)`."""
+_KIND_PAGER, _KIND_MMIO = 3, 4
 
 
 class PagerBackend(Backend):

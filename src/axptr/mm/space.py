@@ -12,8 +12,6 @@ from __future__ import annotations
 import errno
 import os
 from _thread import RLock, get_ident
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 from axptr._core.mm.frames import Backend, FrameStore
 from axptr._core.mm.history import History
@@ -22,25 +20,24 @@ from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, checked_address, c
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags, rwx
 from axptr.mm.area import CLONE_RULES, MemoryArea
-from axptr.mm.backend import ALLOC, FileBackend, FileLike, LinearBackend, SharedBackend, SharedObject
+from axptr.mm.backend import ALLOC, FileBackend, LinearBackend, SharedBackend, SharedObject
 from axptr.mm.fault import REASONS, describe
 from axptr.mm.filecache import FileCache, sync_all
-from axptr.mm.pager import (
-    DeviceRead,
-    DeviceWrite,
-    Fetch,
-    MmioBackend,
-    PagerBackend,
-    device_move,
-    device_piece,
-    page_in,
-)
+from axptr.mm.pager import MmioBackend, PagerBackend, device_move, device_piece, page_in
 from axptr.mm.snapshots.snapshot import Epoch, Snapshot, path
 from axptr.mm.twins import Twins, make_twins, use_twins
 from axptr.model import DataModel
 from axptr.paging import X86_64, PagingFormat
 
-R = TypeVar("R")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from axptr.mm.backend import FileLike
+    from axptr.mm.pager import DeviceRead, DeviceWrite, Fetch
+
+    R = TypeVar("R")
 
 
 class AddrSpace(History):

@@ -6,12 +6,11 @@ snapshots share is shared among them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from axptr._core.mm.frames import FrameStore
 from axptr.flags import MappingFlags
 from axptr.mm.backend import part
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from axptr.mm.snapshots.snapshot import Snapshot
     from axptr.mm.space import AddrSpace

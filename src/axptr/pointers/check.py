@@ -8,7 +8,6 @@ protocol's methods. Pointers over such a memory come through `load` and `store`:
 from __future__ import annotations
 
 import errno
-from typing import Any
 
 from axptr._core.mm.space import SpaceCore
 from axptr._core.words.budget import budget_of, require_room
@@ -32,6 +31,10 @@ from axptr.flags import MappingFlags
 from axptr.layout import Layout
 from axptr.model import LP64, DataModel, checked_model
 from axptr.pointers.access import access_user_memory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 READ, WRITE = MappingFlags.READ, MappingFlags.WRITE
 _AT_ONCE = 16 << 20

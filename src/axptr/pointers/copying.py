@@ -29,8 +29,11 @@ from ..flags import MappingFlags
 from ..forms.find import form_of
 from .check import load, partial_at_once, store
 from .fields import name_fault
-from .provider import AddrSpaceProvider
 from .values import dumped, loaded, type_at
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .provider import AddrSpaceProvider
 
 CHUNK = 1 << 18
 """Bytes that are copied at a time, and so all that a count from a guest makes the host hold."""

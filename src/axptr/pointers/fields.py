@@ -9,12 +9,15 @@ Not here: addresses, memory (`_core.pointer`), lists (`walking`).
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 from axptr._core.pointers.codec import name_of
 from axptr.errors import FaultReason, UserFault
 from axptr.forms.find import form_of
 from axptr.layout import Layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _STEP = r"(?:\.?([^\W\d]\w*)|\[(\d+)\])"
 

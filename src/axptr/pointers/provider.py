@@ -7,8 +7,7 @@ Neither can map or unmap: that is the owner's business.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from axptr._core.mm.mmu import Provider
 from axptr._core.words.budget import Budget, budget_of
@@ -17,7 +16,12 @@ from axptr.flags import MappingFlags
 from axptr.model import DataModel
 from axptr.pointers.check import model_of
 
-R = TypeVar("R")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    R = TypeVar("R")
 
 __all__ = ["AddrSpaceProvider", "Locked", "Provider", "UserMemory"]
 

@@ -29,8 +29,11 @@ from ..addr import ADDRESS_END, checked_address, checked_size
 from ..flags import MappingFlags
 from ..forms.find import number_of
 from .check import visit
-from .provider import AddrSpaceProvider
 from .values import dumped, type_at
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .provider import AddrSpaceProvider
 
 READ = MappingFlags.READ
 F = TypeVar("F")

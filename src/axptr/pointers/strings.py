@@ -19,7 +19,6 @@ import ctypes
 import errno
 import struct
 import sys
-from typing import Any, SupportsIndex
 
 from .._core.pointers.argv import gather
 from .._core.pointers.codec import name_of
@@ -31,8 +30,13 @@ from ..flags import MappingFlags
 from ..forms.find import form_of, number_of
 from ..model import DataModel
 from .check import scan
-from .provider import AddrSpaceProvider
 from .values import model_at, type_at
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, SupportsIndex
+
+    from .provider import AddrSpaceProvider
 
 WCHAR_ENCODING = f"utf-{8 * ctypes.sizeof(ctypes.c_wchar)}-{'le' if sys.byteorder == 'little' else 'be'}"
 """What a string of the host's `wchar_t` is: UTF-32 on Linux, UTF-16 on Windows."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import io
 import operator
-from typing import Any, SupportsIndex
 
 from .._core.pointers.blocks import partial
 from .._core.words.budget import charge
@@ -24,7 +23,12 @@ from ..addr import ADDRESS_END, checked_address, checked_size
 from ..errors import LinuxError
 from ..flags import MappingFlags
 from .copying import CHUNK
-from .provider import AddrSpaceProvider
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, SupportsIndex
+
+    from .provider import AddrSpaceProvider
 
 _MODES = {"r": (True, False), "w": (False, True), "r+": (True, True)}
 

@@ -13,7 +13,6 @@ gives a count and has moved by it. A length from a guest is never allocated: wha
 from __future__ import annotations
 
 import errno
-from typing import Any, SupportsIndex
 
 from .._core.pointers.blocks import partial
 from .._core.pointers.pointer import Copied
@@ -29,8 +28,13 @@ from ..errors import FaultReason, LinuxError, UserFault
 from ..flags import MappingFlags
 from .check import load, store
 from .copying import clear
-from .provider import AddrSpaceProvider
 from .values import type_at
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, SupportsIndex
+
+    from .provider import AddrSpaceProvider
 
 READ, WRITE = MappingFlags.READ, MappingFlags.WRITE
 

@@ -10,14 +10,16 @@ Failure: as of `UserPtr.write` for a value that is no T; what bytes cannot mean 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from .._core.pointers.pointer import Pointer, UserPtr
 from ..addr import VirtAddrRange
 from ..flags import MappingFlags
 from ..model import LP64, DataModel
 from .check import model_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 def model_at(provider: Any, address: Any) -> DataModel:

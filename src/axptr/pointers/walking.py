@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Iterator
-from typing import Any
 
 from axptr._core.pointers.codec import name_of
 from axptr.addr import ADDRESS_END, checked_address, checked_size
 from axptr.errors import LinuxError
 from axptr.forms.find import form_of
 from axptr.pointers.fields import place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 
 def each(ptr: Any, provider: Any, limit: int | None) -> Iterator[Any]:

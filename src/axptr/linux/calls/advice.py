@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import MappingFlags
@@ -35,6 +34,7 @@ from ..uaccess import (
 )
 from .memory import sys_mprotect
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..._core.mm.frames import FrameStore
     from ...mm.area import MemoryArea

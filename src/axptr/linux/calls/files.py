@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from struct import pack, unpack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
@@ -25,6 +24,7 @@ from ..registry import call
 from ..uaccess import Bytes, get_bytes, put_bytes
 from . import locks as lockcalls
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

@@ -7,7 +7,6 @@ This is the one call that wants its word aligned.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from ..._core.pointers.atomic import UserAtomic
 from ...errors import LinuxError
@@ -18,6 +17,7 @@ from ..registry import call
 from ..task import waiting
 from ..uaccess import Bytes, ConstBytes, require_user
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

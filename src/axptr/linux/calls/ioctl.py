@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import os
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from ...kernel.abi import c_uint, c_ulong
 from ..fs.host.calls import host
@@ -16,6 +15,7 @@ from ..fs.openfile import O_NONBLOCK, OpenFile
 from ..registry import call
 from ..uaccess import get_bytes, put_bytes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

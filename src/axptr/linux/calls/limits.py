@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from struct import pack, unpack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
@@ -23,6 +22,7 @@ from ..uaccess import (
     put_bytes,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

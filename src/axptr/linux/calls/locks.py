@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_uint
@@ -25,7 +23,10 @@ from ..fs.host.locks import FLOCK
 from ..registry import call
 from ..uaccess import get_bytes, put_bytes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..fs.openfile import OpenFile
     from ..task.task import LinuxTask
 

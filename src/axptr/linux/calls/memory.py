@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import MappingFlags
@@ -64,6 +63,7 @@ from ..task import waiting
 from ..task.limits import RLIM_INFINITY, RLIMIT_DATA, RLIMIT_STACK, get_limit
 from ..uaccess import USER_END
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...mm.area import MemoryArea
     from ..fs.openfile import OpenFile

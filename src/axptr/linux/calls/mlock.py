@@ -7,7 +7,6 @@ advice is refused for them. RLIMIT_MEMLOCK is not enforced.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_ulong
@@ -22,6 +21,7 @@ from ..registry import call
 from ..task import waiting
 from ..uaccess import USER_END
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

@@ -10,15 +10,9 @@ from __future__ import annotations
 import errno
 import stat
 from struct import unpack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
-from ...kernel.abi import (
-    c_int,
-    c_long,
-    c_size_t,
-    c_uint,
-)
+from ...kernel.abi import c_int, c_long, c_size_t, c_uint
 from ..fs.node import Node
 from ..fs.walk import (
     AT_EMPTY_PATH,
@@ -37,6 +31,7 @@ from ..uaccess import (
 )
 from .stat import lookup
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

@@ -4,15 +4,16 @@ has are no sockets. Source: socket(2)."""
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_ulong
 from ..registry import call
 from ..uaccess import Bytes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..task.task import LinuxTask
 
 

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import errno
 import select
-from collections.abc import Callable
 from contextlib import suppress
 from struct import iter_unpack, pack, unpack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..abi.timespec import read_timespec
 from ..registry import call
-from ..signals.state import NO_HANDLER, Again
+from ..signals.state import NO_HANDLER
 from ..task import waiting
 from ..task.limits import RLIMIT_NOFILE, get_limit
 from ..uaccess import (
@@ -28,7 +26,11 @@ from ..uaccess import (
     require_user,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..signals.state import Again
     from ..task.task import LinuxTask
 
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLRDBAND = 1, 2, 4, 8, 16, 32, 64, 128

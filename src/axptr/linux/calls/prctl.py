@@ -7,9 +7,7 @@ and those that need a capability, of which the guest has none (EPERM).
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 from struct import pack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import READ
@@ -17,7 +15,10 @@ from ...kernel.abi import c_int, c_ulong
 from ..registry import call
 from ..uaccess import ConstBytes, put_bytes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..task.task import LinuxTask
 
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE = 1, 2, 3, 4

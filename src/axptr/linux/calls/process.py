@@ -8,15 +8,9 @@ from __future__ import annotations
 
 import errno
 from struct import pack, unpack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
-from ...kernel.abi import (
-    c_int,
-    c_size_t,
-    c_uint,
-    c_ulong,
-)
+from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
 from ..registry import call
 from ..task.limits import RLIMIT_NICE, get_limit
 from ..uaccess import (
@@ -28,6 +22,7 @@ from ..uaccess import (
     read_path,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

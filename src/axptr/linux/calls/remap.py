@@ -6,7 +6,6 @@ Moves carry the pages along. Neighbours that Linux would have as one mapping cou
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import MappingFlags
@@ -32,6 +31,7 @@ from ..registry import call
 from ..task.limits import RLIMIT_STACK, get_limit
 from ..uaccess import USER_END
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...mm.area import MemoryArea
     from ..task.task import LinuxTask

@@ -7,7 +7,6 @@ user's range (EFAULT, at length zero too), then the count is cut at MAX_RW_COUNT
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import READ, WRITE
@@ -30,6 +29,7 @@ from ..uaccess import (
     require_user,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

@@ -12,18 +12,11 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import READ, WRITE
-from ...kernel.abi import (
-    c_int,
-    c_size_t,
-    c_uint,
-    c_ulong,
-)
+from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
 from ..fs.dev import DeviceFile
 from ..fs.host.calls import ccall, host
 from ..fs.host.file import POLLIN, POLLOUT, HostFile
@@ -42,7 +35,10 @@ from ..uaccess import (
 )
 from .poll import ready
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..task.task import LinuxTask
 
 SPLICE_F_NONBLOCK, SPLICE_F_ALL = 2, 15

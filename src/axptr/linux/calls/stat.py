@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
@@ -18,6 +17,7 @@ from ..uaccess import (
     read_path,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

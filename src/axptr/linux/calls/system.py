@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from struct import pack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import WRITE
@@ -20,6 +19,7 @@ from ..uaccess import (
     require_user,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 from struct import pack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int
@@ -20,6 +19,7 @@ from ..uaccess import (
     put_bytes,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t
@@ -18,7 +16,10 @@ from ..uaccess import (
     read_path,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..task.task import LinuxTask
 
 _MAX_VALUE = 65536

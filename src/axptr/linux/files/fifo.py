@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ..calls.poll import POLLIN, ready
 from ..fs.host.calls import ccall
 from ..fs.openfile import O_NONBLOCK
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..task.task import LinuxTask
 
 _SPLICE_F_NONBLOCK = 2

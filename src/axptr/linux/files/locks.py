@@ -14,16 +14,20 @@ from __future__ import annotations
 
 import errno
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import LinuxError
+from ...named import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from ..fs.host.locks import HostLocks
     from ..fs.openfile import OpenFile
     from ..task.filetable import FileTable
+
+    Hold = Callable[[], "HostLocks"]
 
 F_RDLCK, F_WRLCK, F_UNLCK = range(3)
 OFFSET_MAX = (1 << 63) - 1
@@ -31,7 +35,6 @@ MAX_LOCKS = 1 << 16
 """Ranges that a run may hold; ENOLCK beyond. Linux counts them as kernel memory."""
 
 Owner = object  # a FileTable (record locks) or an OpenFile (OFD and flock)
-Hold = Callable[[], "HostLocks"]
 
 
 class Range(NamedTuple):

@@ -7,12 +7,12 @@ The host holds what is in them, not we; but what a run may cost is bounded all t
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ..fs.host.calls import host
 from ..mem.limits import charge
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..fs.host.file import HostFile
     from ..task.task import LinuxTask

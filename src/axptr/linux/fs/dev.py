@@ -9,9 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import WRITE
@@ -29,7 +27,10 @@ from .node import (
 from .openfile import OpenFile
 from .ttynames import Pts, terminal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..._core.phys.phys import PhysMemory
     from ..task.task import LinuxTask
     from ..uaccess import UserIter

@@ -11,8 +11,7 @@ A table belongs to a machine, and is made before the run. A fork shares it; a sn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .node import Node
 

@@ -14,16 +14,17 @@ import errno
 import os
 import stat
 from struct import pack
-from typing import TYPE_CHECKING, NoReturn
 
 from ...errors import LinuxError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from ..._core.mm.frames import FrameStore
     from ..task.task import LinuxTask
     from .mounts import Mount
     from .openfile import OpenFile
-
 
 MAX_OFFSET = (1 << 63) - 1
 """The largest offset that a file can have (loff_t)."""
@@ -91,9 +92,7 @@ class Node:
 
     @property
     def ino(self) -> int:
-        import zlib
-
-        return zlib.crc32(self.path) | 0x1_0000_0000
+        return int.from_bytes(self.path, "little") % 0x7FFF_FFFF | 0x1_0000_0000  # a prime
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
         return self.twin_stat() or Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns())

@@ -7,13 +7,13 @@ import errno
 import os
 import stat
 from struct import pack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import WRITE
 from .node import MAX_OFFSET, Node, Stat
 from .openfile import OpenFile, sought
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
     from ..uaccess import UserIter

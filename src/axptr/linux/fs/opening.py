@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
@@ -18,6 +17,7 @@ from .node import Node
 from .openfile import O_PATH, OpenFile
 from .walk import AT_FDCWD, MAX_LINKS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from .dev import Dev
 from .host.fd import name_of
@@ -17,6 +16,7 @@ from .host.tree import HostNode
 from .mounts import Mount, MountTable
 from .writable import WritableDirs
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from .host.calls import host
 from .host.fd import name_of
@@ -16,7 +14,10 @@ from .host.file import HostFile
 from .node import DirNode, Node
 from .openfile import O_PATH
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..task.task import LinuxTask
     from .node import Stat
     from .openfile import OpenFile

@@ -13,11 +13,11 @@ the table's affair (`mounts`).
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from .node import DirNode, Node
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
     from .mounts import MountTable

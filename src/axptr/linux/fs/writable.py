@@ -9,11 +9,14 @@ descriptor so obtained; neither what was renamed meanwhile nor a link put in its
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from ...errors import LinuxError
 from .host.fd import name_of, open_beneath
 from .host.tree import HostNode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TRIES = 8
 """How often a file that is renamed just then is looked for again."""

@@ -12,9 +12,19 @@ from __future__ import annotations
 
 import errno
 from struct import unpack_from
-from typing import Protocol
 
 from ...errors import LinuxError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Source(Protocol):
+        """What headers are read from: an open file, as its kernel reads it."""
+
+        def peek(self, size: int, offset: int) -> bytes:
+            """As many of `size` bytes at `offset` as there are. `LinuxError`."""
+
 
 PT_LOAD, PT_INTERP, PT_GNU_STACK = 1, 3, 0x6474E551
 PF_X, PF_W, PF_R = 1, 2, 4
@@ -29,13 +39,6 @@ _MACHINES = {
     2: "SPARC", 3: "i386 (32-bit x86)", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "s390x", 40: "ARM",
     62: "x86-64", 183: "AArch64", 243: "RISC-V", 258: "LoongArch",
 }  # fmt: skip
-
-
-class Source(Protocol):
-    """What headers are read from: an open file, as its kernel reads it."""
-
-    def peek(self, size: int, offset: int) -> bytes:
-        """As many of `size` bytes at `offset` as there are. `LinuxError`."""
 
 
 class BadElf(LinuxError):

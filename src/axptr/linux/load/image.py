@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError, UserFault
 from ..abi.mman import (
@@ -36,6 +35,7 @@ from .elf import (
     Segment,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..mem.mm import Mm
     from .loader import Executable, Program

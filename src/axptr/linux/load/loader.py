@@ -9,16 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ..ends import ProgramError
 from .elf import BadElf, Elf
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..fs.node import Node
     from ..fs.openfile import OpenFile
+
+    Resolve = Callable[[bytes], "Node"]
+    """From a path to the node in the guest's tree; LinuxError as path resolution gives it."""
 
 _SCRIPT_LINE = 256
 _MAX_SCRIPTS = 5
@@ -58,10 +62,6 @@ class Program:
         self.file.close()
         if self.interp_file is not None:
             self.interp_file.close()
-
-
-Resolve = Callable[[bytes], "Node"]
-"""From a path to the node in the guest's tree; LinuxError as path resolution gives it."""
 
 
 def find_program(

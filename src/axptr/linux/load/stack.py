@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import errno
 from struct import pack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError, UserFault
 from ...flags import MappingFlags
 from ..mem.mm import STACK_TOP
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..mem.mm import Mm
     from .image import Image

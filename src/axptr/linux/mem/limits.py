@@ -8,12 +8,12 @@ kept of areas, and the buffers of pipes, are taken off it.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ..task.limits import RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, get_limit
 from .vma import pieces
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

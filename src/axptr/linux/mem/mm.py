@@ -8,11 +8,10 @@ Not here: how it is filled (`image`, `stack`), and the calls that change it (`me
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..fs.node import Node
 from ..uaccess import USER_END
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...mm.space import AddrSpace
     from ..host import HostView

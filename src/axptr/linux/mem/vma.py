@@ -7,8 +7,6 @@ Not here: the areas themselves (`AddrSpace`), how many there may be (`limits`), 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ...addr import VirtAddrRange
 from ...errors import LinuxError
@@ -17,7 +15,10 @@ from ..abi.mman import MAP_32BIT, MAP_FIXED, MAP_FIXED_NOREPLACE
 from ..task import waiting
 from ..uaccess import USER_END
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ...mm.area import MemoryArea
     from ..task.task import LinuxTask
     from .mm import Mm

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from ...flags import (
     EXECUTE,
@@ -18,6 +17,7 @@ from ...flags import (
 )
 from ..mem.vma import PAGE, ZERO_NAME
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..._core.mm.frames import FrameStore
     from ...mm.area import MemoryArea

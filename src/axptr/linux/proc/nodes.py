@@ -10,9 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
 from struct import pack
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError, UserFault
 from ...flags import READ, WRITE
@@ -26,14 +24,17 @@ from ..fs.openfile import OpenFile, sought
 from ..mem.vma import PAGE
 from ..uaccess import CHUNK, USER_END
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..fs.node import Stat
     from ..mem.mm import Mm
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
 
-Render = Callable[["LinuxTask"], bytes]
-Take = Callable[["LinuxTask", bytes], None]
+    Render = Callable[["LinuxTask"], bytes]
+    Take = Callable[["LinuxTask", bytes], None]
 
 
 class ProcFile(OpenFile):

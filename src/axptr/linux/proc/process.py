@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...flags import WRITE
@@ -17,6 +16,7 @@ from ..uaccess import USER_END
 from .maps import count_all
 from .nodes import present_bytes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..fs.openfile import OpenFile
     from ..task.task import LinuxTask

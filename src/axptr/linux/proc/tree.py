@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ..fs.mounts import escaped
@@ -25,21 +24,13 @@ from ..mem.limits import MAX_MAP_COUNT
 from ..mem.vma import MMAP_MIN_ADDR
 from . import process as procself
 from .maps import format_maps, format_rollup, format_smaps
-from .nodes import (
-    MemNode,
-    NumberLink,
-    PagemapNode,
-    PlaceLink,
-    Render,
-    SpaceLink,
-    StaticDir,
-    Take,
-    TextNode,
-)
+from .nodes import MemNode, NumberLink, PagemapNode, PlaceLink, SpaceLink, StaticDir, TextNode
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import HostView
     from ..task.task import LinuxTask
+    from .nodes import Render, Take
 
 
 class FdLink(LinkNode):

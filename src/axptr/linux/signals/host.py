@@ -21,7 +21,6 @@ import ctypes
 import os
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from ..abi.signals import (
     SI_TKILL,
@@ -48,6 +47,7 @@ from ..host import nap, own_pid, wall
 from .actions import Action
 from .state import SignalState
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 

@@ -10,8 +10,6 @@ from the host (`signals.host`). Source: signal(7), kernel/signal.c.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from ...addr import VirtAddrRange
 from ...errors import FaultReason, LinuxError, UserFault
@@ -51,18 +49,22 @@ from ..uaccess import USER_END
 from .actions import Action, SigActions
 from .pending import Pending, TaskPending
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from ...engine import Exit
     from ..task.task import LinuxTask
 
+    Again = tuple[Callable[..., "int | None"], tuple[Any, ...]]
+    """How a call goes on: a function of a module, and plain data that it is called with after the task
+    (ERESTART_RESTARTBLOCK)."""
 
 RESTART, NO_HANDLER = 0, 1
 """What becomes of a call that a signal ended: made again after handlers with SA_RESTART, as if nothing had been
 (ERESTARTSYS), or only where no handler ran (ERESTARTNOHAND)."""
 
-Again = tuple[Callable[..., "int | None"], tuple[Any, ...]]
-"""How a call goes on: a function of a module, and plain data it is called with after the task (ERESTART_RESTARTBLOCK).
-"""
 _RESTART_SYSCALL = 219
 
 _STOPPING = sum(map(bit, (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)))

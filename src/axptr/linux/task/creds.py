@@ -5,8 +5,7 @@ Those of the host's process when the machine was made. The host's files are open
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import HostView
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ...mm.space import AddrSpace
@@ -17,21 +16,18 @@ from ..abi.signals import SI_KERNEL, SIGSEGV, Info
 from ..calls.stat import lookup
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..load.image import LoadFailed, load
-from ..load.loader import (
-    Program,
-    Resolve,
-    find_program,
-    open_executable,
-)
+from ..load.loader import Program, find_program, open_executable
 from ..load.stack import map_stack, push_tables, strings_limit
 from ..mem.mm import Mm
 from ..registry import call
 from ..uaccess import ConstBytes, read_path
 from .limits import RLIMIT_STACK, get_limit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...kernel.abi import c_int
     from ..fs.node import Node
+    from ..load.loader import Resolve
     from .task import LinuxTask
 else:
     from ctypes import c_int

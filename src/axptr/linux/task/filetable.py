@@ -6,11 +6,11 @@ Not here: what an open file is (`fs.openfile`), how one comes to be (`fs.opening
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ..fs.openfile import O_PATH
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..files.locks import LockTable
     from ..fs.openfile import OpenFile

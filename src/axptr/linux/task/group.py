@@ -6,13 +6,12 @@ Not here: what a clone flag parts or shares (`Mm`, `FileTable`, `FsContext`, `Si
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..signals.pending import Pending
 from .iocount import IoCount
 from .limits import Limits
 from .timers import Timers
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ends import Death
     from ..host import HostView

@@ -6,8 +6,7 @@ descriptors. Not kept: RLIMIT_MEMLOCK, RSS, NPROC, LOCKS, MSGQUEUE, RTPRIO and R
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import HostView
     from .task import LinuxTask

@@ -6,18 +6,18 @@ Not here: how it came to be (`personality`), and what calls do with it (the fami
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ...kernel.task import Task
 from ..calls.prctl import KeptState
 from ..mem.mm import Mm
 from ..signals.actions import SigActions
-from ..signals.state import RESTART, Again, SignalState
+from ..signals.state import RESTART, SignalState
 from . import waiting
 from .creds import Credentials
 from .group import ThreadGroup
 from .limits import RLIMIT_SIGPENDING, get_limit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...engine import Exit
     from ...mm.space import AddrSpace
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from ..fs.walk import FileSystem
     from ..machine import Machine
     from ..signals.host import HostSignals
+    from ..signals.state import Again
     from .filetable import FileTable
     from .timers import Timers
-
 
 MAX_QUEUED_SIGNALS = 1 << 17
 """However high RLIMIT_SIGPENDING is."""

@@ -7,8 +7,6 @@ the process and what was before the run left out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..abi.signals import (
     SI_KERNEL,
     SIGALRM,
@@ -17,6 +15,7 @@ from ..abi.signals import (
 )
 from .limits import RLIM_INFINITY, RLIMIT_CPU
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import HostView
     from .task import LinuxTask

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import errno
 import select
-from typing import TYPE_CHECKING
 
 from ...errors import LinuxError
 from ..host import wall
 from ..registry import call
-from ..signals.state import RESTART, Again
+from ..signals.state import RESTART
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..signals.state import Again
     from .task import LinuxTask
 
 _MAX_MILLISECONDS = 1 << 30

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from typing import Literal
 
 from axptr.errors import SnapshotError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 MEMORY, FILE, CONTENTS = 1, 2, 3
 """Kinds of sources: shared memory; a file; the bytes of what was a file."""

@@ -11,8 +11,6 @@ from __future__ import annotations
 import errno
 import os
 from array import array
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from axptr._core.mm.pages import (
     DIRTY,
@@ -46,7 +44,11 @@ from axptr.mm.snapshots.code import (
 )
 from axptr.mm.snapshots.snapshot import Snapshot
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from axptr.mm.space import AddrSpace
 
 Part = FrameSpan | bytes

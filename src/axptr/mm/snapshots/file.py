@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 from axptr.addr import PAGE_SIZE
@@ -20,6 +19,7 @@ from axptr.errors import SnapshotError
 from axptr.mm.snapshots.decode import Decoder
 from axptr.mm.snapshots.encode import encode
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from axptr._core.phys.phys import PhysMemory
     from axptr.mm.snapshots.snapshot import Snapshot

@@ -12,21 +12,21 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from array import array
-from collections.abc import Callable
 from sys import is_finalizing
-from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from axptr._core.mm.frames import FrameStore
 from axptr.mm.area import MemoryArea
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
+    from typing import Any
 
     from axptr._core.mm.history import Notes
     from axptr._core.phys.phys import PhysMemory
     from axptr.mm.space import AddrSpace
-
 
 _folding = allocate_lock()
 

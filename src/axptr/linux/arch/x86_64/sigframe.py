@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 from struct import pack, unpack, unpack_from
-from typing import TYPE_CHECKING
 
 from ....errors import LinuxError
 from ....flags import WRITE
@@ -24,6 +23,7 @@ from ...uaccess import (
     require_user,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...abi.signals import Info
     from ...signals.actions import Action

@@ -11,13 +11,16 @@ from __future__ import annotations
 import ctypes
 import errno
 import mmap
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 from ....errors import LinuxError
 from ...uaccess import CHUNK
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 PAGE = 4096
 _SIZED = frozenset({"read", "write", "pread64", "pwrite64", "getdents64"})  # these return a ssize_t

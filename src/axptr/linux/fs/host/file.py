@@ -13,11 +13,9 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, reduce
 from operator import or_
-from typing import TYPE_CHECKING
 
 from ....errors import LinuxError
 from ....flags import READ, WRITE
@@ -36,7 +34,10 @@ from .calls import PAGE, ccall, host, map_probe
 from .noblock import Channel, may_block
 from .tree import OpenedNode
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from ...._core.phys.phys import PhysMemory
     from ....mm.backend import FileBackend
     from ...files.locks import Hold, Range

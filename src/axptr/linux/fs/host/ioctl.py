@@ -11,13 +11,13 @@ import errno
 import fcntl
 import os
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from ....errors import LinuxError
 from ...host import own_group
 from ...uaccess import get_bytes, put_bytes
 from .calls import host
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...task.task import LinuxTask
     from .file import HostFile

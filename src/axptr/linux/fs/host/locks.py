@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from ....errors import LinuxError
 from ...files.locks import (
@@ -23,6 +22,7 @@ from ...files.locks import (
 )
 from .calls import host
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .file import HostFile
 

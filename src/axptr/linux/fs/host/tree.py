@@ -12,8 +12,6 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ....errors import LinuxError
 from ....mm.filecache import FileCache
@@ -29,7 +27,10 @@ from .fd import (
     open_beneath,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...._core.mm.frames import FrameStore
     from ...task.task import LinuxTask
     from ..openfile import OpenFile

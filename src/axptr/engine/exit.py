@@ -1,0 +1,66 @@
+"""`Exit`: how a run of an engine ended. What the fields of one mean is part of the contract of `engine`."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..errors import LinuxError, UserFault
+    from ..flags import MappingFlags
+    from .engine import ExitKind
+
+
+class Exit:
+    """Why a run ended.
+
+    kind: "stopped" (somebody called `stop`), "fault", "exception" or "timeout".
+    rip: the guest's next instruction; for a fault and for most exceptions the one that could not be done.
+    address, access: of a fault, the first byte that could not be touched and what was wanted there. An instruction that
+        updates its operand wants to write.
+    vector: of an exception its number: 0 divide error, 1 debug, 3 breakpoint, 4 overflow, 6 invalid opcode,
+        13 general protection, 16 x87, 19 SSE, 0x80 the 32-bit system call. Of a fault 14; where the address is none
+        that a CPU can form (not canonical), 13, or 12 if the access went through the stack segment. -1 otherwise.
+    error: the error code that the CPU gives with an exception: which selector or gate was meant; else 0.
+    """
+
+    __slots__ = ("_fault", "_find", "access", "address", "error", "kind", "rip", "vector")
+
+    def __init__(
+        self,
+        kind: ExitKind,
+        rip: int,
+        *,
+        address: int | None = None,
+        access: MappingFlags | None = None,
+        fault: UserFault | LinuxError | None = None,
+        find: Callable[[], UserFault | LinuxError] | None = None,
+        vector: int = -1,
+        error: int = 0,
+    ) -> None:
+        self.kind = kind
+        self.rip = rip
+        self.address = address
+        self.access = access
+        self._fault = fault
+        self._find = find
+        self.vector = vector
+        self.error = error
+
+    @property
+    def fault(self) -> UserFault | LinuxError | None:
+        """Of a fault, what happened: a `UserFault`, or a `LinuxError` (ENOMEM) where there was no memory for the page.
+
+        Its cause is looked for when it is first asked for, in the space as it is then.
+        """
+        if self._find is not None:
+            self._fault, self._find = self._find(), None
+        return self._fault
+
+    def __repr__(self) -> str:
+        detail = ""
+        if self.fault is not None:
+            detail = f", {self.fault.strerror}"
+        elif self.vector >= 0:
+            detail = f", exception {self.vector}"
+        return f"<Exit {self.kind} at rip {self.rip:#x}{detail}>"
