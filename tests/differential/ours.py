@@ -10,7 +10,7 @@ from pathlib import Path
 from axptr import AddrSpace, FaultReason, LinuxError, MappingFlags, PhysMemory
 from axptr.linux.fs.host.file import HostFile
 from axptr.linux.fs.setup import host_tree
-from axptr.linux.fs.walk import FileSystem
+from axptr.linux.fs.walk import FsContext
 from axptr.linux.machine import Machine
 from axptr.linux.personality import LinuxKernel
 from axptr.linux.proc.maps import format_maps
@@ -42,7 +42,7 @@ class Ours:
         machine = Machine()
         files = FileTable(1024, machine.locks)
         root = os.fsencode(directory)
-        fs = FileSystem(host_tree([root], Proc()), 0o022)
+        fs = FsContext(host_tree([root], Proc()), 0o022)
         self.task = LinuxTask.first(machine, AddrSpace(0, 1 << 47, self.phys), files, fs)
         self.task.mm.start_heap(heap)
         # What libc took of the heap there before the sequence began is its neighbour here too.

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from axptr import PAGE_SIZE, AddrSpace, PhysMemory
 from axptr.linux.fs.host.file import HostFile
 from axptr.linux.fs.setup import host_tree
-from axptr.linux.fs.walk import FileSystem
+from axptr.linux.fs.walk import FsContext
 from axptr.linux.machine import Machine
 from axptr.linux.personality import LinuxKernel
 from axptr.linux.proc.tree import Proc
@@ -91,7 +91,7 @@ class Sides:
         machine = Machine()
         self.files = FileTable(1024, machine.locks)
         space = AddrSpace(0x1000, 0x7FFF_FFFF_E000, self.phys)
-        self.task = LinuxTask.first(machine, space, self.files, FileSystem(host_tree([root], Proc()), 0o022))
+        self.task = LinuxTask.first(machine, space, self.files, FsContext(host_tree([root], Proc()), 0o022))
         self.table = LinuxKernel().dispatcher(self.task)
         self.paths = [root + b"/theirs", root + b"/ours"]
 

@@ -24,7 +24,7 @@ from .ends import Death, ProgramError, Result
 from .fs.host.file import HostFile, standard_stream
 from .fs.host.mount import HostMount
 from .fs.setup import first_directory, host_tree
-from .fs.walk import AT_FDCWD, FileSystem
+from .fs.walk import AT_FDCWD, FsContext
 from .host import wall as now
 from .load.loader import find_program
 from .machine import Machine
@@ -181,7 +181,7 @@ def _start(
     phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
     space = AddrSpace(0, 1 << 47, phys)
     try:
-        fs = FileSystem(host_tree(allow_write, Proc()), _umask())
+        fs = FsContext(host_tree(allow_write, Proc()), _umask())
         _streams_are_of(table, fs)
         task = LinuxTask.first(machine, space, table, fs)
         fs.cwd = first_directory(task, cwd if cwd is not None else b".")
@@ -216,7 +216,7 @@ def _umask() -> int:
     return mask
 
 
-def _streams_are_of(table: FileTable, fs: FileSystem) -> None:
+def _streams_are_of(table: FileTable, fs: FsContext) -> None:
     """What the user gave as standard streams may be changed where the first mount, the host's tree, allows it."""
     mount = fs.mounts.mounts[0]
     for fd in table.descriptors():

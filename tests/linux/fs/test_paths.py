@@ -13,7 +13,7 @@ from axptr.linux.fs import writable
 from axptr.linux.fs.host import fd as hostfd
 from axptr.linux.fs.host.fd import openat2
 from axptr.linux.fs.host.tree import HostNode
-from axptr.linux.fs.walk import AT_FDCWD, FileSystem
+from axptr.linux.fs.walk import AT_FDCWD, FsContext
 from axptr.linux.task.filetable import FileTable
 
 from ..trees import file_system
@@ -23,7 +23,7 @@ class FakeTask:
     pid = 4711
     exe = b"/bin/prog"
 
-    def __init__(self, fs: FileSystem) -> None:
+    def __init__(self, fs: FsContext) -> None:
         self.fs = fs
         self.files = FileTable(16, LockTable())
 
@@ -187,7 +187,7 @@ def test_a_proc_of_the_hosts_elsewhere_is_not_entered(task):
 # -- what may be changed
 
 
-def may_change(fs: FileSystem, path: bytes) -> bool:
+def may_change(fs: FsContext, path: bytes) -> bool:
     node = fs.resolve(FakeTask(fs), AT_FDCWD, path)
     return node.may_change()
 

@@ -56,10 +56,14 @@ class Entry:
         return self.name + b"/" if self.slash else self.name
 
 
-class FileSystem:
-    """What a program sees of the file tree: mounts, root, working directory, umask.
+class FsContext:
+    """Where paths begin, Linux' struct fs_struct: and the walk from there. The machine's thread alone uses it.
 
-    cwd: a held directory.
+    | field | exec | fork | a snapshot |
+    | --- | --- | --- | --- |
+    | root, cwd: held directories | keeps | a copy, with CLONE_FS the same | their paths |
+    | umask | keeps | has the same | the number |
+    | mounts: the machine's table | keeps | the same | through the machine |
     """
 
     def __init__(self, mounts: MountTable, umask: int) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...engine import Exit
     from ...mm.space import AddrSpace
     from ..ends import Death
-    from ..fs.walk import FileSystem
+    from ..fs.walk import FsContext
     from ..machine import Machine
     from ..signals.host import HostSignals
     from ..signals.state import Again
@@ -62,7 +62,7 @@ class LinuxTask(Task):
         group: ThreadGroup,
         mm: Mm,
         files: FileTable,
-        fs: FileSystem,
+        fs: FsContext,
         actions: SigActions,
         creds: Credentials,
     ) -> None:
@@ -87,7 +87,7 @@ class LinuxTask(Task):
         machine.tasks[self.tid] = self
 
     @classmethod
-    def first(cls, machine: Machine, space: AddrSpace, files: FileTable, fs: FileSystem) -> LinuxTask:
+    def first(cls, machine: Machine, space: AddrSpace, files: FileTable, fs: FsContext) -> LinuxTask:
         """The first task of a machine, which is what the host's process is among those of the host."""
         host = machine.host
         creds = Credentials.of_host(host)
