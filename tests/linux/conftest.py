@@ -104,3 +104,11 @@ def compile_guest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
         return made[key]
 
     return build
+
+
+@pytest.fixture
+def answers(compile_guest: Callable[..., Path], tmp_path: Path) -> Any:
+    """`answers(script, prepare)`: the calls of a `caller.Script`, which must give here what they give on the host."""
+    from .caller import Caller
+
+    return Caller(compile_guest("caller", "-static"), tmp_path)

@@ -1,0 +1,145 @@
+"""Tables of system calls, made by one program on the host and here: results and every byte that they change are compared.
+
+    script = Script()
+    buffer = script.room(144)
+    fd = script.call("openat", AT_FDCWD, script.text("words"), os.O_RDONLY)
+    script.call("fstat", fd, buffer, hide=[(buffer + 8, 8)])  # not the inode's number
+    assert answers(script)[1].result == 0
+
+The host is right: a test says beside that what it is about, so that both cannot agree on nothing. Calls that would
+reach beyond the directory, or other processes, have no business here: the host makes them too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from axptr.linux.abi.numbers import NUMBERS
+
+from .conftest import run_guest, run_host
+
+ARENA, SIZE = 0x1000_0000, 0x4_0000  # as in guests/caller.c
+END = ARENA + SIZE
+"""Where memory ends: nothing is mapped from here on."""
+READ_ONLY = 0x2000_0000
+NOWHERE = 0x3000_0000
+BAD = (NOWHERE, END, 1, 1 << 47, (1 << 64) - 8)
+"""Addresses that no call can use, of each kind that there is."""
+AT_FDCWD = -100
+EDGES = (0, 1, -1, 2, 7, 255, 4095, 4096, 4097, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 63) - 1, 1 << 63)
+
+
+class Later(NamedTuple):
+    """What the call of this number will have given."""
+
+    index: int
+
+
+class Answer(NamedTuple):
+    """What a call gave; `data` is what it changed, as the program prints it."""
+
+    call: str
+    result: int
+    data: str
+
+    @property
+    def error(self) -> str:
+        """`ENOENT`; empty where it went well."""
+        return errno.errorcode.get(-self.result, "") if self.result < 0 else ""
+
+
+class Script:
+    """A list of calls, and the memory that they find."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._free = ARENA
+        self._texts: dict[str | bytes, int] = {}
+        self.calls: list[str] = []
+
+    def put(self, data: bytes, align: int = 8) -> int:
+        """Bytes that stand there for the calls that follow; their address."""
+        at = -(-self._free // align) * align
+        self._free = at + len(data)
+        assert self._free <= END - 4096, "the arena is full"
+        self._lines.append(f"u {self._free:x}")
+        self.poke(at, data)
+        return at
+
+    def poke(self, at: int, data: bytes) -> None:
+        if data:
+            self._lines.append(f"p {at:x} {data.hex()}")
+
+    def room(self, size: int, fill: int = 0xA5) -> int:
+        """Room for what a call stores: every byte it does not store shows."""
+        return self.put(bytes([fill]) * size, 16)
+
+    def edge(self, data: bytes) -> int:
+        """Bytes that end where memory does."""
+        self.poke(END - len(data), data)
+        return END - len(data)
+
+    def text(self, text: str | bytes) -> int:
+        if text not in self._texts:
+            self._texts[text] = self.put(os.fsencode(text) + b"\0", 1)
+        return self._texts[text]
+
+    def call(self, name: str, *words: int | Later, hide: Iterable[tuple[int, int]] = ()) -> Later:
+        """hide: (address, size) of bytes that may differ."""
+        self._lines += [f"h {at:x} {size:x}" for at, size in hide]
+        shown = [f"r{w.index:x}" if isinstance(w, Later) else f"{w % (1 << 64):x}" for w in words]
+        self._lines.append(f"c {NUMBERS['x86_64'][name]:x} {' '.join([*shown, *['0'] * (6 - len(words))])}")
+        self.calls.append(f"{name}({', '.join(shown)})")
+        return Later(len(self.calls) - 1)
+
+    def save(self, path: Path) -> Path:
+        path.write_text("\n".join(self._lines) + "\n")
+        return path
+
+    def answers(self, lines: list[str]) -> list[Answer]:
+        parts = (line.partition(" ") for line in lines)
+        return [Answer(call, int(result), data) for call, (result, _, data) in zip(self.calls, parts, strict=False)]
+
+
+class Caller:
+    """Runs scripts on both sides, each side in a directory of its own that `prepare` has filled."""
+
+    def __init__(self, program: Path, tmp_path: Path) -> None:
+        self._program = program
+        self._tmp_path = tmp_path
+        self._runs = 0
+
+    def __call__(
+        self, script: Script, prepare: Callable[[Path], object] | None = None, **options: object
+    ) -> list[Answer]:
+        """What the host gave, which is what ours gave."""
+        self._runs += 1
+        written = script.save(self._tmp_path / f"script{self._runs}")
+        sides = []
+        for side in ("host", "ours"):
+            root = self._tmp_path / f"run{self._runs}" / side
+            root.mkdir(parents=True)
+            if prepare is not None:
+                prepare(root)
+            if side == "host":
+                sides.append(run_host(self._program, written, cwd=root))
+            else:
+                sides.append(run_guest(self._program, written, cwd=root, allow_write=[root], **options))
+        host, ours = (script.answers(side.lines) for side in sides)
+        assert sides[0].status == sides[1].status == 0, sides
+        assert len(host) == len(script.calls)
+        different = [(wanted, got) for wanted, got in zip(host, ours, strict=True) if wanted != got]
+        if different:
+            told = [
+                f"{wanted.call}\n    host {wanted.result} {wanted.error} {wanted.data}\n"
+                f"    ours {got.result} {got.error} {got.data}"
+                for wanted, got in different[:40]
+            ]
+            pytest.fail("\n".join([*told, f"{len(different)} of {len(host)} calls differ"]), pytrace=False)
+        return host
