@@ -58,8 +58,10 @@ def get_bytes(task: Task, address: int, size: int) -> bytes:
 
 
 def put_bytes(task: Task, address: int, data: bytes) -> None:
-    """All of `data` to `address`, or EFAULT; bytes before the bad one may have been written, as by copy_to_user."""
-    Bytes(address).write_slice(task, data)
+    """All of `data` to `address`, or EFAULT at the first bad byte, those before it written: copy_to_user."""
+    done = int(Bytes(address).copy_out(task, data))
+    if done < len(data):
+        raise task.space.fault(address + done, WRITE, size=len(data), completed=done)
 
 
 def good_prefix(task: Task, address: int, size: int, access: MappingFlags) -> int:

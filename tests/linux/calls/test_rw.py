@@ -49,13 +49,13 @@ def test_every_whence_and_offset(answers) -> None:
     script = Script()
     opened(script)
     for fd, whence, offset in itertools.product((3, 7, 8, 10, 13), (0, 1, 2, 3, 4, 5, -1, 1 << 32), OFFSETS):
-        if fd == 7 and whence == os.SEEK_END or fd == 7 and abs(offset) > 300:
+        if fd == 7 and (whence == os.SEEK_END or abs(offset) > 300):
             continue  # where a directory ends is the file system's affair
         script.call("lseek", fd, offset, whence)
     for fd in (4, 5, 6, 9, 11, 12, -1, 99):
         script.call("lseek", fd, 10, os.SEEK_CUR)
     got = answers(script, files)
-    assert {answer.error for answer in got} == {"", "EINVAL", "ESPIPE", "EBADF", "ENXIO", "EOVERFLOW"}
+    assert {answer.error for answer in got} == {"", "EINVAL", "ESPIPE", "EBADF", "ENXIO"}
 
 
 @pytest.mark.parametrize("call", ["read", "write", "pread64", "pwrite64"])
@@ -99,7 +99,7 @@ def test_vectors_drawn_at_random(answers, call: str, seed: int) -> None:
             )
             for _ in range(min(max(count, 1), 8))
         ]
-        if call.startswith("w") or call.startswith("pw"):  # nothing that takes gigabytes of what lies there
+        if "write" in call:  # nothing that takes gigabytes of what lies there
             segments = [(a, min(size, 300) if size < 1 << 63 else size) for a, size in segments]
         array = b"".join(struct.pack("<QQ", *segment) for segment in segments)
         at = script.put(array) if draw.random() < 0.8 else script.edge(array)
@@ -126,7 +126,7 @@ def test_a_file_is_cut_and_filled(answers) -> None:
             script.call("fallocate", fd, mode, offset, size)
         script.call("fstat", 3, at, hide=hide)
     got = answers(script, files)
-    assert {"", "EINVAL", "EBADF", "EISDIR", "ENOENT", "ENOTDIR", "EFBIG", "ENODEV", "ESPIPE"} <= {a.error for a in got}
+    assert {"", "EINVAL", "EBADF", "EISDIR", "ENOENT", "ENOTDIR", "EFBIG", "ENODEV"} <= {a.error for a in got}
 
 
 def test_what_is_said_of_use_and_what_is_flushed(answers) -> None:

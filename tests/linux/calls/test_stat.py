@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from ..caller import AT_FDCWD, BAD, END, READ_ONLY, Script
+from ..caller import ARENA, AT_FDCWD, BAD, END, READ_ONLY, Script
 
 AT_SYMLINK_NOFOLLOW, AT_EACCESS, AT_NO_AUTOMOUNT, AT_EMPTY_PATH = 0x100, 0x200, 0x800, 0x1000
 O_PATH = 0o10000000
-NAMES = ("file", "dir", "link", "broken", "loop", "fifo", "dir/inner", "dir/", "file/", "link/", "dir/../file", "dir//.",
-         "absent", "absent/x", "file/x", "loop/x", "x" * 256, "dir/" + "y" * 255, "./" * 2045 + "file", "./" * 2050, "")  # fmt: skip
+NAMES = (
+    "file", "dir", "link", "broken", "loop", "fifo", "dir/inner", "dir/", "file/", "link/", "dir/../file", "dir//.",
+    "absent", "absent/x", "file/x", "loop/x", "x" * 256, "dir/" + "y" * 255, "./" * 2045 + "file", "./" * 2050, "",
+)  # fmt: skip
 
 
 def tree(root: Path) -> None:
-    """One of each kind, with sizes, modes and times that differ; a time of use to come, which looking does not change."""
+    """One of each kind, with sizes, modes and times that differ; used in a time to come: looking changes nothing."""
     (root / "dir").mkdir(mode=0o750)
     (root / "file").write_bytes(b"12345" * 1000)
     (root / "dir" / "inner").write_bytes(b"")
@@ -65,14 +67,16 @@ def test_statx_tells_what_is_asked_for_and_refuses_what_it_does_not_know(answers
     for flags in (1, 0x200, 0x8000, 1 << 31):
         script.call("statx", AT_FDCWD, script.text("file"), flags, 0x7FF, at, hide=statx_own(at))
     got = answers(script, tree)
-    assert {answer.error for answer in got} == {"", "ENOENT", "ELOOP", "EINVAL", "ENOTDIR"}
+    assert {answer.error for answer in got} == {"", "ENOENT", "ELOOP", "EINVAL"}
 
 
 def test_descriptors_of_every_kind_have_their_stat(answers) -> None:
     script = Script()
     at, empty = script.room(144), script.text("")
-    for name, flags in (("file", os.O_RDONLY), ("dir", os.O_RDONLY), ("link", O_PATH), ("link", O_PATH | os.O_NOFOLLOW),
-                        ("fifo", os.O_RDONLY | os.O_NONBLOCK), ("fifo", O_PATH), ("broken", O_PATH | os.O_NOFOLLOW)):  # fmt: skip
+    for name, flags in (
+        ("file", os.O_RDONLY), ("dir", os.O_RDONLY), ("link", O_PATH), ("link", O_PATH | os.O_NOFOLLOW),
+        ("fifo", os.O_RDONLY | os.O_NONBLOCK), ("fifo", O_PATH), ("broken", O_PATH | os.O_NOFOLLOW),
+    ):  # fmt: skip
         fd = script.call("openat", AT_FDCWD, script.text(name), flags)
         script.call("fstat", fd, at, hide=own(at))
         for more in (0, AT_EMPTY_PATH):
@@ -89,18 +93,18 @@ def test_descriptors_of_every_kind_have_their_stat(answers) -> None:
 def test_a_buffer_that_is_not_there_is_refused(answers) -> None:
     script = Script()
     name = script.text("file")
-    for at in (*BAD, READ_ONLY):
-        script.call("stat", name, at)
-        script.call("fstat", 0, at)
-        script.call("statx", AT_FDCWD, name, 0, 0x7FF, at)
-        script.call("statfs", name, at)
+    for at in (*BAD, READ_ONLY, END - 143, END - 1):
+        last = ARENA < at < END
+        script.call("stat", name, at, hide=[(END - 135, 8), (END - 39, 16)] if last else [])
+        script.call("statx", AT_FDCWD, name, 0, 0x7FF, at, hide=[(at, END - at)] if last else [])
+        script.call("statfs", name, at, hide=[(at, END - at)] if last else [])
         script.call("readlink", script.text("link"), at, 4)
     for at in (*BAD, script.edge(b"no end")):
         script.call("stat", at, script.room(144))
         script.call("access", at, 0)
     got = answers(script, tree)
     assert {answer.error for answer in got} <= {"", "EFAULT"}
-    assert sum(answer.error == "EFAULT" for answer in got) > 40
+    assert sum(answer.error == "EFAULT" for answer in got) > 20
 
 
 def test_a_link_is_read_as_far_as_the_buffer_goes(answers) -> None:
@@ -113,9 +117,11 @@ def test_a_link_is_read_as_far_as_the_buffer_goes(answers) -> None:
     for base, name in itertools.product((fd, directory, 0, -1), ("", "link", "inner", "../link", "/proc/self/fd/x")):
         script.call("readlinkat", base, script.text(name), at, 3)
     script.call("readlink", script.text("link"), END - 2, 2)
-    script.call("readlink", script.text("link"), END - 2, 4, hide=[(END - 2, 2)])
+    script.call("readlink", script.text("link"), END - 2, 4)
     got = answers(script, tree)
-    assert {"", "EINVAL", "ENOENT", "ENOTDIR", "ELOOP", "EBADF", "EFAULT"} == {answer.error for answer in got}
+    assert {"", "EINVAL", "ENOENT", "ENOTDIR", "ELOOP", "EBADF", "EFAULT", "ENAMETOOLONG"} == {
+        answer.error for answer in got
+    }
 
 
 @pytest.mark.parametrize("call", ["access", "faccessat", "faccessat2"])

@@ -30,6 +30,7 @@ from ..uaccess import (
     CHUNK,
     USER_END,
     Bytes,
+    put_bytes,
     require_user,
 )
 from .memory import sys_mprotect
@@ -154,7 +155,7 @@ def sys_mincore(task: LinuxTask, addr: c_ulong, length: c_size_t, vec: Bytes) ->
         if area.backend.store is not None:
             shift = area.start - area.offset
             there.update(page * PAGE + shift for page in area.backend.store.pages())
-        (vec + (at - addr) // PAGE).write_slice(task, bytes(page in there for page in range(at, stop, PAGE)))
+        put_bytes(task, vec.address + (at - addr) // PAGE, bytes(page in there for page in range(at, stop, PAGE)))
         at = stop
         waiting.breathe(task)
     return 0

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
 O_ASYNC = 0o20000
-_SETTABLE = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | 0o1000000  # what F_SETFL may change
+O_NOATIME = 0o1000000
+_SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME  # what F_SETFL may change; O_ASYNC where it means something
 
 
 @call("close")
@@ -76,7 +77,9 @@ def sys_dup3(task: LinuxTask, oldfd: c_uint, newfd: c_uint, flags: c_int) -> int
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = range(5)
 F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX = 8, 9, 10, 11, 15, 16
 F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP = range(3)
-F_SETLEASE, F_GETLEASE, F_DUPFD_QUERY, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ = 1024, 1025, 1027, 1030, 1031, 1032
+F_GETOWNER_UIDS = 17
+F_SETLEASE, F_GETLEASE, F_DUPFD_QUERY, F_CREATED_QUERY, F_DUPFD_CLOEXEC = 1024, 1025, 1027, 1028, 1030
+F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
 
 
 @call("fcntl")
@@ -95,6 +98,10 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
         return 0
     if cmd == F_GETFL:
         return file.flags if file.flags & O_PATH else file.flags | file.large
+    if cmd == F_DUPFD_QUERY:
+        return int(files.get(arg & 0xFFFF_FFFF) is file)
+    if cmd == F_CREATED_QUERY:
+        return int(file.created)
     if file.flags & O_PATH:
         raise LinuxError(errno.EBADF)
     if cmd == F_SETFL:
@@ -104,8 +111,6 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
         return lockcalls.record_lock(task, file, cmd, arg)
     if cmd in (F_SETPIPE_SZ, F_GETPIPE_SZ):
         return file.pipe_size(task, arg & 0xFFFF_FFFF if cmd == F_SETPIPE_SZ else None)
-    if cmd == F_DUPFD_QUERY:
-        return int(files.get(arg & 0xFFFF_FFFF) is file)
     return _ownership(task, file, cmd, arg)
 
 
@@ -122,12 +127,17 @@ def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
         if pid not in (0, task.group.pgid if kind == F_OWNER_PGRP else task.pid):
             raise LinuxError(errno.ESRCH)
         file.owner = (kind, pid)
+        if pid:
+            file.owner_uids = task.machine.host.uids[:2]
         return 0
     if cmd == F_GETOWN:
         kind, pid = file.owner
         return -pid if kind == F_OWNER_PGRP else pid
     if cmd == F_GETOWN_EX:
         put_bytes(task, arg, pack("<ii", *file.owner))
+        return 0
+    if cmd == F_GETOWNER_UIDS:
+        put_bytes(task, arg, pack("<II", *file.owner_uids))
         return 0
     if cmd == F_SETSIG:
         if arg > 64:
@@ -145,7 +155,8 @@ def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
 
 def set_flags(file: OpenFile, arg: int) -> None:
     """What F_SETFL does."""
-    file.set_flags(file.flags & ~_SETTABLE | arg & _SETTABLE)
+    settable = _SETTABLE | (O_ASYNC if file.asynchronous else 0)
+    file.set_flags(file.flags & ~settable | arg & settable)
 
 
 def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:
@@ -164,7 +175,7 @@ def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:
     try:
         for end in ends:
             taken.append(files.add(end, cloexec=cloexec))
-        fds.write_slice(task, pack("<ii", *taken))
+        put_bytes(task, fds.address, pack("<ii", *taken))
     except LinuxError:
         for fd in taken:
             files.close(fd)

@@ -27,6 +27,7 @@ from ..uaccess import (
     Bytes,
     ConstBytes,
     get_bytes,
+    put_bytes,
     read_path,
 )
 from .stat import lookup
@@ -331,7 +332,7 @@ def sys_utimensat(task: LinuxTask, dirfd: c_int, path: ConstBytes, times: ConstB
         if any(n not in (_UTIME_NOW, _UTIME_OMIT) and not 0 <= n < 10**9 for n in nanos):
             raise LinuxError(errno.EINVAL)
     if path.is_null and dirfd != AT_FDCWD:
-        if flags & ~AT_EMPTY_PATH:
+        if flags:
             raise LinuxError(errno.EINVAL)
         node = _changeable_file(task, dirfd)
     else:
@@ -366,7 +367,7 @@ def sys_getcwd(task: LinuxTask, buf: Bytes, size: c_size_t) -> int:
     text = cwd.where() + b"\0"
     if len(text) > size:
         raise LinuxError(errno.ERANGE)
-    buf.write_slice(task, text)
+    put_bytes(task, buf.address, text)
     return len(text)
 
 

@@ -7,6 +7,7 @@ user's range (EFAULT, at length zero too), then the count is cut at MAX_RW_COUNT
 from __future__ import annotations
 
 import errno
+import stat
 
 from ...errors import LinuxError
 from ...flags import READ, WRITE
@@ -51,10 +52,10 @@ def _writable(task: LinuxTask, fd: int) -> OpenFile:
     return file
 
 
-def _at(file: OpenFile, pos: int) -> int:
-    if not file.seekable:
+def _require_position(task: LinuxTask, fd: int) -> None:
+    """ESPIPE where there are no positions, whatever the descriptor was opened for."""
+    if not task.files.get_io(fd).seekable:
         raise LinuxError(errno.ESPIPE)
-    return pos
 
 
 def _verify_area(pos: int | None, count: int) -> None:
@@ -81,9 +82,8 @@ def sys_write(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t) -> 
 def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c_long) -> int:
     if pos < 0:
         raise LinuxError(errno.EINVAL)
-    file = task.files.get_io(fd)
-    _at(file, pos)
-    _readable(task, fd)
+    _require_position(task, fd)
+    file = _readable(task, fd)
     require_user(task, buf.address, count, WRITE)
     _verify_area(pos, count)
     return task.group.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
@@ -93,9 +93,8 @@ def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c
 def sys_pwrite64(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t, pos: c_long) -> int:
     if pos < 0:
         raise LinuxError(errno.EINVAL)
-    file = task.files.get_io(fd)
-    _at(file, pos)
-    _writable(task, fd)
+    _require_position(task, fd)
+    file = _writable(task, fd)
     require_user(task, buf.address, count, READ)
     _verify_area(pos, count)
     return task.group.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
@@ -127,16 +126,16 @@ def sys_writev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> 
 def sys_preadv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int:
     if pos < 0:
         raise LinuxError(errno.EINVAL)
-    file = task.files.get_io(fd)
-    return _readv(task, _readable(task, fd), vec, vlen, _at(file, pos))
+    _require_position(task, fd)
+    return _readv(task, _readable(task, fd), vec, vlen, pos)
 
 
 @call("pwritev")
 def sys_pwritev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int:
     if pos < 0:
         raise LinuxError(errno.EINVAL)
-    file = task.files.get_io(fd)
-    return _writev(task, _writable(task, fd), vec, vlen, _at(file, pos))
+    _require_position(task, fd)
+    return _writev(task, _writable(task, fd), vec, vlen, pos)
 
 
 @call("lseek")
@@ -192,13 +191,14 @@ def sys_sync(task: LinuxTask) -> int:
 
 
 @call("fadvise64")
-def sys_fadvise64(task: LinuxTask, fd: c_int, offset: c_long, size: c_size_t, advice: c_int) -> int:
-    task.files.get_io(fd).fadvise(advice)
+def sys_fadvise64(task: LinuxTask, fd: c_int, offset: c_long, size: c_long, advice: c_int) -> int:
+    task.files.get_io(fd).fadvise(size, advice)
     return 0
 
 
 @call("readahead")
-def sys_readahead(task: LinuxTask, fd: c_int, offset: c_long, count: c_size_t) -> int:
-    if not _readable(task, fd).seekable:
+def sys_readahead(task: LinuxTask, fd: c_int, offset: c_long, count: c_long) -> int:
+    file = _readable(task, fd)
+    if count < 0 or not stat.S_ISREG(file.stat(task).st_mode):
         raise LinuxError(errno.EINVAL)
     return 0

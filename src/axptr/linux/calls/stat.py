@@ -14,6 +14,7 @@ from ..uaccess import (
     PATH_MAX,
     Bytes,
     ConstBytes,
+    put_bytes,
     read_path,
 )
 
@@ -47,20 +48,20 @@ def _name(task: LinuxTask, path: ConstBytes, flags: int) -> bytes:
 @call("stat")
 def sys_stat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
     node = task.fs.resolve(task, AT_FDCWD, read_path(task, path))
-    statbuf.write_slice(task, pack_stat(node.stat(task)))
+    put_bytes(task, statbuf.address, pack_stat(node.stat(task)))
     return 0
 
 
 @call("fstat")
 def sys_fstat(task: LinuxTask, fd: c_uint, statbuf: Bytes) -> int:
-    statbuf.write_slice(task, pack_stat(task.files.get(fd).stat(task)))
+    put_bytes(task, statbuf.address, pack_stat(task.files.get(fd).stat(task)))
     return 0
 
 
 @call("lstat")
 def sys_lstat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
     node = task.fs.resolve(task, AT_FDCWD, read_path(task, path), follow=False)
-    statbuf.write_slice(task, pack_stat(node.stat(task)))
+    put_bytes(task, statbuf.address, pack_stat(node.stat(task)))
     return 0
 
 
@@ -73,7 +74,7 @@ def sys_newfstatat(task: LinuxTask, dirfd: c_int, path: ConstBytes, statbuf: Byt
         status = task.files.get(dirfd).stat(task)
     else:
         status = lookup(task, dirfd, name, flags).stat(task)
-    statbuf.write_slice(task, pack_stat(status))
+    put_bytes(task, statbuf.address, pack_stat(status))
     return 0
 
 
@@ -87,7 +88,7 @@ def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, ma
         raise LinuxError(errno.EINVAL)
     node = lookup(task, dirfd, _name(task, path, flags), flags)
     raw = node.statx(task, flags & AT_STATX_SYNC_TYPE, mask)
-    buffer.write_slice(task, raw if raw is not None else pack_statx(node.stat(task)))
+    put_bytes(task, buffer.address, raw if raw is not None else pack_statx(node.stat(task)))
     return 0
 
 
@@ -127,7 +128,7 @@ def _readlink(task: LinuxTask, dirfd: int, path: ConstBytes, buf: Bytes, size: i
     if not name and not node.is_link:
         raise LinuxError(errno.ENOENT)
     data = node.target(task)[: PATH_MAX - 1][:size]
-    buf.write_slice(task, data)
+    put_bytes(task, buf.address, data)
     return len(data)
 
 
@@ -146,7 +147,7 @@ def sys_readlinkat(task: LinuxTask, dirfd: c_int, path: ConstBytes, buf: Bytes, 
 
 @call("statfs")
 def sys_statfs(task: LinuxTask, path: ConstBytes, buf: Bytes) -> int:
-    buf.write_slice(task, task.fs.resolve(task, AT_FDCWD, read_path(task, path)).statfs())
+    put_bytes(task, buf.address, task.fs.resolve(task, AT_FDCWD, read_path(task, path)).statfs())
     return 0
 
 
@@ -155,5 +156,5 @@ def sys_fstatfs(task: LinuxTask, fd: c_uint, buf: Bytes) -> int:
     node = task.files.get(fd).node()
     if node is None:
         raise LinuxError(errno.ENOSYS)
-    buf.write_slice(task, node.statfs())
+    put_bytes(task, buf.address, node.statfs())
     return 0

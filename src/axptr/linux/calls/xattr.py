@@ -13,6 +13,7 @@ from ..uaccess import (
     Bytes,
     ConstBytes,
     get_bytes,
+    put_bytes,
     read_path,
 )
 
@@ -40,12 +41,13 @@ def _give(task: LinuxTask, data: bytes, buf: Bytes, size: int) -> int:
     if size:
         if len(data) > size:
             raise LinuxError(errno.ERANGE)
-        buf.write_slice(task, data)
+        put_bytes(task, buf.address, data)
     return len(data)
 
 
-def _getxattr(task: LinuxTask, node: Node, name: ConstBytes, buf: Bytes, size: int) -> int:
-    return _give(task, node.getxattr(_xattr_name(task, name)), buf, size)
+def _getxattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes, buf: Bytes, size: int) -> int:
+    attribute = _xattr_name(task, name)
+    return _give(task, find().getxattr(attribute), buf, size)
 
 
 def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
@@ -60,17 +62,17 @@ def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
 
 @call("getxattr")
 def sys_getxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _getxattr(task, _node(task, path, True), name, buf, size)
+    return _getxattr(task, lambda: _node(task, path, True), name, buf, size)
 
 
 @call("lgetxattr")
 def sys_lgetxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _getxattr(task, _node(task, path, False), name, buf, size)
+    return _getxattr(task, lambda: _node(task, path, False), name, buf, size)
 
 
 @call("fgetxattr")
 def sys_fgetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _getxattr(task, _opened(task, fd), name, buf, size)
+    return _getxattr(task, lambda: _opened(task, fd), name, buf, size)
 
 
 def _listxattr(task: LinuxTask, node: Node, buf: Bytes, size: int) -> int:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_OFFSET = (1 << 63) - 1
 """The largest offset that a file can have (loff_t)."""
+_MOUNT_FLAGS = 0x1020
+"""Of statfs: ST_VALID, ST_RELATIME."""
 _MAX_NON_LFS = (1 << 31) - 1
 
 
@@ -211,7 +213,7 @@ class Node:
 
     def statfs(self) -> bytes:
         """struct statfs of the file system that it is in."""
-        return pack("<qqQQQQQqqqq32x", self.magic, 4096, 0, 0, 0, 0, 0, 0, 255, 4096, 0x20)
+        return pack("<qqQQQQQqqqq32x", self.magic, 4096, 0, 0, 0, 0, 0, 0, 255, 4096, _MOUNT_FLAGS)
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
         """struct statx as the host fills it; None where there is no more to tell than `stat` does."""

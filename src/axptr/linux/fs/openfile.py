@@ -31,6 +31,8 @@ O_PATH = 0o10000000
 O_NONBLOCK = 0o4000
 O_APPEND = 0o2000
 O_DIRECT = 0o40000
+_FALLOCATE_MODES = (0, 1, 16, 17, 64, 65, 3, 8, 32)
+"""KEEP_SIZE may stand beside allocate, ZERO_RANGE and UNSHARE_RANGE, must beside PUNCH_HOLE, and nowhere else."""
 
 
 def sought(offset: int, start: int, most: int = MAX_OFFSET) -> int:
@@ -45,7 +47,7 @@ class OpenFile:
     """One open file description.
 
     flags: as given to open (access mode, O_APPEND, O_NONBLOCK, ...).
-    owner, signal: what F_SETOWN and F_SETSIG said.
+    owner, owner_uids, signal: what F_SETOWN and F_SETSIG said, and who said it.
     refs: descriptors that refer to it; the table closes it when there are none left.
     host_fd: the host descriptor behind it, None where there is none.
     kind: the type bits of its mode where calls ask for it: pipe, directory, regular file; 0 for what is none of them.
@@ -56,17 +58,25 @@ class OpenFile:
     seekable = False
     kind = 0
     moves = True
+    asynchronous = False
+    """Whether O_ASYNC can be set: what comes from elsewhere, pipes and terminals, could tell of it by a signal."""
 
     def __init__(self, flags: int) -> None:
         self.flags = flags
         self.refs = 0
         self.owner = (0, 0)  # F_OWNER_TID, nobody
+        self.owner_uids = (0, 0)
         self.signal = 0
 
     @property
     def large(self) -> int:
         """O_LARGEFILE, which open gives to every file, or 0 for what was not opened so."""
         return 0o100000
+
+    @property
+    def created(self) -> bool:
+        """Whether the open that this is made the file."""
+        return False
 
     @property
     def regular(self) -> bool:
@@ -130,6 +140,8 @@ class OpenFile:
     def fallocate(self, task: LinuxTask, mode: int, offset: int, size: int) -> None:
         if offset < 0 or size <= 0:
             raise LinuxError(errno.EINVAL)
+        if mode not in _FALLOCATE_MODES:
+            raise LinuxError(errno.EOPNOTSUPP)
         if not self.writable:
             raise LinuxError(errno.EBADF)
         raise LinuxError(errno.ENODEV)
@@ -137,13 +149,15 @@ class OpenFile:
     def fsync(self) -> None:
         raise LinuxError(errno.EINVAL)
 
-    def fadvise(self, advice: int) -> None:
+    def fadvise(self, size: int, advice: int) -> None:
         """Nothing is done by any advice; EINVAL for one that there is not, ESPIPE for what has no offsets."""
-        if not 0 <= advice <= 5:
+        if size < 0 or not 0 <= advice <= 5:
             raise LinuxError(errno.EINVAL)
 
     def set_flags(self, flags: int) -> None:
-        """Take over what F_SETFL set."""
+        """Take over what F_SETFL set. O_DIRECT is refused where there is nothing to go round."""
+        if flags & O_DIRECT:
+            raise LinuxError(errno.EINVAL)
         self.flags = flags
 
     def leases(self) -> bool:

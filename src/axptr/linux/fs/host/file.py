@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ...uaccess import UserIter
     from .mount import HostMount
 
+_F_CREATED_QUERY = 1028
 _O_LARGEFILE, _O_NOATIME = 0o100000, 0o1000000
 _FALLOC_FL_KEEP_SIZE = 1
 _SURE_SIZE = 1 << 40
@@ -89,6 +90,7 @@ class HostFile(OpenFile):
         mode = status.st_mode
         self._identity = status.st_dev, status.st_ino
         self.kind = stat.S_IFMT(mode)
+        self.asynchronous = self.kind in (stat.S_IFIFO, stat.S_IFSOCK) or os.isatty(fd)
         self.seekable = self.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 
     @property
@@ -399,10 +401,10 @@ class HostFile(OpenFile):
     def fsync(self) -> None:
         host(os.fsync, self.host_fd)
 
-    def fadvise(self, advice: int) -> None:
+    def fadvise(self, size: int, advice: int) -> None:
         if not self.seekable:
             raise LinuxError(errno.ESPIPE)
-        super().fadvise(advice)
+        super().fadvise(size, advice)
 
     def set_flags(self, flags: int) -> None:
         """On a descriptor that other processes use too the flags are ours alone."""
@@ -413,6 +415,12 @@ class HostFile(OpenFile):
             told = O_APPEND | O_NONBLOCK | O_DIRECT | _O_NOATIME
             host(fcntl.fcntl, self.host_fd, fcntl.F_SETFL, flags & told | keep)
         self.flags = flags
+
+    @property
+    def created(self) -> bool:
+        import fcntl
+
+        return bool(host(fcntl.fcntl, self.host_fd, _F_CREATED_QUERY))
 
     @property
     def large(self) -> int:
