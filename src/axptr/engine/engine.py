@@ -63,6 +63,9 @@ class Engine(Protocol):
     def stop(self) -> None:
         """End the run under way before the guest's next instruction, or the next run at once. From any thread."""
 
+    def preempt(self) -> None:
+        """As `stop`, but the run ends as if its time were over: for whoever shares the CPU out."""
+
     def save(self) -> Any:
         """All registers at this moment, for `restore`."""
 

@@ -1,4 +1,4 @@
-"""A small framework for system calls: register handlers, run a task, answer the calls it makes.
+"""A small framework for system calls: register handlers, run tasks, answer the calls they make.
 
     kernel = Kernel()
 
@@ -7,11 +7,16 @@
 
     kernel.run(task, engine)
 
-`kernel` holds the table and the dispatch, `task` what runs, `convert` how a register becomes an argument, `abi` the C
-names for annotations. Not here: any particular kernel; `axptr.linux` is one.
+The verbs of a kernel of several tasks: `task.fork()`, `task.block(...)`, `queue.wake(...)`, `task.loop.switch()`.
+
+`kernel` holds the table and the dispatch, `task` what runs, `run` the loop that shares the CPU out, `wait`, `timers`
+and `hostpoll` what tasks wait for, `convert` how a register becomes an argument, `abi` the C names for annotations.
+Not here: any particular kernel; `axptr.linux` is one.
 """
 
 from .kernel import Kernel, Syscall
+from .run import RunLoop
 from .task import Task
+from .wait import Waitable, WaitQueue
 
-__all__ = ["Kernel", "Syscall", "Task"]
+__all__ = ["Kernel", "RunLoop", "Syscall", "Task", "WaitQueue", "Waitable"]

@@ -11,11 +11,11 @@ A tracer (`on_enter`, `on_call`) or a count of calls swaps the dispatcher for a 
 from __future__ import annotations
 
 import errno
-import time
 from types import FunctionType
 
 from ..errors import LinuxError, UserFault
 from .convert import Param, build, collect, params_of
+from .run import RunLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,13 @@ _LOW32 = 0xFFFF_FFFF
 MAX_UNKNOWN = 256
 """How many different numbers of calls that nobody registered are told apart: a program may make up any."""
 OTHERS = "(others)"
+
+
+class Unfinished(LinuxError):
+    """Raised by a handler whose call is to be made again as if it had not been: no tracer is told. By default EINTR."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EINTR)
 
 
 class Syscall:
@@ -193,6 +200,11 @@ class Kernel:
                 if on_enter is not None:
                     on_enter(task, syscall, args)
                 outcome = result = self._table[nr](task, *registers)
+                if task.blocked is not None:
+                    task.calling = syscall, args
+                    return None
+            except Unfinished as error:
+                return -error.errno
             except LinuxError as error:
                 outcome, result = error, -error.errno
                 if isinstance(error, UserFault) and error.object is None:
@@ -203,21 +215,28 @@ class Kernel:
 
         return dispatch
 
+    def completed(self, task: Task, outcome: int | LinuxError | None) -> None:
+        """A call of the task that waited has its result: for the tracer, which was not told of it when it began to."""
+        call, task.calling = task.calling, None
+        if call is None:
+            return
+        syscall, args = call
+        if isinstance(outcome, UserFault) and outcome.object is None:
+            outcome.object = _argument_at(syscall, args, outcome.start)
+        if self.on_call is not None:
+            self.on_call(task, syscall, args, outcome)
+
     def run(self, task: Task, engine: Engine, *, timeout: float | None = None) -> Exit:
         """Run `task` on `engine` until it ends; gives back how the CPU came out the last time.
 
         timeout: seconds; the exit is then of kind "timeout" and the task can be run on. Raises what a handler, a tracer
-        or Ctrl-C raised; the task then stands at the call it was in.
+        or Ctrl-C raised; the task then stands at the call it was in. Tasks that it forked have their turns meanwhile.
         """
+        loop = task.loop
+        if loop is None or loop.engine is not engine:
+            loop = RunLoop(engine)
         task.kernel = self
-        task.engine = engine
-        engine.on_syscall(self.dispatcher(task))
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            engine.attach(task.space)
-            exit = engine.run(timeout=None if deadline is None else max(deadline - time.monotonic(), 1e-6))
-            if exit.kind == "timeout" or not task.on_exit(exit):
-                return exit
+        return loop.run(task, timeout)
 
 
 def _argument_at(syscall: Syscall, args: tuple[Any, ...], address: int) -> str | None:

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+import errno
+
 from .._core.mm.mmu import Provider
 from .._core.words.budget import MAX_RW_COUNT, Budget
+from ..errors import LinuxError
+from .wait import Blocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, Self
+
     from ..engine import Engine, Exit
     from ..mm.space import AddrSpace
-    from .kernel import Kernel
+    from .kernel import Kernel, Syscall
+    from .run import RunLoop
+    from .wait import Resume, Waitable
 
 
 class Task(Provider):
     """A program in an address space. A provider: `ptr.read(task)` costs no more than `ptr.read(task.space)`.
 
-    space: the task's memory; replaced through `set_space` only (exec). kernel, engine: set while it runs.
+    space: the task's memory; replaced through `set_space` only (exec). kernel, engine, loop: set once it runs.
     budget: what the program's counts may make the host copy; until another is set, what Linux transfers at most a call.
+    blocked: the record of the call that waits, None while it can run. woken: in a record's `again`, the events that
+    ended the wait, 0 if it was the time.
+    context: its registers while another task has the CPU; result: of a call that waited, to be put into them.
+
+    Owner: the thread of the loop. fork: the child has a twin of the space, a copy of the registers, waits for nothing.
+    A snapshot keeps the space, the registers, `blocked` and `result`.
     """
 
     kernel: Kernel
     engine: Engine
+    loop: RunLoop | None = None
+    blocked: Blocked | None = None
+    woken = 0
+    context: Any = None
+    result: int | None = None
+    calling: tuple[Syscall, tuple[Any, ...]] | None = None
+    """The call that waits and its arguments, while a tracer looks."""
 
     def __init__(self, space: AddrSpace) -> None:
         self.set_space(space)
@@ -34,9 +56,92 @@ class Task(Provider):
         """Give the task another memory. Pointers used with this task see it at once, the CPU at its next run."""
         self._set_space(space)
 
+    # -- the verbs of a kernel
+
+    def block(
+        self,
+        on: Iterable[tuple[Waitable, int]] = (),
+        until: float | None = None,
+        *,
+        again: Resume | None = None,
+        restart: Any = None,
+        interrupted: Callable[..., int | LinuxError | None] | None = None,
+    ) -> int | None:
+        """The call in hand waits: for an event of a mask on any of `on`, until a time of the loop's clock at the
+        latest.
+
+        `return task.block(...)` is what a handler does. Once woken, `again = function, data` goes on with the call:
+        `function(task, *data)` is called by the loop and does as a handler does: it has a result, raises `LinuxError`,
+        or blocks again. What it is woken for may be gone by then. The data is plain: numbers, bytes, tuples, and the
+        kernel's own objects. Without `again` nothing but an interruption ends the wait. interrupted, restart: see
+        `Blocked`.
+        """
+        loop = self.loop
+        if loop is None:
+            raise RuntimeError("a task waits in the loop that runs it, and this one was never run")
+        if self.blocked is not None:
+            raise RuntimeError(f"this task waits already: {self.blocked}")
+        self.blocked = Blocked(tuple(on), until, again, restart, interrupted)
+        loop.adopt(self)
+        return None
+
+    def wake(self, events: int = 0) -> None:
+        """End the task's wait, as a queue does: it goes on, with these events, when its turn comes."""
+        record = self.blocked
+        if record is not None and self.loop is not None:
+            record.woken = (record.woken or 0) | events
+            self.loop.enqueue(self)
+
+    def interrupt(self) -> None:
+        """Something has come that the task must look at: have it leave its wait, or the CPU, for `disturbed`."""
+        if self.loop is not None:
+            self.loop.interrupt(self)
+
+    def fork(self, child: Self | None = None, *, result: int = 0) -> Self:
+        """In a handler: a second task that goes on from where this one is, with `result` as its call's.
+
+        child: the task that is to be it, with its memory; by default one of the same class over a copy-on-write twin of
+        this task's space.
+        """
+        if self.loop is None:
+            raise RuntimeError("a task forks while it runs")
+        if child is None:
+            child = type(self)(self.space.try_clone())
+        child.kernel, child.engine = self.kernel, self.engine
+        child.context = self.loop.registers(self)
+        child.result = result
+        self.loop.add(child)
+        return child
+
+    # -- what a kernel may override
+
+    def enter(self) -> bool:
+        """The task is about to get the CPU: to go on, or for the first time. False ends it instead."""
+        return True
+
     def on_exit(self, exit: Exit) -> bool:
         """The CPU came out: stopped by a handler, a fault, an exception. True to run on, False to end the run.
 
         By default the run ends. A kernel that delivers signals, or loads another program, overrides this.
         """
         return False
+
+    def disturbed(self) -> bool:
+        """Whether there is something that ends a wait before its time, such as a signal."""
+        return False
+
+    def interrupted(self, record: Blocked) -> int | LinuxError | None:
+        """The wait was cut short: what the call gives, by default what the record says, or EINTR."""
+        if record.interrupted is not None:
+            result: int | LinuxError | None = record.interrupted(self, *record.data)
+            if result is not None:
+                return result
+        return LinuxError(errno.EINTR)
+
+    def switched(self, running: bool) -> None:
+        """The task has got the CPU, or has lost it to another or at the end of a run."""
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds of the CPU after which the loop must look at the task again; None for any number."""
+        return None

@@ -22,6 +22,7 @@ cdef class UnicornCpu(CorrectedCpu):
     cdef uint64_t args[9]          # number, six arguments, pc and flags of the call being served
     cdef int stop_asked            # from any thread; stays until a run ends for it
     cdef int stop_inside           # by a handler, for this run
+    cdef int preempted             # the time is over, whatever the clock says; stays until a run ends for it
     cdef int64_t deadline          # nanoseconds of clock_now(), 0: none
     cdef int64_t signals_due       # when to look for signals next; 0: not this thread's business
     cdef int uc_error

@@ -179,7 +179,8 @@ class UnicornCpu(CorrectedCpu):
         self.link.running = 1
         leave = self.link.need_flush or self.link.ndrop or self.link.drop_all or self.phys.nwatched
         axptr_unlock(self.phys.lock)
-        if leave or self.failed or self.pc_set or self.stop_inside or self.stop_asked or self.stepping:
+        leave = leave or self.failed or self.pc_set or self.stop_inside or self.stop_asked or self.preempted
+        if leave or self.stepping:
             self.asked_out = True
             self.api.emu_stop(self.uc)
 
@@ -271,6 +272,8 @@ class UnicornCpu(CorrectedCpu):
                 return CAME_ERROR
             if self.stop_inside or self.stop_asked:
                 return CAME_STOPPED
+            if self.preempted:
+                return CAME_TIMEOUT
             if self.beat.kicked:
                 self.beat.kicked = 0
                 now = clock_now()
@@ -375,6 +378,8 @@ class UnicornCpu(CorrectedCpu):
                 raise error
             if code == CAME_STOPPED:
                 self.stop_asked = 0
+            elif code == CAME_TIMEOUT:
+                self.preempted = 0
         finally:
             beat_end(cython.address(self.beat))
             axptr_unshare(self.phys.lock)
@@ -404,6 +409,12 @@ class UnicornCpu(CorrectedCpu):
             return
         self.stop_asked = 1
         if self.busy:
+            beat_nudge(cython.address(self.beat))
+
+    def preempt(self):
+        """Have the run under way, or the next one, end as if its time were over. From any thread."""
+        self.preempted = 1
+        if self.busy and self.link.owner != axptr_thread():
             beat_nudge(cython.address(self.beat))
 
     def attach(self, space: SpaceCore):

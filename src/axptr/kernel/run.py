@@ -1,0 +1,403 @@
+"""The one loop: which task has the CPU, for how long, and what wakes the others.
+
+    loop = RunLoop(engine)          # or kernel.run(task, engine), which makes one for the task
+    loop.add(task)
+    loop.run(task, timeout)
+
+A turn: take note of what happened (timers, what other threads posted, descriptors of the host), take the first runnable
+task, finish the call it waited in, let it have the CPU until it blocks, ends, or its slice is over. When none can run,
+sleep on the host until the next deadline. A task that is switched away from keeps its registers itself; they are saved
+only when another is switched to, so that a lone task pays nothing. It has a slice only while others are runnable.
+
+Ctrl-C, and what a handler raises, comes out of `run`; every task then is as it was, and can be run on. `post` is how
+other threads reach the loop: the function is called by the thread that runs it.
+
+Not here: what a call waits for (`wait`), when (`timers`), the table of calls (`kernel`).
+
+Owner: the thread in `run`, or nobody; `post` alone is for all. A snapshot keeps the tasks; `adopt` puts them back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from ..errors import LinuxError
+from .timers import Timers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..engine import Engine, Exit
+    from .hostpoll import HostPoller
+    from .task import Task
+    from .wait import Blocked, Resume
+
+SLICE = 0.004
+"""Seconds of the CPU before another runnable task's turn."""
+LOOK = 0.01
+"""Seconds of the CPU between two looks at the host while some task waits for it."""
+_SOON = 1e-6
+_NEVER = float("inf")
+_NOW = -_NEVER
+
+wall = time.monotonic
+"""Seconds of the user's time, by which a run's deadline is told."""
+
+
+class RunLoop:
+    """The tasks that share one engine, in turn.
+
+    engine: the CPU. current: the task whose registers it holds. timers: deadlines, by `clock` (seconds). slice: seconds
+    that a task has while others are runnable. deadline: of the run under way, by `wall`; None for none.
+    """
+
+    def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.monotonic, slice: float = SLICE) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.slice = slice
+        self.timers = Timers()
+        self.current: Task | None = None
+        self.deadline: float | None = None
+        self.running = False
+        self._ready: deque[Task] = deque()
+        self._queued: set[Task] = set()
+        self._blocked: set[Task] = set()
+        self._posted: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._poller: HostPoller | None = None
+        self._looks_at = _NOW  # when the turn under way ends by itself
+        self._slice_end: float | None = None
+
+    # -- the tasks
+
+    @property
+    def tasks(self) -> set[Task]:
+        """All of them, runnable and blocked."""
+        return self._queued | self._blocked
+
+    def add(self, task: Task) -> None:
+        """Have a task take its turns here; one that is blocked, once it is woken. Nothing happens if it does."""
+        if task in self._queued or task in self._blocked:
+            return
+        task.loop = self
+        if task.blocked is not None:
+            self.adopt(task)
+        else:
+            self.enqueue(task)
+
+    def remove(self, task: Task) -> None:
+        """Take a task out, whatever it does. Its registers are lost if they were in the CPU."""
+        self._forget(task)
+        self._blocked.discard(task)
+        self._dequeue(task)
+        if self.current is task:
+            task.switched(False)
+            self.current = None
+
+    def enqueue(self, task: Task) -> None:
+        """A task can run, or has been woken: it gets its turn after those that are waiting for theirs."""
+        if task in self._queued:
+            return
+        self._queued.add(task)
+        self._ready.append(task)
+        if len(self._ready) == 2:  # the first has to share from now on
+            self._be_back(self.clock() + self.slice)
+
+    def _dequeue(self, task: Task) -> None:
+        if task in self._queued:
+            self._queued.remove(task)
+            self._ready.remove(task)
+
+    def adopt(self, task: Task) -> None:
+        """A task that says it is blocked is: put it into the queues of what it waits for, its deadline into ours."""
+        record = task.blocked
+        assert record is not None
+        task.loop = self
+        self._blocked.add(task)
+        self._dequeue(task)
+        for waitable, mask in record.on:
+            waitable.queue.add(task, mask)
+        if record.until is not None:
+            record.timer = self.timers.set(record.until, task.wake)
+        if record.woken is not None or task.disturbed():
+            self.enqueue(task)
+        if self.current is task:
+            self._come_out()
+
+    def _forget(self, task: Task) -> None:
+        """Out of all queues that a blocked task is in."""
+        record = task.blocked
+        if record is None:
+            return
+        for waitable, _ in record.on:
+            waitable.queue.remove(task)
+        if record.timer is not None:
+            self.timers.cancel(record.timer)
+            record.timer = None
+
+    def interrupt(self, task: Task) -> None:
+        """Have a task look at what has come for it (`Task.disturbed`), soon."""
+        if task in self._blocked:
+            self.enqueue(task)
+        elif task is self.current:
+            self._come_out()
+
+    def registers(self, task: Task) -> Any:
+        """A copy of the task's registers, as they are now."""
+        return self.engine.save() if self.current is task else task.context
+
+    def switch(self) -> None:
+        """In a handler: the task that makes the call goes on only after all others that are runnable had a turn."""
+        self._slice_end = self.clock()
+        self._come_out()
+
+    # -- what happens outside
+
+    @property
+    def poller(self) -> HostPoller:
+        """Made when something of the host is first waited for."""
+        if self._poller is None:
+            from .hostpoll import HostPoller
+
+            self._poller = HostPoller()
+        return self._poller
+
+    def post(self, function: Callable[..., object], *args: Any) -> None:
+        """From any thread: have `function(*args)` called by the thread that runs the loop, as soon as it can."""
+        self._posted.append((function, args))
+        self.engine.preempt()
+        poller = self._poller
+        if poller is not None:
+            poller.wake()
+
+    def look(self) -> None:
+        """Call what was posted and what is due: between turns, and for a call that works for long."""
+        while self._posted:
+            function, args = self._posted.popleft()
+            function(*args)
+        if self.timers:
+            self.timers.due(self.clock())
+
+    def arm(self, at: float, expire: Callable[[], object]) -> Any:
+        """`timers.set`, for a handler: the turn under way ends in time for it."""
+        timer = self.timers.set(at, expire)
+        self._be_back(at)
+        return timer
+
+    def _be_back(self, at: float) -> None:
+        """End the turn under way, unless it will end by itself before that."""
+        if at < self._looks_at:
+            self.engine.preempt()
+
+    def _come_out(self) -> None:
+        """End the turn under way, if there is one."""
+        self._be_back(_NOW)
+
+    # -- running
+
+    @property
+    def over(self) -> bool:
+        """Whether the time of the run is up."""
+        return self.deadline is not None and wall() >= self.deadline
+
+    def run(self, task: Task, timeout: float | None = None) -> Exit:
+        """Run until `task` ends, its exit being the result; or for `timeout` seconds, which gives one of kind
+        "timeout".
+
+        Others stay as they are, to be run on with it, or when another is waited for.
+        """
+        if self.running:
+            raise RuntimeError("this loop runs already")
+        self.add(task)
+        self.running = True
+        self.deadline = None if timeout is None else wall() + timeout
+        if self.current is not None:
+            self._install(self.current)
+            self.current.switched(True)
+        try:
+            while True:
+                self.look()
+                if self._ready:
+                    exit = self._turn(self._ready[0])
+                    if exit is not None and task not in self._queued and task not in self._blocked:
+                        return exit
+                else:
+                    self._sleep()
+                if self.over:
+                    self._switch(task)
+                    return self._timed_out()
+        finally:
+            self.running = False
+            self.deadline = None
+            if self.current is not None:
+                self.current.switched(False)
+
+    def _timed_out(self) -> Exit:
+        from ..engine.exit import Exit
+
+        return Exit("timeout", self.engine.regs.rip)
+
+    def _sleep(self) -> None:
+        """Until something happens; nobody can run."""
+        poller = self.poller  # made before the look at what was posted: whoever posts from here on wakes it
+        if self._posted:
+            return
+        ends = []
+        if (at := self.timers.next()) is not None:
+            ends.append(at - self.clock())
+        if self.deadline is not None:
+            ends.append(self.deadline - wall())
+        poller.poll(max(min(ends), 0.0) if ends else None)
+
+    def _turn(self, task: Task) -> Exit | None:
+        """Let a task run for a while; its exit, if that was its end."""
+        if task.blocked is not None:
+            self._resume(task)
+            if task.blocked is not None:
+                return None
+        self._switch(task)
+        if not task.enter():
+            return self._ended(task, None)
+        if task.blocked is not None:
+            return None
+        try:
+            exit = self.engine.run(timeout=self._time(task))
+        finally:
+            self._looks_at = _NOW
+        if task.blocked is not None:
+            return None
+        if exit.kind == "timeout":
+            self._end_slice(task)
+        elif not task.on_exit(exit):
+            return self._ended(task, exit)
+        return None
+
+    def _ended(self, task: Task, exit: Exit | None) -> Exit:
+        from ..engine.exit import Exit
+
+        self.remove(task)
+        return exit if exit is not None else Exit("stopped", self.engine.regs.rip)
+
+    def _switch(self, task: Task) -> None:
+        """Put a task's registers and memory into the CPU."""
+        engine = self.engine
+        if self.current is not task:
+            before = self.current
+            if before is not None:
+                before.context = engine.save()
+                before.switched(False)
+            self.current = task
+            if task.context is not None:
+                engine.restore(task.context)
+                task.context = None
+            self._slice_end = None
+            self._install(task)
+            task.switched(True)
+        engine.attach(task.space)
+        if task.result is not None:
+            engine.regs.rax = task.result & 0xFFFF_FFFF_FFFF_FFFF
+            task.result = None
+
+    def _install(self, task: Task) -> None:
+        task.engine = self.engine
+        self.engine.on_syscall(task.kernel.dispatcher(task))
+
+    def _time(self, task: Task) -> float | None:
+        """Seconds that the task may run before somebody must look; None for any number."""
+        now, ends = self.clock(), []
+        if len(self._ready) == 1:
+            self._slice_end = None
+        elif self._slice_end is None:
+            self._slice_end = now + self.slice
+        if self._slice_end is not None:
+            ends.append(self._slice_end - now)
+        if (at := self.timers.next()) is not None:
+            ends.append(at - now)
+        if (used := task.time_left) is not None:
+            ends.append(used)
+        if self._blocked and self._poller is not None:
+            ends.append(LOOK)
+        if self.deadline is not None:
+            ends.append(self.deadline - wall())
+        if not ends:
+            self._looks_at = _NEVER
+            return None
+        seconds = max(min(ends), _SOON)
+        self._looks_at = now + seconds
+        return seconds
+
+    def _end_slice(self, task: Task) -> None:
+        """The CPU came out for a look: the next task's turn, if this one's is over."""
+        if self._blocked and self._poller is not None:
+            self._poller.poll(0.0)
+        if self._slice_end is not None and len(self._ready) > 1 and self.clock() >= self._slice_end:
+            self._slice_end = None
+            if self._ready[0] is task:
+                self._ready.rotate(-1)
+
+    # -- calls that waited
+
+    def _resume(self, task: Task) -> None:
+        """Go on with the call of a task that was woken or disturbed: until it has a result, or waits again."""
+        record = task.blocked
+        assert record is not None
+        if record.woken is not None and record.again is not None:
+            self._go_on(task, record, record.again)
+        elif task.disturbed():
+            self._leave_wait(task)
+            self._finish(task, task.interrupted(record))
+        else:
+            self._dequeue(task)  # it was told to look, and there is nothing
+
+    def _go_on(self, task: Task, record: Blocked, again: Resume) -> None:
+        """Call `again`. What it raises besides `LinuxError` leaves the task waiting, to be woken at once."""
+        task.woken = record.woken or 0
+        self._leave_wait(task)
+        outcome: int | LinuxError | None
+        try:
+            outcome = again[0](task, *again[1])
+        except LinuxError as error:
+            outcome = error
+        except BaseException:
+            if task.blocked is None:
+                task.blocked = record
+                self.adopt(task)
+            raise
+        if task.blocked is not None:
+            task.blocked.number = record.number
+        else:
+            self._finish(task, outcome)
+
+    def _leave_wait(self, task: Task) -> None:
+        self._forget(task)
+        self._blocked.discard(task)
+        task.blocked = None
+
+    def _finish(self, task: Task, outcome: int | LinuxError | None) -> None:
+        """The call has a result. None: the registers are as they are to be."""
+        task.result = -outcome.errno if isinstance(outcome, LinuxError) else outcome
+        task.kernel.completed(task, outcome)
+
+    def _check(self) -> None:
+        """Raise `AssertionError` unless every task is where its record says."""
+        if set(self._ready) != self._queued or len(self._ready) != len(self._queued):
+            raise AssertionError(f"queue {list(self._ready)}, set {self._queued}")
+        for task in self.tasks:
+            if task.loop is not self:
+                raise AssertionError(f"{task} belongs to {task.loop}")
+            if (task.blocked is not None) != (task in self._blocked):
+                raise AssertionError(f"{task} is blocked by its record or by the loop, not by both")
+        for task in self._blocked:
+            record = task.blocked
+            assert record is not None
+            if record.woken is not None and task not in self._queued:
+                raise AssertionError(f"{task} was woken, and is not runnable")
+            for waitable, _ in record.on:
+                waitable.queue._check()
+            if record.woken is None and (record.until is None) != (record.timer is None):
+                raise AssertionError(f"{task} has a deadline or a timer, not both")
+        self.timers._check()
+        if self._poller is not None:
+            self._poller._check()
