@@ -9,14 +9,15 @@ Not here: permissions (`flags`), and who owns a range (`mm`).
 
 from __future__ import annotations
 
+from axptr._core.words.codes import PAGE_SHIFT as PAGE_SHIFT
+from axptr._core.words.codes import PAGE_SIZE as PAGE_SIZE
+
 from .named import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE_SHIFT = 12
-PAGE_SIZE = 1 << PAGE_SHIFT
 ADDRESS_END = 1 << 64
 """One past the last address: the end that a range may reach but never pass."""
 

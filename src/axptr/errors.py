@@ -11,6 +11,7 @@ import enum
 import errno as _errno
 import os
 
+from ._core.words.codes import ACCESS, EXECUTE, READ, WRITE
 from .addr import ADDRESS_END
 from .flags import MappingFlags
 
@@ -47,12 +48,12 @@ class FaultReason(enum.Enum):
     ABSENT = "not present"
 
 
-_VERBS = {1: "read", 2: "write", 3: "read and write", 4: "execution"}
+_VERBS = {READ: "read", WRITE: "write", READ | WRITE: "read and write", EXECUTE: "execution"}
 
 
 def verb_of(access: int) -> str:
     """What an access is called: "read" for READ."""
-    return _VERBS.get(int(access) & 7, "access")
+    return _VERBS.get(int(access) & ACCESS, "access")
 
 
 class UserFault(LinuxError):

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import enum
 
+from axptr._core.words import codes
+
 
 class MappingFlags(enum.IntFlag, boundary=enum.STRICT):
     """What may be done with a mapping. Areas keep the flags as asked for."""
 
-    READ = 1
-    WRITE = 2
-    EXECUTE = 4
-    USER = 8
-    DEVICE = 16
-    UNCACHED = 32
+    READ = codes.READ
+    WRITE = codes.WRITE
+    EXECUTE = codes.EXECUTE
+    USER = codes.USER
+    DEVICE = codes.DEVICE
+    UNCACHED = codes.UNCACHED
 
     @classmethod
     def _missing_(cls, value: object) -> object:
@@ -37,7 +39,11 @@ class MappingFlags(enum.IntFlag, boundary=enum.STRICT):
 
 def rwx(flags: int) -> str:
     """`r-x` for READ | EXECUTE, and so on."""
-    return ("r" if flags & 1 else "-") + ("w" if flags & 2 else "-") + ("x" if flags & 4 else "-")
+    return (
+        ("r" if flags & codes.READ else "-")
+        + ("w" if flags & codes.WRITE else "-")
+        + ("x" if flags & codes.EXECUTE else "-")
+    )
 
 
 READ = MappingFlags.READ

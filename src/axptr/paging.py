@@ -15,6 +15,8 @@ AArch64, Sv57 and Svnapot of RISC-V.
 
 from __future__ import annotations
 
+from axptr._core.words import codes
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeVar, dataclass_transform
@@ -147,9 +149,9 @@ class PagingFormat(_Data):
         return self.name
 
 
-# The values of MappingFlags as plain numbers: combining the flags themselves costs time at every import.
-_R, _W, _X, _U = 1, 2, 4, 8
-_DEVICE, _UNCACHED = 16, 32
+# As plain numbers: combining the flags themselves costs time at every import.
+_R, _W, _X, _U = codes.READ, codes.WRITE, codes.EXECUTE, codes.USER
+_DEVICE, _UNCACHED = codes.DEVICE, codes.UNCACHED
 
 
 def _field(high: int, low: int) -> int:

@@ -16,6 +16,7 @@ import os
 import sys
 
 from .._core.cpu.unicorn.unicorn import UnicornCpu
+from .._core.words.codes import FAULT_NOMEM
 from ..errors import LinuxError
 from ..flags import MappingFlags
 from .exit import Exit
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
     from .._core.phys.phys import PhysMemory
     from .branches import Branch
-
-_FAULT_NOMEM = 6
 
 # Vectors that a program can raise by itself; `int` with any other number is a protection fault, as with
 # Linux' gates.
@@ -100,7 +99,7 @@ class UnicornEngine(UnicornCpu):
                 vector = 12 if uses_stack_segment(instruction, writes) else 13
             if access == MappingFlags.READ and updates_memory(instruction):
                 access = MappingFlags.WRITE
-        if code == _FAULT_NOMEM:
+        if code == FAULT_NOMEM:
             fault = LinuxError(errno.ENOMEM, f"no memory for the page at {address:#x}")
             return Exit("fault", rip, address=address, access=access, fault=fault, vector=vector)
         return Exit(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 
 from .._core.mm.mmu import Provider
-from .._core.words.budget import MAX_RW_COUNT, Budget
+from .._core.words.budget import Budget
+from .._core.words.codes import MAX_RW_COUNT
 from ..errors import LinuxError
 from .wait import Blocked
 

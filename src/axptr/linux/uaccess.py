@@ -12,12 +12,11 @@ from __future__ import annotations
 from ctypes import c_char
 
 from .._core.pointers.iovec import (
-    IOV_MAX,
-    MAX_RW_COUNT,
     IoStream,
     IoVec,
 )
 from .._core.pointers.pointer import UserConstPtr, UserPtr
+from .._core.words.codes import IOV_MAX, MAX_RW_COUNT
 from ..addr import VirtAddrRange
 from ..errors import UserFault
 from ..flags import READ, WRITE, MappingFlags

@@ -6,6 +6,7 @@ A description, not a handle: it does not change when the space does. The space k
 from __future__ import annotations
 
 from axptr._core.mm.frames import Backend
+from axptr._core.words.codes import TRAIT_LOCKED, TRAIT_ON_FAULT, TRAITS_OF_CLONES
 from axptr.addr import VirtAddrRange
 from axptr.flags import MappingFlags, rwx
 from axptr.named import NamedTuple
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 AreaFields = tuple[int, int, int, Backend, int, str, bool, int]
-"""start, end, flags, backend, offset, name, grows_down, traits (`_core/areas.pxd`)."""
+"""start, end, flags, backend, offset, name, grows_down, traits (`TRAIT_...`)."""
 
 
 CLONE_RULES = ("copy", "omit", "wipe", "omit")
+"""By the two bits TRAIT_OMIT and TRAIT_WIPE."""
 
 
 class MemoryArea(NamedTuple):
@@ -44,7 +46,11 @@ class MemoryArea(NamedTuple):
     @classmethod
     def of(cls, fields: AreaFields) -> MemoryArea:
         start, end, flags, backend, offset, name, grows_down, traits = fields
-        rule, locked, on_fault = CLONE_RULES[traits & 3], bool(traits & 8), bool(traits & 16)
+        rule, locked, on_fault = (
+            CLONE_RULES[traits & TRAITS_OF_CLONES],
+            bool(traits & TRAIT_LOCKED),
+            bool(traits & TRAIT_ON_FAULT),
+        )
         return cls(start, end, MappingFlags(flags), backend, offset, name, grows_down, rule, locked, on_fault)
 
     @property

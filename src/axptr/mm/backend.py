@@ -13,6 +13,7 @@ import stat
 
 from axptr._core.mm.frames import Backend, FrameStore
 from axptr._core.phys.phys import PhysMemory
+from axptr._core.words.codes import KIND_ALLOC, KIND_LINEAR, KIND_STORE
 from axptr.addr import PAGE_SIZE, checked_address, checked_size
 from axptr.errors import LinuxError
 from axptr.mm.filecache import FileCache
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     FileLike = str | os.PathLike[str] | int | IO[Any]
 
-_KIND_ALLOC, _KIND_LINEAR, _KIND_STORE = range(3)
-
 
 class AllocBackend(Backend):
     """Fresh zeroed frames, private to the space."""
@@ -32,7 +31,7 @@ class AllocBackend(Backend):
     kind_name = "alloc"
 
     def __init__(self) -> None:
-        self._set(_KIND_ALLOC)
+        self._set(KIND_ALLOC)
 
 
 ALLOC = AllocBackend()
@@ -47,7 +46,7 @@ class LinearBackend(Backend):
         start = checked_address(paddr, "paddr")
         if start % PAGE_SIZE:
             raise LinuxError(errno.EINVAL, f"physical address {start:#x} is not page aligned")
-        self._set(_KIND_LINEAR, offset=start)
+        self._set(KIND_LINEAR, offset=start)
 
 
 class SharedObject:
@@ -84,7 +83,7 @@ class SharedBackend(Backend):
     def __init__(self, shared: SharedObject, offset: int = 0, *, writable: bool = True) -> None:
         if not isinstance(shared, SharedObject):
             raise TypeError(f"want a SharedObject, not {type(shared).__name__}")
-        self._set(_KIND_STORE, shared=True, sealed=not writable, offset=_aligned(offset), store=shared.store)
+        self._set(KIND_STORE, shared=True, sealed=not writable, offset=_aligned(offset), store=shared.store)
 
 
 class FileBackend(Backend):
@@ -105,7 +104,7 @@ class FileBackend(Backend):
         if not isinstance(phys, PhysMemory):
             raise TypeError(f"want a PhysMemory, not {type(phys).__name__}")
         cache, may_write = file_cache(phys, file, shared and writable is not False)
-        self._set(_KIND_STORE, shared=shared, sealed=shared and not may_write, offset=start, store=cache)
+        self._set(KIND_STORE, shared=shared, sealed=shared and not may_write, offset=start, store=cache)
 
 
 def _aligned(offset: int) -> int:
@@ -117,7 +116,7 @@ def _aligned(offset: int) -> int:
 
 def part(backend: Backend, offset: int, store: FrameStore | None = None) -> Backend:
     """What backs an area, from another offset (bytes) on; from another store, if one is given."""
-    if backend.kind == _KIND_ALLOC:
+    if backend.kind == KIND_ALLOC:
         return backend
     other = Backend.__new__(type(backend))
     other._set(backend.kind, shared=backend.shared, sealed=backend.sealed, offset=offset, store=store or backend.store)

@@ -6,19 +6,20 @@ changes nothing.
 
 from __future__ import annotations
 
+from axptr._core.words import codes
 from axptr.addr import ADDRESS_END, align_down
 from axptr.errors import FaultReason, UserFault, verb_of
 from axptr.flags import MappingFlags, rwx
 from axptr.mm.area import MemoryArea
 
-# The codes of _core/codes.pxd that are faults of an access.
+# The codes that are faults of an access.
 REASONS = {
-    1: FaultReason.UNMAPPED,
-    2: FaultReason.PROTECTION,
-    3: FaultReason.OUT_OF_RANGE,
-    4: FaultReason.BACKING_FAILED,
-    5: FaultReason.NOT_MEMORY,
-    9: FaultReason.MISALIGNED,
+    codes.FAULT_UNMAPPED: FaultReason.UNMAPPED,
+    codes.FAULT_PROTECTION: FaultReason.PROTECTION,
+    codes.FAULT_RANGE: FaultReason.OUT_OF_RANGE,
+    codes.FAULT_BACKING: FaultReason.BACKING_FAILED,
+    codes.FAULT_NOT_MEMORY: FaultReason.NOT_MEMORY,
+    codes.FAULT_MISALIGNED: FaultReason.MISALIGNED,
 }
 
 
@@ -59,7 +60,7 @@ def describe(
     return UserFault(
         cause,
         address=address,
-        access=MappingFlags(access & 7),
+        access=MappingFlags(access & codes.ACCESS),
         size=size,
         completed=completed,
         reason=reason,

@@ -15,13 +15,13 @@ from _thread import RLock
 from axptr._core.mm.frames import FrameStore
 from axptr._core.phys.phys import PhysMemory
 from axptr._core.words.buffers import flat
+from axptr.addr import PAGE_SIZE
 from axptr.errors import LinuxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PAGE = 4096
 _making = RLock()  # so that threads that map a file at once make one cache for it
 
 
@@ -76,11 +76,11 @@ class FileCache(FrameStore):
         """As `read`, into `view`, which is aligned as a descriptor with O_DIRECT asks for; the bytes read."""
         done = os.preadv(fd, [view], offset)
         end = offset + done
-        for page in range(offset // _PAGE, -(-end // _PAGE)):
+        for page in range(offset // PAGE_SIZE, -(-end // PAGE_SIZE)):
             cached = self.peek(page)
             if cached is not None:
-                low, high = max(offset, page * _PAGE), min(end, (page + 1) * _PAGE)
-                view[low - offset : high - offset] = cached[low - page * _PAGE : high - page * _PAGE]
+                low, high = max(offset, page * PAGE_SIZE), min(end, (page + 1) * PAGE_SIZE)
+                view[low - offset : high - offset] = cached[low - page * PAGE_SIZE : high - page * PAGE_SIZE]
         return done
 
     def write(self, fd: int, offset: int, data: Any) -> int:
@@ -100,16 +100,16 @@ class FileCache(FrameStore):
     def wrote(self, offset: int, data: memoryview) -> None:
         """Show bytes that were written to the file at `offset` to every mapping."""
         end = offset + len(data)
-        for page in range(offset // _PAGE, -(-end // _PAGE)):
-            low, high = max(offset, page * _PAGE), min(end, (page + 1) * _PAGE)
-            self.poke(page, low - page * _PAGE, data[low - offset : high - offset])
+        for page in range(offset // PAGE_SIZE, -(-end // PAGE_SIZE)):
+            low, high = max(offset, page * PAGE_SIZE), min(end, (page + 1) * PAGE_SIZE)
+            self.poke(page, low - page * PAGE_SIZE, data[low - offset : high - offset])
 
     def truncate(self, fd: int, size: int) -> None:
         """`ftruncate(fd, size)`: pages past the end leave every mapping, private copies too. Raises `OSError`."""
         with self.phys._held():
             old = os.fstat(fd).st_size
             os.ftruncate(fd, size)
-            first = -(-size // _PAGE)
+            first = -(-size // PAGE_SIZE)
             if size < old:
                 for space in self.phys._spaces():
                     drop = getattr(space, "_drop_store", None)
@@ -129,8 +129,8 @@ class FileCache(FrameStore):
 
     def _zero_tail(self, size: int) -> None:
         """What a mapping wrote past the end of the file, in its last page, is not part of it when it grows."""
-        if size % _PAGE:
-            self.poke(size // _PAGE, size % _PAGE, bytes(_PAGE - size % _PAGE))
+        if size % PAGE_SIZE:
+            self.poke(size // PAGE_SIZE, size % PAGE_SIZE, bytes(PAGE_SIZE - size % PAGE_SIZE))
 
     def sync(self, first: int = 0, last: int | None = None) -> None:
         """Write pages [first, last] that mappings wrote to the file, never past its end. Raises `LinuxError`."""

@@ -16,6 +16,7 @@ from _thread import LockType, allocate_lock, get_ident
 from axptr._core.mm.backing import Flight
 from axptr._core.mm.frames import Backend
 from axptr._core.words.buffers import flat
+from axptr._core.words.codes import KIND_MMIO, KIND_PAGER
 from axptr.addr import PAGE_SIZE, align_down, checked_address
 from axptr.errors import FaultReason, LinuxError
 from axptr.flags import MappingFlags
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     DeviceWrite = Callable[[int, int, int], None]
     """`write(offset, size, value)`."""
 
-_KIND_PAGER, _KIND_MMIO = 3, 4
-
 
 class PagerBackend(Backend):
     """Private pages that `fetch` supplies, one at a time, from byte `offset` (page aligned) of its source on."""
@@ -47,7 +46,7 @@ class PagerBackend(Backend):
         if checked_address(offset, "offset") % PAGE_SIZE:
             raise LinuxError(errno.EINVAL, f"offset {offset:#x} is not page aligned")
         self.fetch = fetch
-        self._set(_KIND_PAGER, offset=offset)
+        self._set(KIND_PAGER, offset=offset)
 
 
 class MmioBackend(Backend):
@@ -63,7 +62,7 @@ class MmioBackend(Backend):
             raise LinuxError(errno.EINVAL, f"offset {offset:#x} is not page aligned")
         self.read = read
         self.write = write
-        self._set(_KIND_MMIO, shared=True, offset=offset)
+        self._set(KIND_MMIO, shared=True, offset=offset)
 
 
 # -- pagers

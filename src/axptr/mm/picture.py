@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from axptr._core.words.codes import EXECUTE, READ, WRITE
 from axptr.addr import PAGE_SIZE
 from axptr.flags import rwx
 from axptr.mm.area import MemoryArea
@@ -182,9 +183,9 @@ def amount(nbytes: int) -> str:
 
 def _kind(area: MemoryArea) -> str:
     flags = int(area.flags)
-    if flags & 2:
-        return "z" if flags & 4 else "w"
-    return "x" if flags & 4 else "r" if flags & 1 else "n"
+    if flags & WRITE:
+        return "z" if flags & EXECUTE else "w"
+    return "x" if flags & EXECUTE else "r" if flags & READ else "n"
 
 
 def _style() -> str:

@@ -16,6 +16,7 @@ from _thread import RLock, get_ident
 from axptr._core.mm.frames import Backend, FrameStore
 from axptr._core.mm.history import History
 from axptr._core.phys.phys import PhysMemory
+from axptr._core.words.codes import ACCESS, TRAIT_LOCKED, TRAIT_ON_FAULT, TRAITS_OF_CLONES
 from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags, rwx
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from axptr.mm.pager import DeviceRead, DeviceWrite, Fetch
 
     R = TypeVar("R")
+
+_LOCKS = TRAIT_LOCKED | TRAIT_ON_FAULT
 
 
 class AddrSpace(History):
@@ -161,14 +164,14 @@ class AddrSpace(History):
         """
         if rule not in CLONE_RULES:
             raise ValueError(f"no such rule: {rule!r}; want one of copy, omit, wipe")
-        self._set_traits(start, size, CLONE_RULES.index(rule), 3)
+        self._set_traits(start, size, CLONE_RULES.index(rule), TRAITS_OF_CLONES)
 
     def set_locked(self, start: int, size: int, locked: bool, *, on_fault: bool = False) -> None:
         """Note whether the owner of the areas in a range asked that their pages stay (mlock(2)). Raises as `protect`.
 
         Pages stay anyway: this is seen in `MemoryArea.locked` alone, and a clone does not inherit it.
         """
-        self._set_traits(start, size, (24 if on_fault else 8) if locked else 0, 24)
+        self._set_traits(start, size, (_LOCKS if on_fault else TRAIT_LOCKED) if locked else 0, _LOCKS)
 
     # -- copies -------------------------------------------------------------------------------------------
 
@@ -285,7 +288,7 @@ class AddrSpace(History):
 
         Raises as `map`; with `populate` also `LinuxError(ENOMEM)` when frames run out, and then nothing is mapped.
         """
-        granted = MappingFlags(flags) & 7
+        granted = MappingFlags(flags) & ACCESS
         if populate and replace and granted and checked_size(size) and start % PAGE_SIZE == 0 and size % PAGE_SIZE == 0:
             self._need_frames(start, size)
         self.map(start, size, flags, ALLOC, replace=replace, name=name, grows_down=grows_down)

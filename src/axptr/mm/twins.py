@@ -7,6 +7,7 @@ snapshots share is shared among them.
 from __future__ import annotations
 
 from axptr._core.mm.frames import FrameStore
+from axptr._core.words.codes import TRAITS
 from axptr.flags import MappingFlags
 from axptr.mm.backend import part
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 Twins = dict[FrameStore, FrameStore]
 """Store of then -> the one that takes its place."""
-
-_ALL_TRAITS = 0x1F
 
 
 def make_twins(snap: Snapshot) -> Twins:
@@ -37,5 +36,5 @@ def use_twins(space: AddrSpace, twins: Twins) -> None:
         twin = twins.get(backend.store) if backend.store is not None else None
         if twin is not None:
             space.map(start, end - start, MappingFlags(flags), part(backend, offset, twin), replace=True, name=name)
-            if traits & _ALL_TRAITS:
-                space._set_traits(start, end - start, traits & _ALL_TRAITS, 0)
+            if traits & TRAITS:
+                space._set_traits(start, end - start, traits & TRAITS, 0)

@@ -12,6 +12,7 @@ import errno
 from axptr._core.mm.space import SpaceCore
 from axptr._core.words.budget import budget_of, require_room
 from axptr._core.words.buffers import flat
+from axptr._core.words.codes import GROWN_AT_ONCE
 from axptr._core.words.visit import visited
 from axptr.addr import (
     ADDRESS_END,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 READ, WRITE = MappingFlags.READ, MappingFlags.WRITE
-_AT_ONCE = 16 << 20
-"""Bytes that a large result grows by: what a guest's count says is never allocated up front."""
 
 
 def check_region(aspace: Any, start: int, layout: Layout, access: MappingFlags) -> None:
@@ -179,10 +178,10 @@ def load(provider: Any, start: int, size: int, align: int) -> bytes:
         check_region(memory, start, Layout(size, align), READ)
         data = bytearray()
         try:
-            if size > _AT_ONCE:
+            if size > GROWN_AT_ONCE:
                 require_room(size)
             while len(data) < size:
-                piece = bytearray(min(_AT_ONCE, size - len(data)))
+                piece = bytearray(min(GROWN_AT_ONCE, size - len(data)))
                 with access_user_memory():
                     want = len(piece)
                     got = counted(memory, memory.read_into(start + len(data), piece), want)

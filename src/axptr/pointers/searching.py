@@ -25,6 +25,7 @@ from .._core.mm.space import SpaceCore
 from .._core.pointers.codec import name_of
 from .._core.pointers.seeker import Seeker
 from .._core.words.buffers import plain
+from .._core.words.codes import ACCESS
 from ..addr import ADDRESS_END, checked_address, checked_size
 from ..flags import MappingFlags
 from ..forms.find import number_of
@@ -205,7 +206,7 @@ def _seeker(
     def work(memory: Any) -> Seeker | None:
         if not isinstance(memory, SpaceCore):
             raise TypeError(f"{type(memory).__name__} does not say which of its pages are there: read it instead")
-        return Seeker(memory, first, past - 1, int(wanted) & 7, reach, zeros) if past - first >= 1 else None
+        return Seeker(memory, first, past - 1, int(wanted) & ACCESS, reach, zeros) if past - first >= 1 else None
 
     seeker: Seeker | None = visit(provider, work)
     if seeker is not None and reach > past - first:

@@ -24,7 +24,7 @@ from .._core.pointers.argv import gather
 from .._core.pointers.codec import name_of
 from .._core.pointers.pointer import UserConstPtr
 from .._core.words.budget import charge
-from ..addr import ADDRESS_END, checked_address, checked_size
+from ..addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from ..errors import LinuxError, UserFault
 from ..flags import MappingFlags
 from ..forms.find import form_of, number_of
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 WCHAR_ENCODING = f"utf-{8 * ctypes.sizeof(ctypes.c_wchar)}-{'le' if sys.byteorder == 'little' else 'be'}"
 """What a string of the host's `wchar_t` is: UTF-32 on Linux, UTF-16 on Windows."""
-MAX_ARG_LEN = 32 * 4096 - 1
+MAX_ARG_LEN = 32 * PAGE_SIZE - 1
 """Bytes of one argument without its terminator (MAX_ARG_STRLEN, execve(2))."""
 MAX_ARG_TOTAL = 2 << 20
 """Bytes of all arguments: a quarter of the usual 8 MiB of stack."""

@@ -31,7 +31,7 @@ from axptr import (
     UserConstPtr,
     UserFault,
 )
-from axptr._core.pointers.iovec import IOV_MAX, MAX_RW_COUNT
+from axptr._core.words.codes import IOV_MAX, MAX_RW_COUNT
 from axptr.linux.uaccess import UserIter
 from fakes import MODELS, PROVIDERS, FakeMemory, PlainProvider, over, peek, poke, set_model, set_pages, words
 

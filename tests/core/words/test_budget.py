@@ -30,7 +30,8 @@ from axptr import (
     read_terminated,
     read_text,
 )
-from axptr._core.words.budget import MAX_RW_COUNT, budget_of
+from axptr._core.words.budget import budget_of
+from axptr._core.words.codes import MAX_RW_COUNT
 from fakes import PROVIDERS, PlainProvider, over, set_pages
 
 R, W = MappingFlags.READ, MappingFlags.WRITE

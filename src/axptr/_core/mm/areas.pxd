@@ -7,13 +7,9 @@ cdef enum:
     CHUNK_GROUP = 8
     CHUNK_SPARES = 4       # kept at hand
 
-# What else is true of an area.
+# What `index_cover` adds to what is granted, so that an area that grants nothing differs from none.
 cdef enum:
-    TRAIT_OMIT = 1         # a clone does not have it
-    TRAIT_WIPE = 2         # a clone has it without its pages
-    TRAIT_SEALED = 4       # it may never become writable
-    TRAIT_LOCKED = 8       # its owner asked that its pages stay (mlock); a clone does not ask
-    TRAIT_ON_FAULT = 16    # and that only once they are there (mlock2)
+    COVERED = 8
 
 cdef struct AreaRec:
     uint64_t start         # first byte, page aligned
@@ -64,7 +60,7 @@ cdef bint records_join(AreaRec* low, AreaRec* high) noexcept
 cdef void index_free(AreaIndex* index) noexcept
 # Room for `count` inserts that cannot fail.
 cdef int index_reserve(AreaIndex* index, uint64_t count) except -1
-# Whether one record holds all of [vaddr, last]: 0 if not, else 8 and its READ, WRITE and EXECUTE.
+# Whether one record holds all of [vaddr, last]: 0 if not, else COVERED and its READ, WRITE and EXECUTE.
 cdef uint32_t index_cover(AreaIndex* index, uint64_t vaddr, uint64_t last) noexcept nogil
 cdef AreaRec* index_find(AreaIndex* index, uint64_t vaddr) noexcept nogil
 cdef AreaPos index_seek(AreaIndex* index, uint64_t vaddr) noexcept nogil

@@ -17,19 +17,15 @@ from cython.cimports.axptr._core.mm.areas import (
     CHUNK_GROUP,
     CHUNK_RECORDS,
     CHUNK_SPARES,
-    TRAIT_SEALED,
+    COVERED,
     AreaBounds,
     AreaChunk,
     AreaIndex,
     AreaPos,
     AreaRec,
 )
-from cython.cimports.axptr._core.mm.frames import (
-    KIND_ALLOC,
-    KIND_MMIO,
-    KIND_PAGER,
-    Backend,
-)
+from cython.cimports.axptr._core.mm.frames import Backend
+from cython.cimports.axptr._core.words.codes import ACCESS, IN_PAGE, KIND_ALLOC, KIND_MMIO, KIND_PAGER, TRAIT_SEALED
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.libc.stdint import uint32_t, uint64_t
@@ -237,9 +233,9 @@ def index_cover(index, vaddr, last):
         return 0
     chunk = index.chunks[pos.chunk]
     start = chunk.bounds[pos.index].start
-    if vaddr < (start & ~cython.cast(uint64_t, 7)) or chunk.bounds[pos.index].last < last:
+    if vaddr < (start & ~cython.cast(uint64_t, ACCESS)) or chunk.bounds[pos.index].last < last:
         return 0
-    return 8 | (start & 7)
+    return COVERED | (start & ACCESS)
 
 
 def index_find(index, vaddr):
@@ -269,7 +265,7 @@ def index_moved(index, pos):
     chunk: cython.pointer(AreaChunk) = index.chunks[pos.chunk]
     if pos.index < chunk.count:
         chunk.bounds[pos.index].last = chunk.recs[pos.index].last
-        chunk.bounds[pos.index].start = chunk.recs[pos.index].start | (chunk.recs[pos.index].flags & 7)
+        chunk.bounds[pos.index].start = chunk.recs[pos.index].start | (chunk.recs[pos.index].flags & ACCESS)
     _note_tops(chunk)
     index.lasts[pos.chunk] = chunk.bounds[chunk.count - 1].last
     index.gaps[pos.chunk] = _UNKNOWN
@@ -509,7 +505,7 @@ def index_check(index):
             raise AssertionError(f"chunk {i} of the areas is empty")
         for j in range(index.chunks[i].count):
             rec = index.chunks[i].recs[j]
-            if rec.last < rec.start or (rec.start & 0xFFF) or (rec.last & 0xFFF) != 0xFFF:
+            if rec.last < rec.start or (rec.start & IN_PAGE) or (rec.last & IN_PAGE) != IN_PAGE:
                 raise AssertionError(f"area {rec.start:#x}..{rec.last:#x} is no run of pages")
             if previous != cython.NULL and previous.last >= rec.start:
                 raise AssertionError(f"areas at {previous.start:#x} and {rec.start:#x} overlap or stand in disorder")
@@ -517,7 +513,7 @@ def index_check(index):
                 raise AssertionError(
                     f"area at {rec.start:#x} ends at {rec.last:#x}, noted {index.chunks[i].bounds[j].last:#x}"
                 )
-            if index.chunks[i].bounds[j].start != rec.start | (rec.flags & 7):
+            if index.chunks[i].bounds[j].start != rec.start | (rec.flags & ACCESS):
                 raise AssertionError(f"area at {rec.start:#x} has a stale note of its start or flags")
             previous = rec
             total += 1

@@ -20,13 +20,7 @@ from cython.cimports.axptr._core.mm.areas import (
     index_seek,
     record_copy,
 )
-from cython.cimports.axptr._core.mm.frames import (
-    KIND_MMIO,
-    KIND_PAGER,
-    KIND_STORE,
-    Backend,
-    FrameStore,
-)
+from cython.cimports.axptr._core.mm.frames import Backend, FrameStore
 from cython.cimports.axptr._core.mm.journal import journal_moved, journal_page, journal_range
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.paging.format import entry_paddr
@@ -38,7 +32,16 @@ from cython.cimports.axptr._core.paging.walk import (
     prune,
 )
 from cython.cimports.axptr._core.words.buffers import borrow
-from cython.cimports.axptr._core.words.codes import FAULT_NOMEM, FAULT_OK
+from cython.cimports.axptr._core.words.codes import (
+    FAULT_NOMEM,
+    FAULT_OK,
+    IN_PAGE,
+    KIND_MMIO,
+    KIND_PAGER,
+    KIND_STORE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+)
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.buffer import PyBuffer_Release
 from cython.cimports.libc.stdint import uint32_t, uint64_t
@@ -128,9 +131,9 @@ class BackedSpace(SpaceCore):
                 if make_slot(self.phys, self.fmt, self.root, at - first + target) == cython.NULL:
                     code = FAULT_NOMEM
                     break
-                if at + 4095 >= last:
+                if at + IN_PAGE >= last:
                     break
-                at += 4096
+                at += PAGE_SIZE
             if code != FAULT_OK:
                 prune(self.phys, self.fmt, self.root, target, target_last)
                 self.join_within(first, last)
@@ -149,11 +152,11 @@ class BackedSpace(SpaceCore):
                 room = leaf_slot(self.phys, self.fmt, self.root, at - first + target)
                 room[0] = entry
                 slot[0] = 0
-                if self.phys.pins[entry_paddr(self.fmt, entry) >> 12]:
+                if self.phys.pins[entry_paddr(self.fmt, entry) >> PAGE_SHIFT]:
                     journal_moved(cython.address(self.journal), at, at - first + target)
-                if at + 4095 >= last:
+                if at + IN_PAGE >= last:
                     break
-                at += 4096
+                at += PAGE_SIZE
             self.tlb_drop(first, last)
             self.tlb_drop(target, target_last)
             at = first
@@ -221,12 +224,12 @@ class BackedSpace(SpaceCore):
             pos = index_next(cython.address(self.areas), pos)
             if rec.store != cython.address(store.body) or not (rec.shared or drop):
                 continue
-            low = rec.offset >> 12
-            high = low + ((rec.last - rec.start) >> 12)
+            low = rec.offset >> PAGE_SHIFT
+            high = low + ((rec.last - rec.start) >> PAGE_SHIFT)
             if high < first_page or low > last_page:
                 continue
-            at = rec.start if low >= first_page else rec.start + ((first_page - low) << 12)
-            high = rec.last if high <= last_page else rec.start + ((last_page - low) << 12) + 0xFFF
+            at = rec.start if low >= first_page else rec.start + ((first_page - low) << PAGE_SHIFT)
+            high = rec.last if high <= last_page else rec.start + ((last_page - low) << PAGE_SHIFT) + IN_PAGE
             if drop:
                 journal_range(cython.address(self.journal), at, high)
                 self.zap(at, high)
@@ -239,10 +242,12 @@ class BackedSpace(SpaceCore):
                 slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), high)
                 if slot == cython.NULL:
                     break
-                self.set_leaf(slot, rec.flags, entry_paddr(self.fmt, slot[0]) >> 12, False, slot[0] & self.fmt.dirty)
-                if at + 4095 >= high:
+                self.set_leaf(
+                    slot, rec.flags, entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT, False, slot[0] & self.fmt.dirty
+                )
+                if at + IN_PAGE >= high:
                     break
-                at += 4096
+                at += PAGE_SIZE
         axptr_unlock(self.lock)
 
     def _shared_files(self, start, size):
@@ -269,8 +274,8 @@ class BackedSpace(SpaceCore):
                     found.append(
                         (
                             cython.cast(Backend, cython.cast(object, rec.backend)).store,
-                            (rec.offset + (low - rec.start)) >> 12,
-                            (rec.offset + (high - rec.start)) >> 12,
+                            (rec.offset + (low - rec.start)) >> PAGE_SHIFT,
+                            (rec.offset + (high - rec.start)) >> PAGE_SHIFT,
                         )
                     )
                 if high >= last:
@@ -352,7 +357,7 @@ class BackedSpace(SpaceCore):
         borrow(data, cython.address(view), False)
         axptr_lock_gil(self.lock)
         try:
-            wanted = view.len <= 4096 and self.wants(at, backend, offset)
+            wanted = view.len <= PAGE_SIZE and self.wants(at, backend, offset)
             if wanted:
                 slot = make_slot(self.phys, self.fmt, self.root, at)
             if slot != cython.NULL:
@@ -360,8 +365,8 @@ class BackedSpace(SpaceCore):
                 if fresh == 0:
                     prune(self.phys, self.fmt, self.root, at, at)
                 else:
-                    memcpy(self.phys.base + (fresh << 12), view.buf, view.len)
-                    memset(self.phys.base + (fresh << 12) + view.len, 0, 4096 - view.len)
+                    memcpy(self.phys.base + (fresh << PAGE_SHIFT), view.buf, view.len)
+                    memset(self.phys.base + (fresh << PAGE_SHIFT) + view.len, 0, PAGE_SIZE - view.len)
                     journal_page(cython.address(self.journal), at)
                     self.set_leaf(slot, index_find(cython.address(self.areas), at).flags, fresh, True, 0)
                     self.npopulated += 1

@@ -2,14 +2,6 @@ cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from axptr._core.phys.phys cimport PhysMemory
 
-# What kind of thing supplies the pages of an area: Backend.kind and AreaRec.kind.
-cdef enum:
-    KIND_ALLOC = 0         # zeroed frames, private
-    KIND_LINEAR = 1        # given physical addresses
-    KIND_STORE = 2         # a FrameStore
-    KIND_PAGER = 3         # a user's function supplies the bytes of a page
-    KIND_MMIO = 4          # a user's functions are called for each access; no frames
-
 # Marks of a store's page.
 cdef enum:
     STORE_WRITTEN = 1      # written through a shared mapping, not yet in the file

@@ -19,16 +19,19 @@ import fcntl
 import os
 
 import cython
-from cython.cimports.axptr._core.mm.frames import (
+from cython.cimports.axptr._core.mm.frames import STORE_WRITTEN, FrameStoreBody
+from cython.cimports.axptr._core.phys.phys import FRAME_CODE, PhysMemory
+from cython.cimports.axptr._core.words.buffers import borrow
+from cython.cimports.axptr._core.words.codes import (
+    FAULT_BACKING,
+    FAULT_NOMEM,
+    FAULT_OK,
     KIND_ALLOC,
     KIND_MMIO,
     KIND_STORE,
-    STORE_WRITTEN,
-    FrameStoreBody,
+    PAGE_SHIFT,
+    PAGE_SIZE,
 )
-from cython.cimports.axptr._core.phys.phys import FRAME_CODE, PhysMemory
-from cython.cimports.axptr._core.words.buffers import borrow
-from cython.cimports.axptr._core.words.codes import FAULT_BACKING, FAULT_NOMEM, FAULT_OK
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.buffer import PyBuffer_Release
 from cython.cimports.libc.errno import EINTR, EIO, errno
@@ -120,8 +123,8 @@ def _read_page(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uin
     done: uint64_t = 0
     if page >> 51:  # no file is that long
         return False
-    while done < 4096:
-        got = pread(body.fd, phys.base + (pfn << 12) + done, 4096 - done, (page << 12) + done)
+    while done < PAGE_SIZE:
+        got = pread(body.fd, phys.base + (pfn << PAGE_SHIFT) + done, PAGE_SIZE - done, (page << PAGE_SHIFT) + done)
         if got < 0 and errno == EINTR:
             continue
         if got <= 0:
@@ -129,7 +132,7 @@ def _read_page(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uin
         done += got
     if done == 0:
         return False
-    memset(phys.base + (pfn << 12) + done, 0, 4096 - done)
+    memset(phys.base + (pfn << PAGE_SHIFT) + done, 0, PAGE_SIZE - done)
     return True
 
 
@@ -189,21 +192,21 @@ def store_flush(body, phys, first, last, clear):
     for i in range(body.capacity):
         if body.pfns[i] == 0 or not body.marks[i] & STORE_WRITTEN or not first <= body.keys[i] - 1 <= last:
             continue
-        done = (body.keys[i] - 1) << 12
+        done = (body.keys[i] - 1) << PAGE_SHIFT
         if clear and phys.pins[body.pfns[i]] == 0:
             body.marks[i] &= ~cython.cast(uint8_t, STORE_WRITTEN)
         if done >= cython.cast(uint64_t, status.st_size):
             continue
         count = cython.cast(uint64_t, status.st_size) - done
-        if count > 4096:
-            count = 4096
+        if count > PAGE_SIZE:
+            count = PAGE_SIZE
         done = 0
         while done < count:
             put = pwrite(
                 body.out_fd,
-                phys.base + (cython.cast(uint64_t, body.pfns[i]) << 12) + done,
+                phys.base + (cython.cast(uint64_t, body.pfns[i]) << PAGE_SHIFT) + done,
                 count - done,
-                ((body.keys[i] - 1) << 12) + done,
+                ((body.keys[i] - 1) << PAGE_SHIFT) + done,
             )
             if put < 0 and errno == EINTR:
                 continue
@@ -298,7 +301,7 @@ class FrameStore:
         try:
             for i in range(self.body.capacity):
                 if self.body.pfns[i]:
-                    found.append(int(self.body.pfns[i]) << 12)
+                    found.append(int(self.body.pfns[i]) << PAGE_SHIFT)
         finally:
             axptr_unlock(self.phys.lock)
         return found
@@ -324,7 +327,7 @@ class FrameStore:
         axptr_lock_gil(self.phys.lock)
         pfn: uint64_t = store_get(cython.address(self.body), number)
         if pfn:
-            found = cython.cast(cython.p_char, self.phys.base + (pfn << 12))[:4096]
+            found = cython.cast(cython.p_char, self.phys.base + (pfn << PAGE_SHIFT))[:PAGE_SIZE]
         axptr_unlock(self.phys.lock)
         return found
 
@@ -338,8 +341,8 @@ class FrameStore:
         borrow(data, cython.address(view), False)
         axptr_lock_gil(self.phys.lock)
         pfn = store_get(cython.address(self.body), number)
-        if pfn and into + view.len <= 4096:
-            memcpy(self.phys.base + (pfn << 12) + into, view.buf, view.len)
+        if pfn and into + view.len <= PAGE_SIZE:
+            memcpy(self.phys.base + (pfn << PAGE_SHIFT) + into, view.buf, view.len)
             self.body.stamps[_slot(cython.address(self.body), number)] = self.body.clock
             if self.phys.flags[pfn] & FRAME_CODE:
                 self.phys.code_changed(pfn)
@@ -416,7 +419,7 @@ class FrameStore:
         fresh: uint64_t = self.phys.alloc_frame(False, False)
         if fresh == 0:
             return FAULT_NOMEM
-        memcpy(self.phys.base + (fresh << 12), cython.cast(cython.p_void, source), 4096)
+        memcpy(self.phys.base + (fresh << PAGE_SHIFT), cython.cast(cython.p_void, source), PAGE_SIZE)
         if store_put(cython.address(self.body), page, fresh) < 0:
             self.phys.decref(fresh)
             return FAULT_NOMEM
@@ -435,7 +438,7 @@ class FrameStore:
             if self.body.pfns[i]:
                 code = copy.put_copy(
                     self.body.keys[i] - 1,
-                    cython.cast(uint64_t, self.phys.base) + (cython.cast(uint64_t, self.body.pfns[i]) << 12),
+                    cython.cast(uint64_t, self.phys.base) + (cython.cast(uint64_t, self.body.pfns[i]) << PAGE_SHIFT),
                 )
                 if code != FAULT_OK:
                     break
@@ -464,12 +467,12 @@ class FrameStore:
             old = store_get(cython.address(copy.body), self.body.keys[i] - 1)
             if old:
                 memcpy(
-                    self.phys.base + (cython.cast(uint64_t, self.body.pfns[i]) << 12),
-                    self.phys.base + (old << 12),
-                    4096,
+                    self.phys.base + (cython.cast(uint64_t, self.body.pfns[i]) << PAGE_SHIFT),
+                    self.phys.base + (old << PAGE_SHIFT),
+                    PAGE_SIZE,
                 )
             else:
-                memset(self.phys.base + (cython.cast(uint64_t, self.body.pfns[i]) << 12), 0, 4096)
+                memset(self.phys.base + (cython.cast(uint64_t, self.body.pfns[i]) << PAGE_SHIFT), 0, PAGE_SIZE)
             self.body.stamps[i] = self.body.clock
             if self.phys.flags[self.body.pfns[i]] & FRAME_CODE:
                 self.phys.code_changed(self.body.pfns[i])

@@ -14,10 +14,6 @@ import errno
 
 import cython
 from cython.cimports.axptr._core.mm.areas import (
-    TRAIT_LOCKED,
-    TRAIT_OMIT,
-    TRAIT_ON_FAULT,
-    TRAIT_WIPE,
     AreaIndex,
     AreaPos,
     AreaRec,
@@ -32,12 +28,7 @@ from cython.cimports.axptr._core.mm.areas import (
     record_free,
 )
 from cython.cimports.axptr._core.mm.backing import BackedSpace
-from cython.cimports.axptr._core.mm.frames import (
-    KIND_ALLOC,
-    KIND_LINEAR,
-    KIND_STORE,
-    store_fill,
-)
+from cython.cimports.axptr._core.mm.frames import store_fill
 from cython.cimports.axptr._core.mm.journal import (
     journal_has,
     journal_page,
@@ -55,7 +46,20 @@ from cython.cimports.axptr._core.paging.walk import (
     prune,
 )
 from cython.cimports.axptr._core.phys.phys import FRAME_CODE
-from cython.cimports.axptr._core.words.codes import FAULT_NOMEM, FAULT_OK
+from cython.cimports.axptr._core.words.codes import (
+    FAULT_NOMEM,
+    FAULT_OK,
+    IN_PAGE,
+    KIND_ALLOC,
+    KIND_LINEAR,
+    KIND_STORE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    TRAIT_LOCKED,
+    TRAIT_OMIT,
+    TRAIT_ON_FAULT,
+    TRAIT_WIPE,
+)
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 from cython.cimports.cpython.object import PyTypeObject, traverseproc
@@ -149,15 +153,15 @@ class History(BackedSpace):
                         break
                     at = rec.last + 1
                     continue
-            if table == cython.NULL or at - base > ((mask << 12) | 0xFFF):
+            if table == cython.NULL or at - base > ((mask << PAGE_SHIFT) | IN_PAGE):
                 table = make_slot(twin.phys, twin.fmt, twin.root, at)
                 if table == cython.NULL:
                     code = FAULT_NOMEM
                     break
-                table -= (at >> 12) & mask
-                base = at & ~((mask << 12) | 0xFFF)
+                table -= (at >> PAGE_SHIFT) & mask
+                base = at & ~((mask << PAGE_SHIFT) | IN_PAGE)
             entry = slot[0]
-            pfn = entry_paddr(self.fmt, entry) >> 12
+            pfn = entry_paddr(self.fmt, entry) >> PAGE_SHIFT
             if shared:
                 self.phys.incref(pfn)
             elif self.phys.pins[pfn]:
@@ -166,19 +170,19 @@ class History(BackedSpace):
                 if fresh == 0:
                     code = FAULT_NOMEM
                     break
-                memcpy(self.phys.base + (fresh << 12), self.phys.base + (pfn << 12), 4096)
+                memcpy(self.phys.base + (fresh << PAGE_SHIFT), self.phys.base + (pfn << PAGE_SHIFT), PAGE_SIZE)
                 rights = dirty if entry & self.fmt.dirty else clean
                 if whole:
                     slot[0] = rights | (entry & self.fmt.paddr_mask)  # so that the journal hears of the next write
-                entry = rights | entry_at(self.fmt, fresh << 12)
+                entry = rights | entry_at(self.fmt, fresh << PAGE_SHIFT)
             else:
                 refs[pfn] += 1
                 entry = (dirty if entry & self.fmt.dirty else clean) | (entry & self.fmt.paddr_mask)
                 slot[0] = entry
-            table[(at >> 12) & mask] = entry
-            if at + 4095 >= self.last:
+            table[(at >> PAGE_SHIFT) & mask] = entry
+            if at + IN_PAGE >= self.last:
                 break
-            at += 4096
+            at += PAGE_SIZE
         self.tlb_drop(self.first, self.last)
         return code
 
@@ -241,10 +245,10 @@ class History(BackedSpace):
                 continue
             if not slot[0] & self.fmt.dirty:
                 rec = index_find(cython.address(self.areas), at)
-                self.set_leaf(slot, rec.flags, entry_paddr(self.fmt, slot[0]) >> 12, False, self.fmt.dirty)
+                self.set_leaf(slot, rec.flags, entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT, False, self.fmt.dirty)
                 self.tlb_drop(at, at)
             journal_page(cython.address(self.journal), at)
-            if self.phys.pins[entry_paddr(self.fmt, slot[0]) >> 12]:
+            if self.phys.pins[entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT]:
                 self.journal.watched[kept] = at
                 kept += 1
         self.journal.nwatched = kept
@@ -367,9 +371,9 @@ class History(BackedSpace):
                         if slot == cython.NULL:
                             break
                         self.revert(frozen, at)
-                        if at + 4095 >= last:
+                        if at + IN_PAGE >= last:
                             break
-                        at += 4096
+                        at += PAGE_SIZE
             for i in range(self.journal.npages):
                 if not journal_has(cython.address(self.journal), self.journal.pages[i]):
                     self.revert(frozen, self.journal.pages[i])
@@ -418,9 +422,9 @@ class History(BackedSpace):
                     break
                 if make_slot(self.phys, self.fmt, self.root, at) == cython.NULL:
                     return FAULT_NOMEM
-                if at + 4095 >= last:
+                if at + IN_PAGE >= last:
                     break
-                at += 4096
+                at += PAGE_SIZE
         return FAULT_OK
 
     def prune_all(self):
@@ -441,8 +445,8 @@ class History(BackedSpace):
         theirs: cython.pointer(uint64_t) = leaf_slot(frozen.phys, frozen.fmt, frozen.root, at)
         have: uint64_t = mine[0] if mine != cython.NULL else 0
         want: uint64_t = theirs[0] if theirs != cython.NULL else 0
-        pfn: uint64_t = entry_paddr(self.fmt, have) >> 12
-        wanted: uint64_t = entry_paddr(self.fmt, want) >> 12
+        pfn: uint64_t = entry_paddr(self.fmt, have) >> PAGE_SHIFT
+        wanted: uint64_t = entry_paddr(self.fmt, want) >> PAGE_SHIFT
         self.tlb_drop(at, at)
         if rec != cython.NULL and rec.kind == KIND_LINEAR and not journal_has(cython.address(self.journal), at):
             return  # a window is no part of a snapshot; in a range, it was shut before
@@ -468,15 +472,17 @@ class History(BackedSpace):
         supplied: uint64_t = 0
         if wanted == 0 and rec.kind == KIND_STORE and not rec.shared:
             if (
-                store_fill(rec.store, self.phys, (rec.offset + (at - rec.start)) >> 12, cython.address(supplied))
+                store_fill(
+                    rec.store, self.phys, (rec.offset + (at - rec.start)) >> PAGE_SHIFT, cython.address(supplied)
+                )
                 != FAULT_OK
             ):
                 return FAULT_NOMEM
             wanted = supplied
         if wanted:
-            memcpy(self.phys.base + (pfn << 12), self.phys.base + (wanted << 12), 4096)
+            memcpy(self.phys.base + (pfn << PAGE_SHIFT), self.phys.base + (wanted << PAGE_SHIFT), PAGE_SIZE)
         elif rec.kind == KIND_ALLOC:
-            memset(self.phys.base + (pfn << 12), 0, 4096)
+            memset(self.phys.base + (pfn << PAGE_SHIFT), 0, PAGE_SIZE)
         else:
             return FAULT_NOMEM
         if self.phys.flags[pfn] & FRAME_CODE:
@@ -509,9 +515,9 @@ class History(BackedSpace):
                     found.append(at)
                     if clear:
                         slot[0] = entry_clean(self.fmt, slot[0])
-                if at + 4095 >= self.last:
+                if at + IN_PAGE >= self.last:
                     break
-                at += 4096
+                at += PAGE_SIZE
             if clear and found:
                 self.tlb_drop(self.first, self.last)
                 self.notify()

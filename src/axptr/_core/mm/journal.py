@@ -10,6 +10,7 @@ Locking: the owner's. Failure: a note that finds no room sets `lost`, which mean
 """
 
 import cython
+from cython.cimports.axptr._core.words.codes import page_start
 from cython.cimports.libc.stdint import uint64_t
 from cython.cimports.libc.stdlib import free, qsort, realloc
 
@@ -79,7 +80,7 @@ def _room(
 
 def journal_page(journal, vaddr):
     """Note that the page of `vaddr` has another frame or other bytes."""
-    page: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
+    page: uint64_t = page_start(vaddr)
     if not journal.on or (journal.npages and journal.pages[journal.npages - 1] == page):
         return
     if journal.npages == journal.page_capacity:
@@ -118,7 +119,7 @@ def journal_watch(journal, vaddr):
         ):
             journal.lost = 1
             return
-    journal.watched[journal.nwatched] = vaddr & ~cython.cast(uint64_t, 0xFFF)
+    journal.watched[journal.nwatched] = page_start(vaddr)
     journal.nwatched += 1
 
 

@@ -2,6 +2,7 @@ cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.object cimport PyObject
 from axptr._core.words.budget cimport Budget
+from axptr._core.words.codes cimport IN_PAGE, PAGE_SHIFT, page_start
 from axptr._core.phys.phys cimport PhysMemory, EngineLink
 from axptr._core.paging.format cimport CFormat
 from axptr._core.paging.paging cimport PageTable
@@ -75,10 +76,10 @@ cdef class Mmu(Provider):
 
 # The page of `vaddr` in host memory if this access to it has been proved already, else NULL. Lock held.
 cdef inline uint8_t* tlb_hit(Mmu space, uint64_t vaddr, int access) noexcept nogil:
-    cdef uint64_t page = vaddr >> 12
+    cdef uint64_t page = vaddr >> PAGE_SHIFT
     cdef TlbEntry* entry = space.tlb + ((page ^ (page >> 13)) & space.tlb_mask)
     if entry.page == page and entry.what & access:
-        return <uint8_t*>((entry.what & ~(<uint64_t>0xFFF)) | (vaddr & 0xFFF))
+        return <uint8_t*>(page_start(entry.what) | (vaddr & IN_PAGE))
     return NULL
 
 cdef extern from *:

@@ -36,11 +36,6 @@ from cython.cimports.axptr._core.mm.areas import (
     index_seek,
 )
 from cython.cimports.axptr._core.mm.frames import (
-    KIND_ALLOC,
-    KIND_LINEAR,
-    KIND_MMIO,
-    KIND_PAGER,
-    KIND_STORE,
     Backend,
     FrameStore,
     store_fill,
@@ -73,6 +68,7 @@ from cython.cimports.axptr._core.phys.phys import (
 )
 from cython.cimports.axptr._core.words.budget import Budget
 from cython.cimports.axptr._core.words.codes import (
+    ACCESS,
     EXECUTE,
     FAULT_BACKING,
     FAULT_FORKED,
@@ -84,8 +80,18 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_RANGE,
     FAULT_RETRY,
     FAULT_UNMAPPED,
+    GUARD_GAP,
+    IN_PAGE,
+    KIND_ALLOC,
+    KIND_LINEAR,
+    KIND_MMIO,
+    KIND_PAGER,
+    KIND_STORE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
     READ,
     WRITE,
+    page_start,
 )
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
 from cython.cimports.axptr._core.words.marks import axptr_marks
@@ -95,12 +101,7 @@ from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memcpy, memset
 
 from axptr._core.phys.phys import default_memory
-from axptr.addr import (
-    ADDRESS_END,
-    PAGE_SIZE,
-    checked_address,
-    checked_size,
-)
+from axptr.addr import ADDRESS_END, checked_address, checked_size
 from axptr.errors import LinuxError
 from axptr.model import LP64, checked_model
 from axptr.paging import X86_64
@@ -108,8 +109,6 @@ from axptr.paging import X86_64
 _is_finalizing = cython.declare(object, sys.is_finalizing)  # in C, so that it outlives this module
 _TLB_FIRST = cython.declare(uint64_t, 64)
 _TLB_MOST = cython.declare(uint64_t, 8192)
-# Linux keeps this much room under a growing stack (mm/mmap.c, stack_guard_gap).
-_GUARD_GAP = cython.declare(uint64_t, 256 << 12)
 
 
 def mark_enter():
@@ -289,8 +288,8 @@ class Mmu(Provider):
             if rec == cython.NULL:
                 return found
             if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
-                first = rec.offset >> 12
-                last = (rec.offset + (rec.last - rec.start)) >> 12
+                first = rec.offset >> PAGE_SHIFT
+                last = (rec.offset + (rec.last - rec.start)) >> PAGE_SHIFT
                 if store_written(rec.store, first, last):
                     found.append((cython.cast(Backend, cython.cast(object, rec.backend)).store, first, last))
             pos = index_next(cython.address(self.areas), pos)
@@ -338,7 +337,7 @@ class Mmu(Provider):
 
     def tlb_note(self, vaddr, entry):
         """Remember what the entry of a page grants."""
-        page: uint64_t = vaddr >> 12
+        page: uint64_t = vaddr >> PAGE_SHIFT
         what: uint64_t = 0
         note: cython.pointer(TlbEntry)
         bigger: cython.p_void
@@ -361,8 +360,8 @@ class Mmu(Provider):
 
     def tlb_drop(self, first, last):
         """Forget the pages of [first, last]."""
-        page: uint64_t = first >> 12
-        end: uint64_t = last >> 12
+        page: uint64_t = first >> PAGE_SHIFT
+        end: uint64_t = last >> PAGE_SHIFT
         note: cython.pointer(TlbEntry)
         if end - page > self.tlb_mask:
             memset(self.tlb, 0, (self.tlb_mask + 1) * cython.sizeof(TlbEntry))
@@ -384,8 +383,8 @@ class Mmu(Provider):
     def granted(self, flags):
         """What an area with these flags lets a program do."""
         if flags & WRITE and self.fmt.write_grants_read:
-            return (flags | READ) & 7
-        return flags & 7
+            return (flags | READ) & ACCESS
+        return flags & ACCESS
 
     def entry_allows(self, entry, access):
         """Whether a present entry grants this access without a fault."""
@@ -401,11 +400,11 @@ class Mmu(Provider):
         """Write an entry that grants what `flags` do, WRITE only if `writable`; kept if they grant nothing."""
         may: uint32_t = self.granted(flags)
         now: uint32_t = may if writable else may & ~WRITE
-        entry: uint64_t = entry_at(self.fmt, pfn << 12) | dirty
+        entry: uint64_t = entry_at(self.fmt, pfn << PAGE_SHIFT) | dirty
         if now == 0:
             slot[0] = entry | self.fmt.kept
             return
-        entry |= self.fmt.attributes[(flags & ~7) | now] | self.fmt.levels[self.fmt.nlevels - 1].leaf_bits
+        entry |= self.fmt.attributes[(flags & ~ACCESS) | now] | self.fmt.levels[self.fmt.nlevels - 1].leaf_bits
         if not dirty:
             entry |= self.fmt.clean_bits
         if not may & READ:
@@ -416,14 +415,14 @@ class Mmu(Provider):
         """The area above `vaddr` that may grow down to it, or NULL."""
         low: cython.pointer(AreaRec)
         rec: cython.pointer(AreaRec)
-        page: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
+        page: uint64_t = page_start(vaddr)
         where[0] = index_seek(cython.address(self.areas), vaddr)
         rec = index_at(cython.address(self.areas), where[0])
         if rec == cython.NULL or rec.grow_limit == 0 or page < rec.grow_limit or page < self.first:
             return cython.NULL
         low = index_before(cython.address(self.areas), where[0])
         # Another stack below may come as near as it likes (expand_downwards in Linux).
-        if low != cython.NULL and low.grow_limit == 0 and (low.flags & 7) and page - low.last - 1 < _GUARD_GAP:
+        if low != cython.NULL and low.grow_limit == 0 and (low.flags & ACCESS) and page - low.last - 1 < GUARD_GAP:
             return cython.NULL
         return rec
 
@@ -433,7 +432,7 @@ class Mmu(Provider):
         entry: uint64_t
         pfn: uint64_t
         where: AreaPos
-        page: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
+        page: uint64_t = page_start(vaddr)
         rec: cython.pointer(AreaRec)
         if self.phys.forked:
             return FAULT_FORKED
@@ -465,7 +464,7 @@ class Mmu(Provider):
             if code != FAULT_OK:
                 return code
         elif not entry_valid(self.fmt, entry):
-            pfn = entry_paddr(self.fmt, entry) >> 12
+            pfn = entry_paddr(self.fmt, entry) >> PAGE_SHIFT
             self.set_leaf(slot[0], rec.flags, pfn, False, entry & self.fmt.dirty)
         if access == READ:
             self.nread += 1
@@ -478,16 +477,16 @@ class Mmu(Provider):
     def make_private(self, rec, vaddr, slot):
         """Let a page that has a frame be written: its own frame, or a copy where others hold that one."""
         fresh: uint64_t
-        pfn: uint64_t = entry_paddr(self.fmt, slot[0]) >> 12
+        pfn: uint64_t = entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT
         journal_page(cython.address(self.journal), vaddr)
         if rec.shared:
             if rec.kind == KIND_STORE:
-                store_touch(rec.store, (rec.offset + (vaddr - rec.start)) >> 12)
+                store_touch(rec.store, (rec.offset + (vaddr - rec.start)) >> PAGE_SHIFT)
         elif rec.kind != KIND_LINEAR and self.phys.refs[pfn] > 1:
             fresh = self.phys.alloc_frame(False, False)
             if fresh == 0:
                 return FAULT_NOMEM
-            memcpy(self.phys.base + (fresh << 12), self.phys.base + (pfn << 12), 4096)
+            memcpy(self.phys.base + (fresh << PAGE_SHIFT), self.phys.base + (pfn << PAGE_SHIFT), PAGE_SIZE)
             self.tlb_drop(vaddr, vaddr)
             self.notify()
             self.phys.decref(pfn)
@@ -509,7 +508,7 @@ class Mmu(Provider):
                 return FAULT_NOMEM
         elif rec.kind == KIND_LINEAR:
             # A frame that nobody holds, or that holds a page table, is not for programs to see.
-            pfn = offset >> 12
+            pfn = offset >> PAGE_SHIFT
             if pfn >= self.phys.nframes or self.phys.refs[pfn] == 0 or self.phys.flags[pfn] & FRAME_TABLE:
                 return FAULT_BACKING
             self.phys.pin_frame(pfn)
@@ -518,19 +517,19 @@ class Mmu(Provider):
         elif rec.kind == KIND_MMIO:
             return FAULT_NOT_MEMORY
         else:
-            code = store_fill(rec.store, self.phys, offset >> 12, cython.address(pfn))
+            code = store_fill(rec.store, self.phys, offset >> PAGE_SHIFT, cython.address(pfn))
             if code != FAULT_OK:
                 return code
             if rec.shared or not write:
                 writable = rec.shared and write
                 if writable:
-                    store_touch(rec.store, offset >> 12)
+                    store_touch(rec.store, offset >> PAGE_SHIFT)
                 self.phys.incref(pfn)
             else:
                 fresh = self.phys.alloc_frame(False, False)
                 if fresh == 0:
                     return FAULT_NOMEM
-                memcpy(self.phys.base + (fresh << 12), self.phys.base + (pfn << 12), 4096)
+                memcpy(self.phys.base + (fresh << PAGE_SHIFT), self.phys.base + (pfn << PAGE_SHIFT), PAGE_SIZE)
                 pfn = fresh
                 self.ncow += 1
         self.npopulated += 1
@@ -555,7 +554,7 @@ class Mmu(Provider):
             if code != FAULT_OK:
                 return code
         self.tlb_note(vaddr, slot[0])
-        host[0] = self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & 0xFFF)
+        host[0] = self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & IN_PAGE)
         return FAULT_OK
 
     def at_once(self, vaddr, access):
@@ -567,13 +566,13 @@ class Mmu(Provider):
         slot = leaf_slot(self.phys, self.fmt, self.root, vaddr)
         if slot == cython.NULL or not self.entry_allows(slot[0], access):
             return cython.NULL
-        return self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & 0xFFF)
+        return self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & IN_PAGE)
 
     def force(self, vaddr, write, host):
         """`resolve` for a debugger: any page of an area, whatever it grants."""
         code: cython.int
         slot: cython.pointer(uint64_t)
-        page: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
+        page: uint64_t = page_start(vaddr)
         rec: cython.pointer(AreaRec)
         if self.phys.forked:
             return FAULT_FORKED
@@ -594,7 +593,7 @@ class Mmu(Provider):
             code = self.make_private(rec, page, slot)
             if code != FAULT_OK:
                 return code
-        host[0] = self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & 0xFFF)
+        host[0] = self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & IN_PAGE)
         return FAULT_OK
 
     def own(self, vaddr, pfn):
@@ -603,7 +602,7 @@ class Mmu(Provider):
         dirty: uint64_t
         slot: cython.pointer(uint64_t)
         host: cython.pointer(uint8_t)
-        page: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
+        page: uint64_t = page_start(vaddr)
         rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
         if rec == cython.NULL:
             return FAULT_UNMAPPED
@@ -611,14 +610,18 @@ class Mmu(Provider):
         if code != FAULT_OK:
             return code
         slot = leaf_slot(self.phys, self.fmt, self.root, vaddr)
-        if not rec.shared and rec.kind != KIND_LINEAR and self.phys.refs[entry_paddr(self.fmt, slot[0]) >> 12] > 1:
+        if (
+            not rec.shared
+            and rec.kind != KIND_LINEAR
+            and self.phys.refs[entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT] > 1
+        ):
             dirty = slot[0] & self.fmt.dirty
             code = self.make_private(rec, page, slot)
             if code != FAULT_OK:
                 return code
             if not dirty:
                 slot[0] = entry_clean(self.fmt, slot[0])
-        pfn[0] = entry_paddr(self.fmt, slot[0]) >> 12
+        pfn[0] = entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT
         return FAULT_OK
 
     def zap(self, first, last):
@@ -639,9 +642,9 @@ class Mmu(Provider):
                 break
             rec = index_find(cython.address(self.areas), at)
             if rec != cython.NULL and rec.kind == KIND_LINEAR:
-                self.phys.unpin_frame(entry_paddr(self.fmt, slot[0]) >> 12)
+                self.phys.unpin_frame(entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT)
             else:
-                self.phys.decref(entry_paddr(self.fmt, slot[0]) >> 12)
+                self.phys.decref(entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT)
             slot[0] = 0
         self.tlb_drop(first, last)
         prune(self.phys, self.fmt, self.root, first, last)
@@ -679,7 +682,7 @@ class Mmu(Provider):
                 return code
         entry = slot[0]
         paddr[0] = entry_paddr(self.fmt, entry)
-        pfn = paddr[0] >> 12
+        pfn = paddr[0] >> PAGE_SHIFT
         marks = self.phys.flags + pfn
         perms[0] = READ if self.entry_allows(entry, READ) else 0
         if access == EXECUTE:

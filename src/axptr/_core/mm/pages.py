@@ -12,22 +12,8 @@ Locking: taken here. Failure: a pool that cannot be had whole is not had at all;
 import errno
 
 import cython
-from cython.cimports.axptr._core.mm.areas import (
-    TRAIT_SEALED,
-    AreaPos,
-    AreaRec,
-    index_at,
-    index_find,
-    index_next,
-    index_seek,
-)
-from cython.cimports.axptr._core.mm.frames import (
-    KIND_ALLOC,
-    KIND_STORE,
-    FrameStore,
-    store_get,
-    store_put,
-)
+from cython.cimports.axptr._core.mm.areas import AreaPos, AreaRec, index_at, index_find, index_next, index_seek
+from cython.cimports.axptr._core.mm.frames import FrameStore, store_get, store_put
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.paging.format import entry_paddr
 from cython.cimports.axptr._core.paging.walk import (
@@ -38,6 +24,16 @@ from cython.cimports.axptr._core.paging.walk import (
 )
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.buffers import borrow
+from cython.cimports.axptr._core.words.codes import (
+    IN_PAGE,
+    KIND_ALLOC,
+    KIND_STORE,
+    MARK_DIRTY,
+    MARK_ZERO,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    TRAIT_SEALED,
+)
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.buffer import PyBuffer_FillInfo, PyBuffer_Release
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -47,14 +43,9 @@ from cython.cimports.libc.string import memcmp, memcpy
 
 from axptr.errors import LinuxError
 
-DIRTY = 1
-ZERO = 2
-"""Marks of a listed page, in the low bits of its address: it was written; all its bytes are zero."""
 ZEROS = (1 << 64) - 1
 """The index of the frame of zeros in any `FramePool`."""
 
-_DIRTY = cython.declare(uint64_t, 1)
-_ZERO = cython.declare(uint64_t, 2)
 _ZEROS = cython.declare(uint64_t, cython.cast(uint64_t, -1))
 
 
@@ -63,7 +54,7 @@ _ZEROS = cython.declare(uint64_t, cython.cast(uint64_t, -1))
 @cython.exceptval(check=False)
 def _is_zero(page: cython.pointer(uint8_t)) -> cython.bint:
     """Whether 4096 bytes are zero; the first that is not ends the search."""
-    return page[0] == 0 and memcmp(page, page + 1, 4095) == 0
+    return page[0] == 0 and memcmp(page, page + 1, IN_PAGE) == 0
 
 
 def area_traits(space: SpaceCore):
@@ -119,15 +110,15 @@ def private_pages(space: SpaceCore):
                 if not rec.shared and (rec.kind == KIND_ALLOC or rec.kind == KIND_STORE):
                     if count:
                         paddr = entry_paddr(space.fmt, slot[0])
-                        mark = _DIRTY if slot[0] & space.fmt.dirty else 0
+                        mark = MARK_DIRTY if slot[0] & space.fmt.dirty else 0
                         if _is_zero(space.phys.base + paddr):
-                            mark |= _ZERO
+                            mark |= MARK_ZERO
                         out[2 * filled] = at | mark
                         out[2 * filled + 1] = paddr
                     filled += 1
-                if at + 4095 >= space.last:
+                if at + IN_PAGE >= space.last:
                     break
-                at += 4096
+                at += PAGE_SIZE
             if count or filled == 0:
                 return found
             count = filled
@@ -146,8 +137,8 @@ def store_pages(store: FrameStore):
     try:
         for i in range(store.body.capacity):
             pfn = store.body.pfns[i]
-            if pfn and not _is_zero(store.phys.base + (pfn << 12)):
-                found.append((store.body.keys[i] - 1, pfn << 12))
+            if pfn and not _is_zero(store.phys.base + (pfn << PAGE_SHIFT)):
+                found.append((store.body.keys[i] - 1, pfn << PAGE_SHIFT))
     finally:
         axptr_unlock(store.phys.lock)
     return sorted(found)
@@ -163,14 +154,14 @@ class FrameSpan:
         phys.alive()
         self.phys = phys
         self.npages = 0
-        self.pfn = paddr >> 12
+        self.pfn = paddr >> PAGE_SHIFT
         axptr_lock_gil(phys.lock)
         try:
             if npages == 0 or self.pfn >= phys.nframes or npages > phys.nframes - self.pfn:
                 raise ValueError(f"{npages} frames at {paddr:#x} do not lie in the memory")
             for i in range(self.pfn, self.pfn + npages):
                 if phys.refs[i] == 0:
-                    raise ValueError(f"nobody holds the frame at {i << 12:#x}")
+                    raise ValueError(f"nobody holds the frame at {i << PAGE_SHIFT:#x}")
             for i in range(self.pfn, self.pfn + npages):
                 phys.incref(i)
             self.npages = npages
@@ -186,10 +177,10 @@ class FrameSpan:
             axptr_unlock(self.phys.lock)
 
     def __getbuffer__(self, buffer: cython.pointer(Py_buffer), flags: cython.int):
-        PyBuffer_FillInfo(buffer, self, self.phys.base + (self.pfn << 12), self.npages << 12, 1, flags)
+        PyBuffer_FillInfo(buffer, self, self.phys.base + (self.pfn << PAGE_SHIFT), self.npages << PAGE_SHIFT, 1, flags)
 
     def __len__(self):
-        return self.npages << 12
+        return self.npages << PAGE_SHIFT
 
     def __reduce__(self):
         raise TypeError("frames cannot be pickled")
@@ -239,14 +230,14 @@ class FramePool:
         npages: uint64_t
         self.phys.alive()
         borrow(data, cython.address(view), False)
-        npages = cython.cast(uint64_t, view.len) >> 12
-        fits: cython.bint = view.len & 0xFFF == 0 and index <= self.count and npages <= self.count - index
+        npages = cython.cast(uint64_t, view.len) >> PAGE_SHIFT
+        fits: cython.bint = view.len & IN_PAGE == 0 and index <= self.count and npages <= self.count - index
         if fits:
             for i in range(npages):
                 memcpy(
-                    self.phys.base + (cython.cast(uint64_t, self.pfns[index + i]) << 12),
-                    cython.cast(cython.pointer(uint8_t), view.buf) + (i << 12),
-                    4096,
+                    self.phys.base + (cython.cast(uint64_t, self.pfns[index + i]) << PAGE_SHIFT),
+                    cython.cast(cython.pointer(uint8_t), view.buf) + (i << PAGE_SHIFT),
+                    PAGE_SIZE,
                 )
         PyBuffer_Release(cython.address(view))
         if not fits:
@@ -266,9 +257,9 @@ class FramePool:
         self.phys.alive()
         if space.phys is not self.phys:
             raise ValueError("the frames are of another memory")
-        if npages == 0 or vaddr & 0xFFF or vaddr < space.first or vaddr > space.last:
+        if npages == 0 or vaddr & IN_PAGE or vaddr < space.first or vaddr > space.last:
             raise ValueError(f"no pages at {vaddr:#x}")
-        if npages - 1 > (space.last - vaddr) >> 12:
+        if npages - 1 > (space.last - vaddr) >> PAGE_SHIFT:
             raise ValueError(f"{npages} pages at {vaddr:#x} leave the space")
         if index != _ZEROS and (index > self.count or npages > self.count - index):
             raise ValueError("more pages than there are bytes for")
@@ -279,7 +270,7 @@ class FramePool:
                 if self.zero == 0:
                     raise LinuxError(errno.ENOMEM, "no frame left for a page of zeros")
             for i in range(npages):
-                at = vaddr + (i << 12)
+                at = vaddr + (i << PAGE_SHIFT)
                 if rec == cython.NULL or at > rec.last:
                     rec = index_find(cython.address(space.areas), at)
                 if rec == cython.NULL or rec.shared or not (rec.kind == KIND_ALLOC or rec.kind == KIND_STORE):

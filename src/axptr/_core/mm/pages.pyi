@@ -4,8 +4,6 @@ from axptr._core.mm.frames import FrameStore
 from axptr._core.mm.space import SpaceCore
 from axptr._core.phys.phys import PhysMemory
 
-DIRTY: int
-ZERO: int
 ZEROS: int
 
 def area_traits(space: SpaceCore) -> list[tuple[int, int]]: ...

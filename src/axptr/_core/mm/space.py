@@ -11,7 +11,6 @@ import errno
 
 import cython
 from cython.cimports.axptr._core.mm.areas import (
-    TRAIT_SEALED,
     AreaPos,
     AreaRec,
     index_at,
@@ -31,23 +30,29 @@ from cython.cimports.axptr._core.mm.areas import (
     record_new,
     records_join,
 )
-from cython.cimports.axptr._core.mm.frames import (
-    KIND_ALLOC,
-    KIND_LINEAR,
-    KIND_STORE,
-    Backend,
-    FrameStore,
-)
+from cython.cimports.axptr._core.mm.frames import Backend, FrameStore
 from cython.cimports.axptr._core.mm.journal import journal_range
 from cython.cimports.axptr._core.paging.format import entry_paddr
 from cython.cimports.axptr._core.paging.paging import PageTable
 from cython.cimports.axptr._core.paging.walk import Cursor, leaf_slot, next_leaf
-from cython.cimports.axptr._core.words.codes import EXECUTE, READ, WRITE
+from cython.cimports.axptr._core.words.codes import (
+    EXECUTE,
+    IN_PAGE,
+    KIND_ALLOC,
+    KIND_LINEAR,
+    KIND_STORE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    READ,
+    TRAIT_SEALED,
+    WRITE,
+    page_start,
+)
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 
-from axptr.addr import PAGE_SIZE, checked_address, checked_size
+from axptr.addr import checked_address, checked_size
 from axptr.errors import LinuxError
 from axptr.flags import MappingFlags
 
@@ -71,7 +76,7 @@ def note_released(rec, released):
     store: FrameStore
     if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
         store = cython.cast(Backend, cython.cast(object, rec.backend)).store
-        released.append((store, rec.offset >> 12, (rec.offset + (rec.last - rec.start)) >> 12))
+        released.append((store, rec.offset >> PAGE_SHIFT, (rec.offset + (rec.last - rec.start)) >> PAGE_SHIFT))
     return 0
 
 
@@ -220,7 +225,7 @@ class SpaceCore(UserSpace):
         if backend.sealed and bits & WRITE:
             raise LinuxError(errno.EACCES, "what backs the area may not be written")
         if grows_down:
-            limit = max(int(self.first), int(last) + 1 - int(grows_down), PAGE_SIZE) & ~0xFFF
+            limit = max(int(self.first), int(last) + 1 - int(grows_down), PAGE_SIZE) & ~IN_PAGE
         axptr_lock_gil(self.lock)
         try:
             pos = index_seek(cython.address(self.areas), first)
@@ -302,10 +307,10 @@ class SpaceCore(UserSpace):
                     break
                 # Not writable: the next write finds out whether the frame is this page's alone.
                 entry = slot[0]
-                self.set_leaf(slot, bits, entry_paddr(self.fmt, entry) >> 12, False, entry & self.fmt.dirty)
-                if at + 4095 >= last:
+                self.set_leaf(slot, bits, entry_paddr(self.fmt, entry) >> PAGE_SHIFT, False, entry & self.fmt.dirty)
+                if at + IN_PAGE >= last:
                     break
-                at += 4096
+                at += PAGE_SIZE
             self.tlb_drop(first, last)
             self.join_within(first, last)
         finally:
@@ -435,7 +440,7 @@ class SpaceCore(UserSpace):
             if rec.grow_limit:
                 low = rec.last - most + 1 if rec.last >= most else 0
                 low = max(low, self.first, PAGE_SIZE)
-                rec.grow_limit = min((low + 4095) & ~cython.cast(uint64_t, 4095), rec.start)
+                rec.grow_limit = min(page_start(low + IN_PAGE), rec.start)
             pos = index_next(cython.address(self.areas), pos)
         axptr_unlock(self.lock)
 
@@ -533,9 +538,9 @@ class SpaceCore(UserSpace):
                 if slot == cython.NULL:
                     break
                 found.append(at)
-                if at + 4095 >= last:
+                if at + IN_PAGE >= last:
                     break
-                at += 4096
+                at += PAGE_SIZE
         finally:
             axptr_unlock(self.lock)
         return found
@@ -571,7 +576,7 @@ class SpaceCore(UserSpace):
                     raise AssertionError(f"page {at:#x} has a frame and no area")
                 slot = leaf_slot(self.phys, self.fmt, self.root, at)
                 entry = slot[0]
-                page = entry_paddr(self.fmt, entry) >> 12
+                page = entry_paddr(self.fmt, entry) >> PAGE_SHIFT
                 if self.phys.refs[page] == 0 and (rec.kind != KIND_LINEAR or self.phys.pins[page] == 0):
                     raise AssertionError(f"page {at:#x} shows frame {page:#x}, which nobody holds")
                 for bit in (READ, WRITE, EXECUTE):
@@ -588,14 +593,14 @@ class SpaceCore(UserSpace):
                 page = self.tlb[i].page
                 if self.tlb[i].what == 0:
                     continue
-                slot = leaf_slot(self.phys, self.fmt, self.root, page << 12)
+                slot = leaf_slot(self.phys, self.fmt, self.root, page << PAGE_SHIFT)
                 entry = slot[0] if slot != cython.NULL else 0
-                if (self.tlb[i].what & ~cython.cast(uint64_t, 0xFFF)) != cython.cast(
-                    uint64_t, self.phys.base + entry_paddr(self.fmt, entry)
-                ):
-                    raise AssertionError(f"the TLB shows another frame for page {page << 12:#x}")
+                if page_start(self.tlb[i].what) != cython.cast(uint64_t, self.phys.base + entry_paddr(self.fmt, entry)):
+                    raise AssertionError(f"the TLB shows another frame for page {page << PAGE_SHIFT:#x}")
                 for bit in (READ, WRITE):
                     if self.tlb[i].what & bit and not self.entry_allows(entry, bit):
-                        raise AssertionError(f"the TLB grants {bit} for page {page << 12:#x}, its entry does not")
+                        raise AssertionError(
+                            f"the TLB grants {bit} for page {page << PAGE_SHIFT:#x}, its entry does not"
+                        )
         finally:
             axptr_unlock(self.lock)

@@ -29,6 +29,9 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_RANGE,
     FAULT_TOOLONG,
     FAULT_UNMAPPED,
+    IN_PAGE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
     READ,
     WRITE,
 )
@@ -113,9 +116,9 @@ class Transfer(Mmu):
             code = self.grant(at, access, cython.address(host))
             if code != FAULT_OK:
                 return code
-            if (at >> 12) == (end >> 12):
+            if (at >> PAGE_SHIFT) == (end >> PAGE_SHIFT):
                 return FAULT_OK
-            at = (at | 0xFFF) + 1
+            at = (at | IN_PAGE) + 1
 
     def grant(self, vaddr, access, host):
         """`resolve` for any of READ, WRITE and EXECUTE, or none of them."""
@@ -130,7 +133,7 @@ class Transfer(Mmu):
                 if code != FAULT_OK:
                     return code
             if access == EXECUTE:
-                host[0] = self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & 0xFFF)
+                host[0] = self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & IN_PAGE)
                 return FAULT_OK
         if not access & WRITE:
             return self.resolve(vaddr, READ, host)
@@ -158,7 +161,7 @@ class Transfer(Mmu):
             code = self.grant(at, access, cython.address(host))
             if code != FAULT_OK:
                 return code
-            room = 4096 - (at & 0xFFF)
+            room = PAGE_SIZE - (at & IN_PAGE)
             if size == 1:
                 if limit - length[0] < room - 1:
                     room = limit - length[0] + 1
@@ -198,7 +201,7 @@ class Transfer(Mmu):
                 code = self.grant(at + i, access, cython.address(other))
                 if code != FAULT_OK:
                     return code
-                room = 4096 - ((at + i) & 0xFFF)
+                room = PAGE_SIZE - ((at + i) & IN_PAGE)
                 if room > size - i:
                     room = size - i
                 zero = zero and _all_zero(other, room)
@@ -214,7 +217,7 @@ class Transfer(Mmu):
 
     def stored(self, host):
         """Bytes were stored at a host address: code translated from that frame is stale."""
-        pfn: uint64_t = cython.cast(uint64_t, host - self.phys.base) >> 12
+        pfn: uint64_t = cython.cast(uint64_t, host - self.phys.base) >> PAGE_SHIFT
         if self.phys.flags[pfn] & FRAME_CODE:
             self.phys.code_changed(pfn)
 
@@ -235,7 +238,7 @@ class Transfer(Mmu):
             code = self.resolve(at, access, cython.address(host))
             if code != FAULT_OK:
                 break
-            step = 4096 - (at & 0xFFF)
+            step = PAGE_SIZE - (at & IN_PAGE)
             if step > left:
                 step = left
             if access == WRITE:
@@ -273,7 +276,7 @@ class Transfer(Mmu):
             host = self.at_once(vaddr + done, access)
             if host == cython.NULL:
                 break
-            step = 4096 - ((vaddr + done) & 0xFFF)
+            step = PAGE_SIZE - ((vaddr + done) & IN_PAGE)
             if step > size - done:
                 step = size - done
             if access == WRITE:
@@ -288,13 +291,13 @@ class Transfer(Mmu):
         """The host address of user bytes that may be read now, if their frames lie side by side; else NULL."""
         start: cython.pointer(uint8_t)
         host: cython.pointer(uint8_t)
-        step: uint64_t = 4096 - (vaddr & 0xFFF)
+        step: uint64_t = PAGE_SIZE - (vaddr & IN_PAGE)
         if self.resolve(vaddr, READ, cython.address(start)) != FAULT_OK:
             return cython.NULL
         while step < size:
             if self.resolve(vaddr + step, READ, cython.address(host)) != FAULT_OK or host != start + step:
                 return cython.NULL
-            step += 4096
+            step += PAGE_SIZE
         return start
 
     def move(self, vaddr, buffer, size, align, access, bad):
@@ -307,7 +310,7 @@ class Transfer(Mmu):
             bad[0] = vaddr
             if vaddr & (align - 1):
                 return FAULT_MISALIGNED
-            if (vaddr & 0xFFF) + size > 4096 or tlb_hit(self, vaddr, READ) == cython.NULL:
+            if (vaddr & IN_PAGE) + size > PAGE_SIZE or tlb_hit(self, vaddr, READ) == cython.NULL:
                 # Also for one page: bringing it in may grow a stack, which a refused access must not do here.
                 code = self.check_span(vaddr, size, access, bad)
         if code != FAULT_OK:

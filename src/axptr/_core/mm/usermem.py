@@ -17,6 +17,7 @@ from cython.cimports.axptr._core.mm.usermem import axptr_bytes_of, axptr_grow, a
 from cython.cimports.axptr._core.phys.hostmem import MADV_POPULATE_WRITE
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import (
+    ACCESS,
     EXECUTE,
     FAULT_MISALIGNED,
     FAULT_NOMEM,
@@ -26,6 +27,10 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_PYTHON,
     FAULT_RANGE,
     FAULT_TOOLONG,
+    GROWN_AT_ONCE,
+    IN_PAGE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
     READ,
     WRITE,
 )
@@ -55,9 +60,8 @@ from axptr.addr import (
 from axptr.errors import KernelFault, LinuxError, UserFault
 from axptr.flags import MappingFlags
 
-_AT_ONCE = cython.declare(uint64_t, 16 << 20)
-_LEAST_TOUCHED = cython.declare(uint64_t, 16 << 12)
-_MOST_TOUCHED = cython.declare(uint64_t, 512 << 12)
+_LEAST_TOUCHED = cython.declare(uint64_t, 16 << PAGE_SHIFT)
+_MOST_TOUCHED = cython.declare(uint64_t, 512 << PAGE_SHIFT)
 _NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
 
 
@@ -103,9 +107,9 @@ class UserSpace(Transfer):
         code: cython.int
         while True:
             self._page_in(at, access, size, at - vaddr)
-            if (at >> 12) == (end >> 12):
+            if (at >> PAGE_SHIFT) == (end >> PAGE_SHIFT):
                 return 0
-            at = (at | 0xFFF) + 1
+            at = (at | IN_PAGE) + 1
             axptr_lock_gil(self.lock)
             code = self.demand(at, end - at + 1, 1, access, cython.address(at))
             axptr_unlock(self.lock)
@@ -135,8 +139,8 @@ class UserSpace(Transfer):
     def device_piece(self, vaddr, buffer, size, access):
         """What the device at `vaddr` answers of a copy of at most a page; bytes done, 0 if there is none any more."""
         count: uint64_t
-        if size > 8 and size > 4096 - (vaddr & 0xFFF):
-            size = 4096 - (vaddr & 0xFFF)
+        if size > 8 and size > PAGE_SIZE - (vaddr & IN_PAGE):
+            size = PAGE_SIZE - (vaddr & IN_PAGE)
         middle: bytearray = bytearray(cython.cast(cython.p_char, buffer)[:size])
         count = self._device_piece(vaddr, middle, access)
         if access == READ:
@@ -171,23 +175,23 @@ class UserSpace(Transfer):
             axptr_lock_gil(self.lock)
             try:
                 if (
-                    wanted & ~7
+                    wanted & ~ACCESS
                     and not vaddr & (align - 1)
-                    and self.check_span(at, size, wanted & 7, cython.address(bad)) == FAULT_OK
+                    and self.check_span(at, size, wanted & ACCESS, cython.address(bad)) == FAULT_OK
                 ):
                     self._demand_memory_flags(vaddr, nbytes, wanted)
-                code = self.demand(at, size, align, wanted & 7, cython.address(bad))
+                code = self.demand(at, size, align, wanted & ACCESS, cython.address(bad))
             finally:
                 axptr_unlock(self.lock)
             if code != FAULT_PYTHON:
                 break
-            self.supply_from(bad, wanted & 7, at, size)
+            self.supply_from(bad, wanted & ACCESS, at, size)
         if code != FAULT_OK:
             self.fail(code, bad, wanted, size, bad - at)
 
     def _demand_memory_flags(self, vaddr, nbytes, wanted):
         for area in self._all_areas():
-            if area[0] < vaddr + nbytes and area[1] > vaddr and area[2] & wanted & ~7 != wanted & ~7:
+            if area[0] < vaddr + nbytes and area[1] > vaddr and area[2] & wanted & ~ACCESS != wanted & ~ACCESS:
                 bad = max(vaddr, area[0])
                 raise self._make_fault(FAULT_PROTECTION, bad, wanted, nbytes, bad - vaddr)
 
@@ -204,8 +208,8 @@ class UserSpace(Transfer):
         """
         made: cython.pointer(PyObject) = cython.NULL
         done: uint64_t = 0
-        room: uint64_t = size if size < _AT_ONCE else _AT_ONCE
-        if size > 4096:
+        room: uint64_t = size if size < GROWN_AT_ONCE else GROWN_AT_ONCE
+        if size > PAGE_SIZE:
             self.require(vaddr, size, align, READ)
         try:
             if size > room:
@@ -283,15 +287,15 @@ class UserSpace(Transfer):
         if size > 0xFFFF_FFFF_FFFF_FFFF:
             return False
         axptr_lock_gil(self.lock)
-        code = self.check_span(vaddr, size, wanted & 7, cython.address(bad))
+        code = self.check_span(vaddr, size, wanted & ACCESS, cython.address(bad))
         axptr_unlock(self.lock)
-        if code == FAULT_OK and wanted & ~7:
+        if code == FAULT_OK and wanted & ~ACCESS:
             return self._has_memory_flags(range, wanted)
         return code == FAULT_OK
 
     def _has_memory_flags(self, range, wanted):
         return all(
-            area[2] & wanted & ~7 == wanted & ~7
+            area[2] & wanted & ~ACCESS == wanted & ~ACCESS
             for area in self._all_areas()
             if area[0] < range.end and area[1] > range.start
         )
@@ -325,7 +329,7 @@ class UserSpace(Transfer):
             with cython.nogil:
                 axptr_lock_nogil(self.lock)
                 while True:
-                    if wanted & READ or not wanted & 7:
+                    if wanted & READ or not wanted & ACCESS:
                         code = (
                             self.resolve(at, READ, cython.address(host))
                             if wanted & READ
@@ -336,22 +340,22 @@ class UserSpace(Transfer):
                     if code == FAULT_OK and wanted & EXECUTE:
                         code = self.bring_in(at, EXECUTE, cython.address(slot))
                     if code == FAULT_OK and wanted & WRITE:
-                        host -= at & 0xFFF
+                        host -= at & IN_PAGE
                         if run == cython.NULL or host != run + length or length == _MOST_TOUCHED:
                             self.touch(run, length, unused)
                             run = host
                             length = 0
-                        length += 4096
-                    if code != FAULT_OK or (at >> 12) == (end >> 12):
+                        length += PAGE_SIZE
+                    if code != FAULT_OK or (at >> PAGE_SHIFT) == (end >> PAGE_SHIFT):
                         break
-                    at = (at | 0xFFF) + 1
+                    at = (at | IN_PAGE) + 1
                 self.touch(run, length, unused)
                 run = cython.NULL
                 axptr_unlock(self.lock)
             axptr_unshare(self.lock)
             if code != FAULT_PYTHON:
                 break
-            self._page_in(at, wanted & 7, nbytes, at - low)
+            self._page_in(at, wanted & ACCESS, nbytes, at - low)
             code = FAULT_OK
         if code != FAULT_OK:
             self.fail(code, at, wanted, nbytes, at - low)
@@ -361,7 +365,7 @@ class UserSpace(Transfer):
 
         With the lock given up meanwhile: it takes the host a millisecond for 1,000 pages.
         """
-        if length >= _LEAST_TOUCHED and cython.cast(uint64_t, run - self.phys.base) >> 12 >= unused:
+        if length >= _LEAST_TOUCHED and cython.cast(uint64_t, run - self.phys.base) >> PAGE_SHIFT >= unused:
             axptr_unlock(self.lock)
             madvise(run, length, MADV_POPULATE_WRITE)  # that a kernel before 5.14 refuses: then they come one by one
             axptr_lock_nogil(self.lock)
@@ -380,7 +384,7 @@ class UserSpace(Transfer):
         self.phys.alive()
         if not user and not is_accessing_user_memory():
             raise KernelFault(f"the kernel touched {at:#x} outside access_user_memory()")
-        if wanted & ~7 or not wanted:
+        if wanted & ~ACCESS or not wanted:
             raise ValueError("an access is made of READ, WRITE and EXECUTE")
         axptr_lock_gil(self.lock)
         bit = 1
@@ -526,12 +530,12 @@ class UserSpace(Transfer):
                     continue
                 if code != FAULT_OK and code != FAULT_NOT_MEMORY:
                     self.fail(code, at, access, size, done)
-                done += 4096 - (at & 0xFFF)
+                done += PAGE_SIZE - (at & IN_PAGE)
             done = 0
             while done < size:
                 at = vaddr + done
                 code = self.force(at, write, cython.address(host))
-                step = 4096 - (at & 0xFFF)
+                step = PAGE_SIZE - (at & IN_PAGE)
                 if step > size - done:
                     step = size - done
                 if code == FAULT_PYTHON or code == FAULT_NOT_MEMORY:

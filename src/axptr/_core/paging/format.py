@@ -21,12 +21,12 @@ from cython.cimports.axptr._core.paging.format import (
     entry_memory,
     entry_permissions,
 )
+from cython.cimports.axptr._core.words.codes import ACCESS, DEVICE, MEMORY_TYPE, PAGE_SHIFT, READ, UNCACHED, USER, WRITE
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 from cython.cimports.libc.string import memset
 
 from axptr.paging import PagingFormat
 
-_READ, _WRITE, _DEVICE, _UNCACHED = 1, 2, 16, 32
 _TOP = 1 << 64
 
 _codes = {}
@@ -49,7 +49,7 @@ def _runs(mask):
 
 def _row(rows, flags, name):
     """The bits for these flags: the first row that has just them, or has READ besides."""
-    for wanted in (flags, flags | _READ):
+    for wanted in (flags, flags | READ):
         for bits, granted in rows:
             if granted == wanted:
                 return bits
@@ -67,7 +67,7 @@ class FormatCode:
         if not 2 <= len(levels) <= MOST_LEVELS or len(fmt.limits) > MOST_LIMITS:
             raise ValueError(f"{fmt.name}: want 2 to {MOST_LEVELS} levels and at most {MOST_LIMITS} limits")
         last = levels[len(levels) - 1]
-        if last.shift != 12 or not last.leaf_mask or any(not 1 <= level.bits <= 9 for level in levels):
+        if last.shift != PAGE_SHIFT or not last.leaf_mask or any(not 1 <= level.bits <= 9 for level in levels):
             raise ValueError(f"{fmt.name}: a table has at most 512 entries, the last maps pages of 4 KiB")
         if any(high.shift != low.shift + low.bits for high, low in pairwise(levels)):
             raise ValueError(f"{fmt.name}: one table must cover what one entry above it does")
@@ -105,11 +105,11 @@ class FormatCode:
         self._memory()
         # What is asked for with WRITE, READ or EXECUTE; an entry for none of them is not present.
         for flags in range(64):
-            if flags & 7:
-                asked = flags & 15
-                if fmt.write_grants_read and asked & _WRITE:
-                    asked |= _READ
-                kind = _DEVICE if flags & _DEVICE else flags & _UNCACHED
+            if flags & ACCESS:
+                asked = flags & (ACCESS | USER)
+                if fmt.write_grants_read and asked & WRITE:
+                    asked |= READ
+                kind = DEVICE if flags & DEVICE else flags & UNCACHED
                 c.attributes[flags] = (
                     _row(fmt.permissions, asked, fmt.name) | _row(fmt.memory, kind, fmt.name)
                 ) & ~fmt.dirty
@@ -129,7 +129,11 @@ class FormatCode:
             c.high_mask = ((1 << runs[1][1]) - 1) << width
         memset(cython.address(c.permissions[0]), RESERVED, 32)
         for bits, flags in self.format.permissions:
-            if entry_permissions(c, bits) != RESERVED or bits & ~self.format.permission_mask or flags & ~15:
+            if (
+                entry_permissions(c, bits) != RESERVED
+                or bits & ~self.format.permission_mask
+                or flags & ~(ACCESS | USER)
+            ):
                 raise ValueError(f"{self.format.name}: {bits:#x} stands twice among the permissions, or in no place")
             c.permissions[((bits >> c.low_shift) & c.low_mask) | ((bits >> c.high_shift) & c.high_mask)] = flags
 
@@ -143,7 +147,7 @@ class FormatCode:
         c.memory_mask = (1 << runs[0][1]) - 1
         memset(cython.address(c.memory[0]), RESERVED, 8)
         for bits, flags in self.format.memory:
-            if entry_memory(c, bits) != RESERVED or bits & ~self.format.memory_mask or flags & ~48:
+            if entry_memory(c, bits) != RESERVED or bits & ~self.format.memory_mask or flags & ~MEMORY_TYPE:
                 raise ValueError(f"{self.format.name}: {bits:#x} stands twice among the memory types, or in no place")
             c.memory[(bits >> c.memory_shift) & c.memory_mask] = flags
 

@@ -30,18 +30,14 @@ from cython.cimports.axptr._core.paging.format import (
     translatable,
 )
 from cython.cimports.axptr._core.paging.walk import free_tables, prune, slots
+from cython.cimports.axptr._core.phys.phys import FRAME_TABLE
+from cython.cimports.axptr._core.words.codes import ACCESS, PAGE_SHIFT, PAGE_SIZE, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 
 from axptr._core.phys.phys import default_memory
 from axptr._core.words.buffers import plain
-from axptr.addr import (
-    ADDRESS_END,
-    PAGE_SIZE,
-    PhysAddr,
-    checked_address,
-    checked_size,
-)
+from axptr.addr import ADDRESS_END, PhysAddr, checked_address, checked_size
 from axptr.errors import (
     AlreadyMapped,
     LinuxError,
@@ -83,7 +79,7 @@ class PageTable:
         self.phys = default_memory() if phys is None else phys
         self.phys.alive()
         axptr_lock_gil(self.phys.lock)
-        self.root_paddr = self.phys.alloc_frame(True, True) << 12
+        self.root_paddr = self.phys.alloc_frame(True, True) << PAGE_SHIFT
         axptr_unlock(self.phys.lock)
         if self.root_paddr == 0:
             raise LinuxError(errno.ENOMEM, "no frame left for the root of a page table")
@@ -231,9 +227,9 @@ class PageTable:
     def _leaf(self, paddr: uint64_t, flags: uint32_t, level: uint32_t):
         """The entry for a page; one without rights is not present and keeps its frame."""
         entry: uint64_t = entry_at(self.fmt, paddr)
-        if not flags & 7:
+        if not flags & ACCESS:
             return entry | self.fmt.kept
-        if flags & 2:
+        if flags & WRITE:
             entry |= self.fmt.write_bits
         return entry | self.fmt.levels[level].leaf_bits | self.fmt.attributes[flags]
 
@@ -292,7 +288,7 @@ class PageTable:
                 if fresh == 0:
                     prune(self.phys, self.fmt, self.root_paddr, at, at)
                     raise LinuxError(errno.ENOMEM, "no frame left for a page table")
-                slot[0] = entry_at(self.fmt, fresh << 12) | self.fmt.table_bits
+                slot[0] = entry_at(self.fmt, fresh << PAGE_SHIFT) | self.fmt.table_bits
                 slot = self.find(at, cython.address(level))
             slot[0] = self._leaf(to, bits, level)
         finally:
@@ -419,11 +415,11 @@ class PageTable:
 
     def _check_table(self, table, level, seen):
         lvl: uint32_t = level
-        pfn: uint64_t = table >> 12
+        pfn: uint64_t = table >> PAGE_SHIFT
         if table in seen:
             raise AssertionError(f"table {table:#x} is used twice")
         seen.add(table)
-        if self.phys.refs[pfn] != 1 or not self.phys.flags[pfn] & 1:
+        if self.phys.refs[pfn] != 1 or not self.phys.flags[pfn] & FRAME_TABLE:
             raise AssertionError(
                 f"table {table:#x} has {self.phys.refs[pfn]} references, flags {self.phys.flags[pfn]:#x}"
             )

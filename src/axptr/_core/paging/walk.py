@@ -17,6 +17,7 @@ from cython.cimports.axptr._core.paging.format import (
 )
 from cython.cimports.axptr._core.paging.walk import slots
 from cython.cimports.axptr._core.phys.phys import PhysMemory
+from cython.cimports.axptr._core.words.codes import IN_PAGE, PAGE_SHIFT
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 
 
@@ -30,7 +31,7 @@ def leaf_slot(phys, fmt, root, vaddr):
         if entry == 0:
             return cython.NULL
         table = entry_paddr(fmt, entry)
-    return slots(phys, table) + ((vaddr >> 12) & fmt.levels[fmt.nlevels - 1].mask)
+    return slots(phys, table) + ((vaddr >> PAGE_SHIFT) & fmt.levels[fmt.nlevels - 1].mask)
 
 
 def make_slot(phys, fmt, root, vaddr):
@@ -46,9 +47,9 @@ def make_slot(phys, fmt, root, vaddr):
             if fresh == 0:
                 prune(phys, fmt, root, vaddr, vaddr)
                 return cython.NULL
-            slot[0] = entry_at(fmt, fresh << 12) | fmt.table_bits
+            slot[0] = entry_at(fmt, fresh << PAGE_SHIFT) | fmt.table_bits
         table = entry_paddr(fmt, slot[0])
-    return slots(phys, table) + ((vaddr >> 12) & fmt.levels[fmt.nlevels - 1].mask)
+    return slots(phys, table) + ((vaddr >> PAGE_SHIFT) & fmt.levels[fmt.nlevels - 1].mask)
 
 
 def next_leaf(phys, fmt, root, cursor, vaddr, last):
@@ -62,7 +63,7 @@ def next_leaf(phys, fmt, root, cursor, vaddr, last):
     at: uint64_t = vaddr[0]
     leaf_level: uint32_t = fmt.nlevels - 1
     mask = fmt.levels[leaf_level].mask
-    if cursor.table != cython.NULL and at - cursor.table_base > ((mask << 12) | 0xFFF):
+    if cursor.table != cython.NULL and at - cursor.table_base > ((mask << PAGE_SHIFT) | IN_PAGE):
         cursor.table = cython.NULL  # the caller stepped out of the table in hand
     while True:
         if cursor.table == cython.NULL:
@@ -79,18 +80,18 @@ def next_leaf(phys, fmt, root, cursor, vaddr, last):
                 table = entry_paddr(fmt, entry)
             else:
                 cursor.table = slots(phys, table)
-                cursor.table_base = at & ~((mask << 12) | 0xFFF)
+                cursor.table_base = at & ~((mask << PAGE_SHIFT) | IN_PAGE)
             continue
-        index = (at >> 12) & mask
+        index = (at >> PAGE_SHIFT) & mask
         while index <= mask:
             if cursor.table[index]:
-                at = cursor.table_base + (index << 12)
+                at = cursor.table_base + (index << PAGE_SHIFT)
                 if at > last:
                     return cython.NULL
                 vaddr[0] = at
                 return cursor.table + index
             index += 1
-        at = cursor.table_base + ((mask + 1) << 12)
+        at = cursor.table_base + ((mask + 1) << PAGE_SHIFT)
         cursor.table = cython.NULL
         if at == 0 or at > last:
             return cython.NULL
@@ -142,7 +143,7 @@ def _prune(
             low = first if first > low else low
             high = last if last < high else high
             if _prune(phys, fmt, entry_paddr(fmt, slot[0]), level + 1, low, high):
-                phys.decref(entry_paddr(fmt, slot[0]) >> 12)
+                phys.decref(entry_paddr(fmt, slot[0]) >> PAGE_SHIFT)
                 slot[0] = 0
     return level > 0 and _is_empty(phys, table, mask + 1)
 
@@ -161,4 +162,4 @@ def free_tables(phys, fmt, table, level):
             entry = slots(phys, table)[index]
             if entry_table(fmt, entry):
                 free_tables(phys, fmt, entry_paddr(fmt, entry), level + 1)
-    phys.decref(table >> 12)
+    phys.decref(table >> PAGE_SHIFT)

@@ -1,12 +1,18 @@
 from libc.stdint cimport uint8_t, uint64_t
 from axptr._core.words.lock cimport axptr_lock
 
-cdef enum:
-    MADV_DONTNEED = 4      # give the pages of a private mapping back to the host
-    MADV_REMOVE = 9        # give the memory file's pages back to the host (madvise(2))
-    MADV_POPULATE_WRITE = 23   # bring pages in for writing
-    SEEK_DATA = 3          # the next bytes of a file that are there, and the next that are not (lseek(2))
-    SEEK_HOLE = 4
+cdef extern from *:
+    """
+    #include <sys/mman.h>
+    #include <unistd.h>
+    #ifndef MADV_POPULATE_WRITE  /* glibc before 2.35 */
+    #define MADV_POPULATE_WRITE 23
+    #endif
+    """
+    enum:
+        MADV_POPULATE_WRITE    # bring pages in for writing (madvise(2))
+        SEEK_DATA              # the next bytes of a file that are there, and the next that are not (lseek(2))
+        SEEK_HOLE
 
 cdef void* lazy(uint64_t nbytes) noexcept nogil
 

@@ -21,17 +21,15 @@ import weakref
 from _thread import get_ident
 
 import cython
-from cython.cimports.axptr._core.phys.hostmem import (
-    MADV_DONTNEED,
-    MADV_REMOVE,
-    SEEK_DATA,
-    SEEK_HOLE,
-)
+from cython.cimports.axptr._core.phys.hostmem import SEEK_DATA, SEEK_HOLE
+from cython.cimports.axptr._core.words.codes import PAGE_SHIFT
 from cython.cimports.axptr._core.words.lock import axptr_lock, axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import int64_t, uint8_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memset
 from cython.cimports.posix.mman import (
+    MADV_DONTNEED,
+    MADV_REMOVE,
     MAP_ANONYMOUS,
     MAP_FAILED,
     MAP_FIXED,
@@ -167,8 +165,8 @@ class HostMemory:
         fd: cython.int = spare
         axptr_lock_gil(self.lock)
         while good and self.next_pinned(cython.address(first), cython.address(last)):
-            end = cython.cast(int64_t, last << 12)
-            at = lseek(fd, cython.cast(int64_t, first << 12), SEEK_HOLE)
+            end = cython.cast(int64_t, last << PAGE_SHIFT)
+            at = lseek(fd, cython.cast(int64_t, first << PAGE_SHIFT), SEEK_HOLE)
             while good and 0 <= at < end:
                 stop = lseek(fd, at, SEEK_DATA)
                 if stop < 0 or stop > end:

@@ -35,6 +35,7 @@ from cython.cimports.axptr._core.phys.phys import (
     TRIM_BATCH,
     EngineLink,
 )
+from cython.cimports.axptr._core.words.codes import PAGE_SHIFT, PAGE_SIZE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_thread, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free, qsort, realloc
@@ -42,12 +43,7 @@ from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.posix.mman import munmap
 
 from axptr._core.words.buffers import plain
-from axptr.addr import (
-    PAGE_SIZE,
-    PhysAddr,
-    checked_address,
-    checked_size,
-)
+from axptr.addr import PhysAddr, checked_address, checked_size
 from axptr.errors import LinuxError
 
 DEFAULT_SIZE = 64 << 30
@@ -147,7 +143,7 @@ class PhysMemory(HostMemory):
             self.cached_head = self.next_free[pfn]
             self.ncached -= 1
             if zero:
-                memset(self.base + (pfn << 12), 0, 4096)
+                memset(self.base + (pfn << PAGE_SHIFT), 0, PAGE_SIZE)
         elif self.clean_head:
             pfn = self.clean_head
             self.clean_head = self.next_free[pfn]
@@ -187,7 +183,7 @@ class PhysMemory(HostMemory):
             first = self.find_free_run(count, align)
             if first == 0:
                 return 0
-            memset(self.base + (first << 12), 0, count << 12)
+            memset(self.base + (first << PAGE_SHIFT), 0, count << PAGE_SHIFT)
         for pfn in range(first, first + count):
             self.refs[pfn] = 1
             self.flags[pfn] = 0
@@ -282,7 +278,7 @@ class PhysMemory(HostMemory):
 
     def reuse_frame(self, pfn):
         if self.poison:
-            memset(self.base + (pfn << 12), 0xDB, 4096)
+            memset(self.base + (pfn << PAGE_SHIFT), 0xDB, PAGE_SIZE)
         self.next_free[pfn] = self.cached_head
         self.cached_head = cython.cast(uint32_t, pfn)
         self.ncached += 1
@@ -291,7 +287,7 @@ class PhysMemory(HostMemory):
 
     def trim(self, keep):
         """Give cached frames back to the host, in runs, until at most `keep` are left."""
-        batch: uint32_t[4096]
+        batch: uint32_t[TRIM_BATCH]
         count: cython.int
         i: cython.int
         first: cython.int
@@ -309,7 +305,7 @@ class PhysMemory(HostMemory):
                 if i < count and batch[i] == batch[i - 1] + 1:
                     continue
                 pfn = batch[first]
-                self.give_back(pfn << 12, cython.cast(uint64_t, i - first) << 12)
+                self.give_back(pfn << PAGE_SHIFT, cython.cast(uint64_t, i - first) << PAGE_SHIFT)
                 first = i
             for i in range(count):
                 self.next_free[batch[i]] = self.clean_head
@@ -446,7 +442,7 @@ class PhysMemory(HostMemory):
         axptr_unlock(self.lock)
         if pfn == 0:
             raise LinuxError(errno.ENOMEM, f"no {count} frames left (limit {self.limit_frames} frames)")
-        return PhysAddr(pfn << 12)
+        return PhysAddr(pfn << PAGE_SHIFT)
 
     def free(self, paddr, npages=1):
         """Give back one reference to each of `npages` frames at `paddr`.
@@ -462,7 +458,7 @@ class PhysMemory(HostMemory):
         for pfn in range(first, first + count):
             if self.refs[pfn] == 0 or self.flags[pfn] & FRAME_TABLE:
                 axptr_unlock(self.lock)
-                raise ValueError(f"frame {pfn << 12:#x} is not allocated")
+                raise ValueError(f"frame {pfn << PAGE_SHIFT:#x} is not allocated")
         for pfn in range(first, first + count):
             self.decref(pfn)
         axptr_unlock(self.lock)
@@ -503,12 +499,12 @@ class PhysMemory(HostMemory):
             return
         self.alive()
         axptr_lock_gil(self.lock)
-        for pfn in range(start >> 12, ((start + count - 1) >> 12) + 1):
+        for pfn in range(start >> PAGE_SHIFT, ((start + count - 1) >> PAGE_SHIFT) + 1):
             if self.flags[pfn] & FRAME_TABLE:
                 axptr_unlock(self.lock)
-                raise ValueError(f"frame {pfn << 12:#x} holds a page table")
+                raise ValueError(f"frame {pfn << PAGE_SHIFT:#x} holds a page table")
         memcpy(self.base + start, source, count)
-        for pfn in range(start >> 12, ((start + count - 1) >> 12) + 1):
+        for pfn in range(start >> PAGE_SHIFT, ((start + count - 1) >> PAGE_SHIFT) + 1):
             if self.flags[pfn] & FRAME_CODE:
                 self.code_changed(pfn)
         axptr_unlock(self.lock)

@@ -10,7 +10,7 @@ Not here: limits and their errors, memories that are no `AddrSpace` (`strings`).
 import cython
 from cython.cimports.axptr._core.mm.mmu import Provider
 from cython.cimports.axptr._core.mm.space import SpaceCore
-from cython.cimports.axptr._core.words.codes import FAULT_OK, READ
+from cython.cimports.axptr._core.words.codes import FAULT_OK, IN_PAGE, PAGE_SIZE, READ
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
 from cython.cimports.cpython.object import PyObject
@@ -43,7 +43,7 @@ def gather(provider, pointers: tuple, first: cython.Py_ssize_t, most: uint64_t, 
             at = pointers[i]
             if space.resolve(at, READ, cython.address(host)) != FAULT_OK:
                 break
-            room = 4096 - (at & 0xFFF)
+            room = PAGE_SIZE - (at & IN_PAGE)
             if most < room:
                 room = most + 1
             if left - taken < room:

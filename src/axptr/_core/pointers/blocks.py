@@ -30,6 +30,9 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_OK,
     FAULT_PYTHON,
     FAULT_TOOLONG,
+    IN_PAGE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
     READ,
     WRITE,
 )
@@ -88,7 +91,7 @@ def block_take(provider, raw, addr, size, align, mutable):
         return bytearray(blob) if mutable else blob
     space = cython.cast(SpaceCore, raw)
     if budget is not None:
-        if size > 4096:
+        if size > PAGE_SIZE:
             space.require(addr, size, align, READ)
         budget.take(size)
     if _at_hand(raw, addr, size, align) != cython.NULL:
@@ -111,14 +114,14 @@ def block_partial(raw, addr, buf, access, whole):
     borrow(buf, cython.address(view), access == READ)
     try:
         whole[0] = view.len
-        if cython.cast(uint64_t, view.len) <= 4096 - (addr & 0xFFF) and axptr_quiet(space.lock):
+        if cython.cast(uint64_t, view.len) <= PAGE_SIZE - (addr & IN_PAGE) and axptr_quiet(space.lock):
             host = tlb_hit(space, addr, access)
             if host != cython.NULL and access == READ:
                 memcpy(view.buf, host, view.len)
                 return view.len
             if (
                 host != cython.NULL
-                and not space.frame_flags[cython.cast(uint64_t, host - space.frame_base) >> 12] & FRAME_CODE
+                and not space.frame_flags[cython.cast(uint64_t, host - space.frame_base) >> PAGE_SHIFT] & FRAME_CODE
             ):
                 memcpy(host, view.buf, view.len)
                 return view.len
@@ -178,7 +181,7 @@ def block_text(provider, raw, addr, max_len, decoded):
     try:
         host = tlb_hit(space, addr, READ)
         if host != cython.NULL:
-            room = 4096 - (addr & 0xFFF)
+            room = PAGE_SIZE - (addr & IN_PAGE)
             if most < room:
                 room = most + 1
             found = cython.cast(cython.pointer(uint8_t), memchr(host, 0, room))
@@ -238,7 +241,7 @@ def _at_hand(raw: cython.pointer(PyObject), addr: uint64_t, size: uint64_t, alig
     if (
         raw == cython.NULL
         or addr & (align - 1)
-        or size > 4096 - (addr & 0xFFF)
+        or size > PAGE_SIZE - (addr & IN_PAGE)
         or not axptr_quiet(cython.cast(SpaceCore, raw).lock)
     ):
         return cython.NULL

@@ -18,7 +18,7 @@ import cython
 from cython.cimports.axptr._core.mm.mmu import Provider
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.buffers import borrow
-from cython.cimports.axptr._core.words.codes import FAULT_OK, READ, WRITE
+from cython.cimports.axptr._core.words.codes import FAULT_OK, IOV_MAX, MAX_RW_COUNT, READ, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.buffer import PyBuffer_Release
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
@@ -35,13 +35,8 @@ from axptr.model import LP64
 from axptr.pointers import check as _check
 from axptr.pointers.values import model_at
 
-IOV_MAX = 1024
-"""Segments that one array may have (UIO_MAXIOV)."""
-MAX_RW_COUNT = 0x7FFF_F000
-"""Bytes that one transfer may have: what is beyond is cut off (`INT_MAX & PAGE_MASK`, read(2))."""
-
 _ZEROS = bytes(1 << 16)
-_MOST = cython.declare(uint64_t, 0x7FFF_F000)
+_MOST = cython.declare(uint64_t, MAX_RW_COUNT)
 _SIGN = cython.declare(uint64_t, 1 << 63)
 
 

@@ -4,9 +4,6 @@ from typing import Any, SupportsIndex
 from axptr.flags import MappingFlags
 from axptr.pointers.provider import AddrSpaceProvider
 
-IOV_MAX: int
-MAX_RW_COUNT: int
-
 class IoVec:
     def __init__(self, segments: Iterable[tuple[SupportsIndex, SupportsIndex]] = ()) -> None: ...
     @property

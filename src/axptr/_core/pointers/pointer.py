@@ -51,7 +51,7 @@ from cython.cimports.axptr._core.pointers.pointertype import (
 )
 from cython.cimports.axptr._core.pointers.view import pin_span
 from cython.cimports.axptr._core.words.buffers import borrow
-from cython.cimports.axptr._core.words.codes import READ, WRITE
+from cython.cimports.axptr._core.words.codes import PAGE_SHIFT, READ, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_quiet
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
@@ -87,7 +87,7 @@ class Copied(int):
 @cython.exceptval(check=False)
 def _has_code(space: SpaceCore, host: cython.pointer(uint8_t)) -> cython.bint:
     """Whether an engine may hold code translated from the frame: such a store takes the long way."""
-    return space.frame_flags[cython.cast(uint64_t, host - space.frame_base) >> 12] & FRAME_CODE
+    return space.frame_flags[cython.cast(uint64_t, host - space.frame_base) >> PAGE_SHIFT] & FRAME_CODE
 
 
 @cython.cfunc

@@ -12,12 +12,12 @@ time and without the GIL; between two calls the space may change, and is then se
 
 import cython
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
-from cython.cimports.axptr._core.mm.frames import KIND_ALLOC
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.paging.format import entry_paddr
 from cython.cimports.axptr._core.paging.walk import Cursor, leaf_slot, next_leaf
 from cython.cimports.axptr._core.pointers.codec import axptr_swapped
 from cython.cimports.axptr._core.pointers.seeker import Want, axptr_word_at, memmem
+from cython.cimports.axptr._core.words.codes import IN_PAGE, KIND_ALLOC, PAGE_SIZE, page_start
 from cython.cimports.axptr._core.words.lock import (
     axptr_lock_nogil,
     axptr_share,
@@ -129,7 +129,7 @@ class Seeker:
         cursor.table = cython.NULL
         cursor.table_base = 0
         while True:
-            found &= ~cython.cast(uint64_t, 0xFFF)
+            found = page_start(found)
             slot = next_leaf(
                 self.space.phys,
                 self.space.fmt,
@@ -142,9 +142,9 @@ class Seeker:
                 return False
             if self.open_area(found) != cython.NULL:
                 break
-            if found + 4095 >= self.last:
+            if found + IN_PAGE >= self.last:
                 return False
-            found += 4096
+            found += PAGE_SIZE
         # Before it, as many zeros as a match that reaches into it can have.
         here = found
         if here > self.at:
@@ -154,7 +154,7 @@ class Seeker:
             while back:
                 if self.page(here - 1, cython.address(zeros)) != cython.NULL or not zeros:
                     break
-                step = back if back < 4096 else 4096
+                step = back if back < PAGE_SIZE else PAGE_SIZE
                 here -= step
                 back -= step
         else:
@@ -164,7 +164,7 @@ class Seeker:
         self.final = True
         self.host = cython.NULL
         while True:
-            step = 4096 - (here & 0xFFF)
+            step = PAGE_SIZE - (here & IN_PAGE)
             if step - 1 > self.last - here:
                 step = self.last - here + 1
             host = self.page(here, cython.address(zeros))
@@ -182,7 +182,7 @@ class Seeker:
                     step = found - here
             else:
                 tail = 0
-                host += here & 0xFFF
+                host += here & IN_PAGE
             if self.size == 0:
                 self.host = host
                 placed = host != cython.NULL

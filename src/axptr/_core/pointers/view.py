@@ -7,10 +7,20 @@ still shows the frames it was given, which nobody else gets before it is gone.
 Not here: which verbs give views, and of what type (`pointer`).
 """
 
+import errno
+
 import cython
 from cython.cimports.axptr._core.mm.journal import journal_watch
 from cython.cimports.axptr._core.phys.phys import FRAME_CODE, PhysMemory
-from cython.cimports.axptr._core.words.codes import FAULT_OK, FAULT_PYTHON, WRITE
+from cython.cimports.axptr._core.words.codes import (
+    FAULT_OK,
+    FAULT_PYTHON,
+    IN_PAGE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    WRITE,
+    page_start,
+)
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint64_t
 from cython.cimports.libc.stdlib import free, malloc
@@ -54,7 +64,7 @@ class PinnedView:
     def __dealloc__(self):
         i: uint64_t
         if self.window != cython.NULL:
-            munmap(self.window, self.npages << 12)
+            munmap(self.window, self.npages << PAGE_SHIFT)
         if self.pfns != cython.NULL:
             if not self.phys.forked:
                 axptr_lock_gil(self.phys.lock)
@@ -70,12 +80,12 @@ class PinnedView:
         sharing: cython.int = MAP_SHARED if self.phys.copied else MAP_PRIVATE
         for i in range(self.npages):
             mmap(
-                self.window + (i << 12),
-                4096,
+                self.window + (i << PAGE_SHIFT),
+                PAGE_SIZE,
                 PROT_READ | PROT_WRITE,
                 sharing | MAP_FIXED,
                 self.phys.fd,
-                self.pfns[i] << 12,
+                self.pfns[i] << PAGE_SHIFT,
             )
 
     def __reduce__(self):
@@ -94,8 +104,8 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
     bad: uint64_t = 0
     code: cython.int
     total: uint64_t = count * size
-    first: uint64_t = vaddr & ~cython.cast(uint64_t, 0xFFF)
-    npages: uint64_t = ((vaddr & 0xFFF) + total + 4095) >> 12
+    first: uint64_t = page_start(vaddr)
+    npages: uint64_t = ((vaddr & IN_PAGE) + total + IN_PAGE) >> PAGE_SHIFT
     phys: PhysMemory = space.phys
     view: PinnedView = PinnedView.__new__(PinnedView)
     where: cython.p_void
@@ -126,7 +136,7 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
             if view.pfns == cython.NULL:
                 raise MemoryError
             while done < npages:
-                at = first + (done << 12)
+                at = first + (done << PAGE_SHIFT)
                 bad = vaddr if done == 0 else at
                 code = space.own(at, view.pfns + done)
                 if code != FAULT_OK:
@@ -148,16 +158,16 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
         if view.pfns[i] != view.pfns[i - 1] + 1:
             break
     else:
-        view.start = phys.base + (view.pfns[0] << 12) + (vaddr & 0xFFF)
+        view.start = phys.base + (view.pfns[0] << PAGE_SHIFT) + (vaddr & IN_PAGE)
         return memoryview(view)
     if phys.fd < 0:
         raise BufferError(
             f"{npages} pages at {first:#x} lie in frames that are not side by side, and this host has no memory file "
             "(memfd_create) to map them from a second time: use the copying verbs, or a view of one page"
         )
-    where = mmap(cython.NULL, npages << 12, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    where = mmap(cython.NULL, npages << PAGE_SHIFT, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     if where == MAP_FAILED:
-        raise LinuxError(12, "the host has no room for a window of the frames")
+        raise LinuxError(errno.ENOMEM, "the host has no room for a window of the frames")
     view.window = cython.cast(cython.pointer(uint8_t), where)
     done = 0
     while done < npages:
@@ -165,16 +175,16 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
         while i < npages and view.pfns[i] == view.pfns[i - 1] + 1:
             i += 1
         where = mmap(
-            view.window + (done << 12),
-            (i - done) << 12,
+            view.window + (done << PAGE_SHIFT),
+            (i - done) << PAGE_SHIFT,
             PROT_READ | PROT_WRITE,
             MAP_SHARED | MAP_FIXED,
             phys.fd,
-            view.pfns[done] << 12,
+            view.pfns[done] << PAGE_SHIFT,
         )
         if where == MAP_FAILED:
-            raise LinuxError(12, "the host cannot map the frames side by side")
+            raise LinuxError(errno.ENOMEM, "the host cannot map the frames side by side")
         done = i
-    view.start = view.window + (vaddr & 0xFFF)
+    view.start = view.window + (vaddr & IN_PAGE)
     phys.spaces.add(view)
     return memoryview(view)

@@ -28,9 +28,6 @@ from axptr._core.words.visit import visited
 from axptr.addr import checked_size
 from axptr.errors import LinuxError
 
-MAX_RW_COUNT = 0x7FFF_F000
-"""Bytes that one transfer may have: what Linux cuts its own at (`INT_MAX & PAGE_MASK`, read(2))."""
-
 _ENDLESS = cython.declare(uint64_t, cython.cast(uint64_t, -1))
 
 

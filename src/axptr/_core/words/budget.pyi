@@ -1,7 +1,5 @@
 from typing import Any
 
-MAX_RW_COUNT: int
-
 class Budget:
     def __init__(self, *, per_call: int | None = None, per_task: int | None = None) -> None: ...
     @property

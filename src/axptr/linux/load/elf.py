@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 from struct import unpack_from
 
+from ...addr import PAGE_SIZE
 from ...errors import LinuxError
 
 TYPE_CHECKING = False
@@ -33,7 +34,6 @@ EM_X86_64 = 62
 
 _EHDR_SIZE, _PHDR_SIZE = 64, 56
 _PHDRS_MAX = 0x10000 // _PHDR_SIZE  # the kernel reads at most 64 KiB of them
-_PAGE = 4096
 
 _MACHINES = {
     2: "SPARC", 3: "i386 (32-bit x86)", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "s390x", 40: "ARM",
@@ -127,11 +127,11 @@ class Elf:
     def alignment(self) -> int:
         """What the segments ask for: the largest p_align that is a power of two, at least a page."""
         powers = [s.align for s in self.segments if s.align and s.align & (s.align - 1) == 0]
-        return max([_PAGE, *powers])
+        return max([PAGE_SIZE, *powers])
 
 
 def _interpreter_name(file: Source, offset: int, size: int) -> bytes:
-    if not 2 <= size <= _PAGE:
+    if not 2 <= size <= PAGE_SIZE:
         raise BadElf("ELF file with a broken interpreter name")
     if offset >> 63:
         raise BadElf("ELF file with a broken interpreter name", errno.EINVAL)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 from struct import pack
 
+from ...addr import PAGE_SIZE as PAGE
 from ...errors import LinuxError, UserFault
 from ...flags import MappingFlags
 from ..mem.mm import STACK_TOP
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ..mem.mm import Mm
     from .image import Image
 
-PAGE = 4096
 STACK_LIMIT = 8 << 20
 _EXPANSION = 128 << 10
 _MAX_STRING = 32 * PAGE

@@ -8,6 +8,7 @@ Not here: how it is filled (`image`, `stack`), and the calls that change it (`me
 
 from __future__ import annotations
 
+from ..._core.words.codes import GUARD_GAP
 from ..fs.node import Node
 from ..uaccess import USER_END
 
@@ -17,13 +18,12 @@ if TYPE_CHECKING:
     from ..host import HostView
 
 STACK_TOP = USER_END
-_STACK_GAP = 1 << 20
 _LEAST_GAP, _LARGEST_GAP = 128 << 20, USER_END // 6 * 5
 
 
 def mmap_base(stack_limit: int) -> int:
     """Mappings go downwards from here: below the room for the stack, 128 MiB at least (arch/x86/mm/mmap.c)."""
-    gap = max(_LEAST_GAP, min(stack_limit + _STACK_GAP, _LARGEST_GAP))
+    gap = max(_LEAST_GAP, min(stack_limit + GUARD_GAP, _LARGEST_GAP))
     return (USER_END - gap + 4095) & -4096
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 
-from ...addr import VirtAddrRange
+from ..._core.words.codes import GUARD_GAP
+from ...addr import PAGE_SIZE, VirtAddrRange
 from ...errors import LinuxError
 from ...flags import MappingFlags
 from ..abi.mman import MAP_32BIT, MAP_FIXED, MAP_FIXED_NOREPLACE
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
     from .mm import Mm
 
-PAGE = 4096
+PAGE = PAGE_SIZE
 MMAP_MIN_ADDR = 65536
 AREAS_AT_ONCE = 512
 BYTES_AT_ONCE = 16 << 20
 """What is done between two looks at the clock and at signals."""
-STACK_GAP = 256 * PAGE
+STACK_GAP = GUARD_GAP
 """Room that stays free below a stack (stack_guard_gap)."""
 
 

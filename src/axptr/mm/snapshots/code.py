@@ -10,6 +10,7 @@ import os
 import stat
 import struct
 
+from axptr._core.words.codes import TRAIT_SEALED, TRAITS
 from axptr.errors import SnapshotError
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ SOURCE = struct.Struct("<IIQQQQqQ")  # kind, label, limit, device, inode, bytes,
 SOURCE_RUN = struct.Struct("<QQQ")  # page, pages, index
 AREA = struct.Struct("<QQQQIIIBBBB")  # start, last, offset, grow limit, flags, source, name, shared, sealed, traits, 0
 RUN = struct.Struct("<QQQQ")  # address, pages, index, dirty
-TRAITS = 1 | 2 | 8 | 16  # the clone rule, locked, locked once there
+CARRIED_TRAITS = TRAITS & ~TRAIT_SEALED  # what is sealed has a field of its own
 MOST = (1 << 64) - 1
 
 

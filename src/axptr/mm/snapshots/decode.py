@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import axptr.paging
 from axptr._core.mm.frames import Backend, FrameStore
-from axptr._core.mm.pages import DIRTY, FramePool
+from axptr._core.mm.pages import FramePool
 from axptr._core.phys.phys import PhysMemory, default_memory
+from axptr._core.words.codes import KIND_STORE, MARK_DIRTY
 from axptr.addr import PAGE_SIZE
 from axptr.errors import LinuxError, SnapshotError
 from axptr.flags import MappingFlags
@@ -28,6 +29,7 @@ from axptr.mm.backend import (
 from axptr.mm.snapshots.code import (
     AREA,
     BOUND,
+    CARRIED_TRAITS,
     CONTENTS,
     FILE,
     HEAD,
@@ -38,7 +40,6 @@ from axptr.mm.snapshots.code import (
     RUN,
     SOURCE,
     SOURCE_RUN,
-    TRAITS,
     open_regular,
 )
 from axptr.mm.snapshots.snapshot import Epoch, Snapshot
@@ -48,7 +49,6 @@ from axptr.paging import PagingFormat
 if TYPE_CHECKING:
     from axptr.mm.space import AddrSpace
 
-_KIND_STORE = 2
 _ALL_FLAGS = int(~MappingFlags(0))
 
 
@@ -179,7 +179,15 @@ class Decoder:
 
     def _area(self, *fields: int) -> None:
         start, last, offset, limit, flags, source, name, shared, sealed, traits, zero = fields
-        if flags & ~_ALL_FLAGS or shared > 1 or sealed > 1 or traits & ~TRAITS or zero or last < start or limit > start:
+        if (
+            flags & ~_ALL_FLAGS
+            or shared > 1
+            or sealed > 1
+            or traits & ~CARRIED_TRAITS
+            or zero
+            or last < start
+            or limit > start
+        ):
             raise SnapshotError(f"the area at {start:#x} is none")
         backend: Backend
         if source == 0:
@@ -193,7 +201,7 @@ class Decoder:
         try:
             self.space.map(start, size, MappingFlags(flags), backend, name=self._string(name), grows_down=grows)
             if traits:
-                self.space._set_traits(start, size, traits, TRAITS)
+                self.space._set_traits(start, size, traits, CARRIED_TRAITS)
         except (LinuxError, ValueError) as failure:
             raise SnapshotError(f"the area at {start:#x} cannot be: {failure}") from None
 
@@ -207,7 +215,7 @@ class Decoder:
             raise SnapshotError(f"an area shows {store.label!r} in a way that it cannot")
         made: type[Backend] = SharedBackend if kind == MEMORY else FileBackend
         backend = made.__new__(made)
-        backend._set(_KIND_STORE, shared=shared, sealed=sealed, offset=offset, store=store)
+        backend._set(KIND_STORE, shared=shared, sealed=sealed, offset=offset, store=store)
         return backend
 
     def put(self, data: Any) -> None:
@@ -221,7 +229,7 @@ class Decoder:
             raise SnapshotError(f"{self.npages - self._put} of its pages are missing")
         try:
             for vaddr, count, index, dirty in self._pages:
-                if dirty > DIRTY:
+                if dirty > MARK_DIRTY:
                     raise ValueError(f"page {vaddr:#x} is marked {dirty}")
                 self._pool.into_space(self.space, vaddr, count, index, bool(dirty))
             for store, runs in self._contents:

@@ -13,8 +13,6 @@ import os
 from array import array
 
 from axptr._core.mm.pages import (
-    DIRTY,
-    ZERO,
     ZEROS,
     FrameSpan,
     area_traits,
@@ -22,6 +20,7 @@ from axptr._core.mm.pages import (
     store_pages,
 )
 from axptr._core.phys.phys import PhysMemory
+from axptr._core.words.codes import MARK_DIRTY, MARK_ZERO
 from axptr.addr import PAGE_SIZE
 from axptr.errors import SnapshotError
 from axptr.mm.area import MemoryArea
@@ -161,8 +160,8 @@ def _runs(space: AddrSpace, parts: _Parts) -> list[bytes]:
     start = count = index = dirty = 0
     for marked, paddr in zip(listed[::2], listed[1::2], strict=True):
         vaddr = marked & -PAGE_SIZE
-        mark = marked & DIRTY
-        number = ZEROS if marked & ZERO else parts.frame(paddr)
+        mark = marked & MARK_DIRTY
+        number = ZEROS if marked & MARK_ZERO else parts.frame(paddr)
         follows = number == ZEROS if index == ZEROS else number == index + count
         if count and follows and mark == dirty and vaddr == start + count * PAGE_SIZE:
             count += 1

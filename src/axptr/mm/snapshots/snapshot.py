@@ -16,6 +16,7 @@ from sys import is_finalizing
 from weakref import WeakSet, ref
 
 from axptr._core.mm.frames import FrameStore
+from axptr._core.words.codes import PAGE_SHIFT, PAGE_SIZE
 from axptr.mm.area import MemoryArea
 
 TYPE_CHECKING = False
@@ -156,10 +157,12 @@ class Snapshot:
             for area in self.areas():
                 if area.backend.store is store and area.start < vaddr + size and vaddr < area.end:
                     low, high = max(area.start, vaddr), min(area.end, vaddr + size)
-                    for page in range(low >> 12, ((high - 1) >> 12) + 1):
-                        a, b = max(low, page << 12), min(high, (page + 1) << 12)
-                        old = copy.peek((area.offset + (page << 12) - area.start) >> 12) or bytes(4096)
-                        whole[a - vaddr : b - vaddr] = old[a - (page << 12) : b - (page << 12)]
+                    for page in range(low >> PAGE_SHIFT, ((high - 1) >> PAGE_SHIFT) + 1):
+                        a, b = max(low, page << PAGE_SHIFT), min(high, (page + 1) << PAGE_SHIFT)
+                        old = copy.peek((area.offset + (page << PAGE_SHIFT) - area.start) >> PAGE_SHIFT) or bytes(
+                            PAGE_SIZE
+                        )
+                        whole[a - vaddr : b - vaddr] = old[a - (page << PAGE_SHIFT) : b - (page << PAGE_SHIFT)]
         return bytes(whole)
 
     @property

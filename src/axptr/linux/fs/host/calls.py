@@ -12,6 +12,7 @@ import ctypes
 import errno
 import mmap
 
+from ....addr import PAGE_SIZE
 from ....errors import LinuxError
 from ...uaccess import CHUNK
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-PAGE = 4096
+PAGE = PAGE_SIZE
+
 _SIZED = frozenset({"read", "write", "pread64", "pwrite64", "getdents64"})  # these return a ssize_t
 _libc: Any = None
 
