@@ -20,6 +20,7 @@ from axptr.mm.filecache import FileCache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import IO, Any
 
     FileLike = str | os.PathLike[str] | int | IO[Any]
@@ -86,16 +87,32 @@ class SharedBackend(Backend):
         self._set(KIND_STORE, shared=True, sealed=not writable, offset=_aligned(offset), store=shared.store)
 
 
+class StoreBackend(Backend):
+    """The pages of a store from `offset` (bytes, page aligned) on: those of a file that lives in memory.
+
+    Private, or `shared` so that writes are the file's; `writable=False` seals a shared one. EINVAL for an unaligned
+    offset. named: tells what maps call it now.
+    """
+
+    kind_name = "store"
+    named: Callable[[], bytes] | None = None
+
+    def __init__(self, store: FrameStore, offset: int = 0, *, shared: bool = False, writable: bool = True) -> None:
+        self._set(KIND_STORE, shared=shared, sealed=shared and not writable, offset=_aligned(offset), store=store)
+
+
 class FileBackend(Backend):
     """A regular file from `offset` (bytes, page aligned) on: private, or `shared` so that writes reach the file.
 
     `writable=False` seals a shared one: it is never writable. Raises `LinuxError`: EINVAL for an unaligned offset,
     EACCES if the descriptor cannot be read, ENODEV for what is no regular file, or what opening the file raised.
-    no_exec: a note for whoever changes permissions, that nothing of the file may be executed.
+    no_exec: a note for whoever changes permissions, that nothing of the file may be executed. named: tells what maps
+    call it now, where that is not the host's name for it.
     """
 
     kind_name = "file"
     no_exec = False
+    named: Callable[[], bytes] | None = None
 
     def __init__(
         self, phys: PhysMemory, file: FileLike, offset: int = 0, *, shared: bool = False, writable: bool | None = None

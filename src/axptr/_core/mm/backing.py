@@ -297,7 +297,7 @@ class BackedSpace(SpaceCore):
                 if rec == cython.NULL:
                     break
                 pos = index_next(cython.address(self.areas), pos)
-                if rec.shared and rec.kind == KIND_STORE and rec.store.fd < 0:
+                if rec.shared and rec.kind == KIND_STORE and (rec.store.fd < 0 or rec.store.memory):
                     found[cython.cast(uint64_t, rec.store)] = cython.cast(
                         Backend, cython.cast(object, rec.backend)
                     ).store

@@ -19,7 +19,11 @@ cdef struct FrameStoreBody:
     uint32_t clock         # see `FrameStore.capture`
     int fd                 # the file that supplies missing pages; -1: they are zero
     int out_fd             # the same file, open for writing; -1: nothing is written back
+    bint memory            # what is written stays here: the file only supplies pages that nobody has written yet
+    uint64_t file_end      # of such a file the bytes before it count; what follows is zero
 
+cdef uint64_t store_slot(FrameStoreBody* body, uint64_t page) noexcept nogil
+cdef uint64_t store_supplied(FrameStoreBody* body, uint64_t page) noexcept nogil
 cdef uint64_t store_get(FrameStoreBody* body, uint64_t page) noexcept nogil
 cdef int store_put(FrameStoreBody* body, uint64_t page, uint64_t pfn) noexcept nogil
 cdef int store_fill(FrameStoreBody* body, PhysMemory phys, uint64_t page, uint64_t* pfn) noexcept nogil

@@ -47,10 +47,8 @@ from axptr.errors import LinuxError
 _NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
 
 
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _slot(body: cython.pointer(FrameStoreBody), page: uint64_t) -> uint64_t:
+def store_slot(body, page):
+    """Where the note of a page is, or would be."""
     at: uint64_t = (page ^ (page >> 17)) & (body.capacity - 1)
     while body.keys[at] != 0 and body.keys[at] != page + 1:
         at = (at + 1) & (body.capacity - 1)
@@ -72,7 +70,7 @@ def store_get(body, page):
     at: uint64_t
     if body.count == 0:
         return 0
-    at = _slot(body, page)
+    at = store_slot(body, page)
     return body.pfns[at] if body.keys[at] else 0
 
 
@@ -94,7 +92,7 @@ def store_put(body, page, pfn):
             return -1
         for i in range(body.capacity):
             if body.pfns[i]:
-                at = _slot(cython.address(bigger), body.keys[i] - 1)
+                at = store_slot(cython.address(bigger), body.keys[i] - 1)
                 bigger.keys[at] = body.keys[i]
                 bigger.pfns[at] = body.pfns[i]
                 bigger.stamps[at] = body.stamps[i]
@@ -102,7 +100,7 @@ def store_put(body, page, pfn):
                 bigger.used += 1
         _free_slots(body)
         body[0] = bigger
-    at = _slot(body, page)
+    at = store_slot(body, page)
     if body.keys[at] == 0:
         body.keys[at] = page + 1
         body.used += 1
@@ -114,6 +112,14 @@ def store_put(body, page, pfn):
     return 0
 
 
+def store_supplied(body, page):
+    """How many bytes of a page come from the file; the rest is zero."""
+    if body.fd < 0 or page >= (body.file_end + (PAGE_SIZE - 1)) >> PAGE_SHIFT:
+        return 0
+    left: uint64_t = body.file_end - (page << PAGE_SHIFT)
+    return PAGE_SIZE if left > PAGE_SIZE else left
+
+
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
@@ -121,16 +127,19 @@ def _read_page(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uin
     """Read a page of the file into a frame, zeros after its end; whether the file has any of it."""
     got: cython.Py_ssize_t
     done: uint64_t = 0
+    end: uint64_t = PAGE_SIZE
     if page >> 51:  # no file is that long
         return False
-    while done < PAGE_SIZE:
-        got = pread(body.fd, phys.base + (pfn << PAGE_SHIFT) + done, PAGE_SIZE - done, (page << PAGE_SHIFT) + done)
+    if body.memory:
+        end = store_supplied(body, page)
+    while done < end:
+        got = pread(body.fd, phys.base + (pfn << PAGE_SHIFT) + done, end - done, (page << PAGE_SHIFT) + done)
         if got < 0 and errno == EINTR:
             continue
         if got <= 0:
             break
         done += got
-    if done == 0:
+    if done == 0 and not body.memory:
         return False
     memset(phys.base + (pfn << PAGE_SHIFT) + done, 0, PAGE_SIZE - done)
     return True
@@ -144,10 +153,11 @@ def store_fill(body, phys, page, pfn):
         return FAULT_OK
     if page >= body.limit:
         return FAULT_BACKING
-    found = phys.alloc_frame(False, body.fd < 0)
+    from_file: cython.bint = body.fd >= 0 and (not body.memory or store_supplied(body, page) > 0)
+    found = phys.alloc_frame(False, not from_file)
     if found == 0:
         return FAULT_NOMEM
-    if body.fd >= 0 and not _read_page(body, phys, page, found):
+    if from_file and not _read_page(body, phys, page, found):
         phys.decref(found)
         return FAULT_BACKING
     if store_put(body, page, found) < 0:
@@ -159,9 +169,9 @@ def store_fill(body, phys, page, pfn):
 
 def store_touch(body, page):
     """A mapping that shares the page may write it from now on."""
-    at: uint64_t = _slot(body, page)
+    at: uint64_t = store_slot(body, page)
     body.stamps[at] = body.clock
-    if body.fd >= 0:
+    if body.fd >= 0 and not body.memory:
         body.marks[at] |= STORE_WRITTEN
 
 
@@ -224,16 +234,20 @@ class FrameStore:
     """Frames by page number. `fd`: a file that supplies missing pages, duplicated; without one they are zero.
 
     label: what it is, for messages and `/proc/pid/maps`. limit: pages there can be.
+    supplied: the file has so many bytes for pages that nobody has written yet, and nothing is ever written back to it:
+    the store is memory that begins as a copy of the file, taken page by page when it is wanted.
     """
 
-    def __cinit__(self, phys: PhysMemory, fd=None, label="", limit=None):
+    def __cinit__(self, phys: PhysMemory, fd=None, label="", limit=None, *, supplied=None):
         self.phys = phys
         self.label = label
         self.device = self.inode = 0
         self.body.fd = self.body.out_fd = -1
         self.body.clock = 1
         self.body.limit = _NO_LIMIT if limit is None else checked_size(limit, "limit")
-        if fd is not None:
+        self.body.memory = supplied is not None
+        self.body.file_end = 0 if supplied is None else checked_size(supplied, "supplied")
+        if fd is not None and (supplied is None or self.body.file_end):
             self.body.fd = os.dup(fd)
 
     def __dealloc__(self):
@@ -281,7 +295,13 @@ class FrameStore:
 
     @property
     def is_file(self):
-        return self.body.fd >= 0
+        """Whether it is the cache of a file, to which it belongs what is written here."""
+        return self.body.fd >= 0 and not self.body.memory
+
+    @property
+    def supplied(self):
+        """How many bytes at its beginning a file supplies as long as nobody has written them; 0 without one."""
+        return self.body.file_end if self.body.memory and self.body.fd >= 0 else 0
 
     @property
     def limit(self):
@@ -343,7 +363,7 @@ class FrameStore:
         pfn = store_get(cython.address(self.body), number)
         if pfn and into + view.len <= PAGE_SIZE:
             memcpy(self.phys.base + (pfn << PAGE_SHIFT) + into, view.buf, view.len)
-            self.body.stamps[_slot(cython.address(self.body), number)] = self.body.clock
+            self.body.stamps[store_slot(cython.address(self.body), number)] = self.body.clock
             if self.phys.flags[pfn] & FRAME_CODE:
                 self.phys.code_changed(pfn)
         axptr_unlock(self.phys.lock)
@@ -432,9 +452,15 @@ class FrameStore:
         """
         i: uint64_t
         code: cython.int = FAULT_OK
+        page: uint64_t
+        pfn: uint64_t = 0
         copy: FrameStore = FrameStore(self.phys, None, self.label, self.body.limit)
         axptr_lock_gil(self.phys.lock)
-        for i in range(self.body.capacity):
+        for page in range((self.supplied + (PAGE_SIZE - 1)) >> PAGE_SHIFT):  # the copy has no file to supply them
+            code = store_fill(cython.address(self.body), self.phys, page, cython.address(pfn))
+            if code != FAULT_OK:
+                break
+        for i in range(self.body.capacity if code == FAULT_OK else 0):
             if self.body.pfns[i]:
                 code = copy.put_copy(
                     self.body.keys[i] - 1,
@@ -455,8 +481,12 @@ class FrameStore:
         return copy, moment
 
     def revert(self, copy: "FrameStore", moment):
-        """Give every page that changed since a capture its bytes of then, in place: all mappings see it."""
+        """Give every page that changed since a capture its bytes of then, in place: all mappings see it.
+
+        `LinuxError(ENOMEM)` if there is no frame for one that was given up since.
+        """
         i: uint64_t
+        code: cython.int = FAULT_OK
         old: uint64_t
         since: uint32_t = moment
         self.phys.alive()
@@ -476,7 +506,18 @@ class FrameStore:
             self.body.stamps[i] = self.body.clock
             if self.phys.flags[self.body.pfns[i]] & FRAME_CODE:
                 self.phys.code_changed(self.body.pfns[i])
+        for i in range(copy.body.capacity):
+            if copy.body.pfns[i] and store_get(cython.address(self.body), copy.body.keys[i] - 1) == 0:
+                code = self.put_copy(
+                    copy.body.keys[i] - 1,
+                    cython.cast(uint64_t, self.phys.base) + (cython.cast(uint64_t, copy.body.pfns[i]) << PAGE_SHIFT),
+                )
+                if code != FAULT_OK:
+                    break
+        self.body.limit = copy.body.limit
         axptr_unlock(self.phys.lock)
+        if code != FAULT_OK:
+            raise LinuxError(codes.ENOMEM, f"no frames left to restore the pages of {self.label or 'shared memory'}")
 
 
 @cython.no_gc_clear  # records of areas point into its store as long as they hold it

@@ -7,11 +7,21 @@ class FrameStore:
     label: str
     device: int
     inode: int
-    def __init__(self, phys: PhysMemory, fd: int | None = None, label: str = "", limit: int | None = None) -> None: ...
+    def __init__(
+        self,
+        phys: PhysMemory,
+        fd: int | None = None,
+        label: str = "",
+        limit: int | None = None,
+        *,
+        supplied: int | None = None,
+    ) -> None: ...
     @property
     def descriptors(self) -> tuple[int, int]: ...
     @property
     def is_file(self) -> bool: ...
+    @property
+    def supplied(self) -> int: ...
     @property
     def limit(self) -> int: ...
     @property
