@@ -241,21 +241,6 @@ def test_reset_gives_the_registers_of_a_new_program(machine: Machine) -> None:
     assert (regs.rip, regs.rbx, regs.xmm1, regs.fs_base, regs.mxcsr) == (0, 0, 0, 0, 0x1F80)
 
 
-def test_a_context_of_another_engine_is_refused(machine: Machine) -> None:
-    other = UnicornEngine(machine.phys)
-    with pytest.raises(ValueError, match="saved it"):
-        machine.engine.restore(other.save())
-    with pytest.raises(TypeError):
-        machine.engine.restore(object())
-
-
-def test_a_context_outlives_its_engine() -> None:
-    engine = UnicornEngine(PhysMemory(1 << 24))
-    context = engine.save()
-    del engine
-    del context
-
-
 # -- how runs end ---------------------------------------------------------------------------------------
 
 

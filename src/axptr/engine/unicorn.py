@@ -19,6 +19,8 @@ from .._core.cpu.unicorn.unicorn import UnicornCpu
 from .._core.words.codes import FAULT_NOMEM
 from ..errors import LinuxError
 from ..flags import MappingFlags
+from .arch import X86_64
+from .context import Context
 from .exit import Exit
 from .instructions import divides, updates_memory, uses_stack_segment
 
@@ -61,6 +63,8 @@ class UnicornEngine(UnicornCpu):
     See `axptr.engine.Engine` for the contract. Raises `ImportError` if Unicorn is not installed.
     """
 
+    arch = X86_64
+
     def __new__(cls, phys: PhysMemory) -> Self:
         return super().__new__(cls, phys, library_path())
 
@@ -80,12 +84,28 @@ class UnicornEngine(UnicornCpu):
             return Exit(kind, rip, vector=vector, error=error)
         return Exit(kind, rip)
 
+    def save(self) -> Context:
+        """All registers, x87 and SSE state too: for this engine, or any of the architecture."""
+        return Context(X86_64, *self._take())
+
+    def restore(self, context: Context) -> None:
+        """Put back what an engine of this architecture saved. A system call's handler then returns None.
+
+        `ValueError` for a context of another architecture, or one that no program on this CPU can be in; nothing has
+        changed then.
+        """
+        if not isinstance(context, Context):
+            raise TypeError(f"a context is what `save` gives, not {type(context).__name__}")
+        if context.arch is not X86_64:
+            raise ValueError(f"a context of {context.arch.name} is no use to an x86_64 CPU")
+        self._put(context.general, context.extended)
+
     def _faulted(self, rip: int, address: int, access: MappingFlags, code: int) -> Exit:
         space = self.space
         assert space is not None
         vector = 14
         if access & MappingFlags.EXECUTE:
-            if rip == address and not is_canonical(address):
+            if rip == address and not X86_64.is_canonical(address):
                 vector = 13
                 branch = self._branch_to(address)
                 if branch is not None:
@@ -94,7 +114,7 @@ class UnicornEngine(UnicornCpu):
                     self.reg_write("rip", rip)
         else:
             instruction = self._peek(rip, 15)
-            if not is_canonical(address):
+            if not X86_64.is_canonical(address):
                 writes = access == MappingFlags.WRITE
                 vector = 12 if uses_stack_segment(instruction, writes) else 13
             if access == MappingFlags.READ and updates_memory(instruction):
@@ -146,8 +166,3 @@ class UnicornEngine(UnicornCpu):
             return b""
         done = self.space.read_into(vaddr, buffer)
         return bytes(buffer[:done])
-
-
-def is_canonical(address: int) -> bool:
-    """Whether bits 47 to 63 of an address are alike."""
-    return address >> 47 in (0, (1 << 17) - 1)

@@ -68,8 +68,12 @@ cdef enum:
     UC_TLB_VIRTUAL = 1
 
     UC_X86_REG_CS = 11
+    UC_X86_REG_DS = 17
     UC_X86_REG_EFLAGS = 25
+    UC_X86_REG_ES = 28
     UC_X86_REG_FPSW = 31
+    UC_X86_REG_FS = 32
+    UC_X86_REG_GS = 33
     UC_X86_REG_RAX = 35
     UC_X86_REG_RBP = 36
     UC_X86_REG_RBX = 37
@@ -79,6 +83,7 @@ cdef enum:
     UC_X86_REG_RIP = 41
     UC_X86_REG_RSI = 43
     UC_X86_REG_RSP = 44
+    UC_X86_REG_SS = 49
     UC_X86_REG_FP0 = 82
     UC_X86_REG_CR0 = 50
     UC_X86_REG_CR4 = 54
@@ -91,6 +96,9 @@ cdef enum:
     UC_X86_REG_MXCSR = 249
     UC_X86_REG_FS_BASE = 250
     UC_X86_REG_GS_BASE = 251
+    UC_X86_REG_FIP = 254
+    UC_X86_REG_FDP = 256
+    UC_X86_REG_FOP = 258
 
 cdef int load(str path) except -1
 cdef Api *loaded() noexcept nogil

@@ -31,6 +31,7 @@ cdef class UnicornCpu(CorrectedCpu):
     cdef readonly uint64_t starts, syscalls
 
     cdef int check_mine(self) except -1
+    cdef int calm(self) except -1
     cdef void serve(self) noexcept nogil
     cdef int start(self) noexcept nogil
     cdef void retry(self) noexcept nogil

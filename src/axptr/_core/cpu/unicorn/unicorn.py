@@ -61,9 +61,20 @@ from cython.cimports.axptr._core.cpu.unicorn.unicorn import (
     CAME_STOPPED,
     CAME_TIMEOUT,
 )
-from cython.cimports.axptr._core.cpu.unicorn.usercpu import Context, Registers
+from cython.cimports.axptr._core.cpu.unicorn.usercpu import Registers
+from cython.cimports.axptr._core.cpu.x86.state import (
+    RFLAGS,
+    RIP,
+    general_word,
+    put_extended,
+    put_general,
+    require_state,
+    take_extended,
+    take_general,
+)
 from cython.cimports.axptr._core.cpu.x86.x86regs import (
-    calm_registers,
+    FIXED_FLAGS,
+    POPF_FLAGS,
     read_register,
     register_bits,
     write_register,
@@ -392,7 +403,7 @@ class UnicornCpu(CorrectedCpu):
             self.phys.alive()  # a handler may have forked
             return "fault", self.pc, self.fault_addr, self.refused_access, self.refused
         if code == CAME_EXCEPTION:
-            calm_registers(self.api, self.uc, self.clean)
+            self.calm()
             return "exception", self.pc, self.vector, self.error_code, 0
         if code == CAME_BROKEN:
             raise RuntimeError(f"Unicorn failed at {self.pc:#x}: {self.api.strerror(self.uc_error).decode()}")
@@ -489,24 +500,46 @@ class UnicornCpu(CorrectedCpu):
             return [self.trail[i] for i in range(TRAIL)], 0
         return [], self.jumped_from
 
-    def save(self):
-        """All registers, x87 and SSE state too, as a `Context`."""
-        self.check_mine()
-        context: Context = Context.__new__(Context)
-        context.api = self.api
-        context.serial = self.serial
-        context.pc = self.pc
-        self.check(self.api.context_alloc(self.uc, cython.address(context.data)), "keep a context")
-        self.check(self.api.context_save(self.uc, context.data), "keep a context")
-        return context
+    def calm(self):
+        """Forget that the CPU raised an exception, keeping every register that a program can see.
 
-    def restore(self, context: Context):
-        """Put back what `save` took; `ValueError` if that was another engine's. A handler then returns None."""
+        The library never delivers an exception itself, so its CPU believes that it is still handling the first
+        when the second comes, and makes a double fault of it. What it remembers is in no register: putting all of them
+        into a clean CPU takes it away.
+        """
+        pc_set: cython.bint = self.pc_set
+        self._put(*self._take())
+        self.pc_set = pc_set
+        return 0
+
+    def _take(self):
+        """All registers, in the two parts of `x86.state`."""
+        flags: uint64_t = 0
         self.check_mine()
-        if context is None or context.serial != self.serial:
-            raise ValueError("a context goes back to the engine that saved it")
-        self.check(self.api.context_restore(self.uc, context.data), "restore a context")
-        self.pc = context.pc
+        self.api.reg_read(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
+        if self.trapping:
+            flags = flags & ~cython.cast(uint64_t, 0x100) | self.guest_trap
+        return take_general(self.api, self.uc, self.pc, flags), take_extended(self.api, self.uc)
+
+    def _put(self, general: bytes, extended: bytes):
+        """Put back what `_take` gave, of this engine or another. `ValueError` for what no program can have."""
+        flags: uint64_t
+        self.check_mine()
+        require_state(general, extended)
+        self.check(self.api.context_restore(self.uc, self.clean), "restore a context")
+        put_extended(self.api, self.uc, extended)
+        shown: cython.bint = self.segments
+        if not shown:
+            self.show_descriptors(True)
+        put_general(self.api, self.uc, general)
+        if not shown:
+            self.show_descriptors(False)
+        flags = general_word(general, RFLAGS) & POPF_FLAGS | FIXED_FLAGS
+        if self.trapping:
+            self.guest_trap = flags & 0x100
+            flags |= 0x100
+        self.api.reg_write(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
+        self.pc = general_word(general, RIP)
         self.pc_set = True
 
     def reset(self):

@@ -23,7 +23,6 @@ cdef class UserCpu:
     cdef void *uc
     cdef uint8_t *boot_page        # two pages: for the way to user mode, later for detours (`corrections`)
     cdef void *clean               # context: user mode, nothing run yet
-    cdef uint64_t serial           # tells the CPUs of a process apart
     cdef size_t invalid_at         # where the handle's block holds the address that faulted last, in words
     cdef uint64_t boot_refused     # the page that was refused last on the way to user mode
     cdef bint segments             # the descriptors of user segments can be loaded now
@@ -44,12 +43,6 @@ cdef class UserCpu:
     cdef void shut(self) noexcept
     cdef object get_register(self, str name)
     cdef int set_register(self, str name, object value) except -1
-
-cdef class Context:
-    cdef Api *api
-    cdef void *data
-    cdef uint64_t pc
-    cdef uint64_t serial
 
 cdef class Registers:
     cdef UserCpu cpu

@@ -1,4 +1,4 @@
-"""A Unicorn CPU over a `PhysMemory`, brought into user mode; its registers and saved contexts.
+"""A Unicorn CPU over a `PhysMemory`, brought into user mode; and its registers.
 
 The memory is one region of the CPU's physical memory, mapped once, with two pages of our own behind it. The
 library starts user code in ring 0; the way to ring 3 is `iretq` through a descriptor table on that page, with
@@ -79,7 +79,7 @@ from cython.cimports.posix.unistd import write as write_fd
 
 from axptr._core.cpu.x86 import x86regs
 
-_names = cython.declare(set, set(x86regs.names))
+_names = cython.declare(dict, {name: name for name in x86regs.names} | x86regs.parts)
 _boot_va = cython.declare(uint64_t, 0xF000_0000_0000_0000)  # not canonical; answered for on the way to user mode only
 descriptor_page = _boot_va + 4096
 _descriptors = cython.declare(uint64_t, 0x800)  # their offset there
@@ -90,7 +90,6 @@ _user_code32 = cython.declare(uint64_t, 0x00CF_FB00_0000_FFFF)
 _user_data = cython.declare(uint64_t, 0x00CF_F300_0000_FFFF)
 _user_code = cython.declare(uint64_t, 0x00AF_FB00_0000_FFFF)
 _cpu_number = cython.declare(uint64_t, 0x0040_F500_0000_0000)
-_serials = cython.declare(uint64_t, 0)
 _buffer = cython.declare(cython.size_t, 1 << 30)  # what the library maps for the code it makes, and for all the rest
 _rest = cython.declare(cython.size_t, 16 << 20)
 _arena = cython.declare(uint64_t, 64 << 20)
@@ -166,13 +165,10 @@ class UserCpu:
     """The CPU alone. `UnicornCpu` derives from it; nobody else should."""
 
     def __cinit__(self, phys: PhysMemory, library: str):
-        global _serials
         phys.alive()
         self.phys = phys
         load(library)
         self.api = loaded()
-        _serials += 1
-        self.serial = _serials
         self.open()
         self.check(self.api.mem_map_ptr(self.uc, 0, phys.size, UC_PROT_ALL, phys.base), "map the memory")
         self.enter_user_mode()
@@ -412,18 +408,6 @@ class UserCpu:
         return write_register(self.api, self.uc, name, value)
 
 
-@cython.cclass
-class Context:
-    """The registers of one engine at one moment: `engine.save()`, `engine.restore(context)`."""
-
-    def __dealloc__(self):
-        if self.data != cython.NULL:
-            self.api.context_free(self.data)
-
-    def __reduce__(self):
-        raise TypeError("a context of an engine cannot be pickled")
-
-
 @cython.freelist(4)
 @cython.cclass
 class Registers:
@@ -431,19 +415,20 @@ class Registers:
 
     A negative value stands for its two's complement. Raises `AttributeError` for an unknown name,
     `OverflowError` for a value that does not fit, `TypeError` for no int, `RuntimeError` while the CPU runs
-    in another thread.
+    in another thread. Some have a second name, the part that they play on every architecture: `pc`, `sp`, `result`.
     """
 
     def __cinit__(self, cpu: UserCpu):
         self.cpu = cpu
 
     def __getattribute__(self, name):
-        if name in _names:  # first: a failed look-up in the class costs more than the rest
-            return self.cpu.get_register(name)
+        known = _names.get(name)  # first: a failed look-up in the class costs more than the rest
+        if known is not None:
+            return self.cpu.get_register(known)
         return PyObject_GenericGetAttr(self, name)
 
     def __setattr__(self, name, value):
-        self.cpu.set_register(name, value)
+        self.cpu.set_register(_names.get(name, name), value)
 
     def __dir__(self):
         return x86regs.names

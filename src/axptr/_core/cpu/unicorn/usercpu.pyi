@@ -1,6 +1,10 @@
-class Context: ...
-
 class Registers:
+    pc: int
+    sp: int
+    flags: int
+    tls: int
+    number: int
+    result: int
     rax: int
     rbx: int
     rcx: int

@@ -1,8 +1,8 @@
 """The x86-64 registers of a Unicorn CPU by name.
 
 General registers, `rip`, `rflags`, `fs_base` and `gs_base` have 64 bits, `xmm0` to `xmm15` 128, `mxcsr` 32,
-`fpcw`, `fpsw` and `fptag` 16, `st0` to `st7` (from the top of the x87 stack) 80; a value is an unsigned int. Of `rflags` only what a program may change is
-written.
+`fpcw`, `fpsw` and `fptag` 16, `st0` to `st7` (from the top of the x87 stack) 80; a value is an unsigned int.
+Of `rflags` only what a program may change is written.
 
 Not here: `rip` while a system call is served, which only the CPU knows (`unicorn`).
 
@@ -13,7 +13,6 @@ not fit. Nothing has changed then.
 import cython
 from cython.cimports.axptr._core.cpu.unicorn.uclib import (
     UC_X86_REG_EFLAGS,
-    UC_X86_REG_FP0,
     UC_X86_REG_FPCW,
     UC_X86_REG_FPSW,
     UC_X86_REG_FPTAG,
@@ -37,7 +36,6 @@ from cython.cimports.axptr._core.cpu.unicorn.uclib import (
 from cython.cimports.axptr._core.cpu.x86.x86regs import FIXED_FLAGS, USER_FLAGS
 from cython.cimports.cpython.long import PyLong_AsLongLongAndOverflow, PyLong_AsUnsignedLongLong
 from cython.cimports.libc.stdint import uint64_t
-from cython.cimports.libc.string import memset
 
 # name -> (the library's number, bytes)
 _registers = {
@@ -63,6 +61,9 @@ _registers.update({f"xmm{i}": (UC_X86_REG_XMM0 + i, 16) for i in range(16)})
 _registers.update({f"st{i}": (UC_X86_REG_ST0 + i, 10) for i in range(8)})
 
 names = tuple(_registers)
+
+parts = {"pc": "rip", "sp": "rsp", "flags": "rflags", "tls": "fs_base", "number": "rax", "result": "rax"}
+"""What they are called by the parts that they play: see `axptr.engine.arch`."""
 
 
 @cython.cfunc
@@ -125,35 +126,3 @@ def register_bits(value: object) -> uint64_t:
     if overflow < 0:
         raise OverflowError(f"{value} does not fit a 64-bit register")
     return PyLong_AsUnsignedLongLong(value)
-
-
-@cython.cfunc
-@cython.exceptval(-1, check=False)
-def calm_registers(api: cython.pointer(Api), uc: cython.p_void, clean: cython.p_void) -> cython.int:
-    """Forget that the CPU raised an exception, keeping every register a program can see.
-
-    The library never delivers an exception itself, so its CPU believes that it is still handling the first
-    when the second comes, and makes a double fault of it. What it remembers is in no register: go back to the
-    context `clean`, then put the registers in place again.
-    """
-    i: cython.int
-    numbers: cython.int[60]
-    values: uint64_t[120]
-    places: cython.p_void[60]
-    count: cython.int = 0
-    for number, size in _registers.values():
-        if size != 10:  # `st` depends on the top of the stack; the registers under it are copied below
-            numbers[count] = number
-            count += 1
-    for i in range(8):
-        numbers[count] = UC_X86_REG_FP0 + i
-        count += 1
-    memset(values, 0, cython.sizeof(values))
-    for i in range(count):
-        places[i] = cython.address(values[2 * i])
-        api.reg_read(uc, numbers[i], places[i])
-    api.context_restore(uc, clean)
-    for i in range(count):
-        if numbers[i] != UC_X86_REG_RIP:
-            api.reg_write(uc, numbers[i], places[i])
-    return 0

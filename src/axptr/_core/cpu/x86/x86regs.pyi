@@ -1,1 +1,2 @@
 names: tuple[str, ...]
+parts: dict[str, str]
