@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .arch import Architecture
+from .context import Context
 from .exit import Exit
 from .unicorn import UnicornEngine
 
@@ -9,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .engine import Engine, ExitKind, SyscallHandler
 
-__all__ = ["Engine", "Exit", "ExitKind", "SyscallHandler", "UnicornEngine"]
+__all__ = ["Architecture", "Context", "Engine", "Exit", "ExitKind", "SyscallHandler", "UnicornEngine"]
 
 
 def __getattr__(name: str) -> object:

@@ -19,13 +19,15 @@ needs this file, and it loads `typing`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from .exit import Exit
 
 if TYPE_CHECKING:
     from .._core.cpu.unicorn.usercpu import Registers
     from ..mm.space import AddrSpace
+    from .arch import Architecture
+    from .context import Context
 
 ExitKind = Literal["stopped", "fault", "exception", "timeout"]
 SyscallHandler = Callable[[int, int, int, int, int, int, int], "int | None"]
@@ -36,13 +38,18 @@ __all__ = ["Engine", "Exit", "ExitKind", "SyscallHandler"]
 class Engine(Protocol):
     """A CPU that runs user code over an `AddrSpace`. See the module's contract."""
 
+    arch: ClassVar[Architecture]
+    """The architecture of the programs that it runs."""
+
     @property
     def space(self) -> AddrSpace | None:
         """The space the CPU sees."""
 
     @property
     def regs(self) -> Registers:
-        """The registers, by name. In a system call's handler `rip` is the instruction after the call."""
+        """The registers by name, and by the parts that some play on every architecture: `pc`, `sp`, `flags`, `tls`,
+        `number` and `result`. In a system call's handler `pc` is the instruction after the call.
+        """
 
     def attach(self, space: AddrSpace) -> None:
         """The CPU sees `space` from its next instruction on. `ValueError` if it lies in another memory."""
@@ -66,11 +73,11 @@ class Engine(Protocol):
     def preempt(self) -> None:
         """As `stop`, but the run ends as if its time were over: for whoever shares the CPU out."""
 
-    def save(self) -> Any:
-        """All registers at this moment, for `restore`."""
+    def save(self) -> Context:
+        """All registers at this moment, for `restore` of any engine of this architecture; it can be pickled."""
 
-    def restore(self, context: Any) -> None:
-        """Put back what `save` of this engine took."""
+    def restore(self, context: Context) -> None:
+        """Put back what `save` took. `ValueError`, and nothing changed, for what no program on this CPU can be in."""
 
     def reset(self) -> None:
         """All registers as a kernel hands them to a new program."""

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
     from ..errors import LinuxError, UserFault
     from ..flags import MappingFlags
+    from .arch import Trap
     from .engine import ExitKind
 
 
@@ -15,37 +16,47 @@ class Exit:
     """Why a run ended.
 
     kind: "stopped" (somebody called `stop`), "fault", "exception" or "timeout".
-    rip: the guest's next instruction; for a fault and for most exceptions the one that could not be done.
+    pc: the guest's next instruction; for a fault and for most exceptions the one that could not be done. Also `rip`.
     address, access: of a fault, the first byte that could not be touched and what was wanted there. An instruction that
         updates its operand wants to write.
-    vector: of an exception its number: 0 divide error, 1 debug, 3 breakpoint, 4 overflow, 6 invalid opcode,
-        13 general protection, 16 x87, 19 SSE, 0x80 the 32-bit system call. Of a fault 14; where the address is none
-        that a CPU can form (not canonical), 13, or 12 if the access went through the stack segment. -1 otherwise.
+    trap: of a fault or an exception what happened, in words that mean the same on every architecture: "page", "divide",
+        "debug", "breakpoint", "overflow", "undefined", "protection", "float", "call". None otherwise.
+    vector: of an exception its number, which is the architecture's; of x86-64: 0 divide error, 1 debug, 3 breakpoint,
+        4 overflow, 6 invalid opcode, 13 general protection, 16 x87, 19 SSE, 0x80 the 32-bit system call. Of a fault 14;
+        where the address is none that a CPU can form (not canonical), 13, or 12 if the access went through the stack
+        segment. -1 otherwise.
     error: the error code that the CPU gives with an exception: which selector or gate was meant; else 0.
     """
 
-    __slots__ = ("_fault", "_find", "access", "address", "error", "kind", "rip", "vector")
+    __slots__ = ("_fault", "_find", "access", "address", "error", "kind", "pc", "trap", "vector")
 
     def __init__(
         self,
         kind: ExitKind,
-        rip: int,
+        pc: int,
         *,
         address: int | None = None,
         access: MappingFlags | None = None,
         fault: UserFault | LinuxError | None = None,
         find: Callable[[], UserFault | LinuxError] | None = None,
+        trap: Trap | None = None,
         vector: int = -1,
         error: int = 0,
     ) -> None:
         self.kind = kind
-        self.rip = rip
+        self.pc = pc
         self.address = address
         self.access = access
         self._fault = fault
         self._find = find
+        self.trap = trap
         self.vector = vector
         self.error = error
+
+    @property
+    def rip(self) -> int:
+        """`pc`, as x86-64 calls it."""
+        return self.pc
 
     @property
     def fault(self) -> UserFault | LinuxError | None:
@@ -63,4 +74,4 @@ class Exit:
             detail = f", {self.fault.strerror}"
         elif self.vector >= 0:
             detail = f", exception {self.vector}"
-        return f"<Exit {self.kind} at rip {self.rip:#x}{detail}>"
+        return f"<Exit {self.kind} at {self.pc:#x}{detail}>"

@@ -27,9 +27,10 @@ from .instructions import divides, updates_memory, uses_stack_segment
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Self
+    from typing import ClassVar, Self
 
     from .._core.phys.phys import PhysMemory
+    from .arch import Architecture
     from .branches import Branch
 
 # Vectors that a program can raise by itself; `int` with any other number is a protection fault, as with
@@ -63,7 +64,7 @@ class UnicornEngine(UnicornCpu):
     See `axptr.engine.Engine` for the contract. Raises `ImportError` if Unicorn is not installed.
     """
 
-    arch = X86_64
+    arch: ClassVar[Architecture] = X86_64
 
     def __new__(cls, phys: PhysMemory) -> Self:
         return super().__new__(cls, phys, library_path())
@@ -81,7 +82,7 @@ class UnicornEngine(UnicornCpu):
         if kind == "exception":
             vector, rip, error = self._as_delivered(what, rip, access)
             self.reg_write("rip", rip)
-            return Exit(kind, rip, vector=vector, error=error)
+            return Exit(kind, rip, trap=X86_64.traps.get(vector), vector=vector, error=error)
         return Exit(kind, rip)
 
     def save(self) -> Context:
@@ -121,13 +122,14 @@ class UnicornEngine(UnicornCpu):
                 access = MappingFlags.WRITE
         if code == FAULT_NOMEM:
             fault = LinuxError(errno.ENOMEM, f"no memory for the page at {address:#x}")
-            return Exit("fault", rip, address=address, access=access, fault=fault, vector=vector)
+            return Exit("fault", rip, address=address, access=access, fault=fault, trap="page", vector=vector)
         return Exit(
             "fault",
             rip,
             address=address,
             access=access,
             find=lambda: space.fault(address, access, size=0),
+            trap=X86_64.traps[vector],
             vector=vector,
         )
 
