@@ -59,6 +59,7 @@ def add_arguments(parser: Parser) -> None:
         default=[],
         help="let it write files in DIR; repeatable",
     )
+    add("--seed", metavar="N", help="make the run repeat: clocks, random bytes and ids are made of the number")
     add(
         "--env",
         metavar="NAME=VALUE",
@@ -75,6 +76,7 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
     try:
         memory_limit = None if options.memory_limit is None else parse_size(options.memory_limit)
         timeout = None if options.timeout is None else parse_time(options.timeout)
+        seed = None if options.seed is None else parse_seed(options.seed)
         environment = _environment(options.env)
         for directory in options.allow_write:
             if not os.path.isdir(directory):
@@ -86,14 +88,14 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
 
     if options.output is None:
         return _load_and_run(
-            options, environment, memory_limit, timeout, Output(None if sys.stderr is None else STDERR)
+            options, environment, memory_limit, timeout, seed, Output(None if sys.stderr is None else STDERR)
         )
     try:
         file = _open_output(options.output)
     except OSError as error:
         parser.error(f"--output: {options.output}: {error.strerror}")
     try:
-        return _load_and_run(options, environment, memory_limit, timeout, Output(file))
+        return _load_and_run(options, environment, memory_limit, timeout, seed, Output(file))
     finally:
         os.close(file)
 
@@ -152,6 +154,7 @@ def _load_and_run(
     environment: list[bytes],
     memory_limit: int | None,
     timeout: float | None,
+    seed: int | None,
     output: Output,
 ) -> int:
     try:
@@ -165,6 +168,7 @@ def _load_and_run(
                 memory_limit=memory_limit,
                 allow_write=options.allow_write,
                 host_signals=True,
+                seed=seed,
             )
         except ProgramError as error:
             short = error.errno == errno.ENOMEM and memory_limit is not None and not error.own
@@ -300,6 +304,14 @@ def parse_size(text: str) -> int:
     if size <= 0:
         raise ValueError(f"--memory-limit: {text!r} is not above zero")
     return size
+
+
+def parse_seed(text: str) -> int:
+    """`7`, `-1`, `0x2a`; raises `ValueError` otherwise."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ValueError(f"--seed: {text!r} is no number; write 7 or 0x2a") from None
 
 
 def parse_time(text: str) -> float:

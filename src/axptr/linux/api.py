@@ -25,6 +25,7 @@ from .fs.host.file import HostFile, standard_stream
 from .fs.host.mount import HostMount
 from .fs.setup import first_directory, host_tree
 from .fs.walk import AT_FDCWD, FsContext
+from .host import HostView
 from .host import wall as now
 from .load.loader import find_program
 from .machine import Machine
@@ -125,6 +126,7 @@ def create_process(
     allow_write: Iterable[Text] = (),
     stdio: tuple[int, int, int] = (0, 1, 2),
     host_signals: bool = False,
+    seed: int | None = None,
 ) -> Process:
     """Load `program` and give back a process that is about to run its first instruction.
 
@@ -138,6 +140,8 @@ def create_process(
     host_signals: whether signals sent to this process while it runs are the program's, as `axptr run` has it: it starts
     with those ignored and blocked that this process ignores and blocks, and one that stops it stops this process. It
     can be run in the main thread only then, and other threads should block what is to reach it.
+    seed: a number by which the run repeats: clocks, random bytes, the process's number and the names of the machine are
+    made of it, and a sleep takes no time. None: all of that is the host's.
 
     Raises `ProgramError` with one clear line if the program cannot be started; nothing is left behind then. `TypeError`
     and `ValueError` for arguments that make no sense.
@@ -154,6 +158,7 @@ def create_process(
             allow_write=arguments.texts("allow_write", allow_write),
             stdio=arguments.streams(stdio),
             host_signals=bool(host_signals),
+            seed=arguments.seed(seed),
         )
     except ProgramError:
         raise
@@ -173,9 +178,10 @@ def _start(
     allow_write: Iterable[bytes],
     stdio: tuple[int, int, int],
     host_signals: bool,
+    seed: int | None,
 ) -> Process:
     """`create_process` with everything as bytes; see there."""
-    machine = Machine(memory_limit)
+    machine = Machine(memory_limit, _view(seed))
     table = FileTable(limit=1024, locks=machine.locks)
     _open_streams(machine, table, stdio)  # before anything else is opened: a closed stream's number is given out again
     phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
@@ -223,6 +229,14 @@ def _streams_are_of(table: FileTable, fs: FsContext) -> None:
         file = table.get(fd)
         if isinstance(file, HostFile) and isinstance(mount, HostMount):
             file.mount = mount
+
+
+def _view(seed: int | None) -> HostView:
+    if seed is None:
+        return HostView()
+    from .seeded import SeededView
+
+    return SeededView(seed)
 
 
 def _search(task: LinuxTask, program: bytes, environ: list[bytes]) -> bytes:

@@ -83,3 +83,13 @@ def limit(memory_limit: object) -> int | None:
     if size < 0:
         raise ValueError(f"memory_limit is {size}: fewer than no bytes")
     return size
+
+
+def seed(number: object) -> int | None:
+    """Any number, or None for a run that does not repeat."""
+    if number is None:
+        return None
+    try:
+        return operator.index(number)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"seed is a number, not {type(number).__name__}") from None

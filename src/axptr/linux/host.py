@@ -18,6 +18,10 @@ from ..errors import LinuxError
 from ..named import NamedTuple
 from .fs.host.calls import ccall, host, libc
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .fs.node import Stat
+
 _THREAD_USER = -3
 """The clock of the calling thread's user time (CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_VIRT of no thread in particular)."""
 _BILLION = 1_000_000_000
@@ -42,7 +46,12 @@ class UtsName(NamedTuple):
 
 
 class HostView:
-    """The host as it is. Holds nothing: exec and fork share it, a snapshot makes another."""
+    """The host as it is. Holds nothing: exec and fork share it, a snapshot makes another.
+
+    repeats: whether all it shows is made up, the same each time.
+    """
+
+    repeats = False
 
     # -- clocks
 
@@ -74,6 +83,24 @@ class HostView:
     def machine_cpu_ns(self) -> int:
         """What everybody has used of the machine's CPU."""
         return time.process_time_ns()
+
+    # -- how time passes: the host's by itself, another view's as it is told
+
+    def tick(self) -> None:
+        """A system call was made."""
+
+    def ran(self, seconds: float) -> None:
+        """The CPU was in use, without a call, until a clock had to be looked at after so many seconds."""
+
+    def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
+        """How long to sleep on the host until the monotonic clock shows `when`; None for ever.
+
+        outside: something of the host's may end the sleep.
+        """
+        return None if when is None else max(0.0, when - self.monotonic())
+
+    def slept(self, until: float | None) -> None:
+        """Nothing ended the sleep before the monotonic clock was to show `until`."""
 
     # -- identities
 
@@ -136,6 +163,10 @@ class HostView:
         except (OSError, IndexError, ValueError):
             return 0, 0
 
+    def shown_group(self, group: int) -> int:
+        """What a process group of the host is called, as a terminal tells of it."""
+        return group
+
     def limit(self, number: int) -> tuple[int, int]:
         """A resource limit of the host's process, (soft, hard); all ones for none."""
         import resource
@@ -165,3 +196,28 @@ class HostView:
 
     def random(self, count: int) -> bytes:
         return os.urandom(count)
+
+    # -- what the host has no lasting name for
+
+    def shown_status(self, status: os.stat_result) -> os.stat_result | Stat:
+        """What is told of a file of the host that may be a pipe, a socket or a device."""
+        return status
+
+    def shown_name(self, name: bytes) -> bytes:
+        """What is told of a name that the host has for an open file, which may be `pipe:[1234]`."""
+        return name
+
+
+def nameless_devices() -> tuple[int, int]:
+    """The devices by which the host's pipes and sockets are told from its files."""
+    import socket
+
+    reader, writer = os.pipe()
+    try:
+        pipes = os.fstat(reader).st_dev
+    finally:
+        os.close(reader)
+        os.close(writer)
+    one, other = socket.socketpair()
+    with one, other:
+        return pipes, os.fstat(one.fileno()).st_dev

@@ -29,11 +29,11 @@ class Machine:
     programs made may hold.
     """
 
-    def __init__(self, memory_limit: int | None = None) -> None:
+    def __init__(self, memory_limit: int | None = None, host: HostView | None = None) -> None:
         self.memory_limit = memory_limit
         self.tasks: dict[int, LinuxTask] = {}
         self._inodes = itertools.count(1024)
-        self.host = HostView()
+        self.host = host if host is not None else HostView()
         self.locks = LockTable()
         self.terminals = Terminals()
         self.streams: set[tuple[int, int]] = set()

@@ -14,6 +14,8 @@ from .task.waiting import TimeUp
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..engine import Engine
+    from ..kernel.kernel import Dispatch
+    from ..kernel.task import Task
     from .task.task import LinuxTask
 
 
@@ -31,6 +33,20 @@ class LinuxKernel(Kernel):
         known = self.syscalls.get(nr)
         return known.name if known is not None else name_of(nr)
 
+    def dispatcher(self, task: Task) -> Dispatch:
+        """As a kernel's; where time does not pass by itself, each call takes some."""
+        dispatch = super().dispatcher(task)
+        host = task.machine.host  # type: ignore[attr-defined]
+        if not host.repeats:
+            return dispatch
+        tick = host.tick
+
+        def ticking(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
+            tick()
+            return dispatch(nr, a0, a1, a2, a3, a4, a5)
+
+        return ticking
+
     def run_process(self, task: LinuxTask, timeout: float | None = None) -> bool:
         """Run until the process is over (True) or `timeout` seconds have passed (False)."""
         engine: Engine = task.engine
@@ -47,7 +63,11 @@ class LinuxKernel(Kernel):
                 task.signals.deliver(task)
             while not task.over:
                 engine.attach(task.space)
-                task.on_exit(engine.run(timeout=task.time_slice()))
+                slice = task.time_slice()
+                exit = engine.run(timeout=slice)
+                if exit.kind == "timeout" and slice is not None:
+                    task.machine.host.ran(slice)
+                task.on_exit(exit)
                 if task.deadline is not None and wall() >= task.deadline:
                     break
         except TimeUp as up:  # a call that waits: it is made again when the process is run on

@@ -141,7 +141,7 @@ class DeviceNode(Node):
         self.twin = path
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        status = self.twin_stat()
+        status = self.twin_stat(task)
         if status is not None and status.st_rdev == self._rdev:
             return status
         return Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), rdev=self._rdev)
@@ -174,7 +174,7 @@ class TtyNode(Node):
     twin = b"/dev/tty"
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return self.twin_stat() or Stat(
+        return self.twin_stat(task) or Stat(
             self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), rdev=os.makedev(5, 0)
         )
 

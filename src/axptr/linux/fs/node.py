@@ -97,16 +97,18 @@ class Node:
         return int.from_bytes(self.path, "little") % 0x7FFF_FFFF | 0x1_0000_0000  # a prime
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return self.twin_stat() or Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns())
+        return self.twin_stat(task) or Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns())
 
-    def twin_stat(self) -> os.stat_result | None:
-        if self.twin is not None:
+    def twin_stat(self, task: LinuxTask) -> os.stat_result | Stat | None:
+        """What the host says of it; of a machine's that repeats only what a standard stream may be, too."""
+        host = task.machine.host
+        if self.twin is not None and (stat.S_ISCHR(self.mode) or not host.repeats):
             try:
                 status = os.lstat(self.twin)
             except OSError:
                 return None
             if stat.S_IFMT(status.st_mode) == stat.S_IFMT(self.mode):
-                return status
+                return host.shown_status(status)
         return None
 
     @property
@@ -306,7 +308,7 @@ class DirNode(Node):
     max_offset = _MAX_NON_LFS
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return self.twin_stat() or Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), nlink=2)
+        return self.twin_stat(task) or Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), nlink=2)
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         raise NotImplementedError

@@ -45,7 +45,7 @@ class FdLink(LinkNode):
         return Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), size=64)
 
     def target(self, task: LinuxTask) -> bytes:
-        return self._file.name()
+        return task.machine.host.shown_name(self._file.name())
 
     def follow(self, task: LinuxTask) -> Node:
         node = self._file.node()

@@ -9,6 +9,7 @@ import os
 
 from ...kernel.task import Task
 from ..calls.prctl import KeptState
+from ..host import wall
 from ..mem.mm import Mm
 from ..signals.actions import SigActions
 from ..signals.state import RESTART, SignalState
@@ -162,16 +163,14 @@ class LinuxTask(Task):
         self.sleep(self.machine.host.monotonic() + seconds)
 
     def next_wakeup(self, until: float | None) -> float | None:
-        """The earliest of `until`, the deadline and the program's timer (monotonic seconds)."""
-        return min((t for t in (until, self.deadline, self.timers.wakeup) if t is not None), default=None)
+        """The earlier of `until` and the program's timer (monotonic seconds)."""
+        return min((t for t in (until, self.timers.wakeup) if t is not None), default=None)
 
     def time_slice(self) -> float | None:
         """Seconds that the CPU may run before a clock must be looked at; None for any number."""
-        wake, used = self.next_wakeup(None), self.timers.slice
-        if wake is None:
-            return used
-        left = max(wake - self.machine.host.monotonic(), 1e-6)
-        return left if used is None else min(left, used)
+        wake, used = self.machine.host.seconds_until(self.timers.wakeup, outside=True), self.timers.slice
+        left = None if self.deadline is None else self.deadline - wall()
+        return min((max(t, 1e-6) for t in (wake, used, left) if t is not None), default=None)
 
     @property
     def signal_queue_limit(self) -> int:

@@ -51,8 +51,8 @@ def wait(
     blocked or not. restart: what becomes of the call should a signal be delivered (`signals.Restart`). again: how the
     call goes on with what is left of its time, where making it again from its arguments would wait anew.
     """
-    host = task.host_signals
-    wake_fd = host.wake_fd if host is not None else -1
+    view, signals = task.machine.host, task.host_signals
+    wake_fd = signals.wake_fd if signals is not None else -1
     poller = None
     if wanted or wake_fd >= _SELECT_LIMIT:
         poller = select.poll()
@@ -61,13 +61,17 @@ def wait(
         if wake_fd >= 0:
             poller.register(wake_fd, select.POLLIN)
     while True:
-        wake = 0.0 if task.signals.deliverable(task) else task.next_wakeup(until)
-        seconds = None if wake is None else max(0.0, wake - task.machine.host.monotonic())
+        wake = task.next_wakeup(until)
+        seconds = 0.0 if task.signals.deliverable(task) else view.seconds_until(wake, outside=bool(wanted))
+        if task.deadline is not None:
+            left = max(task.deadline - wall(), 0.0)
+            seconds = left if seconds is None else min(seconds, left)
         if poller is None:
-            _sleep(wake_fd, seconds)
-            found = []
+            found = _sleep(wake_fd, seconds)
         else:
             found = poller.poll(None if seconds is None else min(seconds * 1000, _MAX_MILLISECONDS))
+        if not found and seconds is not None and (task.deadline is None or wall() < task.deadline):
+            view.slept(wake)
         if wake_fd >= 0:
             found = [(fd, events) for fd, events in found if fd != wake_fd]
         if found:
@@ -75,7 +79,7 @@ def wait(
         task.collect_signals()
         if task.signals.pending.mask & awaited:
             return []
-        over = until is not None and task.machine.host.monotonic() >= until
+        over = until is not None and view.monotonic() >= until
         if task.signals.deliverable(task):
             raise task.signals.interrupted(task, restart, again)
         if over:
@@ -83,12 +87,13 @@ def wait(
         check_deadline(task, again)
 
 
-def _sleep(wake_fd: int, seconds: float | None) -> None:
-    """Until the descriptor is readable (none: -1) or the time is over; finer than poll's milliseconds."""
+def _sleep(wake_fd: int, seconds: float | None) -> list[tuple[int, int]]:
+    """Until the descriptor is readable (none: -1), which it then gives, or the time is over; finer than poll is."""
     readers = [wake_fd] if wake_fd >= 0 else []
     if seconds is None and not readers:
         seconds = 3600.0  # a caller that waits for nothing comes back here
-    select.select(readers, [], [], None if seconds is None else min(seconds, _MAX_MILLISECONDS / 1000))
+    ready, _, _ = select.select(readers, [], [], None if seconds is None else min(seconds, _MAX_MILLISECONDS / 1000))
+    return [(fd, select.POLLIN) for fd in ready]
 
 
 def sleep(

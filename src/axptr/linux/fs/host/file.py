@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ...files.pipe import PipeBuffer
     from ...task.task import LinuxTask
     from ...uaccess import UserIter
+    from ..node import Stat
     from .mount import HostMount
 
 _F_CREATED_QUERY = 1028
@@ -338,8 +339,8 @@ class HostFile(OpenFile):
     def seek(self, offset: int, whence: int) -> int:
         return host(os.lseek, self.host_fd, offset, whence)
 
-    def stat(self, task: LinuxTask) -> os.stat_result:
-        return host(os.fstat, self.host_fd)
+    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+        return task.machine.host.shown_status(host(os.fstat, self.host_fd))
 
     def getdents(self, task: LinuxTask, to: UserIter) -> int:
         if self.kind != stat.S_IFDIR:

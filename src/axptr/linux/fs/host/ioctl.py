@@ -53,6 +53,9 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
     if command in _READS:
         answer = bytearray(max(_READS[command], 8))
         host(fcntl.ioctl, fd, command, answer, True)
+        if command in (TIOCGPGRP, TIOCGSID):
+            group = int.from_bytes(answer[:4], "little", signed=True)
+            answer[:4] = task.machine.host.shown_group(group).to_bytes(4, "little", signed=True)
         put_bytes(task, argument, bytes(answer[: _READS[command]]))
         return 0
     if command in _MODES and file.is_device:

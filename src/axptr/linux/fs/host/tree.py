@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ...._core.mm.frames import FrameStore
     from ...task.task import LinuxTask
+    from ..node import Stat
     from ..openfile import OpenFile
     from .file import HostFile
     from .mount import HostMount
@@ -106,7 +107,7 @@ class HostNode(Node):
     def mapped(self, task: LinuxTask) -> FrameStore | None:
         return FileCache.find(task.space.phys, *self.identity)
 
-    def stat(self, task: LinuxTask) -> os.stat_result:
+    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
         """What was seen when it was looked up, at the first call; afterwards what is so now."""
         status, self._status = self._status, None
         return status if status is not None else host(os.fstat, self.fd)
@@ -380,6 +381,13 @@ class OpenedNode(HostNode):
 
     def __del__(self) -> None:
         """The descriptor is the open file's."""
+
+    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+        return task.machine.host.shown_status(host(os.fstat, self.fd))
+
+    def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
+        status = self.stat(task)
+        return super().statx(task, flags, mask) if isinstance(status, os.stat_result) else None
 
     def changeable(self) -> HostNode:
         try:

@@ -1,0 +1,178 @@
+"""`SeededView`: a host that is the same each time, made of a number. What `--seed` shows a machine.
+
+Its time does not pass by itself: a system call takes CALL nanoseconds, a sleep and the wait for a timer as long as they
+say, in no time of the user's. Only who waits for something outside (a terminal, a pipe of the host) waits for the
+user's time. So two runs of one program with one input see the same at each call, whatever the host does meanwhile.
+
+What stays the host's is what a run is given: files and their times, the user and the groups, limits, the environment,
+terminals, and signals from outside. Random bytes are a stream of BLAKE2b over the seed and a count.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from hashlib import blake2b
+
+from ..errors import LinuxError
+from .fs.node import Stat
+from .host import HostView, UtsName, nameless_devices, own_group
+
+CALL = 1_000
+"""Nanoseconds of a system call: the half of it in user mode, before the call."""
+_BILLION = 1_000_000_000
+_EPOCH = 1_767_225_600
+"""2026-01-01 00:00 UTC: time begins in the four weeks from then on."""
+_COARSE_TICK = 4_000_000
+_REALTIME, _REALTIME_COARSE, _MONOTONIC_COARSE, _BOOTTIME, _REALTIME_ALARM, _BOOTTIME_ALARM, _TAI = 0, 5, 6, 7, 8, 9, 11
+_OF_REALTIME = frozenset({_REALTIME, _REALTIME_COARSE, _REALTIME_ALARM, _TAI})
+_OF_MONOTONIC = frozenset({1, 4, _MONOTONIC_COARSE, _BOOTTIME, _BOOTTIME_ALARM})
+
+
+class SeededView(HostView):
+    """What is seen of a host with one CPU and 4 GiB, on which nothing else happens.
+
+    The machine's thread alone uses it. Exec and fork share it; a snapshot keeps the seed and the counts.
+    """
+
+    repeats = True
+
+    def __init__(self, seed: int) -> None:
+        self._key = blake2b(b"%d" % seed).digest()
+        self._blocks = 0
+        self._spare = b""
+        self._now = 0  # nanoseconds that have passed, of which:
+        self._user = self._system = 0
+        self._stored: dict[tuple[int, int], int] = {}
+        self._uptime = 3600 * _BILLION + self._number(86400 * _BILLION)
+        self._epoch = _EPOCH * _BILLION + self._number(28 * 86400 * _BILLION)
+        self._pid = 300 + self._number(30000)
+        self._nameless = nameless_devices()
+
+    def _number(self, most: int) -> int:
+        return int.from_bytes(self.random(8), "little") % most
+
+    def random(self, count: int) -> bytes:
+        pieces, have = [self._spare], len(self._spare)
+        while have < count:
+            pieces.append(blake2b(self._blocks.to_bytes(8, "little"), key=self._key).digest())
+            self._blocks += 1
+            have += 64
+        whole = b"".join(pieces)
+        self._spare = whole[count:]
+        return whole[:count]
+
+    # -- clocks
+
+    def tick(self) -> None:
+        self._now += CALL
+        self._user += CALL // 2
+        self._system += CALL - CALL // 2
+
+    def ran(self, seconds: float) -> None:
+        used = round(seconds * _BILLION)
+        self._now += used
+        self._user += used
+
+    def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
+        if when is None:
+            return None
+        return max(0.0, when - self.monotonic()) if outside else 0.0
+
+    def slept(self, until: float | None) -> None:
+        if until is not None:
+            self._now = max(self._now, int(until * _BILLION) + 1 - self._uptime)
+
+    def monotonic_ns(self) -> int:
+        return self._uptime + self._now
+
+    def monotonic(self) -> float:
+        return (self._uptime + self._now) / _BILLION
+
+    def realtime_ns(self) -> int:
+        return self._epoch + self._now
+
+    def boottime_ns(self) -> int:
+        return self._uptime + self._now
+
+    def clock_ns(self, clock: int) -> int:
+        if clock not in _OF_REALTIME | _OF_MONOTONIC:
+            raise LinuxError(errno.EINVAL)
+        now = self.realtime_ns() if clock in _OF_REALTIME else self.monotonic_ns()
+        return now - now % _COARSE_TICK if clock in (_REALTIME_COARSE, _MONOTONIC_COARSE) else now
+
+    def resolution_ns(self, clock: int) -> int:
+        if clock < 0:  # of CPU time, by its kind: what the scheduler counts, or ticks
+            return 1 if clock & 3 == 2 else _COARSE_TICK
+        self.clock_ns(clock)
+        return _COARSE_TICK if clock in (_REALTIME_COARSE, _MONOTONIC_COARSE) else 1
+
+    def cpu_ns(self) -> tuple[int, int]:
+        return self._user + self._system, self._user
+
+    def machine_cpu_ns(self) -> int:
+        return self._user + self._system
+
+    # -- identities
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    @property
+    def ppid(self) -> int:
+        return self._pid - 1
+
+    @property
+    def pgid(self) -> int:
+        return self._pid
+
+    @property
+    def sid(self) -> int:
+        return self._pid - 1
+
+    @property
+    def nice(self) -> int:
+        return 0
+
+    @property
+    def terminal(self) -> tuple[int, int]:
+        device, foreground = super().terminal
+        return device, self.shown_group(foreground)
+
+    def shown_group(self, group: int) -> int:
+        return self._pid if group == own_group() else self._pid - 1 if group > 0 else group
+
+    # -- the machine
+
+    @property
+    def uname(self) -> UtsName:
+        return UtsName("Linux", "axptr", "6.18.0", "#1 SMP PREEMPT_DYNAMIC axptr")
+
+    @property
+    def memory_size(self) -> int:
+        return 4 << 30
+
+    # -- files without a name
+
+    def shown_status(self, status: os.stat_result) -> os.stat_result | Stat:
+        nameless = status.st_dev in self._nameless
+        if not nameless and not stat.S_ISCHR(status.st_mode):
+            return status
+        shown = Stat(status.st_mode, status.st_ino, status.st_dev, self._epoch, rdev=status.st_rdev)
+        if nameless:
+            shown.st_ino = self._stored_number(status.st_dev, status.st_ino)
+        shown.st_uid, shown.st_gid, shown.st_nlink = status.st_uid, status.st_gid, status.st_nlink
+        shown.st_size, shown.st_blocks, shown.st_blksize = status.st_size, status.st_blocks, status.st_blksize
+        return shown
+
+    def shown_name(self, name: bytes) -> bytes:
+        kind, _, rest = name.partition(b":[")
+        if kind not in (b"pipe", b"socket") or not rest[:-1].isdigit():
+            return name
+        return b"%s:[%d]" % (kind, self._stored_number(self._nameless[kind == b"socket"], int(rest[:-1])))
+
+    def _stored_number(self, device: int, inode: int) -> int:
+        """Numbers in the order in which the program asked for them."""
+        return self._stored.setdefault((device, inode), 2000 + len(self._stored))
