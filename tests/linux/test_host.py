@@ -21,7 +21,7 @@ MODULES = {"time", "resource", "platform", "socket", "random", "secrets", "datet
 OF_OS = {
     "cpu_count", "getegid", "geteuid", "getgid", "getgroups", "getgrouplist", "getloadavg", "getlogin", "getpgid",
     "getpgrp", "getpid", "getppid", "getpriority", "getrandom", "getresgid", "getresuid", "getsid", "getuid",
-    "sched_getaffinity", "sched_getscheduler", "sysconf", "times", "uname", "urandom",
+    "sched_getaffinity", "sched_getscheduler", "sysconf", "times", "umask", "uname", "urandom",
 }  # fmt: skip
 LIBC = {"getpid", "getppid", "getrandom", "getrlimit", "prctl", "clock_gettime", "clock_nanosleep", "sysinfo", "uname"}
 

@@ -12,7 +12,8 @@ from axptr.linux import create_process
 from axptr.linux.host import HostView
 from axptr.linux.seeded import CALL, SeededView
 
-GIVEN = {"uids", "gids", "uid", "gid", "euid", "egid", "groups", "limit", "prctl", "require_alarm", "cpu_count"}
+GIVEN = {"uids", "gids", "uid", "gid", "euid", "egid", "groups", "limit", "prctl", "require_alarm", "umask"}
+GIVEN |= {"cpu_count"}
 """What a run is given: the host's. One CPU is the engine's."""
 
 

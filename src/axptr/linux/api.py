@@ -187,7 +187,7 @@ def _start(
     phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
     space = AddrSpace(0, 1 << 47, phys)
     try:
-        fs = FsContext(host_tree(allow_write, Proc()), _umask())
+        fs = FsContext(host_tree(allow_write, Proc()), machine.host.umask)
         _streams_are_of(table, fs)
         task = LinuxTask.first(machine, space, table, fs)
         fs.cwd = first_directory(task, cwd if cwd is not None else b".")
@@ -213,13 +213,6 @@ def _start(
         found.close()
     table.limit = get_limit(task, RLIMIT_NOFILE)[0]
     return Process(task, LinuxKernel())
-
-
-def _umask() -> int:
-    """The host process's, left as it is."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _streams_are_of(table: FileTable, fs: FsContext) -> None:

@@ -150,6 +150,20 @@ class HostView:
         return os.getgroups()
 
     @property
+    def umask(self) -> int:
+        """Read where that is possible: another thread may be making a file, or a machine, just now."""
+        try:
+            with open("/proc/self/status", "rb") as file:
+                for line in file:
+                    if line.startswith(b"Umask:"):
+                        return int(line[6:], 8)
+        except OSError:
+            pass
+        mask = os.umask(0o022)  # a kernel before 4.7, or no /proc
+        os.umask(mask)
+        return mask
+
+    @property
     def nice(self) -> int:
         return os.getpriority(os.PRIO_PROCESS, 0)
 
