@@ -14,7 +14,7 @@ from functools import cache
 from types import FunctionType
 
 from ..kernel.kernel import Syscall
-from .abi.numbers import NUMBERS
+from .abi.numbers import ARCHITECTURES, NUMBERS
 from .calls import FAMILIES
 
 TYPE_CHECKING = False
@@ -25,45 +25,46 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., "int | None"])
 
 HANDLERS: dict[str, FunctionType] = {}
-"""Those of the files that have been loaded."""
+"""Those of the files that have been loaded, by name; `name@architecture` where the architecture has a handler of its own."""
 HOMES = {name: f"{__package__}.{family}" for family, names in FAMILIES.items() for name in names.split()}
-"""Name -> the module that enters it."""
+"""Name, or `name@architecture` -> the module that enters it."""
 
 
-def call(name: str) -> Callable[[F], F]:
+def call(name: str, arch: str | None = None) -> Callable[[F], F]:
     """Enter the handler of a system call by its name; a name can be entered once, in the file that `FAMILIES` says.
 
-    `ValueError` for a name that no architecture has a number for.
+    arch: the architecture whose programs this handler serves, where it must be another than that of the rest: the order
+    of the arguments differs. `ValueError` for a name that no architecture has a number for, or not this one.
     """
-    if all(name not in numbers for numbers in NUMBERS.values()):
-        raise ValueError(f"no architecture has a system call {name!r}")
+    if all(name not in NUMBERS[known] for known in (ARCHITECTURES if arch is None else (arch,))):
+        raise ValueError(f"no architecture has a system call {name!r}" if arch is None else f"{arch} has no {name!r}")
+    key = name if arch is None else f"{name}@{arch}"
 
     def register(handler: F) -> F:
-        if name in HANDLERS:
-            raise ValueError(f"system call {name} is entered twice")
-        if HOMES.get(name) != handler.__module__:
-            raise ValueError(
-                f"FAMILIES of {__package__}.calls does not have system call {name} in {handler.__module__}"
-            )
-        HANDLERS[name] = handler  # type: ignore[assignment]
+        if key in HANDLERS:
+            raise ValueError(f"system call {key} is entered twice")
+        if HOMES.get(key) != handler.__module__:
+            raise ValueError(f"FAMILIES of {__package__}.calls does not have system call {key} in {handler.__module__}")
+        HANDLERS[key] = handler  # type: ignore[assignment]
         return handler
 
     return register
 
 
 class _Entered(Syscall):
-    """A call whose handler is loaded when it is first asked for."""
+    """A call whose handler is loaded when it is first asked for. key: what it is entered by."""
 
-    __slots__ = ()
+    __slots__ = ("_key",)
 
-    def __init__(self, nr: int, name: str) -> None:
+    def __init__(self, nr: int, name: str, key: str) -> None:
         super().__init__(nr, name, None)
+        self._key = key
 
     @property
     def handler(self) -> Any:
         if self._handler is None:
-            __import__(HOMES[self.name])
-            self._handler = HANDLERS[self.name]
+            __import__(HOMES[self._key])
+            self._handler = HANDLERS[self._key]
         return self._handler
 
 
@@ -73,5 +74,11 @@ def table(arch: str) -> dict[int, Syscall]:
 
     A call that an architecture lacks is not in it.
     """
-    numbers = NUMBERS[arch]
-    return {numbers[name]: _Entered(numbers[name], name) for name in HOMES if name in numbers}
+    entered: dict[int, Syscall] = {}
+    for name, number in NUMBERS[arch].items():
+        key = f"{name}@{arch}"
+        if key not in HOMES:
+            key = name
+        if key in HOMES:
+            entered[number] = _Entered(number, name, key)
+    return entered

@@ -1,5 +1,5 @@
 """Names and numbers of system calls, an architecture a table; the calls are entered by name, and printed by it.
-Source: arch/x86/entry/syscalls/syscall_64.tbl of Linux.
+Source: arch/x86/entry/syscalls/syscall_64.tbl of Linux. The other architectures' numbers are in `generic`.
 
 A name here says nothing about whether axptr serves the call.
 """
@@ -50,13 +50,33 @@ _FROM_424 = """
     lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat
 """
 
-NAMES = dict(enumerate(_FROM_0.split())) | dict(enumerate(_FROM_424.split(), 424))
+LATE = dict(enumerate(_FROM_424.split(), 424))
+"""The calls that have the same number on every architecture: number -> name."""
+
+NAMES = dict(enumerate(_FROM_0.split())) | LATE
 """x86-64: number -> name."""
 
-NUMBERS = {"x86_64": {name: number for number, name in NAMES.items()}}
-"""Architecture -> name -> number."""
+ARCHITECTURES = ("x86_64", "aarch64", "riscv64")
 
 
-def name_of(number: int) -> str:
+class _Numbers(dict[str, dict[str, int]]):
+    """Tables by architecture; those that a run of this machine's programs does not need are loaded when asked for."""
+
+    __slots__ = ()
+
+    def __missing__(self, arch: str) -> dict[str, int]:
+        from .generic import GENERIC
+
+        self.update(GENERIC)
+        return GENERIC[arch]
+
+
+NUMBERS = _Numbers(x86_64={name: number for number, name in NAMES.items()})
+"""Architecture -> name -> number. `KeyError` for one that is not in `ARCHITECTURES`."""
+
+
+def name_of(number: int, arch: str = "x86_64") -> str:
     """`openat` for 257; `syscall_1000` for a number that has no name."""
-    return NAMES.get(number, f"syscall_{number}")
+    if arch == "x86_64":
+        return NAMES.get(number, f"syscall_{number}")
+    return next((name for name, known in NUMBERS[arch].items() if known == number), f"syscall_{number}")
