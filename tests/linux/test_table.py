@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import pkgutil
+import re
+import shutil
 import subprocess
 import sys
 
@@ -16,6 +19,8 @@ from axptr._core.pointers.iovec import IoVec
 from axptr.addr import PAGE_SIZE
 from axptr.errors import LinuxError, UserFault
 from axptr.flags import MappingFlags
+from axptr.kernel.abi import c_ulong
+from axptr.linux.abi import numbers
 from axptr.linux.abi.numbers import name_of
 from axptr.linux.personality import LinuxKernel
 from axptr.linux.registry import HANDLERS, HOMES, call, table
@@ -185,3 +190,94 @@ def test_an_iovec_is_checked_as_linux_does(space):
     with pytest.raises(UserFault):
         import_iovec(provider, ConstBytes(BASE + 3 * PAGE_SIZE - 8), 1, R)
     assert list(import_iovec(provider, ConstBytes(0), 0, R)) == []
+
+
+# -- other architectures
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """An architecture with three calls: what differs is entered for it alone, in this file."""
+    here = f"{__name__}"
+    monkeypatch.setitem(numbers.NUMBERS, "toy", {"getpid": 1, "clone": 2, "arch_toy": 3})
+    for key in ("clone", "clone@toy", "arch_toy@toy"):
+        monkeypatch.setitem(HOMES, key, here)
+    for key in ("clone", "clone@toy", "arch_toy@toy"):
+        monkeypatch.setitem(HANDLERS, key, None)
+        del HANDLERS[key]
+    yield "toy"
+    table.cache_clear()
+
+
+def test_an_architecture_has_its_own_handler_where_the_order_of_arguments_differs(toy):
+    @call("clone")
+    def sys_clone(task, flags: c_ulong, stack: c_ulong, parent: c_ulong, child: c_ulong, tls: c_ulong) -> int:
+        return tls
+
+    @call("clone", arch=toy)
+    def sys_clone_backwards(task, flags: c_ulong, stack: c_ulong, parent: c_ulong, tls: c_ulong, child: c_ulong) -> int:
+        return tls
+
+    @call("arch_toy", arch=toy)
+    def sys_arch_toy(task) -> int:
+        return 7
+
+    table.cache_clear()
+    own = table(toy)
+    assert {nr: entry.name for nr, entry in own.items()} == {1: "getpid", 2: "clone", 3: "arch_toy"}  # no open, no fork
+    assert own[2].call(None, 0, 1, 2, 3, 4, 5) == 3
+    assert table("x86_64")[56].call(None, 0, 1, 2, 3, 4, 5) == 4
+    assert own[3].call(None, 0, 0, 0, 0, 0, 0) == 7
+    assert own[1].handler is table("x86_64")[39].handler
+    with pytest.raises(ValueError, match="twice"):
+        call("clone", arch=toy)(sys_clone)
+    with pytest.raises(ValueError, match="toy has no"):
+        call("open", arch=toy)
+
+
+def test_calls_that_came_late_have_one_number_and_old_ones_are_not_entered_where_they_are_not():
+    for arch in ("aarch64", "riscv64"):
+        own = numbers.NUMBERS[arch]
+        assert {name: own[name] for name in numbers.LATE.values()} == {n: nr for nr, n in numbers.LATE.items()}
+        served = {entry.name for entry in table(arch).values()}
+        assert "openat" in served
+        assert not served & {"open", "fork", "stat", "poll", "arch_prctl", "pipe", "access", "select"}
+        assert len(set(own.values())) == len(own)
+    assert numbers.name_of(220, "aarch64") == "clone"
+    assert numbers.name_of(38, "riscv64") == "syscall_38"  # no renameat
+    with pytest.raises(KeyError):
+        numbers.NUMBERS["m68k"]
+
+
+WANTED = {
+    "aarch64": "RENAMEAT NEW_STAT SET_GET_RLIMIT SYS_CLONE3 MEMFD_SECRET",
+    "riscv64": "NEW_STAT SET_GET_RLIMIT SYS_CLONE3 MEMFD_SECRET",
+}  # what the unistd.h of each asks of the generic one
+
+
+@pytest.mark.parametrize("arch", WANTED)
+def test_numbers_are_those_of_the_hosts_headers(arch):
+    if shutil.which("gcc") is None or not os.path.exists("/usr/include/asm-generic/unistd.h"):
+        pytest.skip("no headers to hold them against")
+    source = "#define __BITS_PER_LONG 64\n"
+    source += "".join(f"#define __ARCH_WANT_{want}\n" for want in WANTED[arch].split())
+    source += "#include <asm-generic/unistd.h>\n"
+    done = subprocess.run(["gcc", "-E", "-dM", "-"], input=source, capture_output=True, text=True, check=True)
+    defined = dict(re.findall(r"#define (__NR\w+) (\w+)", done.stdout))
+    theirs = {}
+    for name, value in defined.items():
+        while not value.isdigit():
+            value = defined[value]
+        if name.startswith("__NR_") and name not in ("__NR_syscalls", "__NR_arch_specific_syscall"):
+            theirs[name.removeprefix("__NR_")] = int(value)
+    end = int(defined["__NR_syscalls"])  # headers may be older than we are, or newer
+    ours = {name: nr for name, nr in numbers.NUMBERS[arch].items() if nr < end and not 244 <= nr < 260}
+    assert {name: nr for name, nr in theirs.items() if nr < 467} == ours
+    assert len(ours) > 290
+
+
+def test_the_other_tables_are_not_loaded_by_a_run():
+    script = (
+        "import sys, axptr.linux.personality as p; p.LinuxKernel(); assert 'axptr.linux.abi.generic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

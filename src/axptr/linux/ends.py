@@ -41,20 +41,25 @@ class Death:
     code: siginfo's si_code. address: siginfo's si_addr where the signal has one, else None.
     fault: of a page fault the `UserFault` (address, access, reason, area, message), or the `LinuxError` (ENOMEM) of a
     page there was no memory for; None for other causes.
-    rip: the instruction; regs: general registers by name, as they were at that moment.
+    pc: the instruction (`rip` too); regs: general registers by name, as they were at that moment.
     """
 
-    __slots__ = ("address", "code", "fault", "regs", "rip", "signal")
+    __slots__ = ("address", "code", "fault", "pc", "regs", "signal")
 
     def __init__(
-        self, signal: int, code: int, address: int | None, fault: LinuxError | None, regs: dict[str, int]
+        self, signal: int, code: int, address: int | None, fault: LinuxError | None, pc: int, regs: dict[str, int]
     ) -> None:
         self.signal = signal
         self.code = code
         self.address = address
         self.fault = fault
         self.regs = regs
-        self.rip = regs["rip"]
+        self.pc = pc
+
+    @property
+    def rip(self) -> int:
+        """`pc`, as x86-64 calls it."""
+        return self.pc
 
 
 class Result:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..kernel.kernel import Kernel
 from .host import wall
 from .registry import table
+from .signals.state import first_argument, make_again
 from .task.waiting import TimeUp
 
 TYPE_CHECKING = False
@@ -71,8 +72,7 @@ class LinuxKernel(Kernel):
                 if task.deadline is not None and wall() >= task.deadline:
                     break
         except TimeUp as up:  # a call that waits: it is made again when the process is run on
-            engine.regs.rax = up.number
-            engine.regs.rip -= 2
+            make_again(task, up.number, first_argument(task))
         finally:
             task.deadline = None
             task.timers.cpu.pause()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., "int | None"])
 
 HANDLERS: dict[str, FunctionType] = {}
-"""Those of the files that have been loaded, by name; `name@architecture` where the architecture has a handler of its own."""
+"""Those of the files that have been loaded, by name; `name@architecture` where that has a handler of its own."""
 HOMES = {name: f"{__package__}.{family}" for family, names in FAMILIES.items() for name in names.split()}
 """Name, or `name@architecture` -> the module that enters it."""
 

@@ -1,5 +1,5 @@
-"""Numbers of system calls on the architectures that came late: one table for all, include/uapi/asm-generic/unistd.h of Linux
-(scripts/syscall.tbl since 6.11). Source for what each takes of it: arch/*/kernel/Makefile.syscalls, arch/riscv's unistd.h.
+"""Numbers of system calls on the architectures that came late: one table for all. Source: asm-generic/unistd.h of Linux
+(scripts/syscall.tbl since 6.11), and for what each takes of it arch/*/kernel/Makefile.syscalls.
 
 Loaded when one of them is asked for; the table by architecture is `numbers`.
 """

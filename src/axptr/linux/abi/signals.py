@@ -32,12 +32,13 @@ def bit(signal: int) -> int:
 
 
 class Info:
-    """A signal on its way: siginfo, and for a fault what the CPU said (trap number, error code, cr2).
+    """A signal on its way: siginfo. cpu: of a fault what the CPU said, for the frame of its architecture; of x86-64
+    trap number, error code and cr2.
 
     raw: siginfo as somebody else filled it, who may know more of it than the fields here say.
     """
 
-    __slots__ = ("address", "code", "cr2", "error", "fault", "pid", "raw", "signal", "trap", "uid", "value")
+    __slots__ = ("address", "code", "cpu", "fault", "pid", "raw", "signal", "uid", "value")
 
     def __init__(
         self,
@@ -49,9 +50,7 @@ class Info:
         pid: int = 0,
         uid: int = 0,
         value: int = 0,
-        trap: int = 0,
-        error: int = 0,
-        cr2: int = 0,
+        cpu: tuple[int, int, int] = (0, 0, 0),
         raw: bytes | None = None,
     ) -> None:
         self.signal = signal
@@ -61,9 +60,7 @@ class Info:
         self.pid = pid
         self.uid = uid
         self.value = value
-        self.trap = trap
-        self.error = error
-        self.cr2 = cr2
+        self.cpu = cpu
         self.raw = raw
 
     @classmethod

@@ -3,6 +3,7 @@ that its program makes. Nothing else is kept here.
 """
 
 FAMILIES = {
+    "arch.x86_64.prctl": "arch_prctl",
     "calls.advice": "madvise membarrier mincore msync pkey_alloc pkey_mprotect",
     "calls.dirs": "getdents64",
     "calls.files": "close close_range dup dup2 dup3 fcntl pipe pipe2",
@@ -24,7 +25,7 @@ FAMILIES = {
     "calls.poll": "poll ppoll pselect6 select",
     "calls.prctl": "prctl",
     "calls.process": """
-        arch_prctl capget capset execve exit exit_group get_robust_list getcpu getegid geteuid getgid getgroups
+        capget capset execve exit exit_group get_robust_list getcpu getegid geteuid getgid getgroups
         getpgid getpgrp getpid getppid getpriority getresgid getresuid getsid gettid getuid personality rseq
         sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam sched_getscheduler
         sched_setaffinity sched_yield set_robust_list set_tid_address setfsgid setfsuid setgid setgroups setpgid

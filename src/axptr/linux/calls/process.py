@@ -10,11 +10,10 @@ import errno
 from struct import pack, unpack
 
 from ...errors import LinuxError
-from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
+from ...kernel.abi import c_int, c_size_t, c_uint
 from ..registry import call
 from ..task.limits import RLIMIT_NICE, get_limit
 from ..uaccess import (
-    USER_END,
     Bytes,
     ConstBytes,
     get_bytes,
@@ -250,25 +249,6 @@ def sys_capset(task: LinuxTask, header: Bytes, data: ConstBytes) -> int:
 
 
 # -- thread and process state
-
-ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS = 0x1001, 0x1002, 0x1003, 0x1004
-
-
-@call("arch_prctl")
-def sys_arch_prctl(task: LinuxTask, option: c_int, value: c_ulong) -> int:
-    regs = task.engine.regs
-    if option in (ARCH_SET_FS, ARCH_SET_GS):
-        if value >= USER_END:
-            raise LinuxError(errno.EPERM)
-        if option == ARCH_SET_FS:
-            regs.fs_base = value
-        else:
-            regs.gs_base = value
-        return 0
-    if option in (ARCH_GET_FS, ARCH_GET_GS):
-        put_bytes(task, value, pack("<Q", regs.fs_base if option == ARCH_GET_FS else regs.gs_base))
-        return 0
-    raise LinuxError(errno.EINVAL)
 
 
 @call("set_tid_address")

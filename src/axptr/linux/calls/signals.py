@@ -20,10 +20,10 @@ from ..abi.signals import (
     bit,
 )
 from ..abi.timespec import read_timespec
-from ..arch.x86_64.sigframe import on_altstack, pop_frame
+from ..arch import frames
 from ..registry import call
 from ..signals.actions import Action
-from ..signals.state import NO_HANDLER
+from ..signals.state import NO_HANDLER, on_altstack
 from ..task import waiting
 from ..task.timers import (
     ITIMER_PROF,
@@ -86,7 +86,7 @@ def sys_rt_sigprocmask(task: LinuxTask, how: c_int, new: ConstBytes, old: Bytes,
 @call("rt_sigreturn")
 def sys_rt_sigreturn(task: LinuxTask) -> int | None:
     try:
-        pop_frame(task)
+        frames(task).pop_frame(task)
     except LinuxError as error:
         task.signals.force(task, Info(SIGSEGV, SI_KERNEL, fault=error))
         task.engine.stop()
@@ -106,7 +106,7 @@ def sys_rt_sigpending(task: LinuxTask, buf: Bytes, size: c_size_t) -> int:
 def sys_sigaltstack(task: LinuxTask, new: ConstBytes, old: Bytes) -> int:
     signals = task.signals
     address, flags, size = before = signals.altstack
-    on_stack = on_altstack(before, task.engine.regs.rsp)
+    on_stack = on_altstack(before, task.engine.regs.sp)
     if not new.is_null:
         address, flags, size = unpack("<QI4xQ", get_bytes(task, new.address, 24))
         if on_stack:

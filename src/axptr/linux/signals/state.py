@@ -4,7 +4,8 @@ One process with one thread: signals come from its own faults, calls and timers,
 from the host (`signals.host`). Source: signal(7), kernel/signal.c.
 
 `SignalState` is the bookkeeping and the decision; what the program asked for is `actions`, what is pending is
-`pending`, how a frame looks on the stack is `sigframe`, the calls are `calls.signals`.
+`pending`, what a CPU reports and how a frame looks on
+the stack is the architecture's affair (`arch`), the calls are `calls.signals`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from ...errors import FaultReason, LinuxError, UserFault
 from ...flags import (
     EXECUTE,
     READ,
-    WRITE,
     MappingFlags,
 )
+from ..abi.numbers import NUMBERS
 from ..abi.signals import (
     FIRST_REAL_TIME,
     SA_NODEFER,
@@ -30,13 +31,10 @@ from ..abi.signals import (
     SIG_IGN,
     SIGBUS,
     SIGCONT,
-    SIGFPE,
-    SIGILL,
     SIGKILL,
     SIGPIPE,
     SIGSEGV,
     SIGSTOP,
-    SIGTRAP,
     SIGTSTP,
     SIGTTIN,
     SIGTTOU,
@@ -44,8 +42,8 @@ from ..abi.signals import (
     Info,
     bit,
 )
+from ..arch import frames, traps
 from ..ends import Death
-from ..uaccess import USER_END
 from .actions import Action, SigActions
 from .pending import Pending, TaskPending
 
@@ -65,22 +63,30 @@ RESTART, NO_HANDLER = 0, 1
 """What becomes of a call that a signal ended: made again after handlers with SA_RESTART, as if nothing had been
 (ERESTARTSYS), or only where no handler ran (ERESTARTNOHAND)."""
 
-_RESTART_SYSCALL = 219
-
 _STOPPING = sum(map(bit, (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)))
-_TRAP_FLAG = 0x100
 _UNBLOCKABLE = bit(SIGKILL) | bit(SIGSTOP)
-
-GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15")
-"""Names of the general registers."""
+_SS_DISABLE, _SS_AUTODISARM = 2, 1 << 31
 
 
-def _float_code(raised: int) -> int:
-    """si_code for exceptions of x87 or SSE: FPE_FLTINV, FLTDIV, FLTOVF, FLTUND (denormal operands too), FLTRES."""
-    for bits, code in ((1, 7), (4, 3), (8, 4), (0x12, 5), (0x20, 6)):
-        if raised & bits:
-            return code
-    return 0
+def first_argument(task: LinuxTask) -> int:
+    """The first argument of the call in hand."""
+    engine = task.engine
+    return int(getattr(engine.regs, engine.arch.arguments[0]))
+
+
+def make_again(task: LinuxTask, number: int, first: int) -> None:
+    """Have the call in hand made again when the CPU goes on, as another if the number is another's."""
+    task.engine.arch.rewind(task.engine.regs, number, first)
+
+
+def _restart_syscall(task: LinuxTask) -> int:
+    return NUMBERS[task.engine.arch.name]["restart_syscall"]
+
+
+def on_altstack(altstack: tuple[int, int, int], sp: int) -> bool:
+    """Whether a stack pointer is on the alternate stack: (address, flags, size), as sigaltstack(2) has them."""
+    address, flags, size = altstack
+    return not flags & (_SS_DISABLE | _SS_AUTODISARM) and address < sp <= address + size
 
 
 class SignalState:
@@ -103,7 +109,8 @@ flag | the table |
         self.pending = TaskPending(shared)
         self.altstack = (0, 2, 0)  # address, flags (SS_DISABLE), size
         self.saved_mask: int | None = None
-        self._restart: tuple[int, int, Again | None] | None = None  # of the call that a signal ended: kind, number
+        # Of the call that a signal ended: kind, number, first argument.
+        self._restart: tuple[int, int, int, Again | None] | None = None
 
     def exec(self) -> None:
         """Another program: it has no handlers and no alternate stack, and nobody else's table of actions."""
@@ -174,7 +181,7 @@ flag | the table |
 
     def interrupted(self, task: LinuxTask, restart: int, again: Again | None = None) -> LinuxError:
         """EINTR for the call in hand, to be raised; `deliver` then settles whether the program sees it."""
-        self._restart = restart, task.engine.regs.rax, again
+        self._restart = restart, task.engine.regs.number, first_argument(task), again
         task.engine.stop()
         return LinuxError(errno.EINTR)
 
@@ -185,29 +192,26 @@ flag | the table |
     def call_again(self, task: LinuxTask, again: Again | None) -> int:
         """The number of the call that does what the one in hand has left to do."""
         if again is None:
-            return task.engine.regs.rax
+            return task.engine.regs.number
         task.again = again
-        return _RESTART_SYSCALL
+        return _restart_syscall(task)
 
     def _rewind(self, task: LinuxTask, handler: Action | None) -> None:
         """Have the call that a signal ended made again, if that is the rule for it and the handler that is to run."""
         if self._restart is None:
             return
-        (kind, number, again), self._restart = self._restart, None
+        (kind, number, first, again), self._restart = self._restart, None
         if handler is not None and (again is not None or kind == NO_HANDLER or not handler.flags & SA_RESTART):
             return
         if again is not None:
-            task.again, number = again, _RESTART_SYSCALL
-        regs = task.engine.regs
-        regs.rax = number
-        regs.rip -= 2  # the syscall instruction
+            task.again, number = again, _restart_syscall(task)
+        make_again(task, number, first)
 
     # -- what the CPU reports
 
     def page_fault(self, task: LinuxTask, address: int, access: MappingFlags | None, fault: LinuxError | None) -> None:
         """SIGSEGV, SIGBUS for a page whose backing failed, SIGKILL where memory ran out (as the OOM killer)."""
         wanted = access if access is not None else MappingFlags(0)
-        error = 4 | (2 if wanted & WRITE else 0) | (16 if wanted & EXECUTE else 0)
         if fault is not None and not isinstance(fault, UserFault):
             self.force(task, Info(SIGKILL, SI_KERNEL, address=address, fault=fault))
             return
@@ -218,31 +222,16 @@ flag | the table |
             in_reach = task.space.check_region_access(VirtAddrRange.from_start_size(address, 1), READ)
             if not task.space.handle_page_fault(address, READ) and in_reach:
                 reason = FaultReason.BACKING_FAILED
-        if address >= USER_END or task.space.query(address) is not None:
-            error |= 1  # the page is present; of kernel addresses Linux always says so
+        cpu = traps(task).page_fault(task, address, wanted)
         if reason is FaultReason.PROTECTION:
             code = 2  # SEGV_ACCERR
         elif reason is FaultReason.BACKING_FAILED:
             code, signal = 2, SIGBUS  # BUS_ADRERR
-        self.force(task, Info(signal, code, address=address, fault=fault, trap=14, error=error, cr2=address))
+        self.force(task, Info(signal, code, address=address, fault=fault, cpu=cpu))
 
     def exception(self, task: LinuxTask, exit: Exit) -> None:
-        """A CPU exception by its vector (arch/x86/kernel/traps.c)."""
-        regs, rip, vector, error = task.engine.regs, exit.rip, exit.vector, exit.error
-        if vector == 0x80:  # as on a kernel without 32-bit programs: the gate is not for everybody
-            rip -= 2
-            regs.rip, vector, error = rip, 13, 0x80 << 3 | 2
-        signal, code, address = {
-            0: (SIGFPE, 1, rip),  # FPE_INTDIV
-            1: (SIGTRAP, 2 if regs.rflags & _TRAP_FLAG else 1, rip),  # TRAP_TRACE, TRAP_BRKPT
-            3: (SIGTRAP, SI_KERNEL, None),
-            6: (SIGILL, 2, rip),  # ILL_ILLOPN
-            12: (SIGBUS, SI_KERNEL, 0),
-            16: (SIGFPE, _float_code(regs.fpsw & ~regs.fpcw), rip),
-            19: (SIGFPE, _float_code(regs.mxcsr & ~(regs.mxcsr >> 7)), rip),
-        }.get(vector, (SIGSEGV, SI_KERNEL, 0))
-        fault = exit.fault if exit.kind == "fault" else None
-        self.force(task, Info(signal, code, address=address, fault=fault, trap=vector, error=error))
+        """An exception of the CPU, or a fault at an address that it cannot form."""
+        self.force(task, traps(task).exception(task, exit))
 
     # -- delivery
 
@@ -267,13 +256,11 @@ flag | the table |
         self._rewind(task, None)
 
     def _call_handler(self, task: LinuxTask, info: Info, action: Action) -> None:
-        from ..arch.x86_64.sigframe import push_frame
-
         self._rewind(task, action)
         mask = self.saved_mask if self.saved_mask is not None else self.blocked
         self.saved_mask = None
         try:
-            push_frame(task, info, action, mask)
+            frames(task).push_frame(task, info, action, mask)
         except LinuxError as error:
             # No room for the frame: SIGSEGV, and if that is what could not be delivered, its default.
             if info.signal == SIGSEGV:
@@ -289,9 +276,9 @@ flag | the table |
         self.set_blocked(task, blocked)
 
     def _die(self, task: LinuxTask, info: Info) -> None:
-        regs = task.engine.regs
-        values = {name: getattr(regs, name) for name in (*GENERAL, "rip", "rflags", "fs_base", "gs_base")}
-        task.group.death = Death(info.signal, info.code, info.address, info.fault, values)
+        task.group.death = Death(
+            info.signal, info.code, info.address, info.fault, task.engine.regs.pc, traps(task).registers(task)
+        )
 
     def set_blocked(self, task: LinuxTask, mask: int) -> None:
         self.blocked = mask & ~_UNBLOCKABLE & ((1 << 64) - 1)

@@ -103,7 +103,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     stack_limit = get_limit(task, RLIMIT_STACK)[0]
     mm = Mm(AddrSpace(old.base, old.size, old.phys), task.machine.host, stack_limit)
     mm.exe = program.file.node.hold()
-    rip = rsp = 0
+    pc = sp = 0
     failed: LinuxError | None = None
     try:
         strings = map_stack(
@@ -116,7 +116,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
         )
         try:
             image = load(mm, program)
-            rip, rsp = image.start, push_tables(mm, strings, image)
+            pc, sp = image.start, push_tables(mm, strings, image)
         except LinuxError as error:
             if not isinstance(error, LoadFailed) and error.errno == errno.ENOMEM:  # no frames: nothing of the file's
                 raise
@@ -130,7 +130,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     engine.attach(mm.space)
     engine.reset()
     regs = engine.regs
-    regs.rip, regs.rsp = rip, rsp
+    regs.pc, regs.sp = pc, sp
     if failed is not None:
         task.signals.force(task, Info(SIGSEGV, SI_KERNEL, fault=failed))
         engine.stop()

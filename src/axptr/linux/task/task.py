@@ -195,7 +195,7 @@ class LinuxTask(Task):
         if self.over:
             return False
         if exit.kind == "fault":
-            if exit.vector == 14:
+            if exit.trap == "page":
                 assert exit.address is not None
                 self.signals.page_fault(self, exit.address, exit.access, exit.fault)
             else:
