@@ -8,7 +8,8 @@ from ..conftest import run_guest, run_host
 
 CHANGES = (
     "nothing", "no state at all", "another mxcsr", "an mxcsr that no CPU has", "another control word", "a zero in xmm0",
-    "flags, some of which are not the program's to set", "no flags", "no x87 register in use", "a state that cannot be read",
+    "flags, some of which are not the program's to set", "no flags", "no x87 register in use",
+    "a state that cannot be read",
 )  # fmt: skip
 
 
