@@ -1,8 +1,9 @@
 """Compiles the core: every module under src/axptr/_core is Python syntax that Cython turns into C.
 
 Everything else about the package stands in pyproject.toml. Modules are translated and compiled on all processors, the
-largest first; only those that changed, or whose declarations (.pxd) did, or all when the flags did. A compile error
-fails the install; what the machine lacks for compiling is said in one line before anything is translated.
+largest first; only those that changed, or whose declarations (.pxd) did, or all when the flags did. They become one
+library (`axptr._core` says why). A compile error fails the install; what the machine lacks for compiling is said in one
+line before anything is translated.
 
 What `CFLAGS` says comes last, after our own flags, and then nothing is stripped: who sets it wants to debug or to
 package.
@@ -16,10 +17,13 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer, newer_group
 
 SOURCE = Path("src")
 CORE = SOURCE / "axptr" / "_core"
@@ -54,31 +58,46 @@ class BuildCore(build_ext):
     def run(self):
         refuse_where_it_cannot_run()
         refuse_without_compiler()
-        workers = self.parallel if isinstance(self.parallel, int) and self.parallel > 1 else processors()
+        self.workers = self.parallel if isinstance(self.parallel, int) and self.parallel > 1 else processors()
         flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{LINK_FLAGS}\n"
         self.force = self.force or (NOTE.exists() and NOTE.read_text() != flags)
-        self._translate(workers)
-        # Each thread asks where its module goes, and would finalize this command by itself.
-        self.get_finalized_command("build_py")
-        self.parallel = workers
+        (library,) = self.extensions
+        library.sources = self.translate(library.sources)
         super().run()
         NOTE.write_text(flags)
 
-    def _translate(self, workers):
-        """Turns Python into C and gives each extension its C file."""
+    def translate(self, sources):
+        """Turns Python into C; the C files, in the same order."""
         from Cython.Build import cythonize
 
         made = cythonize(
-            self.extensions,
-            nthreads=workers if workers > 1 else 0,
+            [Extension(module(source), [source]) for source in sources],
+            nthreads=self.workers if self.workers > 1 else 0,
             force=self.force,
             build_dir=str(GENERATED),
             include_path=[str(SOURCE)],
             compiler_directives=DIRECTIVES,
         )
-        sources = {extension.name: extension.sources for extension in made}
-        for extension in self.extensions:
-            extension.sources = sources[extension.name]
+        where = {extension.name: extension.sources[0] for extension in made}
+        return [where[module(source)] for source in sources]
+
+    def build_extension(self, ext):
+        """Compiles what is older than its source, and links all."""
+        objects = {
+            source: self.compiler.object_filenames([source], output_dir=self.build_temp)[0] for source in ext.sources
+        }
+        stale = [source for source, made in objects.items() if self.force or newer(source, made)]
+
+        def compiled(source):
+            self.compiler.compile([source], output_dir=self.build_temp, extra_postargs=FLAGS)
+
+        with ThreadPoolExecutor(self.workers) as pool:
+            list(pool.map(compiled, stale))
+        library = self.get_ext_fullpath(ext.name)
+        if self.force or newer_group(objects.values(), library):
+            self.compiler.link_shared_object(
+                list(objects.values()), library, libraries=self.get_libraries(ext), extra_postargs=LINK_FLAGS
+            )
 
 
 def processors():
@@ -116,20 +135,20 @@ def refuse_without_compiler():
     sys.exit(f"axptr: {compiler[0]} cannot compile five words of C ({said}). {PACKAGES}")
 
 
+def module(source):
+    """`axptr._core.mm.space` for the path of its source."""
+    return ".".join(Path(source).relative_to(SOURCE).with_suffix("").parts)
+
+
 def core():
-    """The modules of the core, the largest first: the last to end is then a small one."""
+    """The library of all modules of the core, the largest first: the last to be compiled is then a small one."""
     found = [path for path in CORE.rglob("*.py") if path.stem != "__init__"]
-    return [
-        Extension(
-            ".".join(path.relative_to(SOURCE).with_suffix("").parts),
-            [str(path)],
-            extra_compile_args=list(FLAGS),
-            extra_link_args=list(LINK_FLAGS),
-            libraries=["dl", "pthread"],
-        )
-        for path in sorted(found, key=lambda path: (-path.stat().st_size, path))
-    ]
+    names = Counter(path.stem for path in found)
+    if twice := [name for name, count in names.items() if count > 1]:
+        sys.exit(f"axptr: modules of the core have names of their own in one library: {', '.join(twice)}")
+    sources = [str(path) for path in sorted(found, key=lambda path: (-path.stat().st_size, path))]
+    return Extension("axptr._core.library", sources, libraries=["dl", "pthread"])
 
 
 if __name__ == "__main__":  # workers that are not forked import this file
-    setup(ext_modules=core(), cmdclass={"build_ext": BuildCore})
+    setup(ext_modules=[core()], cmdclass={"build_ext": BuildCore})

@@ -25,7 +25,7 @@ TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
 
 
 def module(path: Path, core: Path) -> str:
-    """`mm/journal` of its source or its library in the core."""
+    """`mm/journal` of its source in the core."""
     return str(path.relative_to(core)).split(".")[0]
 
 
@@ -63,7 +63,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no gcc: apt-get install gcc")
     target = copied(tmp_path_factory.mktemp("built"))
     setup(target, "build_ext", "--inplace")
-    assert built_modules(libraries(target), target / "src/axptr/_core") == set(MODULES)
+    assert modules_in(library(target).read_bytes()) == set(compiled(target)) == set(MODULES)
     return target
 
 
@@ -77,21 +77,29 @@ def setup(where: Path, *arguments: str, status: int = 0, **environment: str) -> 
     return done
 
 
-def libraries(where: Path) -> list[Path]:
-    return sorted((where / "src/axptr/_core").rglob("*.so"))
+def library(where: Path) -> Path:
+    (found,) = (where / "src/axptr/_core").rglob("*.so")
+    return found
 
 
-def built_modules(paths: list[Path], core: Path) -> set[str]:
-    return {module(path, core) for path in paths}
+def modules_in(content: bytes) -> set[str]:
+    """Those that a library has, by what starts each."""
+    return {name for name in MODULES if b"PyInit_" + name.rpartition("/")[2].encode() + b"\0" in content}
+
+
+def compiled(where: Path) -> dict[str, int]:
+    """Module -> when it was compiled."""
+    found = (where / "build").rglob("*.o")
+    return {str(path.with_suffix("")).rpartition("/_core/")[2]: path.stat().st_mtime_ns for path in found}
 
 
 def rebuilt(where: Path, **environment: str) -> set[str]:
     """Builds in place once more; which modules were compiled for it."""
-    before = {path: path.stat().st_mtime_ns for path in libraries(where)}
+    before, made = compiled(where), library(where).stat().st_mtime_ns
     setup(where, "build_ext", "--inplace", **environment)
-    return built_modules(
-        [path for path in libraries(where) if path.stat().st_mtime_ns != before[path]], where / "src/axptr/_core"
-    )
+    changed = {name for name, when in compiled(where).items() if when != before[name]}
+    assert (library(where).stat().st_mtime_ns != made) == bool(changed)
+    return changed
 
 
 def written_later(where: Path, name: str) -> None:
@@ -125,19 +133,25 @@ def test_changed_flags_compile_all(built: Path) -> None:
     assert rebuilt(built) == set(MODULES)
 
 
-def test_a_wheel_has_stripped_libraries_and_declarations_but_no_generated_c(built: Path, tmp_path: Path) -> None:
+def test_a_wheel_has_a_stripped_library_and_declarations_but_no_generated_c(built: Path, tmp_path: Path) -> None:
     setup(built, "-q", "bdist_wheel", "--dist-dir", str(tmp_path))
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        compiled = {name: archive.read(name) for name in names if name.endswith(".so")}
-    assert built_modules([Path(name) for name in compiled], Path("axptr/_core")) == set(MODULES)
-    for name, content in compiled.items():
-        assert b".debug_info" not in content, name
-        assert b".symtab" not in content, name
+        (content,) = (archive.read(name) for name in names if name.endswith(".so"))
+    assert modules_in(content) == set(MODULES)
+    assert b".debug_info" not in content
+    assert b".symtab" not in content
     assert not [name for name in names if name.endswith((".c", ".o"))]
     assert {"axptr/py.typed", "axptr/_core/paging/walk.pxd", "axptr/_core/pointers/pointer.pyi"} <= set(names)
     assert all(name.startswith(("axptr/", "axptr-")) for name in names)
+
+
+def test_two_modules_of_one_name_are_refused(tmp_path: Path) -> None:
+    (copied(tmp_path) / "src/axptr/_core/mm/walk.py").touch()
+    done = setup(tmp_path, "build_ext", "--inplace", status=1)
+    assert done.stderr.splitlines()[-1].startswith("axptr: modules of the core")
+    assert "walk" in done.stderr
 
 
 def test_what_is_installed_has_no_debug_information_and_no_generated_c() -> None:

@@ -8,7 +8,7 @@ import sys
 from .conftest import ENVIRONMENT
 
 ALLOWED = (
-    "array", "bisect", "collections.abc", "contextlib", "ctypes", "enum", "errno", "fcntl", "functools", "gc",
+    "array", "bisect", "collections.abc", "contextlib", "ctypes", "enum", "errno", "fcntl", "functools", "gc", "heapq",
     "itertools", "math", "mmap", "os", "resource", "select", "stat", "struct", "sys", "threading", "time", "types",
     "warnings", "weakref",
 )  # fmt: skip
