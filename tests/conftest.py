@@ -27,6 +27,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_collection_finish() -> None:
+    """What collecting the tests made stays to the end: no collection of garbage shall walk through it again.
+
+    There is one in most tests, for the count of frames, and it took longer than the rest of the test.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def assert_no_frames(memory: PhysMemory, data: int = 0, tables: int = 0) -> None:
     """Fail unless exactly so many frames are in use; what only cycles keep alive is collected first."""
     if (memory.data_frames, memory.table_frames) != (data, tables):
