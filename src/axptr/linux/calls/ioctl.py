@@ -5,10 +5,12 @@ Here is what is the same for every file; the rest is the file's own (`fs.host.io
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from struct import Struct
 
+from ...errors import LinuxError
 from ...kernel.abi import c_uint, c_ulong
 from ..fs.host.calls import host
 from ..fs.openfile import O_NONBLOCK, OpenFile
@@ -35,6 +37,8 @@ def sys_ioctl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
 
         bit = O_NONBLOCK if cmd == FIONBIO else O_ASYNC
         on = any(get_bytes(task, arg, 4))
+        if cmd == FIOASYNC and on and not file.asynchronous:
+            raise LinuxError(errno.ENOTTY)
         set_flags(file, file.flags | bit if on else file.flags & ~bit)
         return 0
     if cmd in (FICLONE, FICLONERANGE):

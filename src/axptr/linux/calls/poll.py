@@ -146,9 +146,9 @@ def _select(task: LinuxTask, n: int, sets: tuple[Bytes, Bytes, Bytes], until: fl
     size = (n + 63) // 64 * 8
     masks = [int.from_bytes(get_bytes(task, p.address, size), "little") if p.address and size else 0 for p in sets]
     kinds = (
-        (POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR, POLLIN | POLLRDNORM),
-        (POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR, POLLOUT | POLLWRNORM),
-        (POLLPRI, POLLPRI),
+        (POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR | POLLNVAL, POLLIN | POLLRDNORM),
+        (POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR | POLLNVAL, POLLOUT | POLLWRNORM),
+        (POLLPRI | POLLNVAL, POLLPRI),
     )
     wanted = []
     for fd in range(n):
@@ -156,7 +156,7 @@ def _select(task: LinuxTask, n: int, sets: tuple[Bytes, Bytes, Bytes], until: fl
         for mask, (_, ask) in zip(masks, kinds, strict=True):
             events |= ask if mask >> fd & 1 else 0
         if events:
-            task.files.get_io(fd)
+            task.files.get(fd)  # a mere place (O_PATH) is open, and ready for everything: POLLNVAL
             wanted.append((fd, events))
     answers = poll_files(task, wanted, until)
     results, count = [0, 0, 0], 0

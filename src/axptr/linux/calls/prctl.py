@@ -144,7 +144,11 @@ def _get_timer_slack(task: LinuxTask, *unused: int) -> int:
 
 
 def _mce_kill(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
-    _refuse(arg4, arg5, arg2 not in (0, 1), arg3 if arg2 == 0 else arg3 not in (_MCE_LATE, _MCE_EARLY, _MCE_DEFAULT))
+    _refuse(arg4, arg5, arg2 not in (0, 1), arg3 if arg2 == 0 else 0)
+    if arg2 and arg3 not in (_MCE_LATE, _MCE_EARLY, _MCE_DEFAULT):
+        if task.kept.mce == _MCE_DEFAULT:  # that the process has a will of its own is noted before it is looked at
+            task.kept.mce = _MCE_LATE
+        raise LinuxError(errno.EINVAL)
     task.kept.mce = arg3 if arg2 else _MCE_DEFAULT
     return 0
 

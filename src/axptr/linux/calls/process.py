@@ -62,6 +62,10 @@ def sys_wait4(task: LinuxTask, pid: c_int, status: Bytes, options: c_uint, usage
 
 @call("waitid")
 def sys_waitid(task: LinuxTask, which: c_int, pid: c_int, info: Bytes, options: c_uint, usage: Bytes) -> int:
+    """The fields of a child are stored whatever becomes of the call, as zeros where there is none."""
+    if not info.is_null:
+        put_bytes(task, info.address, bytes(12))
+        put_bytes(task, info.address + 16, bytes(12))
     if options & ~0xE100000F or not options & 0xE or which not in (P_ALL, P_PID, P_PGID, P_PIDFD):
         raise LinuxError(errno.EINVAL)
     if (which == P_PID and pid <= 0) or (which in (P_PGID, P_PIDFD) and pid < 0):
@@ -181,14 +185,21 @@ def _stay(now: tuple[int, int, int], *wanted: int) -> int:
     return 0
 
 
+def _valid(wanted: int) -> int:
+    """An id that somebody can have; EINVAL for -1, which elsewhere means that it stays."""
+    if wanted == -1:
+        raise LinuxError(errno.EINVAL)
+    return wanted
+
+
 @call("setuid")
 def sys_setuid(task: LinuxTask, uid: c_int) -> int:
-    return _stay(task.creds.uids, uid)
+    return _stay(task.creds.uids, _valid(uid))
 
 
 @call("setgid")
 def sys_setgid(task: LinuxTask, gid: c_int) -> int:
-    return _stay(task.creds.gids, gid)
+    return _stay(task.creds.gids, _valid(gid))
 
 
 @call("setreuid")
@@ -229,17 +240,19 @@ def sys_setfsgid(task: LinuxTask, gid: c_int) -> int:
 @call("capget")
 def sys_capget(task: LinuxTask, header: Bytes, data: Bytes) -> int:
     """No capabilities: the guest can do nothing that needs one."""
-    version, pid = unpack("<Ii", get_bytes(task, header.address, 8))
+    (version,) = unpack("<I", get_bytes(task, header.address, 4))
     if version not in (0x19980330, 0x20071026, 0x20080522):
         put_bytes(task, header.address, pack("<I", 0x20080522))
         if not data.is_null:
             raise LinuxError(errno.EINVAL)
         return 0
+    if data.is_null:  # which version is spoken was all that was asked
+        return 0
+    (pid,) = unpack("<i", get_bytes(task, header.address + 4, 4))
     if pid < 0:
         raise LinuxError(errno.EINVAL)
     _own(task, pid)
-    if not data.is_null:
-        put_bytes(task, data.address, bytes(12 if version == 0x19980330 else 24))
+    put_bytes(task, data.address, bytes(12 if version == 0x19980330 else 24))
     return 0
 
 
@@ -296,7 +309,7 @@ def sys_sched_yield(task: LinuxTask) -> int:
 
 @call("sched_getaffinity")
 def sys_sched_getaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Bytes) -> int:
-    if size & 7 or size < 8:
+    if size & 7 or size * 8 & 0xFFFF_FFFF < 64:  # bits, counted in 32 of them
         raise LinuxError(errno.EINVAL)
     _own(task, pid)
     put_bytes(task, mask.address, pack("<Q", (1 << task.machine.host.cpu_count) - 1))
@@ -322,6 +335,8 @@ def sys_getcpu(task: LinuxTask, cpu: Bytes, node: Bytes, cache: Bytes) -> int:
 
 @call("sched_getscheduler")
 def sys_sched_getscheduler(task: LinuxTask, pid: c_int) -> int:
+    if pid < 0:
+        raise LinuxError(errno.EINVAL)
     _own(task, pid)
     return 0
 

@@ -193,7 +193,7 @@ def _task(task: LinuxTask, tid: int) -> LinuxTask:
 def sys_kill(task: LinuxTask, pid: c_int, signal: c_int) -> int:
     """Nobody outside is ever sent a signal: there is no other process to see."""
     if pid not in (task.pid, 0, -1, -task.group.pgid):
-        raise LinuxError(errno.EINVAL if not 0 <= signal <= 64 else errno.ESRCH)
+        raise LinuxError(errno.ESRCH)
     if pid == -1:
         raise LinuxError(errno.EINVAL if not 0 <= signal <= 64 else errno.ESRCH)
     return _send(task, task, signal, SI_USER)
@@ -216,8 +216,12 @@ def sys_tgkill(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_int) -> int:
     return _send(task, goal, signal, SI_TKILL)
 
 
+_KERNEL_SIGINFO = 48
+"""What the kernel takes of a siginfo_t of 128 bytes (struct kernel_siginfo)."""
+
+
 def _queue(task: LinuxTask, tgid: int, tid: int, signal: int, info: ConstBytes, *, own: bool) -> int:
-    data = get_bytes(task, info.address, 128)
+    data = get_bytes(task, info.address, _KERNEL_SIGINFO).ljust(128, b"\0")
     if own and (tgid <= 0 or tid <= 0):
         raise LinuxError(errno.EINVAL)
     goal = _task(task, tid)

@@ -115,7 +115,7 @@ def sys_nanosleep(task: LinuxTask, duration: ConstBytes, remaining: Bytes) -> in
 @call("clock_nanosleep")
 def sys_clock_nanosleep(task: LinuxTask, clock: c_int, flags: c_int, duration: ConstBytes, remaining: Bytes) -> int:
     if clock == THREAD_CPU or clock in (4, 5, 6) or (clock < 0 and clock & 4):
-        raise LinuxError(errno.EINVAL if clock in (THREAD_CPU, -2) or clock < 0 else errno.EOPNOTSUPP)
+        raise LinuxError(errno.EINVAL if clock < 0 else errno.EOPNOTSUPP)
     kind = _cpu_kind(task, clock)
     if clock in _ALARMS:
         task.machine.host.require_alarm(clock)

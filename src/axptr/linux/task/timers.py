@@ -74,7 +74,7 @@ class Timer:
     def set(self, now: int, value: int, interval: int) -> None:
         """Fire `value` nanoseconds from now, 0 for never, and every `interval` after that, 0 for once."""
         self.at = min(now + value, KTIME_MAX) if value else None
-        self.interval = min(interval, KTIME_MAX) if value else 0
+        self.interval = min(interval, KTIME_MAX) if value or self.signal != SIGALRM else 0  # one of CPU time keeps it
 
     def left(self, now: int) -> int:
         """Nanoseconds until it fires, one at least; 0 if it is off."""
