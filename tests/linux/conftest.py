@@ -93,7 +93,7 @@ def compile_guest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
             if source is not None:
                 path = directory / f"{name}-{len(made)}.c"
                 path.write_text(source)
-            target = directory / f"{name}-{len(made)}"
+            target = directory / f"{Path(name).name}-{len(made)}"
             done = subprocess.run(
                 [compiler, "-O1", "-w", *flags, "-o", target, path], capture_output=True, text=True, timeout=120
             )

@@ -9,6 +9,7 @@ Transfers go in chunks of CHUNK bytes: what a guest's count says is never alloca
 
 from __future__ import annotations
 
+import errno
 from ctypes import c_char
 
 from .._core.pointers.iovec import (
@@ -18,7 +19,7 @@ from .._core.pointers.iovec import (
 from .._core.pointers.pointer import UserConstPtr, UserPtr
 from .._core.words.codes import IOV_MAX, MAX_RW_COUNT
 from ..addr import VirtAddrRange
-from ..errors import UserFault
+from ..errors import LinuxError, UserFault
 from ..flags import READ, WRITE, MappingFlags
 from ..kernel.task import Task
 
@@ -54,6 +55,15 @@ def get_bytes(task: Task, address: int, size: int) -> bytes:
     """`size` bytes at `address`, all or EFAULT; `size` is the size of a structure, never a guest's count."""
     data: bytes = ConstBytes(address).read_slice(task, size)
     return data
+
+
+def get_struct(task: Task, address: int, size: int, known: int) -> bytes:
+    """A structure of the program's idea of its size: what is beyond the `known` bytes must be zeroes (E2BIG), what it
+    does not have is zero (copy_struct_from_user). The caller has limited `size`. EFAULT.
+    """
+    if size > known and get_bytes(task, address + known, size - known).strip(b"\0"):
+        raise LinuxError(errno.E2BIG)
+    return get_bytes(task, address, min(size, known)).ljust(known, b"\0")
 
 
 def put_bytes(task: Task, address: int, data: bytes) -> None:
@@ -148,6 +158,7 @@ __all__ = [
     "UserIter",
     "access_ok",
     "get_bytes",
+    "get_struct",
     "good_prefix",
     "import_iovec",
     "put_bytes",

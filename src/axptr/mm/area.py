@@ -6,9 +6,9 @@ A description, not a handle: it does not change when the space does. The space k
 from __future__ import annotations
 
 from axptr._core.mm.frames import Backend
-from axptr._core.words.codes import TRAIT_LOCKED, TRAIT_ON_FAULT, TRAITS_OF_CLONES
+from axptr._core.words.codes import TRAIT_LOCKED, TRAIT_ON_FAULT, TRAIT_UNASKED, TRAITS_OF_CLONES
 from axptr.addr import VirtAddrRange
-from axptr.flags import MappingFlags, rwx
+from axptr.flags import READ, MappingFlags, rwx
 from axptr.named import NamedTuple
 
 TYPE_CHECKING = False
@@ -28,6 +28,7 @@ class MemoryArea(NamedTuple):
 
     locked: its owner asked that its pages stay (mlock); nothing is ever swapped out, so this only says so.
     lock_on_fault: asked so, but not that they be brought in (mlock2).
+    read_unasked: its owner asked for EXECUTE alone, and has READ because its CPU cannot do without.
     clone_rule: what `try_clone` does with it: "copy", "omit" (no such area in the clone) or "wipe" (none of its pages).
     offset: bytes into the backing at `start` (a physical address for a linear one, 0 for fresh memory).
     """
@@ -42,6 +43,7 @@ class MemoryArea(NamedTuple):
     clone_rule: str = "copy"
     locked: bool = False
     lock_on_fault: bool = False
+    read_unasked: bool = False
 
     @classmethod
     def of(cls, fields: AreaFields) -> MemoryArea:
@@ -51,7 +53,8 @@ class MemoryArea(NamedTuple):
             bool(traits & TRAIT_LOCKED),
             bool(traits & TRAIT_ON_FAULT),
         )
-        return cls(start, end, MappingFlags(flags), backend, offset, name, grows_down, rule, locked, on_fault)
+        flags, unasked = MappingFlags(flags), bool(traits & TRAIT_UNASKED)
+        return cls(start, end, flags, backend, offset, name, grows_down, rule, locked, on_fault, unasked)
 
     @property
     def size(self) -> int:
@@ -61,6 +64,11 @@ class MemoryArea(NamedTuple):
     @property
     def range(self) -> VirtAddrRange:
         return VirtAddrRange(self.start, self.end)
+
+    @property
+    def asked(self) -> MappingFlags:
+        """The flags that its owner asked for."""
+        return self.flags & ~READ if self.read_unasked else self.flags
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"the area {self} ({self.backend.kind_name}) cannot be pickled: pickle a snapshot of its space")

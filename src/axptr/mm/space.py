@@ -16,7 +16,7 @@ from _thread import RLock, get_ident
 from axptr._core.mm.frames import Backend, FrameStore
 from axptr._core.mm.history import History
 from axptr._core.phys.phys import PhysMemory
-from axptr._core.words.codes import ACCESS, TRAIT_LOCKED, TRAIT_ON_FAULT, TRAITS_OF_CLONES
+from axptr._core.words.codes import ACCESS, TRAIT_LOCKED, TRAIT_ON_FAULT, TRAIT_UNASKED, TRAITS_OF_CLONES
 from axptr.addr import ADDRESS_END, PAGE_SIZE, VirtAddrRange, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags, rwx
@@ -156,6 +156,13 @@ class AddrSpace(History):
         for store, first, last in self._shared_files(start, size):
             if isinstance(store, FileCache):
                 store.sync(first, last)
+
+    def set_read_unasked(self, start: int, size: int, unasked: bool) -> None:
+        """Note of every area in the range whether its owner asked for EXECUTE alone (`MemoryArea.read_unasked`).
+
+        ENOMEM over a hole, nothing changed then.
+        """
+        self._set_traits(start, size, TRAIT_UNASKED if unasked else 0, TRAIT_UNASKED)
 
     def set_clone_rule(self, start: int, size: int, rule: str) -> None:
         """What `try_clone` does with areas: "copy", "omit" (`MADV_DONTFORK`) or "wipe" (`MADV_WIPEONFORK`).

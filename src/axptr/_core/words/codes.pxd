@@ -50,7 +50,8 @@ cpdef enum:
     TRAIT_SEALED = 4       # it may never become writable
     TRAIT_LOCKED = 8       # its owner asked that its pages stay (mlock); a clone does not ask
     TRAIT_ON_FAULT = 16    # and that only once they are there (mlock2)
-    TRAITS = 31
+    TRAIT_UNASKED = 32     # its owner did not ask for READ, which the CPU cannot take from what it executes
+    TRAITS = 63
     TRAITS_OF_CLONES = 3   # OMIT | WIPE: the rule for clones, one of three
 
 # Marks of a listed page (`pages`), in the low bits of its address.

@@ -4,8 +4,9 @@ that its program makes. Nothing else is kept here.
 
 FAMILIES = {
     "arch.x86_64.prctl": "arch_prctl",
-    "calls.advice": "madvise membarrier mincore msync pkey_alloc pkey_mprotect",
-    "calls.dirs": "getdents64",
+    "calls.advice": "madvise membarrier mincore msync pkey_alloc pkey_free pkey_mprotect",
+    "calls.dirs": "getdents getdents64",
+    "calls.filetimes": "futimesat utime utimensat utimes",
     "calls.files": "close close_range dup dup2 dup3 fcntl pipe pipe2",
     "calls.futex": "futex",
     "calls.ioctl": "ioctl",
@@ -16,7 +17,7 @@ FAMILIES = {
     "calls.names": """
         chdir chmod chown chroot fchdir fchmod fchmodat fchmodat2 fchown fchownat getcwd lchown link linkat
         mkdir mkdirat mknod mknodat rename renameat renameat2 rmdir symlink symlinkat truncate umask unlink
-        unlinkat utimensat
+        unlinkat
     """,
     "calls.network": """
         accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom recvmmsg recvmsg sendmmsg
@@ -25,16 +26,20 @@ FAMILIES = {
     "calls.poll": "poll ppoll pselect6 select",
     "calls.prctl": "prctl",
     "calls.process": """
-        capget capset execve exit exit_group get_robust_list getcpu getegid geteuid getgid getgroups
-        getpgid getpgrp getpid getppid getpriority getresgid getresuid getsid gettid getuid personality rseq
-        sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam sched_getscheduler
-        sched_setaffinity sched_yield set_robust_list set_tid_address setfsgid setfsuid setgid setgroups setpgid
-        setpriority setregid setresgid setresuid setreuid setsid setuid wait4 waitid
+        capget capset execve exit exit_group get_robust_list getegid geteuid getgid getgroups getpgid
+        getpgrp getpid getppid getresgid getresuid getsid gettid getuid personality set_robust_list
+        set_tid_address setfsgid setfsuid setgid setgroups setpgid setregid setresgid setresuid setreuid setsid
+        setuid wait4 waitid
     """,
-    "calls.remap": "mremap",
+    "calls.remap": "mremap remap_file_pages",
     "calls.rw": """
-        fadvise64 fallocate fdatasync fsync ftruncate lseek pread64 preadv pwrite64 pwritev read readahead readv
-        sync syncfs write writev
+        fadvise64 fallocate fdatasync fsync ftruncate lseek pread64 preadv preadv2 pwrite64 pwritev pwritev2
+        read readahead readv sync sync_file_range syncfs write writev
+    """,
+    "calls.sched": """
+        getcpu getpriority ioprio_get ioprio_set sched_get_priority_max sched_get_priority_min sched_getaffinity
+        sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr
+        sched_setparam sched_setscheduler sched_yield setpriority
     """,
     "calls.signals": """
         alarm getitimer kill pause rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
@@ -43,13 +48,17 @@ FAMILIES = {
     "calls.splice": "copy_file_range sendfile splice tee vmsplice",
     "calls.stat": "access faccessat faccessat2 fstat fstatfs lstat newfstatat readlink readlinkat stat statfs statx",
     "calls.system": "getrandom getrusage sysinfo syslog times uname",
-    "calls.time": "clock_getres clock_gettime clock_nanosleep clock_settime gettimeofday nanosleep time",
+    "calls.time": """
+        adjtimex clock_adjtime clock_getres clock_gettime clock_nanosleep clock_settime gettimeofday nanosleep
+        settimeofday time
+    """,
     "calls.xattr": """
         fgetxattr flistxattr fremovexattr fsetxattr getxattr lgetxattr listxattr llistxattr lremovexattr
         lsetxattr removexattr setxattr
     """,
     "fs.opening": "creat open openat openat2",
     "task.exec": "execveat",
+    "task.rseq": "rseq",
     "task.waiting": "restart_syscall",
 }
 """File, as a module of `axptr.linux` -> the calls that it enters in the registry."""

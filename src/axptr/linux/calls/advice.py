@@ -12,7 +12,7 @@ import os
 
 from ...errors import LinuxError
 from ...flags import MappingFlags
-from ...kernel.abi import c_int, c_size_t, c_ulong
+from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
 from ...mm.filecache import FileCache
 from ..fs.host.calls import host
 from ..mem.limits import require_splits
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     from ...mm.area import MemoryArea
     from ..task.task import LinuxTask
 
-# NORMAL, RANDOM, SEQUENTIAL, WILLNEED; HUGEPAGE, NOHUGEPAGE; DONTDUMP, DODUMP
-_HARMLESS = {0, 1, 2, 3, 14, 15, 16, 17}
+# NORMAL, RANDOM, SEQUENTIAL, WILLNEED; MERGEABLE, UNMERGEABLE; HUGEPAGE, NOHUGEPAGE; DONTDUMP, DODUMP
+_HARMLESS = {0, 1, 2, 3, 12, 13, 14, 15, 16, 17}
 MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK = 4, 8, 9, 10, 11
 MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_POPULATE_READ, MADV_POPULATE_WRITE = 18, 19, 22, 23
-MADV_COLD, MADV_PAGEOUT, MADV_DONTNEED_LOCKED = 20, 21, 24
+MADV_COLD, MADV_PAGEOUT, MADV_DONTNEED_LOCKED, MADV_COLLAPSE = 20, 21, 24, 25
 # on and off: the bits of an area's clone rule, which are two on Linux too
 _TRAITS = {MADV_DONTFORK: (1, 0), MADV_DOFORK: (0, 1), MADV_WIPEONFORK: (2, 0), MADV_KEEPONFORK: (0, 2)}
-_KNOWN = {*_HARMLESS, *_TRAITS, 4, 8, 9, 20, 21, 22, 23, 24}
+_KNOWN = {*_HARMLESS, *_TRAITS, 4, 8, 9, 20, 21, 22, 23, 24, 25}
 
 MS_ASYNC, MS_INVALIDATE, MS_SYNC = 1, 2, 4
 
@@ -81,6 +81,8 @@ def _advise(task: LinuxTask, start: int, end: int, area: MemoryArea, advice: int
         raise LinuxError(errno.EINVAL)
     if advice in (MADV_DONTNEED, MADV_DONTNEED_LOCKED):
         space.discard(start, end - start)
+    elif advice == MADV_COLLAPSE:  # there are no huge pages
+        raise LinuxError(errno.EINVAL)
     elif advice == MADV_FREE:
         if backend.kind_name != "alloc":
             raise LinuxError(errno.EINVAL)
@@ -126,7 +128,7 @@ def _populate(task: LinuxTask, start: int, end: int, access: MappingFlags) -> in
     for begin, stop, area in in_turns(task, start, end):
         if begin > at:
             raise LinuxError(errno.ENOMEM)
-        if not area.flags & access:  # a page that can be written only can be read, but not so
+        if not area.asked & access:  # a page that can be written or executed only can be read, but not so
             raise LinuxError(errno.EINVAL)
         if not bring_in(task, begin, stop, access):
             waiting.breathe(task)  # which says why
@@ -187,10 +189,27 @@ def sys_msync(task: LinuxTask, addr: c_ulong, length: c_size_t, flags: c_int) ->
     return 0
 
 
+(_QUERY, _GLOBAL, _GLOBAL_EXPEDITED, _REGISTER_GLOBAL, _PRIVATE, _REGISTER_PRIVATE, _SYNC, _REGISTER_SYNC, _RSEQ,
+ _REGISTER_RSEQ, _REGISTRATIONS) = 0, *(1 << n for n in range(10))  # fmt: skip
+_REGISTRATION = {_PRIVATE: _REGISTER_PRIVATE, _SYNC: _REGISTER_SYNC, _RSEQ: _REGISTER_RSEQ}
+
+
 @call("membarrier")
-def sys_membarrier(task: LinuxTask, cmd: c_int, flags: c_ulong, cpu: c_int) -> int:
-    if flags or cmd != 0:
+def sys_membarrier(task: LinuxTask, cmd: c_int, flags: c_uint, cpu: c_int) -> int:
+    """On one CPU every other task has passed a barrier already; what is registered belongs to the memory."""
+    if flags and (cmd != _RSEQ or flags != 1):  # MEMBARRIER_CMD_FLAG_CPU
         raise LinuxError(errno.EINVAL)
+    if cmd == _QUERY:
+        return 2 * _REGISTRATIONS - 1
+    if cmd < 0 or cmd > _REGISTRATIONS or cmd & (cmd - 1):
+        raise LinuxError(errno.EINVAL)
+    if cmd == _REGISTRATIONS:
+        return task.mm.membarrier
+    needed = _REGISTRATION.get(cmd)
+    if needed is not None and not task.mm.membarrier & needed:
+        raise LinuxError(errno.EPERM)
+    if cmd in (_REGISTER_GLOBAL, *_REGISTRATION.values()):
+        task.mm.membarrier |= cmd
     return 0
 
 
@@ -198,6 +217,11 @@ def sys_membarrier(task: LinuxTask, cmd: c_int, flags: c_ulong, cpu: c_int) -> i
 def sys_pkey_alloc(task: LinuxTask, flags: c_ulong, rights: c_ulong) -> int:
     """The CPU has no protection keys: ENOSPC is what Linux gives then."""
     raise LinuxError(errno.EINVAL if flags or rights & ~3 else errno.ENOSPC)
+
+
+@call("pkey_free")
+def sys_pkey_free(task: LinuxTask, pkey: c_int) -> int:
+    raise LinuxError(errno.EINVAL)
 
 
 @call("pkey_mprotect")

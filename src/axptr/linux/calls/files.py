@@ -77,7 +77,8 @@ def sys_dup3(task: LinuxTask, oldfd: c_uint, newfd: c_uint, flags: c_int) -> int
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = range(5)
 F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX = 8, 9, 10, 11, 15, 16
 F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP = range(3)
-F_GETOWNER_UIDS = 17
+F_GETOWNER_UIDS, F_GET_RW_HINT, F_SET_RW_HINT = 17, 1035, 1036
+_LAST_HINT = 5  # RWH_WRITE_LIFE_EXTREME
 F_SETLEASE, F_GETLEASE, F_DUPFD_QUERY, F_CREATED_QUERY, F_DUPFD_CLOEXEC = 1024, 1025, 1027, 1028, 1030
 F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
 
@@ -115,7 +116,10 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
 
 
 def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
-    """Who is to be signalled, by what; leases. Kept with the description: the host is told of none of it."""
+    """Who is to be signalled, by what; leases; how long what is written will live.
+
+    Kept with the description: the host is told of none of it.
+    """
     if cmd in (F_SETOWN, F_SETOWN_EX):
         if cmd == F_SETOWN:
             who = (arg & 0xFFFF_FFFF ^ 1 << 31) - (1 << 31)
@@ -135,6 +139,15 @@ def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
         return -pid if kind == F_OWNER_PGRP else pid
     if cmd == F_GETOWN_EX:
         put_bytes(task, arg, pack("<ii", *file.owner))
+        return 0
+    if cmd == F_GET_RW_HINT:
+        put_bytes(task, arg, pack("<Q", file.write_hint))
+        return 0
+    if cmd == F_SET_RW_HINT:
+        (hint,) = unpack("<Q", get_bytes(task, arg, 8))
+        if hint > _LAST_HINT:
+            raise LinuxError(errno.EINVAL)
+        file.write_hint = hint
         return 0
     if cmd == F_GETOWNER_UIDS:
         put_bytes(task, arg, pack("<II", *file.owner_uids))
@@ -169,7 +182,7 @@ def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:
     reader, writer = host(os.pipe2, flags & (O_NONBLOCK | os.O_DIRECT) | os.O_CLOEXEC)
     cloexec, keep = bool(flags & os.O_CLOEXEC), flags & (O_NONBLOCK | os.O_DIRECT)
     files = task.files
-    ends = [HostFile(reader, os.O_RDONLY | keep), HostFile(writer, os.O_WRONLY | keep)]
+    ends = [HostFile(reader, os.O_RDONLY | keep & O_NONBLOCK), HostFile(writer, os.O_WRONLY | keep)]
     ends[0].pipe = ends[1].pipe = PipeBuffer(task, reader)
     taken: list[int] = []
     try:

@@ -100,6 +100,8 @@ def sys_mmap(
         _map_anonymous(task, start, size, prot, kind, flags)
     else:
         _map_open_file(task, file, start, size, prot, kind, offset, flags)
+    if prot & 7 == PROT_EXEC:
+        task.space.set_read_unasked(start, size, True)
     if flags & MAP_LOCKED or task.mm.lock_future:
         lock_area(task, start, start + size)
     elif flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE:
@@ -220,6 +222,7 @@ def _protect_some(task: LinuxTask, start: int, end: int, prot: int) -> tuple[int
         at = stop
     if at > start:
         task.space.protect(start, at - start, PROT_FLAGS[prot & 7])
+        task.space.set_read_unasked(start, at - start, prot & 7 == PROT_EXEC)
         for begin, stop in locked:
             populate(task, begin, stop)
     elif not code:
@@ -229,7 +232,7 @@ def _protect_some(task: LinuxTask, start: int, end: int, prot: int) -> tuple[int
 
 def _may_protect(task: LinuxTask, start: int, end: int, area: MemoryArea, prot: int) -> int:
     """ENOMEM if limits forbid that a part of an area gets other rights, else 0 (mprotect_fixup)."""
-    if PROT_FLAGS[prot & 7] == area.flags:
+    if PROT_FLAGS[prot & 7] == area.flags and area.read_unasked == (prot & 7 == PROT_EXEC):
         return 0
     try:
         if prot & PROT_WRITE and not area.flags & MappingFlags.WRITE and not (area.backend.shared or area.grows_down):

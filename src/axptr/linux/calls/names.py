@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import stat
-from struct import unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_long, c_size_t, c_uint
@@ -26,7 +25,6 @@ from ..registry import call
 from ..uaccess import (
     Bytes,
     ConstBytes,
-    get_bytes,
     put_bytes,
     read_path,
 )
@@ -253,12 +251,12 @@ def sys_renameat2(
 # -- properties
 
 
-def _changeable(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
+def changeable(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
     """What a path names, as it may be changed."""
     return lookup(task, dirfd, read_path(task, path), flags).changeable()
 
 
-def _changeable_file(task: LinuxTask, fd: int) -> Node:
+def changeable_file(task: LinuxTask, fd: int) -> Node:
     """What is open, as it may be changed; EBADF for a mere place (O_PATH)."""
     node = task.files.get_io(fd).node()
     if node is None:
@@ -268,13 +266,13 @@ def _changeable_file(task: LinuxTask, fd: int) -> Node:
 
 @call("chmod")
 def sys_chmod(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
-    _changeable(task, AT_FDCWD, path, 0).set_mode(mode & 0o7777)
+    changeable(task, AT_FDCWD, path, 0).set_mode(mode & 0o7777)
     return 0
 
 
 @call("fchmodat")
 def sys_fchmodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) -> int:
-    _changeable(task, dirfd, path, 0).set_mode(mode & 0o7777)
+    changeable(task, dirfd, path, 0).set_mode(mode & 0o7777)
     return 0
 
 
@@ -282,31 +280,31 @@ def sys_fchmodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) 
 def sys_fchmodat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint, flags: c_uint) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
-    _changeable(task, dirfd, path, flags).set_mode(mode & 0o7777)
+    changeable(task, dirfd, path, flags).set_mode(mode & 0o7777)
     return 0
 
 
 @call("fchmod")
 def sys_fchmod(task: LinuxTask, fd: c_uint, mode: c_uint) -> int:
-    _changeable_file(task, fd).set_mode(mode & 0o7777)
+    changeable_file(task, fd).set_mode(mode & 0o7777)
     return 0
 
 
 @call("chown")
 def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
-    _changeable(task, AT_FDCWD, path, 0).set_owner(uid, gid)
+    changeable(task, AT_FDCWD, path, 0).set_owner(uid, gid)
     return 0
 
 
 @call("lchown")
 def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
-    _changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).set_owner(uid, gid)
+    changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).set_owner(uid, gid)
     return 0
 
 
 @call("fchown")
 def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_uint, gid: c_uint) -> int:
-    _changeable_file(task, fd).set_owner(uid, gid)
+    changeable_file(task, fd).set_owner(uid, gid)
     return 0
 
 
@@ -314,32 +312,7 @@ def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_uint, gid: c_uint) -> int:
 def sys_fchownat(task: LinuxTask, dirfd: c_int, path: ConstBytes, uid: c_uint, gid: c_uint, flags: c_int) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
-    _changeable(task, dirfd, path, flags).set_owner(uid, gid)
-    return 0
-
-
-_UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE
-
-
-@call("utimensat")
-def sys_utimensat(task: LinuxTask, dirfd: c_int, path: ConstBytes, times: ConstBytes, flags: c_int) -> int:
-    data = None
-    if not times.is_null:
-        data = get_bytes(task, times.address, 32)
-        nanos = unpack("<8xq8xq", data)
-        if nanos == (_UTIME_OMIT, _UTIME_OMIT):  # nothing to do, and nothing is looked at
-            return 0
-        if any(n not in (_UTIME_NOW, _UTIME_OMIT) and not 0 <= n < 10**9 for n in nanos):
-            raise LinuxError(errno.EINVAL)
-    if path.is_null and dirfd != AT_FDCWD:
-        if flags:
-            raise LinuxError(errno.EINVAL)
-        node = _changeable_file(task, dirfd)
-    else:
-        if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
-            raise LinuxError(errno.EINVAL)
-        node = _changeable(task, dirfd, path, flags)
-    node.set_times(data)
+    changeable(task, dirfd, path, flags).set_owner(uid, gid)
     return 0
 
 

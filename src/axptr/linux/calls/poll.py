@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLRDBAND = 1, 2, 4, 8, 16, 32, 64, 128
 POLLWRNORM, POLLWRBAND = 0x100, 0x200
-_ALWAYS = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM
 _TIME_MAX = (1 << 63) - 1
 """The most seconds that a timespec or a timeval holds."""
 
@@ -63,7 +62,7 @@ def poll_files(
             answers[i] = POLLNVAL
             continue
         if file.host_fd is None or file.seekable:
-            answers[i] = events & _ALWAYS
+            answers[i] = events & file.always_ready
         else:
             hosts[file.host_fd] = hosts.get(file.host_fd, 0) | events
             users.setdefault(file.host_fd, []).append((i, events))
@@ -142,7 +141,7 @@ def _with_mask(task: LinuxTask, address: int, size: int, work: Callable[[], int]
 def _select(task: LinuxTask, n: int, sets: tuple[Bytes, Bytes, Bytes], until: float | None) -> int:
     if n < 0:
         raise LinuxError(errno.EINVAL)
-    n = min(n, max(task.files.descriptors(), default=0) + 1 if n > 1024 else n)
+    n = min(n, task.files.size)
     size = (n + 63) // 64 * 8
     masks = [int.from_bytes(get_bytes(task, p.address, size), "little") if p.address and size else 0 for p in sets]
     kinds = (

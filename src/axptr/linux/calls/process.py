@@ -1,4 +1,4 @@
-"""Who the process is and how it ends: exit, execve, ids, scheduling. Source: the man pages of each call.
+"""Who the process is and how it ends: exit, execve, ids. Source: the man pages of each call.
 
 Identities are the host's, to be read; changing them to what they are already is allowed, anything else is EPERM.
 Children are not possible: fork and clone give ENOSYS.
@@ -12,7 +12,6 @@ from struct import pack, unpack
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..registry import call
-from ..task.limits import RLIMIT_NICE, get_limit
 from ..uaccess import (
     Bytes,
     ConstBytes,
@@ -49,7 +48,6 @@ def sys_execve(task: LinuxTask, path: ConstBytes, argv: ConstBytes, envp: ConstB
 
 
 P_ALL, P_PID, P_PGID, P_PIDFD = range(4)
-PRIO_PROCESS, PRIO_PGRP, PRIO_USER = range(3)
 _INT_MIN = -(1 << 31)
 
 
@@ -93,7 +91,8 @@ def sys_getppid(task: LinuxTask) -> int:
     return task.group.ppid
 
 
-def _own(task: LinuxTask, pid: int) -> None:
+def own(task: LinuxTask, pid: int) -> None:
+    """ESRCH unless a number is this process's own, or 0."""
     if pid not in (0, task.pid):
         raise LinuxError(errno.ESRCH)
 
@@ -105,13 +104,13 @@ def sys_getpgrp(task: LinuxTask) -> int:
 
 @call("getpgid")
 def sys_getpgid(task: LinuxTask, pid: c_int) -> int:
-    _own(task, pid)
+    own(task, pid)
     return task.group.pgid
 
 
 @call("getsid")
 def sys_getsid(task: LinuxTask, pid: c_int) -> int:
-    _own(task, pid)
+    own(task, pid)
     return task.group.sid
 
 
@@ -122,9 +121,9 @@ def sys_setsid(task: LinuxTask) -> int:
 
 @call("setpgid")
 def sys_setpgid(task: LinuxTask, pid: c_int, pgid: c_int) -> int:
-    if pgid < 0:
+    if (pgid or pid) < 0:
         raise LinuxError(errno.EINVAL)
-    _own(task, pid)
+    own(task, pid)
     if pgid not in (0, task.pid, task.group.pgid):
         raise LinuxError(errno.EPERM)
     return 0
@@ -237,28 +236,52 @@ def sys_setfsgid(task: LinuxTask, gid: c_int) -> int:
     return task.creds.egid
 
 
+_CAPABILITIES = {0x19980330: 12, 0x20071026: 24, 0x20080522: 24}
+"""Version of the structures -> size of the sets."""
+_CAP_VERSION = 0x20080522
+
+
+def _cap_size(task: LinuxTask, header: Bytes) -> int | None:
+    """How large the sets are; None for a version that is not known, the newest being put there."""
+    (version,) = unpack("<I", get_bytes(task, header.address, 4))
+    size = _CAPABILITIES.get(version)
+    if size is None:
+        put_bytes(task, header.address, pack("<I", _CAP_VERSION))
+    return size
+
+
+def _cap_pid(task: LinuxTask, header: Bytes) -> int:
+    (pid,) = unpack("<i", get_bytes(task, header.address + 4, 4))
+    return int(pid)
+
+
 @call("capget")
 def sys_capget(task: LinuxTask, header: Bytes, data: Bytes) -> int:
     """No capabilities: the guest can do nothing that needs one."""
-    (version,) = unpack("<I", get_bytes(task, header.address, 4))
-    if version not in (0x19980330, 0x20071026, 0x20080522):
-        put_bytes(task, header.address, pack("<I", 0x20080522))
+    size = _cap_size(task, header)
+    if size is None:
         if not data.is_null:
             raise LinuxError(errno.EINVAL)
         return 0
     if data.is_null:  # which version is spoken was all that was asked
         return 0
-    (pid,) = unpack("<i", get_bytes(task, header.address + 4, 4))
+    pid = _cap_pid(task, header)
     if pid < 0:
         raise LinuxError(errno.EINVAL)
-    _own(task, pid)
-    put_bytes(task, data.address, bytes(12 if version == 0x19980330 else 24))
+    own(task, pid)
+    put_bytes(task, data.address, bytes(size))
     return 0
 
 
 @call("capset")
 def sys_capset(task: LinuxTask, header: Bytes, data: ConstBytes) -> int:
-    raise LinuxError(errno.EPERM)
+    """Only what changes nothing: no set may have more in it than it has."""
+    size = _cap_size(task, header)
+    if size is None:
+        raise LinuxError(errno.EINVAL)
+    if _cap_pid(task, header) not in (0, task.pid) or any(get_bytes(task, data.address, size)):
+        raise LinuxError(errno.EPERM)
+    return 0
 
 
 # -- thread and process state
@@ -280,16 +303,10 @@ def sys_set_robust_list(task: LinuxTask, head: Bytes, size: c_size_t) -> int:
 
 @call("get_robust_list")
 def sys_get_robust_list(task: LinuxTask, pid: c_int, head: Bytes, size: Bytes) -> int:
-    _own(task, pid)
+    own(task, pid)
     put_bytes(task, size.address, pack("<Q", 24))
     put_bytes(task, head.address, pack("<Q", task.robust_list[0]))
     return 0
-
-
-@call("rseq")
-def sys_rseq(task: LinuxTask, area: Bytes, size: c_uint, flags: c_int, signature: c_uint) -> int:
-    """Restartable sequences are not implemented; C libraries do without."""
-    raise LinuxError(errno.ENOSYS)
 
 
 @call("personality")
@@ -297,94 +314,3 @@ def sys_personality(task: LinuxTask, persona: c_uint) -> int:
     if persona not in (0xFFFF_FFFF, 0, 0x0040000):
         raise LinuxError(errno.EINVAL)
     return 0x0040000  # ADDR_NO_RANDOMIZE: there is none
-
-
-# -- scheduling: one CPU, one task
-
-
-@call("sched_yield")
-def sys_sched_yield(task: LinuxTask) -> int:
-    return 0
-
-
-@call("sched_getaffinity")
-def sys_sched_getaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Bytes) -> int:
-    if size & 7 or size * 8 & 0xFFFF_FFFF < 64:  # bits, counted in 32 of them
-        raise LinuxError(errno.EINVAL)
-    _own(task, pid)
-    put_bytes(task, mask.address, pack("<Q", (1 << task.machine.host.cpu_count) - 1))
-    return 8
-
-
-@call("sched_setaffinity")
-def sys_sched_setaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: ConstBytes) -> int:
-    wanted = get_bytes(task, mask.address, min(size, 8))
-    _own(task, pid)
-    if not wanted or not wanted[0] & 1:
-        raise LinuxError(errno.EINVAL)
-    return 0
-
-
-@call("getcpu")
-def sys_getcpu(task: LinuxTask, cpu: Bytes, node: Bytes, cache: Bytes) -> int:
-    for ptr in (cpu, node):
-        if not ptr.is_null:
-            put_bytes(task, ptr.address, bytes(4))
-    return 0
-
-
-@call("sched_getscheduler")
-def sys_sched_getscheduler(task: LinuxTask, pid: c_int) -> int:
-    if pid < 0:
-        raise LinuxError(errno.EINVAL)
-    _own(task, pid)
-    return 0
-
-
-@call("sched_getparam")
-def sys_sched_getparam(task: LinuxTask, pid: c_int, param: Bytes) -> int:
-    if param.is_null or pid < 0:
-        raise LinuxError(errno.EINVAL)
-    _own(task, pid)
-    put_bytes(task, param.address, bytes(4))
-    return 0
-
-
-@call("sched_get_priority_max")
-def sys_sched_get_priority_max(task: LinuxTask, policy: c_int) -> int:
-    if policy not in (0, 1, 2, 3, 5, 6, 7):
-        raise LinuxError(errno.EINVAL)
-    return 99 if policy in (1, 2) else 0
-
-
-@call("sched_get_priority_min")
-def sys_sched_get_priority_min(task: LinuxTask, policy: c_int) -> int:
-    if policy not in (0, 1, 2, 3, 5, 6, 7):
-        raise LinuxError(errno.EINVAL)
-    return 1 if policy in (1, 2) else 0
-
-
-def _priority_of(task: LinuxTask, which: int, who: int) -> None:
-    """Whether a set of processes has this one in it; nobody else is seen (ESRCH)."""
-    own = {PRIO_PROCESS: task.pid, PRIO_PGRP: task.group.pgid, PRIO_USER: task.creds.uid}
-    if which not in own:
-        raise LinuxError(errno.EINVAL)
-    if who not in (0, own[which]):
-        raise LinuxError(errno.ESRCH)
-
-
-@call("getpriority")
-def sys_getpriority(task: LinuxTask, which: c_int, who: c_int) -> int:
-    _priority_of(task, which, who)
-    return 20 - task.nice
-
-
-@call("setpriority")
-def sys_setpriority(task: LinuxTask, which: c_int, who: c_int, nice: c_int) -> int:
-    """Kept for the program to read back: the host is not told."""
-    _priority_of(task, which, who)
-    wanted = max(-20, min(nice, 19))
-    if wanted < task.nice and 20 - wanted > get_limit(task, RLIMIT_NICE)[0] and task.creds.euid != 0:
-        raise LinuxError(errno.EACCES)
-    task.nice = wanted
-    return 0

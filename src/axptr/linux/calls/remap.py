@@ -22,6 +22,7 @@ from ..mem.vma import (
     PAGE,
     extent,
     is_free,
+    lock_area,
     page_up,
     pieces,
     place,
@@ -147,8 +148,37 @@ def _map_more(task: LinuxTask, area: MemoryArea | None, start: int, size: int, o
     where = area.offset + (start - area.start) if offset is None else offset
     grows = max(area.size + size, min(get_limit(task, RLIMIT_STACK)[0], USER_END)) if area.grows_down else 0
     space.map(start, size, area.flags, part(area.backend, where), name=area.name, grows_down=grows)
+    if area.read_unasked:
+        space.set_read_unasked(start, size, True)
     if area.clone_rule != "copy":
         space.set_clone_rule(start, size, area.clone_rule)
     if area.locked:
         space.set_locked(start, size, True, on_fault=area.lock_on_fault)
         populate(task, start, start + size)
+
+
+@call("remap_file_pages")
+def sys_remap_file_pages(
+    task: LinuxTask, start: c_ulong, size: c_ulong, prot: c_ulong, page: c_ulong, flags: c_ulong
+) -> int:
+    """Put other pages of the same file where some of it is mapped shared; a mapping of its own, as since Linux 4.0."""
+    start, size = start & -PAGE, size & -PAGE
+    end = start + size
+    if prot or not start < end <= USER_END or page + size // PAGE >= 1 << 64:
+        raise LinuxError(errno.EINVAL)
+    parts = list(pieces(task, start, end))
+    if not parts or parts[0][0] != start or sum(stop - begin for begin, stop, _ in parts) != size:
+        raise LinuxError(errno.EINVAL)
+    first = parts[0][2]
+    if not first.backend.shared or any(
+        area.backend.store is not first.backend.store or area.flags != first.flags for _, _, area in parts
+    ):
+        raise LinuxError(errno.EINVAL)
+    offset = page * PAGE
+    if offset + size >= 1 << 63:
+        raise LinuxError(errno.EOVERFLOW)
+    require_splits(task, start, end, removed=True)
+    task.space.map(start, size, first.flags, part(first.backend, offset), replace=True, name=first.name)
+    if first.locked:
+        lock_area(task, start, end)
+    return 0

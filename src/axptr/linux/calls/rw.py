@@ -18,6 +18,7 @@ from ...kernel.abi import (
     c_uint,
     c_ulong,
 )
+from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND
 from ..fs.node import MAX_OFFSET
 from ..fs.openfile import OpenFile
 from ..registry import call
@@ -32,6 +33,8 @@ from ..uaccess import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..task.task import LinuxTask
 
 SEEK_HOLE = 4
@@ -138,6 +141,60 @@ def sys_pwritev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, po
     return _writev(task, _writable(task, fd), vec, vlen, pos)
 
 
+_RWF_KNOWN = 0x1FF
+
+
+def _with_flags(task: LinuxTask, file: OpenFile, flags: int, transfer: Callable[[], int]) -> int:
+    """One transfer under RWF_* flags (kiocb_set_rw_flags). A file that knows them not at all is EOPNOTSUPP."""
+    if not flags:
+        return transfer()
+    if flags & ~_RWF_KNOWN:
+        raise LinuxError(errno.EOPNOTSUPP)
+    if flags & RWF_APPEND and flags & RWF_NOAPPEND:
+        raise LinuxError(errno.EINVAL)
+    with file.under_rwf(task, flags):
+        return transfer()
+
+
+@call("preadv2")
+def sys_preadv2(
+    task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long, high: c_ulong, flags: c_int
+) -> int:
+    """-1 as the position is the file's own."""
+    if pos < -1:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    where = None if pos == -1 else pos
+    if where is not None:
+        _require_position(task, fd)
+    to = UserIter(task, import_iovec(task, vec, vlen, WRITE)) if file.readable else _not_open()
+    _verify_area(where, to.count)
+    if not to.count:
+        return task.group.io.read(0)
+    return task.group.io.read(_with_flags(task, file, flags, lambda: file.read(task, to, where)))
+
+
+@call("pwritev2")
+def sys_pwritev2(
+    task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long, high: c_ulong, flags: c_int
+) -> int:
+    if pos < -1:
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    where = None if pos == -1 else pos
+    if where is not None:
+        _require_position(task, fd)
+    data = UserIter(task, import_iovec(task, vec, vlen, READ)) if file.writable else _not_open()
+    _verify_area(where, data.count)
+    if not data.count:
+        return task.group.io.wrote(0)
+    return task.group.io.wrote(_with_flags(task, file, flags, lambda: file.write(task, data, where)))
+
+
+def _not_open() -> UserIter:
+    raise LinuxError(errno.EBADF)
+
+
 @call("lseek")
 def sys_lseek(task: LinuxTask, fd: c_uint, offset: c_long, whence: c_uint) -> int:
     file = task.files.get_io(fd)
@@ -176,6 +233,18 @@ def sys_fsync(task: LinuxTask, fd: c_uint) -> int:
 @call("fdatasync")
 def sys_fdatasync(task: LinuxTask, fd: c_uint) -> int:
     task.files.get_io(fd).fsync()
+    return 0
+
+
+@call("sync_file_range")
+def sys_sync_file_range(task: LinuxTask, fd: c_int, offset: c_long, count: c_long, flags: c_uint) -> int:
+    """Nothing is promised about metadata, so nothing need be done; what cannot be asked is refused."""
+    file = task.files.get_io(fd)
+    if flags & ~7 or offset < 0 or count < 0 or offset + count > MAX_OFFSET:
+        raise LinuxError(errno.EINVAL)
+    kind = stat.S_IFMT(file.stat(task).st_mode)
+    if kind not in (stat.S_IFREG, stat.S_IFBLK, stat.S_IFDIR, stat.S_IFLNK):
+        raise LinuxError(errno.ESPIPE)
     return 0
 
 

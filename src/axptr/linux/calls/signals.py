@@ -4,7 +4,7 @@ setitimer(2)."""
 from __future__ import annotations
 
 import errno
-from struct import pack, unpack
+from struct import pack, unpack, unpack_from
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_uint
@@ -29,6 +29,7 @@ from ..task.timers import (
     ITIMER_PROF,
     ITIMER_REAL,
     ITIMER_VIRTUAL,
+    KTIME_MAX,
     Timer,
 )
 from ..uaccess import (
@@ -224,6 +225,9 @@ def _queue(task: LinuxTask, tgid: int, tid: int, signal: int, info: ConstBytes, 
     data = get_bytes(task, info.address, _KERNEL_SIGINFO).ljust(128, b"\0")
     if own and (tgid <= 0 or tid <= 0):
         raise LinuxError(errno.EINVAL)
+    (code,) = unpack_from("<i", data, 8)
+    if tgid != task.pid and (code >= 0 or code == SI_TKILL):  # posing as the kernel, or as kill
+        raise LinuxError(errno.EPERM)
     goal = _task(task, tid)
     if goal.pid != tgid:
         raise LinuxError(errno.ESRCH)
@@ -245,6 +249,10 @@ def sys_rt_tgsigqueueinfo(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_in
 
 
 # -- timers
+
+
+_TICK = 4_000_000
+"""What is added to a time of the CPU's clocks, which is not to end early (TICK_NSEC at CONFIG_HZ=250)."""
 
 
 @call("alarm")
@@ -281,7 +289,11 @@ def sys_setitimer(task: LinuxTask, which: c_int, new: ConstBytes, old: Bytes) ->
     timer, now = task.group.timers.clock_of(which)
     before = _pack_itimer(timer, now)
     interval, value = (words[i] * _BILLION + words[i + 1] * 1000 for i in (0, 2))
+    if which != ITIMER_REAL and value:
+        value += _TICK
     timer.set(now, value, interval)
+    if which != ITIMER_REAL and not value:
+        timer.interval = min(interval, KTIME_MAX)
     task.engine.stop()  # the run loop looks at the clocks anew
     if not old.is_null:
         put_bytes(task, old.address, before)

@@ -189,6 +189,9 @@ def sys_copy_file_range(
         raise LinuxError(errno.EINVAL)
     if source.regular and goal.regular and goal.flags & O_APPEND:
         raise LinuxError(errno.EBADF)
+    for file, pos in ((source, start), (goal, to)):
+        if file.regular and (host(os.lseek, file.host_fd, 0, os.SEEK_CUR) if pos is None else pos) + size >= 1 << 64:
+            raise LinuxError(errno.EOVERFLOW)
     if source.readable and goal.writable and goal.regular and (to is None or to >= 0):
         size = goal.size_room(task, to, size)
     _sync(task, source)

@@ -1,14 +1,15 @@
-"""Clocks and sleep: the host's, and the CPU time of the run. Source: clock_gettime(2), gettimeofday(2), time(2),
-nanosleep(2)."""
+"""Clocks and sleep: the host's, and the CPU time of the run; nobody sets a clock. Source: clock_gettime(2),
+gettimeofday(2), adjtimex(2), time(2), nanosleep(2), kernel/time/posix-timers.c."""
 
 from __future__ import annotations
 
 import errno
-from struct import pack
+from struct import pack, unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int
 from ..abi.timespec import BILLION, read_timespec, write_timespec
+from ..fs.host.calls import ccall
 from ..registry import call
 from ..signals.state import NO_HANDLER
 from ..task import waiting
@@ -16,6 +17,7 @@ from ..task.timers import KTIME_MAX
 from ..uaccess import (
     Bytes,
     ConstBytes,
+    get_bytes,
     put_bytes,
 )
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 _MAX_SLEEP = KTIME_MAX / BILLION
 
 
-PROCESS_CPU, THREAD_CPU = 2, 3
+REALTIME, PROCESS_CPU, THREAD_CPU = 0, 2, 3
+_NO_SLEEP = (THREAD_CPU, 4, 5, 6)  # CLOCK_MONOTONIC_RAW and the coarse ones
 _ALARMS = (8, 9)
 _PROF, _VIRTUAL, _SCHED = 0, 1, 2
 
@@ -73,8 +76,59 @@ def sys_clock_getres(task: LinuxTask, clock: c_int, resolution: Bytes) -> int:
 
 @call("clock_settime")
 def sys_clock_settime(task: LinuxTask, clock: c_int, when: ConstBytes) -> int:
-    read_timespec(task, when.address)
-    raise LinuxError(errno.EPERM if clock == 0 else errno.EINVAL)
+    if clock >= 0 and clock != REALTIME:
+        raise LinuxError(errno.EINVAL)
+    if clock == REALTIME:
+        read_timespec(task, when.address)
+    else:
+        get_bytes(task, when.address, 16)
+        _cpu_kind(task, clock)
+    raise LinuxError(errno.EPERM)
+
+
+@call("settimeofday")
+def sys_settimeofday(task: LinuxTask, tv: ConstBytes, tz: ConstBytes) -> int:
+    if not tv.is_null:
+        _, micros = unpack("<qq", get_bytes(task, tv.address, 16))
+        if not 0 <= micros < 10**6:
+            raise LinuxError(errno.EINVAL)
+    if not tz.is_null:
+        get_bytes(task, tz.address, 8)
+    if tv.is_null and tz.is_null:
+        return 0
+    raise LinuxError(errno.EPERM)
+
+
+_TIMEX = 208
+_ADJ_READ_ONLY = (0, 0xA001)  # nothing to set; ADJ_OFFSET_SS_READ
+
+
+def _adjust(task: LinuxTask, timex: Bytes) -> int:
+    """What the host's clock is steered by, to be read; nobody sets it."""
+    import ctypes
+
+    data = get_bytes(task, timex.address, _TIMEX)
+    (modes,) = unpack("<I", data[:4])
+    if modes not in _ADJ_READ_ONLY:
+        raise LinuxError(errno.EPERM)
+    raw = ctypes.create_string_buffer(data, 1024)
+    state = ccall("adjtimex", raw)
+    put_bytes(task, timex.address, raw.raw[:_TIMEX])
+    return state
+
+
+@call("adjtimex")
+def sys_adjtimex(task: LinuxTask, timex: Bytes) -> int:
+    return _adjust(task, timex)
+
+
+@call("clock_adjtime")
+def sys_clock_adjtime(task: LinuxTask, clock: c_int, timex: Bytes) -> int:
+    get_bytes(task, timex.address, _TIMEX)
+    if clock == REALTIME:
+        return _adjust(task, timex)
+    _cpu_kind(task, clock)
+    raise LinuxError(errno.EOPNOTSUPP)
 
 
 @call("gettimeofday")
@@ -114,12 +168,16 @@ def sys_nanosleep(task: LinuxTask, duration: ConstBytes, remaining: Bytes) -> in
 
 @call("clock_nanosleep")
 def sys_clock_nanosleep(task: LinuxTask, clock: c_int, flags: c_int, duration: ConstBytes, remaining: Bytes) -> int:
-    if clock == THREAD_CPU or clock in (4, 5, 6) or (clock < 0 and clock & 4):
-        raise LinuxError(errno.EINVAL if clock < 0 else errno.EOPNOTSUPP)
+    if clock >= 0:
+        _cpu_kind(task, clock)
+    if clock in _NO_SLEEP or (clock < 0 and clock & 7 == 3):  # or a device's
+        raise LinuxError(errno.EOPNOTSUPP)
+    seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
+    if clock < 0 and clock & 4:  # a thread's
+        raise LinuxError(errno.EINVAL)
     kind = _cpu_kind(task, clock)
     if clock in _ALARMS:
         task.machine.host.require_alarm(clock)
-    seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
     if flags & 1:  # TIMER_ABSTIME
         seconds -= clock_now(task, clock) / BILLION
     if kind is not None and seconds > 0:

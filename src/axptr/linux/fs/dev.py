@@ -68,6 +68,8 @@ class DeviceFile(OpenFile):
 class NullFile(DeviceFile):
     """Reads are empty; writes take everything and look at nothing."""
 
+    rwf = 0x3F
+
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         return 0
 
@@ -93,6 +95,8 @@ class FullFile(ZeroFile):
 
 class RandomFile(DeviceFile):
     """Reads are the host's random bytes; writes are read and thrown away."""
+
+    rwf = 0x3F
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         return fill(to, task.machine.host.random)

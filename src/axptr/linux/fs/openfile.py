@@ -31,8 +31,9 @@ O_PATH = 0o10000000
 O_NONBLOCK = 0o4000
 O_APPEND = 0o2000
 O_DIRECT = 0o40000
-_FALLOCATE_MODES = (0, 1, 16, 17, 64, 65, 3, 8, 32)
-"""KEEP_SIZE may stand beside allocate, ZERO_RANGE and UNSHARE_RANGE, must beside PUNCH_HOLE, and nowhere else."""
+_FALLOCATE_MODES = (0, 1, 16, 17, 64, 65, 3, 8, 32, 128)
+"""KEEP_SIZE may stand beside allocate, ZERO_RANGE and UNSHARE_RANGE, must beside PUNCH_HOLE, and nowhere else;
+WRITE_ZEROES, the last, came with Linux 6.17."""
 
 
 def sought(offset: int, start: int, most: int = MAX_OFFSET) -> int:
@@ -47,7 +48,7 @@ class OpenFile:
     """One open file description.
 
     flags: as given to open (access mode, O_APPEND, O_NONBLOCK, ...).
-    owner, owner_uids, signal: what F_SETOWN and F_SETSIG said, and who said it.
+    owner, owner_uids, signal, write_hint: what F_SETOWN, F_SETSIG and F_SET_RW_HINT said, and who said the first.
     refs: descriptors that refer to it; the table closes it when there are none left.
     host_fd: the host descriptor behind it, None where there is none.
     kind: the type bits of its mode where calls ask for it: pipe, directory, regular file; 0 for what is none of them.
@@ -58,6 +59,10 @@ class OpenFile:
     seekable = False
     kind = 0
     moves = True
+    always_ready = 0x145
+    """What poll says of a file of which nothing comes of itself: POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM."""
+    rwf = 0
+    """RWF_* flags that change nothing about a transfer of this file."""
     asynchronous = False
     """Whether O_ASYNC can be set: what comes from elsewhere, pipes and terminals, could tell of it by a signal."""
 
@@ -67,6 +72,7 @@ class OpenFile:
         self.owner = (0, 0)  # F_OWNER_TID, nobody
         self.owner_uids = (0, 0)
         self.signal = 0
+        self.write_hint = 0
 
     @property
     def large(self) -> int:
@@ -107,6 +113,14 @@ class OpenFile:
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         """Write from user memory; bytes done."""
         raise LinuxError(errno.EINVAL)
+
+    def under_rwf(self, task: LinuxTask, flags: int) -> AbstractContextManager[None]:
+        """One transfer is made inside with RWF_* flags of preadv2(2); EOPNOTSUPP for one that the file has not."""
+        from contextlib import nullcontext
+
+        if flags & ~self.rwf:
+            raise LinuxError(errno.EOPNOTSUPP)
+        return nullcontext()
 
     def seek(self, offset: int, whence: int) -> int:
         raise LinuxError(errno.ESPIPE)

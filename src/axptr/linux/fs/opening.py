@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+from struct import unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
 from ..registry import call
-from ..uaccess import ConstBytes, read_path
+from ..uaccess import ConstBytes, get_struct, read_path
 from .node import Node
 from .openfile import O_PATH, OpenFile
 from .walk import AT_FDCWD, MAX_LINKS
@@ -20,14 +21,27 @@ from .walk import AT_FDCWD, MAX_LINKS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
+    from .restricted import RestrictedWalk
+    from .walk import FsContext
 
 O_TMPFILE = 0o20200000
 _TMPFILE = 0o20000000  # without O_DIRECTORY
 _S_IALLUGO = 0o7777
+_PATH_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | O_PATH | os.O_CLOEXEC
+_KNOWN_FLAGS = O_TMPFILE | _PATH_FLAGS | os.O_ACCMODE | os.O_CREAT | os.O_EXCL | os.O_NOCTTY | os.O_TRUNC | os.O_APPEND
+_KNOWN_FLAGS |= os.O_NONBLOCK | os.O_SYNC | os.O_ASYNC | os.O_DIRECT | 0o100000 | os.O_NOATIME
+_HOW, _LARGEST_HOW = 24, 4096
+"""Bytes of struct open_how: as it is, and what a later one may have."""
 
 
-def open_file(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -> OpenFile:
-    """Open a path for the guest. Reads are the host's to allow, changes are refused with EROFS unless allowed."""
+def open_file(
+    task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int, walk: RestrictedWalk | None = None
+) -> OpenFile:
+    """Open a path for the guest. Reads are the host's to allow, changes are refused with EROFS unless allowed.
+
+    walk: how the path is gone, if not everywhere.
+    """
+    fs = walk or task.fs
     if flags & O_PATH:
         flags &= O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     elif flags & _TMPFILE:
@@ -36,8 +50,8 @@ def open_file(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -
     elif flags & os.O_CREAT and flags & os.O_DIRECTORY:  # since Linux 6.4
         raise LinuxError(errno.EINVAL)
     if flags & os.O_CREAT:
-        return _create(task, dirfd, path, flags, mode & _S_IALLUGO)
-    node = task.fs.resolve(task, dirfd, path, follow=not flags & os.O_NOFOLLOW)
+        return _create(task, fs, dirfd, path, flags, mode & _S_IALLUGO)
+    node = fs.resolve(task, dirfd, path, follow=not flags & os.O_NOFOLLOW)
     if flags & _TMPFILE and not flags & O_PATH:
         if not node.is_dir:
             raise LinuxError(errno.ENOTDIR)
@@ -65,9 +79,11 @@ def open_node(task: LinuxTask, node: Node, flags: int) -> OpenFile:
     return node.open(task, flags)
 
 
-def _create(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -> OpenFile:
+def _create(
+    task: LinuxTask, fs: FsContext | RestrictedWalk, dirfd: int, path: bytes, flags: int, mode: int
+) -> OpenFile:
     """With O_CREAT: make the file unless it is there (open_last_lookups, lookup_open)."""
-    fs, links = task.fs, 0
+    links = 0
     exclusive = bool(flags & os.O_EXCL)
     entry = fs.entry(task, dirfd, path)
     while True:
@@ -91,7 +107,7 @@ def _create(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -> 
         links += 1
         if links > MAX_LINKS:
             raise LinuxError(errno.ELOOP)
-        goal = node.follow(task)
+        goal = fs.follow(task, node)
         if isinstance(goal, Node):
             node = goal
             break
@@ -104,8 +120,7 @@ def _create(task: LinuxTask, dirfd: int, path: bytes, flags: int, mode: int) -> 
 
 
 def _open(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int, mode: int) -> int:
-    if flags < 0:
-        flags &= 0xFFFF_FFFF
+    flags &= _KNOWN_FLAGS
     name = read_path(task, path)
     file = open_file(task, dirfd, name, flags, mode)
     return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
@@ -128,5 +143,26 @@ def sys_creat(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
 
 @call("openat2")
 def sys_openat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, how: ConstBytes, size: c_ulong) -> int:
-    """As openat; RESOLVE_* restrictions are not implemented (ENOSYS makes callers fall back)."""
-    raise LinuxError(errno.ENOSYS)
+    """As openat, but that nothing is passed over: what is not known is EINVAL (build_open_flags)."""
+    from .restricted import RESOLVE_ALL, RESOLVE_BENEATH, RESOLVE_CACHED, RESOLVE_IN_ROOT, RestrictedWalk
+
+    if size < _HOW:
+        raise LinuxError(errno.EINVAL)
+    if size > _LARGEST_HOW:
+        raise LinuxError(errno.E2BIG)
+    flags, mode, resolve = unpack("<QQQ", get_struct(task, how.address, size, _HOW))
+    makes = flags & (os.O_CREAT | _TMPFILE)
+    if flags & ~_KNOWN_FLAGS or resolve & ~RESOLVE_ALL or (resolve & RESOLVE_BENEATH and resolve & RESOLVE_IN_ROOT):
+        raise LinuxError(errno.EINVAL)
+    if mode & ~(_S_IALLUGO if makes else 0) or (flags & O_PATH and flags & ~_PATH_FLAGS):
+        raise LinuxError(errno.EINVAL)
+    if flags & os.O_CREAT and flags & os.O_DIRECTORY:
+        raise LinuxError(errno.EINVAL)
+    if flags & _TMPFILE and (flags & O_TMPFILE != O_TMPFILE or not writes(flags)):
+        raise LinuxError(errno.EINVAL)
+    if resolve & RESOLVE_CACHED and (makes or flags & os.O_TRUNC):
+        raise LinuxError(errno.EAGAIN)
+    name = read_path(task, path)
+    walk = RestrictedWalk(task.fs, resolve) if resolve & ~RESOLVE_CACHED else None
+    file = open_file(task, dirfd, name, flags, mode, walk)
+    return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))

@@ -103,6 +103,10 @@ class FsContext:
             raise LinuxError(errno.ENOTDIR)
         return node
 
+    def follow(self, task: LinuxTask, node: Node) -> bytes | Node:
+        """Where a symbolic link leads."""
+        return node.follow(task)
+
     # -- the walk
 
     def resolve(self, task: LinuxTask, dirfd: int, path: bytes, *, follow: bool = True) -> Node:
@@ -156,7 +160,7 @@ class FsContext:
             names = [name]
             if not singly and name != b".":
                 self._gather(node, names, todo)
-            found, taken = self._step(task, node, names)
+            found, taken = self.step(task, node, names)
             for later in reversed(names[taken:]):
                 todo.append(later)
             singly = taken < len(names) or singly
@@ -177,7 +181,7 @@ class FsContext:
             if goal[0] == 0x2F:
                 node = self.root
             elif taken > 1:
-                node = self._step(task, node, names[: taken - 1])[0]
+                node = self.step(task, node, names[: taken - 1])[0]
         return node
 
     @staticmethod
@@ -189,7 +193,7 @@ class FsContext:
         while todo and todo[-1] not in (b"", b".", b"..") and todo[-1] not in covered and len(names) < _RUN:
             names.append(todo.pop())
 
-    def _step(self, task: LinuxTask, node: Node, names: list[bytes]) -> tuple[Node, int]:
+    def step(self, task: LinuxTask, node: Node, names: list[bytes]) -> tuple[Node, int]:
         """Down from a directory by one of `names`, or by as many as can be taken at once."""
         if names[0] == b"." and (node is self.root or isinstance(node, DirNode)):
             return node, 1

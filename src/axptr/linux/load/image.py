@@ -214,6 +214,8 @@ def _map_pages(mm: Mm, file: Executable, address: int, s: Segment, prot: int, ho
         raise LoadFailed(errno.ENODEV, "an ELF file that cannot be mapped")
     kept = min(length, size)
     mm.space.map(at, kept, PROT_FLAGS[prot], backend, replace=True, name=os.fsdecode(file.path))
+    if prot == PROT_EXEC:
+        mm.space.set_read_unasked(at, kept, True)
     if length > size:
         _unmap(mm, at + size, length - size)
     return at

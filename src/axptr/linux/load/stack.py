@@ -20,6 +20,7 @@ from struct import pack
 from ...addr import PAGE_SIZE as PAGE
 from ...errors import LinuxError, UserFault
 from ...flags import MappingFlags
+from ..abi import rseq
 from ..mem.mm import STACK_TOP
 
 TYPE_CHECKING = False
@@ -34,7 +35,7 @@ _MOST_STRINGS, _LEAST_STRINGS = STACK_LIMIT // 4 * 3, 128 << 10
 
 AT_NULL, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = 0, 3, 4, 5, 6, 7, 8, 9
 AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK, AT_SECURE = 11, 12, 13, 14, 15, 16, 17, 23
-AT_RANDOM, AT_HWCAP2, AT_EXECFN, AT_MINSIGSTKSZ = 25, 26, 31, 51
+AT_RANDOM, AT_HWCAP2, AT_RSEQ_FEATURE_SIZE, AT_RSEQ_ALIGN, AT_EXECFN, AT_MINSIGSTKSZ = 25, 26, 27, 28, 31, 51
 
 HWCAP = 0x078BFBFD
 """CPUID leaf 1, EDX, of the engine's CPU."""
@@ -119,6 +120,7 @@ def push_tables(mm: Mm, strings: Strings, image: Image) -> int:
         (AT_PHENT, 56), (AT_PHNUM, image.phnum), (AT_BASE, image.interp_base), (AT_FLAGS, 0), (AT_ENTRY, image.entry),
         (AT_UID, host.uid), (AT_EUID, host.euid), (AT_GID, host.gid), (AT_EGID, host.egid),
         (AT_SECURE, 0), (AT_RANDOM, random_at), (AT_HWCAP2, HWCAP2), (AT_EXECFN, strings.execfn),
+        (AT_RSEQ_FEATURE_SIZE, rseq.FEATURE_SIZE), (AT_RSEQ_ALIGN, rseq.ALIGN),
         (AT_PLATFORM, platform_at), (AT_NULL, 0),
     ]  # fmt: skip
     mm.auxv = b"".join(pack("<QQ", *pair) for pair in pairs)

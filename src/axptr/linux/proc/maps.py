@@ -48,7 +48,7 @@ def _line(task: LinuxTask, area: MemoryArea, names: dict[int, str]) -> str:
     else:
         name = area_name(task, area)
     kind = "s" if area.backend.shared else "p"
-    head = f"{area.start:08x}-{area.end:08x} {rwx(area.flags)}{kind} {offset:08x} {major:02x}:{minor:02x} {inode} "
+    head = f"{area.start:08x}-{area.end:08x} {rwx(area.asked)}{kind} {offset:08x} {major:02x}:{minor:02x} {inode} "
     return f"{head:<73}{name}" if name else head
 
 
@@ -173,7 +173,7 @@ def _text(rows: list[tuple[str, int]]) -> str:
 def _vm_flags(area: MemoryArea) -> str:
     shared, may_write = area.backend.shared, not area.backend.sealed
     told = [
-        ("rd", area.flags & READ), ("wr", area.flags & WRITE), ("ex", area.flags & EXECUTE), ("sh", shared),
+        ("rd", area.asked & READ), ("wr", area.flags & WRITE), ("ex", area.flags & EXECUTE), ("sh", shared),
         ("mr", True), ("mw", may_write), ("me", True), ("ms", shared), ("gd", area.grows_down), ("lo", area.locked),
         ("lf", area.lock_on_fault), ("dc", area.clone_rule == "omit"), ("ac", not shared and area.flags & WRITE),
         ("wf", area.clone_rule == "wipe"),

@@ -41,6 +41,7 @@ class ProcFile(OpenFile):
     """An open file of /proc, with a position of its own."""
 
     seekable = True
+    rwf = 0x37
 
     def __init__(self, node: Node, flags: int) -> None:
         super().__init__(flags)
@@ -83,6 +84,7 @@ class TextFile(ProcFile):
         super().__init__(node, flags)
         self._text = node
         self._content: bytes | None = None
+        self.always_ready = node.always_ready
 
     def seek(self, offset: int, whence: int) -> int:
         if whence == os.SEEK_END and self._text.has_end:
@@ -112,8 +114,10 @@ class TextFile(ProcFile):
 class TextNode(Node):
     """A file whose contents a function gives; `accept(task, data)` takes what is written, if it may be.
 
-    has_end: one can seek from its end, which is where its size of 0 says (no seq_file).
+    has_end: one can seek from its end, which is where its size of 0 says (no seq_file). always_ready: as of `OpenFile`.
     """
+
+    always_ready = OpenFile.always_ready
 
     def __init__(
         self, path: bytes, render: Render, mode: int = 0o444, accept: Take | None = None, *, has_end: bool = False

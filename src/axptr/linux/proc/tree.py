@@ -147,6 +147,8 @@ def _process_dir(path: bytes, leader: bool) -> StaticDir:
     text(b"maps", lambda t: format_maps(t, t.space).encode())
     text(b"mountinfo", _mountinfo)
     text(b"mounts", _mounts)
+    for name in (b"mounts", b"mountinfo"):
+        nodes[name].always_ready = 0x41  # type: ignore[attr-defined]  # POLLIN, POLLRDNORM: mounts_poll
     text(b"oom_adj", procself.oom_adj, 0o644, procself.set_oom_adj)
     text(b"oom_score", procself.oom_score)
     text(b"oom_score_adj", lambda t: b"%d\n" % t.group.oom_score_adj, 0o644, procself.set_oom_score_adj)

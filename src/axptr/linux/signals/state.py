@@ -260,6 +260,10 @@ flag | the table |
         mask = self.saved_mask if self.saved_mask is not None else self.blocked
         self.saved_mask = None
         try:
+            if task.rseq is not None:
+                from ..task.rseq import leave_section
+
+                leave_section(task)
             frames(task).push_frame(task, info, action, mask)
         except LinuxError as error:
             # No room for the frame: SIGSEGV, and if that is what could not be delivered, its default.
@@ -269,7 +273,7 @@ flag | the table |
             self.force(task, Info(SIGSEGV, SI_KERNEL, address=None, fault=fault))
             return
         if action.flags & SA_RESETHAND:
-            self.actions.reset(info.signal)
+            self.actions.set(info.signal, Action(SIG_DFL, action.flags, action.restorer, action.mask))
         blocked = self.blocked | action.mask
         if not action.flags & SA_NODEFER:
             blocked |= bit(info.signal)

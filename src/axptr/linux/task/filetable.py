@@ -38,6 +38,11 @@ class FileTable:
         self._free = 0  # below it all are taken
         self.limit = limit
 
+    @property
+    def size(self) -> int:
+        """How many descriptors the kernel's table would have room for, as it grows: what is beyond is not looked at."""
+        return max(64, 1 << max(self._files, default=0).bit_length())
+
     def copy(self) -> FileTable:
         """Another table of the same open files, with the same marks and limit (dup_fd)."""
         other = FileTable(self.limit, self._locks)

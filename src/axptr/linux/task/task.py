@@ -17,6 +17,7 @@ from . import waiting
 from .creds import Credentials
 from .group import ThreadGroup
 from .limits import RLIMIT_SIGPENDING, get_limit
+from .scheduling import Scheduling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..signals.host import HostSignals
     from ..signals.state import Again
     from .filetable import FileTable
+    from .rseq import Rseq
     from .timers import Timers
 
 MAX_QUEUED_SIGNALS = 1 << 17
@@ -50,6 +52,7 @@ class LinuxTask(Task):
     | comm: its name | the program's | has the same | as it is |
     | nice; kept: what prctl set | keeps; see there | has the same | as they are |
     | clear_child_tid, robust_list: addresses | none | as the call says; none | the numbers |
+    | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
     | again: what `restart_syscall` goes on with | - | none | plain data |
     | registers, in the engine | a program's first | the same, with another result | all |
 
@@ -82,6 +85,8 @@ class LinuxTask(Task):
         self.kept = KeptState()
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
+        self.rseq: Rseq | None = None
+        self.sched = Scheduling()
         self.again: Again | None = None
         self.host_signals: HostSignals | None = None
         self.deadline: float | None = None
@@ -104,6 +109,7 @@ class LinuxTask(Task):
         self.kept.exec()
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
+        self.rseq = None
 
     @property
     def pid(self) -> int:

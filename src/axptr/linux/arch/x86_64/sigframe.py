@@ -72,9 +72,8 @@ def push_frame(task: LinuxTask, info: Info, action: Action, mask: int) -> None:
         + pack("<QHHHH", context.read("rflags"), context.read("cs"), 0, 0, context.read("ss"))
         + pack("<QQQQQ64x", error, trap, mask, cr2, fpstate)
     )
-    stack_flags = altstack[1] | (_SS_ONSTACK if on_altstack(altstack, old_sp) else 0)
     ucontext = (
-        pack("<QQQi4xQ", _UC_FLAGS, 0, altstack[0], _signed(stack_flags), altstack[2]) + registers + pack("<Q", mask)
+        pack("<QQQi4xQ", _UC_FLAGS, 0, altstack[0], _signed(altstack[1]), altstack[2]) + registers + pack("<Q", mask)
     )
     put_bytes(task, fpstate, context.extended[:_FXSAVE])
     put_bytes(task, frame, pack("<Q", action.restorer) + ucontext + info.pack())

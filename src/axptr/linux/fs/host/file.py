@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import select
 import stat
 from contextlib import contextmanager
 from functools import cached_property, reduce
@@ -53,6 +54,9 @@ _FALLOC_FL_KEEP_SIZE = 1
 _SURE_SIZE = 1 << 40
 """What a file of any file system may reach; beyond it the host is asked."""
 
+RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND = 2, 4, 8, 16, 32
+_RWF_ANY = 0x37
+"""What every file takes that knows RWF_* at all."""
 POLLIN = 1
 POLLOUT = 4
 
@@ -65,6 +69,7 @@ class HostFile(OpenFile):
     shared: other processes use the description too, so that its flags are not ours to change. channel: how it is read
     and written without blocking the host, of what may block; None of other files. pipe: the buffer, of a pipe that the
     program made. mount: by which it was found; None for what was found by none.
+    rw_flags: RWF_* of the transfer in hand (`under_rwf`).
     """
 
     host_fd: int
@@ -86,6 +91,7 @@ class HostFile(OpenFile):
         self.shared = shared or not owned
         self.mount = mount
         self.nameless = False
+        self.rw_flags = 0
         self.pipe: PipeBuffer | None = None
         status = os.fstat(fd)
         mode = status.st_mode
@@ -119,6 +125,30 @@ class HostFile(OpenFile):
 
     # -- transfers
 
+    @property
+    def appends(self) -> bool:
+        """Whether what is written goes to the end, wherever else the call says."""
+        if self.rw_flags & RWF_NOAPPEND:
+            return False
+        return bool(self.flags & O_APPEND or self.rw_flags & RWF_APPEND)
+
+    @contextmanager
+    def under_rwf(self, task: LinuxTask, flags: int) -> Iterator[None]:
+        """Of a regular file the host's own call is given the flags, but where its cache here is in between."""
+        before = self.flags
+        if not self.regular and flags & ~(_RWF_ANY | RWF_NOWAIT):
+            raise LinuxError(errno.EOPNOTSUPP)
+        if self.channel is not None and flags & RWF_NOWAIT:
+            self.flags |= O_NONBLOCK
+        self.rw_flags = flags if self.regular or self.kind == stat.S_IFDIR else 0
+        try:
+            yield
+        finally:
+            self.rw_flags = 0
+            self.flags = before
+        if self.cache(task) is not None and flags & (RWF_SYNC | RWF_DSYNC) and self.writable:
+            host(os.fsync, self.host_fd)
+
     def patiently(self, task: LinuxTask, event: int, attempt: Callable[[], int]) -> int:
         """What a call of the host gives that does not block; where the guest's would, it is made again after a wait."""
         while True:
@@ -147,8 +177,8 @@ class HostFile(OpenFile):
         return at + left <= os.fstat(self.host_fd).st_size
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
-        if self.kind == stat.S_IFDIR:
-            raise LinuxError(errno.EISDIR)
+        if self.kind == stat.S_IFDIR:  # EISDIR, unless the place is none
+            raise self._refusal(task, to.count, pos)
         done, buffer = 0, self._buffer(task, to)
         while True:
             want = min(to.count, CHUNK)
@@ -175,8 +205,27 @@ class HostFile(OpenFile):
                 if not done:
                     raise to.fault(WRITE)
                 return done
-            if n < want or not to.count or not self.regular or waiting.must_stop(task):
+            if n < want or not to.count or not self._goes_on() or waiting.must_stop(task):
                 return done
+
+    def _has_more(self) -> bool:
+        waiter = select.poll()
+        waiter.register(self.io_fd, POLLIN)
+        return bool(waiter.poll(0))
+
+    def _goes_on(self) -> bool:
+        """Whether one read gives what comes behind a piece, too: of a pipe what is there, but for packets."""
+        if self.kind == stat.S_IFIFO and not self.flags & O_DIRECT:
+            return self._has_more()
+        return self.regular
+
+    def _refusal(self, task: LinuxTask, count: int, pos: int | None) -> LinuxError:
+        """What the host says of reading a directory."""
+        try:
+            self.read_host(task, task.machine.bounce[: min(count, 1)], pos)
+        except LinuxError as error:
+            return error
+        return LinuxError(errno.EISDIR)
 
     def read_host(self, task: LinuxTask, view: memoryview, pos: int | None) -> int:
         """Read into host memory, with what mappings of the file hold and the host does not have yet."""
@@ -185,6 +234,8 @@ class HostFile(OpenFile):
             return self.patiently(task, POLLIN, lambda: channel.read(view))
         cache = self.cache(task)
         if cache is None:
+            if self.rw_flags:
+                return host(os.preadv, self.host_fd, [view], -1 if pos is None else pos, self.rw_flags)
             return host(os.readv, self.host_fd, [view]) if pos is None else host(os.preadv, self.host_fd, [view], pos)
         at = host(os.lseek, self.host_fd, 0, os.SEEK_CUR) if pos is None else pos
         done = host(cache.read_into, self.host_fd, at, view)
@@ -198,12 +249,14 @@ class HostFile(OpenFile):
         if channel is not None and pos is None:
             return self.patiently(task, POLLOUT, lambda: channel.write(data))
         cache = self.cache(task)
-        if pos is None and self.flags & O_APPEND and self.regular and self.shared:
+        if pos is None and self.appends and self.regular and self.shared:
             os.lseek(self.host_fd, 0, os.SEEK_END)  # the flag may be the program's own (`files.set_flags`)
         if cache is None:
+            if self.rw_flags:
+                return host(os.pwritev, self.host_fd, [data], -1 if pos is None else pos, self.rw_flags)
             return host(os.write, self.host_fd, data) if pos is None else host(os.pwrite, self.host_fd, data, pos)
         at = pos
-        if self.flags & O_APPEND:  # wherever pwrite(2) says, it goes to the end
+        if self.appends:
             at = host(os.fstat, self.host_fd).st_size
         elif at is None:
             at = host(os.lseek, self.host_fd, 0, os.SEEK_CUR)
@@ -326,7 +379,7 @@ class HostFile(OpenFile):
         limit = get_limit(task, RLIMIT_FSIZE)[0] if self.regular else RLIM_INFINITY
         if limit == RLIM_INFINITY or not count:
             return count
-        if self.flags & O_APPEND:
+        if self.appends:
             pos = host(os.fstat, self.host_fd).st_size
         elif pos is None:
             pos = host(os.lseek, self.host_fd, 0, os.SEEK_CUR)

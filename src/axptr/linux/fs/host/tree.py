@@ -183,9 +183,16 @@ class HostNode(Node):
             raise
         return place.reopen(task, flags, True)
 
+    def _has(self, name: bytes) -> bool:
+        try:
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
     def _lacks_mount_points(self, task: LinuxTask) -> bool:
         """Whether something is mounted in this directory at a name that it does not have."""
-        return any(self.lookup(task, name) is None for name in task.fs.mounts.names_in(self))
+        return any(not self._has(name) for name in task.fs.mounts.names_in(self))
 
     def reopen(self, task: LinuxTask, flags: int, home: bool) -> HostFile:
         """Open exactly this file, whatever has its name now. The caller has judged whether that is allowed."""
@@ -322,7 +329,7 @@ class HostNode(Node):
     def make_unnamed(self, flags: int, mode: int, umask: int) -> OpenFile:
         host_flags = (flags | os.O_CLOEXEC) & ~(_O_LARGEFILE | os.O_NOFOLLOW)
         fd = self._make(mode, umask, lambda m: host(os.open, by_descriptor(self.fd), host_flags, m))
-        file = self.opened(fd, flags & ~_O_TMPFILE, True)
+        file = self.opened(fd, flags, True)
         file.nameless = True
         return file
 
@@ -390,6 +397,8 @@ class OpenedNode(HostNode):
         return super().statx(task, flags, mask) if isinstance(status, os.stat_result) else None
 
     def changeable(self) -> HostNode:
+        if self._file.pipe is not None:  # the program's own, which nobody else sees
+            return self
         try:
             return super().changeable()
         except LinuxError:

@@ -1,0 +1,263 @@
+"""Scheduling: one CPU, on which programs run in turn. What they ask for is kept for them to read back; the host is not
+told. Source: sched(7), sched_setattr(2), ioprio_set(2), kernel/sched/syscalls.c, block/ioprio.c of Linux 6.18.
+
+The guest has no capability: real-time and deadline policies, and real-time I/O, are EPERM.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from struct import Struct, pack, unpack
+
+from ...errors import LinuxError
+from ...kernel.abi import c_int, c_uint
+from ..fs.host.calls import host
+from ..registry import call
+from ..task.limits import RLIMIT_NICE, get_limit
+from ..uaccess import Bytes, ConstBytes, get_bytes, get_struct, put_bytes
+from .process import own
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+PRIO_PROCESS, PRIO_PGRP, PRIO_USER = range(3)
+SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE, SCHED_EXT = 0, 1, 2, 3, 5, 6, 7
+SCHED_RESET_ON_FORK = 0x4000_0000
+_POLICIES = (SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE, SCHED_EXT)
+_FAIR = (SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, SCHED_EXT)
+_REAL_TIME = (SCHED_FIFO, SCHED_RR)
+_FLAG_RESET_ON_FORK, _FLAG_KEEP_POLICY, _FLAG_KEEP_PARAMS, _FLAG_UTIL_CLAMP, _FLAGS = 1, 8, 16, 0x60, 0x7F
+_ATTR = Struct("<IIQiIQQQII")
+"""struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period, and two hints of use."""
+_ATTR_VER0, _ATTR_MOST = 48, 4096
+IOPRIO_CLASS_NONE, IOPRIO_CLASS_RT, IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE = range(4)
+
+
+# -- the CPU, and who comes first
+
+
+@call("sched_yield")
+def sys_sched_yield(task: LinuxTask) -> int:
+    return 0
+
+
+@call("sched_getaffinity")
+def sys_sched_getaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Bytes) -> int:
+    if size & 7 or size * 8 & 0xFFFF_FFFF < 64:  # bits, counted in 32 of them
+        raise LinuxError(errno.EINVAL)
+    own(task, pid)
+    put_bytes(task, mask.address, pack("<Q", (1 << task.machine.host.cpu_count) - 1))
+    return 8
+
+
+@call("sched_setaffinity")
+def sys_sched_setaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: ConstBytes) -> int:
+    wanted = get_bytes(task, mask.address, min(size, 8))
+    own(task, pid)
+    if not wanted or not wanted[0] & 1:
+        raise LinuxError(errno.EINVAL)
+    return 0
+
+
+@call("getcpu")
+def sys_getcpu(task: LinuxTask, cpu: Bytes, node: Bytes, cache: Bytes) -> int:
+    for ptr in (cpu, node):
+        if not ptr.is_null:
+            put_bytes(task, ptr.address, bytes(4))
+    return 0
+
+
+@call("sched_get_priority_max")
+def sys_sched_get_priority_max(task: LinuxTask, policy: c_int) -> int:
+    if policy not in (0, 1, 2, 3, 5, 6, 7):
+        raise LinuxError(errno.EINVAL)
+    return 99 if policy in (1, 2) else 0
+
+
+@call("sched_get_priority_min")
+def sys_sched_get_priority_min(task: LinuxTask, policy: c_int) -> int:
+    if policy not in (0, 1, 2, 3, 5, 6, 7):
+        raise LinuxError(errno.EINVAL)
+    return 1 if policy in (1, 2) else 0
+
+
+def _priority_of(task: LinuxTask, which: int, who: int) -> None:
+    """Whether a set of processes has this one in it; nobody else is seen (ESRCH)."""
+    own = {PRIO_PROCESS: task.pid, PRIO_PGRP: task.group.pgid, PRIO_USER: task.creds.uid}
+    if which not in own:
+        raise LinuxError(errno.EINVAL)
+    if who not in (0, own[which]):
+        raise LinuxError(errno.ESRCH)
+
+
+@call("getpriority")
+def sys_getpriority(task: LinuxTask, which: c_int, who: c_int) -> int:
+    _priority_of(task, which, who)
+    return 20 - task.nice
+
+
+@call("setpriority")
+def sys_setpriority(task: LinuxTask, which: c_int, who: c_int, nice: c_int) -> int:
+    """Kept for the program to read back: the host is not told."""
+    _priority_of(task, which, who)
+    wanted = max(-20, min(nice, 19))
+    if wanted < task.nice and 20 - wanted > get_limit(task, RLIMIT_NICE)[0] and task.creds.euid != 0:
+        raise LinuxError(errno.EACCES)
+    task.nice = wanted
+    return 0
+
+
+# -- policies
+
+
+def _set_policy(task: LinuxTask, policy: int, priority: int, nice: int | None, reset: bool) -> int:
+    """__sched_setscheduler for one without capabilities. nice: None where the call does not tell."""
+    if policy not in _POLICIES or (priority != 0 if policy not in _REAL_TIME else not 1 <= priority <= 99):
+        raise LinuxError(errno.EINVAL)
+    if policy not in _FAIR or policy == SCHED_EXT:
+        raise LinuxError(errno.EPERM)
+    sched = task.sched
+    if nice is not None and not _may_nice(task, nice):
+        raise LinuxError(errno.EPERM)
+    if (sched.policy == SCHED_IDLE != policy and not _may_nice(task, task.nice)) or (sched.reset_on_fork and not reset):
+        raise LinuxError(errno.EPERM)
+    sched.policy, sched.reset_on_fork = policy, reset
+    if nice is not None:
+        task.nice = nice
+    return 0
+
+
+def _may_nice(task: LinuxTask, nice: int) -> bool:
+    """Whether a nice value is no better than what it is, or what the limit allows (can_nice)."""
+    return nice >= task.nice or 20 - nice <= get_limit(task, RLIMIT_NICE)[0] or task.creds.euid == 0
+
+
+def _scheduler(task: LinuxTask, pid: int, policy: int | None, param: ConstBytes) -> int:
+    if param.is_null or pid < 0:
+        raise LinuxError(errno.EINVAL)
+    (priority,) = unpack("<i", get_bytes(task, param.address, 4))
+    own(task, pid)
+    reset = task.sched.reset_on_fork
+    if policy is None:
+        policy = task.sched.policy
+    else:
+        reset, policy = bool(policy & SCHED_RESET_ON_FORK), policy & ~SCHED_RESET_ON_FORK
+    return _set_policy(task, policy, priority, None, reset)
+
+
+@call("sched_setscheduler")
+def sys_sched_setscheduler(task: LinuxTask, pid: c_int, policy: c_int, param: ConstBytes) -> int:
+    if policy < 0:
+        raise LinuxError(errno.EINVAL)
+    return _scheduler(task, pid, policy, param)
+
+
+@call("sched_setparam")
+def sys_sched_setparam(task: LinuxTask, pid: c_int, param: ConstBytes) -> int:
+    return _scheduler(task, pid, None, param)
+
+
+@call("sched_getscheduler")
+def sys_sched_getscheduler(task: LinuxTask, pid: c_int) -> int:
+    if pid < 0:
+        raise LinuxError(errno.EINVAL)
+    own(task, pid)
+    return task.sched.policy | (SCHED_RESET_ON_FORK if task.sched.reset_on_fork else 0)
+
+
+@call("sched_getparam")
+def sys_sched_getparam(task: LinuxTask, pid: c_int, param: Bytes) -> int:
+    if param.is_null or pid < 0:
+        raise LinuxError(errno.EINVAL)
+    own(task, pid)
+    put_bytes(task, param.address, bytes(4))
+    return 0
+
+
+def _slice_ns() -> int:
+    """How long a task runs before another's turn comes: the host's figure."""
+    return round(host(os.sched_rr_get_interval, 0) * 10**9)
+
+
+@call("sched_rr_get_interval")
+def sys_sched_rr_get_interval(task: LinuxTask, pid: c_int, interval: Bytes) -> int:
+    if pid < 0:
+        raise LinuxError(errno.EINVAL)
+    own(task, pid)
+    put_bytes(task, interval.address, pack("<qq", *divmod(_slice_ns(), 10**9)))
+    return 0
+
+
+@call("sched_setattr")
+def sys_sched_setattr(task: LinuxTask, pid: c_int, attr: ConstBytes, flags: c_uint) -> int:
+    if attr.is_null or pid < 0 or flags:
+        raise LinuxError(errno.EINVAL)
+    (size,) = unpack("<I", get_bytes(task, attr.address, 4))
+    size = size or _ATTR_VER0
+    try:
+        if not _ATTR_VER0 <= size <= _ATTR_MOST:
+            raise LinuxError(errno.E2BIG)
+        data = get_struct(task, attr.address, size, _ATTR.size)
+    except LinuxError as error:
+        if error.errno == errno.E2BIG:
+            put_bytes(task, attr.address, pack("<I", _ATTR.size))
+        raise
+    _, policy, asked, nice, priority, *_ = _ATTR.unpack(data)
+    if (asked & _FLAG_UTIL_CLAMP and size < _ATTR.size) or policy >> 31:
+        raise LinuxError(errno.EINVAL)
+    own(task, pid)
+    if asked & _FLAG_KEEP_POLICY:
+        policy = task.sched.policy
+    nice = max(-20, min(nice, 19))
+    if asked & _FLAG_KEEP_PARAMS:
+        nice, priority = task.nice, 0
+    if asked & ~_FLAGS:
+        raise LinuxError(errno.EINVAL)
+    if asked & _FLAG_UTIL_CLAMP:
+        raise LinuxError(errno.EOPNOTSUPP)
+    return _set_policy(task, policy, priority, nice, bool(asked & _FLAG_RESET_ON_FORK))
+
+
+@call("sched_getattr")
+def sys_sched_getattr(task: LinuxTask, pid: c_int, attr: Bytes, size: c_uint, flags: c_uint) -> int:
+    if attr.is_null or pid < 0 or not _ATTR_VER0 <= size <= _ATTR_MOST or flags:
+        raise LinuxError(errno.EINVAL)
+    own(task, pid)
+    sched, used = task.sched, min(size, _ATTR.size)
+    asked = _FLAG_RESET_ON_FORK if sched.reset_on_fork else 0
+    data = _ATTR.pack(used, sched.policy, asked, task.nice, 0, _slice_ns(), 0, 0, 0, 1024)
+    put_bytes(task, attr.address, data[:used].ljust(size, b"\0"))
+    return 0
+
+
+# -- input and output
+
+
+def _ioprio_of(task: LinuxTask, which: int, who: int) -> None:
+    if which not in (1, 2, 3):
+        raise LinuxError(errno.EINVAL)
+    _priority_of(task, which - 1, who)
+
+
+@call("ioprio_get")
+def sys_ioprio_get(task: LinuxTask, which: c_int, who: c_int) -> int:
+    """What was set; of groups and users, for one that set nothing, what follows from the nice value."""
+    _ioprio_of(task, which, who)
+    if which != 1 and task.sched.ioprio >> 13 == IOPRIO_CLASS_NONE:
+        kind = IOPRIO_CLASS_IDLE if task.sched.policy == SCHED_IDLE else IOPRIO_CLASS_BE
+        return kind << 13 | (task.nice + 20) // 5
+    return task.sched.ioprio
+
+
+@call("ioprio_set")
+def sys_ioprio_set(task: LinuxTask, which: c_int, who: c_int, ioprio: c_int) -> int:
+    kind = ioprio >> 13 & 0xFFFF
+    if kind == IOPRIO_CLASS_RT:
+        raise LinuxError(errno.EPERM)
+    if kind > IOPRIO_CLASS_IDLE or (kind == IOPRIO_CLASS_NONE and ioprio & 7):
+        raise LinuxError(errno.EINVAL)
+    _ioprio_of(task, which, who)
+    task.sched.ioprio = ioprio & 0xFFFF
+    return 0

@@ -1,0 +1,17 @@
+"""What a task has asked of the scheduler (`calls.sched`), kept for it to read back."""
+
+from __future__ import annotations
+
+
+class Scheduling:
+    """policy: SCHED_OTHER, BATCH or IDLE. ioprio: as ioprio_set(2) has it.
+
+    All are the task's alone; an exec keeps them, a fork inherits them unless `reset_on_fork`.
+    """
+
+    __slots__ = ("ioprio", "policy", "reset_on_fork")
+
+    def __init__(self) -> None:
+        self.policy = 0
+        self.reset_on_fork = False
+        self.ioprio = 0

@@ -1,0 +1,17 @@
+/* poll, ppoll, select, pselect: bad descriptors, counts, times, what each kind of file answers. */
+#include "show.h"
+
+int main(void) {
+    setbuf(stdout, 0);
+    int p[2]; pipe(p); put("f", "x"); int file = open("f", O_RDWR), dir = open(".", O_RDONLY), path = open("f", O_PATH), null = open("/dev/null", O_RDWR), zero = open("/dev/zero", O_RDONLY), maps = open("/proc/self/maps", O_RDONLY), wo = open("f", O_WRONLY), ver = open("/proc/version", O_RDONLY), mem = open("/proc/self/mem", O_RDONLY), pd = open("/proc/self", O_RDONLY), mounts = open("/proc/self/mounts", O_RDONLY), ur = open("/dev/urandom", O_RDWR), full = open("/dev/full", O_WRONLY);
+    int fds[] = {file, dir, path, null, zero, maps, wo, p[0], p[1], -1, -5, 900, ver, mem, pd, mounts, ur, full};
+    for (int i = 0; i < 18; i++) for (int e = 0; e < 3; e++) { struct pollfd f = {fds[i], (short[]){0, POLLIN | POLLOUT | POLLPRI | POLLRDNORM | POLLWRNORM | POLLRDBAND | POLLWRBAND | POLLRDHUP, -1}[e], 77}; errno = 0; int r = poll(&f, 1, 0); printf("fd %d events %d: %d %d revents %x\n", i, e, r, errno, f.revents); }
+    struct pollfd many[3] = {{p[0], POLLIN}, {p[1], POLLOUT}, {p[1], POLLOUT}}; R(poll(many, 3, -1)); R(poll(many, 0, 0)); R(poll(BAD, 1, 0)); R(poll(BAD, 0, 0)); R(poll(0, 0, 1)); R(poll(many, 1, 5)); R(poll(many, -1, 0)); R(poll(many, 1 << 20, 0));
+    struct timespec t = {0, 0}; R(ppoll(many, 3, &t, 0)); t.tv_nsec = 1000000000; R(ppoll(many, 1, &t, 0)); t.tv_nsec = -1; R(ppoll(many, 1, &t, 0)); t = (struct timespec){-1, 0}; R(ppoll(many, 1, &t, 0)); S(ppoll, many, 1, BAD, 0, 8); t = (struct timespec){0, 1000}; S(ppoll, many, 1, &t, &t, 4); S(ppoll, many, 1, &t, BAD, 8); S(ppoll, many, 1, &t, BAD, 4); t = (struct timespec){0, 3000000}; S(ppoll, many, 1, &t, 0, 8); printf("left %ld %ld\n", t.tv_sec, t.tv_nsec);
+    fd_set r, w, x; struct timeval tv = {0, 0};
+    for (int i = 0; i < 18; i++) { if (fds[i] < 0) continue; FD_ZERO(&r); FD_ZERO(&w); FD_ZERO(&x); FD_SET(fds[i], &r); FD_SET(fds[i], &w); FD_SET(fds[i], &x); tv = (struct timeval){0, 0}; errno = 0; int n = select(fds[i] + 1, &r, &w, &x, &tv); printf("select %d: %d %d %d%d%d\n", i, n, errno, FD_ISSET(fds[i], &r) != 0, FD_ISSET(fds[i], &w) != 0, FD_ISSET(fds[i], &x) != 0); }
+    FD_ZERO(&r); FD_SET(900, &r);  R(select(900, &r, 0, 0, &tv));  FD_ZERO(&r); R(select(0, &r, 0, 0, &tv)); R(select(-1, &r, 0, 0, &tv)); R(select(1 << 20, &r, 0, 0, &tv)); S(select, 1, BAD, 0, 0, &tv); S(select, 1, 0, 0, 0, BAD); tv = (struct timeval){-1, 0}; R(select(1, 0, 0, 0, &tv)); tv = (struct timeval){0, -1}; R(select(1, 0, 0, 0, &tv)); tv = (struct timeval){0, 1000001}; FD_SET(p[1], &w); R(select(p[1] + 1, 0, &w, 0, &tv)); tv = (struct timeval){0, 2000}; FD_ZERO(&r); FD_SET(p[0], &r); R(select(p[0] + 1, &r, 0, 0, &tv)); printf("left %ld %ld, set %d\n", tv.tv_sec, tv.tv_usec, FD_ISSET(p[0], &r) != 0); write(p[1], "z", 1); FD_SET(p[0], &r); tv = (struct timeval){100, 0}; R(select(p[0] + 1, &r, 0, 0, &tv)); printf("left %d\n", tv.tv_sec >= 99);
+    t = (struct timespec){0, 0}; struct { void *m; size_t n; } six = {0, 8}; S(pselect6, p[0] + 1, &r, 0L, 0L, &t, 0L); S(pselect6, p[0] + 1, &r, 0, 0, &t, &six); S(pselect6, p[0] + 1, &r, 0, 0, &t, BAD); six.m = &t; six.n = 4; S(pselect6, p[0] + 1, &r, 0, 0, &t, &six); six.m = BAD; six.n = 8; S(pselect6, p[0] + 1, &r, 0, 0, &t, &six); t.tv_nsec = 1000000000; S(pselect6, 1, 0L, 0L, 0L, &t, 0L);
+    struct rlimit l = {4, 1024}; setrlimit(RLIMIT_NOFILE, &l); R(poll(many, 5, 0)); R(poll(many, 4, 0));
+    return 0;
+}
