@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .errors import FaultReason
-
 if TYPE_CHECKING:
     from .errors import UserFault
 
@@ -42,7 +40,7 @@ def _rows(fault: UserFault) -> Iterator[tuple[str, str, str]]:
     """Label, style and text of each line."""
     if fault.object:
         yield "object", "plain", fault.object
-    if fault.reason is not FaultReason.MISALIGNED:
+    if fault.reason.name != "MISALIGNED":
         yield "bad byte", "bad", f"{fault.address:#x}"
     why, *_ = fault.cause.partition("; nearest")
     yield "why", "plain", why
@@ -66,7 +64,7 @@ def _counts(fault: UserFault) -> str:
 
 def _picture(fault: UserFault) -> tuple[str, str] | None:
     """The good and the other bytes of the access, to scale; neither rounds to nothing. None where no byte was good."""
-    if not fault.completed or fault.reason is FaultReason.MISALIGNED or not (fault.is_text or fault.size):
+    if not fault.completed or fault.reason.name == "MISALIGNED" or not (fault.is_text or fault.size):
         return None
     if fault.is_text:
         return "=" * (_WIDTH - 1), "x"

@@ -30,7 +30,8 @@ from axptr import (
     read_terminated,
     read_text,
 )
-from axptr.pointers.strings import MAX_ARG_LEN, WCHAR_ENCODING, text_of
+from axptr.pointers.strings import MAX_ARG_LEN, WCHAR_ENCODING
+from axptr.pointers.text import text_of
 from fakes import MODELS, PROVIDERS, over, poke, set_model, set_pages
 
 R, W = MappingFlags.READ, MappingFlags.WRITE

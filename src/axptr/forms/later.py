@@ -18,7 +18,8 @@ from weakref import WeakValueDictionary
 from axptr.flags import MappingFlags
 from axptr.model import LP64, LP64_BIG, DataModel
 
-from .foreign import AddressForm
+from .address import AddressForm
+from .pointerarrays import pointer_array
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,8 +97,6 @@ class Later(AddressForm):
         return self if self._model == LP64 else self.stored(LP64)
 
     def __mul__(self, n: int) -> Any:
-        from .members import pointer_array
-
         return pointer_array(self, n)
 
     def __repr__(self) -> str:

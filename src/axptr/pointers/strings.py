@@ -14,27 +14,22 @@ what cannot be decoded, E2BIG for an array over its limits. Source: execve(2), f
 
 from __future__ import annotations
 
-import codecs
 import ctypes
 import errno
 import struct
 import sys
 
 from .._core.pointers.argv import gather
-from .._core.pointers.codec import name_of
 from .._core.pointers.pointer import UserConstPtr
 from .._core.words.budget import charge
 from ..addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from ..errors import LinuxError, UserFault
-from ..flags import MappingFlags
-from ..forms.find import form_of, number_of
-from ..model import DataModel
-from .check import scan
-from .values import model_at, type_at
+from .text import decoded, terminated, unit_of
+from .values import model_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, SupportsIndex
+    from typing import SupportsIndex
 
     from .provider import AddrSpaceProvider
 
@@ -48,10 +43,6 @@ MAX_ARG_TOTAL = 2 << 20
 _Bytes = UserConstPtr[ctypes.c_char]
 _WORDS = {4: "I", 8: "Q"}
 _ORDERS = {"little": "<", "big": ">"}
-_MARKS = {
-    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
-    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
-}
 
 
 def read_terminated(
@@ -66,17 +57,7 @@ def read_terminated(
         return _Bytes(start).read_cstr(provider, max_len)
     if size not in (2, 4, 8):
         raise ValueError(f"elements are of 1, 2, 4 or 8 bytes, not {size}")
-    return _terminated(provider, start, size, 1, max_len)
-
-
-def _terminated(provider: AddrSpaceProvider, start: int, size: int, align: int, max_len: int | None) -> bytes:
-    limit = None if max_len is None else checked_size(max_len, "max_len")
-    data = scan(provider, start, size, align, MappingFlags.READ, limit)
-    # Found, then copied: what another thread has ended earlier meanwhile, ends there.
-    at = data.find(bytes(size))
-    while at >= 0 and at % size:
-        at = data.find(bytes(size), at + 1)
-    return data if at < 0 else data[:at]
+    return terminated(provider, start, size, 1, max_len)
 
 
 def read_text(
@@ -94,54 +75,9 @@ def read_text(
     them) without the terminator. Needs READ alone. Raises as `read_terminated`, `LinuxError(EILSEQ)` for what cannot be
     decoded, `LookupError` for no encoding.
     """
-    width = _unit_of(encoding, errors)
+    width = unit_of(encoding, errors)
     data = read_terminated(provider, address, width, max_len)
-    return _decoded(data, encoding, errors, model_at(provider, address))
-
-
-def text_of(
-    ptr: Any,
-    provider: AddrSpaceProvider,
-    max_len: int | None = None,
-    encoding: str | None = None,
-    errors: str = "strict",
-) -> str:
-    """The text at a pointer before its terminator: see `UserPtr.get_as_str`.
-
-    encoding: None for what T says: UTF-8 of bytes, UTF-16 and UTF-32 of `c_wchar` and of integers of 2 and 4 bytes, in
-    T's byte order, which the data model may say. Pointers to bytes take any encoding, others one with units of their
-    size. max_len: code units without the terminator. Raises `UserFault` for a misaligned pointer too, the rest as
-    `read_text`; `TypeError` if T is nothing that text is made of, `ValueError` if the encoding has other units.
-    """
-    kind = type_at(provider, ptr, ptr.T)
-    number = number_of(kind.seen)
-    order = model_at(provider, ptr).order if number is None or kind.size == 1 else number[0]
-    if not (kind.T is ctypes.c_wchar or _is_char(kind.seen) or (number is not None and kind.size in (1, 2, 4))):
-        raise TypeError(f"text is made of characters, not of {name_of(ptr.T)}")
-    if encoding is None:
-        encoding = {1: "utf-8", 2: f"utf-16-{order[0]}e", 4: f"utf-32-{order[0]}e"}[kind.size]
-    width = _unit_of(encoding, errors)
-    if kind.size not in (1, width):
-        raise ValueError(f"{encoding!r} is made of units of {width} bytes, {name_of(ptr.T)} has {kind.size}")
-    data = _terminated(provider, ptr.address, width, kind.align, max_len)
-    return _decoded(data, encoding, errors, model_at(provider, ptr))
-
-
-def _is_char(T: Any) -> bool:
-    form = form_of(T)
-    return (T if form is None else form.ctype) is ctypes.c_char
-
-
-def _decoded(data: bytes, encoding: str, errors: str, model: DataModel) -> str:
-    name = codecs.lookup(encoding).name
-    if name in _MARKS and not data.startswith(_MARKS[name]):
-        encoding = f"{name}-{model.order[0]}e"
-    try:
-        return data.decode(encoding, errors)
-    except UnicodeError as failure:
-        place = f" at byte {failure.start}" if isinstance(failure, UnicodeDecodeError) else ""
-        reason = failure.reason if isinstance(failure, UnicodeDecodeError) else str(failure)
-        raise LinuxError(errno.EILSEQ, f"not {encoding}: {reason}{place}") from None
+    return decoded(data, encoding, errors, model_at(provider, address))
 
 
 def read_string_array(
@@ -197,17 +133,6 @@ def _too_big(error: LinuxError, message: str) -> LinuxError:
     return LinuxError(errno.E2BIG, message) if error.errno == errno.ENAMETOOLONG else error
 
 
-def _unit_of(encoding: str, errors: str) -> int:
-    """Bytes of a code unit. `LookupError` if the encoding, or what to do about errors, is not known or not for text."""
-    if not isinstance(encoding, str) or not isinstance(errors, str):
-        raise TypeError("an encoding and what to do about errors are given by name")
-    codecs.lookup_error(errors)
-    info = codecs.lookup(encoding)
-    if not getattr(info, "_is_text_encoding", True):
-        raise LookupError(f"{encoding!r} is not an encoding of text")
-    return {"utf-16": 2, "utf-32": 4}.get(info.name[:6], 1)
-
-
 __all__ = [
     "MAX_ARG_LEN",
     "MAX_ARG_TOTAL",
@@ -215,5 +140,4 @@ __all__ = [
     "read_string_array",
     "read_terminated",
     "read_text",
-    "text_of",
 ]

@@ -489,7 +489,7 @@ class Pointer:
         """
         if encoding is None and errors == "strict" and self.type.size == 1:
             return self.terminated(provider, max_len, True)
-        from axptr.pointers.strings import text_of
+        from axptr.pointers.text import text_of
 
         return text_of(self, provider, max_len, encoding, errors)
 

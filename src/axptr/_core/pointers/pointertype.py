@@ -17,11 +17,20 @@ from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uintptr_t
 
 from axptr._core.pointers.codec import name_of
-from axptr._core.words import fieldhook  # noqa: F401 - from here on pointers may be members of structures
+from axptr._core.words import fieldhook
 from axptr.flags import MappingFlags
 from axptr.forms.find import by_name, form_of, named
 from axptr.layout import Layout
 from axptr.model import LP64_BIG, checked_model
+
+
+def _set_fields(cls, fields):
+    from axptr.forms.members import set_fields  # few programs have pointers in structures
+
+    return set_fields(cls, fields)
+
+
+fieldhook.watch(_set_fields)  # from here on pointers may be members of structures
 
 _AGGREGATES = (ctypes.Structure, ctypes.Union)
 types = {}
@@ -61,7 +70,7 @@ class PointerType(Codec):
 
     @property
     def __ctype_be__(self):  # asked for by ctypes' structures of that order
-        from axptr.forms.foreign import AddressForm
+        from axptr.forms.address import AddressForm
 
         return AddressForm(self, self, LP64_BIG)
 
@@ -71,7 +80,7 @@ class PointerType(Codec):
 
     def __mul__(self, n):
         """The ctypes array of n such pointers, for members of structures."""
-        from axptr.forms.members import pointer_array
+        from axptr.forms.pointerarrays import pointer_array
 
         return pointer_array(self, n)
 

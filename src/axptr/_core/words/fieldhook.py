@@ -1,7 +1,7 @@
 """A look at `_fields_` of ctypes structures before ctypes has it: the one thing that Python cannot do for `forms.members`.
 
-The slot that sets attributes of a class, of ctypes' metaclasses of structures and of unions, is ours from the import of this
-module on. It hands values of `_fields_` that hold a user pointer to `forms.members`, and does with all others what it did before.
+The slot that sets attributes of a class, of ctypes' metaclasses of structures and of unions, is ours once `watch` was called.
+It hands values of `_fields_` that hold a user pointer to who watches, and does with all others what it did before.
 
 Failure: what is wrong with the fields comes out of the class statement. A ctypes that sets attributes in another way than it
 does up to CPython 3.13 is left alone, and says `TypeError` of a user pointer among the fields, as it does without us.
@@ -10,6 +10,8 @@ does up to CPython 3.13 is left alone, and says `TypeError` of a user pointer am
 import ctypes
 
 from cython.cimports.axptr._core.words.fieldhook import axptr_set_plain, axptr_set_quietly, axptr_watch
+
+_set_fields = None
 
 
 def set_plain(cls, fields):
@@ -34,9 +36,13 @@ def _asked(cls, fields):
     else:
         if not cls.__dict__.get("_anonymous_"):
             return False
-    from axptr.forms.members import set_fields
-
-    return set_fields(cls, fields)
+    return _set_fields(cls, fields)
 
 
-axptr_watch(type(ctypes.Structure), type(ctypes.Union), _asked)
+def watch(set_fields):
+    """From here on `set_fields(cls, fields)` is asked first about fields with a user pointer among them; what it says True
+    of, it has set. Once for the process.
+    """
+    global _set_fields
+    _set_fields = set_fields
+    axptr_watch(type(ctypes.Structure), type(ctypes.Union), _asked)

@@ -6,8 +6,6 @@ Loaded when one of them is asked for; the table by architecture is `numbers`.
 
 from __future__ import annotations
 
-from .numbers import LATE
-
 _FROM_0 = """
     io_setup io_destroy io_submit io_cancel io_getevents setxattr lsetxattr fsetxattr getxattr lgetxattr
     fgetxattr listxattr llistxattr flistxattr removexattr lremovexattr fremovexattr getcwd
@@ -42,13 +40,14 @@ _FROM_260 = """
     renameat2 seccomp getrandom memfd_create bpf execveat userfaultfd membarrier mlock2 copy_file_range
     preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx io_pgetevents rseq kexec_file_load
 """
-_COMMON = dict(enumerate(_FROM_0.split())) | dict(enumerate(_FROM_260.split(), 260)) | LATE
 
-_RISCV = {number: name for number, name in _COMMON.items() if name != "renameat"}
-_RISCV |= {258: "riscv_hwprobe", 259: "riscv_flush_icache"}
 
-GENERIC = {
-    arch: {name: number for number, name in names.items()}
-    for arch, names in (("aarch64", _COMMON), ("riscv64", _RISCV))
-}
-"""Architecture -> name -> number."""
+def tables(late: dict[int, str]) -> dict[str, dict[str, int]]:
+    """Architecture -> name -> number. late: the calls that have the same number on every architecture."""
+    common = dict(enumerate(_FROM_0.split())) | dict(enumerate(_FROM_260.split(), 260)) | late
+    riscv = {number: name for number, name in common.items() if name != "renameat"}
+    riscv |= {258: "riscv_hwprobe", 259: "riscv_flush_icache"}
+    return {
+        arch: {name: number for number, name in names.items()}
+        for arch, names in (("aarch64", common), ("riscv64", riscv))
+    }

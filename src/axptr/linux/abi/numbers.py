@@ -65,10 +65,10 @@ class _Numbers(dict[str, dict[str, int]]):
     __slots__ = ()
 
     def __missing__(self, arch: str) -> dict[str, int]:
-        from .generic import GENERIC
+        from .generic import tables
 
-        self.update(GENERIC)
-        return GENERIC[arch]
+        self.update(made := tables(LATE))
+        return made[arch]
 
 
 NUMBERS = _Numbers(x86_64={name: number for number, name in NAMES.items()})
