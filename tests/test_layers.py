@@ -1,4 +1,5 @@
-"""Imports go down the layers of DESIGN.md only and never in a circle, Unicorn is named under the engine alone, public names stand once.
+"""Imports go down the layers of DESIGN.md only and never in a circle, Unicorn is named under the engine alone, public
+names stand once.
 
 Reads the sources: imports of Python, those of Cython (`cython.cimports...`, and `cimport` in .pxd files), and those
 inside functions too. What stands under `if TYPE_CHECKING:` runs never and may point anywhere.
@@ -148,12 +149,15 @@ def test_imports_go_down_only(path: Path) -> None:
 
 
 # Circles that there still are; the list may only become shorter.
-CIRCLES: tuple[frozenset[str], ...] = (
-    frozenset(
-        "linux.files.fifo linux.fs.host.file linux.fs.host.tree linux.fs.node linux.fs.nodedir linux.fs.openfile".split()
-    ),
-    frozenset("mm.snapshots.decode mm.snapshots.encode mm.snapshots.file mm.snapshots.snapshot mm.space".split()),
-)
+CIRCLES = (
+    {
+        "linux.files.fifo", "linux.fs.host.file", "linux.fs.host.tree", "linux.fs.node", "linux.fs.nodedir",
+        "linux.fs.openfile",
+    },
+    {
+        "mm.snapshots.decode", "mm.snapshots.encode", "mm.snapshots.file", "mm.snapshots.snapshot", "mm.space",
+    },
+)  # fmt: skip
 
 
 def circles(graph: dict[str, set[str]]) -> list[frozenset[str]]:
@@ -200,7 +204,11 @@ def test_no_modules_import_each_other_in_a_circle_at_any_time() -> None:
     graph: dict[str, set[str]] = {module_of(path): set() for path in SOURCES}
     for path in SOURCES:
         graph[module_of(path)] |= {name for name in inner(path) if name in graph} - {"", module_of(path)}
-    assert set(circles(graph)) == set(CIRCLES)
+    found = circles(graph)
+    for part in found:
+        assert any(part <= known for known in CIRCLES), f"a circle: {', '.join(sorted(part))}"
+    for known in CIRCLES:
+        assert any(part <= known for part in found), f"no circle any more, take it off the list: {sorted(known)}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
