@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from axptr import SV39, X86_64, AddrSpace, PagingFormat, PhysMemory, default_memory
+from formats import FORMATS
 
 USER_START = 0x1000
 USER_SIZE = (1 << 47) - 0x2000
@@ -34,6 +35,17 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The tests of a module that says `EVERY_FORMAT = True` run once over each page-table format.
+
+    Those are where an entry is written or read: what an access resolves to (`test_pointer`), areas, clones, dirty pages
+    and snapshots. What stands above asks the same few functions whatever the format; walks and encodings themselves have
+    `core/paging`, and random histories of each format `mm/test_model` and `mm/test_histories`.
+    """
+    if "fmt" in metafunc.fixturenames and getattr(metafunc.module, "EVERY_FORMAT", False):
+        metafunc.parametrize("fmt", FORMATS, ids=str)
 
 
 def assert_no_frames(memory: PhysMemory, data: int = 0, tables: int = 0) -> None:
@@ -78,7 +90,7 @@ def phys(make_phys: Callable[..., PhysMemory]) -> PhysMemory:
 
 @pytest.fixture
 def fmt() -> PagingFormat:
-    """The page-table format of `space`. A directory's conftest may give it parameters, and so all its tests."""
+    """The page-table format of `space`: x86-64, or each in turn (`pytest_generate_tests`)."""
     return X86_64
 
 

@@ -19,6 +19,7 @@ from axptr import PAGE_SIZE, AddrSpace, MappingFlags, PhysMemory, SharedObject, 
 from formats import needs_room
 from inject import each_failure
 
+EVERY_FORMAT = True
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000
 char, u64 = ctypes.c_char, ctypes.c_uint64

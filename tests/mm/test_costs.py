@@ -25,6 +25,7 @@ def test_128_tib_in_one_area_cost_less_than_a_mebibyte() -> None:
         phys = PhysMemory()
         warm = AddrSpace(0, 1 << 47, phys)
         warm.map_alloc(0, 4096, flags)
+        str(warm), warm._repr_html_(), warm.try_clone(), warm.restore(warm.snapshot())
         before, frames = resident(), phys.frames_in_use
         space = AddrSpace(0, 1 << 47, phys)
         space.map_alloc(0, 1 << 47, flags)

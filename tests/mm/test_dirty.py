@@ -12,6 +12,7 @@ import pytest
 from axptr import PAGE_SIZE, AddrSpace, LinuxError, MappingFlags, PhysMemory, SharedObject, UserConstPtr, UserPtr
 from inject import each_failure
 
+EVERY_FORMAT = True
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000
 char = ctypes.c_char

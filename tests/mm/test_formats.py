@@ -1,6 +1,6 @@
 """Spaces over each page-table format: bounds, and what stands in the tables while pages come, go and change.
 
-What a space does whatever its format is tested in the other files, over all of them. Here are the places where
+What a space does whatever its format is tested in the other files (`EVERY_FORMAT`). Here are the places where
 formats differ, with the real bits (hand-worked in `tests/core/paging/test_formats.py`) and a CPU of another maker's.
 """
 
@@ -31,6 +31,7 @@ from axptr import (
 )
 from formats import FACTS, TOP, Facts
 
+EVERY_FORMAT = True
 NONE, R, W, X = MappingFlags(0), MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 U, DEVICE, UNCACHED = MappingFlags.USER, MappingFlags.DEVICE, MappingFlags.UNCACHED
 AT = 0x4040_3000

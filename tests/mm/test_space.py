@@ -30,6 +30,7 @@ from axptr import (
 )
 from formats import needs_room
 
+EVERY_FORMAT = True
 NONE, R, W, X = MappingFlags(0), MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 USER = MappingFlags.USER
 BASE = 0x100000

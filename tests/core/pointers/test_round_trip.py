@@ -118,7 +118,7 @@ if cstruct is not None:
 
 
 @pytest.mark.parametrize("T", TYPES, ids=plain)
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), kind=st.sampled_from(PROVIDERS), model=st.sampled_from(MODELS))
 def test_what_is_read_is_written_back_the_same_anywhere(
     space: AddrSpace, T: Any, data: st.DataObject, kind: str, model: DataModel

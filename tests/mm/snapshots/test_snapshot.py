@@ -18,6 +18,7 @@ from axptr.mm.snapshots.snapshot import Epoch
 from formats import needs_room
 from inject import each_failure
 
+EVERY_FORMAT = True
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000
 STACK = 0x70000000
