@@ -9,6 +9,7 @@ that every descriptor and frame was given back. It runs confined (`sandbox`). Th
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from axptr.cli.strace import Tracer
+from axptr.errors import LinuxError
 from axptr.kernel.kernel import Syscall
 from axptr.linux import Process, create_process
 
@@ -159,23 +161,42 @@ class Session:
         if self.verbose:
             print(self.text, flush=True)
         task.engine.regs.rax = nr
-        task.deadline = time.monotonic()  # whatever waits gives up at once
+        task.loop.deadline = time.monotonic()  # what works for long gives up at once
         began = time.monotonic()
         try:
             with limited(SLOW):
                 result = self.dispatch(nr, *registers)
         except BaseException as error:
-            if type(error).__name__ == "TimeUp":
-                return
             error.add_note(
                 f"in {self.text}" + (f" after {time.monotonic() - began:.1f} s" if isinstance(error, Hung) else "")
             )
             raise
+        if task.blocked is not None:
+            self.leave()
         if result is not None and not -4096 < result < 1 << 64:
             raise Broken(f"{self.text} gave {result}")
         if task.space.phys.frames_in_use * 4096 > MEMORY_LIMIT:
             raise Broken(f"{self.text}: {task.space.phys.frames_in_use} frames are more than the limit")
         self.trace.clear()
+
+    def leave(self) -> None:
+        """What waits goes on once, as if its time were over, and is then given up."""
+        task, record = self.task, self.task.blocked
+        task.loop._check()
+        task.loop.remove(task)
+        task.blocked, task.woken, task.calling = None, 0, None
+        if record.again is not None:
+            function, data = record.again
+            with contextlib.suppress(LinuxError), limited(SLOW):
+                function(task, *data)
+        if task.blocked is not None:
+            task.loop._check()
+            task.loop.remove(task)
+            record, task.blocked = task.blocked, None
+        if record.interrupted is not None:
+            with contextlib.suppress(LinuxError):
+                record.interrupted(task, *record.data)
+        task.signals.restore_mask(task)
 
     def deliver(self) -> None:
         """Deliver what is pending, as when the program goes on; but not what would stop this process."""

@@ -181,9 +181,9 @@ def resume(task: object, *data: object) -> None:
 
 def test_a_record_pickles_without_its_timer():
     record = Blocked((), 12.5, (resume, (1, b"two", (3, 4))), "restart")
-    record.number = 7
+    record.call = 7, 1
     record.timer = Timers().set(1, print)
     twin = pickle.loads(pickle.dumps(record))
-    assert (twin.until, twin.again, twin.restart, twin.number) == (12.5, (resume, (1, b"two", (3, 4))), "restart", 7)
+    assert (twin.until, twin.again, twin.restart, twin.call) == (12.5, (resume, (1, b"two", (3, 4))), "restart", (7, 1))
     assert twin.timer is None
     assert twin.woken is None

@@ -166,8 +166,14 @@ class HostPoller:
             self._epoll.unregister(own)
             os.close(own)
 
-    def poll(self, seconds: float | None) -> None:
+    @property
+    def watching(self) -> bool:
+        """Whether somebody waits for the host."""
+        return bool(self._unregistered) or any(map(len, self._queues.values()))
+
+    def poll(self, seconds: float | None) -> bool:
         """Sleep for so long at most (None: for ever), until something happens or `wake`; tell the queues of it all.
+        Whether there was something.
 
         What a signal's handler raises comes out of here, Ctrl-C too.
         """
@@ -178,7 +184,8 @@ class HostPoller:
         if seconds > 0 and self._epoll.fileno() < _SELECT_LIMIT:  # which is finer than epoll's milliseconds
             select.select([self._epoll], [], [], min(seconds, _LONGEST))
             seconds = 0.0
-        for fd, events in self._epoll.poll(min(seconds, _LONGEST)):
+        found = self._epoll.poll(min(seconds, _LONGEST))
+        for fd, events in found:
             if fd == self._wake:
                 os.eventfd_read(fd)
             elif fd in self._queues:
@@ -188,6 +195,8 @@ class HostPoller:
             if not len(queue) or events:
                 self._unregistered.discard(queue)
                 queue.happened(events)
+                found.append((queue.fd, events))
+        return bool(found)
 
     def wake(self) -> None:
         """End a sleep, or the next one. From any thread."""

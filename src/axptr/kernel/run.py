@@ -28,12 +28,21 @@ from .timers import Timers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
     from ..engine import Engine, Exit
     from .hostpoll import HostPoller
     from .task import Task
     from .wait import Blocked, Resume
+
+    class Time(Protocol):
+        """What a loop asks of a clock."""
+
+        def monotonic(self) -> float: ...
+        def ran(self, seconds: float) -> None: ...
+        def seconds_until(self, when: float | None, *, outside: bool) -> float | None: ...
+        def slept(self, until: float | None) -> None: ...
+
 
 SLICE = 0.004
 """Seconds of the CPU before another runnable task's turn."""
@@ -47,16 +56,34 @@ wall = time.monotonic
 """Seconds of the user's time, by which a run's deadline is told."""
 
 
+class Clock:
+    """The clock that tasks wait by: the host's. One whose time passes in another way has the same verbs."""
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return time.monotonic()
+
+    def ran(self, seconds: float) -> None:
+        """A task has had the CPU for so long, to the end of what it was given."""
+
+    def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
+        """How long to sleep on the host until it is `when`; None for ever. outside: the host may end the sleep."""
+        return None if when is None else max(0.0, when - self.monotonic())
+
+    def slept(self, until: float | None) -> None:
+        """Nothing ended the sleep before that."""
+
+
 class RunLoop:
     """The tasks that share one engine, in turn.
 
-    engine: the CPU. current: the task whose registers it holds. timers: deadlines, by `clock` (seconds). slice: seconds
+    engine: the CPU. current: the task whose registers it holds. timers: deadlines, by `clock`. slice: seconds
     that a task has while others are runnable. deadline: of the run under way, by `wall`; None for none.
     """
 
-    def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.monotonic, slice: float = SLICE) -> None:
+    def __init__(self, engine: Engine, *, clock: Time | None = None, slice: float = SLICE) -> None:
         self.engine = engine
-        self.clock = clock
+        self.clock: Time = clock if clock is not None else Clock()
         self.slice = slice
         self.timers = Timers()
         self.current: Task | None = None
@@ -68,6 +95,7 @@ class RunLoop:
         self._posted: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._poller: HostPoller | None = None
         self._looks_at = _NOW  # when the turn under way ends by itself
+        self._cut = False  # it was cut short
         self._slice_end: float | None = None
 
     # -- the tasks
@@ -103,7 +131,15 @@ class RunLoop:
         self._queued.add(task)
         self._ready.append(task)
         if len(self._ready) == 2:  # the first has to share from now on
-            self._be_back(self.clock() + self.slice)
+            self._be_back(self.clock.monotonic() + self.slice)
+
+    def close(self) -> None:
+        """Take all tasks out, and give back the descriptors of the host. Idempotent."""
+        for task in self.tasks:
+            self.remove(task)
+        if self._poller is not None:
+            self._poller.close()
+            self._poller = None
 
     def _dequeue(self, task: Task) -> None:
         if task in self._queued:
@@ -150,7 +186,7 @@ class RunLoop:
 
     def switch(self) -> None:
         """In a handler: the task that makes the call goes on only after all others that are runnable had a turn."""
-        self._slice_end = self.clock()
+        self._slice_end = self.clock.monotonic()
         self._come_out()
 
     # -- what happens outside
@@ -167,6 +203,7 @@ class RunLoop:
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """From any thread: have `function(*args)` called by the thread that runs the loop, as soon as it can."""
         self._posted.append((function, args))
+        self._cut = True
         self.engine.preempt()
         poller = self._poller
         if poller is not None:
@@ -178,7 +215,7 @@ class RunLoop:
             function, args = self._posted.popleft()
             function(*args)
         if self.timers:
-            self.timers.due(self.clock())
+            self.timers.due(self.clock.monotonic())
 
     def arm(self, at: float, expire: Callable[[], object]) -> Any:
         """`timers.set`, for a handler: the turn under way ends in time for it."""
@@ -189,6 +226,7 @@ class RunLoop:
     def _be_back(self, at: float) -> None:
         """End the turn under way, unless it will end by itself before that."""
         if at < self._looks_at:
+            self._cut = True
             self.engine.preempt()
 
     def _come_out(self) -> None:
@@ -237,19 +275,20 @@ class RunLoop:
     def _timed_out(self) -> Exit:
         from ..engine.exit import Exit
 
-        return Exit("timeout", self.engine.regs.rip)
+        return Exit("timeout", self.engine.regs.pc)
 
     def _sleep(self) -> None:
         """Until something happens; nobody can run."""
         poller = self.poller  # made before the look at what was posted: whoever posts from here on wakes it
         if self._posted:
             return
-        ends = []
-        if (at := self.timers.next()) is not None:
-            ends.append(at - self.clock())
+        at = self.timers.next()
+        seconds = self.clock.seconds_until(at, outside=poller.watching)
         if self.deadline is not None:
-            ends.append(self.deadline - wall())
-        poller.poll(max(min(ends), 0.0) if ends else None)
+            left = max(self.deadline - wall(), 0.0)
+            seconds = left if seconds is None else min(seconds, left)
+        if not poller.poll(seconds) and seconds is not None and not self.over:
+            self.clock.slept(at)
 
     def _turn(self, task: Task) -> Exit | None:
         """Let a task run for a while; its exit, if that was its end."""
@@ -262,10 +301,14 @@ class RunLoop:
             return self._ended(task, None)
         if task.blocked is not None:
             return None
+        seconds = self._time(task)
+        self._cut = False
         try:
-            exit = self.engine.run(timeout=self._time(task))
+            exit = self.engine.run(timeout=seconds)
         finally:
             self._looks_at = _NOW
+        if exit.kind == "timeout" and seconds is not None and not self._cut:
+            self.clock.ran(seconds)
         if task.blocked is not None:
             return None
         if exit.kind == "timeout":
@@ -278,7 +321,7 @@ class RunLoop:
         from ..engine.exit import Exit
 
         self.remove(task)
-        return exit if exit is not None else Exit("stopped", self.engine.regs.rip)
+        return exit if exit is not None else Exit("stopped", self.engine.regs.pc)
 
     def _switch(self, task: Task) -> None:
         """Put a task's registers and memory into the CPU."""
@@ -297,7 +340,7 @@ class RunLoop:
             task.switched(True)
         engine.attach(task.space)
         if task.result is not None:
-            engine.regs.rax = task.result & 0xFFFF_FFFF_FFFF_FFFF
+            engine.regs.result = task.result & 0xFFFF_FFFF_FFFF_FFFF
             task.result = None
 
     def _install(self, task: Task) -> None:
@@ -306,15 +349,15 @@ class RunLoop:
 
     def _time(self, task: Task) -> float | None:
         """Seconds that the task may run before somebody must look; None for any number."""
-        now, ends = self.clock(), []
+        now, ends = self.clock.monotonic(), []
         if len(self._ready) == 1:
             self._slice_end = None
         elif self._slice_end is None:
             self._slice_end = now + self.slice
         if self._slice_end is not None:
             ends.append(self._slice_end - now)
-        if (at := self.timers.next()) is not None:
-            ends.append(at - now)
+        if (until := self.clock.seconds_until(self.timers.next(), outside=True)) is not None:
+            ends.append(until)
         if (used := task.time_left) is not None:
             ends.append(used)
         if self._blocked and self._poller is not None:
@@ -332,7 +375,7 @@ class RunLoop:
         """The CPU came out for a look: the next task's turn, if this one's is over."""
         if self._blocked and self._poller is not None:
             self._poller.poll(0.0)
-        if self._slice_end is not None and len(self._ready) > 1 and self.clock() >= self._slice_end:
+        if self._slice_end is not None and len(self._ready) > 1 and self.clock.monotonic() >= self._slice_end:
             self._slice_end = None
             if self._ready[0] is task:
                 self._ready.rotate(-1)
@@ -347,7 +390,12 @@ class RunLoop:
             self._go_on(task, record, record.again)
         elif task.disturbed():
             self._leave_wait(task)
-            self._finish(task, task.interrupted(record))
+            outcome: int | LinuxError | None
+            try:
+                outcome = task.interrupted(record)
+            except LinuxError as error:
+                outcome = error
+            self._finish(task, outcome)
         else:
             self._dequeue(task)  # it was told to look, and there is nothing
 
@@ -366,7 +414,7 @@ class RunLoop:
                 self.adopt(task)
             raise
         if task.blocked is not None:
-            task.blocked.number = record.number
+            task.blocked.call = record.call
         else:
             self._finish(task, outcome)
 

@@ -9,8 +9,6 @@ heap: whoever owns a time sets it again.
 
 from __future__ import annotations
 
-from _heapq import heapify, heappop, heappush
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +40,8 @@ class Timers:
 
     def set(self, at: float, expire: Callable[[], object]) -> Timer:
         """Have `expire()` called at `at`, or as soon after it as the loop looks."""
+        from _heapq import heappush  # no run that sets none loads it
+
         timer = Timer(at, expire)
         self._serial += 1
         heappush(self._heap, (at, self._serial, timer))
@@ -54,6 +54,8 @@ class Timers:
         timer.at = None
         self._dead += 1
         if self._dead > _FEW and self._dead * 2 > len(self._heap):
+            from _heapq import heapify
+
             self._heap = [entry for entry in self._heap if entry[2].at is not None]
             heapify(self._heap)
             self._dead = 0
@@ -61,13 +63,22 @@ class Timers:
     def next(self) -> float | None:
         """When the earliest goes off; None if there is none."""
         heap = self._heap
-        while heap and heap[0][2].at is None:
-            heappop(heap)
-            self._dead -= 1
+        if not heap:
+            return None
+        if heap[0][2].at is None:
+            from _heapq import heappop
+
+            while heap and heap[0][2].at is None:
+                heappop(heap)
+                self._dead -= 1
         return heap[0][0] if heap else None
 
     def due(self, now: float) -> int:
         """Let all those go off whose time has come, in order; how many. One set meanwhile waits for the next look."""
+        if not self._heap or self._heap[0][0] > now:
+            return 0
+        from _heapq import heappop, heappush
+
         last, count = self._serial, 0
         later: list[tuple[float, int, Timer]] = []
         try:

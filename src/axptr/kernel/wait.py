@@ -112,12 +112,12 @@ class Blocked:
     on: what it waits for. until: when it is woken at the latest, by the loop's clock; None for never.
     again: how it goes on once woken. interrupted: a function that is called with the task and again's data when the
     wait
-    is cut short: what the call then gives, or None for what `restart` says. restart, number: of the personality, what
+    is cut short: what the call then gives, or None for what `restart` says. restart, call: of the personality, what
     becomes of a call that was cut short, and which call it is.
     woken: the events that have come, 0 if it was the time; None as long as it waits.
     """
 
-    __slots__ = ("again", "interrupted", "number", "on", "restart", "timer", "until", "woken")
+    __slots__ = ("again", "call", "interrupted", "on", "restart", "timer", "until", "woken")
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Blocked:
         self.again = again
         self.restart = restart
         self.interrupted = interrupted
-        self.number = 0
+        self.call = (0, 0)
         self.woken: int | None = None
         self.timer: Timer | None = None  # the loop's, as long as the task is in it
 

@@ -17,6 +17,7 @@ import stat as stat_module
 from .._core.phys.phys import PhysMemory
 from ..engine import UnicornEngine
 from ..errors import LinuxError
+from ..kernel.run import RunLoop
 from ..mm.space import AddrSpace
 from . import arguments
 from .arguments import Text
@@ -106,6 +107,8 @@ class Process:
     def close(self) -> None:
         """Close the program's files and give its memory back. The process is of no use afterwards."""
         self._closed = True
+        if self.task.loop is not None:
+            self.task.loop.close()
         self.task.files.close_all()
         self.task.space.clear()
 
@@ -199,6 +202,7 @@ def _start(
         raise ProgramError(getattr(error, "errno", None) or 22, f"{os.fsdecode(program)}: {error}") from None
     try:
         task.engine = UnicornEngine(phys)
+        task.loop = RunLoop(task.engine, clock=machine.host)
         if host_signals:
             from .signals.host import HostSignals
 

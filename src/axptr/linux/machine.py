@@ -18,6 +18,7 @@ from .uaccess import CHUNK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .files.futex import FutexTable
     from .task.task import LinuxTask
 
 
@@ -42,6 +43,13 @@ class Machine:
     def next_inode(self) -> int:
         """The inode number that maps show for the next shared anonymous mapping."""
         return next(self._inodes)
+
+    @cached_property
+    def futexes(self) -> FutexTable:
+        """The words of memory that tasks wait at."""
+        from .files.futex import FutexTable  # which few programs need
+
+        return FutexTable()
 
     @cached_property
     def bounce(self) -> memoryview:

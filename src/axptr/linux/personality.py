@@ -1,4 +1,5 @@
-"""`LinuxKernel`: the table of calls, and the loop of a process with its signals and timers.
+"""`LinuxKernel`: the table of calls, and what is around a run: signals of the host, terminals. The loop is the
+framework's.
 
 The calls themselves are in the families' files (`calls`), loaded when they are made. Not here: how a process starts
 (`api`).
@@ -7,14 +8,10 @@ The calls themselves are in the families' files (`calls`), loaded when they are 
 from __future__ import annotations
 
 from ..kernel.kernel import Kernel
-from .host import wall
 from .registry import table
-from .signals.state import first_argument, make_again
-from .task.waiting import TimeUp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..engine import Engine
     from ..kernel.kernel import Dispatch
     from ..kernel.task import Task
     from .task.task import LinuxTask
@@ -50,32 +47,15 @@ class LinuxKernel(Kernel):
 
     def run_process(self, task: LinuxTask, timeout: float | None = None) -> bool:
         """Run until the process is over (True) or `timeout` seconds have passed (False)."""
-        engine: Engine = task.engine
         task.kernel = self
-        task.deadline = None if timeout is None else wall() + timeout
-        engine.on_syscall(self.dispatcher(task))
-        host_signals = task.host_signals
+        loop, host_signals = task.loop, task.host_signals
+        assert loop is not None
         if host_signals is not None:
             host_signals.start()
-        task.timers.cpu.resume()
         task.machine.terminals.enter()
         try:
-            if task.signals.deliverable(task):  # the end of a program that could not be mapped
-                task.signals.deliver(task)
-            while not task.over:
-                engine.attach(task.space)
-                slice = task.time_slice()
-                exit = engine.run(timeout=slice)
-                if exit.kind == "timeout" and slice is not None:
-                    task.machine.host.ran(slice)
-                task.on_exit(exit)
-                if task.deadline is not None and wall() >= task.deadline:
-                    break
-        except TimeUp as up:  # a call that waits: it is made again when the process is run on
-            make_again(task, up.number, first_argument(task))
+            loop.run(task, timeout)
         finally:
-            task.deadline = None
-            task.timers.cpu.pause()
             task.machine.terminals.leave()
             if host_signals is not None:
                 host_signals.stop()

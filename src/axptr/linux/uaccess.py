@@ -110,6 +110,19 @@ class UserIter(IoStream):
         """Bytes left."""
         return self.remaining
 
+    @property
+    def rest(self) -> tuple[tuple[int, int], ...]:
+        """What is left, (address, size) each: plain data, of which `UserIter.over` makes another one."""
+        index, at = self.position
+        left = [(address, size) for address, size in list(self.iov)[index:]]
+        if left and at:
+            left[0] = left[0][0] + at, left[0][1] - at
+        return tuple(left)
+
+    @classmethod
+    def over(cls, task: Task, rest: tuple[tuple[int, int], ...]) -> UserIter:
+        return cls(task, IoVec(rest))
+
     def good(self, access: MappingFlags, limit: int) -> int:
         """How many of the next `limit` bytes lie in areas that allow `access`."""
         task, iov = self.provider, self.iov

@@ -84,7 +84,7 @@ F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
 
 
 @call("fcntl")
-def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
+def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | None:
     files = task.files
     file = files.get(fd)
     if cmd in (F_DUPFD, F_DUPFD_CLOEXEC):

@@ -1,5 +1,6 @@
-"""futex with one thread: nobody else could wake or be woken. Source: futex(2), kernel/futex/core.c, waitwake.c,
-requeue.c. Not here: the priority-inheriting operations (ENOSYS).
+"""futex: waiting at a word of memory, waking who waits, moving them to another word. Source: futex(2),
+kernel/futex/core.c, waitwake.c, requeue.c. Not here: who waits where (`files.futex`), the priority-inheriting
+operations (ENOSYS).
 
 This is the one call that wants its word aligned.
 """
@@ -7,18 +8,21 @@ This is the one call that wants its word aligned.
 from __future__ import annotations
 
 import errno
+import operator
 
 from ..._core.pointers.atomic import UserAtomic
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_uint
 from ..abi.timespec import read_timespec
+from ..files.futex import key_of
 from ..registry import call
-from ..task import waiting
+from ..signals.state import RESTART
 from ..uaccess import Bytes, ConstBytes, require_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..files.futex import Key
     from ..task.task import LinuxTask
 
 FUTEX_WAIT, FUTEX_WAKE, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP = 0, 1, 3, 4, 5
@@ -26,13 +30,13 @@ FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET, FUTEX_WAIT_REQUEUE_PI, FUTEX_LOCK_PI2 = 9,
 FUTEX_PRIVATE, FUTEX_CLOCK_REALTIME = 128, 256
 FUTEX_OP_OPARG_SHIFT = 8
 _ANY = 0xFFFF_FFFF
+_COMPARISONS = (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
 
 
 @call("futex")
 def sys_futex(
     task: LinuxTask, word: Bytes, op: c_int, value: c_uint, timeout: ConstBytes, word2: Bytes, value3: c_uint
-) -> int:
-    """Waiting with one thread ends by the timeout or a signal, or not at all; nobody is there to be woken or moved."""
+) -> int | None:
     command, private = op & ~(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME), bool(op & FUTEX_PRIVATE)
     if op & FUTEX_CLOCK_REALTIME and command not in (FUTEX_WAIT_BITSET, FUTEX_LOCK_PI2, FUTEX_WAIT_REQUEUE_PI):
         if command == FUTEX_WAIT and not timeout.is_null:
@@ -43,26 +47,28 @@ def sys_futex(
     if command in (FUTEX_WAKE, FUTEX_WAKE_BITSET):
         if command == FUTEX_WAKE_BITSET and value3 == 0:
             raise LinuxError(errno.EINVAL)
-        _check_word(task, word, private)
-        return 0
+        key = _key(task, word, private)
+        return task.machine.futexes.wake(key, _count(value), value3 if command == FUTEX_WAKE_BITSET else _ANY)
     if command in (FUTEX_REQUEUE, FUTEX_CMP_REQUEUE):
         # how many to wake and how many to move are signed, and the latter is in the place of the timeout
         if value >= 1 << 31 or timeout.address & 0x8000_0000:
             raise LinuxError(errno.EINVAL)
-        _check_word(task, word, private)
-        _check_word(task, word2, private)
+        key, goal = _key(task, word, private), _key(task, word2, private)
         if command == FUTEX_CMP_REQUEUE and _load(task, word) != value3:
             raise LinuxError(errno.EAGAIN)
-        return 0
+        woken = task.machine.futexes.wake(key, value, _ANY)
+        return woken + task.machine.futexes.requeue(key, goal, timeout.address & 0x7FFF_FFFF)
     if command == FUTEX_WAKE_OP:
-        _check_word(task, word, private)
-        _check_word(task, word2, private, write=True)
-        _apply(task, word2, value3)
-        return 0
+        key, other = _key(task, word, private), _key(task, word2, private, write=True)
+        holds = _apply(task, word2, value3)
+        woken = task.machine.futexes.wake(key, _count(value), _ANY)
+        if holds:
+            woken += task.machine.futexes.wake(other, _count(timeout.address & _ANY), _ANY)
+        return woken
     raise LinuxError(errno.ENOSYS)
 
 
-def _wait(task: LinuxTask, word: Bytes, op: int, value: int, timeout: ConstBytes, bits: int) -> int:
+def _wait(task: LinuxTask, word: Bytes, op: int, value: int, timeout: ConstBytes, bits: int) -> int | None:
     host, until = task.machine.host, None
     if not timeout.is_null:
         until = read_timespec(task, timeout.address)
@@ -72,46 +78,68 @@ def _wait(task: LinuxTask, word: Bytes, op: int, value: int, timeout: ConstBytes
             until += (host.monotonic_ns() - host.realtime_ns()) / 10**9
     if bits == 0:
         raise LinuxError(errno.EINVAL)
-    return _wait_on(task, word.address, bool(op & FUTEX_PRIVATE), value, until)
+    return _wait_on(task, word.address, bool(op & FUTEX_PRIVATE), value, until, bits)
 
 
-def _wait_on(task: LinuxTask, address: int, private: bool, value: int, until: float | None) -> int:
+def _wait_on(task: LinuxTask, address: int, private: bool, value: int, until: float | None, bits: int) -> int | None:
     word = Bytes(address)
-    _check_word(task, word, private)
+    key = _key(task, word, private)
     if _load(task, word) != value:
         raise LinuxError(errno.EAGAIN)
-    waiting.sleep(task, until, again=None if until is None else (_wait_on, (address, private, value, until)))
-    raise LinuxError(errno.ETIMEDOUT)
+    rest = _wait_on, (address, private, value, until, bits)
+    on = [(task.machine.futexes.word(key), bits)]
+    return task.block(on=on, until=until, again=(_awake, ()), restart=RESTART if until is None else rest)
+
+
+def _awake(task: LinuxTask) -> int:
+    """Somebody woke it, or its time was over."""
+    if not task.woken:
+        raise LinuxError(errno.ETIMEDOUT)
+    return 0
+
+
+def _count(value: int) -> int:
+    """How many are to be woken: a signed number, and at least one (futex_wake)."""
+    return value if 0 < value < 1 << 31 else 1
+
+
+def _key(task: LinuxTask, word: Bytes, private: bool, *, write: bool = False) -> Key:
+    _check_word(task, word, private, write=write)
+    return key_of(task, word.address, private)
 
 
 def _load(task: LinuxTask, word: Bytes) -> int:
     return int(UserAtomic(word.address).load(task))
 
 
-def _apply(task: LinuxTask, word: Bytes, encoded: int) -> None:
-    """FUTEX_WAKE_OP's change of the second word (futex_atomic_op_inuser). ENOSYS for an operation or comparison that
-    there is not: the former before anything is changed, the latter after it, as on Linux.
+def _apply(task: LinuxTask, word: Bytes, encoded: int) -> bool:
+    """FUTEX_WAKE_OP's change of the second word, and whether its comparison holds (futex_atomic_op_inuser).
+
+    ENOSYS for an operation or comparison that there is not: the former before anything is changed, the latter after it,
+    as on Linux.
     """
     kind, compare = encoded >> 28 & 7, encoded >> 24 & 15
     operand = _signed12(encoded >> 12)
     if encoded & FUTEX_OP_OPARG_SHIFT << 28:
         operand = 1 << (operand & 31)
     atomic = UserAtomic(word.address)
-    operand &= 0xFFFF_FFFF
+    operand &= _ANY
     if kind == 0:
-        atomic.exchange(task, operand)
+        old = atomic.exchange(task, operand)
     elif kind == 1:
-        atomic.fetch_add(task, operand)
+        old = atomic.fetch_add(task, operand)
     elif kind == 2:
-        atomic.fetch_or(task, operand)
+        old = atomic.fetch_or(task, operand)
     elif kind == 3:
-        atomic.fetch_and(task, ~operand & 0xFFFF_FFFF)
+        old = atomic.fetch_and(task, ~operand & _ANY)
     elif kind == 4:
-        atomic.fetch_xor(task, operand)
+        old = atomic.fetch_xor(task, operand)
     else:
         raise LinuxError(errno.ENOSYS)
-    if compare > 5:
+    if compare >= len(_COMPARISONS):
         raise LinuxError(errno.ENOSYS)
+    number = int(old)
+    return bool(_COMPARISONS[compare](number - (number >> 31 << 32), _signed12(encoded)))
 
 
 def _signed12(value: int) -> int:

@@ -27,7 +27,7 @@ _CLONE_RANGE = Struct("<qQQQ")
 
 
 @call("ioctl")
-def sys_ioctl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int:
+def sys_ioctl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | None:
     file = task.files.get_io(fd)
     if cmd in (FIOCLEX, FIONCLEX):
         task.files.set_cloexec(fd, cmd == FIOCLEX)

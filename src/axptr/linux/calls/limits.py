@@ -39,7 +39,7 @@ def _set_limit(task: LinuxTask, number: int, soft: int, hard: int) -> None:
         task.space._set_growth(soft)
     elif number == RLIMIT_CPU:
         task.group.timers.set_cpu_limit(soft, hard)
-        task.engine.stop()  # the run loop looks at the clocks anew
+        task.interrupt()  # the loop looks at the clocks anew
 
 
 def _prlimit(task: LinuxTask, number: int, new: int, old: int) -> int:

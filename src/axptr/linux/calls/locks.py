@@ -25,8 +25,7 @@ from ..uaccess import get_bytes, put_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from ...kernel.wait import Resume
     from ..fs.openfile import OpenFile
     from ..task.task import LinuxTask
 
@@ -34,11 +33,12 @@ F_GETLK, F_SETLK, F_SETLKW = 5, 6, 7
 F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 36, 37, 38
 COMMANDS = frozenset({F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW})
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02
 LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN, LOCK_MAND = 1, 2, 4, 8, 32
 _FLOCK_KINDS = {LOCK_SH: F_RDLCK, LOCK_EX: F_WRLCK, LOCK_UN: F_UNLCK}
 
 
-def record_lock(task: LinuxTask, file: OpenFile, command: int, argument: int) -> int:
+def record_lock(task: LinuxTask, file: OpenFile, command: int, argument: int) -> int | None:
     """fcntl(2) with one of COMMANDS; `argument` is the address of a struct flock."""
     kind, whence, start, size, pid = FLOCK.unpack(get_bytes(task, argument, FLOCK.size))
     ofd = command >= F_OFD_GETLK
@@ -66,16 +66,20 @@ def record_lock(task: LinuxTask, file: OpenFile, command: int, argument: int) ->
     if kind == F_UNLCK:
         locks.release(file, owner, wanted.start, wanted.last)
         return 0
-    hold = file.host_locks(task)
-    holder = -1 if ofd else task.pid
+    waits = command in (F_SETLKW, F_OFD_SETLKW)
+    return _record_lock_on(task, file, ofd, (wanted.start, wanted.last, wanted.kind), waits, _FIRST_PAUSE)
 
-    def attempt() -> bool:
-        if hold is None and _foreign(task, file, wanted) is not None:
-            return False
-        return locks.take(file, owner, holder, wanted, hold)
 
-    _attempt(task, attempt, command in (F_SETLKW, F_OFD_SETLKW))
-    return 0
+def _record_lock_on(
+    task: LinuxTask, file: OpenFile, ofd: bool, wanted: tuple[int, int, int], waits: bool, pause: float
+) -> int | None:
+    """Take the lock (start, last, kind), or wait for it."""
+    locks, ours, hold = task.machine.locks, Range(*wanted), file.host_locks(task)
+    foreign = hold is None and _foreign(task, file, ours) is not None
+    if not foreign and locks.take(file, file if ofd else task.files, -1 if ofd else task.pid, ours, hold):
+        return 0
+    again = _record_lock_on, (file, ofd, wanted, waits, min(2 * pause, _LONGEST_PAUSE))
+    return _wait(task, file, waits, pause, again)
 
 
 def _range(task: LinuxTask, file: OpenFile, kind: int, whence: int, start: int, size: int) -> Range:
@@ -108,7 +112,7 @@ def _range(task: LinuxTask, file: OpenFile, kind: int, whence: int, start: int, 
 
 
 @call("flock")
-def sys_flock(task: LinuxTask, fd: c_uint, operation: c_uint) -> int:
+def sys_flock(task: LinuxTask, fd: c_uint, operation: c_uint) -> int | None:
     if operation & LOCK_MAND:  # mandatory locks are no more: the call says so in the log and succeeds
         return 0
     kind = _FLOCK_KINDS.get(operation & ~LOCK_NB)
@@ -117,19 +121,22 @@ def sys_flock(task: LinuxTask, fd: c_uint, operation: c_uint) -> int:
     file = task.files.get_io(fd)
     if kind != F_UNLCK and not (file.readable or file.writable):
         raise LinuxError(errno.EBADF)
-    hold = file.host_locks(task)
-    _attempt(task, lambda: task.machine.locks.flock(file, kind, hold), not operation & LOCK_NB)
-    return 0
+    return _flock_on(task, file, kind, not operation & LOCK_NB, _FIRST_PAUSE)
 
 
-def _attempt(task: LinuxTask, attempt: Callable[[], bool], waits: bool) -> None:
-    """Try once, or until it succeeds: nobody tells us when another program of the host gives up its lock. EAGAIN."""
-    pause = 0.001
-    while not attempt():
-        if not waits:
-            raise LinuxError(errno.EAGAIN)
-        task.pause(pause)
-        pause = min(2 * pause, 0.02)
+def _flock_on(task: LinuxTask, file: OpenFile, kind: int, waits: bool, pause: float) -> int | None:
+    if task.machine.locks.flock(file, kind, file.host_locks(task)):
+        return 0
+    return _wait(task, file, waits, pause, (_flock_on, (file, kind, waits, min(2 * pause, _LONGEST_PAUSE))))
+
+
+def _wait(task: LinuxTask, file: OpenFile, waits: bool, pause: float, again: Resume) -> int | None:
+    """Until a lock of the run on this file is given up, and for so many seconds at most: nobody tells us when another
+    program of the host gives up its own. EAGAIN for who does not wait."""
+    if not waits:
+        raise LinuxError(errno.EAGAIN)
+    until = task.machine.host.monotonic() + pause
+    return task.block(on=[(task.machine.locks.waiters(file), 1)], until=until, again=again)
 
 
 def _foreign(task: LinuxTask, file: OpenFile, wanted: Range) -> tuple[Range, int] | None:

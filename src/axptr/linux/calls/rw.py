@@ -20,7 +20,7 @@ from ...kernel.abi import (
 )
 from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND
 from ..fs.node import MAX_OFFSET
-from ..fs.openfile import OpenFile
+from ..fs.openfile import OpenFile, WouldBlock
 from ..registry import call
 from ..uaccess import (
     MAX_RW_COUNT,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from ..task.task import LinuxTask
 
+POLLIN, POLLOUT = 1, 4
 SEEK_HOLE = 4
 """The last of the places that a seek can start from (SEEK_MAX)."""
 
@@ -67,18 +68,57 @@ def _verify_area(pos: int | None, count: int) -> None:
         raise LinuxError(errno.EINVAL)
 
 
+def read_later(task: LinuxTask, file: OpenFile, stop: WouldBlock) -> int | None:
+    """Read into the rest of the user's memory once there is something."""
+    return task.block(on=[(file, POLLIN)], again=(_read_on, (file, stop.rest)))
+
+
+def _read_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...]) -> int | None:
+    try:
+        return task.group.io.read(file.read(task, UserIter.over(task, rest), None))
+    except WouldBlock as stop:
+        return read_later(task, file, stop)
+
+
+def write_later(task: LinuxTask, file: OpenFile, stop: WouldBlock, done: int) -> int | None:
+    """Write the rest once there is room; `done` bytes went before this piece. A signal leaves it at what went."""
+    again = _write_on, (file, stop.rest, done + stop.done)
+    return task.block(on=[(file, POLLOUT)], again=again, interrupted=_written)
+
+
+def _write_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], done: int) -> int | None:
+    try:
+        done += file.write(task, UserIter.over(task, rest), None)
+    except WouldBlock as stop:
+        return write_later(task, file, stop, done)
+    except LinuxError:
+        if not done:
+            raise
+    return task.group.io.wrote(done)
+
+
+def _written(task: LinuxTask, file: OpenFile, rest: object, done: int) -> int | None:
+    return task.group.io.wrote(done) if done else None
+
+
 @call("read")
-def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int:
+def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int | None:
     file = _readable(task, fd)
     require_user(task, buf.address, count, WRITE)
-    return task.group.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
+    try:
+        return task.group.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
+    except WouldBlock as stop:
+        return read_later(task, file, stop)
 
 
 @call("write")
-def sys_write(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t) -> int:
+def sys_write(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t) -> int | None:
     file = _writable(task, fd)
     require_user(task, buf.address, count, READ)
-    return task.group.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
+    try:
+        return task.group.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
+    except WouldBlock as stop:
+        return write_later(task, file, stop, 0)
 
 
 @call("pread64")
@@ -103,30 +143,36 @@ def sys_pwrite64(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t, 
     return task.group.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
 
 
-def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
+def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int | None:
     to = UserIter(task, import_iovec(task, vec, vlen, WRITE))
     _verify_area(pos, to.count)
-    return task.group.io.read(file.read(task, to, pos)) if to.count else 0
+    try:
+        return task.group.io.read(file.read(task, to, pos)) if to.count else 0
+    except WouldBlock as stop:
+        return read_later(task, file, stop)
 
 
-def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int:
+def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int | None:
     data = UserIter(task, import_iovec(task, vec, vlen, READ))
     _verify_area(pos, data.count)
-    return task.group.io.wrote(file.write(task, data, pos)) if data.count else 0
+    try:
+        return task.group.io.wrote(file.write(task, data, pos)) if data.count else 0
+    except WouldBlock as stop:
+        return write_later(task, file, stop, 0)
 
 
 @call("readv")
-def sys_readv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int:
+def sys_readv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int | None:
     return _readv(task, _readable(task, fd), vec, vlen, None)
 
 
 @call("writev")
-def sys_writev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int:
+def sys_writev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int | None:
     return _writev(task, _writable(task, fd), vec, vlen, None)
 
 
 @call("preadv")
-def sys_preadv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int:
+def sys_preadv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int | None:
     if pos < 0:
         raise LinuxError(errno.EINVAL)
     _require_position(task, fd)
@@ -134,7 +180,7 @@ def sys_preadv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos
 
 
 @call("pwritev")
-def sys_pwritev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int:
+def sys_pwritev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long) -> int | None:
     if pos < 0:
         raise LinuxError(errno.EINVAL)
     _require_position(task, fd)

@@ -24,7 +24,6 @@ from ..arch import frames
 from ..registry import call
 from ..signals.actions import Action
 from ..signals.state import NO_HANDLER, on_altstack
-from ..task import waiting
 from ..task.timers import (
     ITIMER_PROF,
     ITIMER_REAL,
@@ -126,48 +125,45 @@ def sys_sigaltstack(task: LinuxTask, new: ConstBytes, old: Bytes) -> int:
 
 
 @call("rt_sigsuspend")
-def sys_rt_sigsuspend(task: LinuxTask, mask: ConstBytes, size: c_size_t) -> int:
+def sys_rt_sigsuspend(task: LinuxTask, mask: ConstBytes, size: c_size_t) -> int | None:
     if size != 8:
         raise LinuxError(errno.EINVAL)
     (new,) = unpack("<Q", get_bytes(task, mask.address, 8))
     signals = task.signals
-    before = signals.blocked
+    signals.saved_mask = signals.blocked
     signals.set_blocked(task, new)
-    try:
-        waiting.sleep(task, None, restart=NO_HANDLER)
-    except LinuxError:
-        signals.saved_mask = before
-        raise
-    except BaseException:  # made again when the process is run on
-        signals.set_blocked(task, before)
-        raise
-    raise AssertionError("sigsuspend ended without a signal")
+    return task.block(restart=NO_HANDLER)
 
 
 @call("pause")
-def sys_pause(task: LinuxTask) -> int:
-    waiting.sleep(task, None, restart=NO_HANDLER)
-    raise AssertionError("pause ended without a signal")
+def sys_pause(task: LinuxTask) -> int | None:
+    return task.block(restart=NO_HANDLER)
 
 
 @call("rt_sigtimedwait")
-def sys_rt_sigtimedwait(task: LinuxTask, mask: ConstBytes, info: Bytes, timeout: ConstBytes, size: c_size_t) -> int:
+def sys_rt_sigtimedwait(
+    task: LinuxTask, mask: ConstBytes, info: Bytes, timeout: ConstBytes, size: c_size_t
+) -> int | None:
     if size != 8:
         raise LinuxError(errno.EINVAL)
     (wanted,) = unpack("<Q", get_bytes(task, mask.address, 8))
     until = None
     if not timeout.is_null:
         until = task.machine.host.monotonic() + read_timespec(task, timeout.address)
+    return _await(task, wanted & ~(bit(SIGKILL) | bit(SIGSTOP)), info.address, until)
+
+
+def _await(task: LinuxTask, wanted: int, info: int, until: float | None) -> int | None:
+    """Take a pending signal of the mask `wanted`, blocked or not, once there is one; EAGAIN when the time is over."""
     signals = task.signals
-    wanted &= ~(bit(SIGKILL) | bit(SIGSTOP))
     found = signals.pending.take(wanted)
     if found is None:
-        waiting.sleep(task, until, restart=NO_HANDLER, awaited=wanted)
-        found = signals.pending.take(wanted)
-    if found is None:
-        raise LinuxError(errno.EAGAIN)
-    if not info.is_null:
-        put_bytes(task, info.address, found.pack())
+        if until is not None and task.machine.host.monotonic() >= until:
+            raise LinuxError(errno.EAGAIN)
+        resume = _await, (wanted, info, until)
+        return task.block(on=[(signals, wanted)], until=until, again=resume, restart=NO_HANDLER)
+    if info:
+        put_bytes(task, info, found.pack())
     return found.signal
 
 
@@ -260,7 +256,7 @@ def sys_alarm(task: LinuxTask, seconds: c_uint) -> int:
     timer, now = task.group.timers.clock_of(ITIMER_REAL)
     whole, nanos = divmod(timer.left(now), _BILLION)
     timer.set(now, seconds * _BILLION, 0)
-    task.engine.stop()  # the run loop looks at the clock anew
+    task.timers.arm(task)
     return whole + (nanos >= _BILLION // 2 or (nanos > 0 and whole == 0))
 
 
@@ -294,7 +290,7 @@ def sys_setitimer(task: LinuxTask, which: c_int, new: ConstBytes, old: Bytes) ->
     timer.set(now, value, interval)
     if which != ITIMER_REAL and not value:
         timer.interval = min(interval, KTIME_MAX)
-    task.engine.stop()  # the run loop looks at the clocks anew
+    task.timers.arm(task)
     if not old.is_null:
         put_bytes(task, old.address, before)
     return 0

@@ -17,11 +17,12 @@ from contextlib import contextmanager
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
+from ...kernel.hostpoll import ready_now
 from ..fs.dev import DeviceFile
 from ..fs.host.calls import ccall, host
 from ..fs.host.file import POLLIN, POLLOUT, HostFile
 from ..fs.nodedir import NodeDirFile
-from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile
+from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile, WouldBlock
 from ..registry import call
 from ..task import waiting
 from ..uaccess import (
@@ -33,18 +34,19 @@ from ..uaccess import (
     import_iovec,
     put_bytes,
 )
-from .poll import ready
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from ...kernel.wait import Resume
     from ..task.task import LinuxTask
 
 SPLICE_F_NONBLOCK, SPLICE_F_ALL = 2, 15
 MAX_OFFSET = (1 << 63) - 1
 PIECE = 8 << 20
 """Bytes between two looks at the clock."""
+A_MOMENT = 0.001
 SMALL_PIECE = 4096
 """What a descriptor that poll calls writable takes without waiting (PIPE_BUF)."""
 
@@ -100,7 +102,7 @@ def _broken_pipe(task: LinuxTask, error: LinuxError) -> LinuxError:
 
 
 @call("sendfile")
-def sys_sendfile(task: LinuxTask, out_fd: c_int, in_fd: c_int, offset: Bytes, count: c_size_t) -> int:
+def sys_sendfile(task: LinuxTask, out_fd: c_int, in_fd: c_int, offset: Bytes, count: c_size_t) -> int | None:
     pos = _offset(task, offset)
     source, goal = task.files.get_io(in_fd), task.files.get_io(out_fd) if _has(task, out_fd) else None
     if not source.readable:
@@ -111,22 +113,48 @@ def sys_sendfile(task: LinuxTask, out_fd: c_int, in_fd: c_int, offset: Bytes, co
         raise LinuxError(errno.EINVAL)
     if goal is None or not goal.writable:
         raise LinuxError(errno.EBADF)
-    count = min(count, MAX_RW_COUNT)
+    if _is_pipe(goal):
+        if _is_pipe(source):
+            raise LinuxError(errno.EINVAL)
+    elif goal.flags & O_APPEND:
+        raise LinuxError(errno.EINVAL)
+    return _sendfile_on(task, source, goal, offset.address, pos, min(count, MAX_RW_COUNT), 0)
+
+
+def _sendfile_on(
+    task: LinuxTask, source: OpenFile, goal: OpenFile, offset: int, pos: int | None, count: int, done: int
+) -> int | None:
+    """sendfile, of which `done` bytes have been sent."""
+    start, left = None if pos is None else pos + done, count - done
     _sync(task, source)
     _sync(task, goal)
-    with _descriptor(source, os.O_RDONLY) as reader, _descriptor(goal, os.O_WRONLY) as writer:
-        if _is_pipe(goal):
-            if _is_pipe(source):
-                raise LinuxError(errno.EINVAL)
-            done = _splice_once(task, source, goal, (reader, writer), (pos, None), count, _own_flags(goal))
-        else:
-            if goal.flags & O_APPEND:
-                raise LinuxError(errno.EINVAL)
-            room = goal.size_room(task, None, count) if isinstance(goal, HostFile) else count
-            done = _send(task, goal, (reader, writer), pos, room)
-            if done == room < count and _has_more(reader, pos, done):
-                task.signals.file_too_large(task)
-    _give_offset(task, offset, pos, source, done)
+    try:
+        with _descriptor(source, os.O_RDONLY) as reader, _descriptor(goal, os.O_WRONLY) as writer:
+            if _is_pipe(goal):
+                sent = _splice_once(task, source, goal, (reader, writer), (start, None), left, _own_flags(goal))
+            else:
+                room = goal.size_room(task, None, left) if isinstance(goal, HostFile) else left
+                sent = _send(task, goal, (reader, writer), start, room)
+                if sent == room < left and _has_more(reader, start, sent):
+                    task.signals.file_too_large(task)
+    except WouldBlock as stop:
+        again = _sendfile_on, (source, goal, offset, pos, count, done + stop.done)
+        return _wait(task, source, goal, again, _sent)
+    except LinuxError:
+        if not done:
+            raise
+        sent = 0
+    _give_offset(task, Bytes(offset), pos, source, done + sent)
+    return done + sent
+
+
+def _sent(
+    task: LinuxTask, source: OpenFile, goal: OpenFile, offset: int, pos: int | None, count: int, done: int
+) -> int | None:
+    """A signal came: what has been sent is the result."""
+    if not done:
+        return None
+    _give_offset(task, Bytes(offset), pos, source, done)
     return done
 
 
@@ -151,25 +179,20 @@ def _send(task: LinuxTask, goal: OpenFile, fds: tuple[int, int], pos: int | None
     waits = isinstance(goal, HostFile) and goal.channel is not None
     piece, done = SMALL_PIECE if waits else PIECE, 0
 
-    def attempt() -> int:
-        if isinstance(goal, HostFile) and goal.channel is not None:
-            goal.channel.require(POLLOUT)
-        return host(os.sendfile, writer, reader, None if pos is None else pos + done, min(piece, count - done))
-
     try:
         while True:
             want = min(piece, count - done)
-            n = goal.patiently(task, POLLOUT, attempt) if isinstance(goal, HostFile) else attempt()
+            if isinstance(goal, HostFile) and goal.channel is not None:
+                goal.channel.require(POLLOUT)
+            n = host(os.sendfile, writer, reader, None if pos is None else pos + done, want)
             done += n
             if not n or (n < want and not waits) or done == count or waiting.must_stop(task):
                 return done
-    except waiting.TimeUp:
-        if not done:
-            raise
-        return done
     except LinuxError as error:
+        if error.errno == errno.EAGAIN and goal.blocks:
+            raise WouldBlock(done, ()) from None
         if done:
-            return waiting.partial(task, done)
+            return done
         raise _broken_pipe(task, error) from None
     finally:
         _show(task, goal)
@@ -239,34 +262,44 @@ def _splice_once(
     count: int,
     flags: int,
 ) -> int:
-    """The host's splice, which gives what there is at once; we wait for that first, unless the guest would not."""
+    """The host's splice, which gives what there is at once; `WouldBlock` for nothing, if the guest waits."""
     flags |= _own_flags(*(file for file in (source, goal) if _is_pipe(file)))
     if count > SMALL_PIECE and isinstance(goal, HostFile) and not _is_pipe(goal) and not goal.seekable:
         count = SMALL_PIECE
-    while True:
-        try:
-            if not count and not ready(fds[1], POLLOUT):  # sendfile of nothing
-                raise LinuxError(errno.EAGAIN)
-            n = host(os.splice, *fds, min(count, MAX_RW_COUNT), *offsets, flags | SPLICE_F_NONBLOCK)
-        except LinuxError as error:
-            if error.errno != errno.EAGAIN or flags & SPLICE_F_NONBLOCK:
-                raise _broken_pipe(task, error) from None
-        else:
-            _show(task, goal)
-            return n
-        _wait_for(task, source, goal)
+    try:
+        if not count and not ready_now(fds[1], POLLOUT):  # sendfile of nothing
+            raise LinuxError(errno.EAGAIN)
+        n = host(os.splice, *fds, min(count, MAX_RW_COUNT), *offsets, flags | SPLICE_F_NONBLOCK)
+    except LinuxError as error:
+        raise _refused(task, error, flags) from None
+    _show(task, goal)
+    return n
 
 
-def _wait_for(task: LinuxTask, source: OpenFile, goal: OpenFile) -> None:
-    for file, event in ((source, POLLIN), (goal, POLLOUT)):
-        if isinstance(file, HostFile) and not file.seekable and not ready(file.io_fd, event):
-            task.wait_for_fd(file.io_fd, event)
+def _refused(task: LinuxTask, error: LinuxError, flags: int) -> LinuxError:
+    """What a call raises that the host refused, which never waits."""
+    if error.errno == errno.EAGAIN and not flags & SPLICE_F_NONBLOCK:
+        return WouldBlock(0, ())
+    return _broken_pipe(task, error)
+
+
+def _wait(
+    task: LinuxTask,
+    source: OpenFile,
+    goal: OpenFile,
+    again: Resume,
+    interrupted: Callable[..., int | None] | None = None,
+) -> int | None:
+    """Until one of the two that are not ready is; or for a moment, where poll knows nothing of what is missing."""
+    on = [(file, event) for file, event in ((source, POLLIN), (goal, POLLOUT)) if not file.ready(event)]
+    until = None if on else task.machine.host.monotonic() + A_MOMENT
+    return task.block(on=on, until=until, again=again, interrupted=interrupted)
 
 
 @call("splice")
 def sys_splice(
     task: LinuxTask, fd_in: c_int, off_in: Bytes, fd_out: c_int, off_out: Bytes, size: c_size_t, flags: c_uint
-) -> int:
+) -> int | None:
     if not size:
         return 0
     if flags & ~SPLICE_F_ALL:
@@ -283,20 +316,37 @@ def sys_splice(
         raise LinuxError(errno.EINVAL)
     if size > MAX_OFFSET and not (_is_pipe(source) and _is_pipe(goal)):
         raise LinuxError(errno.EINVAL)
+    return _splice_on(task, source, goal, (off_in.address, off_out.address), (start, to), size, flags)
+
+
+def _splice_on(
+    task: LinuxTask,
+    source: OpenFile,
+    goal: OpenFile,
+    given: tuple[int, int],
+    offsets: tuple[int | None, int | None],
+    size: int,
+    flags: int,
+) -> int | None:
+    """splice from and to those offsets, None for the files' own; given: where they stood."""
+    start, to = offsets
     room = goal.size_room(task, to, size) if isinstance(goal, HostFile) and (to is None or to >= 0) else size
     _sync(task, source)
     _sync(task, goal)
-    with _descriptor(source, os.O_RDONLY) as reader, _descriptor(goal, os.O_WRONLY) as writer:
-        done = _splice_once(task, source, goal, (reader, writer), (start, to), room, flags)
-        if done == room < size and ready(reader, POLLIN):
-            task.signals.file_too_large(task)
-    _give_offset(task, off_out, to, goal, done)
-    _give_offset(task, off_in, start, source, done)
+    try:
+        with _descriptor(source, os.O_RDONLY) as reader, _descriptor(goal, os.O_WRONLY) as writer:
+            done = _splice_once(task, source, goal, (reader, writer), offsets, room, flags)
+            if done == room < size and ready_now(reader, POLLIN):
+                task.signals.file_too_large(task)
+    except WouldBlock:
+        return _wait(task, source, goal, (_splice_on, (source, goal, given, offsets, size, flags)))
+    _give_offset(task, Bytes(given[1]), to, goal, done)
+    _give_offset(task, Bytes(given[0]), start, source, done)
     return done
 
 
 @call("tee")
-def sys_tee(task: LinuxTask, fd_in: c_int, fd_out: c_int, size: c_size_t, flags: c_uint) -> int:
+def sys_tee(task: LinuxTask, fd_in: c_int, fd_out: c_int, size: c_size_t, flags: c_uint) -> int | None:
     if flags & ~SPLICE_F_ALL:
         raise LinuxError(errno.EINVAL)
     if not size:
@@ -306,21 +356,23 @@ def sys_tee(task: LinuxTask, fd_in: c_int, fd_out: c_int, size: c_size_t, flags:
         raise LinuxError(errno.EBADF)
     if not (_is_pipe(source) and _is_pipe(goal)):
         raise LinuxError(errno.EINVAL)
+    return _tee_on(task, source, goal, min(size, MAX_RW_COUNT), flags | _own_flags(source, goal))
+
+
+def _tee_on(task: LinuxTask, source: OpenFile, goal: OpenFile, size: int, flags: int) -> int | None:
     assert isinstance(source, HostFile)
     assert isinstance(goal, HostFile)
-    flags |= _own_flags(source, goal)
-    while True:
-        try:
-            wanted = ctypes.c_size_t(min(size, MAX_RW_COUNT))
-            return ccall("tee", source.io_fd, goal.io_fd, wanted, flags | SPLICE_F_NONBLOCK)
-        except LinuxError as error:
-            if error.errno != errno.EAGAIN or flags & SPLICE_F_NONBLOCK:
-                raise _broken_pipe(task, error) from None
-        _wait_for(task, source, goal)
+    try:
+        return ccall("tee", source.io_fd, goal.io_fd, ctypes.c_size_t(size), flags | SPLICE_F_NONBLOCK)
+    except LinuxError as error:
+        refused = _refused(task, error, flags)
+    if not isinstance(refused, WouldBlock):
+        raise refused
+    return _wait(task, source, goal, (_tee_on, (source, goal, size, flags)))
 
 
 @call("vmsplice")
-def sys_vmsplice(task: LinuxTask, fd: c_int, vec: ConstBytes, count: c_ulong, flags: c_uint) -> int:
+def sys_vmsplice(task: LinuxTask, fd: c_int, vec: ConstBytes, count: c_ulong, flags: c_uint) -> int | None:
     """Pages are copied, never shared with the pipe: what SPLICE_F_GIFT gives away may be done with as one likes."""
     if flags & ~SPLICE_F_ALL:
         raise LinuxError(errno.EINVAL)
@@ -334,18 +386,27 @@ def sys_vmsplice(task: LinuxTask, fd: c_int, vec: ConstBytes, count: c_ulong, fl
     if not _is_pipe(file):
         raise LinuxError(errno.EBADF)
     assert isinstance(file, HostFile)
+    return _vmsplice_on(task, file, stream.rest, flags)
+
+
+def _vmsplice_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], flags: int) -> int | None:
+    assert isinstance(file, HostFile)
     event = POLLOUT if file.writable else POLLIN
-    if not ready(file.io_fd, event):
-        if flags & SPLICE_F_NONBLOCK:
-            raise LinuxError(errno.EAGAIN)
-        task.wait_for_fd(file.io_fd, event)
-    return _fill(task, file, stream) if file.writable else file.read(task, stream, None)
+    stream = UserIter.over(task, rest)
+    try:
+        if file.ready(event):
+            return _fill(task, file, stream) if file.writable else file.read(task, stream, None)
+    except WouldBlock:
+        pass  # somebody else was quicker
+    if flags & SPLICE_F_NONBLOCK:
+        raise LinuxError(errno.EAGAIN)
+    return task.block(on=[(file, event)], again=(_vmsplice_on, (file, rest, flags)))
 
 
 def _fill(task: LinuxTask, file: HostFile, data: UserIter) -> int:
     """As much as the pipe takes now."""
     done, buffer = 0, task.machine.bounce
-    while data.count and (not done or ready(file.io_fd, POLLOUT)):
+    while data.count and (not done or file.ready(POLLOUT)):
         want = min(data.count, SMALL_PIECE)
         good = data.copy_in(buffer[:want])
         if not good:
@@ -357,6 +418,8 @@ def _fill(task: LinuxTask, file: HostFile, data: UserIter) -> int:
         except LinuxError as error:
             if done:
                 break
+            if error.errno == errno.EAGAIN and file.blocks:
+                raise WouldBlock(0, ()) from None
             raise _broken_pipe(task, error) from None
         if good < want:
             break

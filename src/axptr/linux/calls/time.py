@@ -12,7 +12,6 @@ from ..abi.timespec import BILLION, read_timespec, write_timespec
 from ..fs.host.calls import ccall
 from ..registry import call
 from ..signals.state import NO_HANDLER
-from ..task import waiting
 from ..task.timers import KTIME_MAX
 from ..uaccess import (
     Bytes,
@@ -148,26 +147,37 @@ def sys_time(task: LinuxTask, when: Bytes) -> int:
     return now
 
 
-def _sleep(task: LinuxTask, until: float, remaining: int) -> int:
-    """Sleep to a monotonic time; what is left of it goes to `remaining`, an address or 0, if a handler is to run."""
-    try:
-        waiting.sleep(task, until, again=(_sleep, (until, remaining)))
-    except LinuxError:
-        if remaining:
-            left = int(max(0.0, until - task.machine.host.monotonic()) * BILLION)
-            write_timespec(task, remaining, min(left, KTIME_MAX))
-        raise
-    return 0
+def _sleep(task: LinuxTask, until: float, remaining: int) -> int | None:
+    """Sleep to a monotonic time; what is left of it goes to `remaining`, an address or 0, if a signal comes before."""
+    if task.machine.host.monotonic() >= until:
+        return 0
+    rest = _sleep, (until, remaining)
+    return task.block(until=until, again=rest, restart=rest, interrupted=_tell_left)
+
+
+def _tell_left(task: LinuxTask, until: float, remaining: int) -> None:
+    if remaining:
+        left = int(max(0.0, until - task.machine.host.monotonic()) * BILLION)
+        write_timespec(task, remaining, min(left, KTIME_MAX))
+
+
+def _sleep_until(task: LinuxTask, until: float) -> int | None:
+    """Sleep to a time that the program itself named: a signal leaves nothing to tell."""
+    if task.machine.host.monotonic() >= until:
+        return 0
+    return task.block(until=until, again=(_sleep_until, (until,)), restart=NO_HANDLER)
 
 
 @call("nanosleep")
-def sys_nanosleep(task: LinuxTask, duration: ConstBytes, remaining: Bytes) -> int:
+def sys_nanosleep(task: LinuxTask, duration: ConstBytes, remaining: Bytes) -> int | None:
     seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
     return _sleep(task, task.machine.host.monotonic() + seconds, remaining.address)
 
 
 @call("clock_nanosleep")
-def sys_clock_nanosleep(task: LinuxTask, clock: c_int, flags: c_int, duration: ConstBytes, remaining: Bytes) -> int:
+def sys_clock_nanosleep(
+    task: LinuxTask, clock: c_int, flags: c_int, duration: ConstBytes, remaining: Bytes
+) -> int | None:
     if clock >= 0:
         _cpu_kind(task, clock)
     if clock in _NO_SLEEP or (clock < 0 and clock & 7 == 3):  # or a device's
@@ -181,9 +191,8 @@ def sys_clock_nanosleep(task: LinuxTask, clock: c_int, flags: c_int, duration: C
     if flags & 1:  # TIMER_ABSTIME
         seconds -= clock_now(task, clock) / BILLION
     if kind is not None and seconds > 0:
-        waiting.sleep(task, None, restart=NO_HANDLER)  # who sleeps uses no CPU
+        return task.block(restart=NO_HANDLER)  # who sleeps uses no CPU
     until = task.machine.host.monotonic() + seconds
     if flags & 1:
-        waiting.sleep(task, until, restart=NO_HANDLER)
-        return 0
+        return _sleep_until(task, until)
     return _sleep(task, until, remaining.address)

@@ -1,8 +1,8 @@
 """Opening a FIFO: each side waits for the other. Source: fifo(7), fs/pipe.c (`fifo_open`).
 
-On the host the FIFO is opened without blocking, and we wait, looking again every few milliseconds: nothing tells when
-the other side has come. A reader is there for writers at once, as on Linux. Not exact: a writer that waits here is no
-writer yet for readers that do not wait, and one that opens and closes within those milliseconds is missed.
+On the host the FIFO is opened without blocking, and the call waits, looking again every few milliseconds: nothing tells
+when the other side has come. A reader is there for writers at once, as on Linux. Not exact: a writer that waits here is
+no writer yet for readers that do not wait, and one that opens and closes within those milliseconds is missed.
 """
 
 from __future__ import annotations
@@ -11,48 +11,87 @@ import errno
 import os
 
 from ...errors import LinuxError
-from ..calls.poll import POLLIN, ready
-from ..fs.host.calls import ccall
+from ...kernel.hostpoll import ready_now
+from ..fs.host.calls import ccall, host
+from ..fs.host.fd import by_descriptor
 from ..fs.openfile import O_NONBLOCK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from ..fs.host.file import HostFile
+    from ..fs.host.tree import HostNode
     from ..task.task import LinuxTask
 
-_SPLICE_F_NONBLOCK = 2
+_POLLIN, _SPLICE_F_NONBLOCK = 1, 2
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.01
 
 
-def open_fifo(task: LinuxTask, open_host: Callable[[int], int], flags: int) -> int:
-    """The host descriptor that `open_host(flags)` opens, once there is somebody on the other side.
+class OpenWaits(Exception):
+    """Raised where a FIFO is opened that has nobody on the other side: the call goes on with `opening`."""
 
-    It does not block on the host, whatever the flags say. EINTR, `TimeUp`; ENXIO for a writer that does not wait.
+    def __init__(self, opening: FifoOpening) -> None:
+        super().__init__()
+        self.opening = opening
+
+
+class FifoOpening:
+    """A FIFO that is being opened. fd: a reader's end, which is there for writers; -1 for none.
+
+    The descriptor does not block on the host, whatever the flags say.
     """
-    wanted = flags | O_NONBLOCK
-    mode = flags & os.O_ACCMODE
-    if flags & O_NONBLOCK or mode == os.O_RDWR:
-        return open_host(wanted)
-    pause = _FIRST_PAUSE
-    if mode == os.O_WRONLY:
-        while True:
+
+    def __init__(self, node: HostNode, flags: int, host_flags: int, home: bool) -> None:
+        """flags: the program's. host_flags: what is left of them for the host."""
+        self._node = node
+        self._flags = flags
+        self._host_flags = host_flags | O_NONBLOCK
+        self._home = home
+        self.fd = -1
+
+    def attempt(self) -> HostFile | None:
+        """The open file, once there is somebody on the other side. ENXIO for a writer that does not wait."""
+        mode = self._flags & os.O_ACCMODE
+        waits = not self._flags & O_NONBLOCK and mode != os.O_RDWR
+        if self.fd < 0:
             try:
-                return open_host(wanted)
+                self.fd = host(os.open, by_descriptor(self._node.fd), self._host_flags)
             except LinuxError as error:
-                if error.errno != errno.ENXIO:
-                    raise
-            task.pause(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-    fd = open_host(wanted)
-    try:
-        while not _has_had_writer(fd):
-            task.pause(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+                if error.errno == errno.ENXIO and waits:
+                    return None
+                raise
+        if waits and mode == os.O_RDONLY and not _has_had_writer(self.fd):
+            return None
+        fd, self.fd = self.fd, -1
+        return self._node.opened(fd, self._flags, self._home)
+
+    def opened(self) -> HostFile:
+        """`attempt`, which the caller cannot wait for: `OpenWaits`."""
+        file = self.attempt()
+        if file is None:
+            raise OpenWaits(self)
+        return file
+
+    def close(self) -> None:
+        """It is not to be opened any more."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def open_later(task: LinuxTask, opening: FifoOpening, cloexec: bool, pause: float = _FIRST_PAUSE) -> int | None:
+    """The descriptor of a FIFO, once it is opened."""
+    file = opening.attempt()
+    if file is not None:
+        return task.files.add(file, cloexec=cloexec)
+    again = open_later, (opening, cloexec, min(2 * pause, _LONGEST_PAUSE))
+    return task.block(until=task.machine.host.monotonic() + pause, again=again, interrupted=_give_up)
+
+
+def _give_up(task: LinuxTask, opening: FifoOpening, cloexec: bool, pause: float) -> None:
+    opening.close()
 
 
 def _has_had_writer(fd: int) -> bool:
@@ -61,7 +100,7 @@ def _has_had_writer(fd: int) -> bool:
     A hang-up tells of one that is gone; one that has not written yet is seen by tee(2), which has nothing to wait for
     without writers.
     """
-    if ready(fd, POLLIN):
+    if ready_now(fd, _POLLIN):
         return True
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:

@@ -17,6 +17,7 @@ from bisect import bisect_left
 from itertools import pairwise
 
 from ...errors import LinuxError
+from ...kernel.wait import WaitQueue
 from ...named import NamedTuple
 
 TYPE_CHECKING = False
@@ -128,16 +129,44 @@ class FileLocks:
         return sum(len(held.ranges) for held in self.held.values())
 
 
+class LockWaiters:
+    """Who waits for locks on one file; woken when one is given up."""
+
+    def __init__(self, key: tuple[int, int]) -> None:
+        self.key = key
+        self.queue = WaitQueue()
+
+    def ready(self, mask: int) -> int:
+        """Nobody knows before trying."""
+        return 0
+
+
 class LockTable:
     """All file locks of a run."""
 
     def __init__(self) -> None:
+        self._waiters: dict[tuple[int, int], LockWaiters] = {}
         self._files: dict[tuple[int, int], FileLocks] = {}
 
     def conflict(self, file: OpenFile, owner: Owner, wanted: Range) -> tuple[Range, int] | None:
         """As `FileLocks.conflict`, of the file that is open there."""
         locks = self._files.get(file.lock_key())
         return locks.conflict(owner, wanted) if locks is not None else None
+
+    def waiters(self, file: OpenFile) -> LockWaiters:
+        """What to wait for where a lock on the file is held by another."""
+        return self.waiters_of(file.lock_key())
+
+    def waiters_of(self, key: tuple[int, int]) -> LockWaiters:
+        found = self._waiters.get(key)
+        if found is None:
+            found = self._waiters[key] = LockWaiters(key)
+        return found
+
+    def _wake(self, file: OpenFile) -> None:
+        found = self._waiters.pop(file.lock_key(), None) if self._waiters else None
+        if found is not None:
+            found.queue.wake()
 
     def host(self, file: OpenFile) -> HostLocks | None:
         """The host's side of the file's locks, if there is one."""
@@ -156,6 +185,8 @@ class LockTable:
             if locks.conflict(owner, wanted) is not None or not _host_takes(locks, hold, wanted):
                 return False
             locks.held.setdefault(owner, Held(pid)).set(*wanted)
+            if wanted.kind == F_RDLCK:  # where it was a stronger one
+                self._wake(file)
             return True
         finally:
             self._forget_empty(file, locks)
@@ -175,6 +206,7 @@ class LockTable:
                     locks.host.lock(piece)
         finally:
             self._forget_empty(file, locks)
+            self._wake(file)
 
     def flock(self, file: OpenFile, kind: int, hold: Hold | None) -> bool:
         """Give the description a flock of F_RDLCK (shared) or F_WRLCK, or F_UNLCK: none.
@@ -184,6 +216,7 @@ class LockTable:
         """
         locks = self._of(file)
         flocks = locks.flocks
+        lost = flocks.get(file, F_UNLCK)
         try:
             if flocks.get(file, F_UNLCK) == kind:
                 return True
@@ -199,6 +232,8 @@ class LockTable:
             return free
         finally:
             self._forget_empty(file, locks)
+            if lost != flocks.get(file, F_UNLCK):
+                self._wake(file)
 
     def closed(self, table: FileTable, file: OpenFile, last: bool) -> None:
         """A descriptor was closed: the process loses its record locks on the file, whichever descriptor they came by.

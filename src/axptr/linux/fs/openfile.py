@@ -13,6 +13,7 @@ import os
 import stat
 
 from ...errors import LinuxError
+from ...kernel.wait import WaitQueue
 from .node import MAX_OFFSET
 
 TYPE_CHECKING = False
@@ -42,6 +43,16 @@ def sought(offset: int, start: int, most: int = MAX_OFFSET) -> int:
     if not 0 <= target <= most:
         raise LinuxError(errno.EINVAL)
     return target
+
+
+class WouldBlock(LinuxError):
+    """A transfer that the program wants to wait for: EAGAIN to who does not. done: bytes that went before; rest: the
+    user memory, (address, size) each, that is left."""
+
+    def __init__(self, done: int, rest: tuple[tuple[int, int], ...]) -> None:
+        super().__init__(errno.EAGAIN)
+        self.done = done
+        self.rest = rest
 
 
 class OpenFile:
@@ -106,6 +117,27 @@ class OpenFile:
     def writable(self) -> bool:
         return self.flags & O_ACCMODE in (os.O_WRONLY, os.O_RDWR) and not self.flags & O_PATH
 
+    @property
+    def blocks(self) -> bool:
+        """Whether transfers may have to wait, and the program wants that: they raise `WouldBlock` then."""
+        return False
+
+    @property
+    def poll_fd(self) -> int | None:
+        """The host's descriptor that knows what is ready; None where `ready` says it."""
+        return None
+
+    def ready(self, mask: int) -> int:
+        """Which of poll's events of `mask` are there. What has nothing to wait for is always ready to be read and
+        written.
+        """
+        return mask & self.always_ready
+
+    @property
+    def queue(self) -> WaitQueue:
+        """Who waits for the file to be ready. Of one that is always so nobody does."""
+        return WaitQueue()
+
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         """Read to user memory, at the file's own position (moving it) or at `pos`; bytes done, 0 at the end."""
         raise LinuxError(errno.EINVAL)
@@ -132,7 +164,7 @@ class OpenFile:
         """Directory entries (struct linux_dirent64) to user memory; bytes done, 0 at the end."""
         raise LinuxError(errno.ENOTDIR)
 
-    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
         raise LinuxError(errno.ENOTTY)
 
     def require_change(self, task: LinuxTask) -> None:

@@ -12,6 +12,7 @@ from struct import unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
+from ..files.fifo import OpenWaits, open_later
 from ..registry import call
 from ..uaccess import ConstBytes, get_struct, read_path
 from .node import Node
@@ -119,25 +120,28 @@ def _create(
     return open_node(task, node, flags & ~os.O_CREAT)
 
 
-def _open(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int, mode: int) -> int:
+def _open(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int, mode: int) -> int | None:
     flags &= _KNOWN_FLAGS
     name = read_path(task, path)
-    file = open_file(task, dirfd, name, flags, mode)
+    try:
+        file = open_file(task, dirfd, name, flags, mode)
+    except OpenWaits as waits:
+        return open_later(task, waits.opening, bool(flags & os.O_CLOEXEC))
     return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
 
 
 @call("open")
-def sys_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint) -> int:
+def sys_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint) -> int | None:
     return _open(task, AT_FDCWD, path, flags, mode)
 
 
 @call("openat")
-def sys_openat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_int, mode: c_uint) -> int:
+def sys_openat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_int, mode: c_uint) -> int | None:
     return _open(task, dirfd, path, flags, mode)
 
 
 @call("creat")
-def sys_creat(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
+def sys_creat(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int | None:
     return _open(task, AT_FDCWD, path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)
 
 

@@ -20,7 +20,6 @@ import _thread
 import ctypes
 import os
 from collections import deque
-from contextlib import suppress
 
 from ..abi.signals import (
     SI_TKILL,
@@ -68,16 +67,14 @@ def inherited() -> tuple[list[int], int]:
 
 
 class HostSignals:
-    """What is sent to this process during a run. wake_fd: readable when something came in; -1 between
-    runs.
+    """What is sent to this process during a run.
 
-    The inbox is filled by the thread that waits and emptied by the one that runs the program.
+    The inbox is filled by the thread that waits and emptied by the one that runs the program, whose loop is told.
     """
 
     def __init__(self, task: LinuxTask) -> None:
         self._task = task
         self._inbox: deque[Info] = deque()
-        self.wake_fd = -1
         self._before: set[int] | None = None
         self._native: list[int] | None = None
         self._over = False
@@ -100,7 +97,6 @@ class HostSignals:
         self._before = set(map(int, _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)))
         self._native = None
         self._over = False
-        self.wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._ended.acquire()
         try:
             self._taker = _thread.start_new_thread(self._take, ())
@@ -121,8 +117,6 @@ class HostSignals:
         assert self._before is not None
         _signal.pthread_sigmask(_signal.SIG_SETMASK, self._before)
         self._before = None
-        os.close(self.wake_fd)
-        self.wake_fd = -1
         while self._inbox:
             number = self._inbox.popleft().signal
             if not self._task.over:  # else they came too late, as for a process that is no more
@@ -139,8 +133,6 @@ class HostSignals:
 
     def collect(self) -> None:
         """Make pending in the program what came in. `KeyboardInterrupt` for a Ctrl-C that it leaves to us."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self.wake_fd)  # first: what comes in from here on makes it readable again
         signals = self._task.signals
         while self._inbox:
             info = self._inbox.popleft()
@@ -159,7 +151,8 @@ class HostSignals:
         wanted = ctypes.c_uint64(sum(map(bit, FORWARDED)))
         mask = (ctypes.c_uint64 * 16)(wanted.value)  # sigset_t
         siginfo = ctypes.create_string_buffer(128)
-        wait = libc().sigwaitinfo
+        wait, loop = libc().sigwaitinfo, self._task.loop
+        assert loop is not None
         try:
             while not self._over:
                 number = wait(mask, siginfo)
@@ -169,8 +162,7 @@ class HostSignals:
                 if self._over and number == SIGURG and info.code == SI_TKILL and info.pid == own_pid():
                     break  # `stop` asked us to end
                 self._inbox.append(info)
-                os.eventfd_write(self.wake_fd, 1)
-                self._task.engine.stop()
+                loop.post(self.collect)
                 self._mind(number)
         finally:
             self._ended.release()

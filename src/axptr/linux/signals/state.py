@@ -19,6 +19,7 @@ from ...flags import (
     READ,
     MappingFlags,
 )
+from ...kernel.wait import WaitQueue
 from ..abi.numbers import NUMBERS
 from ..abi.signals import (
     FIRST_REAL_TIME,
@@ -61,7 +62,8 @@ if TYPE_CHECKING:
 
 RESTART, NO_HANDLER = 0, 1
 """What becomes of a call that a signal ended: made again after handlers with SA_RESTART, as if nothing had been
-(ERESTARTSYS), or only where no handler ran (ERESTARTNOHAND)."""
+(ERESTARTSYS), or only where no handler ran (ERESTARTNOHAND). Where it is a function and its data, those are gone on
+with if no handler ran (ERESTART_RESTARTBLOCK)."""
 
 _STOPPING = sum(map(bit, (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)))
 _UNBLOCKABLE = bit(SIGKILL) | bit(SIGSTOP)
@@ -99,6 +101,7 @@ flag | the table |
     | blocked: the mask | keeps | has the same | the number |
     | pending: the task's own, and its process's | keeps | none of its own | its records |
     | altstack: address, flags, size | none | a thread none, a process the same | the numbers |
+    | queue: who waits for one to come in (sigtimedwait) | - | nobody | - |
     | saved_mask: to go back to after the handler that ends a sigsuspend | none | none | the number |
     """
 
@@ -109,8 +112,8 @@ flag | the table |
         self.pending = TaskPending(shared)
         self.altstack = (0, 2, 0)  # address, flags (SS_DISABLE), size
         self.saved_mask: int | None = None
-        # Of the call that a signal ended: kind, number, first argument.
-        self._restart: tuple[int, int, int, Again | None] | None = None
+        self.queue = WaitQueue()
+        self._restart: tuple[int | Again, tuple[int, int]] | None = None  # of the call that a signal ended, and which
 
     def exec(self) -> None:
         """Another program: it has no handlers and no alternate stack, and nobody else's table of actions."""
@@ -118,6 +121,10 @@ flag | the table |
         self.altstack = (0, 2, 0)
 
     # -- questions
+
+    def ready(self, mask: int) -> int:
+        """Which signals of a mask are pending, blocked or not: what `queue` is for."""
+        return self.pending.mask & mask
 
     def deliverable(self, task: LinuxTask) -> bool:
         return bool(self.pending.mask & ~self.blocked)
@@ -153,12 +160,13 @@ flag | the table |
             if queue.mask & bit(signal):
                 return  # one of kill's may be lost among its likes
         queue.add(info)
+        self.queue.wake(bit(signal))
         self.recheck(task)
 
     def recheck(self, task: LinuxTask) -> None:
-        """After a change of mask or pending signals, in a call: leave the CPU if one is to be delivered."""
+        """After a change of mask or pending signals: have the task look, if one is to be delivered."""
         if self.pending.mask & ~self.blocked:
-            task.engine.stop()
+            task.interrupt()
 
     def broken_pipe(self, task: LinuxTask) -> None:
         """A write found no reader."""
@@ -179,32 +187,26 @@ flag | the table |
 
     # -- calls that a signal ends
 
-    def interrupted(self, task: LinuxTask, restart: int, again: Again | None = None) -> LinuxError:
-        """EINTR for the call in hand, to be raised; `deliver` then settles whether the program sees it."""
-        self._restart = restart, task.engine.regs.number, first_argument(task), again
-        task.engine.stop()
-        return LinuxError(errno.EINTR)
+    def cut_short(self, restart: int | Again, call: tuple[int, int]) -> None:
+        """A call ends with EINTR; `deliver` then settles whether the program sees it. restart: what else may become of
+        it, see RESTART. call: its number and first argument."""
+        self._restart = restart, call
 
-    def settled(self) -> None:
-        """The call in hand was ended by a signal, but has a result that the program is to see."""
-        self._restart = None
-
-    def call_again(self, task: LinuxTask, again: Again | None) -> int:
-        """The number of the call that does what the one in hand has left to do."""
-        if again is None:
-            return task.engine.regs.number
-        task.again = again
-        return _restart_syscall(task)
+    def restore_mask(self, task: LinuxTask) -> None:
+        """The call that had another mask is done, by itself or because no handler ended it."""
+        if self.saved_mask is not None:
+            mask, self.saved_mask = self.saved_mask, None
+            self.set_blocked(task, mask)
 
     def _rewind(self, task: LinuxTask, handler: Action | None) -> None:
         """Have the call that a signal ended made again, if that is the rule for it and the handler that is to run."""
         if self._restart is None:
             return
-        (kind, number, first, again), self._restart = self._restart, None
-        if handler is not None and (again is not None or kind == NO_HANDLER or not handler.flags & SA_RESTART):
+        (restart, (number, first)), self._restart = self._restart, None
+        if handler is not None and (restart != RESTART or not handler.flags & SA_RESTART):
             return
-        if again is not None:
-            task.again, number = again, _restart_syscall(task)
+        if isinstance(restart, tuple):
+            task.again, number = restart, _restart_syscall(task)
         make_again(task, number, first)
 
     # -- what the CPU reports
@@ -250,9 +252,7 @@ flag | the table |
                 task.stop_by(info.signal)
             else:
                 self._die(task, info)
-        if self.saved_mask is not None:  # a sigsuspend that no handler ended
-            self.set_blocked(task, self.saved_mask)
-            self.saved_mask = None
+        self.restore_mask(task)
         self._rewind(task, None)
 
     def _call_handler(self, task: LinuxTask, info: Info, action: Action) -> None:

@@ -5,15 +5,15 @@ Not here: how it came to be (`personality`), and what calls do with it (the fami
 
 from __future__ import annotations
 
+import errno
 import os
 
+from ...errors import LinuxError
 from ...kernel.task import Task
 from ..calls.prctl import KeptState
-from ..host import wall
 from ..mem.mm import Mm
 from ..signals.actions import SigActions
-from ..signals.state import RESTART, SignalState
-from . import waiting
+from ..signals.state import RESTART, SignalState, first_argument
 from .creds import Credentials
 from .group import ThreadGroup
 from .limits import RLIMIT_SIGPENDING, get_limit
@@ -21,7 +21,10 @@ from .scheduling import Scheduling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from ...engine import Exit
+    from ...kernel.wait import Blocked, Resume, Waitable
     from ...mm.space import AddrSpace
     from ..ends import Death
     from ..fs.walk import FsContext
@@ -56,8 +59,7 @@ class LinuxTask(Task):
     | again: what `restart_syscall` goes on with | - | none | plain data |
     | registers, in the engine | a program's first | the same, with another result | all |
 
-    host_signals: where signals of the host come in, None if they are not the program's. deadline: of the user's time,
-    when a wait must give up; None for never.
+    host_signals: where signals of the host come in, None if they are not the program's.
     """
 
     def __init__(
@@ -89,7 +91,6 @@ class LinuxTask(Task):
         self.sched = Scheduling()
         self.again: Again | None = None
         self.host_signals: HostSignals | None = None
-        self.deadline: float | None = None
         machine.tasks[self.tid] = self
 
     @classmethod
@@ -146,37 +147,41 @@ class LinuxTask(Task):
         self.group.exit_code = code & 0xFF
         self.engine.stop()
 
-    # -- waiting: by `waiting` alone
+    # -- waiting: see `waiting`
 
-    def sleep(self, until: float | None, awaited: int = 0) -> bool:
-        """Wait until a monotonic time in a call that SA_RESTART makes again: True.
+    def block(
+        self,
+        on: Iterable[tuple[Waitable, int]] = (),
+        until: float | None = None,
+        *,
+        again: Resume | None = None,
+        restart: int | Again = RESTART,
+        interrupted: Callable[..., int | LinuxError | None] | None = None,
+    ) -> int | None:
+        """As the framework has it; by default the call is made again where a signal cuts it short (ERESTARTSYS)."""
+        super().block(on, until, again=again, restart=restart, interrupted=interrupted)
+        if self.blocked is not None:  # `again`'s is the same call, and the loop knows it
+            self.blocked.call = self.call_in_hand
+        return None
 
-        awaited: signals that end the sleep by becoming pending, blocked or not: False. EINTR when another is to be
-        delivered, `TimeUp` at the deadline of the run.
-        """
-        waiting.sleep(self, until, restart=RESTART, awaited=awaited)
-        return not self.signals.pending.mask & awaited
+    @property
+    def call_in_hand(self) -> tuple[int, int]:
+        """The number and the first argument of the call in hand, by which it can be made again."""
+        return self.engine.regs.number, first_argument(self)
 
-    def wait_for_fd(self, fd: int, event: int) -> None:
-        """Wait until the host descriptor is ready, in a call that SA_RESTART makes again.
+    def disturbed(self) -> bool:
+        return self.signals.deliverable(self)
 
-        EINTR when a signal is to be delivered, `TimeUp` at the deadline.
-        """
-        waiting.wait(self, [(fd, event)])
+    def interrupted(self, record: Blocked) -> int | LinuxError | None:
+        outcome = super().interrupted(record)
+        if isinstance(outcome, LinuxError) and outcome.errno == errno.EINTR:
+            self.signals.cut_short(record.restart, record.call)
+        return outcome
 
-    def pause(self, seconds: float) -> None:
-        """Wait a moment for what nobody tells us of, in a call that SA_RESTART makes again. EINTR, `TimeUp`."""
-        self.sleep(self.machine.host.monotonic() + seconds)
-
-    def next_wakeup(self, until: float | None) -> float | None:
-        """The earlier of `until` and the program's timer (monotonic seconds)."""
-        return min((t for t in (until, self.timers.wakeup) if t is not None), default=None)
-
-    def time_slice(self) -> float | None:
-        """Seconds that the CPU may run before a clock must be looked at; None for any number."""
-        wake, used = self.machine.host.seconds_until(self.timers.wakeup, outside=True), self.timers.slice
-        left = None if self.deadline is None else self.deadline - wall()
-        return min((max(t, 1e-6) for t in (wake, used, left) if t is not None), default=None)
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the time of the run is up."""
+        return self.loop is not None and self.loop.over
 
     @property
     def signal_queue_limit(self) -> int:
@@ -185,9 +190,9 @@ class LinuxTask(Task):
 
     def collect_signals(self) -> None:
         """Make pending what timers and the host have for the program by now."""
+        if self.loop is not None:
+            self.loop.look()
         self.timers.due(self)
-        if self.host_signals is not None:
-            self.host_signals.collect()
 
     def stop_by(self, signal: int) -> None:
         """What a stop signal does by default. Without the host's signals there is nobody who could let it go on."""
@@ -208,6 +213,25 @@ class LinuxTask(Task):
                 self.signals.exception(self, exit)
         elif exit.kind == "exception":
             self.signals.exception(self, exit)
-        self.collect_signals()
         self.signals.deliver(self)
         return not self.over
+
+    # -- sharing the CPU
+
+    def enter(self) -> bool:
+        """What has come in is delivered before the program goes on."""
+        self.timers.due(self)
+        if self.signals.deliverable(self):
+            self.signals.deliver(self)
+        return not self.over
+
+    def switched(self, running: bool) -> None:
+        if running:
+            self.timers.cpu.resume()
+        else:
+            self.timers.cpu.pause()
+
+    @property
+    def time_left(self) -> float | None:
+        """Until a clock of the CPU time that it uses must be looked at."""
+        return self.timers.slice

@@ -17,6 +17,7 @@ from .limits import RLIM_INFINITY, RLIMIT_CPU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...kernel.timers import Timer as Deadline
     from ..host import HostView
     from .task import LinuxTask
 
@@ -98,6 +99,7 @@ class Timers:
         self.real = Timer(SIGALRM)
         self.virtual = Timer(SIGVTALRM)
         self.prof = Timer(SIGPROF)
+        self._alarm: Deadline | None = None  # the real-time timer in the loop's heap
         self.cpu_limit: tuple[int, int] | None = None
         """RLIMIT_CPU as the program set it: (soft, hard) seconds. One that it inherited the host looks after."""
 
@@ -108,11 +110,6 @@ class Timers:
         if which == ITIMER_VIRTUAL:
             return self.virtual, self.cpu.user
         return self.prof, self.cpu.total
-
-    @property
-    def wakeup(self) -> float | None:
-        """When the real-time timer fires: monotonic seconds."""
-        return None if self.real.at is None else self.real.at / _BILLION
 
     @property
     def slice(self) -> float | None:
@@ -126,10 +123,26 @@ class Timers:
             left.append(min(self.cpu_limit) * _BILLION - self.cpu.total)
         return max(min(left), 0) / _BILLION + 1e-6 if left else None
 
-    def due(self, task: LinuxTask) -> None:
-        """Send the signals of what has come due."""
-        if self.real.at is not None and self.real.fires(self._host.monotonic_ns()):
+    def arm(self, task: LinuxTask) -> None:
+        """After a change of the timers: have the loop look when the real-time one fires, and at the others anew."""
+        loop = task.loop
+        if loop is None:
+            return
+        if self._alarm is not None:
+            loop.timers.cancel(self._alarm)
+            self._alarm = None
+        if self.real.at is not None:
+            self._alarm = loop.arm(self.real.at / _BILLION, lambda: self._ring(task))
+        task.interrupt()
+
+    def _ring(self, task: LinuxTask) -> None:
+        self._alarm = None
+        if self.real.fires(self._host.monotonic_ns()):
             task.signals.send(task, Info(SIGALRM, SI_KERNEL))
+        self.arm(task)
+
+    def due(self, task: LinuxTask) -> None:
+        """Send the signals of the timers of CPU time that have come due."""
         if self.virtual.at is not None and self.virtual.fires(self.cpu.user):
             task.signals.send(task, Info(SIGVTALRM, SI_KERNEL))
         if self.prof.at is not None and self.prof.fires(self.cpu.total):

@@ -20,6 +20,7 @@ from operator import or_
 
 from ....errors import LinuxError
 from ....flags import READ, WRITE
+from ....kernel.hostpoll import HostWaitable
 from ....mm.filecache import FileCache
 from ...task import waiting
 from ...task.limits import RLIM_INFINITY, RLIMIT_FSIZE, get_limit
@@ -30,6 +31,7 @@ from ..openfile import (
     O_NONBLOCK,
     O_PATH,
     OpenFile,
+    WouldBlock,
 )
 from .calls import PAGE, ccall, host, map_probe
 from .noblock import Channel, may_block
@@ -37,9 +39,10 @@ from .tree import OpenedNode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ...._core.phys.phys import PhysMemory
+    from ....kernel.wait import WaitQueue
     from ....mm.backend import FileBackend
     from ...files.locks import Hold, Range
     from ...files.pipe import PipeBuffer
@@ -149,15 +152,24 @@ class HostFile(OpenFile):
         if self.cache(task) is not None and flags & (RWF_SYNC | RWF_DSYNC) and self.writable:
             host(os.fsync, self.host_fd)
 
-    def patiently(self, task: LinuxTask, event: int, attempt: Callable[[], int]) -> int:
-        """What a call of the host gives that does not block; where the guest's would, it is made again after a wait."""
-        while True:
-            try:
-                return attempt()
-            except LinuxError as error:
-                if error.errno != errno.EAGAIN or self.channel is None or self.flags & O_NONBLOCK:
-                    raise
-            waiting.wait(task, [(self.io_fd, event)])
+    @property
+    def blocks(self) -> bool:
+        return self.channel is not None and not self.flags & O_NONBLOCK
+
+    @property
+    def poll_fd(self) -> int | None:
+        return None if self.seekable else self.io_fd
+
+    def ready(self, mask: int) -> int:
+        return super().ready(mask) if self.seekable else self._waitable.ready(mask)
+
+    @property
+    def queue(self) -> WaitQueue:
+        return self._waitable.queue
+
+    @cached_property
+    def _waitable(self) -> HostWaitable:
+        return HostWaitable(self.io_fd)
 
     def _buffer(self, task: LinuxTask, user: UserIter) -> memoryview:
         """Where bytes go through; for O_DIRECT no better aligned than the user's memory is."""
@@ -194,10 +206,10 @@ class HostFile(OpenFile):
             view = buffer[:want]
             try:
                 n = self.read_host(task, view, None if pos is None else pos + done)
-            except LinuxError:
+            except LinuxError as error:
                 if done:
                     return done
-                raise
+                raise self._would_block(error, 0, to) from None
             copied = to.copy_out(view[:n])
             done += copied
             if copied < n:
@@ -231,7 +243,7 @@ class HostFile(OpenFile):
         """Read into host memory, with what mappings of the file hold and the host does not have yet."""
         channel = self.channel
         if channel is not None and pos is None:
-            return self.patiently(task, POLLIN, lambda: channel.read(view))
+            return channel.read(view)
         cache = self.cache(task)
         if cache is None:
             if self.rw_flags:
@@ -247,7 +259,7 @@ class HostFile(OpenFile):
         """Write from host memory, seen by mappings of the file."""
         channel = self.channel
         if channel is not None and pos is None:
-            return self.patiently(task, POLLOUT, lambda: channel.write(data))
+            return channel.write(data)
         cache = self.cache(task)
         if pos is None and self.appends and self.regular and self.shared:
             os.lseek(self.host_fd, 0, os.SEEK_END)  # the flag may be the program's own (`files.set_flags`)
@@ -289,7 +301,7 @@ class HostFile(OpenFile):
                 if not self.regular:
                     to.again().copy_out(near[: _changed(near, before, 0)])
                 raise to.fault(WRITE, good) from None
-            raise
+            raise self._would_block(error, 0, to) from None
         if cache is not None:
             near[:n] = host(cache.read, self.host_fd, start, n)
         if not self.regular:  # which counts whole pieces, and may have filled bytes between the last one and the hole
@@ -308,68 +320,47 @@ class HostFile(OpenFile):
         channel, event = self.channel, POLLIN if call in ("read", "pread64") else POLLOUT
         at = None if pos is None else pos + done
 
-        def attempt() -> int:
-            if channel is not None:
-                channel.require(event)
-            return task.machine.hole.transfer(call, self.io_fd, good, count, at)
+        if channel is not None:
+            channel.require(event)
+        return task.machine.hole.transfer(call, self.io_fd, good, count, at)
 
-        return self.patiently(task, event, attempt)
+    def _would_block(self, error: LinuxError, done: int, user: UserIter) -> LinuxError:
+        """What a transfer raises that the host refused: `WouldBlock` if it is to be gone on with when there is room."""
+        if error.errno == errno.EAGAIN and self.blocks:
+            return WouldBlock(done, user.rest)
+        return error
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         """All of it, unless the file has no room for it (or blocks, and the guest does not want that)."""
-        done, buffer = 0, self._buffer(task, data)
+        done, taken, buffer = 0, 0, self._buffer(task, data)
         most = self.size_room(task, pos, data.count)
         try:
             while True:
                 want = min(self._piece(data.count), most - done)
-                good = data.copy_in(buffer[:want])
+                taken = good = data.copy_in(buffer[:want])
                 at = None if pos is None else pos + done
-                if good < want:
-                    hole = task.machine.hole
-                    if self.regular and good:  # a file takes the good bytes
-                        return done + self.write_host(task, buffer[:good], at)
-                    hole.view[CHUNK - good : CHUNK] = buffer[:good]
-                    return done + self._write_beside_hole(task, good, data.count, at)
-                sent = 0
-                while True:
-                    n = self.write_host(task, buffer[sent:want], None if at is None else at + sent)
-                    sent += n
-                    done += n
-                    if sent == want or not n or self.channel is None:
-                        break
-                if sent < want or done == most or not data.count or waiting.must_stop(task):
+                if good == want or (self.regular and good):  # of bytes before a hole a file takes the good ones
+                    n = self.write_host(task, buffer[:good], at)
+                else:
+                    task.machine.hole.view[CHUNK - good : CHUNK] = buffer[:good]
+                    call = "write" if at is None else "pwrite64"
+                    n = self._beside_hole(task, call, good, good + data.count, at, 0)
+                done += n
+                if 0 < n < good and self.channel is not None:  # there may be room for more, or the program waits for it
+                    data.revert(good - n)
+                elif n < want or done == most or not data.count or waiting.must_stop(task):
                     return done
-        except waiting.TimeUp:
-            if done:
-                return done
-            raise
         except LinuxError as error:
+            if error.errno == errno.EAGAIN and self.blocks:
+                data.revert(taken)
+                raise self._would_block(error, done, data) from None
             if error.errno == errno.EPIPE:
                 task.signals.broken_pipe(task)
             if done:
-                return waiting.partial(task, done)
+                return done
             if error.errno == errno.EFAULT:
                 raise data.fault(READ) from None
             raise
-
-    def _write_beside_hole(self, task: LinuxTask, good: int, beyond: int, at: int | None) -> int:
-        """The `good` bytes before the hole. Where the guest's call would wait for room, we do and go on."""
-        call = "write" if at is None else "pwrite64"
-        done = 0
-        while True:
-            try:
-                n = self._beside_hole(task, call, good - done, good - done + beyond, at, done)
-            except waiting.TimeUp:
-                if done:
-                    return done
-                raise
-            except LinuxError:
-                if done:
-                    return waiting.partial(task, done)
-                raise
-            done += n
-            if not n or done >= good or self.channel is None:
-                return done
 
     def size_room(self, task: LinuxTask, pos: int | None, count: int) -> int:
         """How much of `count` bytes RLIMIT_FSIZE lets be written at `pos`, or at the file's own position.
@@ -412,7 +403,7 @@ class HostFile(OpenFile):
         n = ccall("getdents64", self.host_fd, ctypes.byref(raw), ctypes.c_size_t(want))
         return to.copy_out(view[:n])
 
-    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
         from .ioctl import host_ioctl
 
         return host_ioctl(task, self, command, argument)
@@ -579,6 +570,9 @@ class HostFile(OpenFile):
             os.close(self.host_fd)
 
     def _close_channel(self) -> None:
+        waitable = self.__dict__.pop("_waitable", None)
+        if waitable is not None:
+            waitable.close()
         channel = self.__dict__.pop("channel", None)
         if channel is not None:
             channel.close()

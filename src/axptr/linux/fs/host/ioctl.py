@@ -47,7 +47,7 @@ _FIEMAP_MOST = 512
 """Extents that are told at once; a program that gets fewer than it has room for, none of them the last, asks on."""
 
 
-def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> int:
+def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> int | None:
     """Ask the host: ENOTTY for what it does not know, too."""
     fd = file.host_fd
     if command in _READS:
@@ -60,8 +60,8 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
         return 0
     if command in _MODES and file.is_device:
         data = get_bytes(task, argument, _MODES[command])
-        if command in _DRAINING:
-            _drain(task, fd)
+        if command in _DRAINING and _unsent(fd):
+            return _drain(task, file, command, argument)
         host(task.machine.terminals.about_to_change, fd)
         host(fcntl.ioctl, fd, command, data)
         return 0
@@ -72,8 +72,8 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
         host(os.tcsetpgrp, fd, own_group())
         return 0
     if command in _PLAIN and file.is_device:
-        if command in _DRAINING:
-            _drain(task, fd)
+        if command in _DRAINING and _unsent(fd):
+            return _drain(task, file, command, argument)
         return host(fcntl.ioctl, fd, command, argument & 0x7FFF_FFFF)
     if command in _ATTRIBUTES:
         data = get_bytes(task, argument, _ATTRIBUTES[command])
@@ -85,10 +85,15 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
     raise LinuxError(errno.ENOTTY)
 
 
-def _drain(task: LinuxTask, fd: int) -> None:
-    """Wait until a terminal has sent all that was written to it, which the host's call would do unseen (tcdrain(3))."""
-    while any(host(fcntl.ioctl, fd, TIOCOUTQ, bytes(4))):
-        task.pause(0.005)
+def _unsent(fd: int) -> bool:
+    """Whether a terminal has not sent all that was written to it yet."""
+    return any(host(fcntl.ioctl, fd, TIOCOUTQ, bytes(4)))
+
+
+def _drain(task: LinuxTask, file: HostFile, command: int, argument: int) -> int | None:
+    """Wait until it has, which the host's call would do unseen (tcdrain(3))."""
+    until = task.machine.host.monotonic() + 0.005
+    return task.block(until=until, again=(host_ioctl, (file, command, argument)))
 
 
 def _fiemap(task: LinuxTask, file: HostFile, argument: int) -> int:

@@ -1,4 +1,5 @@
-"""Host descriptors that may block, read and written so that they do not: EAGAIN instead. `task.waiting` then waits.
+"""Host descriptors that may block, read and written so that they do not: EAGAIN instead. The call then waits
+(`calls.rw`).
 
 A description that is ours alone has O_NONBLOCK on the host, whatever the guest asked for, and we do the blocking. One
 that others use too (a standard stream, shared with the user's shell) keeps its flags: pipes, FIFOs and terminals are
@@ -18,10 +19,11 @@ import stat
 from contextlib import suppress
 
 from ....errors import LinuxError
-from ...calls.poll import POLLIN, POLLOUT, ready
+from ....kernel.hostpoll import ready_now
 from .calls import host
 from .fd import by_descriptor
 
+POLLIN, POLLOUT = 1, 4
 PIPE_BUF = 4096
 """How much may be written without blocking where poll says that there is room (pipe(7))."""
 
@@ -81,7 +83,7 @@ class Channel:
             self._require(event)
 
     def _require(self, event: int) -> None:
-        if not ready(self.fd, event):
+        if not ready_now(self.fd, event):
             raise LinuxError(errno.EAGAIN)
 
     def close(self) -> None:

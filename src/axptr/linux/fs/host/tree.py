@@ -15,7 +15,7 @@ import stat
 
 from ....errors import LinuxError
 from ....mm.filecache import FileCache
-from ...files.fifo import open_fifo
+from ...files.fifo import FifoOpening
 from ..node import Node
 from ..nodedir import NodeDirFile
 from ..openfile import O_PATH
@@ -205,13 +205,9 @@ class HostNode(Node):
             return self.opened(open_quietly(by_descriptor(self.fd), host_flags), flags, home)
         if cut:  # once it is open: mappings of the file lose their pages too
             host_flags &= ~os.O_TRUNC
-
-        def open_host(wanted: int) -> int:
-            return host(os.open, by_descriptor(self.fd), wanted)
-
-        waits = stat.S_ISFIFO(self.mode)
-        fd = open_fifo(task, open_host, host_flags) if waits else open_host(host_flags)
-        file = self.opened(fd, flags, home)
+        if stat.S_ISFIFO(self.mode):
+            return FifoOpening(self, flags, host_flags, home).opened()
+        file = self.opened(host(os.open, by_descriptor(self.fd), host_flags), flags, home)
         if cut and file.regular:
             (file if file.writable else self).truncate(task, 0)
         return file
