@@ -158,6 +158,9 @@ def _load_and_run(
     output: Output,
 ) -> int:
     try:
+        from ..engine.unicorn import preload
+
+        preload()
         from ..linux.api import ProgramError, create_process
 
         try:

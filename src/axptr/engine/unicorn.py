@@ -15,6 +15,7 @@ import errno
 import os
 import sys
 
+from .._core.cpu.unicorn import uclib
 from .._core.cpu.unicorn.unicorn import UnicornCpu
 from .._core.words.codes import FAULT_NOMEM
 from ..errors import LinuxError
@@ -56,6 +57,14 @@ def library_path() -> str:
         if os.path.exists(path):
             return path
     raise ImportError("running programs needs the Unicorn library: pip install 'axptr[run]'")
+
+
+def preload() -> None:
+    """Have the library opened beside what the caller does until it makes an engine; `ImportError` if there is none.
+
+    For a process that has no other thread, and forks none until then.
+    """
+    uclib.preload(library_path())
 
 
 class UnicornEngine(UnicornCpu):

@@ -15,7 +15,7 @@ futex(2), arch_futex_atomic_op_inuser of Linux, GCC's `__atomic` built-ins.
 import ctypes
 import operator
 import sys
-import threading
+from _thread import RLock
 
 import cython
 from cython.cimports.axptr._core.mm.mmu import Provider
@@ -53,7 +53,7 @@ from axptr.model import LP64
 from axptr.pointers import check as _check
 from axptr.pointers.values import model_at
 
-_others = threading.RLock()
+_others = RLock()
 _words = cython.declare(dict, {})
 _AFTER = {AXPTR_ADD: operator.add, AXPTR_OR: operator.or_, AXPTR_AND: operator.and_, AXPTR_XOR: operator.xor}
 

@@ -92,7 +92,7 @@ class HostSignals:
 
     def start(self) -> None:
         """Take the process's signals from now on. `RuntimeError` in a thread that is not the main one."""
-        if _thread.get_ident() != _main_thread():
+        if _thread.get_native_id() != own_pid():  # the main thread, which Python gives signals to
             raise RuntimeError("the host's signals reach a program that runs in the main thread only")
         self._before = set(map(int, _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)))
         self._native = None
@@ -178,9 +178,3 @@ class HostSignals:
                 _signal.raise_signal(number)
                 return
             nap(0.01)
-
-
-def _main_thread() -> int:
-    import threading
-
-    return threading.main_thread().ident or 0

@@ -1,3 +1,4 @@
+from axptr._core.cpu.metronome cimport pthread_t
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 # The functions of the library that we call, as unicorn.h declares them.
@@ -99,6 +100,9 @@ cdef enum:
     UC_X86_REG_FIP = 254
     UC_X86_REG_FDP = 256
     UC_X86_REG_FOP = 258
+
+cdef extern from "<pthread.h>" nogil:
+    int pthread_join(pthread_t, void **)
 
 cdef int load(str path) except -1
 cdef Api *loaded() noexcept nogil

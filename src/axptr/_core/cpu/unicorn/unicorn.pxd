@@ -3,6 +3,9 @@ from libc.stdint cimport int64_t, uint64_t
 from axptr._core.cpu.unicorn.corrections cimport CorrectedCpu
 
 # Why the loop without the GIL came out.
+cdef extern from "<unistd.h>" nogil:
+    int gettid()
+
 cdef enum:
     CAME_STOPPED = 0       # somebody asked for it
     CAME_FAULT = 1         # an access that no area allows

@@ -15,8 +15,6 @@ Source of the library's behaviour: found by trial with version 2.1.4; `tests/eng
 asserts it.
 """
 
-import threading
-
 import cython
 from cython.cimports.axptr._core.cpu.metronome import (
     beat_end,
@@ -60,6 +58,7 @@ from cython.cimports.axptr._core.cpu.unicorn.unicorn import (
     CAME_SIGNALS,
     CAME_STOPPED,
     CAME_TIMEOUT,
+    gettid,
 )
 from cython.cimports.axptr._core.cpu.unicorn.usercpu import Registers
 from cython.cimports.axptr._core.cpu.x86.state import (
@@ -98,6 +97,7 @@ from cython.cimports.axptr._core.words.lock import (
 )
 from cython.cimports.cpython.exc import PyErr_CheckSignals
 from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
+from cython.cimports.posix.unistd import getpid
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _no_page = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_FFFF)
@@ -362,7 +362,7 @@ class UnicornCpu(CorrectedCpu):
             if not timeout >= 0:
                 raise ValueError(f"a timeout of {timeout} seconds")
             wait = cython.cast(int64_t, min(timeout, 1e9) * 1e9)
-        signals: cython.bint = threading.current_thread() is threading.main_thread()
+        signals: cython.bint = gettid() == getpid()  # the main thread, to which Python gives them
         # From here to the `finally` nothing may raise: neither Python code, nor so a signal's handler.
         self.busy = True
         self.link.owner = axptr_thread()
