@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import axptr
 
 from .conftest import ENVIRONMENT
 
 ALLOWED = (
-    "array", "bisect", "collections.abc", "contextlib", "ctypes", "enum", "errno", "fcntl", "functools", "gc", "heapq",
-    "itertools", "math", "mmap", "os", "resource", "select", "stat", "struct", "sys", "threading", "time", "types",
+    "bisect", "collections.abc", "contextlib", "ctypes", "enum", "errno", "fcntl", "functools", "gc", "heapq",
+    "itertools", "mmap", "os", "resource", "select", "stat", "struct", "sys", "time", "types",
     "warnings", "weakref",
 )  # fmt: skip
 """Those of the standard library that are worth their price in a run of `/bin/true`. Load others where they are used."""
@@ -40,6 +44,17 @@ def test_the_parts_for_traces_reports_and_other_guests_are_left_out_of_a_run_tha
         "axptr.mm.snapshots.file", "axptr.forms.foreign", "axptr.forms.arrays", "axptr.forms.cdecl",
         "axptr.pointers.searching", "axptr.pointers.userslice",
     }  # fmt: skip
+
+
+def test_no_call_of_a_program_loads_typing() -> None:
+    root = Path(axptr.__file__).parent
+    rooms = (root / "kernel", root / "linux")
+    assert not [
+        path.relative_to(root)
+        for room in rooms
+        for path in room.rglob("*.py")
+        if re.search("^(from|import) typing", path.read_text(), re.MULTILINE)
+    ]
 
 
 def test_importing_axptr_loads_nothing_of_it_before_a_name_is_used() -> None:

@@ -11,7 +11,6 @@ uses; `box` raises `LinuxError(EILSEQ)` for what is no character.
 
 import ctypes
 import errno
-import math
 
 import cython
 from cython.cimports.axptr._core.pointers.codec import (
@@ -291,7 +290,7 @@ def _boxed_scalar(T, value):
     if not isinstance(value, (int, float)):
         raise TypeError(f"{name_of(T)} needs a number, not {type(value).__name__}")
     stored = T(value)
-    if math.isinf(stored.value) and not math.isinf(value):
+    if isinf(cython.cast(cython.double, stored.value)) and not isinf(cython.cast(cython.double, value)):
         raise OverflowError(f"{value} does not fit in {name_of(T)}")
     return stored
 

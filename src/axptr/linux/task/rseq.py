@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import errno
 from struct import Struct, pack, unpack
-from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import LinuxError
+from ...named import NamedTuple
 from ..abi.rseq import ALIGN
 from ..registry import call
 from ..uaccess import (
@@ -29,6 +29,7 @@ from ..uaccess import (
     require_user,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...kernel.abi import c_int, c_uint
     from .task import LinuxTask

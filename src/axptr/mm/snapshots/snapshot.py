@@ -11,7 +11,6 @@ Not here: how pages and areas are put back (`_core.history`), and snapshots as b
 from __future__ import annotations
 
 from _thread import allocate_lock
-from array import array
 from sys import is_finalizing
 from weakref import WeakSet, ref
 
@@ -88,6 +87,8 @@ class Epoch:
 def _joined(first: Notes, second: Notes) -> Notes:
     if first is None or second is None:
         return None
+    from array import array  # a library, which a run does not need
+
     pages = array("Q", first[0] + second[0])
     ranges = array("Q", first[1] + second[1])
     pairs = sorted(set(zip(ranges[::2], ranges[1::2], strict=True)))
