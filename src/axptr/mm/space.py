@@ -236,6 +236,13 @@ class AddrSpace(History):
                 space._guard_store(store, 0, (1 << 64) - 1)
         return store.capture()
 
+    @classmethod
+    def _unpickled(cls, meta: bytes, parts: list[Any]) -> Snapshot:
+        """What the pickle of a snapshot calls."""
+        from axptr.mm.snapshots.decode import decode
+
+        return Snapshot.of_parts(*decode(meta, parts, cls))
+
     def restore(self, snap: Snapshot) -> None:
         """Make this space what it was: areas, permissions, names, bytes, `bounds`. Costs what changed since.
 

@@ -384,7 +384,7 @@ def test_a_pickle_with_other_buffers_is_refused(snap: Snapshot, phys: PhysMemory
     else:
         meta = b""
     with pytest.raises(SnapshotError):
-        snapdecode.decode(meta, buffers, phys)
+        snapdecode.decode(meta, buffers, AddrSpace, phys)
 
 
 # -- the file itself -------------------------------------------------------------------------------------------

@@ -42,12 +42,16 @@ from axptr.mm.snapshots.code import (
     SOURCE_RUN,
     open_regular,
 )
-from axptr.mm.snapshots.snapshot import Epoch, Snapshot
 from axptr.model import DataModel, checked_model
 from axptr.paging import PagingFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from axptr.mm.space import AddrSpace
+
+    Parts = tuple[AddrSpace, list[tuple[FrameStore, FrameStore, int]]]
+    """The frozen space, and the copies of stores' pages: what `Snapshot` is made with."""
 
 _ALL_FLAGS = int(~MappingFlags(0))
 
@@ -111,10 +115,16 @@ class _Reader:
 
 
 class Decoder:
-    """A snapshot from a description and pages: made, filled page by page with `put`, then `finish`ed."""
+    """The parts of a snapshot, from a description and pages: made, filled page by page with `put`, then `finish`ed."""
 
-    def __init__(self, meta: bytes, npages: int, phys: PhysMemory | None = None) -> None:
-        """Reads the description, maps its areas and takes the frames. npages: pages that `put` will bring."""
+    def __init__(
+        self, meta: bytes, npages: int, make_space: Callable[..., AddrSpace], phys: PhysMemory | None = None
+    ) -> None:
+        """Reads the description, maps its areas and takes the frames. npages: pages that `put` will bring.
+
+        make_space: makes an empty space, given its base, size, memory and format.
+        """
+        self._make_space = make_space
         self.phys = default_memory() if phys is None else phys
         self.npages = npages
         self._put = 0
@@ -144,13 +154,11 @@ class Decoder:
         return self._strings[number]
 
     def _empty(self, base: int, size: int, format_name: str) -> AddrSpace:
-        from axptr.mm.space import AddrSpace
-
         formats = [f for f in vars(axptr.paging).values() if isinstance(f, PagingFormat) and f.name == format_name]
         if not formats:
             raise SnapshotError(f"no page-table format is called {format_name!r}")
         try:
-            return AddrSpace(base, size, self.phys, formats[0])
+            return self._make_space(base, size, self.phys, formats[0])
         except ValueError as failure:
             raise SnapshotError(f"its space is none: {failure}") from None
 
@@ -223,8 +231,8 @@ class Decoder:
         self._pool.put(self._put, data)
         self._put += len(memoryview(data).cast("B")) // PAGE_SIZE
 
-    def finish(self) -> Snapshot:
-        """The snapshot, once all pages were put."""
+    def finish(self) -> Parts:
+        """The parts of the snapshot, once all pages were put."""
         if self._put != self.npages:
             raise SnapshotError(f"{self.npages - self._put} of its pages are missing")
         try:
@@ -240,15 +248,17 @@ class Decoder:
         del self._pool
         memories = [store for kind, store in self._stores if kind == MEMORY and isinstance(store, FrameStore)]
         captures = [(store, *store.capture()) for store in memories]
-        return Snapshot(self.space, Epoch(None, None), captures)
+        return self.space, captures
 
 
-def decode(meta: bytes, parts: list[Any], phys: PhysMemory | None = None) -> Snapshot:
-    """The snapshot from what `mm.snapshots.encode.encode` gave, in any buffers. `SnapshotError`, `LinuxError`."""
+def decode(
+    meta: bytes, parts: list[Any], make_space: Callable[..., AddrSpace], phys: PhysMemory | None = None
+) -> Parts:
+    """The parts of a snapshot from what `mm.snapshots.encode.encode` gave, in any buffers. `SnapshotError`, `LinuxError`."""
     sizes = [memoryview(part).nbytes for part in parts]
     if any(size % PAGE_SIZE for size in sizes):
         raise SnapshotError("a piece of it is no whole pages")
-    decoder = Decoder(meta, sum(sizes) // PAGE_SIZE, phys)
+    decoder = Decoder(meta, sum(sizes) // PAGE_SIZE, make_space, phys)
     for part in parts:
         decoder.put(part)
     return decoder.finish()

@@ -41,13 +41,13 @@ from axptr.mm.snapshots.code import (
     SOURCE_RUN,
     open_regular,
 )
-from axptr.mm.snapshots.snapshot import Snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from axptr.mm.snapshots.snapshot import Snapshot
     from axptr.mm.space import AddrSpace
 
 Part = FrameSpan | bytes
@@ -265,13 +265,11 @@ def _with_data(fd: int, start: int, end: int) -> Iterator[int]:
         start = stop
 
 
-def reduce(snap: Snapshot, protocol: int) -> tuple[Any, ...]:
-    """How a snapshot pickles: the pages as out-of-band buffers where the protocol has them."""
+def pickled(snap: Snapshot, protocol: int) -> tuple[bytes, list[Any]]:
+    """What `decode` takes: the description and the pages, as out-of-band buffers where the protocol has them."""
     from pickle import PickleBuffer
-
-    from axptr.mm.snapshots.decode import decode
 
     meta, parts = encode(snap)
     if protocol >= 5:
-        return decode, (meta, [PickleBuffer(part) for part in parts])
-    return decode, (meta, [bytes(part) for part in parts])
+        return meta, [PickleBuffer(part) for part in parts]
+    return meta, [bytes(part) for part in parts]

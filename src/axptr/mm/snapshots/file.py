@@ -21,8 +21,12 @@ from axptr.mm.snapshots.encode import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from axptr._core.phys.phys import PhysMemory
+    from axptr.mm.snapshots.decode import Parts
     from axptr.mm.snapshots.snapshot import Snapshot
+    from axptr.mm.space import AddrSpace
 
 MAGIC = b"\x93axptr\r\n"
 """Not text, and no copy in text mode leaves it whole."""
@@ -89,19 +93,19 @@ def _write(fd: int, view: memoryview) -> None:
         view = view[os.write(fd, view) :]
 
 
-def load(path: str | os.PathLike[str], phys: PhysMemory | None = None) -> Snapshot:
-    """`Snapshot.load`."""
+def load(path: str | os.PathLike[str], phys: PhysMemory | None, make_space: Callable[..., AddrSpace]) -> Parts:
+    """What `Snapshot.load` makes a snapshot of."""
     # A FIFO is not waited for.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        return _load(fd, phys)
+        return _load(fd, phys, make_space)
     except SnapshotError as failure:
         raise SnapshotError(f"{os.fsdecode(path)}: {failure}") from failure.__cause__
     finally:
         os.close(fd)
 
 
-def _load(fd: int, phys: PhysMemory | None) -> Snapshot:
+def _load(fd: int, phys: PhysMemory | None, make_space: Callable[..., AddrSpace]) -> Parts:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         raise SnapshotError("no regular file, so no snapshot")
@@ -126,7 +130,7 @@ def _load(fd: int, phys: PhysMemory | None) -> Snapshot:
         raise SnapshotError("damaged: its description's checksum is wrong")
     if any(_read(fd, start - _HEADER.size - meta_size)):
         raise SnapshotError("damaged: there is something between its description and its pages")
-    decoder = Decoder(meta, npages, phys)
+    decoder = Decoder(meta, npages, make_space, phys)
     checksum = 0
     left = npages * PAGE_SIZE
     while left:

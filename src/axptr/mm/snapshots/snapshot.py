@@ -200,14 +200,20 @@ class Snapshot:
         changed; `LinuxError(ENOMEM)` when frames run out; `OSError` if the file cannot be read.
         """
         from axptr.mm.snapshots.file import load
+        from axptr.mm.space import AddrSpace
 
-        return load(path, phys)
+        return Snapshot.of_parts(*load(path, phys, AddrSpace))
+
+    @staticmethod
+    def of_parts(frozen: AddrSpace, captures: list[tuple[FrameStore, FrameStore, int]]) -> Snapshot:
+        """For what decodes: a snapshot that hangs on no other."""
+        return Snapshot(frozen, Epoch(None, None), captures)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickles as `save` writes; with protocol 5 the pages are out-of-band buffers over the frames themselves."""
-        from axptr.mm.snapshots.encode import reduce
+        from axptr.mm.snapshots.encode import pickled
 
-        return reduce(self, int(protocol))
+        return type(self._frozen)._unpickled, pickled(self, int(protocol))
 
     def __repr__(self) -> str:
         space = self._frozen
