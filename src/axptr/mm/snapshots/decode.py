@@ -254,7 +254,7 @@ class Decoder:
 def decode(
     meta: bytes, parts: list[Any], make_space: Callable[..., AddrSpace], phys: PhysMemory | None = None
 ) -> Parts:
-    """The parts of a snapshot from what `snapshots.encode.encode` gave, in any buffers. `SnapshotError`, `LinuxError`."""
+    """The parts of a snapshot from what `encode.encode` gave, in any buffers. `SnapshotError`, `LinuxError`."""
     sizes = [memoryview(part).nbytes for part in parts]
     if any(size % PAGE_SIZE for size in sizes):
         raise SnapshotError("a piece of it is no whole pages")
