@@ -47,6 +47,8 @@ VALUE_ERRORS = {
     "a NUL in cwd": {"cwd": "/\0"},
     "a descriptor that cannot be": {"stdio": (0, 1 << 40, 2)},
     "a negative limit": {"memory_limit": -1},
+    "a directory that is not there": {"allow_write": ["/nowhere/at/all"]},
+    "a file to write beneath": {"allow_write": ["/etc/passwd"]},
 }
 
 

@@ -158,7 +158,7 @@ def create_process(
             environ,
             cwd=arguments.text("cwd", cwd) if cwd is not None else None,
             memory_limit=arguments.limit(memory_limit),
-            allow_write=arguments.texts("allow_write", allow_write),
+            allow_write=arguments.directories("allow_write", allow_write),
             stdio=arguments.streams(stdio),
             host_signals=bool(host_signals),
             seed=arguments.seed(seed),

@@ -36,6 +36,15 @@ def texts(what: str, values: Any) -> list[bytes]:
     return [text(f"{what}[{i}]", value) for i, value in enumerate(values)]
 
 
+def directories(what: str, values: Any) -> list[bytes]:
+    """Several directories of the host, which must be there."""
+    found = texts(what, values)
+    for path in found:
+        if not os.path.isdir(path):
+            raise ValueError(f"{what}: {os.fsdecode(path)} is not a directory")
+    return found
+
+
 def argv(program: bytes, values: Sequence[Text] | None) -> list[bytes]:
     """All arguments of a program; its name alone if none are given."""
     return [program] if values is None else texts("argv", values)

@@ -221,6 +221,14 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
         raise LinuxError(errno.EBUSY)
     if not goal.normal:
         raise LinuxError(errno.EEXIST if flags & RENAME_NOREPLACE else errno.EBUSY)
+    if goal.directory.immutable == errno.EPERM:  # of /proc, which makes no names: a lookup of none fails
+        moved, taken = task.fs.child(task, source), task.fs.child(task, goal)
+        if moved is None or taken is None:
+            raise LinuxError(errno.ENOENT)
+        if flags & RENAME_NOREPLACE:
+            raise LinuxError(errno.EEXIST)
+        if moved.identity == taken.identity:
+            return 0
     origin = _old(task, source)
     directory = task.fs.changeable_directory(goal)
     if task.fs.mounts.at(goal.directory, goal.name) is not None:

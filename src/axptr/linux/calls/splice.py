@@ -53,14 +53,12 @@ SMALL_PIECE = 4096
 
 @contextmanager
 def _descriptor(file: OpenFile, mode: int) -> Iterator[int]:
-    """The host's descriptor for a file, to be asked; of our devices one of the host's own, for as long as it takes."""
+    """The host's descriptor for a file, to be asked; of files of our own what stands in, for as long as it takes."""
     if isinstance(file, HostFile):
         yield file.io_fd
-    elif isinstance(file, DeviceFile):
+    else:
         with file.end(mode) as fd:
             yield fd
-    else:
-        raise LinuxError(errno.EINVAL)
 
 
 def _is_pipe(file: OpenFile) -> bool:
@@ -80,9 +78,7 @@ def _give_offset(task: LinuxTask, ptr: Bytes, offset: int | None, file: OpenFile
 
 def _sync(task: LinuxTask, file: OpenFile) -> None:
     """The host is to read what mappings wrote."""
-    cache = file.cache(task) if isinstance(file, HostFile) else None
-    if cache is not None:
-        host(cache.sync)
+    file.before_host(task)
 
 
 def _show(task: LinuxTask, file: OpenFile) -> None:

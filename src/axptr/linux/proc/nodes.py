@@ -10,10 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import contextmanager
 from struct import pack
 
 from ...errors import LinuxError, UserFault
 from ...flags import READ, WRITE
+from ..fs.host.calls import host
 from ..fs.node import (
     MAX_OFFSET,
     DirNode,
@@ -22,11 +24,11 @@ from ..fs.node import (
 )
 from ..fs.openfile import OpenFile, sought
 from ..mem.vma import PAGE
-from ..uaccess import CHUNK, USER_END
+from ..uaccess import CHUNK, USER_END, put_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..fs.node import Stat
     from ..mem.mm import Mm
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 
     Render = Callable[["LinuxTask"], bytes]
     Take = Callable[["LinuxTask", bytes], None]
+
+
+_FIONREAD = 0x541B
 
 
 class ProcFile(OpenFile):
@@ -60,6 +65,12 @@ class ProcFile(OpenFile):
     def node(self) -> Node | None:
         return self._node
 
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
+        if command != _FIONREAD:
+            return super().ioctl(task, command, argument)
+        put_bytes(task, argument, pack("<I", -self._pos & 0xFFFF_FFFF))  # from here to its size, which is 0
+        return 0
+
     def put(self, to: UserIter, data: bytes, pos: int | None) -> int:
         """Give the program what it reads. EFAULT if none of it can be put there."""
         done = to.copy_out(data)
@@ -84,12 +95,15 @@ class TextFile(ProcFile):
         super().__init__(node, flags)
         self._text = node
         self._content: bytes | None = None
+        self._task: LinuxTask | None = None  # whose call is making a transfer
         self.always_ready = node.always_ready
 
     def seek(self, offset: int, whence: int) -> int:
         if whence == os.SEEK_END and self._text.has_end:
             self._pos = target = sought(offset, 0)
             return target
+        if whence > os.SEEK_END and self._text.has_end:  # data, a hole: behind a size of 0 is neither
+            raise LinuxError(errno.ENXIO)
         return super().seek(offset, whence)
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
@@ -99,6 +113,27 @@ class TextFile(ProcFile):
         if self._content is None or start == 0:
             self._content = self._text.render(task)
         return self.put(to, self._content[start : start + to.count], pos)
+
+    @contextmanager
+    def end(self, mode: int) -> Iterator[int]:
+        """The text in a file of the host's memory, at our position; EINVAL for what cannot splice."""
+        if mode != os.O_RDONLY or not self._text.splices or self._task is None:
+            raise LinuxError(errno.EINVAL)
+        if self._content is None or self._pos == 0:
+            self._content = self._text.render(self._task)
+        fd = host(os.memfd_create, "text")
+        try:
+            with open(fd, "wb", closefd=False) as file:
+                file.write(self._content)
+            os.lseek(fd, self._pos, os.SEEK_SET)
+            yield fd
+            self._pos = os.lseek(fd, 0, os.SEEK_CUR)
+        finally:
+            self._task = None
+            os.close(fd)
+
+    def before_host(self, task: LinuxTask) -> None:
+        self._task = task
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         count = data.count
@@ -115,15 +150,24 @@ class TextNode(Node):
     """A file whose contents a function gives; `accept(task, data)` takes what is written, if it may be.
 
     has_end: one can seek from its end, which is where its size of 0 says (no seq_file). always_ready: as of `OpenFile`.
+    splices: it can be an end of splice(2) and sendfile(2): those with a read_iter.
     """
 
     always_ready = OpenFile.always_ready
 
     def __init__(
-        self, path: bytes, render: Render, mode: int = 0o444, accept: Take | None = None, *, has_end: bool = False
+        self,
+        path: bytes,
+        render: Render,
+        mode: int = 0o444,
+        accept: Take | None = None,
+        *,
+        has_end: bool = False,
+        splices: bool = False,
     ) -> None:
         super().__init__(path)
         self.has_end = has_end
+        self.splices = splices
         self.mode = stat.S_IFREG | mode
         self.render = render
         self.accept = accept

@@ -101,7 +101,9 @@ class Proc(DirNode):
             b"uptime": _uptime,
             b"version": _version,
         }
-        self._nodes: dict[bytes, Node] = {name: TextNode(b"/proc/" + name, render) for name, render in text.items()}
+        self._nodes: dict[bytes, Node] = {
+            name: TextNode(b"/proc/" + name, render, splices=True) for name, render in text.items()
+        }
         self._nodes[b"mounts"] = TextLink(b"/proc/mounts", b"self/mounts")
         self._nodes[b"thread-self"] = NumberLink(b"/proc/thread-self", lambda t: b"%d/task/%d" % (t.pid, t.pid))
         self._nodes[b"self"] = NumberLink(b"/proc/self", lambda t: b"%d" % t.pid)
@@ -148,6 +150,7 @@ def _process_dir(path: bytes, leader: bool) -> StaticDir:
     text(b"mountinfo", _mountinfo)
     text(b"mounts", _mounts)
     for name in (b"mounts", b"mountinfo"):
+        nodes[name].splices = True  # type: ignore[attr-defined]
         nodes[name].always_ready = 0x41  # type: ignore[attr-defined]  # POLLIN, POLLRDNORM: mounts_poll
     text(b"oom_adj", procself.oom_adj, 0o644, procself.set_oom_adj)
     text(b"oom_score", procself.oom_score)
@@ -202,7 +205,7 @@ def _sys_tree(host: HostView) -> StaticDir:
         here = root
         for step in directories:
             here = here.directory(step)
-        here.add(name, TextNode(b"/proc/sys/" + path, render, mode, has_end=True))
+        here.add(name, TextNode(b"/proc/sys/" + path, render, mode, has_end=True, splices=True))
     return root
 
 
