@@ -143,20 +143,24 @@ def sys_pwrite64(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t, 
     return task.group.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
 
 
-def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int | None:
+def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None, flags: int = 0) -> int | None:
     to = UserIter(task, import_iovec(task, vec, vlen, WRITE))
     _verify_area(pos, to.count)
     try:
-        return task.group.io.read(file.read(task, to, pos)) if to.count else 0
+        if not to.count:
+            return 0
+        return task.group.io.read(_with_flags(task, file, flags, lambda: file.read(task, to, pos)))
     except WouldBlock as stop:
         return read_later(task, file, stop)
 
 
-def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None) -> int | None:
+def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None, flags: int = 0) -> int | None:
     data = UserIter(task, import_iovec(task, vec, vlen, READ))
     _verify_area(pos, data.count)
     try:
-        return task.group.io.wrote(file.write(task, data, pos)) if data.count else 0
+        if not data.count:
+            return 0
+        return task.group.io.wrote(_with_flags(task, file, flags, lambda: file.write(task, data, pos)))
     except WouldBlock as stop:
         return write_later(task, file, stop, 0)
 
@@ -202,43 +206,31 @@ def _with_flags(task: LinuxTask, file: OpenFile, flags: int, transfer: Callable[
         return transfer()
 
 
+def _position(task: LinuxTask, fd: int, pos: int) -> int | None:
+    """Where a transfer is made, None for the file's own position."""
+    if pos == -1:
+        return None
+    if pos < 0:
+        raise LinuxError(errno.EINVAL)
+    _require_position(task, fd)
+    return pos
+
+
 @call("preadv2")
 def sys_preadv2(
     task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long, high: c_ulong, flags: c_int
-) -> int:
+) -> int | None:
     """-1 as the position is the file's own."""
-    if pos < -1:
-        raise LinuxError(errno.EINVAL)
-    file = task.files.get_io(fd)
-    where = None if pos == -1 else pos
-    if where is not None:
-        _require_position(task, fd)
-    to = UserIter(task, import_iovec(task, vec, vlen, WRITE)) if file.readable else _not_open()
-    _verify_area(where, to.count)
-    if not to.count:
-        return task.group.io.read(0)
-    return task.group.io.read(_with_flags(task, file, flags, lambda: file.read(task, to, where)))
+    where = _position(task, fd, pos)
+    return _readv(task, _readable(task, fd), vec, vlen, where, flags)
 
 
 @call("pwritev2")
 def sys_pwritev2(
     task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, pos: c_long, high: c_ulong, flags: c_int
-) -> int:
-    if pos < -1:
-        raise LinuxError(errno.EINVAL)
-    file = task.files.get_io(fd)
-    where = None if pos == -1 else pos
-    if where is not None:
-        _require_position(task, fd)
-    data = UserIter(task, import_iovec(task, vec, vlen, READ)) if file.writable else _not_open()
-    _verify_area(where, data.count)
-    if not data.count:
-        return task.group.io.wrote(0)
-    return task.group.io.wrote(_with_flags(task, file, flags, lambda: file.write(task, data, where)))
-
-
-def _not_open() -> UserIter:
-    raise LinuxError(errno.EBADF)
+) -> int | None:
+    where = _position(task, fd, pos)
+    return _writev(task, _writable(task, fd), vec, vlen, where, flags)
 
 
 @call("lseek")

@@ -65,7 +65,7 @@ class ProcFile(OpenFile):
     def node(self) -> Node | None:
         return self._node
 
-    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
         if command != _FIONREAD:
             return super().ioctl(task, command, argument)
         put_bytes(task, argument, pack("<I", -self._pos & 0xFFFF_FFFF))  # from here to its size, which is 0
