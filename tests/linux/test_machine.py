@@ -89,6 +89,7 @@ def programs(compile_guest, tmp_path):
     return of
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("rounds", [2, pytest.param(8, marks=pytest.mark.slow)], ids=["26 runs", "104 runs"])
 def test_two_machines_in_two_threads_give_what_each_gives_alone(programs, rounds):
     sides = {side: programs(side) for side in "AB"}

@@ -27,7 +27,6 @@ def test_two_of_a_seed_are_alike_and_others_are_not() -> None:
     for view in (one, same, other):
         view.tick()
         view.slept(view.monotonic() + 2.5)
-        view.ran(0.25)
     facts = [
         (v.monotonic_ns(), v.realtime_ns(), v.boottime_ns(), v.cpu_ns(), v.pid, v.ppid, v.sid, v.uname, v.random(9))
         for v in (one, same, other)
@@ -44,22 +43,32 @@ def test_random_bytes_are_one_stream_however_they_are_cut() -> None:
     assert len(set(whole)) > 200
 
 
-def test_time_passes_by_calls_sleeps_and_use_of_the_cpu_alone() -> None:
+def test_time_passes_by_calls_sleeps_and_work_alone() -> None:
     view = SeededView(3)
-    start, real, (total, user) = view.monotonic_ns(), view.realtime_ns(), view.cpu_ns()
+    start, real = view.monotonic_ns(), view.realtime_ns()
     assert view.monotonic_ns() == start
     view.tick()
-    assert (view.monotonic_ns() - start, view.realtime_ns() - real, view.cpu_ns()[0] - total) == (CALL,) * 3
-    view.ran(1.5)
-    assert view.cpu_ns() == (total + CALL + 1_500_000_000, user + CALL // 2 + 1_500_000_000)
+    assert (view.monotonic_ns() - start, view.realtime_ns() - real, view.cpu_ns()) == (CALL, CALL, (CALL, 0))
     when = view.monotonic() + 10.0
     view.slept(when)
     assert when <= view.monotonic() < when + 1e-6
-    assert view.cpu_ns()[0] == total + CALL + 1_500_000_000
+    assert view.cpu_ns() == (CALL, 0)
     now = view.monotonic_ns()
     view.slept(when - 5)
     view.slept(None)
     assert view.monotonic_ns() == now
+
+
+def test_the_work_of_its_cpu_is_the_user_time() -> None:
+    with create_process("/bin/true", seed=2) as process:
+        view, engine = process.task.machine.host, process.engine
+        start = view.monotonic_ns()
+        assert process.run(timeout=100).exit_code == 0
+        total, user = view.cpu_ns()
+        assert user == engine.work > 10_000
+        assert total > user
+        assert view.monotonic_ns() - start == total
+        assert engine.clock_base + engine.work == view.boottime_ns()
 
 
 def test_who_waits_for_nothing_outside_does_not_wait() -> None:

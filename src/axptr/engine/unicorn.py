@@ -70,22 +70,29 @@ def preload() -> None:
 class UnicornEngine(UnicornCpu):
     """An x86-64 CPU over `phys`, in user mode, registers as a new program finds them.
 
+    metered: whether it counts its `work`, the bytes of code that have begun to run, which is then all that runs depend
+    on: `rdtsc` shows `clock_base` and the work, `rdrand` gives numbers made of `entropy`. It is slower for that.
+
     See `axptr.engine.Engine` for the contract. Raises `ImportError` if Unicorn is not installed.
     """
 
     arch: ClassVar[Architecture] = X86_64
 
-    def __new__(cls, phys: PhysMemory) -> Self:
-        return super().__new__(cls, phys, library_path())
+    def __new__(cls, phys: PhysMemory, *, metered: bool = False) -> Self:
+        made = super().__new__(cls, phys, library_path())
+        if metered:
+            made._meter()
+        return made
 
-    def run(self, timeout: float | None = None) -> Exit:
+    def run(self, timeout: float | None = None, count: int | None = None) -> Exit:
         """Run the guest until it faults, raises an exception of the CPU, is stopped or `timeout` seconds have
-        passed.
+        passed; or, metered, once it has done so much work: at the end of a block of code, and always the same one.
 
         Raises `RuntimeError` without a space or a handler, or if it is running already; `ValueError` for a
-        negative timeout; and what a handler, a page's function or a signal's handler raised.
+        negative timeout or count, or a count without a meter; and what a handler, a page's function or a signal's
+        handler raised.
         """
-        kind, rip, what, access, code = self._run(timeout)
+        kind, rip, what, access, code = self._run(timeout, count)
         if kind == "fault":
             return self._faulted(rip, what, MappingFlags(access), code)
         if kind == "exception":

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         """What a loop asks of a clock."""
 
         def monotonic(self) -> float: ...
-        def ran(self, seconds: float) -> None: ...
+        def turn(self, engine: Any, seconds: float | None, limit: float | None) -> Exit: ...
         def seconds_until(self, when: float | None, *, outside: bool) -> float | None: ...
         def slept(self, until: float | None) -> None: ...
 
@@ -63,8 +63,9 @@ class Clock:
         """Seconds."""
         return time.monotonic()
 
-    def ran(self, seconds: float) -> None:
-        """A task has had the CPU for so long, to the end of what it was given."""
+    def turn(self, engine: Engine, seconds: float | None, limit: float | None) -> Exit:
+        """Run the CPU for so many seconds of this clock at most, and of the user's; None for any number."""
+        return engine.run(timeout=limit if seconds is None else seconds if limit is None else min(seconds, limit))
 
     def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
         """How long to sleep on the host until it is `when`; None for ever. outside: the host may end the sleep."""
@@ -95,7 +96,6 @@ class RunLoop:
         self._posted: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._poller: HostPoller | None = None
         self._looks_at = _NOW  # when the turn under way ends by itself
-        self._cut = False  # it was cut short
         self._slice_end: float | None = None
 
     # -- the tasks
@@ -203,7 +203,6 @@ class RunLoop:
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """From any thread: have `function(*args)` called by the thread that runs the loop, as soon as it can."""
         self._posted.append((function, args))
-        self._cut = True
         self.engine.preempt()
         poller = self._poller
         if poller is not None:
@@ -226,7 +225,6 @@ class RunLoop:
     def _be_back(self, at: float) -> None:
         """End the turn under way, unless it will end by itself before that."""
         if at < self._looks_at:
-            self._cut = True
             self.engine.preempt()
 
     def _come_out(self) -> None:
@@ -302,13 +300,11 @@ class RunLoop:
         if task.blocked is not None:
             return None
         seconds = self._time(task)
-        self._cut = False
+        limit = None if self.deadline is None else max(self.deadline - wall(), _SOON)
         try:
-            exit = self.engine.run(timeout=seconds)
+            exit = self.clock.turn(self.engine, seconds, limit)
         finally:
             self._looks_at = _NOW
-        if exit.kind == "timeout" and seconds is not None and not self._cut:
-            self.clock.ran(seconds)
         if task.blocked is not None:
             return None
         if exit.kind == "timeout":
@@ -362,8 +358,6 @@ class RunLoop:
             ends.append(used)
         if self._blocked and self._poller is not None:
             ends.append(LOOK)
-        if self.deadline is not None:
-            ends.append(self.deadline - wall())
         if not ends:
             self._looks_at = _NEVER
             return None

@@ -15,7 +15,6 @@ import os
 import stat as stat_module
 
 from .._core.phys.phys import PhysMemory
-from ..engine import UnicornEngine
 from ..errors import LinuxError
 from ..kernel.run import RunLoop
 from ..mm.space import AddrSpace
@@ -201,7 +200,7 @@ def _start(
     except (OSError, ValueError) as error:
         raise ProgramError(getattr(error, "errno", None) or 22, f"{os.fsdecode(program)}: {error}") from None
     try:
-        task.engine = UnicornEngine(phys)
+        task.engine = machine.host.engine(phys)
         task.loop = RunLoop(task.engine, clock=machine.host)
         if host_signals:
             from .signals.host import HostSignals

@@ -14,12 +14,15 @@ import ctypes
 import os
 import time
 
+from ..engine import UnicornEngine
 from ..errors import LinuxError
 from ..named import NamedTuple
 from .fs.host.calls import ccall, host, libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .._core.phys.phys import PhysMemory
+    from ..engine import Exit
     from .fs.node import Stat
 
 _THREAD_USER = -3
@@ -89,8 +92,13 @@ class HostView:
     def tick(self) -> None:
         """A system call was made."""
 
-    def ran(self, seconds: float) -> None:
-        """The CPU was in use, without a call, until a clock had to be looked at after so many seconds."""
+    def engine(self, phys: PhysMemory) -> UnicornEngine:
+        """The CPU of a machine that has this view."""
+        return UnicornEngine(phys)
+
+    def turn(self, engine: UnicornEngine, seconds: float | None, limit: float | None) -> Exit:
+        """Let the CPU run for so many seconds of the view's clock at most, and of the user's; None for any number."""
+        return engine.run(limit if seconds is None else seconds if limit is None else min(seconds, limit))
 
     def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
         """How long to sleep on the host until the monotonic clock shows `when`; None for ever.

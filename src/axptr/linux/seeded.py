@@ -1,8 +1,8 @@
 """`SeededView`: a host that is the same each time, made of a number. What `--seed` shows a machine.
 
-Its time does not pass by itself: a system call takes CALL nanoseconds, a sleep and the wait for a timer as long as they
-say, in no time of the user's. Only who waits for something outside (a terminal, a pipe of the host) waits for the
-user's time. So two runs of one program with one input see the same at each call, whatever the host does meanwhile.
+Its time does not pass by itself: a byte of code that runs takes a nanosecond, a system call CALL of them, a sleep as
+long as it says, in no time of the user's. Only who waits for something outside (a terminal, a pipe of the host) waits
+for the user's time. So two runs of one program with one input see the same at each call, whatever the host does.
 
 What stays the host's is what a run is given: files and their times, the user and the groups, limits, the environment,
 terminals, and signals from outside. Random bytes are a stream of BLAKE2b over the seed and a count.
@@ -15,12 +15,13 @@ import os
 import stat
 from hashlib import blake2b
 
+from ..engine import UnicornEngine
 from ..errors import LinuxError
 from .fs.node import Stat
 from .host import HostView, UtsName, nameless_devices, own_group
 
 CALL = 1_000
-"""Nanoseconds of a system call: the half of it in user mode, before the call."""
+"""Nanoseconds of a system call, in the kernel. A byte of code takes one, in user mode."""
 _BILLION = 1_000_000_000
 _EPOCH = 1_767_225_600
 """2026-01-01 00:00 UTC: time begins in the four weeks from then on."""
@@ -28,6 +29,12 @@ _COARSE_TICK = 4_000_000
 _REALTIME, _REALTIME_COARSE, _MONOTONIC_COARSE, _BOOTTIME, _REALTIME_ALARM, _BOOTTIME_ALARM, _TAI = 0, 5, 6, 7, 8, 9, 11
 _OF_REALTIME = frozenset({_REALTIME, _REALTIME_COARSE, _REALTIME_ALARM, _TAI})
 _OF_MONOTONIC = frozenset({1, 4, _MONOTONIC_COARSE, _BOOTTIME, _BOOTTIME_ALARM})
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._core.phys.phys import PhysMemory
+    from ..engine import Exit
 
 
 class SeededView(HostView):
@@ -42,8 +49,8 @@ class SeededView(HostView):
         self._key = blake2b(b"%d" % seed).digest()
         self._blocks = 0
         self._spare = b""
-        self._now = 0  # nanoseconds that have passed, of which:
-        self._user = self._system = 0
+        self._engine: UnicornEngine | None = None
+        self._system = self._idle = 0  # nanoseconds that have passed in calls, and in sleeps
         self._stored: dict[tuple[int, int], int] = {}
         self._uptime = 3600 * _BILLION + self._number(86400 * _BILLION)
         self._epoch = _EPOCH * _BILLION + self._number(28 * 86400 * _BILLION)
@@ -65,15 +72,30 @@ class SeededView(HostView):
 
     # -- clocks
 
-    def tick(self) -> None:
-        self._now += CALL
-        self._user += CALL // 2
-        self._system += CALL - CALL // 2
+    def engine(self, phys: PhysMemory) -> UnicornEngine:
+        engine = self._engine = UnicornEngine(phys, metered=True)
+        engine.entropy = self._number(1 << 64)
+        self._show_time()
+        return engine
 
-    def ran(self, seconds: float) -> None:
-        used = round(seconds * _BILLION)
-        self._now += used
-        self._user += used
+    def turn(self, engine: UnicornEngine, seconds: float | None, limit: float | None) -> Exit:
+        return engine.run(limit, None if seconds is None else max(round(seconds * _BILLION), 1))
+
+    def tick(self) -> None:
+        self._system += CALL
+        self._show_time()
+
+    def _show_time(self) -> None:
+        if self._engine is not None:
+            self._engine.clock_base = self._uptime + self._system + self._idle
+
+    @property
+    def _user(self) -> int:
+        return self._engine.work if self._engine is not None else 0
+
+    @property
+    def _now(self) -> int:
+        return self._system + self._idle + self._user
 
     def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
         if when is None:
@@ -82,7 +104,8 @@ class SeededView(HostView):
 
     def slept(self, until: float | None) -> None:
         if until is not None:
-            self._now = max(self._now, int(until * _BILLION) + 1 - self._uptime)
+            self._idle += max(int(until * _BILLION) + 1 - self.monotonic_ns(), 0)
+            self._show_time()
 
     def monotonic_ns(self) -> int:
         return self._uptime + self._now

@@ -29,4 +29,6 @@ cdef class CorrectedCpu(SteppedCpu):
     cdef void lend(self) noexcept nogil
     cdef int detour(self) noexcept nogil
     cdef int strings(self) noexcept nogil
+    cdef int timestamp(self) noexcept nogil
+    cdef int random_number(self) noexcept nogil
     cdef int finish(self, int length) noexcept nogil

@@ -37,6 +37,7 @@ from cython.cimports.axptr._core.cpu.unicorn.uclib import (
 from cython.cimports.axptr._core.cpu.x86.codescan import (
     COMPARE,
     CONTROLS,
+    ENTROPY,
     EXCHANGE,
     HORIZONTAL,
     NEGATE,
@@ -45,6 +46,7 @@ from cython.cimports.axptr._core.cpu.x86.codescan import (
     SELECTOR,
     STRINGS,
     TEST,
+    TIMESTAMP,
     TRUNCATE,
     operand_size,
     read_prefixes,
@@ -259,6 +261,10 @@ class CorrectedCpu(SteppedCpu):
         self.bytes = code
         self.room = size
         read_prefixes(code, size, cython.address(self.insn))
+        if self.step_chance == TIMESTAMP:
+            return self.timestamp()
+        if self.step_chance == ENTROPY:
+            return self.random_number()
         if self.step_kind == SELECTOR:
             return self.selector()
         more = operand_size(code + self.insn.modrm, size - self.insn.modrm)
@@ -411,6 +417,34 @@ class CorrectedCpu(SteppedCpu):
             self.set_flags(flags)
             return self.finish(self.length)
         return done
+
+    def timestamp(self):
+        """rdtsc, rdtscp, where time is the work that was done; the processor's number is 0."""
+        now: uint64_t = self.clock_base + self.work
+        length: cython.int = self.insn.modrm
+        self.set_general(0, now & _half)
+        self.set_general(2, now >> 32)
+        if self.bytes[self.insn.at + 1] == 0x01:
+            self.set_general(1, 0)
+            length += 1
+        return self.finish(length)
+
+    def random_number(self):
+        """rdrand, where its numbers are to be the same each time: those of SplitMix64."""
+        number: cython.int = (self.bytes[self.insn.modrm] & 7) | (8 if self.insn.rex & 1 else 0)
+        value: uint64_t
+        self.entropy += cython.cast(uint64_t, 0x9E37_79B9_7F4A_7C15)
+        value = self.entropy
+        value = (value ^ (value >> 30)) * cython.cast(uint64_t, 0xBF58_476D_1CE4_E5B9)
+        value = (value ^ (value >> 27)) * cython.cast(uint64_t, 0x94D0_49BB_1331_11EB)
+        value ^= value >> 31
+        if not self.insn.rex & 8:
+            value &= _half
+            if self.insn.short:
+                value = (self.general(number) & ~cython.cast(uint64_t, 0xFFFF)) | (value & 0xFFFF)
+        self.set_general(number, value)
+        self.set_flags(1)
+        return self.finish(self.insn.modrm + 1)
 
     def test(self):
         modrm: uint8_t = self.bytes[self.insn.modrm]

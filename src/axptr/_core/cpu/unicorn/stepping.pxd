@@ -26,6 +26,7 @@ cdef class SteppedCpu(DeviceCpu):
     cdef bint step_once            # one step is all that is wanted
     cdef public bint _always_step  # for tests
     cdef int step_kind             # of the instruction to be stepped over
+    cdef int step_chance           # what of it differs from run to run, where that is not to be
     cdef bint trapping             # the trap flag is ours, the guest's is `guest_trap`
     cdef bint trapped              # the step is done
     cdef uint64_t guest_trap
@@ -33,6 +34,13 @@ cdef class SteppedCpu(DeviceCpu):
     cdef uint64_t fault_addr       # of an access that was refused, its first byte
     cdef uint64_t error_code       # of the exception that ended the run
     cdef bint own_fault            # we found it, not the library
+
+    # A CPU whose time is what it has done: bytes of code that have begun to run.
+    cdef bint metered
+    cdef readonly uint64_t work
+    cdef uint64_t work_limit       # where the run under way ends; 0: nowhere
+    cdef public uint64_t clock_base  # what the time stamp counter shows before any work
+    cdef public uint64_t entropy   # what rdrand's numbers are made of next
 
     # What was translated last.
     cdef uint64_t block_at         # the instruction before, in the block in hand

@@ -35,12 +35,14 @@ from cython.cimports.axptr._core.cpu.unicorn.uclib import (
 from cython.cimports.axptr._core.cpu.x86.codescan import (
     EXCHANGE,
     LONGEST,
+    NOTHING,
     PAUSE,
     PLAIN,
     READS_FLAGS,
     SETS_FLAGS,
     UNDEFINED,
     UNFINISHED,
+    chance_in,
     is_dull,
     is_in_memory,
     kind_of,
@@ -142,6 +144,8 @@ class SteppedCpu(DeviceCpu):
         if kind == EXCHANGE and self.narrow and is_in_memory(host, size):
             kind = PLAIN
         self.narrow = narrows_rax(host, size, self.narrow)
+        if self.metered and not is_dull(host[0]) and chance_in(host, size) != NOTHING:
+            return True
         if kind == UNFINISHED or kind >= UNDEFINED:
             return True
         leak = 0 if is_dull(host[0]) else leak_of(host, size)
@@ -158,6 +162,7 @@ class SteppedCpu(DeviceCpu):
         size: cython.int = self.code_at(self.pc, code)
         done: cython.int = DONE
         self.step_kind = kind_of(code, size) if size > 0 else PLAIN
+        self.step_chance = chance_in(code, size) if self.metered and size > 0 else NOTHING
         if self.step_kind == UNDEFINED:
             return INVALID
         self.api.reg_read(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
@@ -168,7 +173,7 @@ class SteppedCpu(DeviceCpu):
                 size += 1
             self.pc += size
         else:
-            done = self.correct(code, size) if self.step_kind > UNDEFINED else STEP
+            done = self.correct(code, size) if self.step_kind > UNDEFINED or self.step_chance != NOTHING else STEP
         if done == DONE:
             self.pc_set = True
             self.asked_out = True

@@ -46,6 +46,7 @@ cdef enum:
 
     UC_HOOK_INTR = 1
     UC_HOOK_INSN = 2
+    UC_HOOK_BLOCK = 8
     UC_HOOK_TLB_FILL = 131072
 
     UC_MEM_READ = 16

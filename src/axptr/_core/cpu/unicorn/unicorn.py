@@ -35,6 +35,7 @@ from cython.cimports.axptr._core.cpu.unicorn.uclib import (
     UC_ERR_EXCEPTION,
     UC_ERR_INSN_INVALID,
     UC_ERR_OK,
+    UC_HOOK_BLOCK,
     UC_HOOK_INSN,
     UC_X86_INS_IN,
     UC_X86_INS_OUT,
@@ -102,6 +103,7 @@ from cython.cimports.posix.unistd import getpid
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _no_page = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_FFFF)
 _signal_period = cython.declare(int64_t, 100_000_000)  # nanoseconds between two looks for signals
+_most_work = cython.declare(uint64_t, 1 << 62)
 _longest = cython.declare(uint64_t, 15)  # bytes of the longest instruction
 
 # What a system call's callback reads, and what the CPU's own part of the call changes (rcx, r11).
@@ -150,6 +152,28 @@ def _on_port_out(uc: cython.p_void, port: uint32_t, size: cython.int, value: uin
 @cython.exceptval(check=False)
 def _on_sysenter(uc: cython.p_void, cpu: UnicornCpu) -> cython.void:
     cpu.leave(6)  # as on a CPU without that call in 64-bit mode
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _on_block(uc: cython.p_void, address: uint64_t, size: uint32_t, cpu: UnicornCpu) -> cython.void:
+    """A block is about to run. The library looks right behind this whether to stop: then it has not, and is asked again.
+
+    A stop from another thread could fall between the two, and the block be counted twice: so all are made here.
+    """
+    if cpu.beat.kicked or (cpu.work_limit and cpu.work >= cpu.work_limit):
+        cpu.asked_out = True
+        cpu.api.emu_stop(uc)
+    else:
+        cpu.work += size
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _no_kick(uc: cython.p_void) -> cython.void:
+    """The note that the CPU is to come out is enough: it is looked at at every block."""
 
 
 @cython.no_gc_clear
@@ -283,7 +307,7 @@ class UnicornCpu(CorrectedCpu):
                 return CAME_ERROR
             if self.stop_inside or self.stop_asked:
                 return CAME_STOPPED
-            if self.preempted:
+            if self.preempted or (self.work_limit and self.work >= self.work_limit):
                 return CAME_TIMEOUT
             if self.beat.kicked:
                 self.beat.kicked = 0
@@ -343,7 +367,14 @@ class UnicornCpu(CorrectedCpu):
             raise RuntimeError("this engine is running in another thread")
         return 0
 
-    def _run(self, timeout):
+    def _meter(self):
+        """From now on count the work that is done, before anything was run."""
+        if not self.metered:
+            self.hook(UC_HOOK_BLOCK, cython.cast(cython.p_void, _on_block), 0)
+            self.beat.kick = _no_kick
+            self.metered = True
+
+    def _run(self, timeout, count):
         """Run until something happens: (kind, rip, address or vector, access or error code, FAULT_ code).
 
         Raises what a handler, a page's function or a signal's handler raised.
@@ -362,6 +393,9 @@ class UnicornCpu(CorrectedCpu):
             if not timeout >= 0:
                 raise ValueError(f"a timeout of {timeout} seconds")
             wait = cython.cast(int64_t, min(timeout, 1e9) * 1e9)
+        if count is not None and (count < 0 or not self.metered):
+            raise ValueError(f"a run of {count} bytes of code" if self.metered else "this engine counts no work")
+        self.work_limit = 0 if count is None else self.work + min(count, _most_work)
         signals: cython.bint = gettid() == getpid()  # the main thread, to which Python gives them
         # From here to the `finally` nothing may raise: neither Python code, nor so a signal's handler.
         self.busy = True

@@ -14,8 +14,12 @@ class UnicornCpu:
     code_drops: int
     _always_step: bool
     def __new__(cls, phys: PhysMemory, library: str) -> Self: ...
+    work: int
+    clock_base: int
+    entropy: int
+    def _meter(self) -> None: ...
     def _run(
-        self, timeout: float | None
+        self, timeout: float | None, count: int | None
     ) -> tuple[Literal["stopped", "fault", "exception", "timeout"], int, int, int, int]: ...
     @property
     def space(self) -> AddrSpace | None: ...

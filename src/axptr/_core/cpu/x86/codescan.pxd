@@ -20,6 +20,12 @@ cdef enum:
     HORIZONTAL = 15        # phaddw and its kin, of a register with itself
     REWRITE = 16           # right in another spelling of the same length (`rewrite`)
 
+# What differs from run to run in an instruction that is plain.
+cdef enum:
+    NOTHING = 0
+    TIMESTAMP = 1          # rdtsc, rdtscp
+    ENTROPY = 2            # rdrand
+
 cdef enum:
     LONGEST = 15           # bytes of the longest instruction
 
@@ -43,3 +49,4 @@ cdef bint read_prefixes(const uint8_t *code, int size, Insn *insn) noexcept nogi
 cdef void rewrite(uint8_t *code, int size) noexcept nogil
 cdef int kind_of(const uint8_t *code, int size) noexcept nogil
 cdef int leak_of(const uint8_t *code, int size) noexcept nogil
+cdef int chance_in(const uint8_t *code, int size) noexcept nogil

@@ -29,10 +29,12 @@ import cython
 from cython.cimports.axptr._core.cpu.x86.codescan import (
     COMPARE,
     CONTROLS,
+    ENTROPY,
     EXCHANGE,
     HORIZONTAL,
     LONGEST,
     NEGATE,
+    NOTHING,
     PAIR,
     PAUSE,
     PLAIN,
@@ -42,6 +44,7 @@ from cython.cimports.axptr._core.cpu.x86.codescan import (
     SETS_FLAGS,
     STRINGS,
     TEST,
+    TIMESTAMP,
     TRUNCATE,
     UNDEFINED,
     UNFINISHED,
@@ -337,6 +340,29 @@ def kind_of(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cy
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
+def chance_in(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cython.int:
+    """What of an instruction's result is not told by the program and its memory: NOTHING, TIMESTAMP, ENTROPY."""
+    insn: Insn
+    second: uint8_t
+    if not read_prefixes(code, size, cython.address(insn)) or insn.locked or size < insn.at + 2:
+        return NOTHING
+    second = code[insn.at + 1]
+    if code[insn.at] != 0x0F:
+        return NOTHING
+    if second == 0x31:
+        return TIMESTAMP
+    if insn.modrm >= size:
+        return NOTHING
+    if second == 0x01 and code[insn.modrm] == 0xF9:
+        return TIMESTAMP
+    if second == 0xC7 and code[insn.modrm] >= 0xF0 and code[insn.modrm] < 0xF8 and not insn.repeat:
+        return ENTROPY
+    return NOTHING
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
 def leak_of(code: cython.pointer(cython.const[uint8_t]), size: cython.int) -> cython.int:
     """Temporaries that the library leaks for this instruction, at most."""
     insn: Insn
@@ -421,3 +447,8 @@ def _kind(code):
     """`kind_of` and `leak_of` of these bytes. For tests."""
     at = cython.cast(cython.pointer(cython.const[uint8_t]), cython.cast(cython.p_char, code))
     return kind_of(at, len(code)), leak_of(at, len(code))
+
+
+def _chance(code):
+    """`chance_in` these bytes. For tests."""
+    return chance_in(cython.cast(cython.pointer(cython.const[uint8_t]), cython.cast(cython.p_char, code)), len(code))
