@@ -23,11 +23,20 @@ if TYPE_CHECKING:
 
 
 class Machine:
-    """The tables and buffers of a run. A machine is used by one thread at a time.
+    """The tables and buffers of a run. The thread in its loop alone uses it; others `post` to the loop.
 
-    host: what it knows of the host. locks: file locks of all kinds. terminals: those that the program has changed.
-    streams: which files the user gave it as standard streams, by device and inode. pipe_bytes: what the pipes that
-    programs made may hold.
+    | field | exec | fork | a snapshot |
+    | --- | --- | --- | --- |
+    | host: what it knows of the host | keeps | the same | a seed and its counts; of the host as it is nothing |
+    | memory_limit: bytes that all may hold | keeps | the same | the number |
+    | tasks: by their number | keeps | one more | the tasks |
+    | locks: file locks of all kinds | record locks of closed descriptors go | none of the child's | records |
+    | futexes: the words that tasks wait at | keeps | keeps | with those who wait |
+    | terminals: those that a program has changed | keeps | the same | nothing |
+    | streams: the user's standard streams, by device and inode | keeps | the same | nothing |
+    | pipe_bytes: what the pipes that programs made may hold | keeps | the same | the number |
+    | inode numbers of shared mappings | go on | go on | the next |
+    | transfer buffers: valid within one call | - | - | nothing |
     """
 
     def __init__(self, memory_limit: int | None = None, host: HostView | None = None) -> None:

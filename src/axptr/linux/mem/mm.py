@@ -28,7 +28,10 @@ def mmap_base(stack_limit: int) -> int:
 
 
 class Mm:
-    """One program's memory.
+    """One program's memory. The machine's thread alone changes it; the space has a lock of its own.
+
+    Exec puts another in its place. fork: a twin of the space and all else alike, with CLONE_VM the very same. A
+    snapshot has the space, with the addresses in its bounds, and the other fields as they are.
 
     space: its pages. host: of the machine that it is in. exe: the program's file. auxv: the auxiliary vector, packed.
     peak_size: the most bytes of areas that were seen.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class IoCount:
-    """rchar, wchar: bytes that calls have read and written; syscr, syscw: how many such calls."""
+    """Of a process; the machine's thread alone uses it. Exec keeps it, a fork begins with none, a snapshot has it.
+
+    rchar, wchar: bytes that calls have read and written; syscr, syscw: how many such calls.
+    """
 
     __slots__ = ("rchar", "syscr", "syscw", "wchar")
 

@@ -25,7 +25,9 @@ NAMES = (
 
 
 class Limits:
-    """What a process is limited to: pairs of a soft and a hard limit, by number.
+    """What a process is limited to: pairs of a soft and a hard limit, by number. The machine's thread alone uses it.
+
+    Exec keeps them, a fork has the same, a snapshot the numbers.
 
     As inherited of the host's process, each looked at once and when first asked for, unless the program has set it.
     There are no core files.
