@@ -41,7 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The tests of a module that says `EVERY_FORMAT = True` run once over each page-table format.
 
     Those are where an entry is written or read: what an access resolves to (`test_pointer`), areas, clones, dirty pages
-    and snapshots. What stands above asks the same few functions whatever the format; walks and encodings themselves have
+    and snapshots. What stands above asks the same few functions whatever the format; walks and encodings have
     `core/paging`, and random histories of each format `mm/test_model` and `mm/test_histories`.
     """
     if "fmt" in metafunc.fixturenames and getattr(metafunc.module, "EVERY_FORMAT", False):
