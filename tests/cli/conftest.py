@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from programs import compiled, shared_directory
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/"}
 """The same for the host's run and ours; LC_ALL so that neither depends on which locales are installed."""
@@ -43,22 +43,10 @@ def status_of_shell(returncode: int) -> int:
 @pytest.fixture(scope="session")
 def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """`compile_c(source, *flags, compiler="gcc")`: the program, compiled once a session."""
-    directory = tmp_path_factory.mktemp("programs")
+    directory = shared_directory(tmp_path_factory)
 
     def build(source: str, *flags: str, compiler: str = "gcc") -> Path:
-        if shutil.which(compiler) is None:
-            pytest.skip(f"needs {compiler}")
-        name = hashlib.sha256(repr((source, flags, compiler)).encode()).hexdigest()[:16]
-        program = directory / name
-        if not program.exists():
-            program.with_suffix(".c").write_text(source)
-            done = subprocess.run(
-                [compiler, "-O1", "-w", *flags, "-o", program, program.with_suffix(".c")],
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, done.stderr
-        return program
+        return compiled(directory, "program", source, flags, compiler)
 
     return build
 

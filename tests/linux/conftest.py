@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import pytest
 pytest.importorskip("unicorn", reason="programs need the Unicorn library")
 
 from axptr.linux import Process, Result, create_process
+from programs import compiled, shared_directory
 
 GUESTS = Path(__file__).parent / "guests"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/"}
@@ -81,27 +81,13 @@ def run_host(*command: str | Path, input: bytes = b"", cwd: Path | None = None) 
 @pytest.fixture(scope="session")
 def compile_guest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """`compile_guest(name, *flags, compiler="gcc")`: the program `guests/name.c`; or of `source`, a text."""
-    directory = tmp_path_factory.mktemp("guests")
-    made: dict[tuple[str, ...], Path] = {}
+    directory = shared_directory(tmp_path_factory)
 
     def build(name: str, *flags: str, compiler: str = "gcc", source: str | None = None) -> Path:
-        if shutil.which(compiler) is None:
-            pytest.skip(f"needs {compiler}")
-        key = (name, compiler, source or "", *flags)
-        if key not in made:
+        if source is None:
             path = GUESTS / f"{name}.c"
-            if source is not None:
-                path = directory / f"{name}-{len(made)}.c"
-                path.write_text(source)
-            target = directory / f"{Path(name).name}-{len(made)}"
-            done = subprocess.run(
-                [compiler, "-O1", "-w", *flags, "-o", target, path], capture_output=True, text=True, timeout=120
-            )
-            if done.returncode and "cannot find" in done.stderr:
-                pytest.skip(f"{compiler} {' '.join(flags)} has no libraries here")
-            assert done.returncode == 0, done.stderr
-            made[key] = target
-        return made[key]
+            return compiled(directory, path.stem, path.read_text(), flags, compiler, beside=path.parent)
+        return compiled(directory, Path(name).name, source, flags, compiler)
 
     return build
 
