@@ -199,6 +199,36 @@ def test_a_sleep_takes_no_time_of_ours(traced: Traced) -> None:
     assert time.monotonic() - began < 50
 
 
+LIMIT = """
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+static volatile int count;
+static void note(int n) { count++; }
+int main(void) {
+    setrlimit(RLIMIT_CPU, &(struct rlimit){1, 2}); signal(SIGXCPU, note);
+    unsigned long turns = 0; while (!count) turns++;
+    printf("%lu\\n", turns); fflush(stdout);
+    for (;;);
+}
+"""
+
+
+def test_limits_on_cpu_time_end_a_program_at_the_same_turn(traced: Traced, compile_c: Callable[..., Path]) -> None:
+    program = compile_c(LIMIT, "-static")
+    _, output, status = traced(1, program)
+    assert status == 128 + 9
+    assert 10_000_000 < int(output.splitlines()[0]) < 1_000_000_000  # a second, at a nanosecond a byte
+    assert traced(1, program)[1] == output
+
+
+def test_the_users_time_is_up_when_it_is(compile_c: Callable[..., Path]) -> None:
+    began = time.monotonic()
+    done = run_axptr("run", "--seed", "1", "--timeout", "0.5", "--", compile_c("int main(void) { for (;;); }"))
+    assert done.returncode == 124
+    assert 0.5 <= time.monotonic() - began < 50
+
+
 def test_without_a_seed_runs_differ(tree: Path) -> None:
     need("python3")
     words = ("run", "--", "python3", "-c", "import os, time; print(os.urandom(8), time.time())")
