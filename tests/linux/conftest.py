@@ -44,6 +44,7 @@ def run_guest(
     input: bytes = b"",
     timeout: float = 60,
     watch: Callable[[Process], Any] | None = None,
+    after: Callable[[Process], Any] | None = None,
     **options: Any,
 ) -> Outcome:
     """Run a program under axptr; every frame must be given back when it is closed."""
@@ -56,6 +57,8 @@ def run_guest(
             if watch is not None:
                 watch(process)
             result = process.run(timeout)
+            if after is not None:
+                after(process)
             unknown, maps, phys = process.kernel.unknown, process.space.format_maps(), process.phys
         if result.death is None:  # a fault names its area, and an area its file's frames
             assert phys.data_frames == 0, "frames leaked"

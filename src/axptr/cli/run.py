@@ -19,6 +19,7 @@ SIGPIPE = 13  # not from `signal`, which every start would pay for
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import SimpleNamespace
+    from typing import Any
 
     from ..linux.api import Process, Result
     from .options import Parser
@@ -59,6 +60,20 @@ def add_arguments(parser: Parser) -> None:
         default=[],
         help="let it write files in DIR; repeatable",
     )
+    add("--root", metavar="DIR", help="what the program sees as /, with axptr's own /proc and /dev in it")
+    add(
+        "--mount",
+        metavar="SRC:DST[:ro]",
+        action="append",
+        default=[],
+        help="show the directory SRC at DST, and let it be changed (ro: not); repeatable",
+    )
+    add("--tmpfs", metavar="DST", action="append", default=[], help="an empty directory in memory at DST; repeatable")
+    add("--overlay", action="store_true", help="keep all changes in memory: the host's files stay as they are")
+    add("--overlay-load", metavar="FILE", help="begin with the changes that were saved in FILE")
+    add("--overlay-save", metavar="FILE", help="at the end, save all changes in FILE")
+    add("--overlay-diff", action="store_true", help="at the end, list them: A added, C changed, D removed")
+    add("--overlay-commit", action="store_true", help="at the end, make them on the host")
     add("--seed", metavar="N", help="make the run repeat: clocks, random bytes and ids are made of the number")
     add(
         "--env",
@@ -83,21 +98,32 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
                 raise ValueError(f"--allow-write: {directory} is not a directory")
         if options.map is not None:
             _check_writable(options.map)
+        tree = _tree(options)
     except ValueError as error:
         parser.error(str(error))
 
     if options.output is None:
         return _load_and_run(
-            options, environment, memory_limit, timeout, seed, Output(None if sys.stderr is None else STDERR)
+            options, environment, memory_limit, timeout, seed, tree, Output(None if sys.stderr is None else STDERR)
         )
     try:
         file = _open_output(options.output)
     except OSError as error:
         parser.error(f"--output: {options.output}: {error.strerror}")
     try:
-        return _load_and_run(options, environment, memory_limit, timeout, seed, Output(file))
+        return _load_and_run(options, environment, memory_limit, timeout, seed, tree, Output(file))
     finally:
         os.close(file)
+
+
+def _tree(options: SimpleNamespace) -> dict[str, Any]:
+    """What was said about the tree that the program sees. `ValueError` for what makes no sense."""
+    asked = options.root, options.mount, options.tmpfs, options.overlay, options.overlay_load, options.overlay_save
+    if not any((*asked, options.overlay_diff, options.overlay_commit)):
+        return {}
+    from .tree import tree_options
+
+    return tree_options(options)
 
 
 def _check_writable(path: str) -> None:
@@ -155,6 +181,7 @@ def _load_and_run(
     memory_limit: int | None,
     timeout: float | None,
     seed: int | None,
+    tree: dict[str, Any],
     output: Output,
 ) -> int:
     try:
@@ -172,6 +199,7 @@ def _load_and_run(
                 allow_write=options.allow_write,
                 host_signals=True,
                 seed=seed,
+                **tree,
             )
         except ProgramError as error:
             short = error.errno == errno.ENOMEM and memory_limit is not None and not error.own
@@ -185,7 +213,15 @@ def _load_and_run(
     gc.freeze()  # what is loaded stays; garbage is looked for among what the run makes (see `main`)
     gc.enable()
     with process:
-        return _run(process, options, timeout, output)
+        status = _run(process, options, timeout, output)
+        if "overlay" in tree:
+            from .tree import finish
+
+            failed = finish(tree["overlay"], options, output.write)
+            if failed is not None:
+                _say(f"axptr: {failed}")
+                return EXIT_FAILED
+    return status
 
 
 def _run(process: Process, options: SimpleNamespace, timeout: float | None, output: Output) -> int:

@@ -12,4 +12,46 @@ from .api import (
     create_process,
 )
 
-__all__ = ["Death", "Process", "ProgramError", "Result", "create_process"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .fs.given import Tree, TreeStat
+    from .fs.overlay import Change, Overlay
+    from .fs.shape import HostDir, Tmpfs
+
+__all__ = [
+    "Change",
+    "Death",
+    "HostDir",
+    "Overlay",
+    "Process",
+    "ProgramError",
+    "Result",
+    "Tmpfs",
+    "Tree",
+    "TreeStat",
+    "create_process",
+]
+
+_LATER = {
+    "Change": "overlay",
+    "HostDir": "shape",
+    "Overlay": "overlay",
+    "Tmpfs": "shape",
+    "Tree": "given",
+    "TreeStat": "given",
+}
+
+
+def __getattr__(name: str) -> object:
+    """What only runs with a tree of their own need is imported when it is asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(f"{__name__}.fs.{_LATER[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -25,6 +25,7 @@ from .fs.host.file import HostFile, standard_stream
 from .fs.host.mount import HostMount
 from .fs.setup import first_directory, host_tree
 from .fs.walk import AT_FDCWD, FsContext
+from .fs.writable import WritableDirs
 from .host import HostView
 from .host import wall as now
 from .load.loader import find_program
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..mm.area import MemoryArea
+    from .fs.mounts import MountTable
+    from .fs.overlay import Overlay
+
+    Layout = tuple[object, dict[bytes, object], Overlay | None]
 
 __all__ = ["Death", "Process", "ProgramError", "Result", "create_process"]
 
@@ -110,6 +115,7 @@ class Process:
             self.task.loop.close()
         self.task.files.close_all()
         self.task.space.clear()
+        self.task.fs.mounts.close()
 
     def __enter__(self) -> Process:
         return self
@@ -126,6 +132,9 @@ def create_process(
     cwd: Text | None = None,
     memory_limit: int | None = None,
     allow_write: Iterable[Text] = (),
+    root: object = None,
+    mounts: Mapping[Text, object] | None = None,
+    overlay: Overlay | bool = False,
     stdio: tuple[int, int, int] = (0, 1, 2),
     host_signals: bool = False,
     seed: int | None = None,
@@ -138,6 +147,12 @@ def create_process(
     cwd: where the program starts; by default where the host process is.
     memory_limit: bytes of frames (data and page tables) the program may hold; beyond it calls give ENOMEM.
     allow_write: directories under which files may be created, written and removed; everywhere else EROFS.
+    root: what the program sees as `/`, with our own /proc and /dev in it; by default the host's files. A directory of
+    the host, or what `mounts` takes. `cwd` is then a directory in it, by default `/`.
+    mounts: what else it sees, by place: a directory of the host (a path: it may be changed; `HostDir(path,
+    readonly=True)`), `Tmpfs()`, or a tree of Python's (`Tree`).
+    overlay: keep all changes in memory: True, or an `Overlay`, which lists, saves and commits them. What `allow_write`
+    names is changed on the host all the same.
     stdio: the host descriptors the program gets as 0, 1, 2; they are used as they are and never closed.
     host_signals: whether signals sent to this process while it runs are the program's, as `axptr run` has it: it starts
     with those ignored and blocked that this process ignores and blocks, and one that stops it stops this process. It
@@ -158,6 +173,7 @@ def create_process(
             cwd=arguments.text("cwd", cwd) if cwd is not None else None,
             memory_limit=arguments.limit(memory_limit),
             allow_write=arguments.directories("allow_write", allow_write),
+            layout=_layout(root, mounts, overlay),
             stdio=arguments.streams(stdio),
             host_signals=bool(host_signals),
             seed=arguments.seed(seed),
@@ -178,6 +194,7 @@ def _start(
     cwd: bytes | None,
     memory_limit: int | None,
     allow_write: Iterable[bytes],
+    layout: Layout | None,
     stdio: tuple[int, int, int],
     host_signals: bool,
     seed: int | None,
@@ -189,10 +206,13 @@ def _start(
     phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
     space = AddrSpace(0, 1 << 47, phys)
     try:
-        fs = FsContext(host_tree(allow_write, Proc()), machine.host.umask)
-        _streams_are_of(table, fs)
+        fs = FsContext(_mounts(machine, phys, allow_write, layout), machine.host.umask)
+        _streams_are_of(table, fs, allow_write)
         task = LinuxTask.first(machine, space, table, fs)
-        fs.cwd = first_directory(task, cwd if cwd is not None else b".")
+        if layout is not None and layout[0] is not None:
+            fs.cwd = fs.resolve(task, AT_FDCWD, (cwd or b"/") + b"/").hold()
+        else:
+            fs.cwd = first_directory(task, cwd if cwd is not None else b".")
         path = _search(task, program, environ)
         found = find_program(path, argv or [program], exec.program_finder(task))
     except ProgramError:
@@ -218,12 +238,39 @@ def _start(
     return Process(task, LinuxKernel())
 
 
-def _streams_are_of(table: FileTable, fs: FsContext) -> None:
-    """What the user gave as standard streams may be changed where the first mount, the host's tree, allows it."""
+def _layout(root: object, mounts: Mapping[Text, object] | None, overlay: Overlay | bool) -> Layout | None:
+    """What the program is to see besides, or instead of, the host's files; None for just these."""
+    if root is None and not mounts and overlay is False:
+        return None
+    if isinstance(overlay, bool):
+        made = None
+        if overlay:
+            from .fs.overlay import Overlay
+
+            made = Overlay()
+    else:
+        made = overlay
+    places = {arguments.text("a place in mounts", place): what for place, what in (mounts or {}).items()}
+    return root, places, made
+
+
+def _mounts(machine: Machine, phys: PhysMemory, allow_write: Iterable[bytes], layout: Layout | None) -> MountTable:
+    if layout is None:
+        return host_tree(allow_write, Proc())
+    from .fs.shape import Shaper
+
+    root, places, overlay = layout
+    return Shaper(machine, phys, allow_write).build(root, places, overlay, Proc())
+
+
+def _streams_are_of(table: FileTable, fs: FsContext, allow_write: Iterable[bytes]) -> None:
+    """What the user gave as standard streams may be changed where the host's tree may be."""
     mount = fs.mounts.mounts[0]
+    if not isinstance(mount, HostMount) or not mount.whole:
+        mount = HostMount(b"/", WritableDirs(allow_write))
     for fd in table.descriptors():
         file = table.get(fd)
-        if isinstance(file, HostFile) and isinstance(mount, HostMount):
+        if isinstance(file, HostFile):
             file.mount = mount
 
 

@@ -59,6 +59,9 @@ class Mount:
         """What is mounted: the source, the kind of file system, and the options besides ro and rw."""
         return self._device
 
+    def close(self) -> None:
+        """The run is over: give back what is held for it."""
+
     def access(self) -> bytes:
         """`ro` or `rw`, as the tables of mounts say it."""
         return b"ro" if self.readonly else b"rw"
@@ -102,6 +105,11 @@ class MountTable:
         if mount is None or not mount.covered:
             return []
         return [n for number, identity, n in self._at if (number, identity) == (mount.number, directory.identity)]
+
+    def close(self) -> None:
+        """The run is over."""
+        for mount in self.mounts:
+            mount.close()
 
     def _check(self) -> None:
         """Every key leads to a mount that says it is there."""

@@ -175,6 +175,14 @@ class Node:
         """What is in this directory, in the order in which it is listed, without `.` and `..`."""
         raise LinuxError(errno.ENOTDIR)
 
+    def listing(self, task: LinuxTask) -> list[tuple[bytes, int, int]]:
+        """The same with the number and the mode of each, of which only the kind counts."""
+        found = []
+        for name in self.names(task):
+            node = self.lookup(task, name)
+            found.append((name, node.ino if node is not None else 1, node.mode if node is not None else stat.S_IFDIR))
+        return found
+
     def at_once(self, path: bytes) -> Node | None:
         """What a path leads to from this directory if one step can tell: no `..` in it, nothing mounted on it.
 

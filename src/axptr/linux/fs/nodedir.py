@@ -59,12 +59,15 @@ class NodeDirFile(OpenFile):
         if self._entries is None:
             here = self._node
             entries = [(b".", here.ino, here.mode), (b"..", here.ino ^ 1, here.mode)]
-            names = here.names(task)
-            names += [name for name in task.fs.mounts.names_in(here) if name not in names]
-            for name in names:
-                node = task.fs.mounts.at(here, name) or here.lookup(task, name)
-                mode = node.mode if node is not None else stat.S_IFDIR
-                entries.append((name, node.ino if node is not None else 1, mode))
+            mounted = set(task.fs.mounts.names_in(here))
+            for name, ino, mode in here.listing(task):
+                node = task.fs.mounts.at(here, name) if name in mounted else None
+                mounted.discard(name)
+                entries.append((name, ino, mode) if node is None else (name, node.ino, node.mode))
+            for name in mounted:
+                node = task.fs.mounts.at(here, name)
+                if node is not None:
+                    entries.append((name, node.ino, node.mode))
             self._entries = entries
         return self._entries
 

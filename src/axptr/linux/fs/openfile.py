@@ -244,6 +244,16 @@ class OpenFile:
         """Whether nothing in this file's file system may be executed."""
         return False
 
+    # -- as the kernel itself uses it
+
+    def read_bytes(self, view: memoryview, pos: int | None) -> int:
+        """Read into memory of the machine's own, of a file that never waits; bytes done. EINVAL for others."""
+        raise LinuxError(errno.EINVAL)
+
+    def write_bytes(self, data: memoryview, pos: int | None) -> int:
+        """Write from memory of the machine's own, to a file that never waits; bytes done. EINVAL for others."""
+        raise LinuxError(errno.EINVAL)
+
     def peek(self, size: int, offset: int) -> bytes:
         """As many of `size` bytes at `offset` as the file has, for the kernel itself (a program's headers)."""
         raise LinuxError(errno.EINVAL)

@@ -38,7 +38,10 @@ def _line(task: LinuxTask, area: MemoryArea, names: dict[int, str]) -> str:
     store = area.backend.store
     major, minor, inode, offset, name = 0, 0, 0, 0, area.name
     if store is not None:
-        if id(store) not in names:
+        named = getattr(area.backend, "named", None)
+        if named is not None:
+            names[id(store)] = os.fsdecode(named()).replace("\n", "\\012")
+        elif id(store) not in names:
             names[id(store)] = _file_name(store)
         major, minor, inode, offset = os.major(store.device), os.minor(store.device), store.inode, area.offset
         name = names[id(store)]

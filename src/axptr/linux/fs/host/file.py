@@ -15,7 +15,7 @@ import os
 import select
 import stat
 from contextlib import contextmanager
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import or_
 
 from ....errors import LinuxError
@@ -34,6 +34,7 @@ from ..openfile import (
     WouldBlock,
 )
 from .calls import PAGE, ccall, host, map_probe
+from .fd import name_of
 from .noblock import Channel, may_block
 from .tree import OpenedNode
 
@@ -514,6 +515,8 @@ class HostFile(OpenFile):
 
         backend = FileBackend(phys, self.host_fd, offset, shared=shared, writable=self.writable)
         backend.no_exec = self.no_exec()
+        if self.mount is not None and not (self.mount.whole and self.mount.above is None):
+            backend.named = partial(_shown, self.mount, backend.store.descriptors[0])
         return backend
 
     def require_range(self, end: int) -> None:
@@ -576,6 +579,11 @@ class HostFile(OpenFile):
         channel = self.__dict__.pop("channel", None)
         if channel is not None:
             channel.close()
+
+
+def _shown(mount: HostMount, fd: int) -> bytes:
+    """What the guest calls a file now. fd: one that lives as long as the mapping."""
+    return mount.shown(name_of(fd))
 
 
 def _changed(now: memoryview, before: bytes, least: int) -> int:

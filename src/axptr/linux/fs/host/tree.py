@@ -30,6 +30,7 @@ from .fd import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ...._core.mm.frames import FrameStore
     from ...task.task import LinuxTask
@@ -144,6 +145,17 @@ class HostNode(Node):
             if int.from_bytes(raw.raw[:8], "little") == _PROC_MAGIC:
                 raise LinuxError(errno.EACCES)
         return node
+
+    def listing(self, task: LinuxTask) -> list[tuple[bytes, int, int]]:
+        found = []
+        path: Any = by_descriptor(self.fd)
+        with host(os.scandir, path) as entries:
+            for entry in entries:
+                kind = stat.S_IFLNK if entry.is_symlink() else stat.S_IFDIR if entry.is_dir() else stat.S_IFREG
+                if kind == stat.S_IFREG and not entry.is_file():
+                    kind = stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode)
+                found.append((os.fsencode(entry.name), entry.inode(), kind))
+        return found
 
     def at_once(self, path: bytes) -> HostNode:
         return self.enter(open_beneath(self.fd, path))

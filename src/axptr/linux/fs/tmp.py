@@ -1,0 +1,580 @@
+"""A tree in memory: names, and who may change them. Source: mm/shmem.c, fs/libfs.c, fs/namei.c of Linux 6.18, tmpfs(5).
+
+A `TmpNode` is a name with the file it leads to (Linux' dentry): it moves with rename, is gone with unlink, and stays a
+node as long as something holds it, as what is open must. Hard links are nodes of one `Inode`.
+
+Rights are those of one user, the machine's, by the rules of inode(7); root may do everything but run what nobody may.
+
+Failure: `LinuxError` as Linux gives it, in its order; the tree is then as before.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from struct import pack, unpack
+
+from ...errors import LinuxError
+from .inode import MAX_BYTES, PAGE, DirInode, Inode, held_pages
+from .mounts import Mount
+from .node import Node, Stat
+from .openfile import PathFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from ..._core.mm.frames import FrameStore
+    from ..._core.phys.phys import PhysMemory
+    from ..host import HostView
+    from ..task.task import LinuxTask
+    from .openfile import OpenFile
+
+TMPFS_MAGIC = 0x01021994
+NAME_MAX = 255
+INODE_COST = 768
+"""Bytes of books for a file and its name."""
+RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
+_UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE
+_O_TMPFILE = 0o20200000
+_NOT_KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def _fail(code: int) -> NoReturn:
+    raise LinuxError(code)
+
+
+class TmpFs:
+    """One file system in memory. phys: where its pages are. device: st_dev. root: its topmost directory.
+
+    books: bytes that inodes and names cost, which count against `limit` (None: none) together with all frames.
+    """
+
+    magic = TMPFS_MAGIC
+    layered = False
+
+    def __init__(
+        self, phys: PhysMemory, host: HostView, device: int, *, limit: int | None = None, mode: int = 0o1777
+    ) -> None:
+        self.phys = phys
+        self.host = host
+        self.device = device
+        self.limit = limit
+        self.books = 0
+        self._numbers = 0
+        self.root = self.new_node(DirInode(self, stat.S_IFDIR | mode, self.uid, self.gid), None, b"")
+
+    def new_node(self, inode: Inode, parent: TmpNode | None, name: bytes) -> TmpNode:
+        return TmpNode(inode, parent, name)
+
+    @property
+    def uid(self) -> int:
+        return self.host.euid
+
+    @property
+    def gid(self) -> int:
+        return self.host.egid
+
+    def now(self) -> int:
+        return self.host.realtime_ns()
+
+    def next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def charge(self, size: int) -> None:
+        """Count what is kept besides pages. ENOSPC if the machine has no room for it."""
+        if self.limit is not None and self.books + size + self.phys.frames_in_use * PAGE > self.limit:
+            raise LinuxError(errno.ENOSPC)
+        self.books += size
+
+    def statfs(self) -> bytes:
+        free = held_pages(self.phys)
+        total = (self.limit or self.phys.size) // PAGE
+        return pack(
+            "<qqQQQQQqqqq32x", self.magic, PAGE, total, free, free, total, free, self.device, NAME_MAX, PAGE, 0x1020
+        )
+
+    def close(self) -> None:
+        """Give all pages back; the tree is empty then."""
+        todo = [self.root]
+        while todo:
+            node = todo.pop()
+            if isinstance(node.inode, DirInode):
+                todo += node.inode.entries.values()
+            node.forget()
+
+    # -- rights
+
+    def permits(self, inode: Inode, wanted: int) -> bool:
+        """Whether the user may read (4), write (2), execute or search (1) it (generic_permission)."""
+        if self.uid == 0:
+            return not wanted & 1 or inode.kind == stat.S_IFDIR or bool(inode.mode & 0o111)
+        if inode.uid == self.uid:
+            bits = inode.mode >> 6
+        elif inode.gid == self.gid or inode.gid in self.host.groups:
+            bits = inode.mode >> 3
+        else:
+            bits = inode.mode
+        return wanted & ~bits & 7 == 0
+
+    def require(self, inode: Inode, wanted: int) -> None:
+        if not self.permits(inode, wanted):
+            raise LinuxError(errno.EACCES)
+
+    def require_owner(self, inode: Inode) -> None:
+        if self.uid not in (0, inode.uid):
+            raise LinuxError(errno.EPERM)
+
+
+class TmpMount(Mount):
+    """A tree in memory, mounted."""
+
+    def __init__(self, fs: TmpFs, source: bytes = b"tmpfs", kind: bytes = b"tmpfs", *, readonly: bool = False) -> None:
+        super().__init__(fs.root, source, kind, b"relatime", readonly=readonly)
+        self.fs = fs
+
+    def close(self) -> None:
+        self.fs.close()
+
+
+class TmpNode(Node):
+    """A name in a tree of memory. parent: None of a root, and of what never had a name. gone: it was removed.
+
+    cookie: where it is in the listing of its directory.
+    """
+
+    immutable = errno.EROFS
+
+    def __init__(self, inode: Inode, parent: TmpNode | None, name: bytes) -> None:
+        super().__init__(b"")
+        self.inode = inode
+        self.parent_node = parent
+        self.name = name
+        self.gone = False
+        self.cookie = 0
+        self.mount = parent.mount if parent is not None else None
+
+    @property
+    def fs(self) -> TmpFs:
+        return self.inode.fs
+
+    @property
+    def mode(self) -> int:  # type: ignore[override]
+        return self.inode.mode
+
+    @property
+    def dev(self) -> int:  # type: ignore[override]
+        return self.inode.fs.device
+
+    @property
+    def ino(self) -> int:
+        return self.inode.ino
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        return self.inode.fs.device, self.inode.ino
+
+    @property
+    def removed(self) -> bool:
+        return self.inode.nlink == 0
+
+    def forget(self) -> None:
+        """The file system is given up."""
+        self.inode.data = None
+        if self.inode.pipe >= 0:
+            os.close(self.inode.pipe)
+            self.inode.pipe = -1
+        if isinstance(self.inode, DirInode):
+            self.inode.entries.clear()
+            self.inode.cookies.clear()
+
+    def where(self) -> bytes:
+        if self.parent_node is None:
+            if self.inode.kind == stat.S_IFDIR and self.mount is not None and not self.gone:
+                return self.mount.place()
+            return (self.mount.place() if self.mount is not None else b"").rstrip(b"/") + b"/#%d (deleted)" % self.ino
+        path, node, gone = b"", self, b""
+        while node.parent_node is not None:
+            path, gone = b"/" + node.name + path, gone or (b" (deleted)" if node.gone else b"")
+            node = node.parent_node
+        base = node.mount.place().rstrip(b"/") if node.mount is not None else b""
+        return base + path + gone
+
+    def stat(self, task: LinuxTask) -> Stat:
+        return self.inode.stat()
+
+    def statfs(self) -> bytes:
+        raw = bytearray(self.fs.statfs())
+        if self.mount is not None and self.mount.readonly:
+            raw[80] |= os.ST_RDONLY
+        return bytes(raw)
+
+    def mapped(self, task: LinuxTask) -> FrameStore | None:
+        return self.inode.data
+
+    # -- directories
+
+    @property
+    def directory(self) -> DirInode:
+        """What it is as a directory; ENOTDIR."""
+        if not isinstance(self.inode, DirInode):
+            raise LinuxError(errno.ENOTDIR)
+        return self.inode
+
+    def find(self, name: bytes) -> TmpNode | None:
+        """What has a name here, whoever asks. ENAMETOOLONG."""
+        if len(name) > NAME_MAX:
+            raise LinuxError(errno.ENAMETOOLONG)
+        return self.directory.entries.get(name)
+
+    def lookup(self, task: LinuxTask, name: bytes) -> TmpNode | None:
+        directory = self.directory
+        self.fs.require(directory, 1)
+        if name == b".":
+            return self
+        found = self.find(name)
+        if found is not None:
+            found.mount = self.mount
+        return found
+
+    def parent(self, task: LinuxTask) -> TmpNode:
+        if self.parent_node is None:
+            raise LinuxError(errno.ENOENT)
+        self.parent_node.mount = self.mount
+        return self.parent_node
+
+    def names(self, task: LinuxTask) -> list[bytes]:
+        return list(self.directory.entries)
+
+    def target(self, task: LinuxTask) -> bytes:
+        if not self.is_link:
+            raise LinuxError(errno.EINVAL)
+        self.inode.accessed()
+        return self.inode.target
+
+    # -- opening
+
+    def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        self._require_open(task, flags)
+        file = self.open_as(task, flags)
+        if flags & os.O_TRUNC and self.inode.kind == stat.S_IFREG:
+            self.inode.resize(0)
+            self.inode.changed(content=True)
+        return file
+
+    def _require_open(self, task: LinuxTask, flags: int) -> None:
+        """may_open of fs/namei.c, and that nobody writes to a program that runs."""
+        kind = self.inode.kind
+        if kind == stat.S_IFSOCK:
+            raise LinuxError(errno.ENXIO)
+        mode = flags & os.O_ACCMODE
+        wanted = (
+            (0 if mode == os.O_WRONLY else 4) | (0 if mode == os.O_RDONLY else 2) | (2 if flags & os.O_TRUNC else 0)
+        )
+        if kind in (stat.S_IFCHR, stat.S_IFBLK):
+            raise LinuxError(errno.ENXIO if self.fs.permits(self.inode, wanted) else errno.EACCES)
+        self.fs.require(self.inode, wanted)
+        if wanted & 2:
+            if kind != stat.S_IFIFO:
+                self.require_writable()
+                self.changeable()
+            if self.identity == task.mm.exe.identity:
+                raise LinuxError(errno.ETXTBSY)
+
+    def open_as(self, task: LinuxTask, flags: int) -> OpenFile:
+        """Open what may be opened."""
+        from .tmpfile import TmpDirFile, TmpFile, open_fifo_node
+
+        kept = flags & ~_NOT_KEPT
+        if self.inode.kind == stat.S_IFDIR:
+            return TmpDirFile(self, kept)
+        if self.inode.kind == stat.S_IFIFO:
+            return open_fifo_node(task, self, kept)
+        return TmpFile(self, kept)
+
+    def open_place(self, task: LinuxTask, flags: int) -> OpenFile:
+        return PathFile(self, flags)
+
+    def open_program(self) -> OpenFile:
+        from .tmpfile import TmpFile
+
+        self.fs.require(self.inode, 1)
+        return TmpFile(self, os.O_RDONLY)
+
+    # -- what may be asked
+
+    def access(self, mode: int, effective: bool) -> None:
+        self.fs.require(self.inode, mode)
+        if mode & 2 and self.inode.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+            self.require_writable()
+
+    def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
+        return None
+
+    def getxattr(self, name: bytes) -> bytes:
+        return self.inode.getxattr(name)
+
+    def listxattr(self) -> bytes:
+        return self.inode.listxattr()
+
+    # -- changes
+
+    def require_writable(self) -> None:
+        """EROFS in a mount that may only be read."""
+        if self.mount is not None and self.mount.readonly:
+            raise LinuxError(errno.EROFS)
+
+    def changeable(self) -> TmpNode:
+        self.require_writable()
+        return self
+
+    def _writable_directory(self) -> DirInode:
+        directory = self.directory
+        if directory.nlink == 0:
+            raise LinuxError(errno.ENOENT)
+        self.fs.require(directory, 3)
+        return directory
+
+    def _new(self, name: bytes, mode: int) -> DirInode:
+        """The directory, in which a name may be made that is not there."""
+        directory = self._writable_directory()
+        if self.find(name) is not None:
+            raise LinuxError(errno.EEXIST)
+        self.fs.charge(INODE_COST + len(name))
+        return directory
+
+    def _made(self, inode: Inode, name: bytes) -> TmpNode:
+        """Put a new file here."""
+        node = self.fs.new_node(inode, self, name)
+        self.directory.put(node)
+        self.directory.changed(content=True)
+        return node
+
+    def _group(self, directory: DirInode) -> int:
+        return directory.gid if directory.mode & stat.S_ISGID else self.fs.gid
+
+    def make_dir(self, name: bytes, mode: int, umask: int) -> None:
+        directory = self._new(name, mode)
+        mode = stat.S_IFDIR | mode & ~umask | directory.mode & stat.S_ISGID
+        self._made(DirInode(self.fs, mode, self.fs.uid, self._group(directory)), name)
+
+    def make_node(self, name: bytes, mode: int, rdev: int, umask: int) -> None:
+        directory = self._new(name, mode)
+        self._made(self._file_inode(directory, mode, umask, rdev), name)
+
+    def _file_inode(self, directory: DirInode, mode: int, umask: int, rdev: int = 0) -> Inode:
+        kind, bits = stat.S_IFMT(mode), stat.S_IMODE(mode) & ~umask
+        gid = self._group(directory)
+        if bits & 0o2010 == 0o2010 and self.fs.uid and gid != self.fs.gid and gid not in self.fs.host.groups:
+            bits &= ~stat.S_ISGID  # mode_strip_sgid
+        return Inode(self.fs, kind | bits, self.fs.uid, gid, rdev=rdev)
+
+    def make_link(self, name: bytes, text: bytes) -> None:
+        directory = self._new(name, 0)
+        self.fs.charge(len(text))
+        inode = Inode(self.fs, stat.S_IFLNK | 0o777, self.fs.uid, self._group(directory), target=text)
+        self._made(inode, name)
+
+    def make_file(self, name: bytes, flags: int, mode: int, umask: int) -> OpenFile:
+        from .tmpfile import TmpFile
+
+        directory = self._new(name, mode)
+        node = self._made(self._file_inode(directory, stat.S_IFREG | mode, umask), name)
+        return TmpFile(node, flags & ~_NOT_KEPT)
+
+    def make_unnamed(self, flags: int, mode: int, umask: int) -> OpenFile:
+        from .tmpfile import TmpFile
+
+        directory = self._writable_directory()
+        self.fs.charge(INODE_COST)
+        inode = self._file_inode(directory, stat.S_IFREG | mode, umask)
+        inode.nlink, inode.linkable = 0, not flags & os.O_EXCL
+        node = self.fs.new_node(inode, None, b"")
+        node.mount = self.mount
+        node.gone = True
+        return TmpFile(node, flags & ~(_NOT_KEPT | _O_TMPFILE))
+
+    def link(self, name: bytes, node: Node) -> None:
+        if not isinstance(node, TmpNode) or node.fs is not self.fs:
+            raise LinuxError(errno.EXDEV)
+        inode = node.inode
+        self._new(name, 0)
+        if inode.nlink == 0 and not inode.linkable:
+            raise LinuxError(errno.ENOENT)
+        inode.nlink += 1
+        inode.linkable = False
+        inode.changed()
+        self._made(inode, name)
+
+    def _victim(self, name: bytes, *, must: bool = True) -> TmpNode | None:
+        """What has the name, which the user may take from here (may_delete). ENOENT."""
+        found = self.find(name)
+        if found is None:
+            return _fail(errno.ENOENT) if must else None
+        directory = self._writable_directory()
+        uid = self.fs.uid
+        if directory.mode & stat.S_ISVTX and uid not in (0, found.inode.uid, directory.uid):
+            raise LinuxError(errno.EPERM)
+        return found
+
+    def remove(self, name: bytes, directory: bool) -> None:
+        name, slash, _ = name.partition(b"/")
+        node = self._victim(name)
+        assert node is not None
+        if directory:
+            if not node.is_dir:
+                raise LinuxError(errno.ENOTDIR)
+            if not node.is_empty():
+                raise LinuxError(errno.ENOTEMPTY)
+        elif node.is_dir:
+            raise LinuxError(errno.EISDIR)
+        elif slash:
+            raise LinuxError(errno.ENOTDIR)
+        self.drop(node)
+        self.directory.changed(content=True)
+
+    def is_empty(self) -> bool:
+        return not self.directory.entries
+
+    def drop(self, node: TmpNode) -> None:
+        """Take a name of this directory away, and the file with the last one."""
+        self.directory.take(node)
+        node.unnamed()
+
+    def unnamed(self) -> None:
+        """This name was taken away."""
+        inode = self.inode
+        self.gone = True
+        inode.nlink = 0 if isinstance(inode, DirInode) else inode.nlink - 1
+        inode.changed()
+        self.fs.books -= INODE_COST + len(self.name)
+
+    def rename(self, name: bytes, goal: Node, goal_name: bytes, flags: int) -> None:
+        if not isinstance(goal, TmpNode) or goal.fs is not self.fs:
+            raise LinuxError(errno.EXDEV)
+        name, slash, _ = name.partition(b"/")
+        goal_name, goal_slash, _ = goal_name.partition(b"/")
+        node, there = self.find(name), goal.find(goal_name)
+        if node is None:
+            raise LinuxError(errno.ENOENT)
+        if there is not None and flags & RENAME_NOREPLACE:
+            raise LinuxError(errno.EEXIST)
+        if flags & RENAME_EXCHANGE:
+            if there is None:
+                raise LinuxError(errno.ENOENT)
+            if not there.is_dir and goal_slash:
+                raise LinuxError(errno.ENOTDIR)
+        if not node.is_dir and (slash or (goal_slash and not flags & RENAME_EXCHANGE)):
+            raise LinuxError(errno.ENOTDIR)
+        if node.holds(goal):
+            raise LinuxError(errno.EINVAL)
+        if there is not None and there.holds(self):
+            raise LinuxError(errno.EINVAL if flags & RENAME_EXCHANGE else errno.ENOTEMPTY)
+        if there is not None and there.inode is node.inode:
+            return
+        self._victim(name)
+        goal._writable_directory()
+        goal._victim(goal_name, must=False)
+        if there is not None and not flags & RENAME_EXCHANGE:
+            if node.is_dir and not there.is_dir:
+                raise LinuxError(errno.ENOTDIR)
+            if there.is_dir and not node.is_dir:
+                raise LinuxError(errno.EISDIR)
+            if there.is_dir and not there.is_empty():
+                raise LinuxError(errno.ENOTEMPTY)
+        if flags & RENAME_WHITEOUT:
+            self.fs.charge(INODE_COST + len(name))
+        self._move(node, goal, goal_name, there, flags)
+
+    def holds(self, other: TmpNode) -> bool:
+        """Whether `other` is this directory or beneath it."""
+        at: TmpNode | None = other
+        while at is not None:
+            if at is self:
+                return True
+            at = at.parent_node
+        return False
+
+    def _move(self, node: TmpNode, goal: TmpNode, goal_name: bytes, there: TmpNode | None, flags: int) -> None:
+        name = node.name
+        self.directory.take(node)
+        if there is not None:
+            if flags & RENAME_EXCHANGE:
+                goal.directory.take(there)
+                there.parent_node, there.name = self, name
+                self.directory.put(there)
+                there.inode.changed()
+            else:
+                goal.drop(there)
+        node.parent_node, node.name = goal, goal_name
+        goal.directory.put(node)
+        if flags & RENAME_WHITEOUT:
+            self._made(self._file_inode(self.directory, stat.S_IFCHR, 0), name)
+        node.inode.changed()
+        self.directory.changed(content=True)
+        goal.directory.changed(content=True)
+
+    # -- attributes
+
+    def set_mode(self, mode: int) -> None:
+        inode = self.inode
+        if self.is_link:
+            raise LinuxError(errno.EOPNOTSUPP)
+        self.fs.require_owner(inode)
+        if self.fs.uid and inode.gid != self.fs.gid and inode.gid not in self.fs.host.groups:
+            mode &= ~stat.S_ISGID
+        inode.mode = inode.kind | mode
+        inode.changed()
+
+    def set_owner(self, uid: int, gid: int) -> None:
+        inode, keep = self.inode, 0xFFFF_FFFF
+        mine = self.fs.uid
+        if mine and (
+            (uid != keep and (uid != inode.uid or mine != inode.uid))
+            or (gid != keep and (mine != inode.uid or (gid != inode.gid and gid not in self.fs.host.groups)))
+        ):
+            raise LinuxError(errno.EPERM)
+        if uid != keep:
+            inode.uid = uid
+        if gid != keep:
+            inode.gid = gid
+        if not self.is_dir:  # setattr_should_drop_suidgid
+            inode.mode &= ~stat.S_ISUID
+            if inode.mode & 0o010 or mine:
+                inode.mode &= ~stat.S_ISGID
+        inode.changed()
+
+    def set_times(self, times: bytes | None) -> None:
+        inode, now = self.inode, self.fs.now()
+        if times is None:
+            if self.fs.uid != inode.uid:
+                self.fs.require(inode, 2)
+            inode.atime = inode.mtime = now
+        else:
+            self.fs.require_owner(inode)
+            seconds, nanos, more, rest = unpack("<qqqq", times)
+            for field, second, nano in (("atime", seconds, nanos), ("mtime", more, rest)):
+                if nano == _UTIME_NOW:
+                    setattr(inode, field, now)
+                elif nano != _UTIME_OMIT:
+                    setattr(inode, field, second * 10**9 + nano)
+        inode.ctime = now
+
+    def truncate(self, task: LinuxTask, size: int) -> None:
+        self.fs.require(self.inode, 2)
+        if self.identity == task.mm.exe.identity:
+            raise LinuxError(errno.ETXTBSY)
+        from .tmpfile import require_size
+
+        require_size(task, self.inode, size)
+        self.inode.changed(content=self.inode.resize(min(size, MAX_BYTES)))
+
+    def setxattr(self, name: bytes, value: bytes, flags: int) -> None:
+        self.fs.require(self.inode, 2)
+        self.inode.setxattr(name, value, flags)
+
+    def removexattr(self, name: bytes) -> None:
+        self.fs.require(self.inode, 2)
+        self.inode.removexattr(name)

@@ -1,0 +1,331 @@
+"""Open files of a tree in memory: regular files, directories, FIFOs. Source: mm/shmem.c, fs/libfs.c, fs/open.c.
+
+Transfers go through the machine's bounce buffer, in pieces; a buffer that runs into a hole gives what lies before it. A
+FIFO's bytes are in a pipe of the host, held by a place (O_PATH) so that it opens like a FIFO of the host.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+from bisect import bisect_left
+
+from ...errors import LinuxError
+from ...flags import READ, WRITE
+from ...mm.backend import StoreBackend
+from ..files.fifo import open_fifo
+from ..task import waiting
+from ..task.limits import RLIMIT_FSIZE, get_limit
+from ..uaccess import CHUNK, put_bytes
+from .host.calls import host
+from .host.fd import by_descriptor
+from .host.file import HostFile
+from .inode import MAX_BYTES
+from .nodedir import dirent
+from .openfile import O_APPEND, OpenFile, sought
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..._core.phys.phys import PhysMemory
+    from ..task.task import LinuxTask
+    from ..uaccess import UserIter
+    from .inode import Inode
+    from .node import Stat
+    from .tmp import TmpNode
+
+_SEEK_DATA, _SEEK_HOLE = 3, 4
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+_KNOWN_MODES = 0x7F
+_FIONREAD, _GETFLAGS = 0x541B, 0x80086601
+_NO_LIMIT = (1 << 64) - 1
+
+
+def require_size(task: LinuxTask, inode: Inode, size: int) -> None:
+    """EFBIG and SIGXFSZ if the file would grow beyond RLIMIT_FSIZE (inode_newsize_ok)."""
+    if size > inode.size and size > get_limit(task, RLIMIT_FSIZE)[0]:
+        raise task.signals.file_too_large(task)
+
+
+class TmpFile(OpenFile):
+    """An open regular file."""
+
+    seekable = True
+    kind = stat.S_IFREG
+
+    def __init__(self, node: TmpNode, flags: int) -> None:
+        super().__init__(flags)
+        self._node = node
+        self.inode = node.inode
+        self.pos = 0
+
+    def node(self) -> TmpNode:
+        return self._node
+
+    def stat(self, task: LinuxTask) -> Stat:
+        return self._node.stat(task)
+
+    # -- transfers
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        at = start = self.pos if pos is None else pos
+        self.inode.accessed()
+        while to.count:
+            view = task.machine.bounce[: min(to.count, CHUNK)]
+            got = self.inode.read_into(at, view)
+            copied = to.copy_out(view[:got])
+            at += copied
+            if copied < got:
+                if at == start:
+                    raise to.fault(WRITE)
+                break
+            if got < len(view) or waiting.must_stop(task):
+                break
+        if pos is None:
+            self.pos = at
+        return at - start
+
+    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        if not data.count:
+            return 0
+        most = self.size_room(task, pos, data.count)
+        at = start = self._start(pos)
+        if at >= MAX_BYTES:
+            raise LinuxError(errno.EFBIG)
+        self._drop_rights()
+        self.inode.changed(content=True)
+        while at - start < most:
+            view = task.machine.bounce[: min(most - (at - start), CHUNK)]
+            good = data.copy_in(view)
+            if not good:
+                if at == start:
+                    raise data.fault(READ)
+                break
+            try:
+                done = self.inode.write(at, view[:good])
+            except LinuxError:
+                if at == start:
+                    raise
+                break
+            at += done
+            if done < len(view) or waiting.must_stop(task):
+                break
+        if pos is None:
+            self.pos = at
+        return at - start
+
+    def _start(self, pos: int | None) -> int:
+        if self.flags & O_APPEND:
+            return self.inode.size
+        return self.pos if pos is None else pos
+
+    def _drop_rights(self) -> None:
+        """A write by others than root takes set-id bits away (file_remove_privs)."""
+        inode = self.inode
+        if inode.fs.uid and inode.mode & 0o6000:
+            inode.mode &= ~stat.S_ISUID
+            if inode.mode & 0o010:
+                inode.mode &= ~stat.S_ISGID
+
+    def size_room(self, task: LinuxTask, pos: int | None, count: int) -> int:
+        limit = get_limit(task, RLIMIT_FSIZE)[0]
+        if limit == _NO_LIMIT or not count:
+            return count
+        at = self._start(pos)
+        if at >= limit:
+            raise task.signals.file_too_large(task)
+        return min(count, limit - at)
+
+    def read_bytes(self, view: memoryview, pos: int | None) -> int:
+        """Read to memory of the machine's own."""
+        self.inode.accessed()
+        done = self.inode.read_into(self.pos if pos is None else pos, view)
+        if pos is None:
+            self.pos += done
+        return done
+
+    def write_bytes(self, data: memoryview, pos: int | None) -> int:
+        """Write from memory of the machine's own."""
+        at = self._start(pos)
+        self._drop_rights()
+        self.inode.changed(content=True)
+        done = self.inode.write(at, data)
+        if pos is None:
+            self.pos = at + done
+        return done
+
+    def peek(self, size: int, offset: int) -> bytes:
+        view = memoryview(bytearray(size))
+        return bytes(view[: self.inode.read_into(offset, view)])
+
+    # -- the rest
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence in (_SEEK_DATA, _SEEK_HOLE):
+            self.pos = self.inode.seek_data(offset, whence == _SEEK_HOLE)
+        else:
+            start = (0, self.pos, self.inode.size)[whence]
+            self.pos = sought(offset, start)
+        return self.pos
+
+    def truncate(self, task: LinuxTask, size: int) -> None:
+        require_size(task, self.inode, size)
+        self._drop_rights()
+        self.inode.resize(size)
+        self.inode.changed(content=True)
+
+    def fallocate(self, task: LinuxTask, mode: int, offset: int, size: int) -> None:
+        """shmem_fallocate: pages are brought in, or given up by FALLOC_FL_PUNCH_HOLE; no other modes."""
+        if offset < 0 or size <= 0:
+            raise LinuxError(errno.EINVAL)
+        if mode & ~_KNOWN_MODES or (mode & _PUNCH_HOLE and not mode & _KEEP_SIZE):
+            raise LinuxError(errno.EOPNOTSUPP)
+        if not self.writable:
+            raise LinuxError(errno.EBADF)
+        if offset + size > MAX_BYTES:
+            raise LinuxError(errno.EFBIG)
+        if mode & ~(_KEEP_SIZE | _PUNCH_HOLE):
+            raise LinuxError(errno.EOPNOTSUPP)
+        if mode & _PUNCH_HOLE:
+            self.inode.punch(offset, size)
+        else:
+            if not mode & _KEEP_SIZE:
+                require_size(task, self.inode, offset + size)
+            self.inode.allocate(offset, size, keep_size=bool(mode & _KEEP_SIZE))
+        self.inode.changed(content=True)
+
+    def fsync(self) -> None:
+        """There is nothing behind memory."""
+
+    def leases(self) -> bool:
+        return True
+
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
+        if command == _FIONREAD:
+            put_bytes(task, argument, (max(0, self.inode.size - self.pos) & 0xFFFF_FFFF).to_bytes(4, "little"))
+        elif command == _GETFLAGS:
+            put_bytes(task, argument, bytes(4))
+        else:
+            raise LinuxError(errno.ENOTTY)
+        return 0
+
+    def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> StoreBackend:
+        backend = StoreBackend(self.inode.contents(), offset, shared=shared, writable=self.writable)
+        backend.named = self._node.where
+        return backend
+
+    def require_range(self, end: int) -> None:
+        if end >= 1 << 63:
+            raise LinuxError(errno.EOVERFLOW)
+
+
+class TmpDirFile(OpenFile):
+    """An open directory. A position is the cookie of an entry: what comes and goes meanwhile moves no other."""
+
+    seekable = True
+    kind = stat.S_IFDIR
+
+    def __init__(self, node: TmpNode, flags: int) -> None:
+        super().__init__(flags)
+        self._node = node
+        self._pos = 0
+
+    def node(self) -> TmpNode:
+        return self._node
+
+    def stat(self, task: LinuxTask) -> Stat:
+        return self._node.stat(task)
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        raise LinuxError(errno.EISDIR)
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence not in (os.SEEK_SET, os.SEEK_CUR):
+            raise LinuxError(errno.EINVAL)
+        self._pos = sought(offset, self._pos if whence == os.SEEK_CUR else 0)
+        return self._pos
+
+    def fsync(self) -> None:
+        """There is nothing behind memory."""
+
+    def getdents(self, task: LinuxTask, to: UserIter) -> int:
+        node, data, pos = self._node, b"", self._pos
+        directory = node.directory
+        if directory.nlink == 0:
+            raise LinuxError(errno.ENOENT)
+        cookies = list(directory.cookies)  # in order: entries get theirs one after the other
+        above = node.parent_node or node
+        at = bisect_left(cookies, pos) if pos > 2 else 0
+        while True:
+            if pos < 2:
+                here = node if pos == 0 else above
+                entry, after = dirent(here.ino, pos + 1, stat.S_IFDIR, b"." if pos == 0 else b".."), pos + 1
+            elif at < len(cookies):
+                found, after = directory.cookies[cookies[at]], cookies[at] + 1
+                entry = dirent(found.ino, after, found.inode.kind, found.name)
+                at += 1
+            else:
+                break
+            if len(data) + len(entry) > to.count:
+                if not data:
+                    raise LinuxError(errno.EINVAL)
+                break
+            data, pos = data + entry, after
+        if to.copy_out(data) < len(data):
+            raise to.fault(WRITE)
+        self._pos = pos
+        directory.accessed()
+        return len(data)
+
+
+class FifoFile(HostFile):
+    """An open FIFO: a pipe of the host, with the name and the attributes of a node."""
+
+    def __init__(self, fd: int, flags: int, node: TmpNode) -> None:
+        super().__init__(fd, flags)
+        self._node = node
+
+    def node(self) -> TmpNode:  # type: ignore[override]
+        return self._node
+
+    def read_host(self, task: LinuxTask, view: memoryview, pos: int | None) -> int:
+        done = super().read_host(task, view, pos)
+        if done:
+            self._node.inode.accessed()
+        return done
+
+    def write_host(self, task: LinuxTask, data: memoryview, pos: int | None) -> int:
+        done = super().write_host(task, data, pos)
+        if done:
+            self._node.inode.changed(content=True)
+        return done
+
+    def stat(self, task: LinuxTask) -> Stat:
+        return self._node.stat(task)
+
+
+def open_fifo_node(task: LinuxTask, node: TmpNode, flags: int) -> OpenFile:
+    """Open a FIFO, once there is somebody on the other side where Linux waits for that."""
+    inode = node.inode
+    if inode.pipe < 0:
+        reader, writer = host(os.pipe2, os.O_CLOEXEC)
+        inode.pipe = host(os.open, by_descriptor(reader), os.O_PATH | os.O_CLOEXEC)
+        os.close(reader)
+        os.close(writer)
+
+    def open_host(wanted: int) -> int:
+        fd = host(os.open, by_descriptor(inode.pipe), wanted)
+        if wanted & os.O_ACCMODE == os.O_WRONLY and not _has_reader(fd):
+            os.close(fd)
+            raise LinuxError(errno.ENXIO)
+        return fd
+
+    keep = os.O_ACCMODE | os.O_NONBLOCK
+    return FifoFile(open_fifo(task, open_host, flags & keep | os.O_CLOEXEC), flags, node)
+
+
+def _has_reader(fd: int) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLOUT)
+    return not any(event & select.POLLERR for _, event in poller.poll(0))
