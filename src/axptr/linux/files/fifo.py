@@ -54,7 +54,7 @@ class FifoOpening:
         waits = not self._flags & O_NONBLOCK and mode != os.O_RDWR
         if self.fd < 0:
             try:
-                self.fd = host(os.open, by_descriptor(self._node.fd), self._host_flags)
+                self.fd = self._open()
             except LinuxError as error:
                 if error.errno == errno.ENXIO and waits:
                     return None
@@ -62,6 +62,12 @@ class FifoOpening:
         if waits and mode == os.O_RDONLY and not _has_had_writer(self.fd):
             return None
         fd, self.fd = self.fd, -1
+        return self._file(fd)
+
+    def _open(self) -> int:
+        return host(os.open, by_descriptor(self._node.fd), self._host_flags)
+
+    def _file(self, fd: int) -> HostFile:
         return self._node.opened(fd, self._flags, self._home)
 
     def opened(self) -> HostFile:

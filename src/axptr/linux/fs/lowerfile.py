@@ -74,7 +74,7 @@ class LowerFile(OpenFile):
     def leases(self) -> bool:
         return True
 
-    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int:
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
         return self._file.ioctl(task, command, argument)
 
     @contextmanager

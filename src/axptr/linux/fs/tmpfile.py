@@ -15,7 +15,7 @@ from bisect import bisect_left
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...mm.backend import StoreBackend
-from ..files.fifo import open_fifo
+from ..files.fifo import FifoOpening
 from ..task import waiting
 from ..task.limits import RLIMIT_FSIZE, get_limit
 from ..uaccess import CHUNK, put_bytes
@@ -28,6 +28,8 @@ from .openfile import O_APPEND, OpenFile, sought
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..._core.phys.phys import PhysMemory
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
@@ -40,6 +42,7 @@ _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _KNOWN_MODES = 0x7F
 _FIONREAD, _GETFLAGS = 0x541B, 0x80086601
 _NO_LIMIT = (1 << 64) - 1
+NOTHING: Any = None
 
 
 def require_size(task: LinuxTask, inode: Inode, size: int) -> None:
@@ -305,24 +308,33 @@ class FifoFile(HostFile):
         return self._node.stat(task)
 
 
+class _Opening(FifoOpening):
+    """A FIFO of a tree in memory that is being opened."""
+
+    def __init__(self, node: TmpNode, flags: int) -> None:
+        super().__init__(NOTHING, flags, flags & (os.O_ACCMODE | os.O_NONBLOCK) | os.O_CLOEXEC, False)
+        self._named = node
+
+    def _open(self) -> int:
+        fd = host(os.open, by_descriptor(self._named.inode.pipe), self._host_flags)
+        if self._flags & os.O_ACCMODE == os.O_WRONLY and not _has_reader(fd):
+            os.close(fd)
+            raise LinuxError(errno.ENXIO)
+        return fd
+
+    def _file(self, fd: int) -> HostFile:
+        return FifoFile(fd, self._flags, self._named)
+
+
 def open_fifo_node(task: LinuxTask, node: TmpNode, flags: int) -> OpenFile:
-    """Open a FIFO, once there is somebody on the other side where Linux waits for that."""
+    """Open a FIFO, once there is somebody on the other side where Linux waits for that (`OpenWaits`)."""
     inode = node.inode
     if inode.pipe < 0:
         reader, writer = host(os.pipe2, os.O_CLOEXEC)
         inode.pipe = host(os.open, by_descriptor(reader), os.O_PATH | os.O_CLOEXEC)
         os.close(reader)
         os.close(writer)
-
-    def open_host(wanted: int) -> int:
-        fd = host(os.open, by_descriptor(inode.pipe), wanted)
-        if wanted & os.O_ACCMODE == os.O_WRONLY and not _has_reader(fd):
-            os.close(fd)
-            raise LinuxError(errno.ENXIO)
-        return fd
-
-    keep = os.O_ACCMODE | os.O_NONBLOCK
-    return FifoFile(open_fifo(task, open_host, flags & keep | os.O_CLOEXEC), flags, node)
+    return _Opening(node, flags).opened()
 
 
 def _has_reader(fd: int) -> bool:
