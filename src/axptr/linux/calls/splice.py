@@ -12,16 +12,13 @@ import ctypes
 import errno
 import os
 import stat
-from contextlib import contextmanager
 
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
 from ...kernel.hostpoll import ready_now
-from ..fs.dev import DeviceFile
 from ..fs.host.calls import ccall, host
-from ..fs.host.file import POLLIN, POLLOUT, HostFile
-from ..fs.nodedir import NodeDirFile
+from ..fs.host.file import POLLIN, POLLOUT
 from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile, WouldBlock
 from ..registry import call
 from ..task import waiting
@@ -37,7 +34,7 @@ from ..uaccess import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ...kernel.wait import Resume
     from ..task.task import LinuxTask
@@ -51,20 +48,6 @@ SMALL_PIECE = 4096
 """What a descriptor that poll calls writable takes without waiting (PIPE_BUF)."""
 
 
-@contextmanager
-def _descriptor(file: OpenFile, mode: int) -> Iterator[int]:
-    """The host's descriptor for a file, to be asked; of files of our own what stands in, for as long as it takes."""
-    if isinstance(file, HostFile):
-        yield file.io_fd
-    else:
-        with file.end(mode) as fd:
-            yield fd
-
-
-def _is_pipe(file: OpenFile) -> bool:
-    return isinstance(file, HostFile) and file.kind == stat.S_IFIFO
-
-
 def _offset(task: LinuxTask, ptr: Bytes) -> int | None:
     return None if ptr.is_null else int.from_bytes(get_bytes(task, ptr.address, 8), "little", signed=True)
 
@@ -72,20 +55,8 @@ def _offset(task: LinuxTask, ptr: Bytes) -> int | None:
 def _give_offset(task: LinuxTask, ptr: Bytes, offset: int | None, file: OpenFile, done: int) -> None:
     """Write back where a transfer ended; a device has no position that moves."""
     if offset is not None:
-        end = offset if isinstance(file, DeviceFile) else offset + done
+        end = offset + done if file.moves else offset
         put_bytes(task, ptr.address, end.to_bytes(8, "little", signed=True))
-
-
-def _sync(task: LinuxTask, file: OpenFile) -> None:
-    """The host is to read what mappings wrote."""
-    file.before_host(task)
-
-
-def _show(task: LinuxTask, file: OpenFile) -> None:
-    """Mappings are to show what the host wrote."""
-    cache = file.cache(task) if isinstance(file, HostFile) else None
-    if cache is not None and isinstance(file, HostFile):
-        host(cache.changed, file.host_fd)
 
 
 def _broken_pipe(task: LinuxTask, error: LinuxError) -> LinuxError:
@@ -109,8 +80,8 @@ def sys_sendfile(task: LinuxTask, out_fd: c_int, in_fd: c_int, offset: Bytes, co
         raise LinuxError(errno.EINVAL)
     if goal is None or not goal.writable:
         raise LinuxError(errno.EBADF)
-    if _is_pipe(goal):
-        if _is_pipe(source):
+    if goal.is_pipe:
+        if source.is_pipe:
             raise LinuxError(errno.EINVAL)
     elif goal.flags & O_APPEND:
         raise LinuxError(errno.EINVAL)
@@ -122,14 +93,14 @@ def _sendfile_on(
 ) -> int | None:
     """sendfile, of which `done` bytes have been sent."""
     start, left = None if pos is None else pos + done, count - done
-    _sync(task, source)
-    _sync(task, goal)
+    source.before_host(task)
+    goal.before_host(task)
     try:
-        with _descriptor(source, os.O_RDONLY) as reader, _descriptor(goal, os.O_WRONLY) as writer:
-            if _is_pipe(goal):
+        with source.end(os.O_RDONLY, start, left) as reader, goal.end(os.O_WRONLY, None, left) as writer:
+            if goal.is_pipe:
                 sent = _splice_once(task, source, goal, (reader, writer), (start, None), left, _own_flags(goal))
             else:
-                room = goal.size_room(task, None, left) if isinstance(goal, HostFile) else left
+                room = goal.size_room(task, None, left)
                 sent = _send(task, goal, (reader, writer), start, room)
                 if sent == room < left and _has_more(reader, start, sent):
                     task.signals.file_too_large(task)
@@ -172,14 +143,13 @@ def _has(task: LinuxTask, fd: int) -> bool:
 def _send(task: LinuxTask, goal: OpenFile, fds: tuple[int, int], pos: int | None, count: int) -> int:
     """The host's sendfile to what is no pipe."""
     reader, writer = fds
-    waits = isinstance(goal, HostFile) and goal.channel is not None
+    waits = goal.may_wait
     piece, done = SMALL_PIECE if waits else PIECE, 0
 
     try:
         while True:
             want = min(piece, count - done)
-            if isinstance(goal, HostFile) and goal.channel is not None:
-                goal.channel.require(POLLOUT)
+            goal.require_ready(POLLOUT)
             n = host(os.sendfile, writer, reader, None if pos is None else pos + done, want)
             done += n
             if not n or (n < want and not waits) or done == count or waiting.must_stop(task):
@@ -191,7 +161,7 @@ def _send(task: LinuxTask, goal: OpenFile, fds: tuple[int, int], pos: int | None
             return done
         raise _broken_pipe(task, error) from None
     finally:
-        _show(task, goal)
+        goal.after_host(task)
 
 
 @call("copy_file_range")
@@ -202,43 +172,52 @@ def sys_copy_file_range(
     start, to = _offset(task, off_in), _offset(task, off_out)
     if flags:
         raise LinuxError(errno.EINVAL)
-    if isinstance(source, NodeDirFile) or isinstance(goal, NodeDirFile):
+    if stat.S_IFDIR in (source.kind, goal.kind):
         raise LinuxError(errno.EISDIR)
-    if not isinstance(source, HostFile) or not isinstance(goal, HostFile):
-        raise LinuxError(errno.EINVAL)
     if source.regular and goal.regular and goal.flags & O_APPEND:
         raise LinuxError(errno.EBADF)
     for file, pos in ((source, start), (goal, to)):
-        if file.regular and (host(os.lseek, file.host_fd, 0, os.SEEK_CUR) if pos is None else pos) + size >= 1 << 64:
+        if file.regular and (file.seek(0, os.SEEK_CUR) if pos is None else pos) + size >= 1 << 64:
             raise LinuxError(errno.EOVERFLOW)
     if source.readable and goal.writable and goal.regular and (to is None or to >= 0):
         size = goal.size_room(task, to, size)
-    _sync(task, source)
-    _sync(task, goal)
+    source.before_host(task)
+    goal.before_host(task)
+    done = 0
+    try:
+        with source.end(os.O_RDONLY, start, size) as reader, goal.end(os.O_WRONLY, to, size) as writer:
+            done = _copy_range(task, source, goal, (reader, writer), (start, to), size)
+    finally:
+        goal.after_host(task)
+    _give_offset(task, off_out, to, goal, done)
+    _give_offset(task, off_in, start, source, done)
+    return done
+
+
+def _copy_range(
+    task: LinuxTask,
+    source: OpenFile,
+    goal: OpenFile,
+    fds: tuple[int, int],
+    offsets: tuple[int | None, int | None],
+    size: int,
+) -> int:
+    """The host's copy_file_range, in pieces."""
+    start, to = offsets
     done, piece = 0, PIECE
     if source.identity == goal.identity:  # whether they overlap is judged of the whole
         piece = MAX_OFFSET
     try:
         while True:
             want = min(piece, size - done)
-            n = host(
-                os.copy_file_range,
-                source.host_fd,
-                goal.host_fd,
-                want,
-                None if start is None else start + done,
-                None if to is None else to + done,
-            )
+            at, into = None if start is None else start + done, None if to is None else to + done
+            n = host(os.copy_file_range, *fds, want, at, into)
             done += n
             if n < want or done == size or waiting.must_stop(task):
                 break
     except LinuxError:
         if not done:
             raise
-    finally:
-        _show(task, goal)
-    _give_offset(task, off_out, to, goal, done)
-    _give_offset(task, off_in, start, source, done)
     return done
 
 
@@ -259,8 +238,8 @@ def _splice_once(
     flags: int,
 ) -> int:
     """The host's splice, which gives what there is at once; `WouldBlock` for nothing, if the guest waits."""
-    flags |= _own_flags(*(file for file in (source, goal) if _is_pipe(file)))
-    if count > SMALL_PIECE and isinstance(goal, HostFile) and not _is_pipe(goal) and not goal.seekable:
+    flags |= _own_flags(*(file for file in (source, goal) if file.is_pipe))
+    if count > SMALL_PIECE and goal.host_fd is not None and not goal.is_pipe and not goal.seekable:
         count = SMALL_PIECE
     try:
         if not count and not ready_now(fds[1], POLLOUT):  # sendfile of nothing
@@ -268,7 +247,7 @@ def _splice_once(
         n = host(os.splice, *fds, min(count, MAX_RW_COUNT), *offsets, flags | SPLICE_F_NONBLOCK)
     except LinuxError as error:
         raise _refused(task, error, flags) from None
-    _show(task, goal)
+    goal.after_host(task)
     return n
 
 
@@ -301,16 +280,16 @@ def sys_splice(
     if flags & ~SPLICE_F_ALL:
         raise LinuxError(errno.EINVAL)
     source, goal = task.files.get_io(fd_in), task.files.get_io(fd_out)
-    if (_is_pipe(source) and not off_in.is_null) or (_is_pipe(goal) and not off_out.is_null):
+    if (source.is_pipe and not off_in.is_null) or (goal.is_pipe and not off_out.is_null):
         raise LinuxError(errno.ESPIPE)
     to, start = _offset(task, off_out), _offset(task, off_in)
     if not source.readable or not goal.writable:
         raise LinuxError(errno.EBADF)
-    if not (_is_pipe(source) or _is_pipe(goal)):
+    if not (source.is_pipe or goal.is_pipe):
         raise LinuxError(errno.EINVAL)
-    if not _is_pipe(goal) and goal.flags & O_APPEND:
+    if not goal.is_pipe and goal.flags & O_APPEND:
         raise LinuxError(errno.EINVAL)
-    if size > MAX_OFFSET and not (_is_pipe(source) and _is_pipe(goal)):
+    if size > MAX_OFFSET and not (source.is_pipe and goal.is_pipe):
         raise LinuxError(errno.EINVAL)
     return _splice_on(task, source, goal, (off_in.address, off_out.address), (start, to), size, flags)
 
@@ -326,11 +305,11 @@ def _splice_on(
 ) -> int | None:
     """splice from and to those offsets, None for the files' own; given: where they stood."""
     start, to = offsets
-    room = goal.size_room(task, to, size) if isinstance(goal, HostFile) and (to is None or to >= 0) else size
-    _sync(task, source)
-    _sync(task, goal)
+    room = goal.size_room(task, to, size) if to is None or to >= 0 else size
+    source.before_host(task)
+    goal.before_host(task)
     try:
-        with _descriptor(source, os.O_RDONLY) as reader, _descriptor(goal, os.O_WRONLY) as writer:
+        with source.end(os.O_RDONLY, start, room) as reader, goal.end(os.O_WRONLY, to, room) as writer:
             done = _splice_once(task, source, goal, (reader, writer), offsets, room, flags)
             if done == room < size and ready_now(reader, POLLIN):
                 task.signals.file_too_large(task)
@@ -350,16 +329,15 @@ def sys_tee(task: LinuxTask, fd_in: c_int, fd_out: c_int, size: c_size_t, flags:
     source, goal = task.files.get_io(fd_in), task.files.get_io(fd_out)
     if not source.readable or not goal.writable:
         raise LinuxError(errno.EBADF)
-    if not (_is_pipe(source) and _is_pipe(goal)):
+    if not (source.is_pipe and goal.is_pipe):
         raise LinuxError(errno.EINVAL)
     return _tee_on(task, source, goal, min(size, MAX_RW_COUNT), flags | _own_flags(source, goal))
 
 
 def _tee_on(task: LinuxTask, source: OpenFile, goal: OpenFile, size: int, flags: int) -> int | None:
-    assert isinstance(source, HostFile)
-    assert isinstance(goal, HostFile)
     try:
-        return ccall("tee", source.io_fd, goal.io_fd, ctypes.c_size_t(size), flags | SPLICE_F_NONBLOCK)
+        with source.end(os.O_RDONLY) as reader, goal.end(os.O_WRONLY) as writer:
+            return ccall("tee", reader, writer, ctypes.c_size_t(size), flags | SPLICE_F_NONBLOCK)
     except LinuxError as error:
         refused = _refused(task, error, flags)
     if not isinstance(refused, WouldBlock):
@@ -379,14 +357,12 @@ def sys_vmsplice(task: LinuxTask, fd: c_int, vec: ConstBytes, count: c_ulong, fl
     stream = UserIter(task, import_iovec(task, vec, count, access))
     if not stream.count:
         return 0
-    if not _is_pipe(file):
+    if not file.is_pipe:
         raise LinuxError(errno.EBADF)
-    assert isinstance(file, HostFile)
     return _vmsplice_on(task, file, stream.rest, flags)
 
 
 def _vmsplice_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], flags: int) -> int | None:
-    assert isinstance(file, HostFile)
     event = POLLOUT if file.writable else POLLIN
     stream = UserIter.over(task, rest)
     try:
@@ -399,7 +375,7 @@ def _vmsplice_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], .
     return task.block(on=[(file, event)], again=(_vmsplice_on, (file, rest, flags)))
 
 
-def _fill(task: LinuxTask, file: HostFile, data: UserIter) -> int:
+def _fill(task: LinuxTask, file: OpenFile, data: UserIter) -> int:
     """As much as the pipe takes now."""
     done, buffer = 0, task.machine.bounce
     while data.count and (not done or file.ready(POLLOUT)):

@@ -56,7 +56,7 @@ class DeviceFile(OpenFile):
         return self._node
 
     @contextmanager
-    def end(self, mode: int) -> Iterator[int]:
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
         """The host's own device of this kind, for as long as it takes; EINVAL if it has none."""
         fd = self._node.open_twin(mode)
         try:

@@ -20,12 +20,12 @@ import errno
 import os
 import stat
 from struct import pack
-from typing import NamedTuple, Protocol
 
 from ..._core.mm.memfile import MemoryFile
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...mm.backend import StoreBackend
+from ...named import NamedTuple
 from ..task import waiting
 from ..uaccess import CHUNK
 from .host.calls import host
@@ -61,17 +61,23 @@ class TreeStat(NamedTuple):
     target: str = ""
 
 
-class Tree(Protocol):
-    """What `create_process(mounts=)` takes for a tree. Paths are relative, slashes between names; "" is the top."""
+class Tree:
+    """What `create_process(mounts=)` takes for a tree: this class, or any with these methods.
+
+    Paths are relative, slashes between names; "" is the top.
+    """
 
     def list(self, path: str) -> Iterable[str]:
         """The names in a directory."""
+        raise NotImplementedError
 
     def stat(self, path: str) -> TreeStat:
         """What there is; `FileNotFoundError` for nothing."""
+        raise NotImplementedError
 
     def read(self, path: str, offset: int, size: int) -> bytes:
-        """At most `size` bytes of a file from `offset` on; fewer at its end only."""
+        """At most `size` bytes of a file from `offset` on; none at its end only."""
+        raise NotImplementedError
 
 
 class TreeMount(Mount):

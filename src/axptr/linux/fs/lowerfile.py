@@ -78,8 +78,8 @@ class LowerFile(OpenFile):
         return self._file.ioctl(task, command, argument)
 
     @contextmanager
-    def end(self, mode: int) -> Iterator[int]:
-        with self._file.end(mode) as fd:
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
+        with self._file.end(mode, pos, count) as fd:
             yield fd
 
     def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> Backend | None:

@@ -216,9 +216,22 @@ class OpenFile:
 
     # -- as an end of splice, sendfile, copy_file_range, FICLONE
 
-    def end(self, mode: int) -> AbstractContextManager[int]:
-        """A host descriptor by which the host makes a transfer. EINVAL for what has none."""
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> AbstractContextManager[int]:
+        """A host descriptor by which the host makes a transfer of at most `count` bytes, at `pos` or at the file's own
+        position, which it moves. EINVAL for what has none."""
         raise LinuxError(errno.EINVAL)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether transfers wait if what is behind it is not ready, or would if the program wanted that."""
+        return False
+
+    def require_ready(self, event: int) -> None:
+        """EAGAIN for what waits and is not ready, before a transfer that the host makes."""
+
+    def write_host(self, task: LinuxTask, data: memoryview, pos: int | None) -> int:
+        """Write from the machine's own memory, as much as there is room for now."""
+        return self.write_bytes(data, pos)
 
     def before_host(self, task: LinuxTask) -> None:
         """The host is to read the file itself: it gets what mappings wrote."""

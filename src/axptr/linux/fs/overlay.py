@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import NamedTuple
 
+from ...named import NamedTuple
 from .layers import NOBODY, LayeredFs, LayeredMount, LayeredNode, attributes_of, join
 
 TYPE_CHECKING = False

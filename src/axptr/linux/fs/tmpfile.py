@@ -11,6 +11,7 @@ import os
 import select
 import stat
 from bisect import bisect_left
+from contextlib import contextmanager
 
 from ...errors import LinuxError
 from ...flags import READ, WRITE
@@ -28,6 +29,7 @@ from .openfile import O_APPEND, OpenFile, sought
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from ..._core.phys.phys import PhysMemory
@@ -42,6 +44,8 @@ _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _KNOWN_MODES = 0x7F
 _FIONREAD, _GETFLAGS = 0x541B, 0x80086601
 _NO_LIMIT = (1 << 64) - 1
+_CARRIED = 16 << 20
+"""What one transfer that the host makes takes of a file, at most: the program asks again."""
 NOTHING: Any = None
 
 
@@ -157,6 +161,29 @@ class TmpFile(OpenFile):
         if pos is None:
             self.pos = at + done
         return done
+
+    @contextmanager
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
+        """The bytes in question, in a file of the host's, taken over from there afterwards."""
+        fd, at = host(os.memfd_create, "axptr"), self._start(pos) if mode != os.O_RDONLY else pos
+        at = self.pos if at is None else at
+        try:
+            if mode == os.O_RDONLY:
+                view = memoryview(bytearray(max(0, min(count, _CARRIED, self.inode.size - at))))
+                host(os.ftruncate, fd, at + len(view))
+                host(os.pwrite, fd, view[: self.read_bytes(view, at)], at)
+            host(os.lseek, fd, at, os.SEEK_SET)
+            yield fd
+            if mode != os.O_RDONLY:
+                size = os.fstat(fd).st_size
+                while at < size:
+                    at += self.write_bytes(memoryview(os.pread(fd, min(CHUNK, size - at), at)), at)
+            elif pos is None:
+                at = os.lseek(fd, 0, os.SEEK_CUR)
+            if pos is None:
+                self.pos = at
+        finally:
+            os.close(fd)
 
     def peek(self, size: int, offset: int) -> bytes:
         view = memoryview(bytearray(size))

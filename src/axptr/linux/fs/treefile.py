@@ -18,15 +18,19 @@ import os
 import stat
 import tempfile
 from base64 import b64decode, b64encode
-from typing import Any
 
 from .inode import DirInode, Inode
 from .layers import LayeredFs, LayeredNode
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Path = str | bytes | os.PathLike[str]
+
 MAGIC = b"axptr-tree 1\n"
 _PIECE = 1 << 16
 _FIELDS = ("mode", "uid", "gid", "nlink", "rdev", "size", "atime", "mtime", "ctime", "ino")
-Path = str | bytes | os.PathLike[str]
 
 
 def save_tree(path: Path, fs: LayeredFs) -> None:

@@ -115,7 +115,7 @@ class TextFile(ProcFile):
         return self.put(to, self._content[start : start + to.count], pos)
 
     @contextmanager
-    def end(self, mode: int) -> Iterator[int]:
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
         """The text in a file of the host's memory, at our position; EINVAL for what cannot splice."""
         if mode != os.O_RDONLY or not self._text.splices or self._task is None:
             raise LinuxError(errno.EINVAL)

@@ -493,8 +493,16 @@ class HostFile(OpenFile):
         return host(fcntl.fcntl, self.host_fd, F_GETPIPE_SZ)
 
     @contextmanager
-    def end(self, mode: int) -> Iterator[int]:
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
         yield self.io_fd
+
+    @property
+    def may_wait(self) -> bool:
+        return self.channel is not None
+
+    def require_ready(self, event: int) -> None:
+        if self.channel is not None:
+            self.channel.require(event)
 
     def before_host(self, task: LinuxTask) -> None:
         cache = self.cache(task)
