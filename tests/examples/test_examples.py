@@ -11,6 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OUTPUT = {
     "tiny_kernel.py": ["hello from ring 3", "the guest ended with 14"],
+    "given_tree.py": ["hello from a zip file", "hello"],
     "two_tasks.py": ["read 'two task'", "read 'etween\\n'"],
     "snapshot_fuzzer.py": ["7 of 8: b'fuzzer!'", "8 of 8: b'fuzzer!?'"],
 }
