@@ -14,12 +14,13 @@ if "t" in _sys.abiflags:  # the core is guarded by the GIL; see `_core/lock.pxd`
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._core.mm.frames import Backend
-    from ._core.mm.mmu import Provider
+    from ._core.mm.provider import Provider
     from ._core.paging.paging import PageTable
     from ._core.phys.phys import PhysMemory, default_memory
     from ._core.pointers.atomic import UserAtomic
+    from ._core.pointers.blocks import Copied
     from ._core.pointers.iovec import IoStream, IoVec
-    from ._core.pointers.pointer import Copied, UserConstPtr, UserPtr
+    from ._core.pointers.pointer import UserConstPtr, UserPtr
     from ._core.words.budget import Budget
     from .addr import (
         PAGE_SIZE,
@@ -89,7 +90,7 @@ _PUBLIC = {
     "AlreadyMapped": "axptr.errors",
     "Backend": "axptr._core.mm.frames",
     "Budget": "axptr._core.words.budget",
-    "Copied": "axptr._core.pointers.pointer",
+    "Copied": "axptr._core.pointers.blocks",
     "DataModel": "axptr.model",
     "Engine": "axptr.engine.engine",
     "Exit": "axptr.engine.exit",
@@ -121,7 +122,7 @@ _PUBLIC = {
     "PagingFormat": "axptr.paging",
     "PhysAddr": "axptr.addr",
     "PhysMemory": "axptr._core.phys.phys",
-    "Provider": "axptr._core.mm.mmu",
+    "Provider": "axptr._core.mm.provider",
     "RegexMatch": "axptr.pointers.searching",
     "SV39": "axptr.paging",
     "SV48": "axptr.paging",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from .._core.mm.mmu import Provider
+from .._core.mm.provider import Provider
 from .._core.words.budget import Budget
 from .._core.words.codes import MAX_RW_COUNT
 from ..errors import LinuxError

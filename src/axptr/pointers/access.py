@@ -6,6 +6,6 @@ A page fault of the kernel's own is legitimate only under this mark. All pointer
 
 from __future__ import annotations
 
-from axptr._core.mm.mmu import access_user_memory, is_accessing_user_memory
+from axptr._core.mm.provider import access_user_memory, is_accessing_user_memory
 
 __all__ = ["access_user_memory", "is_accessing_user_memory"]

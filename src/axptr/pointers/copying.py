@@ -14,9 +14,8 @@ import ctypes
 import errno
 from typing import Any, SupportsIndex, TypeVar, overload
 
-from .._core.pointers.blocks import partial
+from .._core.pointers.blocks import Copied, partial
 from .._core.pointers.codec import name_of
-from .._core.pointers.pointer import Copied
 from .._core.words.buffers import flat
 from ..addr import (
     ADDRESS_END,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Protocol, runtime_checkable
 
-from axptr._core.mm.mmu import Provider
+from axptr._core.mm.provider import Provider
 from axptr._core.words.budget import Budget, budget_of
 from axptr.addr import VirtAddrRange
 from axptr.flags import MappingFlags

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import errno
 
-from .._core.pointers.blocks import partial
-from .._core.pointers.pointer import Copied
+from .._core.pointers.blocks import Copied, partial
 from .._core.words.budget import budget_of, charge
 from .._core.words.buffers import flat
 from ..addr import (

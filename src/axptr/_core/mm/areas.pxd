@@ -64,12 +64,61 @@ cdef int index_reserve(AreaIndex* index, uint64_t count) except -1
 cdef uint32_t index_cover(AreaIndex* index, uint64_t vaddr, uint64_t last) noexcept nogil
 cdef AreaRec* index_find(AreaIndex* index, uint64_t vaddr) noexcept nogil
 cdef AreaPos index_seek(AreaIndex* index, uint64_t vaddr) noexcept nogil
-cdef AreaRec* index_at(AreaIndex* index, AreaPos pos) noexcept nogil
-cdef AreaPos index_next(AreaIndex* index, AreaPos pos) noexcept nogil
-cdef AreaRec* index_before(AreaIndex* index, AreaPos pos) noexcept nogil
 cdef void index_insert(AreaIndex* index, AreaRec* rec) noexcept nogil
 cdef AreaRec* index_remove(AreaIndex* index, AreaPos pos) noexcept nogil
 cdef void index_moved(AreaIndex* index, AreaPos pos) noexcept nogil
 cdef int index_gap_up(AreaIndex* index, uint64_t first, uint64_t last, uint64_t size, uint64_t align, uint64_t* found) noexcept nogil
 cdef int index_gap_down(AreaIndex* index, uint64_t first, uint64_t last, uint64_t size, uint64_t align, uint64_t* found) noexcept nogil
 cdef int index_check(AreaIndex* index) except -1
+
+# The record at `pos`, or NULL past the end.
+cdef inline AreaRec* index_at(AreaIndex* index, AreaPos pos) noexcept nogil:
+    return index.chunks[pos.chunk].recs[pos.index] if pos.chunk < index.nchunks else NULL
+
+cdef inline AreaPos index_next(AreaIndex* index, AreaPos pos) noexcept nogil:
+    pos.index += 1
+    if pos.index >= index.chunks[pos.chunk].count:
+        pos.chunk += 1
+        pos.index = 0
+    return pos
+
+# The record before `pos`, or NULL.
+cdef inline AreaRec* index_before(AreaIndex* index, AreaPos pos) noexcept nogil:
+    if pos.index:
+        return index.chunks[pos.chunk].recs[pos.index - 1]
+    if pos.chunk:
+        return index.chunks[pos.chunk - 1].recs[index.chunks[pos.chunk - 1].count - 1]
+    return NULL
+
+# The first record with a byte in [first, last], or NULL. For loops in which records come and go.
+cdef inline AreaRec* index_first(AreaIndex* index, uint64_t first, uint64_t last) noexcept nogil:
+    cdef AreaRec* rec = index_at(index, index_seek(index, first))
+    return rec if rec != NULL and rec.start <= last else NULL
+
+# A walk over the records with a byte in a range, upwards. Meanwhile none may come or go.
+cdef struct Records:
+    AreaRec* rec           # the record in hand ...
+    AreaPos pos            # ... and where it stands
+    AreaPos next
+    uint64_t last
+    AreaIndex* index
+
+cdef inline Records records_in(AreaIndex* index, uint64_t first, uint64_t last) noexcept nogil:
+    cdef Records walk
+    walk.index = index
+    walk.next = index_seek(index, first)
+    walk.last = last
+    return walk
+
+# All of them.
+cdef inline Records records_of(AreaIndex* index) noexcept nogil:
+    return records_in(index, 0, ~<uint64_t>0)
+
+# On to the next record; False at the end.
+cdef inline bint next_record(Records* walk) noexcept nogil:
+    walk.pos = walk.next
+    walk.rec = index_at(walk.index, walk.pos)
+    if walk.rec == NULL or walk.rec.start > walk.last:
+        return False
+    walk.next = index_next(walk.index, walk.pos)
+    return True

@@ -23,6 +23,9 @@ from cython.cimports.axptr._core.mm.areas import (
     AreaIndex,
     AreaPos,
     AreaRec,
+    index_at,
+    index_before,
+    index_next,
 )
 from cython.cimports.axptr._core.mm.frames import Backend
 from cython.cimports.axptr._core.words.codes import ACCESS, IN_PAGE, KIND_ALLOC, KIND_MMIO, KIND_PAGER, TRAIT_SEALED
@@ -200,29 +203,6 @@ def index_seek(index, vaddr):
     pos.chunk = low
     pos.index = _seek_in(index.chunks[low], vaddr) if low < index.nchunks else 0
     return pos
-
-
-def index_at(index, pos):
-    """The record at `pos`, or NULL past the end."""
-    return index.chunks[pos.chunk].recs[pos.index] if pos.chunk < index.nchunks else cython.NULL
-
-
-def index_next(index, pos):
-    at: AreaPos = pos
-    at.index += 1
-    if at.index >= index.chunks[at.chunk].count:
-        at.chunk += 1
-        at.index = 0
-    return at
-
-
-def index_before(index, pos):
-    """The record before `pos`, or NULL."""
-    if pos.index:
-        return index.chunks[pos.chunk].recs[pos.index - 1]
-    if pos.chunk:
-        return index.chunks[pos.chunk - 1].recs[index.chunks[pos.chunk - 1].count - 1]
-    return cython.NULL
 
 
 def index_cover(index, vaddr, last):

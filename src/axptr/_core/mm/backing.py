@@ -10,27 +10,23 @@ import errno
 
 import cython
 from cython.cimports.axptr._core.mm.areas import (
-    AreaPos,
     AreaRec,
-    index_at,
+    Records,
     index_find,
+    index_first,
     index_insert,
-    index_next,
     index_remove,
     index_seek,
+    next_record,
     record_copy,
+    records_of,
 )
 from cython.cimports.axptr._core.mm.frames import Backend, FrameStore
 from cython.cimports.axptr._core.mm.journal import journal_moved, journal_page, journal_range
+from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.paging.format import entry_paddr
-from cython.cimports.axptr._core.paging.walk import (
-    Cursor,
-    leaf_slot,
-    make_slot,
-    next_leaf,
-    prune,
-)
+from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf, prune
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import (
     FAULT_NOMEM,
@@ -92,98 +88,82 @@ class BackedSpace(SpaceCore):
         last: uint64_t = 0
         target: uint64_t = 0
         target_last: uint64_t = 0
-        at: uint64_t
-        entry: uint64_t
-        pos: AreaPos
-        rec: cython.pointer(AreaRec)
-        twin: cython.pointer(AreaRec)
-        cursor: Cursor
-        slot: cython.pointer(uint64_t)
-        room: cython.pointer(uint64_t)
-        code: cython.int = FAULT_OK
-        count: uint64_t = 0
-        reach: uint64_t
+        there: cython.pointer(AreaRec)
         self.span_of(start, size, cython.address(first), cython.address(last))
         self.span_of(to, size, cython.address(target), cython.address(target_last))
         if target <= last and first <= target_last:
             raise LinuxError(errno.EINVAL, "areas cannot move onto themselves")
         axptr_lock_gil(self.lock)
         try:
-            rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), target))
-            if rec != cython.NULL and rec.start <= target_last:
-                raise LinuxError(errno.EEXIST, f"{target:#x}-{target_last + 1:#x} overlaps the area at {rec.start:#x}")
-            pos = index_seek(cython.address(self.areas), first)
-            while True:
-                rec = index_at(cython.address(self.areas), pos)
-                if rec == cython.NULL or rec.start > last:
-                    break
-                count += 1
-                pos = index_next(cython.address(self.areas), pos)
-            self.split_ends(first, last, count)
-            # All that can fail comes first: tables for the pages that will come, and the records.
-            cursor.table = cython.NULL
-            cursor.table_base = 0
-            at = first
-            while True:
-                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
-                if slot == cython.NULL:
-                    break
-                if make_slot(self.phys, self.fmt, self.root, at - first + target) == cython.NULL:
-                    code = FAULT_NOMEM
-                    break
-                if at + IN_PAGE >= last:
-                    break
-                at += PAGE_SIZE
-            if code != FAULT_OK:
+            there = index_first(cython.address(self.areas), target, target_last)
+            if there != cython.NULL:
+                raise LinuxError(
+                    errno.EEXIST, f"{target:#x}-{target_last + 1:#x} overlaps the area at {there.start:#x}"
+                )
+            # All that can fail comes first: the records, and tables for the pages that will come.
+            self.split_ends(first, last, self.count_areas(first, last))
+            if self.make_tables(first, last, target) != FAULT_OK:
                 prune(self.phys, self.fmt, self.root, target, target_last)
                 self.join_within(first, last)
                 raise LinuxError(errno.ENOMEM, "no frames left for the page tables of the new place")
             journal_range(cython.address(self.journal), first, last)
             journal_range(cython.address(self.journal), target, target_last)
             self.notify()
-            cursor.table = cython.NULL
-            cursor.table_base = 0
-            at = first
-            while True:
-                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
-                if slot == cython.NULL:
-                    break
-                entry = slot[0]
-                room = leaf_slot(self.phys, self.fmt, self.root, at - first + target)
-                room[0] = entry
-                slot[0] = 0
-                if self.phys.pins[entry_paddr(self.fmt, entry) >> PAGE_SHIFT]:
-                    journal_moved(cython.address(self.journal), at, at - first + target)
-                if at + IN_PAGE >= last:
-                    break
-                at += PAGE_SIZE
-            self.tlb_drop(first, last)
-            self.tlb_drop(target, target_last)
-            at = first
-            while True:
-                pos = index_seek(cython.address(self.areas), at)
-                rec = index_at(cython.address(self.areas), pos)
-                if rec == cython.NULL or rec.start > last:
-                    break
-                at = rec.last
-                if keep:
-                    twin = record_copy(rec)
-                else:
-                    twin = index_remove(cython.address(self.areas), pos)
-                twin.start = rec.start - first + target if keep else twin.start - first + target
-                twin.last = at - first + target
-                if twin.grow_limit:
-                    reach = at - (twin.last - twin.start) - twin.grow_limit
-                    twin.grow_limit = self.first if twin.start - self.first < reach else twin.start - reach
-                index_insert(cython.address(self.areas), twin)
-                if at >= last:
-                    break
-                at += 1
+            self.move_pages(first, last, target)
+            self.move_areas(first, last, target, keep)
             prune(self.phys, self.fmt, self.root, first, last)
             self.join_within(target, target_last)
             self.join_within(first, last)
         finally:
             axptr_unlock(self.lock)
+
+    def make_tables(self, first, last, target):
+        """Tables at `target` and on for the pages of [first, last]. FAULT_OK or FAULT_NOMEM."""
+        walk: Leaves = leaves_of(self, first, last)
+        while next_leaf(cython.address(walk)):
+            if make_slot(self.phys, self.fmt, self.root, walk.at - first + target) == cython.NULL:
+                return FAULT_NOMEM
+        return FAULT_OK
+
+    def move_pages(self, first, last, target):
+        """The entries of [first, last] go to `target` and on, where tables are."""
+        entry: uint64_t
+        to: uint64_t
+        walk: Leaves = leaves_of(self, first, last)
+        while next_leaf(cython.address(walk)):
+            entry = walk.slot[0]
+            to = walk.at - first + target
+            leaf_slot(self.phys, self.fmt, self.root, to)[0] = entry
+            walk.slot[0] = 0
+            if self.phys.pins[entry_paddr(self.fmt, entry) >> PAGE_SHIFT]:
+                journal_moved(cython.address(self.journal), walk.at, to)
+        self.tlb_drop(first, last)
+        self.tlb_drop(target, target + (last - first))
+
+    def move_areas(self, first, last, target, keep):
+        """The records of [first, last], split at both ends, go to `target` and on, or copies of them if `keep`."""
+        at: uint64_t = first
+        reach: uint64_t
+        rec: cython.pointer(AreaRec)
+        twin: cython.pointer(AreaRec)
+        while True:
+            rec = index_first(cython.address(self.areas), at, last)
+            if rec == cython.NULL:
+                return 0
+            at = rec.last
+            if keep:
+                twin = record_copy(rec)
+            else:
+                twin = index_remove(cython.address(self.areas), index_seek(cython.address(self.areas), rec.start))
+            twin.start = twin.start - first + target
+            twin.last = at - first + target
+            if twin.grow_limit:
+                reach = at - (twin.last - twin.start) - twin.grow_limit
+                twin.grow_limit = self.first if twin.start - self.first < reach else twin.start - reach
+            index_insert(cython.address(self.areas), twin)
+            if at >= last:
+                return 0
+            at += 1
 
     def _discard(self, start, size):
         """Give up the pages of a range and keep its areas."""
@@ -208,47 +188,36 @@ class BackedSpace(SpaceCore):
     def each_of_store(self, store, first_page, last_page, drop):
         low: uint64_t
         high: uint64_t
-        at: uint64_t
-        pos: AreaPos
+        first: uint64_t
         rec: cython.pointer(AreaRec)
-        cursor: Cursor
-        slot: cython.pointer(uint64_t)
         if self.phys.forked:
             return
         axptr_lock_gil(self.lock)
-        pos = index_seek(cython.address(self.areas), 0)
-        while True:
-            rec = index_at(cython.address(self.areas), pos)
-            if rec == cython.NULL:
-                break
-            pos = index_next(cython.address(self.areas), pos)
+        walk: Records = records_of(cython.address(self.areas))
+        while next_record(cython.address(walk)):
+            rec = walk.rec
             if rec.store != cython.address(store.body) or not (rec.shared or drop):
                 continue
             low = rec.offset >> PAGE_SHIFT
             high = low + ((rec.last - rec.start) >> PAGE_SHIFT)
             if high < first_page or low > last_page:
                 continue
-            at = rec.start if low >= first_page else rec.start + ((first_page - low) << PAGE_SHIFT)
+            first = rec.start if low >= first_page else rec.start + ((first_page - low) << PAGE_SHIFT)
             high = rec.last if high <= last_page else rec.start + ((last_page - low) << PAGE_SHIFT) + IN_PAGE
             if drop:
-                journal_range(cython.address(self.journal), at, high)
-                self.zap(at, high)
-                continue
-            self.notify()
-            self.tlb_drop(at, high)
-            cursor.table = cython.NULL
-            cursor.table_base = 0
-            while True:
-                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), high)
-                if slot == cython.NULL:
-                    break
-                self.set_leaf(
-                    slot, rec.flags, entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT, False, slot[0] & self.fmt.dirty
-                )
-                if at + IN_PAGE >= high:
-                    break
-                at += PAGE_SIZE
+                journal_range(cython.address(self.journal), first, high)
+                self.zap(first, high)
+            else:
+                self.guard_range(rec.flags, first, high)
         axptr_unlock(self.lock)
+
+    def guard_range(self, flags, first, last):
+        """Take the right to write unseen from the pages of [first, last], which lie in an area with these flags."""
+        walk: Leaves = leaves_of(self, first, last)
+        self.notify()
+        self.tlb_drop(first, last)
+        while next_leaf(cython.address(walk)):
+            self.guard_leaf(walk.slot, flags)
 
     def _shared_files(self, start, size):
         """`(store, first, last page)` for every area of a range that shares a file it may write."""
@@ -264,8 +233,8 @@ class BackedSpace(SpaceCore):
         try:
             at = first
             while True:  # by address, as in `_all_areas`
-                rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), at))
-                if rec == cython.NULL or rec.start > last:
+                rec = index_first(cython.address(self.areas), at, last)
+                if rec == cython.NULL:
                     break
                 low = first if rec.start < first else rec.start
                 high = last if rec.last > last else rec.last
@@ -286,17 +255,13 @@ class BackedSpace(SpaceCore):
 
     def _shared_memory(self):
         """The stores of the shared anonymous memory that areas show, each once."""
-        pos: AreaPos
         rec: cython.pointer(AreaRec)
         found = {}
         axptr_lock_gil(self.lock)
         try:
-            pos = index_seek(cython.address(self.areas), 0)
-            while True:
-                rec = index_at(cython.address(self.areas), pos)
-                if rec == cython.NULL:
-                    break
-                pos = index_next(cython.address(self.areas), pos)
+            walk: Records = records_of(cython.address(self.areas))
+            while next_record(cython.address(walk)):
+                rec = walk.rec
                 if rec.shared and rec.kind == KIND_STORE and (rec.store.fd < 0 or rec.store.memory):
                     found[cython.cast(uint64_t, rec.store)] = cython.cast(
                         Backend, cython.cast(object, rec.backend)

@@ -20,7 +20,8 @@ import os
 
 import cython
 from cython.cimports.axptr._core.mm.frames import STORE_WRITTEN, FrameStoreBody
-from cython.cimports.axptr._core.phys.phys import FRAME_CODE, PhysMemory
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
+from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import (
     FAULT_BACKING,

@@ -15,37 +15,36 @@ import errno
 import cython
 from cython.cimports.axptr._core.mm.areas import (
     AreaIndex,
-    AreaPos,
     AreaRec,
-    index_at,
+    Records,
     index_find,
+    index_first,
     index_insert,
-    index_next,
     index_remove,
     index_reserve,
     index_seek,
+    next_record,
     record_copy,
     record_free,
+    records_in,
+    records_of,
 )
 from cython.cimports.axptr._core.mm.backing import BackedSpace
 from cython.cimports.axptr._core.mm.frames import store_fill
+from cython.cimports.axptr._core.mm.history import Restoration
 from cython.cimports.axptr._core.mm.journal import (
+    Span,
     journal_has,
     journal_page,
     journal_range,
     journal_reset,
     journal_tidy,
 )
+from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore, note_released
 from cython.cimports.axptr._core.paging.format import entry_at, entry_clean, entry_paddr
-from cython.cimports.axptr._core.paging.walk import (
-    Cursor,
-    leaf_slot,
-    make_slot,
-    next_leaf,
-    prune,
-)
-from cython.cimports.axptr._core.phys.phys import FRAME_CODE
+from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf, prune, skip_leaves
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
 from cython.cimports.axptr._core.words.codes import (
     FAULT_NOMEM,
     FAULT_OK,
@@ -64,7 +63,7 @@ from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 from cython.cimports.cpython.object import PyTypeObject, traverseproc
 from cython.cimports.libc.stdint import uint32_t, uint64_t
-from cython.cimports.libc.stdlib import free, malloc
+from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memcpy, memset
 
 from axptr.errors import LinuxError
@@ -97,53 +96,39 @@ class History(BackedSpace):
         return notes
 
     def copy_areas(self, twin, whole):
-        pos: AreaPos = index_seek(cython.address(self.areas), 0)
-        rec: cython.pointer(AreaRec)
         copy: cython.pointer(AreaRec)
-        while True:
-            rec = index_at(cython.address(self.areas), pos)
-            if rec == cython.NULL:
-                return 0
-            if whole or not rec.traits & TRAIT_OMIT:
-                index_reserve(cython.address(twin.areas), 1)
-                copy = record_copy(rec)
-                if whole:
-                    index_insert(cython.address(twin.areas), copy)
-                else:  # the clone asks for less, so more may be alike there
-                    copy.traits &= ~cython.cast(uint32_t, TRAIT_LOCKED | TRAIT_ON_FAULT)
-                    index_insert(cython.address(twin.areas), copy)
-                    twin.join_around(rec.start)
-            pos = index_next(cython.address(self.areas), pos)
+        walk: Records = records_of(cython.address(self.areas))
+        while next_record(cython.address(walk)):
+            if not whole and walk.rec.traits & TRAIT_OMIT:
+                continue
+            index_reserve(cython.address(twin.areas), 1)
+            copy = record_copy(walk.rec)
+            if whole:
+                index_insert(cython.address(twin.areas), copy)
+            else:  # the clone asks for less, so more may be alike there
+                copy.traits &= ~cython.cast(uint32_t, TRAIT_LOCKED | TRAIT_ON_FAULT)
+                index_insert(cython.address(twin.areas), copy)
+                twin.join_around(walk.rec.start)
+        return 0
 
     def copy_pages(self, twin, whole):
         """Entries of the table, with one more reference to each frame; neither side may write a private one now."""
-        at: uint64_t = self.first
         base: uint64_t = 0
         entry: uint64_t
         pfn: uint64_t
-        fresh: uint64_t
         clean: uint64_t = 0
         dirty: uint64_t = 0
-        rights: uint64_t
         mask: uint64_t = self.fmt.levels[self.fmt.nlevels - 1].mask
         shared: cython.bint = False
-        slot: cython.pointer(uint64_t)
         table: cython.pointer(uint64_t) = cython.NULL
         rec: cython.pointer(AreaRec) = cython.NULL
         refs: cython.pointer(uint32_t) = self.phys.refs
-        cursor: Cursor
-        pos: AreaPos
+        walk: Leaves = leaves_of(self, self.first, self.last)
         code: cython.int = FAULT_OK
-        cursor.table = cython.NULL
-        cursor.table_base = 0
         self.notify()
-        while True:
-            slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), self.last)
-            if slot == cython.NULL:
-                break
-            if rec == cython.NULL or rec.last < at:
-                pos = index_seek(cython.address(self.areas), at)
-                rec = index_at(cython.address(self.areas), pos)
+        while next_leaf(cython.address(walk)):
+            if rec == cython.NULL or rec.last < walk.at:
+                rec = index_find(cython.address(self.areas), walk.at)
                 shared = rec.shared
                 self.set_leaf(cython.address(clean), rec.flags, 0, False, 0)
                 self.set_leaf(cython.address(dirty), rec.flags, 0, False, self.fmt.dirty)
@@ -151,40 +136,42 @@ class History(BackedSpace):
                 if rec.kind == KIND_LINEAR or (not whole and rec.traits & (TRAIT_OMIT | TRAIT_WIPE)):
                     if rec.last >= self.last:
                         break
-                    at = rec.last + 1
+                    skip_leaves(cython.address(walk), rec.last + 1)
                     continue
-            if table == cython.NULL or at - base > ((mask << PAGE_SHIFT) | IN_PAGE):
-                table = make_slot(twin.phys, twin.fmt, twin.root, at)
+            if table == cython.NULL or walk.at - base > ((mask << PAGE_SHIFT) | IN_PAGE):
+                table = make_slot(twin.phys, twin.fmt, twin.root, walk.at)
                 if table == cython.NULL:
                     code = FAULT_NOMEM
                     break
-                table -= (at >> PAGE_SHIFT) & mask
-                base = at & ~((mask << PAGE_SHIFT) | IN_PAGE)
-            entry = slot[0]
+                table -= (walk.at >> PAGE_SHIFT) & mask
+                base = walk.at & ~((mask << PAGE_SHIFT) | IN_PAGE)
+            entry = walk.slot[0]
             pfn = entry_paddr(self.fmt, entry) >> PAGE_SHIFT
             if shared:
                 self.phys.incref(pfn)
             elif self.phys.pins[pfn]:
-                # A live view shows this frame: it stays this space's alone, and the twin gets a copy.
-                fresh = self.phys.alloc_frame(False, False)
-                if fresh == 0:
+                entry = self.copy_pinned(walk.slot, dirty if entry & self.fmt.dirty else clean, whole)
+                if entry == 0:
                     code = FAULT_NOMEM
                     break
-                memcpy(self.phys.base + (fresh << PAGE_SHIFT), self.phys.base + (pfn << PAGE_SHIFT), PAGE_SIZE)
-                rights = dirty if entry & self.fmt.dirty else clean
-                if whole:
-                    slot[0] = rights | (entry & self.fmt.paddr_mask)  # so that the journal hears of the next write
-                entry = rights | entry_at(self.fmt, fresh << PAGE_SHIFT)
             else:
                 refs[pfn] += 1
                 entry = (dirty if entry & self.fmt.dirty else clean) | (entry & self.fmt.paddr_mask)
-                slot[0] = entry
-            table[(at >> PAGE_SHIFT) & mask] = entry
-            if at + IN_PAGE >= self.last:
-                break
-            at += PAGE_SIZE
+                walk.slot[0] = entry
+            table[(walk.at >> PAGE_SHIFT) & mask] = entry
         self.tlb_drop(self.first, self.last)
         return code
+
+    def copy_pinned(self, slot, rights, whole):
+        """The twin's entry for a page that a live view shows: it stays this space's alone, and the twin gets a copy. 0: no frame."""
+        entry: uint64_t = slot[0]
+        fresh: uint64_t = self.phys.alloc_frame(False, False)
+        if fresh == 0:
+            return 0
+        memcpy(self.phys.base + (fresh << PAGE_SHIFT), self.phys.base + entry_paddr(self.fmt, entry), PAGE_SIZE)
+        if whole:
+            slot[0] = rights | (entry & self.fmt.paddr_mask)  # so that the journal hears of the next write
+        return rights | entry_at(self.fmt, fresh << PAGE_SHIFT)
 
     # -- the journal -------------------------------------------------------------------------------------------
 
@@ -200,7 +187,7 @@ class History(BackedSpace):
                 else b""
             )
             ranges = (
-                cython.cast(cython.p_char, self.journal.ranges)[: self.journal.nranges * 16]
+                cython.cast(cython.p_char, self.journal.ranges)[: self.journal.nranges * cython.sizeof(Span)]
                 if self.journal.nranges
                 else b""
             )
@@ -215,17 +202,18 @@ class History(BackedSpace):
         pages: bytes
         ranges: bytes
         numbers: cython.pointer(uint64_t)
+        spans: cython.pointer(Span)
         if notes is None:
             self.journal.lost = 1
             return
         pages, ranges = notes
         axptr_lock_gil(self.lock)
         numbers = cython.cast(cython.pointer(uint64_t), PyBytes_AS_STRING(pages))
-        for i in range(len(pages) // 8):
+        for i in range(len(pages) // cython.sizeof(uint64_t)):
             journal_page(cython.address(self.journal), numbers[i])
-        numbers = cython.cast(cython.pointer(uint64_t), PyBytes_AS_STRING(ranges))
-        for i in range(len(ranges) // 16):
-            journal_range(cython.address(self.journal), numbers[2 * i], numbers[2 * i + 1])
+        spans = cython.cast(cython.pointer(Span), PyBytes_AS_STRING(ranges))
+        for i in range(len(ranges) // cython.sizeof(Span)):
+            journal_range(cython.address(self.journal), spans[i].first, spans[i].last)
         axptr_unlock(self.lock)
 
     def note_views(self):
@@ -261,146 +249,142 @@ class History(BackedSpace):
         Returns what is to be written back, as `SpaceCore._unmap` does.
         """
         i: uint64_t
-        at: uint64_t
-        first: uint64_t
-        last: uint64_t
-        ngone: uint64_t = 0
-        ncopies: uint64_t = 0
-        done: uint64_t = 0
-        count: uint64_t = 0
-        rec: cython.pointer(AreaRec)
-        pos: AreaPos
-        slot: cython.pointer(uint64_t)
-        cursor: Cursor
-        some: SpaceCore
-        gone: cython.pointer(cython.pointer(AreaRec)) = cython.NULL
-        copies: cython.pointer(cython.pointer(AreaRec)) = cython.NULL
+        plan: Restoration
         released = []
+        memset(cython.address(plan), 0, cython.sizeof(Restoration))
         self.phys.alive()
         axptr_lock_gil(self.lock)
         try:
-            self.note_views()
-            if self.journal.lost:
-                journal_reset(cython.address(self.journal))
-                self.journal.on = 1  # it is off in a space that has never had a snapshot
-                journal_range(cython.address(self.journal), self.first, self.last)
-            journal_tidy(cython.address(self.journal))
-            # First what can fail. How many records the ranges have here and there, ends counted twice:
-            for i in range(self.journal.nranges):
-                first = self.journal.ranges[2 * i]
-                last = self.journal.ranges[2 * i + 1]
-                for some in (self, frozen):
-                    pos = index_seek(cython.address(some.areas), first)
-                    while True:
-                        rec = index_at(cython.address(some.areas), pos)
-                        if rec == cython.NULL or rec.start > last:
-                            break
-                        count += 1
-                        pos = index_next(cython.address(some.areas), pos)
-            index_reserve(cython.address(self.areas), count + 2 * self.journal.nranges)
-            gone = cython.cast(
-                cython.pointer(cython.pointer(AreaRec)), malloc((count + 1) * cython.sizeof(cython.p_void))
-            )
-            copies = cython.cast(
-                cython.pointer(cython.pointer(AreaRec)), malloc((count + 1) * cython.sizeof(cython.p_void))
-            )
-            if gone == cython.NULL or copies == cython.NULL:
-                raise MemoryError
-            for i in range(self.journal.nranges):
-                first = self.journal.ranges[2 * i]
-                last = self.journal.ranges[2 * i + 1]
-                self.split_ends(first, last, 0)
-                pos = index_seek(cython.address(frozen.areas), first)
-                while True:
-                    rec = index_at(cython.address(frozen.areas), pos)
-                    if rec == cython.NULL or rec.start > last:
-                        break
-                    copies[ncopies] = record_copy(rec)
-                    rec = copies[ncopies]
-                    ncopies += 1
-                    if rec.start < first:
-                        if rec.kind != KIND_ALLOC:
-                            rec.offset += first - rec.start
-                        rec.start = first
-                    if rec.last > last:
-                        rec.last = last
-                    pos = index_next(cython.address(frozen.areas), pos)
+            self.settle_journal()
+            self.plan_areas(frozen, cython.address(plan))
             # Windows are shut now: that frees empty tables, and must not free those that are reserved next. Should there
             # be no frames for these, a window's pages come back at the next touch.
-            for i in range(self.journal.nranges):
-                last = self.journal.ranges[2 * i + 1]
-                pos = index_seek(cython.address(self.areas), self.journal.ranges[2 * i])
-                while True:
-                    rec = index_at(cython.address(self.areas), pos)
-                    if rec == cython.NULL or rec.start > last:
-                        break
-                    if rec.kind == KIND_LINEAR:
-                        self.zap(rec.start, rec.last)
-                    pos = index_next(cython.address(self.areas), pos)
+            self.shut_windows()
             if self.reserve_tables(frozen) != FAULT_OK:
                 self.prune_all()
-                for i in range(self.journal.nranges):
-                    self.join_within(self.journal.ranges[2 * i], self.journal.ranges[2 * i + 1])
+                self.join_all()
                 raise LinuxError(errno.ENOMEM, "no frames left for the page tables of what is restored")
             # From here on nothing fails.
             self.notify()
-            for i in range(self.journal.nranges):
-                first = self.journal.ranges[2 * i]
-                last = self.journal.ranges[2 * i + 1]
-                while True:
-                    pos = index_seek(cython.address(self.areas), first)
-                    rec = index_at(cython.address(self.areas), pos)
-                    if rec == cython.NULL or rec.start > last:
-                        break
-                    gone[ngone] = index_remove(cython.address(self.areas), pos)
-                    ngone += 1
-            while done < ncopies:
-                index_insert(cython.address(self.areas), copies[done])
-                done += 1
-            for i in range(self.journal.nranges):
-                first = self.journal.ranges[2 * i]
-                last = self.journal.ranges[2 * i + 1]
-                for some in (self, frozen):
-                    cursor.table = cython.NULL
-                    cursor.table_base = 0
-                    at = first
-                    while True:
-                        slot = next_leaf(
-                            some.phys, some.fmt, some.root, cython.address(cursor), cython.address(at), last
-                        )
-                        if slot == cython.NULL:
-                            break
-                        self.revert(frozen, at)
-                        if at + IN_PAGE >= last:
-                            break
-                        at += PAGE_SIZE
-            for i in range(self.journal.npages):
-                if not journal_has(cython.address(self.journal), self.journal.pages[i]):
-                    self.revert(frozen, self.journal.pages[i])
+            self.exchange_areas(cython.address(plan))
+            self.revert_pages(frozen)
             self.prune_all()
-            for i in range(self.journal.nranges):
-                self.join_within(self.journal.ranges[2 * i], self.journal.ranges[2 * i + 1])
+            self.join_all()
             journal_reset(cython.address(self.journal))
             self.journal.on = 1
         finally:
-            while done < ncopies:
-                record_free(copies[done])
-                done += 1
+            for i in range(plan.nentered, plan.ncopies):
+                record_free(plan.copies[i])
             axptr_unlock(self.lock)
-            for i in range(ngone):
-                note_released(gone[i], released)
-                record_free(gone[i])
-            free(gone)
-            free(copies)
+            for i in range(plan.ngone):
+                note_released(plan.gone[i], released)
+                record_free(plan.gone[i])
+            free(plan.gone)
+            free(plan.copies)
         return released
+
+    def settle_journal(self):
+        """Bring the journal into order, and up to date with what views may have written; all of the space if notes were lost."""
+        self.note_views()
+        if self.journal.lost:
+            journal_reset(cython.address(self.journal))
+            self.journal.on = 1  # it is off in a space that has never had a snapshot
+            journal_range(cython.address(self.journal), self.first, self.last)
+        journal_tidy(cython.address(self.journal))
+
+    def plan_areas(self, frozen, plan):
+        """Reserve what an exchange of records needs: copies of those of then, cut to the ranges, and room for all."""
+        i: uint64_t
+        count: uint64_t = 0
+        span: Span
+        for i in range(self.journal.nranges):
+            span = self.journal.ranges[i]
+            # Here and there: those at the ends are counted twice.
+            count += self.count_areas(span.first, span.last) + frozen.count_areas(span.first, span.last)
+        index_reserve(cython.address(self.areas), count + 2 * self.journal.nranges)
+        plan.gone = cython.cast(
+            cython.pointer(cython.pointer(AreaRec)), calloc(count + 1, cython.sizeof(cython.p_void))
+        )
+        plan.copies = cython.cast(
+            cython.pointer(cython.pointer(AreaRec)), calloc(count + 1, cython.sizeof(cython.p_void))
+        )
+        if plan.gone == cython.NULL or plan.copies == cython.NULL:
+            raise MemoryError
+        for i in range(self.journal.nranges):
+            self.split_ends(self.journal.ranges[i].first, self.journal.ranges[i].last, 0)
+            self.copy_records(frozen, self.journal.ranges[i], plan)
+        return 0
+
+    def copy_records(self, frozen, span, plan):
+        """Copies of the records of then that have a byte in a range, cut to it."""
+        copy: cython.pointer(AreaRec)
+        walk: Records = records_in(cython.address(frozen.areas), span.first, span.last)
+        while next_record(cython.address(walk)):
+            copy = record_copy(walk.rec)
+            plan.copies[plan.ncopies] = copy
+            plan.ncopies += 1
+            if copy.start < span.first:
+                if copy.kind != KIND_ALLOC:
+                    copy.offset += span.first - copy.start
+                copy.start = span.first
+            if copy.last > span.last:
+                copy.last = span.last
+        return 0
+
+    def shut_windows(self):
+        """Take the pages of linear areas in the journal's ranges out of the table."""
+        i: uint64_t
+        walk: Records
+        for i in range(self.journal.nranges):
+            walk = records_in(cython.address(self.areas), self.journal.ranges[i].first, self.journal.ranges[i].last)
+            while next_record(cython.address(walk)):
+                if walk.rec.kind == KIND_LINEAR:
+                    self.zap(walk.rec.start, walk.rec.last)
+
+    def exchange_areas(self, plan):
+        """In the journal's ranges, the records of then take the place of those of now, which go to `plan.gone`."""
+        i: uint64_t
+        rec: cython.pointer(AreaRec)
+        for i in range(self.journal.nranges):
+            while True:
+                rec = index_first(cython.address(self.areas), self.journal.ranges[i].first, self.journal.ranges[i].last)
+                if rec == cython.NULL:
+                    break
+                plan.gone[plan.ngone] = index_remove(
+                    cython.address(self.areas), index_seek(cython.address(self.areas), rec.start)
+                )
+                plan.ngone += 1
+        while plan.nentered < plan.ncopies:
+            index_insert(cython.address(self.areas), plan.copies[plan.nentered])
+            plan.nentered += 1
+
+    def revert_pages(self, frozen):
+        """Revert every page of the journal's ranges, here and there, and every page it has besides."""
+        i: uint64_t
+        walk: Leaves
+        for i in range(self.journal.nranges):
+            walk = leaves_of(self, self.journal.ranges[i].first, self.journal.ranges[i].last)
+            while next_leaf(cython.address(walk)):
+                self.revert(frozen, walk.at)
+            walk = leaves_of(frozen, self.journal.ranges[i].first, self.journal.ranges[i].last)
+            while next_leaf(cython.address(walk)):
+                self.revert(frozen, walk.at)
+        for i in range(self.journal.npages):
+            if not journal_has(cython.address(self.journal), self.journal.pages[i]):
+                self.revert(frozen, self.journal.pages[i])
+
+    def join_all(self):
+        """Join what could be one at every border in the journal's ranges."""
+        i: uint64_t
+        for i in range(self.journal.nranges):
+            self.join_within(self.journal.ranges[i].first, self.journal.ranges[i].last)
 
     def reserve_tables(self, frozen):
         """Page-table frames for every page that comes back. FAULT_OK or FAULT_NOMEM."""
         i: uint64_t
         at: uint64_t
-        last: uint64_t
         slot: cython.pointer(uint64_t)
-        cursor: Cursor
+        walk: Leaves
         for i in range(self.journal.npages):
             at = self.journal.pages[i]
             slot = leaf_slot(frozen.phys, frozen.fmt, frozen.root, at)
@@ -412,19 +396,10 @@ class History(BackedSpace):
             ):
                 return FAULT_NOMEM
         for i in range(self.journal.nranges):
-            at = self.journal.ranges[2 * i]
-            last = self.journal.ranges[2 * i + 1]
-            cursor.table = cython.NULL
-            cursor.table_base = 0
-            while True:
-                slot = next_leaf(frozen.phys, frozen.fmt, frozen.root, cython.address(cursor), cython.address(at), last)
-                if slot == cython.NULL:
-                    break
-                if make_slot(self.phys, self.fmt, self.root, at) == cython.NULL:
+            walk = leaves_of(frozen, self.journal.ranges[i].first, self.journal.ranges[i].last)
+            while next_leaf(cython.address(walk)):
+                if make_slot(self.phys, self.fmt, self.root, walk.at) == cython.NULL:
                     return FAULT_NOMEM
-                if at + IN_PAGE >= last:
-                    break
-                at += PAGE_SIZE
         return FAULT_OK
 
     def prune_all(self):
@@ -432,7 +407,7 @@ class History(BackedSpace):
         i: uint64_t
         slot: cython.pointer(uint64_t)
         for i in range(self.journal.nranges):
-            prune(self.phys, self.fmt, self.root, self.journal.ranges[2 * i], self.journal.ranges[2 * i + 1])
+            prune(self.phys, self.fmt, self.root, self.journal.ranges[i].first, self.journal.ranges[i].last)
         for i in range(self.journal.npages):
             slot = leaf_slot(self.phys, self.fmt, self.root, self.journal.pages[i])
             if slot != cython.NULL and slot[0] == 0:
@@ -497,27 +472,17 @@ class History(BackedSpace):
         By pointers, by a guest CPU, by a debugger's `write`; also populated for writing, put back by `restore`, or
         shown by a writable live view. `clear` begins anew. Costs one look at every page that has a frame.
         """
-        cursor: Cursor
-        at: uint64_t = self.first
-        slot: cython.pointer(uint64_t)
         found = []
         self.phys.alive()
         axptr_lock_gil(self.lock)
         try:
             self.note_views()
-            cursor.table = cython.NULL
-            cursor.table_base = 0
-            while True:
-                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), self.last)
-                if slot == cython.NULL:
-                    break
-                if slot[0] & self.fmt.dirty:
-                    found.append(at)
+            walk: Leaves = leaves_of(self, self.first, self.last)
+            while next_leaf(cython.address(walk)):
+                if walk.slot[0] & self.fmt.dirty:
+                    found.append(walk.at)
                     if clear:
-                        slot[0] = entry_clean(self.fmt, slot[0])
-                if at + IN_PAGE >= self.last:
-                    break
-                at += PAGE_SIZE
+                        walk.slot[0] = entry_clean(self.fmt, walk.slot[0])
             if clear and found:
                 self.tlb_drop(self.first, self.last)
                 self.notify()

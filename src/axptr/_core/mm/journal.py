@@ -10,7 +10,8 @@ Locking: the owner's. Failure: a note that finds no room sets `lost`, which mean
 """
 
 import cython
-from cython.cimports.axptr._core.words.codes import page_start
+from cython.cimports.axptr._core.mm.journal import Span
+from cython.cimports.axptr._core.words.codes import IN_PAGE, page_start
 from cython.cimports.libc.stdint import uint64_t
 from cython.cimports.libc.stdlib import free, qsort, realloc
 
@@ -44,22 +45,21 @@ def _unique(numbers: cython.pointer(uint64_t), count: uint64_t) -> uint64_t:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _merged(ranges: cython.pointer(uint64_t), count: uint64_t) -> uint64_t:
+def _merged(ranges: cython.pointer(Span), count: uint64_t) -> uint64_t:
     """Sort ranges and make one of those that overlap or meet; how many are left."""
     i: uint64_t
-    kept: uint64_t = 0
+    kept: cython.pointer(Span) = ranges
     if count == 0:
         return 0
-    qsort(ranges, count, 16, _by_first)
+    qsort(ranges, count, cython.sizeof(Span), _by_first)
     for i in range(1, count):
-        if ranges[2 * i] <= ranges[2 * kept + 1] or ranges[2 * i] == ranges[2 * kept + 1] + 1:
-            if ranges[2 * i + 1] > ranges[2 * kept + 1]:
-                ranges[2 * kept + 1] = ranges[2 * i + 1]
+        if ranges[i].first <= kept.last or ranges[i].first == kept.last + 1:
+            if ranges[i].last > kept.last:
+                kept.last = ranges[i].last
         else:
             kept += 1
-            ranges[2 * kept] = ranges[2 * i]
-            ranges[2 * kept + 1] = ranges[2 * i + 1]
-    return kept + 1
+            kept[0] = ranges[i]
+    return kept - ranges + 1
 
 
 @cython.cfunc
@@ -101,12 +101,13 @@ def journal_range(journal, first, last):
     if journal.nranges == journal.range_capacity:
         journal.nranges = _merged(journal.ranges, journal.nranges)
         if journal.nranges * 2 >= journal.range_capacity and not _room(
-            cython.address(journal.ranges), cython.address(journal.range_capacity), 16
+            cython.cast(cython.pointer(cython.pointer(uint64_t)), cython.address(journal.ranges)),
+            cython.address(journal.range_capacity),
+            cython.sizeof(Span),
         ):
             journal.lost = 1
             return
-    journal.ranges[2 * journal.nranges] = first
-    journal.ranges[2 * journal.nranges + 1] = last
+    journal.ranges[journal.nranges] = Span(first, last)
     journal.nranges += 1
 
 
@@ -146,11 +147,11 @@ def journal_has(journal, vaddr):
     middle: uint64_t
     while low < high:
         middle = (low + high) >> 1
-        if journal.ranges[2 * middle + 1] < vaddr:
+        if journal.ranges[middle].last < vaddr:
             low = middle + 1
         else:
             high = middle
-    return low < journal.nranges and journal.ranges[2 * low] <= vaddr
+    return low < journal.nranges and journal.ranges[low].first <= vaddr
 
 
 def journal_reset(journal):
@@ -163,6 +164,30 @@ def journal_free(journal):
     free(journal.pages)
     free(journal.ranges)
     free(journal.watched)
-    journal.pages = journal.ranges = journal.watched = cython.NULL
+    journal.pages = journal.watched = cython.NULL
+    journal.ranges = cython.NULL
     journal.npages = journal.nranges = journal.nwatched = 0
     journal.page_capacity = journal.range_capacity = journal.watched_capacity = 0
+
+
+def journal_check(journal, first, last):
+    """Raise `AssertionError` if a journal of the space [first, last] cannot be right."""
+    i: uint64_t
+    if journal.npages > journal.page_capacity or journal.nranges > journal.range_capacity:
+        raise AssertionError("the journal has more notes than room")
+    if journal.nwatched > journal.watched_capacity:
+        raise AssertionError("the journal watches more pages than it has room for")
+    if not journal.on and (journal.npages or journal.nranges):
+        raise AssertionError("the journal is off and has notes")
+    for i in range(journal.npages):
+        if journal.pages[i] & IN_PAGE or not first <= journal.pages[i] <= last:
+            raise AssertionError(f"the journal notes {journal.pages[i]:#x}, which is no page of the space")
+        if i and journal.pages[i] == journal.pages[i - 1]:
+            raise AssertionError(f"the journal notes {journal.pages[i]:#x} twice in a row")
+    for i in range(journal.nwatched):
+        if journal.watched[i] & IN_PAGE or not first <= journal.watched[i] <= last:
+            raise AssertionError(f"the journal watches {journal.watched[i]:#x}, which is no page of the space")
+    for i in range(journal.nranges):
+        if not first <= journal.ranges[i].first <= journal.ranges[i].last <= last:
+            raise AssertionError(f"the journal notes {journal.ranges[i].first:#x}..{journal.ranges[i].last:#x}")
+    return 0

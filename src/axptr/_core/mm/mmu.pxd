@@ -1,11 +1,12 @@
 cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from cpython.object cimport PyObject
-from axptr._core.words.budget cimport Budget
+from axptr._core.mm.provider cimport Provider
 from axptr._core.words.codes cimport IN_PAGE, PAGE_SHIFT, page_start
-from axptr._core.phys.phys cimport PhysMemory, EngineLink
+from axptr._core.phys.coherence cimport EngineLink
+from axptr._core.phys.phys cimport PhysMemory
 from axptr._core.paging.format cimport CFormat
 from axptr._core.paging.paging cimport PageTable
+from axptr._core.paging.walk cimport Leaves, leaves_in
 from axptr._core.mm.areas cimport AreaIndex, AreaRec, AreaPos
 from axptr._core.mm.journal cimport Journal
 from axptr._core.words.lock cimport axptr_lock
@@ -16,11 +17,6 @@ cdef struct TlbEntry:
     uint64_t page
     uint64_t what
 
-cdef class Provider:
-    cdef PyObject* space_ptr   # the SpaceCore, borrowed: a space points at itself, a task at its `_space`
-    cdef readonly object _space
-    cdef Budget own_budget         # None: that of the space
-
 cdef class Mmu(Provider):
     cdef readonly PhysMemory phys
     cdef PageTable table
@@ -30,7 +26,6 @@ cdef class Mmu(Provider):
     cdef CFormat* fmt
     cdef uint64_t root
     cdef bint foreign              # whether its model is not the host's: pointers take the long way
-    cdef object data_model
     cdef uint64_t first, last      # the first and the last byte of the space
     cdef AreaIndex areas
     cdef Journal journal
@@ -65,15 +60,6 @@ cdef class Mmu(Provider):
     cdef void zap(self, uint64_t first, uint64_t last) noexcept nogil
     cdef int fail(self, int code, uint64_t bad, int access, uint64_t size, uint64_t completed) except -1
 
-    # For engines: what the CPU's table walk would find for this access, the page faulted in if an area
-    # allows it. Takes the lock itself. On FAULT_OK *paddr is the page's physical address and *perms what the
-    # CPU may cache (READ | WRITE | EXECUTE; WRITE only once the page is dirty, EXECUTE only for a fetch).
-    cdef int engine_fill(self, uint64_t vaddr, int access, uint64_t* paddr, int* perms) noexcept nogil
-    # The same fault with the GIL, for FAULT_PYTHON; raises what the user's function raised.
-    cdef int fault_python(self, uint64_t vaddr, int access) except -1
-    cdef int attach_engine(self, EngineLink* link) except -1
-    cdef void detach_engine(self, EngineLink* link) noexcept
-
 # The page of `vaddr` in host memory if this access to it has been proved already, else NULL. Lock held.
 cdef inline uint8_t* tlb_hit(Mmu space, uint64_t vaddr, int access) noexcept nogil:
     cdef uint64_t page = vaddr >> PAGE_SHIFT
@@ -82,23 +68,6 @@ cdef inline uint8_t* tlb_hit(Mmu space, uint64_t vaddr, int access) noexcept nog
         return <uint8_t*>(page_start(entry.what) | (vaddr & IN_PAGE))
     return NULL
 
-cdef extern from *:
-    """
-    /* Whether `base` is what a type and all its bases go back to, but for object: of classes with one line of bases,
-       which nearly all providers are, three loads instead of a search. */
-    static inline int axptr_roots_in(PyObject *o, PyObject *base) {
-        PyObject *line = Py_TYPE(o)->tp_mro;
-        Py_ssize_t n = line != NULL ? PyTuple_GET_SIZE(line) : 0;
-        return n >= 2 && PyTuple_GET_ITEM(line, n - 2) == base;
-    }
-    """
-    bint axptr_roots_in(object o, object base) noexcept
-
-# The SpaceCore that a provider leads to directly, borrowed; NULL for other providers, and for one without a space.
-cdef inline PyObject* space_of(object provider) noexcept:
-    if axptr_roots_in(provider, Provider) or isinstance(provider, Provider):
-        return (<Provider>provider).space_ptr
-    return NULL
-
-cdef int mark_enter() noexcept nogil
-cdef void mark_leave() noexcept nogil
+# The entries in use of [first, last]. Lock held.
+cdef inline Leaves leaves_of(Mmu space, uint64_t first, uint64_t last) noexcept nogil:
+    return leaves_in(space.phys, space.fmt, space.root, first, last)

@@ -1,8 +1,7 @@
 """Translation: page table, software TLB, page faults, and what a guest CPU may cache.
 
 `Mmu` is the part of an address space that works without the GIL: given an address and an access it finds the
-host's copy of the byte, bringing the page in if an area allows it. `Provider` is the base of everything that leads
-to a space at no cost (a space itself, a task).
+host's copy of the byte, bringing the page in if an area allows it.
 
 Not here: copies and checks of ranges (`transfer`), changing areas (`space`), wording errors (`mm.fault`).
 
@@ -27,13 +26,15 @@ import cython
 from cython.cimports.axptr._core.mm.areas import (
     AreaPos,
     AreaRec,
+    Records,
     index_at,
     index_before,
     index_find,
     index_free,
     index_moved,
-    index_next,
     index_seek,
+    next_record,
+    records_of,
 )
 from cython.cimports.axptr._core.mm.frames import (
     Backend,
@@ -44,7 +45,7 @@ from cython.cimports.axptr._core.mm.frames import (
     store_written,
 )
 from cython.cimports.axptr._core.mm.journal import journal_free, journal_page, journal_range
-from cython.cimports.axptr._core.mm.mmu import TlbEntry, tlb_hit
+from cython.cimports.axptr._core.mm.mmu import TlbEntry, leaves_of, tlb_hit
 from cython.cimports.axptr._core.paging.format import (
     entry_at,
     entry_clean,
@@ -53,23 +54,10 @@ from cython.cimports.axptr._core.paging.format import (
     entry_valid,
 )
 from cython.cimports.axptr._core.paging.paging import PageTable
-from cython.cimports.axptr._core.paging.walk import (
-    Cursor,
-    leaf_slot,
-    make_slot,
-    next_leaf,
-    prune,
-)
-from cython.cimports.axptr._core.phys.phys import (
-    FRAME_CODE,
-    FRAME_TABLE,
-    FRAME_WCACHED,
-    EngineLink,
-)
-from cython.cimports.axptr._core.words.budget import Budget
+from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf, prune
+from cython.cimports.axptr._core.phys.coherence import FRAME_TABLE
 from cython.cimports.axptr._core.words.codes import (
     ACCESS,
-    EXECUTE,
     FAULT_BACKING,
     FAULT_FORKED,
     FAULT_NOMEM,
@@ -78,7 +66,6 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_PROTECTION,
     FAULT_PYTHON,
     FAULT_RANGE,
-    FAULT_RETRY,
     FAULT_UNMAPPED,
     GUARD_GAP,
     IN_PAGE,
@@ -93,11 +80,9 @@ from cython.cimports.axptr._core.words.codes import (
     WRITE,
     page_start,
 )
-from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
-from cython.cimports.axptr._core.words.marks import axptr_marks
-from cython.cimports.cpython.object import PyObject
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import calloc, free, realloc
+from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memcpy, memset
 
 from axptr._core.phys.phys import default_memory
@@ -109,90 +94,6 @@ from axptr.paging import X86_64
 _is_finalizing = cython.declare(object, sys.is_finalizing)  # in C, so that it outlives this module
 _TLB_FIRST = cython.declare(uint64_t, 64)
 _TLB_MOST = cython.declare(uint64_t, 8192)
-
-
-def mark_enter():
-    axptr_marks[0] += 1
-    return axptr_marks[0]
-
-
-def mark_leave():
-    axptr_marks[0] -= 1
-
-
-@cython.final
-@cython.cclass
-class access_user_memory:
-    """`with access_user_memory(): ...` marks this thread as touching user memory until the block is left.
-
-    Compiled, so that no handler of a signal can raise between the mark and the block, or before it is taken back.
-    """
-
-    def __enter__(self):
-        mark_enter()
-
-    def __exit__(self, kind, error, trace):
-        mark_leave()
-
-
-def is_accessing_user_memory():
-    """Whether this thread is inside `access_user_memory()`, or a call that touches user memory, now."""
-    return axptr_marks[0] > 0
-
-
-class Provider:
-    """Something that leads to one address space: subclass it, call `_set_space`, and it is an `AddrSpaceProvider`.
-
-    Every pointer verb takes such an object and pays nothing for the detour.
-    """
-
-    def _set_space(self, space):
-        """From now on this object provides `space`.
-
-        Raises `TypeError` if it is no address space, or if the class has a `with_addr_space` of its own: not all verbs
-        would go through it.
-        """
-        if type(self).with_addr_space is not Provider.with_addr_space or "with_addr_space" in getattr(
-            self, "__dict__", ()
-        ):
-            raise TypeError(
-                f"{type(self).__name__} overrides with_addr_space, which verbs pass by: lock a space with Locked(space)"
-            )
-        # Pointers trust what they find here, so it must be a whole space: that is one which provides itself.
-        if not isinstance(space, Mmu) or cython.cast(Provider, space).space_ptr != cython.cast(
-            cython.pointer(PyObject), space
-        ):
-            raise TypeError(f"a provider needs an address space, not {type(space).__name__}")
-        old = self._space  # lives until nobody can find it here any more: its end gives up the GIL
-        self.space_ptr = cython.cast(cython.pointer(PyObject), space)
-        self._space = space
-        del old
-
-    @property
-    def model(self):
-        """The data model of the space: LP64 unless the space says something else."""
-        if self.space_ptr == cython.NULL:
-            raise RuntimeError(f"{type(self).__name__} has no address space yet")
-        return cython.cast(Mmu, self.space_ptr).data_model
-
-    @property
-    def budget(self):
-        """What counts of the program may make the host copy: a `Budget`, the space's if this has none of its own, or None."""
-        if self.own_budget is not None or self.space_ptr == cython.NULL:
-            return self.own_budget
-        return cython.cast(Provider, self.space_ptr).own_budget
-
-    @budget.setter
-    def budget(self, value):
-        if value is not None and not isinstance(value, Budget):
-            raise TypeError(f"a budget is a Budget, not {type(value).__name__}")
-        self.own_budget = value
-
-    def with_addr_space(self, f):
-        """Call `f` with the space; its result. Raises `RuntimeError` if no space was set."""
-        if self.space_ptr == cython.NULL:
-            raise RuntimeError(f"{type(self).__name__} has no address space yet")
-        return f(cython.cast(object, self.space_ptr))
 
 
 @cython.no_gc_clear
@@ -278,21 +179,19 @@ class Mmu(Provider):
 
     def written_files(self):
         """`(store, first, last page)` for every area of a file that was written through shared mappings, at the end."""
-        pos: AreaPos = index_seek(cython.address(self.areas), 0)
         rec: cython.pointer(AreaRec)
         first: uint64_t
         last: uint64_t
         found = []
-        while True:
-            rec = index_at(cython.address(self.areas), pos)
-            if rec == cython.NULL:
-                return found
+        walk: Records = records_of(cython.address(self.areas))
+        while next_record(cython.address(walk)):
+            rec = walk.rec
             if rec.shared and rec.kind == KIND_STORE and rec.store.out_fd >= 0:
                 first = rec.offset >> PAGE_SHIFT
                 last = (rec.offset + (rec.last - rec.start)) >> PAGE_SHIFT
                 if store_written(rec.store, first, last):
                     found.append((cython.cast(Backend, cython.cast(object, rec.backend)).store, first, last))
-            pos = index_next(cython.address(self.areas), pos)
+        return found
 
     def __reduce__(self):
         raise TypeError("an address space cannot be pickled: save a snapshot of it instead")
@@ -629,23 +528,16 @@ class Mmu(Provider):
 
         The areas are still there: they say whether the frame is held, or only looked at through a window.
         """
-        cursor: Cursor
         rec: cython.pointer(AreaRec)
-        at: uint64_t = first
-        slot: cython.pointer(uint64_t)
-        cursor.table = cython.NULL
-        cursor.table_base = 0
+        walk: Leaves = leaves_of(self, first, last)
         self.notify()
-        while True:
-            slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
-            if slot == cython.NULL:
-                break
-            rec = index_find(cython.address(self.areas), at)
+        while next_leaf(cython.address(walk)):
+            rec = index_find(cython.address(self.areas), walk.at)
             if rec != cython.NULL and rec.kind == KIND_LINEAR:
-                self.phys.unpin_frame(entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT)
+                self.phys.unpin_frame(entry_paddr(self.fmt, walk.slot[0]) >> PAGE_SHIFT)
             else:
-                self.phys.decref(entry_paddr(self.fmt, slot[0]) >> PAGE_SHIFT)
-            slot[0] = 0
+                self.phys.decref(entry_paddr(self.fmt, walk.slot[0]) >> PAGE_SHIFT)
+            walk.slot[0] = 0
         self.tlb_drop(first, last)
         prune(self.phys, self.fmt, self.root, first, last)
 
@@ -657,86 +549,3 @@ class Mmu(Provider):
             raise LinuxError(errno.ENOMEM, f"no frame left for the page of {bad:#x}")
         where = ADDRESS_END if completed and bad == 0 else bad  # 0 is what comes after the last address
         raise self._make_fault(code, where, access, size, completed)
-
-    # -- engines ------------------------------------------------------------------------------------------
-
-    def engine_fill(self, vaddr, access, paddr, perms):
-        code: cython.int
-        entry: uint64_t
-        pfn: uint64_t
-        slot: cython.pointer(uint64_t)
-        i: uint32_t
-        marks: cython.pointer(uint8_t)
-        code = FAULT_OK
-        axptr_lock_nogil(self.lock)
-        if self.phys.forked or vaddr < self.first or vaddr > self.last:
-            axptr_unlock(self.lock)
-            return FAULT_FORKED if self.phys.forked else FAULT_RANGE
-        slot = leaf_slot(self.phys, self.fmt, self.root, vaddr)
-        if slot == cython.NULL or not self.entry_allows(slot[0], access):
-            code = self.bring_in(vaddr, access, cython.address(slot))
-            if code != FAULT_OK:
-                if code == FAULT_NOT_MEMORY:
-                    perms[0] = self.granted(index_find(cython.address(self.areas), vaddr).flags) & (READ | WRITE)
-                axptr_unlock(self.lock)
-                return code
-        entry = slot[0]
-        paddr[0] = entry_paddr(self.fmt, entry)
-        pfn = paddr[0] >> PAGE_SHIFT
-        marks = self.phys.flags + pfn
-        perms[0] = READ if self.entry_allows(entry, READ) else 0
-        if access == EXECUTE:
-            # From here on the CPU may translate this frame. A frame is never cached as writable and as
-            # executable at once, whatever its mappings grant: engines look at code before they translate it,
-            # and do not see writes to what they have translated.
-            perms[0] |= EXECUTE
-            if not marks[0] & FRAME_CODE:
-                marks[0] |= FRAME_CODE
-                if marks[0] & FRAME_WCACHED:
-                    marks[0] &= ~cython.cast(uint8_t, FRAME_WCACHED)
-                    for i in range(self.phys.nengines):
-                        self.phys.request_flush(self.phys.engines[i])
-                if self.phys.pins[pfn]:
-                    self.phys.watch(pfn)
-        elif self.entry_allows(entry, WRITE):
-            if marks[0] & FRAME_CODE:
-                if access == WRITE:
-                    self.phys.code_changed(pfn)
-                    code = FAULT_RETRY
-            else:
-                marks[0] |= FRAME_WCACHED
-                perms[0] |= WRITE
-        axptr_unlock(self.lock)
-        return code
-
-    def fault_python(self, vaddr, access):
-        try:
-            self._page_in(vaddr, access)
-        except LinuxError as fault:
-            raise (fault.__cause__ or fault) from None
-        return 0
-
-    def attach_engine(self, link):
-        grown: cython.p_void
-        axptr_lock_gil(self.lock)
-        grown = realloc(self.engines, (self.nengines + 1) * cython.sizeof(cython.p_void))
-        if grown == cython.NULL:
-            axptr_unlock(self.lock)
-            raise MemoryError
-        self.engines = cython.cast(cython.pointer(cython.pointer(EngineLink)), grown)
-        self.engines[self.nengines] = link
-        self.nengines += 1
-        link.need_flush = 1
-        axptr_unlock(self.lock)
-        return 0
-
-    def detach_engine(self, link):
-        i: uint32_t
-        axptr_lock_gil(self.lock)
-        for i in range(self.nengines):
-            if self.engines[i] == link:
-                self.nengines -= 1
-                self.engines[i] = self.engines[self.nengines]
-                break
-        link.need_flush = 1
-        axptr_unlock(self.lock)

@@ -12,16 +12,12 @@ Locking: taken here. Failure: a pool that cannot be had whole is not had at all;
 import errno
 
 import cython
-from cython.cimports.axptr._core.mm.areas import AreaPos, AreaRec, index_at, index_find, index_next, index_seek
+from cython.cimports.axptr._core.mm.areas import AreaRec, Records, index_find, next_record, records_of
 from cython.cimports.axptr._core.mm.frames import FrameStore, store_get, store_put
+from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.paging.format import entry_paddr
-from cython.cimports.axptr._core.paging.walk import (
-    Cursor,
-    leaf_slot,
-    make_slot,
-    next_leaf,
-)
+from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import (
@@ -46,7 +42,7 @@ from axptr.errors import LinuxError
 ZEROS = (1 << 64) - 1
 """The index of the frame of zeros in any `FramePool`."""
 
-_ZEROS = cython.declare(uint64_t, cython.cast(uint64_t, -1))
+_ZEROS = cython.declare(uint64_t, ZEROS)
 
 
 @cython.cfunc
@@ -59,18 +55,12 @@ def _is_zero(page: cython.pointer(uint8_t)) -> cython.bint:
 
 def area_traits(space: SpaceCore):
     """`(lowest address it may grow down to or 0, traits but TRAIT_SEALED)` of every area, by address."""
-    pos: AreaPos
-    rec: cython.pointer(AreaRec)
     found = []
     axptr_lock_gil(space.lock)
     try:
-        pos = index_seek(cython.address(space.areas), 0)
-        while True:
-            rec = index_at(cython.address(space.areas), pos)
-            if rec == cython.NULL:
-                break
-            found.append((rec.grow_limit, rec.traits & ~cython.cast(uint32_t, TRAIT_SEALED)))
-            pos = index_next(cython.address(space.areas), pos)
+        walk: Records = records_of(cython.address(space.areas))
+        while next_record(cython.address(walk)):
+            found.append((walk.rec.grow_limit, walk.rec.traits & ~cython.cast(uint32_t, TRAIT_SEALED)))
     finally:
         axptr_unlock(space.lock)
     return found
@@ -78,53 +68,42 @@ def area_traits(space: SpaceCore):
 
 def private_pages(space: SpaceCore):
     """The pages of private areas that have a frame: packed native pairs (address with marks, physical address)."""
-    at: uint64_t = space.first
-    mark: uint64_t
-    paddr: uint64_t
-    count: uint64_t = 0
-    filled: uint64_t = 0
-    cursor: Cursor
-    slot: cython.pointer(uint64_t)
-    rec: cython.pointer(AreaRec) = cython.NULL
-    out: cython.pointer(uint64_t)
+    count: uint64_t
     found: bytes = b""
     space.phys.alive()
     axptr_lock_gil(space.lock)
     try:
-        # Twice the same walk: how many there are, then what they are.
-        while True:
-            cursor.table = cython.NULL
-            cursor.table_base = 0
-            at = space.first
-            rec = cython.NULL
-            out = cython.cast(cython.pointer(uint64_t), PyBytes_AS_STRING(found))
-            filled = 0
-            while True:
-                slot = next_leaf(
-                    space.phys, space.fmt, space.root, cython.address(cursor), cython.address(at), space.last
-                )
-                if slot == cython.NULL:
-                    break
-                if rec == cython.NULL or at > rec.last or at < rec.start:
-                    rec = index_find(cython.address(space.areas), at)
-                if not rec.shared and (rec.kind == KIND_ALLOC or rec.kind == KIND_STORE):
-                    if count:
-                        paddr = entry_paddr(space.fmt, slot[0])
-                        mark = MARK_DIRTY if slot[0] & space.fmt.dirty else 0
-                        if _is_zero(space.phys.base + paddr):
-                            mark |= MARK_ZERO
-                        out[2 * filled] = at | mark
-                        out[2 * filled + 1] = paddr
-                    filled += 1
-                if at + IN_PAGE >= space.last:
-                    break
-                at += PAGE_SIZE
-            if count or filled == 0:
-                return found
-            count = filled
+        count = _list_private(space, cython.NULL)
+        if count:
             found = PyBytes_FromStringAndSize(cython.NULL, count * 16)
+            _list_private(space, cython.cast(cython.pointer(uint64_t), PyBytes_AS_STRING(found)))
     finally:
         axptr_unlock(space.lock)
+    return found
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _list_private(space: SpaceCore, out: cython.pointer(uint64_t)) -> uint64_t:
+    """How many such pages there are; their pairs go to `out`, if that is not NULL. Lock held."""
+    paddr: uint64_t
+    count: uint64_t = 0
+    rec: cython.pointer(AreaRec) = cython.NULL
+    walk: Leaves = leaves_of(space, space.first, space.last)
+    while next_leaf(cython.address(walk)):
+        if rec == cython.NULL or walk.at > rec.last:
+            rec = index_find(cython.address(space.areas), walk.at)
+        if rec.shared or not (rec.kind == KIND_ALLOC or rec.kind == KIND_STORE):
+            continue
+        if out != cython.NULL:
+            paddr = entry_paddr(space.fmt, walk.slot[0])
+            out[2 * count] = walk.at | (MARK_DIRTY if walk.slot[0] & space.fmt.dirty else 0)
+            if _is_zero(space.phys.base + paddr):
+                out[2 * count] |= MARK_ZERO
+            out[2 * count + 1] = paddr
+        count += 1
+    return count
 
 
 def store_pages(store: FrameStore):

@@ -13,10 +13,12 @@ import cython
 from cython.cimports.axptr._core.mm.areas import (
     AreaPos,
     AreaRec,
+    Records,
     index_at,
     index_before,
     index_check,
     index_find,
+    index_first,
     index_gap_down,
     index_gap_up,
     index_insert,
@@ -25,16 +27,20 @@ from cython.cimports.axptr._core.mm.areas import (
     index_remove,
     index_reserve,
     index_seek,
+    next_record,
     record_copy,
     record_free,
     record_new,
+    records_in,
     records_join,
+    records_of,
 )
 from cython.cimports.axptr._core.mm.frames import Backend, FrameStore
-from cython.cimports.axptr._core.mm.journal import journal_range
+from cython.cimports.axptr._core.mm.journal import journal_check, journal_range
+from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.paging.format import entry_paddr
 from cython.cimports.axptr._core.paging.paging import PageTable
-from cython.cimports.axptr._core.paging.walk import Cursor, leaf_slot, next_leaf
+from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, next_leaf
 from cython.cimports.axptr._core.words.codes import (
     EXECUTE,
     IN_PAGE,
@@ -142,14 +148,13 @@ class SpaceCore(UserSpace):
             pos = index_seek(cython.address(self.areas), first)
             rec = index_at(cython.address(self.areas), pos)
             if rec == cython.NULL or rec.start > last:
-                break
+                return gone
             if gone == cython.NULL:
                 journal_range(cython.address(self.journal), first, last)
                 self.zap(first, last)
             rec = index_remove(cython.address(self.areas), pos)
             rec.grow_limit = cython.cast(uint64_t, gone)
             gone = rec
-        return gone
 
     def join_around(self, at):
         """Make one area of two alike that meet at `at`."""
@@ -167,18 +172,14 @@ class SpaceCore(UserSpace):
 
     def join_within(self, first, last):
         """Join what could be one at every border in [first, last + 1]."""
-        at: uint64_t
-        pos: AreaPos = index_seek(cython.address(self.areas), first)
-        rec: cython.pointer(AreaRec)
-        while True:
-            rec = index_at(cython.address(self.areas), pos)
-            if rec == cython.NULL or rec.start > last:
-                break
+        at: uint64_t = first
+        rec: cython.pointer(AreaRec) = index_first(cython.address(self.areas), at, last)
+        while rec != cython.NULL:
             at = rec.last
             self.join_around(rec.start)
             if at >= last:
                 break
-            pos = index_seek(cython.address(self.areas), at + 1)
+            rec = index_first(cython.address(self.areas), at + 1, last)
         if last < self.last:
             self.join_around(last + 1)
 
@@ -209,7 +210,6 @@ class SpaceCore(UserSpace):
         first: uint64_t = 0
         last: uint64_t = 0
         limit: uint64_t = 0
-        pos: AreaPos
         there: cython.pointer(AreaRec)
         rec: cython.pointer(AreaRec)
         gone: cython.pointer(AreaRec) = cython.NULL
@@ -228,15 +228,14 @@ class SpaceCore(UserSpace):
             limit = max(int(self.first), int(last) + 1 - int(grows_down), PAGE_SIZE) & ~IN_PAGE
         axptr_lock_gil(self.lock)
         try:
-            pos = index_seek(cython.address(self.areas), first)
-            there = index_at(cython.address(self.areas), pos)
-            if there != cython.NULL and there.start <= last and not replace:
+            there = index_first(cython.address(self.areas), first, last)
+            if there != cython.NULL and not replace:
                 raise LinuxError(errno.EEXIST, f"{first:#x}-{last + 1:#x} overlaps the area at {there.start:#x}")
             index_reserve(cython.address(self.areas), 3)
             rec = record_new(first, last, backend, name)
             rec.flags = bits
             rec.grow_limit = limit
-            if there != cython.NULL and there.start <= last:
+            if there != cython.NULL:
                 self.split_ends(first, last, 1)
                 gone = self.carve(first, last)
             index_insert(cython.address(self.areas), rec)
@@ -268,73 +267,65 @@ class SpaceCore(UserSpace):
         """Change the flags of every area in the range. ENOMEM over a hole, EACCES where writing is not to be had, nothing changed then."""
         first: uint64_t = 0
         last: uint64_t = 0
-        at: uint64_t
         bits: uint32_t = int(flags)
-        entry: uint64_t
-        pos: AreaPos
-        rec: cython.pointer(AreaRec)
-        cursor: Cursor
-        slot: cython.pointer(uint64_t)
+        records: Records
+        walk: Leaves
         self.span_of(start, size, cython.address(first), cython.address(last))
         axptr_lock_gil(self.lock)
         try:
             self.require_covered(first, last)
-            pos = index_seek(cython.address(self.areas), first)
-            while bits & WRITE:
-                rec = index_at(cython.address(self.areas), pos)
-                if rec == cython.NULL or rec.start > last:
-                    break
-                if rec.traits & TRAIT_SEALED:
-                    raise LinuxError(errno.EACCES, f"what backs the area at {rec.start:#x} may not be written")
-                pos = index_next(cython.address(self.areas), pos)
+            if bits & WRITE:
+                self.require_unsealed(first, last)
             self.split_ends(first, last, 0)
             journal_range(cython.address(self.journal), first, last)
-            pos = index_seek(cython.address(self.areas), first)
-            while True:
-                rec = index_at(cython.address(self.areas), pos)
-                if rec == cython.NULL or rec.start > last:
-                    break
-                rec.flags = bits
-                index_moved(cython.address(self.areas), pos)
-                pos = index_next(cython.address(self.areas), pos)
+            records = records_in(cython.address(self.areas), first, last)
+            while next_record(cython.address(records)):
+                records.rec.flags = bits
+                index_moved(cython.address(self.areas), records.pos)
             self.notify()
-            cursor.table = cython.NULL
-            cursor.table_base = 0
-            at = first
-            while True:
-                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
-                if slot == cython.NULL:
-                    break
-                # Not writable: the next write finds out whether the frame is this page's alone.
-                entry = slot[0]
-                self.set_leaf(slot, bits, entry_paddr(self.fmt, entry) >> PAGE_SHIFT, False, entry & self.fmt.dirty)
-                if at + IN_PAGE >= last:
-                    break
-                at += PAGE_SIZE
+            walk = leaves_of(self, first, last)
+            while next_leaf(cython.address(walk)):
+                self.guard_leaf(walk.slot, bits)
             self.tlb_drop(first, last)
             self.join_within(first, last)
         finally:
             axptr_unlock(self.lock)
 
+    def count_areas(self, first, last):
+        """How many areas have a byte in [first, last]."""
+        count: uint64_t = 0
+        walk: Records = records_in(cython.address(self.areas), first, last)
+        while next_record(cython.address(walk)):
+            count += 1
+        return count
+
+    def require_unsealed(self, first, last):
+        """EACCES if something of [first, last] may never be written."""
+        walk: Records = records_in(cython.address(self.areas), first, last)
+        while next_record(cython.address(walk)):
+            if walk.rec.traits & TRAIT_SEALED:
+                raise LinuxError(errno.EACCES, f"what backs the area at {walk.rec.start:#x} may not be written")
+        return 0
+
+    def guard_leaf(self, slot, flags):
+        """Let an entry grant what `flags` do but WRITE: the next write finds out whether the frame is this page's alone."""
+        entry: uint64_t = slot[0]
+        self.set_leaf(slot, flags, entry_paddr(self.fmt, entry) >> PAGE_SHIFT, False, entry & self.fmt.dirty)
+
     def _set_traits(self, start, size, on, off):
         """Change the traits of every area in the range. ENOMEM over a hole, nothing changed then."""
         first: uint64_t = 0
         last: uint64_t = 0
-        pos: AreaPos
-        rec: cython.pointer(AreaRec)
+        walk: Records
         self.span_of(start, size, cython.address(first), cython.address(last))
         axptr_lock_gil(self.lock)
         try:
             self.require_covered(first, last)
             self.split_ends(first, last, 0)
             journal_range(cython.address(self.journal), first, last)
-            pos = index_seek(cython.address(self.areas), first)
-            while True:
-                rec = index_at(cython.address(self.areas), pos)
-                if rec == cython.NULL or rec.start > last:
-                    break
-                rec.traits = (rec.traits & ~cython.cast(uint32_t, off)) | cython.cast(uint32_t, on)
-                pos = index_next(cython.address(self.areas), pos)
+            walk = records_in(cython.address(self.areas), first, last)
+            while next_record(cython.address(walk)):
+                walk.rec.traits = (walk.rec.traits & ~cython.cast(uint32_t, off)) | cython.cast(uint32_t, on)
             self.join_within(first, last)
         finally:
             axptr_unlock(self.lock)
@@ -395,7 +386,7 @@ class SpaceCore(UserSpace):
         axptr_lock_gil(self.lock)
         try:
             while True:
-                rec = index_at(cython.address(self.areas), index_seek(cython.address(self.areas), at))
+                rec = index_first(cython.address(self.areas), at, self.last)
                 if rec == cython.NULL:
                     break
                 at = rec.last + 1
@@ -408,21 +399,16 @@ class SpaceCore(UserSpace):
 
     def _mapped_bytes(self):
         """Bytes of all areas, and of those that are data: private, writable, not growing."""
-        rec: cython.pointer(AreaRec)
         total: uint64_t = 0
         data: uint64_t = 0
         size: uint64_t
         axptr_lock_gil(self.lock)
-        pos: AreaPos = index_seek(cython.address(self.areas), 0)
-        while True:
-            rec = index_at(cython.address(self.areas), pos)
-            if rec == cython.NULL:
-                break
-            size = rec.last - rec.start + 1
+        walk: Records = records_of(cython.address(self.areas))
+        while next_record(cython.address(walk)):
+            size = walk.rec.last - walk.rec.start + 1
             total += size
-            if rec.flags & WRITE and not rec.shared and rec.grow_limit == 0:
+            if walk.rec.flags & WRITE and not walk.rec.shared and walk.rec.grow_limit == 0:
                 data += size
-            pos = index_next(cython.address(self.areas), pos)
         axptr_unlock(self.lock)
         return int(total), int(data)
 
@@ -432,16 +418,13 @@ class SpaceCore(UserSpace):
         most: uint64_t = min(int(size), (1 << 63) - 1)
         low: uint64_t
         axptr_lock_gil(self.lock)
-        pos: AreaPos = index_seek(cython.address(self.areas), 0)
-        while True:
-            rec = index_at(cython.address(self.areas), pos)
-            if rec == cython.NULL:
-                break
+        walk: Records = records_of(cython.address(self.areas))
+        while next_record(cython.address(walk)):
+            rec = walk.rec
             if rec.grow_limit:
                 low = rec.last - most + 1 if rec.last >= most else 0
                 low = max(low, self.first, PAGE_SIZE)
                 rec.grow_limit = min(page_start(low + IN_PAGE), rec.start)
-            pos = index_next(cython.address(self.areas), pos)
         axptr_unlock(self.lock)
 
     @property
@@ -522,85 +505,80 @@ class SpaceCore(UserSpace):
 
     def resident_pages(self, start=None, size=None):
         """Addresses of the pages that have a frame, in order."""
-        cursor: Cursor
-        at: uint64_t = self.first
+        first: uint64_t = self.first
         last: uint64_t = self.last
-        slot: cython.pointer(uint64_t)
         if start is not None:
-            self.span_of(start, size, cython.address(at), cython.address(last))
-        cursor.table = cython.NULL
-        cursor.table_base = 0
+            self.span_of(start, size, cython.address(first), cython.address(last))
         found = []
         axptr_lock_gil(self.lock)
         try:
-            while True:
-                slot = next_leaf(self.phys, self.fmt, self.root, cython.address(cursor), cython.address(at), last)
-                if slot == cython.NULL:
-                    break
-                found.append(at)
-                if at + IN_PAGE >= last:
-                    break
-                at += PAGE_SIZE
+            walk: Leaves = leaves_of(self, first, last)
+            while next_leaf(cython.address(walk)):
+                found.append(walk.at)
         finally:
             axptr_unlock(self.lock)
         return found
 
     def _check(self):
         """Raise `AssertionError` if an invariant of this module does not hold."""
-        pos: AreaPos
-        i: uint64_t
-        rec: cython.pointer(AreaRec)
-        low: cython.pointer(AreaRec)
-        slot: cython.pointer(uint64_t)
-        entry: uint64_t
-        page: uint64_t
         axptr_lock_gil(self.lock)
         try:
             index_check(cython.address(self.areas))
             self.table._check()
-            low = cython.NULL
-            pos = index_seek(cython.address(self.areas), 0)
-            while pos.chunk < self.areas.nchunks:
-                rec = index_at(cython.address(self.areas), pos)
-                if rec.start < self.first or rec.last > self.last:
-                    raise AssertionError(f"area at {rec.start:#x} leaves the space")
-                # Those that grow may have grown together in a fault, which cannot join them: it has no GIL.
-                alike = low != cython.NULL and low.last + 1 == rec.start and records_join(low, rec)
-                if alike and not rec.grow_limit:
-                    raise AssertionError(f"areas at {low.start:#x} and {rec.start:#x} should be one")
-                low = rec
-                pos = index_next(cython.address(self.areas), pos)
-            for at in self.resident_pages():
-                rec = index_find(cython.address(self.areas), at)
-                if rec == cython.NULL:
-                    raise AssertionError(f"page {at:#x} has a frame and no area")
-                slot = leaf_slot(self.phys, self.fmt, self.root, at)
-                entry = slot[0]
-                page = entry_paddr(self.fmt, entry) >> PAGE_SHIFT
-                if self.phys.refs[page] == 0 and (rec.kind != KIND_LINEAR or self.phys.pins[page] == 0):
-                    raise AssertionError(f"page {at:#x} shows frame {page:#x}, which nobody holds")
-                for bit in (READ, WRITE, EXECUTE):
-                    if self.entry_allows(entry, bit) and not self.granted(rec.flags) & bit:
-                        raise AssertionError(f"page {at:#x} grants {bit}, its area does not")
-                if (
-                    self.entry_allows(entry, WRITE)
-                    and not rec.shared
-                    and rec.kind != KIND_LINEAR
-                    and self.phys.refs[page] > 1
-                ):
-                    raise AssertionError(f"page {at:#x} is writable and its frame has other holders")
-            for i in range(self.tlb_mask + 1):
-                page = self.tlb[i].page
-                if self.tlb[i].what == 0:
-                    continue
-                slot = leaf_slot(self.phys, self.fmt, self.root, page << PAGE_SHIFT)
-                entry = slot[0] if slot != cython.NULL else 0
-                if page_start(self.tlb[i].what) != cython.cast(uint64_t, self.phys.base + entry_paddr(self.fmt, entry)):
-                    raise AssertionError(f"the TLB shows another frame for page {page << PAGE_SHIFT:#x}")
-                for bit in (READ, WRITE):
-                    if self.tlb[i].what & bit and not self.entry_allows(entry, bit):
-                        raise AssertionError(
-                            f"the TLB grants {bit} for page {page << PAGE_SHIFT:#x}, its entry does not"
-                        )
+            journal_check(cython.address(self.journal), self.first, self.last)
+            self._check_areas()
+            self._check_pages()
+            self._check_tlb()
         finally:
             axptr_unlock(self.lock)
+
+    def _check_areas(self):
+        rec: cython.pointer(AreaRec)
+        low: cython.pointer(AreaRec) = cython.NULL
+        walk: Records = records_of(cython.address(self.areas))
+        while next_record(cython.address(walk)):
+            rec = walk.rec
+            if rec.start < self.first or rec.last > self.last:
+                raise AssertionError(f"area at {rec.start:#x} leaves the space")
+            # Those that grow may have grown together in a fault, which cannot join them: it has no GIL.
+            alike = low != cython.NULL and low.last + 1 == rec.start and records_join(low, rec)
+            if alike and not rec.grow_limit:
+                raise AssertionError(f"areas at {low.start:#x} and {rec.start:#x} should be one")
+            low = rec
+
+    def _check_pages(self):
+        rec: cython.pointer(AreaRec)
+        entry: uint64_t
+        pfn: uint64_t
+        walk: Leaves = leaves_of(self, self.first, self.last)
+        while next_leaf(cython.address(walk)):
+            rec = index_find(cython.address(self.areas), walk.at)
+            if rec == cython.NULL:
+                raise AssertionError(f"page {walk.at:#x} has a frame and no area")
+            entry = walk.slot[0]
+            pfn = entry_paddr(self.fmt, entry) >> PAGE_SHIFT
+            if self.phys.refs[pfn] == 0 and (rec.kind != KIND_LINEAR or self.phys.pins[pfn] == 0):
+                raise AssertionError(f"page {walk.at:#x} shows frame {pfn:#x}, which nobody holds")
+            for bit in (READ, WRITE, EXECUTE):
+                if self.entry_allows(entry, bit) and not self.granted(rec.flags) & bit:
+                    raise AssertionError(f"page {walk.at:#x} grants {bit}, its area does not")
+            alone = rec.shared or rec.kind == KIND_LINEAR or self.phys.refs[pfn] == 1
+            if self.entry_allows(entry, WRITE) and not alone:
+                raise AssertionError(f"page {walk.at:#x} is writable and its frame has other holders")
+
+    def _check_tlb(self):
+        i: uint64_t
+        page: uint64_t
+        entry: uint64_t
+        slot: cython.pointer(uint64_t)
+        for i in range(self.tlb_mask + 1):
+            page = self.tlb[i].page
+            if self.tlb[i].what == 0:
+                continue
+            slot = leaf_slot(self.phys, self.fmt, self.root, page << PAGE_SHIFT)
+            entry = slot[0] if slot != cython.NULL else 0
+            if page_start(self.tlb[i].what) != cython.cast(uint64_t, self.phys.base + entry_paddr(self.fmt, entry)):
+                raise AssertionError(f"the TLB shows another frame for page {page << PAGE_SHIFT:#x}")
+            for bit in (READ, WRITE):
+                if self.tlb[i].what & bit and not self.entry_allows(entry, bit):
+                    raise AssertionError(f"the TLB grants {bit} for page {page << PAGE_SHIFT:#x}, its entry does not")

@@ -1,8 +1,8 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 cimport cython
-from axptr._core.mm.mmu cimport Mmu
+from axptr._core.mm.guest cimport GuestMmu
 
-cdef class Transfer(Mmu):
+cdef class Transfer(GuestMmu):
     # Checked access. Lock held; `*bad` is the first byte that failed.
     cdef int check_span(self, uint64_t vaddr, uint64_t size, int access, uint64_t* bad) noexcept nogil
     cdef int demand(self, uint64_t vaddr, uint64_t size, uint64_t align, int access, uint64_t* bad) noexcept nogil

@@ -1,6 +1,6 @@
 """Checked copies between a space and the host: the choke point of every verb that touches user memory.
 
-`Transfer` adds to `Mmu` what works on ranges: `check_region`'s order (aligned, granted, then brought in), copies that
+`Transfer` adds to translation what works on ranges: `check_region`'s order (aligned, granted, then brought in), copies that
 are whole or counted, the scan for a terminator. Check and copy happen under one hold of the lock, without the GIL.
 
 Not here: what Python calls, and areas behind which a user's functions stand (`usermem`); typed values (`pointer`).
@@ -17,10 +17,11 @@ from cython.cimports.axptr._core.mm.areas import (
     index_next,
     index_seek,
 )
-from cython.cimports.axptr._core.mm.mmu import Mmu, tlb_hit
+from cython.cimports.axptr._core.mm.guest import GuestMmu
+from cython.cimports.axptr._core.mm.mmu import tlb_hit
 from cython.cimports.axptr._core.paging.format import entry_paddr
 from cython.cimports.axptr._core.paging.walk import leaf_slot
-from cython.cimports.axptr._core.phys.phys import FRAME_CODE
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
 from cython.cimports.axptr._core.words.codes import (
     EXECUTE,
     FAULT_MISALIGNED,
@@ -53,7 +54,7 @@ def _all_zero(p: cython.pointer(uint8_t), size: uint64_t) -> cython.bint:
 
 @cython.no_gc_clear
 @cython.cclass
-class Transfer(Mmu):
+class Transfer(GuestMmu):
     # -- checked access -----------------------------------------------------------------------------------
 
     def check_span(self, vaddr, size, access, bad):

@@ -49,7 +49,7 @@ from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
 from cython.cimports.posix.mman import madvise
 
-from axptr._core.mm.mmu import is_accessing_user_memory
+from axptr._core.mm.provider import is_accessing_user_memory
 from axptr._core.words.budget import require_room
 from axptr.addr import (
     ADDRESS_END,

@@ -30,7 +30,7 @@ from cython.cimports.axptr._core.paging.format import (
     translatable,
 )
 from cython.cimports.axptr._core.paging.walk import free_tables, prune, slots
-from cython.cimports.axptr._core.phys.phys import FRAME_TABLE
+from cython.cimports.axptr._core.phys.coherence import FRAME_TABLE
 from cython.cimports.axptr._core.words.codes import ACCESS, PAGE_SHIFT, PAGE_SIZE, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint32_t, uint64_t

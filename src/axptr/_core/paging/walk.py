@@ -52,49 +52,37 @@ def make_slot(phys, fmt, root, vaddr):
     return slots(phys, table) + ((vaddr >> PAGE_SHIFT) & fmt.levels[fmt.nlevels - 1].mask)
 
 
-def next_leaf(phys, fmt, root, cursor, vaddr, last):
-    """The first entry in use at or after `*vaddr` and not past `last`; `*vaddr` becomes its page. NULL at the end."""
+def open_table(walk):
+    """Take the next last-level table of a walk in hand; False if there is none."""
     level: uint32_t
-    index: uint64_t
-    mask: uint64_t
-    covers: uint64_t
     entry: uint64_t
     table: uint64_t
-    at: uint64_t = vaddr[0]
+    at: uint64_t = walk.next
+    fmt: cython.pointer(cython.const[CFormat]) = walk.fmt
     leaf_level: uint32_t = fmt.nlevels - 1
-    mask = fmt.levels[leaf_level].mask
-    if cursor.table != cython.NULL and at - cursor.table_base > ((mask << PAGE_SHIFT) | IN_PAGE):
-        cursor.table = cython.NULL  # the caller stepped out of the table in hand
-    while True:
-        if cursor.table == cython.NULL:
-            table = root
-            for level in range(leaf_level):
-                entry = slots(phys, table)[(at >> fmt.levels[level].shift) & fmt.levels[level].mask]
-                if entry == 0:
-                    # Nothing below: step to the next entry of this level.
-                    covers = cython.cast(uint64_t, 1) << fmt.levels[level].shift
-                    at = (at | (covers - 1)) + 1
-                    if at == 0 or at > last:
-                        return cython.NULL
-                    break
-                table = entry_paddr(fmt, entry)
-            else:
-                cursor.table = slots(phys, table)
-                cursor.table_base = at & ~((mask << PAGE_SHIFT) | IN_PAGE)
-            continue
-        index = (at >> PAGE_SHIFT) & mask
-        while index <= mask:
-            if cursor.table[index]:
-                at = cursor.table_base + (index << PAGE_SHIFT)
-                if at > last:
-                    return cython.NULL
-                vaddr[0] = at
-                return cursor.table + index
-            index += 1
-        at = cursor.table_base + ((mask + 1) << PAGE_SHIFT)
-        cursor.table = cython.NULL
-        if at == 0 or at > last:
-            return cython.NULL
+    mask: uint64_t = fmt.levels[leaf_level].mask
+    while not walk.over and at <= walk.last:
+        table = walk.root
+        for level in range(leaf_level):
+            entry = cython.cast(cython.pointer(uint64_t), walk.memory + table)[
+                (at >> fmt.levels[level].shift) & fmt.levels[level].mask
+            ]
+            if entry == 0:
+                # Nothing below: step to the next entry of this level.
+                at = (at | ((cython.cast(uint64_t, 1) << fmt.levels[level].shift) - 1)) + 1
+                walk.over = at == 0
+                break
+            table = entry_paddr(fmt, entry)
+        else:
+            walk.table = cython.cast(cython.pointer(uint64_t), walk.memory + table)
+            walk.base = at & ~((mask << PAGE_SHIFT) | IN_PAGE)
+            walk.index = (at >> PAGE_SHIFT) & mask
+            walk.count = (walk.last - walk.base) >> PAGE_SHIFT
+            walk.count = (mask if walk.count > mask else walk.count) + 1
+            walk.next = walk.base + ((mask + 1) << PAGE_SHIFT)
+            walk.over = walk.next == 0
+            return True
+    return False
 
 
 @cython.cfunc

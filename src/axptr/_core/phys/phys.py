@@ -26,19 +26,13 @@ import os
 import weakref
 
 import cython
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_TABLE, FRAME_WAITING
 from cython.cimports.axptr._core.phys.hostmem import lazy
-from cython.cimports.axptr._core.phys.phys import (
-    FRAME_CODE,
-    FRAME_TABLE,
-    FRAME_WAITING,
-    FRAME_WATCHED,
-    TRIM_BATCH,
-    EngineLink,
-)
+from cython.cimports.axptr._core.phys.phys import TRIM_BATCH
 from cython.cimports.axptr._core.words.codes import PAGE_SHIFT, PAGE_SIZE
-from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_thread, axptr_unlock
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import free, qsort, realloc
+from cython.cimports.libc.stdlib import qsort
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.posix.mman import munmap
 
@@ -82,7 +76,7 @@ class Held:
 # write files back. (So its base holds no objects.)
 @cython.no_gc
 @cython.cclass
-class PhysMemory(HostMemory):
+class PhysMemory(Coherence):
     """`size` bytes of physical memory (default 64 GiB of address, nothing resident).
 
     limit: at most so many bytes of frames, for data and page tables together, may be in use; past it `alloc`
@@ -123,9 +117,6 @@ class PhysMemory(HostMemory):
             munmap(self.next_free, self.nframes * 4)
         if self.flags:
             munmap(self.flags, self.nframes)
-        free(self.quarantine)
-        free(self.watched)
-        free(self.engines)
 
     # -- the books, without the GIL, lock held ------------------------------------------------------------
 
@@ -249,24 +240,10 @@ class PhysMemory(HostMemory):
 
     def release_frame(self, pfn):
         """Nobody holds this frame any more. An engine that runs may still have it cached: then it waits."""
-        grown: cython.p_void
         if self.flags[pfn] & FRAME_CODE:
             self.code_changed(pfn)
-        if self.flags[pfn] & FRAME_WAITING:
-            return  # held anew and given up again meanwhile
-        if self.nengines and self.engine_running():
-            self.flags[pfn] |= FRAME_WAITING
-            if self.nquarantine == self.quarantine_capacity:
-                grown = realloc(self.quarantine, (self.quarantine_capacity * 2 + 256) * 4)
-                if grown == cython.NULL:
-                    # Without a note of it the frame must stay out of use: a leak until the end, never a mix-up.
-                    return
-                self.quarantine = cython.cast(cython.pointer(uint32_t), grown)
-                self.quarantine_capacity = self.quarantine_capacity * 2 + 256
-            self.quarantine[self.nquarantine] = cython.cast(uint32_t, pfn)
-            self.nquarantine += 1
-            return
-        self.free_frame(pfn)
+        if not self.quarantine_frame(pfn):
+            self.free_frame(pfn)
 
     def free_frame(self, pfn):
         if self.flags[pfn] & FRAME_TABLE:
@@ -310,114 +287,6 @@ class PhysMemory(HostMemory):
             for i in range(count):
                 self.next_free[batch[i]] = self.clean_head
                 self.clean_head = batch[i]
-
-    # -- what engines must hear ---------------------------------------------------------------------------
-
-    def engine_running(self):
-        i: uint32_t
-        for i in range(self.nengines):
-            if self.engines[i].running:
-                return True
-        return False
-
-    def others_stale(self, link):
-        """Whether another engine may be using translations that it was asked to drop."""
-        i: uint32_t
-        for i in range(self.nengines):
-            if self.engines[i] != link and self.engines[i].running and self.engines[i].need_flush:
-                return True
-        return False
-
-    def request_flush(self, link):
-        link.need_flush = 1
-        if link.running and link.owner != axptr_thread():
-            link.stop(link.handle)
-
-    def code_changed(self, pfn):
-        """The bytes of a frame that has had code translated have changed, or the frame changes hands."""
-        i: uint32_t
-        link: cython.pointer(EngineLink)
-        grown: cython.p_void
-        self.flags[pfn] &= ~cython.cast(uint8_t, FRAME_CODE)
-        for i in range(self.nengines):
-            link = self.engines[i]
-            if link.ndrop == link.drop_capacity:
-                grown = realloc(link.drop, (link.drop_capacity * 2 + 64) * 4)
-                if grown == cython.NULL:
-                    link.drop_all = 1
-                    link.ndrop = 0
-                else:
-                    link.drop = cython.cast(cython.pointer(uint32_t), grown)
-                    link.drop_capacity = link.drop_capacity * 2 + 64
-            if link.ndrop < link.drop_capacity:
-                link.drop[link.ndrop] = cython.cast(uint32_t, pfn)
-                link.ndrop += 1
-            self.request_flush(link)
-
-    def watch(self, pfn):
-        """This frame has had code translated and a live view shows it: see `drop_watched`."""
-        grown: cython.p_void
-        if self.flags[pfn] & FRAME_WATCHED:
-            return
-        if self.nwatched == self.watched_capacity:
-            grown = realloc(self.watched, (self.watched_capacity * 2 + 16) * 4)
-            if grown == cython.NULL:
-                return
-            self.watched = cython.cast(cython.pointer(uint32_t), grown)
-            self.watched_capacity = self.watched_capacity * 2 + 16
-        self.flags[pfn] |= FRAME_WATCHED
-        self.watched[self.nwatched] = cython.cast(uint32_t, pfn)
-        self.nwatched += 1
-
-    def drop_watched(self, link):
-        """Frames with translated code that a writable view shows may change unseen: drop their code again."""
-        i: uint32_t = 0
-        pfn: uint32_t
-        while i < self.nwatched:
-            pfn = self.watched[i]
-            if self.pins[pfn] == 0:
-                self.flags[pfn] &= ~cython.cast(uint8_t, FRAME_WATCHED)
-                self.nwatched -= 1
-                self.watched[i] = self.watched[self.nwatched]
-            else:
-                i += 1
-            if self.flags[pfn] & FRAME_CODE:
-                self.code_changed(pfn)
-
-    def flushed(self, link):
-        """The engine has dropped what it was asked to drop. Lock held."""
-        i: uint32_t
-        link.need_flush = 0
-        link.ndrop = 0
-        link.drop_all = 0
-        for i in range(self.nengines):
-            if self.engines[i].running and self.engines[i].need_flush:
-                return
-        while self.nquarantine:
-            self.nquarantine -= 1
-            i = self.quarantine[self.nquarantine]
-            self.flags[i] &= ~cython.cast(uint8_t, FRAME_WAITING)
-            if self.refs[i] == 0 and self.pins[i] == 0:
-                self.free_frame(i)
-
-    def add_engine(self, link):
-        grown: cython.p_void = realloc(self.engines, (self.nengines + 1) * cython.sizeof(cython.p_void))
-        if grown == cython.NULL:
-            raise MemoryError
-        self.engines = cython.cast(cython.pointer(cython.pointer(EngineLink)), grown)
-        self.engines[self.nengines] = link
-        self.nengines += 1
-        return 0
-
-    def remove_engine(self, link):
-        i: uint32_t
-        for i in range(self.nengines):
-            if self.engines[i] == link:
-                self.nengines -= 1
-                self.engines[i] = self.engines[self.nengines]
-                break
-        link.running = 0
-        self.flushed(link)
 
     # -- for Python ---------------------------------------------------------------------------------------
 

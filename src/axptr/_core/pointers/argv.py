@@ -8,7 +8,7 @@ Not here: limits and their errors, memories that are no `AddrSpace` (`strings`).
 """
 
 import cython
-from cython.cimports.axptr._core.mm.mmu import Provider
+from cython.cimports.axptr._core.mm.provider import Provider
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.codes import FAULT_OK, IN_PAGE, PAGE_SIZE, READ
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock

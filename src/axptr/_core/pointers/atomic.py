@@ -18,7 +18,7 @@ import sys
 from _thread import RLock
 
 import cython
-from cython.cimports.axptr._core.mm.mmu import Provider
+from cython.cimports.axptr._core.mm.provider import Provider
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.pointers.atomic import (
     AXPTR_ADD,

@@ -14,16 +14,11 @@ Failure: `UserFault`; `LinuxError(ENOMEM)` where the host or the budget has no r
 import errno
 
 import cython
-from cython.cimports.axptr._core.mm.mmu import (
-    Provider,
-    mark_enter,
-    mark_leave,
-    space_of,
-    tlb_hit,
-)
+from cython.cimports.axptr._core.mm.mmu import tlb_hit
+from cython.cimports.axptr._core.mm.provider import Provider, mark_enter, mark_leave, space_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.mm.usermem import axptr_bytes_of, axptr_room
-from cython.cimports.axptr._core.phys.phys import FRAME_CODE
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
 from cython.cimports.axptr._core.words.budget import Budget
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import (
@@ -52,6 +47,15 @@ from axptr.flags import MappingFlags
 from axptr.pointers import check as _check
 
 _ENDLESS = cython.declare(uint64_t, cython.cast(uint64_t, -1))
+
+
+class Copied(int):
+    """A count of bytes smaller than asked for, with the `UserFault` that stopped the copy in `.fault`."""
+
+    def __new__(cls, done, fault):
+        self = int.__new__(cls, done)
+        self.fault = fault
+        return self
 
 
 def block_fetch(provider, raw, addr, buffer, size, align):
@@ -139,6 +143,18 @@ def block_stop(raw, addr, access, whole, done):
     # As a Python number: one past the last byte of all is 2**64.
     at: object = cython.cast(object, addr) + done
     return cython.cast(object, raw)._fault_at(at, MappingFlags(access), whole, done)
+
+
+def block_counted(provider, addr, buf, access):
+    """A counted copy over any provider: bytes done, as a `Copied` where they are fewer than the buffer has."""
+    whole: uint64_t = 0
+    done: uint64_t
+    raw: cython.pointer(PyObject) = space_of(provider)
+    if raw == cython.NULL:
+        count, fault = _check.partial(provider, addr, buf, MappingFlags(access))
+        return count if fault is None else Copied(count, fault)
+    done = block_partial(raw, addr, buf, access, cython.address(whole))
+    return done if done == whole else Copied(done, block_stop(raw, addr, access, whole, done))
 
 
 def partial(provider, start, buf, access):

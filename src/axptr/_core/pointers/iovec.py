@@ -15,7 +15,7 @@ import errno
 import struct
 
 import cython
-from cython.cimports.axptr._core.mm.mmu import Provider
+from cython.cimports.axptr._core.mm.provider import Provider
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import FAULT_OK, IOV_MAX, MAX_RW_COUNT, READ, WRITE
@@ -27,7 +27,8 @@ from cython.cimports.libc.stdint import uint8_t, uint64_t
 from cython.cimports.libc.stdlib import free, malloc
 from cython.cimports.libc.string import memcpy
 
-from axptr._core.pointers.pointer import Copied, Pointer
+from axptr._core.pointers.blocks import Copied
+from axptr._core.pointers.pointer import Pointer
 from axptr.addr import ADDRESS_END, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags

@@ -23,18 +23,12 @@ cdef extern from *:
 cdef class Pointer:
     cdef uint64_t addr
     cdef readonly PointerType type
-    cdef int fetch(self, object provider, uint8_t* buffer, uint64_t size, uint64_t align) except -1
-    cdef int put(self, object provider, uint8_t* buffer, uint64_t size, uint64_t align) except -1
-    cdef object value(self, object provider, uint64_t align)
-    cdef uint64_t bytes_of(self, object n, uint64_t* count) except? -1
-    cdef object take(self, object provider, uint64_t size, uint64_t align, bint mutable)
     cdef object terminated(self, object provider, object max_len, bint text)
-    cdef object shown(self, object provider, object n)
 
 cdef class UserConstPtr(Pointer):
     pass
 
 cdef class UserPtr(Pointer):
-    cdef int store(self, object provider, object value, uint64_t align) except -1
+    pass
 
 cdef PyObject* make_pointer(PointerType ptype, PyObject** args, size_t nargsf, PyObject* keywords) except NULL

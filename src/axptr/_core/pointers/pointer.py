@@ -11,21 +11,12 @@ Failure: `UserFault` for what a guest may have caused, also arithmetic that leav
 `OverflowError` for mistakes of the Python caller.
 """
 
-import ctypes
-import errno
-
 import cython
-from cython.cimports.axptr._core.mm.mmu import space_of, tlb_hit
+from cython.cimports.axptr._core.mm.mmu import tlb_hit
+from cython.cimports.axptr._core.mm.provider import space_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
-from cython.cimports.axptr._core.phys.phys import FRAME_CODE
-from cython.cimports.axptr._core.pointers.blocks import (
-    block_fetch,
-    block_partial,
-    block_put,
-    block_stop,
-    block_take,
-    block_text,
-)
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
+from cython.cimports.axptr._core.pointers.blocks import block_counted, block_text
 from cython.cimports.axptr._core.pointers.codec import (
     KIND_CHAR,
     KIND_FORM,
@@ -36,8 +27,15 @@ from cython.cimports.axptr._core.pointers.codec import (
     KIND_UNSIGNED,
     axptr_as_u64,
     axptr_from_u64,
-    axptr_made,
 )
+from cython.cimports.axptr._core.pointers.elements import (
+    put_elements,
+    read_elements,
+    read_value,
+    write_elements,
+    write_value,
+)
+from cython.cimports.axptr._core.pointers.live import show_elements, show_one
 from cython.cimports.axptr._core.pointers.pointer import UserConstPtr, UserPtr, axptr_forbid_new
 from cython.cimports.axptr._core.pointers.pointertype import (
     PointerType,
@@ -49,37 +47,21 @@ from cython.cimports.axptr._core.pointers.pointertype import (
     pointer_type,
     types,
 )
-from cython.cimports.axptr._core.pointers.view import pin_span
-from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import PAGE_SHIFT, READ, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_quiet
-from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import free, malloc
 
 from axptr._core.pointers.codec import name_of
 from axptr._core.pointers.pointertype import subscribed
-from axptr.addr import ADDRESS_END, checked_address, checked_size
-from axptr.errors import FaultReason, LinuxError, UserFault
+from axptr.addr import ADDRESS_END, checked_address
+from axptr.errors import FaultReason, UserFault
 from axptr.flags import MappingFlags
-from axptr.layout import Layout
 from axptr.model import LP64
 from axptr.pointers import check as _check
 from axptr.pointers import walking as _walking
-from axptr.pointers.fields import name_fault as _name_fault
 from axptr.pointers.fields import place as _place
-
-
-class Copied(int):
-    """A count of bytes smaller than asked for, with the `UserFault` that stopped the copy in `.fault`."""
-
-    def __new__(cls, done, fault):
-        self = int.__new__(cls, done)
-        self.fault = fault
-        return self
 
 
 @cython.cfunc
@@ -118,19 +100,6 @@ def make_pointer(ptype, args, nargsf, keywords):
     if not axptr_as_u64(cython.cast(object, args[0]), cython.address(address)):
         address = checked_address(cython.cast(object, args[0]))
     return _new(ptype, address)
-
-
-@cython.cfunc
-def _partial(provider: object, addr: uint64_t, buf: object, access: cython.int):
-    """A counted copy: bytes done, as a `Copied` where they are fewer than the buffer has."""
-    whole: uint64_t = 0
-    done: uint64_t
-    raw: cython.pointer(PyObject) = space_of(provider)
-    if raw == cython.NULL:
-        count, fault = _check.partial(provider, addr, buf, MappingFlags(access))
-        return count if fault is None else Copied(count, fault)
-    done = block_partial(raw, addr, buf, access, cython.address(whole))
-    return done if done == whole else Copied(done, block_stop(raw, addr, access, whole, done))
 
 
 @cython.cfunc
@@ -322,57 +291,6 @@ class Pointer:
 
     # -- copies from user memory ------------------------------------------------------------------------------
 
-    def fetch(self, provider, buffer, size, align):
-        """Copy `size` bytes at the pointer to the host, all or a `UserFault` that names what was in hand."""
-        try:
-            return block_fetch(provider, space_of(provider), self.addr, buffer, size, align)
-        except UserFault as fault:
-            _name_fault(fault, self.addr, self.type.T, self.type.seen, size // self.type.size)
-            raise
-
-    def put(self, provider, buffer, size, align):
-        """Copy `size` bytes from the host to the pointer, all or such a fault, and nothing."""
-        try:
-            return block_put(provider, space_of(provider), self.addr, buffer, size, align)
-        except UserFault as fault:
-            _name_fault(fault, self.addr, self.type.T, self.type.seen, size // self.type.size)
-            raise
-
-    def take(self, provider, size, align, mutable):
-        """`size` bytes as `bytes`, or as a `bytearray` if `mutable`."""
-        try:
-            return block_take(provider, space_of(provider), self.addr, size, align, mutable)
-        except UserFault as fault:
-            _name_fault(fault, self.addr, self.type.T, self.type.seen, size // self.type.size)
-            raise
-
-    def value(self, provider, align):
-        """One T, copied out."""
-        ptype: PointerType = self.type
-        local: uint64_t = 0
-        view: Py_buffer
-        if ptype.kind == KIND_FORM:
-            blob = bytearray(ptype.size)
-            PyObject_GetBuffer(blob, cython.address(view), PyBUF_WRITABLE)
-            try:
-                self.fetch(provider, cython.cast(cython.pointer(uint8_t), view.buf), ptype.size, align)
-            finally:
-                PyBuffer_Release(cython.address(view))
-            return ptype.form.load(blob)
-        if ptype.kind < KIND_OBJECT:
-            self.fetch(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), ptype.size, align)
-            return ptype.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
-        try:
-            made = axptr_made(ptype.ctype)
-        except MemoryError:
-            raise LinuxError(errno.ENOMEM, f"the host has no room for {ptype.size} bytes") from None
-        PyObject_GetBuffer(made, cython.address(view), PyBUF_WRITABLE)
-        try:
-            self.fetch(provider, cython.cast(cython.pointer(uint8_t), view.buf), ptype.size, align)
-        finally:
-            PyBuffer_Release(cython.address(view))
-        return made.value if ptype.boxed else made
-
     def read(self, provider, /):
         """A copy of the T it points at: the Python value of a scalar, a pointer, else a ctypes instance.
 
@@ -409,31 +327,14 @@ class Pointer:
         other = _foreign(provider, self.type)
         if other is not None:
             return other(self.addr).read(provider)
-        return self.value(provider, self.type.align)
+        return read_value(provider, self.type, self.addr, self.type.align)
 
     def read_unaligned(self, provider, /):
         """`read` from any address."""
         other = _foreign(provider, self.type)
         if other is not None:
             return other(self.addr).read_unaligned(provider)
-        return self.value(provider, 1)
-
-    def bytes_of(self, n, count):
-        """The bytes of n elements, and n as a number; `UserFault` for a count whose bytes cannot exist."""
-        size: uint64_t = self.type.size
-        if not axptr_as_u64(n, count) or count[0] >> 32 or size >> 31:
-            number = checked_size(n, "n")
-            total = number * int(size)
-            if total >= ADDRESS_END:
-                raise UserFault(
-                    f"{number} elements of {size} bytes do not fit in an address space",
-                    address=self.addr,
-                    access=MappingFlags(self.type.access),
-                    size=total,
-                    reason=FaultReason.OUT_OF_RANGE,
-                )
-            count[0] = number
-        return count[0] * size
+        return read_value(provider, self.type, self.addr, 1)
 
     def read_slice(self, provider, /, n):
         """A copy of `n` elements: `bytes` for c_char and c_ubyte, a tuple for scalars and pointers, else `T * n`.
@@ -441,27 +342,17 @@ class Pointer:
         Needs READ alone; 0 elements need alignment only. Raises as `read`, and `UserFault` for a count whose bytes
         cannot exist.
         """
-        ptype: PointerType = self.type
-        other = _foreign(provider, ptype)
+        other = _foreign(provider, self.type)
         if other is not None:
             return other(self.addr).read_slice(provider, n)
-        count: uint64_t = 0
-        total: uint64_t = self.bytes_of(n, cython.address(count))
-        blob: object = self.take(provider, total, ptype.align, ptype.mutable)
-        if ptype.size == 1 and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED):
-            return blob
-        if ptype.kind == KIND_FORM:
-            return ptype.load_many(blob, count)
-        if ptype.kind == KIND_OBJECT and not ptype.boxed:
-            return (ptype.ctype * count).from_buffer_copy(blob)
-        return ptype.box_many(cython.cast(cython.pointer(uint8_t), PyBytes_AS_STRING(blob)), count)
+        return read_elements(provider, self.type, self.addr, n)
 
     def copy_in(self, provider, /, buf):
         """Fill the writable buffer from the pointer on, until a byte cannot be read; bytes done.
 
         Needs READ alone, no alignment. A short count is a `Copied`, whose `.fault` says what stopped it.
         """
-        return _partial(provider, self.addr, buf, READ)
+        return block_counted(provider, self.addr, buf, READ)
 
     # -- text -------------------------------------------------------------------------------------------------
 
@@ -495,28 +386,6 @@ class Pointer:
 
     # -- live views -------------------------------------------------------------------------------------------
 
-    def shown(self, provider, n):
-        """A live view of n elements in the form that the class gives."""
-        ptype: PointerType = self.type
-        count: uint64_t = 0
-        total: uint64_t = self.bytes_of(n, cython.address(count))
-        addr: uint64_t = self.addr
-        whole: cython.bint = ptype.kind == KIND_OBJECT or ptype.kind == KIND_SWAPPED
-        rows: cython.bint = ptype.kind == KIND_FORM or (whole and ptype.const)
-        plain: cython.bint = whole and not ptype.const
-        raw: cython.pointer(PyObject) = space_of(provider)
-        if total == 0:
-            _check.check_region_with(provider, addr, Layout(0, ptype.align), MappingFlags(ptype.access))
-            view = (ptype.ctype * 0)() if plain else _empty(ptype, rows)
-            return ptype.form.live_many(view, 0) if ptype.kind == KIND_FORM else view
-        if raw != cython.NULL:
-            view = _pin(cython.cast(object, raw), ptype, addr, count)
-        else:
-            view = _check.view(provider, lambda memory: _pin(memory, ptype, addr, count))
-        if ptype.kind == KIND_FORM:
-            return ptype.form.live_many(view, count)
-        return (ptype.ctype * count).from_buffer(view) if plain else view
-
     def get_as_slice(self, provider, /, n):
         """A live view of `n` elements: what is written there is seen, in both directions, as long as the view lives.
 
@@ -527,7 +396,7 @@ class Pointer:
         other = _foreign(provider, self.type)
         if other is not None:
             return other(self.addr).get_as_slice(provider, n)
-        return self.shown(provider, n)
+        return show_elements(provider, self.type, self.addr, n)
 
     def get_as_null_terminated(self, provider, /, max_len=None):
         """A live view, as `get_as_slice`, of the elements before an all-zero one.
@@ -544,7 +413,7 @@ class Pointer:
                 memory, self.addr, ptype.seen, MappingFlags(ptype.access), max_len
             )[1],
         )
-        return self.shown(provider, length)
+        return show_elements(provider, self.type, self.addr, length)
 
 
 @cython.final
@@ -597,19 +466,10 @@ class UserPtr(Pointer):
 
         A user pointer type gives a `c_uint64`.
         """
-        ptype: PointerType = self.type
-        addr: uint64_t = self.addr
-        raw: cython.pointer(PyObject) = space_of(provider)
-        other = _foreign(provider, ptype)
+        other = _foreign(provider, self.type)
         if other is not None:
             return other(self.addr).get(provider)
-        if raw != cython.NULL:
-            view = _pin(cython.cast(object, raw), ptype, addr, 1)
-        else:
-            view = _check.view(provider, lambda memory: _pin(memory, ptype, addr, 1))
-        if ptype.kind == KIND_FORM:
-            return ptype.form.live(view)
-        return (ctypes.c_uint64 if ptype.kind == KIND_POINTER else ptype.ctype).from_buffer(view)
+        return show_one(provider, self.type, self.addr)
 
     def write(self, provider, value, /):
         """Store one T. Needs WRITE alone.
@@ -627,7 +487,7 @@ class UserPtr(Pointer):
             if other is not None:
                 other(self.addr).write(provider, value)
                 return
-            self.store(provider, value, self.type.align)
+            write_value(provider, self.type, self.addr, value, self.type.align)
             return
         if not (
             self.type.kind == KIND_UNSIGNED
@@ -645,7 +505,14 @@ class UserPtr(Pointer):
                 other(self.addr).write(provider, value)
                 return
         if raw == cython.NULL:
-            self.put(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), size, self.type.align)
+            put_elements(
+                provider,
+                self.type,
+                self.addr,
+                cython.cast(cython.pointer(uint8_t), cython.address(local)),
+                size,
+                self.type.align,
+            )
             return
         if axptr_quiet(cython.cast(SpaceCore, raw).lock):
             host = tlb_hit(cython.cast(SpaceCore, raw), self.addr, WRITE)
@@ -659,19 +526,14 @@ class UserPtr(Pointer):
                 else:
                     cython.cast(cython.pointer(uint16_t), host)[0] = cython.cast(uint16_t, local)
                 return
-        self.put(provider, cython.cast(cython.pointer(uint8_t), cython.address(local)), size, self.type.align)
-
-    def store(self, provider, value, align):
-        ptype: PointerType = self.type
-        buffer: cython.pointer(uint8_t) = cython.cast(cython.pointer(uint8_t), malloc(ptype.size))
-        if buffer == cython.NULL:
-            raise LinuxError(errno.ENOMEM, f"the host has no room for {ptype.size} bytes")
-        try:
-            ptype.unbox(value, buffer)
-            self.put(provider, buffer, ptype.size, align)
-        finally:
-            free(buffer)
-        return 0
+        put_elements(
+            provider,
+            self.type,
+            self.addr,
+            cython.cast(cython.pointer(uint8_t), cython.address(local)),
+            size,
+            self.type.align,
+        )
 
     def write_unaligned(self, provider, value, /):
         """`write` to any address."""
@@ -679,81 +541,29 @@ class UserPtr(Pointer):
         if other is not None:
             other(self.addr).write_unaligned(provider, value)
             return
-        self.store(provider, value, 1)
+        write_value(provider, self.type, self.addr, value, 1)
 
     def write_slice(self, provider, /, data):
         """Store elements side by side: all of them or, on a fault, none (but what a device took before). Needs WRITE alone.
 
         data: bytes-like for c_char and c_ubyte, an instance of `T * n` for structures, else a sequence of values.
         """
-        ptype: PointerType = self.type
-        view: Py_buffer
-        buffer: cython.pointer(uint8_t)
-        total: uint64_t
-        i: uint64_t = 0
-        other = _foreign(provider, ptype)
+        other = _foreign(provider, self.type)
         if other is not None:
             other(self.addr).write_slice(provider, data)
             return
-        if (
-            ptype.size == 1
-            and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED)
-            and not isinstance(data, (list, tuple))
-        ) or (isinstance(data, ctypes.Array) and data._type_ is ptype.ctype):
-            borrow(data, cython.address(view), False)
-            try:
-                self.put(provider, cython.cast(cython.pointer(uint8_t), view.buf), view.len, ptype.align)
-            finally:
-                PyBuffer_Release(cython.address(view))
-            return
-        if ptype.kind == KIND_FORM:
-            blob = ptype.form.dump_many(data)
-            PyObject_GetBuffer(blob, cython.address(view), PyBUF_SIMPLE)
-            try:
-                self.put(provider, cython.cast(cython.pointer(uint8_t), view.buf), view.len, ptype.align)
-            finally:
-                PyBuffer_Release(cython.address(view))
-            return
-        items = list(data)
-        total = self.bytes_of(len(items), cython.address(i))
-        i = 0
-        buffer = cython.cast(cython.pointer(uint8_t), malloc(total + 1))
-        if buffer == cython.NULL:
-            raise LinuxError(errno.ENOMEM, f"the host has no room for {total} bytes")
-        try:
-            for item in items:
-                ptype.unbox(item, buffer + i)
-                i += ptype.size
-            self.put(provider, buffer, total, ptype.align)
-        finally:
-            free(buffer)
+        write_elements(provider, self.type, self.addr, data)
 
     def copy_out(self, provider, /, data):
         """Store the buffer from the pointer on, until a byte cannot be written; bytes done.
 
         Needs WRITE alone, no alignment. A short count is a `Copied`, whose `.fault` says what stopped it.
         """
-        return _partial(provider, self.addr, data, WRITE)
+        return block_counted(provider, self.addr, data, WRITE)
 
 
 def _rebuild(ptype, address):
     return ptype(address)
-
-
-@cython.cfunc
-def _pin(space: SpaceCore, ptype: PointerType, addr: uint64_t, count: uint64_t):
-    rows: cython.bint = ptype.format == b""
-    try:
-        return pin_span(space, addr, count, ptype.size, ptype.align, ptype.access, b"B" if rows else ptype.format, rows)
-    except UserFault as fault:
-        _name_fault(fault, addr, ptype.T, ptype.seen, count)
-        raise
-
-
-@cython.cfunc
-def _empty(ptype: PointerType, rows: cython.bint):
-    store: object = b"" if ptype.const else bytearray()
-    return memoryview(store) if rows else memoryview(store).cast(ptype.format.decode())
 
 
 made_by(cython.cast(axptr_vectorcall, make_pointer), cython.cast(axptr_is_one, _is_one))

@@ -3,7 +3,6 @@ from ctypes import _SimpleCData
 from typing import Any, Generic, Never, Self, SupportsIndex, TypeVar, overload
 
 from axptr._core.pointers.pointertype import PointerType
-from axptr.errors import UserFault
 from axptr.flags import MappingFlags
 from axptr.forms.enums import EnumType
 from axptr.pointers.provider import AddrSpaceProvider
@@ -12,10 +11,6 @@ T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 V = TypeVar("V")
 E = TypeVar("E", bound=int)
-
-class Copied(int):
-    fault: UserFault
-    def __new__(cls, done: int, fault: UserFault) -> Self: ...
 
 # The overloads of `Never` are for pointers of which a checker knows nothing (`UserPtr.of("<HH")`, `UserPtr[Any]`): no
 # other pointer is one of `Never`, and of `Any` the first one that fits is taken.

@@ -12,9 +12,10 @@ time and without the GIL; between two calls the space may change, and is then se
 
 import cython
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
+from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.paging.format import entry_paddr
-from cython.cimports.axptr._core.paging.walk import Cursor, leaf_slot, next_leaf
+from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, next_leaf
 from cython.cimports.axptr._core.pointers.codec import axptr_swapped
 from cython.cimports.axptr._core.pointers.seeker import Want, axptr_word_at, memmem
 from cython.cimports.axptr._core.words.codes import IN_PAGE, KIND_ALLOC, PAGE_SIZE, page_start
@@ -115,51 +116,55 @@ class Seeker:
     @cython.exceptval(check=False)
     def next_window(self) -> cython.bint:
         """The next window from `at` on; false if there is none. Lock held."""
-        cursor: Cursor
-        found: uint64_t = self.at
-        back: uint64_t
-        here: uint64_t
+        found: uint64_t = 0
+        if not self.find_page(cython.address(found)):
+            return False
+        self.start = self.at if found <= self.at else found - self.zeros_before(found)
+        self.gather(found)
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def find_page(self, found: cython.pointer(uint64_t)) -> cython.bint:
+        """The first page from `at` on that is there and may be looked at."""
+        walk: Leaves = leaves_of(self.space, page_start(self.at), self.last)
+        while next_leaf(cython.address(walk)):
+            if self.open_area(walk.at) != cython.NULL:
+                found[0] = walk.at
+                return True
+        return False
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def zeros_before(self, found: uint64_t) -> uint64_t:
+        """Bytes known to be zero before a page, as many as a match that reaches into it can have."""
         step: uint64_t
+        zeros: cython.bint = False
+        here: uint64_t = found
+        back: uint64_t = found - self.at
+        if back > self.border:
+            back = self.border
+        while back:
+            if self.page(here - 1, cython.address(zeros)) != cython.NULL or not zeros:
+                break
+            step = back if back < PAGE_SIZE else PAGE_SIZE
+            here -= step
+            back -= step
+        return found - here
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def gather(self, found: uint64_t) -> cython.void:
+        """The window's bytes from `start` on, with the page `found` among them."""
+        step: uint64_t
+        here: uint64_t = self.start
         tail: uint64_t = 0
         host: cython.pointer(uint8_t)
         zeros: cython.bint = False
         placed: cython.bint = True
-        slot: cython.pointer(uint64_t)
-        # The first page that is there and may be looked at.
-        cursor.table = cython.NULL
-        cursor.table_base = 0
-        while True:
-            found = page_start(found)
-            slot = next_leaf(
-                self.space.phys,
-                self.space.fmt,
-                self.space.root,
-                cython.address(cursor),
-                cython.address(found),
-                self.last,
-            )
-            if slot == cython.NULL or found > self.last:
-                return False
-            if self.open_area(found) != cython.NULL:
-                break
-            if found + IN_PAGE >= self.last:
-                return False
-            found += PAGE_SIZE
-        # Before it, as many zeros as a match that reaches into it can have.
-        here = found
-        if here > self.at:
-            back = here - self.at
-            if back > self.border:
-                back = self.border
-            while back:
-                if self.page(here - 1, cython.address(zeros)) != cython.NULL or not zeros:
-                    break
-                step = back if back < PAGE_SIZE else PAGE_SIZE
-                here -= step
-                back -= step
-        else:
-            here = self.at
-        self.start = here
         self.size = 0
         self.final = True
         self.host = cython.NULL
@@ -212,7 +217,6 @@ class Seeker:
             self.host = self.scratch
         # Where the next window starts: behind what is there, or where a match may begin that goes on in it.
         self.ahead = self.start + self.size - (tail if self.final else self.reach - 1)
-        return True
 
     @cython.cfunc
     @cython.nogil

@@ -17,5 +17,10 @@ cdef class PinnedView:
     cdef Py_ssize_t shape[2]
     cdef Py_ssize_t strides[2]
     cdef object __weakref__
+    cdef int pin(self, SpaceCore space, uint64_t vaddr, uint64_t* bad) except -1
+    cdef void pin_page(self, SpaceCore space, uint64_t at, uint64_t pfn) noexcept nogil
+    cdef uint8_t* side_by_side(self) except NULL
+    cdef uint64_t run_from(self, uint64_t first) noexcept nogil
+    cdef int open_window(self) except -1
 
 cdef object pin_span(SpaceCore space, uint64_t vaddr, uint64_t count, uint64_t size, uint64_t align, int access, bytes format, bint rows)

@@ -11,7 +11,7 @@ import errno
 
 import cython
 from cython.cimports.axptr._core.mm.journal import journal_watch
-from cython.cimports.axptr._core.phys.phys import FRAME_CODE, PhysMemory
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
 from cython.cimports.axptr._core.words.codes import (
     FAULT_OK,
     FAULT_PYTHON,
@@ -74,6 +74,79 @@ class PinnedView:
                 axptr_unlock(self.phys.lock)
             free(self.pfns)
 
+    def pin(self, space, vaddr, bad):
+        """Pin the frames of the pages from that of `vaddr` on, which are present. FAULT_OK, or why not of `*bad`. Lock held."""
+        code: cython.int
+        at: uint64_t = page_start(vaddr)
+        npages: uint64_t = ((vaddr & IN_PAGE) + self.nbytes + IN_PAGE) >> PAGE_SHIFT
+        self.pfns = cython.cast(cython.pointer(uint64_t), malloc(npages * 8))
+        if self.pfns == cython.NULL:
+            raise MemoryError
+        while self.npages < npages:
+            bad[0] = vaddr if self.npages == 0 else at
+            code = space.own(at, self.pfns + self.npages)
+            if code != FAULT_OK:
+                return code
+            self.pin_page(space, at, self.pfns[self.npages])
+            self.npages += 1
+            at += PAGE_SIZE
+        return FAULT_OK
+
+    def pin_page(self, space, at, pfn):
+        self.phys.pin_frame(pfn)
+        self.phys.nviewed += 1
+        if self.readonly:
+            return
+        journal_watch(cython.address(space.journal), at)
+        if self.phys.flags[pfn] & FRAME_CODE:
+            self.phys.watch(pfn)
+            self.phys.code_changed(pfn)
+
+    def side_by_side(self):
+        """Where the pages are seen side by side: in the memory itself, or in a window of their own."""
+        if self.run_from(0) == self.npages:
+            return self.phys.base + (self.pfns[0] << PAGE_SHIFT)
+        if self.phys.fd < 0:
+            raise BufferError(
+                f"{self.npages} pages lie in frames that are not side by side, and this host has no memory file "
+                "(memfd_create) to map them from a second time: use the copying verbs, or a view of one page"
+            )
+        self.open_window()
+        return self.window
+
+    def run_from(self, first):
+        """The end of the run of frames side by side that begins with number `first`."""
+        i: uint64_t = first + 1
+        while i < self.npages and self.pfns[i] == self.pfns[i - 1] + 1:
+            i += 1
+        return i
+
+    def open_window(self):
+        """Map the frames side by side. Raises `LinuxError(ENOMEM)`."""
+        first: uint64_t = 0
+        end: uint64_t
+        where: cython.p_void = mmap(
+            cython.NULL, self.npages << PAGE_SHIFT, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0
+        )
+        if where == MAP_FAILED:
+            raise LinuxError(errno.ENOMEM, "the host has no room for a window of the frames")
+        self.window = cython.cast(cython.pointer(uint8_t), where)
+        while first < self.npages:
+            end = self.run_from(first)
+            where = mmap(
+                self.window + (first << PAGE_SHIFT),
+                (end - first) << PAGE_SHIFT,
+                PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_FIXED,
+                self.phys.fd,
+                self.pfns[first] << PAGE_SHIFT,
+            )
+            if where == MAP_FAILED:
+                raise LinuxError(errno.ENOMEM, "the host cannot map the frames side by side")
+            first = end
+        self.phys.spaces.add(self)
+        return 0
+
     def _after_fork(self):
         """In a forked child: the window shows the child's copy too, or one of its own if the child has no file."""
         i: uint64_t
@@ -98,20 +171,12 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
     With `rows` it has the shape (count, size) of bytes. Writable if `access` has WRITE. Raises as `check_region`,
     `BufferError` for scattered frames where the host has no memory file to map them from.
     """
-    i: uint64_t
-    at: uint64_t
-    done: uint64_t = 0
     bad: uint64_t = 0
     code: cython.int
-    total: uint64_t = count * size
-    first: uint64_t = page_start(vaddr)
-    npages: uint64_t = ((vaddr & IN_PAGE) + total + IN_PAGE) >> PAGE_SHIFT
-    phys: PhysMemory = space.phys
     view: PinnedView = PinnedView.__new__(PinnedView)
-    where: cython.p_void
-    phys.alive()
-    view.phys = phys
-    view.nbytes = total
+    space.phys.alive()
+    view.phys = space.phys
+    view.nbytes = count * size
     view.readonly = not access & WRITE
     view.format = format
     view.itemsize = 1 if rows else size
@@ -122,69 +187,35 @@ def pin_span(space, vaddr, count, size, align, access, format, rows):
     view.strides[1] = 1
     axptr_lock_gil(space.lock)
     try:
-        while True:
-            code = space.demand(vaddr, total, align, access, cython.address(bad))
-            if code != FAULT_PYTHON:
-                break
-            axptr_unlock(space.lock)
-            try:
-                space.supply_from(bad, access, vaddr, total)
-            finally:
-                axptr_lock_gil(space.lock)
+        code = _demanded(space, vaddr, view.nbytes, align, access, cython.address(bad))
         if code == FAULT_OK:
-            view.pfns = cython.cast(cython.pointer(uint64_t), malloc(npages * 8))
-            if view.pfns == cython.NULL:
-                raise MemoryError
-            while done < npages:
-                at = first + (done << PAGE_SHIFT)
-                bad = vaddr if done == 0 else at
-                code = space.own(at, view.pfns + done)
-                if code != FAULT_OK:
-                    break
-                phys.pin_frame(view.pfns[done])
-                phys.nviewed += 1
-                done += 1
-                if not view.readonly:
-                    journal_watch(cython.address(space.journal), at)
-                if not view.readonly and phys.flags[view.pfns[done - 1]] & FRAME_CODE:
-                    phys.watch(view.pfns[done - 1])
-                    phys.code_changed(view.pfns[done - 1])
-            view.npages = done
+            code = view.pin(space, vaddr, cython.address(bad))
     finally:
         axptr_unlock(space.lock)
     if code != FAULT_OK:
-        space.fail(code, bad, access, total, bad - vaddr)
-    for i in range(1, npages):
-        if view.pfns[i] != view.pfns[i - 1] + 1:
-            break
-    else:
-        view.start = phys.base + (view.pfns[0] << PAGE_SHIFT) + (vaddr & IN_PAGE)
-        return memoryview(view)
-    if phys.fd < 0:
-        raise BufferError(
-            f"{npages} pages at {first:#x} lie in frames that are not side by side, and this host has no memory file "
-            "(memfd_create) to map them from a second time: use the copying verbs, or a view of one page"
-        )
-    where = mmap(cython.NULL, npages << PAGE_SHIFT, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-    if where == MAP_FAILED:
-        raise LinuxError(errno.ENOMEM, "the host has no room for a window of the frames")
-    view.window = cython.cast(cython.pointer(uint8_t), where)
-    done = 0
-    while done < npages:
-        i = done + 1
-        while i < npages and view.pfns[i] == view.pfns[i - 1] + 1:
-            i += 1
-        where = mmap(
-            view.window + (done << PAGE_SHIFT),
-            (i - done) << PAGE_SHIFT,
-            PROT_READ | PROT_WRITE,
-            MAP_SHARED | MAP_FIXED,
-            phys.fd,
-            view.pfns[done] << PAGE_SHIFT,
-        )
-        if where == MAP_FAILED:
-            raise LinuxError(errno.ENOMEM, "the host cannot map the frames side by side")
-        done = i
-    view.start = view.window + (vaddr & IN_PAGE)
-    phys.spaces.add(view)
+        space.fail(code, bad, access, view.nbytes, bad - vaddr)
+    view.start = view.side_by_side() + (vaddr & IN_PAGE)
     return memoryview(view)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _demanded(
+    space: SpaceCore,
+    vaddr: uint64_t,
+    size: uint64_t,
+    align: uint64_t,
+    access: cython.int,
+    bad: cython.pointer(uint64_t),
+) -> cython.int:
+    """`demand`, pagers served. The lock is held at its begin and its end, not in between."""
+    code: cython.int
+    while True:
+        code = space.demand(vaddr, size, align, access, bad)
+        if code != FAULT_PYTHON:
+            return code
+        axptr_unlock(space.lock)
+        try:
+            space.supply_from(bad[0], access, vaddr, size)
+        finally:
+            axptr_lock_gil(space.lock)

@@ -53,7 +53,7 @@ from cython.cimports.axptr._core.cpu.x86.codescan import (
     rewrite,
 )
 from cython.cimports.axptr._core.cpu.x86.strings import StringPair, compare_strings
-from cython.cimports.axptr._core.phys.phys import FRAME_CODE
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
 from cython.cimports.axptr._core.words.codes import (
     FAULT_NOT_MEMORY,
     FAULT_OK,

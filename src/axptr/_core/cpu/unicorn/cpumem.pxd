@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport uint8_t, uint64_t
 from axptr._core.cpu.metronome cimport Beat
-from axptr._core.phys.phys cimport EngineLink
+from axptr._core.phys.coherence cimport EngineLink
 from axptr._core.mm.space cimport SpaceCore
 from axptr._core.cpu.unicorn.uclib cimport TlbAnswer
 from axptr._core.cpu.unicorn.usercpu cimport UserCpu

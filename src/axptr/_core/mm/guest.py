@@ -1,0 +1,117 @@
+"""A space as a guest CPU sees it: which page an access finds, and what the CPU may cache of it.
+
+Not here: translation (`mmu`), what the CPU must drop again (`phys.coherence`), the CPU (`cpu`).
+
+Invariant: no engine caches a frame as writable and as executable at once; what it may have cached is marked in the frame's
+flags, so that whoever changes the frame knows whom to tell.
+
+Locking: the lock of the PhysMemory, taken here. Failure: codes, as of `bring_in`.
+"""
+
+import cython
+from cython.cimports.axptr._core.mm.areas import index_find
+from cython.cimports.axptr._core.mm.mmu import Mmu
+from cython.cimports.axptr._core.paging.format import entry_paddr
+from cython.cimports.axptr._core.paging.walk import leaf_slot
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED, EngineLink
+from cython.cimports.axptr._core.words.codes import (
+    EXECUTE,
+    FAULT_FORKED,
+    FAULT_NOT_MEMORY,
+    FAULT_OK,
+    FAULT_RANGE,
+    FAULT_RETRY,
+    PAGE_SHIFT,
+    READ,
+    WRITE,
+)
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdlib import realloc
+
+from axptr.errors import LinuxError
+
+
+@cython.no_gc_clear
+@cython.cclass
+class GuestMmu(Mmu):
+    def engine_fill(self, vaddr, access, paddr, perms):
+        code: cython.int
+        entry: uint64_t
+        pfn: uint64_t
+        slot: cython.pointer(uint64_t)
+        i: uint32_t
+        marks: cython.pointer(uint8_t)
+        code = FAULT_OK
+        axptr_lock_nogil(self.lock)
+        if self.phys.forked or vaddr < self.first or vaddr > self.last:
+            axptr_unlock(self.lock)
+            return FAULT_FORKED if self.phys.forked else FAULT_RANGE
+        slot = leaf_slot(self.phys, self.fmt, self.root, vaddr)
+        if slot == cython.NULL or not self.entry_allows(slot[0], access):
+            code = self.bring_in(vaddr, access, cython.address(slot))
+            if code != FAULT_OK:
+                if code == FAULT_NOT_MEMORY:
+                    perms[0] = self.granted(index_find(cython.address(self.areas), vaddr).flags) & (READ | WRITE)
+                axptr_unlock(self.lock)
+                return code
+        entry = slot[0]
+        paddr[0] = entry_paddr(self.fmt, entry)
+        pfn = paddr[0] >> PAGE_SHIFT
+        marks = self.phys.flags + pfn
+        perms[0] = READ if self.entry_allows(entry, READ) else 0
+        if access == EXECUTE:
+            # From here on the CPU may translate this frame. A frame is never cached as writable and as
+            # executable at once, whatever its mappings grant: engines look at code before they translate it,
+            # and do not see writes to what they have translated.
+            perms[0] |= EXECUTE
+            if not marks[0] & FRAME_CODE:
+                marks[0] |= FRAME_CODE
+                if marks[0] & FRAME_WCACHED:
+                    marks[0] &= ~cython.cast(uint8_t, FRAME_WCACHED)
+                    for i in range(self.phys.nengines):
+                        self.phys.request_flush(self.phys.engines[i])
+                if self.phys.pins[pfn]:
+                    self.phys.watch(pfn)
+        elif self.entry_allows(entry, WRITE):
+            if marks[0] & FRAME_CODE:
+                if access == WRITE:
+                    self.phys.code_changed(pfn)
+                    code = FAULT_RETRY
+            else:
+                marks[0] |= FRAME_WCACHED
+                perms[0] |= WRITE
+        axptr_unlock(self.lock)
+        return code
+
+    def fault_python(self, vaddr, access):
+        try:
+            self._page_in(vaddr, access)
+        except LinuxError as fault:
+            raise (fault.__cause__ or fault) from None
+        return 0
+
+    def attach_engine(self, link):
+        grown: cython.p_void
+        axptr_lock_gil(self.lock)
+        grown = realloc(self.engines, (self.nengines + 1) * cython.sizeof(cython.p_void))
+        if grown == cython.NULL:
+            axptr_unlock(self.lock)
+            raise MemoryError
+        self.engines = cython.cast(cython.pointer(cython.pointer(EngineLink)), grown)
+        self.engines[self.nengines] = link
+        self.nengines += 1
+        link.need_flush = 1
+        axptr_unlock(self.lock)
+        return 0
+
+    def detach_engine(self, link):
+        i: uint32_t
+        axptr_lock_gil(self.lock)
+        for i in range(self.nengines):
+            if self.engines[i] == link:
+                self.nengines -= 1
+                self.engines[i] = self.engines[self.nengines]
+                break
+        link.need_flush = 1
+        axptr_unlock(self.lock)

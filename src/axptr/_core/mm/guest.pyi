@@ -1,0 +1,3 @@
+from axptr._core.mm.mmu import Mmu
+
+class GuestMmu(Mmu): ...

@@ -1,0 +1,47 @@
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from axptr._core.phys.hostmem cimport HostMemory
+
+# What the memory must know of a CPU that may cache translations and code of its frames.
+# The engine owns the struct; `PhysMemory` and the spaces write requests into it under the lock.
+cdef struct EngineLink:
+    int running            # guest code may be executing: frames given up must wait for a flush
+    int need_flush         # translations cached by the engine are stale
+    uint32_t* drop         # frames whose translated code is stale
+    uint32_t ndrop
+    uint32_t drop_capacity
+    int drop_all           # the list could not grow: drop everything
+    void* owner            # identifies the thread that runs the engine
+    void (*stop)(void* handle) noexcept nogil   # asks a running guest to come out
+    void* handle
+
+# Bits of PhysMemory.flags
+cdef enum:
+    FRAME_TABLE = 1        # holds a page table
+    FRAME_CODE = 2         # an engine may hold code translated from it
+    FRAME_WCACHED = 4      # an engine may hold a writable translation to it
+    FRAME_WATCHED = 8      # a writable live view shows it, and it has had code
+    FRAME_WAITING = 16     # nobody holds it, and an engine may still have it cached: in no stack
+
+cdef class Coherence(HostMemory):
+    # What is known of each frame, by its number: references and pins, and FRAME_* bits.
+    cdef uint32_t* refs
+    cdef uint32_t* pins
+    cdef uint8_t* flags
+    cdef EngineLink** engines
+    cdef uint32_t* watched         # frames with FRAME_WATCHED
+    cdef uint32_t nwatched, watched_capacity
+    cdef uint32_t nengines
+    cdef uint32_t* quarantine      # frames with FRAME_WAITING, as far as there was room to note them
+    cdef uint64_t nquarantine, quarantine_capacity
+
+    cdef void free_frame(self, uint64_t pfn) noexcept nogil
+    cdef bint quarantine_frame(self, uint64_t pfn) noexcept nogil
+    cdef bint engine_running(self) noexcept nogil
+    cdef bint others_stale(self, EngineLink* link) noexcept nogil
+    cdef void request_flush(self, EngineLink* link) noexcept nogil
+    cdef void code_changed(self, uint64_t pfn) noexcept nogil
+    cdef void watch(self, uint64_t pfn) noexcept nogil
+    cdef void drop_watched(self, EngineLink* link) noexcept nogil
+    cdef void flushed(self, EngineLink* link) noexcept nogil
+    cdef int add_engine(self, EngineLink* link) except -1
+    cdef void remove_engine(self, EngineLink* link) noexcept
