@@ -5,11 +5,14 @@ FUNCTION is a page of the guest's code that others change; `ANSWER[n]` is a func
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 from collections.abc import Callable
 
 import pytest
 
+from axptr import AddrSpace, LinuxError, PhysAddr, PhysMemory
 from axptr.engine import UnicornEngine
 from axptr.flags import MappingFlags
 
@@ -494,6 +497,83 @@ def test_frame_given_up_while_the_guest_runs_is_not_reused_under_it(machine: Mac
         stop.set()
         thread.join()
     machine.phys._check()
+
+
+def test_frames_that_wait_for_a_flush_are_in_no_run_of_frames() -> None:
+    """A run is looked for among all frames that nobody holds once no fresh ones are left: not among those that wait."""
+    phys = PhysMemory(512 * PAGE)
+    space = AddrSpace(PAGE, (1 << 47) - 2 * PAGE, phys)
+    space.map_alloc(CODE, PAGE, R | X)
+    space.map_alloc(DATA, 8 * PAGE, R | W)
+    space.populate_area(DATA, 8 * PAGE, W)
+    places = [space.query(DATA + page * PAGE) for page in range(8)]
+    waiting = {int(place[0]) for place in places if place is not None}
+    assert waiting == set(range(min(waiting), min(waiting) + 8 * PAGE, PAGE))  # a run, if they were free
+    engine = UnicornEngine(phys)
+    engine.attach(space)
+    runs: list[int] = []
+    kept: list[int] = []
+
+    def take(space: AddrSpace) -> None:
+        with phys._held():  # the guest runs, and cannot flush before this is over
+            used = phys.frames_in_use
+            space.unmap(DATA, 8 * PAGE)
+            kept.append(phys.frames_in_use - used)
+            singles = []
+            with contextlib.suppress(LinuxError):
+                while True:
+                    singles.append(phys.alloc())
+            for frame in singles:
+                phys.free(frame)
+            with contextlib.suppress(LinuxError):
+                while True:
+                    runs.append(int(phys.alloc(4)))
+
+    # mov eax, [rbx]; jmp back
+    space.write(CODE, bytes.fromhex("8b03 ebfc"))
+    engine.regs.rip, engine.regs.rbx = CODE, DATA
+    engine.on_syscall(lambda *args: 0)
+    timer = threading.Timer(0.02, take, (space,))
+    timer.start()
+    exit = engine.run(timeout=20)
+    timer.join()
+    assert (exit.kind, exit.address) == ("fault", DATA)
+    assert kept[0] > -8  # some waited: those of the pages; their table may too
+    assert runs
+    assert not waiting & {run + page * PAGE for run in runs for page in range(4)}
+    for run in runs:
+        phys.free(PhysAddr(run), 4)
+    engine.close()
+    del engine, space, timer
+    gc.collect()
+    assert phys.frames_in_use == 0
+    phys._check()
+
+
+def test_engines_come_and_go_while_a_guest_in_the_same_space_faults(machine: Machine) -> None:
+    """Faults walk the engines of a space without the GIL: the list may move under the lock only."""
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            machine.space.map_alloc(0x800000, 16 * PAGE, R | W)
+            machine.space.populate_area(0x800000, 16 * PAGE, W)
+            machine.space.unmap(0x800000, 16 * PAGE)
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        for count in range(1, 12):
+            others = [UnicornEngine(machine.phys) for _ in range(count)]
+            for other in others:
+                other.attach(machine.space)
+            machine.space._check()
+            for other in others:
+                other.close()
+    finally:
+        stop.set()
+        thread.join()
+    assert machine.run("b83c000000 0f05").kind == "stopped"
 
 
 def test_spaces_changed_by_many_threads_while_the_guest_works(machine: Machine) -> None:

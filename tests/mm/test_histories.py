@@ -19,6 +19,7 @@ import gc
 import os
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -546,7 +547,29 @@ class HistoryMachine(RuleBasedStateMachine):
             assert [(a[0], a[1], a[2], a[4]) for a in model.areas()] == found
         for kept in self.kept:
             kept.snap._frozen._check()
+            kept.snap._epoch._check()
         self.phys._check()
+
+    @invariant()
+    def every_frame_has_the_holders_that_can_be_seen(self) -> None:
+        if not hasattr(self, "spaces"):
+            return
+        stores = {id(each.store): each.store for each in self.objects.values()}
+        stores.update((id(store), store) for store in self.phys.caches.values())
+        for kept in self.kept:
+            stores.update((id(copy), copy) for _, copy, _ in kept.snap._captures)
+        holders: Counter[int] = Counter()
+        for store in stores.values():
+            store._check()
+            holders.update(store.frames())
+        for space in (*(space for space, _ in self.spaces), *(kept.snap._frozen for kept in self.kept)):
+            if space._epoch is not None:
+                space._epoch._check()
+            for page in space.resident_pages():
+                found = space.query(page)
+                assert found is not None
+                holders[int(found[0])] += 1
+        assert {frame: self.phys.refcount(frame) for frame in holders} == dict(holders)
 
     @invariant()
     def views_show_their_bytes(self) -> None:

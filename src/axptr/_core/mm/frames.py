@@ -20,7 +20,7 @@ import os
 
 import cython
 from cython.cimports.axptr._core.mm.frames import STORE_WRITTEN, FrameStoreBody
-from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_TABLE
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import (
@@ -432,6 +432,45 @@ class FrameStore:
         axptr_unlock(self.phys.lock)
         if failed:
             raise LinuxError(failed, os.strerror(failed))
+
+    def _check(self):
+        """Raise `AssertionError` if an invariant of this store does not hold."""
+        i: uint64_t
+        at: uint64_t
+        used: uint64_t = 0
+        count: uint64_t = 0
+        pfn: uint64_t
+        shown = set()
+        axptr_lock_gil(self.phys.lock)
+        try:
+            for i in range(self.body.capacity):
+                pfn = self.body.pfns[i]
+                if self.body.keys[i] == 0:
+                    if pfn:
+                        raise AssertionError(f"slot {i} has frame {pfn:#x} and no page")
+                    continue
+                used += 1
+                at = _slot(cython.address(self.body), self.body.keys[i] - 1)
+                if at != i:
+                    raise AssertionError(f"page {self.body.keys[i] - 1} stands in slot {i} and is found in slot {at}")
+                if pfn == 0:
+                    continue
+                count += 1
+                if pfn in shown or self.phys.refs[pfn] == 0 or self.phys.flags[pfn] & FRAME_TABLE:
+                    raise AssertionError(f"frame {pfn:#x} of page {self.body.keys[i] - 1} is not the store's to show")
+                shown.add(pfn)
+                if self.body.keys[i] - 1 >= self.body.limit:
+                    raise AssertionError(f"page {self.body.keys[i] - 1} is past the limit of {self.body.limit}")
+                if self.body.stamps[i] > self.body.clock:
+                    raise AssertionError(f"page {self.body.keys[i] - 1} was changed after now")
+                if self.body.marks[i] & STORE_WRITTEN and self.body.fd < 0:
+                    raise AssertionError(f"page {self.body.keys[i] - 1} is to be written to no file")
+            if (used, count) != (self.body.used, self.body.count):
+                raise AssertionError(f"{used} keys and {count} pages, noted {self.body.used} and {self.body.count}")
+            if self.body.capacity & (self.body.capacity - 1) or self.body.used * 2 > self.body.capacity:
+                raise AssertionError(f"{self.body.used} keys in {self.body.capacity} slots")
+        finally:
+            axptr_unlock(self.phys.lock)
 
     # -- for snapshots -----------------------------------------------------------------------------------------
 

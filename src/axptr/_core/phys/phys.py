@@ -443,36 +443,66 @@ class PhysMemory(Coherence):
 
     def _check(self):
         """Raise `AssertionError` if an invariant of this module does not hold."""
-        pfn: uint64_t
-        free_frames: uint64_t = 0
-        held: uint64_t = 0
-        waiting: uint64_t = 0
         seen = bytearray(self.next_fresh)
         axptr_lock_gil(self.lock)
         try:
-            for head in (self.cached_head, self.clean_head):
-                pfn = head
-                while pfn:
-                    if seen[pfn]:
-                        raise AssertionError(f"frame {pfn:#x} is on a free stack twice")
-                    if self.refs[pfn] or self.pins[pfn]:
-                        raise AssertionError(f"free frame {pfn:#x} is held")
-                    seen[pfn] = 1
-                    free_frames += 1
-                    pfn = self.next_free[pfn]
-            for pfn in range(1, self.next_fresh):
-                if self.refs[pfn] or self.pins[pfn]:
-                    held += 1
-                elif self.flags[pfn] & FRAME_WAITING:
-                    waiting += 1
-            if waiting < self.nquarantine:
-                raise AssertionError(f"{waiting} frames wait, {self.nquarantine} are noted")
-            if held + waiting != self.ndata + self.ntable:
-                raise AssertionError(f"{held} frames held, {waiting} waiting, {self.ndata}+{self.ntable} counted")
-            if held + waiting + free_frames != self.next_fresh - 1:
-                raise AssertionError(f"{self.next_fresh - 1} frames made, {held} held, {free_frames} free")
+            cached = self._check_stack(self.cached_head, seen)
+            clean = self._check_stack(self.clean_head, seen)
+            if cached != self.ncached:
+                raise AssertionError(f"{cached} frames are cached, counted {self.ncached}")
+            self._check_held(cached + clean)
+            self._check_lists()
         finally:
             axptr_unlock(self.lock)
+
+    def _check_stack(self, head, seen):
+        """How many frames are on a free stack; all of them free, and on no other."""
+        pfn: uint64_t = head
+        count: uint64_t = 0
+        while pfn:
+            if pfn >= self.next_fresh or seen[pfn]:
+                raise AssertionError(f"frame {pfn:#x} is on a free stack twice, or was never made")
+            if self.refs[pfn] or self.pins[pfn] or self.flags[pfn] & (FRAME_TABLE | FRAME_WAITING):
+                raise AssertionError(f"free frame {pfn:#x} is held")
+            seen[pfn] = 1
+            count += 1
+            pfn = self.next_free[pfn]
+        return count
+
+    def _check_held(self, free_frames):
+        """Every frame that was ever made is held, waits or is free, and is counted as what it is."""
+        pfn: uint64_t
+        tables: uint64_t = 0
+        data: uint64_t = 0
+        pinned: uint64_t = 0
+        waiting: uint64_t = 0
+        for pfn in range(1, self.next_fresh):
+            pinned += self.pins[pfn] != 0
+            if self.refs[pfn] == 0 and self.pins[pfn] == 0:
+                if not self.flags[pfn] & FRAME_WAITING:
+                    continue
+                waiting += 1
+            if self.flags[pfn] & FRAME_TABLE:
+                tables += 1
+            else:
+                data += 1
+        if (data, tables) != (self.ndata, self.ntable):
+            raise AssertionError(f"{data} data and {tables} table frames, counted {self.ndata} and {self.ntable}")
+        if data + tables + free_frames != self.next_fresh - 1:
+            raise AssertionError(f"{self.next_fresh - 1} frames made, {data + tables} in use, {free_frames} free")
+        if pinned != self.npinned:
+            raise AssertionError(f"{pinned} frames are pinned, counted {self.npinned}")
+        if waiting < self.nquarantine:
+            raise AssertionError(f"{waiting} frames wait, {self.nquarantine} are noted")
+
+    def _check_lists(self):
+        """What is noted as waiting is marked so, and the peak is one."""
+        i: uint64_t
+        for i in range(self.nquarantine):
+            if not self.flags[self.quarantine[i]] & FRAME_WAITING:
+                raise AssertionError(f"frame {self.quarantine[i]:#x} is noted as waiting and does not")
+        if self.peak < self.ndata + self.ntable:
+            raise AssertionError(f"{self.ndata + self.ntable} frames in use, at most {self.peak} so far")
 
     def _spaces(self):
         """Those of `spaces` that live now. A weak set cannot be listed while another thread adds to it: then again."""

@@ -77,6 +77,38 @@ class Epoch:
         finally:
             _folding.release()
 
+    def _check(self) -> None:
+        """Raise `AssertionError` if the tree around this moment is none, or its notes are in disorder."""
+        seen: set[int] = set()
+        at: Epoch | None = self
+        while at is not None:
+            if id(at) in seen:
+                raise AssertionError("a moment comes before itself")
+            seen.add(id(at))
+            at._check_notes()
+            if at.parent is not None and at not in at.parent.heirs:
+                raise AssertionError("a moment is no heir of the one before it")
+            if any(heir.parent is not at for heir in at.heirs):
+                raise AssertionError("an heir hangs on another moment")
+            snapshot = None if at.snapshot is None else at.snapshot()
+            if snapshot is not None and snapshot._epoch is not at:
+                raise AssertionError("a moment names the snapshot of another")
+            at = at.parent
+
+    def _check_notes(self) -> None:
+        if self.notes is None:
+            return
+        from array import array
+        from itertools import pairwise
+
+        pages, ranges = array("Q", self.notes[0]), array("Q", self.notes[1])
+        if any(low >= high for low, high in pairwise(pages)):
+            raise AssertionError("the pages of a moment's notes repeat or stand in disorder")
+        if any(first > last for first, last in zip(ranges[::2], ranges[1::2], strict=True)):
+            raise AssertionError("a range of a moment's notes ends before it begins")
+        if any(low > high for low, high in pairwise(ranges[::2])):
+            raise AssertionError("the ranges of a moment's notes stand in disorder")
+
     def __del__(self, over: Callable[[], bool] = is_finalizing) -> None:
         parent = getattr(self, "parent", None)  # none where the constructor was interrupted
         if parent is not None and not over():
