@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,3 +84,23 @@ def test_the_reader_sees_a_list_that_moves_beside_the_lock() -> None:
     guest = (ROOT / "_core" / "mm" / "guest.py").read_text()
     assert "attach_engine" in guest
     assert "realloc" in guest
+
+
+# -- the glossary ---------------------------------------------------------------------------------------------------
+
+GLOSSARY = ROOT.parent.parent / "docs" / "glossary.md"
+
+
+@pytest.mark.skipif(not GLOSSARY.exists(), reason="an installed package has no docs")
+def test_the_glossary_names_files_and_functions_that_are_there() -> None:
+    text = GLOSSARY.read_text()
+    rows = re.findall(r"^\| (?!word|---)(.+?) \| .+ \| (.+?) \|$", text, re.MULTILINE)
+    assert len(rows) > 40
+    core = "\n".join(path.read_text() for path in CORE)
+    for word, where in rows:
+        for place in re.findall(r"`([^`]+)`", where):
+            if "/" in place or place.endswith(".py"):
+                assert (ROOT / place).exists(), f"{word}: {place}"
+            else:
+                name = place.rpartition(".")[2]
+                assert f"def {name}(" in core or name in (ROOT / "_core/mm/mmu.pxd").read_text(), f"{word}: {place}"

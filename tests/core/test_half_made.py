@@ -95,6 +95,8 @@ attempts = [
 ]
 kinds = []
 for module in pkgutil.walk_packages(axptr._core.__path__, "axptr._core."):
+    if module.name == "axptr._core.library":  # what all of them are in
+        continue
     names = vars(importlib.import_module(module.name))
     kinds += [each for each in names.values() if isinstance(each, type) and each.__module__.startswith("axptr._core")]
 kinds += [UnicornEngine, AddrSpace]

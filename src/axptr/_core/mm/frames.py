@@ -450,7 +450,7 @@ class FrameStore:
                         raise AssertionError(f"slot {i} has frame {pfn:#x} and no page")
                     continue
                 used += 1
-                at = _slot(cython.address(self.body), self.body.keys[i] - 1)
+                at = store_slot(cython.address(self.body), self.body.keys[i] - 1)
                 if at != i:
                     raise AssertionError(f"page {self.body.keys[i] - 1} stands in slot {i} and is found in slot {at}")
                 if pfn == 0:

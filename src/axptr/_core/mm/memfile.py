@@ -14,7 +14,7 @@ import os
 
 import cython
 from cython.cimports.axptr._core.mm.frames import FrameStore, store_fill, store_get, store_slot, store_supplied
-from cython.cimports.axptr._core.phys.phys import FRAME_CODE
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import FAULT_NOMEM, FAULT_OK, PAGE_SHIFT, PAGE_SIZE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
