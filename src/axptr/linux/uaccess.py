@@ -97,7 +97,7 @@ class UserIter(IoStream):
 
     @classmethod
     def single(cls, task: Task, address: int, size: int) -> UserIter:
-        return cls(task, IoVec(((address, size),)))
+        return cls(task, IoVec._one(address, size))
 
     def again(self) -> UserIter:
         """Another one that stands where this one does."""

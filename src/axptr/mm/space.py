@@ -241,7 +241,7 @@ class AddrSpace(History):
         """What the pickle of a snapshot calls."""
         from axptr.mm.snapshots.decode import decode
 
-        return Snapshot.of_parts(*decode(meta, parts, cls))
+        return Snapshot._of_parts(*decode(meta, parts, cls))
 
     def restore(self, snap: Snapshot) -> None:
         """Make this space what it was: areas, permissions, names, bytes, `bounds`. Costs what changed since.

@@ -15,7 +15,7 @@ import errno
 import struct
 
 import cython
-from cython.cimports.axptr._core.mm.provider import Provider
+from cython.cimports.axptr._core.mm.provider import Provider, mark_enter, mark_leave, space_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import FAULT_OK, IOV_MAX, MAX_RW_COUNT, READ, WRITE
@@ -79,6 +79,17 @@ class IoVec:
         self.pairs = cython.cast(cython.pointer(uint64_t), made)
         self.count = count
         return 0
+
+    @staticmethod
+    def _one(address: uint64_t, size: uint64_t):
+        """A single segment, of numbers that have been judged: a register, a count cut to what is transferred at most."""
+        made: IoVec = IoVec.__new__(IoVec)
+        if size >> 63:
+            raise LinuxError(errno.EINVAL, f"a segment of {size:#x} bytes")
+        made.room(1)
+        made.pairs[0], made.pairs[1] = address, size
+        made.total = size
+        return made
 
     @staticmethod
     def read(provider, address, count, access=MappingFlags.READ, *, end=ADDRESS_END):
@@ -249,14 +260,14 @@ class IoStream:
 
         Moves on by as many. Needs READ alone. A count that a bad byte cut short is a `Copied` with its `.fault`.
         """
-        return _check.visit(self.provider, lambda memory: self._over(memory, buf, READ))
+        return self.visit(buf, READ)
 
     def copy_out(self, data, /):
         """Store the buffer to the stream until it is empty, the stream ends or a byte cannot be written; bytes done.
 
         Moves on by as many. Needs WRITE alone. A count that a bad byte cut short is a `Copied` with its `.fault`.
         """
-        return _check.visit(self.provider, lambda memory: self._over(memory, data, WRITE))
+        return self.visit(data, WRITE)
 
     def clear(self, count):
         """Store `count` zero bytes to the stream until the stream ends or a byte cannot be written; bytes done.
@@ -273,7 +284,20 @@ class IoStream:
             if done == left or not self.remaining:
                 return done
 
-    def _over(self, memory, buf, access: cython.int):
+    @cython.cfunc
+    def visit(self, buf, access: cython.int) -> object:
+        """`over` the provider's memory, which of most is the space that they lead to."""
+        raw: cython.pointer(PyObject) = space_of(self.provider)
+        if raw == cython.NULL:
+            return _check.visit(self.provider, lambda memory: self.over(memory, buf, access))
+        mark_enter()
+        try:
+            return self.over(cython.cast(object, raw), buf, access)
+        finally:
+            mark_leave()
+
+    @cython.cfunc
+    def over(self, memory: object, buf: object, access: cython.int) -> object:
         view: Py_buffer
         done: uint64_t = 0
         got: uint64_t

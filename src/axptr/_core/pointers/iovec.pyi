@@ -9,6 +9,8 @@ class IoVec:
     @property
     def total(self) -> int: ...
     @staticmethod
+    def _one(address: int, size: int) -> IoVec: ...
+    @staticmethod
     def read(
         provider: AddrSpaceProvider,
         address: SupportsIndex,

@@ -234,10 +234,10 @@ class Snapshot:
         from axptr.mm.snapshots.file import load
         from axptr.mm.space import AddrSpace
 
-        return Snapshot.of_parts(*load(path, phys, AddrSpace))
+        return Snapshot._of_parts(*load(path, phys, AddrSpace))
 
     @staticmethod
-    def of_parts(frozen: AddrSpace, captures: list[tuple[FrameStore, FrameStore, int]]) -> Snapshot:
+    def _of_parts(frozen: AddrSpace, captures: list[tuple[FrameStore, FrameStore, int]]) -> Snapshot:
         """For what decodes: a snapshot that hangs on no other."""
         return Snapshot(frozen, Epoch(None, None), captures)
 
