@@ -35,6 +35,7 @@ class Machine:
     | terminals: those that a program has changed | keeps | the same | nothing |
     | streams: the user's standard streams, by device and inode | keeps | the same | nothing |
     | pipe_bytes: what the pipes that programs made may hold | keeps | the same | the number |
+    | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
     | inode numbers of shared mappings | go on | go on | the next |
     | transfer buffers: valid within one call | - | - | nothing |
     """
@@ -48,6 +49,7 @@ class Machine:
         self.terminals = Terminals()
         self.streams: set[tuple[int, int]] = set()
         self.pipe_bytes = 0
+        self.tree_bytes = 0
 
     def next_inode(self) -> int:
         """The inode number that maps show for the next shared anonymous mapping."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from axptr.linux import create_process
+from axptr.linux import HostDir, create_process
 from axptr.linux.fs.host.fd import openat2
 
 from ..conftest import GUESTS, run_guest, run_host
@@ -106,6 +106,37 @@ def test_what_is_outside_stays_as_it_is(program: Path, way: str, tmp_path: Path)
     assert ours.status == 0
     assert ours.lines
     assert scene.untouched, ours.lines
+
+
+@pytest.mark.parametrize("way", ways("DIRECT"))
+def test_in_an_overlay_everything_stays_as_it_is(program: Path, way: str, tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "ours", program)
+    inside = everything(scene.allowed)
+    ours = run_guest(scene.program, way, scene.outside, cwd=scene.allowed, overlay=True)
+    assert ours.lines
+    assert scene.untouched, ours.lines
+    assert everything(scene.allowed) == inside
+
+
+@pytest.mark.parametrize("way", ways("DIRECT"))
+def test_a_mount_leads_no_further_than_its_directory(program: Path, way: str, tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "ours", program)
+    mounts = {str(scene.allowed): HostDir(scene.allowed)}
+    ours = run_guest(scene.program, way, scene.outside, cwd=scene.allowed, mounts=mounts)
+    assert ours.lines
+    assert scene.untouched, ours.lines
+
+
+@pytest.mark.parametrize("way", ways("DIRECT"))
+def test_a_root_of_its_own_keeps_what_is_outside_out_of_reach(program: Path, way: str, tmp_path: Path) -> None:
+    """The way out is asked for by its path on the host, where a link in the root leads to, too."""
+    scene = Scene(tmp_path / "ours", program)
+    shutil.copy(program, scene.allowed / "program")
+    (scene.allowed / "way").symlink_to(scene.outside)
+    for target in (str(scene.outside), "/way", "/../outside", "/proc/self/root/../outside"):
+        ours = run_guest("/program", way, target, root=scene.allowed, allow_write=[scene.allowed])
+        assert ours.lines, ours
+        assert scene.untouched, ours.lines
 
 
 @pytest.mark.parametrize("way", ways("DIRECT"))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..._core.phys.phys import PhysMemory
-    from ..host import HostView
+    from ..machine import Machine
     from ..task.task import LinuxTask
     from .mounts import Mount
     from .node import Node, Stat
@@ -60,15 +60,13 @@ class LayeredFs(TmpFs):
     layered = True
     root: LayeredNode
 
-    def __init__(
-        self, lower: Mount, phys: PhysMemory, host: HostView, device: int, *, limit: int | None = None
-    ) -> None:
+    def __init__(self, lower: Mount, phys: PhysMemory, machine: Machine, device: int) -> None:
         self.lower = lower.root
         self.pure: WeakValueDictionary[bytes, LayeredNode] = WeakValueDictionary()
         self.linked: WeakValueDictionary[tuple[int, int], Inode] = WeakValueDictionary()
         self.kept: dict[tuple[int, int], Inode] = {}
         self._hosts: dict[int, int] = {}  # devices below, numbered as they are met
-        super().__init__(phys, host, device, limit=limit)
+        super().__init__(phys, machine, device)
         self.dirs = {b"": self.root}
         self.root.inode.below = b""
         self.adopt(self.root.inode, self.lower)
@@ -89,7 +87,6 @@ class LayeredFs(TmpFs):
         self.dirs = {b"": self.root}
         self.root.directory.hidden.clear()
         self.adopt(inode, self.lower)
-        self.books = 0
 
     # -- what is below
 

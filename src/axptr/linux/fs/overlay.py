@@ -82,7 +82,7 @@ class Overlay:
         """The tree of a run: this over `lower`. For `create_process`."""
         if self._fs is not None:
             raise RuntimeError("this overlay is in use: load what it saved for another process")
-        fs = LayeredFs(lower, shaper.phys, shaper.machine.host, shaper.device(), limit=shaper.machine.memory_limit)
+        fs = LayeredFs(lower, shaper.phys, shaper.machine, shaper.device())
         mount = OverlayMount(fs, self)
         if self._saved is not None:
             from .treefile import load_tree

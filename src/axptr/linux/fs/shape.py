@@ -75,8 +75,7 @@ class Shaper:
         return os.makedev(0, _FIRST_DEVICE + self._devices)
 
     def memory(self, mode: int = 0o1777) -> TmpFs:
-        limit = self.machine.memory_limit
-        return TmpFs(self.phys, self.machine.host, self.device(), limit=limit, mode=mode)
+        return TmpFs(self.phys, self.machine, self.device(), mode=mode)
 
     def mount(self, what: Any, writable: WritableDirs | None = None) -> Mount:
         """What was given, as a mount. writable: what of a host's directory may be changed; by default all of it."""

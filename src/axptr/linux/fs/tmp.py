@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ..._core.mm.frames import FrameStore
     from ..._core.phys.phys import PhysMemory
-    from ..host import HostView
+    from ..machine import Machine
     from ..task.task import LinuxTask
     from .openfile import OpenFile
 
@@ -48,20 +48,17 @@ def _fail(code: int) -> NoReturn:
 class TmpFs:
     """One file system in memory. phys: where its pages are. device: st_dev. root: its topmost directory.
 
-    books: bytes that inodes and names cost, which count against `limit` (None: none) together with all frames.
+    machine: whose tree it is; what inodes and names cost counts against its memory, together with all frames.
     """
 
     magic = TMPFS_MAGIC
     layered = False
 
-    def __init__(
-        self, phys: PhysMemory, host: HostView, device: int, *, limit: int | None = None, mode: int = 0o1777
-    ) -> None:
+    def __init__(self, phys: PhysMemory, machine: Machine, device: int, *, mode: int = 0o1777) -> None:
         self.phys = phys
-        self.host = host
+        self.machine = machine
+        self.host = machine.host
         self.device = device
-        self.limit = limit
-        self.books = 0
         self._numbers = 0
         self.root = self.new_node(DirInode(self, stat.S_IFDIR | mode, self.uid, self.gid), None, b"")
 
@@ -85,13 +82,15 @@ class TmpFs:
 
     def charge(self, size: int) -> None:
         """Count what is kept besides pages. ENOSPC if the machine has no room for it."""
-        if self.limit is not None and self.books + size + self.phys.frames_in_use * PAGE > self.limit:
+        machine = self.machine
+        limit = machine.memory_limit
+        if limit is not None and machine.tree_bytes + size + self.phys.frames_in_use * PAGE > limit:
             raise LinuxError(errno.ENOSPC)
-        self.books += size
+        machine.tree_bytes += size
 
     def statfs(self) -> bytes:
         free = held_pages(self.phys)
-        total = (self.limit or self.phys.size) // PAGE
+        total = (self.machine.memory_limit or self.phys.size) // PAGE
         return pack(
             "<qqQQQQQqqqq32x", self.magic, PAGE, total, free, free, total, free, self.device, NAME_MAX, PAGE, 0x1020
         )
@@ -449,7 +448,7 @@ class TmpNode(Node):
         self.gone = True
         inode.nlink = 0 if isinstance(inode, DirInode) else inode.nlink - 1
         inode.changed()
-        self.fs.books -= INODE_COST + len(self.name)
+        self.fs.machine.tree_bytes -= INODE_COST + len(self.name)
 
     def rename(self, name: bytes, goal: Node, goal_name: bytes, flags: int) -> None:
         if not isinstance(goal, TmpNode) or goal.fs is not self.fs:
