@@ -19,8 +19,7 @@ from ...kernel.abi import (
     c_ulong,
 )
 from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND
-from ..fs.node import MAX_OFFSET
-from ..fs.openfile import OpenFile, WouldBlock
+from ..fs.openfile import MAX_OFFSET, OpenFile, WouldBlock
 from ..registry import call
 from ..uaccess import (
     MAX_RW_COUNT,

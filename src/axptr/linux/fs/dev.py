@@ -18,13 +18,12 @@ from ..uaccess import CHUNK
 from .host.calls import host
 from .host.file import HostFile
 from .node import (
-    MAX_OFFSET,
     DirNode,
     Node,
     Stat,
     TextLink,
 )
-from .openfile import OpenFile
+from .openfile import MAX_OFFSET, OpenFile
 from .ttynames import Pts, terminal
 
 TYPE_CHECKING = False

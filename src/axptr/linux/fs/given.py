@@ -30,9 +30,9 @@ from ..task import waiting
 from ..uaccess import CHUNK
 from .host.calls import host
 from .mounts import Mount
-from .node import MAX_OFFSET, Node, Stat
+from .node import Node, Stat
 from .nodedir import NodeDirFile
-from .openfile import OpenFile, sought
+from .openfile import MAX_OFFSET, OpenFile, sought
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

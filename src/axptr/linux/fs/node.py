@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from .mounts import Mount
     from .openfile import OpenFile
 
-MAX_OFFSET = (1 << 63) - 1
-"""The largest offset that a file can have (loff_t)."""
 _MOUNT_FLAGS = 0x1020
 """Of statfs: ST_VALID, ST_RELATIME."""
 _MAX_NON_LFS = (1 << 31) - 1
@@ -229,7 +227,7 @@ class Node:
         """struct statx as the host fills it; None where there is no more to tell than `stat` does."""
         if self.twin is None or not isinstance(self.stat(task), os.stat_result):
             return None
-        from .host.tree import host_statx
+        from .host.calls import host_statx
 
         return host_statx(-1, self.twin, flags | 0x100, mask)
 

@@ -10,13 +10,13 @@ from struct import pack
 
 from ...errors import LinuxError
 from ...flags import WRITE
-from .node import MAX_OFFSET, Node, Stat
-from .openfile import OpenFile, sought
+from .openfile import MAX_OFFSET, OpenFile, sought
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
+    from .node import Node, Stat
 
 
 def dirent(ino: int, cookie: int, kind: int, name: bytes) -> bytes:

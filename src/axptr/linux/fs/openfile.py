@@ -14,7 +14,6 @@ import stat
 
 from ...errors import LinuxError
 from ...kernel.wait import WaitQueue
-from .node import MAX_OFFSET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +34,10 @@ O_DIRECT = 0o40000
 _FALLOCATE_MODES = (0, 1, 16, 17, 64, 65, 3, 8, 32, 128)
 """KEEP_SIZE may stand beside allocate, ZERO_RANGE and UNSHARE_RANGE, must beside PUNCH_HOLE, and nowhere else;
 WRITE_ZEROES, the last, came with Linux 6.17."""
+
+
+MAX_OFFSET = (1 << 63) - 1
+"""The largest offset that a file can have (loff_t)."""
 
 
 def sought(offset: int, start: int, most: int = MAX_OFFSET) -> int:

@@ -16,13 +16,8 @@ from struct import pack
 from ...errors import LinuxError, UserFault
 from ...flags import READ, WRITE
 from ..fs.host.calls import host
-from ..fs.node import (
-    MAX_OFFSET,
-    DirNode,
-    LinkNode,
-    Node,
-)
-from ..fs.openfile import OpenFile, sought
+from ..fs.node import DirNode, LinkNode, Node
+from ..fs.openfile import MAX_OFFSET, OpenFile, sought
 from ..mem.vma import PAGE
 from ..uaccess import CHUNK, USER_END, put_bytes
 

@@ -104,3 +104,15 @@ class HoleBuffer:
         if pos is not None:
             args.append(ctypes.c_int64(pos))
         return ccall(call, *args)
+
+
+def host_statx(dirfd: int, path: bytes, flags: int, mask: int) -> bytes | None:
+    """struct statx as the host fills it, the time of birth and the attributes in it; None if it has no such call."""
+    raw = ctypes.create_string_buffer(256)
+    try:
+        ccall("statx", dirfd, path, flags, ctypes.c_uint(mask), raw)
+    except LinuxError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        return None
+    return raw.raw

@@ -19,7 +19,7 @@ from ...files.fifo import FifoOpening
 from ..node import Node
 from ..nodedir import NodeDirFile
 from ..openfile import O_PATH
-from .calls import ccall, host
+from .calls import ccall, host, host_statx
 from .fd import (
     PLACE,
     by_descriptor,
@@ -444,15 +444,3 @@ def open_quietly(path: bytes, flags: int) -> int:
         return os.open(path, flags | os.O_NOATIME)
     except OSError:
         return host(os.open, path, flags)
-
-
-def host_statx(dirfd: int, path: bytes, flags: int, mask: int) -> bytes | None:
-    """struct statx as the host fills it, the time of birth and the attributes in it; None if it has no such call."""
-    raw = ctypes.create_string_buffer(256)
-    try:
-        ccall("statx", dirfd, path, flags, ctypes.c_uint(mask), raw)
-    except LinuxError as error:
-        if error.errno != errno.ENOSYS:
-            raise
-        return None
-    return raw.raw
