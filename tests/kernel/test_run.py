@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import pickle
 import random
 import threading
@@ -13,12 +14,12 @@ from ctypes import c_int
 import pytest
 
 from axptr.errors import LinuxError
-from axptr.kernel import Kernel, RunLoop, Task, WaitQueue
+from axptr.kernel import Kernel, RunLoop, Task, WaitQueue, WorkClock
 from axptr.kernel.run import Clock
 from axptr.mm.space import AddrSpace
 
 pytest.importorskip("unicorn", reason="the engine needs the Unicorn library")
-from axptr.engine import Exit
+from axptr.engine import Exit, UnicornEngine
 
 from .test_kernel import CODE, EXIT, Machine, call
 
@@ -171,6 +172,63 @@ def test_two_that_never_call_share_the_cpu_by_time(machine):
     while machine.said != [1, 1]:  # a slow host
         machine.kernel.run(machine.task, machine.engine, timeout=0.1)
     machine.task.loop._check()
+
+
+def schedule(nanoseconds: int) -> list[int]:
+    """Which of two busy tasks makes its calls when, by a clock that passes with the work."""
+    machine, said = Machine(), []
+    engine = machine.engine = UnicornEngine(machine.phys, metered=True)
+
+    @machine.kernel.syscall(4, "fork")
+    def sys_fork(task: Task) -> int:
+        machine.child = task.fork(result=2)
+        return 1
+
+    @machine.kernel.syscall(8, "say")
+    def sys_say(task: Task, what: c_int) -> int | None:
+        said.append(what)
+        if len(said) >= 2000:
+            task.engine.stop()
+        return None
+
+    say = b"\xb8\x08\x00\x00\x00\x89\xef\x0f\x05"  # say(ebp)
+    loop = b"\xff\xc1\xff\xc1\xff\xc1" + say
+    code = call(4) + b"\x89\xc5" + loop
+    machine.task.loop = RunLoop(engine, clock=WorkClock(engine), slice=nanoseconds / 10**9)
+    machine.space.write(CODE, code + b"\xeb" + (-len(loop) - 2).to_bytes(1, "little", signed=True))
+    machine.engine.regs.pc = CODE
+    machine.kernel.run(machine.task, machine.engine, timeout=60)
+    machine.task.loop.close()
+    machine.child.space.clear()
+    machine.space.clear()
+    return said[:2000]
+
+
+def test_slices_by_work_repeat_exactly():
+    one = schedule(3000)
+    assert len(one) == 2000
+    assert schedule(3000) == one
+    assert schedule(2000) != one
+    assert set(one) == {1, 2}
+    runs = [len(list(group)) for _, group in itertools.groupby(one)][1:-1]
+    assert max(runs) - min(runs) <= 1  # of 17 bytes each
+    assert 170 <= min(runs) <= 180
+
+
+def test_a_sleep_by_the_work_takes_no_time():
+    machine = Machine()
+    engine = machine.engine = UnicornEngine(machine.phys, metered=True)
+    loop = machine.task.loop = RunLoop(engine, clock=WorkClock(engine))
+
+    @machine.kernel.syscall(3, "sleep")
+    def sys_sleep(task: Task, seconds: c_int) -> int | None:
+        return task.block(until=loop.clock.monotonic() + seconds, again=(finish, (5,)))
+
+    begin = time.monotonic()
+    assert machine.result(3, 3600) == 5
+    assert time.monotonic() - begin < 60
+    assert 3600 <= loop.clock.monotonic() < 3601
+    machine.space.clear()
 
 
 def test_switch_lets_all_others_have_a_turn(machine):

@@ -15,8 +15,8 @@ Not here: any particular kernel; `axptr.linux` is one.
 """
 
 from .kernel import Kernel, Syscall
-from .run import RunLoop
+from .run import RunLoop, WorkClock
 from .task import Task
 from .wait import Waitable, WaitQueue
 
-__all__ = ["Kernel", "RunLoop", "Syscall", "Task", "WaitQueue", "Waitable"]
+__all__ = ["Kernel", "RunLoop", "Syscall", "Task", "WaitQueue", "Waitable", "WorkClock"]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from ..engine import Engine, Exit
+    from ..engine import Engine, Exit, UnicornEngine
     from .hostpoll import HostPoller
     from .task import Task
     from .wait import Blocked, Resume
@@ -49,6 +49,8 @@ SLICE = 0.004
 LOOK = 0.01
 """Seconds of the CPU between two looks at the host while some task waits for it."""
 _SOON = 1e-6
+_ROUNDING = 1e-9
+_BILLION = 1_000_000_000
 _NEVER = float("inf")
 _NOW = -_NEVER
 
@@ -73,6 +75,34 @@ class Clock:
 
     def slept(self, until: float | None) -> None:
         """Nothing ended the sleep before that."""
+
+
+class WorkClock:
+    """A clock that passes with what a metered engine does: a nanosecond for a byte of code that has begun to run, and
+    what is slept, in no time of the user's. Slices by it are the same each time, and so is all that several tasks do.
+
+        engine = UnicornEngine(phys, metered=True)
+        task.loop = RunLoop(engine, clock=WorkClock(engine), slice=1e-6)    # a thousand bytes of code
+    """
+
+    def __init__(self, engine: UnicornEngine) -> None:
+        self._engine = engine
+        self._slept = 0.0
+
+    def monotonic(self) -> float:
+        return self._engine.work / _BILLION + self._slept
+
+    def turn(self, engine: UnicornEngine, seconds: float | None, limit: float | None) -> Exit:
+        return engine.run(limit, None if seconds is None else max(round(seconds * _BILLION), 1))
+
+    def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
+        if when is None:
+            return None
+        return max(0.0, when - self.monotonic()) if outside else 0.0
+
+    def slept(self, until: float | None) -> None:
+        if until is not None:
+            self._slept += max(until - self.monotonic(), 0.0)
 
 
 class RunLoop:
@@ -369,7 +399,8 @@ class RunLoop:
         """The CPU came out for a look: the next task's turn, if this one's is over."""
         if self._blocked and self._poller is not None:
             self._poller.poll(0.0)
-        if self._slice_end is not None and len(self._ready) > 1 and self.clock.monotonic() >= self._slice_end:
+        late = self._slice_end is not None and self.clock.monotonic() >= self._slice_end - _ROUNDING
+        if late and len(self._ready) > 1:
             self._slice_end = None
             if self._ready[0] is task:
                 self._ready.rotate(-1)

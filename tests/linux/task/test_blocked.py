@@ -54,6 +54,8 @@ int main(int argc, char **argv) {
     case 'w': SAY(write(1, b, sizeof b)) break;
     case 'p': SAY(poll(&p, 1, -1)) SAY(p.revents) break;
     case 'P': SAY(ppoll(&p, 1, &(struct timespec){100, 0}, &set)) SAY(p.revents) break;
+    case 'q': SAY(poll(0, 0, 400)) break;
+    case 'Q': SAY(select(0, 0, 0, 0, &(struct timeval){0, 400000})) break;
     case 'e': SAY(select(1, &in, 0, 0, 0)) SAY(FD_ISSET(0, &in)) break;
     case 'f': SAY(syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &t, 0, 0)) break;
     case 'F': SAY(syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, 0, 0, 0, 6)) break;
@@ -278,3 +280,14 @@ def test_a_wait_between_runs_keeps_its_time(program: Path, tmp_path: Path, stack
     begin = time.monotonic()
     assert machine.finish()[0] == "0 0 0"
     assert time.monotonic() - begin < 0.35
+
+
+@pytest.mark.parametrize(("kind", "line"), [("q", "-1 4 10"), ("Q", "-1 4 10"), ("s", "0 0 10"), ("f", "-1 110 10")])
+def test_of_a_signal_and_the_end_of_the_time_the_one_is_told_that_linux_tells(
+    program: Path, tmp_path: Path, stack, kind: str, line: str
+):
+    machine = Machine(program, kind, tmp_path / "file", stack)
+    machine.until_blocked()
+    time.sleep(0.5)
+    send(machine)
+    assert machine.finish()[0] == line

@@ -80,7 +80,13 @@ def _files(task: LinuxTask, wanted: Wanted) -> list[tuple[OpenFile, int]]:
 
 
 def _over(task: LinuxTask, until: float | None) -> bool:
-    return until is not None and task.machine.host.monotonic() >= until
+    """Whether nothing is there in time. A signal that came by then goes before that (do_poll, core_sys_select)."""
+    return until is not None and task.machine.host.monotonic() >= until and not task.disturbed()
+
+
+def _wakes(task: LinuxTask, until: float | None) -> float | None:
+    """When a wait is to end; one that is cut short at once needs no time."""
+    return None if task.disturbed() else until
 
 
 @call("poll")
@@ -103,7 +109,7 @@ def _poll_on(task: LinuxTask, fds: int, wanted: Wanted, until: float | None) -> 
     answers = look(task, wanted)
     if not any(answers) and not _over(task, until):
         rest = _poll_on, (fds, wanted, until)
-        return task.block(on=_files(task, wanted), until=until, again=rest, restart=rest)
+        return task.block(on=_files(task, wanted), until=_wakes(task, until), again=rest, restart=rest)
     return _tell(task, fds, answers)
 
 
@@ -145,7 +151,8 @@ def _ppoll_on(task: LinuxTask, fds: int, wanted: Wanted, left: Left) -> int | No
 
 def _block(task: LinuxTask, wanted: Wanted, left: Left, again: Resume) -> int | None:
     on = _files(task, wanted)
-    return task.block(on=on, until=left[1], again=again, restart=NO_HANDLER, interrupted=_cut_short)
+    until = _wakes(task, left[1])
+    return task.block(on=on, until=until, again=again, restart=NO_HANDLER, interrupted=_cut_short)
 
 
 def _cut_short(task: LinuxTask, *data: Any) -> int | None:
