@@ -116,3 +116,15 @@ def host_statx(dirfd: int, path: bytes, flags: int, mask: int) -> bytes | None:
             raise
         return None
     return raw.raw
+
+
+def changed_bytes(now: memoryview, before: bytes, least: int) -> int:
+    """Up to where the bytes are not what they were, and `least` at least. By halving: what follows is equal."""
+    end = len(before)
+    while least < end:
+        middle = (least + end) // 2
+        if now[middle:] == before[middle:]:
+            end = middle
+        else:
+            least = middle + 1
+    return least

@@ -33,8 +33,7 @@ from ..openfile import (
     OpenFile,
     WouldBlock,
 )
-from .calls import PAGE, ccall, host, map_probe
-from .fd import name_of
+from .calls import PAGE, ccall, changed_bytes, host, map_probe
 from .noblock import Channel, may_block
 from .tree import OpenedNode
 
@@ -300,13 +299,13 @@ class HostFile(OpenFile):
                 return done
             if error.errno == errno.EFAULT:
                 if not self.regular:
-                    to.again().copy_out(near[: _changed(near, before, 0)])
+                    to.again().copy_out(near[: changed_bytes(near, before, 0)])
                 raise to.fault(WRITE, good) from None
             raise self._would_block(error, 0, to) from None
         if cache is not None:
             near[:n] = host(cache.read, self.host_fd, start, n)
         if not self.regular:  # which counts whole pieces, and may have filled bytes between the last one and the hole
-            to.again().copy_out(near[: _changed(near, before, n)])
+            to.again().copy_out(near[: changed_bytes(near, before, n)])
         copied = to.copy_out(near[:n])
         if copied < n:
             self._unread(n - copied, pos)
@@ -524,7 +523,7 @@ class HostFile(OpenFile):
         backend = FileBackend(phys, self.host_fd, offset, shared=shared, writable=self.writable)
         backend.no_exec = self.no_exec()
         if self.mount is not None and not (self.mount.whole and self.mount.above is None):
-            backend.named = partial(_shown, self.mount, backend.store.descriptors[0])
+            backend.named = partial(self.mount.shown_as, backend.store.descriptors[0])
         return backend
 
     def require_range(self, end: int) -> None:
@@ -587,23 +586,6 @@ class HostFile(OpenFile):
         channel = self.__dict__.pop("channel", None)
         if channel is not None:
             channel.close()
-
-
-def _shown(mount: HostMount, fd: int) -> bytes:
-    """What the guest calls a file now. fd: one that lives as long as the mapping."""
-    return mount.shown(name_of(fd))
-
-
-def _changed(now: memoryview, before: bytes, least: int) -> int:
-    """Up to where the bytes are not what they were, and `least` at least. By halving: what follows is equal."""
-    end = len(before)
-    while least < end:
-        middle = (least + end) // 2
-        if now[middle:] == before[middle:]:
-            end = middle
-        else:
-            least = middle + 1
-    return least
 
 
 def standard_stream(fd: int, mount: HostMount | None = None) -> HostFile | None:

@@ -62,6 +62,10 @@ class HostMount(Mount):
             return b"(unreachable)/" + name.rpartition(b"/")[2]
         return point.rstrip(b"/") + b"/" + name[len(head) :]
 
+    def shown_as(self, fd: int) -> bytes:
+        """What the guest calls a file now, of which the host has a descriptor."""
+        return self.shown(name_of(fd))
+
     def parent_of(self, node: HostNode) -> HostNode:
         """The directory above one of this mount, its root excepted.
 
