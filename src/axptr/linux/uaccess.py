@@ -61,6 +61,7 @@ def get_struct(task: Task, address: int, size: int, known: int) -> bytes:
     """A structure of the program's idea of its size: what is beyond the `known` bytes must be zeroes (E2BIG), what it
     does not have is zero (copy_struct_from_user). The caller has limited `size`. EFAULT.
     """
+    require_user(task, address, size, READ)
     if size > known and get_bytes(task, address + known, size - known).strip(b"\0"):
         raise LinuxError(errno.E2BIG)
     return get_bytes(task, address, min(size, known)).ljust(known, b"\0")
