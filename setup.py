@@ -23,7 +23,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.modified import newer, newer_group
+from setuptools.modified import newer_group
 
 SOURCE = Path("src")
 CORE = SOURCE / "axptr" / "_core"
@@ -45,6 +45,24 @@ SELDOM = {"paging", "format", "hostmem", "argv", "uclib"}
 """Modules in which no run and no benchmark spends its time. Optimized less, each compiles in two thirds of it."""
 SELDOM_FLAGS = ["-O1", *CFLAGS]
 LINK_FLAGS = [] if CFLAGS else ["-Wl,-s"]
+NATIVE = CORE / "cpu" / "native"
+STUB_FLAGS = [
+    "-O2",
+    "-ffreestanding",
+    "-fno-builtin",
+    "-fno-stack-protector",
+    "-fcf-protection=none",
+    "-mgeneral-regs-only",
+    "-mno-red-zone",
+    "-fpie",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-tree-loop-distribute-patterns",
+    "-fno-tree-vectorize",
+    "-nostdlib",
+    "-static",
+    "-no-pie",
+    "-Wl,--build-id=none,--oformat,binary",
+]
 NEEDED = """\
 #include <Python.h>
 #include <sys/mman.h>
@@ -65,9 +83,26 @@ class BuildCore(build_ext):
         flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(SELDOM)}\n{LINK_FLAGS}\n"
         self.force = self.force or (NOTE.exists() and NOTE.read_text() != flags)
         (library,) = self.extensions
+        self.make_stub()
         library.sources = self.translate(library.sources)
         super().run()
         NOTE.write_text(flags)
+
+    def make_stub(self):
+        """Compiles what runs beside a guest in its process of its own; the engine's module has its bytes."""
+        GENERATED.mkdir(parents=True, exist_ok=True)
+        for copy in (GENERATED / NATIVE).glob("*.h"):  # Cython's, which the compiler would take for the header itself
+            copy.unlink()
+        flat, target = GENERATED / "stub.bin", GENERATED / "stub_bytes.h"
+        sources = [str(NATIVE / name) for name in ("stub.c", "channel.h", "stub.ld")]
+        if not self.force and not newer_group(sources, str(target)):
+            return
+        compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+        subprocess.run([*compiler, *STUB_FLAGS, sources[0], "-T", sources[2], "-o", str(flat)], check=True)
+        text = flat.read_bytes()
+        rows = "".join(f"    {', '.join(map(str, text[i : i + 20]))},\n" for i in range(0, len(text), 20))
+        size = "static const size_t nat_text_size = sizeof nat_text;"
+        target.write_text(f"static const unsigned char nat_text[] = {{\n{rows}}};\n{size}\n")
 
     def translate(self, sources):
         """Turns Python into C; the C files, in the same order."""
@@ -89,11 +124,17 @@ class BuildCore(build_ext):
         objects = {
             source: self.compiler.object_filenames([source], output_dir=self.build_temp)[0] for source in ext.sources
         }
-        stale = [source for source, made in objects.items() if self.force or newer(source, made)]
+        headers = [*map(str, NATIVE.glob("*.h")), str(GENERATED / "stub_bytes.h")]
+        stale = [
+            source
+            for source, made in objects.items()
+            if self.force or newer_group([source, *(headers if str(NATIVE) in source else ())], made)
+        ]
+        folders = [str(NATIVE), str(GENERATED)]
 
         def compiled(source):
             flags = FLAGS + SELDOM_FLAGS if Path(source).stem in SELDOM else FLAGS
-            self.compiler.compile([source], output_dir=self.build_temp, extra_postargs=flags)
+            self.compiler.compile([source], output_dir=self.build_temp, extra_postargs=flags, include_dirs=folders)
 
         with ThreadPoolExecutor(self.workers) as pool:
             list(pool.map(compiled, stale))

@@ -76,6 +76,12 @@ def add_arguments(parser: Parser) -> None:
     add("--overlay-commit", action="store_true", help="at the end, make them on the host")
     add("--seed", metavar="N", help="make the run repeat: clocks, random bytes and ids are made of the number")
     add(
+        "--engine",
+        metavar="NAME",
+        default="unicorn",
+        help="the CPU: unicorn (emulated), or native (the host's own, confined)",
+    )
+    add(
         "--env",
         metavar="NAME=VALUE",
         action="append",
@@ -92,6 +98,10 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
         memory_limit = None if options.memory_limit is None else parse_size(options.memory_limit)
         timeout = None if options.timeout is None else parse_time(options.timeout)
         seed = None if options.seed is None else parse_seed(options.seed)
+        if options.engine not in ("unicorn", "native"):
+            raise ValueError(f"--engine: there is no {options.engine!r}; write unicorn or native")
+        if options.engine != "unicorn" and seed is not None:
+            raise ValueError("--seed: only the engine unicorn makes a run repeat")
         environment = _environment(options.env)
         for directory in options.allow_write:
             if not os.path.isdir(directory):
@@ -185,9 +195,10 @@ def _load_and_run(
     output: Output,
 ) -> int:
     try:
-        from ..engine.unicorn import preload
+        if options.engine == "unicorn":
+            from ..engine.unicorn import preload
 
-        preload()
+            preload()
         from ..linux.api import ProgramError, create_process
 
         try:
@@ -199,6 +210,7 @@ def _load_and_run(
                 allow_write=options.allow_write,
                 host_signals=True,
                 seed=seed,
+                engine=options.engine,
                 **tree,
             )
         except ProgramError as error:

@@ -1,4 +1,5 @@
-"""CPUs that run user code over an `AddrSpace`. `UnicornEngine` needs `pip install 'axptr[run]'`."""
+"""CPUs that run user code over an `AddrSpace`: `UnicornEngine`, which needs `pip install 'axptr[run]'`, emulates one;
+`NativeEngine` is the host's own, in a confined process."""
 
 from __future__ import annotations
 
@@ -10,14 +11,19 @@ from .unicorn import UnicornEngine
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .engine import Engine, ExitKind, SyscallHandler
+    from .native import NativeEngine
 
-__all__ = ["Architecture", "Context", "Engine", "Exit", "ExitKind", "SyscallHandler", "UnicornEngine"]
+__all__ = ["Architecture", "Context", "Engine", "Exit", "ExitKind", "NativeEngine", "SyscallHandler", "UnicornEngine"]
 
 
 def __getattr__(name: str) -> object:
-    """What describes engines is loaded where it is named: a run has one, and needs no description."""
+    """What describes engines, and the second one, are loaded where they are named: a run has one engine."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "NativeEngine":
+        from .native import NativeEngine
+
+        return NativeEngine
     from . import engine
 
     return getattr(engine, name)

@@ -81,3 +81,6 @@ class Engine(Protocol):
 
     def reset(self) -> None:
         """All registers as a kernel hands them to a new program."""
+
+    def close(self) -> None:
+        """Give the CPU back now rather than with the last reference. Idempotent; `RuntimeError` while it runs."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 Text = str | bytes
+ENGINES = ("unicorn", "native")
 
 
 def text(what: str, value: object) -> bytes:
@@ -102,3 +103,16 @@ def seed(number: object) -> int | None:
         return operator.index(number)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"seed is a number, not {type(number).__name__}") from None
+
+
+def engine(name: object, seed: object) -> str:
+    """Which CPU."""
+    if not isinstance(name, str):
+        raise TypeError(f"engine is a name, not {type(name).__name__}")
+    if name not in ENGINES:
+        raise ValueError(f"there is no engine {name!r}: {' or '.join(ENGINES)}")
+    if name != "unicorn" and seed is not None:
+        raise ValueError(
+            "only a run on the engine 'unicorn' repeats: the host's CPU has a clock and numbers of its own"
+        )
+    return name

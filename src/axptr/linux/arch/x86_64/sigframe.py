@@ -42,6 +42,8 @@ _USER_RFLAGS = 0x50DD5  # what sigreturn sets: CF PF AF ZF SF TF DF OF RF AC (FI
 _CLEARED = 0x10500  # what a handler begins without: DF TF RF
 _MXCSR_MASK = 0xFFFF
 _FRESH = pack("<HHB19xI", 0x37F, 0, 0, 0x1F80).ljust(_FXSAVE, b"\0")  # x87 and SSE as a handler finds them
+_MAGIC1, _MAGIC2 = pack("<I", 0x46505853), pack("<I", 0x46505845)
+_XSAVE = 576  # the least that an XSAVE area has: the FXSAVE image and the header
 _SS_ONSTACK, _SS_DISABLE, _SS_AUTODISARM = 1, 2, 1 << 31
 
 
@@ -60,7 +62,8 @@ def push_frame(task: LinuxTask, info: Info, action: Action, mask: int) -> None:
         sp = altstack[0] + altstack[2]
     if sp < 4096 or sp > USER_END:
         raise task.space.fault(sp if sp < 1 << 64 else 0, WRITE, size=_FRAME)
-    fpstate = (sp - _FXSAVE) & ~63
+    vectors = _shown(context.extended)
+    fpstate = (sp - len(vectors)) & ~63
     frame = ((fpstate - _FRAME) & ~15) - 8
     if on_altstack(altstack, old_sp) and not on_altstack(altstack, frame):
         raise LinuxError(errno.EFAULT, "the alternate signal stack is full")
@@ -73,9 +76,11 @@ def push_frame(task: LinuxTask, info: Info, action: Action, mask: int) -> None:
         + pack("<QQQQQ64x", error, trap, mask, cr2, fpstate)
     )
     ucontext = (
-        pack("<QQQi4xQ", _UC_FLAGS, 0, altstack[0], _signed(altstack[1]), altstack[2]) + registers + pack("<Q", mask)
+        pack("<QQQi4xQ", _UC_FLAGS | (len(vectors) > _FXSAVE), 0, altstack[0], _signed(altstack[1]), altstack[2])
+        + registers
+        + pack("<Q", mask)
     )
-    put_bytes(task, fpstate, context.extended[:_FXSAVE])
+    put_bytes(task, fpstate, vectors)
     put_bytes(task, frame, pack("<Q", action.restorer) + ucontext + info.pack())
 
     if altstack[1] & _SS_AUTODISARM:
@@ -101,16 +106,38 @@ def pop_frame(task: LinuxTask) -> None:
     words = unpack_from("<17Q", ucontext, 40)
     (rflags,) = unpack_from("<Q", ucontext, 40 + 136)
     (fpstate,) = unpack_from("<Q", ucontext, 40 + 184)
-    image = get_bytes(task, fpstate, _FXSAVE) if fpstate else _FRESH
+    image = _saved(task, fpstate, len(context.extended)) if fpstate else _FRESH
     if unpack_from("<I", image, 24)[0] > _MXCSR_MASK:
         raise LinuxError(errno.EFAULT, "mxcsr has bits that no CPU has")
 
     kept = context.read("rflags") & ~_USER_RFLAGS
     back = context.replace(**dict(zip(_ORDER, words, strict=True)), rflags=kept | rflags & _USER_RFLAGS)
-    engine.restore(Context(engine.arch, back.general, image))
+    try:
+        engine.restore(Context(engine.arch, back.general, image))
+    except ValueError:
+        raise LinuxError(errno.EFAULT, "the CPU cannot be in the state that the frame has") from None
     address, flags, size = unpack("<Qi4xQ", ucontext[16:40])
     signals.altstack = (address, flags & 0xFFFF_FFFF & ~_SS_ONSTACK, size)
     signals.set_blocked(task, unpack_from("<Q", ucontext, 296)[0])
+
+
+def _shown(extended: bytes) -> bytes:
+    """The vector state as it stands in a frame: an XSAVE area has its mark behind it."""
+    if len(extended) > _FXSAVE and extended[464:468] == _MAGIC1:
+        return extended + _MAGIC2
+    return extended[:_FXSAVE]
+
+
+def _saved(task: LinuxTask, at: int, most: int) -> bytes:
+    """What a frame holds: the XSAVE area where its notes and its mark are whole and the CPU has as much, else the
+    FXSAVE image (fpu__restore_sig of arch/x86/kernel/fpu/signal.c)."""
+    image = get_bytes(task, at, _FXSAVE)
+    if most <= _FXSAVE or image[464:468] != _MAGIC1:
+        return image
+    extended, _, size = unpack_from("<IQI", image, 468)
+    if not _XSAVE <= size <= min(most, extended) or get_bytes(task, at + size, 4) != _MAGIC2:
+        return image
+    return get_bytes(task, at, size)
 
 
 def _signed(flags: int) -> int:

@@ -1,0 +1,48 @@
+/* What the stub and the engine share: where the stub lies, and the block of memory in which they speak to each other.
+
+   base + 0                 text of the stub, r-x
+   base + NAT_CONTROL       the control block, shared memory of the engine and this one stub:
+       + 0                  struct nat_channel
+       + NAT_COMMANDS       struct nat_command[NAT_MAX_COMMANDS]
+       + NAT_STACK          the alternate stack of signals, on which the guest's registers lie
+   base + NAT_SPAN          the end; nothing else of the address space belongs to the stub
+
+   All of it can be read and written by a hostile guest: the engine believes nothing of it (`host.h`). */
+#ifndef AXPTR_NATIVE_CHANNEL_H
+#define AXPTR_NATIVE_CHANNEL_H
+#include <stdint.h>
+
+#define NAT_TEXT 0x4000ull          /* bytes of text at most */
+#define NAT_CONTROL 0x10000ull
+#define NAT_CONTROL_SIZE 0x20000ull
+#define NAT_COMMANDS 0x1000ull
+#define NAT_STACK 0x10000ull        /* in the control block */
+#define NAT_SPAN 0x40000ull
+#define NAT_USER_END 0x7ffffffff000ull
+#define NAT_MAX_COMMANDS 384
+#define NAT_FRAMES_FD 3             /* the memory file, the only descriptor that stays open in the stub */
+#define NAT_CONTROL_FD 4
+
+enum { NAT_MMAP = 9, NAT_MPROTECT = 10, NAT_MUNMAP = 11 };
+
+/* One call that the stub makes; `prot` and `flags` as mmap has them, `off` in the memory file. */
+struct nat_command {
+    uint64_t addr, len, off;
+    uint32_t op, prot, flags;
+    int32_t result;                 /* written by the stub; believed by nobody */
+};
+
+struct nat_channel {
+    volatile uint32_t turn;         /* 1: the engine's, 0: the guest's */
+    uint32_t pad0[15];
+    volatile uint32_t engine_sleeps;
+    uint32_t pad1[15];
+    volatile uint32_t stub_sleeps;
+    uint32_t pad2[15];
+    uint64_t signal, code, address, arch;   /* siginfo of the signal that handed over */
+    uint64_t frame, vectors;                /* addresses: ucontext, XSAVE area */
+    uint64_t fs_base, gs_base;
+    uint32_t ncommands, resume;
+    uint64_t base;                          /* where the stub lies; written before its start */
+};
+#endif

@@ -1,0 +1,386 @@
+/* The engine's side of a stub, as far as it is system calls: start, end, hand over, wait, judge.
+
+   A stub is started by a thread of ours that lasts as long as the process: PR_SET_PDEATHSIG means the thread. It is
+   made by clone(CLONE_VM | CLONE_VFORK | CLONE_FILES), so that the listener of its first filter, made before the exec,
+   is a descriptor of ours and no call for passing descriptors is needed. Its exit signal is 0: nobody's wait() sees it.
+
+   Source: clone(2), seccomp_unotify(2), prctl(2), futex(2). */
+#ifndef AXPTR_NATIVE_HOST_H
+#define AXPTR_NATIVE_HOST_H
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "channel.h"
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#define NAT_CLOSE_RANGE_UNSHARE 2
+#define NAT_CLOSE_RANGE_CLOEXEC 4
+#define NAT_NOTIF_SET_FLAGS _IOW('!', 4, uint64_t) /* SYNC_WAKE_UP: Linux 6.6 */
+#define NAT_TEXT_AT 0x1000                         /* of the text in the file that is executed */
+
+struct nat_stub {
+    struct nat_channel *channel;
+    uint64_t base;
+    int pid;      /* 0: none; not reaped yet, so the number is nobody else's */
+    int listener;
+    int owner;    /* the process that started it */
+    volatile int guest_turn; /* the guest may be running */
+    int64_t cpu_time;        /* as seen last */
+    int failed;   /* where a start failed, as a number of enum nat_stage */
+};
+
+enum nat_stage { NAT_OK, NAT_NO_MEMFD, NAT_NO_CLONE, NAT_NO_SECCOMP, NAT_NO_EXEC, NAT_NO_LIFE };
+
+static long nat_sys(long n, long a, long b, long c, long d, long e, long f)
+{
+    return syscall(n, a, b, c, d, e, f);
+}
+
+static int64_t nat_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+/* -- the file that is executed: the stub's text at the address that was chosen */
+
+static int nat_program(uint64_t base, const unsigned char *text, size_t size)
+{
+    struct { Elf64_Ehdr e; Elf64_Phdr p[2]; } head;
+    int fd = memfd_create("axptr-guest", MFD_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    memset(&head, 0, sizeof head);
+    memcpy(head.e.e_ident, ELFMAG "\2\1\1", 7);
+    head.e.e_type = ET_EXEC;
+    head.e.e_machine = EM_X86_64;
+    head.e.e_version = 1;
+    head.e.e_entry = base;
+    head.e.e_phoff = offsetof(__typeof__(head), p);
+    head.e.e_ehsize = sizeof head.e;
+    head.e.e_phentsize = sizeof head.p[0];
+    head.e.e_phnum = 2;
+    head.p[0].p_type = PT_LOAD;
+    head.p[0].p_flags = PF_R | PF_X;
+    head.p[0].p_offset = NAT_TEXT_AT;
+    head.p[0].p_vaddr = head.p[0].p_paddr = base;
+    head.p[0].p_filesz = head.p[0].p_memsz = size;
+    head.p[0].p_align = 0x1000;
+    head.p[1].p_type = PT_GNU_STACK;
+    head.p[1].p_flags = PF_R | PF_W;
+    if (pwrite(fd, &head, sizeof head, 0) != (ssize_t)sizeof head || pwrite(fd, text, size, NAT_TEXT_AT) != (ssize_t)size) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* -- the start */
+
+struct nat_birth {
+    int frames, control, program; /* descriptors of ours */
+    volatile int listener, stage, error;
+};
+
+static int nat_child(void *argument)
+{
+    struct nat_birth *b = argument;
+    static const char *const nothing[] = {"axptr-guest", NULL};
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MMAP, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MUNMAP, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MPROTECT, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    long got;
+    b->stage = NAT_NO_SECCOMP;
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    setpgid(0, 0); /* what a terminal sends is not for the stub */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        goto failed;
+    got = nat_sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&program, 0, 0, 0);
+    if (got < 0)
+        goto failed;
+    b->listener = (int)got; /* in the table that we share with our parent, until now */
+    b->stage = NAT_NO_EXEC;
+    if (unshare(CLONE_FILES))
+        goto failed;
+    {   /* the three may lie on the numbers that they are to have */
+        int frames = fcntl(b->frames, F_DUPFD, 10), control = fcntl(b->control, F_DUPFD, 10);
+        int file = fcntl(b->program, F_DUPFD, 10);
+        if (frames < 0 || control < 0 || file < 0 || dup2(frames, NAT_FRAMES_FD) < 0 || dup2(control, NAT_CONTROL_FD) < 0)
+            goto failed;
+        nat_sys(SYS_close_range, 0, 2, 0, 0, 0, 0);
+        if (nat_sys(SYS_close_range, NAT_CONTROL_FD + 1, ~0u, NAT_CLOSE_RANGE_CLOEXEC, 0, 0, 0))
+            goto failed;
+        nat_sys(SYS_execveat, file, (long)"", (long)nothing, (long)(nothing + 1), AT_EMPTY_PATH, 0);
+    }
+failed:
+    b->error = errno;
+    _exit(98);
+}
+
+static int nat_clone(struct nat_birth *b)
+{
+    static char stack[16384] __attribute__((aligned(16))); /* the keeper's alone */
+    return clone(nat_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES, b);
+}
+
+/* The thread that is the parent of all stubs. */
+static pthread_mutex_t nat_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t nat_asked = PTHREAD_COND_INITIALIZER, nat_answered = PTHREAD_COND_INITIALIZER;
+static struct nat_birth *nat_wanted;
+static int nat_made, nat_keeper_of;
+
+static void *nat_keeper(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&nat_mutex);
+    for (;;) {
+        while (nat_wanted == NULL)
+            pthread_cond_wait(&nat_asked, &nat_mutex);
+        nat_made = nat_clone(nat_wanted);
+        if (nat_made < 0)
+            nat_wanted->error = errno;
+        nat_wanted = NULL;
+        pthread_cond_broadcast(&nat_answered);
+    }
+    return NULL;
+}
+
+/* The pid, or -1. Called with the GIL: one at a time. */
+static int nat_birth(struct nat_birth *b)
+{
+    int made;
+    if (nat_keeper_of != getpid()) { /* first, or in a forked child, which has no thread but ours */
+        sigset_t all, old;
+        pthread_t thread;
+        pthread_attr_t attributes;
+        int failed;
+        static const pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+        static const pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+        nat_mutex = mutex;
+        nat_asked = nat_answered = condition;
+        nat_wanted = NULL;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+        pthread_attr_init(&attributes);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        failed = pthread_create(&thread, &attributes, nat_keeper, NULL);
+        pthread_attr_destroy(&attributes);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        if (failed) {
+            b->error = failed;
+            return -1;
+        }
+        nat_keeper_of = getpid();
+    }
+    pthread_mutex_lock(&nat_mutex);
+    nat_wanted = b;
+    pthread_cond_signal(&nat_asked);
+    while (nat_wanted != NULL)
+        pthread_cond_wait(&nat_answered, &nat_mutex);
+    made = nat_made;
+    pthread_mutex_unlock(&nat_mutex);
+    return made;
+}
+
+/* -- hand over, wait */
+
+static void nat_go(struct nat_channel *c)
+{
+    __atomic_store_n(&c->turn, 0, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&c->stub_sleeps, __ATOMIC_SEQ_CST))
+        nat_sys(SYS_futex, (long)&c->turn, FUTEX_WAKE, 1, 0, 0, 0);
+}
+
+/* 1: the turn is the engine's; 0: not within so many nanoseconds, or a signal came. */
+static int nat_wait(struct nat_channel *c, int64_t nanoseconds)
+{
+    struct timespec t = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    if (__atomic_load_n(&c->turn, __ATOMIC_ACQUIRE))
+        return 1;
+    __atomic_store_n(&c->engine_sleeps, 1, __ATOMIC_SEQ_CST);
+    while (!__atomic_load_n(&c->turn, __ATOMIC_SEQ_CST))
+        if (nat_sys(SYS_futex, (long)&c->turn, FUTEX_WAIT, 0, (long)&t, 0, 0) < 0 && errno != EAGAIN)
+            break;
+    __atomic_store_n(&c->engine_sleeps, 0, __ATOMIC_RELAXED);
+    return __atomic_load_n(&c->turn, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* -- judge */
+
+/* Whether a call of the stub waits for an answer; at most so many milliseconds. */
+static int nat_calls(struct nat_stub *s, int milliseconds)
+{
+    struct pollfd p = {s->listener, POLLIN, 0};
+    return poll(&p, 1, milliseconds) == 1 && p.revents & POLLIN;
+}
+
+/* Take the call that waits and answer it: let it be made if it is the one that is wanted (NULL: any), refuse it
+   otherwise. A wanted munmap of nothing is a fence: that it is made proves that the calls before it are over; it is
+   refused itself. 1: it was the one; 0: there was none; -1: it was another. */
+static int nat_judge(struct nat_stub *s, const struct nat_command *want)
+{
+    union { struct seccomp_notif q; char room[256]; } in;
+    union { struct seccomp_notif_resp a; char room[256]; } out;
+    int good;
+    memset(&in, 0, sizeof in);
+    if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, &in.q))
+        return errno == EINTR || errno == ENOENT ? 0 : -1;
+    good = want == NULL
+        || ((uint32_t)in.q.data.nr == want->op && in.q.data.args[0] == want->addr && in.q.data.args[1] == want->len
+            && (want->op == NAT_MUNMAP
+                || (in.q.data.args[2] == want->prot
+                    && (want->op == NAT_MPROTECT
+                        || (in.q.data.args[3] == want->flags && in.q.data.args[4] == NAT_FRAMES_FD
+                            && in.q.data.args[5] == want->off)))));
+    memset(&out, 0, sizeof out);
+    out.a.id = in.q.id;
+    if (good && !(want != NULL && want->op == NAT_MUNMAP && want->len == 0))
+        out.a.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    else
+        out.a.error = -EPERM;
+    if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &out.a) && errno != ENOENT)
+        return -1;
+    return good ? 1 : -1;
+}
+
+/* -- life and death */
+
+/* Whether the stub has ended; it is reaped then. */
+static int nat_ended(struct nat_stub *s)
+{
+    int pid = s->pid;
+    siginfo_t info;
+    info.si_pid = 0;
+    if (pid && s->owner == getpid() && waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid) {
+        s->pid = 0; /* before the number is free: another thread may be about to interrupt it */
+        waitpid(pid, NULL, __WALL);
+    }
+    return s->pid == 0;
+}
+
+static void nat_interrupt(struct nat_stub *s)
+{
+    int pid = s->pid;
+    if (pid && s->guest_turn)
+        kill(pid, SIGUSR1);
+}
+
+/* Nanoseconds of CPU time that it has used; of one that has ended, what was seen last. */
+static int64_t nat_cpu_time(struct nat_stub *s)
+{
+    struct timespec t;
+    if (s->pid && clock_gettime((clockid_t)((~(unsigned)s->pid << 3) | 2), &t) == 0)
+        s->cpu_time = t.tv_sec * 1000000000ll + t.tv_nsec;
+    return s->cpu_time;
+}
+
+/* End it and wait until it is gone: nothing is mapped there any more. The control block stays. Idempotent. */
+static void nat_kill(struct nat_stub *s)
+{
+    int pid = s->pid;
+    s->pid = 0;
+    if (pid && s->owner == getpid()) {
+        kill(pid, SIGKILL);
+        while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+            ;
+    }
+    s->guest_turn = 0;
+    if (s->listener >= 0)
+        close(s->listener);
+    s->listener = -1;
+}
+
+static void nat_free(struct nat_stub *s)
+{
+    nat_kill(s);
+    if (s->channel != NULL)
+        munmap(s->channel, NAT_CONTROL_SIZE);
+    s->channel = NULL;
+}
+
+/* Start a stub whose span begins at `base`. 0, or the errno; `failed` says where. It has the first frame of a guest then
+   and the turn is ours. */
+static int nat_start(struct nat_stub *s, int frames, uint64_t base, const unsigned char *text, size_t size)
+{
+    struct nat_birth b = {frames, -1, -1, -1, NAT_NO_CLONE, 0};
+    int error, made, i;
+    void *block = MAP_FAILED;
+    uint64_t one = 1;
+    memset(s, 0, sizeof *s);
+    s->listener = -1;
+    s->base = base;
+    s->failed = NAT_NO_MEMFD;
+    b.control = memfd_create("axptr-control", MFD_CLOEXEC);
+    if (b.control >= 0 && ftruncate(b.control, NAT_CONTROL_SIZE) == 0)
+        block = mmap(NULL, NAT_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, b.control, 0);
+    if (block != MAP_FAILED)
+        b.program = nat_program(base, text, size);
+    error = errno;
+    if (b.program >= 0) {
+        s->channel = block;
+        s->failed = NAT_NO_CLONE;
+        made = nat_birth(&b);
+        error = b.error;
+        s->listener = b.listener;
+        if (made > 0) {
+            s->pid = made;
+            s->owner = getpid();
+            s->failed = error ? b.stage : NAT_NO_LIFE;
+        }
+    } else if (block != MAP_FAILED)
+        munmap(block, NAT_CONTROL_SIZE);
+    if (b.control >= 0)
+        close(b.control);
+    if (b.program >= 0)
+        close(b.program);
+    if (s->pid && !error) {
+        ioctl(s->listener, NAT_NOTIF_SET_FLAGS, one); /* refused before Linux 6.6: slower only */
+        /* Until it hands over for the first time the stub runs nothing but its own text: all its calls are let through. */
+        for (i = 0; i < 200 && !__atomic_load_n(&s->channel->turn, __ATOMIC_ACQUIRE); i++) {
+            if (nat_calls(s, 5))
+                nat_judge(s, NULL);
+            else if (nat_ended(s))
+                break;
+        }
+        if (s->pid && __atomic_load_n(&s->channel->turn, __ATOMIC_ACQUIRE)) {
+            s->failed = NAT_OK;
+            return 0;
+        }
+        error = ECHILD;
+    }
+    nat_free(s);
+    return error ? error : ENOMEM;
+}
+#endif

@@ -1,0 +1,41 @@
+from libc.stdint cimport uint8_t, uint64_t
+from axptr._core.cpu.native.stub cimport Stub
+
+cdef enum:
+    GENERAL = 18           # of gregs: r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags
+    R_RDI = 8
+    R_RSI = 9
+    R_RDX = 12
+    R_RAX = 13
+    R_RSP = 15
+    R_RIP = 16
+    R_RFLAGS = 17
+    R_R8 = 0
+    R_R9 = 1
+    R_R10 = 2
+    G_ERROR = 19           # behind them in a signal's frame
+    G_TRAP = 20
+    G_CR2 = 22
+
+cdef bytes first_image()
+# How many bytes the XSAVE area of a frame has.
+cdef object extent_of(Stub stub)
+cdef int put_vectors(Stub stub, bytes image) except -1
+
+cdef class NativeState:
+    cdef Stub stub                 # that holds the pages, or None: made when the guest is to run
+    cdef uint64_t regs_[18]        # the guest's, whenever it is not its turn
+    cdef uint64_t fs_base, gs_base
+    cdef bytes image               # the vector state while there is no stub: an XSAVE area; None: as a new program's
+    cdef void *owner               # the thread that runs it
+    cdef bint busy, closed
+
+    cdef int check_mine(self) except -1
+    cdef void take_out(self) noexcept nogil
+    cdef void bring_in(self) noexcept nogil
+    cdef uint8_t *state(self, int component) except NULL
+    cdef object get_register(self, str name)
+    cdef int set_register(self, str name, object value) except -1
+
+cdef class NativeRegisters:
+    cdef NativeState cpu

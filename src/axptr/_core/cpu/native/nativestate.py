@@ -1,0 +1,350 @@
+"""The registers of a guest on the host's CPU.
+
+While it is not the guest's turn the general registers are here. The vector state (x87, SSE, AVX, what else the CPU has)
+lies in the frame of the signal that handed over, where the host's kernel put it and takes it from, and is looked at
+there: an XSAVE area of the standard format (Intel SDM vol. 1, 13.4). While there is no stub it is kept as `image`.
+
+Not here: where frames come from (`stub`), running (`native`).
+
+Failure: `AttributeError` for an unknown name, `TypeError` for no integer, `OverflowError` for one that does not fit,
+`ValueError` for a state that no program on this CPU can be in. Nothing has changed then.
+"""
+
+import cython
+from cython.cimports.axptr._core.cpu.native.nativestate import GENERAL, R_RFLAGS, R_RIP, R_RSP
+from cython.cimports.axptr._core.cpu.native.stub import Stub
+from cython.cimports.axptr._core.cpu.x86.x86regs import register_bits
+from cython.cimports.axptr._core.words.lock import axptr_thread
+from cython.cimports.cpython.object import PyObject_GenericGetAttr
+from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
+from cython.cimports.libc.string import memcpy, memset
+
+from axptr._core.cpu.x86 import x86regs
+
+_segments = cython.declare(uint64_t, 0x002B_0000_0000_0033)  # cs, gs, fs, ss
+_user_flags = cython.declare(uint64_t, 0x24_0DD5)  # of rflags: what a program may change
+_fixed_flags = cython.declare(uint64_t, 0x202)
+
+# XSAVE: the components and where the legacy region has them.
+_X87, _SSE = cython.declare(cython.int, 1), cython.declare(cython.int, 2)
+_HEADER = cython.declare(cython.int, 512)
+
+_general = dict(
+    zip(
+        ["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", "rax", "rcx", "rsp"]
+        + ["rip", "rflags"],
+        range(18),
+        strict=True,
+    )
+)
+names = (
+    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "rip", "rflags", "fs_base", "gs_base", "mxcsr", "fpcw",
+    "fpsw", "fptag", *(f"r{8 + i}" for i in range(8)), *(f"xmm{i}" for i in range(16)), *(f"st{i}" for i in range(8)),
+)  # fmt: skip
+parts = x86regs.parts
+_names = cython.declare(set, {*names, *parts})
+_order = cython.declare(cython.int[15])  # of user_regs_struct, as places in regs_
+for _i, _name in enumerate(
+    ["r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi"]
+):
+    _order[_i] = _general[_name]
+
+
+@cython.no_gc_clear
+@cython.cclass
+class NativeState:
+    """The registers alone. `NativePages` derives from it; nobody else should."""
+
+    def __cinit__(self):
+        self.regs_[R_RFLAGS] = _fixed_flags
+
+    def check_mine(self):
+        """Raise `RuntimeError` if the CPU is closed, or runs in another thread."""
+        if self.closed:
+            raise RuntimeError("this engine is closed")
+        if self.busy and self.owner != axptr_thread():
+            raise RuntimeError("this engine is running in another thread")
+        return 0
+
+    def take_out(self):
+        """The guest's general registers, of the frame."""
+        memcpy(self.regs_, self.stub.frame, GENERAL * 8)
+        self.fs_base = self.stub.s.channel.fs_base
+        self.gs_base = self.stub.s.channel.gs_base
+
+    def bring_in(self):
+        """The frame as the guest is to find it, whatever it has written there: segments, mask and the place of the
+        vector state too."""
+        memcpy(self.stub.frame, self.regs_, GENERAL * 8)
+        self.stub.frame[18] = _segments
+        self.stub.frame[23] = self.stub.s.channel.vectors
+        self.stub.frame[32] = 0  # uc_sigmask
+        self.stub.s.channel.fs_base = self.fs_base
+        self.stub.s.channel.gs_base = self.gs_base
+
+    def state(self, component):
+        """The XSAVE area, for writing; `component` is said to be in use and was in its first state if it was not."""
+        area: cython.pointer(uint8_t)
+        header: cython.pointer(uint64_t)
+        if self.stub is not None and self.stub.vectors != cython.NULL:
+            area = self.stub.vectors
+        else:
+            if self.image is None:
+                self.image = first_image()
+            area = cython.cast(cython.pointer(uint8_t), cython.cast(cython.p_char, self.image))
+        header = cython.cast(cython.pointer(uint64_t), area + _HEADER)
+        if component & ~header[0]:
+            if component & ~header[0] & _X87:
+                memset(area, 0, 24)
+                memset(area + 32, 0, 128)
+                cython.cast(cython.pointer(uint16_t), area)[0] = 0x37F
+            if component & ~header[0] & _SSE:
+                memset(area + 160, 0, 256)
+            header[0] |= component
+        return area
+
+    def get_register(self, name):
+        self.check_mine()
+        name = parts.get(name, name)
+        number = _general.get(name)
+        if number is not None:
+            return self.regs_[cython.cast(cython.int, number)]
+        if name == "fs_base":
+            return self.fs_base
+        if name == "gs_base":
+            return self.gs_base
+        area: cython.pointer(uint8_t)
+        at: cython.int
+        if name not in _names:
+            raise AttributeError(f"no x86-64 register is called {name!r}")
+        if name.startswith("xmm"):
+            area = self.state(_SSE)
+            at = 160 + 16 * int(name[3:])
+            return int.from_bytes(cython.cast(cython.p_char, area)[at : at + 16], "little")
+        if name == "mxcsr":
+            area = self.state(_SSE)
+            return cython.cast(cython.pointer(uint32_t), area)[6]
+        area = self.state(_X87)
+        if name == "fpcw":
+            return cython.cast(cython.pointer(uint16_t), area)[0]
+        if name == "fpsw":
+            return cython.cast(cython.pointer(uint16_t), area)[1]
+        if name == "fptag":
+            return _full_tags(cython.cast(cython.p_char, area)[:160])
+        at = 32 + 16 * int(name[2:])
+        return int.from_bytes(cython.cast(cython.p_char, area)[at : at + 10], "little")
+
+    def set_register(self, name, value):
+        self.check_mine()
+        name = parts.get(name, name)
+        number = _general.get(name)
+        bits: uint64_t
+        area: cython.pointer(uint8_t)
+        size: cython.int
+        at: cython.int
+        if number is not None:
+            bits = register_bits(value)
+            if name == "rflags":
+                bits = (bits & _user_flags) | _fixed_flags
+            self.regs_[cython.cast(cython.int, number)] = bits
+            return 0
+        if name == "fs_base":
+            self.fs_base = register_bits(value)
+            return 0
+        if name == "gs_base":
+            self.gs_base = register_bits(value)
+            return 0
+        if name not in _names:
+            raise AttributeError(f"no x86-64 register is called {name!r}")
+        component: cython.int = _X87
+        if name.startswith("xmm"):
+            component, at, size = _SSE, 160 + 16 * int(name[3:]), 16
+        elif name == "mxcsr":
+            component, at, size = _SSE, 24, 4
+        elif name == "fpcw":
+            at, size = 0, 2
+        elif name == "fpsw":
+            at, size = 2, 2
+        elif name == "fptag":
+            at, size = 4, 2
+        else:
+            at, size = 32 + 16 * int(name[2:]), 10
+        limit: object = 1 << 128 if size == 16 else 1 << 80 if size == 10 else 1 << 32 if size == 4 else 1 << 16
+        if size < 10 and value < 0:
+            value = register_bits(value)
+        if not 0 <= value < limit:
+            raise OverflowError(f"{value} does not fit the {8 * size} bits of {name}")
+        if name == "fptag":
+            value = sum(1 << i for i in range(8) if value >> 2 * i & 3 != 3)
+        elif name == "mxcsr":
+            value &= 0xFFFF
+        raw: bytes = int(value).to_bytes(size, "little")
+        area = self.state(component)
+        memcpy(area + at, cython.cast(cython.p_char, raw), size)
+        return 0
+
+    def reg_read(self, name: str):
+        """One register by its name, as `regs` has it."""
+        return self.get_register(name)
+
+    def reg_write(self, name: str, value):
+        """Set one register by its name."""
+        self.set_register(name, value)
+
+    def _take(self):
+        """All registers: user_regs_struct and the XSAVE area, as Linux hands them to debuggers."""
+        self.check_mine()
+        r: cython.pointer(uint64_t) = self.regs_
+        words: uint64_t[27]
+        i: cython.int
+        memset(words, 0, cython.sizeof(words))
+        for i in range(15):
+            words[i] = r[_order[i]]
+        words[15] = 0xFFFF_FFFF_FFFF_FFFF
+        words[16], words[17], words[18], words[19], words[20] = r[R_RIP], 0x33, r[R_RFLAGS], r[R_RSP], 0x2B
+        words[21], words[22] = self.fs_base, self.gs_base
+        return cython.cast(cython.p_char, words)[: cython.sizeof(words)], self.xstate
+
+    def _put(self, general: bytes, extended: bytes):
+        """Put back what `_take` gave, of this engine or another. `ValueError` for what no program can have."""
+        self.check_mine()
+        r: cython.pointer(uint64_t) = self.regs_
+        words = cython.cast(cython.pointer(uint64_t), cython.cast(cython.p_char, general))
+        i: cython.int
+        if len(general) != 27 * 8:
+            raise ValueError(f"the general registers of x86-64 have {27 * 8} bytes, not {len(general)}")
+        if words[17] != 0x33 or words[20] != 0x2B or words[23] | words[24] | words[25] | words[26]:
+            raise ValueError("the native engine runs programs of 64 bits with Linux' flat segments")
+        self.xstate = extended
+        for i in range(15):
+            r[_order[i]] = words[i]
+        r[R_RIP], r[R_RSP] = words[16], words[19]
+        r[R_RFLAGS] = (words[18] & _user_flags) | _fixed_flags
+        self.fs_base, self.gs_base = words[21], words[22]
+
+    @property
+    def xstate(self):
+        """x87, SSE, AVX and what else the CPU has: an XSAVE area of the standard format, as in a signal's frame of the
+        host: what the kernel notes in it (struct _fpx_sw_bytes) is there, its end mark (4 bytes) is not.
+
+        Set, it may be an FXSAVE image (512 bytes) too. `ValueError` for a state that this CPU cannot be in.
+        """
+        self.check_mine()
+        if self.stub is not None and self.stub.vectors != cython.NULL:
+            return cython.cast(cython.p_char, self.stub.vectors)[: extent_of(self.stub)]
+        return self.image if self.image is not None else first_image()
+
+    @xstate.setter
+    def xstate(self, image):
+        self.check_mine()
+        raw: bytes = bytes(image)
+        if len(raw) != 512 and len(raw) < 576:
+            raise ValueError(f"{len(raw)} bytes are neither an FXSAVE image nor an XSAVE area")
+        features = (1 << 64) - 1 if self.stub is None else _features(self.stub)  # without one it is said by the next
+        if len(raw) > 512 and (any(raw[520:576]) or int.from_bytes(raw[512:520], "little") & ~features):
+            raise ValueError("the state has parts that this CPU has not")
+        if int.from_bytes(raw[24:28], "little") > 0xFFFF:
+            raise ValueError("mxcsr has bits that no CPU has")
+        if self.stub is not None and self.stub.vectors != cython.NULL:
+            put_vectors(self.stub, raw)
+        else:
+            self.image = raw if len(raw) > 512 else raw + (3).to_bytes(8, "little") + bytes(56)
+
+    def reset(self):
+        """All registers as the kernel hands them to a new program: zero, flags and control words at their defaults."""
+        self.check_mine()
+        memset(self.regs_, 0, cython.sizeof(self.regs_))
+        self.regs_[R_RFLAGS] = _fixed_flags
+        self.fs_base = self.gs_base = 0
+        self.xstate = first_image()
+
+
+@cython.cfunc
+def extent_of(stub: Stub) -> object:
+    """How many bytes the XSAVE area has, as the host's kernel notes in it (fpx_sw_bytes)."""
+    size: uint32_t = 0
+    magic: uint32_t = cython.cast(cython.pointer(uint32_t), stub.vectors + 464)[0]
+    if magic == 0x46505853:
+        size = cython.cast(cython.pointer(uint32_t), stub.vectors + 468)[0]
+    if size < 576 or size > stub.vectors_size:
+        size = 576 if stub.vectors_size >= 576 else 512
+    return size
+
+
+@cython.cfunc
+def _features(stub: Stub) -> object:
+    """The parts of the vector state that there are, as the host's kernel notes them in a frame."""
+    if stub.vectors == cython.NULL:
+        return 3
+    features: uint64_t = cython.cast(cython.pointer(uint64_t), stub.vectors + 472)[0]
+    return features
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=False)
+def put_vectors(stub: Stub, image: bytes) -> cython.int:
+    """An FXSAVE image or an XSAVE area into the frame; the kernel's notes in the frame stay."""
+    area: cython.pointer(uint8_t) = stub.vectors
+    source = cython.cast(cython.pointer(uint8_t), cython.cast(cython.p_char, image))
+    size: cython.ssize_t = min(cython.cast(cython.ssize_t, len(image)), cython.cast(cython.ssize_t, extent_of(stub)))
+    memcpy(area, source, 464)
+    if size > 576:
+        memcpy(area + 512, source + 512, size - 512)
+    else:
+        memset(area + 512, 0, 64)
+        cython.cast(cython.pointer(uint64_t), area + 512)[0] = 3
+        if size == 576:
+            memcpy(area + 512, source + 512, 8)
+    return 0
+
+
+@cython.cfunc
+def first_image() -> bytes:
+    """An XSAVE area in which every component is in its first state."""
+    image = bytearray(576)
+    image[0:2] = (0x37F).to_bytes(2, "little")
+    image[24:28] = (0x1F80).to_bytes(4, "little")
+    return bytes(image)
+
+
+def _full_tags(area):
+    """The x87 tag word (2 bits a register, in the order of registers) of an FXSAVE area, which has one bit each."""
+    top = int.from_bytes(area[2:4], "little") >> 11 & 7
+    tags = 0
+    for physical in range(8):
+        tag = 3
+        if area[4] >> physical & 1:
+            at = 32 + 16 * ((physical - top) & 7)
+            mantissa, exponent = (
+                int.from_bytes(area[at : at + 8], "little"),
+                int.from_bytes(area[at + 8 : at + 10], "little"),
+            )
+            exponent &= 0x7FFF
+            if exponent == 0x7FFF or (exponent and not mantissa >> 63) or (not exponent and mantissa):
+                tag = 2
+            else:
+                tag = 1 if not exponent and not mantissa else 0
+        tags |= tag << 2 * physical
+    return tags
+
+
+@cython.cclass
+class NativeRegisters:
+    """The registers by name, as attributes. `RuntimeError` while the CPU runs in another thread."""
+
+    def __cinit__(self, cpu: NativeState):
+        self.cpu = cpu
+
+    def __getattribute__(self, name):
+        if name in _names:
+            return self.cpu.get_register(name)
+        return PyObject_GenericGetAttr(self, name)
+
+    def __setattr__(self, name, value):
+        self.cpu.set_register(name, value)
+
+    def __dir__(self):
+        return (*names, *parts)
+
+    def __reduce__(self):
+        raise TypeError("registers cannot be pickled")

@@ -1,0 +1,168 @@
+/* The stub: what runs in the process of a guest besides the guest. Freestanding, position independent, general registers
+   only, compiled at install; its bytes are in the engine's module.
+
+   It never decides anything: a signal comes, it hands over; it makes the calls it is told to make, and returns. What a
+   guest could do by jumping into it is limited by the filters (`host.h` has the first, which judges mmap, munmap and
+   mprotect; the second, here, refuses everything else but futex and rt_sigreturn from this text).
+
+   Source of the shape: seccomp(2), sigaction(2), signal frames of arch/x86/kernel/signal_64.c. */
+#define _GNU_SOURCE
+#include "channel.h"
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+#define HIDDEN __attribute__((visibility("hidden")))
+
+static inline long call(long n, long a, long b, long c, long d, long e, long f)
+{
+    long result;
+    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+extern char stub_start[] HIDDEN, stub_restorer[] HIDDEN;
+
+static inline struct nat_channel *channel(void)
+{
+    return (struct nat_channel *)(stub_start + NAT_CONTROL);
+}
+
+/* Give the turn to the engine and sleep until it comes back. */
+static __attribute__((noinline)) void hand_over(struct nat_channel *c)
+{
+    __atomic_store_n(&c->turn, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&c->engine_sleeps, __ATOMIC_SEQ_CST))
+        call(SYS_futex, (long)&c->turn, FUTEX_WAKE, 1, 0, 0, 0);
+    __atomic_store_n(&c->stub_sleeps, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&c->turn, __ATOMIC_SEQ_CST))
+        call(SYS_futex, (long)&c->turn, FUTEX_WAIT, 1, 0, 0, 0);
+    __atomic_store_n(&c->stub_sleeps, 0, __ATOMIC_RELAXED);
+}
+
+/* Hand over, and carry out what is asked for, until the guest may go on. */
+static inline void serve(struct nat_channel *c)
+{
+    do {
+        struct nat_command *list = (struct nat_command *)((char *)c + NAT_COMMANDS);
+        uint32_t i, n;
+        hand_over(c);
+        n = c->ncommands;
+        for (i = 0; i < n && i < NAT_MAX_COMMANDS; i++)
+            list[i].result = (int32_t)call(list[i].op, list[i].addr, list[i].len, list[i].prot, list[i].flags,
+                                           NAT_FRAMES_FD, list[i].off);
+    } while (!c->resume);
+}
+
+static __attribute__((used)) void handler(int signal, siginfo_t *info, void *context)
+{
+    struct nat_channel *c = channel();
+    ucontext_t *frame = context;
+    uint64_t fs, gs;
+    __asm__ volatile("rdfsbase %0" : "=r"(fs));
+    __asm__ volatile("rdgsbase %0" : "=r"(gs));
+    c->signal = signal;
+    c->code = info->si_code;
+    c->address = (uint64_t)info->si_addr;
+    c->arch = signal == SIGSYS ? info->si_arch : 0;
+    c->frame = (uint64_t)frame;
+    c->vectors = (uint64_t)frame->uc_mcontext.fpregs;
+    c->fs_base = fs;
+    c->gs_base = gs;
+    serve(c);
+    if (c->fs_base != fs)
+        __asm__ volatile("wrfsbase %0" : : "r"(c->fs_base));
+    if (c->gs_base != gs)
+        __asm__ volatile("wrgsbase %0" : : "r"(c->gs_base));
+}
+
+__asm__(".globl stub_restorer\n.hidden stub_restorer\nstub_restorer: mov $15, %eax\n syscall\n");
+
+struct kernel_action {
+    void *handler;
+    uint64_t flags;
+    void *restorer;
+    uint64_t mask;
+};
+
+static inline void take_signals(void)
+{
+    static const unsigned char signals[] = {SIGSYS, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGUSR1};
+    unsigned i;
+    uint64_t none = 0;
+    stack_t stack = {.ss_sp = (char *)channel() + NAT_STACK, .ss_size = NAT_CONTROL_SIZE - NAT_STACK};
+    call(SYS_sigaltstack, (long)&stack, 0, 0, 0, 0, 0);
+    for (i = 0; i < sizeof signals; i++) {
+        struct kernel_action action = {handler, SA_SIGINFO | SA_ONSTACK | 0x04000000, stub_restorer, 1ull << (SIGUSR1 - 1)};
+        /* Those of the CPU are not blocked inside: a fault of the stub itself is handed over, too. */
+        if (signals[i] != SIGUSR1)
+            action.flags |= SA_NODEFER;
+        call(SYS_rt_sigaction, signals[i], (long)&action, 0, 8, 0, 0);
+    }
+    call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8, 0, 0);
+}
+
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define IF(op, value, yes, no) BPF_JUMP(BPF_JMP | (op) | BPF_K, (uint32_t)(value), yes, no)
+
+/* From now on: nothing from outside of this text, and of that four calls; the first filter judges three of them. */
+static inline void confine(void)
+{
+    uint64_t base = (uint64_t)stub_start;
+    struct sock_filter filter[] = {
+        LOAD(arch),
+        IF(BPF_JEQ, AUDIT_ARCH_X86_64, 0, 13),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
+        IF(BPF_JEQ, base >> 32, 0, 11),
+        LOAD(instruction_pointer),
+        IF(BPF_JGE, base, 0, 9),
+        IF(BPF_JGE, base + NAT_TEXT, 8, 0),
+        LOAD(nr),
+        IF(BPF_JEQ, SYS_rt_sigreturn, 7, 0),
+        IF(BPF_JEQ, SYS_mmap, 6, 0),
+        IF(BPF_JEQ, SYS_munmap, 5, 0),
+        IF(BPF_JEQ, SYS_mprotect, 4, 0),
+        IF(BPF_JEQ, SYS_futex, 0, 2),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        IF(BPF_JGT, FUTEX_WAKE, 0, 1), /* FUTEX_WAIT and FUTEX_WAKE, 0 and 1 */
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0);
+    if (call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program, 0, 0, 0))
+        call(SYS_exit_group, 97, 0, 0, 0, 0, 0);
+}
+
+static __attribute__((used, noreturn)) void begin_on_own_stack(void)
+{
+    uint64_t base = (uint64_t)stub_start;
+    call(SYS_munmap, 0, base, 0, 0, 0, 0);
+    call(SYS_munmap, base + NAT_SPAN, NAT_USER_END - base - NAT_SPAN, 0, 0, 0, 0);
+    take_signals();
+    confine();
+    /* The first hand-over: a guest with nothing in its registers. */
+    __asm__ volatile("xor %%eax, %%eax\n wrfsbase %%rax\n wrgsbase %%rax\n ud2" : : : "rax");
+    __builtin_unreachable();
+}
+
+static __attribute__((used, noreturn)) void begin(void)
+{
+    long at = (long)(stub_start + NAT_CONTROL);
+    if (call(SYS_mmap, at, NAT_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, NAT_CONTROL_FD, 0) != at)
+        call(SYS_exit_group, 99, 0, 0, 0, 0, 0);
+    call(SYS_close, NAT_CONTROL_FD, 0, 0, 0, 0, 0);
+    __asm__ volatile("mov %0, %%rsp\n jmp begin_on_own_stack" : : "r"(at + NAT_STACK - 64));
+    __builtin_unreachable();
+}
+
+__asm__(".section .text.first, \"ax\"\n.globl stub_start\n.hidden stub_start\nstub_start: jmp begin\n.previous\n");

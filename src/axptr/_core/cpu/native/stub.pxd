@@ -1,0 +1,81 @@
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from axptr._core.cpu.metronome cimport Beat
+from axptr._core.mm.space cimport SpaceCore
+from axptr._core.phys.coherence cimport EngineLink
+from axptr._core.phys.phys cimport PhysMemory
+
+cdef extern from "host.h" nogil:
+    struct nat_command:
+        uint64_t addr, len, off
+        uint32_t op, prot, flags
+        int32_t result
+    struct nat_channel:
+        uint32_t turn, stub_sleeps
+        uint64_t signal, code, address, arch, frame, vectors, fs_base, gs_base
+        uint32_t ncommands, resume
+    struct nat_stub:
+        nat_channel *channel
+        uint64_t base
+        int pid, listener, owner, guest_turn, failed
+    int nat_start(nat_stub *, int frames, uint64_t base, const unsigned char *text, size_t size)
+    void nat_kill(nat_stub *)
+    void nat_free(nat_stub *)
+    int nat_ended(nat_stub *)
+    void nat_interrupt(nat_stub *)
+    int64_t nat_cpu_time(nat_stub *)
+    void nat_go(nat_channel *)
+    int nat_wait(nat_channel *, int64_t nanoseconds)
+    int nat_calls(nat_stub *, int milliseconds)
+    int nat_judge(nat_stub *, const nat_command *want)
+    int NAT_MMAP, NAT_MPROTECT, NAT_MUNMAP
+    uint64_t NAT_CONTROL, NAT_CONTROL_SIZE, NAT_COMMANDS, NAT_STACK, NAT_SPAN, NAT_USER_END
+
+cdef extern from "stub_bytes.h" nogil:
+    const unsigned char nat_text[]
+    size_t nat_text_size
+
+cdef enum:
+    MAX_COMMANDS = 384
+
+# A page that the stub has mapped: its number, the frame, what it may do there. perms 0: not any more.
+cdef struct Held:
+    uint64_t page
+    uint32_t pfn
+    uint32_t perms
+
+cdef class Stub:
+    cdef nat_stub s
+    cdef EngineLink link
+    cdef readonly PhysMemory phys
+    cdef SpaceCore mmu              # whose pages it caches
+    cdef bint linked
+    cdef Beat beat                  # the clock of its runs
+    cdef nat_command commands[MAX_COMMANDS]   # what was decided: the stub's list is a copy
+    cdef uint32_t ncommands
+    cdef bint takes_away            # one of them takes something away: a fence must follow
+    cdef bint broken                # it did not do as it was told; it is dead
+
+    cdef Held *held
+    cdef uint64_t nslots, nused     # of the table: a power of two; slots that are not empty
+    cdef uint64_t nruns             # about how many mappings the host keeps for what is held
+
+    cdef uint64_t *frame            # the guest's general registers, in the order of gregs
+    cdef uint8_t *vectors           # its XSAVE area
+    cdef uint64_t vectors_size
+    cdef readonly uint64_t flushes, maps, judged
+
+    cdef int start(self, PhysMemory phys, SpaceCore space, uint64_t base) except -1
+    cdef void end(self) noexcept
+    cdef int find_frame(self) noexcept nogil
+    cdef Held *slot(self, uint64_t page) noexcept nogil
+    cdef int grow(self) noexcept nogil
+    cdef void command(self, uint32_t op, uint64_t addr, uint64_t size, uint32_t prot, uint64_t off) noexcept nogil
+    cdef int send(self, bint resume) noexcept nogil
+    cdef int carry_out(self) noexcept nogil
+    cdef int resume(self) noexcept nogil
+    cdef int give(self, uint64_t page, uint64_t pfn, uint32_t perms) noexcept nogil
+    cdef int forget(self) noexcept nogil
+    cdef int apply(self) noexcept nogil
+    cdef uint32_t allowed(self, uint64_t vaddr, uint64_t *pfn) noexcept nogil
+    cdef bint asked(self) noexcept nogil
+    cdef void give_present(self, uint64_t page) noexcept nogil

@@ -1,0 +1,367 @@
+"""A stub: the process in which a guest runs, as a cache of one space's page table.
+
+What it has mapped is kept here (`Held`), and only what a page table allowed is ever given to it. Whatever changes is
+put right by commands that the stub carries out, each judged by the host's kernel asking us: the registers of its mmap,
+munmap and mprotect are compared with our own copy of the command, so that a guest that takes the stub over maps nothing
+else. What it lost is lost when a later call of it has been seen (the fence): it has one thread.
+
+A stub may die at any time, or be ended: nothing is lost then but the cache, and, while it is the guest's turn, the
+guest's registers. After anything that it was not told to do it is ended, and `broken`.
+
+Not here: the guest's registers and what becomes of a fault (`native`), the system calls (`host.h`), the code of the
+stub (`stub.c`).
+
+Locking: `apply` is called under the memory's lock, and waits there for the stub, whose calls take microseconds.
+"""
+
+import errno
+import os
+
+import cython
+from cython.cimports.axptr._core.cpu.metronome import beat_add, beat_nudge, beat_remove
+from cython.cimports.axptr._core.cpu.native.stub import (
+    MAX_COMMANDS,
+    NAT_COMMANDS,
+    NAT_CONTROL,
+    NAT_CONTROL_SIZE,
+    NAT_MMAP,
+    NAT_MUNMAP,
+    NAT_SPAN,
+    NAT_STACK,
+    NAT_USER_END,
+    Held,
+    nat_calls,
+    nat_command,
+    nat_ended,
+    nat_free,
+    nat_go,
+    nat_interrupt,
+    nat_judge,
+    nat_kill,
+    nat_start,
+    nat_stub,
+    nat_text,
+    nat_text_size,
+    nat_wait,
+)
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED
+from cython.cimports.axptr._core.words.codes import EXECUTE, READ, WRITE
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdlib import calloc, free
+from cython.cimports.libc.string import memcpy
+
+_MAP_SHARED_FIXED = cython.declare(uint32_t, 0x01 | 0x10)
+_first_slots = cython.declare(uint64_t, 1024)
+_most_runs = cython.declare(uint64_t, 50_000)  # a process has 65,530 mappings at most
+_deadline = cython.declare(cython.int, 100)  # times 20 ms: a stub that does not answer is ended
+
+_STAGES = {
+    1: "memory for its control block",
+    2: "another process",
+    3: "a seccomp filter with notifications",
+    4: "to execute it from memory",
+    5: "it to live",
+}
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _come_out(handle: cython.p_void) -> cython.void:
+    """Ask the guest to come out, from any thread."""
+    nat_interrupt(cython.cast(cython.pointer(nat_stub), handle))
+
+
+@cython.no_gc_clear
+@cython.cclass
+class Stub:
+    """Made by `NativeCpu` alone."""
+
+    def __cinit__(self):
+        self.s.listener = -1
+
+    def __dealloc__(self):
+        Stub.end(self)
+        free(self.held)
+
+    def start(self, phys, space, base):
+        """Start it, its span at `base`, nothing mapped. `LinuxError` with the errno that the host gave."""
+        error: cython.int
+        self.phys = phys
+        self.held = cython.cast(cython.pointer(Held), calloc(_first_slots, cython.sizeof(Held)))
+        if self.held == cython.NULL:
+            raise MemoryError
+        self.nslots = _first_slots
+        error = nat_start(cython.address(self.s), phys.fd, base, nat_text, nat_text_size)
+        if error or self.find_frame() < 0:
+            raise OSError(
+                error or errno.EPROTO,
+                f"the host does not let the native engine have {_STAGES.get(self.s.failed, 'a frame')}: "
+                f"{os.strerror(error or errno.EPROTO)}",
+            )
+        self.beat.kick = _come_out
+        self.beat.handle = cython.address(self.s)
+        beat_add(cython.address(self.beat))
+        self.link.stop = beat_nudge
+        self.link.handle = cython.address(self.beat)
+        axptr_lock_gil(phys.lock)
+        try:
+            phys.add_engine(cython.address(self.link))
+        finally:
+            axptr_unlock(phys.lock)
+        self.linked = True
+        space.attach_engine(cython.address(self.link))
+        self.mmu = space
+        return 0
+
+    def end(self):
+        """End the process and let go of what it may have held. Idempotent."""
+        if self.beat.handle != cython.NULL:
+            beat_remove(cython.address(self.beat))
+            self.beat.handle = cython.NULL
+        nat_free(cython.address(self.s))
+        self.frame = cython.NULL
+        self.vectors = cython.NULL
+        if self.mmu is not None:
+            self.mmu.detach_engine(cython.address(self.link))
+            self.mmu = None
+        if self.linked:
+            self.linked = False
+            axptr_lock_gil(self.phys.lock)
+            self.phys.remove_engine(cython.address(self.link))
+            axptr_unlock(self.phys.lock)
+            free(self.link.drop)
+            self.link.drop = cython.NULL
+
+    # -- the guest's frame ---------------------------------------------------------------------------------
+
+    def find_frame(self):
+        """Where the guest's registers lie, by what the stub says: -1 unless that is on its stack."""
+        low: uint64_t = self.s.base + NAT_CONTROL + NAT_STACK
+        high: uint64_t = self.s.base + NAT_CONTROL + NAT_CONTROL_SIZE
+        frame: uint64_t = self.s.channel.frame
+        vectors: uint64_t = self.s.channel.vectors
+        block: cython.pointer(uint8_t) = cython.cast(cython.pointer(uint8_t), self.s.channel)
+        if frame < low or frame > high - 512 or frame & 7 or vectors < low or vectors > high - 1024 or vectors & 63:
+            return -1
+        self.frame = cython.cast(cython.pointer(uint64_t), block + (frame - self.s.base - NAT_CONTROL) + 40)
+        self.vectors = block + (vectors - self.s.base - NAT_CONTROL)
+        self.vectors_size = high - vectors
+        return 0
+
+    # -- what it holds -------------------------------------------------------------------------------------
+
+    def slot(self, page):
+        """Where the page of this number is noted, or would be."""
+        i: uint64_t = (page * cython.cast(uint64_t, 0x9E3779B97F4A7C15)) >> 20
+        while True:
+            i &= self.nslots - 1
+            if self.held[i].page == page or self.held[i].page == 0:
+                return self.held + i
+            i += 1
+
+    def grow(self):
+        """Make room in the table, leaving out what is not held any more. -1: the host has no memory for it."""
+        old: cython.pointer(Held) = self.held
+        count: uint64_t = self.nslots
+        i: uint64_t
+        live: uint64_t = 0
+        for i in range(count):
+            live += old[i].perms != 0
+        size: uint64_t = _first_slots
+        while size < 4 * live:
+            size *= 2
+        new: cython.pointer(Held) = cython.cast(cython.pointer(Held), calloc(size, cython.sizeof(Held)))
+        if new == cython.NULL:
+            return -1
+        self.held = new
+        self.nslots = size
+        self.nused = live
+        for i in range(count):
+            if old[i].perms:
+                self.slot(old[i].page)[0] = old[i]
+        free(old)
+        return 0
+
+    def give(self, page, pfn, perms):
+        """Have it map a page (an address) on a frame when it goes on. -1: no memory to note it."""
+        number: uint64_t = page >> 12
+        note: cython.pointer(Held)
+        side: cython.pointer(Held)
+        if 2 * self.nused >= self.nslots and self.grow() < 0:
+            return -1
+        note = self.slot(number)
+        if note.perms == perms and note.pfn == pfn:
+            return 0
+        if note.page == 0:
+            self.nused += 1
+        self.nruns += 1
+        side = self.slot(number - 1)
+        if side.page and side.perms == perms and side.pfn + 1 == pfn:
+            self.nruns -= 1
+        note.page = number
+        note.pfn = cython.cast(uint32_t, pfn)
+        note.perms = perms
+        self.link.running = 1  # from now on, whoever's turn it is: only a proven unmap gives a frame back
+        self.command(NAT_MMAP, page, 4096, perms, pfn << 12)
+        return 0
+
+    def asked(self):
+        """Whether something that it holds may have changed."""
+        return self.link.need_flush or self.link.ndrop or self.link.drop_all
+
+    def give_present(self, page):
+        """Give a page as the table has it now, all that it grants. Lock held.
+
+        The host's CPU sees what is written to code at once; those that translate it must be told.
+        """
+        pfn: uint64_t = 0
+        perms: uint32_t = self.allowed(page, cython.address(pfn))
+        marks: cython.pointer(uint8_t) = self.phys.flags + pfn
+        if perms & WRITE:
+            if marks[0] & FRAME_CODE:
+                self.phys.code_changed(pfn)
+            marks[0] |= FRAME_WCACHED
+        if perms:
+            self.give(page, pfn, perms)
+
+    def forget(self):
+        """Take everything from it; 0, or -1 if it is dead now."""
+        i: uint64_t
+        self.ncommands = 0
+        self.command(NAT_MUNMAP, 0, self.s.base, 0, 0)
+        self.command(NAT_MUNMAP, self.s.base + NAT_SPAN, NAT_USER_END - self.s.base - NAT_SPAN, 0, 0)
+        for i in range(self.nslots):
+            self.held[i].page = 0
+            self.held[i].perms = 0
+        self.nused = 0
+        self.nruns = 0
+        return self.carry_out()
+
+    def allowed(self, vaddr, pfn):
+        """What the page table lets the CPU do there now, without a fault; 0: nothing. Lock held."""
+        host: cython.pointer(uint8_t) = self.mmu.at_once(vaddr, READ)
+        perms: uint32_t = READ
+        if host == cython.NULL:
+            host = self.mmu.at_once(vaddr, EXECUTE)
+            perms = 0
+            if host == cython.NULL:
+                return 0
+        pfn[0] = cython.cast(uint64_t, host - self.phys.base) >> 12
+        if self.mmu.at_once(vaddr, WRITE) != cython.NULL:
+            perms |= WRITE
+        if self.mmu.at_once(vaddr, EXECUTE) != cython.NULL:
+            perms |= EXECUTE
+        return perms
+
+    def apply(self):
+        """Take back what the page table does not allow any more. Lock held, the turn is ours. -1: it is dead now."""
+        i: uint64_t
+        pfn: uint64_t = 0
+        may: uint32_t
+        note: cython.pointer(Held)
+        self.flushes += 1
+        if self.nruns > _most_runs:
+            if self.forget() < 0:
+                return -1
+        elif self.nused:
+            for i in range(self.nslots):
+                note = self.held + i
+                if note.perms == 0:
+                    continue
+                may = self.allowed(note.page << 12, cython.address(pfn))
+                if pfn != note.pfn:
+                    may = 0
+                elif note.perms & WRITE and not self.phys.flags[pfn] & FRAME_WCACHED:
+                    may &= ~cython.cast(uint32_t, WRITE)
+                if note.perms & ~may:
+                    note.perms = 0
+                    self.command(NAT_MUNMAP, note.page << 12, 4096, 0, 0)
+                    if self.broken:
+                        return -1
+            if self.ncommands and self.carry_out() < 0:
+                return -1
+        self.phys.flushed(cython.address(self.link))
+        return 0
+
+    # -- commands ------------------------------------------------------------------------------------------
+
+    def command(self, op, addr, size, prot, off):
+        """Note a call for it to make. One that goes on where the last ended becomes one with it."""
+        last: cython.pointer(nat_command)
+        if self.ncommands:
+            last = self.commands + (self.ncommands - 1)
+            if last.op == op and last.addr + last.len == addr and last.prot == prot:
+                if op == NAT_MUNMAP or last.off + last.len == off:
+                    last.len += size
+                    return
+        if self.ncommands == MAX_COMMANDS - 1 and self.carry_out() < 0:  # one is kept for the fence
+            return
+        last = self.commands + self.ncommands
+        last.op = op
+        last.addr = addr
+        last.len = size
+        last.prot = prot
+        last.flags = _MAP_SHARED_FIXED if op == NAT_MMAP else 0
+        last.off = off
+        self.ncommands += 1
+        if op != NAT_MMAP:
+            self.takes_away = True
+
+    def send(self, resume):
+        """Give it the turn with what is noted, and judge each call that it makes. -1: it did another, and is dead."""
+        i: uint32_t
+        got: cython.int
+        n: uint32_t
+        if self.takes_away:
+            self.takes_away = False
+            self.commands[self.ncommands].op = NAT_MUNMAP
+            self.commands[self.ncommands].addr = 0
+            self.commands[self.ncommands].len = 0
+            self.ncommands += 1
+        n = self.ncommands
+        self.ncommands = 0
+        memcpy(
+            cython.cast(cython.pointer(uint8_t), self.s.channel) + NAT_COMMANDS,
+            self.commands,
+            n * cython.sizeof(nat_command),
+        )
+        self.s.channel.ncommands = n
+        self.s.channel.resume = resume
+        self.s.guest_turn = 1
+        nat_go(self.s.channel)
+        self.maps += n
+        for i in range(n):
+            got = 0
+            for _ in range(_deadline):
+                if nat_calls(cython.address(self.s), 20):
+                    got = nat_judge(cython.address(self.s), self.commands + i)
+                    if got:
+                        break
+                elif nat_ended(cython.address(self.s)):
+                    break
+            if got != 1:
+                self.broken = True
+                nat_kill(cython.address(self.s))
+                return -1
+            self.judged += 1
+        return 0
+
+    def carry_out(self):
+        """Have it make the calls that are noted and come back. -1: it is dead now."""
+        if self.send(False) < 0:
+            return -1
+        for _ in range(_deadline):
+            if nat_wait(self.s.channel, 20_000_000):
+                self.s.guest_turn = 0
+                return 0
+            if nat_ended(cython.address(self.s)):
+                break
+        self.broken = True
+        nat_kill(cython.address(self.s))
+        return -1
+
+    def resume(self):
+        """Let the guest run."""
+        return self.send(True)

@@ -1,0 +1,244 @@
+"""Guests that know where the stub is and want what is not theirs: a foreign frame mapped, a call of the host's, the
+engine hung or dead. They get none of it."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from .conftest import CODE, DATA, PAGE, TARGET, NativeMachine
+
+CONTROL, CONTROL_SIZE, STACK_AT = 0x10000, 0x20000, 0x10000
+TURN, SIGNAL, FRAME, VECTORS = 0, 192, 224, 232
+MMAP, MPROTECT, MUNMAP, FUTEX, SIGRETURN = 9, 10, 11, 202, 15
+
+
+def quad(value: int) -> str:
+    return struct.pack("<Q", value).hex()
+
+
+def jump(to: int, **registers: int) -> str:
+    """movabs of each register, then `mov rbx, to; jmp rbx`."""
+    load = {"rax": "48b8", "rdi": "48bf", "rsi": "48be", "rdx": "48ba", "r10": "49ba", "r8": "49b8", "r9": "49b9"}
+    return "".join(load[name] + quad(value) for name, value in registers.items()) + "48bb" + quad(to) + "ffe3"
+
+
+def foreign_frame(native: NativeMachine) -> dict[str, int]:
+    """mmap(TARGET, PAGE, rw, MAP_SHARED | MAP_FIXED, the memory file, the secret's frame)."""
+    return {"rax": MMAP, "rdi": TARGET, "rsi": PAGE, "rdx": 3, "r10": 0x11, "r8": 3, "r9": int(native.secret)}
+
+
+def started(native: NativeMachine) -> int:
+    native.check()
+    return native.base
+
+
+def text_size(native: NativeMachine) -> int:
+    line = next(line for line in native.maps().splitlines() if "axptr-guest" in line)
+    first, last = (int(end, 16) for end in line.split()[0].split("-"))
+    with open(f"/proc/{native.engine.guest_pid}/mem", "rb") as memory:
+        memory.seek(first)
+        return len(memory.read(last - first).rstrip(b"\0"))
+
+
+def attempt(native: NativeMachine, code: str, timeout: float = 0.1) -> None:
+    with contextlib.suppress(RuntimeError):  # its registers may be lost
+        native.run(code, timeout=timeout)
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_no_byte_of_the_stub_leads_to_a_foreign_frame(native: NativeMachine, part: int) -> None:
+    """Entered at each byte, with the registers of the call that would map it."""
+    started(native)
+    for offset in range(part, text_size(native), 8):
+        native.calls.clear()
+        attempt(native, jump(native.base + offset, **foreign_frame(native)), 0.02)
+        native.check()
+
+
+@pytest.mark.parametrize("nr", [MMAP, MPROTECT, MUNMAP, 25, 216, 30, 157, 317, 59, 257, 56, 231, 310, 1 << 30, 200])
+def test_calls_of_the_host_are_the_kernels_here(native: NativeMachine, nr: int) -> None:
+    """Made by the guest's own `syscall`: mremap, remap_file_pages, shmat, prctl, seccomp, execve, openat, clone, ..."""
+    started(native)
+    native.calls.clear()
+    registers = foreign_frame(native) | {"rax": nr}
+    # syscall; mov eax, 60; syscall
+    code = jump(0, **registers)[: -2 * 12] + "0f05 b83c000000 0f05"
+    exit = native.run(code)
+    assert exit.kind == "stopped"
+    assert [call[0] for call in native.calls] == [nr, 60]
+    native.check()
+
+
+def test_the_32_bit_call_is_an_exception(native: NativeMachine) -> None:
+    started(native)
+    exit = native.run("b801000000 cd80")  # mov eax, 1; int 0x80
+    assert (exit.kind, exit.vector) == ("exception", 0x80)
+    native.check()
+
+
+def test_the_vsyscall_page_is_not_there(native: NativeMachine) -> None:
+    started(native)
+    exit = native.run("48c7c0 000060ff ffd0")  # mov rax, 0xffffffffff600000; call rax
+    assert (exit.kind, exit.address) == ("fault", 0xFFFF_FFFF_FF60_0000)
+    native.check()
+
+
+@pytest.mark.parametrize("turn", [1, 0])
+def test_a_forged_hand_over_shows_nothing(native: NativeMachine, turn: int) -> None:
+    """The turn word is written by the guest, which runs on: spins, and then makes a call of its own."""
+    base = started(native)
+    at = base + CONTROL
+    # mov rax, at; mov dword [rax], turn; mov ecx, 1 << 22; dec ecx; jnz; mov eax, 60; syscall
+    attempt(native, "48b8" + quad(at) + f"c700{turn:02x}000000 b900004000 ffc9 75fc b83c000000 0f05", 1)
+    native.check()
+
+
+@pytest.mark.parametrize("where", [0, 8, 0x1000, -1, 1 << 63, (1 << 64) - 8, 0x7FFF_FFFF_F000])
+@pytest.mark.parametrize("field", [FRAME, VECTORS])
+def test_a_forged_frame_is_not_followed(native: NativeMachine, field: int, where: int) -> None:
+    """The channel names another place as the frame, and the turn is ours."""
+    base = started(native)
+    at = base + CONTROL
+    value = (at + STACK_AT + where) & ((1 << 64) - 1) if where in (-1,) else where
+    code = "48b8" + quad(at) + "48b9" + quad(value) + f"488988{field:02x}000000" + "c70001000000 ebfe"
+    attempt(native, code, 0.2)
+    native.check()
+
+
+def test_a_frame_full_of_noise_is_the_guests_own_harm(native: NativeMachine) -> None:
+    """A call is made, and when it returns the frame is noise: the guest dies, or goes on somewhere of its own."""
+    base = started(native)
+    at = base + CONTROL + STACK_AT
+    # mov rdi, at; mov rcx, 0x10000 / 8; mov rax, noise; rep stosq; mov eax, 39; syscall; mov eax, 60; syscall
+    code = (
+        "48bf" + quad(at) + "b900200000 48b8" + quad(0x8000_1234_5678_9ABC) + "f348ab b827000000 0f05 b83c000000 0f05"
+    )
+    attempt(native, code, 0.5)
+    native.check()
+    # and rt_sigreturn by hand, of noise
+    attempt(native, "48bc" + quad(at + 0x8000) + "48c7c00f000000" + jump(base + 0x15)[0:], 0.5)
+    native.check()
+
+
+def test_a_guest_that_never_comes_back_is_stopped(native: NativeMachine) -> None:
+    """Signals cannot be kept from it by anything that the stub's text can do."""
+    base = started(native)
+    begin = time.monotonic()
+    exit = native.run("ebfe", timeout=0.1)
+    assert exit.kind == "timeout"
+    assert time.monotonic() - begin < 2
+    # sleeping in the stub's own futex call
+    attempt(native, jump(base + 0x30, rax=FUTEX, rdi=DATA, rsi=0, rdx=0, r10=0), 0.3)
+    assert time.monotonic() - begin < 10
+    native.check()
+
+
+def test_a_guest_that_blocks_the_signal_is_ended(native: NativeMachine) -> None:
+    """rt_sigreturn through the stub, with a mask of everything, into an endless loop."""
+    base = started(native)
+    frame = bytearray(1024)
+    struct.pack_into("<Q", frame, 40 + 16 * 8, CODE + 0x100)  # rip
+    struct.pack_into("<Q", frame, 40 + 15 * 8, DATA + 0x800)  # rsp
+    struct.pack_into("<Q", frame, 40 + 17 * 8, 0x202)
+    struct.pack_into("<Q", frame, 40 + 18 * 8, 0x002B_0000_0000_0033)
+    struct.pack_into("<Q", frame, 40 + 32 * 8, (1 << 64) - 1)
+    native.space.write(DATA, bytes(frame))
+    native.space.write(CODE + 0x100, bytes.fromhex("ebfe"))
+    begin = time.monotonic()
+    attempt(native, "48bc" + quad(DATA) + jump(base + 0x10), 0.1)
+    assert time.monotonic() - begin < 10
+    native.check()
+
+
+def test_a_guest_without_a_stack_or_code_faults(native: NativeMachine) -> None:
+    started(native)
+    exit = native.run("31e4 50")  # xor esp, esp; push rax
+    assert (exit.kind, exit.address) == ("fault", (1 << 64) - 8)
+    exit = native.run("48c7c000100000 ffe0", timeout=1)
+    assert exit.kind == "fault"
+    native.check()
+
+
+def test_memory_where_the_stub_lies_is_the_guests(native: NativeMachine) -> None:
+    """An area that is put there moves the stub."""
+    base = started(native)
+    native.space.map_alloc(base, 0x40000, native.space.find_area(DATA).flags, populate=True)
+    native.space.write(base, b"mine")
+    # mov rax, base; mov ebx, [rax]; mov eax, 60; syscall
+    exit = native.run("48b8" + quad(base) + "8b18 b83c000000 0f05")
+    assert exit.kind == "stopped"
+    assert native.engine.regs.rbx == int.from_bytes(b"mine", "little")
+    assert native.base != base
+    native.check()
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.001, 0.01, 0.05])
+def test_a_stub_that_is_killed_is_made_anew_or_told_of(native: NativeMachine, moment: float) -> None:
+    started(native)
+    pid = native.engine.guest_pid
+    killer = threading.Timer(moment, lambda: subprocess.run(["kill", "-9", str(pid)], check=True))
+    killer.start()
+    # mov eax, 39; syscall; jmp back
+    with contextlib.suppress(RuntimeError):
+        while native.run("b827000000 0f05 ebf7", timeout=0.05).kind == "timeout" and killer.is_alive():
+            native.calls.clear()
+    killer.join()
+    native.calls.clear()
+    native.check()
+
+
+def test_a_stub_killed_between_two_runs_loses_nothing(native: NativeMachine) -> None:
+    started(native)
+    # mov r15d, 7; movq xmm3, r15; syscall 60; then: movq rbx, xmm3; syscall 60
+    native.run("41bf07000000 66490f6edf b83c000000 0f05 66480f7edb b83c000000 0f05")
+    subprocess.run(["kill", "-9", str(native.engine.guest_pid)], check=True)
+    assert native.engine.run(5).kind == "stopped"
+    assert native.engine.regs.rbx == 7
+    assert native.engine.regs.r15 == 7
+    assert native.engine.stubs == 2
+
+
+def test_the_stub_has_nothing_but_the_memory_file(native: NativeMachine) -> None:
+    started(native)
+    pid = native.engine.guest_pid
+    listed = subprocess.run(["ls", "-l", f"/proc/{pid}/fd"], capture_output=True, text=True, check=True).stdout
+    assert [line.split(" -> ")[1].split()[0] for line in listed.splitlines()[1:]] == ["/memfd:axptr"] or (
+        len(listed.splitlines()) == 2 and "memfd" in listed
+    )
+    with open(f"/proc/{pid}/status") as file:
+        status = file.read()
+    assert "Seccomp:\t2" in status
+    assert "NoNewPrivs:\t1" in status
+
+
+def test_a_page_taken_away_is_gone_before_the_next_instruction(native: NativeMachine) -> None:
+    started(native)
+    native.space.write(DATA, b"\1")
+    # mov eax, [rdi]; jmp back
+    done = threading.Thread(target=lambda: (time.sleep(0.05), native.space.unmap(DATA, PAGE)))
+    done.start()
+    exit = native.run("8b07 ebfc", rdi=DATA, timeout=5)
+    done.join()
+    assert (exit.kind, exit.address) == ("fault", DATA)
+
+
+def test_a_frame_given_up_is_nobody_elses_while_the_stub_may_see_it(native: NativeMachine) -> None:
+    """Freed by Python between two runs: it is used again only after the guest has lost it."""
+    started(native)
+    native.run("c60701 b83c000000 0f05", rdi=DATA)  # mov byte [rdi], 1; exit
+    frame = native.space.query(DATA)[0]
+    native.space.unmap(DATA, PAGE)
+    taken = [native.phys.alloc() for _ in range(64)]
+    assert frame not in taken
+    native.run("b83c000000 0f05")
+    taken += [native.phys.alloc() for _ in range(4)]
+    assert frame in taken
+    for one in taken:
+        native.phys.free(one)
+    assert CODE  # the code's page is there still
