@@ -6,7 +6,7 @@ undefined are as Intel's CPUs leave them where that is known.
 
 Not here: devices, which only the library reaches: it does the instruction then, with its faults. No failure of its own.
 
-Source: Intel's manual, volume 2; the host's CPU by tests/engine/test_oracle.py.
+Source: Intel's manual, volume 2; the host's CPU by tests/oracle.
 """
 
 import cython

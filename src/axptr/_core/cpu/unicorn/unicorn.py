@@ -11,7 +11,7 @@ Locking: the loop runs without the GIL. A system call takes the GIL and holds no
 Invariants: `pc` is the guest's next instruction whenever Python can look. One thread at a time runs a CPU or
 uses its registers; `stop` is for every thread.
 
-Source of the library's behaviour: found by trial with version 2.1.4; `tests/engine/test_unicorn_facts.py`
+Source of the library's behaviour: found by trial with version 2.1.4; `tests/core/cpu/unicorn/test_unicorn_facts.py`
 asserts it.
 """
 

@@ -8,7 +8,7 @@ Version 2.1.4 of the library dies of some code that any program may hold, found 
   233 of the first kind writes past the end of a table.
 - `pcmpestri` and `pcmpestrm` with a length of -2**31 in eax or edx read and write far outside of their operands.
 
-Other code it runs, but as no CPU does, found by comparing random code with the host's CPU (tests/engine/test_oracle):
+Other code it runs, but as no CPU does, found by comparing random code with the host's CPU (tests/oracle):
 
 - VEX, EVEX and XOP prefixes, which a CPU without AVX does not have, are passed over: AVX runs as SSE.
 - `lock` before what cannot be locked is passed over.
