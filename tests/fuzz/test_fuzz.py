@@ -153,7 +153,7 @@ PLANTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     ),
     "a budget that nobody asks": (check, "budget_of", lambda _: lambda provider: None),
     "text in the other byte order": (
-        strings, "_decoded",
+        strings, "decoded",
         lambda call: lambda data, encoding, *rest: call(data, encoding.replace("6-le", "6-be"), *rest),
     ),
 }  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from _thread import get_native_id
 from struct import pack
 
 from ...errors import LinuxError
@@ -84,7 +85,7 @@ class _Commit:
     def put(self, path: bytes, node: LayeredNode) -> None:
         """Put what is no directory in its place, at once."""
         self.count += 1
-        other = b".axptr-%d-%d" % (os.getpid(), self.count)
+        other = b".axptr-%d-%d" % (get_native_id(), self.count)
 
         def act(fd: int, name: bytes) -> None:
             try:
