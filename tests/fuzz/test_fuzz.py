@@ -23,7 +23,7 @@ from axptr import (
     UserConstPtr,
     UserFault,
 )
-from axptr.pointers import check, strings, userslice
+from axptr.pointers import check, text, userslice
 
 from . import extras, many
 from .program import run
@@ -153,7 +153,7 @@ PLANTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     ),
     "a budget that nobody asks": (check, "budget_of", lambda _: lambda provider: None),
     "text in the other byte order": (
-        strings, "decoded",
+        text, "decoded",
         lambda call: lambda data, encoding, *rest: call(data, encoding.replace("6-le", "6-be"), *rest),
     ),
 }  # fmt: skip
