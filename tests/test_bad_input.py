@@ -416,6 +416,12 @@ case(
     rule=("copy", [(None, ValueError), (1, ValueError), ("fork", ValueError)]),
 )
 case(
+    "AddrSpace.set_read_unasked",
+    lambda b, start, size: b.space.set_read_unasked(start, size, False),
+    start=(BASE, ADDRESS),
+    size=(PAGE_SIZE, SIZE),
+)
+case(
     "AddrSpace.set_locked",
     lambda b, start, size: b.space.set_locked(start, size, False),
     start=(BASE, ADDRESS),

@@ -529,12 +529,11 @@ def test_frames_that_wait_for_a_flush_are_in_no_run_of_frames() -> None:
             singles.append(phys.alloc())
     for frame in singles:  # not fresh any more
         phys.free(frame)
-    # mov eax, [rbx]; jmp back
-    space.write(CODE, bytes.fromhex("8b03 ebfc"))
+    # mov eax, 39; syscall; mov eax, [rbx]; jmp to the mov before it
+    space.write(CODE, bytes.fromhex("b827000000 0f05 8b03 ebfc"))
     engine.regs.rip, engine.regs.rbx = CODE, DATA
-    engine.on_syscall(lambda *args: 0)
-    timer = threading.Timer(0.02, take, (space,))
-    timer.start()
+    timer = threading.Timer(0.1, take, (space,))
+    engine.on_syscall(lambda *args, start=timer.start: start() or 0)  # from here on the guest runs
     exit = engine.run(timeout=20)
     timer.join()
     assert (exit.kind, exit.address) == ("fault", DATA)

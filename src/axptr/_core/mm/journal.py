@@ -182,8 +182,6 @@ def journal_check(journal, first, last):
     for i in range(journal.npages):
         if journal.pages[i] & IN_PAGE or not first <= journal.pages[i] <= last:
             raise AssertionError(f"the journal notes {journal.pages[i]:#x}, which is no page of the space")
-        if i and journal.pages[i] == journal.pages[i - 1]:
-            raise AssertionError(f"the journal notes {journal.pages[i]:#x} twice in a row")
     for i in range(journal.nwatched):
         if journal.watched[i] & IN_PAGE or not first <= journal.watched[i] <= last:
             raise AssertionError(f"the journal watches {journal.watched[i]:#x}, which is no page of the space")
