@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -206,12 +207,71 @@ static void outputs(void) {
         FRESH("getrusage", n, SYS_getrusage, 0, a);
         errno = 0; printf("times %s errno %d\n", n, syscall(SYS_times, a) == -1 ? errno : 0);
         FRESH("sched_getaffinity", n, SYS_sched_getaffinity, 0, 4, a);
+        FRESH("utime", n, SYS_utime, a, 0);
+        FRESH("utime-times", n, SYS_utime, "/nonexistent", a);
+        FRESH("utimes", n, SYS_utimes, a, 0);
+        FRESH("utimes-times", n, SYS_utimes, "/nonexistent", a);
+        FRESH("futimesat", n, SYS_futimesat, 77, a, 0);
+        FRESH("futimesat-times", n, SYS_futimesat, 77, "nonexistent", a);
+        FRESH("getdents", n, SYS_getdents, dir_fd, a, 4096);
+        lseek(dir_fd, 0, SEEK_SET);
+        FRESH("getdents-8", n, SYS_getdents, dir_fd, a, 8);
+        FRESH("getdents-file", n, SYS_getdents, file_fd, a, 4096);
+        FRESH("openat2", n, SYS_openat2, AT_FDCWD, a, zeroes, 24);
+        FRESH("openat2-how", n, SYS_openat2, AT_FDCWD, "/nonexistent", a, 24);
+        FRESH("openat2-short", n, SYS_openat2, AT_FDCWD, "/nonexistent", a, 23);
+        FRESH("openat2-long", n, SYS_openat2, AT_FDCWD, "/nonexistent", a, 64);
+        FRESH("openat2-page", n, SYS_openat2, AT_FDCWD, "/nonexistent", a, 4097);
+        FRESH("preadv2", n, SYS_preadv2, file_fd, a, 1, 0, 0, 0);
+        FRESH("preadv2-flags", n, SYS_preadv2, file_fd, a, 1, 0, 0, 1 << 20);
+        FRESH("preadv2-current", n, SYS_preadv2, file_fd, a, 1, -1L, -1L, 0);
+        FRESH("pwritev2", n, SYS_pwritev2, null_fd, a, 1, 0, 0, 0);
+        FRESH("pwritev2-many", n, SYS_pwritev2, null_fd, a, 1025, 0, 0, 0);
+        FRESH("pwritev2-badfd", n, SYS_pwritev2, 77, a, 1, 0, 0, 0);
+        FRESH("preadv", n, SYS_preadv, file_fd, a, 1, 0, 0);
+        FRESH("pwritev", n, SYS_pwritev, null_fd, a, 1, 0, 0);
+        FRESH("rseq-size", n, SYS_rseq, a, 31, 0, 0);
+        FRESH("rseq-flags", n, SYS_rseq, a, 32, 99, 0);
+        FRESH("rseq-unregister", n, SYS_rseq, a, 32, 1, 0);
+        FRESH("sched_setaffinity", n, SYS_sched_setaffinity, 0, 8, a);
+        FRESH("sched_setscheduler", n, SYS_sched_setscheduler, 0, 0, a);
+        FRESH("sched_setscheduler-policy", n, SYS_sched_setscheduler, 0, 99, a);
+        FRESH("sched_setparam", n, SYS_sched_setparam, 0, a);
+        FRESH("sched_getparam", n, SYS_sched_getparam, 0, a);
+        FRESH("sched_getparam-pid", n, SYS_sched_getparam, -1, a);
+        FRESH("sched_setattr", n, SYS_sched_setattr, 0, a, 0);
+        FRESH("sched_setattr-flags", n, SYS_sched_setattr, 0, a, 99);
+        FRESH("sched_getattr", n, SYS_sched_getattr, 0, a, 48, 0);
+        FRESH("sched_getattr-short", n, SYS_sched_getattr, 0, a, 47, 0);
+        FRESH("sched_getattr-long", n, SYS_sched_getattr, 0, a, 128, 0);
+        FRESH("sched_rr_get_interval", n, SYS_sched_rr_get_interval, 0, a);
+        FRESH("adjtimex", n, SYS_adjtimex, a);  /* of zeros: it only asks */
+        FRESH("clock_adjtime", n, SYS_clock_adjtime, 0, a);
+        FRESH("clock_adjtime-clock", n, SYS_clock_adjtime, 99, a);
         for (unsigned c = 0; c < sizeof counts / sizeof *counts; c++) {
             snprintf(what, sizeof what, "%s %#lx", n, (unsigned long)counts[c]);
             FRESH("getcwd", what, SYS_getcwd, a, counts[c]);
             FRESH("getrandom", what, SYS_getrandom, a, counts[c] > 1UL << 30 && a == (uint64_t)good ? 10 : counts[c], 0);
             FRESH("readlink-out", what, SYS_readlink, "/proc/self/cwd", a, counts[c]);
         }
+    }
+    long long scalars[] = {0, 1, -1, 99, 1LL << 32, LLONG_MIN, LLONG_MAX};
+    for (unsigned i = 0; i < sizeof scalars / sizeof *scalars; i++) {
+        long long x = scalars[i];
+        snprintf(what, sizeof what, "%lld", x);
+        CALL("sched_getscheduler", what, SYS_sched_getscheduler, x == 1 ? 0 : x);
+        CALL("sched_get_priority_max", what, SYS_sched_get_priority_max, x);
+        CALL("sched_get_priority_min", what, SYS_sched_get_priority_min, x);
+        CALL("ioprio_get-which", what, SYS_ioprio_get, x, 0);
+        CALL("ioprio_set-which", what, SYS_ioprio_set, x == 3 ? 0 : x, 0, 99 << 13);
+        CALL("ioprio_set-class", what, SYS_ioprio_set, 1, 0, 5 << 13 | (x & 7));
+        CALL("membarrier", what, SYS_membarrier, x ? x : 99, 0, 0);
+        CALL("membarrier-flags", what, SYS_membarrier, 8, x ? x : 99, 0);
+        CALL("sync_file_range", what, SYS_sync_file_range, file_fd, x, 0, 0);
+        CALL("sync_file_range-size", what, SYS_sync_file_range, file_fd, 0, x, 0);
+        CALL("sync_file_range-flags", what, SYS_sync_file_range, file_fd, 0, 0, x);
+        CALL("sync_file_range-pipe", what, SYS_sync_file_range, pipe_fd[0], x, 0, 0);
+        CALL("sync_file_range-badfd", what, SYS_sync_file_range, 77, x, 0, 0);
     }
     FRESH("uname", "misaligned", SYS_uname, good + 1);
     FRESH("clock_gettime", "misaligned", SYS_clock_gettime, 1, good + 3);

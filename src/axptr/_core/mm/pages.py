@@ -13,7 +13,7 @@ import errno
 
 import cython
 from cython.cimports.axptr._core.mm.areas import AreaRec, Records, index_find, next_record, records_of
-from cython.cimports.axptr._core.mm.frames import FrameStore, store_get, store_put
+from cython.cimports.axptr._core.mm.frames import STORE_WRITTEN, FrameStore, store_get, store_put, store_slot
 from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.paging.format import entry_paddr
@@ -29,6 +29,7 @@ from cython.cimports.axptr._core.words.codes import (
     PAGE_SHIFT,
     PAGE_SIZE,
     TRAIT_SEALED,
+    WRITE,
 )
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.buffer import PyBuffer_FillInfo, PyBuffer_Release
@@ -104,6 +105,54 @@ def _list_private(space: SpaceCore, out: cython.pointer(uint64_t)) -> uint64_t:
             out[2 * count + 1] = paddr
         count += 1
     return count
+
+
+def count_pages(space: SpaceCore, start=None, size=None):
+    """How many pages of a range, or of the space, have a frame, by what they are: `(own, file, shared, dirty)`.
+
+    own: the program's alone, as a copy of a file's page is; file, shared: of a file's cache, of shared memory; dirty: those
+    of shared areas that the file has yet to get, or that shared memory holds. One walk over the table.
+    """
+    counts: uint64_t[4]
+    first: uint64_t = space.first
+    last: uint64_t = space.last
+    space.phys.alive()
+    if start is not None:
+        space.span_of(start, size, cython.address(first), cython.address(last))
+    axptr_lock_gil(space.lock)
+    _count_pages(space, first, last, counts)
+    axptr_unlock(space.lock)
+    return counts[0], counts[1], counts[2], counts[3]
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _count_pages(space: SpaceCore, first: uint64_t, last: uint64_t, counts: cython.pointer(uint64_t)) -> cython.void:
+    """`count_pages` into four numbers. Lock held."""
+    page: uint64_t
+    memory: cython.bint
+    rec: cython.pointer(AreaRec) = cython.NULL
+    walk: Leaves = leaves_of(space, first, last)
+    counts[0] = counts[1] = counts[2] = counts[3] = 0
+    while next_leaf(cython.address(walk)):
+        if rec == cython.NULL or walk.at > rec.last:
+            rec = index_find(cython.address(space.areas), walk.at)
+        if rec.store == cython.NULL or (
+            not rec.shared
+            and (
+                space.entry_allows(walk.slot[0], WRITE)
+                or space.phys.refs[entry_paddr(space.fmt, walk.slot[0]) >> PAGE_SHIFT] == 1
+            )
+        ):
+            counts[0] += 1  # a frame that no file's cache holds
+            continue
+        memory = rec.store.fd < 0 or rec.store.memory
+        counts[2 if memory else 1] += 1
+        page = (walk.at - rec.start + rec.offset) >> PAGE_SHIFT
+        if rec.shared and store_get(rec.store, page):
+            if memory or rec.store.marks[store_slot(rec.store, page)] & STORE_WRITTEN:
+                counts[3] += 1
 
 
 def store_pages(store: FrameStore):

@@ -253,7 +253,7 @@ def sys_ioprio_get(task: LinuxTask, which: c_int, who: c_int) -> int:
 
 @call("ioprio_set")
 def sys_ioprio_set(task: LinuxTask, which: c_int, who: c_int, ioprio: c_int) -> int:
-    kind = ioprio >> 13 & 0xFFFF
+    kind = ioprio >> 13 & 7
     if kind == IOPRIO_CLASS_RT:
         raise LinuxError(errno.EPERM)
     if kind > IOPRIO_CLASS_IDLE or (kind == IOPRIO_CLASS_NONE and ioprio & 7):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from enum import Enum
 
+from ..._core.mm import pages
 from ...flags import (
     EXECUTE,
     READ,
@@ -110,8 +111,11 @@ class Pages:
 
     __slots__ = ("dirty_shared", "file", "own", "shared")
 
-    def __init__(self) -> None:
-        self.own = self.file = self.shared = self.dirty_shared = 0
+    def __init__(self, own: int = 0, file: int = 0, shared: int = 0, dirty_shared: int = 0) -> None:
+        self.own = own
+        self.file = file
+        self.shared = shared
+        self.dirty_shared = dirty_shared
 
     @property
     def resident(self) -> int:
@@ -125,52 +129,31 @@ class Pages:
 
 
 def count_pages(task: LinuxTask, area: MemoryArea) -> Pages:
-    """The pages of an area. Costs a look at every one that is there."""
-    found, space = Pages(), task.space
-    store, shared = area.backend.store, area.backend.shared
-    resident = space.resident_pages(area.start, area.size)
-    if store is None:
-        found.own = len(resident)
-        return found
-    for vaddr in resident:
-        kind = _kind(space, area, vaddr)
-        if kind is PageKind.OWN:
-            found.own += 1
-        elif kind is PageKind.FILE:
-            found.file += 1
-        else:
-            found.shared += 1
-    if shared:
-        dirty = set(store.pages(written=True)) if store.is_file else set(store.pages())
-        first = area.offset - area.start
-        found.dirty_shared = sum((vaddr + first) // PAGE in dirty for vaddr in resident)
-    return found
+    """The pages of an area. Costs a few nanoseconds for each that is there."""
+    return Pages(*pages.count_pages(task.space, area.start, area.size))
 
 
 def count_all(task: LinuxTask) -> Pages:
-    """The pages of the whole program."""
-    total = Pages()
-    for area in task.space.areas():
-        total.add(count_pages(task, area))
-    return total
+    """The pages of the whole program, at the same cost."""
+    return Pages(*pages.count_pages(task.space))
 
 
 # -- smaps
 
 
-def _rows(pages: Pages, locked: int) -> list[tuple[str, int]]:
+def _rows(found: Pages, locked: int) -> list[tuple[str, int]]:
     """The numbers that smaps and its sum have in common, in pages."""
-    dirty = pages.own + pages.dirty_shared
+    dirty = found.own + found.dirty_shared
     return [
-        ("Shared_Clean", 0), ("Shared_Dirty", 0), ("Private_Clean", pages.resident - dirty), ("Private_Dirty", dirty),
-        ("Referenced", pages.resident), ("Anonymous", pages.own), ("KSM", 0), ("LazyFree", 0), ("AnonHugePages", 0),
+        ("Shared_Clean", 0), ("Shared_Dirty", 0), ("Private_Clean", found.resident - dirty), ("Private_Dirty", dirty),
+        ("Referenced", found.resident), ("Anonymous", found.own), ("KSM", 0), ("LazyFree", 0), ("AnonHugePages", 0),
         ("ShmemPmdMapped", 0), ("FilePmdMapped", 0), ("Shared_Hugetlb", 0), ("Private_Hugetlb", 0), ("Swap", 0),
         ("SwapPss", 0), ("Locked", locked),
     ]  # fmt: skip
 
 
 def _text(rows: list[tuple[str, int]]) -> str:
-    return "".join(f"{name + ':':<16}{pages * PAGE >> 10:8} kB\n" for name, pages in rows)
+    return "".join(f"{name + ':':<16}{npages * PAGE >> 10:8} kB\n" for name, npages in rows)
 
 
 def _vm_flags(area: MemoryArea) -> str:
@@ -189,12 +172,12 @@ def format_smaps(task: LinuxTask) -> str:
     names: dict[int, str] = {}
     text = []
     for area in task.space.areas():
-        pages = count_pages(task, area)
-        rows = [("Rss", pages.resident), ("Pss", pages.resident), ("Pss_Dirty", pages.own + pages.dirty_shared)]
+        found = count_pages(task, area)
+        rows = [("Rss", found.resident), ("Pss", found.resident), ("Pss_Dirty", found.own + found.dirty_shared)]
         text += [
             _line(task, area, names) + "\n",
             _text([("Size", area.size // PAGE), ("KernelPageSize", 1), ("MMUPageSize", 1)]),
-            _text(rows + _rows(pages, pages.resident if area.locked else 0)),
+            _text(rows + _rows(found, found.resident if area.locked else 0)),
             f"THPeligible:           0\nVmFlags: {_vm_flags(area)}\n",
         ]
     return "".join(text)
@@ -207,9 +190,9 @@ def format_rollup(task: LinuxTask) -> str:
     if not areas:
         return ""
     for area in areas:
-        pages = count_pages(task, area)
-        total.add(pages)
-        locked += pages.resident if area.locked else 0
+        found = count_pages(task, area)
+        total.add(found)
+        locked += found.resident if area.locked else 0
     rows = [
         ("Rss", total.resident), ("Pss", total.resident), ("Pss_Dirty", total.own + total.dirty_shared),
         ("Pss_Anon", total.own), ("Pss_File", total.file), ("Pss_Shmem", total.shared),

@@ -469,11 +469,13 @@ class CorrectedCpu(SteppedCpu):
         return self.finish(self.length)
 
     def controls(self):
-        """ldmxcsr and fxrstor: a reserved bit of MXCSR is exception 13."""
+        """ldmxcsr and fxrstor: a reserved bit of MXCSR is exception 13, so is a misaligned operand of fxrstor."""
         value: uint32_t = 0
         at: uint64_t = self.address()
         done: cython.int
         if self.bytes[self.insn.modrm] >> 3 & 7 == 1:
+            if at & 15:
+                return PROTECTED
             at += 24
         done = self.load(at, 4, cython.cast(cython.pointer(uint8_t), cython.address(value)))
         if done != DONE:

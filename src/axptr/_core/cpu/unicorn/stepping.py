@@ -24,6 +24,7 @@ from cython.cimports.axptr._core.cpu.unicorn.stepping import (
     DONE,
     INVALID,
     NO_VECTOR,
+    PROTECTED,
     STEP,
 )
 from cython.cimports.axptr._core.cpu.unicorn.uclib import (
@@ -45,6 +46,7 @@ from cython.cimports.axptr._core.cpu.x86.codescan import (
     chance_in,
     is_dull,
     is_in_memory,
+    is_misaligned,
     kind_of,
     leak_of,
     narrows_rax,
@@ -114,7 +116,7 @@ class SteppedCpu(DeviceCpu):
         size: cython.int = self.peek(vaddr, code, LONGEST)
         if 0 < size < LONGEST:
             kind = kind_of(code, size)
-            if kind != UNFINISHED and kind <= UNDEFINED:
+            if kind != UNFINISHED and kind <= UNDEFINED and is_misaligned(code, size, vaddr) >= 0:
                 return size
             size += self.peek(vaddr + size, code + size, LONGEST - size)
         return size
@@ -148,6 +150,8 @@ class SteppedCpu(DeviceCpu):
             return True
         if kind == UNFINISHED or kind >= UNDEFINED:
             return True
+        if not is_dull(host[0]) and is_misaligned(host, size, vaddr):
+            return True
         leak = 0 if is_dull(host[0]) else leak_of(host, size)
         self.leaked += leak
         if self.leaked > _most_leaked:
@@ -165,6 +169,8 @@ class SteppedCpu(DeviceCpu):
         self.step_chance = chance_in(code, size) if self.metered and size > 0 else NOTHING
         if self.step_kind == UNDEFINED:
             return INVALID
+        if size > 0 and is_misaligned(code, size, self.pc) == 1:
+            return PROTECTED
         self.api.reg_read(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
         self.guest_trap = flags & _trap
         if self.step_kind == PAUSE:  # the library does not trap behind it

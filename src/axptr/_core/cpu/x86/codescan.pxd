@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 
 # What an instruction is. From UNDEFINED on, the library must not translate it as it does.
 cdef enum:
@@ -43,6 +43,7 @@ cdef struct Insn:
 
 cdef bint is_dull(uint8_t first) noexcept nogil
 cdef bint is_in_memory(const uint8_t *code, int size) noexcept nogil
+cdef int is_misaligned(const uint8_t *code, int size, uint64_t vaddr) noexcept nogil
 cdef bint narrows_rax(const uint8_t *code, int size, bint narrow) noexcept nogil
 cdef int operand_size(const uint8_t *modrm, int room) noexcept nogil
 cdef bint read_prefixes(const uint8_t *code, int size, Insn *insn) noexcept nogil

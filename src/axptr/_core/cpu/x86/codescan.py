@@ -19,6 +19,8 @@ Other code it runs, but as no CPU does, found by comparing random code with the 
 - SSSE3 on MMX registers with REX.R or REX.B writes behind the eighth register, into other state of the CPU (`_is_mmx`).
 - `cmpxchg8b` has wrong flags, `cmpxchg16b` takes misaligned operands; reserved bits of MXCSR may be set; segment registers
   may hold nothing but null selectors.
+- Operands of SSE that must lie at a multiple of 16 may lie anywhere. Where the instruction itself tells that they do not,
+  it is refused (`is_misaligned`); where a register tells, nobody looks.
 - It takes some prefixes and constants for more than they are: a REX prefix that is not the last one, or that extends the
   opcode or ah; 0x66 beside 0xF2 or 0xF3; the upper bits of the predicate of `cmpps` and its kin (`rewrite`).
 
@@ -50,7 +52,8 @@ from cython.cimports.axptr._core.cpu.x86.codescan import (
     UNFINISHED,
     Insn,
 )
-from cython.cimports.libc.stdint import uint8_t
+from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint64_t
+from cython.cimports.libc.string import memcpy
 
 _PREFIXES = b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3" + bytes(range(0x40, 0x50))
 # First bytes of what may be more than plain, or may leak.
@@ -60,6 +63,28 @@ _prefix = cython.declare(cython.bint[256])
 for _i in range(256):
     _dull[_i] = _i not in _NOTED
     _prefix[_i] = _i in _PREFIXES
+
+# Opcodes behind 0x0F, 0x0F 0x38 and 0x0F 0x3A whose operand in memory must be aligned, by mandatory prefix: a bit each.
+_NO_PREFIX, _SHORT, _F2, _F3 = 1, 2, 4, 8
+_aligned = cython.declare(uint8_t[768])
+
+
+def _demand(page: cython.int, prefixes: cython.int, opcodes: object):
+    for opcode in opcodes:
+        _aligned[256 * page + opcode] |= prefixes
+
+
+_both = _NO_PREFIX | _SHORT
+_demand(0, _both, b"\x14\x15\x28\x29\x2b\x51\x54\x55\x56\x57\x58\x59\x5c\x5d\x5e\x5f\xc2\xc6")
+_demand(0, _NO_PREFIX, b"\x52\x53\x5b")
+_demand(0, _SHORT, b"\x2c\x2d\x5a\x5b\x74\x75\x76\x7c\x7d\x7f\xd0\xe6\xe7" + bytes(range(0x60, 0x6E)))
+_demand(0, _SHORT, b"\x6f\x70" + bytes(range(0xD1, 0xD6)) + bytes(range(0xD8, 0xE6)) + bytes(range(0xE8, 0xF0)))
+_demand(0, _SHORT, bytes(range(0xF1, 0xF7)) + bytes(range(0xF8, 0xFF)))
+_demand(0, _F2, b"\x70\x7c\x7d\xd0\xe6")
+_demand(0, _F3, b"\x12\x16\x5b\x70")
+_demand(1, _SHORT, bytes(range(0x0C)) + b"\x10\x14\x15\x17\x1c\x1d\x1e\x28\x29\x2a\x2b\x37\x40\x41")
+_demand(1, _SHORT, bytes(range(0x38, 0x40)) + bytes(range(0xDB, 0xE0)))
+_demand(2, _SHORT, b"\x08\x09\x0c\x0d\x0e\x0f\x40\x41\x42\x44\xdf")
 
 
 @cython.cfunc
@@ -434,6 +459,63 @@ def is_in_memory(code: cython.pointer(cython.const[uint8_t]), size: cython.int) 
     """Whether the modrm byte of this instruction names memory."""
     insn: Insn
     return read_prefixes(code, size, cython.address(insn)) and insn.modrm < size and code[insn.modrm] < 0xC0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def is_misaligned(code: cython.pointer(cython.const[uint8_t]), size: cython.int, vaddr: uint64_t) -> cython.int:
+    """Whether an instruction at `vaddr` demands an operand at a multiple of 16, and names one that is not. -1: not told.
+
+    Only operands that no register moves: relative to rip, and absolute ones. Those of FS and GS are not among them.
+    """
+    insn: Insn
+    page: cython.int = 0
+    more: cython.int = 0
+    opcode: uint8_t
+    modrm: uint8_t
+    near: int32_t = 0
+    at: uint64_t = 0
+    if not read_prefixes(code, size, cython.address(insn)) or size <= insn.at + 1:
+        return 0 if insn.at < size and code[insn.at] != 0x0F else -1
+    if code[insn.at] != 0x0F or insn.segment or insn.locked:
+        return 0
+    if size <= insn.modrm:
+        return -1
+    opcode = code[insn.modrm - 1]
+    modrm = code[insn.modrm]
+    if modrm & 0xC7 != 4 and modrm & 0xC7 != 5:
+        return 0
+    if insn.modrm == insn.at + 3:
+        page = 1 if code[insn.at + 1] == 0x38 else 2
+    if page == 0 and opcode == 0xAE:  # fxsave, fxrstor
+        if modrm & 0x30 or insn.short or insn.repeat:
+            return 0
+    elif insn.repeat:
+        if not _aligned[256 * page + opcode] & (4 if insn.repeat == 0xF2 else 8):
+            return 0
+    elif not _aligned[256 * page + opcode] & (2 if insn.short else 1):
+        return 0
+    more = operand_size(code + insn.modrm, size - insn.modrm)
+    if more < 0:
+        return -1
+    if modrm & 7 == 4 and (code[insn.modrm + 1] & 0x3F != 0x25 or insn.rex & 2):
+        return 0
+    if size < insn.modrm + more:
+        return -1
+    memcpy(cython.address(near), code + insn.modrm + more - 4, 4)
+    at = cython.cast(uint64_t, cython.cast(int64_t, near))
+    if modrm & 7 == 5:
+        at += vaddr + cython.cast(uint64_t, insn.modrm + more)
+        if page == 2 or (page == 0 and (opcode == 0x70 or opcode == 0xC2 or opcode == 0xC6)):
+            at += 1
+    return at & 15 != 0
+
+
+def _misaligned(code, vaddr):
+    """`is_misaligned` of these bytes. For tests."""
+    at = cython.cast(cython.pointer(cython.const[uint8_t]), cython.cast(cython.p_char, code))
+    return is_misaligned(at, len(code), vaddr)
 
 
 def _narrow(code, narrow):
