@@ -24,26 +24,42 @@ def test_each_line_is_the_hosts(name: str, compile_guest: Callable[..., Path], t
     assert ours.status == host.status
 
 
+@pytest.mark.parametrize("how", ["madvise(m, size, MADV_DONTNEED) || m[0] || m[size - 1]", "munmap(m, size)"])
+@pytest.mark.parametrize("reserved", [96 << 20, 1 << 44])
 def test_giving_much_memory_back_looks_at_the_clock_between_pieces(
-    compile_guest: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    compile_guest: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, how: str, reserved: int
 ) -> None:
-    from axptr.linux.calls import advice
+    """As often as there are pages to give back, not as many as there could be."""
+    from axptr.linux.mem import vma
 
     program = compile_guest(
-        "discards",
-        source="""
+        f"discards{reserved}{how[:2]}",
+        source=f"""
         #include <sys/mman.h>
         #include <string.h>
-        int main(void) {
-            unsigned long size = 96UL << 20;
-            char *m = mmap(0, size, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-            memset(m, 1, size);
-            return madvise(m, size, MADV_DONTNEED) || m[0] || m[size - 1];
-        }
+        int main(void) {{
+            unsigned long size = {reserved}UL, there = 96UL << 20;
+            char *m = mmap(0, size, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+            if (madvise(m + size - there, there, 23 /* MADV_POPULATE_WRITE */)) return 2;
+            memset(m + size - there, 1, 100);
+            return {how};
+        }}
         """,
     )
-    looks = []
-    breathe = advice.waiting.breathe
-    monkeypatch.setattr(advice.waiting, "breathe", lambda task: looks.append(task) or breathe(task))
+    looks: list[object] = []
+    breathe = vma.waiting.breathe
+    monkeypatch.setattr(vma.waiting, "breathe", lambda task: looks.append(task) or breathe(task))
+    given = vma.in_parts
+    parts: list[tuple[int, int]] = []
+
+    def watched(task: object, start: int, end: int) -> object:
+        for part in given(task, start, end):  # type: ignore[arg-type]
+            parts.append(part)
+            yield part
+
+    for module in ("advice", "memory"):
+        monkeypatch.setattr(f"axptr.linux.calls.{module}.in_parts", watched)
     assert run_guest(program).status == 0
-    assert len(looks) >= 96 // 16
+    assert 96 // 16 <= len(parts) <= 60
+    assert reserved <= sum(size for _, size in parts) < reserved + (1 << 20)  # the loader gives some back, too
+    assert len(looks) >= len(parts) - 1

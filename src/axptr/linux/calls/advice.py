@@ -21,6 +21,7 @@ from ..mem.vma import (
     PAGE,
     ZERO_NAME,
     bring_in,
+    in_parts,
     in_turns,
     page_up,
 )
@@ -80,9 +81,8 @@ def _advise(task: LinuxTask, start: int, end: int, area: MemoryArea, advice: int
     if area.locked and advice in (MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_COLD, MADV_PAGEOUT):
         raise LinuxError(errno.EINVAL)
     if advice in (MADV_DONTNEED, MADV_DONTNEED_LOCKED):
-        for part in range(start, end, BYTES_AT_ONCE):
-            space.discard(part, min(BYTES_AT_ONCE, end - part))
-            waiting.breathe(task)
+        for part, size in in_parts(task, start, end):
+            space.discard(part, size)
     elif advice == MADV_COLLAPSE:  # there are no huge pages
         raise LinuxError(errno.EINVAL)
     elif advice == MADV_FREE:

@@ -51,6 +51,7 @@ from ..mem.vma import (
     STACK_GAP,
     ZERO_NAME,
     extent,
+    in_parts,
     lock_area,
     next_area,
     page_up,
@@ -168,8 +169,11 @@ def sys_munmap(task: LinuxTask, addr: c_ulong, length: c_size_t) -> int:
     if addr & (PAGE - 1) or addr > USER_END or length > USER_END - addr or size == 0:
         raise LinuxError(errno.EINVAL)
     require_splits(task, addr, addr + size, removed=True)
-    task.space.unmap(addr, size)
-    charge(task)
+    try:
+        for part, some in in_parts(task, addr, addr + size):
+            task.space.unmap(part, some)
+    finally:
+        charge(task)
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 
+from ..._core.mm.pages import count_pages
 from ..._core.words.codes import GUARD_GAP
 from ...addr import PAGE_SIZE, VirtAddrRange
 from ...errors import LinuxError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...mm.area import MemoryArea
+    from ...mm.space import AddrSpace
     from ..task.task import LinuxTask
     from .mm import Mm
 
@@ -96,6 +98,27 @@ def in_turns(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, 
         if number % AREAS_AT_ONCE == AREAS_AT_ONCE - 1:
             waiting.breathe(task)
         yield piece
+
+
+def _pages_in(space: AddrSpace, start: int, end: int) -> int:
+    start, end = max(start, space.base), min(end, USER_END)
+    return sum(count_pages(space, start, end - start)[:3]) if start < end else 0
+
+
+def in_parts(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """(start, size) of parts of a range that hold a bounded number of pages, however little of the range is there.
+
+    For a call that may be made again: between parts, the clock and signals are looked at (`waiting`).
+    """
+    size = end - start
+    while start < end:
+        size = min(size, end - start)
+        while size > BYTES_AT_ONCE and _pages_in(task.space, start, start + size) > BYTES_AT_ONCE // PAGE:
+            size = (size // 2 + PAGE - 1) & -PAGE
+        yield start, size
+        start, size = start + size, 2 * size
+        if start < end:
+            waiting.breathe(task)
 
 
 def pieces(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, MemoryArea]]:
