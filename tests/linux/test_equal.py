@@ -20,6 +20,7 @@ def test_each_line_is_the_hosts(name: str, compile_guest: Callable[..., Path], t
         directory.mkdir(parents=True)
     host = run_host(program, cwd=directories[0])
     ours = run_guest(program, cwd=directories[1], allow_write=[directories[1]])
+    assert host.lines
     assert ours.lines == host.lines
     assert ours.status == host.status
 
