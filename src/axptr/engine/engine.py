@@ -40,6 +40,8 @@ class Engine(Protocol):
 
     arch: ClassVar[Architecture]
     """The architecture of the programs that it runs."""
+    name: ClassVar[str]
+    """What `create_process(engine=)` calls it."""
 
     @property
     def space(self) -> AddrSpace | None:

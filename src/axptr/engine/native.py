@@ -32,6 +32,7 @@ class NativeEngine(NativeCpu):
     """
 
     arch: ClassVar[Architecture] = X86_64
+    name: ClassVar[str] = "native"
 
     def run(self, timeout: float | None = None) -> Exit:
         """Run the guest until it faults, raises an exception of the CPU, is stopped or `timeout` seconds have

@@ -77,6 +77,7 @@ class UnicornEngine(UnicornCpu):
     """
 
     arch: ClassVar[Architecture] = X86_64
+    name: ClassVar[str] = "unicorn"
 
     def __new__(cls, phys: PhysMemory, *, metered: bool = False) -> Self:
         made = super().__new__(cls, phys, library_path())

@@ -88,6 +88,8 @@ class Stub:
     def start(self, phys, space, base):
         """Start it, its span at `base`, nothing mapped. `LinuxError` with the errno that the host gave."""
         error: cython.int
+        if nat_text_size == 0:
+            raise OSError(errno.ENOSYS, "the native engine runs on hosts with an x86-64 CPU alone")
         self.phys = phys
         self.held = cython.cast(cython.pointer(Held), calloc(_first_slots, cython.sizeof(Held)))
         if self.held == cython.NULL:
