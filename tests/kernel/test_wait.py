@@ -60,6 +60,15 @@ def test_waking_passes_over_those_that_wait_for_something_else():
     assert len(thing.queue) == 1
 
 
+def test_one_that_waits_for_no_event_is_not_in_the_queue():
+    thing, task = Thing(), Sleeper(0)
+    wait(task, thing, 0)
+    thing.queue._check()
+    assert len(thing.queue) == 0
+    assert thing.queue.wake() == 0
+    assert task.events == 0
+
+
 def test_waiters_moved_to_another_thing_keep_their_masks_and_their_records_name_it():
     one, other, tasks = Thing(), Thing(), [Sleeper(i) for i in range(3)]
     for i, task in enumerate(tasks):

@@ -58,8 +58,12 @@ class WaitQueue:
         return len(self._waiters)
 
     def add(self, task: Task, mask: int) -> None:
-        """Have `task` woken by any event of `mask`; a task that is in the queue keeps its place and waits for both."""
-        self._waiters[task] = self._waiters.get(task, 0) | mask
+        """Have `task` woken by any event of `mask`; a task that is in the queue keeps its place and waits for both.
+
+        One that waits for no event is not put in: only its time or an interruption ends such a wait.
+        """
+        if mask:
+            self._waiters[task] = self._waiters.get(task, 0) | mask
 
     def remove(self, task: Task) -> None:
         """Nothing happens if it is not there."""
