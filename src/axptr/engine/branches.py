@@ -21,6 +21,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from .instructions import decode
+from .operands import GENERAL, word_at
 
 _BLOCK = Struct("<QQIHH8xQQ")
 _ALIGN = 64
@@ -28,7 +29,6 @@ _FARTHEST = 1 << 16  # bytes of code of one block
 _NEAREST = 512  # from a block's description to its code
 _AREA = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rwxp 0+ 00:00 0\s*")
 _WORD = (1 << 64) - 1
-GENERAL = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{i}" for i in range(8, 16)))
 
 
 class Branch(NamedTuple):
@@ -93,13 +93,13 @@ def _last_branch(
         if i.opcode in (0xC3, 0xC2):
             more = int.from_bytes(piece[-2:], "little") if i.opcode == 0xC2 else 0
             before = (rsp - 8 - more) & _WORD
-            if length == _prefixes(piece) + (3 if i.opcode == 0xC2 else 1) and _word(read, before) == target:
+            if length == _prefixes(piece) + (3 if i.opcode == 0xC2 else 1) and word_at(read, before) == target:
                 if code[-length - 1 : -length] in (b"\xf2", b"\xf3"):  # `rep ret`, most probably
                     length += 1
                 return Branch(end - length, before)
         elif i.opcode == 0xFF and i.digit in (2, 4):
             before = (rsp + 8) & _WORD if i.digit == 2 else rsp
-            if i.digit == 2 and _word(read, rsp) != end:
+            if i.digit == 2 and word_at(read, rsp) != end:
                 continue
             if _operand(piece, end, before, register, read) == target:
                 return Branch(end - length, before)
@@ -108,11 +108,6 @@ def _last_branch(
 
 def _prefixes(piece: bytes) -> int:
     return next((at for at, byte in enumerate(piece) if byte in (0xC2, 0xC3, 0xFF)), 0)
-
-
-def _word(read: Callable[[int, int], bytes], at: int) -> int | None:
-    got = read(at, 8)
-    return int.from_bytes(got, "little") if len(got) == 8 else None
 
 
 def _operand(
@@ -152,4 +147,4 @@ def _operand(
     for prefix, name in ((0x64, "fs_base"), (0x65, "gs_base")):
         if prefix in i.prefixes:
             address += register(name)
-    return _word(read, address & _WORD)
+    return word_at(read, address & _WORD)

@@ -12,6 +12,8 @@ from .arch import ARCHITECTURES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from .arch import Architecture
 
 
@@ -85,3 +87,30 @@ class Context:
 def _made(arch: str, general: bytes, extended: bytes) -> Context:
     """What a pickle calls."""
     return Context(ARCHITECTURES[arch], general, extended)
+
+
+class SavesContexts:
+    """The two verbs of an engine for contexts, over what its CPU has compiled: `_take` and `_put`."""
+
+    arch: ClassVar[Architecture]
+
+    if TYPE_CHECKING:
+
+        def _take(self) -> tuple[bytes, bytes]: ...
+        def _put(self, general: bytes, extended: bytes) -> None: ...
+
+    def save(self) -> Context:
+        """All registers, x87 and vectors too: for this engine, or any of the architecture."""
+        return Context(self.arch, *self._take())
+
+    def restore(self, context: Context) -> None:
+        """Put back what an engine of this architecture saved. A system call's handler then returns None.
+
+        `ValueError` for a context of another architecture, or one that no program on this CPU can be in; nothing has
+        changed then.
+        """
+        if not isinstance(context, Context):
+            raise TypeError(f"a context is what `save` gives, not {type(context).__name__}")
+        if context.arch is not self.arch:
+            raise ValueError(f"a context of {context.arch.name} is no use to an {self.arch.name} CPU")
+        self._put(context.general, context.extended)

@@ -13,7 +13,7 @@ from .._core.words.codes import FAULT_NOMEM
 from ..errors import LinuxError
 from ..flags import MappingFlags
 from .arch import X86_64
-from .context import Context
+from .context import SavesContexts
 from .exit import Exit
 from .operands import accesses, branch_target
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .arch import Architecture
 
 
-class NativeEngine(NativeCpu):
+class NativeEngine(SavesContexts, NativeCpu):
     """The host's x86-64 CPU over `phys`, in user mode, registers as a new program finds them.
 
     ahead: how many pages a guest that writes one after the other gets at once, at most; by default none but those it
@@ -53,22 +53,6 @@ class NativeEngine(NativeCpu):
             fault = LinuxError(errno.ENOMEM, f"no memory for the page at {what:#x}")
             return Exit("fault", rip, address=what, access=wanted, fault=fault, trap="page", vector=14)
         return self._fault(rip, what, wanted, 14)
-
-    def save(self) -> Context:
-        """All registers, x87, SSE and AVX state too: for this engine, or any of the architecture."""
-        return Context(X86_64, *self._take())
-
-    def restore(self, context: Context) -> None:
-        """Put back what an engine of this architecture saved. A system call's handler then returns None.
-
-        `ValueError` for a context of another architecture, or one that no program on this CPU can be in; nothing has
-        changed then.
-        """
-        if not isinstance(context, Context):
-            raise TypeError(f"a context is what `save` gives, not {type(context).__name__}")
-        if context.arch is not X86_64:
-            raise ValueError(f"a context of {context.arch.name} is no use to an x86_64 CPU")
-        self._put(context.general, context.extended)
 
     def _excepted(self, rip: int, vector: int, error: int) -> Exit:
         """An exception of the CPU; a fault where it was for an address that no CPU can form, which it does not tell."""

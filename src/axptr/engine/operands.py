@@ -70,13 +70,13 @@ def branch_target(code: bytes, rip: int, register: Register, read: Read) -> int 
     """Where `ret`, or `jmp` or `call` through a register or memory, leads; None for other instructions."""
     i = decode(code)
     if i.opcode in (0xC3, 0xC2):
-        return _word(read, register("rsp"))
+        return word_at(read, register("rsp"))
     if i.opcode != 0xFF or i.digit not in (2, 4):
         return None
     if not i.in_memory:
         return register(GENERAL[(i.modrm & 7) | (8 if i.rex & 1 else 0)])
     address = address_of(code, rip, register)
-    return None if address is None else _word(read, address)
+    return None if address is None else word_at(read, address)
 
 
 def address_of(code: bytes, rip: int, register: Register) -> int | None:
@@ -145,6 +145,7 @@ def _immediate(opcode: int, digit: int, prefixes: frozenset[int], rest: bytes) -
     return 0
 
 
-def _word(read: Read, at: int) -> int | None:
+def word_at(read: Read, at: int) -> int | None:
+    """The 8 bytes at an address as a number, None if they are not all there."""
     got = read(at, 8)
     return int.from_bytes(got, "little") if len(got) == 8 else None

@@ -21,7 +21,7 @@ from .._core.words.codes import FAULT_NOMEM
 from ..errors import LinuxError
 from ..flags import MappingFlags
 from .arch import X86_64
-from .context import Context
+from .context import SavesContexts
 from .exit import Exit
 from .instructions import divides, updates_memory, uses_stack_segment
 
@@ -67,7 +67,7 @@ def preload() -> None:
     uclib.preload(library_path())
 
 
-class UnicornEngine(UnicornCpu):
+class UnicornEngine(SavesContexts, UnicornCpu):
     """An x86-64 CPU over `phys`, in user mode, registers as a new program finds them.
 
     metered: whether it counts its `work`, the bytes of code that have begun to run, which is then all that runs depend
@@ -101,22 +101,6 @@ class UnicornEngine(UnicornCpu):
             self.reg_write("rip", rip)
             return Exit(kind, rip, trap=X86_64.traps.get(vector), vector=vector, error=error)
         return Exit(kind, rip)
-
-    def save(self) -> Context:
-        """All registers, x87 and SSE state too: for this engine, or any of the architecture."""
-        return Context(X86_64, *self._take())
-
-    def restore(self, context: Context) -> None:
-        """Put back what an engine of this architecture saved. A system call's handler then returns None.
-
-        `ValueError` for a context of another architecture, or one that no program on this CPU can be in; nothing has
-        changed then.
-        """
-        if not isinstance(context, Context):
-            raise TypeError(f"a context is what `save` gives, not {type(context).__name__}")
-        if context.arch is not X86_64:
-            raise ValueError(f"a context of {context.arch.name} is no use to an x86_64 CPU")
-        self._put(context.general, context.extended)
 
     def _faulted(self, rip: int, address: int, access: MappingFlags, code: int) -> Exit:
         space = self.space
