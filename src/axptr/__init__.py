@@ -52,8 +52,7 @@ if TYPE_CHECKING:
     from .mm.area import MemoryArea
     from .mm.backend import AllocBackend, FileBackend, LinearBackend, SharedBackend, SharedObject
     from .mm.pager import MmioBackend, PagerBackend
-    from .mm.snapshots.snapshot import Snapshot
-    from .mm.space import AddrSpace
+    from .mm.space import AddrSpace, Snapshot
     from .model import I386, ILP32, ILP32_BIG, LP64, LP64_BIG, DataModel
     from .paging import AARCH64, SV39, SV48, X86_64, PagingFormat
     from .pointers.access import access_user_memory, is_accessing_user_memory
@@ -128,7 +127,7 @@ _PUBLIC = {
     "SV48": "axptr.paging",
     "SharedBackend": "axptr.mm.backend",
     "SharedObject": "axptr.mm.backend",
-    "Snapshot": "axptr.mm.snapshots.snapshot",
+    "Snapshot": "axptr.mm.space",
     "SnapshotError": "axptr.errors",
     "Task": "axptr.kernel",
     "UnicornEngine": "axptr.engine.unicorn",

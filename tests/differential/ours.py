@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 from axptr import AddrSpace, FaultReason, LinuxError, MappingFlags, PhysMemory
-from axptr.linux.fs.host.file import HostFile
+from axptr.linux.fs.host.tree import file_of
 from axptr.linux.fs.setup import host_tree
 from axptr.linux.fs.walk import FsContext
 from axptr.linux.machine import Machine
@@ -51,12 +51,12 @@ class Ours:
         for i in range(FILES):
             path = root + b"/f%d" % i
             for k, flags in enumerate((os.O_RDWR, os.O_RDONLY, os.O_WRONLY)):
-                file = HostFile(os.open(path, flags), flags, home=True, mount=fs.mounts.mounts[0])
+                file = file_of(os.open(path, flags), flags, home=True, mount=fs.mounts.mounts[0])
                 files.place(100 + 4 * i + k, file)
         reader, writer = os.pipe()
-        files.place(90, HostFile(reader, os.O_RDONLY))
-        files.place(91, HostFile(writer, os.O_WRONLY))
-        files.place(92, HostFile(os.open(root, os.O_RDONLY), os.O_RDONLY))
+        files.place(90, file_of(reader, os.O_RDONLY))
+        files.place(91, file_of(writer, os.O_WRONLY))
+        files.place(92, file_of(os.open(root, os.O_RDONLY), os.O_RDONLY))
 
     def close(self) -> None:
         self.task.files.close_all()

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from axptr import PAGE_SIZE, AddrSpace, PhysMemory
-from axptr.linux.fs.host.file import HostFile
+from axptr.linux.fs.host.tree import file_of
 from axptr.linux.fs.setup import host_tree
 from axptr.linux.fs.walk import FsContext
 from axptr.linux.machine import Machine
@@ -105,7 +105,7 @@ class Sides:
         reading = "read" in case.call
         if case.on == "file":
             theirs, mine = (os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC) for path in self.paths)
-            self.files.place(50, HostFile(mine, os.O_RDWR))
+            self.files.place(50, file_of(mine, os.O_RDWR))
             for fd in (theirs, mine):
                 os.write(fd, FILE[: case.ready])
                 os.lseek(fd, case.position % 100, os.SEEK_SET)
@@ -117,7 +117,7 @@ class Sides:
             (reader, writer), mine_ends = pipes
             flags = os.O_NONBLOCK | (os.O_RDONLY if reading else os.O_WRONLY)
             mine = mine_ends[0 if reading else 1]
-            self.files.place(50, HostFile(mine, flags))
+            self.files.place(50, file_of(mine, flags))
             close = [reader, writer, mine_ends[1 if reading else 0]]
             use, tell = [reader if reading else writer, 50], [reader, mine_ends[0]]
         else:

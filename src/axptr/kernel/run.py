@@ -150,6 +150,8 @@ class RunLoop:
         self._forget(task)
         self._blocked.discard(task)
         self._dequeue(task)
+        if task.blocked is not None:
+            task.waited(task.blocked)
         if self.current is task:
             task.switched(False)
             self.current = None
@@ -420,6 +422,7 @@ class RunLoop:
                 outcome = task.interrupted(record)
             except LinuxError as error:
                 outcome = error
+            task.waited(record)
             self._finish(task, outcome)
         else:
             self._dequeue(task)  # it was told to look, and there is nothing
@@ -438,6 +441,7 @@ class RunLoop:
                 task.blocked = record
                 self.adopt(task)
             raise
+        task.waited(record)
         if task.blocked is not None:
             task.blocked.call = record.call
         else:

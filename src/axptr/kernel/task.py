@@ -139,6 +139,9 @@ class Task(Provider):
                 return result
         return LinuxError(errno.EINTR)
 
+    def waited(self, record: Blocked) -> None:
+        """The call of that record has gone on, or is given up: what the record held may be let go of."""
+
     def switched(self, running: bool) -> None:
         """The task has got the CPU, or has lost it to another or at the end of a run."""
 

@@ -119,9 +119,10 @@ class Blocked:
     is cut short: what the call then gives, or None for what `restart` says. restart, call: of the personality, what
     becomes of a call that was cut short, and which call it is.
     woken: the events that have come, 0 if it was the time; None as long as it waits.
+    held: of the personality, what is to stay as it is until the call has gone on (`Task.waited`).
     """
 
-    __slots__ = ("again", "call", "interrupted", "on", "restart", "timer", "until", "woken")
+    __slots__ = ("again", "call", "held", "interrupted", "on", "restart", "timer", "until", "woken")
 
     def __init__(
         self,
@@ -137,6 +138,7 @@ class Blocked:
         self.restart = restart
         self.interrupted = interrupted
         self.call = (0, 0)
+        self.held: tuple[Any, ...] = ()
         self.woken: int | None = None
         self.timer: Timer | None = None  # the loop's, as long as the task is in it
 

@@ -21,8 +21,9 @@ from ..mm.space import AddrSpace
 from . import arguments
 from .arguments import Text
 from .ends import Death, ProgramError, Result
-from .fs.host.file import HostFile, standard_stream
+from .fs.host.file import HostFile
 from .fs.host.mount import HostMount
+from .fs.host.tree import standard_stream
 from .fs.setup import first_directory, host_tree
 from .fs.walk import AT_FDCWD, FsContext
 from .fs.writable import WritableDirs

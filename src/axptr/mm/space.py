@@ -25,7 +25,8 @@ from axptr.mm.backend import ALLOC, FileBackend, LinearBackend, SharedBackend, S
 from axptr.mm.fault import REASONS, describe
 from axptr.mm.filecache import FileCache, sync_all
 from axptr.mm.pager import MmioBackend, PagerBackend, device_move, device_piece, page_in
-from axptr.mm.snapshots.snapshot import Epoch, Snapshot, path
+from axptr.mm.snapshots.snapshot import Epoch, path
+from axptr.mm.snapshots.snapshot import Snapshot as Snapshot
 from axptr.mm.twins import Twins, make_twins, use_twins
 from axptr.model import DataModel
 from axptr.paging import X86_64, PagingFormat
@@ -552,3 +553,6 @@ class AddrSpace(History):
 
     def __deepcopy__(self, memo: Any) -> AddrSpace:
         raise TypeError("an address space cannot be copied this way")
+
+
+Snapshot.make_space = AddrSpace

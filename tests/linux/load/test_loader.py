@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from axptr.linux import ProgramError, create_process
-from axptr.linux.fs.host.file import HostFile
+from axptr.linux.fs.host.tree import file_of
 from axptr.linux.load.elf import BadElf, Elf
 
 from ..conftest import run_guest, run_host
@@ -206,10 +206,10 @@ def test_random_damage_never_does_worse_than_an_error_or_a_signal(tmp_path, comp
 
 def test_what_the_headers_say(tmp_path):
     with write(tmp_path / "tiny", TINY).open("rb") as file:
-        head = Elf(HostFile(file.fileno(), os.O_RDONLY, owned=False))
+        head = Elf(file_of(file.fileno(), os.O_RDONLY, owned=False))
     assert (head.entry, head.dynamic, head.phoff, head.phnum) == (0x400078, False, 64, 1)
     with write(tmp_path / "text", b"hello").open("rb") as file, pytest.raises(BadElf):
-        Elf(HostFile(file.fileno(), os.O_RDONLY, owned=False))
+        Elf(file_of(file.fileno(), os.O_RDONLY, owned=False))
 
 
 def test_an_argument_that_is_too_long_is_e2big():

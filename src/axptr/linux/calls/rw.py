@@ -19,7 +19,7 @@ from ...kernel.abi import (
     c_ulong,
 )
 from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND
-from ..fs.openfile import MAX_OFFSET, OpenFile, WouldBlock
+from ..fs.openfile import MAX_OFFSET, BrokenPipe, OpenFile, WouldBlock
 from ..registry import call
 from ..uaccess import (
     MAX_RW_COUNT,
@@ -67,6 +67,23 @@ def _verify_area(pos: int | None, count: int) -> None:
         raise LinuxError(errno.EINVAL)
 
 
+def broken_pipe(task: LinuxTask, error: LinuxError) -> int:
+    """A write found nobody who would read: SIGPIPE, and what went before, or the error."""
+    if error.errno == errno.EPIPE:
+        task.signals.broken_pipe(task)
+    done = getattr(error, "done", 0)
+    if not done:
+        raise error
+    return int(done)
+
+
+def _write(task: LinuxTask, file: OpenFile, data: UserIter, pos: int | None) -> int:
+    try:
+        return file.write(task, data, pos)
+    except BrokenPipe as error:
+        return broken_pipe(task, error)
+
+
 def read_later(task: LinuxTask, file: OpenFile, stop: WouldBlock) -> int | None:
     """Read into the rest of the user's memory once there is something."""
     return task.block(on=[(file, POLLIN)], again=(_read_on, (file, stop.rest)))
@@ -87,7 +104,7 @@ def write_later(task: LinuxTask, file: OpenFile, stop: WouldBlock, done: int) ->
 
 def _write_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], done: int) -> int | None:
     try:
-        done += file.write(task, UserIter.over(task, rest), None)
+        done += _write(task, file, UserIter.over(task, rest), None)
     except WouldBlock as stop:
         return write_later(task, file, stop, done)
     except LinuxError:
@@ -115,7 +132,9 @@ def sys_write(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t) -> 
     file = _writable(task, fd)
     require_user(task, buf.address, count, READ)
     try:
-        return task.group.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
+        return task.group.io.wrote(
+            _write(task, file, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None)
+        )
     except WouldBlock as stop:
         return write_later(task, file, stop, 0)
 
@@ -159,7 +178,7 @@ def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: in
     try:
         if not data.count:
             return 0
-        return task.group.io.wrote(_with_flags(task, file, flags, lambda: file.write(task, data, pos)))
+        return task.group.io.wrote(_with_flags(task, file, flags, lambda: _write(task, file, data, pos)))
     except WouldBlock as stop:
         return write_later(task, file, stop, 0)
 

@@ -31,6 +31,7 @@ from ..uaccess import (
     import_iovec,
     put_bytes,
 )
+from .rw import broken_pipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,12 +58,6 @@ def _give_offset(task: LinuxTask, ptr: Bytes, offset: int | None, file: OpenFile
     if offset is not None:
         end = offset + done if file.moves else offset
         put_bytes(task, ptr.address, end.to_bytes(8, "little", signed=True))
-
-
-def _broken_pipe(task: LinuxTask, error: LinuxError) -> LinuxError:
-    if error.errno == errno.EPIPE:
-        task.signals.broken_pipe(task)
-    return error
 
 
 # -- sendfile, copy_file_range
@@ -159,7 +154,7 @@ def _send(task: LinuxTask, goal: OpenFile, fds: tuple[int, int], pos: int | None
             raise WouldBlock(done, ()) from None
         if done:
             return done
-        raise _broken_pipe(task, error) from None
+        return broken_pipe(task, error)
     finally:
         goal.after_host(task)
 
@@ -255,7 +250,9 @@ def _refused(task: LinuxTask, error: LinuxError, flags: int) -> LinuxError:
     """What a call raises that the host refused, which never waits."""
     if error.errno == errno.EAGAIN and not flags & SPLICE_F_NONBLOCK:
         return WouldBlock(0, ())
-    return _broken_pipe(task, error)
+    if error.errno == errno.EPIPE:
+        task.signals.broken_pipe(task)
+    return error
 
 
 def _wait(
@@ -392,7 +389,7 @@ def _fill(task: LinuxTask, file: OpenFile, data: UserIter) -> int:
                 break
             if error.errno == errno.EAGAIN and file.blocks:
                 raise WouldBlock(0, ()) from None
-            raise _broken_pipe(task, error) from None
+            broken_pipe(task, error)
         if good < want:
             break
     return done

@@ -235,15 +235,14 @@ class LockTable:
             if lost != flocks.get(file, F_UNLCK):
                 self._wake(file)
 
-    def closed(self, table: FileTable, file: OpenFile, last: bool) -> None:
-        """A descriptor was closed: the process loses its record locks on the file, whichever descriptor they came by.
+    def closed(self, table: FileTable, file: OpenFile) -> None:
+        """A descriptor was closed: the process loses its record locks on the file, whichever descriptor they came by."""
+        if self._files:
+            self.release(file, table)
 
-        last: the description is gone too, and with it what it held.
-        """
-        if not self._files:
-            return
-        self.release(file, table)
-        if last:
+    def gone(self, file: OpenFile) -> None:
+        """Nobody has the description any more: what it held is free."""
+        if self._files:
             self.release(file, file)
             if file.lock_key() in self._files:
                 self.flock(file, F_UNLCK, None)

@@ -16,7 +16,7 @@ from ...flags import WRITE
 from ..task import waiting
 from ..uaccess import CHUNK
 from .host.calls import host
-from .host.file import HostFile
+from .host.tree import file_of
 from .node import (
     DirNode,
     Node,
@@ -184,7 +184,7 @@ class TtyNode(Node):
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         keep = os.O_ACCMODE | os.O_NONBLOCK
         fd = host(os.open, b"/dev/tty", flags & keep | os.O_NOCTTY | os.O_CLOEXEC)
-        return HostFile(fd, flags)
+        return file_of(fd, flags)
 
 
 class Dev(DirNode):

@@ -18,13 +18,20 @@ from ...kernel.wait import WaitQueue
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from typing import Protocol
 
     from ..._core.mm.frames import Backend
     from ..._core.phys.phys import PhysMemory
-    from ..files.locks import Hold, Range
+    from ..files.locks import Hold, LockTable, Range
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
     from .node import Node, Stat
+
+    class Watcher(Protocol):
+        """Who is to hear that a file is closed."""
+
+        def forget(self) -> None: ...
+
 
 O_ACCMODE = 3
 O_PATH = 0o10000000
@@ -58,12 +65,21 @@ class WouldBlock(LinuxError):
         self.rest = rest
 
 
+class BrokenPipe(LinuxError):
+    """EPIPE: nobody will read what is written. done: bytes that went before. The call sends SIGPIPE."""
+
+    def __init__(self, done: int = 0) -> None:
+        super().__init__(errno.EPIPE)
+        self.done = done
+
+
 class OpenFile:
     """One open file description.
 
     flags: as given to open (access mode, O_APPEND, O_NONBLOCK, ...).
     owner, owner_uids, signal, write_hint: what F_SETOWN, F_SETSIG and F_SET_RW_HINT said, and who said the first.
-    refs: descriptors that refer to it; the table closes it when there are none left.
+    refs: descriptors that refer to it, and calls that wait with it in hand; it is closed when there are none left.
+    watchers: the entries of epolls that tell of it; they go when it is closed.
     host_fd: the host descriptor behind it, None where there is none.
     kind: the type bits of its mode where calls ask for it: pipe, directory, regular file; 0 for what is none of them.
     moves: whether transfers move a position (those of devices do not).
@@ -83,10 +99,25 @@ class OpenFile:
     def __init__(self, flags: int) -> None:
         self.flags = flags
         self.refs = 0
+        self.watchers: list[Watcher] = []
         self.owner = (0, 0)  # F_OWNER_TID, nobody
         self.owner_uids = (0, 0)
         self.signal = 0
         self.write_hint = 0
+
+    def hold(self) -> None:
+        """One more refers to it."""
+        self.refs += 1
+
+    def release(self, locks: LockTable) -> None:
+        """One that referred to it does so no more. After the last one it is closed, and what it held is free."""
+        self.refs -= 1
+        if self.refs:
+            return
+        while self.watchers:
+            self.watchers.pop().forget()
+        locks.gone(self)
+        self.close()
 
     @property
     def large(self) -> int:
@@ -140,6 +171,11 @@ class OpenFile:
     def queue(self) -> WaitQueue:
         """Who waits for the file to be ready. Of one that is always so nobody does."""
         return WaitQueue()
+
+    @property
+    def pollable(self) -> bool:
+        """Whether it is ever not ready: epoll takes nothing else (file_can_poll)."""
+        return type(self).queue is not OpenFile.queue
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         """Read to user memory, at the file's own position (moving it) or at `pos`; bytes done, 0 at the end."""
@@ -235,6 +271,10 @@ class OpenFile:
     def write_host(self, task: LinuxTask, data: memoryview, pos: int | None) -> int:
         """Write from the machine's own memory, as much as there is room for now."""
         return self.write_bytes(data, pos)
+
+    def read_host(self, task: LinuxTask, view: memoryview, pos: int | None) -> int:
+        """Read into the machine's own memory, as much as there is now; EAGAIN for nothing yet."""
+        return self.read_bytes(view, pos)
 
     def before_host(self, task: LinuxTask) -> None:
         """The host is to read the file itself: it gets what mappings wrote."""

@@ -316,7 +316,7 @@ class FifoFile(HostFile):
         super().__init__(fd, flags)
         self._node = node
 
-    def node(self) -> TmpNode:  # type: ignore[override]
+    def node(self) -> TmpNode:
         return self._node
 
     def read_host(self, task: LinuxTask, view: memoryview, pos: int | None) -> int:

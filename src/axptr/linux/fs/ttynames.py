@@ -11,6 +11,7 @@ import stat
 from .host.calls import host
 from .host.fd import name_of
 from .host.file import HostFile
+from .host.tree import file_of
 from .node import DirNode, Node
 from .openfile import O_PATH
 
@@ -66,7 +67,7 @@ class TerminalNode(Node):
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         path = b"/proc/self/fd/%d" % self._file.host_fd
         fd = host(os.open, path, flags & _KEPT | os.O_NOCTTY | os.O_CLOEXEC)
-        return HostFile(fd, flags & ~O_PATH)
+        return file_of(fd, flags & ~O_PATH)
 
 
 class Pts(DirNode):

@@ -85,7 +85,7 @@ class FileTable:
         """Make `fd` refer to `file`, closing what it was. EBADF beyond the limit."""
         if not 0 <= fd < self.limit:
             raise LinuxError(errno.EBADF)
-        file.refs += 1
+        file.hold()
         if fd in self._files:
             self.close(fd)
         file.refs -= 1
@@ -104,10 +104,8 @@ class FileTable:
             raise LinuxError(errno.EBADF)
         self._cloexec.discard(fd)
         self._free = min(self._free, fd)
-        file.refs -= 1
-        self._locks.closed(self, file, last=file.refs == 0)
-        if file.refs == 0:
-            file.close()
+        self._locks.closed(self, file)
+        file.release(self._locks)
 
     def cloexec(self, fd: int) -> bool:
         self.get(fd)

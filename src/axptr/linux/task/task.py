@@ -11,6 +11,7 @@ import os
 from ...errors import LinuxError
 from ...kernel.task import Task
 from ..calls.prctl import KeptState
+from ..fs.openfile import OpenFile
 from ..mem.mm import Mm
 from ..signals.actions import SigActions
 from ..signals.state import RESTART, SignalState, first_argument
@@ -158,11 +159,27 @@ class LinuxTask(Task):
         restart: int | Again = RESTART,
         interrupted: Callable[..., int | LinuxError | None] | None = None,
     ) -> int | None:
-        """As the framework has it; by default the call is made again where a signal cuts it short (ERESTARTSYS)."""
+        """As the framework has it; by default the call is made again where a signal cuts it short (ERESTARTSYS).
+
+        Open files among what it waits for and in the data of `again` stay open until it has gone on, whoever closes
+        them meanwhile.
+        """
         super().block(on, until, again=again, restart=restart, interrupted=interrupted)
-        if self.blocked is not None:  # `again`'s is the same call, and the loop knows it
-            self.blocked.call = self.call_in_hand
+        record = self.blocked
+        if record is not None:
+            record.call = self.call_in_hand  # `again`'s is the same call, and the loop knows it
+            record.held = files = tuple(
+                x for x in (*(w for w, _ in record.on), *record.data) if isinstance(x, OpenFile)
+            )
+            for file in files:
+                file.hold()
         return None
+
+    def waited(self, record: Blocked) -> None:
+        """The open files that the call had in hand may be closed."""
+        files, record.held = record.held, ()
+        for file in files:
+            file.release(self.machine.locks)
 
     @property
     def call_in_hand(self) -> tuple[int, int]:

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, ClassVar
 
     from axptr._core.mm.history import Notes
     from axptr._core.phys.phys import PhysMemory
@@ -151,7 +151,11 @@ class Snapshot:
 
     Made by `AddrSpace.snapshot`, used by `AddrSpace.restore`; it costs the page tables and, later, the pages that
     change. Shared anonymous memory is copied; shared files and linear windows are not part of it.
+
+    make_space: `AddrSpace`, which stands above and says so when it is loaded; the package loads it with this name.
     """
+
+    make_space: ClassVar[Callable[..., AddrSpace]]
 
     def __init__(
         self,
@@ -232,9 +236,8 @@ class Snapshot:
         changed; `LinuxError(ENOMEM)` when frames run out; `OSError` if the file cannot be read.
         """
         from axptr.mm.snapshots.file import load
-        from axptr.mm.space import AddrSpace
 
-        return Snapshot._of_parts(*load(path, phys, AddrSpace))
+        return Snapshot._of_parts(*load(path, phys, Snapshot.make_space))
 
     @staticmethod
     def _of_parts(frozen: AddrSpace, captures: list[tuple[FrameStore, FrameStore, int]]) -> Snapshot:

@@ -30,16 +30,16 @@ from ..openfile import (
     O_DIRECT,
     O_NONBLOCK,
     O_PATH,
+    BrokenPipe,
     OpenFile,
     WouldBlock,
 )
 from .calls import PAGE, ccall, changed_bytes, host, map_probe
 from .noblock import Channel, may_block
-from .tree import OpenedNode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ...._core.phys.phys import PhysMemory
     from ....kernel.wait import WaitQueue
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ...files.pipe import PipeBuffer
     from ...task.task import LinuxTask
     from ...uaccess import UserIter
-    from ..node import Stat
+    from ..node import Node, Stat
     from .mount import HostMount
 
 _F_CREATED_QUERY = 1028
@@ -72,6 +72,7 @@ class HostFile(OpenFile):
     shared: other processes use the description too, so that its flags are not ours to change. channel: how it is read
     and written without blocking the host, of what may block; None of other files. pipe: the buffer, of a pipe that the
     program made. mount: by which it was found; None for what was found by none.
+    as_node: what makes it a node of the tree that it was found in (`tree.OpenedNode`); None for what is in none.
     rw_flags: RWF_* of the transfer in hand (`under_rwf`).
     """
 
@@ -86,6 +87,7 @@ class HostFile(OpenFile):
         home: bool = False,
         shared: bool = False,
         mount: HostMount | None = None,
+        as_node: Callable[[HostFile], Node] | None = None,
     ) -> None:
         super().__init__(flags)
         self.host_fd = fd
@@ -93,6 +95,7 @@ class HostFile(OpenFile):
         self.home = home
         self.shared = shared or not owned
         self.mount = mount
+        self._as_node = as_node
         self.nameless = False
         self.rw_flags = 0
         self.pipe: PipeBuffer | None = None
@@ -355,7 +358,7 @@ class HostFile(OpenFile):
                 data.revert(taken)
                 raise self._would_block(error, done, data) from None
             if error.errno == errno.EPIPE:
-                task.signals.broken_pipe(task)
+                raise BrokenPipe(done) from None
             if done:
                 return done
             if error.errno == errno.EFAULT:
@@ -408,15 +411,20 @@ class HostFile(OpenFile):
 
         return host_ioctl(task, self, command, argument)
 
-    def node(self) -> OpenedNode:
-        return OpenedNode(self)
+    def node(self) -> Node | None:
+        return None if self._as_node is None else self._as_node(self)
+
+    def _changeable_here(self) -> bool:
+        node = self.node()
+        return node is not None and node.may_change()
 
     def name_removed(self, identity: tuple[int, int]) -> None:
         self.nameless |= self.home and identity == self.identity
 
     def require_change(self, task: LinuxTask) -> None:
-        if self.owned and self.regular:  # a standard stream was given to be written to
-            self.node().changeable()
+        node = self.node()
+        if self.owned and self.regular and node is not None:  # a standard stream was given to be written to
+            node.changeable()
 
     def require_size(self, task: LinuxTask, size: int) -> None:
         """EFBIG and SIGXFSZ if the file would grow beyond RLIMIT_FSIZE (inode_newsize_ok)."""
@@ -546,7 +554,7 @@ class HostFile(OpenFile):
 
     def host_locks(self, task: LinuxTask) -> Hold | None:
         """Not at all where the guest may not write, nor on the streams that the user gave us."""
-        if not self._lockable or not self.owned or not self.node().may_change():
+        if not self._lockable or not self.owned or not self._changeable_here():
             return None
         from .locks import HostLocks
 
@@ -586,14 +594,3 @@ class HostFile(OpenFile):
         channel = self.__dict__.pop("channel", None)
         if channel is not None:
             channel.close()
-
-
-def standard_stream(fd: int, mount: HostMount | None = None) -> HostFile | None:
-    """The host's descriptor `fd` as it is; None if it is closed. mount: by which what it is may be changed."""
-    import fcntl
-
-    try:
-        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-        return HostFile(fd, flags & ~O_PATH, owned=False, mount=mount)
-    except OSError:
-        return None

@@ -77,7 +77,10 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
         return host(fcntl.ioctl, fd, command, argument & 0x7FFF_FFFF)
     if command in _ATTRIBUTES:
         data = get_bytes(task, argument, _ATTRIBUTES[command])
-        file.node().changeable()
+        node = file.node()
+        if node is None:
+            raise LinuxError(errno.ENOTTY)
+        node.changeable()
         host(fcntl.ioctl, fd, command, data.ljust(8, b"\0"))
         return 0
     if command == FIEMAP:

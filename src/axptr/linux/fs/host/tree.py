@@ -26,6 +26,7 @@ from .fd import (
     name_of,
     open_beneath,
 )
+from .file import HostFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from ...task.task import LinuxTask
     from ..node import Stat
     from ..openfile import OpenFile
-    from .file import HostFile
     from .mount import HostMount
 
 _AT_FDCWD = -100
@@ -226,9 +226,7 @@ class HostNode(Node):
 
     def opened(self, fd: int, flags: int, home: bool, *, shared: bool = False) -> HostFile:
         """The open file of a descriptor for what was found in this node's mount."""
-        from .file import HostFile
-
-        return HostFile(fd, flags & ~_NOT_KEPT, home=home, shared=shared, mount=self.mount)
+        return file_of(fd, flags & ~_NOT_KEPT, home=home, shared=shared, mount=self.mount)
 
     def open_program(self) -> OpenFile:
         ccall("faccessat", _AT_FDCWD, by_descriptor(self.fd), os.X_OK, _AT_EACCESS)
@@ -438,9 +436,27 @@ class OpenedNode(HostNode):
         return self.reopen(task, flags, False)
 
 
+def file_of(
+    fd: int, flags: int, *, owned: bool = True, home: bool = False, shared: bool = False, mount: HostMount | None = None
+) -> HostFile:
+    """A descriptor of the host as an open file, which is a node of the host's tree too."""
+    return HostFile(fd, flags, owned=owned, home=home, shared=shared, mount=mount, as_node=OpenedNode)
+
+
 def open_quietly(path: bytes, flags: int) -> int:
     """Open for reading, so that the file keeps its time of access where we may ask for that (as its owner)."""
     try:
         return os.open(path, flags | os.O_NOATIME)
     except OSError:
         return host(os.open, path, flags)
+
+
+def standard_stream(fd: int, mount: HostMount | None = None) -> HostFile | None:
+    """The host's descriptor `fd` as it is; None if it is closed. mount: by which what it is may be changed."""
+    import fcntl
+
+    try:
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        return file_of(fd, flags & ~O_PATH, owned=False, mount=mount)
+    except OSError:
+        return None
