@@ -101,6 +101,7 @@ class GuestMmu(Mmu):
         self.engines = cython.cast(cython.pointer(cython.pointer(EngineLink)), grown)
         self.engines[self.nengines] = link
         self.nengines += 1
+        link.gone = 0
         link.need_flush = 1
         axptr_unlock(self.lock)
         return 0

@@ -131,6 +131,9 @@ class Mmu(Provider):
         self.foreign = model != LP64
 
     def __dealloc__(self):
+        i: uint32_t
+        for i in range(self.nengines):
+            self.engines[i].gone = 1
         try:
             if self.phys is not None and self.lock != cython.NULL and self.tlb != cython.NULL and not self.phys.forked:
                 Mmu.give_back(self)

@@ -23,6 +23,8 @@
 #define NAT_FRAMES_FD 3             /* the memory file, the only descriptor that stays open in the stub */
 #define NAT_CONTROL_FD 4
 
+#define NAT_FIRST_CALLS 3           /* of mmap and munmap, before the first hand-over */
+
 enum { NAT_MMAP = 9, NAT_MPROTECT = 10, NAT_MUNMAP = 11 };
 
 /* One call that the stub makes; `prot` and `flags` as mmap has them, `off` in the memory file. */

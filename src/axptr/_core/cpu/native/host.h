@@ -290,6 +290,12 @@ static int nat_ended(struct nat_stub *s)
     return s->pid == 0;
 }
 
+/* Whether it is ours: after a fork the child has a copy of what speaks of its parent's. */
+static int nat_ours(struct nat_stub *s)
+{
+    return s->owner == getpid();
+}
+
 static void nat_interrupt(struct nat_stub *s)
 {
     int pid = s->pid;
@@ -367,11 +373,11 @@ static int nat_start(struct nat_stub *s, int frames, uint64_t base, const unsign
         close(b.program);
     if (s->pid && !error) {
         ioctl(s->listener, NAT_NOTIF_SET_FLAGS, one); /* refused before Linux 6.6: slower only */
-        /* Until it hands over for the first time the stub runs nothing but its own text: all its calls are let through. */
-        for (i = 0; i < 200 && !__atomic_load_n(&s->channel->turn, __ATOMIC_ACQUIRE); i++) {
-            if (nat_calls(s, 5))
+        /* Until it hands over for the first time the stub runs nothing but its own text: its calls are let through. */
+        for (i = 0; i < NAT_FIRST_CALLS + 50 && !__atomic_load_n(&s->channel->turn, __ATOMIC_ACQUIRE); i++) {
+            if (i < NAT_FIRST_CALLS && nat_calls(s, 1000))
                 nat_judge(s, NULL);
-            else if (nat_ended(s))
+            else if (nat_ended(s) || nat_wait(s->channel, 20000000))
                 break;
         }
         if (s->pid && __atomic_load_n(&s->channel->turn, __ATOMIC_ACQUIRE)) {

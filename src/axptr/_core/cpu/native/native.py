@@ -34,7 +34,7 @@ from cython.cimports.axptr._core.cpu.native.native import (
     CAME_STOPPED,
     CAME_TIMEOUT,
 )
-from cython.cimports.axptr._core.cpu.native.nativepages import NativePages
+from cython.cimports.axptr._core.cpu.native.nativepages import NativePages, many_waiting
 from cython.cimports.axptr._core.cpu.native.nativestate import (
     G_CR2,
     G_ERROR,
@@ -58,6 +58,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_kill,
     nat_wait,
 )
+from cython.cimports.axptr._core.cpu.native.stubcache import in_the_way
 from cython.cimports.axptr._core.cpu.x86.x86regs import register_bits
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.codes import (
@@ -101,18 +102,20 @@ class NativeCpu(NativePages):
     """One CPU over `phys`. `axptr.engine.NativeEngine` derives from it; nobody else should.
 
     ahead: how many pages a guest that writes one after the other gets at once, at most; 0: each page when it is touched.
-    syscalls, fills, exits: calls served, pages given, hand-overs. stubs: how many were started.
+    syscalls, fills, exits: calls served, pages given, hand-overs. stubs: how many processes were started.
     """
 
     # -- running -------------------------------------------------------------------------------------------
 
     def go(self):
         """Let the guest run until it hands over; 0, or a CAME_ code."""
-        if self.in_the_way(self.stub.s.base):
+        if in_the_way(self.mmu, self.stub.s.base):
             return CAME_MOVED
+        if self.phys.nquarantine > many_waiting:
+            self.settle()
         if self.stub.asked():
             axptr_lock_nogil(self.phys.lock)
-            if self.stub.apply() < 0:
+            if self.stub.apply(self.mmu) < 0:
                 axptr_unlock(self.phys.lock)
                 return CAME_MOVED
             axptr_unlock(self.phys.lock)
@@ -335,7 +338,7 @@ class NativeCpu(NativePages):
             raise RuntimeError("a running engine needs a space")
         if space is not None and space.phys is not self.phys:
             raise ValueError("the space lies in another PhysMemory than this engine's")
-        self.drop_stub()
+        self.leave_stub()
         self.mmu = space
         if self.busy:
             self.need_stub()
@@ -361,7 +364,8 @@ class NativeCpu(NativePages):
         """End the guest's process now rather than with the last reference. Idempotent; `RuntimeError` while it runs."""
         if self.busy:
             raise RuntimeError("this engine is running")
-        self.drop_stub()
+        self.leave_stub()
+        self.cache.close()
         self.mmu = None
         self.closed = True
 

@@ -1,7 +1,10 @@
 from libc.stdint cimport int64_t, uint64_t
 from axptr._core.cpu.native.nativestate cimport NativeState
+from axptr._core.cpu.native.stubcache cimport StubCache
 from axptr._core.mm.space cimport SpaceCore
 from axptr._core.phys.phys cimport PhysMemory
+
+cdef uint64_t many_waiting
 
 cdef class NativePages(NativeState):
     cdef readonly PhysMemory phys
@@ -9,12 +12,14 @@ cdef class NativePages(NativeState):
     cdef int64_t deadline          # of the run under way, nanoseconds of clock_now(); 0 is none
     cdef int around, ahead, window
     cdef uint64_t next_page        # where the next write is expected
-    cdef int64_t spent             # CPU time of stubs that have ended, nanoseconds
-    cdef readonly uint64_t fills, stubs
+    cdef StubCache cache           # the stubs, that of `mmu` among them
+    cdef readonly uint64_t fills
 
-    cdef bint in_the_way(self, uint64_t base) noexcept nogil
     cdef int need_stub(self) except -1
+    cdef int leave_stub(self) except -1
     cdef int drop_stub(self) except -1
+    cdef void settle(self) noexcept nogil
     cdef int fill(self, uint64_t vaddr, int access) noexcept nogil
+    cdef int try_fill(self, uint64_t page, int access) noexcept nogil
     cdef void fill_around(self, uint64_t page) noexcept nogil
     cdef void fill_ahead(self, uint64_t page) noexcept nogil

@@ -1,7 +1,8 @@
 """What a guest on the host's CPU sees of memory: an address space, through a stub that caches its page table.
 
 A stub is made when the guest is to run, and can be ended whenever it is our turn: the registers are taken out first. One
-that lies where the space has an area by now, or that has died, is replaced.
+that lies where the space has an area by now, or that has died, is replaced. Each space has its own (`stubcache`): to run
+another space is to put the registers into another stub, which has its pages still.
 
 Not here: the stub's side of it (`stub`), running (`native`).
 
@@ -11,17 +12,24 @@ Locking: fills run without the GIL, under the memory's lock.
 import cython
 from cython.cimports.axptr._core.cpu.metronome import beat_end, beat_start
 from cython.cimports.axptr._core.cpu.native.nativestate import NativeState, extent_of, first_image, put_vectors
-from cython.cimports.axptr._core.cpu.native.stub import NAT_SPAN, Stub, nat_cpu_time, nat_ended
-from cython.cimports.axptr._core.mm.areas import AreaRec, index_at, index_seek
+from cython.cimports.axptr._core.cpu.native.stub import Stub
+from cython.cimports.axptr._core.cpu.native.stubcache import StubCache, in_the_way
 from cython.cimports.axptr._core.phys.phys import PhysMemory
-from cython.cimports.axptr._core.words.codes import FAULT_FORKED, FAULT_OK, FAULT_RANGE, READ, WRITE
+from cython.cimports.axptr._core.words.codes import FAULT_FORKED, FAULT_NOMEM, FAULT_OK, FAULT_RANGE, READ, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_nogil, axptr_unlock
 from cython.cimports.libc.stdint import uint64_t
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 
-# Where stubs may lie: the first place where the space has no area. Far from where programs and their mappings are.
-_BASES = tuple(0x6FFF_0000_0000 - (i << 40) for i in range(64)) + tuple(0x2_4000_0000 + (i << 33) for i in range(64))
+_most_stubs = cython.declare(cython.int, 64)
+many_waiting = 512  # frames that wait for stubs whose turn it is not
+
+
+@cython.cfunc
+@cython.with_gil
+@cython.exceptval(check=False)
+def _settle(pages: NativePages) -> cython.void:
+    pages.cache.settle(pages.stub)
 
 
 @cython.no_gc_clear
@@ -32,58 +40,65 @@ class NativePages(NativeState):
     def __cinit__(self, phys: PhysMemory, *, ahead: cython.int = 0):
         phys.alive()
         self.phys = phys
+        self.cache = StubCache(phys, _most_stubs)
         self.around = 16
         self.ahead = max(0, min(ahead, 64))
 
     def __dealloc__(self):
         self.stub = None
+        if self.cache is not None:
+            self.cache.close()
 
     def need_stub(self):
         """There is a stub for the space, the guest's state in it."""
         if self.stub is not None:
-            if not nat_ended(cython.address(self.stub.s)) and not self.in_the_way(self.stub.s.base):
+            if self.cache.fit(self.stub) and not in_the_way(self.mmu, self.stub.s.base):
                 return 0
-            self.drop_stub()
-        for base in _BASES:
-            if not self.in_the_way(base):
-                break
-        else:
-            raise RuntimeError("the space leaves no room for the native engine")
-        stub: Stub = Stub()
-        stub.start(self.phys, self.mmu, base)
+            self.leave_stub()  # with what the guest has in it, before it is ended
+        stub: Stub = self.cache.find(self.mmu)
         self.stub = stub
-        self.stubs += 1
         put_vectors(stub, self.image if self.image is not None else first_image())
+        self.image = None
+        stub.link.owner = self.owner
         if self.busy:
             beat_start(cython.address(stub.beat), self.deadline)
-            stub.link.owner = self.owner
         return 0
 
-    def in_the_way(self, base):
-        """Whether the space has an area where a stub at `base` lies."""
-        rec: cython.pointer(AreaRec)
-        axptr_lock_nogil(self.phys.lock)
-        rec = index_at(cython.address(self.mmu.areas), index_seek(cython.address(self.mmu.areas), base))
-        axptr_unlock(self.phys.lock)
-        return rec != cython.NULL and rec.start < base + NAT_SPAN
-
-    def drop_stub(self):
-        """End the stub; what the guest had in it is kept."""
+    def leave_stub(self):
+        """Run no stub for now; what the guest had in this one is kept."""
         stub: Stub = self.stub
         if stub is None:
             return 0
         if stub.vectors != cython.NULL:
             self.image = cython.cast(cython.p_char, stub.vectors)[: extent_of(stub)]
-        self.spent += nat_cpu_time(cython.address(stub.s))
         if self.busy:
             beat_end(cython.address(stub.beat))
         self.stub = None
-        stub.end()
+        self.cache.account(stub)
         return 0
+
+    def drop_stub(self):
+        """End the stub; what the guest had in it is kept."""
+        stub: Stub = self.stub
+        if stub is not None:
+            self.leave_stub()
+            self.cache.drop(stub)
+        return 0
+
+    def settle(self):
+        """Have stubs of other spaces lose what they lost, so that frames are free again. From code without the GIL."""
+        if self.phys.nquarantine:
+            _settle(self)
 
     def fill(self, vaddr, access):
         """Have the stub map the page at `vaddr`, brought in if an area allows this access; FAULT_OK or why not."""
-        page: uint64_t = vaddr & _page_mask
+        code: cython.int = self.try_fill(vaddr & _page_mask, access)
+        if code == FAULT_NOMEM and self.phys.nquarantine:
+            self.settle()
+            code = self.try_fill(vaddr & _page_mask, access)
+        return code
+
+    def try_fill(self, page, access):
         code: cython.int = FAULT_OK
         slot: cython.pointer(uint64_t)
         asked: cython.bint
@@ -100,7 +115,7 @@ class NativePages(NativeState):
                 self.stub.link.ndrop = 0
                 self.stub.link.drop_all = 0
         if code == FAULT_OK:
-            self.stub.give_present(page)
+            self.stub.give_present(self.mmu, page)
             if self.around > 1:
                 self.fill_around(page)
             if self.ahead and access == WRITE:
@@ -130,7 +145,7 @@ class NativePages(NativeState):
                 self.stub.link.need_flush = 0
                 self.stub.link.ndrop = 0
                 self.stub.link.drop_all = 0
-            self.stub.give_present(at)
+            self.stub.give_present(self.mmu, at)
             at += 4096
             left -= 1
         self.next_page = at
@@ -141,7 +156,7 @@ class NativePages(NativeState):
         end: uint64_t = at + self.around * 4096
         while at < end:
             if at != page and not self.stub.slot(at >> 12).perms:
-                self.stub.give_present(at)
+                self.stub.give_present(self.mmu, at)
             at += 4096
 
     def prepare(self):
@@ -154,11 +169,20 @@ class NativePages(NativeState):
     @property
     def guest_cpu_ns(self):
         """CPU time of the guest so far, nanoseconds: it is no time of any thread of this process."""
-        if self.stub is None:
-            return self.spent
-        return self.spent + nat_cpu_time(cython.address(self.stub.s))
+        return self.cache.account(self.stub) if self.stub is not None else self.cache.spent
 
     @property
     def guest_pid(self):
         """The process in which the guest runs; None while there is none."""
         return self.stub.s.pid or None if self.stub is not None else None
+
+    @property
+    def guest_pids(self):
+        """The processes of all spaces that have one."""
+        stub: Stub
+        return [stub.s.pid for stub in self.cache.kept.values() if stub.s.pid]
+
+    @property
+    def stubs(self):
+        """How many processes were started."""
+        return self.cache.made

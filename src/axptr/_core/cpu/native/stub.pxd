@@ -21,6 +21,7 @@ cdef extern from "host.h" nogil:
     void nat_kill(nat_stub *)
     void nat_free(nat_stub *)
     int nat_ended(nat_stub *)
+    int nat_ours(nat_stub *)
     void nat_interrupt(nat_stub *)
     int64_t nat_cpu_time(nat_stub *)
     void nat_go(nat_channel *)
@@ -47,7 +48,8 @@ cdef class Stub:
     cdef nat_stub s
     cdef EngineLink link
     cdef readonly PhysMemory phys
-    cdef SpaceCore mmu              # whose pages it caches
+    cdef object of                  # the space whose pages it caches, weakly
+    cdef int64_t seen               # CPU time that was accounted for, nanoseconds
     cdef bint linked
     cdef Beat beat                  # the clock of its runs
     cdef nat_command commands[MAX_COMMANDS]   # what was decided: the stub's list is a copy
@@ -75,7 +77,7 @@ cdef class Stub:
     cdef int resume(self) noexcept nogil
     cdef int give(self, uint64_t page, uint64_t pfn, uint32_t perms) noexcept nogil
     cdef int forget(self) noexcept nogil
-    cdef int apply(self) noexcept nogil
-    cdef uint32_t allowed(self, uint64_t vaddr, uint64_t *pfn) noexcept nogil
+    cdef int apply(self, SpaceCore space) noexcept nogil
+    cdef uint32_t allowed(self, SpaceCore space, uint64_t vaddr, uint64_t *pfn) noexcept nogil
     cdef bint asked(self) noexcept nogil
-    cdef void give_present(self, uint64_t page) noexcept nogil
+    cdef void give_present(self, SpaceCore space, uint64_t page) noexcept nogil

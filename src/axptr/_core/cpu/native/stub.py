@@ -44,6 +44,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_text_size,
     nat_wait,
 )
+from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED
 from cython.cimports.axptr._core.words.codes import EXECUTE, READ, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
@@ -76,7 +77,7 @@ def _come_out(handle: cython.p_void) -> cython.void:
 @cython.no_gc_clear
 @cython.cclass
 class Stub:
-    """Made by `NativeCpu` alone."""
+    """Made by `StubCache` alone. `of` is the space whose pages it holds, weakly."""
 
     def __cinit__(self):
         self.s.listener = -1
@@ -114,22 +115,22 @@ class Stub:
             axptr_unlock(phys.lock)
         self.linked = True
         space.attach_engine(cython.address(self.link))
-        self.mmu = space
         return 0
 
     def end(self):
         """End the process and let go of what it may have held. Idempotent."""
+        space: SpaceCore
         if self.beat.handle != cython.NULL:
             beat_remove(cython.address(self.beat))
             self.beat.handle = cython.NULL
         nat_free(cython.address(self.s))
         self.frame = cython.NULL
         self.vectors = cython.NULL
-        if self.mmu is not None:
-            self.mmu.detach_engine(cython.address(self.link))
-            self.mmu = None
         if self.linked:
             self.linked = False
+            space = self.of() if not self.link.gone else None
+            if space is not None and not self.link.gone:
+                space.detach_engine(cython.address(self.link))
             axptr_lock_gil(self.phys.lock)
             self.phys.remove_engine(cython.address(self.link))
             axptr_unlock(self.phys.lock)
@@ -213,13 +214,13 @@ class Stub:
         """Whether something that it holds may have changed."""
         return self.link.need_flush or self.link.ndrop or self.link.drop_all
 
-    def give_present(self, page):
+    def give_present(self, space, page):
         """Give a page as the table has it now, all that it grants. Lock held.
 
         The host's CPU sees what is written to code at once; those that translate it must be told.
         """
         pfn: uint64_t = 0
-        perms: uint32_t = self.allowed(page, cython.address(pfn))
+        perms: uint32_t = self.allowed(space, page, cython.address(pfn))
         marks: cython.pointer(uint8_t) = self.phys.flags + pfn
         if perms & WRITE:
             if marks[0] & FRAME_CODE:
@@ -241,23 +242,23 @@ class Stub:
         self.nruns = 0
         return self.carry_out()
 
-    def allowed(self, vaddr, pfn):
+    def allowed(self, space, vaddr, pfn):
         """What the page table lets the CPU do there now, without a fault; 0: nothing. Lock held."""
-        host: cython.pointer(uint8_t) = self.mmu.at_once(vaddr, READ)
+        host: cython.pointer(uint8_t) = space.at_once(vaddr, READ)
         perms: uint32_t = READ
         if host == cython.NULL:
-            host = self.mmu.at_once(vaddr, EXECUTE)
+            host = space.at_once(vaddr, EXECUTE)
             perms = 0
             if host == cython.NULL:
                 return 0
         pfn[0] = cython.cast(uint64_t, host - self.phys.base) >> 12
-        if self.mmu.at_once(vaddr, WRITE) != cython.NULL:
+        if space.at_once(vaddr, WRITE) != cython.NULL:
             perms |= WRITE
-        if self.mmu.at_once(vaddr, EXECUTE) != cython.NULL:
+        if space.at_once(vaddr, EXECUTE) != cython.NULL:
             perms |= EXECUTE
         return perms
 
-    def apply(self):
+    def apply(self, space):
         """Take back what the page table does not allow any more. Lock held, the turn is ours. -1: it is dead now."""
         i: uint64_t
         pfn: uint64_t = 0
@@ -272,7 +273,7 @@ class Stub:
                 note = self.held + i
                 if note.perms == 0:
                     continue
-                may = self.allowed(note.page << 12, cython.address(pfn))
+                may = self.allowed(space, note.page << 12, cython.address(pfn))
                 if pfn != note.pfn:
                     may = 0
                 elif note.perms & WRITE and not self.phys.flags[pfn] & FRAME_WCACHED:

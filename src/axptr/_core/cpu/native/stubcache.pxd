@@ -1,0 +1,21 @@
+from libc.stdint cimport int64_t, uint64_t
+from axptr._core.cpu.native.stub cimport Stub
+from axptr._core.mm.space cimport SpaceCore
+from axptr._core.phys.phys cimport PhysMemory
+
+cdef bint in_the_way(SpaceCore space, uint64_t base) noexcept nogil
+
+cdef class StubCache:
+    cdef PhysMemory phys
+    cdef dict kept                 # by the id of the space; the one that was used last is the last
+    cdef int limit
+    cdef int64_t spent             # CPU time of all of them so far, as far as noted, nanoseconds
+    cdef readonly uint64_t made
+
+    cdef Stub find(self, SpaceCore space)
+    cdef bint fit(self, Stub stub) noexcept
+    cdef int end(self, Stub stub) except -1
+    cdef int end_oldest(self) except -1
+    cdef int drop(self, Stub stub) except -1
+    cdef int settle(self, Stub busy) except -1
+    cdef int64_t account(self, Stub stub) except -1

@@ -1,0 +1,140 @@
+"""The stubs of one engine: one for each space that it has run and that lives, the least used of them ended when there are
+many.
+
+A stub is a cache. It goes with its space, when the space's place for it is taken, when it has died, or for want of room;
+nothing is lost but time. While its space is not the one that runs, what was taken away from it waits to be carried out
+until it is its turn again. Frames that were given up wait with it: `settle` has all of them do it now.
+
+Not here: what a stub is (`stub`), what becomes of the guest's registers (`nativepages`).
+
+Locking: the GIL. Each stub is used by the thread that runs the engine; one whose space has died by whoever dropped it.
+"""
+
+import weakref
+
+import cython
+from cython.cimports.axptr._core.cpu.native.stub import NAT_SPAN, Stub, nat_cpu_time, nat_ended, nat_ours
+from cython.cimports.axptr._core.mm.areas import AreaRec, index_at, index_seek
+from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.axptr._core.phys.phys import PhysMemory
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
+from cython.cimports.libc.stdint import int64_t, uint64_t
+
+# Where stubs may lie: the first place where the space has no area. Far from where programs and their mappings are.
+_BASES = tuple(0x6FFF_0000_0000 - (i << 40) for i in range(64)) + tuple(0x2_4000_0000 + (i << 33) for i in range(64))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def in_the_way(space: SpaceCore, base: uint64_t) -> cython.bint:
+    """Whether the space has an area where a stub at `base` lies."""
+    rec: cython.pointer(AreaRec)
+    axptr_lock_nogil(space.phys.lock)
+    rec = index_at(cython.address(space.areas), index_seek(cython.address(space.areas), base))
+    axptr_unlock(space.phys.lock)
+    return rec != cython.NULL and rec.start < base + NAT_SPAN
+
+
+@cython.no_gc_clear
+@cython.cclass
+class StubCache:
+    """Stubs by the space that they serve. limit: how many there may be. made: how many were started."""
+
+    def __cinit__(self, phys: PhysMemory, limit: cython.int):
+        self.phys = phys
+        self.limit = limit
+        self.kept = {}
+
+    def find(self, space):
+        """The stub of a space, fit to run it; a new one if need be. `OSError` where the host does not allow it,
+        `RuntimeError` where the space leaves no room."""
+        stub: Stub = self.kept.pop(id(space), None)
+        if stub is not None:
+            if self.fit(stub) and not in_the_way(space, stub.s.base):
+                self.kept[id(space)] = stub  # the last to be ended
+                return stub
+            self.end(stub)
+        while len(self.kept) >= self.limit:
+            self.end_oldest()
+        for base in _BASES:
+            if not in_the_way(space, base):
+                break
+        else:
+            raise RuntimeError("the space leaves no room for the native engine")
+        while True:
+            stub = Stub()
+            try:
+                stub.start(self.phys, space, base)
+                break
+            except OSError:
+                if not self.kept:
+                    raise
+                self.end_oldest()  # a limit of the host's, on processes or descriptors
+        key: object = id(space)
+        kept: dict = self.kept
+
+        def lost(reference):
+            gone: Stub = kept.get(key)
+            if gone is not None and gone.of is reference:
+                del kept[key]
+                self.end(gone)
+
+        stub.of = weakref.ref(space, lost)
+        kept[key] = stub
+        self.made += 1
+        return stub
+
+    def fit(self, stub):
+        """Whether a stub can be used."""
+        return not stub.broken and nat_ours(cython.address(stub.s)) and not nat_ended(cython.address(stub.s))
+
+    def end(self, stub):
+        """End a stub that is not in the table."""
+        self.account(stub)
+        stub.end()
+        return 0
+
+    def end_oldest(self):
+        key: object = next(iter(self.kept))
+        self.end(self.kept.pop(key))
+        return 0
+
+    def drop(self, stub):
+        """End a stub."""
+        key: object
+        for key in [key for key, one in self.kept.items() if one is stub]:
+            del self.kept[key]
+        self.end(stub)
+        return 0
+
+    def close(self):
+        """End them all. Idempotent."""
+        while self.kept:
+            self.end(self.kept.popitem()[1])
+
+    def settle(self, busy):
+        """Have every stub but `busy` lose what its page table does not allow any more; frames that waited for that are
+        free then."""
+        stub: Stub
+        space: SpaceCore
+        failed: cython.int
+        for stub in list(self.kept.values()):
+            if stub is busy or not stub.asked():
+                continue
+            space = stub.of()
+            if space is None or stub.link.gone:
+                continue  # it is ended in a moment
+            axptr_lock_gil(self.phys.lock)
+            failed = stub.apply(space)
+            axptr_unlock(self.phys.lock)
+            if failed < 0:
+                self.drop(stub)
+        return 0
+
+    def account(self, stub):
+        """Take note of the CPU time that a stub has used."""
+        now: int64_t = nat_cpu_time(cython.address(stub.s))
+        self.spent += now - stub.seen
+        stub.seen = now
+        return self.spent
