@@ -25,8 +25,8 @@ EXIT = 60
 
 
 class NativeMachine:
-    def __init__(self) -> None:
-        self.phys = PhysMemory(1 << 30)
+    def __init__(self, size: int = 1 << 30) -> None:
+        self.phys = PhysMemory(size)
         self.space = AddrSpace(PAGE, (1 << 47) - 2 * PAGE, self.phys)
         self.space.map_alloc(CODE, 16 * PAGE, R | W | X, name="code")
         self.space.map_alloc(DATA, 16 * PAGE, R | W, name="data")

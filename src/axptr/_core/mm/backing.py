@@ -108,7 +108,7 @@ class BackedSpace(SpaceCore):
                 raise LinuxError(errno.ENOMEM, "no frames left for the page tables of the new place")
             journal_range(cython.address(self.journal), first, last)
             journal_range(cython.address(self.journal), target, target_last)
-            self.notify()
+            self.notify(first, last)
             self.move_pages(first, last, target)
             self.move_areas(first, last, target, keep)
             prune(self.phys, self.fmt, self.root, first, last)
@@ -214,7 +214,7 @@ class BackedSpace(SpaceCore):
     def guard_range(self, flags, first, last):
         """Take the right to write unseen from the pages of [first, last], which lie in an area with these flags."""
         walk: Leaves = leaves_of(self, first, last)
-        self.notify()
+        self.notify(first, last)
         self.tlb_drop(first, last)
         while next_leaf(cython.address(walk)):
             self.guard_leaf(walk.slot, flags)

@@ -102,7 +102,8 @@ class GuestMmu(Mmu):
         self.engines[self.nengines] = link
         self.nengines += 1
         link.gone = 0
-        link.need_flush = 1
+        link.all = 1
+        self.phys.mark_stale(link)
         axptr_unlock(self.lock)
         return 0
 
@@ -114,5 +115,6 @@ class GuestMmu(Mmu):
                 self.nengines -= 1
                 self.engines[i] = self.engines[self.nengines]
                 break
-        link.need_flush = 1
+        link.all = 1
+        self.phys.mark_stale(link)
         axptr_unlock(self.lock)

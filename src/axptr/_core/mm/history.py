@@ -125,7 +125,7 @@ class History(BackedSpace):
         refs: cython.pointer(uint32_t) = self.phys.refs
         walk: Leaves = leaves_of(self, self.first, self.last)
         code: cython.int = FAULT_OK
-        self.notify()
+        self.notify(self.first, self.last)
         while next_leaf(cython.address(walk)):
             if rec == cython.NULL or rec.last < walk.at:
                 rec = index_find(cython.address(self.areas), walk.at)
@@ -265,7 +265,6 @@ class History(BackedSpace):
                 self.join_all()
                 raise LinuxError(errno.ENOMEM, "no frames left for the page tables of what is restored")
             # From here on nothing fails.
-            self.notify()
             self.exchange_areas(cython.address(plan))
             self.revert_pages(frozen)
             self.prune_all()
@@ -363,6 +362,7 @@ class History(BackedSpace):
         i: uint64_t
         walk: Leaves
         for i in range(self.journal.nranges):
+            self.notify(self.journal.ranges[i].first, self.journal.ranges[i].last)
             walk = leaves_of(self, self.journal.ranges[i].first, self.journal.ranges[i].last)
             while next_leaf(cython.address(walk)):
                 self.revert(frozen, walk.at)
@@ -371,6 +371,7 @@ class History(BackedSpace):
                 self.revert(frozen, walk.at)
         for i in range(self.journal.npages):
             if not journal_has(cython.address(self.journal), self.journal.pages[i]):
+                self.notify(self.journal.pages[i], self.journal.pages[i] | IN_PAGE)
                 self.revert(frozen, self.journal.pages[i])
 
     def join_all(self):
@@ -482,10 +483,10 @@ class History(BackedSpace):
                 if walk.slot[0] & self.fmt.dirty:
                     found.append(walk.at)
                     if clear:
+                        self.notify(walk.at, walk.at | IN_PAGE)
                         walk.slot[0] = entry_clean(self.fmt, walk.slot[0])
             if clear and found:
                 self.tlb_drop(self.first, self.last)
-                self.notify()
         finally:
             axptr_unlock(self.lock)
         return found

@@ -51,7 +51,7 @@ cdef class Mmu(Provider):
     cdef AreaRec* growable(self, uint64_t vaddr, AreaPos* where) noexcept nogil
     cdef void tlb_note(self, uint64_t vaddr, uint64_t entry) noexcept nogil
     cdef void tlb_drop(self, uint64_t first, uint64_t last) noexcept nogil
-    cdef void notify(self) noexcept nogil
+    cdef void notify(self, uint64_t first, uint64_t last) noexcept nogil
 
     cdef int give_back(self) except -1
     cdef object no_hook(self, str what)

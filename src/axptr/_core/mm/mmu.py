@@ -274,11 +274,14 @@ class Mmu(Provider):
                 note.page = note.what = 0
             page += 1
 
-    def notify(self):
-        """Engines that run this space must drop what they cached before the guest's next instruction."""
+    def notify(self, first, last):
+        """Engines that run this space must drop what they cached of [first, last] before the guest's next instruction.
+
+        Said before a frame is given up: see `coherence`.
+        """
         i: uint32_t
         for i in range(self.nengines):
-            self.phys.request_flush(self.engines[i])
+            self.phys.request_range(self.engines[i], first, last)
 
     # -- translation --------------------------------------------------------------------------------------
 
@@ -390,7 +393,7 @@ class Mmu(Provider):
                 return FAULT_NOMEM
             memcpy(self.phys.base + (fresh << PAGE_SHIFT), self.phys.base + (pfn << PAGE_SHIFT), PAGE_SIZE)
             self.tlb_drop(vaddr, vaddr)
-            self.notify()
+            self.notify(page_start(vaddr), vaddr | IN_PAGE)
             self.phys.decref(pfn)
             self.ncow += 1
             pfn = fresh
@@ -532,9 +535,12 @@ class Mmu(Provider):
         The areas are still there: they say whether the frame is held, or only looked at through a window.
         """
         rec: cython.pointer(AreaRec)
+        said: cython.bint = False
         walk: Leaves = leaves_of(self, first, last)
-        self.notify()
         while next_leaf(cython.address(walk)):
+            if not said:
+                self.notify(walk.at, last)
+                said = True
             rec = index_find(cython.address(self.areas), walk.at)
             if rec != cython.NULL and rec.kind == KIND_LINEAR:
                 self.phys.unpin_frame(entry_paddr(self.fmt, walk.slot[0]) >> PAGE_SHIFT)

@@ -268,6 +268,7 @@ class SpaceCore(UserSpace):
         first: uint64_t = 0
         last: uint64_t = 0
         bits: uint32_t = int(flags)
+        said: cython.bint = False
         records: Records
         walk: Leaves
         self.span_of(start, size, cython.address(first), cython.address(last))
@@ -282,9 +283,11 @@ class SpaceCore(UserSpace):
             while next_record(cython.address(records)):
                 records.rec.flags = bits
                 index_moved(cython.address(self.areas), records.pos)
-            self.notify()
             walk = leaves_of(self, first, last)
             while next_leaf(cython.address(walk)):
+                if not said:
+                    self.notify(walk.at, last)
+                    said = True
                 self.guard_leaf(walk.slot, bits)
             self.tlb_drop(first, last)
             self.join_within(first, last)

@@ -498,9 +498,9 @@ class PhysMemory(Coherence):
     def _check_lists(self):
         """What is noted as waiting is marked so, and the peak is one."""
         i: uint64_t
-        for i in range(self.nquarantine):
-            if not self.flags[self.quarantine[i]] & FRAME_WAITING:
-                raise AssertionError(f"frame {self.quarantine[i]:#x} is noted as waiting and does not")
+        for i in range(self.quarantine_from, self.quarantine_from + self.nquarantine):
+            if not self.flags[self.quarantine[i].pfn] & FRAME_WAITING:
+                raise AssertionError(f"frame {self.quarantine[i].pfn:#x} is noted as waiting and does not")
         if self.peak < self.ndata + self.ntable:
             raise AssertionError(f"{self.ndata + self.ntable} frames in use, at most {self.peak} so far")
 

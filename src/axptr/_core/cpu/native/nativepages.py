@@ -101,19 +101,13 @@ class NativePages(NativeState):
     def try_fill(self, page, access):
         code: cython.int = FAULT_OK
         slot: cython.pointer(uint64_t)
-        asked: cython.bint
         self.fills += 1
         axptr_lock_nogil(self.phys.lock)
         if self.phys.forked or page < self.mmu.first or page > self.mmu.last:
             code = FAULT_FORKED if self.phys.forked else FAULT_RANGE
         elif self.mmu.at_once(page, access) == cython.NULL:
-            asked = self.stub.asked()
+            # Should it make a copy of the page, that one page is stale: the copy is mapped over it, and `apply` sees that.
             code = self.mmu.bring_in(page, access, cython.address(slot))
-            if not asked:
-                # What this very fill asked for: a copy of the page was made, and is mapped over it now.
-                self.stub.link.need_flush = 0
-                self.stub.link.ndrop = 0
-                self.stub.link.drop_all = 0
         if code == FAULT_OK:
             self.stub.give_present(self.mmu, page)
             if self.around > 1:
@@ -125,7 +119,6 @@ class NativePages(NativeState):
 
     def fill_ahead(self, page):
         """A guest that writes page after page finds the next ones there. Lock held."""
-        asked: cython.bint
         slot: cython.pointer(uint64_t)
         left: cython.int
         at: uint64_t = page + 4096
@@ -138,13 +131,8 @@ class NativePages(NativeState):
         if self.phys.limit_frames and self.phys.ndata + self.phys.ntable + 4096 > self.phys.limit_frames:
             left = 0  # what it may have is short: nothing that was not asked for
         while left and at <= self.mmu.last and self.mmu.at_once(at, READ) == cython.NULL:
-            asked = self.stub.asked()
             if self.mmu.bring_in(at, WRITE, cython.address(slot)) != FAULT_OK:
                 break
-            if not asked:
-                self.stub.link.need_flush = 0
-                self.stub.link.ndrop = 0
-                self.stub.link.drop_all = 0
             self.stub.give_present(self.mmu, at)
             at += 4096
             left -= 1

@@ -59,7 +59,7 @@ cdef class Stub:
 
     cdef Held *held
     cdef uint64_t nslots, nused     # of the table: a power of two; slots that are not empty
-    cdef uint64_t nruns             # about how many mappings the host keeps for what is held
+    cdef uint64_t nruns             # how many mappings the host keeps for what is held: see `hold`
 
     cdef uint64_t *frame            # the guest's general registers, in the order of gregs
     cdef uint8_t *vectors           # its XSAVE area
@@ -76,8 +76,12 @@ cdef class Stub:
     cdef int carry_out(self) noexcept nogil
     cdef int resume(self) noexcept nogil
     cdef int give(self, uint64_t page, uint64_t pfn, uint32_t perms) noexcept nogil
+    cdef bint goes_on(self, Held *note) noexcept nogil
+    cdef int hold(self, Held *note, uint64_t page, uint64_t pfn, uint32_t perms) noexcept nogil
     cdef int forget(self) noexcept nogil
     cdef int apply(self, SpaceCore space) noexcept nogil
+    cdef int look_at(self, SpaceCore space, Held *note) noexcept nogil
+    cdef int look_through(self, SpaceCore space, uint64_t first, uint64_t last) noexcept nogil
     cdef uint32_t allowed(self, SpaceCore space, uint64_t vaddr, uint64_t *pfn) noexcept nogil
     cdef bint asked(self) noexcept nogil
     cdef void give_present(self, SpaceCore space, uint64_t page) noexcept nogil

@@ -191,7 +191,8 @@ class Stub:
         """Have it map a page (an address) on a frame when it goes on. -1: no memory to note it."""
         number: uint64_t = page >> 12
         note: cython.pointer(Held)
-        side: cython.pointer(Held)
+        if self.nruns > _most_runs and self.forget() < 0:
+            return -1
         if 2 * self.nused >= self.nslots and self.grow() < 0:
             return -1
         note = self.slot(number)
@@ -199,15 +200,34 @@ class Stub:
             return 0
         if note.page == 0:
             self.nused += 1
-        self.nruns += 1
-        side = self.slot(number - 1)
-        if side.page and side.perms == perms and side.pfn + 1 == pfn:
-            self.nruns -= 1
-        note.page = number
-        note.pfn = cython.cast(uint32_t, pfn)
-        note.perms = perms
+        self.hold(note, number, pfn, perms)
         self.link.running = 1  # from now on, whoever's turn it is: only a proven unmap gives a frame back
         self.command(NAT_MMAP, page, 4096, perms, pfn << 12)
+        return 0
+
+    def goes_on(self, note):
+        """Whether the page of a note, which is held, lies in one mapping of the host with the page before it."""
+        side: cython.pointer(Held) = self.slot(note.page - 1)
+        return side.perms == note.perms and side.pfn + 1 == note.pfn
+
+    def hold(self, note, page, pfn, perms):
+        """Note what is held of a page from now on (0: nothing), and how many mappings that makes.
+
+        The host makes one of neighbours alike whose frames lie side by side, and two of one in whose middle a page goes. It
+        has a limit, past which it refuses to take a page away, too: we must never come near.
+        """
+        after: cython.pointer(Held) = self.slot(page + 1)
+        if note.perms:
+            self.nruns -= not self.goes_on(note)
+        if after.perms:
+            self.nruns -= not self.goes_on(after)
+        note.page = page
+        note.pfn = cython.cast(uint32_t, pfn)
+        note.perms = perms
+        if perms:
+            self.nruns += not self.goes_on(note)
+        if after.perms:
+            self.nruns += not self.goes_on(after)
         return 0
 
     def asked(self):
@@ -260,33 +280,47 @@ class Stub:
 
     def apply(self, space):
         """Take back what the page table does not allow any more. Lock held, the turn is ours. -1: it is dead now."""
-        i: uint64_t
-        pfn: uint64_t = 0
-        may: uint32_t
-        note: cython.pointer(Held)
+        i: uint32_t
         self.flushes += 1
-        if self.nruns > _most_runs:
-            if self.forget() < 0:
-                return -1
-        elif self.nused:
-            for i in range(self.nslots):
-                note = self.held + i
-                if note.perms == 0:
-                    continue
-                may = self.allowed(space, note.page << 12, cython.address(pfn))
-                if pfn != note.pfn:
-                    may = 0
-                elif note.perms & WRITE and not self.phys.flags[pfn] & FRAME_WCACHED:
-                    may &= ~cython.cast(uint32_t, WRITE)
-                if note.perms & ~may:
-                    note.perms = 0
-                    self.command(NAT_MUNMAP, note.page << 12, 4096, 0, 0)
-                    if self.broken:
-                        return -1
-            if self.ncommands and self.carry_out() < 0:
+        if self.nused:
+            if self.link.all:
+                if self.look_through(space, 0, NAT_USER_END) < 0:
+                    return -1
+            for i in range(self.link.nranges):
+                if self.look_through(space, self.link.ranges[i].first >> 12, self.link.ranges[i].last >> 12) < 0:
+                    return -1
+            if self.takes_away and self.carry_out() < 0:
                 return -1
         self.phys.flushed(cython.address(self.link))
         return 0
+
+    def look_through(self, space, first, last):
+        """Look at all that is held of the pages numbered [first, last]. -1: it is dead now."""
+        i: uint64_t
+        if last - first < self.nslots:
+            for i in range(first, last + 1):
+                if self.slot(i).perms and self.look_at(space, self.slot(i)) < 0:
+                    return -1
+            return 0
+        for i in range(self.nslots):
+            if self.held[i].perms and first <= self.held[i].page <= last and self.look_at(space, self.held + i) < 0:
+                return -1
+        return 0
+
+    def look_at(self, space, note):
+        """Take back a page of which more is held than the page table allows now. -1: it is dead now."""
+        pfn: uint64_t = 0
+        may: uint32_t = self.allowed(space, note.page << 12, cython.address(pfn))
+        if pfn != note.pfn:
+            may = 0
+        elif note.perms & WRITE and not self.phys.flags[pfn] & FRAME_WCACHED:
+            may &= ~cython.cast(uint32_t, WRITE)
+        if note.perms & ~may:
+            self.command(NAT_MUNMAP, note.page << 12, 4096, 0, 0)
+            self.hold(note, note.page, 0, 0)
+            if self.nruns > _most_runs:  # of much that was one mapping, every other page
+                return self.forget()
+        return -1 if self.broken else 0
 
     # -- commands ------------------------------------------------------------------------------------------
 

@@ -480,7 +480,6 @@ class UnicornCpu(CorrectedCpu):
         if self.mmu is not None:
             self.mmu.detach_engine(cython.address(self.link))
         self.mmu = space
-        self.link.need_flush = 1
 
     @property
     def space(self):

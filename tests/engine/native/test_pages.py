@@ -1,0 +1,108 @@
+"""What the guest's process holds of memory follows the page table, at the cost of what changed."""
+
+from __future__ import annotations
+
+from axptr._core.phys.phys import PhysMemory
+from axptr.mm.space import AddrSpace
+
+from .conftest import CODE, DATA, PAGE, NativeMachine, R, W
+
+AREA = 0x1_0000_0000
+
+# rbx: where; rcx: how many; rdx: how far apart. mov [rbx], rcx; add rbx, rdx; dec rcx; jnz; mov eax, 60; syscall
+WRITE_EACH = "48890b 4801d3 48ffc9 75f5 b83c000000 0f05"
+# the same that adds up what is there in rsi: add rsi, [rbx]
+ADD_EACH = "480333 4801d3 48ffc9 75f5 b83c000000 0f05"
+
+
+def each(native: NativeMachine, code: str, at: int, count: int, step: int = PAGE) -> int:
+    exit = native.run(code, timeout=300, rbx=at, rcx=count, rdx=step, rsi=0)
+    assert exit.kind == "stopped", exit
+    return native.engine.regs.rsi
+
+
+def mappings(native: NativeMachine) -> int:
+    return native.maps().count("\n")
+
+
+def test_frames_of_others_do_not_wait_for_an_engine_that_has_nothing_to_drop(native: NativeMachine) -> None:
+    each(native, WRITE_EACH, DATA, 16)
+    other = AddrSpace(PAGE, (1 << 47) - 2 * PAGE, native.phys)
+    used = native.phys.frames_in_use
+    other.map_alloc(DATA, 64 * PAGE, R | W, populate=True)
+    other.clear()
+    assert native.phys.frames_in_use == used
+    native.phys._check()
+
+
+def test_a_frame_that_was_taken_from_the_guest_waits_until_it_has_let_go(native: NativeMachine) -> None:
+    each(native, WRITE_EACH, DATA, 16)
+    used = native.phys.data_frames
+    native.space.discard(DATA, 4 * PAGE)
+    assert native.phys.data_frames == used
+    assert each(native, ADD_EACH, DATA + 4 * PAGE, 1) == 12
+    assert native.phys.data_frames == used - 4
+
+
+def test_much_given_up_behind_an_engine_that_is_never_asked_again_is_freed_with_it(native: NativeMachine) -> None:
+    native.space.map_alloc(AREA, 512 * PAGE, R | W)
+    each(native, WRITE_EACH, AREA, 512)
+    native.space.discard(AREA, 512 * PAGE)
+    native.phys._check()
+    native.engine.close()
+    native.phys._check()
+    assert native.phys.data_frames < 20
+
+
+def test_protection_and_pages_taken_away_are_seen_by_the_next_instruction(native: NativeMachine) -> None:
+    each(native, WRITE_EACH, DATA, 16)
+    native.space.protect(DATA + 2 * PAGE, PAGE, R)
+    exit = native.run(WRITE_EACH, rbx=DATA, rcx=16, rdx=PAGE)
+    assert (exit.kind, exit.address) == ("fault", DATA + 2 * PAGE)
+    native.space.unmap(DATA + PAGE, PAGE)
+    exit = native.run(ADD_EACH, rbx=DATA, rcx=16, rdx=PAGE)
+    assert (exit.kind, exit.address) == ("fault", DATA + PAGE)
+
+
+def test_more_scattered_changes_than_are_told_apart_are_all_seen(native: NativeMachine) -> None:
+    count = 1000
+    native.space.map_alloc(AREA, 2 * count * PAGE, R | W)
+    each(native, WRITE_EACH, AREA, count, 2 * PAGE)
+    for page in range(0, 2 * count, 2):
+        native.space.write(AREA + page * PAGE, (7).to_bytes(8, "little"))
+        native.space.discard(AREA + page * PAGE, PAGE)
+    assert each(native, ADD_EACH, AREA, count, 2 * PAGE) == 0
+
+
+def test_a_guest_with_more_scattered_pages_than_the_host_has_mappings_runs() -> None:
+    native = NativeMachine(4 << 30)
+    try:
+        count = 300_000
+        native.space.map_alloc(AREA, 2 * count * PAGE, R | W)
+        each(native, WRITE_EACH, AREA, count, 2 * PAGE)
+        assert mappings(native) < 65_530
+        assert each(native, ADD_EACH, AREA, count, 2 * PAGE) == count * (count + 1) // 2
+    finally:
+        native.close()
+
+
+def test_every_other_page_of_much_can_be_taken_away(native: NativeMachine) -> None:
+    """Which makes more mappings of one than the host allows."""
+    count = 140_000
+    native.space.map_alloc(AREA, count * PAGE, R | W, populate=True)
+    each(native, ADD_EACH, AREA, count)
+    for page in range(0, count, 2):
+        native.space.discard(AREA + page * PAGE, PAGE)
+    native.space.write(AREA, (5).to_bytes(8, "little"))
+    assert each(native, ADD_EACH, AREA, count) == 5
+    assert mappings(native) < 65_530
+
+
+def test_memory_of_the_machine_is_whole_at_the_end() -> None:
+    native = NativeMachine()
+    phys: PhysMemory = native.phys
+    native.space.map_alloc(AREA, 4096 * PAGE, R | W)
+    each(native, WRITE_EACH, AREA, 4096)
+    assert native.space.query(CODE) is not None
+    native.close()
+    phys._check()
