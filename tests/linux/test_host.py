@@ -75,7 +75,9 @@ def test_only_the_view_asks_the_host(path: Path) -> None:
 
 def test_the_host_as_it_is() -> None:
     view = HostView()
-    assert (view.pid, view.ppid, view.pgid, view.sid) == (os.getpid(), os.getppid(), os.getpgrp(), os.getsid(0))
+    assert view.leads == (os.getpgrp() == os.getpid(), os.getsid(0) == os.getpid())
+    assert view.shown_group(os.getpgrp()) == view.pgid
+    assert (view.shown_group(os.getpgrp() + 1), view.shown_group(0)) == (1, 0)
     assert (view.uids, view.gids, view.groups) == (os.getresuid(), os.getresgid(), os.getgroups())
     assert (view.uid, view.euid, view.gid, view.egid) == (os.getuid(), os.geteuid(), os.getgid(), os.getegid())
     assert tuple(view.uname) == tuple(os.uname())[:4]

@@ -15,11 +15,13 @@ from axptr.linux.seeded import CALL, SeededView
 GIVEN = {"uids", "gids", "uid", "gid", "euid", "egid", "groups", "limit", "prctl", "require_alarm", "umask"}
 GIVEN |= {"cpu_count"}
 """What a run is given: the host's. One CPU is the engine's."""
+FOLLOWS = {"pgid", "sid", "shown_group", "shown_sender", "terminal"}
+"""What is made of `pid` and `leads`."""
 
 
 def test_nothing_else_is_the_hosts() -> None:
     names = {name for name in vars(HostView) if not name.startswith("_")}
-    assert names - set(vars(SeededView)) == GIVEN
+    assert names - set(vars(SeededView)) == GIVEN | FOLLOWS
 
 
 def test_two_of_a_seed_are_alike_and_others_are_not() -> None:
@@ -28,7 +30,7 @@ def test_two_of_a_seed_are_alike_and_others_are_not() -> None:
         view.tick()
         view.slept(view.monotonic() + 2.5)
     facts = [
-        (v.monotonic_ns(), v.realtime_ns(), v.boottime_ns(), v.cpu_ns(), v.pid, v.ppid, v.sid, v.uname, v.random(9))
+        (v.monotonic_ns(), v.realtime_ns(), v.boottime_ns(), v.cpu_ns(), v.pid, v.pgid, v.sid, v.uname, v.random(9))
         for v in (one, same, other)
     ]
     assert facts[0] == facts[1]
@@ -131,6 +133,7 @@ def test_a_seed_is_a_number(seed: object) -> None:
 def test_a_process_has_the_view_of_its_seed() -> None:
     with create_process("/bin/true", seed=-4) as one, create_process("/bin/true", seed=-4) as other:
         assert one.task.pid == other.task.pid
-        assert one.task.group.ppid == one.task.pid - 1
+        group = one.task.group
+        assert (group.ppid, group.pgid, group.sid) == (1, one.task.pid, 1)
         assert one.task.machine.host is not other.task.machine.host
         assert one.run(timeout=60).exit_code == 0

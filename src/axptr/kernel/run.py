@@ -276,9 +276,18 @@ class RunLoop:
 
         Others stay as they are, to be run on with it, or when another is waited for.
         """
+        self.add(task)
+        last = self.run_until(lambda: task not in self._queued and task not in self._blocked, timeout)
+        if last.kind == "timeout" and task in self.tasks:
+            self._switch(task)
+        return last
+
+    def run_until(self, done: Callable[[], bool], timeout: float | None = None) -> Exit:
+        """Run the tasks that there are until `done()`, which is asked after each that ends; or for `timeout` seconds.
+        How the CPU came out of the last one that ended, or an exit of kind "timeout".
+        """
         if self.running:
             raise RuntimeError("this loop runs already")
-        self.add(task)
         self.running = True
         self.deadline = None if timeout is None else wall() + timeout
         if self.current is not None:
@@ -289,12 +298,11 @@ class RunLoop:
                 self.look()
                 if self._ready:
                     exit = self._turn(self._ready[0])
-                    if exit is not None and task not in self._queued and task not in self._blocked:
+                    if exit is not None and done():
                         return exit
                 else:
                     self._sleep()
                 if self.over:
-                    self._switch(task)
                     return self._timed_out()
         finally:
             self.running = False
@@ -348,8 +356,11 @@ class RunLoop:
     def _ended(self, task: Task, exit: Exit | None) -> Exit:
         from ..engine.exit import Exit
 
+        if exit is None:
+            exit = Exit("stopped", self.engine.regs.pc)
         self.remove(task)
-        return exit if exit is not None else Exit("stopped", self.engine.regs.pc)
+        task.ended()
+        return exit
 
     def _switch(self, task: Task) -> None:
         """Put a task's registers and memory into the CPU."""

@@ -142,6 +142,9 @@ class Task(Provider):
     def waited(self, record: Blocked) -> None:
         """The call of that record has gone on, or is given up: what the record held may be let go of."""
 
+    def ended(self) -> None:
+        """The loop has taken the task out for good: it was not to run on."""
+
     def switched(self, running: bool) -> None:
         """The task has got the CPU, or has lost it to another or at the end of a run."""
 

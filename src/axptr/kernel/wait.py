@@ -117,12 +117,13 @@ class Blocked:
     again: how it goes on once woken. interrupted: a function that is called with the task and again's data when the
     wait
     is cut short: what the call then gives, or None for what `restart` says. restart, call: of the personality, what
-    becomes of a call that was cut short, and which call it is.
+    becomes of a call that was cut short, and which call it is. deaf: whether little of what comes for the task ends
+    the wait, which the personality knows.
     woken: the events that have come, 0 if it was the time; None as long as it waits.
     held: of the personality, what is to stay as it is until the call has gone on (`Task.waited`).
     """
 
-    __slots__ = ("again", "call", "held", "interrupted", "on", "restart", "timer", "until", "woken")
+    __slots__ = ("again", "call", "deaf", "held", "interrupted", "on", "restart", "timer", "until", "woken")
 
     def __init__(
         self,
@@ -139,6 +140,7 @@ class Blocked:
         self.interrupted = interrupted
         self.call = (0, 0)
         self.held: tuple[Any, ...] = ()
+        self.deaf = False
         self.woken: int | None = None
         self.timer: Timer | None = None  # the loop's, as long as the task is in it
 

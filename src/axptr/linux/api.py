@@ -16,7 +16,6 @@ import stat as stat_module
 
 from .._core.phys.phys import PhysMemory
 from ..errors import LinuxError
-from ..kernel.run import RunLoop
 from ..mm.space import AddrSpace
 from . import arguments
 from .arguments import Text
@@ -66,11 +65,17 @@ class Process:
     """
 
     def __init__(self, task: LinuxTask, kernel: LinuxKernel) -> None:
-        self.task = task
+        self.machine = task.machine
+        self._first = task.group
         self.kernel = kernel
         self.engine = task.engine
         self.phys: PhysMemory = task.space.phys
         self._closed = False
+
+    @property
+    def task(self) -> LinuxTask:
+        """The main thread of the program, in the end the last that it had."""
+        return self._first.leader
 
     @property
     def space(self) -> AddrSpace:
@@ -101,7 +106,7 @@ class Process:
         """
         if self._closed:
             raise RuntimeError("this process is closed: there is nothing left to run")
-        if self.task.over:
+        if self._first.zombie:
             raise RuntimeError("this program has ended: create another process to run it again")
         begin = now()
         task = self.task
@@ -109,16 +114,14 @@ class Process:
         wall = now() - begin
         if not finished:
             return Result(timed_out=True, wall=wall)
-        if task.death is not None:
-            return Result(death=task.death, wall=wall)
-        return Result(exit_code=task.exit_code, wall=wall)
+        if self._first.death is not None:
+            return Result(death=self._first.death, wall=wall)
+        return Result(exit_code=self._first.exit_code, wall=wall)
 
     def close(self) -> None:
         """Close the program's files and give its memory back. The process is of no use afterwards."""
         self._closed = True
-        if self.task.loop is not None:
-            self.task.loop.close()
-        self.task.files.close_all()
+        self.machine.close()
         self.task.space.clear()
         self.task.fs.mounts.close()
         self.engine.close()
@@ -232,8 +235,8 @@ def _start(
         raise ProgramError(getattr(error, "errno", None) or 22, f"{os.fsdecode(program)}: {error}") from None
     try:
         native = _native(phys) if engine == "native" else None
-        task.engine = native or machine.host.engine(phys)
-        task.loop = RunLoop(task.engine, clock=machine.host)
+        machine.start(native or machine.host.engine(phys))
+        task.engine, task.loop = machine.engine, machine.loop
         task.group.timers.cpu.engine = task.engine
         if host_signals:
             from .signals.host import HostSignals

@@ -48,13 +48,22 @@ class UtsName(NamedTuple):
     version: str
 
 
-class HostView:
-    """The host as it is. Holds nothing: exec and fork share it, a snapshot makes another.
+INIT = 1
+"""The number of the process that was there before the first: every pid namespace has it."""
+_RESERVED_PIDS, _FIRST_PIDS = 300, 30_000
 
-    repeats: whether all it shows is made up, the same each time.
+
+class HostView:
+    """The host as it is. Exec and fork share it, a snapshot makes another.
+
+    repeats: whether all it shows is made up, the same each time. pid: the number of a machine's first process, which is
+    none of the host's; chosen at random, so that files named by it do not meet.
     """
 
     repeats = False
+
+    def __init__(self) -> None:
+        self.pid = _RESERVED_PIDS + int.from_bytes(os.urandom(4), "little") % _FIRST_PIDS
 
     # -- clocks
 
@@ -113,20 +122,19 @@ class HostView:
     # -- identities
 
     @property
-    def pid(self) -> int:
-        return os.getpid()
-
-    @property
-    def ppid(self) -> int:
-        return os.getppid()
+    def leads(self) -> tuple[bool, bool]:
+        """Whether the host's process leads its process group, and its session: so does a program in its place."""
+        own = os.getpid()
+        return os.getpgrp() == own, os.getsid(0) == own
 
     @property
     def pgid(self) -> int:
-        return os.getpgrp()
+        """The group of a program in the place of the host's process; numbers are the machine's."""
+        return self.pid if self.leads[0] else INIT
 
     @property
     def sid(self) -> int:
-        return os.getsid(0)
+        return self.pid if self.leads[1] else INIT
 
     @property
     def uids(self) -> tuple[int, int, int]:
@@ -181,13 +189,18 @@ class HostView:
         try:
             with open("/proc/self/stat", "rb") as file:
                 words = file.read().rpartition(b")")[2].split()
-            return int(words[4]), int(words[5])
+            return int(words[4]), self.shown_group(int(words[5]))
         except (OSError, IndexError, ValueError):
             return 0, 0
 
     def shown_group(self, group: int) -> int:
-        """What a process group of the host is called, as a terminal tells of it."""
-        return group
+        """What a process group of the host is called, as a terminal tells of it: ours, or somebody's who was there
+        before."""
+        return self.pgid if group == own_group() else INIT if group > 0 else group
+
+    def shown_sender(self, pid: int) -> int:
+        """Who a process of the host is to a program that it sends a signal: its parent, or somebody unseen (0)."""
+        return self.pid if pid == os.getpid() else INIT if pid == os.getppid() else 0
 
     def limit(self, number: int) -> tuple[int, int]:
         """A resource limit of the host's process, (soft, hard); all ones for none."""

@@ -1,7 +1,5 @@
 """What one run holds besides its processes: nothing of a run is module-wide, so that machines in several threads
 share nothing but tables that never change.
-
-Not here: memory and the CPU (`PhysMemory`, `Engine`), which a `Process` names.
 """
 
 from __future__ import annotations
@@ -10,14 +8,19 @@ import itertools
 import mmap
 from functools import cached_property
 
+from ..kernel.run import RunLoop
 from .files.locks import LockTable
 from .fs.host.calls import PAGE, HoleBuffer
 from .fs.host.terminal import Terminals
-from .host import HostView
+from .host import INIT, HostView
+from .task.group import ThreadGroup
+from .task.pids import PidTable
 from .uaccess import CHUNK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .._core.phys.phys import PhysMemory
+    from ..engine import Engine
     from .files.futex import FutexTable
     from .task.task import LinuxTask
 
@@ -29,7 +32,9 @@ class Machine:
     | --- | --- | --- | --- |
     | host: what it knows of the host | keeps | the same | a seed and its counts; of the host as it is nothing |
     | memory_limit: bytes that all may hold | keeps | the same | the number |
-    | tasks: by their number | keeps | one more | the tasks |
+    | pids: who has which number; init: the process that was there before the first | keeps | one more | the numbers |
+    | first: the process that the user started | keeps | the same | its number |
+    | phys, engine, loop: memory, the CPU, and who has it | keeps | the same | the memory; the rest is made anew |
     | locks: file locks of all kinds | record locks of closed descriptors go | none of the child's | records |
     | futexes: the words that tasks wait at | keeps | keeps | with those who wait |
     | terminals: those that a program has changed | keeps | the same | nothing |
@@ -40,16 +45,51 @@ class Machine:
     | transfer buffers: valid within one call | - | - | nothing |
     """
 
-    def __init__(self, memory_limit: int | None = None, host: HostView | None = None) -> None:
+    phys: PhysMemory
+    engine: Engine
+    loop: RunLoop
+
+    def __init__(
+        self, memory_limit: int | None = None, host: HostView | None = None, *, most_tasks: int | None = None
+    ) -> None:
+        """most_tasks: how many threads there may be at once."""
         self.memory_limit = memory_limit
-        self.tasks: dict[int, LinuxTask] = {}
         self._inodes = itertools.count(1024)
         self.host = host if host is not None else HostView()
+        self.init = ThreadGroup(self.host, INIT, None)
+        self.first = self.init
+        self.pids = PidTable(self.host.pid, most_tasks)
+        self.pids.enter(self.init)
         self.locks = LockTable()
         self.terminals = Terminals()
         self.streams: set[tuple[int, int]] = set()
         self.pipe_bytes = 0
         self.tree_bytes = 0
+
+    @property
+    def tasks(self) -> dict[int, LinuxTask]:
+        """Threads by their number."""
+        return self.pids.tasks
+
+    def start(self, engine: Engine) -> None:
+        """Let the machine have a CPU, which all its tasks share."""
+        self.engine = engine
+        self.loop = RunLoop(engine, clock=self.host)
+
+    def first_group(self) -> ThreadGroup:
+        """The process that the user starts: a child of `init`, in the place that the host's has among its relatives."""
+        group = self.first = ThreadGroup(self.host, self.pids.allocate(), self.init)
+        group.pgid, group.sid = self.host.pgid, self.host.sid
+        self.pids.enter(group)
+        return group
+
+    def close(self) -> None:
+        """End everything that still runs, and give all back. Idempotent."""
+        from .task.ending import abandon
+
+        for task in list(self.tasks.values()):
+            abandon(task)
+        self.loop.close()
 
     def next_inode(self) -> int:
         """The inode number that maps show for the next shared anonymous mapping."""

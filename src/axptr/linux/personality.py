@@ -46,19 +46,18 @@ class LinuxKernel(Kernel):
         return ticking
 
     def run_process(self, task: LinuxTask, timeout: float | None = None) -> bool:
-        """Run until the process is over (True) or `timeout` seconds have passed (False)."""
+        """Run until the task's process is over (True) or `timeout` seconds have passed (False)."""
         task.kernel = self
-        loop, host_signals = task.loop, task.host_signals
-        assert loop is not None
+        group, host_signals = task.group, task.host_signals
+        loop = task.machine.loop
+        loop.add(task)
         if host_signals is not None:
             host_signals.start()
         task.machine.terminals.enter()
         try:
-            loop.run(task, timeout)
+            loop.run_until(lambda: group.zombie, timeout)
         finally:
             task.machine.terminals.leave()
             if host_signals is not None:
                 host_signals.stop()
-        if task.over:
-            task.files.close_all()  # as exit does: locks and ends of pipes are given back, whenever memory is
-        return task.over
+        return group.zombie

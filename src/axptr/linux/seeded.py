@@ -18,7 +18,7 @@ from hashlib import blake2b
 from ..engine import UnicornEngine
 from ..errors import LinuxError
 from .fs.node import Stat
-from .host import HostView, UtsName, nameless_devices, own_group
+from .host import HostView, UtsName, nameless_devices
 
 CALL = 1_000
 """Nanoseconds of a system call, in the kernel. A byte of code takes one, in user mode."""
@@ -54,7 +54,7 @@ class SeededView(HostView):
         self._stored: dict[tuple[int, int], int] = {}
         self._uptime = 3600 * _BILLION + self._number(86400 * _BILLION)
         self._epoch = _EPOCH * _BILLION + self._number(28 * 86400 * _BILLION)
-        self._pid = 300 + self._number(30000)
+        self.pid = 300 + self._number(30000)
         self._nameless = nameless_devices()
 
     def _number(self, most: int) -> int:
@@ -140,32 +140,12 @@ class SeededView(HostView):
     # -- identities
 
     @property
-    def pid(self) -> int:
-        return self._pid
-
-    @property
-    def ppid(self) -> int:
-        return self._pid - 1
-
-    @property
-    def pgid(self) -> int:
-        return self._pid
-
-    @property
-    def sid(self) -> int:
-        return self._pid - 1
+    def leads(self) -> tuple[bool, bool]:
+        return True, False
 
     @property
     def nice(self) -> int:
         return 0
-
-    @property
-    def terminal(self) -> tuple[int, int]:
-        device, foreground = super().terminal
-        return device, self.shown_group(foreground)
-
-    def shown_group(self, group: int) -> int:
-        return self._pid if group == own_group() else self._pid - 1 if group > 0 else group
 
     # -- the machine
 

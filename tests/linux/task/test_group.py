@@ -13,12 +13,17 @@ from axptr.linux.task.creds import Credentials
 from axptr.linux.task.limits import RLIM_INFINITY, RLIMIT_CORE, RLIMIT_NOFILE, Limits
 
 
-def test_the_first_process_stands_where_the_hosts_does() -> None:
+def test_the_first_process_stands_where_the_hosts_does_under_a_number_of_its_own() -> None:
     with create_process("/bin/true") as process:
         task, group = process.task, process.task.group
-        assert task.machine.tasks == {os.getpid(): task}
-        assert (task.tid, task.pid, group.tgid) == (os.getpid(),) * 3
-        assert (group.ppid, group.pgid, group.sid) == (os.getppid(), os.getpgrp(), os.getsid(0))
+        pid = task.pid
+        assert 300 <= pid < 40_000
+        assert task.machine.tasks == {pid: task}
+        assert (task.tid, group.tgid) == (pid, pid)
+        assert (group.ppid, group.parent) == (1, task.machine.init)
+        assert group.pgid == (pid if os.getpgrp() == os.getpid() else 1)
+        assert group.sid == (pid if os.getsid(0) == os.getpid() else 1)
+        task.machine.pids._check()
         assert task.creds.uids == os.getresuid()
         assert list(task.creds.groups) == os.getgroups()
 

@@ -19,7 +19,10 @@ SIG_DFL, SIG_IGN = 0, 1
 
 SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART = 0x4, 0x0400_0000, 0x0800_0000, 0x1000_0000
 SA_NODEFER, SA_RESETHAND = 0x4000_0000, 0x8000_0000
-SA_KNOWN = 0x1 | 0x2 | SA_SIGINFO | 0x800 | SA_RESTORER | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND
+SA_NOCLDSTOP, SA_NOCLDWAIT = 0x1, 0x2
+SA_KNOWN = (
+    SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | 0x800 | SA_RESTORER | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND
+)
 """The flags that sigaction keeps (UAPI_SA_FLAGS); a program finds out about others by their being gone."""
 
 _SIGINFO = 128
@@ -68,6 +71,12 @@ class Info:
         """What a siginfo_t of somebody else says, for `signal` whatever number stands in it."""
         code, pid, uid, value = unpack_from("<8xi4xiIQ", raw)
         return cls(signal, code, pid=pid, uid=uid, value=value, raw=raw[:_KNOWN])
+
+    def sent_by(self, pid: int) -> None:
+        """Another is to be told as the sender."""
+        self.pid = pid
+        if self.raw is not None:
+            self.raw = self.raw[:16] + pack("<i", pid) + self.raw[20:]
 
     def pack(self) -> bytes:
         """siginfo_t, 128 bytes."""

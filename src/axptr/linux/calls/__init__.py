@@ -5,6 +5,7 @@ that its program makes. Nothing else is kept here.
 FAMILIES = {
     "arch.x86_64.prctl": "arch_prctl",
     "calls.advice": "madvise membarrier mincore msync pkey_alloc pkey_free pkey_mprotect",
+    "calls.clone": "clone clone3 fork vfork",
     "calls.dirs": "getdents getdents64",
     "calls.filetimes": "futimesat utime utimensat utimes",
     "calls.files": "close close_range dup dup2 dup3 fcntl pipe pipe2",
@@ -29,7 +30,7 @@ FAMILIES = {
         capget capset execve exit exit_group get_robust_list getegid geteuid getgid getgroups getpgid
         getpgrp getpid getppid getresgid getresuid getsid gettid getuid personality set_robust_list
         set_tid_address setfsgid setfsuid setgid setgroups setpgid setregid setresgid setresuid setreuid setsid
-        setuid wait4 waitid
+        setuid
     """,
     "calls.remap": "mremap remap_file_pages",
     "calls.rw": """
@@ -52,6 +53,7 @@ FAMILIES = {
         adjtimex clock_adjtime clock_getres clock_gettime clock_nanosleep clock_settime gettimeofday nanosleep
         settimeofday time
     """,
+    "calls.wait": "wait4 waitid",
     "calls.xattr": """
         fgetxattr flistxattr fremovexattr fsetxattr getxattr lgetxattr listxattr llistxattr lremovexattr
         lsetxattr removexattr setxattr

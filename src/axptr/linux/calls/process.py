@@ -1,7 +1,7 @@
 """Who the process is and how it ends: exit, execve, ids. Source: the man pages of each call.
 
 Identities are the host's, to be read; changing them to what they are already is allowed, anything else is EPERM.
-Children are not possible: fork and clone give ENOSYS.
+Children are another matter (`clone`, `wait`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..uaccess import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..task.group import ThreadGroup
     from ..task.task import LinuxTask
 
 # -- the end, and a new beginning
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 @call("exit")
 def sys_exit(task: LinuxTask, code: c_int) -> int | None:
-    task.exit(code)
+    task.exit_thread(code)
     return None
 
 
@@ -47,32 +48,6 @@ def sys_execve(task: LinuxTask, path: ConstBytes, argv: ConstBytes, envp: ConstB
     return None
 
 
-P_ALL, P_PID, P_PGID, P_PIDFD = range(4)
-_INT_MIN = -(1 << 31)
-
-
-@call("wait4")
-def sys_wait4(task: LinuxTask, pid: c_int, status: Bytes, options: c_uint, usage: Bytes) -> int:
-    if options & ~0xE000000B:
-        raise LinuxError(errno.EINVAL)
-    raise LinuxError(errno.ESRCH if pid == _INT_MIN else errno.ECHILD)
-
-
-@call("waitid")
-def sys_waitid(task: LinuxTask, which: c_int, pid: c_int, info: Bytes, options: c_uint, usage: Bytes) -> int:
-    """The fields of a child are stored whatever becomes of the call, as zeros where there is none."""
-    if not info.is_null:
-        put_bytes(task, info.address, bytes(12))
-        put_bytes(task, info.address + 16, bytes(12))
-    if options & ~0xE100000F or not options & 0xE or which not in (P_ALL, P_PID, P_PGID, P_PIDFD):
-        raise LinuxError(errno.EINVAL)
-    if (which == P_PID and pid <= 0) or (which in (P_PGID, P_PIDFD) and pid < 0):
-        raise LinuxError(errno.EINVAL)
-    if which == P_PIDFD:  # there are none yet
-        raise LinuxError(errno.EBADF)
-    raise LinuxError(errno.ECHILD)
-
-
 # -- identity
 
 
@@ -83,7 +58,7 @@ def sys_getpid(task: LinuxTask) -> int:
 
 @call("gettid")
 def sys_gettid(task: LinuxTask) -> int:
-    return task.pid
+    return task.tid
 
 
 @call("getppid")
@@ -91,10 +66,15 @@ def sys_getppid(task: LinuxTask) -> int:
     return task.group.ppid
 
 
-def own(task: LinuxTask, pid: int) -> None:
-    """ESRCH unless a number is this process's own, or 0."""
-    if pid not in (0, task.pid):
-        raise LinuxError(errno.ESRCH)
+def find(task: LinuxTask, pid: int) -> LinuxTask:
+    """The thread of a number, 0 for the caller's own. ESRCH."""
+    return task if pid == 0 else task.machine.pids.task(pid)
+
+
+def find_group(task: LinuxTask, pid: int) -> ThreadGroup:
+    """The process of a number, or of one of its threads' numbers; 0 for the caller's own. ESRCH."""
+    found = task.machine.pids.groups.get(pid)
+    return found if found is not None else find(task, pid).group
 
 
 @call("getpgrp")
@@ -104,28 +84,48 @@ def sys_getpgrp(task: LinuxTask) -> int:
 
 @call("getpgid")
 def sys_getpgid(task: LinuxTask, pid: c_int) -> int:
-    own(task, pid)
-    return task.group.pgid
+    return find_group(task, pid).pgid
 
 
 @call("getsid")
 def sys_getsid(task: LinuxTask, pid: c_int) -> int:
-    own(task, pid)
-    return task.group.sid
+    return find_group(task, pid).sid
 
 
 @call("setsid")
 def sys_setsid(task: LinuxTask) -> int:
-    raise LinuxError(errno.EPERM)
+    """EPERM for one that leads a process group, or whose number is one's (ksys_setsid)."""
+    group, pids = task.group, task.machine.pids
+    if group.sid == group.tgid or pids.members(group.tgid):
+        raise LinuxError(errno.EPERM)
+    pids.set_session(group)
+    return group.sid
 
 
 @call("setpgid")
 def sys_setpgid(task: LinuxTask, pid: c_int, pgid: c_int) -> int:
-    if (pgid or pid) < 0:
+    """Of itself, or of a child that has not called execve yet (EACCES), within the session (EPERM)."""
+    pids, own = task.machine.pids, task.group
+    pid = pid or own.tgid
+    pgid = pgid or pid
+    if pgid < 0:
         raise LinuxError(errno.EINVAL)
-    own(task, pid)
-    if pgid not in (0, task.pid, task.group.pgid):
+    goal = pids.groups.get(pid)
+    if goal is None:
+        raise LinuxError(errno.EINVAL if pid in pids.tasks else errno.ESRCH)
+    if goal.parent is own:
+        if goal.sid != own.sid:
+            raise LinuxError(errno.EPERM)
+        if goal.executed:
+            raise LinuxError(errno.EACCES)
+    elif goal is not own:
+        raise LinuxError(errno.ESRCH)
+    if goal.sid == goal.tgid:
         raise LinuxError(errno.EPERM)
+    if pgid != pid and all(member.sid != own.sid for member in pids.members(pgid)):
+        raise LinuxError(errno.EPERM)
+    if goal.pgid != pgid:
+        pids.set_group(goal, pgid)
     return 0
 
 
@@ -268,7 +268,7 @@ def sys_capget(task: LinuxTask, header: Bytes, data: Bytes) -> int:
     pid = _cap_pid(task, header)
     if pid < 0:
         raise LinuxError(errno.EINVAL)
-    own(task, pid)
+    find(task, pid)
     put_bytes(task, data.address, bytes(size))
     return 0
 
@@ -290,7 +290,7 @@ def sys_capset(task: LinuxTask, header: Bytes, data: ConstBytes) -> int:
 @call("set_tid_address")
 def sys_set_tid_address(task: LinuxTask, address: Bytes) -> int:
     task.clear_child_tid = address.address
-    return task.pid
+    return task.tid
 
 
 @call("set_robust_list")
@@ -303,9 +303,9 @@ def sys_set_robust_list(task: LinuxTask, head: Bytes, size: c_size_t) -> int:
 
 @call("get_robust_list")
 def sys_get_robust_list(task: LinuxTask, pid: c_int, head: Bytes, size: Bytes) -> int:
-    own(task, pid)
+    goal = find(task, pid)
     put_bytes(task, size.address, pack("<Q", 24))
-    put_bytes(task, head.address, pack("<Q", task.robust_list[0]))
+    put_bytes(task, head.address, pack("<Q", goal.robust_list[0]))
     return 0
 
 

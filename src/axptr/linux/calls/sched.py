@@ -16,7 +16,7 @@ from ..fs.host.calls import host
 from ..registry import call
 from ..task.limits import RLIMIT_NICE, get_limit
 from ..uaccess import Bytes, ConstBytes, get_bytes, get_struct, put_bytes
-from .process import own
+from .process import find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ IOPRIO_CLASS_NONE, IOPRIO_CLASS_RT, IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE = range(4
 
 @call("sched_yield")
 def sys_sched_yield(task: LinuxTask) -> int:
+    task.machine.loop.switch()
     return 0
 
 
@@ -47,7 +48,7 @@ def sys_sched_yield(task: LinuxTask) -> int:
 def sys_sched_getaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Bytes) -> int:
     if size & 7 or size * 8 & 0xFFFF_FFFF < 64:  # bits, counted in 32 of them
         raise LinuxError(errno.EINVAL)
-    own(task, pid)
+    find(task, pid)
     put_bytes(task, mask.address, pack("<Q", (1 << task.machine.host.cpu_count) - 1))
     return 8
 
@@ -55,7 +56,7 @@ def sys_sched_getaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Bytes
 @call("sched_setaffinity")
 def sys_sched_setaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: ConstBytes) -> int:
     wanted = get_bytes(task, mask.address, min(size, 8))
-    own(task, pid)
+    find(task, pid)
     if not wanted or not wanted[0] & 1:
         raise LinuxError(errno.EINVAL)
     return 0
@@ -83,68 +84,82 @@ def sys_sched_get_priority_min(task: LinuxTask, policy: c_int) -> int:
     return 1 if policy in (1, 2) else 0
 
 
-def _priority_of(task: LinuxTask, which: int, who: int) -> None:
-    """Whether a set of processes has this one in it; nobody else is seen (ESRCH)."""
-    own = {PRIO_PROCESS: task.pid, PRIO_PGRP: task.group.pgid, PRIO_USER: task.creds.uid}
-    if which not in own:
+def _those(task: LinuxTask, which: int, who: int) -> list[LinuxTask]:
+    """The threads that a kind of set and its number mean, 0 for the caller's own. EINVAL, ESRCH if there are none."""
+    tasks = list(task.machine.tasks.values())
+    if which == PRIO_PROCESS:
+        return [find(task, who)]
+    if which == PRIO_PGRP:
+        found = [other for other in tasks if other.group.pgid == (who or task.group.pgid)]
+    elif which == PRIO_USER:
+        found = [other for other in tasks if other.creds.uid == (who or task.creds.uid)]
+    else:
         raise LinuxError(errno.EINVAL)
-    if who not in (0, own[which]):
+    if not found:
         raise LinuxError(errno.ESRCH)
+    return found
 
 
 @call("getpriority")
 def sys_getpriority(task: LinuxTask, which: c_int, who: c_int) -> int:
-    _priority_of(task, which, who)
-    return 20 - task.nice
+    return max(20 - other.nice for other in _those(task, which, who))
 
 
 @call("setpriority")
 def sys_setpriority(task: LinuxTask, which: c_int, who: c_int, nice: c_int) -> int:
     """Kept for the program to read back: the host is not told."""
-    _priority_of(task, which, who)
     wanted = max(-20, min(nice, 19))
-    if wanted < task.nice and 20 - wanted > get_limit(task, RLIMIT_NICE)[0] and task.creds.euid != 0:
-        raise LinuxError(errno.EACCES)
-    task.nice = wanted
+    error: LinuxError | None = None
+    for other in _those(task, which, who):
+        if task.creds.euid not in (0, other.creds.euid, other.creds.uid):
+            error = LinuxError(errno.EPERM)
+        elif wanted < other.nice and 20 - wanted > get_limit(other, RLIMIT_NICE)[0] and task.creds.euid != 0:
+            error = error or LinuxError(errno.EACCES)
+        else:
+            other.nice = wanted
+    if error is not None:
+        raise error
     return 0
 
 
 # -- policies
 
 
-def _set_policy(task: LinuxTask, policy: int, priority: int, nice: int | None, reset: bool) -> int:
-    """__sched_setscheduler for one without capabilities. nice: None where the call does not tell."""
+def _set_policy(task: LinuxTask, goal: LinuxTask, policy: int, priority: int, nice: int | None, reset: bool) -> int:
+    """__sched_setscheduler of `goal` for one without capabilities. nice: None where the call does not tell."""
     if policy not in _POLICIES or (priority != 0 if policy not in _REAL_TIME else not 1 <= priority <= 99):
         raise LinuxError(errno.EINVAL)
     if policy not in _FAIR or policy == SCHED_EXT:
         raise LinuxError(errno.EPERM)
-    sched = task.sched
-    if nice is not None and not _may_nice(task, nice):
+    sched = goal.sched
+    if nice is not None and not _may_nice(task, goal, nice):
         raise LinuxError(errno.EPERM)
-    if (sched.policy == SCHED_IDLE != policy and not _may_nice(task, task.nice)) or (sched.reset_on_fork and not reset):
+    if (sched.policy == SCHED_IDLE != policy and not _may_nice(task, goal, goal.nice)) or (
+        sched.reset_on_fork and not reset
+    ):
         raise LinuxError(errno.EPERM)
     sched.policy, sched.reset_on_fork = policy, reset
     if nice is not None:
-        task.nice = nice
+        goal.nice = nice
     return 0
 
 
-def _may_nice(task: LinuxTask, nice: int) -> bool:
+def _may_nice(task: LinuxTask, goal: LinuxTask, nice: int) -> bool:
     """Whether a nice value is no better than what it is, or what the limit allows (can_nice)."""
-    return nice >= task.nice or 20 - nice <= get_limit(task, RLIMIT_NICE)[0] or task.creds.euid == 0
+    return nice >= goal.nice or 20 - nice <= get_limit(goal, RLIMIT_NICE)[0] or task.creds.euid == 0
 
 
 def _scheduler(task: LinuxTask, pid: int, policy: int | None, param: ConstBytes) -> int:
     if param.is_null or pid < 0:
         raise LinuxError(errno.EINVAL)
     (priority,) = unpack("<i", get_bytes(task, param.address, 4))
-    own(task, pid)
-    reset = task.sched.reset_on_fork
+    goal = find(task, pid)
+    reset = goal.sched.reset_on_fork
     if policy is None:
-        policy = task.sched.policy
+        policy = goal.sched.policy
     else:
         reset, policy = bool(policy & SCHED_RESET_ON_FORK), policy & ~SCHED_RESET_ON_FORK
-    return _set_policy(task, policy, priority, None, reset)
+    return _set_policy(task, goal, policy, priority, None, reset)
 
 
 @call("sched_setscheduler")
@@ -163,15 +178,15 @@ def sys_sched_setparam(task: LinuxTask, pid: c_int, param: ConstBytes) -> int:
 def sys_sched_getscheduler(task: LinuxTask, pid: c_int) -> int:
     if pid < 0:
         raise LinuxError(errno.EINVAL)
-    own(task, pid)
-    return task.sched.policy | (SCHED_RESET_ON_FORK if task.sched.reset_on_fork else 0)
+    sched = find(task, pid).sched
+    return sched.policy | (SCHED_RESET_ON_FORK if sched.reset_on_fork else 0)
 
 
 @call("sched_getparam")
 def sys_sched_getparam(task: LinuxTask, pid: c_int, param: Bytes) -> int:
     if param.is_null or pid < 0:
         raise LinuxError(errno.EINVAL)
-    own(task, pid)
+    find(task, pid)
     put_bytes(task, param.address, bytes(4))
     return 0
 
@@ -185,7 +200,7 @@ def _slice_ns() -> int:
 def sys_sched_rr_get_interval(task: LinuxTask, pid: c_int, interval: Bytes) -> int:
     if pid < 0:
         raise LinuxError(errno.EINVAL)
-    own(task, pid)
+    find(task, pid)
     put_bytes(task, interval.address, pack("<qq", *divmod(_slice_ns(), 10**9)))
     return 0
 
@@ -207,27 +222,27 @@ def sys_sched_setattr(task: LinuxTask, pid: c_int, attr: ConstBytes, flags: c_ui
     _, policy, asked, nice, priority, *_ = _ATTR.unpack(data)
     if (asked & _FLAG_UTIL_CLAMP and size < _ATTR.size) or policy >> 31:
         raise LinuxError(errno.EINVAL)
-    own(task, pid)
+    goal = find(task, pid)
     if asked & _FLAG_KEEP_POLICY:
-        policy = task.sched.policy
+        policy = goal.sched.policy
     nice = max(-20, min(nice, 19))
     if asked & _FLAG_KEEP_PARAMS:
-        nice, priority = task.nice, 0
+        nice, priority = goal.nice, 0
     if asked & ~_FLAGS:
         raise LinuxError(errno.EINVAL)
     if asked & _FLAG_UTIL_CLAMP:
         raise LinuxError(errno.EOPNOTSUPP)
-    return _set_policy(task, policy, priority, nice, bool(asked & _FLAG_RESET_ON_FORK))
+    return _set_policy(task, goal, policy, priority, nice, bool(asked & _FLAG_RESET_ON_FORK))
 
 
 @call("sched_getattr")
 def sys_sched_getattr(task: LinuxTask, pid: c_int, attr: Bytes, size: c_uint, flags: c_uint) -> int:
     if attr.is_null or pid < 0 or not _ATTR_VER0 <= size <= _ATTR_MOST or flags:
         raise LinuxError(errno.EINVAL)
-    own(task, pid)
-    sched, used = task.sched, min(size, _ATTR.size)
+    goal = find(task, pid)
+    sched, used = goal.sched, min(size, _ATTR.size)
     asked = _FLAG_RESET_ON_FORK if sched.reset_on_fork else 0
-    data = _ATTR.pack(used, sched.policy, asked, task.nice, 0, _slice_ns(), 0, 0, 0, 1024)
+    data = _ATTR.pack(used, sched.policy, asked, goal.nice, 0, _slice_ns(), 0, 0, 0, 1024)
     put_bytes(task, attr.address, data[:used].ljust(size, b"\0"))
     return 0
 
@@ -235,20 +250,27 @@ def sys_sched_getattr(task: LinuxTask, pid: c_int, attr: Bytes, size: c_uint, fl
 # -- input and output
 
 
-def _ioprio_of(task: LinuxTask, which: int, who: int) -> None:
+def _ioprio_of(task: LinuxTask, which: int, who: int) -> list[LinuxTask]:
     if which not in (1, 2, 3):
         raise LinuxError(errno.EINVAL)
-    _priority_of(task, which - 1, who)
+    return _those(task, which - 1, who)
 
 
 @call("ioprio_get")
 def sys_ioprio_get(task: LinuxTask, which: c_int, who: c_int) -> int:
-    """What was set; of groups and users, for one that set nothing, what follows from the nice value."""
-    _ioprio_of(task, which, who)
-    if which != 1 and task.sched.ioprio >> 13 == IOPRIO_CLASS_NONE:
-        kind = IOPRIO_CLASS_IDLE if task.sched.policy == SCHED_IDLE else IOPRIO_CLASS_BE
-        return kind << 13 | (task.nice + 20) // 5
-    return task.sched.ioprio
+    """What was set; of groups and users the best, for one that set nothing what follows from the nice value."""
+    those = _ioprio_of(task, which, who)
+    if which == 1:
+        return those[0].sched.ioprio
+    return min(map(_effective, those))
+
+
+def _effective(task: LinuxTask) -> int:
+    sched = task.sched
+    if sched.ioprio >> 13 != IOPRIO_CLASS_NONE:
+        return sched.ioprio
+    kind = IOPRIO_CLASS_IDLE if sched.policy == SCHED_IDLE else IOPRIO_CLASS_BE
+    return kind << 13 | (task.nice + 20) // 5
 
 
 @call("ioprio_set")
@@ -258,6 +280,6 @@ def sys_ioprio_set(task: LinuxTask, which: c_int, who: c_int, ioprio: c_int) -> 
         raise LinuxError(errno.EPERM)
     if kind > IOPRIO_CLASS_IDLE or (kind == IOPRIO_CLASS_NONE and ioprio & 7):
         raise LinuxError(errno.EINVAL)
-    _ioprio_of(task, which, who)
-    task.sched.ioprio = ioprio & 0xFFFF
+    for other in _ioprio_of(task, which, who):
+        other.sched.ioprio = ioprio & 0xFFFF
     return 0

@@ -11,6 +11,7 @@ from ...flags import WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..proc.tree import memory_size
 from ..registry import call
+from ..task.usage import used_by
 from ..uaccess import (
     MAX_RW_COUNT,
     Bytes,
@@ -23,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
+RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD = 0, -1, 1
 _TICK = 10_000_000
 """Nanoseconds of a clock tick, as times(2) counts them (AT_CLKTCK)."""
 
@@ -58,27 +60,19 @@ def sys_getrandom(task: LinuxTask, buf: Bytes, count: c_size_t, flags: c_uint) -
 
 @call("getrusage")
 def sys_getrusage(task: LinuxTask, who: c_int, usage: Bytes) -> int:
-    if who not in (0, -1, 1):
+    if who not in (RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD):
         raise LinuxError(errno.EINVAL)
-    if who == -1:
-        put_bytes(task, usage.address, bytes(144))
-        return 0
-    cpu = task.group.timers.cpu
-    peak = task.space.phys.peak_frames * 4
-    data = pack("<qqqq14q", *_timeval(cpu.user), *_timeval(cpu.system), peak, *[0] * 13)
-    put_bytes(task, usage.address, data)
+    found = task.group.waited if who == RUSAGE_CHILDREN else used_by(task)
+    put_bytes(task, usage.address, found.pack())
     return 0
-
-
-def _timeval(nanos: int) -> tuple[int, int]:
-    return divmod(nanos // 1000, 10**6)
 
 
 @call("times")
 def sys_times(task: LinuxTask, buf: Bytes) -> int:
-    cpu = task.group.timers.cpu
+    cpu, waited = task.group.timers.cpu, task.group.waited
     if not buf.is_null:
-        put_bytes(task, buf.address, pack("<qqqq", cpu.user // _TICK, cpu.system // _TICK, 0, 0))
+        ticks = (cpu.user // _TICK, cpu.system // _TICK, waited.user // _TICK, waited.system // _TICK)
+        put_bytes(task, buf.address, pack("<4q", *ticks))
     return task.machine.host.monotonic_ns() // _TICK
 
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     Key = tuple[object, int]
 
 
+ANY = 0xFFFF_FFFF
+"""All of the bits by which waiters can be told apart."""
+
+
 class FutexWord:
     """One word that is waited at."""
 
@@ -68,3 +72,8 @@ def key_of(task: LinuxTask, address: int, private: bool) -> Key:
     if area is not None and area.backend.shared:
         return area.backend.store, area.backend.offset + (address - area.start)
     return task.mm, address
+
+
+def wake_at(task: LinuxTask, address: int) -> None:
+    """Wake one who waits at a word, private or shared: what the kernel itself does when a thread ends."""
+    task.machine.futexes.wake(key_of(task, address, False), 1, ANY)

@@ -72,6 +72,12 @@ class FsContext:
         self.cwd: Node = self.root
         self.umask = umask
 
+    def copy(self) -> FsContext:
+        """One of its own for a new process. Directories are held by whoever has them: nothing is opened again."""
+        other = FsContext(self.mounts, self.umask)
+        other.root, other.cwd = self.root, self.cwd
+        return other
+
     # -- the tree
 
     def child(self, task: LinuxTask, entry: Entry) -> Node | None:

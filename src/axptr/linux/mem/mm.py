@@ -34,7 +34,7 @@ class Mm:
     snapshot has the space, with the addresses in its bounds, and the other fields as they are.
 
     space: its pages. host: of the machine that it is in. exe: the program's file. auxv: the auxiliary vector, packed.
-    peak_size: the most bytes of areas that were seen.
+    peak_size: the most bytes of areas that were seen. users: tasks that have it.
     lock_future: what is mapped from now on is locked (mlockall).
     membarrier: what has been registered for, as commands of membarrier(2). mmap_base: mappings go downwards from it.
     The addresses have the names and meaning of struct mm_struct (prctl(2), PR_SET_MM); 0 if there is nothing.
@@ -50,6 +50,30 @@ class Mm:
         self.exe = Node(b"/")
         self.auxv = b""
         self.peak_size = 0
+        self.users = 1
+
+    def share(self) -> Mm:
+        """The same for one task more (CLONE_VM)."""
+        self.users += 1
+        return self
+
+    def copy(self) -> Mm:
+        """A twin of the space that is copied as it is written to, all else alike but what is locked (dup_mm).
+
+        ENOMEM, and nothing has changed.
+        """
+        other = Mm.__new__(Mm)
+        other.__dict__.update(self.__dict__)
+        other.space = self.space.try_clone()
+        other.users = 1
+        other.lock_future = False
+        return other
+
+    def release(self) -> None:
+        """A task needs it no more; the last one's end gives all of it back."""
+        self.users -= 1
+        if not self.users:
+            self.space.clear()
 
     def _bound(self, name: str) -> int:
         return self.space.bounds.get(name, 0)

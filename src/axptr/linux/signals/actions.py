@@ -47,6 +47,11 @@ CLONE_SIGHAND the same | numbers |
         """Back to the default."""
         self._actions.pop(signal, None)
 
+    def copy(self) -> SigActions:
+        other = SigActions()
+        other._actions = dict(self._actions)
+        return other
+
     def after_exec(self) -> SigActions:
         """What a new program finds: nothing of the old one's handlers, but what was ignored still is."""
         fresh = SigActions()

@@ -138,6 +138,8 @@ class HostSignals:
             info = self._inbox.popleft()
             if info.signal == SIGINT and signals.left_to_host(SIGINT):
                 raise KeyboardInterrupt
+            if info.code <= 0:  # of a process
+                info.sent_by(self._task.machine.host.shown_sender(info.pid))
             signals.send(self._task, info, own=info.code == SI_TKILL)  # to our main thread, which is the program's
 
     def stop_process(self, signal: int) -> None:

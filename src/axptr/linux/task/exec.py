@@ -99,7 +99,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     An error leaves all as it was. What Linux finds when the old program is gone is no error: the task is then the new
     program, about to be killed by SIGSEGV.
     """
-    old = task.space
+    old = task.mm.space
     stack_limit = get_limit(task, RLIMIT_STACK)[0]
     mm = Mm(AddrSpace(old.base, old.size, old.phys), task.machine.host, stack_limit)
     mm.exe = program.file.node.hold()
@@ -124,8 +124,8 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     except BaseException:
         mm.space.clear()
         raise
-    task.files.close_on_exec()
     task.become(mm, name)
+    task.files.close_on_exec()
     engine = task.engine
     engine.attach(mm.space)
     engine.reset()
@@ -134,7 +134,6 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     if failed is not None:
         task.signals.force(task, Info(SIGSEGV, SI_KERNEL, fault=failed))
         engine.stop()
-    old.clear()
 
 
 @call("execveat")

@@ -23,6 +23,7 @@ class FileTable:
     | --- | --- | --- | --- | --- |
     | descriptors, close-on-exec marks | the machine's thread | closes what is marked | `copy` | a record of each |
     | limit (RLIMIT_NOFILE) | the machine's thread | keeps it | has the same | as it is |
+    | users: tasks that have it | the machine's thread | one, of a copy if it was shared | one | who they are |
     | the run's locks | itself | stay the table's | are not the copy's | through the machine |
 
     Each file counts the descriptors that refer to it (`refs`), in all tables. A table is the owner of record locks, as
@@ -37,6 +38,18 @@ class FileTable:
         self._cloexec: set[int] = set()
         self._free = 0  # below it all are taken
         self.limit = limit
+        self.users = 1
+
+    def share(self) -> FileTable:
+        """The same for one task more."""
+        self.users += 1
+        return self
+
+    def release(self) -> None:
+        """A task needs it no more; the last one's end closes all."""
+        self.users -= 1
+        if not self.users:
+            self.close_all()
 
     @property
     def size(self) -> int:

@@ -1,20 +1,35 @@
 """`ThreadGroup`: a process, which is what all its threads have in common: Linux' struct signal_struct.
 
-Not here: what a clone flag parts or shares (`Mm`, `FileTable`, `FsContext`, `SigActions`), and what is a thread's own
-(`task.task`).
+Not here: what a clone flag parts or shares (`Mm`, `FileTable`, `FsContext`, `SigActions`), what is a thread's own
+(`task.task`), how a process ends (`task.ending`) and is waited for (`task.children`).
 """
 
 from __future__ import annotations
 
+from ...kernel.wait import WaitQueue
+from ..abi.signals import SIGCHLD
 from ..signals.pending import Pending
 from .iocount import IoCount
 from .limits import Limits
 from .timers import Timers
+from .usage import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ends import Death
     from ..host import HostView
+    from .task import LinuxTask
+
+
+class Happening:
+    """Something to wait for that tells nothing but that it has happened."""
+
+    def __init__(self) -> None:
+        self.queue = WaitQueue()
+
+    def ready(self, mask: int) -> int:
+        """Who waits looks for himself."""
+        return 0
 
 
 class ThreadGroup:
@@ -23,38 +38,73 @@ class ThreadGroup:
     | field | exec | fork | a snapshot |
     | --- | --- | --- | --- |
     | tgid | keeps | the child's own | the number |
-    | pgid, sid (process group, session) | keeps | has the same | the numbers |
+    | pgid, sid (process group, session): see `PidTable` | keeps | has the same | the numbers |
+    | parent, born_of: the process whose child it is, and which of its threads' | keeps | who forked, with \
+CLONE_PARENT his parent | the numbers |
+    | children: processes, the oldest first | keeps | none | their numbers |
+    | threads: by number; leader: the first of them (init has none); live: how many have not ended | one | one | \
+their numbers |
+    | exit_signal: what the parent is sent at its end, 0 for nothing | SIGCHLD | as the call says | the number |
+    | executed: whether there was an exec since the fork | yes | no | as it is |
     | started (boottime nanoseconds) | keeps | now | as it is |
     | exit_code, death: set once, when it is over | - | none | as they are |
+    | status: what wait tells, once no thread is left | - | none | the number |
+    | stopped, told: the signal that stopped it, and what of a stop is still to be waited for | - | none | numbers |
     | pending (sent to the process) | keeps | none | its records |
     | timers (interval timers, CPU time) | keeps | all off, nothing used | what is left, what was used |
+    | used, waited: what ended threads used, and children that were waited for | keeps | nothing | numbers |
     | limits | keeps | has the same | as they are |
     | io (what was read and written) | keeps | zero | as it is |
     | subreaper (prctl) | keeps | not set | as it is |
     | oom_score_adj, coredump_filter | keeps | has the same | as they are |
+    | changed: what `wait` waits for; finished: what a pidfd waits for | keeps | nobody waits | with those who wait |
     """
 
-    def __init__(self, host: HostView) -> None:
-        """The first process of a machine, in the place that the host's process has among its relatives."""
+    leader: LinuxTask
+
+    def __init__(self, host: HostView, tgid: int, parent: ThreadGroup | None) -> None:
         self._host = host
-        self.tgid = host.pid
-        self.pgid = host.pgid
-        self.sid = host.sid
+        self.tgid = self.pgid = self.sid = tgid
+        self.parent = parent
+        self.born_of: LinuxTask | None = None
+        self.children: dict[ThreadGroup, None] = {}
+        self.threads: dict[int, LinuxTask] = {}
+        self.live = 0
+        self.exit_signal = SIGCHLD
+        self.executed = False
         self.started = host.boottime_ns()
         self.exit_code: int | None = None
         self.death: Death | None = None
+        self.status: int | None = None
+        self.stopped = 0
+        self.told = 0
         self.pending = Pending()
         self.timers = Timers(host)
+        self.used = Usage()
+        self.waited = Usage()
         self.limits = Limits(host)
         self.io = IoCount()
         self.subreaper = False
         self.oom_score_adj = 0
         self.coredump_filter = 0x33
+        self.changed = Happening()
+        self.finished = Happening()
+        if parent is not None:
+            parent.children[self] = None
+
+    def fork(self, tgid: int, parent: ThreadGroup) -> ThreadGroup:
+        """A process made of this one."""
+        child = ThreadGroup(self._host, tgid, parent)
+        child.pgid, child.sid = self.pgid, self.sid
+        child.limits = self.limits.copy()
+        child.timers.cpu.engine = self.timers.cpu.engine
+        child.oom_score_adj, child.coredump_filter = self.oom_score_adj, self.coredump_filter
+        return child
 
     @property
     def ppid(self) -> int:
-        """The parent, which is the host's: nobody in the machine made this process."""
-        return self._host.ppid
+        """The parent's number, 0 of the process that has none."""
+        return self.parent.tgid if self.parent is not None else 0
 
     @property
     def terminal(self) -> tuple[int, int]:
@@ -63,4 +113,10 @@ class ThreadGroup:
 
     @property
     def over(self) -> bool:
+        """Whether all its threads are to end, or have ended."""
         return self.exit_code is not None or self.death is not None
+
+    @property
+    def zombie(self) -> bool:
+        """Whether it has ended, and is waited for or was."""
+        return self.status is not None

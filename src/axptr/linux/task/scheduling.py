@@ -15,3 +15,11 @@ class Scheduling:
         self.policy = 0
         self.reset_on_fork = False
         self.ioprio = 0
+
+    def fork(self) -> Scheduling:
+        """What a new task begins with."""
+        child = Scheduling()
+        if not self.reset_on_fork:
+            child.policy = self.policy
+        child.ioprio = self.ioprio
+        return child

@@ -1,22 +1,26 @@
-"""`LinuxTask`: a thread, the one of a run. Its process is `group`.
+"""`LinuxTask`: a thread. Its process is `group`.
 
-Not here: how it came to be (`personality`), and what calls do with it (the families' files).
+Not here: how it comes to be (`api`, `task.clone`) and ends (`task.ending`), and what calls do with it (the families'
+files).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
 from ...errors import LinuxError
 from ...kernel.task import Task
+from ..abi.signals import SIGCHLD, SIGKILL, bit
 from ..calls.prctl import KeptState
 from ..fs.openfile import OpenFile
 from ..mem.mm import Mm
 from ..signals.actions import SigActions
 from ..signals.state import RESTART, SignalState, first_argument
+from ..uaccess import put_bytes
 from .creds import Credentials
-from .group import ThreadGroup
+from .group import Happening, ThreadGroup
 from .limits import RLIMIT_SIGPENDING, get_limit
 from .scheduling import Scheduling
 
@@ -56,6 +60,9 @@ class LinuxTask(Task):
     | comm: its name | the program's | has the same | as it is |
     | nice; kept: what prctl set | keeps; see there | has the same | as they are |
     | clear_child_tid, robust_list: addresses | none | as the call says; none | the numbers |
+    | set_child_tid: where its number is to be put when it first runs | - | as the call says | the number |
+    | vfork: what its parent waits for until it has a memory of its own | nobody waits | by the call | who waits |
+    | leaving, code, dead: it is to end, with what; it has ended | - | none | as they are |
     | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
     | again: what `restart_syscall` goes on with | - | none | plain data |
     | registers, in the engine | a program's first | the same, with another result | all |
@@ -72,12 +79,14 @@ class LinuxTask(Task):
         fs: FsContext,
         actions: SigActions,
         creds: Credentials,
+        tid: int | None = None,
     ) -> None:
-        """The first thread of a process. It is in the machine's table until the end."""
+        """The first thread of a process, or with a number of its own one more. It is in the machine's table until the
+        end."""
         super().__init__(mm.space)
         self.machine = machine
         self.group = group
-        self.tid = group.tgid
+        self.tid = group.tgid if tid is None else tid
         self.mm = mm
         self.files = files
         self.fs = fs
@@ -92,17 +101,48 @@ class LinuxTask(Task):
         self.sched = Scheduling()
         self.again: Again | None = None
         self.host_signals: HostSignals | None = None
-        machine.tasks[self.tid] = self
+        self.set_child_tid = 0
+        self.vfork: Happening | None = None
+        self.leaving = False
+        self.code = 0
+        self.dead = False
+        machine.pids.tasks[self.tid] = self
+        if not group.threads:
+            group.leader = self
+        group.threads[self.tid] = self
+        group.live += 1
 
     @classmethod
     def first(cls, machine: Machine, space: AddrSpace, files: FileTable, fs: FsContext) -> LinuxTask:
-        """The first task of a machine, which is what the host's process is among those of the host."""
+        """The first task of a machine, which stands where the host's process does."""
         host = machine.host
         creds = Credentials.of_host(host)
-        return cls(machine, ThreadGroup(host), Mm(space, host), files, fs, SigActions(), creds)
+        group = machine.first_group()
+        return cls(machine, group, Mm(space, host), files, fs, SigActions(), creds)
 
     def become(self, mm: Mm, name: bytes) -> None:
-        """Take over another program's memory; what the kernel kept of the old one's is forgotten. name: its path."""
+        """Take over another program's memory; what the kernel kept of the old one's is forgotten. name: its path.
+
+        It is the only thread of its process then, under the process's number, and shares no descriptors.
+        """
+        from .ending import end_others, forget, leave_memory
+
+        if self.group.live > 1 or self.group.leader is not self:
+            end_others(self)
+            leader = self.group.leader
+            if leader is not self:
+                forget(leader)
+                forget(self)
+                self.tid = self.group.tgid
+                self.group.leader = self.group.threads[self.tid] = self.machine.tasks[self.tid] = self
+        self.group.executed = True
+        if self.group.exit_signal:
+            self.group.exit_signal = SIGCHLD
+        if self.files.users > 1:
+            alone = self.files.copy()
+            self.files.release()
+            self.files = alone
+        leave_memory(self)
         self.set_space(mm.space)
         self.mm = mm
         self.signals.exec()
@@ -141,12 +181,25 @@ class LinuxTask(Task):
 
     @property
     def over(self) -> bool:
-        return self.group.over
+        """Whether nothing more of it is to run."""
+        return self.leaving or self.group.over
 
     def exit(self, code: int) -> None:
-        """End the process: nothing more of it runs."""
-        self.group.exit_code = code & 0xFF
+        """End the process: nothing more of it runs. What a signal or another thread has begun stands."""
+        if not self.group.over:
+            self.group.exit_code = code & 0xFF
         self.engine.stop()
+
+    def exit_thread(self, code: int) -> None:
+        """End this thread; its process, if it was the last."""
+        self.leaving, self.code = True, code & 0xFF
+        self.engine.stop()
+
+    def ended(self) -> None:
+        """The loop has taken the task out."""
+        from .ending import leave
+
+        leave(self)
 
     # -- waiting: see `waiting`
 
@@ -187,6 +240,8 @@ class LinuxTask(Task):
         return self.engine.regs.number, first_argument(self)
 
     def disturbed(self) -> bool:
+        if self.blocked is not None and self.blocked.deaf:
+            return self.over or bool(self.signals.pending.mask & bit(SIGKILL))
         return self.signals.deliverable(self)
 
     def interrupted(self, record: Blocked) -> int | LinuxError | None:
@@ -237,10 +292,18 @@ class LinuxTask(Task):
 
     def enter(self) -> bool:
         """What has come in is delivered before the program goes on."""
+        if self.set_child_tid:
+            self._tell_number()
         self.timers.due(self)
         if self.signals.deliverable(self):
             self.signals.deliver(self)
         return not self.over
+
+    def _tell_number(self) -> None:
+        """CLONE_CHILD_SETTID: in the child's memory, which may not have it (schedule_tail)."""
+        address, self.set_child_tid = self.set_child_tid, 0
+        with suppress(LinuxError):
+            put_bytes(self, address, self.tid.to_bytes(4, "little"))
 
     def switched(self, running: bool) -> None:
         if running:

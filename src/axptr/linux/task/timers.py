@@ -18,6 +18,7 @@ from .limits import RLIM_INFINITY, RLIMIT_CPU
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...engine import Engine
+    from ...kernel.run import RunLoop
     from ...kernel.timers import Timer as Deadline
     from ..host import HostView
     from .task import LinuxTask
@@ -144,6 +145,15 @@ class Timers:
         if self.real.at is not None:
             self._alarm = loop.arm(self.real.at / _BILLION, lambda: self._ring(task))
         task.interrupt()
+
+    def stop(self, loop: RunLoop) -> None:
+        """The process is over: nothing rings any more."""
+        for timer in (self.real, self.virtual, self.prof):
+            timer.at = None
+        self.cpu_limit = None
+        if self._alarm is not None:
+            loop.timers.cancel(self._alarm)
+            self._alarm = None
 
     def _ring(self, task: LinuxTask) -> None:
         self._alarm = None

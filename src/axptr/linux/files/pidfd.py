@@ -1,0 +1,69 @@
+"""A process by a descriptor: pidfd_open(2), CLONE_PIDFD. It is ready to be read once the process has ended."""
+
+from __future__ import annotations
+
+import os
+
+from ..fs.node import Stat
+from ..fs.openfile import OpenFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...kernel.wait import WaitQueue
+    from ..machine import Machine
+    from ..task.group import ThreadGroup
+    from ..task.task import LinuxTask
+
+_POLLIN, _POLLHUP, _POLLRDNORM = 1, 16, 64
+_MODE = 0o100700
+_PIDFS = 0x1000_000E
+
+
+class PidFile(OpenFile):
+    """It holds the process's record, also after somebody has waited for it: its number is then nobody's.
+
+    thread: whether it is of a thread alone (PIDFD_THREAD): ready when that one ends.
+    """
+
+    asynchronous = False
+
+    def __init__(self, machine: Machine, flags: int = 0, *, thread: bool = False) -> None:
+        super().__init__(os.O_RDWR | flags)
+        self.thread = thread
+        self._task: LinuxTask | None = None
+        self._ino = machine.next_inode()
+
+    def refer(self, task: LinuxTask) -> None:
+        """Say whose it is, once."""
+        self._task = task
+
+    @property
+    def task(self) -> LinuxTask:
+        assert self._task is not None
+        return self._task
+
+    @property
+    def group(self) -> ThreadGroup:
+        return self.task.group
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody has its number any more."""
+        task = self.task
+        return task.machine.tasks.get(task.tid) is not task
+
+    def ready(self, mask: int) -> int:
+        if self.gone:
+            return mask & (_POLLIN | _POLLRDNORM | _POLLHUP) | _POLLHUP
+        over = self.task.dead if self.thread else self.group.zombie
+        return mask & (_POLLIN | _POLLRDNORM) if over else 0
+
+    @property
+    def queue(self) -> WaitQueue:
+        return self.group.finished.queue
+
+    def stat(self, task: LinuxTask) -> Stat:
+        return Stat(_MODE, self._ino, _PIDFS, task.machine.host.realtime_ns())
+
+    def name(self) -> bytes:
+        return b"anon_inode:[pidfd]"

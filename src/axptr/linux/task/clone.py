@@ -1,0 +1,190 @@
+"""Making a process or a thread of one that there is: what a flag shares, what is copied, what begins anew. Source:
+clone(2), kernel/fork.c (copy_process, clone3_args_valid) of Linux 6.18.
+
+What becomes of each field stands in the table of the class that has it. Not here: the calls and how their arguments
+are read (`calls.clone`), memory's twin (`Mm.copy`), name spaces (EPERM: they need a capability).
+"""
+
+from __future__ import annotations
+
+import copy
+import errno
+
+from ...errors import LinuxError
+from ...named import NamedTuple
+from ..abi.signals import SIGCHLD
+from ..uaccess import put_bytes
+from .group import Happening
+from .limits import RLIMIT_NPROC, get_limit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .task import LinuxTask
+
+CSIGNAL = 0xFF
+CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_PIDFD = 0x100, 0x200, 0x400, 0x800, 0x1000
+CLONE_PTRACE, CLONE_VFORK, CLONE_PARENT, CLONE_THREAD, CLONE_NEWNS = 0x2000, 0x4000, 0x8000, 0x1_0000, 0x2_0000
+CLONE_SYSVSEM, CLONE_SETTLS, CLONE_PARENT_SETTID, CLONE_CHILD_CLEARTID = 0x4_0000, 0x8_0000, 0x10_0000, 0x20_0000
+CLONE_DETACHED, CLONE_UNTRACED, CLONE_CHILD_SETTID, CLONE_NEWCGROUP = 0x40_0000, 0x80_0000, 0x100_0000, 0x200_0000
+CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID = 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000
+CLONE_NEWNET, CLONE_IO, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP = 0x4000_0000, 0x8000_0000, 1 << 32, 1 << 33
+CLONE_NEWTIME = 0x80
+_NEW = (
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
+    | CLONE_NEWTIME
+)  # fmt: skip
+
+
+class CloneArgs(NamedTuple):
+    """struct kernel_clone_args. stack: where the new one's begins, 0 for where the caller's is."""
+
+    flags: int
+    exit_signal: int = SIGCHLD
+    stack: int = 0
+    tls: int = 0
+    parent_tid: int = 0
+    child_tid: int = 0
+    pidfd: int = 0
+
+
+def require_sense(task: LinuxTask, args: CloneArgs) -> None:
+    """EINVAL for flags that do not go together, EPERM for name spaces, in the order of copy_process."""
+    flags = args.flags
+    if flags & CLONE_FS and flags & (CLONE_NEWNS | CLONE_NEWUSER):
+        raise LinuxError(errno.EINVAL)
+    if flags & CLONE_THREAD and not flags & CLONE_SIGHAND:
+        raise LinuxError(errno.EINVAL)
+    if flags & CLONE_SIGHAND and not flags & CLONE_VM:
+        raise LinuxError(errno.EINVAL)
+    if flags & CLONE_THREAD and flags & (CLONE_NEWUSER | CLONE_NEWPID):
+        raise LinuxError(errno.EINVAL)
+    if flags & CLONE_PIDFD and flags & CLONE_DETACHED:
+        raise LinuxError(errno.EINVAL)
+    if flags & CLONE_NEWIPC and flags & CLONE_SYSVSEM:
+        raise LinuxError(errno.EINVAL)
+    if flags & CLONE_NEWTIME and flags & CLONE_VM:
+        raise LinuxError(errno.EINVAL)
+    if flags & _NEW:
+        raise LinuxError(errno.EPERM)
+
+
+def clone(task: LinuxTask, args: CloneArgs) -> int | None:
+    """The number of the new process or thread, which goes on from where the task is with 0 as its result.
+
+    With CLONE_VFORK the caller waits until the new one has a memory of its own, or has ended. EAGAIN beyond a limit,
+    ENOMEM; nothing has changed then.
+    """
+    require_sense(task, args)
+    _require_room(task, args)
+    tid = task.machine.pids.allocate()
+    place = _pidfd(task, args)
+    try:
+        child = _copy(task, args, tid)
+    except BaseException:
+        if place >= 0:
+            task.files.close(place)
+        raise
+    if place >= 0:
+        from ..files.pidfd import PidFile
+
+        file = task.files.get(place)
+        assert isinstance(file, PidFile)
+        file.refer(child)
+    if args.flags & CLONE_PARENT_SETTID:
+        _tell(task, args.parent_tid, tid)
+    if args.flags & CLONE_CHILD_SETTID:
+        child.set_child_tid = args.child_tid
+    if args.flags & CLONE_CHILD_CLEARTID:
+        child.clear_child_tid = args.child_tid
+    done = None
+    if args.flags & CLONE_VFORK:
+        done = child.vfork = Happening()
+    task.fork(child)
+    _registers(child, args)
+    if done is None:
+        return tid
+    task.block(on=[(done, 1)], again=(_go_on, (tid,)))
+    if task.blocked is not None:
+        task.blocked.deaf = True
+    return None
+
+
+def _go_on(task: LinuxTask, tid: int) -> int:
+    return tid
+
+
+def _tell(task: LinuxTask, address: int, tid: int) -> None:
+    try:
+        put_bytes(task, address, tid.to_bytes(4, "little"))
+    except LinuxError:
+        pass  # as Linux: the new one is there
+
+
+def _require_room(task: LinuxTask, args: CloneArgs) -> None:
+    """EAGAIN beyond RLIMIT_NPROC, which does not concern the first user (copy_process)."""
+    uid = task.creds.uid
+    if not uid:
+        return
+    limit = get_limit(task, RLIMIT_NPROC)[0]
+    tasks = task.machine.tasks
+    if len(tasks) > limit and sum(other.creds.uid == uid for other in tasks.values()) > limit:
+        raise LinuxError(errno.EAGAIN)
+
+
+def _pidfd(task: LinuxTask, args: CloneArgs) -> int:
+    """A descriptor for the new one, told to the program already; -1 if none was asked for."""
+    if not args.flags & CLONE_PIDFD:
+        return -1
+    from ..files.pidfd import PidFile
+
+    fd = task.files.add(PidFile(task.machine, thread=bool(args.flags & CLONE_THREAD)), cloexec=True)
+    try:
+        put_bytes(task, args.pidfd, fd.to_bytes(4, "little"))
+    except LinuxError:
+        task.files.close(fd)
+        raise
+    return fd
+
+
+def _copy(task: LinuxTask, args: CloneArgs, tid: int) -> LinuxTask:
+    """The new task, in the tables of the machine, without registers. ENOMEM."""
+    flags = args.flags
+    mm = task.mm.share() if flags & CLONE_VM else task.mm.copy()
+    files = task.files.share() if flags & CLONE_FILES else task.files.copy()
+    fs = task.fs if flags & CLONE_FS else task.fs.copy()
+    actions = task.actions if flags & CLONE_SIGHAND else task.actions.copy()
+    if flags & CLONE_CLEAR_SIGHAND:
+        actions = actions.after_exec()
+    group = task.group
+    if not flags & CLONE_THREAD:
+        above, born_of = group, task
+        if flags & CLONE_PARENT and group.parent is not None:
+            above, born_of = group.parent, group.born_of  # type: ignore[assignment]
+        made = group.fork(tid, above)
+        made.born_of = born_of
+        made.exit_signal = group.exit_signal if flags & CLONE_PARENT else args.exit_signal
+        task.machine.pids.enter(made)
+        group = made
+    child = type(task)(task.machine, group, mm, files, fs, actions, task.creds, tid)
+    child.comm, child.nice = task.comm, task.nice
+    child.kept = copy.copy(task.kept)
+    child.kept.pdeath_signal = 0
+    child.sched = task.sched.fork()
+    if task.sched.reset_on_fork and child.nice < 0:
+        child.nice = 0
+    child.rseq = None if flags & CLONE_VM else task.rseq
+    child.signals.blocked = task.signals.blocked
+    if not flags & CLONE_VM or flags & CLONE_VFORK:
+        child.signals.altstack = task.signals.altstack
+    return child
+
+
+def _registers(child: LinuxTask, args: CloneArgs) -> None:
+    arch = child.engine.arch
+    changes = {}
+    if args.stack:
+        changes[arch.sp] = args.stack
+    if args.flags & CLONE_SETTLS:
+        changes[arch.tls] = args.tls
+    if changes:
+        child.context = child.context.replace(**changes)

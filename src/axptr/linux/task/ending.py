@@ -1,0 +1,212 @@
+"""How a thread ends, and with the last one its process: what is given back, who is told, who inherits the children.
+Source: exit(2), kernel/exit.c (do_exit, exit_notify, forget_original_parent), kernel/signal.c (do_notify_parent).
+
+One thread of the host runs all tasks: when one of a process ends the process, the others are in no call and on no CPU,
+and end at once.
+
+Not here: waiting for children (`children`), what a signal does by default (`signals.state`).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from struct import pack
+
+from ...errors import LinuxError
+from ..abi.signals import SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, Info
+from ..uaccess import put_bytes
+from .usage import used_by
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .group import ThreadGroup
+    from .task import LinuxTask
+
+CLD_EXITED, CLD_KILLED, CLD_DUMPED, CLD_TRAPPED, CLD_STOPPED, CLD_CONTINUED = range(1, 7)
+_TICK = 10_000_000
+
+
+def leave(task: LinuxTask) -> None:
+    """A thread has run for the last time. Where its process is over, the others end too."""
+    if task.group.over:
+        end_others(task)
+    end_thread(task)
+
+
+def end_others(task: LinuxTask) -> None:
+    """End all threads of the task's process but itself (zap_other_threads)."""
+    for other in list(task.group.threads.values()):
+        if other is not task:
+            other.leaving = True
+            end_thread(other)
+
+
+def abandon(task: LinuxTask) -> None:
+    """The machine is no more: give back what a thread has, and tell nobody."""
+    task.machine.loop.remove(task)
+    if not task.dead:
+        task.dead = True
+        task.files.release()
+        task.mm.release()
+
+
+def end_thread(task: LinuxTask) -> None:
+    """A thread that is not to run any more gives back what it has (do_exit)."""
+    if task.dead:
+        return
+    group, machine = task.group, task.machine
+    last = group.live == 1
+    if last:
+        group.used.add(used_by(task))
+        group.timers.stop(machine.loop)
+    machine.loop.remove(task)
+    task.dead = True
+    if not (last and group is machine.first):  # whose memory is looked at after the end
+        leave_memory(task)
+    else:
+        release_parent(task)
+    task.files.release()
+    _part_from_children(task, last)
+    group.live -= 1
+    if task is not group.leader:
+        forget(task)
+    if last:
+        _end_process(group)
+
+
+def forget(task: LinuxTask) -> None:
+    """Nobody has the thread's number any more."""
+    del task.group.threads[task.tid]
+    del task.machine.tasks[task.tid]
+
+
+# -- memory
+
+
+def leave_memory(task: LinuxTask) -> None:
+    """The thread needs its memory no more, at its end or because an exec gives it another (mm_release)."""
+    if task.robust_list[0]:
+        from ..files.robust import give_up
+
+        give_up(task)
+    if task.clear_child_tid and task.mm.users > 1:
+        address, task.clear_child_tid = task.clear_child_tid, 0
+        with suppress(LinuxError):
+            from ..files.futex import wake_at
+
+            put_bytes(task, address, bytes(4))
+            wake_at(task, address)
+    release_parent(task)
+    task.mm.release()
+
+
+def release_parent(task: LinuxTask) -> None:
+    """A parent that waits since its vfork goes on."""
+    if task.vfork is not None:
+        waiting, task.vfork = task.vfork, None
+        waiting.queue.wake()
+
+
+# -- relatives
+
+
+def _part_from_children(task: LinuxTask, last: bool) -> None:
+    """Children of a thread become another thread's, or when there is none left the reaper's (find_new_reaper)."""
+    group = task.group
+    heir = None if last else next((t for t in group.threads.values() if not t.dead and not t.leaving), None)
+    for child in list(group.children):
+        if child.born_of is not task and heir is not None:
+            continue
+        for thread in list(child.threads.values()):
+            if thread.kept.pdeath_signal and not thread.dead:
+                signal = Info(thread.kept.pdeath_signal, SI_USER, pid=group.tgid, uid=task.creds.uid)
+                thread.signals.send(thread, signal)
+        if heir is not None:
+            child.born_of = heir
+        else:
+            _adopt(child, _reaper(group))
+
+
+def _reaper(group: ThreadGroup) -> ThreadGroup:
+    """The nearest ancestor that asked for orphans (PR_SET_CHILD_SUBREAPER), or the machine's init."""
+    above = group.parent
+    assert above is not None
+    while above.parent is not None and not (above.subreaper and not above.over):
+        above = above.parent
+    return above
+
+
+def _adopt(child: ThreadGroup, parent: ThreadGroup) -> None:
+    assert child.parent is not None
+    del child.parent.children[child]
+    child.parent = parent
+    child.born_of = next((t for t in parent.threads.values() if not t.dead), None)
+    parent.children[child] = None
+    child.exit_signal = SIGCHLD
+    if child.zombie:
+        _tell_parent(child)
+
+
+# -- the process
+
+
+def _end_process(group: ThreadGroup) -> None:
+    """No thread is left: the process is a zombie, until its parent waits for it."""
+    if not group.over:
+        group.exit_code = group.leader.code
+    if group.death is not None:
+        group.status = group.death.signal
+    else:
+        group.status = (group.exit_code or 0) << 8
+    group.finished.queue.wake()
+    _tell_parent(group)
+
+
+def _tell_parent(group: ThreadGroup) -> None:
+    """Send what the parent is to be sent, and have it waited for if nobody will (do_notify_parent)."""
+    parent = group.parent
+    assert parent is not None
+    goal = next((t for t in parent.threads.values() if not t.dead), None)
+    if goal is None:  # init, which waits for everybody
+        reap(group)
+        return
+    signal, gone = group.exit_signal, False
+    if signal == SIGCHLD:
+        action = goal.actions.get(SIGCHLD)
+        gone = action.handler == SIG_IGN or bool(action.flags & SA_NOCLDWAIT)
+        if action.handler == SIG_IGN:
+            signal = 0
+    if signal:
+        goal.signals.send(goal, child_info(group, signal))
+    if gone:
+        reap(group)
+    parent.changed.queue.wake()
+
+
+def child_info(group: ThreadGroup, signal: int) -> Info:
+    """siginfo of a child's end."""
+    status = group.status or 0
+    code, shown = (CLD_KILLED, status & 0x7F) if status & 0x7F else (CLD_EXITED, status >> 8)
+    return tell(group, signal, code, shown)
+
+
+def tell(group: ThreadGroup, signal: int, code: int, status: int) -> Info:
+    """siginfo of what has become of a child: number, user, status, and the time that it used."""
+    leader = group.leader
+    uid = leader.creds.uid
+    used = group.used if group.zombie else used_by(leader)
+    times = used.user // _TICK, used.system // _TICK
+    raw = pack("<iii4xiIi4xqq", signal, 0, code, group.tgid, uid, status, *times)
+    return Info(signal, code, pid=group.tgid, uid=uid, raw=raw[:48])
+
+
+def reap(group: ThreadGroup) -> None:
+    """The process was waited for: nothing of it is left but what it used, which is the parent's (release_task)."""
+    parent, leader = group.parent, group.leader
+    assert parent is not None
+    del parent.children[group]
+    machine = leader.machine
+    machine.pids.leave(group)
+    forget(leader)
+    parent.waited.add(group.used)
+    parent.waited.add(group.waited)
