@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .._core.phys.phys import PhysMemory
     from ..engine import Engine
     from .files.futex import FutexTable
+    from .files.signalfd import SignalFile
     from .task.task import LinuxTask
 
 
@@ -41,6 +42,7 @@ class Machine:
     | streams: the user's standard streams, by device and inode | keeps | the same | nothing |
     | pipe_bytes: what the pipes that programs made may hold | keeps | the same | the number |
     | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
+    | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
     | inode numbers of shared mappings | go on | go on | the next |
     | transfer buffers: valid within one call | - | - | nothing |
     """
@@ -65,6 +67,7 @@ class Machine:
         self.streams: set[tuple[int, int]] = set()
         self.pipe_bytes = 0
         self.tree_bytes = 0
+        self.signal_files: set[SignalFile] = set()
 
     @property
     def tasks(self) -> dict[int, LinuxTask]:

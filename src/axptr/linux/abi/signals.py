@@ -10,10 +10,14 @@ from struct import pack, unpack_from
 
 from ...errors import LinuxError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..signals.posixtimers import PosixTimer
+
 SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGALRM = 4, 5, 6, 7, 8, 9, 11, 13, 14
 SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH, SIGSYS = 17, 18, 19, 23, 28, 31
 FIRST_REAL_TIME = 32
-SI_USER, SI_KERNEL, SI_TKILL = 0, 0x80, -6
+SI_USER, SI_KERNEL, SI_QUEUE, SI_TIMER, SI_TKILL = 0, 0x80, -1, -2, -6
 SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, SIGXFSZ = 2, 20, 21, 22, 25
 SIG_DFL, SIG_IGN = 0, 1
 
@@ -38,10 +42,11 @@ class Info:
     """A signal on its way: siginfo. cpu: of a fault what the CPU said, for the frame of its architecture; of x86-64
     trap number, error code and cr2.
 
-    raw: siginfo as somebody else filled it, who may know more of it than the fields here say.
+    raw: siginfo as somebody else filled it, who may know more of it than the fields here say. timer, set: of what a
+    timer sends, which it is, and how often that had been set (`signals.posixtimers`).
     """
 
-    __slots__ = ("address", "code", "cpu", "fault", "pid", "raw", "signal", "uid", "value")
+    __slots__ = ("address", "code", "cpu", "fault", "pid", "raw", "set", "signal", "timer", "uid", "value")
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class Info:
         value: int = 0,
         cpu: tuple[int, int, int] = (0, 0, 0),
         raw: bytes | None = None,
+        timer: PosixTimer | None = None,
     ) -> None:
         self.signal = signal
         self.code = code
@@ -65,6 +71,8 @@ class Info:
         self.value = value
         self.cpu = cpu
         self.raw = raw
+        self.timer = timer
+        self.set = 0
 
     @classmethod
     def of(cls, signal: int, raw: bytes) -> Info:

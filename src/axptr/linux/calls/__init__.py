@@ -44,7 +44,7 @@ FAMILIES = {
     """,
     "calls.signals": """
         alarm getitimer kill pause rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
-        rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo setitimer sigaltstack tgkill tkill
+        rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo setitimer sigaltstack signalfd signalfd4 tgkill tkill
     """,
     "calls.splice": "copy_file_range sendfile splice tee vmsplice",
     "calls.stat": "access faccessat faccessat2 fstat fstatfs lstat newfstatat readlink readlinkat stat statfs statx",
@@ -54,6 +54,10 @@ FAMILIES = {
         settimeofday time
     """,
     "calls.wait": "wait4 waitid",
+    "calls.timers": """
+        timer_create timer_delete timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime
+        timerfd_settime
+    """,
     "calls.xattr": """
         fgetxattr flistxattr fremovexattr fsetxattr getxattr lgetxattr listxattr llistxattr lremovexattr
         lsetxattr removexattr setxattr

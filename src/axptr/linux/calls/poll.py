@@ -60,7 +60,7 @@ def look(task: LinuxTask, wanted: Wanted) -> list[int]:
             continue
         host_fd = file.poll_fd
         if host_fd is None:
-            answers[i] = file.ready(events | _UNASKED)
+            answers[i] = file.ready_to(task, events | _UNASKED)
         else:
             hosts[host_fd] = hosts.get(host_fd, 0) | events
             users.setdefault(host_fd, []).append(i)

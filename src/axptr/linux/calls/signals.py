@@ -4,6 +4,7 @@ setitimer(2)."""
 from __future__ import annotations
 
 import errno
+import os
 from struct import pack, unpack, unpack_from
 
 from ...errors import LinuxError
@@ -19,16 +20,15 @@ from ..abi.signals import (
     Info,
     bit,
 )
-from ..abi.timespec import read_timespec
+from ..abi.timespec import KTIME_MAX, read_timespec
 from ..arch import frames
 from ..registry import call
 from ..signals.actions import Action
-from ..signals.state import NO_HANDLER, on_altstack
+from ..signals.state import NEVER, NO_HANDLER, on_altstack
 from ..task.timers import (
     ITIMER_PROF,
     ITIMER_REAL,
     ITIMER_VIRTUAL,
-    KTIME_MAX,
     Timer,
 )
 from ..uaccess import (
@@ -60,6 +60,8 @@ def sys_rt_sigaction(task: LinuxTask, signal: c_int, act: ConstBytes, oldact: By
         signals.actions.set(signal, Action(handler, flags & SA_KNOWN, restorer, kept))
         if signals.actions.ignores(signal):
             signals.pending.discard(bit(signal))
+        elif (timers := task.timers.made) is not None:
+            timers.heed(signal)
         if task.host_signals is not None:
             task.host_signals.follow(signals)
     if not oldact.is_null:
@@ -156,12 +158,12 @@ def sys_rt_sigtimedwait(
 def _await(task: LinuxTask, wanted: int, info: int, until: float | None) -> int | None:
     """Take a pending signal of the mask `wanted`, blocked or not, once there is one; EAGAIN when the time is over."""
     signals = task.signals
-    found = signals.pending.take(wanted)
+    found = signals.take(wanted)
     if found is None:
         if until is not None and task.machine.host.monotonic() >= until:
             raise LinuxError(errno.EAGAIN)
         resume = _await, (wanted, info, until)
-        return task.block(on=[(signals, wanted)], until=until, again=resume, restart=NO_HANDLER)
+        return task.block(on=[(signals, wanted)], until=until, again=resume, restart=NEVER)
     if info:
         put_bytes(task, info, found.pack())
     return found.signal
@@ -294,3 +296,31 @@ def sys_setitimer(task: LinuxTask, which: c_int, new: ConstBytes, old: Bytes) ->
     if not old.is_null:
         put_bytes(task, old.address, before)
     return 0
+
+
+# -- signals by a descriptor
+
+
+@call("signalfd4")
+def sys_signalfd4(task: LinuxTask, fd: c_int, mask: ConstBytes, size: c_size_t, flags: c_int) -> int:
+    from ..files.signalfd import SignalFile  # which few programs need
+
+    if size != 8:
+        raise LinuxError(errno.EINVAL)
+    (wanted,) = unpack("<Q", get_bytes(task, mask.address, 8))
+    if flags & ~(os.O_CLOEXEC | os.O_NONBLOCK):
+        raise LinuxError(errno.EINVAL)
+    wanted &= ~(bit(SIGKILL) | bit(SIGSTOP))
+    if fd == -1:
+        file = SignalFile(task, wanted, flags & os.O_NONBLOCK)
+        return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
+    found = task.files.get_io(fd)
+    if not isinstance(found, SignalFile):
+        raise LinuxError(errno.EINVAL)
+    found.set_mask(wanted)
+    return fd
+
+
+@call("signalfd")
+def sys_signalfd(task: LinuxTask, fd: c_int, mask: ConstBytes, size: c_size_t) -> int:
+    return sys_signalfd4(task, fd, mask, size, 0)

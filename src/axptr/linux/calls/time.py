@@ -8,11 +8,11 @@ from struct import pack, unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int
-from ..abi.timespec import BILLION, read_timespec, write_timespec
+from ..abi.timespec import BILLION, KTIME_MAX, read_timespec, write_timespec
 from ..fs.host.calls import ccall
 from ..registry import call
 from ..signals.state import NO_HANDLER
-from ..task.timers import KTIME_MAX
+from ..task.clocks import ALARMS, REALTIME, THREAD_CPU, clock_now, cpu_kind
 from ..uaccess import (
     Bytes,
     ConstBytes,
@@ -27,35 +27,7 @@ if TYPE_CHECKING:
 _MAX_SLEEP = KTIME_MAX / BILLION
 
 
-REALTIME, PROCESS_CPU, THREAD_CPU = 0, 2, 3
 _NO_SLEEP = (THREAD_CPU, 4, 5, 6)  # CLOCK_MONOTONIC_RAW and the coarse ones
-_ALARMS = (8, 9)
-_PROF, _VIRTUAL, _SCHED = 0, 1, 2
-
-
-def _cpu_kind(task: LinuxTask, clock: int) -> int | None:
-    """Which of its CPU times a clock's number asks for; None for clocks of the machine. EINVAL for other processes'.
-
-    Negative ones are made of a process and a kind (clock_getcpuclockid(3), posix-timers.h).
-    """
-    if clock in (PROCESS_CPU, THREAD_CPU):
-        return _SCHED
-    if clock >= 0:
-        if clock > 11 or clock == 10:
-            raise LinuxError(errno.EINVAL)
-        return None
-    if clock & 3 == 3 or ~(clock >> 3) not in (0, task.pid):
-        raise LinuxError(errno.EINVAL)
-    return clock & 3
-
-
-def clock_now(task: LinuxTask, clock: int) -> int:
-    """A clock's time in nanoseconds: the machine's, or what the program used of its CPU."""
-    kind = _cpu_kind(task, clock)
-    if kind is None:
-        return task.machine.host.clock_ns(clock)
-    cpu = task.group.timers.cpu
-    return cpu.user if kind == _VIRTUAL else cpu.total
 
 
 @call("clock_gettime")
@@ -66,7 +38,7 @@ def sys_clock_gettime(task: LinuxTask, clock: c_int, when: Bytes) -> int:
 
 @call("clock_getres")
 def sys_clock_getres(task: LinuxTask, clock: c_int, resolution: Bytes) -> int:
-    kind = _cpu_kind(task, clock)
+    kind = cpu_kind(task, clock)
     nanos = task.machine.host.resolution_ns(clock if kind is None else kind - 8)
     if not resolution.is_null:
         write_timespec(task, resolution.address, nanos)
@@ -81,7 +53,7 @@ def sys_clock_settime(task: LinuxTask, clock: c_int, when: ConstBytes) -> int:
         read_timespec(task, when.address)
     else:
         get_bytes(task, when.address, 16)
-        _cpu_kind(task, clock)
+        cpu_kind(task, clock)
     raise LinuxError(errno.EPERM)
 
 
@@ -126,7 +98,7 @@ def sys_clock_adjtime(task: LinuxTask, clock: c_int, timex: Bytes) -> int:
     get_bytes(task, timex.address, _TIMEX)
     if clock == REALTIME:
         return _adjust(task, timex)
-    _cpu_kind(task, clock)
+    cpu_kind(task, clock)
     raise LinuxError(errno.EOPNOTSUPP)
 
 
@@ -179,14 +151,14 @@ def sys_clock_nanosleep(
     task: LinuxTask, clock: c_int, flags: c_int, duration: ConstBytes, remaining: Bytes
 ) -> int | None:
     if clock >= 0:
-        _cpu_kind(task, clock)
+        cpu_kind(task, clock)
     if clock in _NO_SLEEP or (clock < 0 and clock & 7 == 3):  # or a device's
         raise LinuxError(errno.EOPNOTSUPP)
     seconds = min(read_timespec(task, duration.address), _MAX_SLEEP)
     if clock < 0 and clock & 4:  # a thread's
         raise LinuxError(errno.EINVAL)
-    kind = _cpu_kind(task, clock)
-    if clock in _ALARMS:
+    kind = cpu_kind(task, clock)
+    if clock in ALARMS:
         task.machine.host.require_alarm(clock)
     if flags & 1:  # TIMER_ABSTIME
         seconds -= clock_now(task, clock) / BILLION

@@ -167,6 +167,10 @@ class OpenFile:
         """
         return mask & self.always_ready
 
+    def ready_to(self, task: LinuxTask, mask: int) -> int:
+        """The same, where it matters who asks."""
+        return self.ready(mask)
+
     @property
     def queue(self) -> WaitQueue:
         """Who waits for the file to be ready. Of one that is always so nobody does."""

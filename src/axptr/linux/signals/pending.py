@@ -11,6 +11,7 @@ from collections import deque
 
 from ..abi.signals import (
     FIRST_REAL_TIME,
+    SI_TIMER,
     SIGBUS,
     SIGFPE,
     SIGILL,
@@ -35,11 +36,14 @@ class Pending:
         self.count = 0
 
     def add(self, info: Info, *, first: bool = False) -> bool:
-        """Note a signal; False if it is a standard one that is pending already. `first`: before those of its number."""
+        """Note a signal; False if it is a standard one that is pending already. `first`: before those of its number.
+
+        What a timer sends is pending beside its likes: each has a place of its own (posixtimer_send_sigqueue).
+        """
         queue = self._queues.get(info.signal)
         if queue is None:
             queue = self._queues[info.signal] = deque()
-        elif queue and info.signal < FIRST_REAL_TIME and not first:
+        elif queue and info.signal < FIRST_REAL_TIME and not first and info.timer is None:
             return False
         if first:
             queue.appendleft(info)
@@ -71,6 +75,15 @@ class Pending:
             gone &= gone - 1
             self.count -= len(self._queues.pop(signal))
         self.mask &= ~mask
+
+    def discard_timers(self) -> None:
+        """Forget what timers have sent (flush_itimer_signals)."""
+        for signal, queue in list(self._queues.items()):
+            kept = deque(info for info in queue if info.code != SI_TIMER)
+            self.count -= len(queue) - len(kept)
+            self._queues[signal] = kept
+            if not kept:
+                self.mask &= ~bit(signal)
 
     def _check(self) -> None:
         """Raise `AssertionError` unless the mask and the count are those of the queues."""

@@ -60,10 +60,10 @@ if TYPE_CHECKING:
     """How a call goes on: a function of a module, and plain data that it is called with after the task
     (ERESTART_RESTARTBLOCK)."""
 
-RESTART, NO_HANDLER = 0, 1
+RESTART, NO_HANDLER, NEVER = 0, 1, 2
 """What becomes of a call that a signal ended: made again after handlers with SA_RESTART, as if nothing had been
-(ERESTARTSYS), or only where no handler ran (ERESTARTNOHAND). Where it is a function and its data, those are gone on
-with if no handler ran (ERESTART_RESTARTBLOCK)."""
+(ERESTARTSYS), or only where no handler ran (ERESTARTNOHAND), or not even after a stop (EINTR). Where it is a function
+and its data, those are gone on with if no handler ran (ERESTART_RESTARTBLOCK)."""
 
 _STOPPING = sum(map(bit, (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)))
 _UNBLOCKABLE = bit(SIGKILL) | bit(SIGSTOP)
@@ -138,6 +138,17 @@ flag | the table |
         """Whether the host may do to this process what the signal does by default: nobody handles or blocks it."""
         return not self.blocked & bit(signal) and self.actions.get(signal).handler == SIG_DFL
 
+    def drops(self, signal: int) -> bool:
+        """Whether nothing becomes of the signal: it is ignored, and not blocked (sig_ignored)."""
+        return self.actions.ignores(signal) and not self.blocked & bit(signal)
+
+    def take(self, wanted: int) -> Info | None:
+        """The next pending signal of a mask, taken off (dequeue_signal)."""
+        while (info := self.pending.take(wanted)) is not None:
+            if info.timer is None or info.timer.taken(info):
+                break
+        return info
+
     # -- sending
 
     def send(self, task: LinuxTask, info: Info, *, own: bool = False) -> None:
@@ -151,7 +162,7 @@ flag | the table |
             self.pending.discard(_STOPPING)
         elif bit(signal) & _STOPPING:
             self.pending.discard(bit(SIGCONT))
-        if self.actions.ignores(signal) and not self.blocked & bit(signal):
+        if self.drops(signal):
             return
         queue = self.pending.own if own else self.pending.shared
         if signal >= FIRST_REAL_TIME and self.pending.count >= task.signal_queue_limit:
@@ -161,6 +172,8 @@ flag | the table |
                 return  # one of kill's may be lost among its likes
         queue.add(info)
         self.queue.wake(bit(signal))
+        for file in task.machine.signal_files:
+            file.notify(signal)
         self.recheck(task)
 
     def recheck(self, task: LinuxTask) -> None:
@@ -190,7 +203,7 @@ flag | the table |
     def cut_short(self, restart: int | Again, call: tuple[int, int]) -> None:
         """A call ends with EINTR; `deliver` then settles whether the program sees it. restart: what else may become of
         it, see RESTART. call: its number and first argument."""
-        self._restart = restart, call
+        self._restart = (restart, call) if restart != NEVER else None
 
     def restore_mask(self, task: LinuxTask) -> None:
         """The call that had another mask is done, by itself or because no handler ended it."""
@@ -240,7 +253,7 @@ flag | the table |
     def deliver(self, task: LinuxTask) -> None:
         """Deliver everything deliverable: handler frames are stacked, a fatal signal ends the process."""
         while not task.over:
-            info = self.pending.take(~self.blocked)
+            info = self.take(~self.blocked)
             if info is None:
                 break
             action = self.actions.get(info.signal)

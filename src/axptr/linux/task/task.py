@@ -146,6 +146,8 @@ class LinuxTask(Task):
         self.set_space(mm.space)
         self.mm = mm
         self.signals.exec()
+        if (timers := self.timers.made) is not None:
+            timers.clear(self.group)
         self.creds = self.creds.after_exec()
         self.comm = os.path.basename(name)[:15]
         self.kept.exec()

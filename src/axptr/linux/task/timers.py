@@ -13,6 +13,7 @@ from ..abi.signals import (
     SIGKILL,
     Info,
 )
+from ..abi.timespec import KTIME_MAX
 from .limits import RLIM_INFINITY, RLIMIT_CPU
 
 TYPE_CHECKING = False
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
     from ...kernel.run import RunLoop
     from ...kernel.timers import Timer as Deadline
     from ..host import HostView
+    from ..signals.posixtimers import PosixTimers
     from .task import LinuxTask
 
 ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF = 0, 1, 2
 SIGXCPU, SIGVTALRM, SIGPROF = 24, 26, 27
 _BILLION = 1_000_000_000
-KTIME_MAX = (1 << 63) - 1
-"""Nanoseconds: the longest time that a timer runs, 292 years. Longer ones are cut to it."""
 
 
 class CpuTime:
@@ -102,7 +102,8 @@ class Timer:
 
 
 class Timers:
-    """The three interval timers of a process, its CPU time, and the limit on that."""
+    """The three interval timers of a process and those that it has made (posix, made), its CPU time, and
+    the limit on that."""
 
     def __init__(self, host: HostView) -> None:
         self._host = host
@@ -110,9 +111,24 @@ class Timers:
         self.real = Timer(SIGALRM)
         self.virtual = Timer(SIGVTALRM)
         self.prof = Timer(SIGPROF)
+        self._posix: PosixTimers | None = None
         self._alarm: Deadline | None = None  # the real-time timer in the loop's heap
         self.cpu_limit: tuple[int, int] | None = None
         """RLIMIT_CPU as the program set it: (soft, hard) seconds. One that it inherited the host looks after."""
+
+    @property
+    def posix(self) -> PosixTimers:
+        """Those of timer_create."""
+        if self._posix is None:
+            from ..signals.posixtimers import PosixTimers  # which few programs have
+
+            self._posix = PosixTimers()
+        return self._posix
+
+    @property
+    def made(self) -> PosixTimers | None:
+        """The same, None if there are none."""
+        return self._posix or None
 
     def clock_of(self, which: int) -> tuple[Timer, int]:
         """An interval timer by its number, and its clock's time."""
@@ -132,6 +148,8 @@ class Timers:
             left.append(self.prof.at - self.cpu.total)
         if self.cpu_limit is not None:
             left.append(min(self.cpu_limit) * _BILLION - self.cpu.total)
+        if self._posix and (soon := self._posix.slice) is not None:
+            left.append(soon)
         return max(min(left), 0) / _BILLION + 1e-6 if left else None
 
     def arm(self, task: LinuxTask) -> None:
@@ -169,6 +187,8 @@ class Timers:
             task.signals.send(task, Info(SIGPROF, SI_KERNEL))
         if self.cpu_limit is not None:
             self._look_at_limit(task)
+        if self._posix:
+            self._posix.due()
 
     def _look_at_limit(self, task: LinuxTask) -> None:
         """SIGXCPU at the soft limit and every second after it, SIGKILL at the hard one (check_process_timers)."""
