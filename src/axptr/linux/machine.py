@@ -4,10 +4,12 @@ share nothing but tables that never change.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import mmap
 from functools import cached_property
 
+from ..errors import LinuxError
 from ..kernel.run import RunLoop
 from .files.locks import LockTable
 from .fs.host.calls import PAGE, HoleBuffer
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from ..engine import Engine
     from .files.futex import FutexTable
     from .files.signalfd import SignalFile
+    from .net.network import Network
     from .task.task import LinuxTask
 
 
@@ -41,6 +44,8 @@ class Machine:
     | terminals: those that a program has changed | keeps | the same | nothing |
     | streams: the user's standard streams, by device and inode | keeps | the same | nothing |
     | pipe_bytes: what the pipes that programs made may hold | keeps | the same | the number |
+    | network: its sockets, by which names | keeps | the same | see there |
+    | socket_bytes: what they hold | keeps | the same | the number |
     | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
     | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
     | inode numbers of shared mappings | go on | go on | the next |
@@ -68,6 +73,7 @@ class Machine:
         self.pipe_bytes = 0
         self.tree_bytes = 0
         self.signal_files: set[SignalFile] = set()
+        self.socket_bytes = 0
 
     @property
     def tasks(self) -> dict[int, LinuxTask]:
@@ -104,6 +110,20 @@ class Machine:
         from .files.futex import FutexTable  # which few programs need
 
         return FutexTable()
+
+    @cached_property
+    def network(self) -> Network:
+        """Sockets: their names, ports, and what may be reached."""
+        from .net.network import Network  # which few programs need
+
+        return Network(self._charge_sockets, self.locks)
+
+    def _charge_sockets(self, size: int) -> None:
+        """Sockets hold so many bytes more. ENOMEM for more than a part of what the run may have."""
+        limit = self.memory_limit
+        if size > 0 and limit is not None and self.socket_bytes + size > limit // 4:
+            raise LinuxError(errno.ENOMEM)
+        self.socket_bytes += size
 
     @cached_property
     def bounce(self) -> memoryview:

@@ -20,9 +20,9 @@ FAMILIES = {
         mkdir mkdirat mknod mknodat rename renameat renameat2 rmdir symlink symlinkat truncate umask unlink
         unlinkat
     """,
+    "calls.messages": "recvfrom recvmmsg recvmsg sendmmsg sendmsg sendto",
     "calls.network": """
-        accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom recvmmsg recvmsg sendmmsg
-        sendmsg sendto setsockopt shutdown socket socketpair
+        accept accept4 bind connect getpeername getsockname getsockopt listen setsockopt shutdown socket socketpair
     """,
     "calls.poll": "poll ppoll pselect6 select",
     "calls.prctl": "prctl",

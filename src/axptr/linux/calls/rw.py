@@ -85,36 +85,61 @@ def _write(task: LinuxTask, file: OpenFile, data: UserIter, pos: int | None) -> 
 
 
 def read_later(task: LinuxTask, file: OpenFile, stop: WouldBlock) -> int | None:
-    """Read into the rest of the user's memory once there is something."""
-    return task.block(on=[(file, POLLIN)], again=(_read_on, (file, stop.rest)))
+    """Read into the rest of the user's memory once there is something, or for as long as the file says."""
+    return _wait_to_read(task, file, stop, file.deadline(task, POLLIN))
 
 
-def _read_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...]) -> int | None:
+def _wait_to_read(task: LinuxTask, file: OpenFile, stop: WouldBlock, until: float | None) -> int | None:
+    if until is not None and task.machine.host.monotonic() >= until:
+        raise LinuxError(errno.EAGAIN)
+    again = _read_on, (file, stop.rest, until)
+    return task.block(on=[(stop.on or file, POLLIN)], until=until, again=again, interrupted=_not_read)
+
+
+def _read_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], until: float | None) -> int | None:
     try:
         return task.group.io.read(file.read(task, UserIter.over(task, rest), None))
     except WouldBlock as stop:
-        return read_later(task, file, stop)
+        return _wait_to_read(task, file, stop, until)
+
+
+def _not_read(task: LinuxTask, file: OpenFile, rest: object, until: float | None) -> int | None:
+    """A signal came. A call with a time of its own is not made again (sock_intr_errno)."""
+    return None if until is None else -errno.EINTR
 
 
 def write_later(task: LinuxTask, file: OpenFile, stop: WouldBlock, done: int) -> int | None:
     """Write the rest once there is room; `done` bytes went before this piece. A signal leaves it at what went."""
-    again = _write_on, (file, stop.rest, done + stop.done)
-    return task.block(on=[(file, POLLOUT)], again=again, interrupted=_written)
+    return _wait_to_write(task, file, stop, done, file.deadline(task, POLLOUT))
 
 
-def _write_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], done: int) -> int | None:
+def _wait_to_write(task: LinuxTask, file: OpenFile, stop: WouldBlock, done: int, until: float | None) -> int | None:
+    done += stop.done
+    if until is not None and task.machine.host.monotonic() >= until:
+        if not done:
+            raise LinuxError(errno.EAGAIN)
+        return task.group.io.wrote(done)
+    again = _write_on, (file, stop.rest, until, done)
+    return task.block(on=[(stop.on or file, POLLOUT)], until=until, again=again, interrupted=_written)
+
+
+def _write_on(
+    task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], until: float | None, done: int
+) -> int | None:
     try:
         done += _write(task, file, UserIter.over(task, rest), None)
     except WouldBlock as stop:
-        return write_later(task, file, stop, done)
+        return _wait_to_write(task, file, stop, done, until)
     except LinuxError:
         if not done:
             raise
     return task.group.io.wrote(done)
 
 
-def _written(task: LinuxTask, file: OpenFile, rest: object, done: int) -> int | None:
-    return task.group.io.wrote(done) if done else None
+def _written(task: LinuxTask, file: OpenFile, rest: object, until: float | None, done: int) -> int | None:
+    if done:
+        return task.group.io.wrote(done)
+    return None if until is None else -errno.EINTR
 
 
 @call("read")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..._core.mm.frames import Backend
     from ..._core.phys.phys import PhysMemory
+    from ...kernel.wait import Waitable
     from ..files.locks import Hold, LockTable, Range
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
@@ -57,7 +58,9 @@ def sought(offset: int, start: int, most: int = MAX_OFFSET) -> int:
 
 class WouldBlock(LinuxError):
     """A transfer that the program wants to wait for: EAGAIN to who does not. done: bytes that went before; rest: the
-    user memory, (address, size) each, that is left."""
+    user memory, (address, size) each, that is left. on: what is to be waited for instead of the file itself."""
+
+    on: Waitable | None = None
 
     def __init__(self, done: int, rest: tuple[tuple[int, int], ...]) -> None:
         super().__init__(errno.EAGAIN)
@@ -175,6 +178,10 @@ class OpenFile:
     def queue(self) -> WaitQueue:
         """Who waits for the file to be ready. Of one that is always so nobody does."""
         return WaitQueue()
+
+    def deadline(self, task: LinuxTask, event: int) -> float | None:
+        """When a transfer that begins now is to wait no longer for POLLIN or POLLOUT; None for never."""
+        return None
 
     @property
     def pollable(self) -> bool:

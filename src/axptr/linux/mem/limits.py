@@ -80,7 +80,7 @@ def charge(task: LinuxTask, areas: int = 0, pipes: int = 0) -> None:
         return
     phys = task.space.phys
     cost = (task.space.area_count + areas) * AREA_COST + pipes
-    cost += task.machine.pipe_bytes + task.machine.tree_bytes
+    cost += task.machine.pipe_bytes + task.machine.tree_bytes + task.machine.socket_bytes
     if (areas or pipes) and cost + phys.frames_in_use * 4096 > limit - limit // 16:
         raise LinuxError(errno.ENOMEM)
     phys._set_limit(max(limit - cost, 0))

@@ -94,6 +94,11 @@ class FileTable:
         self._set(fd, file, cloexec)
         return fd
 
+    def require_room(self) -> None:
+        """EMFILE if there is no descriptor left to give."""
+        if len(self._files) >= self.limit:
+            raise LinuxError(errno.EMFILE)
+
     def place(self, fd: int, file: OpenFile, *, cloexec: bool = False) -> None:
         """Make `fd` refer to `file`, closing what it was. EBADF beyond the limit."""
         if not 0 <= fd < self.limit:

@@ -1,0 +1,1 @@
+"""Sockets of the machine's own: families, names, what they carry; and what of the outside may be reached."""

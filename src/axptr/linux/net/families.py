@@ -1,0 +1,90 @@
+"""Which sockets there are: family, type and protocol as socket(2) is called with them. Source: net/socket.c, and the
+create function of each family of Linux 6.18.
+
+What only a privileged process of a container could have, raw and packet sockets, is refused as one without the right
+is. Families' modules are loaded when the first socket of theirs is made.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from ...errors import LinuxError
+from .endpoint import (
+    AF_INET,
+    AF_INET6,
+    AF_NETLINK,
+    AF_PACKET,
+    AF_UNIX,
+    SOCK_DGRAM,
+    SOCK_RAW,
+    SOCK_SEQPACKET,
+    SOCK_STREAM,
+    Endpoint,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+
+_FAMILIES, _TYPES = 46, 11
+_SOCK_PACKET = 10
+IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6 = 6, 17, 1, 58
+
+
+def create(task: LinuxTask, family: int, kind: int, protocol: int) -> Endpoint:
+    """A new endpoint. EAFNOSUPPORT, EINVAL, ESOCKTNOSUPPORT, EPROTONOSUPPORT, EPERM."""
+    if not 0 <= family < _FAMILIES:
+        raise LinuxError(errno.EAFNOSUPPORT)
+    if not 0 <= kind < _TYPES:
+        raise LinuxError(errno.EINVAL)
+    if family == AF_INET and kind == _SOCK_PACKET:
+        family = AF_PACKET
+    if family == AF_UNIX:
+        return _unix(task, kind, protocol)
+    if family in (AF_INET, AF_INET6):
+        return _inet(task, family, kind, protocol)
+    if family == AF_NETLINK:
+        return _netlink(task, kind, protocol)
+    if family == AF_PACKET:
+        raise LinuxError(errno.EPERM)
+    raise LinuxError(errno.EAFNOSUPPORT)
+
+
+def _unix(task: LinuxTask, kind: int, protocol: int) -> Endpoint:
+    if protocol not in (0, AF_UNIX):
+        raise LinuxError(errno.EPROTONOSUPPORT)
+    network, owner = task.machine.network, task.creds.euid
+    if kind == SOCK_STREAM:
+        from .unixstream import Stream
+
+        return Stream(network, kind, owner)
+    from .unixpacket import Datagrams, SeqPackets
+
+    if kind in (SOCK_DGRAM, SOCK_RAW):
+        return Datagrams(network, SOCK_DGRAM, owner)
+    if kind == SOCK_SEQPACKET:
+        return SeqPackets(network, kind, owner)
+    raise LinuxError(errno.ESOCKTNOSUPPORT)
+
+
+def _inet(task: LinuxTask, family: int, kind: int, protocol: int) -> Endpoint:
+    raise LinuxError(errno.EAFNOSUPPORT)
+
+
+def _netlink(task: LinuxTask, kind: int, protocol: int) -> Endpoint:
+    raise LinuxError(errno.EAFNOSUPPORT)
+
+
+def create_pair(task: LinuxTask, family: int, kind: int, protocol: int) -> tuple[Endpoint, Endpoint]:
+    """Two that are connected. EOPNOTSUPP where a family has no such pairs."""
+    if family in (AF_INET, AF_INET6, AF_NETLINK):
+        raise LinuxError(errno.EOPNOTSUPP)
+    one, other = (create(task, family, kind, protocol) for _ in range(2))
+    from .unix import UnixEndpoint
+    from .unixstream import pair
+
+    assert isinstance(one, UnixEndpoint)
+    assert isinstance(other, UnixEndpoint)
+    pair(task, one, other)
+    return one, other

@@ -1,0 +1,121 @@
+"""`Network`: what a machine has of sockets in all: names, numbers, ports, what may be reached, what it costs.
+
+Linux' network name space. Nothing of it is the host's: names, ports and addresses are the machine's own, and what lies
+outside is reached as `policy` allows. Source: net_namespaces(7).
+
+| field | guarded by | exec, fork | a snapshot |
+| --- | --- | --- | --- |
+| names of AF_UNIX: abstract, and by node | the machine's thread | the machine's | the names; nodes by their paths |
+| ports: who has bound what (`ports`) | the machine's thread | the machine's | plain data |
+| in flight: open files in messages | the machine's thread | the machine's | with the messages |
+| queued: bytes that sockets hold, counted against the machine's memory | the machine's thread | the machine's | the \
+number |
+| policy | never changed | the machine's | as it is |
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from functools import cached_property
+
+from ...errors import LinuxError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..files.locks import LockTable
+    from ..fs.openfile import OpenFile
+    from .endpoint import Endpoint
+    from .flight import Flight
+    from .unix import UnixEndpoint
+    from .unixnames import UnixNames
+
+SOCKET_COST = 1024
+"""Bytes of books for a socket."""
+
+
+class Network:
+    """The sockets of a machine. endpoints: by number, those that an open file refers to."""
+
+    buffer = 212_992
+    """What a socket may hold in each direction unless it is set (net.core.wmem_default)."""
+    buffer_limit = 4_194_304
+    """The most that a program may ask for (net.core.wmem_max)."""
+    backlog_limit = 4096
+    up = True
+    """Whether the loopback is; there is no address where it is not."""
+    datagrams = 10
+    """That wait at a socket of AF_UNIX (net.unix.max_dgram_qlen)."""
+
+    def __init__(self, charge: Callable[[int], None], locks: LockTable) -> None:
+        """charge: count so many bytes more (or fewer) that sockets hold; raises `LinuxError` for too many.
+
+        locks: of the machine, for files that are closed in messages.
+        """
+        self._charge = charge
+        self.locks = locks
+        self._numbers = itertools.count(20_001)
+        self.endpoints: dict[int, Endpoint] = {}
+        self._closing: list[Callable[[], None]] = []
+        self._closes = False
+
+    def next_number(self) -> int:
+        """The next inode number of sockfs."""
+        return next(self._numbers)
+
+    def hold(self, size: int) -> None:
+        """A socket is to hold so many bytes more. ENOBUFS if the machine has no room for them."""
+        try:
+            self._charge(size)
+        except LinuxError:
+            raise LinuxError(errno.ENOBUFS) from None
+
+    def give_back(self, size: int) -> None:
+        self._charge(-size)
+
+    def opened(self, end: Endpoint) -> None:
+        self.hold(SOCKET_COST)
+        self.endpoints[end.number] = end
+
+    def closed(self, end: Endpoint) -> None:
+        if self.endpoints.pop(end.number, None) is not None:
+            self.give_back(SOCKET_COST)
+
+    @cached_property
+    def flight(self) -> Flight:
+        """Open files in messages that nobody has received yet."""
+        from .flight import Flight
+
+        return Flight()
+
+    @cached_property
+    def unix(self) -> UnixNames:
+        """Who has which name of AF_UNIX."""
+        from .unixnames import UnixNames
+
+        return UnixNames()
+
+    def collect(self) -> None:
+        """A socket of AF_UNIX was closed: close what now nobody can receive any more."""
+        if "flight" in self.__dict__:
+            self.flight.collect(_unix_end, self.locks)
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do something that may lead to more of its kind, one after the other and not one within the other."""
+        self._closing.append(work)
+        if self._closes:
+            return
+        self._closes = True
+        try:
+            while self._closing:
+                self._closing.pop()()
+        finally:
+            self._closes = False
+
+
+def _unix_end(file: OpenFile) -> UnixEndpoint | None:
+    """The endpoint of a socket of AF_UNIX; None of other files."""
+    end: UnixEndpoint | None = getattr(file, "endpoint", None)
+    return end if end is not None and end.family == 1 else None  # AF_UNIX
