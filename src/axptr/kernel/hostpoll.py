@@ -18,7 +18,7 @@ import errno
 import os
 import select
 
-from .wait import EVERY, WaitQueue
+from .wait import EVERY, WaitQueue, Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,26 +44,42 @@ def ready_now(fd: int, mask: int) -> int:
 class HostQueue(WaitQueue):
     """Who waits for a descriptor of the host. It is registered with the poller of the loop that the first is in."""
 
-    __slots__ = ("_armed", "_closing", "_own", "_poller", "fd")
+    __slots__ = ("_armed", "_closing", "_edge", "_own", "_poller", "fd")
 
     def __init__(self, fd: int) -> None:
         super().__init__()
         self.fd = fd
         self._own = -1
         self._armed = 0
+        self._edge = False
         self._closing = False
         self._poller: HostPoller | None = None
 
-    def add(self, task: Task, mask: int) -> None:
+    def add(self, task: Task | Watch, mask: int) -> None:
         mask |= _ALWAYS
         super().add(task, mask)
         assert task.loop is not None
         self._arm(task.loop.poller, mask)
 
-    def remove(self, task: Task) -> None:
+    def change(self, watch: Watch, mask: int) -> None:
+        super().change(watch, mask | _ALWAYS)
+        assert watch.loop is not None
+        self._armed = 0  # what is there is told anew
+        self._arm(watch.loop.poller, mask | _ALWAYS)
+
+    def remove(self, task: Task | Watch) -> None:
         super().remove(task)
         if self._closing:
             self.close()
+        elif isinstance(task, Watch) and self._poller is not None and not self._watched:
+            self._poller.drop(self)
+            self._armed, self._edge = 0, False
+            if left := self.wanted():
+                self._arm(self._poller, left)
+
+    @property
+    def _watched(self) -> bool:
+        return bool(self._watches)
 
     def _arm(self, poller: HostPoller, mask: int) -> None:
         """Have the host tell of `mask`, beside what it tells of already."""
@@ -72,13 +88,17 @@ class HostQueue(WaitQueue):
                 self._poller.drop(self)
                 self._armed = 0
             self._poller = poller
-        if mask & ~self._armed:
+        edge = self._watched
+        if mask & ~self._armed or edge != self._edge:
             self._armed |= mask
-            poller.arm(self, self._armed)
+            self._edge = edge
+            poller.arm(self, self._armed, edge)
 
     def happened(self, events: int) -> None:
-        """The host has told: of nothing more until it is armed again, which those that still wait do."""
-        self._armed = 0
+        """The host has told: of nothing more until it is armed again, which those that still wait do. While somebody
+        watches it goes on telling of what is new."""
+        if not self._edge:
+            self._armed = 0
         self.wake(events)
         left = self.wanted()
         if left and self._poller is not None:
@@ -89,7 +109,7 @@ class HostQueue(WaitQueue):
     def wanted(self) -> int:
         """All that anybody waits for."""
         wanted = 0
-        for mask in self._waiters.values():
+        for mask in (*self._waiters.values(), *self._watches.values()):
             wanted |= mask
         return wanted
 
@@ -135,16 +155,17 @@ class HostPoller:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll.register(self._wake, select.EPOLLIN)
 
-    def arm(self, queue: HostQueue, mask: int) -> None:
-        """Have the next event of `mask` told to the queue, once."""
+    def arm(self, queue: HostQueue, mask: int, edge: bool = False) -> None:
+        """Have the next event of `mask` told to the queue, once; edge: what is there, and whatever comes anew."""
         own = queue._own
+        mask |= select.EPOLLET if edge else select.EPOLLONESHOT
         try:
             if own >= 0:
-                self._epoll.modify(own, mask | select.EPOLLONESHOT)
+                self._epoll.modify(own, mask)
                 return
             own = os.dup(queue.fd)
             try:
-                self._epoll.register(own, mask | select.EPOLLONESHOT)
+                self._epoll.register(own, mask)
             except BaseException:
                 os.close(own)
                 raise

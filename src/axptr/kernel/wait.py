@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from .run import RunLoop
     from .task import Task
     from .timers import Timer
 
@@ -43,49 +44,83 @@ class Waitable(Protocol):
         """Which events of `mask` are there now."""
 
 
+class Watch:
+    """Who hears of events without waiting: `wake(events)` is called at each, until it is taken out of the queue.
+
+    exclusive: of several such, those behind one that took the event need not hear of it.
+    """
+
+    exclusive = False
+    blocked = None
+
+    def __init__(self, loop: RunLoop | None) -> None:
+        """loop: by which the host is watched, if it is a descriptor of the host that is listened to."""
+        self.loop = loop
+
+    def wake(self, events: int) -> bool:
+        """Whether somebody will do something about it."""
+        raise NotImplementedError
+
+
 class WaitQueue:
-    """The tasks that wait for one thing, each with the mask of events it waits for; the first one came first.
+    """The tasks that wait for one thing, each with the mask of events it waits for; the first one came first. Those who
+    only watch hear of an event before them, the last one first; exclusive ones after them, in turn (add_wait_queue).
 
     Adding, removing and waking the first cost O(1); waking passes over those that wait for something else.
     """
 
-    __slots__ = ("_waiters",)
+    __slots__ = ("_waiters", "_watches")
 
     def __init__(self) -> None:
         self._waiters: dict[Task, int] = {}
+        self._watches: dict[Watch, int] = {}
 
     def __len__(self) -> int:
-        return len(self._waiters)
+        return len(self._waiters) + len(self._watches)
 
-    def add(self, task: Task, mask: int) -> None:
+    def add(self, task: Task | Watch, mask: int) -> None:
         """Have `task` woken by any event of `mask`; a task that is in the queue keeps its place and waits for both.
 
         One that waits for no event is not put in: only its time or an interruption ends such a wait.
         """
         if mask:
-            self._waiters[task] = self._waiters.get(task, 0) | mask
+            waiters: dict[Any, int] = self._watches if isinstance(task, Watch) else self._waiters
+            waiters[task] = waiters.get(task, 0) | mask
 
-    def remove(self, task: Task) -> None:
+    def remove(self, task: Task | Watch) -> None:
         """Nothing happens if it is not there."""
-        self._waiters.pop(task, None)
+        waiters: dict[Any, int] = self._watches if isinstance(task, Watch) else self._waiters
+        waiters.pop(task, None)
+
+    def change(self, watch: Watch, mask: int) -> None:
+        """Have one who watches hear of other events; it keeps its place."""
+        self._watches[watch] = mask
 
     def wake(self, mask: int = EVERY, n: int | None = None) -> int:
         """Make runnable those that wait for an event of `mask`, the first `n` of them (None: all); how many there were.
 
-        They leave the queue, so that the next wake is for others.
+        They leave the queue, so that the next wake is for others; who watches stays.
         """
-        if not self._waiters or n == 0:
-            return 0
+        if self._watches:
+            self._tell(mask, exclusive=False)
         woken: list[tuple[Task, int]] = []
         for task, wanted in self._waiters.items():
+            if len(woken) == n:
+                break
             if wanted & mask:
                 woken.append((task, wanted & mask))
-                if len(woken) == n:
-                    break
         for task, events in woken:
             del self._waiters[task]
             task.wake(events)
+        if self._watches:
+            self._tell(mask, exclusive=True)
         return len(woken)
+
+    def _tell(self, mask: int, exclusive: bool) -> None:
+        watches = [(watch, wanted & mask) for watch, wanted in self._watches.items() if wanted & mask]
+        for watch, events in watches if exclusive else reversed(watches):
+            if watch.exclusive == exclusive and watch.wake(events) and exclusive:
+                break
 
     def move(self, goal: Waitable, n: int | None = None) -> int:
         """Have the first `n` wait for `goal` instead, with the masks that they have; how many there were."""

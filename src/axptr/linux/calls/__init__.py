@@ -8,6 +8,9 @@ FAMILIES = {
     "calls.clone": "clone clone3 fork vfork",
     "calls.dirs": "getdents getdents64",
     "calls.filetimes": "futimesat utime utimensat utimes",
+    "calls.epoll": """
+        epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2
+    """,
     "calls.files": "close close_range dup dup2 dup3 fcntl pipe pipe2",
     "calls.futex": "futex",
     "calls.ioctl": "ioctl",

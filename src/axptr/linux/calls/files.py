@@ -9,9 +9,7 @@ from struct import pack, unpack
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
 from ..files.locks import F_UNLCK
-from ..files.pipe import PIPE_SIZE, PipeBuffer
-from ..fs.host.calls import host
-from ..fs.host.file import HostFile
+from ..files.pipe import make_pipe
 from ..fs.openfile import (
     O_APPEND,
     O_DIRECT,
@@ -19,7 +17,6 @@ from ..fs.openfile import (
     O_PATH,
     OpenFile,
 )
-from ..mem.limits import charge
 from ..registry import call
 from ..uaccess import Bytes, get_bytes, put_bytes
 from . import locks as lockcalls
@@ -175,15 +172,8 @@ def set_flags(file: OpenFile, arg: int) -> None:
 def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:
     if flags & ~(os.O_CLOEXEC | O_NONBLOCK | os.O_DIRECT):
         raise LinuxError(errno.EINVAL)
-    try:
-        charge(task, pipes=PIPE_SIZE)
-    except LinuxError:
-        raise LinuxError(errno.ENFILE) from None
-    reader, writer = host(os.pipe2, flags & (O_NONBLOCK | os.O_DIRECT) | os.O_CLOEXEC)
-    cloexec, keep = bool(flags & os.O_CLOEXEC), flags & (O_NONBLOCK | os.O_DIRECT)
-    files = task.files
-    ends = [HostFile(reader, os.O_RDONLY | keep & O_NONBLOCK), HostFile(writer, os.O_WRONLY | keep)]
-    ends[0].pipe = ends[1].pipe = PipeBuffer(task, reader)
+    cloexec, files = bool(flags & os.O_CLOEXEC), task.files
+    ends = make_pipe(task, flags)
     taken: list[int] = []
     try:
         for end in ends:

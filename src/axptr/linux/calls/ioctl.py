@@ -57,6 +57,8 @@ def _clone(task: LinuxTask, goal: OpenFile, command: int, argument: int) -> int:
     else:
         number, *rest = _CLONE_RANGE.unpack(get_bytes(task, argument, _CLONE_RANGE.size))
     source = task.files.get_io(number)
+    if (source.pipe is None) != (goal.pipe is None):
+        raise LinuxError(errno.EXDEV)
     source.before_host(task)
     goal.before_host(task)
     with source.end(os.O_RDONLY) as reader, goal.end(os.O_WRONLY) as writer:

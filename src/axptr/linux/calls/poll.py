@@ -79,12 +79,12 @@ def _files(task: LinuxTask, wanted: Wanted) -> list[tuple[OpenFile, int]]:
     return [(task.files.get_io(fd), events | _UNASKED) for fd, events in wanted if fd >= 0]
 
 
-def _over(task: LinuxTask, until: float | None) -> bool:
+def over(task: LinuxTask, until: float | None) -> bool:
     """Whether nothing is there in time. A signal that came by then goes before that (do_poll, core_sys_select)."""
     return until is not None and task.machine.host.monotonic() >= until and not task.disturbed()
 
 
-def _wakes(task: LinuxTask, until: float | None) -> float | None:
+def wakes(task: LinuxTask, until: float | None) -> float | None:
     """When a wait is to end; one that is cut short at once needs no time."""
     return None if task.disturbed() else until
 
@@ -107,9 +107,9 @@ def _asked(task: LinuxTask, fds: int, nfds: int) -> Wanted:
 def _poll_on(task: LinuxTask, fds: int, wanted: Wanted, until: float | None) -> int | None:
     """poll, until a monotonic time; this too is what is gone on with after a stop (do_restart_poll)."""
     answers = look(task, wanted)
-    if not any(answers) and not _over(task, until):
+    if not any(answers) and not over(task, until):
         rest = _poll_on, (fds, wanted, until)
-        return task.block(on=_files(task, wanted), until=_wakes(task, until), again=rest, restart=rest)
+        return task.block(on=_files(task, wanted), until=wakes(task, until), again=rest, restart=rest)
     return _tell(task, fds, answers)
 
 
@@ -126,7 +126,7 @@ def sys_ppoll(
 ) -> int | None:
     until = None if timeout.is_null else task.machine.host.monotonic() + read_timespec(task, timeout.address)
     left = timeout.address, until, 10**9
-    _set_mask(task, mask.address, size)
+    set_mask(task, mask.address, size)
     try:
         wanted = _asked(task, fds.address, nfds)
     except LinuxError:
@@ -137,7 +137,7 @@ def sys_ppoll(
 
 def _ppoll_on(task: LinuxTask, fds: int, wanted: Wanted, left: Left) -> int | None:
     answers = look(task, wanted)
-    if not any(answers) and not _over(task, left[1]):
+    if not any(answers) and not over(task, left[1]):
         again = _ppoll_on, (fds, wanted, left)
         return _block(task, wanted, left, again)
     try:
@@ -151,7 +151,7 @@ def _ppoll_on(task: LinuxTask, fds: int, wanted: Wanted, left: Left) -> int | No
 
 def _block(task: LinuxTask, wanted: Wanted, left: Left, again: Resume) -> int | None:
     on = _files(task, wanted)
-    until = _wakes(task, left[1])
+    until = wakes(task, left[1])
     return task.block(on=on, until=until, again=again, restart=NO_HANDLER, interrupted=_cut_short)
 
 
@@ -178,7 +178,7 @@ def _tell_left(task: LinuxTask, address: int, until: float | None, units: int) -
     return True
 
 
-def _set_mask(task: LinuxTask, address: int, size: int) -> None:
+def set_mask(task: LinuxTask, address: int, size: int) -> None:
     """Have another signal mask until the call is done; if a signal ends it, the handler runs under its rules."""
     if not address:
         return
@@ -231,7 +231,7 @@ def _select_on(
             if masks[k] >> fd & 1 and answer & hits:
                 results[k] |= 1 << fd
                 count += 1
-    if not count and not _over(task, left[1]):
+    if not count and not over(task, left[1]):
         return _block(task, wanted, left, (_select_on, (wanted, masks, sets, size, left)))
     try:
         for address, result in zip(sets, results, strict=True):
@@ -262,6 +262,6 @@ def sys_pselect6(
     address = size = 0
     if not sigmask.is_null:
         address, size = unpack("<QQ", get_bytes(task, sigmask.address, 16))
-    _set_mask(task, address, size)
+    set_mask(task, address, size)
     sets = readers.address, writers.address, others.address
     return _select(task, n, sets, (timeout.address, until, 10**9))

@@ -1,9 +1,10 @@
 """From file to file without user memory: sendfile, copy_file_range, splice, tee, and vmsplice. Source: their man pages,
 fs/splice.c and fs/read_write.c of Linux 6.18.
 
-What is checked before a file is asked is checked here; the rest is the host's own call on the host's descriptors, in
-pieces, so that its answer is the answer. Our memory devices are stood in for by the host's; what else is ours (/proc)
-cannot splice (EINVAL), which is what programs expect to happen and fall back from.
+What is checked before a file is asked is checked here. Where a pipe of the machine's own is an end, `files.splicing`
+does the rest, and copies: what is in a pipe does not change with the file that it came from. Else it is the host's own
+call on the host's descriptors, in pieces, so that its answer is the answer. Our memory devices are stood in for by the
+host's; what else is ours (/proc) cannot splice (EINVAL), which is what programs expect to happen and fall back from.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
 from ...kernel.hostpoll import ready_now
+from ..files import splicing
+from ..files.pipe import PAGE, Slot
 from ..fs.host.calls import ccall, host
 from ..fs.host.file import POLLIN, POLLOUT
 from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile, WouldBlock
@@ -88,6 +91,10 @@ def _sendfile_on(
 ) -> int | None:
     """sendfile, of which `done` bytes have been sent."""
     start, left = None if pos is None else pos + done, count - done
+    if source.pipe is not None:
+        raise LinuxError(errno.EINVAL)
+    if goal.pipe is not None:
+        return _sendfile_to_pipe(task, source, goal, offset, pos, count)
     source.before_host(task)
     goal.before_host(task)
     try:
@@ -108,6 +115,17 @@ def _sendfile_on(
         sent = 0
     _give_offset(task, Bytes(offset), pos, source, done + sent)
     return done + sent
+
+
+def _sendfile_to_pipe(
+    task: LinuxTask, source: OpenFile, goal: OpenFile, offset: int, pos: int | None, count: int
+) -> int | None:
+    try:
+        sent = _own_once(task, source, goal, (pos, None), count, _own_flags(goal)) if count else 0
+    except WouldBlock:
+        return _wait(task, source, goal, (_sendfile_to_pipe, (source, goal, offset, pos, count)))
+    _give_offset(task, Bytes(offset), pos, source, sent)
+    return sent
 
 
 def _sent(
@@ -223,6 +241,30 @@ def _own_flags(*files: OpenFile) -> int:
     return SPLICE_F_NONBLOCK if any(file.flags & O_NONBLOCK for file in files) else 0
 
 
+def _own_once(
+    task: LinuxTask,
+    source: OpenFile,
+    goal: OpenFile,
+    offsets: tuple[int | None, int | None],
+    count: int,
+    flags: int,
+) -> int:
+    """What can be spliced now where a pipe of the machine's own is an end; `WouldBlock` for nothing, if the guest
+    waits."""
+    flags |= _own_flags(*(file for file in (source, goal) if file.is_pipe))
+    start, to = offsets
+    count = min(count, MAX_RW_COUNT)
+    try:
+        if goal.pipe is None:
+            assert source.pipe is not None
+            return splicing.out_of_pipe(task, source.pipe, goal, to, count)
+        if source.pipe is None:
+            return splicing.into_pipe(task, source, start, goal.pipe, count)
+        return splicing.between(source.pipe, goal.pipe, count)
+    except LinuxError as error:
+        raise _refused(task, error, flags) from None
+
+
 def _splice_once(
     task: LinuxTask,
     source: OpenFile,
@@ -303,17 +345,36 @@ def _splice_on(
     """splice from and to those offsets, None for the files' own; given: where they stood."""
     start, to = offsets
     room = goal.size_room(task, to, size) if to is None or to >= 0 else size
-    source.before_host(task)
-    goal.before_host(task)
+    own = source.pipe is not None or goal.pipe is not None
     try:
-        with source.end(os.O_RDONLY, start, room) as reader, goal.end(os.O_WRONLY, to, room) as writer:
-            done = _splice_once(task, source, goal, (reader, writer), offsets, room, flags)
-            if done == room < size and ready_now(reader, POLLIN):
+        if own:
+            done = _own_once(task, source, goal, offsets, room, flags)
+            if done == room < size and source.ready(POLLIN):
                 task.signals.file_too_large(task)
+        else:
+            done = _splice_host(task, source, goal, offsets, (room, size), flags)
     except WouldBlock:
         return _wait(task, source, goal, (_splice_on, (source, goal, given, offsets, size, flags)))
     _give_offset(task, Bytes(given[1]), to, goal, done)
     _give_offset(task, Bytes(given[0]), start, source, done)
+    return done
+
+
+def _splice_host(
+    task: LinuxTask,
+    source: OpenFile,
+    goal: OpenFile,
+    offsets: tuple[int | None, int | None],
+    sizes: tuple[int, int],
+    flags: int,
+) -> int:
+    (start, to), (room, size) = offsets, sizes
+    source.before_host(task)
+    goal.before_host(task)
+    with source.end(os.O_RDONLY, start, room) as reader, goal.end(os.O_WRONLY, to, room) as writer:
+        done = _splice_once(task, source, goal, (reader, writer), offsets, room, flags)
+        if done == room < size and ready_now(reader, POLLIN):
+            task.signals.file_too_large(task)
     return done
 
 
@@ -333,6 +394,8 @@ def sys_tee(task: LinuxTask, fd_in: c_int, fd_out: c_int, size: c_size_t, flags:
 
 def _tee_on(task: LinuxTask, source: OpenFile, goal: OpenFile, size: int, flags: int) -> int | None:
     try:
+        if source.pipe is not None or goal.pipe is not None:
+            return splicing.tee(source, goal, size)
         with source.end(os.O_RDONLY) as reader, goal.end(os.O_WRONLY) as writer:
             return ccall("tee", reader, writer, ctypes.c_size_t(size), flags | SPLICE_F_NONBLOCK)
     except LinuxError as error:
@@ -374,6 +437,8 @@ def _vmsplice_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], .
 
 def _fill(task: LinuxTask, file: OpenFile, data: UserIter) -> int:
     """As much as the pipe takes now."""
+    if file.pipe is not None:
+        return _fill_own(task, file, data)
     done, buffer = 0, task.machine.bounce
     while data.count and (not done or file.ready(POLLOUT)):
         want = min(data.count, SMALL_PIECE)
@@ -392,4 +457,28 @@ def _fill(task: LinuxTask, file: OpenFile, data: UserIter) -> int:
             broken_pipe(task, error)
         if good < want:
             break
+    return done
+
+
+def _fill_own(task: LinuxTask, file: OpenFile, data: UserIter) -> int:
+    """The same for a pipe of our own: a slot for each page of the user's (iter_to_pipe)."""
+    pipe, done = file.pipe, 0
+    assert pipe is not None
+    if not pipe.readers:
+        return broken_pipe(task, LinuxError(errno.EPIPE))
+    if pipe.full:
+        if file.blocks:
+            raise WouldBlock(0, ())
+        raise LinuxError(errno.EAGAIN)
+    for address, size in data.rest:
+        at = address
+        while at < address + size and not pipe.full:
+            want = min(PAGE - at % PAGE, address + size - at)
+            view = task.machine.bounce[:want]
+            if UserIter.single(task, at, want).copy_in(view) < want:
+                if done:
+                    return done
+                raise data.fault(READ)
+            done += pipe.put([Slot(bytes(view), at % PAGE)])
+            at += want
     return done

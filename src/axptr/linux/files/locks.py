@@ -236,7 +236,7 @@ class LockTable:
                 self._wake(file)
 
     def closed(self, table: FileTable, file: OpenFile) -> None:
-        """A descriptor was closed: the process loses its record locks on the file, whichever descriptor they came by."""
+        """A descriptor was closed: its process loses its record locks on the file, by whichever they came."""
         if self._files:
             self.release(file, table)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..._core.phys.phys import PhysMemory
     from ...kernel.wait import Waitable
     from ..files.locks import Hold, LockTable, Range
+    from ..files.pipe import Pipe
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
     from .node import Node, Stat
@@ -44,6 +45,7 @@ _FALLOCATE_MODES = (0, 1, 16, 17, 64, 65, 3, 8, 32, 128)
 WRITE_ZEROES, the last, came with Linux 6.17."""
 
 
+_FIEMAP = 0xC020660B
 MAX_OFFSET = (1 << 63) - 1
 """The largest offset that a file can have (loff_t)."""
 
@@ -94,6 +96,8 @@ class OpenFile:
     moves = True
     always_ready = 0x145
     """What poll says of a file of which nothing comes of itself: POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM."""
+    pipe: Pipe | None = None
+    """The machine's own pipe of which this is an end."""
     rwf = 0
     """RWF_* flags that change nothing about a transfer of this file."""
     asynchronous = False
@@ -215,7 +219,7 @@ class OpenFile:
         raise LinuxError(errno.ENOTDIR)
 
     def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
-        raise LinuxError(errno.ENOTTY)
+        raise LinuxError(errno.EOPNOTSUPP if command == _FIEMAP else errno.ENOTTY)
 
     def require_change(self, task: LinuxTask) -> None:
         """EROFS unless the length of what this is may be changed, where it is now; beside `writable`.

@@ -45,13 +45,13 @@ if TYPE_CHECKING:
     from ....kernel.wait import WaitQueue
     from ....mm.backend import FileBackend
     from ...files.locks import Hold, Range
-    from ...files.pipe import PipeBuffer
     from ...task.task import LinuxTask
     from ...uaccess import UserIter
     from ..node import Node, Stat
     from .mount import HostMount
 
-_F_CREATED_QUERY = 1028
+_F_CREATED_QUERY, _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1028, 1031, 1032
+PIPE_MOST = 1 << 20
 _O_LARGEFILE, _O_NOATIME = 0o100000, 0o1000000
 _FALLOC_FL_KEEP_SIZE = 1
 _SURE_SIZE = 1 << 40
@@ -70,8 +70,8 @@ class HostFile(OpenFile):
     home: it lay beneath an allowed directory when it was opened (see `fs.host.tree.HostNode`). nameless: since then the
     guest has removed a name of it.
     shared: other processes use the description too, so that its flags are not ours to change. channel: how it is read
-    and written without blocking the host, of what may block; None of other files. pipe: the buffer, of a pipe that the
-    program made. mount: by which it was found; None for what was found by none.
+    and written without blocking the host, of what may block; None of other files.
+    mount: by which it was found; None for what was found by none.
     as_node: what makes it a node of the tree that it was found in (`tree.OpenedNode`); None for what is in none.
     rw_flags: RWF_* of the transfer in hand (`under_rwf`).
     """
@@ -98,7 +98,6 @@ class HostFile(OpenFile):
         self._as_node = as_node
         self.nameless = False
         self.rw_flags = 0
-        self.pipe: PipeBuffer | None = None
         status = os.fstat(fd)
         mode = status.st_mode
         self._identity = status.st_dev, status.st_ino
@@ -169,6 +168,20 @@ class HostFile(OpenFile):
     @property
     def queue(self) -> WaitQueue:
         return self._waitable.queue
+
+    @property
+    def pollable(self) -> bool:
+        """What epoll of the host would take."""
+        if self.seekable:
+            return False
+        epoll = select.epoll()
+        try:
+            epoll.register(self.io_fd)
+        except OSError as error:
+            return error.errno != errno.EPERM
+        finally:
+            epoll.close()
+        return True
 
     @cached_property
     def _waitable(self) -> HostWaitable:
@@ -489,15 +502,14 @@ class HostFile(OpenFile):
         """A pipe that others use too keeps its size: EPERM, as beyond what a user may have."""
         if not self.is_pipe:
             raise LinuxError(errno.EBADF)
-        from ...files.pipe import F_GETPIPE_SZ, resize_pipe
-
-        if size is not None:
-            if self.identity in task.machine.streams:
-                raise LinuxError(errno.EPERM)
-            return resize_pipe(task, self, size)
         import fcntl
 
-        return host(fcntl.fcntl, self.host_fd, F_GETPIPE_SZ)
+        now = host(fcntl.fcntl, self.host_fd, _F_GETPIPE_SZ)
+        if size is None:
+            return now
+        if self.identity in task.machine.streams or size > max(now, PIPE_MOST):
+            raise LinuxError(errno.EPERM if size <= 1 << 31 else errno.EINVAL)
+        return host(fcntl.fcntl, self.host_fd, _F_SETPIPE_SZ, size)
 
     @contextmanager
     def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
@@ -574,9 +586,6 @@ class HostFile(OpenFile):
 
     def close(self) -> None:
         self._close_channel()
-        if self.pipe is not None:
-            self.pipe.end_closed()
-            self.pipe = None
         if self.owned:
             self.owned = False
             os.close(self.host_fd)

@@ -403,8 +403,6 @@ class OpenedNode(HostNode):
         return super().statx(task, flags, mask) if isinstance(status, os.stat_result) else None
 
     def changeable(self) -> HostNode:
-        if self._file.pipe is not None:  # the program's own, which nobody else sees
-            return self
         try:
             return super().changeable()
         except LinuxError:
