@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 from .exit import Exit
 
 if TYPE_CHECKING:
-    from .._core.cpu.unicorn.usercpu import Registers
+    from .._core.cpu.running import Registers
     from ..mm.space import AddrSpace
     from .arch import Architecture
     from .context import Context

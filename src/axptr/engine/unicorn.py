@@ -11,18 +11,16 @@ code. After `in` and `out`, which no program may use, the rest of the basic bloc
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 
 from .._core.cpu.unicorn import uclib
 from .._core.cpu.unicorn.unicorn import UnicornCpu
-from .._core.words.codes import FAULT_NOMEM
-from ..errors import LinuxError
 from ..flags import MappingFlags
 from .arch import X86_64
 from .context import SavesContexts
 from .exit import Exit
+from .faults import ReportsFaults
 from .instructions import divides, updates_memory, uses_stack_segment
 
 TYPE_CHECKING = False
@@ -67,7 +65,7 @@ def preload() -> None:
     uclib.preload(library_path())
 
 
-class UnicornEngine(SavesContexts, UnicornCpu):
+class UnicornEngine(SavesContexts, ReportsFaults, UnicornCpu):
     """An x86-64 CPU over `phys`, in user mode, registers as a new program finds them.
 
     metered: whether it counts its `work`, the bytes of code that have begun to run, which is then all that runs depend
@@ -103,8 +101,6 @@ class UnicornEngine(SavesContexts, UnicornCpu):
         return Exit(kind, rip)
 
     def _faulted(self, rip: int, address: int, access: MappingFlags, code: int) -> Exit:
-        space = self.space
-        assert space is not None
         vector = 14
         if access & MappingFlags.EXECUTE:
             if rip == address and not X86_64.is_canonical(address):
@@ -121,18 +117,7 @@ class UnicornEngine(SavesContexts, UnicornCpu):
                 vector = 12 if uses_stack_segment(instruction, writes) else 13
             if access == MappingFlags.READ and updates_memory(instruction):
                 access = MappingFlags.WRITE
-        if code == FAULT_NOMEM:
-            fault = LinuxError(errno.ENOMEM, f"no memory for the page at {address:#x}")
-            return Exit("fault", rip, address=address, access=access, fault=fault, trap="page", vector=vector)
-        return Exit(
-            "fault",
-            rip,
-            address=address,
-            access=access,
-            find=lambda: space.fault(address, access, size=0),
-            trap=X86_64.traps[vector],
-            vector=vector,
-        )
+        return self._refused(rip, address, access, vector, code)
 
     def _branch_to(self, target: int) -> Branch | None:
         """The jump that led to an address that is not canonical, if it can be told."""
@@ -160,12 +145,3 @@ class UnicornEngine(SavesContexts, UnicornCpu):
         elif vector not in _SELF_MADE:
             vector = 13
         return vector, rip, error
-
-    def _peek(self, vaddr: int, size: int) -> bytes:
-        """The bytes there, fewer or none at the end of a mapping."""
-        buffer = bytearray(size)
-        assert self.space is not None
-        if not 0 <= vaddr < 1 << 64:
-            return b""
-        done = self.space.read_into(vaddr, buffer)
-        return bytes(buffer[:done])

@@ -60,6 +60,7 @@ class NativePages(NativeState):
         put_vectors(stub, self.image if self.image is not None else first_image())
         self.image = None
         stub.link.owner = self.owner
+        self.clock = cython.address(stub.beat)
         if self.busy:
             beat_start(cython.address(stub.beat), self.deadline)
         return 0
@@ -73,6 +74,7 @@ class NativePages(NativeState):
             self.image = cython.cast(cython.p_char, stub.vectors)[: extent_of(stub)]
         if self.busy:
             beat_end(cython.address(stub.beat))
+        self.clock = cython.NULL
         self.stub = None
         self.cache.account(stub)
         return 0
@@ -84,6 +86,28 @@ class NativePages(NativeState):
             self.leave_stub()
             self.cache.drop(stub)
         return 0
+
+    def change_space(self, space):
+        self.leave_stub()
+        self.mmu = space
+        if self.busy:
+            self.need_stub()
+        return 0
+
+    def begin_run(self):
+        self.need_stub()
+        return 0
+
+    def renew(self):
+        self.drop_stub()
+        self.need_stub()
+        return 0
+
+    def release(self):
+        self.stub = None
+        self.clock = cython.NULL
+        self.cache.close()
+        self.mmu = None
 
     def settle(self):
         """Have stubs of other spaces lose what they lost, so that frames are free again. From code without the GIL."""

@@ -1,5 +1,6 @@
 from libc.stdint cimport uint8_t, uint64_t
 from axptr._core.cpu.native.stub cimport Stub
+from axptr._core.cpu.running cimport RunningCpu
 
 cdef enum:
     GENERAL = 18           # of gregs: r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags
@@ -22,20 +23,12 @@ cdef bytes first_image()
 cdef object extent_of(Stub stub)
 cdef int put_vectors(Stub stub, bytes image) except -1
 
-cdef class NativeState:
+cdef class NativeState(RunningCpu):
     cdef Stub stub                 # that holds the pages, or None: made when the guest is to run
     cdef uint64_t regs_[18]        # the guest's, whenever it is not its turn
     cdef uint64_t fs_base, gs_base
     cdef bytes image               # the vector state while there is no stub: an XSAVE area; None: as a new program's
-    cdef void *owner               # the thread that runs it
-    cdef bint busy, closed
 
-    cdef int check_mine(self) except -1
     cdef void take_out(self) noexcept nogil
     cdef void bring_in(self) noexcept nogil
     cdef uint8_t *state(self, int component) except NULL
-    cdef object get_register(self, str name)
-    cdef int set_register(self, str name, object value) except -1
-
-cdef class NativeRegisters:
-    cdef NativeState cpu

@@ -13,9 +13,8 @@ Failure: `AttributeError` for an unknown name, `TypeError` for no integer, `Over
 import cython
 from cython.cimports.axptr._core.cpu.native.nativestate import GENERAL, R_RFLAGS, R_RIP, R_RSP
 from cython.cimports.axptr._core.cpu.native.stub import Stub
+from cython.cimports.axptr._core.cpu.running import RunningCpu
 from cython.cimports.axptr._core.cpu.x86.x86regs import register_bits
-from cython.cimports.axptr._core.words.lock import axptr_thread
-from cython.cimports.cpython.object import PyObject_GenericGetAttr
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy, memset
 
@@ -37,12 +36,8 @@ _general = dict(
         strict=True,
     )
 )
-names = (
-    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "rip", "rflags", "fs_base", "gs_base", "mxcsr", "fpcw",
-    "fpsw", "fptag", *(f"r{8 + i}" for i in range(8)), *(f"xmm{i}" for i in range(16)), *(f"st{i}" for i in range(8)),
-)  # fmt: skip
 parts = x86regs.parts
-_names = cython.declare(set, {*names, *parts})
+_names = cython.declare(set, {*x86regs.names, *parts})
 _order = cython.declare(cython.int[15])  # of user_regs_struct, as places in regs_
 for _i, _name in enumerate(
     ["r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi"]
@@ -52,19 +47,11 @@ for _i, _name in enumerate(
 
 @cython.no_gc_clear
 @cython.cclass
-class NativeState:
+class NativeState(RunningCpu):
     """The registers alone. `NativePages` derives from it; nobody else should."""
 
     def __cinit__(self):
         self.regs_[R_RFLAGS] = _fixed_flags
-
-    def check_mine(self):
-        """Raise `RuntimeError` if the CPU is closed, or runs in another thread."""
-        if self.closed:
-            raise RuntimeError("this engine is closed")
-        if self.busy and self.owner != axptr_thread():
-            raise RuntimeError("this engine is running in another thread")
-        return 0
 
     def take_out(self):
         """The guest's general registers, of the frame."""
@@ -182,14 +169,6 @@ class NativeState:
         area = self.state(component)
         memcpy(area + at, cython.cast(cython.p_char, raw), size)
         return 0
-
-    def reg_read(self, name: str):
-        """One register by its name, as `regs` has it."""
-        return self.get_register(name)
-
-    def reg_write(self, name: str, value):
-        """Set one register by its name."""
-        self.set_register(name, value)
 
     def _take(self):
         """All registers: user_regs_struct and the XSAVE area, as Linux hands them to debuggers."""
@@ -326,25 +305,3 @@ def _full_tags(area):
                 tag = 1 if not exponent and not mantissa else 0
         tags |= tag << 2 * physical
     return tags
-
-
-@cython.cclass
-class NativeRegisters:
-    """The registers by name, as attributes. `RuntimeError` while the CPU runs in another thread."""
-
-    def __cinit__(self, cpu: NativeState):
-        self.cpu = cpu
-
-    def __getattribute__(self, name):
-        if name in _names:
-            return self.cpu.get_register(name)
-        return PyObject_GenericGetAttr(self, name)
-
-    def __setattr__(self, name, value):
-        self.cpu.set_register(name, value)
-
-    def __dir__(self):
-        return (*names, *parts)
-
-    def __reduce__(self):
-        raise TypeError("registers cannot be pickled")

@@ -50,7 +50,6 @@ cdef class Stub:
     cdef readonly PhysMemory phys
     cdef object of                  # the space whose pages it caches, weakly
     cdef int64_t seen               # CPU time that was accounted for, nanoseconds
-    cdef bint linked
     cdef Beat beat                  # the clock of its runs
     cdef nat_command commands[MAX_COMMANDS]   # what was decided: the stub's list is a copy
     cdef uint32_t ncommands

@@ -18,7 +18,6 @@ import errno
 import os
 
 import cython
-from cython.cimports.axptr._core.cpu.metronome import beat_add, beat_nudge, beat_remove
 from cython.cimports.axptr._core.cpu.native.stub import (
     MAX_COMMANDS,
     NAT_COMMANDS,
@@ -44,10 +43,10 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_text_size,
     nat_wait,
 )
+from cython.cimports.axptr._core.cpu.running import join, leave
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED
 from cython.cimports.axptr._core.words.codes import EXECUTE, READ, WRITE
-from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memcpy
@@ -105,37 +104,22 @@ class Stub:
             )
         self.beat.kick = _come_out
         self.beat.handle = cython.address(self.s)
-        beat_add(cython.address(self.beat))
-        self.link.stop = beat_nudge
-        self.link.handle = cython.address(self.beat)
-        axptr_lock_gil(phys.lock)
-        try:
-            phys.add_engine(cython.address(self.link))
-        finally:
-            axptr_unlock(phys.lock)
-        self.linked = True
+        join(phys, cython.address(self.link), cython.address(self.beat))
         space.attach_engine(cython.address(self.link))
         return 0
 
     def end(self):
         """End the process and let go of what it may have held. Idempotent."""
         space: SpaceCore
-        if self.beat.handle != cython.NULL:
-            beat_remove(cython.address(self.beat))
-            self.beat.handle = cython.NULL
         nat_free(cython.address(self.s))
         self.frame = cython.NULL
         self.vectors = cython.NULL
-        if self.linked:
-            self.linked = False
-            space = self.of() if not self.link.gone else None
-            if space is not None and not self.link.gone:
-                space.detach_engine(cython.address(self.link))
-            axptr_lock_gil(self.phys.lock)
-            self.phys.remove_engine(cython.address(self.link))
-            axptr_unlock(self.phys.lock)
-            free(self.link.drop)
-            self.link.drop = cython.NULL
+        if self.phys is None or self.link.handle == cython.NULL:
+            return
+        space = self.of() if not self.link.gone else None
+        if space is not None and not self.link.gone:
+            space.detach_engine(cython.address(self.link))
+        leave(self.phys, cython.address(self.link), cython.address(self.beat))
 
     # -- the guest's frame ---------------------------------------------------------------------------------
 

@@ -8,7 +8,5 @@ cdef enum:
 cdef class DeviceCpu(MappedCpu):
     cdef uint64_t device_pages[DEVICE_PAGES]   # which page of the space each page of the window stands for
     cdef uint64_t ndevices
-    cdef object error              # what a user's function raised
-    cdef bint failed               # `error` is set
 
     cdef uint64_t ask(self, uint64_t offset, int size, int access, uint64_t value) noexcept

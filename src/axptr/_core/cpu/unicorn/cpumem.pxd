@@ -2,7 +2,6 @@ cimport cython
 from libc.stdint cimport uint8_t, uint64_t
 from axptr._core.cpu.metronome cimport Beat
 from axptr._core.phys.coherence cimport EngineLink
-from axptr._core.mm.space cimport SpaceCore
 from axptr._core.cpu.unicorn.uclib cimport TlbAnswer
 from axptr._core.cpu.unicorn.usercpu cimport UserCpu
 
@@ -23,14 +22,8 @@ cdef struct CodePage:
 cdef class MappedCpu(UserCpu):
     cdef EngineLink link
     cdef Beat beat
-    cdef SpaceCore mmu             # the space the CPU sees, or None
-    cdef bint linked               # `link` is registered with the memory
     cdef bint probing              # the fill hook answers for the probe window
 
-    # The last fill that was refused.
-    cdef int refused               # FAULT_*: why
-    cdef int refused_access
-    cdef uint64_t refused_page
     cdef uint64_t refused_frame    # of a FAULT_RETRY
 
     cdef bint wants_device         # an access to a device was refused: it must be a step of its own
@@ -49,9 +42,8 @@ cdef class MappedCpu(UserCpu):
     cdef uint64_t fresh            # fills since the last flush
     cdef uint64_t grow_at
 
-    cdef readonly uint64_t fills, flushes, code_drops
+    cdef readonly uint64_t flushes, code_drops
 
-    cdef void release(self) noexcept
     cdef bint answer(self, uint64_t vaddr, int kind, TlbAnswer *entry) noexcept nogil
     cdef bint device(self, uint64_t vaddr, uint64_t *paddr) noexcept nogil
     cdef bint may_translate(self) noexcept nogil

@@ -19,7 +19,7 @@ into a page that runs at that moment can still hurt the library.
 """
 
 import cython
-from cython.cimports.axptr._core.cpu.metronome import beat_add, beat_nudge, beat_remove
+from cython.cimports.axptr._core.cpu.running import join, leave
 from cython.cimports.axptr._core.cpu.unicorn.cpumem import (
     CODE_PAGES,
     Ask,
@@ -46,9 +46,8 @@ from cython.cimports.axptr._core.words.codes import (
     READ,
     WRITE,
 )
-from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
+from cython.cimports.axptr._core.words.lock import axptr_lock_nogil, axptr_unlock
 from cython.cimports.libc.stdint import uint32_t, uint64_t
-from cython.cimports.libc.stdlib import free
 from cython.cimports.libc.string import memcpy, memset
 
 # A window onto all frames that no guest has: the fill hook answers for it only while the guest is outside.
@@ -82,15 +81,8 @@ class MappedCpu(UserCpu):
         self.hook(UC_HOOK_TLB_FILL, cython.cast(cython.p_void, _on_fill), 0)
         self.beat.kick = cython.cast(Ask, self.api.emu_stop)
         self.beat.handle = self.uc
-        self.link.stop = beat_nudge
-        self.link.handle = cython.address(self.beat)
-        beat_add(cython.address(self.beat))
-        axptr_lock_gil(phys.lock)
-        try:
-            phys.add_engine(cython.address(self.link))
-        finally:
-            axptr_unlock(phys.lock)
-        self.linked = True
+        self.clock = cython.address(self.beat)
+        join(phys, cython.address(self.link), self.clock)
 
     def __dealloc__(self):
         # Half-made, where a base class has failed: no object is in its field then, nor a method in the table.
@@ -99,17 +91,10 @@ class MappedCpu(UserCpu):
 
     def release(self):
         """Give everything back. Idempotent; the guest is not running."""
-        beat_remove(cython.address(self.beat))
         if self.mmu is not None:
             self.mmu.detach_engine(cython.address(self.link))
             self.mmu = None
-        if self.linked:
-            self.linked = False
-            axptr_lock_gil(self.phys.lock)
-            self.phys.remove_engine(cython.address(self.link))
-            axptr_unlock(self.phys.lock)
-            free(self.link.drop)
-            self.link.drop = cython.NULL
+        leave(self.phys, cython.address(self.link), cython.address(self.beat))
         UserCpu.shut(self)
 
     # -- what the library asks ----------------------------------------------------------------------------

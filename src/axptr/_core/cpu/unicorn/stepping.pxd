@@ -3,7 +3,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from axptr._core.cpu.unicorn.cpudevices cimport DeviceCpu
 
 cdef enum:
-    NO_VECTOR = -1
+    NO_VECTOR = -1         # no exception ended the run
 
 # What is to be done about the next instruction.
 cdef enum:
@@ -16,7 +16,6 @@ cdef enum:
 cdef class SteppedCpu(DeviceCpu):
     cdef uint64_t pc               # the next instruction whenever the guest is not executing
     cdef bint pc_set               # `pc` is right as it is, the library's is not
-    cdef int vector                # the exception that ended the run, or NO_VECTOR
     cdef bint asked_out            # a callback of ours asked the guest to come out
 
     cdef uint64_t step_page        # steps go on while `pc` is in this page
@@ -31,8 +30,6 @@ cdef class SteppedCpu(DeviceCpu):
     cdef bint trapped              # the step is done
     cdef uint64_t guest_trap
 
-    cdef uint64_t fault_addr       # of an access that was refused, its first byte
-    cdef uint64_t error_code       # of the exception that ended the run
     cdef bint own_fault            # we found it, not the library
 
     # A CPU whose time is what it has done: bytes of code that have begun to run.

@@ -16,11 +16,14 @@ asserts it.
 """
 
 import cython
-from cython.cimports.axptr._core.cpu.metronome import (
-    beat_end,
-    beat_nudge,
-    beat_start,
-    clock_now,
+from cython.cimports.axptr._core.cpu.running import (
+    CAME_BROKEN,
+    CAME_ERROR,
+    CAME_EXCEPTION,
+    CAME_FAULT,
+    CAME_PYTHON,
+    CAME_TIMEOUT,
+    RunningCpu,
 )
 from cython.cimports.axptr._core.cpu.unicorn.corrections import CorrectedCpu
 from cython.cimports.axptr._core.cpu.unicorn.cpumem import TRAIL
@@ -50,18 +53,6 @@ from cython.cimports.axptr._core.cpu.unicorn.uclib import (
     UC_X86_REG_RIP,
     UC_X86_REG_RSI,
 )
-from cython.cimports.axptr._core.cpu.unicorn.unicorn import (
-    CAME_BROKEN,
-    CAME_ERROR,
-    CAME_EXCEPTION,
-    CAME_FAULT,
-    CAME_PYTHON,
-    CAME_SIGNALS,
-    CAME_STOPPED,
-    CAME_TIMEOUT,
-    gettid,
-)
-from cython.cimports.axptr._core.cpu.unicorn.usercpu import Registers
 from cython.cimports.axptr._core.cpu.x86.state import (
     RFLAGS,
     RIP,
@@ -79,7 +70,6 @@ from cython.cimports.axptr._core.cpu.x86.x86regs import (
     register_bits,
     write_register,
 )
-from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.codes import (
     EXECUTE,
@@ -91,18 +81,12 @@ from cython.cimports.axptr._core.words.codes import (
 from cython.cimports.axptr._core.words.lock import (
     axptr_lock_gil,
     axptr_lock_nogil,
-    axptr_share,
-    axptr_thread,
     axptr_unlock,
-    axptr_unshare,
 )
-from cython.cimports.cpython.exc import PyErr_CheckSignals
 from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
-from cython.cimports.posix.unistd import getpid
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _no_page = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_FFFF)
-_signal_period = cython.declare(int64_t, 100_000_000)  # nanoseconds between two looks for signals
 _most_work = cython.declare(uint64_t, 1 << 62)
 _longest = cython.declare(uint64_t, 15)  # bytes of the longest instruction
 
@@ -121,13 +105,6 @@ _entry_regs[0], _entry_regs[1] = UC_X86_REG_RCX, UC_X86_REG_R8 + 3
 def _on_syscall(uc: cython.p_void, cpu: UnicornCpu) -> cython.void:
     if cpu.vector == NO_VECTOR:  # else the block ran on after an exception that could not end it
         cpu.serve()
-
-
-@cython.cfunc
-@cython.with_gil
-@cython.exceptval(check=False)
-def _with_gil(cpu: UnicornCpu) -> cython.void:
-    cpu.call_handler()
 
 
 @cython.cfunc
@@ -200,16 +177,16 @@ class UnicornCpu(CorrectedCpu):
         places: cython.p_void[9]
         leave: cython.bint
         self.link.running = 0
-        self.syscalls += 1
         if self.trapping:
             self.give_flags_back()
-        for i in range(9):
+        for i in range(7):
             places[i] = cython.address(self.args[i])
+        places[7], places[8] = cython.address(self.entry[0]), cython.address(self.entry[1])
         self.api.reg_read_batch(self.uc, _call_regs, places, 9)
-        self.pc = self.args[7] + 2
-        self.args[7] = self.pc
+        self.pc = self.entry[0] + 2
+        self.entry[0] = self.pc
         self.api.reg_write_batch(self.uc, _entry_regs, cython.address(places[7]), 2)
-        _with_gil(self)
+        self.serve_in_python()
         axptr_lock_nogil(self.phys.lock)
         self.link.running = 1
         leave = self.link.need_flush or self.link.ndrop or self.link.drop_all or self.phys.nwatched
@@ -219,21 +196,8 @@ class UnicornCpu(CorrectedCpu):
             self.asked_out = True
             self.api.emu_stop(self.uc)
 
-    def call_handler(self):
-        """The Python part. Until it is done nobody runs without the GIL on this engine's account."""
-        value: uint64_t
-        a: cython.pointer(uint64_t) = self.args
-        axptr_unshare(self.phys.lock)
-        try:
-            result = self.handler(a[0], a[1], a[2], a[3], a[4], a[5], a[6])
-            if result is not None:
-                value = register_bits(result)
-                self.api.reg_write(self.uc, UC_X86_REG_RAX, cython.address(value))
-        except BaseException as error:
-            self.error = error
-            self.failed = True
-        finally:
-            axptr_share(self.phys.lock)
+    def put_result(self, value):
+        self.api.reg_write(self.uc, UC_X86_REG_RAX, cython.address(value))
 
     # -- running ------------------------------------------------------------------------------------------
 
@@ -299,24 +263,17 @@ class UnicornCpu(CorrectedCpu):
     def loop(self):
         """Run the guest until Python must look; one of the CAME_ codes."""
         err: cython.int
-        now: int64_t
+        code: cython.int
         idle: cython.int = 0
         last_pc: uint64_t
         while True:
-            if self.failed:
-                return CAME_ERROR
-            if self.stop_inside or self.stop_asked:
-                return CAME_STOPPED
-            if self.preempted or (self.work_limit and self.work >= self.work_limit):
-                return CAME_TIMEOUT
-            if self.beat.kicked:
-                self.beat.kicked = 0
-                now = clock_now()
-                if self.deadline and now >= self.deadline:
-                    return CAME_TIMEOUT
-                if self.signals_due and now >= self.signals_due:
-                    self.signals_due = now + _signal_period
-                    return CAME_SIGNALS
+            code = self.asked_to_stop()
+            if code == 0 and self.work_limit and self.work >= self.work_limit:
+                code = CAME_TIMEOUT
+            if code == 0 and self.beat.kicked:
+                code = self.beaten()
+            if code:
+                return code
             last_pc = self.pc
             err = self.start()
             if self.failed:
@@ -359,14 +316,6 @@ class UnicornCpu(CorrectedCpu):
 
     # -- for Python ---------------------------------------------------------------------------------------
 
-    def check_mine(self):
-        """Raise `RuntimeError` if the CPU is closed, or runs in another thread."""
-        if self.uc == cython.NULL:
-            raise RuntimeError("this engine is closed")
-        if self.busy and self.link.owner != axptr_thread():
-            raise RuntimeError("this engine is running in another thread")
-        return 0
-
     def _meter(self):
         """From now on count the work that is done, before anything was run."""
         if not self.metered:
@@ -379,119 +328,39 @@ class UnicornCpu(CorrectedCpu):
 
         Raises what a handler, a page's function or a signal's handler raised.
         """
-        code: cython.int
-        wait: int64_t = 0
-        self.check_mine()
-        if self.busy:
-            raise RuntimeError("this engine is running: run() is not for system call handlers")
-        if self.mmu is None:
-            raise RuntimeError("attach a space before running")
-        if self.handler is None:
-            raise RuntimeError("set a handler with on_syscall() before running")
-        self.phys.alive()
-        if timeout is not None:
-            if not timeout >= 0:
-                raise ValueError(f"a timeout of {timeout} seconds")
-            wait = cython.cast(int64_t, min(timeout, 1e9) * 1e9)
+        wait: int64_t = self.require_ready(timeout)
         if count is not None and (count < 0 or not self.metered):
             raise ValueError(f"a run of {count} bytes of code" if self.metered else "this engine counts no work")
         self.work_limit = 0 if count is None else self.work + min(count, _most_work)
-        signals: cython.bint = gettid() == getpid()  # the main thread, to which Python gives them
-        # From here to the `finally` nothing may raise: neither Python code, nor so a signal's handler.
-        self.busy = True
-        self.link.owner = axptr_thread()
-        self.stop_inside = 0
+        return self.execute(wait)
+
+    def take_over(self):
+        self.link.owner = self.owner
         self.stepping = self._always_step
-        self.deadline = clock_now() + wait if timeout is not None else 0
-        self.signals_due = signals
-        beat_start(cython.address(self.beat), self.deadline)
-        axptr_share(self.phys.lock)
-        try:
-            while True:
-                with cython.nogil:
-                    code = self.loop()
-                if code == CAME_PYTHON:
-                    self.mmu.fault_python(self.refused_page, self.refused_access)
-                elif code == CAME_SIGNALS:
-                    PyErr_CheckSignals()
-                else:
-                    break
-            if code == CAME_ERROR:
-                error = self.error
-                self.error = None
-                self.failed = False
-                raise error
-            if code == CAME_STOPPED:
-                self.stop_asked = 0
-            elif code == CAME_TIMEOUT:
-                self.preempted = 0
-        finally:
-            beat_end(cython.address(self.beat))
-            axptr_unshare(self.phys.lock)
-            axptr_lock_gil(self.phys.lock)
-            if self.link.need_flush or self.link.ndrop or self.link.drop_all:
-                self.apply()
-            axptr_unlock(self.phys.lock)
-            self.busy = False
-        if code == CAME_FAULT:
-            self.phys.alive()  # a handler may have forked
-            return "fault", self.pc, self.fault_addr, self.refused_access, self.refused
+
+    def end_run(self):
+        axptr_lock_gil(self.phys.lock)
+        if self.link.need_flush or self.link.ndrop or self.link.drop_all:
+            self.apply()
+        axptr_unlock(self.phys.lock)
+
+    def next_instruction(self):
+        return self.pc
+
+    def came_out(self, code):
         if code == CAME_EXCEPTION:
             self.calm()
-            return "exception", self.pc, self.vector, self.error_code, 0
-        if code == CAME_BROKEN:
+        elif code == CAME_BROKEN:
             raise RuntimeError(f"Unicorn failed at {self.pc:#x}: {self.api.strerror(self.uc_error).decode()}")
-        return "timeout" if code == CAME_TIMEOUT else "stopped", self.pc, 0, 0, 0
+        return RunningCpu.came_out(self, code)
 
-    def stop(self):
-        """Have the run under way end before the guest's next instruction, or the next run at once. From any
-        thread.
-
-        From a handler: the run ends after the call it serves, whose result the program gets.
-        """
-        if self.busy and self.link.owner == axptr_thread():
-            self.stop_inside = 1
-            return
-        self.stop_asked = 1
-        if self.busy:
-            beat_nudge(cython.address(self.beat))
-
-    def preempt(self):
-        """Have the run under way, or the next one, end as if its time were over. From any thread."""
-        self.preempted = 1
-        if self.busy and self.link.owner != axptr_thread():
-            beat_nudge(cython.address(self.beat))
-
-    def attach(self, space: SpaceCore):
-        """The CPU sees `space` from its next instruction on; None takes its memory away.
-
-        Allowed from a handler. Raises `ValueError` for a space over another memory, `RuntimeError` while it
-        runs elsewhere.
-        """
-        self.check_mine()
-        if space is self.mmu:
-            return
-        if space is None and self.busy:
-            raise RuntimeError("a running engine needs a space")
-        if space is not None and space.phys is not self.phys:
-            raise ValueError("the space lies in another PhysMemory than this engine's")
+    def change_space(self, space):
         if space is not None:
             space.attach_engine(cython.address(self.link))
         if self.mmu is not None:
             self.mmu.detach_engine(cython.address(self.link))
         self.mmu = space
-
-    @property
-    def space(self):
-        """The space the CPU sees, or None."""
-        return self.mmu
-
-    def on_syscall(self, handler):
-        """`handler(nr, a0, a1, a2, a3, a4, a5)` answers system calls: an int for rax, or None to leave all registers."""
-        self.check_mine()
-        if not callable(handler):
-            raise TypeError(f"a system call handler is callable, not {type(handler).__name__}")
-        self.handler = handler
+        return 0
 
     def get_register(self, name):
         self.check_mine()
@@ -511,19 +380,6 @@ class UnicornCpu(CorrectedCpu):
             self.guest_trap = register_bits(value) & 0x100
             value = register_bits(value) | 0x100
         return write_register(self.api, self.uc, name, value)
-
-    @property
-    def regs(self):
-        """The registers by name: `engine.regs.rip`. In a system call's handler `rip` is the instruction after the call."""
-        return Registers(self)
-
-    def reg_read(self, name: str):
-        """One register by its name, as `regs` has it."""
-        return self.get_register(name)
-
-    def reg_write(self, name: str, value):
-        """Set one register by its name."""
-        self.set_register(name, value)
 
     def _trail(self):
         """Where the guest was when it jumped to an address that is not canonical: (words of the thread's stack, or none,
@@ -581,12 +437,3 @@ class UnicornCpu(CorrectedCpu):
         self.check(self.api.context_restore(self.uc, self.clean), "restore a context")
         self.pc = 0
         self.pc_set = True
-
-    def close(self):
-        """Give the CPU back now rather than with the last reference. Idempotent; `RuntimeError` while it runs."""
-        if self.busy:
-            raise RuntimeError("this engine is running")
-        self.release()
-
-    def __reduce__(self):
-        raise TypeError("an engine cannot be pickled")

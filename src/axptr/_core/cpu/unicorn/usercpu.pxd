@@ -1,5 +1,5 @@
 from libc.stdint cimport uint8_t, uint64_t
-from axptr._core.phys.phys cimport PhysMemory
+from axptr._core.cpu.running cimport RunningCpu
 from axptr._core.cpu.unicorn.uclib cimport Api, TlbAnswer
 
 cdef extern from "<malloc.h>" nogil:
@@ -18,7 +18,7 @@ cdef struct ExitTree:
 # Where the CPU finds descriptors while it may.
 cdef uint64_t descriptor_page
 
-cdef class UserCpu:
+cdef class UserCpu(RunningCpu):
     cdef Api *api
     cdef void *uc
     cdef uint8_t *boot_page        # two pages: for the way to user mode, later for detours (`corrections`)
@@ -28,7 +28,6 @@ cdef class UserCpu:
     cdef bint segments             # the descriptors of user segments can be loaded now
     cdef bint boot_stop            # stop at the next miss on data, on that way
     cdef uint64_t boot_exit        # an exit on that way
-    cdef readonly PhysMemory phys
 
     cdef int check(self, int err, str what) except -1
     cdef int hook(self, int kind, void *callback, int instruction) except -1
@@ -41,8 +40,3 @@ cdef class UserCpu:
     cdef void show_descriptors(self, bint shown) noexcept nogil
     cdef uint64_t invalid_addr(self) noexcept nogil
     cdef void shut(self) noexcept
-    cdef object get_register(self, str name)
-    cdef int set_register(self, str name, object value) except -1
-
-cdef class Registers:
-    cdef UserCpu cpu

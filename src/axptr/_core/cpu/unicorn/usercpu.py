@@ -24,6 +24,7 @@ room for it.
 import os
 
 import cython
+from cython.cimports.axptr._core.cpu.running import RunningCpu
 from cython.cimports.axptr._core.cpu.unicorn.uclib import (
     CTL_CPU_MODEL,
     CTL_EXITS,
@@ -59,7 +60,6 @@ from cython.cimports.axptr._core.cpu.x86.x86regs import (
     write_register,
 )
 from cython.cimports.axptr._core.phys.phys import PhysMemory
-from cython.cimports.cpython.object import PyObject_GenericGetAttr
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free
 from cython.cimports.libc.string import memset
@@ -77,9 +77,6 @@ from cython.cimports.posix.stdlib import posix_memalign
 from cython.cimports.posix.unistd import read as read_fd
 from cython.cimports.posix.unistd import write as write_fd
 
-from axptr._core.cpu.x86 import x86regs
-
-_names = cython.declare(dict, {name: name for name in x86regs.names} | x86regs.parts)
 _boot_va = cython.declare(uint64_t, 0xF000_0000_0000_0000)  # not canonical; answered for on the way to user mode only
 descriptor_page = _boot_va + 4096
 _descriptors = cython.declare(uint64_t, 0x800)  # their offset there
@@ -161,7 +158,7 @@ def _is_near(place: uint64_t, handle: cython.p_void) -> cython.bint:
 
 @cython.no_gc_clear
 @cython.cclass
-class UserCpu:
+class UserCpu(RunningCpu):
     """The CPU alone. `UnicornCpu` derives from it; nobody else should."""
 
     def __cinit__(self, phys: PhysMemory, library: str):
@@ -406,36 +403,3 @@ class UserCpu:
 
     def set_register(self, name, value):
         return write_register(self.api, self.uc, name, value)
-
-
-@cython.freelist(4)
-@cython.cclass
-class Registers:
-    """The registers of a CPU as attributes, read and set at once: unsigned ints.
-
-    A negative value stands for its two's complement. Raises `AttributeError` for an unknown name,
-    `OverflowError` for a value that does not fit, `TypeError` for no int, `RuntimeError` while the CPU runs
-    in another thread. Some have a second name, the part that they play on every architecture: `pc`, `sp`, `result`.
-    """
-
-    def __cinit__(self, cpu: UserCpu):
-        self.cpu = cpu
-
-    def __getattribute__(self, name):
-        known = _names.get(name)  # first: a failed look-up in the class costs more than the rest
-        if known is not None:
-            return self.cpu.get_register(known)
-        return PyObject_GenericGetAttr(self, name)
-
-    def __setattr__(self, name, value):
-        self.cpu.set_register(_names.get(name, name), value)
-
-    def __dir__(self):
-        return x86regs.names
-
-    def __repr__(self):
-        names = [name for name in x86regs.names if not name.startswith(("xmm", "fp", "st"))]
-        return f"<Registers {' '.join(f'{name}={getattr(self, name):#x}' for name in names)}>"
-
-    def __reduce__(self):
-        raise TypeError("registers cannot be pickled")
