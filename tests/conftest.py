@@ -12,12 +12,18 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
+import engines
 from axptr import SV39, X86_64, AddrSpace, PagingFormat, PhysMemory, default_memory
 from formats import FORMATS
 
 USER_START = 0x1000
 USER_SIZE = (1 << 47) - 0x2000
 _failed = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    choices = ("unicorn", "native", "both")
+    parser.addoption("--engine", choices=choices, help="the engines of tests that run guests (tests/engines.py)")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -38,7 +44,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The tests of a module that says `EVERY_FORMAT = True` run once over each page-table format.
+    """The tests of a module that says `EVERY_FORMAT = True` run once over each page-table format; those with a guest
+    over the engines that were asked for.
 
     Those are where an entry is written or read: what an access resolves to (`test_pointer`), areas, clones, dirty pages
     and snapshots. What stands above asks the same few functions whatever the format; walks and encodings have
@@ -46,6 +53,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
     if "fmt" in metafunc.fixturenames and getattr(metafunc.module, "EVERY_FORMAT", False):
         metafunc.parametrize("fmt", FORMATS, ids=str)
+    if "engine_name" in metafunc.fixturenames:
+        own = getattr(metafunc.module, "ENGINES", None)
+        names = engines.chosen(metafunc.config.getoption("engine"), own, _of_suite(metafunc.module.__name__))
+        metafunc.parametrize("engine_name", names, indirect=True)
+
+
+def _of_suite(module: str) -> tuple[str, ...]:
+    """The engines of a test whose module says nothing."""
+    if module.split(".")[-2] in ("engine", "kernel"):
+        return engines.BOTH
+    return ("unicorn",) if engines.missing("native") else ("native",)
+
+
+@pytest.fixture
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """The engine of this test; skipped where the host has none, and marked with what is documented to differ."""
+    name: str = request.param
+    lack = engines.missing(name)
+    if lack is not None:
+        pytest.skip(lack)
+    known = engines.difference(name, f"{request.node.path.name}::{request.node.name}")
+    if known is not None:
+        request.applymarker(pytest.mark.xfail(reason=known.reason, strict=True))
+    return name
 
 
 def assert_no_frames(memory: PhysMemory, data: int = 0, tables: int = 0) -> None:

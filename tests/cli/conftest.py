@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,31 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/"}
 """The same for the host's run and ours; LC_ALL so that neither depends on which locales are installed."""
 
 AXPTR = [sys.executable, "-m", "axptr"]
+_engine: list[str] = []
+"""The engine of `axptr run` where a test says nothing of it."""
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
 def run_axptr(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
     """`axptr ARGUMENTS`; standard input is empty unless `input` or `stdin` is given."""
-    return _run([*AXPTR, *arguments], **options)
+    return _run(axptr(*arguments), **options)
+
+
+def axptr(*arguments: str | Path) -> list[str | Path]:
+    """The command line of `axptr ARGUMENTS`, of a run over the test's engine unless they ask for one, or for a seed."""
+    words = [os.fspath(word) for word in arguments]
+    ours = words[: words.index("--")] if "--" in words else words
+    if words[:1] != ["run"] or any(word.startswith(("--engine", "--seed")) for word in ours):
+        return [*AXPTR, *arguments]
+    return [*AXPTR, "run", *_engine, *arguments[1:]]
+
+
+@pytest.fixture(autouse=True)
+def over_an_engine(engine_name: str) -> Iterator[None]:
+    """The native one is what runs take by themselves, where they can."""
+    _engine[:] = ["--engine", "unicorn"] if engine_name == "unicorn" else []
+    yield
+    _engine.clear()
 
 
 def run_host(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from axptr.linux.api import create_process
 
-from .conftest import run_axptr, run_host, status_of_shell
+from .conftest import AXPTR, ENVIRONMENT, run_axptr, run_host, status_of_shell
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the native engine is there for x86-64 alone")
 
@@ -86,7 +87,27 @@ def test_vectors_outlive_a_handler_that_uses_them(tmp_path: Path) -> None:
 def test_the_statistics_name_the_engine() -> None:
     for name in ("unicorn", "native"):
         _, text, _ = run("--engine", name, "--stats", "--", "/bin/true")
-        assert f"  engine              {name}\n" in text
+        assert f"  engine              {name} (as asked)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "options", "engine", "why"),
+    [
+        ("", (), "native", "the host's own CPU"),
+        ("", ("--engine", "auto"), "native", "the host's own CPU"),
+        ("", ("--seed", "3"), "unicorn", "it makes a run repeat"),
+        ("ulimit -f 64; ", (), "unicorn", "the host does not let the native engine have a memory file to share"),
+    ],
+)
+def test_a_run_takes_the_engine_that_is_right_for_it(
+    before: str, options: tuple[str, ...], engine: str, why: str
+) -> None:
+    line = f"{before}exec {shlex.join([*AXPTR, 'run', *options])} --stats -- /bin/echo here"
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
+    assert (done.stdout, done.returncode) == ("here\n", 0)
+    assert f"  engine              {engine} (auto: {why})\n" in done.stderr
+    with_stats = ("axptr: statistics\n", done.stderr[: len("axptr: statistics\n")])
+    assert with_stats[0] == with_stats[1]  # nothing of it is said unless it is asked for
 
 
 def test_an_endless_program_ends_with_its_time() -> None:
@@ -123,7 +144,9 @@ def test_create_process_refuses_what_the_command_refuses() -> None:
 
 def test_no_process_is_left_behind() -> None:
     with create_process("/bin/true", ["true"], engine="native") as process:
-        pid = process.engine.guest_pid  # type: ignore[attr-defined]
-        assert Path(f"/proc/{pid}").exists()
+        process.engine.prepare()  # type: ignore[attr-defined]
+        pids = process.engine.guest_pids  # type: ignore[attr-defined]
+        assert pids
+        assert all(Path(f"/proc/{pid}").exists() for pid in pids)
         process.run(10)
-    assert not Path(f"/proc/{pid}").exists()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)

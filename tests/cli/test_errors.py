@@ -150,7 +150,8 @@ def test_without_the_engine_one_line_says_what_to_install(tmp_path: Path) -> Non
         "    find_spec = staticmethod(lambda name, *more: None if name == 'unicorn' else found(name, *more))\n"
         "sys.meta_path[sys.meta_path.index(PathFinder)] = Blind\n"
     )
-    done = run_axptr("run", "--", "/bin/true", env={**ENVIRONMENT, "PYTHONPATH": str(tmp_path)})
+    options = "--engine", "unicorn"
+    done = run_axptr("run", *options, "--", "/bin/true", env={**ENVIRONMENT, "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 125
     assert "pip install 'axptr[run]'" in one_line(done.stderr)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import AXPTR, ENVIRONMENT, run_axptr, run_host, status_of_shell
+from .conftest import ENVIRONMENT, axptr, run_axptr, run_host, status_of_shell
 
 HEADERS = """
 #define _GNU_SOURCE
@@ -57,13 +57,15 @@ def running(program: Path, *prefix: str, **options: object) -> Iterator[subproce
         process.communicate()
 
 
-UNDER = {"the host": (), "axptr": (*AXPTR, "run", "--")}
+def under() -> dict[str, tuple[str | Path, ...]]:
+    """What stands before a program's name."""
+    return {"the host": (), "axptr": (*axptr("run"), "--")}
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_signal_reaches_a_handler_whatever_the_program_does(compile_c: Callable[..., Path], way: str) -> None:
     program = compile_c(HEADERS + f"int main(void) {{ catch(SIGUSR1); ready(); {WAYS[way]} tell(); return 7; }}")
-    for prefix in UNDER.values():
+    for prefix in under().values():
         with running(program, *prefix) as process:
             time.sleep(0.2)
             begin = time.monotonic()
@@ -80,7 +82,7 @@ def test_every_signal_that_can_be_handled_is(compile_c: Callable[..., Path]) -> 
         f"for (int i = 0; i < {len(numbers)}; i++) {{ while (!got) usleep(1000); tell(); }} return 0; }}"
     )
     outputs = []
-    for prefix in UNDER.values():
+    for prefix in under().values():
         with running(compile_c(source), *prefix) as process:
             lines = []
             for number in numbers:
@@ -97,7 +99,7 @@ def test_a_signal_that_nobody_handles_ends_the_program_as_for_a_shell(
     compile_c: Callable[..., Path], number: signal.Signals
 ) -> None:
     program = compile_c(HEADERS + "int main(void) { ready(); for (;;) pause(); }")
-    with running(program, *UNDER["axptr"]) as process:
+    with running(program, *under()["axptr"]) as process:
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
         assert status_of_shell(process.returncode) == 128 + number
@@ -106,7 +108,7 @@ def test_a_signal_that_nobody_handles_ends_the_program_as_for_a_shell(
 
 def test_ctrl_c_ends_a_program_that_does_not_handle_it(compile_c: Callable[..., Path]) -> None:
     program = compile_c(HEADERS + "int main(void) { ready(); for (;;) pause(); }")
-    with running(program, *UNDER["axptr"]) as process:
+    with running(program, *under()["axptr"]) as process:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (130, b"axptr: interrupted\n")
@@ -120,7 +122,7 @@ def test_a_blocked_signal_waits_until_it_is_unblocked(compile_c: Callable[..., P
         ready(); sleep(1); sigpending(&s); printf("%d %d\\n", sigismember(&s, SIGINT), sigismember(&s, SIGTERM));
         catch(SIGINT); catch(SIGTERM); sigprocmask(SIG_UNBLOCK, &s, 0); tell(); return 0; }"""
     )
-    for prefix in UNDER.values():
+    for prefix in under().values():
         with running(compile_c(source), *prefix) as process:
             process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGINT)
@@ -163,7 +165,7 @@ def test_a_program_that_stops_is_stopped_for_its_parent_and_goes_on(
     )
     program = compile_c(source)
     seen = []
-    for prefix in UNDER.values():
+    for prefix in under().values():
         with running(program, *prefix, process_group=0) as process:
             _, status = os.waitpid(process.pid, os.WUNTRACED)
             assert os.WIFSTOPPED(status)
@@ -177,7 +179,7 @@ def test_a_program_that_stops_is_stopped_for_its_parent_and_goes_on(
 def test_the_terminals_stop_signal_stops_a_program_that_waits(compile_c: Callable[..., Path]) -> None:
     """And the read it was in goes on as if nothing had been."""
     program = compile_c(HEADERS + 'int main(void) { char c; ready(); printf("%zd\\n", read(0, &c, 1)); return 0; }')
-    for prefix in UNDER.values():
+    for prefix in under().values():
         with running(program, *prefix, process_group=0) as process:
             time.sleep(0.2)
             process.send_signal(signal.SIGTSTP)
@@ -191,7 +193,7 @@ def test_the_terminals_stop_signal_stops_a_program_that_waits(compile_c: Callabl
 
 def test_a_limit_on_files_of_the_command_is_the_programs_and_no_more(tmp_path: Path) -> None:
     """Our own memory is a file to the host, and larger."""
-    for prefix in UNDER.values():
+    for prefix in under().values():
         command = shlex.join([*prefix, "/bin/dd", "if=/dev/zero", f"of={tmp_path}/out", "bs=700", "count=3"])
         command = command.replace("-- /bin/dd", f"--allow-write {tmp_path} -- /bin/dd")
         done = subprocess.run(["sh", "-c", f"ulimit -f 2; {command}"], capture_output=True, env=ENVIRONMENT, timeout=60)

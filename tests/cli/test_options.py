@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import AXPTR, ENVIRONMENT, run_axptr, run_host
+from .conftest import ENVIRONMENT, axptr, run_axptr, run_host
 
 
 def run(*arguments: str | Path, **options: object) -> tuple[str, str, int]:
@@ -270,7 +270,7 @@ def test_memory_limit_too_small_to_load_is_one_line() -> None:
 
 @pytest.mark.parametrize("kib", [24_000, 100_000, 1_000_000])
 def test_a_host_that_gives_too_little_address_space_is_one_line(kib: int) -> None:
-    line = f"ulimit -v {kib}; exec {shlex.join(AXPTR)} run -- /bin/true"
+    line = f"ulimit -v {kib}; exec {shlex.join(axptr('run'))} -- /bin/true"
     done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=60)
     assert done.returncode == 125, done
     assert len(done.stderr.splitlines()) == 1, done.stderr

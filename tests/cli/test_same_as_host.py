@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ENVIRONMENT, run_axptr, run_host, status_of_shell
+from .conftest import ENVIRONMENT, axptr, run_axptr, run_host, status_of_shell
 
 COMMANDS = [
     "/bin/echo hello",
@@ -186,7 +186,7 @@ def test_the_script_of_the_package_does_the_same_as_the_module() -> None:
 
 def test_a_pipe_that_nobody_reads_any_more_ends_the_program_with_sigpipe() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "axptr", "run", "--", "/usr/bin/yes"],
+        axptr("run", "--", "/usr/bin/yes"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,

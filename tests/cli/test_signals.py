@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import AXPTR, ENVIRONMENT, run_axptr, run_host, status_of_shell
+from .conftest import ENVIRONMENT, axptr, run_axptr, run_host, status_of_shell
 
 DEATHS = {
     "null": "*(volatile int *)0 = 42;",
@@ -70,7 +70,7 @@ def test_report_says_what_was_touched_where_and_what_is_near(compile_c: Callable
 
 
 def test_death_by_a_pipe_that_nobody_reads_is_silent() -> None:
-    line = f"{shlex.join(AXPTR)} run -- /usr/bin/yes | head -n 1"
+    line = f"{shlex.join(axptr('run'))} -- /usr/bin/yes | head -n 1"
     done = subprocess.run(line, shell=True, capture_output=True, env=ENVIRONMENT, timeout=60)
     assert (done.stdout, done.stderr) == (b"y\n", b"")
 
@@ -110,7 +110,7 @@ def test_strace_of_a_death_ends_with_the_signal(compile_c: Callable[..., Path]) 
 def test_ctrl_c_ends_the_run_within_a_second(compile_c: Callable[..., Path], body: str) -> None:
     program = compile_c(f'{PROLOGUE}\nint main(void) {{ write(1, "ready", 5); {body} }}', "-static")
     process = subprocess.Popen(
-        [*AXPTR, "run", "--", program],
+        axptr("run", "--", program),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -140,7 +140,7 @@ def test_ctrl_c_keeps_the_trace_the_statistics_and_the_areas(
 ) -> None:
     program = compile_c(f'{PROLOGUE}\nint main(void) {{ write(1, "ready", 5); {body} }}', "-static")
     output, picture = tmp_path / "output", tmp_path / "areas.svg"
-    command = [*AXPTR, "run", "--strace", "--stats", "--maps", "--map", picture, "--output", output, "--", program]
+    command = axptr("run", "--strace", "--stats", "--maps", "--map", picture, "--output", output, "--", program)
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
     )

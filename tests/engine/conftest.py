@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from axptr._core.phys.phys import PhysMemory
-from axptr.engine import Exit, UnicornEngine
+from axptr.engine import Engine, Exit, NativeEngine, UnicornEngine
 from axptr.flags import MappingFlags
 from axptr.mm.space import AddrSpace
 
@@ -25,18 +25,25 @@ STACK = 0x7FFF_F000_0000
 STACK_TOP = STACK + 4 * PAGE
 EXIT = 60
 
-pytest.importorskip("unicorn", reason="the engine needs the Unicorn library")
+KINDS = {"unicorn": UnicornEngine, "native": NativeEngine}
 
 
 class Machine:
-    def __init__(self) -> None:
+    """kind: the class of its engine, and of others over the same memory."""
+
+    def __init__(self, kind: type = UnicornEngine) -> None:
+        self.kind = kind
         self.phys = PhysMemory(1 << 30)
         self.space = self.new_space()
-        self.engine = UnicornEngine(self.phys)
+        self.engine = self.new_engine()
         self.engine.attach(self.space)
         self.engine.on_syscall(self._serve)
         self.calls: list[tuple[int, ...]] = []
         self.on_call: Callable[..., int | None] | None = None
+
+    def new_engine(self) -> Engine:
+        engine: Engine = self.kind(self.phys)
+        return engine
 
     def new_space(self) -> AddrSpace:
         space = AddrSpace(PAGE, (1 << 47) - 2 * PAGE, self.phys)
@@ -74,9 +81,9 @@ class Machine:
 
 
 @pytest.fixture
-def machine() -> Iterator[Machine]:
+def machine(engine_name: str) -> Iterator[Machine]:
     """A machine whose frames are all given back at the end, whatever the test did to it."""
-    made = Machine()
+    made = Machine(KINDS[engine_name])
     phys = made.phys
     yield made
     made.on_call = None

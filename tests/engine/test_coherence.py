@@ -16,7 +16,7 @@ from axptr import AddrSpace, LinuxError, PhysAddr, PhysMemory
 from axptr.engine import UnicornEngine
 from axptr.flags import MappingFlags
 
-from .conftest import CODE, DATA, PAGE, STACK_TOP, Machine, R, W, X
+from .conftest import CODE, DATA, KINDS, PAGE, STACK_TOP, Machine, R, W, X
 
 FUNCTION = 0x500000
 ALIAS = 0x510000
@@ -287,8 +287,9 @@ def test_code_written_by_python_through_the_other_mapping_is_new(machine: Machin
     machine.phys.free(frame)
 
 
-def test_code_written_by_one_engine_is_new_for_another(code: Machine) -> None:
-    other = UnicornEngine(code.phys)
+@pytest.mark.parametrize("other_kind", KINDS)
+def test_code_written_by_one_engine_is_new_for_another(code: Machine, other_kind: str) -> None:
+    other = KINDS[other_kind](code.phys)
     other.attach(code.space)
     seen: list[int] = []
     other.on_syscall(lambda nr, result, *args: (seen.append(result), other.stop(), 0)[2])
@@ -563,7 +564,7 @@ def test_engines_come_and_go_while_a_guest_in_the_same_space_faults(machine: Mac
     thread.start()
     try:
         for count in range(1, 12):
-            others = [UnicornEngine(machine.phys) for _ in range(count)]
+            others = [machine.new_engine() for _ in range(count)]
             for other in others:
                 other.attach(machine.space)
             machine.space._check()

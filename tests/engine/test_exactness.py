@@ -7,11 +7,14 @@ does what must not be done twice.
 from __future__ import annotations
 
 import ctypes
+import functools
 import platform
 import threading
 import time
 
 import pytest
+
+from axptr.engine import UnicornEngine
 
 from .conftest import CODE, DATA, PAGE, Machine, R, W
 
@@ -31,6 +34,7 @@ ROUND += "4989da 4983e2f0 50 53 51 52 4889c3 4c89c9 498b02 498b5208 f0490fc70a 5
 ROUND += "ff33 8f02 f30f7e0a 660fd4c8 f30f7f4b05 f048ff02 48ffc9 0f855dffffff"
 
 
+@functools.cache
 def natively(size: int, rounds: int) -> tuple[int, bytes]:
     """r9 at the end, and the memory."""
     libc = ctypes.CDLL(None)
@@ -78,7 +82,8 @@ def interrupt(machine: Machine) -> None:
 @pytest.mark.parametrize("size", [1 << 12, 1 << 20, 1 << 24], ids=["4K", "1M", "16M"])
 @pytest.mark.parametrize("disturbance", [disturb_nothing, flush, protect_its_memory, interrupt])
 def test_same_bytes_as_on_the_host(machine: Machine, disturbance, size: int) -> None:  # type: ignore[no-untyped-def]
-    rounds = 300_000
+    # Many CPUs take milliseconds for an operation with lock that crosses a cache line (split_lock_mitigate).
+    rounds = 300_000 if machine.kind is UnicornEngine else 15_000
     register, memory = natively(size, rounds)
     machine.space.map_alloc(BASE, size + PAGE, R | W)
     done = threading.Event()
@@ -100,7 +105,7 @@ def test_same_bytes_as_on_the_host(machine: Machine, disturbance, size: int) -> 
 
 
 def test_each_instruction_is_done_once_however_often_the_run_is_stopped(machine: Machine) -> None:
-    """inc qword [rdi] / inc rbx / jmp back: the two counts agree at every stop."""
+    """inc qword [rdi] / inc rbx / jmp back: the two counts agree at every stop, wherever it is."""
     machine.load("48ff07 48ffc3 ebf8")
     regs = machine.engine.regs
     regs.rip, regs.rdi = CODE, DATA + 4
@@ -115,7 +120,7 @@ def test_each_instruction_is_done_once_however_often_the_run_is_stopped(machine:
     thread.start()
     for _ in range(1000):
         assert machine.go_on().kind == "stopped"
-        assert int.from_bytes(machine.space.read(DATA + 4, 8), "little") == regs.rbx
+        assert int.from_bytes(machine.space.read(DATA + 4, 8), "little") == regs.rbx + (regs.rip == CODE + 3)
     done.set()
     thread.join()
     assert regs.rbx > 0

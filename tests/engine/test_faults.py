@@ -10,6 +10,7 @@ import errno
 
 import pytest
 
+from axptr.engine import UnicornEngine
 from axptr.errors import FaultReason, UserFault
 from axptr.flags import MappingFlags
 
@@ -246,7 +247,8 @@ def test_missing_pages_of_code_come_in_unseen(machine: Machine) -> None:
     """Also when an instruction lies across two of them."""
     code = "48b81122334455667788" * 900 + EXIT_CODE  # 9,000 bytes of mov rax, imm64
     assert machine.run(code, at=CODE + 1).kind == "stopped"
-    assert machine.engine.starts < 10
+    if machine.kind is UnicornEngine:
+        assert machine.engine.starts < 10
 
 
 # -- what brings pages in -------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from axptr.engine import Exit
+from axptr.engine import Exit, UnicornEngine
 
 from .conftest import CODE, DATA, EXIT, PAGE, STACK_TOP, Machine, R, W, X
 
@@ -294,7 +294,8 @@ def test_flags_pushed_and_popped_show_no_trap_flag(machine: Machine) -> None:
     assert done.kind == "stopped"
     regs = machine.engine.regs
     assert (regs.rbx & 0x100, regs.r9 & 0x100, regs.r10, regs.rflags & 0x100, regs.r11 & 0x100) == (0, 0, 0xFFFF, 0, 0)
-    assert machine.engine.starts > 8
+    if machine.kind is UnicornEngine:
+        assert machine.engine.starts > 8
 
 
 def test_handler_and_fault_show_no_trap_flag(machine: Machine) -> None:
@@ -337,6 +338,10 @@ def test_pause_before_what_must_not_be_translated_is_a_step_of_its_own(machine: 
     stepped(machine)
     assert is_invalid(machine.run("f390 f00fa3c0"), CODE + 2)
     assert is_invalid(machine.run("66f34890 f00fa3c0"), CODE + 4)
+
+
+def test_pause_with_a_register_of_rex_is_an_exchange(machine: Machine) -> None:
+    stepped(machine)
     machine.load("f34190" + DONE)  # xchg eax, r8d
     assert machine.run(rax=7, r8=9).kind == "stopped"
     assert machine.engine.regs.r8 == 7

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from axptr.engine import UnicornEngine
+import pytest
+
 from axptr.mm.backend import SharedObject
 from axptr.mm.snapshots.snapshot import Snapshot
 from axptr.mm.space import AddrSpace
 
-from .conftest import CODE, DATA, EXIT, PAGE, STACK, Machine, R, W, X
+from .conftest import CODE, DATA, EXIT, KINDS, PAGE, STACK, Machine, R, W, X
 from .test_coherence import CALL_LOOP, FUNCTION, answer, call_twice
 
 # loop: mov [rbx], rdx; mov rdi, [rbx]; inc rdx; mov eax, 1; syscall; jmp loop: stores a count and reports what it reads
@@ -81,9 +82,10 @@ def test_a_forked_guest_runs_on_its_own_pages(machine: Machine) -> None:
     child.clear()
 
 
-def test_two_engines_run_parent_and_child(machine: Machine) -> None:
+@pytest.mark.parametrize("other_kind", KINDS)
+def test_two_engines_run_parent_and_child(machine: Machine, other_kind: str) -> None:
     machine.run(STORE, rbx=DATA, rdx=1)
-    other = UnicornEngine(machine.phys)
+    other = KINDS[other_kind](machine.phys)
     child = machine.space.try_clone()
     other.attach(child)
     other.on_syscall(lambda nr, *args: other.stop() or 0)

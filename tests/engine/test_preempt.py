@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from axptr._core.phys.phys import PhysMemory
+from axptr.engine import Engine
 from axptr.flags import MappingFlags
 from axptr.mm.space import AddrSpace
 
-pytest.importorskip("unicorn", reason="the engine needs the Unicorn library")
-from axptr.engine import UnicornEngine
+from .conftest import KINDS
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 CODE, DATA = 0x40_0000, 0x60_0000
@@ -21,12 +21,12 @@ LOOP = bytes.fromhex("488b07 48ffc0 488907 0f05 ffcb 75f1")
 
 
 @pytest.fixture
-def engine() -> Iterator[UnicornEngine]:
+def engine(engine_name: str) -> Iterator[Engine]:
     space = AddrSpace(0x1000, 1 << 32, PhysMemory(1 << 30))
     space.map_alloc(CODE, 0x1000, R | X)
     space.map_alloc(DATA, 0x1000, R | W)
     space.write(CODE, LOOP + b"\xeb\xfe")
-    made = UnicornEngine(space.phys)
+    made = KINDS[engine_name](space.phys)
     made.attach(space)
     made.on_syscall(lambda *args: None)
     made.regs.pc, made.regs.rdi, made.regs.rbx = CODE, DATA, 1000

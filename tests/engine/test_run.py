@@ -18,7 +18,7 @@ from axptr._core.phys.phys import PhysMemory
 from axptr.engine import UnicornEngine
 from axptr.mm.space import AddrSpace
 
-from .conftest import CODE, DATA, EXIT, PAGE, STACK_TOP, Machine, R, W
+from .conftest import CODE, DATA, EXIT, KINDS, PAGE, STACK_TOP, Machine, R, W
 
 SYSCALL_EXIT = "0f05 b83c000000 0f05"  # syscall; mov eax, 60; syscall
 SPIN = "ebfe"  # jmp .
@@ -245,7 +245,7 @@ def test_reset_gives_the_registers_of_a_new_program(machine: Machine) -> None:
 
 
 def test_stop_from_another_thread_ends_a_loop_exactly(machine: Machine) -> None:
-    # inc rax; lea rbx, [rbx + 2]; jmp back: rbx is twice rax wherever the run is stopped between blocks
+    # inc rax; lea rbx, [rbx + 2]; jmp back: rbx is twice rax wherever the run is stopped between instructions
     machine.load("48ffc0 488d5b02 ebf7")
     regs = machine.engine.regs
     regs.rip = CODE
@@ -253,8 +253,8 @@ def test_stop_from_another_thread_ends_a_loop_exactly(machine: Machine) -> None:
         threading.Timer(0.002, machine.engine.stop).start()
         exit = machine.go_on()
         assert exit.kind == "stopped"
-        assert exit.rip == CODE
-        assert regs.rbx == 2 * regs.rax
+        assert exit.rip in (CODE, CODE + 3, CODE + 7)
+        assert regs.rbx == 2 * regs.rax - 2 * (exit.rip == CODE + 3)
 
 
 def test_a_stop_before_the_run_is_not_lost(machine: Machine) -> None:
@@ -356,8 +356,8 @@ def test_a_busy_python_thread_does_not_slow_fills_down(machine: Machine) -> None
 # -- what is refused ------------------------------------------------------------------------------------
 
 
-def test_run_needs_a_space_and_a_handler() -> None:
-    engine = UnicornEngine(PhysMemory(1 << 24))
+def test_run_needs_a_space_and_a_handler(engine_name: str) -> None:
+    engine = KINDS[engine_name](PhysMemory(1 << 24))
     with pytest.raises(RuntimeError, match="attach"):
         engine.run()
     engine.attach(AddrSpace(PAGE, 1 << 30, engine.phys))
@@ -437,7 +437,7 @@ def test_engines_spaces_and_memory_may_go_in_any_order() -> None:
 
 
 def test_an_engine_in_a_reference_cycle_is_collected(machine: Machine) -> None:
-    engine = UnicornEngine(machine.phys)
+    engine = machine.new_engine()
     engine.attach(machine.space)
     engine.on_syscall(functools.partial(print, engine))
     gone = weakref.ref(engine)
@@ -448,7 +448,7 @@ def test_an_engine_in_a_reference_cycle_is_collected(machine: Machine) -> None:
 
 
 def test_two_engines_share_a_space(machine: Machine) -> None:
-    other = UnicornEngine(machine.phys)
+    other = machine.new_engine()
     other.attach(machine.space)
     calls = []
     other.on_syscall(lambda *args: calls.append(args) or other.stop() or 0)
@@ -459,6 +459,7 @@ def test_two_engines_share_a_space(machine: Machine) -> None:
     other.regs.rsp = STACK_TOP
     assert other.run().kind == "stopped"
     assert calls[0][1] == 77
+    other.close()
 
 
 def test_engine_says_what_to_install_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,8 @@ def test_a_signal_handler_that_returns_does_not_disturb_the_guest(machine: Machi
 def test_a_signal_handler_may_stop_the_run(machine: Machine, alarm) -> None:  # type: ignore[no-untyped-def]
     alarm(lambda *args: machine.engine.stop())
     exit = machine.run(SPIN)
-    assert (exit.kind, exit.rip) == ("stopped", CODE)
+    assert exit.kind == "stopped"
+    assert exit.rip in (CODE, CODE + 3)
 
 
 def test_a_run_in_another_thread_does_not_keep_the_main_thread_from_signals(machine: Machine, alarm) -> None:  # type: ignore[no-untyped-def]

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("unicorn", reason="programs need the Unicorn library")
-
 from axptr.linux import Process, Result, create_process
 from programs import compiled, shared_directory
 
@@ -93,6 +91,12 @@ def compile_guest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
         return compiled(directory, Path(name).name, source, flags, compiler)
 
     return build
+
+
+@pytest.fixture(autouse=True)
+def over_an_engine(engine_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test starts without a word on the engine runs over this one; what repeats, over the one that can."""
+    monkeypatch.setitem(create_process.__kwdefaults__, "engine", "unicorn" if engine_name == "unicorn" else "auto")
 
 
 @pytest.fixture

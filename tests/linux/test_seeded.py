@@ -13,8 +13,8 @@ from axptr.linux.host import HostView
 from axptr.linux.seeded import CALL, SeededView
 
 GIVEN = {"uids", "gids", "uid", "gid", "euid", "egid", "groups", "limit", "prctl", "require_alarm", "umask"}
-GIVEN |= {"cpu_count"}
-"""What a run is given: the host's. One CPU is the engine's."""
+GIVEN |= {"cpu_count", "cpuinfo", "hardware"}
+"""What a run is given: the host's. One CPU is the engine's; the host's own is shown where programs run on it."""
 FOLLOWS = {"pgid", "sid", "shown_group", "shown_sender", "terminal"}
 """What is made of `pid` and `leads`."""
 

@@ -78,8 +78,8 @@ def add_arguments(parser: Parser) -> None:
     add(
         "--engine",
         metavar="NAME",
-        default="unicorn",
-        help="the CPU: unicorn (emulated), or native (the host's own, confined)",
+        default="auto",
+        help="the CPU: native (the host's own), unicorn (emulated) or auto (what suits the run)",
     )
     add(
         "--env",
@@ -98,9 +98,9 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
         memory_limit = None if options.memory_limit is None else parse_size(options.memory_limit)
         timeout = None if options.timeout is None else parse_time(options.timeout)
         seed = None if options.seed is None else parse_seed(options.seed)
-        if options.engine not in ("unicorn", "native"):
-            raise ValueError(f"--engine: there is no {options.engine!r}; write unicorn or native")
-        if options.engine != "unicorn" and seed is not None:
+        if options.engine not in ("auto", "native", "unicorn"):
+            raise ValueError(f"--engine: there is no {options.engine!r}; write auto, native or unicorn")
+        if options.engine == "native" and seed is not None:
             raise ValueError("--seed: only the engine unicorn makes a run repeat")
         environment = _environment(options.env)
         for directory in options.allow_write:
@@ -195,7 +195,7 @@ def _load_and_run(
     output: Output,
 ) -> int:
     try:
-        if options.engine == "unicorn":
+        if options.engine == "unicorn" or seed is not None:
             from ..engine.unicorn import preload
 
             preload()
@@ -222,6 +222,8 @@ def _load_and_run(
     except MemoryError:
         _say("axptr: the host has no memory for a machine")
         return EXIT_FAILED
+    if process.engine_lack and sys.stderr is not None and sys.stderr.isatty():
+        _say(f"axptr: emulating a CPU: {process.engine_lack}")
     gc.freeze()  # what is loaded stays; garbage is looked for among what the run makes (see `main`)
     gc.enable()
     with process:

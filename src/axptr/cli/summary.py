@@ -29,7 +29,7 @@ def statistics(process: Process, wall: float) -> str:
     peak = phys.peak_frames
     lines = [
         "axptr: statistics",
-        f"  engine              {process.engine.name}",
+        f"  engine              {process.engine.name} ({process.engine_why})",
         f"  wall time           {wall * 1000:,.1f} ms",
         f"  system calls        {sum(calls.values()):,}",
         f"  page faults         {sum(count for _, count in faults):,}"

@@ -12,7 +12,6 @@ from .arch import X86_64
 from .context import SavesContexts
 from .exit import Exit
 from .faults import ReportsFaults
-from .operands import accesses, branch_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ class NativeEngine(SavesContexts, ReportsFaults, NativeCpu):
     def _excepted(self, rip: int, vector: int, error: int) -> Exit:
         """An exception of the CPU; a fault where it was for an address that no CPU can form, which it does not tell."""
         if vector in (12, 13) and error == 0:
+            from .operands import accesses, branch_target  # which few runs need
+
             code = self._peek(rip, 15)
             target = branch_target(code, rip, self.reg_read, self._peek)
             if target is not None and not X86_64.is_canonical(target):

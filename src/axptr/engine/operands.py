@@ -7,8 +7,8 @@ operands of gather and scatter, far pointers, bound tables. Bytes that are cut s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+from ..named import NamedTuple
 from .instructions import decode, updates_memory
 
 Register = Callable[[str], int]

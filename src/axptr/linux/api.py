@@ -15,9 +15,11 @@ import os
 import stat as stat_module
 
 from .._core.phys.phys import PhysMemory
+from ..engine.auto import choose
 from ..errors import LinuxError
 from ..mm.space import AddrSpace
 from . import arguments
+from .arch.x86_64.cpu import of_host
 from .arguments import Text
 from .ends import Death, ProgramError, Result
 from .fs.host.file import HostFile
@@ -41,7 +43,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ..engine.native import NativeEngine
+    from ..engine.auto import Choice
     from ..mm.area import MemoryArea
     from .fs.mounts import MountTable
     from .fs.overlay import Overlay
@@ -60,15 +62,17 @@ class Process:
     task: the `LinuxTask` (a provider: `UserPtr[T](address).read(process.task)` works at any time).
     kernel: its `LinuxKernel`: `kernel.on_call` for a tracer, `kernel.unknown` (number -> count of unknown calls),
     `kernel.calls` (name -> count, when `kernel.count_calls` was set before the run).
-    engine: the CPU. phys: the `PhysMemory`, its own.
+    engine: the CPU. engine_why: why it is this one; engine_lack: what the host does not allow, where "auto" would have
+    taken another. phys: the `PhysMemory`, its own.
     After the end of the program memory and areas are still there, until `close()`.
     """
 
-    def __init__(self, task: LinuxTask, kernel: LinuxKernel) -> None:
+    def __init__(self, task: LinuxTask, kernel: LinuxKernel, chosen: Choice) -> None:
         self.machine = task.machine
         self._first = task.group
         self.kernel = kernel
         self.engine = task.engine
+        self.engine_why, self.engine_lack = chosen.why, chosen.lack
         self.phys: PhysMemory = task.space.phys
         self._closed = False
 
@@ -147,7 +151,7 @@ def create_process(
     stdio: tuple[int, int, int] = (0, 1, 2),
     host_signals: bool = False,
     seed: int | None = None,
-    engine: str = "unicorn",
+    engine: str = "auto",
 ) -> Process:
     """Load `program` and give back a process that is about to run its first instruction.
 
@@ -170,7 +174,9 @@ def create_process(
     seed: a number by which the run repeats: clocks, random bytes, the process's number and the names of the machine are
     made of it, and a sleep takes no time. None: all of that is the host's.
 
-    engine: the CPU: "unicorn", which emulates it, or "native", the host's own in a confined process.
+    engine: the CPU: "native", the host's own in a confined process; "unicorn", which emulates it; or "auto", the first
+    where the host allows it and no seed is given, else the other. `process.engine.name` tells which it is,
+    `process.engine_why` why.
 
     Raises `ProgramError` with one clear line if the program cannot be started; nothing is left behind then. `TypeError`
     and `ValueError` for arguments that make no sense.
@@ -234,8 +240,10 @@ def _start(
     except (OSError, ValueError) as error:
         raise ProgramError(getattr(error, "errno", None) or 22, f"{os.fsdecode(program)}: {error}") from None
     try:
-        native = _native(phys) if engine == "native" else None
-        machine.start(native or machine.host.engine(phys))
+        chosen = choose(engine, phys, space, machine.host.engine, repeats=machine.host.repeats, ahead=_AHEAD)
+        if chosen.engine.name == "native":
+            machine.cpu = of_host(machine.host)
+        machine.start(chosen.engine)
         task.engine, task.loop = machine.engine, machine.loop
         task.group.timers.cpu.engine = task.engine
         if host_signals:
@@ -244,17 +252,16 @@ def _start(
             task.host_signals = HostSignals(task)
             task.host_signals.adopt(task.signals)
         exec.start_program(task, found, environ, program)
-        if native is not None:
-            native.attach(task.space)
-            native.prepare()
     except ProgramError:
         raise
     except LinuxError as error:
         raise ProgramError(error.errno, f"{os.fsdecode(program)}: {os.strerror(error.errno)}") from None
+    except OSError as error:  # the engine that was asked for
+        raise ProgramError(error.errno or errno.ENOSYS, error.strerror or str(error), own=True) from None
     finally:
         found.close()
     table.limit = get_limit(task, RLIMIT_NOFILE)[0]
-    return Process(task, LinuxKernel())
+    return Process(task, LinuxKernel(), chosen)
 
 
 def _layout(root: object, mounts: Mapping[Text, object] | None, overlay: Overlay | bool) -> Layout | None:
@@ -291,12 +298,6 @@ def _streams_are_of(table: FileTable, fs: FsContext, allow_write: Iterable[bytes
         file = table.get(fd)
         if isinstance(file, HostFile):
             file.mount = mount
-
-
-def _native(phys: PhysMemory) -> NativeEngine:
-    from ..engine.native import NativeEngine
-
-    return NativeEngine(phys, ahead=_AHEAD)
 
 
 def _view(seed: int | None) -> HostView:

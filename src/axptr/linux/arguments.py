@@ -9,13 +9,14 @@ from __future__ import annotations
 import operator
 import os
 
+from ..engine.auto import ENGINES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
 Text = str | bytes
-ENGINES = ("unicorn", "native")
 
 
 def text(what: str, value: object) -> bytes:
@@ -110,8 +111,8 @@ def engine(name: object, seed: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"engine is a name, not {type(name).__name__}")
     if name not in ENGINES:
-        raise ValueError(f"there is no engine {name!r}: {' or '.join(ENGINES)}")
-    if name != "unicorn" and seed is not None:
+        raise ValueError(f"there is no engine {name!r}: {', '.join(ENGINES)}")
+    if name == "native" and seed is not None:
         raise ValueError(
             "only a run on the engine 'unicorn' repeats: the host's CPU has a clock and numbers of its own"
         )

@@ -119,6 +119,19 @@ class HostView:
     def slept(self, until: float | None) -> None:
         """Nothing ended the sleep before the monotonic clock was to show `until`."""
 
+    # -- the CPU, where programs run on the host's own
+
+    def cpuinfo(self) -> str:
+        """The kernel's words on it."""
+        with open("/proc/cpuinfo") as file:
+            return file.read()
+
+    def hardware(self) -> tuple[int, int, int]:
+        """AT_HWCAP, AT_HWCAP2 and AT_MINSIGSTKSZ (2048 where the kernel does not say)."""
+        ask = libc().getauxval
+        ask.restype, ask.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
+        return ask(16), ask(26), ask(51) or 2048
+
     # -- identities
 
     @property

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from ..errors import LinuxError
 from ..kernel.run import RunLoop
+from .arch.x86_64.cpu import EMULATED
 from .files.locks import LockTable
 from .fs.host.calls import PAGE, HoleBuffer
 from .fs.host.terminal import Terminals
@@ -35,6 +36,7 @@ class Machine:
     | field | exec | fork | a snapshot |
     | --- | --- | --- | --- |
     | host: what it knows of the host | keeps | the same | a seed and its counts; of the host as it is nothing |
+    | cpu: what programs are told of it | keeps | the same | goes by the engine |
     | memory_limit: bytes that all may hold | keeps | the same | the number |
     | pids: who has which number; init: the process that was there before the first | keeps | one more | the numbers |
     | first: the process that the user started | keeps | the same | its number |
@@ -60,6 +62,7 @@ class Machine:
         self, memory_limit: int | None = None, host: HostView | None = None, *, most_tasks: int | None = None
     ) -> None:
         """most_tasks: how many threads there may be at once."""
+        self.cpu = EMULATED
         self.memory_limit = memory_limit
         self._inodes = itertools.count(1024)
         self.host = host if host is not None else HostView()

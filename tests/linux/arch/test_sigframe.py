@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from engines import BOTH
+
 from ..conftest import run_guest, run_host
 
+ENGINES = BOTH
 CHANGES = (
     "nothing", "no state at all", "another mxcsr", "an mxcsr that no CPU has", "another control word", "a zero in xmm0",
     "flags, some of which are not the program's to set", "no flags", "no x87 register in use",

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from engines import BOTH
+
 from ..conftest import run_guest, run_host
 
+ENGINES = BOTH
 TRAPS = {
     "int3": "90cc",
     "int 3": "90cd03",

@@ -15,9 +15,11 @@ from axptr.linux.abi.signals import (
     bit,
 )
 from axptr.linux.signals.pending import Pending
+from engines import BOTH
 
 from ..conftest import run_guest, run_host
 
+ENGINES = BOTH
 HEADERS = """
 #define _GNU_SOURCE
 #include <stdio.h>

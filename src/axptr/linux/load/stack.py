@@ -25,6 +25,7 @@ from ..mem.mm import STACK_TOP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..arch.x86_64.cpu import Cpu
     from ..mem.mm import Mm
     from .image import Image
 
@@ -36,11 +37,6 @@ _MOST_STRINGS, _LEAST_STRINGS = STACK_LIMIT // 4 * 3, 128 << 10
 AT_NULL, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = 0, 3, 4, 5, 6, 7, 8, 9
 AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK, AT_SECURE = 11, 12, 13, 14, 15, 16, 17, 23
 AT_RANDOM, AT_HWCAP2, AT_RSEQ_FEATURE_SIZE, AT_RSEQ_ALIGN, AT_EXECFN, AT_MINSIGSTKSZ = 25, 26, 27, 28, 31, 51
-
-HWCAP = 0x078BFBFD
-"""CPUID leaf 1, EDX, of the engine's CPU."""
-HWCAP2 = 2
-"""HWCAP2_FSGSBASE: programs may use rdfsbase and its kin."""
 
 
 def strings_limit(stack_limit: int) -> int:
@@ -107,7 +103,7 @@ def _find_strings(mm: Mm, start: int, count: int) -> tuple[list[int], int]:
     return found, start + at
 
 
-def push_tables(mm: Mm, strings: Strings, image: Image) -> int:
+def push_tables(mm: Mm, strings: Strings, image: Image, cpu: Cpu) -> int:
     """Put the rest of the stack below the strings (create_elf_tables), and note the auxiliary vector; rsp.
 
     `LinuxError`: EFAULT or EINVAL if the program's segments lie there now, ENOMEM.
@@ -116,10 +112,10 @@ def push_tables(mm: Mm, strings: Strings, image: Image) -> int:
     platform_at = (strings.lowest & -16) - len(platform)
     random_at = platform_at - 16
     pairs = [
-        (AT_MINSIGSTKSZ, 2048), (AT_HWCAP, HWCAP), (AT_PAGESZ, PAGE), (AT_CLKTCK, 100), (AT_PHDR, image.phdr),
+        (AT_MINSIGSTKSZ, cpu.frame), (AT_HWCAP, cpu.hwcap), (AT_PAGESZ, PAGE), (AT_CLKTCK, 100), (AT_PHDR, image.phdr),
         (AT_PHENT, 56), (AT_PHNUM, image.phnum), (AT_BASE, image.interp_base), (AT_FLAGS, 0), (AT_ENTRY, image.entry),
         (AT_UID, host.uid), (AT_EUID, host.euid), (AT_GID, host.gid), (AT_EGID, host.egid),
-        (AT_SECURE, 0), (AT_RANDOM, random_at), (AT_HWCAP2, HWCAP2), (AT_EXECFN, strings.execfn),
+        (AT_SECURE, 0), (AT_RANDOM, random_at), (AT_HWCAP2, cpu.hwcap2), (AT_EXECFN, strings.execfn),
         (AT_RSEQ_FEATURE_SIZE, rseq.FEATURE_SIZE), (AT_RSEQ_ALIGN, rseq.ALIGN),
         (AT_PLATFORM, platform_at), (AT_NULL, 0),
     ]  # fmt: skip

@@ -307,37 +307,7 @@ def _meminfo(task: LinuxTask) -> bytes:
 
 
 def _cpuinfo(task: LinuxTask) -> bytes:
-    """The engine's CPU: what it says of itself by `cpuid`, in the kernel's words and order."""
-    flags = (
-        "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 syscall nx "
-        "rdtscp lm cpuid pni pclmulqdq ssse3 cx16 sse4_1 sse4_2 popcnt aes xsave rdrand hypervisor lahf_lm "
-        "fsgsbase smep erms arat"
-    )
-    rows = [
-        ("processor\t", "0"),
-        ("vendor_id\t", "GenuineIntel"),
-        ("cpu family\t", "6"),
-        ("model\t\t", "58"),
-        ("model name\t", "Intel Xeon E3-12xx v2 (Ivy Bridge)"),
-        ("stepping\t", "9"),
-        ("cpu MHz\t\t", "1000.000"),
-        ("physical id\t", "0"),
-        ("siblings\t", "1"),
-        ("core id\t\t", "0"),
-        ("cpu cores\t", "1"),
-        ("fpu\t\t", "yes"),
-        ("fpu_exception\t", "yes"),
-        ("cpuid level\t", "13"),
-        ("wp\t\t", "yes"),
-        ("flags\t\t", flags),
-        ("bugs\t\t", ""),
-        ("bogomips\t", "2000.00"),
-        ("clflush size\t", "64"),
-        ("cache_alignment\t", "64"),
-        ("address sizes\t", "40 bits physical, 48 bits virtual"),
-        ("power management", ""),
-    ]
-    return ("".join(f"{name}: {value}\n" for name, value in rows) + "\n").encode()
+    return task.machine.cpu.text()
 
 
 def _uptime(task: LinuxTask) -> bytes:

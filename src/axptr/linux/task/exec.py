@@ -116,7 +116,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
         )
         try:
             image = load(mm, program)
-            pc, sp = image.start, push_tables(mm, strings, image)
+            pc, sp = image.start, push_tables(mm, strings, image, task.machine.cpu)
         except LinuxError as error:
             if not isinstance(error, LoadFailed) and error.errno == errno.ENOMEM:  # no frames: nothing of the file's
                 raise
