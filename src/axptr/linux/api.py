@@ -25,6 +25,7 @@ from .ends import Death, ProgramError, Result
 from .fs.host.file import HostFile
 from .fs.host.mount import HostMount
 from .fs.host.tree import standard_stream
+from .fs.latermount import LaterTmpMount
 from .fs.setup import first_directory, host_tree
 from .fs.walk import AT_FDCWD, FsContext
 from .fs.writable import WritableDirs
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Death", "Process", "ProgramError", "Result", "create_process"]
 
+_SHM_DEVICE = os.makedev(0, 0x3F)
 _AHEAD = 64
 """Pages that a program which writes one after the other gets at once, on a CPU where a fault costs microseconds."""
 
@@ -224,6 +226,7 @@ def _start(
     table = FileTable(limit=1024, locks=machine.locks)
     _open_streams(machine, table, stdio)  # before anything else is opened: a closed stream's number is given out again
     phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
+    machine.phys = phys
     space = AddrSpace(0, 1 << 47, phys)
     try:
         fs = FsContext(_mounts(machine, phys, allow_write, layout), machine.host.umask)
@@ -282,11 +285,20 @@ def _layout(root: object, mounts: Mapping[Text, object] | None, overlay: Overlay
 
 def _mounts(machine: Machine, phys: PhysMemory, allow_write: Iterable[bytes], layout: Layout | None) -> MountTable:
     if layout is None:
-        return host_tree(allow_write, Proc())
+        shared_memory = None
+        if not any(
+            _holds(path, b"/dev/shm") or _holds(b"/dev/shm", path) for path in map(os.path.realpath, allow_write)
+        ):
+            shared_memory = LaterTmpMount(phys, machine, _SHM_DEVICE)
+        return host_tree(allow_write, Proc(), shared_memory)
     from .fs.shape import Shaper
 
     root, places, overlay = layout
     return Shaper(machine, phys, allow_write).build(root, places, overlay, Proc())
+
+
+def _holds(directory: bytes, path: bytes) -> bool:
+    return (path + b"/").startswith(directory.rstrip(b"/") + b"/")
 
 
 def _streams_are_of(table: FileTable, fs: FsContext, allow_write: Iterable[bytes]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import itertools
 import mmap
+import os
 from functools import cached_property
 
 from ..errors import LinuxError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..engine import Engine
     from .files.futex import FutexTable
     from .files.signalfd import SignalFile
+    from .fs.memoryfiles import MemoryFiles
     from .net.network import Network
     from .task.task import LinuxTask
 
@@ -49,6 +51,7 @@ class Machine:
     | network: its sockets, by which names | keeps | the same | see there |
     | socket_bytes: what they hold | keeps | the same | the number |
     | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
+    | memory_files: files in memory without a name | keeps | the same | those that are open or mapped |
     | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
     | inode numbers of shared mappings | go on | go on | the next |
     | transfer buffers: valid within one call | - | - | nothing |
@@ -106,6 +109,13 @@ class Machine:
     def next_inode(self) -> int:
         """The inode number that maps show for the next shared anonymous mapping."""
         return next(self._inodes)
+
+    @cached_property
+    def memory_files(self) -> MemoryFiles:
+        """Files in memory that have no names."""
+        from .fs.memoryfiles import MemoryFiles
+
+        return MemoryFiles(self.phys, self, os.makedev(0, 1), mode=0o700)
 
     @cached_property
     def futexes(self) -> FutexTable:

@@ -11,7 +11,7 @@ FAMILIES = {
     "calls.epoll": """
         epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2
     """,
-    "calls.files": "close close_range dup dup2 dup3 fcntl pipe pipe2",
+    "calls.files": "close close_range dup dup2 dup3 fcntl memfd_create pipe pipe2",
     "calls.futex": "futex",
     "calls.ioctl": "ioctl",
     "calls.limits": "getrlimit prlimit64 setrlimit",

@@ -10,6 +10,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
 from ..files.locks import F_UNLCK
 from ..files.pipe import make_pipe
+from ..fs.inode import F_SEAL_EXEC
 from ..fs.openfile import (
     O_APPEND,
     O_DIRECT,
@@ -18,7 +19,7 @@ from ..fs.openfile import (
     OpenFile,
 )
 from ..registry import call
-from ..uaccess import Bytes, get_bytes, put_bytes
+from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes
 from . import locks as lockcalls
 
 TYPE_CHECKING = False
@@ -77,7 +78,7 @@ F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP = range(3)
 F_GETOWNER_UIDS, F_GET_RW_HINT, F_SET_RW_HINT = 17, 1035, 1036
 _LAST_HINT = 5  # RWH_WRITE_LIFE_EXTREME
 F_SETLEASE, F_GETLEASE, F_DUPFD_QUERY, F_CREATED_QUERY, F_DUPFD_CLOEXEC = 1024, 1025, 1027, 1028, 1030
-F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
+F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS = range(1031, 1035)
 
 
 @call("fcntl")
@@ -109,6 +110,8 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | N
         return lockcalls.record_lock(task, file, cmd, arg)
     if cmd in (F_SETPIPE_SZ, F_GETPIPE_SZ):
         return file.pipe_size(task, arg & 0xFFFF_FFFF if cmd == F_SETPIPE_SZ else None)
+    if cmd in (F_ADD_SEALS, F_GET_SEALS):
+        return file.seals(task, arg & 0xFFFF_FFFF if cmd == F_ADD_SEALS else None)
     return _ownership(task, file, cmd, arg)
 
 
@@ -196,3 +199,30 @@ def sys_pipe(task: LinuxTask, fds: Bytes) -> int:
 @call("pipe2")
 def sys_pipe2(task: LinuxTask, fds: Bytes, flags: c_int) -> int:
     return _pipe(task, fds, flags)
+
+
+MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB, MFD_NOEXEC_SEAL, MFD_EXEC = 1, 2, 4, 8, 16
+_MFD_NAME_MAX = 249
+
+
+@call("memfd_create")
+def sys_memfd_create(task: LinuxTask, name: ConstBytes, flags: c_uint) -> int:
+    """A regular file in memory without a name (mm/memfd.c). There are no huge pages."""
+    if flags & ~(0x1F | (0x3F << 26 if flags & MFD_HUGETLB else 0)):
+        raise LinuxError(errno.EINVAL)
+    if flags & MFD_EXEC and flags & MFD_NOEXEC_SEAL:
+        raise LinuxError(errno.EINVAL)
+    try:
+        text = name.read_cstr(task, _MFD_NAME_MAX)
+    except LinuxError as error:
+        raise LinuxError(errno.EINVAL) if error.errno == errno.ENAMETOOLONG else error from None
+    if flags & MFD_HUGETLB:
+        raise LinuxError(errno.ENOSYS)
+    try:
+        node = task.machine.memory_files.file(b"memfd:" + text, 0o666 if flags & MFD_NOEXEC_SEAL else 0o777)
+    except LinuxError:
+        raise LinuxError(errno.ENOMEM) from None
+    node.inode.sealable = bool(flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL))
+    if flags & MFD_NOEXEC_SEAL:
+        node.inode.seals = F_SEAL_EXEC
+    return task.files.add(node.open_as(task, os.O_RDWR), cloexec=bool(flags & MFD_CLOEXEC))

@@ -147,6 +147,8 @@ def _map_open_file(
         raise LinuxError(errno.EACCES)
     if prot & PROT_EXEC and file.no_exec():
         raise LinuxError(errno.EPERM)
+    if shared and prot & PROT_WRITE:
+        file.require_shared_writes()
     backend = file.mapping(task.space.phys, offset, shared=shared)
     if flags & MAP_GROWSDOWN:
         raise LinuxError(errno.EINVAL)

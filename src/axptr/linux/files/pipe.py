@@ -66,6 +66,17 @@ class Slot:
         return Slot(self.data[:count], self.start, packet=self.packet and count == len(self.data))
 
 
+class Partners:
+    """The other end of a FIFO, which somebody may open."""
+
+    def __init__(self) -> None:
+        self.queue = WaitQueue()
+
+    def ready(self, mask: int) -> int:
+        """Nobody knows before looking."""
+        return 0
+
+
 class Pipe:
     """What two ends share.
 
@@ -76,6 +87,7 @@ class Pipe:
     | readers, writers: open files at each end | the machine's thread | shared | the numbers |
     | readers_seen, writers_seen: that there ever were | the machine's thread | shared | the numbers |
     | to_read, to_write, to_both: who waits, by the end that it has | the machine's thread | - | nothing |
+    | partners: who waits in open(2) for somebody at the other end | the machine's thread | - | nothing |
     """
 
     def __init__(self, task: LinuxTask) -> None:
@@ -90,6 +102,7 @@ class Pipe:
         self.readers = self.writers = 0
         self.readers_seen = self.writers_seen = 0
         self.to_read, self.to_write, self.to_both = WaitQueue(), WaitQueue(), WaitQueue()
+        self.partners = Partners()
         self._machine.pipe_bytes += PIPE_SIZE
         charge(task)
 
@@ -116,6 +129,7 @@ class Pipe:
         if file.writable:
             self.writers += 1
             self.writers_seen += 1
+        self.partners.queue.wake()
 
     def closed(self, file: PipeFile) -> None:
         self.readers -= file.readable
@@ -220,11 +234,12 @@ class PipeNode(Node):
         if mode & 1 and not self.mode & 0o111:
             raise LinuxError(errno.EACCES)
 
-    def accessed(self, now: int) -> None:
-        self._stat.st_atime_ns = now
-
-    def changed(self, now: int) -> None:
-        self._stat.st_mtime_ns = self._stat.st_ctime_ns = now
+    def used(self, task: LinuxTask, *, written: bool) -> None:
+        now = task.machine.host.realtime_ns()
+        if written:
+            self._stat.st_mtime_ns = self._stat.st_ctime_ns = now
+        else:
+            self._stat.st_atime_ns = now
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         if flags & O_DIRECT:
@@ -321,7 +336,7 @@ class PipeFile(OpenFile):
             if packet or not to.count:
                 break
         if done:
-            self._accessed(task)
+            self._node.used(task, written=False)
         elif pipe.writers:
             raise WouldBlock(0, to.rest) if self.blocks else LinuxError(errno.EAGAIN)
         return done
@@ -346,7 +361,7 @@ class PipeFile(OpenFile):
                     raise LinuxError(errno.EAGAIN)
         finally:
             pipe.wake_readers()
-        self._changed(task)
+        self._node.used(task, written=True)
         return done
 
     def _add(self, task: LinuxTask, data: UserIter) -> int:
@@ -404,16 +419,6 @@ class PipeFile(OpenFile):
         if not raw and data:
             raise LinuxError(errno.EAGAIN)
         return pipe.put(Slot(raw[at : at + PAGE]) for at in range(0, len(raw), PAGE))
-
-    def _accessed(self, task: LinuxTask) -> None:
-        node = self._node
-        if isinstance(node, PipeNode):
-            node.accessed(task.machine.host.realtime_ns())
-
-    def _changed(self, task: LinuxTask) -> None:
-        node = self._node
-        if isinstance(node, PipeNode):
-            node.changed(task.machine.host.realtime_ns())
 
     # -- the rest
 

@@ -24,6 +24,8 @@ from .node import Stat
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..._core.phys.phys import PhysMemory
+    from ..files.pipe import Pipe
+    from ..task.task import LinuxTask
     from .tmp import TmpFs, TmpNode
 
 PAGE = 4096
@@ -32,21 +34,23 @@ _DIRENT = 20  # what an entry adds to the size of a directory (BOGO_DIRENT_SIZE)
 _DAY = 86_400_000_000_000
 
 XATTR_CREATE, XATTR_REPLACE = 1, 2
+F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE, F_SEAL_EXEC = 1, 2, 4, 8, 16, 32
 
 
 class Inode:
     """One file. Times in nanoseconds.
 
     mode: kind and permissions. data, size: of a regular file (`data` is made at the first byte). target: of a symbolic
-    link. linkable: it may get a name though it has none (O_TMPFILE). pipe: of a FIFO that is or was open, a host
-    descriptor of what holds its bytes; -1 otherwise. reserved: pages that fallocate brought in, until they are written.
+    link. linkable: it may get a name though it has none (O_TMPFILE). pipe: of a FIFO that is or was open, what
+    holds its bytes; None otherwise. reserved: pages that fallocate brought in, until they are written.
     In a tree over another (`fs.layers`): below: the path there of what it shows, or whose bytes it has; copied: its
     attributes are here; origin: the identity there of a file that has several names.
+    seals: what may not be done to its bytes any more (F_SEAL_*); sealable: whether more may be added.
     """
 
     __slots__ = (
         "__weakref__", "atime", "below", "copied", "ctime", "data", "fs", "gid", "ino", "linkable", "mode", "mtime",
-        "nlink", "origin", "pipe", "rdev", "reserved", "size", "target", "uid", "xattrs",
+        "nlink", "origin", "pipe", "rdev", "reserved", "sealable", "seals", "size", "target", "uid", "xattrs",
     )  # fmt: skip
 
     def __init__(self, fs: TmpFs, mode: int, uid: int, gid: int, *, rdev: int = 0, target: bytes = b"") -> None:
@@ -63,7 +67,9 @@ class Inode:
         self.data: MemoryFile | None = None
         self.xattrs: dict[bytes, bytes] = {}
         self.linkable = False
-        self.pipe = -1
+        self.pipe: Pipe | None = None
+        self.seals = 0
+        self.sealable = False
         self.reserved: set[int] = set()
         self.below: bytes | None = None
         self.copied = True
@@ -236,6 +242,47 @@ class Inode:
                 raise LinuxError(errno.ENXIO)
             page = found
         return max(offset, page * PAGE)
+
+    # -- seals
+
+    def require_unsealed(self, seals: int) -> None:
+        if self.seals & seals:
+            raise LinuxError(errno.EPERM)
+
+    def unsealed(self, at: int, count: int) -> int:
+        """How many of `count` bytes may be written at `at`: page by page, as far as the file may not grow. EPERM."""
+        self.require_unsealed(F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+        if self.seals & F_SEAL_GROW and at + count > self.size:
+            count = self.size // PAGE * PAGE - at
+            if count <= 0:
+                raise LinuxError(errno.EPERM)
+        return count
+
+    def require_resizable(self, size: int) -> None:
+        if size != self.size:
+            self.require_unsealed(F_SEAL_SHRINK if size < self.size else F_SEAL_GROW)
+
+    def seal(self, task: LinuxTask, more: int) -> None:
+        """Add seals. EBUSY for one against writing while a mapping may be written to (memfd_add_seals)."""
+        if more & ~0x3F:
+            raise LinuxError(errno.EINVAL)
+        if not self.sealable:
+            raise LinuxError(errno.EPERM)
+        if more & F_SEAL_EXEC and self.mode & 0o111:
+            more |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
+        if more & F_SEAL_WRITE and not self.seals & F_SEAL_WRITE and self._written_by_mappings(task):
+            raise LinuxError(errno.EBUSY)
+        self.seals |= more
+        if more & F_SEAL_SEAL:
+            self.sealable = False
+
+    def _written_by_mappings(self, task: LinuxTask) -> bool:
+        for space in {other.space for other in task.machine.tasks.values()}:
+            for area in space.areas():
+                behind = area.backend
+                if self.data is not None and behind.store is self.data and behind.shared and not behind.sealed:
+                    return True
+        return False
 
     # -- extended attributes
 

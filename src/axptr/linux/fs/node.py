@@ -149,6 +149,9 @@ class Node:
         """The same, to be kept for longer than one call."""
         return self
 
+    def used(self, task: LinuxTask, *, written: bool) -> None:
+        """Bytes went through the pipe that this names: its times are others now."""
+
     def mapped(self, task: LinuxTask) -> FrameStore | None:
         """The frames that mappings of this file show, if it has any now."""
         return None

@@ -306,6 +306,13 @@ class OpenFile:
         """
         raise LinuxError(errno.ENODEV)
 
+    def require_shared_writes(self) -> None:
+        """EPERM unless a shared mapping may be written to (seals)."""
+
+    def seals(self, task: LinuxTask, more: int | None = None) -> int:
+        """The seals, after `more` were added. EINVAL for what is no file in memory."""
+        raise LinuxError(errno.EINVAL)
+
     def require_range(self, end: int) -> None:
         """EOVERFLOW for a mapping that ends further than the file can reach, which its file system knows."""
         if end >= 1 << 64:

@@ -122,9 +122,15 @@ def _create(
 
 def _open(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int, mode: int) -> int | None:
     flags &= _KNOWN_FLAGS
-    name = read_path(task, path)
+    return _placed(task, dirfd, read_path(task, path), flags, mode)
+
+
+def _placed(
+    task: LinuxTask, dirfd: int, name: bytes, flags: int, mode: int, walk: RestrictedWalk | None = None
+) -> int | None:
+    """The descriptor of what is opened, once it is."""
     try:
-        file = open_file(task, dirfd, name, flags, mode)
+        file = open_file(task, dirfd, name, flags, mode, walk)
     except OpenWaits as waits:
         return open_later(task, waits.opening, bool(flags & os.O_CLOEXEC))
     return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
@@ -146,7 +152,7 @@ def sys_creat(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int | None:
 
 
 @call("openat2")
-def sys_openat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, how: ConstBytes, size: c_ulong) -> int:
+def sys_openat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, how: ConstBytes, size: c_ulong) -> int | None:
     """As openat, but that nothing is passed over: what is not known is EINVAL (build_open_flags)."""
     from .restricted import RESOLVE_ALL, RESOLVE_BENEATH, RESOLVE_CACHED, RESOLVE_IN_ROOT, RestrictedWalk
 
@@ -168,5 +174,4 @@ def sys_openat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, how: ConstBytes
         raise LinuxError(errno.EAGAIN)
     name = read_path(task, path)
     walk = RestrictedWalk(task.fs, resolve) if resolve & ~RESOLVE_CACHED else None
-    file = open_file(task, dirfd, name, flags, mode, walk)
-    return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
+    return _placed(task, dirfd, name, flags, mode, walk)

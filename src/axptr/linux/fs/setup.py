@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def host_tree(allow_write: Iterable[bytes], proc: DirNode) -> MountTable:
-    """The host's files, of which those beneath some directories may be changed."""
+def host_tree(allow_write: Iterable[bytes], proc: DirNode, shared_memory: Mount | None = None) -> MountTable:
+    """The host's files, of which those beneath some directories may be changed.
+
+    shared_memory: what is mounted at /dev/shm; by default the host's, which may be changed as far as allowed.
+    """
     writable = WritableDirs(allow_write)
     table = MountTable(HostMount(b"/", writable))
     add_own(table, proc)
     try:
-        shared_memory = HostMount(b"/dev/shm", writable)
+        shared_memory = shared_memory or HostMount(b"/dev/shm", writable)
     except OSError:
         return table
     table.add(table.mounts[-1].root, b"shm", shared_memory)

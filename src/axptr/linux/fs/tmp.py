@@ -16,7 +16,7 @@ import stat
 from struct import pack, unpack
 
 from ...errors import LinuxError
-from .inode import MAX_BYTES, PAGE, DirInode, Inode, held_pages
+from .inode import F_SEAL_EXEC, MAX_BYTES, PAGE, DirInode, Inode, held_pages
 from .mounts import Mount
 from .node import Node, Stat
 from .openfile import PathFile
@@ -182,9 +182,7 @@ class TmpNode(Node):
     def forget(self) -> None:
         """The file system is given up."""
         self.inode.data = None
-        if self.inode.pipe >= 0:
-            os.close(self.inode.pipe)
-            self.inode.pipe = -1
+        self.inode.pipe = None
         if isinstance(self.inode, DirInode):
             self.inode.entries.clear()
             self.inode.cookies.clear()
@@ -212,6 +210,12 @@ class TmpNode(Node):
 
     def mapped(self, task: LinuxTask) -> FrameStore | None:
         return self.inode.data
+
+    def used(self, task: LinuxTask, *, written: bool) -> None:
+        if written:
+            self.inode.changed(content=True)
+        else:
+            self.inode.accessed()
 
     # -- directories
 
@@ -522,6 +526,8 @@ class TmpNode(Node):
         if self.is_link:
             raise LinuxError(errno.EOPNOTSUPP)
         self.fs.require_owner(inode)
+        if (mode ^ inode.mode) & 0o111:
+            inode.require_unsealed(F_SEAL_EXEC)
         if self.fs.uid and inode.gid != self.fs.gid and inode.gid not in self.fs.host.groups:
             mode &= ~stat.S_ISGID
         inode.mode = inode.kind | mode

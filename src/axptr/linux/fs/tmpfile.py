@@ -1,14 +1,13 @@
 """Open files of a tree in memory: regular files, directories, FIFOs. Source: mm/shmem.c, fs/libfs.c, fs/open.c.
 
 Transfers go through the machine's bounce buffer, in pieces; a buffer that runs into a hole gives what lies before it. A
-FIFO's bytes are in a pipe of the host, held by a place (O_PATH) so that it opens like a FIFO of the host.
+FIFO's bytes are in a pipe of the machine's own.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import select
 import stat
 from bisect import bisect_left
 from contextlib import contextmanager
@@ -16,21 +15,19 @@ from contextlib import contextmanager
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...mm.backend import StoreBackend
-from ..files.fifo import FifoOpening
+from ..files.fifo import open_named
+from ..files.pipe import Pipe
 from ..task import waiting
 from ..task.limits import RLIMIT_FSIZE, get_limit
 from ..uaccess import CHUNK, put_bytes
 from .host.calls import host
-from .host.fd import by_descriptor
-from .host.file import HostFile
-from .inode import MAX_BYTES
+from .inode import F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_WRITE, MAX_BYTES
 from .nodedir import dirent
 from .openfile import O_APPEND, OpenFile, sought
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from ..._core.phys.phys import PhysMemory
     from ..task.task import LinuxTask
@@ -46,7 +43,6 @@ _FIONREAD, _GETFLAGS = 0x541B, 0x80086601
 _NO_LIMIT = (1 << 64) - 1
 _CARRIED = 16 << 20
 """What one transfer that the host makes takes of a file, at most: the program asks again."""
-NOTHING: Any = None
 
 
 def require_size(task: LinuxTask, inode: Inode, size: int) -> None:
@@ -100,6 +96,8 @@ class TmpFile(OpenFile):
         at = start = self._start(pos)
         if at >= MAX_BYTES:
             raise LinuxError(errno.EFBIG)
+        if self.inode.seals:
+            most = self.inode.unsealed(at, most)
         self._drop_rights()
         self.inode.changed(content=True)
         while at - start < most:
@@ -155,6 +153,8 @@ class TmpFile(OpenFile):
     def write_bytes(self, data: memoryview, pos: int | None) -> int:
         """Write from memory of the machine's own."""
         at = self._start(pos)
+        if self.inode.seals:
+            data = data[: self.inode.unsealed(at, len(data))]
         self._drop_rights()
         self.inode.changed(content=True)
         done = self.inode.write(at, data)
@@ -201,6 +201,7 @@ class TmpFile(OpenFile):
 
     def truncate(self, task: LinuxTask, size: int) -> None:
         require_size(task, self.inode, size)
+        self.inode.require_resizable(size)
         self._drop_rights()
         self.inode.resize(size)
         self.inode.changed(content=True)
@@ -218,10 +219,13 @@ class TmpFile(OpenFile):
         if mode & ~(_KEEP_SIZE | _PUNCH_HOLE):
             raise LinuxError(errno.EOPNOTSUPP)
         if mode & _PUNCH_HOLE:
+            self.inode.require_unsealed(F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
             self.inode.punch(offset, size)
         else:
             if not mode & _KEEP_SIZE:
                 require_size(task, self.inode, offset + size)
+            if offset + size > self.inode.size:
+                self.inode.require_unsealed(F_SEAL_GROW)
             self.inode.allocate(offset, size, keep_size=bool(mode & _KEEP_SIZE))
         self.inode.changed(content=True)
 
@@ -241,9 +245,21 @@ class TmpFile(OpenFile):
         return 0
 
     def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> StoreBackend:
-        backend = StoreBackend(self.inode.contents(), offset, shared=shared, writable=self.writable)
+        sealed = self.inode.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+        backend = StoreBackend(self.inode.contents(), offset, shared=shared, writable=self.writable and not sealed)
         backend.named = self._node.where
         return backend
+
+    def require_shared_writes(self) -> None:
+        self.inode.require_unsealed(F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+
+    def seals(self, task: LinuxTask, more: int | None = None) -> int:
+        if more is not None:
+            if not self.writable:
+                raise LinuxError(errno.EPERM)
+            self.inode.seal(task, more)
+            return 0
+        return self.inode.seals | (0 if self.inode.sealable else F_SEAL_SEAL)
 
     def require_range(self, end: int) -> None:
         if end >= 1 << 63:
@@ -309,62 +325,10 @@ class TmpDirFile(OpenFile):
         return len(data)
 
 
-class FifoFile(HostFile):
-    """An open FIFO: a pipe of the host, with the name and the attributes of a node."""
-
-    def __init__(self, fd: int, flags: int, node: TmpNode) -> None:
-        super().__init__(fd, flags)
-        self._node = node
-
-    def node(self) -> TmpNode:
-        return self._node
-
-    def read_host(self, task: LinuxTask, view: memoryview, pos: int | None) -> int:
-        done = super().read_host(task, view, pos)
-        if done:
-            self._node.inode.accessed()
-        return done
-
-    def write_host(self, task: LinuxTask, data: memoryview, pos: int | None) -> int:
-        done = super().write_host(task, data, pos)
-        if done:
-            self._node.inode.changed(content=True)
-        return done
-
-    def stat(self, task: LinuxTask) -> Stat:
-        return self._node.stat(task)
-
-
-class _Opening(FifoOpening):
-    """A FIFO of a tree in memory that is being opened."""
-
-    def __init__(self, node: TmpNode, flags: int) -> None:
-        super().__init__(NOTHING, flags, flags & (os.O_ACCMODE | os.O_NONBLOCK) | os.O_CLOEXEC, False)
-        self._named = node
-
-    def _open(self) -> int:
-        fd = host(os.open, by_descriptor(self._named.inode.pipe), self._host_flags)
-        if self._flags & os.O_ACCMODE == os.O_WRONLY and not _has_reader(fd):
-            os.close(fd)
-            raise LinuxError(errno.ENXIO)
-        return fd
-
-    def _file(self, fd: int) -> HostFile:
-        return FifoFile(fd, self._flags, self._named)
-
-
 def open_fifo_node(task: LinuxTask, node: TmpNode, flags: int) -> OpenFile:
     """Open a FIFO, once there is somebody on the other side where Linux waits for that (`OpenWaits`)."""
     inode = node.inode
-    if inode.pipe < 0:
-        reader, writer = host(os.pipe2, os.O_CLOEXEC)
-        inode.pipe = host(os.open, by_descriptor(reader), os.O_PATH | os.O_CLOEXEC)
-        os.close(reader)
-        os.close(writer)
-    return _Opening(node, flags).opened()
-
-
-def _has_reader(fd: int) -> bool:
-    poller = select.poll()
-    poller.register(fd, select.POLLOUT)
-    return not any(event & select.POLLERR for _, event in poller.poll(0))
+    pipe = inode.pipe
+    if pipe is None or not (pipe.readers or pipe.writers):
+        pipe = inode.pipe = Pipe(task)
+    return open_named(task, pipe, node, flags)

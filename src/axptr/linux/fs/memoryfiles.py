@@ -1,0 +1,28 @@
+"""Files in memory that never have a name: those of memfd_create, and System V shared memory. Source: mm/shmem.c."""
+
+from __future__ import annotations
+
+import stat
+
+from .inode import Inode
+from .tmp import INODE_COST, TmpFs, TmpNode
+
+
+class MemoryFiles(TmpFs):
+    """Where files in memory are that never have a name: of memfd_create, of System V."""
+
+    def file(self, name: bytes, mode: int) -> TmpNode:
+        """A new one; `name` is for maps and /proc alone."""
+        self.charge(INODE_COST + len(name))
+        inode = Inode(self, stat.S_IFREG | mode, self.uid, self.gid)
+        inode.nlink = 0
+        node = NamelessNode(inode, None, name)
+        node.gone = True
+        return node
+
+
+class NamelessNode(TmpNode):
+    """A file of `MemoryFiles`: what it is called leads nowhere."""
+
+    def where(self) -> bytes:
+        return b"/" + self.name + b" (deleted)"
