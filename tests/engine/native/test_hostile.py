@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from .conftest import CODE, DATA, PAGE, TARGET, NativeMachine
+from .conftest import CODE, DATA, EXIT, PAGE, STACK_TOP, TARGET, NativeMachine
 
 CONTROL, CONTROL_SIZE, STACK_AT = 0x10000, 0x20000, 0x10000
-TURN, SIGNAL, FRAME, VECTORS = 0, 192, 224, 232
-MMAP, MPROTECT, MUNMAP, FUTEX, SIGRETURN = 9, 10, 11, 202, 15
+SIGNAL, FRAME, VECTORS = 0, 32, 40
+MMAP, MPROTECT, MUNMAP, SIGRETURN, HAND_OVER = 9, 10, 11, 15, 0x1FFE
 
 
 def quad(value: int) -> str:
@@ -89,24 +89,45 @@ def test_the_vsyscall_page_is_not_there(native: NativeMachine) -> None:
     native.check()
 
 
-@pytest.mark.parametrize("turn", [1, 0])
-def test_a_forged_hand_over_shows_nothing(native: NativeMachine, turn: int) -> None:
-    """The turn word is written by the guest, which runs on: spins, and then makes a call of its own."""
-    base = started(native)
-    at = base + CONTROL
-    # mov rax, at; mov dword [rax], turn; mov ecx, 1 << 22; dec ecx; jnz; mov eax, 60; syscall
-    attempt(native, "48b8" + quad(at) + f"c700{turn:02x}000000 b900004000 ffc9 75fc b83c000000 0f05", 1)
-    native.check()
+def call_sites(native: NativeMachine) -> list[int]:
+    """Where the stub's text has `syscall`."""
+    with open(f"/proc/{native.engine.guest_pid}/mem", "rb") as memory:
+        memory.seek(native.base)
+        text = memory.read(text_size(native))
+    return [native.base + at for at in range(len(text)) if text.startswith(b"\x0f\x05", at)]
+
+
+def test_a_forged_hand_over_shows_nothing(native: NativeMachine) -> None:
+    """Made by the guest, at each call of the stub's text: it says no more than that the guest waits."""
+    started(native)
+    for i in range(len(call_sites(native))):
+        native.calls.clear()
+        attempt(native, jump(call_sites(native)[i], **foreign_frame(native) | {"rax": HAND_OVER}), 0.1)
+        native.check()
+
+
+def test_calls_that_set_the_process_up_are_the_kernels_here_too(native: NativeMachine) -> None:
+    """The first filter lets them through: dup, dup2, unshare, close_range, execveat, exit_group."""
+    started(native)
+    before = native.engine.guest_pid
+    for nr in (32, 33, 272, 436, 322, 231, HAND_OVER):
+        native.calls.clear()
+        exit = native.run(f"b8{struct.pack('<I', nr).hex()} bf03000000 be64000000 0f05 b83c000000 0f05")
+        assert exit.kind == "stopped"
+        assert [call[:3] for call in native.calls] == [(nr, 3, 100), (60, 3, 100)]
+    test_the_stub_has_nothing_but_the_memory_file(native)
+    assert native.engine.guest_pid == before
 
 
 @pytest.mark.parametrize("where", [0, 8, 0x1000, -1, 1 << 63, (1 << 64) - 8, 0x7FFF_FFFF_F000])
 @pytest.mark.parametrize("field", [FRAME, VECTORS])
 def test_a_forged_frame_is_not_followed(native: NativeMachine, field: int, where: int) -> None:
-    """The channel names another place as the frame, and the turn is ours."""
+    """The channel names another place as the frame, and a hand-over sends us there."""
     base = started(native)
     at = base + CONTROL
     value = (at + STACK_AT + where) & ((1 << 64) - 1) if where in (-1,) else where
-    code = "48b8" + quad(at) + "48b9" + quad(value) + f"488988{field:02x}000000" + "c70001000000 ebfe"
+    code = "48b8" + quad(at) + "48b9" + quad(value) + f"488988{field:02x}000000"
+    code += jump(call_sites(native)[0], rax=HAND_OVER)
     attempt(native, code, 0.2)
     native.check()
 
@@ -133,8 +154,10 @@ def test_a_guest_that_never_comes_back_is_stopped(native: NativeMachine) -> None
     exit = native.run("ebfe", timeout=0.1)
     assert exit.kind == "timeout"
     assert time.monotonic() - begin < 2
-    # sleeping in the stub's own futex call
-    attempt(native, jump(base + 0x30, rax=FUTEX, rdi=DATA, rsi=0, rdx=0, r10=0), 0.3)
+    # handing over without end
+    at = call_sites(native)[0]
+    native.space.write(CODE + 0x200, bytes.fromhex(jump(at, rax=HAND_OVER)))
+    attempt(native, jump(base + 0x30, rax=HAND_OVER), 0.3)
     assert time.monotonic() - begin < 10
     native.check()
 
@@ -215,6 +238,79 @@ def test_the_stub_has_nothing_but_the_memory_file(native: NativeMachine) -> None
         status = file.read()
     assert "Seccomp:\t2" in status
     assert "NoNewPrivs:\t1" in status
+
+
+def test_a_call_sees_and_changes_all_registers(native: NativeMachine) -> None:
+    """Of a call the engine has number and arguments; the rest is there when somebody looks."""
+    started(native)
+    seen = []
+
+    def serve(nr: int, *args: int) -> int | None:
+        regs = native.engine.regs
+        if nr == EXIT:
+            native.engine.stop()
+            return 0
+        if nr == 1000:
+            return 77
+        if nr == 1001:
+            seen.append((regs.rax, regs.rdi, regs.rip, regs.rcx, regs.rbx, regs.r15, regs.xmm3, regs.rsp))
+            seen.append((nr, *args))
+            return 78
+        regs.rax, regs.rbx, regs.xmm3 = 79, 80, 81
+        return None
+
+    native.engine.on_syscall(serve)
+    # mov ebx, 5; mov r15d, 6; movq xmm3, r15; mov edi, 7; mov eax, 1000; syscall; mov r14, rax
+    first = "bb05000000 41bf06000000 66490f6edf bf07000000 b8e8030000 0f05 4989c6"
+    # mov eax, 1001; syscall; mov r13, rax; mov eax, 1002; syscall; mov r12, rax; mov eax, 60; syscall
+    code = first + "b8e9030000 0f05 4989c5 b8ea030000 0f05 4989c4 b83c000000 0f05"
+    assert native.run(code).kind == "stopped"
+    regs = native.engine.regs
+    assert (regs.r14, regs.r13, regs.r12, regs.rbx, regs.xmm3) == (77, 78, 79, 80, 81)
+    after = CODE + len(bytes.fromhex(first)) + 7
+    assert seen == [(1001, 7, after, after, 5, 6, 6, STACK_TOP), (1001, 7, 0, 0, 0, 0, 0)]
+    native.engine.on_syscall(native._serve)
+
+
+def test_calls_are_made_once_whatever_signals_come(native: NativeMachine) -> None:
+    """Asked to come out at any moment of a call, each is served once, and its result is the guest's."""
+    started(native)
+    count = 0
+
+    def serve(nr: int, *args: int) -> int:
+        nonlocal count
+        if nr == EXIT:
+            native.engine.stop()
+        else:
+            assert args[0] == count
+            count += 1
+        return count
+
+    native.engine.on_syscall(serve)
+    stop = threading.Event()
+
+    def pester() -> None:
+        while not stop.is_set():
+            native.engine.preempt()
+            for pid in native.engine.guest_pids:
+                subprocess.run(["kill", "-USR1", str(pid)], check=False, stderr=subprocess.DEVNULL)
+                subprocess.run(["kill", "-STOP", str(pid)], check=False, stderr=subprocess.DEVNULL)
+                subprocess.run(["kill", "-CONT", str(pid)], check=False, stderr=subprocess.DEVNULL)
+
+    pesterer = threading.Thread(target=pester)
+    pesterer.start()
+    try:
+        # xor edi, edi; mov ebp, 200000; mov eax, 39; syscall; mov edi, eax; dec ebp; jnz back; mov eax, 60; syscall
+        exit = native.run("31ff bd400d0300 b827000000 0f05 89c7 ffcd 75f3 b83c000000 0f05", timeout=60)
+        while exit.kind == "timeout":
+            exit = native.engine.run(60)
+    finally:
+        stop.set()
+        pesterer.join()
+    assert exit.kind == "stopped"
+    assert count == 200_000
+    native.engine.on_syscall(native._serve)
+    native.check()
 
 
 def test_a_page_taken_away_is_gone_before_the_next_instruction(native: NativeMachine) -> None:

@@ -46,7 +46,8 @@ FAMILIES = {
         sched_setparam sched_setscheduler sched_yield setpriority
     """,
     "calls.signals": """
-        alarm getitimer kill pause rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
+        alarm getitimer kill pause pidfd_send_signal rt_sigaction
+        rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
         rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo setitimer sigaltstack signalfd signalfd4 tgkill tkill
     """,
     "calls.splice": "copy_file_range sendfile splice tee vmsplice",

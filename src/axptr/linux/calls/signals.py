@@ -24,6 +24,7 @@ from ..abi.timespec import KTIME_MAX, read_timespec
 from ..arch import frames
 from ..registry import call
 from ..signals.actions import Action
+from ..signals.sending import require_permission, send_all, send_from
 from ..signals.state import NEVER, NO_HANDLER, on_altstack
 from ..task.timers import (
     ITIMER_PROF,
@@ -40,6 +41,7 @@ from ..uaccess import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..task.group import ThreadGroup
     from ..task.task import LinuxTask
 
 _BILLION = 1_000_000_000
@@ -158,29 +160,27 @@ def sys_rt_sigtimedwait(
 def _await(task: LinuxTask, wanted: int, info: int, until: float | None) -> int | None:
     """Take a pending signal of the mask `wanted`, blocked or not, once there is one; EAGAIN when the time is over."""
     signals = task.signals
+    signals.waited_for = 0
     found = signals.take(wanted)
     if found is None:
         if until is not None and task.machine.host.monotonic() >= until:
             raise LinuxError(errno.EAGAIN)
         resume = _await, (wanted, info, until)
-        return task.block(on=[(signals, wanted)], until=until, again=resume, restart=NEVER)
+        signals.waited_for = wanted
+        return task.block(on=[(signals, wanted)], until=until, again=resume, restart=NEVER, interrupted=_give_up)
     if info:
         put_bytes(task, info, found.pack())
     return found.signal
 
 
+def _give_up(task: LinuxTask, wanted: int, info: int, until: float | None) -> None:
+    task.signals.waited_for = 0
+
+
 # -- sending
 
 
-def _send(task: LinuxTask, goal: LinuxTask, signal: int, code: int) -> int:
-    if not 0 <= signal <= 64:
-        raise LinuxError(errno.EINVAL)
-    if signal:
-        goal.signals.send(goal, Info(signal, code, pid=task.pid, uid=task.creds.uid), own=code == SI_TKILL)
-    return 0
-
-
-def _task(task: LinuxTask, tid: int) -> LinuxTask:
+def _thread(task: LinuxTask, tid: int) -> LinuxTask:
     """ESRCH if there is none."""
     goal = task.machine.tasks.get(tid)
     if goal is None:
@@ -188,62 +188,136 @@ def _task(task: LinuxTask, tid: int) -> LinuxTask:
     return goal
 
 
+def process(task: LinuxTask, pid: int) -> tuple[ThreadGroup, LinuxTask | None]:
+    """A process by its number, or that of one of its threads, which then gets the signal if it can. ESRCH."""
+    pids = task.machine.pids
+    goal = pids.groups.get(pid)
+    if goal is not None:
+        return goal, None
+    thread = _thread(task, pid)
+    return thread.group, thread
+
+
 @call("kill")
 def sys_kill(task: LinuxTask, pid: c_int, signal: c_int) -> int:
-    """Nobody outside is ever sent a signal: there is no other process to see."""
-    if pid not in (task.pid, 0, -1, -task.group.pgid):
+    """To processes of the machine; nobody outside is ever sent a signal."""
+    pids, own = task.machine.pids, task.group
+    info = Info(signal, SI_USER, pid=own.tgid, uid=task.creds.uid)
+    if pid > 0:
+        goal, first = process(task, pid)
+        send_from(task, goal, info, first)
+    elif pid == -1:
+        _kill_all(task, info)
+    elif pid == -(1 << 31):
         raise LinuxError(errno.ESRCH)
-    if pid == -1:
-        raise LinuxError(errno.EINVAL if not 0 <= signal <= 64 else errno.ESRCH)
-    return _send(task, task, signal, SI_USER)
+    else:
+        send_all(task, pids.members(-pid if pid else own.pgid), info)
+    return 0
+
+
+def _kill_all(task: LinuxTask, info: Info) -> None:
+    """All but init and oneself: of errors only those that are no lack of rights are told."""
+    goals = [goal for goal in task.machine.pids.groups.values() if goal.tgid > 1 and goal is not task.group]
+    if not goals:
+        raise LinuxError(errno.EINVAL if not 0 <= info.signal <= 64 else errno.ESRCH)
+    for goal in goals:
+        try:
+            send_from(task, goal, info)
+        except LinuxError as error:
+            if error.errno != errno.EPERM:
+                raise
+
+
+def _send_thread(task: LinuxTask, goal: LinuxTask, info: Info) -> int:
+    require_permission(task, goal.group, info.signal)
+    if info.signal and not goal.dead:
+        goal.signals.send(goal, info, own=True)
+    return 0
 
 
 @call("tkill")
 def sys_tkill(task: LinuxTask, tid: c_int, signal: c_int) -> int:
     if tid <= 0:
         raise LinuxError(errno.EINVAL)
-    return _send(task, _task(task, tid), signal, SI_TKILL)
+    return _send_thread(task, _thread(task, tid), Info(signal, SI_TKILL, pid=task.pid, uid=task.creds.uid))
 
 
 @call("tgkill")
 def sys_tgkill(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_int) -> int:
     if tgid <= 0 or tid <= 0:
         raise LinuxError(errno.EINVAL)
-    goal = _task(task, tid)
+    goal = _thread(task, tid)
     if goal.pid != tgid:
         raise LinuxError(errno.ESRCH)
-    return _send(task, goal, signal, SI_TKILL)
+    return _send_thread(task, goal, Info(signal, SI_TKILL, pid=task.pid, uid=task.creds.uid))
 
 
 _KERNEL_SIGINFO = 48
 """What the kernel takes of a siginfo_t of 128 bytes (struct kernel_siginfo)."""
 
 
-def _queue(task: LinuxTask, tgid: int, tid: int, signal: int, info: ConstBytes, *, own: bool) -> int:
-    data = get_bytes(task, info.address, _KERNEL_SIGINFO).ljust(128, b"\0")
-    if own and (tgid <= 0 or tid <= 0):
-        raise LinuxError(errno.EINVAL)
-    (code,) = unpack_from("<i", data, 8)
-    if tgid != task.pid and (code >= 0 or code == SI_TKILL):  # posing as the kernel, or as kill
-        raise LinuxError(errno.EPERM)
-    goal = _task(task, tid)
-    if goal.pid != tgid:
-        raise LinuxError(errno.ESRCH)
-    if not 0 <= signal <= 64:
-        raise LinuxError(errno.EINVAL)
-    if signal:
-        goal.signals.send(goal, Info.of(signal, data), own=own)
-    return 0
+def _siginfo(task: LinuxTask, info: ConstBytes) -> bytes:
+    return get_bytes(task, info.address, _KERNEL_SIGINFO).ljust(128, b"\0")
+
+
+def _posing(data: bytes) -> bool:
+    """Whether a siginfo looks as only the kernel's own, or kill's, may."""
+    code: int = unpack_from("<i", data, 8)[0]
+    return code >= 0 or code == SI_TKILL
 
 
 @call("rt_sigqueueinfo")
 def sys_rt_sigqueueinfo(task: LinuxTask, pid: c_int, signal: c_int, info: ConstBytes) -> int:
-    return _queue(task, pid, pid, signal, info, own=False)
+    data = _siginfo(task, info)
+    if _posing(data) and pid != task.pid:
+        raise LinuxError(errno.EPERM)
+    goal, first = process(task, pid)
+    send_from(task, goal, Info.of(signal, data), first)
+    return 0
 
 
 @call("rt_tgsigqueueinfo")
 def sys_rt_tgsigqueueinfo(task: LinuxTask, tgid: c_int, tid: c_int, signal: c_int, info: ConstBytes) -> int:
-    return _queue(task, tgid, tid, signal, info, own=True)
+    data = _siginfo(task, info)
+    if tgid <= 0 or tid <= 0:
+        raise LinuxError(errno.EINVAL)
+    if _posing(data) and tid != task.tid:
+        raise LinuxError(errno.EPERM)
+    goal = _thread(task, tid)
+    if goal.pid != tgid:
+        raise LinuxError(errno.ESRCH)
+    return _send_thread(task, goal, Info.of(signal, data))
+
+
+@call("pidfd_send_signal")
+def sys_pidfd_send_signal(task: LinuxTask, fd: c_int, signal: c_int, info: ConstBytes, flags: c_uint) -> int:
+    """To whom a pidfd refers, which stays who he is. By flags to the thread, the process, or its process group."""
+    from ..files.pidfd import PidFile  # which few programs have
+
+    if flags & ~_PIDFD_SIGNAL or flags & (flags - 1):
+        raise LinuxError(errno.EINVAL)
+    file = task.files.get_io(fd)
+    if not isinstance(file, PidFile):
+        raise LinuxError(errno.EBADF)
+    group = file.group
+    made = Info(signal, SI_USER, pid=task.pid, uid=task.creds.uid)
+    if not info.is_null:
+        data = _siginfo(task, info)
+        if unpack_from("<i", data)[0] != signal:
+            raise LinuxError(errno.EINVAL)
+        if _posing(data) and group is not task.group:
+            raise LinuxError(errno.EPERM)
+        made = Info.of(signal, data)
+    if task.machine.pids.groups.get(group.tgid) is not group:
+        raise LinuxError(errno.ESRCH)
+    if flags == _PIDFD_SIGNAL_PROCESS_GROUP:
+        send_all(task, task.machine.pids.members(group.tgid), made)
+    else:
+        send_from(task, group, made)
+    return 0
+
+
+_PIDFD_SIGNAL, _PIDFD_SIGNAL_PROCESS_GROUP = 7, 4
 
 
 # -- timers

@@ -122,7 +122,7 @@ class PosixTimer:
         if self.thread is not None:
             machine = self.thread.machine
             return self.thread if machine.tasks.get(self.thread.tid) is self.thread else None
-        return self.owner
+        return self.owner if not self.owner.dead else self.owner.group.leader
 
     def taken(self, info: Info) -> bool:
         """The signal is about to be delivered: what it tells of overruns is settled, and the timer runs on. False for
@@ -179,6 +179,12 @@ class PosixTimers:
             self.delete(number)
         self._next = 0
         group.pending.discard_timers()
+
+    def stop(self) -> None:
+        """The process is over: nothing goes off any more."""
+        for timer in self._timers.values():
+            timer.stop()
+            timer.beat.at = None
 
     def heed(self, signal: int) -> None:
         """The signal is not ignored any more: those that went off send it now (posixtimer_sig_unignore)."""

@@ -47,6 +47,8 @@ from ..arch import frames, traps
 from ..ends import Death
 from .actions import Action, SigActions
 from .pending import Pending, TaskPending
+from .sending import choose, retarget
+from .stops import go_on, halt, stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...engine import Exit
+    from ..task.group import ThreadGroup
     from ..task.task import LinuxTask
 
     Again = tuple[Callable[..., "int | None"], tuple[Any, ...]]
@@ -101,6 +104,8 @@ flag | the table |
     | blocked: the mask | keeps | has the same | the number |
     | pending: the task's own, and its process's | keeps | none of its own | its records |
     | altstack: address, flags, size | none | a thread none, a process the same | the numbers |
+    | alert: whether this is the thread that is to look (TIF_SIGPENDING) | keeps | no | as it is |
+    | waited_for: what sigtimedwait takes though it is blocked (real_blocked) | - | none | with the call |
     | queue: who waits for one to come in (sigtimedwait) | - | nobody | - |
     | saved_mask: to go back to after the handler that ends a sigsuspend | none | none | the number |
     """
@@ -112,6 +117,8 @@ flag | the table |
         self.pending = TaskPending(shared)
         self.altstack = (0, 2, 0)  # address, flags (SS_DISABLE), size
         self.saved_mask: int | None = None
+        self.alert = False
+        self.waited_for = 0
         self.queue = WaitQueue()
         self._restart: tuple[int | Again, tuple[int, int]] | None = None  # of the call that a signal ended, and which
 
@@ -127,7 +134,15 @@ flag | the table |
         return self.pending.mask & mask
 
     def deliverable(self, task: LinuxTask) -> bool:
-        return bool(self.pending.mask & ~self.blocked)
+        """Whether there is something for the thread to do about signals before it goes on."""
+        if self.alert and self.pending.mask & ~self.blocked:
+            return True
+        return bool(task.group.stopping) and not task.halted
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether a call that a signal ended waits for its thread to go on, which has stopped meanwhile."""
+        return self._restart is not None
 
     def will_die(self) -> bool:
         """Whether one of the signals that can be delivered now ends the program."""
@@ -155,30 +170,53 @@ flag | the table |
         """Make a signal pending, if it is not ignored; it is delivered when the call in hand is done.
 
         own: for the task alone; else for its process, any thread of which may get it.
-        A signal to stop and one to go on take each other off (prepare_signal).
+        A signal to stop and one to go on take each other off, in the whole process, and the latter lets it go on
+        (prepare_signal).
         """
-        signal = info.signal
-        if signal == SIGCONT:
-            self.pending.discard(_STOPPING)
-        elif bit(signal) & _STOPPING:
-            self.pending.discard(bit(SIGCONT))
+        signal, group = info.signal, task.group
+        if group.over:
+            return
+        if signal == SIGCONT or bit(signal) & _STOPPING:
+            self._take_off(group, _STOPPING if signal == SIGCONT else bit(SIGCONT))
+            if signal == SIGCONT:
+                go_on(group)
         if self.drops(signal):
             return
         queue = self.pending.own if own else self.pending.shared
-        if signal >= FIRST_REAL_TIME and self.pending.count >= task.signal_queue_limit:
-            if info.code != SI_USER:
+        if info.timer is None and self.full(task, info):
+            if signal >= FIRST_REAL_TIME and info.code not in (SI_USER, SI_KERNEL):
                 raise LinuxError(errno.EAGAIN)
-            if queue.mask & bit(signal):
-                return  # one of kill's may be lost among its likes
-        queue.add(info)
+            info = Info(signal, SI_USER)  # what came with it is lost
+        if not queue.add(info):
+            return
         self.queue.wake(bit(signal))
+        if not own and group.live > 1:
+            for thread in group.threads.values():
+                thread.signals.queue.wake(bit(signal))
         for file in task.machine.signal_files:
             file.notify(signal)
-        self.recheck(task)
+        chosen = choose(task, signal, own=own)
+        if chosen is not None and not chosen.signals.blocked & bit(signal):
+            chosen.signals.alert = True
+            chosen.interrupt()
+
+    @staticmethod
+    def _take_off(group: ThreadGroup, mask: int) -> None:
+        group.pending.discard(mask)
+        for thread in group.threads.values():
+            thread.signals.pending.own.discard(mask)
+
+    def full(self, task: LinuxTask, info: Info) -> bool:
+        """Whether as many signals are pending as may be (RLIMIT_SIGPENDING); standard ones that are no program's own
+        invention always have a place (__send_signal_locked)."""
+        if info.signal < FIRST_REAL_TIME and info.code >= 0:
+            return False
+        return self.pending.count >= task.signal_queue_limit
 
     def recheck(self, task: LinuxTask) -> None:
         """After a change of mask or pending signals: have the task look, if one is to be delivered."""
         if self.pending.mask & ~self.blocked:
+            self.alert = True
             task.interrupt()
 
     def broken_pipe(self, task: LinuxTask) -> None:
@@ -197,6 +235,7 @@ flag | the table |
             self.actions.reset(signal)
             self.blocked &= ~bit(signal)
         self.pending.own.add(info, first=True)
+        self.alert = True
 
     # -- calls that a signal ends
 
@@ -253,6 +292,9 @@ flag | the table |
     def deliver(self, task: LinuxTask) -> None:
         """Deliver everything deliverable: handler frames are stacked, a fatal signal ends the process."""
         while not task.over:
+            if task.group.stopping and not self.pending.mask & bit(SIGKILL):
+                halt(task)
+                return  # and goes on with this when it is woken
             info = self.take(~self.blocked)
             if info is None:
                 break
@@ -262,9 +304,11 @@ flag | the table |
             elif self.actions.ignores(info.signal):
                 continue
             elif bit(info.signal) & _STOPPING:
-                task.stop_by(info.signal)
+                if stop(task, info.signal):
+                    return
             else:
                 self._die(task, info)
+        self.alert = False
         self.restore_mask(task)
         self._rewind(task, None)
 
@@ -298,7 +342,9 @@ flag | the table |
         )
 
     def set_blocked(self, task: LinuxTask, mask: int) -> None:
-        self.blocked = mask & ~_UNBLOCKABLE & ((1 << 64) - 1)
+        before, self.blocked = self.blocked, mask & ~_UNBLOCKABLE & ((1 << 64) - 1)
+        if self.blocked & ~before and task.group.live > 1:
+            retarget(task, self.blocked & ~before)
         self.recheck(task)
         if task.host_signals is not None:
             task.host_signals.follow(self)

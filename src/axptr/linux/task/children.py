@@ -10,8 +10,8 @@ import errno
 
 from ...errors import LinuxError
 from ...named import NamedTuple
-from ..abi.signals import SIGCHLD, SIGCONT
-from .ending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, reap
+from ..abi.signals import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD, SIGCONT
+from .ending import reap
 from .usage import Usage, used_by
 
 TYPE_CHECKING = False

@@ -10,10 +10,11 @@ Not here: waiting for children (`children`), what a signal does by default (`sig
 from __future__ import annotations
 
 from contextlib import suppress
-from struct import pack
 
 from ...errors import LinuxError
-from ..abi.signals import SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, Info
+from ..abi.signals import CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, Info
+from ..signals.sending import retarget
+from ..signals.stops import parted, settle, tell
 from ..uaccess import put_bytes
 from .usage import used_by
 
@@ -21,9 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .group import ThreadGroup
     from .task import LinuxTask
-
-CLD_EXITED, CLD_KILLED, CLD_DUMPED, CLD_TRAPPED, CLD_STOPPED, CLD_CONTINUED = range(1, 7)
-_TICK = 10_000_000
 
 
 def leave(task: LinuxTask) -> None:
@@ -61,6 +59,8 @@ def end_thread(task: LinuxTask) -> None:
         group.timers.stop(machine.loop)
     machine.loop.remove(task)
     task.dead = True
+    if not group.over and not last:
+        _leave_signals(task)
     if not (last and group is machine.first):  # whose memory is looked at after the end
         leave_memory(task)
     else:
@@ -72,6 +72,12 @@ def end_thread(task: LinuxTask) -> None:
         forget(task)
     if last:
         _end_process(group)
+
+
+def _leave_signals(task: LinuxTask) -> None:
+    """The others see to what the process was sent, and are all that is to stop (exit_signals)."""
+    retarget(task, ~task.signals.blocked)
+    settle(task.group, task)
 
 
 def forget(task: LinuxTask) -> None:
@@ -125,6 +131,7 @@ def _part_from_children(task: LinuxTask, last: bool) -> None:
             child.born_of = heir
         else:
             _adopt(child, _reaper(group))
+            parted(task, child, group)
 
 
 def _reaper(group: ThreadGroup) -> ThreadGroup:
@@ -159,6 +166,7 @@ def _end_process(group: ThreadGroup) -> None:
     else:
         group.status = (group.exit_code or 0) << 8
     group.finished.queue.wake()
+    parted(group.leader, group, None)
     _tell_parent(group)
 
 
@@ -188,16 +196,6 @@ def child_info(group: ThreadGroup, signal: int) -> Info:
     status = group.status or 0
     code, shown = (CLD_KILLED, status & 0x7F) if status & 0x7F else (CLD_EXITED, status >> 8)
     return tell(group, signal, code, shown)
-
-
-def tell(group: ThreadGroup, signal: int, code: int, status: int) -> Info:
-    """siginfo of what has become of a child: number, user, status, and the time that it used."""
-    leader = group.leader
-    uid = leader.creds.uid
-    used = group.used if group.zombie else used_by(leader)
-    times = used.user // _TICK, used.system // _TICK
-    raw = pack("<iii4xiIi4xqq", signal, 0, code, group.tgid, uid, status, *times)
-    return Info(signal, code, pid=group.tgid, uid=uid, raw=raw[:48])
 
 
 def reap(group: ThreadGroup) -> None:

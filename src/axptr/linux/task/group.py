@@ -49,7 +49,8 @@ their numbers |
     | started (boottime nanoseconds) | keeps | now | as it is |
     | exit_code, death: set once, when it is over | - | none | as they are |
     | status: what wait tells, once no thread is left | - | none | the number |
-    | stopped, told: the signal that stopped it, and what of a stop is still to be waited for | - | none | numbers |
+    | stopping: the signal by which it is to stop; stopped: the same once all threads have; told: what \
+of a stop is still to be waited for | - | none | numbers |
     | pending (sent to the process) | keeps | none | its records |
     | timers (interval timers, CPU time) | keeps | all off, nothing used | what is left, what was used |
     | used, waited: what ended threads used, and children that were waited for | keeps | nothing | numbers |
@@ -57,7 +58,8 @@ their numbers |
     | io (what was read and written) | keeps | zero | as it is |
     | subreaper (prctl) | keeps | not set | as it is |
     | oom_score_adj, coredump_filter | keeps | has the same | as they are |
-    | changed: what `wait` waits for; finished: what a pidfd waits for | keeps | nobody waits | with those who wait |
+    | changed: what `wait` waits for; finished: what a pidfd waits for; going_on: what threads that \
+have stopped do | keeps | nobody waits | with those who wait |
     """
 
     leader: LinuxTask
@@ -76,7 +78,7 @@ their numbers |
         self.exit_code: int | None = None
         self.death: Death | None = None
         self.status: int | None = None
-        self.stopped = 0
+        self.stopping = self.stopped = 0
         self.told = 0
         self.pending = Pending()
         self.timers = Timers(host)
@@ -89,6 +91,7 @@ their numbers |
         self.coredump_filter = 0x33
         self.changed = Happening()
         self.finished = Happening()
+        self.going_on = Happening()
         if parent is not None:
             parent.children[self] = None
 

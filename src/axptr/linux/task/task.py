@@ -62,6 +62,7 @@ class LinuxTask(Task):
     | clear_child_tid, robust_list: addresses | none | as the call says; none | the numbers |
     | set_child_tid: where its number is to be put when it first runs | - | as the call says | the number |
     | vfork: what its parent waits for until it has a memory of its own | nobody waits | by the call | who waits |
+    | halted: it has stopped, with its process or before it | no | no | as it is |
     | leaving, code, dead: it is to end, with what; it has ended | - | none | as they are |
     | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
     | again: what `restart_syscall` goes on with | - | none | plain data |
@@ -106,6 +107,7 @@ class LinuxTask(Task):
         self.leaving = False
         self.code = 0
         self.dead = False
+        self.halted = False
         machine.pids.tasks[self.tid] = self
         if not group.threads:
             group.leader = self
@@ -268,11 +270,6 @@ class LinuxTask(Task):
             self.loop.look()
         self.timers.due(self)
 
-    def stop_by(self, signal: int) -> None:
-        """What a stop signal does by default. Without the host's signals there is nobody who could let it go on."""
-        if self.host_signals is not None:
-            self.host_signals.stop_process(signal)
-
     # -- coming out of the CPU
 
     def on_exit(self, exit: Exit) -> bool:
@@ -297,7 +294,7 @@ class LinuxTask(Task):
         if self.set_child_tid:
             self._tell_number()
         self.timers.due(self)
-        if self.signals.deliverable(self):
+        if self.signals.deliverable(self) or self.signals.unsettled:
             self.signals.deliver(self)
         return not self.over
 

@@ -169,6 +169,8 @@ class Timers:
         for timer in (self.real, self.virtual, self.prof):
             timer.at = None
         self.cpu_limit = None
+        if self._posix:
+            self._posix.stop()
         if self._alarm is not None:
             loop.timers.cancel(self._alarm)
             self._alarm = None

@@ -24,6 +24,15 @@
 #define NAT_CONTROL_FD 4
 
 #define NAT_FIRST_CALLS 3           /* of mmap and munmap, before the first hand-over */
+#define NAT_HAND_OVER 0x1ffe        /* no call of the host's: made by the stub's text it is the hand-over */
+
+/* What the process calls between its first filter and its program. The first filter lets them through; the second turns
+   those of the guest into signals. */
+#define NAT_SETUP_CALLS {SYS_dup, SYS_dup2, SYS_unshare, SYS_close_range, SYS_execveat, SYS_exit_group}
+#define NAT_SETUP 6
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
 
 enum { NAT_MMAP = 9, NAT_MPROTECT = 10, NAT_MUNMAP = 11 };
 
@@ -35,12 +44,6 @@ struct nat_command {
 };
 
 struct nat_channel {
-    volatile uint32_t turn;         /* 1: the engine's, 0: the guest's */
-    uint32_t pad0[15];
-    volatile uint32_t engine_sleeps;
-    uint32_t pad1[15];
-    volatile uint32_t stub_sleeps;
-    uint32_t pad2[15];
     uint64_t signal, code, address, arch;   /* siginfo of the signal that handed over */
     uint64_t frame, vectors;                /* addresses: ucontext, XSAVE area */
     uint64_t fs_base, gs_base;

@@ -4,7 +4,12 @@
    made by clone(CLONE_VM | CLONE_VFORK | CLONE_FILES), so that the listener of its first filter, made before the exec,
    is a descriptor of ours and no call for passing descriptors is needed. Its exit signal is 0: nobody's wait() sees it.
 
-   Source: clone(2), seccomp_unotify(2), prctl(2), futex(2). */
+   All that the stub has to say comes as a call that the kernel notifies us of: a hand-over, one that maps, or a system
+   call of the guest's, which then needs no signal. The kernel says which, and where it was made; only what lies behind a
+   hand-over is the stub's word. With SYNC_WAKE_UP we are woken on the stub's own core, and it on ours: nobody spins, and
+   no other core needs to be woken.
+
+   Source: clone(2), seccomp_unotify(2), prctl(2). */
 #ifndef AXPTR_NATIVE_HOST_H
 #define AXPTR_NATIVE_HOST_H
 #ifndef _GNU_SOURCE
@@ -16,7 +21,6 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
-#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -33,9 +37,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
 #define NAT_CLOSE_RANGE_UNSHARE 2
 #define NAT_CLOSE_RANGE_CLOEXEC 4
 #define NAT_NOTIF_SET_FLAGS _IOW('!', 4, uint64_t) /* SYNC_WAKE_UP: Linux 6.6 */
@@ -48,6 +49,9 @@ struct nat_stub {
     int listener;
     int owner;    /* the process that started it */
     volatile int guest_turn; /* the guest may be running */
+    uint64_t id;             /* of the call that waits for an answer */
+    int64_t nr;              /* that call, as the kernel has it */
+    uint64_t args[6], ip;
     int64_t cpu_time;        /* as seen last */
     int failed;   /* where a start failed, as a number of enum nat_stage */
 };
@@ -102,6 +106,7 @@ static int nat_program(uint64_t base, const unsigned char *text, size_t size)
 /* -- the start */
 
 struct nat_birth {
+    uint64_t base;
     int frames, control, program; /* descriptors of ours */
     volatile int listener, stage, error;
 };
@@ -110,13 +115,26 @@ static int nat_child(void *argument)
 {
     struct nat_birth *b = argument;
     static const char *const nothing[] = {"axptr-guest", NULL};
+    static const uint16_t setup[NAT_SETUP] = NAT_SETUP_CALLS;
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 16),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MMAP, 3, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MUNMAP, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MPROTECT, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MMAP, 15, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MUNMAP, 14, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MPROTECT, 13, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_HAND_OVER, 12, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[0], 10, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[1], 9, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[2], 8, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[3], 7, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[4], 6, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[5], 5, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, b->base >> 32, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)b->base, 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(b->base + NAT_TEXT), 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
     };
@@ -135,8 +153,10 @@ static int nat_child(void *argument)
     if (unshare(CLONE_FILES))
         goto failed;
     {   /* the three may lie on the numbers that they are to have */
-        int frames = fcntl(b->frames, F_DUPFD, 10), control = fcntl(b->control, F_DUPFD, 10);
-        int file = fcntl(b->program, F_DUPFD, 10);
+        int held = NAT_CONTROL_FD, frames, control, file;
+        while (held >= 0 && held <= NAT_CONTROL_FD) /* whatever is free of them is taken */
+            held = dup(b->frames);
+        frames = dup(b->frames), control = dup(b->control), file = dup(b->program);
         if (frames < 0 || control < 0 || file < 0 || dup2(frames, NAT_FRAMES_FD) < 0 || dup2(control, NAT_CONTROL_FD) < 0)
             goto failed;
         nat_sys(SYS_close_range, 0, 2, 0, 0, 0, 0);
@@ -214,67 +234,6 @@ static int nat_birth(struct nat_birth *b)
     return made;
 }
 
-/* -- hand over, wait */
-
-static void nat_go(struct nat_channel *c)
-{
-    __atomic_store_n(&c->turn, 0, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&c->stub_sleeps, __ATOMIC_SEQ_CST))
-        nat_sys(SYS_futex, (long)&c->turn, FUTEX_WAKE, 1, 0, 0, 0);
-}
-
-/* 1: the turn is the engine's; 0: not within so many nanoseconds, or a signal came. */
-static int nat_wait(struct nat_channel *c, int64_t nanoseconds)
-{
-    struct timespec t = {nanoseconds / 1000000000, nanoseconds % 1000000000};
-    if (__atomic_load_n(&c->turn, __ATOMIC_ACQUIRE))
-        return 1;
-    __atomic_store_n(&c->engine_sleeps, 1, __ATOMIC_SEQ_CST);
-    while (!__atomic_load_n(&c->turn, __ATOMIC_SEQ_CST))
-        if (nat_sys(SYS_futex, (long)&c->turn, FUTEX_WAIT, 0, (long)&t, 0, 0) < 0 && errno != EAGAIN)
-            break;
-    __atomic_store_n(&c->engine_sleeps, 0, __ATOMIC_RELAXED);
-    return __atomic_load_n(&c->turn, __ATOMIC_ACQUIRE) != 0;
-}
-
-/* -- judge */
-
-/* Whether a call of the stub waits for an answer; at most so many milliseconds. */
-static int nat_calls(struct nat_stub *s, int milliseconds)
-{
-    struct pollfd p = {s->listener, POLLIN, 0};
-    return poll(&p, 1, milliseconds) == 1 && p.revents & POLLIN;
-}
-
-/* Take the call that waits and answer it: let it be made if it is the one that is wanted (NULL: any), refuse it
-   otherwise. A wanted munmap of nothing is a fence: that it is made proves that the calls before it are over; it is
-   refused itself. 1: it was the one; 0: there was none; -1: it was another. */
-static int nat_judge(struct nat_stub *s, const struct nat_command *want)
-{
-    union { struct seccomp_notif q; char room[256]; } in;
-    union { struct seccomp_notif_resp a; char room[256]; } out;
-    int good;
-    memset(&in, 0, sizeof in);
-    if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, &in.q))
-        return errno == EINTR || errno == ENOENT ? 0 : -1;
-    good = want == NULL
-        || ((uint32_t)in.q.data.nr == want->op && in.q.data.args[0] == want->addr && in.q.data.args[1] == want->len
-            && (want->op == NAT_MUNMAP
-                || (in.q.data.args[2] == want->prot
-                    && (want->op == NAT_MPROTECT
-                        || (in.q.data.args[3] == want->flags && in.q.data.args[4] == NAT_FRAMES_FD
-                            && in.q.data.args[5] == want->off)))));
-    memset(&out, 0, sizeof out);
-    out.a.id = in.q.id;
-    if (good && !(want != NULL && want->op == NAT_MUNMAP && want->len == 0))
-        out.a.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-    else
-        out.a.error = -EPERM;
-    if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &out.a) && errno != ENOENT)
-        return -1;
-    return good ? 1 : -1;
-}
-
 /* -- life and death */
 
 /* Whether the stub has ended; it is reaped then. */
@@ -296,10 +255,11 @@ static int nat_ours(struct nat_stub *s)
     return s->owner == getpid();
 }
 
-static void nat_interrupt(struct nat_stub *s)
+/* Have it come out; only if the guest may be running, unless `anyway`. */
+static void nat_interrupt(struct nat_stub *s, int anyway)
 {
     int pid = s->pid;
-    if (pid && s->guest_turn)
+    if (pid && (s->guest_turn || anyway))
         kill(pid, SIGUSR1);
 }
 
@@ -328,6 +288,105 @@ static void nat_kill(struct nat_stub *s)
     s->listener = -1;
 }
 
+/* -- what it says, and what it is told */
+
+enum nat_event { NAT_NOTHING, NAT_GUEST_CALL, NAT_TURN, NAT_MAP_CALL };
+
+/* What it says next, waiting at most so many milliseconds. What it said before has been answered. */
+static int nat_next(struct nat_stub *s, int milliseconds)
+{
+    union { struct seccomp_notif q; char room[256]; } in;
+    struct pollfd p = {s->listener, POLLIN, 0};
+    int i;
+    if (poll(&p, 1, milliseconds) != 1 || !(p.revents & POLLIN)) {
+        if (p.revents & POLLHUP) { /* it has ended, or is about to */
+            struct timespec t = {0, 100000};
+            nanosleep(&t, NULL);
+        }
+        return NAT_NOTHING;
+    }
+    memset(&in, 0, sizeof in);
+    if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, &in.q))
+        return NAT_NOTHING; /* a signal came first: the call is made again */
+    s->id = in.q.id;
+    s->nr = in.q.data.nr;
+    s->ip = in.q.data.instruction_pointer;
+    for (i = 0; i < 6; i++)
+        s->args[i] = in.q.data.args[i];
+    if (s->ip < s->base || s->ip >= s->base + NAT_TEXT)
+        return NAT_GUEST_CALL;
+    return s->nr == NAT_HAND_OVER ? NAT_TURN : NAT_MAP_CALL;
+}
+
+/* Answer the call that waits. -1: it waits no more, a signal came. */
+static int nat_answer(struct nat_stub *s, int64_t value, int error, int let_through)
+{
+    union { struct seccomp_notif_resp a; char room[256]; } out;
+    memset(&out, 0, sizeof out);
+    out.a.id = s->id;
+    out.a.val = value;
+    out.a.error = error;
+    out.a.flags = let_through ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
+    return ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &out.a) ? -1 : 0;
+}
+
+/* Wait for a hand-over, at most so many milliseconds. -1: it does not come. `calling`: it was asked out of a call, which
+   it may make again once more, for another signal. */
+static int nat_turn(struct nat_stub *s, int milliseconds, int calling)
+{
+    int64_t end = nat_now() + milliseconds * 1000000ll;
+    for (;;) {
+        int event = nat_next(s, 20);
+        if (event == NAT_TURN) {
+            s->guest_turn = 0;
+            return 0;
+        }
+        if (event == NAT_GUEST_CALL && calling)
+            continue;
+        if (event != NAT_NOTHING || nat_ended(s) || nat_now() >= end)
+            return -1;
+    }
+}
+
+/* Give it the turn back. A stop and a continue make it hand over again. -1: it is dead. */
+static int nat_go(struct nat_stub *s)
+{
+    s->guest_turn = 1;
+    while (nat_answer(s, 0, 0, 0))
+        if (nat_turn(s, 2000, 0))
+            return -1;
+        else
+            s->guest_turn = 1;
+    return 0;
+}
+
+/* Let it make the call that it was told to make (NULL: any), and no other. A munmap of nothing is a fence: that it is made
+   proves that the calls before it are over; it is refused itself. 0: it was that; -1: it did something else, or nothing. */
+static int nat_judge(struct nat_stub *s, const struct nat_command *want)
+{
+    int64_t end = nat_now() + 2000000000ll;
+    for (;;) {
+        int event = nat_next(s, 20);
+        if (event == NAT_NOTHING) {
+            if (nat_ended(s) || nat_now() >= end)
+                return -1;
+            continue;
+        }
+        if (event != NAT_MAP_CALL
+            || (want != NULL
+                && ((uint32_t)s->nr != want->op || s->args[0] != want->addr || s->args[1] != want->len
+                    || (want->op != NAT_MUNMAP && s->args[2] != want->prot)
+                    || (want->op == NAT_MMAP
+                        && (s->args[3] != want->flags || s->args[4] != NAT_FRAMES_FD || s->args[5] != want->off)))))
+            return -1;
+        if (want != NULL && want->op == NAT_MUNMAP && want->len == 0) {
+            if (nat_answer(s, 0, -EPERM, 0) == 0)
+                return 0;
+        } else if (nat_answer(s, 0, 0, 1) == 0)
+            return 0;
+    }
+}
+
 static void nat_free(struct nat_stub *s)
 {
     nat_kill(s);
@@ -340,7 +399,7 @@ static void nat_free(struct nat_stub *s)
    and the turn is ours. */
 static int nat_start(struct nat_stub *s, int frames, uint64_t base, const unsigned char *text, size_t size)
 {
-    struct nat_birth b = {frames, -1, -1, -1, NAT_NO_CLONE, 0};
+    struct nat_birth b = {base, frames, -1, -1, -1, NAT_NO_CLONE, 0};
     int error, made, i;
     void *block = MAP_FAILED;
     uint64_t one = 1;
@@ -374,13 +433,9 @@ static int nat_start(struct nat_stub *s, int frames, uint64_t base, const unsign
     if (s->pid && !error) {
         ioctl(s->listener, NAT_NOTIF_SET_FLAGS, one); /* refused before Linux 6.6: slower only */
         /* Until it hands over for the first time the stub runs nothing but its own text: its calls are let through. */
-        for (i = 0; i < NAT_FIRST_CALLS + 50 && !__atomic_load_n(&s->channel->turn, __ATOMIC_ACQUIRE); i++) {
-            if (i < NAT_FIRST_CALLS && nat_calls(s, 1000))
-                nat_judge(s, NULL);
-            else if (nat_ended(s) || nat_wait(s->channel, 20000000))
-                break;
-        }
-        if (s->pid && __atomic_load_n(&s->channel->turn, __ATOMIC_ACQUIRE)) {
+        for (i = 0; i < NAT_FIRST_CALLS && nat_judge(s, NULL) == 0; i++)
+            ;
+        if (i == NAT_FIRST_CALLS && nat_turn(s, 2000, 0) == 0) {
             s->failed = NAT_OK;
             return 0;
         }

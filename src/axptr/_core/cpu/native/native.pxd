@@ -7,4 +7,5 @@ cdef class NativeCpu(NativePages):
     cdef void serve(self) noexcept nogil
     cdef int go(self) noexcept nogil
     cdef int wait(self) noexcept nogil
+    cdef int sort_signal(self) noexcept nogil
     cdef int sort_out(self) noexcept nogil

@@ -31,11 +31,15 @@ from cython.cimports.axptr._core.cpu.native.nativestate import (
     R_RSP,
 )
 from cython.cimports.axptr._core.cpu.native.stub import (
+    NAT_GUEST_CALL,
+    NAT_NOTHING,
     NAT_SPAN,
-    nat_calls,
+    NAT_TURN,
+    nat_answer,
     nat_ended,
-    nat_kill,
-    nat_wait,
+    nat_interrupt,
+    nat_next,
+    nat_turn,
 )
 from cython.cimports.axptr._core.cpu.native.stubcache import in_the_way
 from cython.cimports.axptr._core.cpu.running import (
@@ -58,14 +62,14 @@ from cython.cimports.axptr._core.words.codes import (
     WRITE,
 )
 from cython.cimports.axptr._core.words.lock import axptr_lock_nogil, axptr_unlock
-from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import uint32_t, uint64_t
 
 _SIGUSR1 = cython.declare(uint64_t, 10)
 _SIGSYS = cython.declare(uint64_t, 31)
 _ARCH_I386 = cython.declare(uint64_t, 0x4000_0003)
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _vsyscall = cython.declare(uint64_t, 0xFFFF_FFFF_FF60_0000)
-_nap = cython.declare(int64_t, 50_000_000)  # the longest wait without a look at the stub's life
+_nap = cython.declare(cython.int, 50)  # milliseconds: the longest wait without a look at the stub's life
 _patience = cython.declare(cython.int, 40)  # naps after a signal that a guest does not answer to: it keeps it out
 
 
@@ -82,10 +86,19 @@ class NativeCpu(NativePages):
 
     def go(self):
         """Let the guest run until it hands over; 0, or a CAME_ code."""
-        if in_the_way(self.mmu, self.stub.s.base):
-            return CAME_RENEW
         if self.phys.nquarantine > many_waiting:
             self.settle()
+        if in_the_way(self.mmu, self.stub.s.base):
+            return CAME_RENEW
+        if self.in_call:
+            if not self.stub.asked():
+                self.in_call = False
+                self.stub.s.guest_turn = 1
+                if nat_answer(cython.address(self.stub.s), self.regs_[R_RAX], 0, 0) == 0:
+                    return self.wait()
+                self.in_call = True  # a signal was faster: it comes out
+            if self.surface() < 0:
+                return CAME_BROKEN
         if self.stub.asked():
             axptr_lock_nogil(self.phys.lock)
             if self.stub.apply(self.mmu) < 0:
@@ -93,32 +106,56 @@ class NativeCpu(NativePages):
                 return CAME_RENEW
             axptr_unlock(self.phys.lock)
         self.bring_in()
-        self.exits += 1
         if self.stub.resume() < 0:
             return CAME_RENEW
         return self.wait()
 
     def wait(self):
-        """Until the guest hands over. Its registers are taken out."""
+        """Until the guest makes a call or hands over. 0, or a CAME_ code."""
+        r: cython.pointer(uint64_t) = self.regs_
         naps: cython.int = 0
-        while not nat_wait(self.stub.s.channel, _nap):
+        event: cython.int = nat_next(cython.address(self.stub.s), _nap)
+        while event == NAT_NOTHING:
             if nat_ended(cython.address(self.stub.s)):
-                self.stub.broken = True
-                # One that never woke has not let the guest run.
-                return CAME_RENEW if self.stub.s.channel.stub_sleeps else CAME_BROKEN
-            naps = naps + 1 if self.stub.beat.kicked else 0
-            if naps > _patience or nat_calls(
-                cython.address(self.stub.s), 0
-            ):  # nobody told it to: the guest is in the stub's text
-                nat_kill(cython.address(self.stub.s))
-                self.stub.broken = True
+                self.stub.lose()
+                return CAME_BROKEN
+            naps = naps + 1 if self.clock.kicked else 0
+            if naps > _patience:
+                self.stub.lose()
                 return CAME_ASTRAY
+            event = nat_next(cython.address(self.stub.s), _nap)
         self.stub.s.guest_turn = 0
-        if self.stub.find_frame() < 0:
-            nat_kill(cython.address(self.stub.s))
-            self.stub.broken = True
+        self.exits += 1
+        if event == NAT_GUEST_CALL:
+            r[R_RAX] = self.stub.s.nr
+            r[R_RDI] = self.stub.s.args[0]
+            r[R_RSI] = self.stub.s.args[1]
+            r[R_RDX] = self.stub.s.args[2]
+            r[R_R10] = self.stub.s.args[3]
+            r[R_R8] = self.stub.s.args[4]
+            r[R_R9] = self.stub.s.args[5]
+            r[R_RIP] = self.stub.s.ip
+            self.in_call = True
+            return 0
+        if event != NAT_TURN or self.stub.find_frame() < 0:  # nobody told it to: the guest is in the stub's text
+            self.stub.lose()
             return CAME_ASTRAY
         self.take_out()
+        return 0
+
+    def surface(self):
+        """The guest waits in a call: have it come out by a signal, which the host's kernel takes for a reason to make the
+        call again. It has been made."""
+        result: uint64_t = self.regs_[R_RAX]
+        after: uint64_t = self.regs_[R_RIP]
+        self.in_call = False
+        nat_interrupt(cython.address(self.stub.s), 1)
+        if nat_turn(cython.address(self.stub.s), _patience * _nap, 1) < 0 or self.stub.find_frame() < 0:
+            self.stub.lose()
+            return -1
+        self.take_out()
+        self.regs_[R_RAX] = result
+        self.regs_[R_RIP] = after
         return 0
 
     def serve(self):
@@ -133,6 +170,12 @@ class NativeCpu(NativePages):
 
     def sort_out(self):
         """What the guest handed over for: 0 if that is settled, a CAME_ code otherwise."""
+        if self.in_call:
+            self.serve()
+            return CAME_ERROR if self.failed else 0
+        return self.sort_signal()
+
+    def sort_signal(self):
         signal: uint64_t = self.stub.s.channel.signal
         trap: uint64_t = self.stub.frame[G_TRAP]
         error: uint64_t = self.stub.frame[G_ERROR]
@@ -155,8 +198,7 @@ class NativeCpu(NativePages):
             self.serve()
             return CAME_ERROR if self.failed else 0
         if self.stub.s.base <= self.regs_[R_RIP] < self.stub.s.base + NAT_SPAN:
-            nat_kill(cython.address(self.stub.s))
-            self.stub.broken = True
+            self.stub.lose()
             return CAME_ASTRAY
         if trap == 14:
             self.fault_addr = self.stub.frame[G_CR2]
@@ -208,8 +250,9 @@ class NativeCpu(NativePages):
 
     def came_out(self, code):
         if code == CAME_BROKEN:
+            self.lost = True
             self.drop_stub()
-            raise RuntimeError("the process in which the guest ran was ended from outside: its registers are lost")
+            self.need_all()
         if code == CAME_ASTRAY:
             base: object = self.stub.s.base
             self.drop_stub()

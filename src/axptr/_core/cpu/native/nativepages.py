@@ -70,7 +70,11 @@ class NativePages(NativeState):
         stub: Stub = self.stub
         if stub is None:
             return 0
-        if stub.vectors != cython.NULL:
+        if self.in_call and self.surface() < 0:
+            self.lost = True
+        if self.lost:
+            self.image = None
+        elif stub.vectors != cython.NULL:
             self.image = cython.cast(cython.p_char, stub.vectors)[: extent_of(stub)]
         if self.busy:
             beat_end(cython.address(stub.beat))
@@ -96,7 +100,13 @@ class NativePages(NativeState):
 
     def begin_run(self):
         self.need_stub()
+        if self.lost:
+            self.need_all()
         return 0
+
+    def end_run(self):
+        if self.in_call and self.surface() < 0:  # now: between two runs nothing can be lost
+            self.lost = True
 
     def renew(self):
         self.drop_stub()
@@ -107,6 +117,7 @@ class NativePages(NativeState):
         self.stub = None
         self.clock = cython.NULL
         self.cache.close()
+        self.in_call = False
         self.mmu = None
 
     def settle(self):

@@ -38,6 +38,7 @@ _general = dict(
 )
 parts = x86regs.parts
 _names = cython.declare(set, {*x86regs.names, *parts})
+_of_a_call = cython.declare(set, {"rax", "rdi", "rsi", "rdx", "r10", "r8", "r9", "rip"})
 _order = cython.declare(cython.int[15])  # of user_regs_struct, as places in regs_
 for _i, _name in enumerate(
     ["r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi"]
@@ -52,6 +53,19 @@ class NativeState(RunningCpu):
 
     def __cinit__(self):
         self.regs_[R_RFLAGS] = _fixed_flags
+
+    def surface(self):
+        """All registers are here. -1: they are lost."""
+        return 0
+
+    def need_all(self):
+        """A call shows its number and arguments and where it was made. Whoever wants more has to have the rest brought
+        out. Raises `RuntimeError` where that cannot be done any more."""
+        if self.in_call and self.surface() < 0:
+            self.lost = True
+        if self.lost:
+            raise RuntimeError("the process in which the guest ran was ended from outside: its registers are lost")
+        return 0
 
     def take_out(self):
         """The guest's general registers, of the frame."""
@@ -73,6 +87,7 @@ class NativeState(RunningCpu):
         """The XSAVE area, for writing; `component` is said to be in use and was in its first state if it was not."""
         area: cython.pointer(uint8_t)
         header: cython.pointer(uint64_t)
+        self.need_all()
         if self.stub is not None and self.stub.vectors != cython.NULL:
             area = self.stub.vectors
         else:
@@ -94,6 +109,8 @@ class NativeState(RunningCpu):
         self.check_mine()
         name = parts.get(name, name)
         number = _general.get(name)
+        if not self.in_call or name not in _of_a_call:
+            self.need_all()
         if number is not None:
             return self.regs_[cython.cast(cython.int, number)]
         if name == "fs_base":
@@ -129,6 +146,8 @@ class NativeState(RunningCpu):
         area: cython.pointer(uint8_t)
         size: cython.int
         at: cython.int
+        if not self.in_call or name != "rax":
+            self.need_all()
         if number is not None:
             bits = register_bits(value)
             if name == "rflags":
@@ -173,6 +192,7 @@ class NativeState(RunningCpu):
     def _take(self):
         """All registers: user_regs_struct and the XSAVE area, as Linux hands them to debuggers."""
         self.check_mine()
+        self.need_all()
         r: cython.pointer(uint64_t) = self.regs_
         words: uint64_t[27]
         i: cython.int
@@ -195,6 +215,7 @@ class NativeState(RunningCpu):
         if words[17] != 0x33 or words[20] != 0x2B or words[23] | words[24] | words[25] | words[26]:
             raise ValueError("the native engine runs programs of 64 bits with Linux' flat segments")
         self.xstate = extended
+        self.lost = False
         for i in range(15):
             r[_order[i]] = words[i]
         r[R_RIP], r[R_RSP] = words[16], words[19]
@@ -209,6 +230,7 @@ class NativeState(RunningCpu):
         Set, it may be an FXSAVE image (512 bytes) too. `ValueError` for a state that this CPU cannot be in.
         """
         self.check_mine()
+        self.need_all()
         if self.stub is not None and self.stub.vectors != cython.NULL:
             return cython.cast(cython.p_char, self.stub.vectors)[: extent_of(self.stub)]
         return self.image if self.image is not None else first_image()
@@ -224,6 +246,8 @@ class NativeState(RunningCpu):
             raise ValueError("the state has parts that this CPU has not")
         if int.from_bytes(raw[24:28], "little") > 0xFFFF:
             raise ValueError("mxcsr has bits that no CPU has")
+        if self.in_call and self.surface() < 0:
+            self.lost = True
         if self.stub is not None and self.stub.vectors != cython.NULL:
             put_vectors(self.stub, raw)
         else:
@@ -232,10 +256,11 @@ class NativeState(RunningCpu):
     def reset(self):
         """All registers as the kernel hands them to a new program: zero, flags and control words at their defaults."""
         self.check_mine()
+        self.xstate = first_image()
+        self.lost = False
         memset(self.regs_, 0, cython.sizeof(self.regs_))
         self.regs_[R_RFLAGS] = _fixed_flags
         self.fs_base = self.gs_base = 0
-        self.xstate = first_image()
 
 
 @cython.cfunc

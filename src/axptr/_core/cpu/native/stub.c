@@ -2,15 +2,14 @@
    only, compiled at install; its bytes are in the engine's module.
 
    It never decides anything: a signal comes, it hands over; it makes the calls it is told to make, and returns. What a
-   guest could do by jumping into it is limited by the filters (`host.h` has the first, which judges mmap, munmap and
-   mprotect; the second, here, refuses everything else but futex and rt_sigreturn from this text).
+   guest could do by jumping into it is limited by the filters (`host.h` has the first, which hands the guest's calls, the
+   hand-over, mmap, munmap and mprotect to the engine; the second, here, refuses everything else but rt_sigreturn).
 
    Source of the shape: seccomp(2), sigaction(2), signal frames of arch/x86/kernel/signal_64.c. */
 #define _GNU_SOURCE
 #include "channel.h"
 #include <linux/audit.h>
 #include <linux/filter.h>
-#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -37,25 +36,13 @@ static inline struct nat_channel *channel(void)
     return (struct nat_channel *)(stub_start + NAT_CONTROL);
 }
 
-/* Give the turn to the engine and sleep until it comes back. */
-static __attribute__((noinline)) void hand_over(struct nat_channel *c)
-{
-    __atomic_store_n(&c->turn, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&c->engine_sleeps, __ATOMIC_SEQ_CST))
-        call(SYS_futex, (long)&c->turn, FUTEX_WAKE, 1, 0, 0, 0);
-    __atomic_store_n(&c->stub_sleeps, 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&c->turn, __ATOMIC_SEQ_CST))
-        call(SYS_futex, (long)&c->turn, FUTEX_WAIT, 1, 0, 0, 0);
-    __atomic_store_n(&c->stub_sleeps, 0, __ATOMIC_RELAXED);
-}
-
 /* Hand over, and carry out what is asked for, until the guest may go on. */
 static inline void serve(struct nat_channel *c)
 {
     do {
         struct nat_command *list = (struct nat_command *)((char *)c + NAT_COMMANDS);
         uint32_t i, n;
-        hand_over(c);
+        call(NAT_HAND_OVER, 0, 0, 0, 0, 0, 0); /* the engine answers when the turn is ours again */
         n = c->ncommands;
         for (i = 0; i < n && i < NAT_MAX_COMMANDS; i++)
             list[i].result = (int32_t)call(list[i].op, list[i].addr, list[i].len, list[i].prot, list[i].flags,
@@ -104,8 +91,7 @@ static inline void take_signals(void)
     for (i = 0; i < sizeof signals; i++) {
         struct kernel_action action = {handler, SA_SIGINFO | SA_ONSTACK | 0x04000000, stub_restorer, 1ull << (SIGUSR1 - 1)};
         /* Those of the CPU are not blocked inside: a fault of the stub itself is handed over, too. */
-        if (signals[i] != SIGUSR1)
-            action.flags |= SA_NODEFER;
+        action.flags |= signals[i] == SIGUSR1 ? SA_RESTART : SA_NODEFER; /* a call that nobody has seen is made again */
         call(SYS_rt_sigaction, signals[i], (long)&action, 0, 8, 0, 0);
     }
     call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8, 0, 0);
@@ -114,30 +100,41 @@ static inline void take_signals(void)
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define IF(op, value, yes, no) BPF_JUMP(BPF_JMP | (op) | BPF_K, (uint32_t)(value), yes, no)
 
-/* From now on: nothing from outside of this text, and of that four calls; the first filter judges three of them. */
+/* From now on: of this text five calls, and those of the guest, all of which the first filter hands to the engine. What
+   that lets through is refused here: from outside of this text what it needed itself, from inside everything else. */
 static inline void confine(void)
 {
+    static const uint16_t setup[NAT_SETUP] = NAT_SETUP_CALLS;
     uint64_t base = (uint64_t)stub_start;
+    unsigned i;
     struct sock_filter filter[] = {
         LOAD(arch),
-        IF(BPF_JEQ, AUDIT_ARCH_X86_64, 0, 13),
+        IF(BPF_JEQ, AUDIT_ARCH_X86_64, 0, 19),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
-        IF(BPF_JEQ, base >> 32, 0, 11),
+        IF(BPF_JEQ, 0xffffffff, 17, 0), /* the vsyscall page */
+        IF(BPF_JEQ, base >> 32, 0, 9),
         LOAD(instruction_pointer),
-        IF(BPF_JGE, base, 0, 9),
-        IF(BPF_JGE, base + NAT_TEXT, 8, 0),
-        LOAD(nr),
-        IF(BPF_JEQ, SYS_rt_sigreturn, 7, 0),
-        IF(BPF_JEQ, SYS_mmap, 6, 0),
-        IF(BPF_JEQ, SYS_munmap, 5, 0),
-        IF(BPF_JEQ, SYS_mprotect, 4, 0),
-        IF(BPF_JEQ, SYS_futex, 0, 2),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
-        IF(BPF_JGT, FUTEX_WAKE, 0, 1), /* FUTEX_WAIT and FUTEX_WAKE, 0 and 1 */
+        IF(BPF_JGE, base, 0, 7),
+        IF(BPF_JGE, base + NAT_TEXT, 6, 0),
+        LOAD(nr), /* ours */
+        IF(BPF_JEQ, SYS_rt_sigreturn, 12, 0),
+        IF(BPF_JEQ, SYS_mmap, 11, 0),
+        IF(BPF_JEQ, SYS_munmap, 10, 0),
+        IF(BPF_JEQ, SYS_mprotect, 9, 0),
+        IF(BPF_JEQ, NAT_HAND_OVER, 8, 7),
+        LOAD(nr), /* the guest's */
+        IF(BPF_JEQ, 0, 5, 0),
+        IF(BPF_JEQ, 0, 4, 0),
+        IF(BPF_JEQ, 0, 3, 0),
+        IF(BPF_JEQ, 0, 2, 0),
+        IF(BPF_JEQ, 0, 1, 0),
+        IF(BPF_JEQ, 0, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    for (i = 0; i < NAT_SETUP; i++)
+        filter[15 + i].k = setup[i];
     call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0);
     if (call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program, 0, 0, 0))
         call(SYS_exit_group, 97, 0, 0, 0, 0, 0);

@@ -10,23 +10,27 @@ cdef extern from "host.h" nogil:
         uint32_t op, prot, flags
         int32_t result
     struct nat_channel:
-        uint32_t turn, stub_sleeps
         uint64_t signal, code, address, arch, frame, vectors, fs_base, gs_base
         uint32_t ncommands, resume
     struct nat_stub:
         nat_channel *channel
         uint64_t base
         int pid, listener, owner, guest_turn, failed
+        int64_t nr
+        uint64_t args[6]
+        uint64_t ip
     int nat_start(nat_stub *, int frames, uint64_t base, const unsigned char *text, size_t size)
     void nat_kill(nat_stub *)
     void nat_free(nat_stub *)
     int nat_ended(nat_stub *)
     int nat_ours(nat_stub *)
-    void nat_interrupt(nat_stub *)
+    void nat_interrupt(nat_stub *, int anyway)
     int64_t nat_cpu_time(nat_stub *)
-    void nat_go(nat_channel *)
-    int nat_wait(nat_channel *, int64_t nanoseconds)
-    int nat_calls(nat_stub *, int milliseconds)
+    int NAT_NOTHING, NAT_GUEST_CALL, NAT_TURN, NAT_MAP_CALL
+    int nat_next(nat_stub *, int milliseconds)
+    int nat_answer(nat_stub *, int64_t value, int error, int let_through)
+    int nat_turn(nat_stub *, int milliseconds, int calling)
+    int nat_go(nat_stub *)
     int nat_judge(nat_stub *, const nat_command *want)
     int NAT_MMAP, NAT_MPROTECT, NAT_MUNMAP
     uint64_t NAT_CONTROL, NAT_CONTROL_SIZE, NAT_COMMANDS, NAT_STACK, NAT_SPAN, NAT_USER_END
@@ -72,6 +76,7 @@ cdef class Stub:
     cdef int grow(self) noexcept nogil
     cdef void command(self, uint32_t op, uint64_t addr, uint64_t size, uint32_t prot, uint64_t off) noexcept nogil
     cdef int send(self, bint resume) noexcept nogil
+    cdef int lose(self) noexcept nogil
     cdef int carry_out(self) noexcept nogil
     cdef int resume(self) noexcept nogil
     cdef int give(self, uint64_t page, uint64_t pfn, uint32_t perms) noexcept nogil

@@ -29,9 +29,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_STACK,
     NAT_USER_END,
     Held,
-    nat_calls,
     nat_command,
-    nat_ended,
     nat_free,
     nat_go,
     nat_interrupt,
@@ -41,7 +39,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_stub,
     nat_text,
     nat_text_size,
-    nat_wait,
+    nat_turn,
 )
 from cython.cimports.axptr._core.cpu.running import join, leave
 from cython.cimports.axptr._core.mm.space import SpaceCore
@@ -54,7 +52,7 @@ from cython.cimports.libc.string import memcpy
 _MAP_SHARED_FIXED = cython.declare(uint32_t, 0x01 | 0x10)
 _first_slots = cython.declare(uint64_t, 1024)
 _most_runs = cython.declare(uint64_t, 50_000)  # a process has 65,530 mappings at most
-_deadline = cython.declare(cython.int, 100)  # times 20 ms: a stub that does not answer is ended
+_deadline = cython.declare(cython.int, 2000)  # milliseconds: a stub that does not answer is ended
 
 _STAGES = {
     1: "memory for its control block",
@@ -70,7 +68,7 @@ _STAGES = {
 @cython.exceptval(check=False)
 def _come_out(handle: cython.p_void) -> cython.void:
     """Ask the guest to come out, from any thread."""
-    nat_interrupt(cython.cast(cython.pointer(nat_stub), handle))
+    nat_interrupt(cython.cast(cython.pointer(nat_stub), handle), 0)
 
 
 @cython.no_gc_clear
@@ -335,7 +333,6 @@ class Stub:
     def send(self, resume):
         """Give it the turn with what is noted, and judge each call that it makes. -1: it did another, and is dead."""
         i: uint32_t
-        got: cython.int
         n: uint32_t
         if self.takes_away:
             self.takes_away = False
@@ -352,38 +349,26 @@ class Stub:
         )
         self.s.channel.ncommands = n
         self.s.channel.resume = resume
-        self.s.guest_turn = 1
-        nat_go(self.s.channel)
         self.maps += n
+        if nat_go(cython.address(self.s)) < 0:
+            return self.lose()
         for i in range(n):
-            got = 0
-            for _ in range(_deadline):
-                if nat_calls(cython.address(self.s), 20):
-                    got = nat_judge(cython.address(self.s), self.commands + i)
-                    if got:
-                        break
-                elif nat_ended(cython.address(self.s)):
-                    break
-            if got != 1:
-                self.broken = True
-                nat_kill(cython.address(self.s))
-                return -1
+            if nat_judge(cython.address(self.s), self.commands + i) < 0:
+                return self.lose()
             self.judged += 1
         return 0
+
+    def lose(self):
+        """It did what it was not told to do, or nothing, or is dead: from now on it is. -1."""
+        self.broken = True
+        nat_kill(cython.address(self.s))
+        return -1
 
     def carry_out(self):
         """Have it make the calls that are noted and come back. -1: it is dead now."""
         if self.send(False) < 0:
             return -1
-        for _ in range(_deadline):
-            if nat_wait(self.s.channel, 20_000_000):
-                self.s.guest_turn = 0
-                return 0
-            if nat_ended(cython.address(self.s)):
-                break
-        self.broken = True
-        nat_kill(cython.address(self.s))
-        return -1
+        return 0 if nat_turn(cython.address(self.s), _deadline, 0) == 0 else self.lose()
 
     def resume(self):
         """Let the guest run."""

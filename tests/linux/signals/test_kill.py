@@ -1,0 +1,63 @@
+"""Signals among processes and threads, stops and what parents hear of them, as the host has them, line by line."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from axptr import LinuxError
+from axptr.linux.abi.signals import SIGCONT
+from axptr.linux.signals.sending import require_permission
+from axptr.linux.task.creds import Credentials
+
+from ..conftest import ENVIRONMENT, run_guest
+
+
+def host_lines(program: Path) -> list[str]:
+    """The host's run in a session of its own: what it signals is its own."""
+    done = subprocess.run(
+        program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=ENVIRONMENT, timeout=60, start_new_session=True
+    )
+    assert done.returncode == 0
+    return done.stdout.decode().splitlines()
+
+
+def test_processes_and_threads_signal_stop_and_continue_each_other_as_on_the_host(compile_guest):
+    program = compile_guest("kill", "-static", "-pthread")
+    host, ours = host_lines(program), run_guest(program)
+    assert len(host) > 120
+    assert ours.lines == host
+    assert ours.unknown == {}
+
+
+def _process(uids: tuple[int, int, int], sid: int = 1) -> SimpleNamespace:
+    creds = Credentials(uids, (0, 0, 0), ())
+    return SimpleNamespace(live=1, sid=sid, leader=SimpleNamespace(creds=creds))
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "signal", "allowed"),
+    [
+        ((0, 0, 0), (5, 5, 5), 9, True),
+        ((5, 5, 5), (5, 6, 6), 9, True),
+        ((5, 5, 5), (6, 6, 5), 9, True),
+        ((6, 5, 6), (5, 7, 7), 9, True),
+        ((5, 5, 5), (6, 5, 6), 9, False),  # their effective user does not count
+        ((6, 6, 5), (5, 5, 5), 0, False),  # nor our saved one
+        ((5, 5, 5), (6, 6, 6), SIGCONT, True),
+        ((5, 5, 5), (6, 6, 6), 9, False),
+    ],
+)
+def test_who_may_signal_whom(own, theirs, signal, allowed):
+    task = SimpleNamespace(group=_process(own), creds=Credentials(own, (0, 0, 0), ()))
+    if allowed:
+        require_permission(task, _process(theirs), signal)
+    else:
+        with pytest.raises(LinuxError):
+            require_permission(task, _process(theirs), signal)
+    if signal == SIGCONT:
+        with pytest.raises(LinuxError):
+            require_permission(task, _process(theirs, sid=2), signal)
