@@ -94,6 +94,7 @@ from axptr.paging import X86_64
 _is_finalizing = cython.declare(object, sys.is_finalizing)  # in C, so that it outlives this module
 _TLB_FIRST = cython.declare(uint64_t, 64)
 _TLB_MOST = cython.declare(uint64_t, 8192)
+_IN_A_RUN = cython.declare(uint64_t, (32 << PAGE_SHIFT) - 1)  # a smaller area is not worth a run of frames
 
 
 @cython.no_gc_clear
@@ -388,7 +389,7 @@ class Mmu(Provider):
             if rec.kind == KIND_STORE:
                 store_touch(rec.store, (rec.offset + (vaddr - rec.start)) >> PAGE_SHIFT)
         elif rec.kind != KIND_LINEAR and self.phys.refs[pfn] > 1:
-            fresh = self.phys.alloc_frame(False, False)
+            fresh = self.new_frame(rec, slot, False)
             if fresh == 0:
                 return FAULT_NOMEM
             memcpy(self.phys.base + (fresh << PAGE_SHIFT), self.phys.base + (pfn << PAGE_SHIFT), PAGE_SIZE)
@@ -400,6 +401,12 @@ class Mmu(Provider):
         self.set_leaf(slot, rec.flags, pfn, True, self.fmt.dirty)
         return FAULT_OK
 
+    def new_frame(self, rec, slot, zero):
+        """A frame for a page of its own in an area; 0 if there is none. In areas of some size they lie side by side."""
+        if rec.last - rec.start >= _IN_A_RUN:
+            return self.phys.alloc_in_run(slot, zero)
+        return self.phys.alloc_frame(False, zero)
+
     def supply(self, rec, vaddr, write, slot):
         """Give a page that has no frame one, from what backs its area."""
         code: cython.int
@@ -408,7 +415,7 @@ class Mmu(Provider):
         writable: cython.bint = True
         offset: uint64_t = rec.offset + (vaddr - rec.start)
         if rec.kind == KIND_ALLOC:
-            pfn = self.phys.alloc_frame(False, True)
+            pfn = self.new_frame(rec, slot, True)
             if pfn == 0:
                 return FAULT_NOMEM
         elif rec.kind == KIND_LINEAR:
@@ -431,7 +438,7 @@ class Mmu(Provider):
                     store_touch(rec.store, offset >> PAGE_SHIFT)
                 self.phys.incref(pfn)
             else:
-                fresh = self.phys.alloc_frame(False, False)
+                fresh = self.new_frame(rec, slot, False)
                 if fresh == 0:
                     return FAULT_NOMEM
                 memcpy(self.phys.base + (fresh << PAGE_SHIFT), self.phys.base + (pfn << PAGE_SHIFT), PAGE_SIZE)

@@ -37,6 +37,7 @@ cdef enum:
     FRAME_WCACHED = 4      # an engine may hold a writable translation to it
     FRAME_WATCHED = 8      # a writable live view shows it, and it has had code
     FRAME_WAITING = 16     # nobody holds it, and an engine may still have it cached: in no stack
+    FRAME_OLD = 32         # nobody holds it, and it has bytes of its last owner: in a run, and in no stack
 
 cdef class Coherence(HostMemory):
     # What is known of each frame, by its number: references and pins, and FRAME_* bits.

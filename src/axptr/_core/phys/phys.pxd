@@ -1,15 +1,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from axptr._core.phys.coherence cimport Coherence
+from axptr._core.phys.runs cimport FrameRuns
 
-cdef enum:
-    TRIM_BATCH = 4096      # frames given back at a time
-
-cdef class PhysMemory(Coherence):
-    cdef uint64_t nframes
-    cdef uint32_t* next_free
-    cdef uint64_t next_fresh
-    cdef uint32_t cached_head, clean_head
-    cdef uint64_t ncached, cache_limit
+cdef class PhysMemory(FrameRuns):
     cdef uint64_t limit_frames
     cdef uint64_t ndata, ntable, peak, npinned
     cdef bint poison
@@ -18,6 +10,9 @@ cdef class PhysMemory(Coherence):
     cdef readonly object caches    # frame stores by key, for example of a file: see frames.py
 
     cdef uint64_t alloc_frame(self, bint table, bint zero) noexcept nogil
+    cdef bint may_alloc(self) noexcept nogil
+    cdef uint64_t alloc_in_run(self, uint64_t* slot, bint zero) noexcept nogil
+    cdef uint64_t alloc_in(self, uint32_t* run, uint64_t owner, uint32_t index, bint zero) noexcept nogil
     cdef uint64_t alloc_run(self, uint64_t count, uint64_t align) noexcept nogil
     cdef uint64_t find_free_run(self, uint64_t count, uint64_t align) noexcept nogil
     cdef void release_frame(self, uint64_t pfn) noexcept nogil
@@ -25,5 +20,4 @@ cdef class PhysMemory(Coherence):
     cdef void decref(self, uint64_t pfn) noexcept nogil
     cdef void pin_frame(self, uint64_t pfn) noexcept nogil
     cdef void unpin_frame(self, uint64_t pfn) noexcept nogil
-    cdef void trim(self, uint64_t keep) noexcept nogil
     cdef void reuse_frame(self, uint64_t pfn) noexcept nogil

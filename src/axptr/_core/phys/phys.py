@@ -5,15 +5,10 @@ stores, snapshots, callers of `alloc`) and a count of pins (live Python views, a
 is free when both are zero, so that a view never shows another owner's bytes. Frame 0 is never handed out: 0 means
 "no frame" in this package.
 
-Freed frames wait in one of two stacks threaded through `next_free`: *cached* ones still hold host memory and
-old bytes, *clean* ones were given back to the host and read as zero. Past `cache_limit` half of the
-cache goes back in batches.
+Not here: frames that are free, and which lie side by side (`runs`); the mapping itself, and what a fork does to it
+(`hostmem`); what a frame is used for (`space`, `frames`), and how tables are laid out (`paging`).
 
-Not here: the mapping itself, and what a fork does to it (`hostmem`); what a frame is used for (`space`, `frames`), and how tables
-are laid out (`paging`).
-
-Invariants, checked by `_check`: a frame is on at most one stack; one on a stack has no reference and no pin;
-`ndata + ntable` is the number of frames with a reference or a pin, or waiting in quarantine.
+Invariants, checked by `_check`: those of `runs`; `ndata + ntable` is the number of frames with a reference or a pin, or waiting in quarantine.
 
 Locking: `lock` guards these books, and also every space and store over this memory. One lock, because a
 fault, a copy-on-write, a clone and a truncation all touch several of them at once and in different orders.
@@ -26,13 +21,12 @@ import os
 import weakref
 
 import cython
-from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_TABLE, FRAME_WAITING
+from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_OLD, FRAME_TABLE, FRAME_WAITING
 from cython.cimports.axptr._core.phys.hostmem import lazy
-from cython.cimports.axptr._core.phys.phys import TRIM_BATCH
+from cython.cimports.axptr._core.phys.runs import RUN_FRAMES, FrameRuns, in_a_run
 from cython.cimports.axptr._core.words.codes import PAGE_SHIFT, PAGE_SIZE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import qsort
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.posix.mman import munmap
 
@@ -41,15 +35,6 @@ from axptr.addr import PhysAddr, checked_address, checked_size
 from axptr.errors import LinuxError
 
 DEFAULT_SIZE = 64 << 30
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cython.const[cython.void])) -> cython.int:
-    x: uint32_t = cython.cast(cython.pointer(uint32_t), a)[0]
-    y: uint32_t = cython.cast(cython.pointer(uint32_t), b)[0]
-    return (x > y) - (x < y)
 
 
 @cython.final
@@ -76,7 +61,7 @@ class Held:
 # write files back. (So its base holds no objects.)
 @cython.no_gc
 @cython.cclass
-class PhysMemory(Coherence):
+class PhysMemory(FrameRuns):
     """`size` bytes of physical memory (default 64 GiB of address, nothing resident).
 
     limit: at most so many bytes of frames, for data and page tables together, may be in use; past it `alloc`
@@ -106,6 +91,7 @@ class PhysMemory(Coherence):
         self.flags = cython.cast(cython.pointer(uint8_t), lazy(self.nframes))
         if not (self.refs and self.pins and self.next_free and self.flags):
             raise LinuxError(errno.ENOMEM, "the host has no room for the books of the frames")
+        self.make_pieces()
         self.map_host(nbytes)
 
     def __dealloc__(self):
@@ -123,12 +109,10 @@ class PhysMemory(Coherence):
     def alloc_frame(self, table, zero):
         """A frame with one reference, zeroed if asked, or 0 if there is none."""
         pfn: uint64_t
-        if self.ndata + self.ntable >= self.limit_frames or self.forked:
+        if not self.may_alloc():
             return 0
-        if self.fail_after >= 0:
-            if self.fail_after == 0:
-                return 0
-            self.fail_after -= 1
+        if not self.cached_head and not self.clean_head and self.next_fresh == self.floor and not self.break_a_run():
+            return 0
         if self.cached_head:
             pfn = self.cached_head
             self.cached_head = self.next_free[pfn]
@@ -138,18 +122,57 @@ class PhysMemory(Coherence):
         elif self.clean_head:
             pfn = self.clean_head
             self.clean_head = self.next_free[pfn]
-        elif self.next_fresh < self.nframes:
+        else:
             pfn = self.next_fresh
             self.next_fresh += 1
-        else:
-            return 0
         self.refs[pfn] = 1
         if table:
             self.flags[pfn] = FRAME_TABLE
+            self.next_free[pfn] = 0
             self.ntable += 1
         else:
             self.flags[pfn] = 0
             self.ndata += 1
+        if self.ndata + self.ntable > self.peak:
+            self.peak = self.ndata + self.ntable
+        return pfn
+
+    def may_alloc(self):
+        """Whether one more frame is within the limit, and not to fail for a test."""
+        if self.ndata + self.ntable >= self.limit_frames or self.forked:
+            return False
+        if self.fail_after >= 0:
+            if self.fail_after == 0:
+                return False
+            self.fail_after -= 1
+        return True
+
+    def alloc_in_run(self, slot, zero):
+        """A frame for the page of an entry of a last-level table, if possible that of its place in the table's run."""
+        at: uint64_t = cython.cast(uint64_t, slot) - cython.cast(uint64_t, self.base)
+        table: uint64_t = at >> PAGE_SHIFT
+        # While a frame is held its place in `next_free` is not used: of a table, it is the run's number.
+        return self.alloc_in(self.next_free + table, table, cython.cast(uint32_t, (at & (PAGE_SIZE - 1)) >> 3), zero)
+
+    def alloc_in(self, run, owner, index, zero):
+        """A data frame with one reference, number `index` of the owner's run or from anywhere; 0 if there is none."""
+        pfn: uint64_t
+        if self.ndata + self.ntable >= self.limit_frames or self.fail_after == 0 or self.forked:
+            return 0
+        pfn = self.place_in_run(run, owner, index)
+        if pfn == 0:
+            return self.alloc_frame(False, zero)
+        if self.fail_after > 0:
+            self.fail_after -= 1
+        if self.flags[pfn] & FRAME_OLD:
+            self.pieces[pfn // RUN_FRAMES].old -= 1
+            self.nold -= 1
+            if zero:
+                memset(self.base + (pfn << PAGE_SHIFT), 0, PAGE_SIZE)
+        self.pieces[pfn // RUN_FRAMES].used += 1
+        self.refs[pfn] = 1
+        self.flags[pfn] = 0
+        self.ndata += 1
         if self.ndata + self.ntable > self.peak:
             self.peak = self.ndata + self.ntable
         return pfn
@@ -165,13 +188,17 @@ class PhysMemory(Coherence):
                 return 0
             self.fail_after -= 1
         first = (self.next_fresh + align - 1) // align * align
-        if first + count <= self.nframes:
+        if first + count <= self.floor:
             for pfn in range(self.next_fresh, first):
                 self.next_free[pfn] = self.clean_head
                 self.clean_head = cython.cast(uint32_t, pfn)
             self.next_fresh = first + count
         else:
             first = self.find_free_run(count, align)
+            if first == 0:
+                while self.break_a_run():
+                    pass
+                first = self.find_free_run(count, align)
             if first == 0:
                 return 0
             memset(self.base + (first << PAGE_SHIFT), 0, count << PAGE_SHIFT)
@@ -188,8 +215,8 @@ class PhysMemory(Coherence):
         pfn: uint64_t
         first: uint64_t = 0
         run: uint64_t = 0
-        for pfn in range(1, self.next_fresh):
-            if self.refs[pfn] or self.pins[pfn] or self.flags[pfn] & FRAME_WAITING:
+        for pfn in range(1, self.nframes):
+            if not self.is_spare(pfn):
                 run = 0
                 continue
             if run == 0 and pfn % align:
@@ -203,11 +230,11 @@ class PhysMemory(Coherence):
         self.cached_head = self.clean_head = 0
         self.ncached = 0
         for pfn in range(1, self.next_fresh):
-            if self.refs[pfn] or self.pins[pfn] or first <= pfn < first + count or self.flags[pfn] & FRAME_WAITING:
-                continue
-            self.next_free[pfn] = self.cached_head
-            self.cached_head = cython.cast(uint32_t, pfn)
-            self.ncached += 1
+            if self.is_spare(pfn) and not first <= pfn < first + count:
+                self.push_free(pfn, True)
+        for pfn in range(self.floor, self.nframes):
+            if self.is_spare(pfn) and not first <= pfn < first + count:
+                self.push_free(pfn, True)
         return first
 
     def incref(self, pfn):
@@ -231,10 +258,14 @@ class PhysMemory(Coherence):
                 self.release_frame(pfn)
 
     def next_pinned(self, first, last):
-        while last[0] < self.next_fresh and self.pins[last[0]] == 0:
+        if last[0] >= self.next_fresh and last[0] < self.floor:
+            last[0] = self.floor
+        while last[0] < self.nframes and self.pins[last[0]] == 0:
             last[0] += 1
+            if last[0] == self.next_fresh:
+                last[0] = self.floor
         first[0] = last[0]
-        while last[0] < self.next_fresh and self.pins[last[0]]:
+        while last[0] < self.nframes and self.pins[last[0]]:
             last[0] += 1
         return first[0] < last[0]
 
@@ -256,37 +287,14 @@ class PhysMemory(Coherence):
     def reuse_frame(self, pfn):
         if self.poison:
             memset(self.base + (pfn << PAGE_SHIFT), 0xDB, PAGE_SIZE)
-        self.next_free[pfn] = self.cached_head
-        self.cached_head = cython.cast(uint32_t, pfn)
-        self.ncached += 1
+        if in_a_run(self, pfn):
+            self.back_to_run(pfn)
+            if self.nold > self.cache_limit:
+                self.give_old_back(self.cache_limit // 2)
+            return
+        self.push_free(pfn, True)
         if self.ncached > self.cache_limit:
             self.trim(self.cache_limit // 2)
-
-    def trim(self, keep):
-        """Give cached frames back to the host, in runs, until at most `keep` are left."""
-        batch: uint32_t[TRIM_BATCH]
-        count: cython.int
-        i: cython.int
-        first: cython.int
-        pfn: uint64_t
-        while self.ncached > keep:
-            count = 0
-            while self.ncached > keep and count < TRIM_BATCH:
-                batch[count] = self.cached_head
-                self.cached_head = self.next_free[self.cached_head]
-                self.ncached -= 1
-                count += 1
-            qsort(batch, count, 4, _compare)
-            first = 0
-            for i in range(1, count + 1):
-                if i < count and batch[i] == batch[i - 1] + 1:
-                    continue
-                pfn = batch[first]
-                self.give_back(pfn << PAGE_SHIFT, cython.cast(uint64_t, i - first) << PAGE_SHIFT)
-                first = i
-            for i in range(count):
-                self.next_free[batch[i]] = self.clean_head
-                self.clean_head = batch[i]
 
     # -- for Python ---------------------------------------------------------------------------------------
 
@@ -443,40 +451,28 @@ class PhysMemory(Coherence):
 
     def _check(self):
         """Raise `AssertionError` if an invariant of this module does not hold."""
-        seen = bytearray(self.next_fresh)
+        seen = bytearray(self.nframes)
         axptr_lock_gil(self.lock)
         try:
             cached = self._check_stack(self.cached_head, seen)
             clean = self._check_stack(self.clean_head, seen)
             if cached != self.ncached:
                 raise AssertionError(f"{cached} frames are cached, counted {self.ncached}")
-            self._check_held(cached + clean)
+            self._check_held(cached + clean, self._check_runs())
             self._check_lists()
         finally:
             axptr_unlock(self.lock)
 
-    def _check_stack(self, head, seen):
-        """How many frames are on a free stack; all of them free, and on no other."""
-        pfn: uint64_t = head
-        count: uint64_t = 0
-        while pfn:
-            if pfn >= self.next_fresh or seen[pfn]:
-                raise AssertionError(f"frame {pfn:#x} is on a free stack twice, or was never made")
-            if self.refs[pfn] or self.pins[pfn] or self.flags[pfn] & (FRAME_TABLE | FRAME_WAITING):
-                raise AssertionError(f"free frame {pfn:#x} is held")
-            seen[pfn] = 1
-            count += 1
-            pfn = self.next_free[pfn]
-        return count
-
-    def _check_held(self, free_frames):
+    def _check_held(self, free_frames, in_runs):
         """Every frame that was ever made is held, waits or is free, and is counted as what it is."""
         pfn: uint64_t
         tables: uint64_t = 0
         data: uint64_t = 0
         pinned: uint64_t = 0
         waiting: uint64_t = 0
-        for pfn in range(1, self.next_fresh):
+        for pfn in range(1, self.nframes):
+            if self.next_fresh <= pfn < self.floor:
+                continue
             pinned += self.pins[pfn] != 0
             if self.refs[pfn] == 0 and self.pins[pfn] == 0:
                 if not self.flags[pfn] & FRAME_WAITING:
@@ -488,8 +484,9 @@ class PhysMemory(Coherence):
                 data += 1
         if (data, tables) != (self.ndata, self.ntable):
             raise AssertionError(f"{data} data and {tables} table frames, counted {self.ndata} and {self.ntable}")
-        if data + tables + free_frames != self.next_fresh - 1:
-            raise AssertionError(f"{self.next_fresh - 1} frames made, {data + tables} in use, {free_frames} free")
+        made: uint64_t = self.next_fresh - 1 + (self.nframes - self.floor)
+        if data + tables + free_frames + in_runs != made:
+            raise AssertionError(f"{made} frames made, {data + tables} in use, {free_frames} and {in_runs} free")
         if pinned != self.npinned:
             raise AssertionError(f"{pinned} frames are pinned, counted {self.npinned}")
         if waiting < self.nquarantine:

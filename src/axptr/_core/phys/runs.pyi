@@ -1,0 +1,3 @@
+from axptr._core.phys.hostmem import HostMemory
+
+class FrameRuns(HostMemory): ...
