@@ -129,7 +129,7 @@ class Machine:
         """Sockets: their names, ports, and what may be reached."""
         from .net.network import Network  # which few programs need
 
-        return Network(self._charge_sockets, self.locks)
+        return Network(self._charge_sockets, self.locks, self.host)
 
     def _charge_sockets(self, size: int) -> None:
         """Sockets hold so many bytes more. ENOMEM for more than a part of what the run may have."""

@@ -118,7 +118,7 @@ def sys_sendto(
     size = min(size, MAX_RW_COUNT)
     require_user(task, data.address, size, READ)
     socket = socket_of(task, fd)
-    to = None if address.is_null else read_address(task, address.address, address_size) or None
+    to = None if address.is_null else read_address(task, address.address, address_size)
     return _send(task, socket, UserIter.single(task, data.address, size), Outgoing(flags, to), (_sent, ()))
 
 

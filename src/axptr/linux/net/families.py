@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _FAMILIES, _TYPES = 46, 11
 _SOCK_PACKET = 10
+_PROTOCOLS = 263
+"""IPPROTO_MAX."""
 IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6 = 6, 17, 1, 58
 
 
@@ -69,7 +71,24 @@ def _unix(task: LinuxTask, kind: int, protocol: int) -> Endpoint:
 
 
 def _inet(task: LinuxTask, family: int, kind: int, protocol: int) -> Endpoint:
-    raise LinuxError(errno.EAFNOSUPPORT)
+    network, owner = task.machine.network, task.creds.euid
+    if not 0 <= protocol < _PROTOCOLS:
+        raise LinuxError(errno.EINVAL)
+    if kind == SOCK_STREAM and protocol in (0, IPPROTO_TCP):
+        from .tcp import TcpEndpoint
+
+        return TcpEndpoint(network, family, owner)
+    if kind == SOCK_DGRAM and protocol in (0, IPPROTO_UDP):
+        from .udp import UdpEndpoint
+
+        return UdpEndpoint(network, family, owner)
+    if kind == SOCK_RAW:
+        raise LinuxError(errno.EPERM if protocol else errno.EPROTONOSUPPORT)
+    if kind == SOCK_DGRAM and protocol == (IPPROTO_ICMP if family == AF_INET else IPPROTO_ICMPV6):
+        raise LinuxError(errno.EACCES)  # ping_group_range is empty
+    if kind in (SOCK_STREAM, SOCK_DGRAM):
+        raise LinuxError(errno.EPROTONOSUPPORT)
+    raise LinuxError(errno.ESOCKTNOSUPPORT)
 
 
 def _netlink(task: LinuxTask, kind: int, protocol: int) -> Endpoint:

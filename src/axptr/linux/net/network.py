@@ -24,16 +24,28 @@ from ...errors import LinuxError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from ..files.locks import LockTable
     from ..fs.openfile import OpenFile
     from .endpoint import Endpoint
     from .flight import Flight
+    from .ports import Ports
     from .unix import UnixEndpoint
     from .unixnames import UnixNames
+else:
+    Protocol = object
 
 SOCKET_COST = 1024
 """Bytes of books for a socket."""
+
+
+class Clock(Protocol):
+    """What is asked of the machine's view of the host."""
+
+    def monotonic(self) -> float: ...
+
+    def realtime_ns(self) -> int: ...
 
 
 class Network:
@@ -49,13 +61,15 @@ class Network:
     datagrams = 10
     """That wait at a socket of AF_UNIX (net.unix.max_dgram_qlen)."""
 
-    def __init__(self, charge: Callable[[int], None], locks: LockTable) -> None:
+    def __init__(self, charge: Callable[[int], None], locks: LockTable, clock: Clock) -> None:
         """charge: count so many bytes more (or fewer) that sockets hold; raises `LinuxError` for too many.
 
-        locks: of the machine, for files that are closed in messages.
+        locks: of the machine, for files that are closed in messages. clock: its times.
         """
         self._charge = charge
         self.locks = locks
+        self.now = clock.monotonic
+        self.realtime_ns = clock.realtime_ns
         self._numbers = itertools.count(20_001)
         self.endpoints: dict[int, Endpoint] = {}
         self._closing: list[Callable[[], None]] = []
@@ -96,6 +110,26 @@ class Network:
         from .unixnames import UnixNames
 
         return UnixNames()
+
+    def is_local(self, ip: bytes) -> bool:
+        """Whether an address is one of the machine's own: of the loopback, 127.0.0.0/8 or ::1."""
+        return self.up and (ip[0] == 127 if len(ip) == 4 else ip == b"\0" * 15 + b"\1")
+
+    @cached_property
+    def tcp(self) -> Ports:
+        from .ports import Ports
+
+        return Ports(self.now, listens=True)
+
+    @cached_property
+    def udp(self) -> Ports:
+        from .ports import Ports
+
+        return Ports(self.now, listens=False)
+
+    def milliseconds(self) -> int:
+        """A clock of 32 bits."""
+        return int(self.now() * 1000) & 0x7FFF_FFFF
 
     def collect(self) -> None:
         """A socket of AF_UNIX was closed: close what now nobody can receive any more."""

@@ -146,10 +146,7 @@ def set_option(task: LinuxTask, end: Endpoint, name: int, address: int, size: in
         options.numbers["buffers_locked"] = options.numbers.get("buffers_locked", 0) | 2
         end.room_changed()
     elif name in _PASSES:
-        if name == SO_PASSCRED and end.family not in (1, 16):
-            raise LinuxError(errno.EOPNOTSUPP)
-        if name == SO_PASSPIDFD and end.family != 1:
-            raise LinuxError(errno.EOPNOTSUPP)
+        _require_passing(end, name)
         setattr(options, _PASSES[name], bool(value))
     elif name == SO_PASSRIGHTS:
         if end.family != 1:
@@ -171,6 +168,12 @@ def set_option(task: LinuxTask, end: Endpoint, name: int, address: int, size: in
         _set_kept(task, end, name, value, address, size)
 
 
+def _require_passing(end: Endpoint, name: int) -> None:
+    """EOPNOTSUPP unless the family passes that on."""
+    if end.family != 1 and not (name == SO_PASSCRED and end.family == 16):
+        raise LinuxError(errno.EOPNOTSUPP)
+
+
 def _set_kept(task: LinuxTask, end: Endpoint, name: int, value: int, address: int, size: int) -> None:
     """Options that nothing here depends on."""
     options = end.options
@@ -182,6 +185,8 @@ def _set_kept(task: LinuxTask, end: Endpoint, name: int, value: int, address: in
         raise LinuxError(errno.EPERM)
     if name == SO_TXREHASH and (end.family not in (2, 10) or end.kind != 1):
         raise LinuxError(errno.EOPNOTSUPP)
+    if name == SO_TXREHASH and value not in (-1, 0, 1):
+        raise LinuxError(errno.EINVAL)
     if name in (SO_TIMESTAMPING, SO_TIMESTAMPING_NEW) and value & ~_STAMPING_KNOWN:
         raise LinuxError(errno.EINVAL)
     if name in _REFUSED:
@@ -217,7 +222,7 @@ def _set_kept(task: LinuxTask, end: Endpoint, name: int, value: int, address: in
             raise LinuxError(errno.EINVAL)
         options.numbers["interface"] = value
     elif name in _NUMBERS:
-        options.numbers[_NUMBERS[name]] = value
+        options.numbers[_NUMBERS[name]] = int(bool(value)) if name == SO_TXREHASH else value
     elif name == SO_BUSY_POLL_BUDGET:
         if value < 0:
             raise LinuxError(errno.EINVAL)
@@ -319,8 +324,7 @@ def _integer(end: Endpoint, name: int) -> int:
             raise LinuxError(errno.EOPNOTSUPP)
         return plain[name]
     if name in _PASSES:
-        if (name == SO_PASSCRED and end.family not in (1, 16)) or (name == SO_PASSPIDFD and end.family != 1):
-            raise LinuxError(errno.EOPNOTSUPP)
+        _require_passing(end, name)
         return int(getattr(options, _PASSES[name]))
     if name in _FLAGS:
         return int(options.on(_FLAGS[name]))

@@ -169,7 +169,7 @@ class Datagrams(Packets):
     def send(self, task: LinuxTask, data: Source, message: Outgoing) -> int:
         if message.flags & MSG_OOB:
             raise LinuxError(errno.EOPNOTSUPP)
-        if message.to is not None:
+        if message.to:
             name = unix_name(message.to)
             self.name_itself()
             if data.count > self.options.send_buffer - 32:

@@ -161,7 +161,7 @@ class Stream(Connected):
     def send(self, task: LinuxTask, data: Source, message: Outgoing) -> int:
         if message.flags & MSG_OOB:
             raise LinuxError(errno.EOPNOTSUPP)
-        if message.to is not None:
+        if message.to:
             raise LinuxError(errno.EISCONN if self.state == ESTABLISHED else errno.EOPNOTSUPP)
         other, done = self.peer, 0
         if other is None:
