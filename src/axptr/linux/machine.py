@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .files.futex import FutexTable
     from .files.signalfd import SignalFile
     from .fs.memoryfiles import MemoryFiles
+    from .ipc.msg import MsgQueues
+    from .ipc.sem import SemSets
+    from .ipc.shm import Segments
     from .net.network import Network
     from .task.task import LinuxTask
 
@@ -51,6 +54,7 @@ class Machine:
     | network: its sockets, by which names | keeps | the same | see there |
     | socket_bytes: what they hold | keeps | the same | the number |
     | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
+    | segments, semaphores, messages: System V's | keeps | the same; nothing to undo | all of them |
     | memory_files: files in memory without a name | keeps | the same | those that are open or mapped |
     | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
     | inode numbers of shared mappings | go on | go on | the next |
@@ -116,6 +120,32 @@ class Machine:
         from .fs.memoryfiles import MemoryFiles
 
         return MemoryFiles(self.phys, self, os.makedev(0, 1), mode=0o700)
+
+    @cached_property
+    def segments(self) -> Segments:
+        """System V shared memory."""
+        from .ipc.shm import Segments
+
+        return Segments(self)
+
+    @cached_property
+    def semaphores(self) -> SemSets:
+        """System V semaphores."""
+        from .ipc.sem import SemSets
+
+        return SemSets()
+
+    @cached_property
+    def messages(self) -> MsgQueues:
+        """System V message queues."""
+        from .ipc.msg import MsgQueues
+
+        return MsgQueues()
+
+    def left(self, group: ThreadGroup) -> None:
+        """A process is over: what it asked to be undone then is."""
+        if "semaphores" in self.__dict__:
+            self.semaphores.left(group)
 
     @cached_property
     def futexes(self) -> FutexTable:

@@ -66,6 +66,8 @@ def end_thread(task: LinuxTask) -> None:
     else:
         release_parent(task)
     task.files.release()
+    if last:
+        machine.left(group)
     _part_from_children(task, last)
     group.live -= 1
     if task is not group.leader:
