@@ -109,6 +109,8 @@ class Machine:
         for task in list(self.tasks.values()):
             abandon(task)
         self.loop.close()
+        for name in ("segments", "semaphores", "messages", "memory_files"):
+            self.__dict__.pop(name, None)
 
     def next_inode(self) -> int:
         """The inode number that maps show for the next shared anonymous mapping."""
