@@ -110,6 +110,26 @@ def futex_operation(call: Call, value: int) -> str:
     return names.value_name(value & 0x7F, names.FUTEX) + private + clock
 
 
+def clone_flags(call: Call, value: int) -> str:
+    """The signal of its end stands in the low byte."""
+    flag_text, signal = names.flag_names(value & 0xFFFF_FF00, names.CLONE), value & 0xFF
+    if not signal:
+        return flag_text
+    return signal_number(call, signal) if flag_text == "0" else f"{flag_text}|{signal_number(call, signal)}"
+
+
+def _status(status: int) -> str:
+    """As wait stores it, in the words of the macros that take it apart."""
+    if status == 0xFFFF:
+        return "WIFCONTINUED(s)"
+    if status & 0xFF == 0x7F:
+        return f"WIFSTOPPED(s) && WSTOPSIG(s) == {names.signal_name(status >> 8)}"
+    if status & 0x7F:
+        dumped = " && WCOREDUMP(s)" if status & 0x80 else ""
+        return f"WIFSIGNALED(s) && WTERMSIG(s) == {names.signal_name(status & 0x7F)}{dumped}"
+    return f"WIFEXITED(s) && WEXITSTATUS(s) == {status >> 8}"
+
+
 # Memory.
 
 
@@ -258,6 +278,12 @@ utsname = structure("<65s65s260x", lambda system, node: f"sysname={_text(system)
 pipe_fds = structure("<ii", _fds)
 
 
+def wait_status(call: Call, value: int) -> str:
+    """Stored for a child that there was."""
+    data = call.bytes_at(value, 4) if value and call.result is not None and call.result > 0 else b""
+    return f"[{{{_status(int.from_bytes(data, 'little'))}}}]" if len(data) == 4 else pointer(call, value)
+
+
 _ids = (decimal,) * 3
 
 ARGUMENTS: dict[str, tuple[Decoder, ...]] = {
@@ -337,7 +363,8 @@ ARGUMENTS: dict[str, tuple[Decoder, ...]] = {
     "execveat": (dirfd, path, string_array, environment, flags(names.AT)),
     "exit": (decimal,),
     "exit_group": (decimal,),
-    "wait4": (decimal, pointer, flags(names.WAIT), pointer),
+    "clone": (clone_flags, pointer, pointer, pointer, pointer),
+    "wait4": (decimal, wait_status, flags(names.WAIT), pointer),
     "kill": (decimal, signal_number),
     "tkill": (decimal, signal_number),
     "tgkill": (decimal, decimal, signal_number),

@@ -52,6 +52,7 @@ def add_arguments(parser: Parser) -> None:
         metavar="SIZE",
         help="the most memory the program may hold, such as 64M (K, M, G, T)",
     )
+    add("--max-procs", metavar="N", help="how many processes and threads there may be at once")
     add("--timeout", metavar="TIME", help="end the run after so many seconds (or 90s, 5m, 1h) with status 124")
     add(
         "--allow-write",
@@ -98,6 +99,7 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
         memory_limit = None if options.memory_limit is None else parse_size(options.memory_limit)
         timeout = None if options.timeout is None else parse_time(options.timeout)
         seed = None if options.seed is None else parse_seed(options.seed)
+        max_procs = None if options.max_procs is None else parse_count("--max-procs", options.max_procs)
         if options.engine not in ("auto", "native", "unicorn"):
             raise ValueError(f"--engine: there is no {options.engine!r}; write auto, native or unicorn")
         if options.engine == "native" and seed is not None:
@@ -108,7 +110,7 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
                 raise ValueError(f"--allow-write: {directory} is not a directory")
         if options.map is not None:
             _check_writable(options.map)
-        tree = _tree(options)
+        tree = {**_tree(options), "max_procs": max_procs}
     except ValueError as error:
         parser.error(str(error))
 
@@ -241,8 +243,6 @@ def _load_and_run(
 def _run(process: Process, options: SimpleNamespace, timeout: float | None, output: Output) -> int:
     begin = time.monotonic()
     result = _observed_run(process, options, timeout, output)
-    if result is not None:
-        _tell_death(process, result)
     _sum_up(process, time.monotonic() - begin, options, output)
     return EXIT_INTERRUPTED if result is None else result.status
 
@@ -257,8 +257,9 @@ def _observed_run(process: Process, options: SimpleNamespace, timeout: float | N
 
         tracer = Tracer(output.write)
         tracer.trace(kernel)
+        tracer.began(process.task, options.command, len(_environment(options.env)))
     try:
-        result = process.run(timeout)
+        result = _whole_run(process, timeout)
     except KeyboardInterrupt:
         if tracer is not None:
             tracer.interrupted()
@@ -273,9 +274,21 @@ def _observed_run(process: Process, options: SimpleNamespace, timeout: float | N
 
         _say(f"axptr: a bug in axptr stopped the run:\n{traceback.format_exc().rstrip()}")
         raise SystemExit(EXIT_FAILED) from None
-    if tracer is not None:
-        tracer.ended(result)
+    if result.timed_out:
+        if tracer is not None:
+            tracer.timed_out()
+        _tell_death(process, result)
     return result
+
+
+def _whole_run(process: Process, timeout: float | None) -> Result:
+    """The program, and what it left in the background as long as somebody could read what that writes."""
+    result = process.run(timeout)
+    if result.timed_out:
+        return result
+    _tell_death(process, result)
+    left = None if timeout is None else max(timeout - result.wall, 0.001)
+    return result if process.run_rest(left) else result.late(timeout)
 
 
 def _tell_death(process: Process, result: Result) -> None:
@@ -357,6 +370,13 @@ def parse_size(text: str) -> int:
     if size <= 0:
         raise ValueError(f"--memory-limit: {text!r} is not above zero")
     return size
+
+
+def parse_count(option: str, text: str) -> int:
+    """`100`; raises `ValueError` otherwise."""
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"{option}: {text!r} is no number above zero")
+    return int(text)
 
 
 def parse_seed(text: str) -> int:

@@ -4,16 +4,33 @@
     read(3, 0x10, 4096)                     = -1 EFAULT (write of 4096 bytes at 0x10: not mapped)
 
 A line is written after its call; a call that never returns has `?` as its result, one that the program was in when
-the run ended is `<unfinished ...>`. The text after an error is the error's own; for `EFAULT` it says what was touched
-and why that failed. Arguments are read after the call, except those of `execve` and its kin, whose memory is gone then.
+it ended is `<unfinished ...>`. Of several tasks each line has the number of its own in front. The text after an error
+is the error's own; for `EFAULT` it says what was touched and why that failed. Arguments are read after the call, except
+those of `execve` and its kin, whose memory is gone then.
 """
 
 from __future__ import annotations
 
+import os
+from ctypes import c_char
+from struct import iter_unpack
+
+from .._core.pointers.pointer import UserConstPtr
 from ..errors import LinuxError
 from ..linux.abi.numbers import name_of
 from . import constants
-from .decode import ARGUMENTS, RESULT_IN_HEX, Call, Decoder, by_annotation, integer, pointer
+from .decode import (
+    ARGUMENTS,
+    ARRAY_LIMIT,
+    PATH_LIMIT,
+    RESULT_IN_HEX,
+    Call,
+    Decoder,
+    by_annotation,
+    integer,
+    pointer,
+    quoted,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,38 +39,78 @@ if TYPE_CHECKING:
 
     from ..kernel.kernel import Kernel, Syscall
     from ..kernel.task import Task
-    from ..linux.api import Result
+    from ..linux.task.task import LinuxTask
 
 RESULT_COLUMN = 40
+_AT_EXECFN = 31
 EXECUTING = frozenset({"execve", "execveat"})
 """Calls whose arguments are read before them: afterwards their memory is gone."""
 
 
 class Tracer:
-    """Writes a line per call to `write`: `trace(kernel)` before the run, `ended(result)` after it."""
+    """Writes a line per call: `trace(kernel)` before the run; `interrupted` or `timed_out` after one that stopped.
+
+    Once there are several tasks each line begins with whose it is, as strace's do for `-f`.
+    """
 
     def __init__(self, write: Callable[[str], object]) -> None:
-        self.write = write
+        self._write = write
         self._decoders: dict[int, tuple[Decoder, ...]] = {}
-        self._entered: tuple[Task, Syscall, tuple[Any, ...]] | None = None
-        self._text: str | None = None
+        self._under_way: dict[Task, tuple[Syscall, tuple[Any, ...], str | None]] = {}
+        """Calls that have begun, with their text where it was read before."""
+        self._first: Task | None = None
+        self._many = False
 
     def trace(self, kernel: Kernel) -> None:
         """Have the kernel tell of its calls."""
         kernel.on_enter = self._enter
         kernel.on_call = self._leave
+        kernel.on_end = self._end
+
+    def write(self, task: Task | None, text: str) -> None:
+        if task is not None and task is not self._first:
+            self._many = self._many or self._first is not None
+            self._first = self._first or task
+        tid = getattr(task, "tid", None) if self._many else None
+        self._write(text if tid is None else f"[pid {tid:5}] {text}")
+
+    def began(self, task: LinuxTask, argv: list[str], variables: int) -> None:
+        """The first line: what began the program."""
+        words = dict(iter_unpack("<QQ", task.mm.auxv))
+        path = UserConstPtr[c_char](words.get(_AT_EXECFN, 0)).read_cstr(task, PATH_LIMIT)
+        texts = ", ".join(quoted(os.fsencode(word), PATH_LIMIT) for word in argv[:ARRAY_LIMIT])
+        more = ", ..." if len(argv) > ARRAY_LIMIT else ""
+        start = pointer_text(task.mm.env[0])
+        call = f"execve({quoted(path, PATH_LIMIT)}, [{texts}{more}], {start} /* {variables} vars */)"
+        self.write(task, f"{call:<{RESULT_COLUMN - 1}} = 0\n")
 
     def _enter(self, task: Task, syscall: Syscall, arguments: tuple[Any, ...]) -> None:
-        self._entered = (task, syscall, arguments)
-        self._text = self._call(task, syscall, arguments, None) if syscall.name in EXECUTING else None
+        text = self._call(task, syscall, arguments, None) if syscall.name in EXECUTING else None
+        self._under_way[task] = syscall, arguments, text
 
     def _leave(
         self, task: Task, syscall: Syscall, arguments: tuple[Any, ...], outcome: int | LinuxError | None
     ) -> None:
         result = -outcome.errno if isinstance(outcome, LinuxError) else outcome
-        text = self._text or self._call(task, syscall, arguments, result)
-        self._entered = self._text = None
-        self.write(f"{text:<{RESULT_COLUMN - 1}} = {_outcome(syscall.name, outcome)}\n")
+        entered = self._under_way.pop(task, None)
+        text = (entered and entered[2]) or self._call(task, syscall, arguments, result)
+        if syscall.name in EXECUTING and outcome is None:
+            outcome = 0
+        self.write(task, f"{text:<{RESULT_COLUMN - 1}} = {_outcome(syscall.name, outcome)}\n")
+
+    def _end(self, task: LinuxTask) -> None:
+        """A thread has ended: the call that it was in, and of what it died."""
+        self._unfinished(task)
+        death = task.group.death
+        if death is None:
+            code = task.code if task.group.exit_code is None else task.group.exit_code
+            self.write(task, f"+++ exited with {code} +++\n")
+            return
+        name = constants.signal_name(death.signal)
+        code_name = constants.signal_code(death.signal, death.code)
+        address = "" if death.address is None else f", si_addr={pointer_text(death.address)}"
+        self.write(task, f"--- {name} {{si_signo={name}, si_code={code_name}{address}}} ---\n")
+        self.write(task, f"+++ killed by {name} +++\n")
 
     def _call(self, task: Task, syscall: Syscall, arguments: tuple[Any, ...], result: int | None) -> str:
         registered = syscall.nr in task.kernel.syscalls
@@ -69,29 +126,23 @@ class Tracer:
 
     def interrupted(self) -> None:
         """The last lines of a run that Ctrl-C ended."""
-        self._unfinished()
-        self.write("+++ interrupted +++\n")
+        self._stopped("interrupted")
 
-    def _unfinished(self) -> None:
+    def timed_out(self) -> None:
+        self._stopped("timed out")
+
+    def _stopped(self, how: str) -> None:
+        for task in list(self._under_way):
+            self._unfinished(task)
+        self._write(f"+++ {how} +++\n")
+
+    def _unfinished(self, task: Task) -> None:
         """The call that was under way."""
-        if self._entered is not None:
-            text = self._text or self._call(*self._entered, None)
-            self.write(f"{text.removesuffix(')')} <unfinished ...>\n")
-
-    def ended(self, result: Result) -> None:
-        """The last lines: the call that was under way, the signal that killed the program, and its end."""
-        self._unfinished()
-        if result.death is not None:
-            death = result.death
-            name = constants.signal_name(death.signal)
-            code = constants.signal_code(death.signal, death.code)
-            address = "" if death.address is None else f", si_addr={pointer_text(death.address)}"
-            self.write(f"--- {name} {{si_signo={name}, si_code={code}{address}}} ---\n")
-            self.write(f"+++ killed by {name} +++\n")
-        elif result.timed_out:
-            self.write("+++ timed out +++\n")
-        else:
-            self.write(f"+++ exited with {result.exit_code} +++\n")
+        entered = self._under_way.pop(task, None)
+        if entered is not None:
+            syscall, arguments, before = entered
+            text = before or self._call(task, syscall, arguments, None)
+            self.write(task, f"{text.removesuffix(')')} <unfinished ...>\n")
 
 
 def _decoders(name: str, syscall: Syscall, count: int, registered: bool) -> tuple[Decoder, ...]:

@@ -135,6 +135,11 @@ class RunLoop:
         """All of them, runnable and blocked."""
         return self._queued | self._blocked
 
+    @property
+    def empty(self) -> bool:
+        """Whether there are none."""
+        return not self._queued and not self._blocked
+
     def add(self, task: Task) -> None:
         """Have a task take its turns here; one that is blocked, once it is woken. Nothing happens if it does."""
         if task in self._queued or task in self._blocked:
@@ -278,14 +283,14 @@ class RunLoop:
         """
         self.add(task)
         last = self.run_until(lambda: task not in self._queued and task not in self._blocked, timeout)
-        if last.kind == "timeout" and task in self.tasks:
-            self._switch(task)
+        self.show(task)
         return last
 
     def run_until(self, done: Callable[[], bool], timeout: float | None = None) -> Exit:
-        """Run the tasks that there are until `done()`, which is asked after each that ends; or for `timeout` seconds.
+        """Run the tasks that there are until `done()`, which is asked after each turn; or for `timeout` seconds.
         How the CPU came out of the last one that ended, or an exit of kind "timeout".
         """
+        last: Exit | None = None
         if self.running:
             raise RuntimeError("this loop runs already")
         self.running = True
@@ -297,9 +302,9 @@ class RunLoop:
             while True:
                 self.look()
                 if self._ready:
-                    exit = self._turn(self._ready[0])
-                    if exit is not None and done():
-                        return exit
+                    last = self._turn(self._ready[0]) or last
+                    if done():
+                        return last if last is not None else self._stopped()
                 else:
                     self._sleep()
                 if self.over:
@@ -310,10 +315,20 @@ class RunLoop:
             if self.current is not None:
                 self.current.switched(False)
 
+    def show(self, task: Task) -> None:
+        """Between runs: have the CPU hold a task's registers and see its memory, if it has not ended."""
+        if task in self._queued or task in self._blocked:
+            self._switch(task)
+
     def _timed_out(self) -> Exit:
         from ..engine.exit import Exit
 
         return Exit("timeout", self.engine.regs.pc)
+
+    def _stopped(self) -> Exit:
+        from ..engine.exit import Exit
+
+        return Exit("stopped", self.engine.regs.pc)
 
     def _sleep(self) -> None:
         """Until something happens; nobody can run."""
@@ -354,10 +369,8 @@ class RunLoop:
         return None
 
     def _ended(self, task: Task, exit: Exit | None) -> Exit:
-        from ..engine.exit import Exit
-
         if exit is None:
-            exit = Exit("stopped", self.engine.regs.pc)
+            exit = self._stopped()
         self.remove(task)
         task.ended()
         return exit

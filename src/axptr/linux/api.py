@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 __all__ = ["Death", "Process", "ProgramError", "Result", "create_process"]
 
 _SHM_DEVICE = os.makedev(0, 0x3F)
+MAX_PROCS = 32768
+"""Processes and threads that a machine may have at once, if nothing else is said."""
 _AHEAD = 64
 """Pages that a program which writes one after the other gets at once, on a CPU where a fault costs microseconds."""
 
@@ -107,6 +109,7 @@ class Process:
     def run(self, timeout: float | None = None) -> Result:
         """Run until the program exits or dies, or `timeout` seconds have passed.
 
+        Processes that it leaves behind stay as they are: `run_rest` runs them on, `close` ends them.
         What a tracer, a handler or Ctrl-C raises comes out of here, and the process can be run on. `RuntimeError` once
         the program has ended, or the process was closed.
         """
@@ -123,6 +126,19 @@ class Process:
         if self._first.death is not None:
             return Result(death=self._first.death, wall=wall)
         return Result(exit_code=self._first.exit_code, wall=wall)
+
+    def run_rest(self, timeout: float | None = None) -> bool:
+        """After the program's end: run on what it left in the background, as long as one of those has a standard output
+        open, which is how long whoever reads it would wait on the host. Whether that is over by now, or it took longer
+        than `timeout` seconds.
+
+        What then still runs without an output, such as a daemon, ends with the machine (`close`).
+        """
+        if self._closed:
+            raise RuntimeError("this process is closed: there is nothing left to run")
+        if not self._first.zombie:
+            raise RuntimeError("the program has not ended: run() runs it, and all others with it")
+        return self.kernel.run_rest(self.machine, timeout)
 
     def close(self) -> None:
         """Close the program's files and give its memory back. The process is of no use afterwards."""
@@ -154,6 +170,7 @@ def create_process(
     host_signals: bool = False,
     seed: int | None = None,
     engine: str = "auto",
+    max_procs: int | None = None,
 ) -> Process:
     """Load `program` and give back a process that is about to run its first instruction.
 
@@ -176,6 +193,8 @@ def create_process(
     seed: a number by which the run repeats: clocks, random bytes, the process's number and the names of the machine are
     made of it, and a sleep takes no time. None: all of that is the host's.
 
+    max_procs: how many processes and threads there may be at once; beyond it fork gives EAGAIN. Some thousands by
+    default.
     engine: the CPU: "native", the host's own in a confined process; "unicorn", which emulates it; or "auto", the first
     where the host allows it and no seed is given, else the other. `process.engine.name` tells which it is,
     `process.engine_why` why.
@@ -198,6 +217,7 @@ def create_process(
             host_signals=bool(host_signals),
             seed=arguments.seed(seed),
             engine=arguments.engine(engine, seed),
+            max_procs=arguments.count("max_procs", max_procs, MAX_PROCS),
         )
     except ProgramError:
         raise
@@ -220,9 +240,10 @@ def _start(
     host_signals: bool,
     seed: int | None,
     engine: str,
+    max_procs: int,
 ) -> Process:
     """`create_process` with everything as bytes; see there."""
-    machine = Machine(memory_limit, _view(seed))
+    machine = Machine(memory_limit, _view(seed), most_tasks=max_procs)
     table = FileTable(limit=1024, locks=machine.locks)
     _open_streams(machine, table, stdio)  # before anything else is opened: a closed stream's number is given out again
     phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
@@ -248,7 +269,7 @@ def _start(
             machine.cpu = of_host(machine.host)
         machine.start(chosen.engine)
         task.engine, task.loop = machine.engine, machine.loop
-        task.group.timers.cpu.engine = task.engine
+        task.cpu.engine = task.engine
         if host_signals:
             from .signals.host import HostSignals
 
@@ -352,3 +373,5 @@ def _open_streams(machine: Machine, table: FileTable, stdio: tuple[int, int, int
         if stream is not None:
             table.place(number, stream)
             machine.streams.add(stream.identity)
+            if number:
+                machine.outputs.append(stream)

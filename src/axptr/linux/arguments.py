@@ -96,6 +96,19 @@ def limit(memory_limit: object) -> int | None:
     return size
 
 
+def count(name: str, number: object, default: int) -> int:
+    """One at least; None for the default."""
+    if number is None:
+        return default
+    try:
+        wanted = operator.index(number)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} is a number, not {type(number).__name__}") from None
+    if wanted < 1:
+        raise ValueError(f"{name} is {wanted}: there is one at least")
+    return wanted
+
+
 def seed(number: object) -> int | None:
     """Any number, or None for a run that does not repeat."""
     if number is None:

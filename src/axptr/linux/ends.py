@@ -87,6 +87,10 @@ class Result:
         self.timed_out = timed_out
         self.wall = wall
 
+    def late(self, wall: float | None) -> Result:
+        """The same, but what the program left behind took too long."""
+        return Result(timed_out=True, wall=wall or self.wall)
+
     @property
     def status(self) -> int:
         """As a shell reports it: the exit code, 128 + signal, or 124 when the time was up."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .ipc.sem import SemSets
     from .ipc.shm import Segments
     from .net.network import Network
+    from .fs.openfile import OpenFile
     from .task.task import LinuxTask
 
 
@@ -50,6 +51,7 @@ class Machine:
     | futexes: the words that tasks wait at | keeps | keeps | with those who wait |
     | terminals: those that a program has changed | keeps | the same | nothing |
     | streams: the user's standard streams, by device and inode | keeps | the same | nothing |
+    | outputs: the open files of the user's standard outputs | keeps | the same | nothing |
     | pipe_bytes: what the pipes that programs made may hold | keeps | the same | the number |
     | network: its sockets, by which names | keeps | the same | see there |
     | socket_bytes: what they hold | keeps | the same | the number |
@@ -80,6 +82,7 @@ class Machine:
         self.locks = LockTable()
         self.terminals = Terminals()
         self.streams: set[tuple[int, int]] = set()
+        self.outputs: list[OpenFile] = []
         self.pipe_bytes = 0
         self.tree_bytes = 0
         self.signal_files: set[SignalFile] = set()

@@ -12,8 +12,11 @@ from .registry import table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..kernel.kernel import Dispatch
     from ..kernel.task import Task
+    from .machine import Machine
     from .task.task import LinuxTask
 
 
@@ -49,15 +52,36 @@ class LinuxKernel(Kernel):
         """Run until the task's process is over (True) or `timeout` seconds have passed (False)."""
         task.kernel = self
         group, host_signals = task.group, task.host_signals
-        loop = task.machine.loop
-        loop.add(task)
+        task.machine.loop.add(task)
         if host_signals is not None:
             host_signals.start()
-        task.machine.terminals.enter()
         try:
-            loop.run_until(lambda: group.zombie, timeout)
+            self._run_until(task.machine, lambda: group.zombie, timeout)
         finally:
-            task.machine.terminals.leave()
             if host_signals is not None:
                 host_signals.stop()
+        if not group.zombie:
+            task.machine.loop.show(group.leader)
         return group.zombie
+
+    def run_rest(self, machine: Machine, timeout: float | None = None) -> bool:
+        """Run what the first process left behind, as long as somebody has one of the standard outputs open.
+
+        Whoever reads those waits just as long. False if `timeout` seconds have passed before.
+        """
+        outputs, loop = machine.outputs, machine.loop
+
+        def over() -> bool:
+            return loop.empty or not any(file.refs for file in outputs)
+
+        if not over():
+            self._run_until(machine, over, timeout)
+        return over()
+
+    @staticmethod
+    def _run_until(machine: Machine, done: Callable[[], bool], timeout: float | None) -> None:
+        machine.terminals.enter()
+        try:
+            machine.loop.run_until(done, timeout)
+        finally:
+            machine.terminals.leave()

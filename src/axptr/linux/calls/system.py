@@ -62,7 +62,7 @@ def sys_getrandom(task: LinuxTask, buf: Bytes, count: c_size_t, flags: c_uint) -
 def sys_getrusage(task: LinuxTask, who: c_int, usage: Bytes) -> int:
     if who not in (RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD):
         raise LinuxError(errno.EINVAL)
-    found = task.group.waited if who == RUSAGE_CHILDREN else used_by(task)
+    found = task.group.waited if who == RUSAGE_CHILDREN else used_by(task, alone=who == RUSAGE_THREAD)
     put_bytes(task, usage.address, found.pack())
     return 0
 

@@ -15,17 +15,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import HostView
     from .task import LinuxTask
+    from .timers import CpuTime, ProcessTime
 
 REALTIME, MONOTONIC, PROCESS_CPU, THREAD_CPU, BOOTTIME = 0, 1, 2, 3, 7
 ALARMS = (8, 9)
 _PROF, _VIRTUAL, _SCHED = 0, 1, 2
+_PER_THREAD = 4
 _BILLION = 1_000_000_000
 
 
 def cpu_kind(task: LinuxTask, clock: int) -> int | None:
-    """Which of its CPU times a clock's number asks for; None for clocks of the machine. EINVAL for other processes'.
+    """Which CPU time a clock's number asks for; None for clocks of the machine. EINVAL for one that there is not.
 
-    Negative ones are made of a process and a kind (clock_getcpuclockid(3), posix-timers.h).
+    Negative ones are made of a process or a thread and a kind (clock_getcpuclockid(3), posix-timers.h).
     """
     if clock in (PROCESS_CPU, THREAD_CPU):
         return _SCHED
@@ -33,9 +35,26 @@ def cpu_kind(task: LinuxTask, clock: int) -> int | None:
         if clock > 11 or clock == 10:
             raise LinuxError(errno.EINVAL)
         return None
-    if clock & 3 == 3 or ~(clock >> 3) not in (0, task.pid):
+    if clock & 3 == 3:
         raise LinuxError(errno.EINVAL)
+    cpu_of(task, clock)
     return clock & 3
+
+
+def cpu_of(task: LinuxTask, clock: int) -> CpuTime | ProcessTime:
+    """Whose CPU time it is: a process's, or one thread's of this process (pid_for_clock). EINVAL."""
+    if clock >= 0:
+        return task.cpu if clock == THREAD_CPU else task.group.timers.cpu
+    number = ~(clock >> 3)
+    if clock & _PER_THREAD:
+        thread = task if number == 0 else task.group.threads.get(number)
+        if thread is None:
+            raise LinuxError(errno.EINVAL)
+        return thread.cpu
+    group = task.group if number in (0, task.tid) else task.machine.pids.groups.get(number)
+    if group is None:
+        raise LinuxError(errno.EINVAL)
+    return group.timers.cpu
 
 
 def clock_now(task: LinuxTask, clock: int) -> int:
@@ -43,7 +62,7 @@ def clock_now(task: LinuxTask, clock: int) -> int:
     kind = cpu_kind(task, clock)
     if kind is None:
         return task.machine.host.clock_ns(clock)
-    cpu = task.group.timers.cpu
+    cpu = cpu_of(task, clock)
     return cpu.user if kind == _VIRTUAL else cpu.total
 
 

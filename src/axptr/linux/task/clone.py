@@ -167,6 +167,7 @@ def _copy(task: LinuxTask, args: CloneArgs, tid: int) -> LinuxTask:
         group = made
     child = type(task)(task.machine, group, mm, files, fs, actions, task.creds, tid)
     child.comm, child.nice = task.comm, task.nice
+    child.cpu.engine = task.cpu.engine
     child.kept = copy.copy(task.kept)
     child.kept.pdeath_signal = 0
     child.sched = task.sched.fork()

@@ -53,14 +53,20 @@ def end_thread(task: LinuxTask) -> None:
     if task.dead:
         return
     group, machine = task.group, task.machine
+    if task.kernel.on_end is not None:
+        task.kernel.on_end(task)
     last = group.live == 1
     if last:
-        group.used.add(used_by(task))
         group.timers.stop(machine.loop)
+        if (made := group.timers.made) is not None:
+            made.clear(group)
     machine.loop.remove(task)
+    group.timers.cpu.end(task.cpu)
     task.dead = True
     if not group.over and not last:
         _leave_signals(task)
+    if last:
+        group.used.add(used_by(task))
     if not (last and group is machine.first):  # whose memory is looked at after the end
         leave_memory(task)
     else:

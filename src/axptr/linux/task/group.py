@@ -100,7 +100,6 @@ have stopped do | keeps | nobody waits | with those who wait |
         child = ThreadGroup(self._host, tgid, parent)
         child.pgid, child.sid = self.pgid, self.sid
         child.limits = self.limits.copy()
-        child.timers.cpu.engine = self.timers.cpu.engine
         child.oom_score_adj, child.coredump_filter = self.oom_score_adj, self.coredump_filter
         return child
 

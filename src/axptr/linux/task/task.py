@@ -23,6 +23,7 @@ from .creds import Credentials
 from .group import Happening, ThreadGroup
 from .limits import RLIMIT_SIGPENDING, get_limit
 from .scheduling import Scheduling
+from .timers import CpuTime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class LinuxTask(Task):
     | set_child_tid: where its number is to be put when it first runs | - | as the call says | the number |
     | vfork: what its parent waits for until it has a memory of its own | nobody waits | by the call | who waits |
     | halted: it has stopped, with its process or before it | no | no | as it is |
+    | cpu: the time that it used | keeps | none | the numbers |
     | leaving, code, dead: it is to end, with what; it has ended | - | none | as they are |
     | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
     | again: what `restart_syscall` goes on with | - | none | plain data |
@@ -102,6 +104,7 @@ class LinuxTask(Task):
         self.sched = Scheduling()
         self.again: Again | None = None
         self.host_signals: HostSignals | None = None
+        self.cpu = CpuTime(machine.host)
         self.set_child_tid = 0
         self.vfork: Happening | None = None
         self.leaving = False
@@ -113,6 +116,7 @@ class LinuxTask(Task):
             group.leader = self
         group.threads[self.tid] = self
         group.live += 1
+        group.timers.cpu.begin(self.cpu)
 
     @classmethod
     def first(cls, machine: Machine, space: AddrSpace, files: FileTable, fs: FsContext) -> LinuxTask:
@@ -306,9 +310,9 @@ class LinuxTask(Task):
 
     def switched(self, running: bool) -> None:
         if running:
-            self.timers.cpu.resume()
+            self.cpu.resume()
         else:
-            self.timers.cpu.pause()
+            self.cpu.pause()
 
     @property
     def time_left(self) -> float | None:

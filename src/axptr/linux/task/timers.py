@@ -1,8 +1,8 @@
 """When the program is to be woken: its interval timers, the time it has used, and its limit on that. Source:
 getitimer(2), getrlimit(2) (RLIMIT_CPU), kernel/time/itimer.c, kernel/time/posix-cpu-timers.c.
 
-The program's CPU time is that of the thread that runs it, counted while it runs: emulation included, other threads of
-the process and what was before the run left out.
+A thread's CPU time is that of the host's thread that runs it, counted while it runs: emulation included, what was
+before the run left out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BILLION = 1_000_000_000
 
 
 class CpuTime:
-    """The CPU time of a run. `resume` and `pause` are called by the thread that runs it, around each run.
+    """The CPU time of a thread. `resume` and `pause` are called by the loop, around the time that it has the CPU.
 
     engine: the CPU, some of which run guests in a process of their own, whose time comes on top.
     """
@@ -73,6 +73,35 @@ class CpuTime:
         return max(self.total - self.user, 0)
 
 
+class ProcessTime:
+    """The CPU time of a process: of its threads, and of those that have ended."""
+
+    def __init__(self) -> None:
+        self._threads: list[CpuTime] = []
+        self._total = self._user = 0
+
+    def begin(self, thread: CpuTime) -> None:
+        self._threads.append(thread)
+
+    def end(self, thread: CpuTime) -> None:
+        """The thread has ended: what it used stays counted."""
+        self._threads.remove(thread)
+        self._total += thread.total
+        self._user += thread.user
+
+    @property
+    def total(self) -> int:
+        return self._total + sum([thread.total for thread in self._threads])
+
+    @property
+    def user(self) -> int:
+        return self._user + sum([thread.user for thread in self._threads])
+
+    @property
+    def system(self) -> int:
+        return max(self.total - self.user, 0)
+
+
 class Timer:
     """An interval timer on some clock. at: when it fires next, in that clock's nanoseconds, None if it is off."""
 
@@ -107,7 +136,7 @@ class Timers:
 
     def __init__(self, host: HostView) -> None:
         self._host = host
-        self.cpu = CpuTime(host)
+        self.cpu = ProcessTime()
         self.real = Timer(SIGALRM)
         self.virtual = Timer(SIGVTALRM)
         self.prof = Timer(SIGPROF)

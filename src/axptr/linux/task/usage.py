@@ -38,10 +38,10 @@ class Usage:
         return pack("<4q14q", *times, self.resident, *rest)
 
 
-def used_by(task: LinuxTask) -> Usage:
-    """What the task's process has used by now, without its children."""
+def used_by(task: LinuxTask, *, alone: bool = False) -> Usage:
+    """What the task's process has used by now, without its children; or this thread alone."""
     usage = Usage()
-    cpu = task.group.timers.cpu
+    cpu = task.cpu if alone else task.group.timers.cpu
     usage.user, usage.system = cpu.user, cpu.system
     stats = task.space.stats()
     usage.resident = task.space.phys.peak_frames * 4
