@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from .files.futex import FutexTable
     from .files.signalfd import SignalFile
     from .fs.memoryfiles import MemoryFiles
+    from .fs.openfile import OpenFile
     from .ipc.msg import MsgQueues
     from .ipc.sem import SemSets
     from .ipc.shm import Segments
     from .net.network import Network
-    from .fs.openfile import OpenFile
     from .task.task import LinuxTask
 
 
