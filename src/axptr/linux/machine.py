@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .._core.phys.phys import PhysMemory
     from ..engine import Engine
     from .files.futex import FutexTable
+    from .files.inotify import Watches
     from .files.signalfd import SignalFile
     from .fs.memoryfiles import MemoryFiles
     from .fs.openfile import OpenFile
@@ -56,6 +57,7 @@ class Machine:
     | network: its sockets, by which names | keeps | the same | see there |
     | socket_bytes: what they hold | keeps | the same | the number |
     | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
+    | watches: of inotify, None as long as there was none | keeps | the same | through the open files |
     | segments, semaphores, messages: System V's | keeps | the same; nothing to undo | all of them |
     | memory_files: files in memory without a name | keeps | the same | those that are open or mapped |
     | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
@@ -84,6 +86,7 @@ class Machine:
         self.streams: set[tuple[int, int]] = set()
         self.outputs: list[OpenFile] = []
         self.pipe_bytes = 0
+        self.watches: Watches | None = None
         self.tree_bytes = 0
         self.signal_files: set[SignalFile] = set()
         self.socket_bytes = 0

@@ -13,6 +13,7 @@ FAMILIES = {
     """,
     "calls.files": "close close_range dup dup2 dup3 fcntl memfd_create pipe pipe2",
     "calls.futex": "futex",
+    "calls.inotify": "inotify_add_watch inotify_init inotify_init1 inotify_rm_watch",
     "calls.ioctl": "ioctl",
     "calls.ipcmsg": "msgctl msgget msgrcv msgsnd",
     "calls.ipcsem": "semctl semget semop semtimedop",

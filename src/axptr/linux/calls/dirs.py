@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...kernel.abi import c_uint
+from ..fs import notify
 from ..registry import call
 from ..uaccess import Bytes, UserIter, get_bytes, put_bytes
 
@@ -17,7 +18,9 @@ _MOST = (1 << 31) - 1
 def _entries(task: LinuxTask, fd: int, address: int, count: int) -> int:
     """struct linux_dirent64 after another. A count that is no int has room for none (filldir64)."""
     file = task.files.get_io(fd)
-    return file.getdents(task, UserIter.single(task, address, count if count <= _MOST else 0))
+    done = file.getdents(task, UserIter.single(task, address, count if count <= _MOST else 0))
+    notify.transferred(task, notify.ACCESS, file, 1)
+    return done
 
 
 @call("getdents64")

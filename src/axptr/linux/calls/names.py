@@ -12,6 +12,7 @@ import stat
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_long, c_size_t, c_uint
+from ..fs import notify
 from ..fs.node import Node
 from ..fs.walk import (
     AT_EMPTY_PATH,
@@ -68,6 +69,7 @@ def _old(task: LinuxTask, entry: Entry) -> Node:
 def _mkdir(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int) -> int:
     directory, name = _new(task, dirfd, path, directory=True)
     directory.make_dir(name, mode & 0o1777, task.fs.umask)
+    notify.named(task, notify.CREATE, directory, name, is_dir=True)
     return 0
 
 
@@ -92,6 +94,7 @@ def _mknod(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, rdev: int) 
     if kind == stat.S_IFBLK or (kind == stat.S_IFCHR and rdev):
         raise LinuxError(errno.EPERM)
     directory.make_node(name, mode & 0o7777 | (kind or stat.S_IFREG), 0, task.fs.umask)
+    notify.named(task, notify.CREATE, directory, name)
     return 0
 
 
@@ -111,6 +114,7 @@ def _symlink(task: LinuxTask, target: ConstBytes, dirfd: int, path: ConstBytes) 
         raise LinuxError(errno.ENOENT)
     directory, name = _new(task, dirfd, path)
     directory.make_link(name, text)
+    notify.named(task, notify.CREATE, directory, name)
     return 0
 
 
@@ -138,6 +142,7 @@ def _link(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Const
     if node.is_dir:
         raise LinuxError(errno.EPERM)
     directory.link(name, held)
+    notify.linked(task, held, directory, name)
     return 0
 
 
@@ -167,8 +172,10 @@ def _unlink(task: LinuxTask, dirfd: int, path: ConstBytes, directory: bool) -> i
             raise LinuxError(errno.ENOTDIR if directory else errno.EISDIR)
     origin = _old(task, entry)
     victim = _with_more_names(task, origin, entry)
+    lost = notify.victim(task, origin, entry.name)
     origin.remove(entry.spelled, directory)
     _lost_name(task, victim)
+    notify.removed(task, lost, origin, entry.name)
     return 0
 
 
@@ -234,8 +241,13 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
     if task.fs.mounts.at(goal.directory, goal.name) is not None:
         raise LinuxError(errno.EBUSY)
     victim = None if flags & RENAME_EXCHANGE else _with_more_names(task, directory, goal)
+    moved, lost = notify.victim(task, origin, source.name), notify.victim(task, directory, goal.name)
     origin.rename(source.spelled, directory, goal.spelled, flags)
     _lost_name(task, victim)
+    before, after = (origin, source.name), (directory, goal.name)
+    notify.renamed(task, moved, before, after, None if flags & RENAME_EXCHANGE else lost)
+    if flags & RENAME_EXCHANGE:
+        notify.renamed(task, lost, after, before, None)
     return 0
 
 
@@ -274,13 +286,17 @@ def changeable_file(task: LinuxTask, fd: int) -> Node:
 
 @call("chmod")
 def sys_chmod(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
-    changeable(task, AT_FDCWD, path, 0).set_mode(mode & 0o7777)
+    node = changeable(task, AT_FDCWD, path, 0)
+    node.set_mode(mode & 0o7777)
+    notify.happened(task, notify.ATTRIB, node)
     return 0
 
 
 @call("fchmodat")
 def sys_fchmodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) -> int:
-    changeable(task, dirfd, path, 0).set_mode(mode & 0o7777)
+    node = changeable(task, dirfd, path, 0)
+    node.set_mode(mode & 0o7777)
+    notify.happened(task, notify.ATTRIB, node)
     return 0
 
 
@@ -288,31 +304,47 @@ def sys_fchmodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) 
 def sys_fchmodat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint, flags: c_uint) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
-    changeable(task, dirfd, path, flags).set_mode(mode & 0o7777)
+    node = changeable(task, dirfd, path, flags)
+    node.set_mode(mode & 0o7777)
+    notify.happened(task, notify.ATTRIB, node)
     return 0
 
 
 @call("fchmod")
 def sys_fchmod(task: LinuxTask, fd: c_uint, mode: c_uint) -> int:
-    changeable_file(task, fd).set_mode(mode & 0o7777)
+    node = changeable_file(task, fd)
+    node.set_mode(mode & 0o7777)
+    notify.happened(task, notify.ATTRIB, node)
     return 0
+
+
+def _owned(task: LinuxTask, node: Node, uid: int, gid: int) -> None:
+    """Say that the owner is another; -1 twice changes nothing."""
+    if not uid == gid == 0xFFFF_FFFF:
+        notify.happened(task, notify.ATTRIB, node)
 
 
 @call("chown")
 def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
-    changeable(task, AT_FDCWD, path, 0).set_owner(uid, gid)
+    node = changeable(task, AT_FDCWD, path, 0)
+    node.set_owner(uid, gid)
+    _owned(task, node, uid, gid)
     return 0
 
 
 @call("lchown")
 def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
-    changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).set_owner(uid, gid)
+    node = changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
+    node.set_owner(uid, gid)
+    _owned(task, node, uid, gid)
     return 0
 
 
 @call("fchown")
 def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_uint, gid: c_uint) -> int:
-    changeable_file(task, fd).set_owner(uid, gid)
+    node = changeable_file(task, fd)
+    node.set_owner(uid, gid)
+    _owned(task, node, uid, gid)
     return 0
 
 
@@ -320,7 +352,9 @@ def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_uint, gid: c_uint) -> int:
 def sys_fchownat(task: LinuxTask, dirfd: c_int, path: ConstBytes, uid: c_uint, gid: c_uint, flags: c_int) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
-    changeable(task, dirfd, path, flags).set_owner(uid, gid)
+    node = changeable(task, dirfd, path, flags)
+    node.set_owner(uid, gid)
+    _owned(task, node, uid, gid)
     return 0
 
 
@@ -334,6 +368,7 @@ def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
     if not stat.S_ISREG(node.mode):
         raise LinuxError(errno.EINVAL)
     node.changeable().truncate(task, length)
+    notify.happened(task, notify.MODIFY, node)
     return 0
 
 

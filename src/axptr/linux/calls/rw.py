@@ -18,6 +18,7 @@ from ...kernel.abi import (
     c_uint,
     c_ulong,
 )
+from ..fs import notify
 from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND
 from ..fs.openfile import MAX_OFFSET, BrokenPipe, OpenFile, WouldBlock
 from ..registry import call
@@ -84,6 +85,16 @@ def _write(task: LinuxTask, file: OpenFile, data: UserIter, pos: int | None) -> 
         return broken_pipe(task, error)
 
 
+def _was_read(task: LinuxTask, file: OpenFile, count: int) -> int:
+    notify.transferred(task, notify.ACCESS, file, count)
+    return task.group.io.read(count)
+
+
+def _was_written(task: LinuxTask, file: OpenFile, count: int) -> int:
+    notify.transferred(task, notify.MODIFY, file, count)
+    return task.group.io.wrote(count)
+
+
 def read_later(task: LinuxTask, file: OpenFile, stop: WouldBlock) -> int | None:
     """Read into the rest of the user's memory once there is something, or for as long as the file says."""
     return _wait_to_read(task, file, stop, file.deadline(task, POLLIN))
@@ -98,7 +109,7 @@ def _wait_to_read(task: LinuxTask, file: OpenFile, stop: WouldBlock, until: floa
 
 def _read_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], until: float | None) -> int | None:
     try:
-        return task.group.io.read(file.read(task, UserIter.over(task, rest), None))
+        return _was_read(task, file, file.read(task, UserIter.over(task, rest), None))
     except WouldBlock as stop:
         return _wait_to_read(task, file, stop, until)
 
@@ -118,7 +129,7 @@ def _wait_to_write(task: LinuxTask, file: OpenFile, stop: WouldBlock, done: int,
     if until is not None and task.machine.host.monotonic() >= until:
         if not done:
             raise LinuxError(errno.EAGAIN)
-        return task.group.io.wrote(done)
+        return _was_written(task, file, done)
     again = _write_on, (file, stop.rest, until, done)
     return task.block(on=[(stop.on or file, POLLOUT)], until=until, again=again, interrupted=_written)
 
@@ -133,12 +144,12 @@ def _write_on(
     except LinuxError:
         if not done:
             raise
-    return task.group.io.wrote(done)
+    return _was_written(task, file, done)
 
 
 def _written(task: LinuxTask, file: OpenFile, rest: object, until: float | None, done: int) -> int | None:
     if done:
-        return task.group.io.wrote(done)
+        return _was_written(task, file, done)
     return None if until is None else -errno.EINTR
 
 
@@ -147,7 +158,9 @@ def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int | 
     file = _readable(task, fd)
     require_user(task, buf.address, count, WRITE)
     try:
-        return task.group.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None))
+        return _was_read(
+            task, file, file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None)
+        )
     except WouldBlock as stop:
         return read_later(task, file, stop)
 
@@ -157,8 +170,8 @@ def sys_write(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t) -> 
     file = _writable(task, fd)
     require_user(task, buf.address, count, READ)
     try:
-        return task.group.io.wrote(
-            _write(task, file, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None)
+        return _was_written(
+            task, file, _write(task, file, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), None)
         )
     except WouldBlock as stop:
         return write_later(task, file, stop, 0)
@@ -172,7 +185,7 @@ def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c
     file = _readable(task, fd)
     require_user(task, buf.address, count, WRITE)
     _verify_area(pos, count)
-    return task.group.io.read(file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
+    return _was_read(task, file, file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
 
 
 @call("pwrite64")
@@ -183,7 +196,7 @@ def sys_pwrite64(task: LinuxTask, fd: c_uint, buf: ConstBytes, count: c_size_t, 
     file = _writable(task, fd)
     require_user(task, buf.address, count, READ)
     _verify_area(pos, count)
-    return task.group.io.wrote(file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
+    return _was_written(task, file, file.write(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
 
 
 def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int | None, flags: int = 0) -> int | None:
@@ -192,7 +205,7 @@ def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int
     try:
         if not to.count:
             return 0
-        return task.group.io.read(_with_flags(task, file, flags, lambda: file.read(task, to, pos)))
+        return _was_read(task, file, _with_flags(task, file, flags, lambda: file.read(task, to, pos)))
     except WouldBlock as stop:
         return read_later(task, file, stop)
 
@@ -203,7 +216,7 @@ def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: in
     try:
         if not data.count:
             return 0
-        return task.group.io.wrote(_with_flags(task, file, flags, lambda: _write(task, file, data, pos)))
+        return _was_written(task, file, _with_flags(task, file, flags, lambda: _write(task, file, data, pos)))
     except WouldBlock as stop:
         return write_later(task, file, stop, 0)
 
@@ -296,12 +309,15 @@ def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
         raise LinuxError(errno.EINVAL)
     file.require_change(task)
     file.truncate(task, length)
+    notify.transferred(task, notify.MODIFY, file, 1)
     return 0
 
 
 @call("fallocate")
 def sys_fallocate(task: LinuxTask, fd: c_int, mode: c_int, offset: c_long, size: c_long) -> int:
-    task.files.get_io(fd).fallocate(task, mode, offset, size)
+    file = task.files.get_io(fd)
+    file.fallocate(task, mode, offset, size)
+    notify.transferred(task, notify.MODIFY, file, 1)
     return 0
 
 

@@ -20,6 +20,7 @@ from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
 from ...kernel.hostpoll import ready_now
 from ..files import splicing
 from ..files.pipe import PAGE, Slot
+from ..fs import notify
 from ..fs.host.calls import ccall, host
 from ..fs.host.file import POLLIN, POLLOUT
 from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile, WouldBlock
@@ -61,6 +62,11 @@ def _give_offset(task: LinuxTask, ptr: Bytes, offset: int | None, file: OpenFile
     if offset is not None:
         end = offset + done if file.moves else offset
         put_bytes(task, ptr.address, end.to_bytes(8, "little", signed=True))
+
+
+def _told(task: LinuxTask, source: OpenFile, goal: OpenFile, count: int) -> None:
+    notify.transferred(task, notify.ACCESS, source, count)
+    notify.transferred(task, notify.MODIFY, goal, count)
 
 
 # -- sendfile, copy_file_range
@@ -113,6 +119,7 @@ def _sendfile_on(
         if not done:
             raise
         sent = 0
+    _told(task, source, goal, sent)
     _give_offset(task, Bytes(offset), pos, source, done + sent)
     return done + sent
 
@@ -124,6 +131,7 @@ def _sendfile_to_pipe(
         sent = _own_once(task, source, goal, (pos, None), count, _own_flags(goal)) if count else 0
     except WouldBlock:
         return _wait(task, source, goal, (_sendfile_to_pipe, (source, goal, offset, pos, count)))
+    _told(task, source, goal, sent)
     _give_offset(task, Bytes(offset), pos, source, sent)
     return sent
 
@@ -202,6 +210,7 @@ def sys_copy_file_range(
             done = _copy_range(task, source, goal, (reader, writer), (start, to), size)
     finally:
         goal.after_host(task)
+    _told(task, source, goal, done)
     _give_offset(task, off_out, to, goal, done)
     _give_offset(task, off_in, start, source, done)
     return done
@@ -355,6 +364,7 @@ def _splice_on(
             done = _splice_host(task, source, goal, offsets, (room, size), flags)
     except WouldBlock:
         return _wait(task, source, goal, (_splice_on, (source, goal, given, offsets, size, flags)))
+    _told(task, source, goal, done)
     _give_offset(task, Bytes(given[1]), to, goal, done)
     _give_offset(task, Bytes(given[0]), start, source, done)
     return done

@@ -6,6 +6,7 @@ import errno
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t
+from ..fs import notify
 from ..fs.node import Node
 from ..fs.walk import AT_FDCWD
 from ..registry import call
@@ -107,7 +108,9 @@ def _setxattr(
     if size > _MAX_VALUE:
         raise LinuxError(errno.E2BIG)
     data = get_bytes(task, value.address, size) if size else b""
-    find().changeable().setxattr(attribute, data, flags)
+    node = find().changeable()
+    node.setxattr(attribute, data, flags)
+    notify.happened(task, notify.ATTRIB, node)
     return 0
 
 
@@ -132,7 +135,9 @@ def sys_fsetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, value: ConstByte
 
 def _removexattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes) -> int:
     attribute = _xattr_name(task, name)
-    find().changeable().removexattr(attribute)
+    node = find().changeable()
+    node.removexattr(attribute)
+    notify.happened(task, notify.ATTRIB, node)
     return 0
 
 

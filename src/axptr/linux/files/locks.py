@@ -147,6 +147,7 @@ class LockTable:
     def __init__(self) -> None:
         self._waiters: dict[tuple[int, int], LockWaiters] = {}
         self._files: dict[tuple[int, int], FileLocks] = {}
+        self.on_close: Callable[[OpenFile], None] | None = None
 
     def conflict(self, file: OpenFile, owner: Owner, wanted: Range) -> tuple[Range, int] | None:
         """As `FileLocks.conflict`, of the file that is open there."""
@@ -241,7 +242,9 @@ class LockTable:
             self.release(file, table)
 
     def gone(self, file: OpenFile) -> None:
-        """Nobody has the description any more: what it held is free."""
+        """Nobody has the description any more: what it held is free. `on_close` hears of it, if there is one."""
+        if self.on_close is not None:
+            self.on_close(file)
         if self._files:
             self.release(file, file)
             if file.lock_key() in self._files:

@@ -149,6 +149,10 @@ class Node:
         """The same, to be kept for longer than one call."""
         return self
 
+    def name_in(self) -> tuple[tuple[int, int], bytes] | None:
+        """The directory that it is in, by its identity, and its name there; None where nobody knows."""
+        return None
+
     def used(self, task: LinuxTask, *, written: bool) -> None:
         """Bytes went through the pipe that this names: its times are others now."""
 

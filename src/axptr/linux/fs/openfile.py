@@ -88,12 +88,14 @@ class OpenFile:
     host_fd: the host descriptor behind it, None where there is none.
     kind: the type bits of its mode where calls ask for it: pipe, directory, regular file; 0 for what is none of them.
     moves: whether transfers move a position (those of devices do not).
+    fresh: whether the open that this is made the file.
     """
 
     host_fd: int | None = None
     seekable = False
     kind = 0
     moves = True
+    fresh = False
     always_ready = 0x145
     """What poll says of a file of which nothing comes of itself: POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM."""
     pipe: Pipe | None = None

@@ -15,6 +15,7 @@ from ...kernel.abi import c_int, c_uint, c_ulong
 from ..files.fifo import OpenWaits, open_later
 from ..registry import call
 from ..uaccess import ConstBytes, get_struct, read_path
+from . import notify
 from .node import Node
 from .openfile import O_PATH, OpenFile
 from .walk import AT_FDCWD, MAX_LINKS
@@ -96,7 +97,10 @@ def _create(
         if node is None:
             try:
                 directory = fs.changeable_directory(entry, making=True)
-                return directory.make_file(entry.name, flags, mode, fs.umask)
+                made = directory.make_file(entry.name, flags, mode, fs.umask)
+                made.fresh = True
+                notify.named(task, notify.CREATE, directory, entry.name)
+                return made
             except LinuxError as error:
                 if error.errno != errno.EEXIST or exclusive:
                     raise
@@ -133,6 +137,10 @@ def _placed(
         file = open_file(task, dirfd, name, flags, mode, walk)
     except OpenWaits as waits:
         return open_later(task, waits.opening, bool(flags & os.O_CLOEXEC))
+    if task.machine.watches is not None and not flags & O_PATH:
+        notify.happened(task, notify.OPEN, file.node())
+        if flags & os.O_TRUNC and file.regular and not file.fresh:
+            notify.happened(task, notify.MODIFY, file.node())
     return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
 
 

@@ -211,6 +211,9 @@ class TmpNode(Node):
     def mapped(self, task: LinuxTask) -> FrameStore | None:
         return self.inode.data
 
+    def name_in(self) -> tuple[tuple[int, int], bytes] | None:
+        return None if self.parent_node is None else (self.parent_node.identity, self.name)
+
     def used(self, task: LinuxTask, *, written: bool) -> None:
         if written:
             self.inode.changed(content=True)

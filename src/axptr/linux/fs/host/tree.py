@@ -105,6 +105,16 @@ class HostNode(Node):
         name = name_of(self.fd)
         return name if self.mount is None else self.mount.shown(name)
 
+    def name_in(self) -> tuple[tuple[int, int], bytes] | None:
+        above, _, name = name_of(self.fd).removesuffix(b" (deleted)").rpartition(b"/")
+        if not name or (not above and self.mount is None):
+            return None
+        try:
+            status = os.stat(above or b"/")
+        except OSError:
+            return None
+        return (status.st_dev, status.st_ino), name
+
     def mapped(self, task: LinuxTask) -> FrameStore | None:
         return FileCache.find(task.space.phys, *self.identity)
 

@@ -1,0 +1,118 @@
+"""What a call did to files, told to who watches them (`files.inotify`). Source: include/linux/fsnotify.h of Linux 6.18.
+
+Handlers say it after the fact; while nobody watches anything that costs a look at the machine.
+"""
+
+from __future__ import annotations
+
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+    from .node import Node
+    from .openfile import OpenFile
+
+ACCESS, MODIFY, ATTRIB, CLOSE_WRITE, CLOSE_NOWRITE, OPEN = (1 << bit for bit in range(6))
+_MOVED_FROM, _MOVED_TO, CREATE, DELETE, _DELETE_SELF, _MOVE_SELF = (1 << bit for bit in range(6, 12))
+_ISDIR = 1 << 30
+
+
+def named(task: LinuxTask, mask: int, directory: Node, name: bytes, is_dir: bool = False) -> None:
+    """A name came to a directory, or went."""
+    watches = task.machine.watches
+    if watches is not None:
+        watches.tell(directory.identity, mask | (_ISDIR if is_dir else 0), name)
+
+
+def happened(task: LinuxTask, mask: int, node: Node | None) -> None:
+    """Something happened to a file: who watches its directory hears of it by its name, then who watches the file."""
+    watches = task.machine.watches
+    if watches is None or node is None:
+        return
+    if stat.S_ISDIR(node.mode):
+        mask |= _ISDIR
+    place = node.name_in()
+    if place is not None:
+        watches.tell(place[0], mask, place[1])
+    watches.tell(node.identity, mask)
+
+
+def transferred(task: LinuxTask, mask: int, file: OpenFile, count: int) -> None:
+    """Bytes went to an open file, or came from it."""
+    if count and task.machine.watches is not None:
+        happened(task, mask, file.node())
+
+
+def linked(task: LinuxTask, node: Node, directory: Node, name: bytes) -> None:
+    """A file has one more name."""
+    watches = task.machine.watches
+    if watches is not None:
+        watches.tell(node.identity, ATTRIB)
+        watches.tell(directory.identity, CREATE, name)
+
+
+def victim(task: LinuxTask, directory: Node, name: bytes) -> Node | None:
+    """What has the name that is about to go, if somebody may want to hear of it."""
+    if task.machine.watches is None:
+        return None
+    found = directory.lookup(task, name)
+    return found.hold() if found is not None else None
+
+
+def removed(task: LinuxTask, node: Node | None, directory: Node | None = None, name: bytes = b"") -> None:
+    """A file lost a name: in `directory`, or to another file that took it."""
+    watches = task.machine.watches
+    if watches is None or node is None:
+        return
+    identity, is_dir = node.identity, stat.S_ISDIR(node.mode)
+    if not is_dir:
+        watches.tell(identity, ATTRIB)
+    if directory is not None:
+        watches.tell(directory.identity, DELETE | (_ISDIR if is_dir else 0), name)
+    if (is_dir or node.removed) and not _is_open(task, identity):
+        watches.gone(identity)
+
+
+def renamed(
+    task: LinuxTask, node: Node | None, source: tuple[Node, bytes], goal: tuple[Node, bytes], lost: Node | None
+) -> None:
+    """A file has another name; `lost` is what had it before."""
+    watches = task.machine.watches
+    if watches is None or node is None:
+        return
+    is_dir = _ISDIR if stat.S_ISDIR(node.mode) else 0
+    cookie = watches.cookie()
+    watches.tell(source[0].identity, _MOVED_FROM | is_dir, source[1], cookie)
+    watches.tell(goal[0].identity, _MOVED_TO | is_dir, goal[1], cookie)
+    identity = lost.identity if lost is not None and lost.identity != node.identity else None
+    if identity is not None and lost is not None:
+        watches.tell(identity, ATTRIB | (_ISDIR if lost.is_dir else 0))
+    watches.tell(node.identity, _MOVE_SELF)
+    if identity is not None and lost is not None and (lost.is_dir or lost.removed) and not _is_open(task, identity):
+        watches.gone(identity)
+
+
+def _is_open(task: LinuxTask, identity: tuple[int, int]) -> bool:
+    """Whether a task has the file open: then it is not gone yet."""
+    tables = {other.files for other in task.machine.tasks.values()}
+    return any(table.get(fd).identity == identity for table in tables for fd in table.descriptors())
+
+
+class Closings:
+    """What hears that open files are closed, once anything is watched."""
+
+    def __init__(self, task: LinuxTask) -> None:
+        self._machine = task.machine
+
+    def closed(self, file: OpenFile) -> None:
+        watches = self._machine.watches
+        node = file.node()
+        if watches is None or node is None or file.flags & 0o10000000:
+            return
+        task = next(iter(self._machine.tasks.values()), None)
+        if task is None:
+            return
+        happened(task, CLOSE_WRITE if file.writable else CLOSE_NOWRITE, node)
+        if node.removed and watches.watched(node.identity) and not _is_open(task, node.identity):
+            watches.gone(node.identity)
