@@ -76,6 +76,14 @@ def add_arguments(parser: Parser) -> None:
     add("--overlay-diff", action="store_true", help="at the end, list them: A added, C changed, D removed")
     add("--overlay-commit", action="store_true", help="at the end, make them on the host")
     add("--seed", metavar="N", help="make the run repeat: clocks, random bytes and ids are made of the number")
+    add("--net", metavar="KIND", default="loopback", help="none, loopback (its own, the default) or host (the host's)")
+    add(
+        "--allow-net",
+        metavar="HOST[:PORT]",
+        action="append",
+        default=[],
+        help="let it connect to HOST: a name, an address, a range such as 10.0.0.0/8; repeatable",
+    )
     add(
         "--engine",
         metavar="NAME",
@@ -111,6 +119,8 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
         if options.map is not None:
             _check_writable(options.map)
         tree = {**_tree(options), "max_procs": max_procs}
+        if options.net != "loopback" or options.allow_net:
+            tree |= _network(options, seed)
     except ValueError as error:
         parser.error(str(error))
 
@@ -126,6 +136,17 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
         return _load_and_run(options, environment, memory_limit, timeout, seed, tree, Output(file))
     finally:
         os.close(file)
+
+
+def _network(options: SimpleNamespace, seed: int | None) -> dict[str, Any]:
+    """What was said about the network, once it is known to make sense."""
+    from ..linux.arguments import network
+
+    try:
+        network(options.net, options.allow_net, seed)
+    except ValueError as error:
+        raise ValueError(f"--net, --allow-net: {error}") from None
+    return {"net": options.net, "allow_net": options.allow_net}
 
 
 def _tree(options: SimpleNamespace) -> dict[str, Any]:

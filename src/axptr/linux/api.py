@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ..mm.area import MemoryArea
     from .fs.mounts import MountTable
     from .fs.overlay import Overlay
+    from .net.policy import Policy
 
     Layout = tuple[object, dict[bytes, object], Overlay | None]
 
@@ -171,6 +172,8 @@ def create_process(
     seed: int | None = None,
     engine: str = "auto",
     max_procs: int | None = None,
+    net: str = "loopback",
+    allow_net: Iterable[Text] = (),
 ) -> Process:
     """Load `program` and give back a process that is about to run its first instruction.
 
@@ -198,6 +201,8 @@ def create_process(
     engine: the CPU: "native", the host's own in a confined process; "unicorn", which emulates it; or "auto", the first
     where the host allows it and no seed is given, else the other. `process.engine.name` tells which it is,
     `process.engine_why` why.
+    net: "loopback", one of the machine's own; "none", not even that; "host", the host's network.
+    allow_net: `HOST[:PORT]` that may be reached besides, a name, an address or a range of them (`10.0.0.0/8`).
 
     Raises `ProgramError` with one clear line if the program cannot be started; nothing is left behind then. `TypeError`
     and `ValueError` for arguments that make no sense.
@@ -218,6 +223,7 @@ def create_process(
             seed=arguments.seed(seed),
             engine=arguments.engine(engine, seed),
             max_procs=arguments.count("max_procs", max_procs, MAX_PROCS),
+            policy=arguments.network(net, allow_net, seed),
         )
     except ProgramError:
         raise
@@ -241,9 +247,11 @@ def _start(
     seed: int | None,
     engine: str,
     max_procs: int,
+    policy: Policy | None,
 ) -> Process:
     """`create_process` with everything as bytes; see there."""
     machine = Machine(memory_limit, _view(seed), most_tasks=max_procs)
+    machine.net_policy = policy
     table = FileTable(limit=1024, locks=machine.locks)
     _open_streams(machine, table, stdio)  # before anything else is opened: a closed stream's number is given out again
     phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's

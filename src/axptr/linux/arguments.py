@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
+    from .net.policy import Policy
+
 Text = str | bytes
 
 
@@ -117,6 +119,24 @@ def seed(number: object) -> int | None:
         return operator.index(number)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"seed is a number, not {type(number).__name__}") from None
+
+
+def network(net: object, allowed: Any, seed: object) -> Policy | None:
+    """What of the outside may be reached; None for nothing, and a loopback of the machine's own."""
+    rules = [os.fsdecode(rule) for rule in texts("allow_net", allowed)]
+    if net == "loopback" and not rules:
+        return None
+    from .net.policy import parse
+
+    if (net == "host" or rules) and seed is not None:
+        raise ValueError("a run that reaches the outside does not repeat: seed is for net loopback or none")
+
+    def resolve(name: str) -> list[bytes]:
+        from .net.outside import resolve
+
+        return resolve(name)
+
+    return parse(net, rules, resolve)
 
 
 def engine(name: object, seed: object) -> str:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .ipc.sem import SemSets
     from .ipc.shm import Segments
     from .net.network import Network
+    from .net.policy import Policy
     from .task.task import LinuxTask
 
 
@@ -55,6 +56,7 @@ class Machine:
     | outputs: the open files of the user's standard outputs | keeps | the same | nothing |
     | pipe_bytes: what the pipes that programs made may hold | keeps | the same | the number |
     | network: its sockets, by which names | keeps | the same | see there |
+    | net_policy: what of the outside they may reach; None for nothing | keeps | the same | as it is |
     | socket_bytes: what they hold | keeps | the same | the number |
     | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
     | watches: of inotify, None as long as there was none | keeps | the same | through the open files |
@@ -90,6 +92,7 @@ class Machine:
         self.tree_bytes = 0
         self.signal_files: set[SignalFile] = set()
         self.socket_bytes = 0
+        self.net_policy: Policy | None = None
 
     @property
     def tasks(self) -> dict[int, LinuxTask]:
@@ -166,8 +169,9 @@ class Machine:
     def network(self) -> Network:
         """Sockets: their names, ports, and what may be reached."""
         from .net.network import Network  # which few programs need
+        from .net.policy import Policy
 
-        return Network(self._charge_sockets, self.locks, self.host)
+        return Network(self._charge_sockets, self.locks, self.host, self.net_policy or Policy())
 
     def _charge_sockets(self, size: int) -> None:
         """Sockets hold so many bytes more. ENOMEM for more than a part of what the run may have."""

@@ -28,6 +28,7 @@ from ..net.endpoint import (
     Received,
     Waits,
 )
+from ..net.families import elsewhere
 from ..net.socket import Socket
 from ..registry import call
 from ..uaccess import (
@@ -74,6 +75,10 @@ def _send_on(
 ) -> int | None:
     """held: the files of the message, which stay open while it waits."""
     sent = done
+    if message.to:
+        outside = elsewhere(socket.endpoint, message.to)
+        if outside is not None:
+            socket.become(outside)
     try:
         sent += socket.endpoint.send(task, UserIter.over(task, rest), message)
     except Waits as stop:

@@ -14,7 +14,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int
 from ..fs.openfile import OpenFile
 from ..net.endpoint import POLLIN, POLLOUT, Endpoint, Waits
-from ..net.families import create, create_pair
+from ..net.families import create, create_pair, elsewhere
 from ..net.options import SOL_SOCKET, get_option, set_option
 from ..net.socket import Socket
 from ..registry import call
@@ -124,6 +124,9 @@ def sys_connect(task: LinuxTask, fd: c_int, address: ConstBytes, size: c_int) ->
 def _connect_on(task: LinuxTask, socket: Socket, goal: bytes, until: float | None) -> int | None:
     """connect, until a time of the monotonic clock. What is under way then goes on by itself."""
     over = until is not None and task.machine.host.monotonic() >= until
+    outside = elsewhere(socket.endpoint, goal)
+    if outside is not None:
+        socket.become(outside)
     try:
         socket.endpoint.connect(task, goal, not socket.blocks or over)
     except Waits as stop:

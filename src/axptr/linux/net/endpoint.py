@@ -267,8 +267,8 @@ class Endpoint:
     peer_cred: Cred | None = None
     peer_groups: tuple[int, ...] | None = None
 
-    def room_changed(self) -> None:
-        """SO_SNDBUF or SO_RCVBUF was set."""
+    def option_changed(self) -> None:
+        """An option of SOL_SOCKET was set."""
 
 
 def stopped(flags: int, nonblock: bool) -> bool:

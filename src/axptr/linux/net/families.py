@@ -26,6 +26,7 @@ from .endpoint import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
+    from .inet import InetEndpoint
 
 _FAMILIES, _TYPES = 46, 11
 _SOCK_PACKET = 10
@@ -77,11 +78,11 @@ def _inet(task: LinuxTask, family: int, kind: int, protocol: int) -> Endpoint:
     if kind == SOCK_STREAM and protocol in (0, IPPROTO_TCP):
         from .tcp import TcpEndpoint
 
-        return TcpEndpoint(network, family, owner)
+        return _of_host(TcpEndpoint(network, family, owner))
     if kind == SOCK_DGRAM and protocol in (0, IPPROTO_UDP):
         from .udp import UdpEndpoint
 
-        return UdpEndpoint(network, family, owner)
+        return _of_host(UdpEndpoint(network, family, owner))
     if kind == SOCK_RAW:
         raise LinuxError(errno.EPERM if protocol else errno.EPROTONOSUPPORT)
     if kind == SOCK_DGRAM and protocol == (IPPROTO_ICMP if family == AF_INET else IPPROTO_ICMPV6):
@@ -89,6 +90,40 @@ def _inet(task: LinuxTask, family: int, kind: int, protocol: int) -> Endpoint:
     if kind in (SOCK_STREAM, SOCK_DGRAM):
         raise LinuxError(errno.EPROTONOSUPPORT)
     raise LinuxError(errno.ESOCKTNOSUPPORT)
+
+
+def _of_host(end: InetEndpoint) -> Endpoint:
+    """The host's in its place, where the host's network is the program's."""
+    if not end.network.policy.listens:
+        return end
+    from .outside import Outside
+
+    return Outside(end)
+
+
+def elsewhere(end: Endpoint, address: bytes) -> Endpoint | None:
+    """What takes the place of an endpoint that is to communicate with `address`, which lies outside and may be reached;
+    None where it stays what it is."""
+    network = end.network
+    if not network.policy.outside or end.family not in (AF_INET, AF_INET6):
+        return None
+    from .address import is_any, place_of, unmapped
+    from .inet import InetEndpoint
+
+    if not isinstance(end, InetEndpoint) or end.goal is not None or end.named:
+        return None
+    try:
+        (ip, port), _ = place_of(address, end.family)
+    except LinuxError:
+        return None
+    ip = unmapped(ip)
+    if is_any(ip) or network.is_local(ip) or not network.policy.allows(ip, port):
+        return None
+    from .outside import Outside
+
+    made = Outside(end)
+    end.give_port_back()
+    return made
 
 
 def _netlink(task: LinuxTask, kind: int, protocol: int) -> Endpoint:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..fs.openfile import OpenFile
     from .endpoint import Endpoint
     from .flight import Flight
+    from .policy import Policy
     from .ports import Ports
     from .unix import UnixEndpoint
     from .unixnames import UnixNames
@@ -49,26 +50,31 @@ class Clock(Protocol):
 
 
 class Network:
-    """The sockets of a machine. endpoints: by number, those that an open file refers to."""
+    """The sockets of a machine.
+
+    endpoints: by number, those that an open file refers to. up: whether the loopback is; there is no address where it
+    is not.
+    """
 
     buffer = 212_992
     """What a socket may hold in each direction unless it is set (net.core.wmem_default)."""
     buffer_limit = 4_194_304
     """The most that a program may ask for (net.core.wmem_max)."""
     backlog_limit = 4096
-    up = True
-    """Whether the loopback is; there is no address where it is not."""
     datagrams = 10
     """That wait at a socket of AF_UNIX (net.unix.max_dgram_qlen)."""
 
-    def __init__(self, charge: Callable[[int], None], locks: LockTable, clock: Clock) -> None:
+    def __init__(self, charge: Callable[[int], None], locks: LockTable, clock: Clock, policy: Policy) -> None:
         """charge: count so many bytes more (or fewer) that sockets hold; raises `LinuxError` for too many.
 
-        locks: of the machine, for files that are closed in messages. clock: its times.
+        locks: of the machine, for files that are closed in messages. clock: its times. policy:
+        what of the outside may be reached.
         """
         self._charge = charge
         self.locks = locks
         self.now = clock.monotonic
+        self.policy = policy
+        self.up = policy.kind != "none"
         self.realtime_ns = clock.realtime_ns
         self._numbers = itertools.count(20_001)
         self.endpoints: dict[int, Endpoint] = {}

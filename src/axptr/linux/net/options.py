@@ -139,12 +139,10 @@ def set_option(task: LinuxTask, end: Endpoint, name: int, address: int, size: in
         value = min(value & 0xFFFF_FFFF, options.buffer_limit) if name == SO_SNDBUF else max(value, 0)
         options.send_buffer = max(2 * min(value, _INT_MAX // 2), _SNDBUF_LEAST)
         options.numbers["buffers_locked"] = options.numbers.get("buffers_locked", 0) | 1
-        end.room_changed()
     elif name in (SO_RCVBUF, SO_RCVBUFFORCE):
         value = min(value & 0xFFFF_FFFF, options.buffer_limit) if name == SO_RCVBUF else max(value, 0)
         options.receive_buffer = max(2 * min(value, _INT_MAX // 2), _RCVBUF_LEAST)
         options.numbers["buffers_locked"] = options.numbers.get("buffers_locked", 0) | 2
-        end.room_changed()
     elif name in _PASSES:
         _require_passing(end, name)
         setattr(options, _PASSES[name], bool(value))
@@ -166,6 +164,7 @@ def set_option(task: LinuxTask, end: Endpoint, name: int, address: int, size: in
         options.send_timeout = _timeout(task, address, size, options.send_timeout)
     else:
         _set_kept(task, end, name, value, address, size)
+    end.option_changed()
 
 
 def _require_passing(end: Endpoint, name: int) -> None:

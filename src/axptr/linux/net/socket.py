@@ -88,6 +88,11 @@ class Socket(OpenFile):
         self.endpoint = end
         end.network.opened(end)
 
+    def become(self, end: Endpoint) -> None:
+        """It turns out to communicate with the outside."""
+        self.endpoint = end
+        end.network.endpoints[end.number] = end
+
     @property
     def large(self) -> int:
         return 0

@@ -130,7 +130,7 @@ class UnixEndpoint(Endpoint):
         """unix_writable."""
         return self.state != LISTEN and self.charged * 4 <= self.options.send_buffer
 
-    def room_changed(self) -> None:
+    def option_changed(self) -> None:
         if self.write_room():
             self.queue.wake(WRITABLE | POLLWRBAND)
 
