@@ -191,3 +191,28 @@ def test_what_its_function_does_to_the_space_is_seen_by_the_next_instruction(mac
     machine.space.map_mmio(DEVICE, PAGE, R, read, lambda *_: None, name="device")
     done = machine.run("8b06" + LOAD + "8b06", rdi=DEVICE, rsi=DATA)  # mov eax, [rsi] before and behind
     assert (done.kind, done.rip, done.address) == ("fault", 0x400004, DATA)
+
+
+def test_vectors_that_it_is_asked_for_and_others_are_kept(machine: Machine, device: Device) -> None:
+    device.values.update({0: 0x1111_1111, 4: 0x2222_2222, 8: 0x3333_3333, 12: 0x4444_4444})
+    # movups xmm1, [rdi]; fld1; fadd dword [rdi + 16]; movups [rdi + 32], xmm2
+    device.values[16] = 0x4000_0000  # 2.0
+    done = machine.run("0f100f d9e8 d84710 0f115720" + EXIT, rdi=DEVICE, xmm2=7 << 64 | 9, xmm3=1 << 127)
+    assert done.kind == "stopped"
+    regs = machine.engine.regs
+    assert regs.xmm1 == 0x4444_4444_3333_3333_2222_2222_1111_1111
+    assert (regs.xmm2, regs.xmm3) == (7 << 64 | 9, 1 << 127)
+    assert regs.st0 == 0x4000_C000_0000_0000_0000  # 3.0
+    assert [entry[2] for entry in device.log if len(entry) == 3] == [9, 0, 7, 0]
+
+
+def test_an_instruction_that_touches_it_and_a_hole_is_a_fault_of_the_hole(machine: Machine, device: Device) -> None:
+    done = machine.run("a5", rsi=DEVICE, rdi=0x10)  # movsd
+    assert (done.kind, done.address) == ("fault", 0x10)
+    assert (machine.engine.regs.rsi, machine.engine.regs.rip) == (DEVICE, 0x400000)
+
+
+def test_a_run_out_of_time_between_accesses_ends(machine: Machine, device: Device) -> None:
+    done = machine.run(LOAD + "ebfc", rdi=DEVICE, timeout=0.2)  # mov eax, [rdi]; jmp back
+    assert done.kind == "timeout"
+    assert len(device.log) > 10

@@ -6,7 +6,10 @@ for how the guest is kept; `axptr.engine.Engine` has the contract.
 
 from __future__ import annotations
 
+from time import monotonic
+
 from .._core.cpu.native.native import NativeCpu
+from .._core.words.codes import FAULT_NOT_MEMORY
 from ..flags import MappingFlags
 from .arch import X86_64
 from .context import SavesContexts
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from typing import ClassVar
 
     from .arch import Architecture
+    from .handover import Handover
 
 
 class NativeEngine(SavesContexts, ReportsFaults, NativeCpu):
@@ -29,6 +33,7 @@ class NativeEngine(SavesContexts, ReportsFaults, NativeCpu):
 
     arch: ClassVar[Architecture] = X86_64
     name: ClassVar[str] = "native"
+    _handover: Handover | None = None
 
     def run(self, timeout: float | None = None) -> Exit:
         """Run the guest until it faults, raises an exception of the CPU, is stopped or `timeout` seconds have
@@ -38,12 +43,37 @@ class NativeEngine(SavesContexts, ReportsFaults, NativeCpu):
         negative timeout; `OSError` where the host does not allow a confined process; and what a handler, a page's
         function or a signal's handler raised.
         """
-        kind, rip, what, access, code = self._run(timeout)
-        if kind == "exception":
-            return self._excepted(rip, what, access)
-        if kind != "fault":
-            return Exit(kind, rip)
-        return self._refused(rip, what, MappingFlags(access), 14, code)
+        ends = None if timeout is None else monotonic() + timeout
+        while True:
+            kind, rip, what, access, code = self._run(timeout)
+            if kind == "exception":
+                return self._excepted(rip, what, access)
+            if kind != "fault":
+                return Exit(kind, rip)
+            wanted = MappingFlags(access)
+            if code == FAULT_NOT_MEMORY and wanted != MappingFlags.EXECUTE:
+                done = self._step_at_device()
+                if done is None:
+                    timeout = None if ends is None else max(ends - monotonic(), 0.0)
+                    continue
+                if done.vector != 6:  # one that the emulated CPU lacks
+                    return done
+            return self._refused(rip, what, wanted, 14, code)
+
+    def _step_at_device(self) -> Exit | None:
+        """The next instruction touches a device: it is done elsewhere. None if it is; else what came of it."""
+        if self._handover is None:
+            from .handover import Handover
+
+            self._handover = Handover(self)
+        return self._handover.step(self)
+
+    def close(self) -> None:
+        """Give the CPU back now rather than with the last reference. Idempotent; `RuntimeError` while it runs."""
+        super().close()
+        if self._handover is not None:
+            self._handover.close()
+            self._handover = None
 
     def _excepted(self, rip: int, vector: int, error: int) -> Exit:
         """An exception of the CPU; a fault where it was for an address that no CPU can form, which it does not tell."""

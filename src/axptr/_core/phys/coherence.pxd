@@ -16,6 +16,8 @@ cdef struct Waiting:
 # The engine owns the struct; `PhysMemory` and the spaces write requests into it under the lock.
 cdef struct EngineLink:
     int running            # guest code may be executing: frames given up must wait for a flush
+    int at_rest            # it holds frames between two runs of guest code, too, and this is between two: what is stale harms
+                           # nobody before the next, which begins with dropping it
     int need_flush         # there is something in `ranges`, `all`, `drop` or `drop_all`
     uint64_t stale_since   # then: since when, in `Coherence.epoch`
     int all                # translations of all addresses are stale, not only of those in `ranges`

@@ -88,9 +88,11 @@ class Coherence(HostMemory):
 
     def others_stale(self, link):
         """Whether another engine may be using translations that it was asked to drop."""
+        other: cython.pointer(EngineLink)
         i: uint32_t
         for i in range(self.nengines):
-            if self.engines[i] != link and self.engines[i].running and self.engines[i].need_flush:
+            other = self.engines[i]
+            if other != link and other.running and not other.at_rest and other.need_flush:
                 return True
         return False
 

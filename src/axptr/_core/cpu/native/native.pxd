@@ -6,6 +6,7 @@ cdef class NativeCpu(NativePages):
 
     cdef void serve(self) noexcept nogil
     cdef int go(self) noexcept nogil
+    cdef bint sets_out(self) noexcept nogil
     cdef int wait(self) noexcept nogil
     cdef int sort_signal(self) noexcept nogil
     cdef int sort_out(self) noexcept nogil

@@ -91,7 +91,7 @@ class NativeCpu(NativePages):
         if in_the_way(self.mmu, self.stub.s.base):
             return CAME_RENEW
         if self.in_call:
-            if not self.stub.asked():
+            if self.sets_out():
                 self.in_call = False
                 self.stub.s.guest_turn = 1
                 if nat_answer(cython.address(self.stub.s), self.regs_[R_RAX], 0, 0) == 0:
@@ -99,16 +99,25 @@ class NativeCpu(NativePages):
                 self.in_call = True  # a signal was faster: it comes out
             if self.surface() < 0:
                 return CAME_BROKEN
-        if self.stub.asked():
-            axptr_lock_nogil(self.phys.lock)
-            if self.stub.apply(self.mmu) < 0:
-                axptr_unlock(self.phys.lock)
-                return CAME_RENEW
+        axptr_lock_nogil(self.phys.lock)
+        if self.stub.asked() and self.stub.apply(self.mmu) < 0:
             axptr_unlock(self.phys.lock)
+            return CAME_RENEW
+        self.stub.link.at_rest = 0
+        axptr_unlock(self.phys.lock)
         self.bring_in()
         if self.stub.resume() < 0:
             return CAME_RENEW
         return self.wait()
+
+    def sets_out(self):
+        """Whether the guest may go on with what it has mapped; from here on it may be doing so."""
+        axptr_lock_nogil(self.phys.lock)
+        ready: cython.bint = not self.stub.asked()
+        if ready:
+            self.stub.link.at_rest = 0
+        axptr_unlock(self.phys.lock)
+        return ready
 
     def wait(self):
         """Until the guest makes a call or hands over. 0, or a CAME_ code."""
@@ -125,6 +134,7 @@ class NativeCpu(NativePages):
                 return CAME_ASTRAY
             event = nat_next(cython.address(self.stub.s), _nap)
         self.stub.s.guest_turn = 0
+        self.stub.link.at_rest = 1
         self.exits += 1
         if event == NAT_GUEST_CALL:
             r[R_RAX] = self.stub.s.nr

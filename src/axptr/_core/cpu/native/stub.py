@@ -102,6 +102,7 @@ class Stub:
                 f"the host does not let the native engine have {_STAGES.get(self.s.failed, 'a frame')}: "
                 f"{os.strerror(error or errno.EPROTO)}",
             )
+        self.link.at_rest = 1
         self.beat.kick = _come_out
         self.beat.handle = cython.address(self.s)
         join(phys, cython.address(self.link), cython.address(self.beat))
@@ -361,6 +362,7 @@ class Stub:
     def lose(self):
         """It did what it was not told to do, or nothing, or is dead: from now on it is. -1."""
         self.broken = True
+        self.link.at_rest = 1
         nat_kill(cython.address(self.s))
         return -1
 
