@@ -951,3 +951,24 @@ def test_a_refused_strict_read_does_not_grow_a_stack(space: AddrSpace) -> None:
     with pytest.raises(UserFault):
         UserPtr[ctypes.c_uint8](BASE).read(space)
     assert [area.start for area in space.areas()] == [BASE + PAGE_SIZE]
+
+
+def test_presence_is_one_byte_a_page() -> None:
+    space = AddrSpace(0, 1 << 30, PhysMemory(16 << 20))
+    space.map_alloc(0x10000, 0x8000, R | W)
+    space.populate_area(0x11000, 0x2000, W)
+    space.populate_area(0x15000, 0x1000, MappingFlags.READ)
+    space.protect(0x15000, 0x1000, MappingFlags(0))  # is there, and grants nothing
+    assert space.presence(0xF000, 0xA000) == bytes([0, 0, 1, 1, 0, 0, 1, 0, 0, 0])
+    with pytest.raises(LinuxError):
+        space.presence(0x10001, 0x1000)
+
+
+def test_pages_a_fault_may_bring_in_are_a_power_of_two() -> None:
+    space = AddrSpace(0, 1 << 30, PhysMemory(16 << 20))
+    assert space.fault_around == 1
+    for bad in (0, 3, 128):
+        with pytest.raises(ValueError, match="power of two"):
+            space.fault_around = bad
+    space.fault_around = 16
+    assert space.try_clone().fault_around == 16

@@ -58,6 +58,7 @@ _SHM_DEVICE = os.makedev(0, 0x3F)
 MAX_PROCS = 32768
 """Processes and threads that a machine may have at once, if nothing else is said."""
 _AHEAD = 64
+_AROUND = 64
 """Pages that a program which writes one after the other gets at once, on a CPU where a fault costs microseconds."""
 
 
@@ -257,6 +258,7 @@ def _start(
     phys = PhysMemory(limit=memory_limit)  # no room for it is the host's affair, not the program's
     machine.phys = phys
     space = AddrSpace(0, 1 << 47, phys)
+    space.fault_around = _AROUND
     try:
         fs = FsContext(_mounts(machine, phys, allow_write, layout), machine.host.umask)
         _streams_are_of(table, fs, allow_write)

@@ -106,3 +106,44 @@ def test_memory_of_the_machine_is_whole_at_the_end() -> None:
     assert native.space.query(CODE) is not None
     native.close()
     phys._check()
+
+
+def test_a_fork_takes_the_right_to_write_and_not_the_pages(native: NativeMachine) -> None:
+    native.space.map_alloc(AREA, 512 * PAGE, R | W)
+    each(native, WRITE_EACH, AREA, 512)
+    twin = native.space.try_clone()
+    fills = native.engine.fills
+    assert each(native, ADD_EACH, AREA, 512) == 512 * 513 // 2
+    assert native.engine.fills - fills < 20
+    each(native, WRITE_EACH, AREA, 512, 0)
+    assert twin.read(AREA, 8) == (512).to_bytes(8, "little")
+    assert native.space.read(AREA, 8) == (1).to_bytes(8, "little")
+    twin.clear()
+
+
+def test_writes_here_and_there_bring_in_what_was_touched_alone(native: NativeMachine) -> None:
+    native.space.fault_around = 64
+    native.space.map_alloc(AREA, 8192 * PAGE, R | W)
+    each(native, WRITE_EACH, AREA, 512, 16 * PAGE)  # a sixteenth of all
+    assert len(native.space.resident_pages(AREA, 8192 * PAGE)) == 512
+
+
+def test_writes_to_much_of_an_area_in_any_order_come_in_blocks_where_the_owner_allows_it(native: NativeMachine) -> None:
+    count = 8192
+    for around, most in ((1, count + 50), (64, count // 3)):
+        native.space.fault_around = around
+        native.space.map_alloc(AREA, count * PAGE, R | W, replace=True)
+        fills = native.engine.fills
+        for start in range(7):  # every seventh page, then every seventh of the others, ...
+            each(native, WRITE_EACH, AREA + start * PAGE, (count - start + 6) // 7, 7 * PAGE)
+        assert native.engine.fills - fills < most
+        assert native.space.presence(AREA, count * PAGE) == b"\1" * count
+        assert each(native, ADD_EACH, AREA, count) > 0
+
+
+def test_frames_side_by_side_need_few_mappings(native: NativeMachine) -> None:
+    native.space.map_alloc(AREA, 8192 * PAGE, R | W)
+    before = mappings(native) if native.engine.guest_pid else 0
+    for start in range(3):
+        each(native, WRITE_EACH, AREA + start * PAGE, (8192 - start + 2) // 3, 3 * PAGE)
+    assert mappings(native) - before < 100

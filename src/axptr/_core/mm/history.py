@@ -83,6 +83,7 @@ class History(BackedSpace):
         code: cython.int
         whole: cython.bint = freeze
         notes = None
+        twin.around = self.around
         axptr_lock_gil(self.lock)
         try:
             self.copy_areas(twin, whole)

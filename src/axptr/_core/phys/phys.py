@@ -8,7 +8,8 @@ is free when both are zero, so that a view never shows another owner's bytes. Fr
 Not here: frames that are free, and which lie side by side (`runs`); the mapping itself, and what a fork does to it
 (`hostmem`); what a frame is used for (`space`, `frames`), and how tables are laid out (`paging`).
 
-Invariants, checked by `_check`: those of `runs`; `ndata + ntable` is the number of frames with a reference or a pin, or waiting in quarantine.
+Invariants, checked by `_check`: those of `runs`; `ndata + ntable` is the number of frames with a reference or a pin, or waiting
+in quarantine.
 
 Locking: `lock` guards these books, and also every space and store over this memory. One lock, because a
 fault, a copy-on-write, a clone and a truncation all touch several of them at once and in different orders.
@@ -153,6 +154,12 @@ class PhysMemory(FrameRuns):
         table: uint64_t = at >> PAGE_SHIFT
         # While a frame is held its place in `next_free` is not used: of a table, it is the run's number.
         return self.alloc_in(self.next_free + table, table, cython.cast(uint32_t, (at & (PAGE_SIZE - 1)) >> 3), zero)
+
+    def used_in_run(self, slot):
+        """How many frames of the run of that table are held; 0 where it has none."""
+        table: uint64_t = (cython.cast(uint64_t, slot) - cython.cast(uint64_t, self.base)) >> PAGE_SHIFT
+        run: uint32_t = self.next_free[table]
+        return self.pieces[run].used if run and self.pieces[run].owner == table else 0
 
     def alloc_in(self, run, owner, index, zero):
         """A data frame with one reference, number `index` of the owner's run or from anywhere; 0 if there is none."""

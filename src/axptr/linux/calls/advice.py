@@ -155,11 +155,13 @@ def sys_mincore(task: LinuxTask, addr: c_ulong, length: c_size_t, vec: Bytes) ->
         if area is None:
             raise LinuxError(errno.ENOMEM)
         stop = min(end, area.end, at + PAGE * PAGE)
-        there = set(task.space.resident_pages(at, stop - at))
+        there = task.space.presence(at, stop - at)
         if area.backend.store is not None:
-            shift = area.start - area.offset
-            there.update(page * PAGE + shift for page in area.backend.store.pages())
-        put_bytes(task, vec.address + (at - addr) // PAGE, bytes(page in there for page in range(at, stop, PAGE)))
+            shift = (area.start - area.offset - at) // PAGE
+            for page in area.backend.store.pages():
+                if 0 <= page + shift < len(there):
+                    there[page + shift] = 1
+        put_bytes(task, vec.address + (at - addr) // PAGE, bytes(there))
         at = stop
         waiting.breathe(task)
     return 0

@@ -102,6 +102,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     old = task.mm.space
     stack_limit = get_limit(task, RLIMIT_STACK)[0]
     mm = Mm(AddrSpace(old.base, old.size, old.phys), task.machine.host, stack_limit)
+    mm.space.fault_around = old.fault_around
     mm.exe = program.file.node.hold()
     pc = sp = 0
     failed: LinuxError | None = None

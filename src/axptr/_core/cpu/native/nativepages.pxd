@@ -15,5 +15,4 @@ cdef class NativePages(NativeState):
     cdef void settle(self) noexcept nogil
     cdef int fill(self, uint64_t vaddr, int access) noexcept nogil
     cdef int try_fill(self, uint64_t page, int access) noexcept nogil
-    cdef void fill_around(self, uint64_t page) noexcept nogil
-    cdef void fill_ahead(self, uint64_t page) noexcept nogil
+    cdef uint64_t bring_ahead(self, uint64_t page) noexcept nogil

@@ -136,6 +136,10 @@ class NativePages(NativeState):
     def try_fill(self, page, access):
         code: cython.int = FAULT_OK
         slot: cython.pointer(uint64_t)
+        first: uint64_t = page & ~cython.cast(
+            uint64_t, self.around * 4096 - 1
+        )  # what is there around it is given with it
+        last: uint64_t = first + (self.around - 1) * 4096
         self.fills += 1
         axptr_lock_nogil(self.phys.lock)
         if self.phys.forked or page < self.mmu.first or page > self.mmu.last:
@@ -144,23 +148,24 @@ class NativePages(NativeState):
             # Should it make a copy of the page, that one page is stale: the copy is mapped over it, and `apply` sees that.
             code = self.mmu.bring_in(page, access, cython.address(slot))
         if code == FAULT_OK:
-            self.stub.give_present(self.mmu, page)
-            if self.around > 1:
-                self.fill_around(page)
-            if self.ahead and access == WRITE:
-                self.fill_ahead(page)
+            if access == WRITE:
+                if self.mmu.around > 1:
+                    self.mmu.bring_around(page, cython.address(first), cython.address(last))
+                if self.ahead:
+                    last = max(last, self.bring_ahead(page))
+            self.stub.give_window(self.mmu, max(first, self.mmu.first), last)
         axptr_unlock(self.phys.lock)
         return code
 
-    def fill_ahead(self, page):
-        """A guest that writes page after page finds the next ones there. Lock held."""
+    def bring_ahead(self, page):
+        """A guest that writes page after page finds the next ones there; the last of them. Lock held."""
         slot: cython.pointer(uint64_t)
         left: cython.int
         at: uint64_t = page + 4096
         if page != self.next_page:
             self.window = 0
             self.next_page = at
-            return
+            return page
         self.window = min(self.window * 2, self.ahead) if self.window else 4
         left = self.window
         if self.phys.limit_frames and self.phys.ndata + self.phys.ntable + 4096 > self.phys.limit_frames:
@@ -168,19 +173,10 @@ class NativePages(NativeState):
         while left and at <= self.mmu.last and self.mmu.at_once(at, READ) == cython.NULL:
             if self.mmu.bring_in(at, WRITE, cython.address(slot)) != FAULT_OK:
                 break
-            self.stub.give_present(self.mmu, at)
             at += 4096
             left -= 1
         self.next_page = at
-
-    def fill_around(self, page):
-        """What is there already around a page is given with it. Lock held."""
-        at: uint64_t = page & ~cython.cast(uint64_t, self.around * 4096 - 1)
-        end: uint64_t = at + self.around * 4096
-        while at < end:
-            if at != page and not self.stub.slot(at >> 12).perms:
-                self.stub.give_present(self.mmu, at)
-            at += 4096
+        return at - 4096
 
     def prepare(self):
         """Start the guest's process now rather than with the first run. `OSError` where the host does not allow it."""

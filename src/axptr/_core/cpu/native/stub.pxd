@@ -41,6 +41,7 @@ cdef extern from "stub_bytes.h" nogil:
 
 cdef enum:
     MAX_COMMANDS = 384
+    WINDOW = 128           # pages that are looked at in one go
 
 # A page that the stub has mapped: its number, the frame, what it may do there. perms 0: not any more.
 cdef struct Held:
@@ -86,6 +87,5 @@ cdef class Stub:
     cdef int apply(self, SpaceCore space) noexcept nogil
     cdef int look_at(self, SpaceCore space, Held *note) noexcept nogil
     cdef int look_through(self, SpaceCore space, uint64_t first, uint64_t last) noexcept nogil
-    cdef uint32_t allowed(self, SpaceCore space, uint64_t vaddr, uint64_t *pfn) noexcept nogil
     cdef bint asked(self) noexcept nogil
-    cdef void give_present(self, SpaceCore space, uint64_t page) noexcept nogil
+    cdef void give_window(self, SpaceCore space, uint64_t first, uint64_t last) noexcept nogil

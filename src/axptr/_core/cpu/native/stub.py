@@ -24,10 +24,12 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_CONTROL,
     NAT_CONTROL_SIZE,
     NAT_MMAP,
+    NAT_MPROTECT,
     NAT_MUNMAP,
     NAT_SPAN,
     NAT_STACK,
     NAT_USER_END,
+    WINDOW,
     Held,
     nat_command,
     nat_free,
@@ -42,14 +44,15 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_turn,
 )
 from cython.cimports.axptr._core.cpu.running import join, leave
+from cython.cimports.axptr._core.mm.mmu import Shown
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED
-from cython.cimports.axptr._core.words.codes import EXECUTE, READ, WRITE
+from cython.cimports.axptr._core.words.codes import WRITE
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import calloc, free
+from cython.cimports.libc.stdlib import calloc, free, malloc, qsort
 from cython.cimports.libc.string import memcpy
 
-_MAP_SHARED_FIXED = cython.declare(uint32_t, 0x01 | 0x10)
+_MAP_FLAGS = cython.declare(uint32_t, 0x01 | 0x10 | 0x8000)  # shared, fixed, populated: its tables are filled at once
 _first_slots = cython.declare(uint64_t, 1024)
 _most_runs = cython.declare(uint64_t, 50_000)  # a process has 65,530 mappings at most
 _deadline = cython.declare(cython.int, 2000)  # milliseconds: a stub that does not answer is ended
@@ -69,6 +72,15 @@ _STAGES = {
 def _come_out(handle: cython.p_void) -> cython.void:
     """Ask the guest to come out, from any thread."""
     nat_interrupt(cython.cast(cython.pointer(nat_stub), handle), 0)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cython.const[cython.void])) -> cython.int:
+    x: uint64_t = cython.cast(cython.pointer(uint64_t), a)[0]
+    y: uint64_t = cython.cast(cython.pointer(uint64_t), b)[0]
+    return (x > y) - (x < y)
 
 
 @cython.no_gc_clear
@@ -219,20 +231,30 @@ class Stub:
         """Whether something that it holds may have changed."""
         return self.link.need_flush or self.link.ndrop or self.link.drop_all
 
-    def give_present(self, space, page):
-        """Give a page as the table has it now, all that it grants. Lock held.
+    def give_window(self, space, first, last):
+        """Give the pages from `first` to `last` that are there, as the table has them now. Lock held.
 
         The host's CPU sees what is written to code at once; those that translate it must be told.
         """
-        pfn: uint64_t = 0
-        perms: uint32_t = self.allowed(space, page, cython.address(pfn))
-        marks: cython.pointer(uint8_t) = self.phys.flags + pfn
-        if perms & WRITE:
-            if marks[0] & FRAME_CODE:
-                self.phys.code_changed(pfn)
-            marks[0] |= FRAME_WCACHED
-        if perms:
-            self.give(page, pfn, perms)
+        i: uint64_t
+        count: uint64_t
+        marks: cython.pointer(uint8_t)
+        shown: Shown[WINDOW]
+        while first <= last:
+            count = ((last - first) >> 12) + 1
+            if count > WINDOW:
+                count = WINDOW
+            space.window(first, count, shown)
+            for i in range(count):
+                if not shown[i].perms:
+                    continue
+                if shown[i].perms & WRITE:
+                    marks = self.phys.flags + shown[i].pfn
+                    if marks[0] & FRAME_CODE:
+                        self.phys.code_changed(shown[i].pfn)
+                    marks[0] |= FRAME_WCACHED
+                self.give(first + (i << 12), shown[i].pfn, shown[i].perms)
+            first += count << 12
 
     def forget(self):
         """Take everything from it; 0, or -1 if it is dead now."""
@@ -246,22 +268,6 @@ class Stub:
         self.nused = 0
         self.nruns = 0
         return self.carry_out()
-
-    def allowed(self, space, vaddr, pfn):
-        """What the page table lets the CPU do there now, without a fault; 0: nothing. Lock held."""
-        host: cython.pointer(uint8_t) = space.at_once(vaddr, READ)
-        perms: uint32_t = READ
-        if host == cython.NULL:
-            host = space.at_once(vaddr, EXECUTE)
-            perms = 0
-            if host == cython.NULL:
-                return 0
-        pfn[0] = cython.cast(uint64_t, host - self.phys.base) >> 12
-        if space.at_once(vaddr, WRITE) != cython.NULL:
-            perms |= WRITE
-        if space.at_once(vaddr, EXECUTE) != cython.NULL:
-            perms |= EXECUTE
-        return perms
 
     def apply(self, space):
         """Take back what the page table does not allow any more. Lock held, the turn is ours. -1: it is dead now."""
@@ -280,29 +286,46 @@ class Stub:
         return 0
 
     def look_through(self, space, first, last):
-        """Look at all that is held of the pages numbered [first, last]. -1: it is dead now."""
+        """Look at all that is held of the pages numbered [first, last], in order. -1: it is dead now."""
         i: uint64_t
+        count: uint64_t = 0
+        failed: cython.int = 0
+        pages: cython.pointer(uint64_t)
         if last - first < self.nslots:
             for i in range(first, last + 1):
                 if self.slot(i).perms and self.look_at(space, self.slot(i)) < 0:
                     return -1
             return 0
+        pages = cython.cast(cython.pointer(uint64_t), malloc(self.nused * 8))
+        if pages == cython.NULL:
+            return self.forget()
         for i in range(self.nslots):
-            if self.held[i].perms and first <= self.held[i].page <= last and self.look_at(space, self.held + i) < 0:
-                return -1
-        return 0
+            if self.held[i].perms and first <= self.held[i].page <= last:
+                pages[count] = self.held[i].page
+                count += 1
+        qsort(pages, count, 8, _compare)  # so that neighbours are taken away by one call
+        for i in range(count):
+            if failed == 0 and self.slot(pages[i]).perms:
+                failed = self.look_at(space, self.slot(pages[i]))
+        free(pages)
+        return failed
 
     def look_at(self, space, note):
-        """Take back a page of which more is held than the page table allows now. -1: it is dead now."""
-        pfn: uint64_t = 0
-        may: uint32_t = self.allowed(space, note.page << 12, cython.address(pfn))
-        if pfn != note.pfn:
-            may = 0
-        elif note.perms & WRITE and not self.phys.flags[pfn] & FRAME_WCACHED:
+        """Take back a page of which more is held than the page table allows now, or only the rights that are too many. -1:
+        it is dead now."""
+        shown: Shown
+        may: uint32_t
+        space.window(note.page << 12, 1, cython.address(shown))
+        may = shown.perms if shown.pfn == note.pfn else 0
+        if may & WRITE and not self.phys.flags[note.pfn] & FRAME_WCACHED:
             may &= ~cython.cast(uint32_t, WRITE)
-        if note.perms & ~may:
-            self.command(NAT_MUNMAP, note.page << 12, 4096, 0, 0)
-            self.hold(note, note.page, 0, 0)
+        may &= note.perms
+        if note.perms != may:
+            if may:
+                self.command(NAT_MPROTECT, note.page << 12, 4096, may, 0)
+            else:
+                self.command(NAT_MUNMAP, note.page << 12, 4096, 0, 0)
+            self.hold(note, note.page, note.pfn if may else 0, may)
             if self.nruns > _most_runs:  # of much that was one mapping, every other page
                 return self.forget()
         return -1 if self.broken else 0
@@ -315,7 +338,7 @@ class Stub:
         if self.ncommands:
             last = self.commands + (self.ncommands - 1)
             if last.op == op and last.addr + last.len == addr and last.prot == prot:
-                if op == NAT_MUNMAP or last.off + last.len == off:
+                if op != NAT_MMAP or last.off + last.len == off:
                     last.len += size
                     return
         if self.ncommands == MAX_COMMANDS - 1 and self.carry_out() < 0:  # one is kept for the fence
@@ -325,7 +348,7 @@ class Stub:
         last.addr = addr
         last.len = size
         last.prot = prot
-        last.flags = _MAP_SHARED_FIXED if op == NAT_MMAP else 0
+        last.flags = _MAP_FLAGS if op == NAT_MMAP else 0
         last.off = off
         self.ncommands += 1
         if op != NAT_MMAP:
