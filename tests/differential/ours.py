@@ -42,7 +42,7 @@ class Ours:
         machine = Machine()
         files = FileTable(1024, machine.locks)
         root = os.fsencode(directory)
-        fs = FsContext(host_tree([root], Proc()), 0o022)
+        fs = FsContext(host_tree([root], Proc), 0o022)
         self.task = LinuxTask.first(machine, AddrSpace(0, 1 << 47, self.phys), files, fs)
         self.task.mm.start_heap(heap)
         # What libc took of the heap there before the sequence began is its neighbour here too.

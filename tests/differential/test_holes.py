@@ -91,7 +91,7 @@ class Sides:
         machine = Machine()
         self.files = FileTable(1024, machine.locks)
         space = AddrSpace(0x1000, 0x7FFF_FFFF_E000, self.phys)
-        self.task = LinuxTask.first(machine, space, self.files, FsContext(host_tree([root], Proc()), 0o022))
+        self.task = LinuxTask.first(machine, space, self.files, FsContext(host_tree([root], Proc), 0o022))
         self.table = LinuxKernel().dispatcher(self.task)
         self.paths = [root + b"/theirs", root + b"/ours"]
 

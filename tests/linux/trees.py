@@ -12,7 +12,7 @@ from axptr.linux.proc.tree import Proc
 
 
 def file_system(cwd: bytes, allow_write: Iterable[bytes]) -> FsContext:
-    fs = FsContext(host_tree(allow_write, Proc()), 0o022)
+    fs = FsContext(host_tree(allow_write, Proc), 0o022)
     task: Any = SimpleNamespace(fs=fs)
     fs.cwd = first_directory(task, cwd)
     return fs

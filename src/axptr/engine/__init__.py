@@ -6,24 +6,28 @@ from __future__ import annotations
 from .arch import Architecture
 from .context import Context
 from .exit import Exit
-from .unicorn import UnicornEngine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .engine import Engine, ExitKind, SyscallHandler
     from .native import NativeEngine
+    from .unicorn import UnicornEngine
 
 __all__ = ["Architecture", "Context", "Engine", "Exit", "ExitKind", "NativeEngine", "SyscallHandler", "UnicornEngine"]
 
 
 def __getattr__(name: str) -> object:
-    """What describes engines, and the second one, are loaded where they are named: a run has one engine."""
+    """What describes engines, and each engine, is loaded where it is named: a run has one."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "NativeEngine":
         from .native import NativeEngine
 
         return NativeEngine
+    if name == "UnicornEngine":
+        from .unicorn import UnicornEngine
+
+        return UnicornEngine
     from . import engine
 
     return getattr(engine, name)

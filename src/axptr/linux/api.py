@@ -34,7 +34,6 @@ from .host import wall as now
 from .load.loader import find_program
 from .machine import Machine
 from .personality import LinuxKernel
-from .proc.tree import Proc
 from .task import exec
 from .task.filetable import FileTable
 from .task.limits import RLIMIT_NOFILE, get_limit
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from ..engine.auto import Choice
     from ..mm.area import MemoryArea
     from .fs.mounts import MountTable
+    from .fs.node import DirNode
     from .fs.overlay import Overlay
     from .net.policy import Policy
 
@@ -321,15 +321,21 @@ def _mounts(machine: Machine, phys: PhysMemory, allow_write: Iterable[bytes], la
             _holds(path, b"/dev/shm") or _holds(b"/dev/shm", path) for path in map(os.path.realpath, allow_write)
         ):
             shared_memory = LaterTmpMount(phys, machine, _SHM_DEVICE)
-        return host_tree(allow_write, Proc(), shared_memory)
+        return host_tree(allow_write, _proc, shared_memory)
     from .fs.shape import Shaper
 
     root, places, overlay = layout
-    return Shaper(machine, phys, allow_write).build(root, places, overlay, Proc())
+    return Shaper(machine, phys, allow_write).build(root, places, overlay, _proc)
 
 
 def _holds(directory: bytes, path: bytes) -> bool:
     return (path + b"/").startswith(directory.rstrip(b"/") + b"/")
+
+
+def _proc() -> DirNode:
+    from .proc.tree import Proc  # when a program looks at it
+
+    return Proc()
 
 
 def _streams_are_of(table: FileTable, fs: FsContext, allow_write: Iterable[bytes]) -> None:

@@ -14,7 +14,6 @@ import ctypes
 import os
 import time
 
-from ..engine import UnicornEngine
 from ..errors import LinuxError
 from ..named import NamedTuple
 from .fs.host.calls import ccall, host, libc
@@ -22,7 +21,7 @@ from .fs.host.calls import ccall, host, libc
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .._core.phys.phys import PhysMemory
-    from ..engine import Exit
+    from ..engine import Exit, UnicornEngine
     from .fs.node import Stat
 
 _THREAD_USER = -3
@@ -103,6 +102,8 @@ class HostView:
 
     def engine(self, phys: PhysMemory) -> UnicornEngine:
         """The CPU of a machine that has this view."""
+        from ..engine.unicorn import UnicornEngine  # a run of the native engine has none
+
         return UnicornEngine(phys)
 
     def turn(self, engine: UnicornEngine, seconds: float | None, limit: float | None) -> Exit:

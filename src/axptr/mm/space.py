@@ -24,7 +24,6 @@ from axptr.mm.area import CLONE_RULES, MemoryArea
 from axptr.mm.backend import ALLOC, FileBackend, LinearBackend, SharedBackend, SharedObject
 from axptr.mm.fault import REASONS, describe
 from axptr.mm.filecache import FileCache, sync_all
-from axptr.mm.pager import MmioBackend, PagerBackend, device_move, device_piece, page_in
 from axptr.mm.snapshots.snapshot import Epoch, path
 from axptr.mm.snapshots.snapshot import Snapshot as Snapshot
 from axptr.mm.twins import Twins, make_twins, use_twins
@@ -396,6 +395,8 @@ class AddrSpace(History):
         touch that brings it in. What it raises becomes the cause of a `UserFault` (backing failed), or comes out of
         the run of a guest CPU. Raises as `map`.
         """
+        from axptr.mm.pager import PagerBackend
+
         self.map(start, size, flags, PagerBackend(fetch), replace=replace, name=name)
 
     def map_mmio(
@@ -414,6 +415,8 @@ class AddrSpace(History):
         Copies of 1, 2, 4 or 8 bytes are one call, others a sequence. There are no frames: live views and strings are
         refused (not memory). What a function raises becomes the cause of a `UserFault`. Raises as `map`.
         """
+        from axptr.mm.pager import MmioBackend
+
         self.map(start, size, flags, MmioBackend(read, write), replace=replace, name=name)
 
     def protect(self, start: int, size: int, flags: MappingFlags) -> None:
@@ -524,12 +527,18 @@ class AddrSpace(History):
             self._stops.pop(get_ident(), None)
 
     def _page_in(self, vaddr: int, access: int, size: int = 1, completed: int = 0) -> None:
+        from axptr.mm.pager import page_in
+
         page_in(self, vaddr, access, size, completed)
 
     def _device_move(self, vaddr: int, buffer: bytearray, access: int) -> None:
+        from axptr.mm.pager import device_move
+
         device_move(self, vaddr, buffer, access)
 
     def _device_piece(self, vaddr: int, buffer: bytearray, access: int) -> int:
+        from axptr.mm.pager import device_piece
+
         return device_piece(self, vaddr, buffer, access)
 
     def _make_fault(self, code: int, bad: int, access: int, size: int, completed: int) -> UserFault:

@@ -14,7 +14,8 @@
 #include <stdint.h>
 #define R(call) do { errno = 0; long r_ = (long)(call); printf("%s = %ld %s\n", #call, r_, r_ < 0 ? strerrorname_np(errno) : ""); } while (0)
 static volatile int hits; static siginfo_t last;
-static void h(int s, siginfo_t *i, void *c) { hits++; last = *i; }
+static int most;
+static void h(int s, siginfo_t *i, void *c) { hits++; last = *i; if (i->si_overrun > most) most = i->si_overrun; }
 static void burn(long ms) { struct timespec t; long end; clock_gettime(CLOCK_PROCESS_CPUTIME_ID,&t); end=t.tv_sec*1000+t.tv_nsec/1000000+ms; do clock_gettime(CLOCK_PROCESS_CPUTIME_ID,&t); while (t.tv_sec*1000+t.tv_nsec/1000000<end); }
 static void ms(long n) { struct timespec t={n/1000,n%1000*1000000}; while (nanosleep(&t,&t)); }
 int main(void) {
@@ -53,8 +54,8 @@ int main(void) {
   R(syscall(SYS_timer_gettime,id2,&old)); printf("%ld %ld\n",old.it_value.tv_nsec,old.it_interval.tv_nsec);
   /* overrun while blocked */
   sigset_t b; sigemptyset(&b); sigaddset(&b,SIGRTMIN+1); sigprocmask(SIG_BLOCK,&b,0);
-  it=(struct itimerspec){{0,2000000},{0,2000000}}; R(syscall(SYS_timer_settime,id,0,&it,0)); ms(60); hits=0; sigset_t pe; sigpending(&pe); printf("pend %d\n", sigismember(&pe,SIGRTMIN+1));
-  sigprocmask(SIG_UNBLOCK,&b,0); printf("hits %d ov %d\n", hits>=1, last.si_overrun>=20); int o=syscall(SYS_timer_getoverrun,id); printf("getov %d\n",o>=0);
+  it=(struct itimerspec){{0,2000000},{0,2000000}}; R(syscall(SYS_timer_settime,id,0,&it,0)); ms(60); hits=most=0; sigset_t pe; sigpending(&pe); printf("pend %d\n", sigismember(&pe,SIGRTMIN+1));
+  sigprocmask(SIG_UNBLOCK,&b,0); printf("hits %d ov %d\n", hits>=1, most>=20); int o=syscall(SYS_timer_getoverrun,id); printf("getov %d\n",o>=0);
   ms(90); printf("more %d\n",hits>5); R(syscall(SYS_timer_delete,id)); hits=0; ms(10); printf("hits %d\n",hits); R(syscall(SYS_timer_delete,id)); R(syscall(SYS_timer_settime,id,0,&it,0)); R(syscall(SYS_timer_getoverrun,id)); R(syscall(SYS_timer_gettime,id,&old));
   /* settime voids pending */
   sigprocmask(SIG_BLOCK,&b,0); R(syscall(SYS_timer_create,1,&ev,&t)); id=*(int*)&t; printf("id %d\n",id); it=(struct itimerspec){{0,0},{0,1000000}}; syscall(SYS_timer_settime,id,0,&it,0); ms(10); it.it_value.tv_nsec=0; syscall(SYS_timer_settime,id,0,&it,0); sigpending(&pe); printf("pend %d\n", sigismember(&pe,SIGRTMIN+1)); hits=0; sigprocmask(SIG_UNBLOCK,&b,0); printf("hits %d\n",hits);

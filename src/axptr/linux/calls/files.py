@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from fcntl import F_UNLCK
 from struct import pack, unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
-from ..files.locks import F_UNLCK
-from ..files.pipe import make_pipe
-from ..fs.inode import F_SEAL_EXEC
 from ..fs.openfile import (
     O_APPEND,
     O_DIRECT,
@@ -20,7 +18,6 @@ from ..fs.openfile import (
 )
 from ..registry import call
 from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes
-from . import locks as lockcalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +25,8 @@ if TYPE_CHECKING:
 
 O_ASYNC = 0o20000
 O_NOATIME = 0o1000000
+_LOCK_COMMANDS = frozenset({5, 6, 7, 36, 37, 38})
+"""F_GETLK, F_SETLK, F_SETLKW, and the same of open file descriptions."""
 _SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME  # what F_SETFL may change; O_ASYNC where it means something
 
 
@@ -106,8 +105,10 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | N
     if cmd == F_SETFL:
         set_flags(file, arg)
         return 0
-    if cmd in lockcalls.COMMANDS:
-        return lockcalls.record_lock(task, file, cmd, arg)
+    if cmd in _LOCK_COMMANDS:
+        from .locks import record_lock
+
+        return record_lock(task, file, cmd, arg)
     if cmd in (F_SETPIPE_SZ, F_GETPIPE_SZ):
         return file.pipe_size(task, arg & 0xFFFF_FFFF if cmd == F_SETPIPE_SZ else None)
     if cmd in (F_ADD_SEALS, F_GET_SEALS):
@@ -176,6 +177,8 @@ def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:
     if flags & ~(os.O_CLOEXEC | O_NONBLOCK | os.O_DIRECT):
         raise LinuxError(errno.EINVAL)
     cloexec, files = bool(flags & os.O_CLOEXEC), task.files
+    from ..files.pipe import make_pipe
+
     ends = make_pipe(task, flags)
     taken: list[int] = []
     try:
@@ -224,5 +227,7 @@ def sys_memfd_create(task: LinuxTask, name: ConstBytes, flags: c_uint) -> int:
         raise LinuxError(errno.ENOMEM) from None
     node.inode.sealable = bool(flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL))
     if flags & MFD_NOEXEC_SEAL:
+        from ..fs.inode import F_SEAL_EXEC
+
         node.inode.seals = F_SEAL_EXEC
     return task.files.add(node.open_as(task, os.O_RDWR), cloexec=bool(flags & MFD_CLOEXEC))

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 F_GETLK, F_SETLK, F_SETLKW = 5, 6, 7
 F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 36, 37, 38
-COMMANDS = frozenset({F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW})
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02
 LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN, LOCK_MAND = 1, 2, 4, 8, 32
@@ -39,7 +38,7 @@ _FLOCK_KINDS = {LOCK_SH: F_RDLCK, LOCK_EX: F_WRLCK, LOCK_UN: F_UNLCK}
 
 
 def record_lock(task: LinuxTask, file: OpenFile, command: int, argument: int) -> int | None:
-    """fcntl(2) with one of COMMANDS; `argument` is the address of a struct flock."""
+    """fcntl(2) with one of these six; `argument` is the address of a struct flock."""
     kind, whence, start, size, pid = FLOCK.unpack(get_bytes(task, argument, FLOCK.size))
     ofd = command >= F_OFD_GETLK
     owner = file if ofd else task.files

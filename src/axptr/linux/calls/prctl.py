@@ -13,6 +13,7 @@ from ...errors import LinuxError
 from ...flags import READ
 from ...kernel.abi import c_int, c_ulong
 from ..registry import call
+from ..task.kept import MCE_DEFAULT, PR_TSC_ENABLE
 from ..uaccess import ConstBytes, put_bytes
 
 TYPE_CHECKING = False
@@ -32,31 +33,10 @@ PR_GET_SPECULATION_CTRL, PR_SET_IO_FLUSHER, PR_GET_IO_FLUSHER = 52, 57, 58
 
 _CAP_LAST_CAP = 40
 _SECURE_KEEP_CAPS = 1 << 4
-_PR_TSC_ENABLE, _PR_TSC_SIGSEGV = 1, 2
-_MCE_LATE, _MCE_EARLY, _MCE_DEFAULT = 0, 1, 2
+_PR_TSC_SIGSEGV = 2
+_MCE_LATE, _MCE_EARLY = 0, 1
 _THP_EXCEPT_ADVISED = 2
 _AMBIENT_IS_SET, _AMBIENT_RAISE, _AMBIENT_LOWER, _AMBIENT_CLEAR_ALL = 1, 2, 3, 4
-
-
-class KeptState:
-    """What a process has set about itself. A value of None is what the host's own process has: it is inherited.
-
-    An exec resets `dumpable` and `keep_caps` alone; the name belongs to the task.
-    """
-
-    def __init__(self) -> None:
-        self.pdeath_signal = 0
-        self.dumpable = True
-        self.keep_caps = False
-        self.tsc = _PR_TSC_ENABLE
-        self.mce = _MCE_DEFAULT
-        self.timer_slack: int | None = None
-        self.no_new_privs: int | None = None
-        self.thp_disabled: int | None = None
-
-    def exec(self) -> None:
-        self.dumpable = True
-        self.keep_caps = False
 
 
 def _refuse(*arguments: int) -> None:
@@ -123,7 +103,7 @@ def _capbset_read(task: LinuxTask, arg2: int, *unused: int) -> int:
 
 def _set_tsc(task: LinuxTask, arg2: int, *unused: int) -> int:
     """Kept; `rdtsc` works all the same."""
-    _refuse(arg2 not in (_PR_TSC_ENABLE, _PR_TSC_SIGSEGV))
+    _refuse(arg2 not in (PR_TSC_ENABLE, _PR_TSC_SIGSEGV))
     task.kept.tsc = arg2
     return 0
 
@@ -145,11 +125,11 @@ def _get_timer_slack(task: LinuxTask, *unused: int) -> int:
 
 def _mce_kill(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
     _refuse(arg4, arg5, arg2 not in (0, 1), arg3 if arg2 == 0 else 0)
-    if arg2 and arg3 not in (_MCE_LATE, _MCE_EARLY, _MCE_DEFAULT):
-        if task.kept.mce == _MCE_DEFAULT:  # that the process has a will of its own is noted before it is looked at
+    if arg2 and arg3 not in (_MCE_LATE, _MCE_EARLY, MCE_DEFAULT):
+        if task.kept.mce == MCE_DEFAULT:  # that the process has a will of its own is noted before it is looked at
             task.kept.mce = _MCE_LATE
         raise LinuxError(errno.EINVAL)
-    task.kept.mce = arg3 if arg2 else _MCE_DEFAULT
+    task.kept.mce = arg3 if arg2 else MCE_DEFAULT
     return 0
 
 

@@ -16,7 +16,7 @@ from ...errors import LinuxError
 from ...kernel.hostpoll import ready_now
 from ..fs.host.calls import ccall, host
 from ..fs.host.fd import by_descriptor
-from ..fs.openfile import O_DIRECT, O_NONBLOCK
+from ..fs.openfile import O_DIRECT, O_NONBLOCK, OpenWaits
 from .pipe import PipeFile
 
 TYPE_CHECKING = False
@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 
 _POLLIN, _SPLICE_F_NONBLOCK = 1, 2
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.01
-
-
-class OpenWaits(Exception):
-    """Raised where a FIFO is opened that has nobody on the other side: the call goes on with `opening`."""
-
-    def __init__(self, opening: Opening) -> None:
-        super().__init__()
-        self.opening = opening
 
 
 class Opening:

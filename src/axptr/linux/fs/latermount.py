@@ -1,4 +1,4 @@
-"""A tree in memory that is made when somebody comes to it: a run that never looks at /dev/shm pays nothing for it."""
+"""A tree that is made when somebody comes to it: a run that never looks at /proc or /dev/shm pays nothing for them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,45 @@ from .node import Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..._core.phys.phys import PhysMemory
     from ..machine import Machine
-    from .tmp import TmpFs
 
 
-class LaterTmpMount(Mount):
-    """An empty tree in memory. device: its st_dev."""
+class LaterMount(Mount):
+    """make: gives the root. The rest as of `Mount`."""
 
-    def __init__(self, phys: PhysMemory, machine: Machine, device: int) -> None:
-        self._made = phys, machine, device
-        self._fs: TmpFs | None = None
-        super().__init__(Node(b""), b"tmpfs", b"tmpfs", b"nosuid,nodev")
+    def __init__(self, make: Callable[[], Node], source: bytes, kind: bytes, options: bytes) -> None:
+        self._make = make
+        self._made: Node | None = None
+        super().__init__(Node(b""), source, kind, options)
 
     @property
     def root(self) -> Node:
-        if self._fs is None:
-            from .tmp import TmpFs
-
-            self._fs = TmpFs(*self._made)
-            self._fs.root.mount = self
-        return self._fs.root
+        if self._made is None:
+            self._made = self._make()
+            self._made.mount = self
+        return self._made
 
     @root.setter
     def root(self, node: Node) -> None:
         """There is none yet."""
 
+
+class LaterTmpMount(LaterMount):
+    """An empty tree in memory. device: its st_dev."""
+
+    def __init__(self, phys: PhysMemory, machine: Machine, device: int) -> None:
+        self._place = phys, machine, device
+        super().__init__(self._tmp, b"tmpfs", b"tmpfs", b"nosuid,nodev")
+
+    def _tmp(self) -> Node:
+        from .tmp import TmpFs
+
+        self._fs = TmpFs(*self._place)
+        return self._fs.root
+
     def close(self) -> None:
-        if self._fs is not None:
+        if self._made is not None:
             self._fs.close()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..._core.mm.frames import Backend
     from ..._core.phys.phys import PhysMemory
     from ...kernel.wait import Waitable
+    from ..files.fifo import Opening
     from ..files.locks import Hold, LockTable, Range
     from ..files.pipe import Pipe
     from ..task.task import LinuxTask
@@ -68,6 +69,14 @@ class WouldBlock(LinuxError):
         super().__init__(errno.EAGAIN)
         self.done = done
         self.rest = rest
+
+
+class OpenWaits(Exception):
+    """Raised where a FIFO is opened that has nobody on the other side: the call goes on with `opening`."""
+
+    def __init__(self, opening: Opening) -> None:
+        super().__init__()
+        self.opening = opening
 
 
 class BrokenPipe(LinuxError):

@@ -12,12 +12,11 @@ from struct import unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
-from ..files.fifo import OpenWaits, open_later
 from ..registry import call
 from ..uaccess import ConstBytes, get_struct, read_path
 from . import notify
 from .node import Node
-from .openfile import O_PATH, OpenFile
+from .openfile import O_PATH, OpenFile, OpenWaits
 from .walk import AT_FDCWD, MAX_LINKS
 
 TYPE_CHECKING = False
@@ -136,6 +135,8 @@ def _placed(
     try:
         file = open_file(task, dirfd, name, flags, mode, walk)
     except OpenWaits as waits:
+        from ..files.fifo import open_later
+
         return open_later(task, waits.opening, bool(flags & os.O_CLOEXEC))
     if task.machine.watches is not None and not flags & O_PATH:
         notify.happened(task, notify.OPEN, file.node())

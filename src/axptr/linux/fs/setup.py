@@ -13,12 +13,13 @@ from .dev import Dev
 from .host.fd import name_of
 from .host.mount import HostMount
 from .host.tree import HostNode
+from .latermount import LaterMount
 from .mounts import Mount, MountTable
 from .writable import WritableDirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..task.task import LinuxTask
     from .node import DirNode, Node
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
 PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def host_tree(allow_write: Iterable[bytes], proc: DirNode, shared_memory: Mount | None = None) -> MountTable:
+def host_tree(
+    allow_write: Iterable[bytes], proc: Callable[[], DirNode], shared_memory: Mount | None = None
+) -> MountTable:
     """The host's files, of which those beneath some directories may be changed.
 
-    shared_memory: what is mounted at /dev/shm; by default the host's, which may be changed as far as allowed.
+    proc: makes our own /proc. shared_memory: what is mounted at /dev/shm; by default the host's, which may be changed
+    as far as allowed.
     """
     writable = WritableDirs(allow_write)
     table = MountTable(HostMount(b"/", writable))
@@ -42,10 +46,10 @@ def host_tree(allow_write: Iterable[bytes], proc: DirNode, shared_memory: Mount 
     return table
 
 
-def add_own(table: MountTable, proc: DirNode) -> None:
+def add_own(table: MountTable, proc: Callable[[], DirNode]) -> None:
     """Mount /proc and /dev at their names in the root; /dev last."""
     root = table.mounts[0].root
-    table.add(root, b"proc", Mount(proc, b"proc", b"proc", b"nosuid,nodev,noexec,relatime"))
+    table.add(root, b"proc", LaterMount(proc, b"proc", b"proc", b"nosuid,nodev,noexec,relatime"))
     table.add(root, b"dev", Mount(Dev(), b"devtmpfs", b"devtmpfs", b"nosuid"))
 
 

@@ -25,7 +25,7 @@ from .writable import WritableDirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from ..._core.phys.phys import PhysMemory
@@ -92,7 +92,9 @@ class Shaper:
                 raise TypeError(f"cannot mount a {type(what).__name__}: it has no method {verb}")
         return TreeMount(what, self.device())
 
-    def build(self, root: Any, mounts: Mapping[bytes, Any], overlay: Overlay | None, proc: DirNode) -> MountTable:
+    def build(
+        self, root: Any, mounts: Mapping[bytes, Any], overlay: Overlay | None, proc: Callable[[], DirNode]
+    ) -> MountTable:
         """The whole tree."""
         writable = WritableDirs(self.allow_write if overlay is None else [])
         first = self.mount(b"/" if root is None else root, writable)

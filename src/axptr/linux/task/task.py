@@ -13,7 +13,6 @@ from contextlib import suppress
 from ...errors import LinuxError
 from ...kernel.task import Task
 from ..abi.signals import SIGCHLD, SIGKILL, bit
-from ..calls.prctl import KeptState
 from ..fs.openfile import OpenFile
 from ..mem.mm import Mm
 from ..signals.actions import SigActions
@@ -21,6 +20,7 @@ from ..signals.state import RESTART, SignalState, first_argument
 from ..uaccess import put_bytes
 from .creds import Credentials
 from .group import Happening, ThreadGroup
+from .kept import KeptState
 from .limits import RLIMIT_SIGPENDING, get_limit
 from .scheduling import Scheduling
 from .timers import CpuTime

@@ -20,7 +20,6 @@ from operator import or_
 
 from ....errors import LinuxError
 from ....flags import READ, WRITE
-from ....kernel.hostpoll import HostWaitable
 from ....mm.filecache import FileCache
 from ...task import waiting
 from ...task.limits import RLIM_INFINITY, RLIMIT_FSIZE, get_limit
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ...._core.phys.phys import PhysMemory
+    from ....kernel.hostpoll import HostWaitable
     from ....kernel.wait import WaitQueue
     from ....mm.backend import FileBackend
     from ...files.locks import Hold, Range
@@ -185,6 +185,8 @@ class HostFile(OpenFile):
 
     @cached_property
     def _waitable(self) -> HostWaitable:
+        from ....kernel.hostpoll import HostWaitable
+
         return HostWaitable(self.io_fd)
 
     def _buffer(self, task: LinuxTask, user: UserIter) -> memoryview:

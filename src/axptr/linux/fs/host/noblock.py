@@ -19,7 +19,6 @@ import stat
 from contextlib import suppress
 
 from ....errors import LinuxError
-from ....kernel.hostpoll import ready_now
 from .calls import host
 from .fd import by_descriptor
 
@@ -83,6 +82,8 @@ class Channel:
             self._require(event)
 
     def _require(self, event: int) -> None:
+        from ....kernel.hostpoll import ready_now
+
         if not ready_now(self.fd, event):
             raise LinuxError(errno.EAGAIN)
 

@@ -15,7 +15,6 @@ import stat
 
 from ....errors import LinuxError
 from ....mm.filecache import FileCache
-from ...files.fifo import FifoOpening
 from ..node import Node
 from ..nodedir import NodeDirFile
 from ..openfile import O_PATH
@@ -228,6 +227,8 @@ class HostNode(Node):
         if cut:  # once it is open: mappings of the file lose their pages too
             host_flags &= ~os.O_TRUNC
         if stat.S_ISFIFO(self.mode):
+            from ...files.fifo import FifoOpening
+
             return FifoOpening(self, flags, host_flags, home).opened()
         file = self.opened(host(os.open, by_descriptor(self.fd), host_flags), flags, home)
         if cut and file.regular:

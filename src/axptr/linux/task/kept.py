@@ -1,0 +1,27 @@
+"""`KeptState`: what prctl(2) set, kept for whoever reads it back. Not here: the options (`calls.prctl`)."""
+
+from __future__ import annotations
+
+PR_TSC_ENABLE = 1
+MCE_DEFAULT = 2
+
+
+class KeptState:
+    """What a process has set about itself. A value of None is what the host's own process has: it is inherited.
+
+    An exec resets `dumpable` and `keep_caps` alone; the name belongs to the task.
+    """
+
+    def __init__(self) -> None:
+        self.pdeath_signal = 0
+        self.dumpable = True
+        self.keep_caps = False
+        self.tsc = PR_TSC_ENABLE
+        self.mce = MCE_DEFAULT
+        self.timer_slack: int | None = None
+        self.no_new_privs: int | None = None
+        self.thp_disabled: int | None = None
+
+    def exec(self) -> None:
+        self.dumpable = True
+        self.keep_caps = False
