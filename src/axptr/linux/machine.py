@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .files.signalfd import SignalFile
     from .fs.memoryfiles import MemoryFiles
     from .fs.openfile import OpenFile
+    from .ipc.mqueue import MqFs
     from .ipc.msg import MsgQueues
     from .ipc.sem import SemSets
     from .ipc.shm import Segments
@@ -60,7 +61,7 @@ class Machine:
     | socket_bytes: what they hold | keeps | the same | the number |
     | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
     | watches: of inotify, None as long as there was none | keeps | the same | through the open files |
-    | segments, semaphores, messages: System V's | keeps | the same; nothing to undo | all of them |
+    | segments, semaphores, messages: System V's; queues: POSIX' | keeps | the same; nothing to undo | all of them |
     | memory_files: files in memory without a name | keeps | the same | those that are open or mapped |
     | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
     | inode numbers of shared mappings | go on | go on | the next |
@@ -118,7 +119,7 @@ class Machine:
         for task in list(self.tasks.values()):
             abandon(task)
         self.loop.close()
-        for name in ("segments", "semaphores", "messages", "memory_files"):
+        for name in ("segments", "semaphores", "messages", "queues", "memory_files"):
             self.__dict__.pop(name, None)
 
     def next_inode(self) -> int:
@@ -152,6 +153,13 @@ class Machine:
         from .ipc.msg import MsgQueues
 
         return MsgQueues()
+
+    @cached_property
+    def queues(self) -> MqFs:
+        """POSIX message queues."""
+        from .ipc.mqueue import MqFs
+
+        return MqFs()
 
     def left(self, group: ThreadGroup) -> None:
         """A process is over: what it asked to be undone then is."""

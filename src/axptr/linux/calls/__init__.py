@@ -22,6 +22,7 @@ FAMILIES = {
     "calls.locks": "flock",
     "calls.memory": "brk mmap mprotect munmap",
     "calls.mlock": "mlock mlock2 mlockall munlock munlockall",
+    "calls.mqueue": "mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink",
     "calls.names": """
         chdir chmod chown chroot fchdir fchmod fchmodat fchmodat2 fchown fchownat getcwd lchown link linkat
         mkdir mkdirat mknod mknodat rename renameat renameat2 rmdir symlink symlinkat truncate umask unlink
@@ -39,6 +40,7 @@ FAMILIES = {
         set_tid_address setfsgid setfsuid setgid setgroups setpgid setregid setresgid setresuid setreuid setsid
         setuid
     """,
+    "calls.processvm": "process_vm_readv process_vm_writev",
     "calls.remap": "mremap remap_file_pages",
     "calls.rw": """
         fadvise64 fallocate fdatasync fsync ftruncate lseek pread64 preadv preadv2 pwrite64 pwritev pwritev2

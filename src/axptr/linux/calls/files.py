@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 O_ASYNC = 0o20000
 O_NOATIME = 0o1000000
+CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC = 2, 4
 _LOCK_COMMANDS = frozenset({5, 6, 7, 36, 37, 38})
 """F_GETLK, F_SETLK, F_SETLKW, and the same of open file descriptions."""
 _SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME  # what F_SETFL may change; O_ASYNC where it means something
@@ -38,11 +39,14 @@ def sys_close(task: LinuxTask, fd: c_uint) -> int:
 
 @call("close_range")
 def sys_close_range(task: LinuxTask, first: c_uint, last: c_uint, flags: c_uint) -> int:
-    if first > last or flags & ~6:
+    if first > last or flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC):
         raise LinuxError(errno.EINVAL)
+    if flags & CLOSE_RANGE_UNSHARE and task.files.users > 1:
+        shared, task.files = task.files, task.files.copy()
+        shared.release()
     for fd in task.files.descriptors():
         if first <= fd <= last:
-            if flags & 4:
+            if flags & CLOSE_RANGE_CLOEXEC:
                 task.files.set_cloexec(fd, True)
             else:
                 task.files.close(fd)

@@ -77,8 +77,32 @@ def _record_lock_on(
     foreign = hold is None and _foreign(task, file, ours) is not None
     if not foreign and locks.take(file, file if ofd else task.files, -1 if ofd else task.pid, ours, hold):
         return 0
+    if waits and not ofd and _deadlock(task, file, ours):
+        raise LinuxError(errno.EDEADLK)
     again = _record_lock_on, (file, ofd, wanted, waits, min(2 * pause, _LONGEST_PAUSE))
     return _wait(task, file, waits, pause, again)
+
+
+_LONGEST_CHAIN = 10
+
+
+def _deadlock(task: LinuxTask, file: OpenFile, wanted: Range) -> bool:
+    """Whether who is in the way waits, over others maybe, for a lock that this process holds (posix_locks_deadlock)."""
+    locks, owner = task.machine.locks, task.files
+    waiting = {}
+    for other in task.machine.tasks.values():
+        record = other.blocked
+        if record is not None and record.again is not None and record.again[0] is _record_lock_on:
+            waiting[other.files] = record.data
+    found = locks.blocker(file, owner, wanted)
+    for _ in range(_LONGEST_CHAIN):
+        data = waiting.get(found)  # type: ignore[call-overload]
+        if data is None:
+            return False
+        found = locks.blocker(data[0], found, Range(*data[2]))
+        if found is owner:
+            return True
+    return False
 
 
 def _range(task: LinuxTask, file: OpenFile, kind: int, whence: int, start: int, size: int) -> Range:

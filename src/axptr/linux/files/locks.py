@@ -110,6 +110,11 @@ class FileLocks:
                         return found, held.pid
         return None
 
+    @staticmethod
+    def forbids(held: Held, wanted: Range) -> bool:
+        start, last, kind = wanted
+        return any(kind != F_RDLCK or found.kind != F_RDLCK for found in held.overlapping(start, last))
+
     def strongest(self, start: int, last: int) -> list[Range]:
         """[start, last] cut into pieces by what the guest holds there; F_UNLCK for what nobody holds."""
         found = [r for held in self.held.values() for r in held.overlapping(start, last)]
@@ -153,6 +158,16 @@ class LockTable:
         """As `FileLocks.conflict`, of the file that is open there."""
         locks = self._files.get(file.lock_key())
         return locks.conflict(owner, wanted) if locks is not None else None
+
+    def blocker(self, file: OpenFile, owner: Owner, wanted: Range) -> Owner | None:
+        """Who holds the first lock that forbids `owner` this one."""
+        locks = self._files.get(file.lock_key())
+        if locks is None:
+            return None
+        for other, held in locks.held.items():
+            if other is not owner and locks.forbids(held, wanted):
+                return other
+        return None
 
     def waiters(self, file: OpenFile) -> LockWaiters:
         """What to wait for where a lock on the file is held by another."""

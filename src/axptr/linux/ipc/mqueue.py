@@ -1,0 +1,180 @@
+"""POSIX message queues: files of a file system of their own, whose names few look at. Source: mq_overview(7),
+ipc/mqueue.c of Linux 6.18.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from bisect import insort
+from itertools import count
+
+from ...kernel.wait import WaitQueue
+from ..abi.signals import Info
+from ..fs.node import Node, Stat
+from ..fs.openfile import O_NONBLOCK, OpenFile
+from ..mem.limits import charge
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..machine import Machine
+    from ..task.task import LinuxTask
+    from ..uaccess import UserIter
+
+MQ_PRIO_MAX = 32768
+MSG_MAX, MSGSIZE_MAX = 10, 8192
+HARD_MSG_MAX, HARD_MSGSIZE_MAX = 65536, 16 << 20
+QUEUES_MAX = 256
+_NODE = 48
+"""What the kernel counts for a message besides its bytes, and for a priority (struct msg_msg, posix_msg_tree_node)."""
+_DEVICE, _MAGIC = 0x13, 0x1980_0202
+_POLLIN, _POLLOUT, _POLLRDNORM, _POLLWRNORM = 1, 4, 0x40, 0x100
+SIGEV_SIGNAL, SIGEV_NONE = 0, 1
+SI_MESGQ = -3
+
+
+class Queue(Node):
+    """One queue. messages: (-priority, number, bytes), the next first. notify: who is to be told of the first message
+    that comes to an empty queue, and how: signal, value."""
+
+    magic = _MAGIC
+    dev = _DEVICE
+    immutable = errno.EPERM
+
+    def __init__(self, task: LinuxTask, name: bytes, mode: int, most: int, size: int) -> None:
+        super().__init__(b"/" + name)
+        self.mode = stat.S_IFREG | mode
+        self.most, self.size = most, size
+        self.messages: list[tuple[int, int, bytes]] = []
+        self.notify: tuple[LinuxTask, MqFile, int, int, int] | None = None
+        self.to_read, self.to_write = WaitQueue(), WaitQueue()
+        self._numbers = count()
+        self._machine: Machine = task.machine
+        self._stat = Stat(self.mode, task.machine.next_inode(), _DEVICE, task.machine.host.realtime_ns(), size=80)
+        self._stat.st_uid, self._stat.st_gid = task.creds.euid, task.creds.egid
+        self._stat.st_blksize = 4096
+
+    @property
+    def ino(self) -> int:
+        return self._stat.st_ino
+
+    def stat(self, task: LinuxTask) -> Stat:
+        return self._stat
+
+    @property
+    def cost(self) -> int:
+        """What it counts against RLIMIT_MSGQUEUE."""
+        return queue_cost(self.most, self.size)
+
+    def permits(self, task: LinuxTask, wanted: int) -> bool:
+        creds, bits = task.creds, self.mode
+        if creds.euid == 0:
+            return True
+        if creds.euid == self._stat.st_uid:
+            bits >>= 6
+        elif self._stat.st_gid in (creds.egid, *creds.groups):
+            bits >>= 3
+        return not wanted & ~bits & 7
+
+    def put(self, task: LinuxTask, priority: int, text: bytes) -> None:
+        """ENOMEM where the run has no room."""
+        charge(task, pipes=len(text) + _NODE)
+        self._machine.pipe_bytes += len(text) + _NODE
+        empty = not self.messages
+        insort(self.messages, (-priority, next(self._numbers), text))
+        woken = self.to_read.wake(_POLLIN | _POLLRDNORM)
+        if empty and not woken and self.notify is not None:
+            goal, _, how, signal, value = self.notify
+            self.notify = None
+            if how == SIGEV_SIGNAL and not goal.dead:
+                goal.signals.send(goal, Info(signal, SI_MESGQ, pid=task.pid, uid=task.creds.uid, value=value))
+
+    def take(self) -> tuple[int, bytes]:
+        priority, _, text = self.messages.pop(0)
+        self._machine.pipe_bytes -= len(text) + _NODE
+        self.to_write.wake(_POLLOUT | _POLLWRNORM)
+        return -priority, text
+
+
+def queue_cost(most: int, size: int) -> int:
+    return most * _NODE + min(most, MQ_PRIO_MAX) * _NODE + most * size
+
+
+class MqFile(OpenFile):
+    """An open queue. It is ready to be read with a message, to be written with room for one."""
+
+    kind = stat.S_IFREG
+    seekable = True
+    moves = False
+
+    def __init__(self, queue: Queue, flags: int) -> None:
+        super().__init__(flags)
+        self.messages = queue
+        self._both = queue.to_read if self.readable else queue.to_write
+        self._pos = 0
+
+    @property
+    def large(self) -> int:
+        return 0
+
+    @property
+    def blocks(self) -> bool:
+        return not self.flags & O_NONBLOCK
+
+    @property
+    def queue(self) -> WaitQueue:
+        return self._both
+
+    def ready(self, mask: int) -> int:
+        queue, events = self.messages, 0
+        if queue.messages:
+            events |= _POLLIN | _POLLRDNORM
+        if len(queue.messages) < queue.most:
+            events |= _POLLOUT | _POLLWRNORM
+        return events & mask
+
+    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+        return self.messages.stat(task)
+
+    def node(self) -> Node:
+        return self.messages
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        """What is in it, as a text."""
+        queue = self.messages
+        size = sum(len(text) for _, _, text in queue.messages)
+        how, signal, pid = 0, 0, 0
+        if queue.notify is not None:
+            how, signal, pid = queue.notify[2], queue.notify[3], queue.notify[0].pid
+        line = b"QSIZE:%-10d NOTIFY:%-5d SIGNO:%-5d NOTIFY_PID:%-6d\n" % (size, how, signal if how == 0 else 0, pid)
+        at = self._pos if pos is None else pos
+        done = to.copy_out(line[at : at + to.count])
+        if pos is None:
+            self._pos += done
+        return done
+
+    def forget(self, task: LinuxTask | None = None) -> None:
+        """No notification any more, of this open file or of a process."""
+        held = self.messages.notify
+        if held is not None and (held[1] is self if task is None else held[0].group is task.group):
+            self.messages.notify = None
+
+    def close(self) -> None:
+        self.forget()
+
+
+class MqFs:
+    """The queues of a machine, by name.
+
+    | field | guarded by | exec, fork | a snapshot |
+    | --- | --- | --- | --- |
+    | queues | the machine's thread | the machine's, so shared | all of them |
+    """
+
+    def __init__(self) -> None:
+        self.queues: dict[bytes, Queue] = {}
+
+    def held_by(self, uid: int) -> int:
+        """What a user's queues count."""
+        return sum(queue.cost for queue in self.queues.values() if queue._stat.st_uid == uid)
