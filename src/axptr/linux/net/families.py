@@ -127,7 +127,9 @@ def elsewhere(end: Endpoint, address: bytes) -> Endpoint | None:
 
 
 def _netlink(task: LinuxTask, kind: int, protocol: int) -> Endpoint:
-    raise LinuxError(errno.EAFNOSUPPORT)
+    from .netlink import create_netlink
+
+    return create_netlink(task.machine.network, kind, protocol, task.creds.euid)
 
 
 def create_pair(task: LinuxTask, family: int, kind: int, protocol: int) -> tuple[Endpoint, Endpoint]:

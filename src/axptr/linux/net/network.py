@@ -53,7 +53,7 @@ class Network:
     """The sockets of a machine.
 
     endpoints: by number, those that an open file refers to. up: whether the loopback is; there is no address where it
-    is not.
+    is not. netlink_ports: protocol and number, those that are taken.
     """
 
     buffer = 212_992
@@ -78,6 +78,7 @@ class Network:
         self.realtime_ns = clock.realtime_ns
         self._numbers = itertools.count(20_001)
         self.endpoints: dict[int, Endpoint] = {}
+        self.netlink_ports: set[tuple[int, int]] = set()
         self._closing: list[Callable[[], None]] = []
         self._closes = False
 

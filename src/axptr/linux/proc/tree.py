@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import cached_property
 
 from ...errors import LinuxError
 from ..fs.mounts import escaped
@@ -105,6 +106,7 @@ class Proc(DirNode):
             name: TextNode(b"/proc/" + name, render, splices=True) for name, render in text.items()
         }
         self._nodes[b"mounts"] = TextLink(b"/proc/mounts", b"self/mounts")
+        self._nodes[b"net"] = TextLink(b"/proc/net", b"self/net")
         self._nodes[b"thread-self"] = NumberLink(b"/proc/thread-self", lambda t: b"%d/task/%d" % (t.pid, t.pid))
         self._nodes[b"self"] = NumberLink(b"/proc/self", lambda t: b"%d" % t.pid)
         self._process: DirNode | None = None
@@ -127,6 +129,22 @@ _WITH_END = frozenset(
     (b"auxv", b"cmdline", b"coredump_filter", b"environ", b"loginuid", b"oom_adj", b"oom_score_adj", b"sessionid")
 )
 """Texts that are no seq_file of the kernel's."""
+
+
+class NetDir(DirNode):
+    """/proc/PID/net, made when it is first looked at."""
+
+    @cached_property
+    def _made(self) -> StaticDir:
+        from .net import net_directory
+
+        return net_directory(self.path)
+
+    def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        return self._made.lookup(task, name)
+
+    def names(self, task: LinuxTask) -> list[bytes]:
+        return self._made.names(task)
 
 
 def _process_dir(path: bytes, leader: bool) -> StaticDir:
@@ -172,6 +190,7 @@ def _process_dir(path: bytes, leader: bool) -> StaticDir:
     nodes[b"fd"] = FdDir(path + b"/fd")
     nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo")
     nodes[b"mem"] = MemNode(path + b"/mem")
+    nodes[b"net"] = NetDir(path + b"/net")
     nodes[b"ns"] = _name_spaces(path + b"/ns")
     nodes[b"pagemap"] = PagemapNode(path + b"/pagemap")
     if leader:
