@@ -122,6 +122,10 @@ class WaitQueue:
             if watch.exclusive == exclusive and watch.wake(events) and exclusive:
                 break
 
+    def first(self) -> Task | None:
+        """Who came first of those that wait."""
+        return next(iter(self._waiters), None)
+
     def move(self, goal: Waitable, n: int | None = None) -> int:
         """Have the first `n` wait for `goal` instead, with the masks that they have; how many there were."""
         moved = list(self._waiters.items())[:n]

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from ..errors import LinuxError
 from ..kernel.run import RunLoop
+from ..mm.space import AddrSpace
 from .arch.x86_64.cpu import EMULATED
 from .files.locks import LockTable
 from .fs.host.calls import PAGE, HoleBuffer
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ..engine import Engine
     from .files.futex import FutexTable
     from .files.inotify import Watches
+    from .files.futexpi import PiTable
     from .files.signalfd import SignalFile
     from .fs.memoryfiles import MemoryFiles
     from .fs.openfile import OpenFile
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from .ipc.msg import MsgQueues
     from .ipc.sem import SemSets
     from .ipc.shm import Segments
+    from .mem.mm import Mm
     from .net.network import Network
     from .net.policy import Policy
     from .task.task import LinuxTask
@@ -51,7 +54,7 @@ class Machine:
     | first: the process that the user started | keeps | the same | its number |
     | phys, engine, loop: memory, the CPU, and who has it | keeps | the same | the memory; the rest is made anew |
     | locks: file locks of all kinds | record locks of closed descriptors go | none of the child's | records |
-    | futexes: the words that tasks wait at | keeps | keeps | with those who wait |
+    | futexes, futexes_pi: the words that tasks wait at | keeps | keeps | with those who wait |
     | terminals: those that a program has changed | keeps | the same | nothing |
     | streams: the user's standard streams, by device and inode | keeps | the same | nothing |
     | outputs: the open files of the user's standard outputs | keeps | the same | nothing |
@@ -65,6 +68,7 @@ class Machine:
     | memory_files: files in memory without a name | keeps | the same | those that are open or mapped |
     | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
     | inode numbers of shared mappings | go on | go on | the next |
+    | nothing: the memory of who has ended | - | - | nothing |
     | transfer buffers: valid within one call | - | - | nothing |
     """
 
@@ -167,6 +171,13 @@ class Machine:
             self.semaphores.left(group)
 
     @cached_property
+    def nothing(self) -> Mm:
+        """The memory of who has ended."""
+        from .mem.mm import Mm
+
+        return Mm(AddrSpace(0, 1 << 47, self.phys), self.host)
+
+    @cached_property
     def futexes(self) -> FutexTable:
         """The words of memory that tasks wait at."""
         from .files.futex import FutexTable  # which few programs need
@@ -187,6 +198,13 @@ class Machine:
         if size > 0 and limit is not None and self.socket_bytes + size > limit // 4:
             raise LinuxError(errno.ENOMEM)
         self.socket_bytes += size
+
+    @cached_property
+    def futexes_pi(self) -> PiTable:
+        """Those of them that have a holder."""
+        from .files.futexpi import PiTable
+
+        return PiTable()
 
     @cached_property
     def bounce(self) -> memoryview:

@@ -32,6 +32,7 @@ FAMILIES = {
     "calls.network": """
         accept accept4 bind connect getpeername getsockname getsockopt listen setsockopt shutdown socket socketpair
     """,
+    "calls.pidfd": "pidfd_getfd pidfd_open",
     "calls.poll": "poll ppoll pselect6 select",
     "calls.prctl": "prctl",
     "calls.process": """

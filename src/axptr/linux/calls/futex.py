@@ -1,6 +1,6 @@
 """futex: waiting at a word of memory, waking who waits, moving them to another word. Source: futex(2),
 kernel/futex/core.c, waitwake.c, requeue.c. Not here: who waits where (`files.futex`), the priority-inheriting
-operations (ENOSYS).
+operations (`futexpi`; those that move a waiter to such a word are ENOSYS).
 
 This is the one call that wants its word aligned.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
 FUTEX_WAIT, FUTEX_WAKE, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP = 0, 1, 3, 4, 5
+FUTEX_LOCK_PI, FUTEX_UNLOCK_PI, FUTEX_TRYLOCK_PI = 6, 7, 8
 FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET, FUTEX_WAIT_REQUEUE_PI, FUTEX_LOCK_PI2 = 9, 10, 11, 13
 FUTEX_PRIVATE, FUTEX_CLOCK_REALTIME = 128, 256
 FUTEX_OP_OPARG_SHIFT = 8
@@ -65,7 +66,31 @@ def sys_futex(
         if holds:
             woken += task.machine.futexes.wake(other, _count(timeout.address & _ANY), _ANY)
         return woken
+    if command in (FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_TRYLOCK_PI, FUTEX_UNLOCK_PI):
+        return _inheriting(task, word, op, timeout)
     raise LinuxError(errno.ENOSYS)
+
+
+def _inheriting(task: LinuxTask, word: Bytes, op: int, timeout: ConstBytes) -> int | None:
+    """Those on words that have a holder. The time of the oldest is the wall clock's, whatever else is said."""
+    from . import futexpi
+
+    command, private = op & ~(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME), bool(op & FUTEX_PRIVATE)
+    until = None
+    if not timeout.is_null and command in (FUTEX_LOCK_PI, FUTEX_LOCK_PI2):
+        until = read_timespec(task, timeout.address)
+        if command == FUTEX_LOCK_PI or op & FUTEX_CLOCK_REALTIME:
+            until += _since_boot(task)
+    _check_word(task, word, private, write=True)
+    if command == FUTEX_UNLOCK_PI:
+        return futexpi.unlock(task, word.address, private)
+    return futexpi.lock(task, word.address, private, until, try_only=command == FUTEX_TRYLOCK_PI)
+
+
+def _since_boot(task: LinuxTask) -> float:
+    """What turns a time of the wall clock into one of the monotonic clock."""
+    host = task.machine.host
+    return (host.monotonic_ns() - host.realtime_ns()) / 10**9
 
 
 def _wait(task: LinuxTask, word: Bytes, op: int, value: int, timeout: ConstBytes, bits: int) -> int | None:
@@ -75,7 +100,7 @@ def _wait(task: LinuxTask, word: Bytes, op: int, value: int, timeout: ConstBytes
         if not op & FUTEX_WAIT_BITSET:
             until += host.monotonic()
         elif op & FUTEX_CLOCK_REALTIME:
-            until += (host.monotonic_ns() - host.realtime_ns()) / 10**9
+            until += _since_boot(task)
     if bits == 0:
         raise LinuxError(errno.EINVAL)
     return _wait_on(task, word.address, bool(op & FUTEX_PRIVATE), value, until, bits)

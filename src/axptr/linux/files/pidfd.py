@@ -33,6 +33,13 @@ class PidFile(OpenFile):
         self._task: LinuxTask | None = None
         self._ino = machine.next_inode()
 
+    @classmethod
+    def of(cls, task: LinuxTask, flags: int, *, thread: bool) -> PidFile:
+        """For a task that there is."""
+        file = cls(task.machine, flags, thread=thread)
+        file.refer(task)
+        return file
+
     def refer(self, task: LinuxTask) -> None:
         """Say whose it is, once."""
         self._task = task

@@ -25,6 +25,7 @@ from ..abi.signals import (
     SI_TKILL,
     SIG_IGN,
     SIGBUS,
+    SIGCHLD,
     SIGFPE,
     SIGILL,
     SIGINT,
@@ -163,6 +164,8 @@ class HostSignals:
                 info = Info.of(number, siginfo.raw)
                 if self._over and number == SIGURG and info.code == SI_TKILL and info.pid == own_pid():
                     break  # `stop` asked us to end
+                if number == SIGCHLD and info.code > 0:  # a child of ours, that runs guests: none of the program's
+                    continue
                 self._inbox.append(info)
                 loop.post(self.collect)
                 self._mind(number)

@@ -63,9 +63,10 @@ if TYPE_CHECKING:
     """How a call goes on: a function of a module, and plain data that it is called with after the task
     (ERESTART_RESTARTBLOCK)."""
 
-RESTART, NO_HANDLER, NEVER = 0, 1, 2
+RESTART, NO_HANDLER, NEVER, ALWAYS = 0, 1, 2, 3
 """What becomes of a call that a signal ended: made again after handlers with SA_RESTART, as if nothing had been
-(ERESTARTSYS), or only where no handler ran (ERESTARTNOHAND), or not even after a stop (EINTR). Where it is a function
+(ERESTARTSYS), or only where no handler ran (ERESTARTNOHAND), or not even after a stop (EINTR), or after any handler
+(ERESTARTNOINTR). Where it is a function
 and its data, those are gone on with if no handler ran (ERESTART_RESTARTBLOCK)."""
 
 _STOPPING = sum(map(bit, (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)))
@@ -255,7 +256,7 @@ flag | the table |
         if self._restart is None:
             return
         (restart, (number, first)), self._restart = self._restart, None
-        if handler is not None and (restart != RESTART or not handler.flags & SA_RESTART):
+        if handler is not None and restart != ALWAYS and (restart != RESTART or not handler.flags & SA_RESTART):
             return
         if isinstance(restart, tuple):
             task.again, number = restart, _restart_syscall(task)

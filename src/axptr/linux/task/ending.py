@@ -67,10 +67,11 @@ def end_thread(task: LinuxTask) -> None:
         _leave_signals(task)
     if last:
         group.used.add(used_by(task))
+    leave_memory(task)
     if not (last and group is machine.first):  # whose memory is looked at after the end
-        leave_memory(task)
-    else:
-        release_parent(task)
+        task.mm.release()
+        task.set_space(machine.nothing.space)  # what it had may go now, and not when somebody has waited for it
+        task.mm = machine.nothing
     task.files.release()
     if last:
         machine.left(group)
@@ -79,7 +80,7 @@ def end_thread(task: LinuxTask) -> None:
     if task is not group.leader:
         forget(task)
     if last:
-        _end_process(group)
+        _end_process(group, task.code)
 
 
 def _leave_signals(task: LinuxTask) -> None:
@@ -98,11 +99,13 @@ def forget(task: LinuxTask) -> None:
 
 
 def leave_memory(task: LinuxTask) -> None:
-    """The thread needs its memory no more, at its end or because an exec gives it another (mm_release)."""
+    """The thread is about to give up its memory, at its end or because an exec gives it another (mm_release)."""
     if task.robust_list[0]:
         from ..files.robust import give_up
 
         give_up(task)
+    if "futexes_pi" in vars(task.machine):
+        task.machine.futexes_pi.ended(task)
     if task.clear_child_tid and task.mm.users > 1:
         address, task.clear_child_tid = task.clear_child_tid, 0
         with suppress(LinuxError):
@@ -110,13 +113,7 @@ def leave_memory(task: LinuxTask) -> None:
 
             put_bytes(task, address, bytes(4))
             wake_at(task, address)
-    release_parent(task)
-    task.mm.release()
-
-
-def release_parent(task: LinuxTask) -> None:
-    """A parent that waits since its vfork goes on."""
-    if task.vfork is not None:
+    if task.vfork is not None:  # a parent that waits since then goes on
         waiting, task.vfork = task.vfork, None
         waiting.queue.wake()
 
@@ -165,10 +162,11 @@ def _adopt(child: ThreadGroup, parent: ThreadGroup) -> None:
 # -- the process
 
 
-def _end_process(group: ThreadGroup) -> None:
-    """No thread is left: the process is a zombie, until its parent waits for it."""
+def _end_process(group: ThreadGroup, code: int) -> None:
+    """No thread is left: the process is a zombie, until its parent waits for it. code: the last thread's, which is the
+    process's unless something else ended that (synchronize_group_exit)."""
     if not group.over:
-        group.exit_code = group.leader.code
+        group.exit_code = code
     if group.death is not None:
         group.status = group.death.signal
     else:

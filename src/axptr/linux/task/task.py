@@ -149,6 +149,7 @@ class LinuxTask(Task):
             self.files.release()
             self.files = alone
         leave_memory(self)
+        self.mm.release()
         self.set_space(mm.space)
         self.mm = mm
         self.signals.exec()

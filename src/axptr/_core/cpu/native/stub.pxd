@@ -71,6 +71,7 @@ cdef class Stub:
     cdef readonly uint64_t flushes, maps, judged
 
     cdef int start(self, PhysMemory phys, SpaceCore space, uint64_t base) except -1
+    cdef int die(self) except -1
     cdef void end(self) noexcept
     cdef int find_frame(self) noexcept nogil
     cdef Held *slot(self, uint64_t page) noexcept nogil

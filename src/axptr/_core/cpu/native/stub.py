@@ -83,6 +83,13 @@ def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cyt
     return (x > y) - (x < y)
 
 
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _nobody(handle: cython.p_void) -> cython.void:
+    """There is no guest to ask."""
+
+
 @cython.no_gc_clear
 @cython.cclass
 class Stub:
@@ -119,6 +126,15 @@ class Stub:
         self.beat.handle = cython.address(self.s)
         join(phys, cython.address(self.link), cython.address(self.beat))
         space.attach_engine(cython.address(self.link))
+        return 0
+
+    def die(self):
+        """End the process now, though the space still points to the link: `end` follows when it does so no more."""
+        self.beat.kick = _nobody
+        nat_free(cython.address(self.s))
+        self.frame = cython.NULL
+        self.vectors = cython.NULL
+        self.broken = True
         return 0
 
     def end(self):

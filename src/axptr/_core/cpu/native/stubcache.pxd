@@ -8,6 +8,7 @@ cdef bint in_the_way(SpaceCore space, uint64_t base) noexcept nogil
 cdef class StubCache:
     cdef PhysMemory phys
     cdef dict kept                 # by the id of the space; the one that was used last is the last
+    cdef list dying                # the space is no more, and has not let go of them yet
     cdef int limit
     cdef int64_t spent             # CPU time of all of them so far, as far as noted, nanoseconds
     cdef readonly uint64_t made
@@ -15,6 +16,8 @@ cdef class StubCache:
     cdef Stub find(self, SpaceCore space)
     cdef bint fit(self, Stub stub) noexcept
     cdef int end(self, Stub stub) except -1
+    cdef int bury(self, Stub stub) except -1
+    cdef int clean_up(self) except -1
     cdef int end_oldest(self) except -1
     cdef int drop(self, Stub stub) except -1
     cdef int settle(self, Stub busy) except -1

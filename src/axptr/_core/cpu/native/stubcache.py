@@ -45,10 +45,33 @@ class StubCache:
         self.phys = phys
         self.limit = limit
         self.kept = {}
+        self.dying = []
+
+    def bury(self, stub):
+        """Its space is no more, or about to go: the collector tells of it before, and the space still points to the
+        stub's link then. Such a one is kept until the space has let go of it."""
+        if stub.link.gone:
+            self.end(stub)
+        else:
+            self.account(stub)
+            stub.die()
+            self.dying.append(stub)
+        return 0
+
+    def clean_up(self):
+        """End those whose space has let go of them by now."""
+        stub: Stub
+        for stub in self.dying:
+            if stub.link.gone:
+                stub.end()
+        self.dying = [stub for stub in self.dying if not cython.cast(Stub, stub).link.gone]
+        return 0
 
     def find(self, space):
         """The stub of a space, fit to run it; a new one if need be. `OSError` where the host does not allow it,
         `RuntimeError` where the space leaves no room."""
+        if self.dying:
+            self.clean_up()
         stub: Stub = self.kept.pop(id(space), None)
         if stub is not None:
             if self.fit(stub) and not in_the_way(space, stub.s.base):
@@ -78,7 +101,7 @@ class StubCache:
             gone: Stub = kept.get(key)
             if gone is not None and gone.of is reference:
                 del kept[key]
-                self.end(gone)
+                self.bury(gone)
 
         stub.of = weakref.ref(space, lost)
         kept[key] = stub
@@ -112,6 +135,7 @@ class StubCache:
         """End them all. Idempotent."""
         while self.kept:
             self.end(self.kept.popitem()[1])
+        self.clean_up()
 
     def settle(self, busy):
         """Have every stub but `busy` lose what its page table does not allow any more; frames that waited for that are
