@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .._core.phys.phys import PhysMemory
     from ..engine import Engine
     from .files.futex import FutexTable
-    from .files.inotify import Watches
     from .files.futexpi import PiTable
+    from .files.inotify import Watches
     from .files.signalfd import SignalFile
     from .fs.memoryfiles import MemoryFiles
     from .fs.openfile import OpenFile
