@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .files.futex import FutexTable
     from .files.futexpi import PiTable
     from .files.inotify import Watches
+    from .files.pty import Pty
     from .files.signalfd import SignalFile
     from .fs.memoryfiles import MemoryFiles
     from .fs.openfile import OpenFile
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .mem.mm import Mm
     from .net.network import Network
     from .net.policy import Policy
+    from .signals.console import Console
     from .task.task import LinuxTask
 
 
@@ -66,6 +68,8 @@ class Machine:
     | watches: of inotify, None as long as there was none | keeps | the same | through the open files |
     | segments, semaphores, messages: System V's; queues: POSIX' | keeps | the same; nothing to undo | all of them |
     | memory_files: files in memory without a name | keeps | the same | those that are open or mapped |
+    | console: the user's own terminal | keeps | keeps | numbers |
+    | ptys: pseudo-terminals by their numbers | keeps | keeps | each one's state |
     | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
     | inode numbers of shared mappings | go on | go on | the next |
     | nothing: the memory of who has ended | - | - | nothing |
@@ -96,6 +100,8 @@ class Machine:
         self.watches: Watches | None = None
         self.tree_bytes = 0
         self.signal_files: set[SignalFile] = set()
+        self.ptys: dict[int, Pty] = {}
+        self.console: Console | None = None
         self.socket_bytes = 0
         self.net_policy: Policy | None = None
 
@@ -114,6 +120,13 @@ class Machine:
         group = self.first = ThreadGroup(self.host, self.pids.allocate(), self.init)
         group.pgid, group.sid = self.host.pgid, self.host.sid
         self.pids.enter(group)
+        device = self.host.terminal[0]
+        if device:
+            from .signals.console import Console
+
+            self.console = Console(self, device)
+            self.console.session, self.console.pgrp = group.sid, group.pgid
+            group.tty = self.console
         return group
 
     def close(self) -> None:

@@ -46,6 +46,7 @@ def _readable(task: LinuxTask, fd: int) -> OpenFile:
     file = task.files.get(fd)
     if not file.readable:
         raise LinuxError(errno.EBADF)
+    file.job_control(task, write=False)
     return file
 
 
@@ -53,6 +54,7 @@ def _writable(task: LinuxTask, fd: int) -> OpenFile:
     file = task.files.get(fd)
     if not file.writable:
         raise LinuxError(errno.EBADF)
+    file.job_control(task, write=True)
     return file
 
 
@@ -104,7 +106,8 @@ def _wait_to_read(task: LinuxTask, file: OpenFile, stop: WouldBlock, until: floa
     if until is not None and task.machine.host.monotonic() >= until:
         raise LinuxError(errno.EAGAIN)
     again = _read_on, (file, stop.rest, until)
-    return task.block(on=[(stop.on or file, POLLIN)], until=until, again=again, interrupted=_not_read)
+    wakes = until if stop.until is None else stop.until
+    return task.block(on=[(stop.on or file, POLLIN)], until=wakes, again=again, interrupted=_not_read)
 
 
 def _read_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], until: float | None) -> int | None:
@@ -114,8 +117,12 @@ def _read_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...],
         return _wait_to_read(task, file, stop, until)
 
 
-def _not_read(task: LinuxTask, file: OpenFile, rest: object, until: float | None) -> int | None:
+def _not_read(
+    task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], until: float | None
+) -> int | LinuxError | None:
     """A signal came. A call with a time of its own is not made again (sock_intr_errno)."""
+    if (some := file.partial(task, rest)) is not None:
+        return task.group.io.read(some)
     return None if until is None else -errno.EINTR
 
 

@@ -182,6 +182,14 @@ class TtyNode(Node):
         )
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
+        if task.group.tty is None:
+            raise LinuxError(errno.ENXIO)
+        if task.machine.ptys:
+            from .ptsnodes import open_controlling
+
+            own = open_controlling(task, flags)
+            if own is not None:
+                return own
         keep = os.O_ACCMODE | os.O_NONBLOCK
         fd = host(os.open, b"/dev/tty", flags & keep | os.O_NOCTTY | os.O_CLOEXEC)
         return file_of(fd, flags)
@@ -215,7 +223,11 @@ class Dev(DirNode):
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         node = self._nodes.get(name)
+        if name == b"ptmx":
+            from .ptsnodes import PtmxNode  # which few programs open
+
+            return PtmxNode(b"/dev/ptmx")
         return terminal(task, b"/dev/" + name) if node is None else node
 
     def names(self, task: LinuxTask) -> list[bytes]:
-        return list(self._nodes)
+        return [*self._nodes, b"ptmx"]

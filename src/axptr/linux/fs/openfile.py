@@ -61,7 +61,8 @@ def sought(offset: int, start: int, most: int = MAX_OFFSET) -> int:
 
 class WouldBlock(LinuxError):
     """A transfer that the program wants to wait for: EAGAIN to who does not. done: bytes that went before; rest: the
-    user memory, (address, size) each, that is left. on: what is to be waited for instead of the file itself."""
+    user memory, (address, size) each, that is left. on: what is to be waited for instead of the file itself. until:
+    when to look again at the latest, by the monotonic clock."""
 
     on: Waitable | None = None
 
@@ -69,6 +70,7 @@ class WouldBlock(LinuxError):
         super().__init__(errno.EAGAIN)
         self.done = done
         self.rest = rest
+        self.until: float | None = None
 
 
 class OpenWaits(Exception):
@@ -206,6 +208,13 @@ class OpenFile:
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         """Read to user memory, at the file's own position (moving it) or at `pos`; bytes done, 0 at the end."""
         raise LinuxError(errno.EINVAL)
+
+    def job_control(self, task: LinuxTask, *, write: bool) -> None:
+        """Before a call transfers: a terminal stops those who are in its background."""
+
+    def partial(self, task: LinuxTask, rest: tuple[tuple[int, int], ...]) -> int | None:
+        """A signal ends a read that waits: how much there is all the same; None for what gives nothing then."""
+        return None
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         """Write from user memory; bytes done."""

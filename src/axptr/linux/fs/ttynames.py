@@ -9,29 +9,19 @@ import os
 import stat
 
 from .host.calls import host
-from .host.fd import name_of
-from .host.file import HostFile
+from .host.terminal import terminals
 from .host.tree import file_of
 from .node import DirNode, Node
 from .openfile import O_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..task.task import LinuxTask
+    from .host.file import HostFile
     from .node import Stat
     from .openfile import OpenFile
 
 _KEPT = os.O_ACCMODE | os.O_NONBLOCK
-
-
-def terminals(task: LinuxTask) -> Iterator[tuple[bytes, HostFile]]:
-    """Every terminal that a descriptor refers to, with its name."""
-    for fd in task.files.descriptors():
-        file = task.files.get(fd)
-        if isinstance(file, HostFile) and file.kind == stat.S_IFCHR and os.isatty(file.host_fd):
-            yield name_of(file.host_fd), file
 
 
 def terminal(task: LinuxTask, path: bytes) -> TerminalNode | None:
@@ -79,8 +69,15 @@ class Pts(DirNode):
     twin = b"/dev/pts"
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        if task.machine.ptys or name == b"ptmx":
+            from .ptsnodes import PtmxNode, slave
+
+            own = PtmxNode(b"/dev/pts/ptmx") if name == b"ptmx" else slave(task, name)
+            if own is not None:
+                return own
         return terminal(task, self.path + b"/" + name)
 
     def names(self, task: LinuxTask) -> list[bytes]:
         start = self.path + b"/"
-        return sorted({name[len(start) :] for name, _ in terminals(task) if name.startswith(start)})
+        given = {name[len(start) :] for name, _ in terminals(task) if name.startswith(start)}
+        return [*sorted(given | {b"%d" % number for number in task.machine.ptys}), b"ptmx"]

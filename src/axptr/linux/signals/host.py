@@ -22,15 +22,19 @@ import os
 from collections import deque
 
 from ..abi.signals import (
+    SI_KERNEL,
+    SI_TIMER,
     SI_TKILL,
     SIG_IGN,
     SIGBUS,
     SIGCHLD,
+    SIGCONT,
     SIGFPE,
     SIGILL,
     SIGINT,
     SIGKILL,
     SIGPIPE,
+    SIGQUIT,
     SIGSEGV,
     SIGSTOP,
     SIGSYS,
@@ -39,12 +43,14 @@ from ..abi.signals import (
     SIGTTIN,
     SIGTTOU,
     SIGURG,
+    SIGWINCH,
     Info,
     bit,
 )
 from ..fs.host.calls import libc
-from ..host import nap, own_pid, wall
+from ..host import INIT, nap, own_parent, own_pid, wall
 from .actions import Action
+from .sending import send_group, send_process
 from .state import SignalState
 
 TYPE_CHECKING = False
@@ -56,6 +62,8 @@ _SIGXFSZ = 25
 _NPTL = {32, 33}  # the C library's own
 _OURS = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGPIPE, _SIGXFSZ, *_NPTL}
 FORWARDED = frozenset(range(1, 65)) - _OURS
+_TYPED = (SIGINT, SIGQUIT, SIGTSTP, SIGWINCH)
+"""What a terminal sends to those in its foreground."""
 _KEPT = (SIGINT, SIGTSTP, SIGTTIN, SIGTTOU)
 """Those that the host may act on while the program leaves them alone."""
 
@@ -127,25 +135,53 @@ class HostSignals:
         """After a change of the program's mask or dispositions: block here what is the program's alone."""
         if self._before is None:
             return
-        native = [n for n in _KEPT if signals.left_to_host(n)]
+        console = self._task.machine.console
+        away = console is not None and console.pgrp != self._task.group.pgid
+        native = [] if away else [n for n in _KEPT if signals.left_to_host(n)]
         if native != self._native:
             self._native = native
             _signal.pthread_sigmask(_signal.SIG_SETMASK, (self._before | FORWARDED).difference(native))
 
     def collect(self) -> None:
-        """Make pending in the program what came in. `KeyboardInterrupt` for a Ctrl-C that it leaves to us."""
-        signals = self._task.signals
+        """Make pending in the program what came in. `KeyboardInterrupt` for a Ctrl-C that it leaves to us.
+
+        What a terminal sends is its foreground group's; what lets us go on lets all of the program's job.
+        """
+        task, signals = self._task, self._task.signals
+        console, group = task.machine.console, task.group
         while self._inbox:
             info = self._inbox.popleft()
+            self._rename(info)
+            typed = console is not None and info.code == SI_KERNEL and info.signal in _TYPED
+            if typed and console is not None and console.pgrp != group.pgid:
+                send_group(task.machine, console.pgrp, info)
+                continue
             if info.signal == SIGINT and signals.left_to_host(SIGINT):
                 raise KeyboardInterrupt
-            if info.code <= 0:  # of a process
-                info.sent_by(self._task.machine.host.shown_sender(info.pid))
-            signals.send(self._task, info, own=info.code == SI_TKILL)  # to our main thread, which is the program's
+            if typed or info.signal == SIGCONT:
+                for other in task.machine.pids.members(group.pgid):
+                    if other is not group:
+                        send_process(other, info)
+            if not group.over:
+                signals.send(task, info, own=info.code == SI_TKILL)  # to our main thread, which is the program's
+
+    def _rename(self, info: Info) -> None:
+        """The sender as the machine knows it: our parent is init, nobody else of the host is there, as from
+        outside of a pid namespace."""
+        if info.raw is None or info.code == SI_KERNEL or info.code == SI_TIMER:
+            return
+        sender = {own_pid(): self._task.pid, own_parent(): INIT}.get(info.pid, 0)
+        info.pid = sender
+        info.raw = info.raw[:16] + sender.to_bytes(4, "little") + info.raw[20:]
 
     def stop_process(self, signal: int) -> None:
-        """Stop this process as the signal stops a program; comes back when it goes on."""
-        _signal.raise_signal(signal)
+        """Stop this process as the signal stops a program; comes back when it goes on. The terminal is left as it was
+        found, for whoever has it meanwhile."""
+        terminals = self._task.machine.terminals
+        terminals.leave()
+        native = self._native is not None and signal in self._native
+        _signal.raise_signal(signal if native else SIGSTOP)
+        terminals.enter()
 
     # -- the thread that waits
 

@@ -40,7 +40,7 @@ def stop(task: LinuxTask, signal: int) -> bool:
     group = task.group
     if signal != SIGSTOP and orphaned(task, group.pgid):
         return False
-    if group is task.machine.first and task.host_signals is None and len(task.machine.pids.groups) <= 2:
+    if group is task.machine.first and group.leader.host_signals is None and len(task.machine.pids.groups) <= 2:
         return False  # the only process of a machine that nobody outside can signal
     if not group.stopping:
         group.stopping = signal
@@ -72,8 +72,10 @@ def settle(group: ThreadGroup, task: LinuxTask) -> None:
         group.stopped = group.stopping
         group.told = _TOLD_STOP
         tell_parent(group, CLD_STOPPED, group.stopped)
-        if task.host_signals is not None and group is task.machine.first:
-            task.host_signals.stop_process(group.stopped)
+        host_signals = group.leader.host_signals
+        if host_signals is not None and group is task.machine.first:
+            host_signals.stop_process(group.stopped)
+            go_on(group)
 
 
 def go_on(group: ThreadGroup) -> None:

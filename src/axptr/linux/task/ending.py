@@ -56,6 +56,10 @@ def end_thread(task: LinuxTask) -> None:
     if task.kernel.on_end is not None:
         task.kernel.on_end(task)
     last = group.live == 1
+    if last and group.sid == group.tgid and (group.tty is not None or group.old_pgrp):
+        from ..signals.jobs import disassociate
+
+        disassociate(group, machine, on_exit=True)
     if last:
         group.timers.stop(machine.loop)
         if (made := group.timers.made) is not None:

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..ends import Death
     from ..host import HostView
+    from ..signals.jobs import Terminal
     from .task import LinuxTask
 
 
@@ -51,6 +52,8 @@ their numbers |
     | status: what wait tells, once no thread is left | - | none | the number |
     | stopping: the signal by which it is to stop; stopped: the same once all threads have; told: what \
 of a stop is still to be waited for | - | none | numbers |
+    | tty: its controlling terminal; old_pgrp: who had it when it was hung up | keeps | has the same; none | by their \
+numbers |
     | pending (sent to the process) | keeps | none | its records |
     | timers (interval timers, CPU time) | keeps | all off, nothing used | what is left, what was used |
     | used, waited: what ended threads used, and children that were waited for | keeps | nothing | numbers |
@@ -81,6 +84,8 @@ have stopped do | keeps | nobody waits | with those who wait |
         self.stopping = self.stopped = 0
         self.told = 0
         self.pending = Pending()
+        self.tty: Terminal | None = None
+        self.old_pgrp = 0
         self.timers = Timers(host)
         self.used = Usage()
         self.waited = Usage()
@@ -98,7 +103,7 @@ have stopped do | keeps | nobody waits | with those who wait |
     def fork(self, tgid: int, parent: ThreadGroup) -> ThreadGroup:
         """A process made of this one."""
         child = ThreadGroup(self._host, tgid, parent)
-        child.pgid, child.sid = self.pgid, self.sid
+        child.pgid, child.sid, child.tty = self.pgid, self.sid, self.tty
         child.limits = self.limits.copy()
         child.oom_score_adj, child.coredump_filter = self.oom_score_adj, self.coredump_filter
         return child
@@ -110,8 +115,8 @@ have stopped do | keeps | nobody waits | with those who wait |
 
     @property
     def terminal(self) -> tuple[int, int]:
-        """Device and foreground group of the controlling terminal, which is the host's; zeroes for none."""
-        return self._host.terminal
+        """Device and foreground group of the controlling terminal; 0 and -1 for none."""
+        return (self.tty.device, self.tty.shown_pgrp) if self.tty is not None else (0, -1)
 
     @property
     def over(self) -> bool:

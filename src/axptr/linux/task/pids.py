@@ -81,7 +81,7 @@ class PidTable:
     def set_session(self, group: ThreadGroup) -> None:
         """Let a process lead a session of its own, and a process group."""
         self._quit(self._sessions, group.sid, group)
-        group.sid = group.tgid
+        group.sid, group.tty = group.tgid, None
         self._sessions.setdefault(group.sid, {})[group] = None
         self.set_group(group, group.tgid)
 

@@ -206,6 +206,11 @@ class HostFile(OpenFile):
         at = os.lseek(self.host_fd, 0, os.SEEK_CUR) if pos is None else pos
         return at + left <= os.fstat(self.host_fd).st_size
 
+    def job_control(self, task: LinuxTask, *, write: bool) -> None:
+        console = task.machine.console
+        if console is not None and self.kind == stat.S_IFCHR:
+            console.job_control(task, self, write=write)
+
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         if self.kind == stat.S_IFDIR:  # EISDIR, unless the place is none
             raise self._refusal(task, to.count, pos)

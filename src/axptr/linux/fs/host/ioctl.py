@@ -14,6 +14,7 @@ from struct import Struct
 
 from ....errors import LinuxError
 from ...host import own_group
+from ...signals import jobs
 from ...uaccess import get_bytes, put_bytes
 from .calls import host
 
@@ -26,7 +27,7 @@ TCGETS, TCSETS, TCSETSW, TCSETSF, TCSBRK, TCXONC, TCFLSH = 0x5401, 0x5402, 0x540
 TCGETA, TCSETA, TCSETAW, TCSETAF, TCSBRKP = 0x5405, 0x5406, 0x5407, 0x5408, 0x5425
 TCGETS2, TCSETS2, TCSETSW2, TCSETSF2 = 0x802C542A, 0x402C542B, 0x402C542C, 0x402C542D
 TIOCGPGRP, TIOCSPGRP, TIOCOUTQ, TIOCGWINSZ, TIOCSWINSZ, FIONREAD = 0x540F, 0x5410, 0x5411, 0x5413, 0x5414, 0x541B
-TIOCGSID, TIOCGPTN = 0x5429, 0x80045430
+TIOCSCTTY, TIOCNOTTY, TIOCGSID, TIOCGPTN = 0x540E, 0x5422, 0x5429, 0x80045430
 FIOQSIZE, FIGETBSZ = 0x5460, 2
 FIEMAP = 0xC020660B
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_GETVERSION = 0x80086601, 0x40086602, 0x80087601
@@ -53,24 +54,34 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
     if command in _READS:
         answer = bytearray(max(_READS[command], 8))
         host(fcntl.ioctl, fd, command, answer, True)
-        if command in (TIOCGPGRP, TIOCGSID):
+        console = task.machine.console
+        if command in (TIOCGPGRP, TIOCGSID) and console is not None and console.is_it(file):
+            asked = jobs.foreground if command == TIOCGPGRP else jobs.session
+            answer[:4] = asked(task, console, own=True).to_bytes(4, "little", signed=True)
+        elif command in (TIOCGPGRP, TIOCGSID):
             group = int.from_bytes(answer[:4], "little", signed=True)
             answer[:4] = task.machine.host.shown_group(group).to_bytes(4, "little", signed=True)
         put_bytes(task, argument, bytes(answer[: _READS[command]]))
         return 0
     if command in _MODES and file.is_device:
         data = get_bytes(task, argument, _MODES[command])
+        if command != TIOCSWINSZ:
+            _check_change(task, file)
         if command in _DRAINING and _unsent(fd):
             return _drain(task, file, command, argument)
         host(task.machine.terminals.about_to_change, fd)
         host(fcntl.ioctl, fd, command, data)
         return 0
     if command == TIOCSPGRP and file.is_device:
-        wanted = int.from_bytes(get_bytes(task, argument, 4), "little", signed=True)
-        if wanted != task.group.pgid:  # there is no other job of ours
-            raise LinuxError(errno.EPERM)
+        console = task.machine.console
+        if console is None or not console.is_it(file):
+            raise LinuxError(errno.ENOTTY)
+        jobs.require_foreground(task, console)
+        jobs.set_foreground(task, console, int.from_bytes(get_bytes(task, argument, 4), "little", signed=True))
         host(os.tcsetpgrp, fd, own_group())
         return 0
+    if command in (TIOCSCTTY, TIOCNOTTY) and file.is_device:
+        return _controlling(task, file, command)
     if command in _PLAIN and file.is_device:
         if command in _DRAINING and _unsent(fd):
             return _drain(task, file, command, argument)
@@ -86,6 +97,26 @@ def host_ioctl(task: LinuxTask, file: HostFile, command: int, argument: int) -> 
     if command == FIEMAP:
         return _fiemap(task, file, argument)
     raise LinuxError(errno.ENOTTY)
+
+
+def _check_change(task: LinuxTask, file: HostFile) -> None:
+    """Who is in the background of the user's terminal changes nothing of it."""
+    console = task.machine.console
+    if console is not None and console.is_it(file):
+        jobs.check_change(task, console)
+
+
+def _controlling(task: LinuxTask, file: HostFile, command: int) -> int:
+    console = task.machine.console
+    if console is None or not console.is_it(file):
+        raise LinuxError(errno.ENOTTY if command == TIOCNOTTY else errno.EPERM)
+    if command == TIOCSCTTY:
+        jobs.acquire(task, console, readable=file.readable)
+    elif task.group.tty is not console:
+        raise LinuxError(errno.ENOTTY)
+    else:
+        jobs.give_up(task)
+    return 0
 
 
 def _unsent(fd: int) -> bool:

@@ -9,13 +9,30 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # not `signal`: every start would pay for its enums
 import fcntl
 import os
+import stat
 from contextlib import suppress
 
 from ...host import own_group
+from .fd import name_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...task.task import LinuxTask
+    from .file import HostFile
 
 TCGETS2, TCSETS2 = 0x802C542A, 0x402C542B
 TIOCGWINSZ, TIOCSWINSZ = 0x5413, 0x5414
 _MODES, _SIZE = 44, 8  # struct termios2, struct winsize
+
+
+def terminals(task: LinuxTask) -> Iterator[tuple[bytes, HostFile]]:
+    """Every terminal that a descriptor refers to, with its name."""
+    for fd in task.files.descriptors():
+        file = task.files.get(fd)
+        if file.host_fd is not None and file.kind == stat.S_IFCHR and os.isatty(file.host_fd):
+            yield name_of(file.host_fd), file  # type: ignore[misc]
 
 
 class Terminals:
