@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .arch import Architecture
     from .context import Context
 
-ExitKind = Literal["stopped", "fault", "exception", "timeout"]
+ExitKind = Literal["stopped", "fault", "exception", "timeout", "lost"]
 SyscallHandler = Callable[[int, int, int, int, int, int, int], "int | None"]
 
 __all__ = ["Engine", "Exit", "ExitKind", "SyscallHandler"]

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 class Exit:
     """Why a run ended.
 
-    kind: "stopped" (somebody called `stop`), "fault", "exception" or "timeout".
+    kind: "stopped" (somebody called `stop`), "fault", "exception", "timeout"; or "lost": what ran the guest was ended
+        from outside, a native one's process by a signal. Memory is as it was; the registers are gone until others are
+        put in.
     pc: the guest's next instruction; for a fault and for most exceptions the one that could not be done. Also `rip`.
     address, access: of a fault, the first byte that could not be touched and what was wanted there. An instruction that
         updates its operand wants to write.

@@ -46,6 +46,7 @@ cdef class RunningCpu:
     cdef int64_t signals_due       # when to look for signals next; 0: not this thread's business
 
     # How it came out.
+    cdef bint lost                 # registers that were not here are gone: what ran the guest was ended from outside
     cdef int refused               # FAULT_*: why the last fill was refused
     cdef int refused_access
     cdef uint64_t refused_page

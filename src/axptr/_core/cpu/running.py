@@ -227,7 +227,8 @@ class RunningCpu:
                 error = self.error
                 self.error = None
                 self.failed = False
-                raise error
+                if not self.lost or not isinstance(error, RuntimeError):  # else a handler asked for what is lost
+                    raise error
             if code == CAME_STOPPED:
                 self.stop_asked = 0
             elif code == CAME_TIMEOUT:
@@ -242,6 +243,8 @@ class RunningCpu:
 
     def came_out(self, code):
         """(kind, rip, address or vector, access or error code, FAULT_ code)."""
+        if self.lost:
+            return "lost", self.next_instruction(), 0, 0, 0
         if code == CAME_FAULT:
             self.phys.alive()  # a handler may have forked
             return "fault", self.next_instruction(), self.fault_addr, self.refused_access, self.refused

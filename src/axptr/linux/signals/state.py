@@ -288,6 +288,11 @@ flag | the table |
         """An exception of the CPU, or a fault at an address that it cannot form."""
         self.force(task, traps(task).exception(task, exit))
 
+    def killed_outside(self, task: LinuxTask) -> None:
+        """Somebody on the host ended what ran the program: it is gone as if it had been killed itself."""
+        task.engine.reset()
+        self.force(task, Info(SIGKILL, SI_USER, address=None))
+
     # -- delivery
 
     def deliver(self, task: LinuxTask) -> None:

@@ -289,6 +289,8 @@ class LinuxTask(Task):
                 self.signals.exception(self, exit)
         elif exit.kind == "exception":
             self.signals.exception(self, exit)
+        elif exit.kind == "lost":
+            self.signals.killed_outside(self)
         self.signals.deliver(self)
         return not self.over
 

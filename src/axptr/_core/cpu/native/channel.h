@@ -48,6 +48,7 @@ struct nat_channel {
     uint64_t frame, vectors;                /* addresses: ucontext, XSAVE area */
     uint64_t fs_base, gs_base;
     uint32_t ncommands, resume;
+    volatile uint64_t awake;                /* set by the stub when it has the turn: one that ended before had not run */
     uint64_t base;                          /* where the stub lies; written before its start */
 };
 #endif

@@ -351,6 +351,7 @@ static int nat_turn(struct nat_stub *s, int milliseconds, int calling)
 /* Give it the turn back. A stop and a continue make it hand over again. -1: it is dead. */
 static int nat_go(struct nat_stub *s)
 {
+    s->channel->awake = 0;
     s->guest_turn = 1;
     while (nat_answer(s, 0, 0, 0))
         if (nat_turn(s, 2000, 0))

@@ -94,6 +94,7 @@ class NativeCpu(NativePages):
             if self.sets_out():
                 self.in_call = False
                 self.stub.s.guest_turn = 1
+                self.stub.s.channel.awake = 1
                 if nat_answer(cython.address(self.stub.s), self.regs_[R_RAX], 0, 0) == 0:
                     return self.wait()
                 self.in_call = True  # a signal was faster: it comes out
@@ -127,7 +128,8 @@ class NativeCpu(NativePages):
         while event == NAT_NOTHING:
             if nat_ended(cython.address(self.stub.s)):
                 self.stub.lose()
-                return CAME_BROKEN
+                # One that had not woken yet has not let the guest run.
+                return CAME_BROKEN if self.stub.s.channel.awake else CAME_RENEW
             naps = naps + 1 if self.clock.kicked else 0
             if naps > _patience:
                 self.stub.lose()
@@ -262,8 +264,7 @@ class NativeCpu(NativePages):
         if code == CAME_BROKEN:
             self.lost = True
             self.drop_stub()
-            self.need_all()
-        if code == CAME_ASTRAY:
+        elif code == CAME_ASTRAY and not self.lost:
             base: object = self.stub.s.base
             self.drop_stub()
             return "fault", self.regs_[R_RIP], base, EXECUTE, FAULT_UNMAPPED

@@ -70,8 +70,7 @@ class NativePages(NativeState):
         stub: Stub = self.stub
         if stub is None:
             return 0
-        if self.in_call and self.surface() < 0:
-            self.lost = True
+        self.bring_out()
         if self.lost:
             self.image = None
         elif stub.vectors != cython.NULL:
@@ -105,8 +104,7 @@ class NativePages(NativeState):
         return 0
 
     def end_run(self):
-        if self.in_call and self.surface() < 0:  # now: between two runs nothing can be lost
-            self.lost = True
+        self.bring_out()  # now: between two runs nothing can be lost
 
     def renew(self):
         self.drop_stub()

@@ -28,10 +28,10 @@ cdef class NativeState(RunningCpu):
     cdef uint64_t regs_[18]        # the guest's, whenever it is not its turn
     cdef uint64_t fs_base, gs_base
     cdef bint in_call              # the guest waits in a system call: of its registers we have what a call needs
-    cdef bint lost                 # its process ended before we had the others
     cdef bytes image               # the vector state while there is no stub: an XSAVE area; None: as a new program's
 
     cdef int surface(self) noexcept nogil
+    cdef void bring_out(self) noexcept
     cdef int need_all(self) except -1
     cdef void take_out(self) noexcept nogil
     cdef void bring_in(self) noexcept nogil

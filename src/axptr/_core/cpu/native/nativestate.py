@@ -58,13 +58,21 @@ class NativeState(RunningCpu):
         """All registers are here. -1: they are lost."""
         return 0
 
+    def bring_out(self):
+        """All registers are here, or `lost`. Others may run meanwhile: whoever stopped the process may let it go on."""
+        failed: cython.int
+        if self.in_call:
+            with cython.nogil:
+                failed = self.surface()
+            if failed < 0:
+                self.lost = True
+
     def need_all(self):
         """A call shows its number and arguments and where it was made. Whoever wants more has to have the rest brought
         out. Raises `RuntimeError` where that cannot be done any more."""
-        if self.in_call and self.surface() < 0:
-            self.lost = True
+        self.bring_out()
         if self.lost:
-            raise RuntimeError("the process in which the guest ran was ended from outside: its registers are lost")
+            raise RuntimeError("the guest's process was ended from outside: its registers are lost")
         return 0
 
     def take_out(self):
@@ -246,8 +254,7 @@ class NativeState(RunningCpu):
             raise ValueError("the state has parts that this CPU has not")
         if int.from_bytes(raw[24:28], "little") > 0xFFFF:
             raise ValueError("mxcsr has bits that no CPU has")
-        if self.in_call and self.surface() < 0:
-            self.lost = True
+        self.bring_out()
         if self.stub is not None and self.stub.vectors != cython.NULL:
             put_vectors(self.stub, raw)
         else:

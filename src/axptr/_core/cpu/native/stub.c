@@ -43,6 +43,7 @@ static inline void serve(struct nat_channel *c)
         struct nat_command *list = (struct nat_command *)((char *)c + NAT_COMMANDS);
         uint32_t i, n;
         call(NAT_HAND_OVER, 0, 0, 0, 0, 0, 0); /* the engine answers when the turn is ours again */
+        c->awake = 1;
         n = c->ncommands;
         for (i = 0; i < n && i < NAT_MAX_COMMANDS; i++)
             list[i].result = (int32_t)call(list[i].op, list[i].addr, list[i].len, list[i].prot, list[i].flags,

@@ -12,6 +12,7 @@ cdef extern from "host.h" nogil:
     struct nat_channel:
         uint64_t signal, code, address, arch, frame, vectors, fs_base, gs_base
         uint32_t ncommands, resume
+        uint64_t awake
     struct nat_stub:
         nat_channel *channel
         uint64_t base

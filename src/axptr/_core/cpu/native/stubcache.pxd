@@ -9,6 +9,7 @@ cdef class StubCache:
     cdef PhysMemory phys
     cdef dict kept                 # by the id of the space; the one that was used last is the last
     cdef list dying                # the space is no more, and has not let go of them yet
+    cdef Stub spare                # one whose space has gone before anything was mapped, or None
     cdef int limit
     cdef int64_t spent             # CPU time of all of them so far, as far as noted, nanoseconds
     cdef readonly uint64_t made
@@ -19,6 +20,8 @@ cdef class StubCache:
     cdef int bury(self, Stub stub) except -1
     cdef int clean_up(self) except -1
     cdef int end_oldest(self) except -1
+    cdef int lay_aside(self, Stub stub) except -1
+    cdef Stub take_spare(self, SpaceCore space)
     cdef int drop(self, Stub stub) except -1
     cdef int settle(self, Stub busy) except -1
     cdef int64_t account(self, Stub stub) except -1

@@ -85,15 +85,18 @@ class StubCache:
                 break
         else:
             raise RuntimeError("the space leaves no room for the native engine")
-        while True:
+        stub = self.take_spare(space)
+        while stub is None:
             stub = Stub()
             try:
                 stub.start(self.phys, space, base)
-                break
             except OSError:
+                stub = None
                 if not self.kept:
                     raise
                 self.end_oldest()  # a limit of the host's, on processes or descriptors
+            else:
+                self.made += 1
         key: object = id(space)
         kept: dict = self.kept
 
@@ -101,11 +104,30 @@ class StubCache:
             gone: Stub = kept.get(key)
             if gone is not None and gone.of is reference:
                 del kept[key]
-                self.bury(gone)
+                self.lay_aside(gone)
 
         stub.of = weakref.ref(space, lost)
         kept[key] = stub
-        self.made += 1
+        return stub
+
+    def lay_aside(self, stub):
+        """The space of a stub has gone. One that never had anything mapped is as good as new: for the next space."""
+        if stub.link.gone and self.spare is None and stub.maps == 0 and stub.ncommands == 0 and self.fit(stub):
+            self.spare = stub
+        else:
+            self.bury(stub)
+        return 0
+
+    def take_spare(self, space):
+        """The stub that was laid aside, if it fits where the space has no area; None otherwise."""
+        stub: Stub = self.spare
+        if stub is None or in_the_way(space, stub.s.base):
+            return None
+        self.spare = None
+        if not self.fit(stub):
+            self.end(stub)
+            return None
+        space.attach_engine(cython.address(stub.link))
         return stub
 
     def fit(self, stub):
@@ -133,6 +155,9 @@ class StubCache:
 
     def close(self):
         """End them all. Idempotent."""
+        if self.spare is not None:
+            self.end(self.spare)
+            self.spare = None
         while self.kept:
             self.end(self.kept.popitem()[1])
         self.clean_up()
