@@ -34,8 +34,6 @@ nap = time.sleep
 """Let the calling thread of the host sleep for so many seconds."""
 own_pid = os.getpid
 """The number of the host's process that we are, whatever a machine takes itself for."""
-own_parent = os.getppid
-"""The number of its parent."""
 own_group = os.getpgrp
 """Its process group, which terminals of the host are told of."""
 

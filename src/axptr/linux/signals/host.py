@@ -23,7 +23,6 @@ from collections import deque
 
 from ..abi.signals import (
     SI_KERNEL,
-    SI_TIMER,
     SI_TKILL,
     SIG_IGN,
     SIGBUS,
@@ -48,7 +47,7 @@ from ..abi.signals import (
     bit,
 )
 from ..fs.host.calls import libc
-from ..host import INIT, nap, own_parent, own_pid, wall
+from ..host import nap, own_pid, wall
 from .actions import Action
 from .sending import send_group, send_process
 from .state import SignalState
@@ -151,7 +150,8 @@ class HostSignals:
         console, group = task.machine.console, task.group
         while self._inbox:
             info = self._inbox.popleft()
-            self._rename(info)
+            if info.code <= 0:  # of a process
+                info.sent_by(task.machine.host.shown_sender(info.pid))
             typed = console is not None and info.code == SI_KERNEL and info.signal in _TYPED
             if typed and console is not None and console.pgrp != group.pgid:
                 send_group(task.machine, console.pgrp, info)
@@ -164,15 +164,6 @@ class HostSignals:
                         send_process(other, info)
             if not group.over:
                 signals.send(task, info, own=info.code == SI_TKILL)  # to our main thread, which is the program's
-
-    def _rename(self, info: Info) -> None:
-        """The sender as the machine knows it: our parent is init, nobody else of the host is there, as from
-        outside of a pid namespace."""
-        if info.raw is None or info.code == SI_KERNEL or info.code == SI_TIMER:
-            return
-        sender = {own_pid(): self._task.pid, own_parent(): INIT}.get(info.pid, 0)
-        info.pid = sender
-        info.raw = info.raw[:16] + sender.to_bytes(4, "little") + info.raw[20:]
 
     def stop_process(self, signal: int) -> None:
         """Stop this process as the signal stops a program; comes back when it goes on. The terminal is left as it was
