@@ -109,3 +109,9 @@ def test_nothing_is_held_once_all_is_closed(compile_guest, tmp_path):
         assert process.task.machine.socket_bytes == 0
         assert not network.flight._files
         process.close()
+
+
+def test_files_and_pipes_are_sent_without_user_memory_as_on_the_host(same):
+    lines = same("sending")
+    assert "child" in " ".join(lines)
+    assert any("= 300000" in line for line in lines)

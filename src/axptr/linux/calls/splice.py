@@ -27,6 +27,7 @@ from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile, WouldBlock
 from ..registry import call
 from ..task import waiting
 from ..uaccess import (
+    CHUNK,
     MAX_RW_COUNT,
     Bytes,
     ConstBytes,
@@ -104,6 +105,9 @@ def _sendfile_on(
     source.before_host(task)
     goal.before_host(task)
     try:
+        if goal.kind == stat.S_IFSOCK and goal.host_fd is None:
+            with source.end(os.O_RDONLY, start, left) as reader:
+                return _sent_to_socket(task, source, goal, reader, (offset, pos, count, done))
         with source.end(os.O_RDONLY, start, left) as reader, goal.end(os.O_WRONLY, None, left) as writer:
             if goal.is_pipe:
                 sent = _splice_once(task, source, goal, (reader, writer), (start, None), left, _own_flags(goal))
@@ -122,6 +126,35 @@ def _sendfile_on(
     _told(task, source, goal, sent)
     _give_offset(task, Bytes(offset), pos, source, done + sent)
     return done + sent
+
+
+def _sent_to_socket(
+    task: LinuxTask, source: OpenFile, goal: OpenFile, reader: int, call_: tuple[int, int | None, int, int]
+) -> int | None:
+    """sendfile to a socket of the machine's own, from a descriptor of the host's. call_: where the offset stands, what
+    it was, how much is to be sent and has been."""
+    offset, pos, count, before = call_
+    done, start = before, 0 if pos is not None else host(os.lseek, reader, 0, os.SEEK_CUR) - before
+    try:
+        while done < count:
+            at = start + done if pos is None else pos + done
+            data = host(os.pread, reader, min(CHUNK, count - done), at)
+            if not data:
+                break
+            done += goal.write_host(task, memoryview(data), None)
+            if waiting.must_stop(task):
+                break
+    except LinuxError as error:
+        if error.errno == errno.EAGAIN and goal.blocks:
+            raise WouldBlock(done - before, ()) from None
+        if not done:
+            return broken_pipe(task, error)
+    finally:
+        if pos is None:
+            host(os.lseek, reader, start + done, os.SEEK_SET)
+    _told(task, source, goal, done)
+    _give_offset(task, Bytes(offset), pos, source, done)
+    return done
 
 
 def _sendfile_to_pipe(
