@@ -129,8 +129,11 @@ class AddrSpace(History):
             sync_all(released)
 
     def clear(self) -> None:
-        """Unmap everything."""
-        sync_all(self._clear())
+        """Unmap everything, in pieces: what a signal handler raises may come out in between; `clear` again goes on."""
+        at: int | None = self.base
+        while at is not None:
+            released, at = self._clear_from(at)
+            sync_all(released)
 
     def move(self, start: int, size: int, to: int, *, keep: bool = False) -> None:
         """Move the areas in `size` bytes at `start`, with their pages, to the free place `to`; holes stay holes.

@@ -43,7 +43,7 @@ from cython.cimports.cpython.buffer import PyBuffer_Release
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy, memset
 
-from axptr.addr import checked_address
+from axptr.addr import checked_address, checked_size
 from axptr.errors import LinuxError
 
 
@@ -174,6 +174,54 @@ class BackedSpace(SpaceCore):
         journal_range(cython.address(self.journal), first, last)
         self.zap(first, last)
         axptr_unlock(self.lock)
+
+    # -- what is there ----------------------------------------------------------------------------------------
+
+    def resident_pages(self, start=None, size=None):
+        """Addresses of the pages that have a frame, in order."""
+        first: uint64_t = self.first
+        last: uint64_t = self.last
+        if start is not None:
+            self.span_of(start, size, cython.address(first), cython.address(last))
+        found = []
+        axptr_lock_gil(self.lock)
+        try:
+            walk: Leaves = leaves_of(self, first, last)
+            while next_leaf(cython.address(walk)):
+                found.append(walk.at)
+        finally:
+            axptr_unlock(self.lock)
+        return found
+
+    def presence(self, start, size):
+        """One byte for each page of a range: 1 where it has a frame, else 0 (mincore(2)). Raises as `resident_pages`."""
+        first: uint64_t = 0
+        last: uint64_t = 0
+        self.span_of(start, size, cython.address(first), cython.address(last))
+        found = bytearray(size // PAGE_SIZE)
+        out: cython.p_char = found
+        axptr_lock_gil(self.lock)
+        walk: Leaves = leaves_of(self, first, last)
+        while next_leaf(cython.address(walk)):
+            out[(walk.at - first) >> PAGE_SHIFT] = 1
+        axptr_unlock(self.lock)
+        return found
+
+    @property
+    def fault_around(self):
+        """How many pages of fresh memory a guest's write may bring in at once, where an eighth of the 2 MiB around it is there.
+
+        1, as it is at first: each page when it is touched. A power of two, 64 at most; clones have it too. Only engines for
+        which a fault is dear make use of it.
+        """
+        return self.around
+
+    @fault_around.setter
+    def fault_around(self, pages):
+        count = checked_size(pages, "pages")
+        if not 1 <= count <= 64 or count & (count - 1):
+            raise ValueError(f"{count} pages: want a power of two, 64 at most")
+        self.around = count
 
     # -- for stores that several spaces show -------------------------------------------------------------------
 

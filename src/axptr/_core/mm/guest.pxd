@@ -1,9 +1,17 @@
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 cimport cython
 from axptr._core.mm.mmu cimport Mmu
 from axptr._core.phys.coherence cimport EngineLink
 
+# What the CPU finds of a page without a fault: READ, WRITE and EXECUTE, and the frame; 0 in `perms`: nothing.
+cdef struct Shown:
+    uint32_t pfn
+    uint32_t perms
+
 cdef class GuestMmu(Mmu):
+    # Lock held.
+    cdef void window(self, uint64_t first, uint64_t count, Shown* out) noexcept nogil
+    cdef void bring_around(self, uint64_t vaddr, uint64_t* first, uint64_t* last) noexcept nogil
     # What the CPU's table walk would find for this access, the page faulted in if an area
     # allows it. Takes the lock itself. On FAULT_OK *paddr is the page's physical address and *perms what the
     # CPU may cache (READ | WRITE | EXECUTE; WRITE only once the page is dirty, EXECUTE only for a fetch).

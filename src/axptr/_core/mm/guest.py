@@ -9,27 +9,35 @@ Locking: the lock of the PhysMemory, taken here. Failure: codes, as of `bring_in
 """
 
 import cython
-from cython.cimports.axptr._core.mm.areas import index_find
-from cython.cimports.axptr._core.mm.mmu import Mmu
-from cython.cimports.axptr._core.paging.format import entry_paddr
-from cython.cimports.axptr._core.paging.walk import leaf_slot
+from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
+from cython.cimports.axptr._core.mm.guest import Shown
+from cython.cimports.axptr._core.mm.mmu import Mmu, leaves_of
+from cython.cimports.axptr._core.paging.format import entry_paddr, entry_permissions, entry_valid
+from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, next_leaf
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED, EngineLink
 from cython.cimports.axptr._core.words.codes import (
+    ACCESS,
     EXECUTE,
     FAULT_FORKED,
     FAULT_NOT_MEMORY,
     FAULT_OK,
     FAULT_RANGE,
     FAULT_RETRY,
+    KIND_ALLOC,
     PAGE_SHIFT,
+    PAGE_SIZE,
     READ,
     WRITE,
+    page_start,
 )
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import realloc
+from cython.cimports.libc.string import memset
 
 from axptr.errors import LinuxError
+
+_SHORT_OF_FRAMES = cython.declare(uint64_t, 4096)  # fewer are left: nothing is brought in that was not asked for
 
 
 @cython.no_gc_clear
@@ -83,6 +91,59 @@ class GuestMmu(Mmu):
                 perms[0] |= WRITE
         axptr_unlock(self.lock)
         return code
+
+    def window(self, first, count, out):
+        """What a CPU would find of `count` pages from the page at `first` on, without a fault. Lock held."""
+        seen: cython.pointer(Shown)
+        walk: Leaves
+        memset(out, 0, count * cython.sizeof(Shown))
+        if self.phys.forked or count == 0 or first < self.first or first > self.last:
+            return
+        if count - 1 > (self.last - first) >> PAGE_SHIFT:
+            count = ((self.last - first) >> PAGE_SHIFT) + 1
+        walk = leaves_of(self, first, first + (count << PAGE_SHIFT) - 1)
+        while next_leaf(cython.address(walk)):
+            if not entry_valid(self.fmt, walk.slot[0]):
+                continue
+            seen = out + ((walk.at - first) >> PAGE_SHIFT)
+            seen.pfn = cython.cast(uint32_t, entry_paddr(self.fmt, walk.slot[0]) >> PAGE_SHIFT)
+            seen.perms = entry_permissions(self.fmt, walk.slot[0]) & ACCESS
+            if walk.slot[0] & self.fmt.noread:
+                seen.perms &= ~cython.cast(uint32_t, READ)
+            else:
+                seen.perms |= READ
+            if not walk.slot[0] & self.fmt.dirty:
+                seen.perms &= ~cython.cast(uint32_t, WRITE)
+
+    def bring_around(self, vaddr, first, last):
+        """A guest has written a page: where much around it is there, bring in what is missing beside it. Lock held.
+
+        As much as `around` says, and only where an eighth of the 2 MiB is in use already, so that a program that uses little of
+        much has few pages that it never touched. What was brought in lies in [*first, *last] then, pages.
+        """
+        slot: cython.pointer(uint64_t) = leaf_slot(self.phys, self.fmt, self.root, vaddr)
+        rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
+        used: uint32_t
+        size: uint64_t
+        at: uint64_t
+        end: uint64_t
+        if slot == cython.NULL or rec == cython.NULL or rec.kind != KIND_ALLOC or not self.granted(rec.flags) & WRITE:
+            return
+        used = self.phys.used_in_run(slot)
+        size = 64 if used >= 256 else 16
+        size = cython.cast(uint64_t, min(size, self.around)) << PAGE_SHIFT
+        if used < 64 or self.phys.ndata + self.phys.ntable + _SHORT_OF_FRAMES > self.phys.limit_frames:
+            return
+        at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
+        end = min(vaddr | (size - 1), rec.last)
+        slot -= (vaddr - at) >> PAGE_SHIFT
+        first[0] = min(first[0], at)
+        last[0] = max(last[0], page_start(end))
+        while at < end:
+            if slot[0] == 0 and self.supply(rec, at, True, slot) != FAULT_OK:
+                return
+            slot += 1
+            at += PAGE_SIZE
 
     def fault_python(self, vaddr, access):
         try:

@@ -27,6 +27,7 @@ cdef class History(BackedSpace):
     cdef void join_all(self) noexcept
     cdef int copy_in_place(self, SpaceCore frozen, AreaRec* rec, uint64_t at, uint64_t pfn, uint64_t wanted) noexcept nogil
     cdef void revert(self, SpaceCore frozen, uint64_t at) noexcept nogil
+    cdef bint revert_in_place(self, SpaceCore frozen, uint64_t at, bint* same) noexcept nogil
     cdef int reserve_tables(self, SpaceCore frozen) noexcept nogil
     cdef void prune_all(self) noexcept nogil
     cdef void note_views(self) noexcept nogil

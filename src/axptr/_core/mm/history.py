@@ -4,6 +4,10 @@ A clone copies the entries of the page table and shares the frames; whoever writ
 holds a clone that nobody runs. `_restore` makes every page and range of the journal again what it is in such a clone,
 so it costs what changed.
 
+A page that was put back is put back at the next restore too, as a rule: one that is found written a second time keeps its
+frame and the right to be written, and gets its bytes of then. So a loop of restores has no page fault, and no CPU anything
+to drop, for what it writes each time. Such a page counts as changed until it is found unchanged a few times.
+
 Not here: which changes lie between two snapshots (`mm.snapshot`), files and formats (`mm.snapshots.file`).
 
 Failure: a clone that fails leaves its half to be thrown away, this space as it was. `_restore` reserves all it needs
@@ -33,8 +37,11 @@ from cython.cimports.axptr._core.mm.backing import BackedSpace
 from cython.cimports.axptr._core.mm.frames import store_fill
 from cython.cimports.axptr._core.mm.history import Restoration
 from cython.cimports.axptr._core.mm.journal import (
+    PutBack,
     Span,
+    journal_cool,
     journal_has,
+    journal_hot,
     journal_page,
     journal_range,
     journal_reset,
@@ -58,15 +65,18 @@ from cython.cimports.axptr._core.words.codes import (
     TRAIT_OMIT,
     TRAIT_ON_FAULT,
     TRAIT_WIPE,
+    WRITE,
 )
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 from cython.cimports.cpython.object import PyTypeObject, traverseproc
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
-from cython.cimports.libc.string import memcpy, memset
+from cython.cimports.libc.string import memcmp, memcpy, memset
 
 from axptr.errors import LinuxError
+
+_MOST_IDLE = cython.declare(uint32_t, 4)  # so often a page may be found unchanged before it gives its frame back
 
 
 @cython.no_gc_clear
@@ -179,6 +189,8 @@ class History(BackedSpace):
     def _take(self):
         """The journal's notes as `(pages, ranges)`, packed native 64-bit numbers, and begin it anew; None when they were lost."""
         self.note_views()
+        journal_hot(cython.address(self.journal))
+        journal_cool(cython.address(self.journal))  # all pages were closed to writes
         journal_tidy(cython.address(self.journal))
         notes = None
         if not self.journal.lost:
@@ -286,6 +298,7 @@ class History(BackedSpace):
     def settle_journal(self):
         """Bring the journal into order, and up to date with what views may have written; all of the space if notes were lost."""
         self.note_views()
+        journal_hot(cython.address(self.journal))
         if self.journal.lost:
             journal_reset(cython.address(self.journal))
             self.journal.on = 1  # it is off in a space that has never had a snapshot
@@ -361,7 +374,15 @@ class History(BackedSpace):
     def revert_pages(self, frozen):
         """Revert every page of the journal's ranges, here and there, and every page it has besides."""
         i: uint64_t
+        at: uint64_t
+        count: uint64_t = 0
+        seen: uint64_t = 0
+        same: cython.bint = False
         walk: Leaves
+        before: cython.pointer(PutBack) = self.journal.back
+        back: cython.pointer(PutBack) = cython.cast(
+            cython.pointer(PutBack), calloc(self.journal.npages + 1, cython.sizeof(PutBack))
+        )
         for i in range(self.journal.nranges):
             self.notify(self.journal.ranges[i].first, self.journal.ranges[i].last)
             walk = leaves_of(self, self.journal.ranges[i].first, self.journal.ranges[i].last)
@@ -371,9 +392,29 @@ class History(BackedSpace):
             while next_leaf(cython.address(walk)):
                 self.revert(frozen, walk.at)
         for i in range(self.journal.npages):
-            if not journal_has(cython.address(self.journal), self.journal.pages[i]):
-                self.notify(self.journal.pages[i], self.journal.pages[i] | IN_PAGE)
-                self.revert(frozen, self.journal.pages[i])
+            at = self.journal.pages[i]
+            if journal_has(cython.address(self.journal), at):
+                continue
+            while seen < self.journal.nback and before[seen].page < at:
+                seen += 1
+            if back != cython.NULL:
+                back[count].page = at
+                if (
+                    seen < self.journal.nback
+                    and before[seen].page == at
+                    and before[seen].idle < _MOST_IDLE
+                    and self.revert_in_place(frozen, at, cython.address(same))
+                ):
+                    back[count].hot = True
+                    back[count].idle = before[seen].idle + 1 if same else 0
+                    count += 1
+                    continue
+                count += 1
+            self.notify(at, at | IN_PAGE)
+            self.revert(frozen, at)
+        journal_cool(cython.address(self.journal))
+        self.journal.back = back
+        self.journal.nback = count
 
     def join_all(self):
         """Join what could be one at every border in the journal's ranges."""
@@ -443,6 +484,31 @@ class History(BackedSpace):
             mine[0] = 0
         if have:
             self.phys.decref(pfn)
+
+    def revert_in_place(self, frozen, at, same):
+        """Put the bytes of then into the frame that a page has, which stays open to writes; False if that cannot be.
+
+        `*same`: they were there still.
+        """
+        rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), at)
+        mine: cython.pointer(uint64_t) = leaf_slot(self.phys, self.fmt, self.root, at)
+        theirs: cython.pointer(uint64_t) = leaf_slot(frozen.phys, frozen.fmt, frozen.root, at)
+        pfn: uint64_t
+        wanted: uint64_t
+        if mine == cython.NULL or theirs == cython.NULL or theirs[0] == 0 or not self.entry_allows(mine[0], WRITE):
+            return False
+        if rec == cython.NULL or rec.shared or not (rec.kind == KIND_ALLOC or rec.kind == KIND_STORE):
+            return False
+        pfn = entry_paddr(self.fmt, mine[0]) >> PAGE_SHIFT
+        wanted = entry_paddr(self.fmt, theirs[0]) >> PAGE_SHIFT
+        if pfn == wanted or self.phys.refs[pfn] != 1 or self.phys.pins[pfn]:
+            return False
+        same[0] = memcmp(self.phys.base + (pfn << PAGE_SHIFT), self.phys.base + (wanted << PAGE_SHIFT), PAGE_SIZE) == 0
+        if not same[0]:
+            memcpy(self.phys.base + (pfn << PAGE_SHIFT), self.phys.base + (wanted << PAGE_SHIFT), PAGE_SIZE)
+            if self.phys.flags[pfn] & FRAME_CODE:
+                self.phys.code_changed(pfn)
+        return True
 
     def copy_in_place(self, frozen, rec, at, pfn, wanted):
         """Put the bytes of then into a frame that a live view shows; `wanted` is the frame that has them, or 0."""

@@ -133,6 +133,21 @@ def journal_moved(journal, vaddr, to):
             return
 
 
+def journal_hot(journal):
+    """Note the pages that the last restore left open to be written: they may have changed unseen."""
+    i: uint64_t
+    for i in range(journal.nback):
+        if journal.back[i].hot:
+            journal_page(journal, journal.back[i].page)
+
+
+def journal_cool(journal):
+    """No page may change unseen any more."""
+    free(journal.back)
+    journal.back = cython.NULL
+    journal.nback = 0
+
+
 def journal_tidy(journal):
     """Sort the notes and drop repeats."""
     journal.npages = _unique(journal.pages, journal.npages)
@@ -167,6 +182,7 @@ def journal_free(journal):
     journal.pages = journal.watched = cython.NULL
     journal.ranges = cython.NULL
     journal.npages = journal.nranges = journal.nwatched = 0
+    journal_cool(journal)
     journal.page_capacity = journal.range_capacity = journal.watched_capacity = 0
 
 

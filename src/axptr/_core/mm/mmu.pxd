@@ -17,11 +17,6 @@ cdef struct TlbEntry:
     uint64_t page
     uint64_t what
 
-# What the CPU finds of a page without a fault: READ, WRITE and EXECUTE, and the frame; 0 in `perms`: nothing.
-cdef struct Shown:
-    uint32_t pfn
-    uint32_t perms
-
 cdef class Mmu(Provider):
     cdef readonly PhysMemory phys
     cdef PageTable table
@@ -46,8 +41,6 @@ cdef class Mmu(Provider):
     # Translation. Lock held.
     cdef int resolve(self, uint64_t vaddr, int access, uint8_t** host) noexcept nogil
     cdef uint8_t* at_once(self, uint64_t vaddr, int access) noexcept nogil
-    cdef void window(self, uint64_t first, uint64_t count, Shown* out) noexcept nogil
-    cdef void bring_around(self, uint64_t vaddr, uint64_t* first, uint64_t* last) noexcept nogil
     cdef int bring_in(self, uint64_t vaddr, int access, uint64_t** slot) noexcept nogil
     cdef int force(self, uint64_t vaddr, bint write, uint8_t** host) noexcept nogil
     cdef int make_private(self, AreaRec* rec, uint64_t vaddr, uint64_t* slot) noexcept nogil

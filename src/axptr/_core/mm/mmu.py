@@ -45,7 +45,7 @@ from cython.cimports.axptr._core.mm.frames import (
     store_written,
 )
 from cython.cimports.axptr._core.mm.journal import journal_free, journal_page, journal_range
-from cython.cimports.axptr._core.mm.mmu import Shown, TlbEntry, leaves_of, tlb_hit
+from cython.cimports.axptr._core.mm.mmu import TlbEntry, leaves_of, tlb_hit
 from cython.cimports.axptr._core.paging.format import (
     entry_at,
     entry_clean,
@@ -94,7 +94,6 @@ from axptr.paging import X86_64
 _is_finalizing = cython.declare(object, sys.is_finalizing)  # in C, so that it outlives this module
 _TLB_FIRST = cython.declare(uint64_t, 64)
 _TLB_MOST = cython.declare(uint64_t, 8192)
-_SHORT_OF_FRAMES = cython.declare(uint64_t, 4096)  # fewer are left: nothing is brought in that was not asked for
 _IN_A_RUN = cython.declare(uint64_t, (32 << PAGE_SHIFT) - 1)  # a smaller area is not worth a run of frames
 
 
@@ -481,59 +480,6 @@ class Mmu(Provider):
         if slot == cython.NULL or not self.entry_allows(slot[0], access):
             return cython.NULL
         return self.phys.base + entry_paddr(self.fmt, slot[0]) + (vaddr & IN_PAGE)
-
-    def window(self, first, count, out):
-        """What a CPU would find of `count` pages from the page at `first` on, without a fault. Lock held."""
-        seen: cython.pointer(Shown)
-        walk: Leaves
-        memset(out, 0, count * cython.sizeof(Shown))
-        if self.phys.forked or count == 0 or first < self.first or first > self.last:
-            return
-        if count - 1 > (self.last - first) >> PAGE_SHIFT:
-            count = ((self.last - first) >> PAGE_SHIFT) + 1
-        walk = leaves_of(self, first, first + (count << PAGE_SHIFT) - 1)
-        while next_leaf(cython.address(walk)):
-            if not entry_valid(self.fmt, walk.slot[0]):
-                continue
-            seen = out + ((walk.at - first) >> PAGE_SHIFT)
-            seen.pfn = cython.cast(uint32_t, entry_paddr(self.fmt, walk.slot[0]) >> PAGE_SHIFT)
-            seen.perms = entry_permissions(self.fmt, walk.slot[0]) & ACCESS
-            if walk.slot[0] & self.fmt.noread:
-                seen.perms &= ~cython.cast(uint32_t, READ)
-            else:
-                seen.perms |= READ
-            if not walk.slot[0] & self.fmt.dirty:
-                seen.perms &= ~cython.cast(uint32_t, WRITE)
-
-    def bring_around(self, vaddr, first, last):
-        """A guest has written a page: where much around it is there, bring in what is missing beside it. Lock held.
-
-        As much as `around` says, and only where an eighth of the 2 MiB is in use already, so that a program that uses little of
-        much has few pages that it never touched. What was brought in lies in [*first, *last] then, pages.
-        """
-        slot: cython.pointer(uint64_t) = leaf_slot(self.phys, self.fmt, self.root, vaddr)
-        rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
-        used: uint32_t
-        size: uint64_t
-        at: uint64_t
-        end: uint64_t
-        if slot == cython.NULL or rec == cython.NULL or rec.kind != KIND_ALLOC or not self.granted(rec.flags) & WRITE:
-            return
-        used = self.phys.used_in_run(slot)
-        size = 64 if used >= 256 else 16
-        size = cython.cast(uint64_t, min(size, self.around)) << PAGE_SHIFT
-        if used < 64 or self.phys.ndata + self.phys.ntable + _SHORT_OF_FRAMES > self.phys.limit_frames:
-            return
-        at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
-        end = min(vaddr | (size - 1), rec.last)
-        slot -= (vaddr - at) >> PAGE_SHIFT
-        first[0] = min(first[0], at)
-        last[0] = max(last[0], page_start(end))
-        while at < end:
-            if slot[0] == 0 and self.supply(rec, at, True, slot) != FAULT_OK:
-                return
-            slot += 1
-            at += PAGE_SIZE
 
     def force(self, vaddr, write, host):
         """`resolve` for a debugger: any page of an area, whatever it grants."""

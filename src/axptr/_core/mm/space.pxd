@@ -17,6 +17,7 @@ cdef class SpaceCore(UserSpace):
     cdef void join_within(self, uint64_t first, uint64_t last) noexcept
     cdef int split(self, uint64_t at) except -1
     cdef list give_up_areas(self)
+    cdef uint64_t reach(self, uint64_t first, uint64_t pages) noexcept nogil
     cdef AreaRec* carve(self, uint64_t first, uint64_t last) noexcept nogil
     cdef void join_around(self, uint64_t at) noexcept
     cdef int span_of(self, object start, object size, uint64_t* first, uint64_t* last) except -1

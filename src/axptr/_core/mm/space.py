@@ -62,6 +62,8 @@ from axptr.addr import checked_address, checked_size
 from axptr.errors import LinuxError
 from axptr.flags import MappingFlags
 
+_PAGES_AT_ONCE = cython.declare(uint64_t, 4096)  # given up under one hold of the lock: a few milliseconds
+
 
 @cython.cfunc
 def _tuple(rec: cython.pointer(AreaRec)):
@@ -488,9 +490,32 @@ class SpaceCore(UserSpace):
             "grown": self.ngrown,
         }
 
-    def _clear(self):
+    def reach(self, first, pages):
+        """The last byte from `first` on before which no more than so many pages have a frame."""
+        walk: Leaves = leaves_of(self, first, self.last)
+        while next_leaf(cython.address(walk)):
+            if pages == 0:
+                return walk.at - 1
+            pages -= 1
+        return self.last
+
+    def _clear_from(self, start):
+        """Unmap a bounded number of pages from an address on: what is to be written back, and where to go on, or None."""
+        first: uint64_t = start
+        last: uint64_t
+        gone: cython.pointer(AreaRec)
+        released = []
         self.phys.alive()
-        return self.give_up_areas()
+        axptr_lock_gil(self.lock)
+        try:
+            last = self.reach(first, _PAGES_AT_ONCE)
+            if last < self.last:
+                self.split_ends(first, last, 0)
+            gone = self.carve(first, last)
+        finally:
+            axptr_unlock(self.lock)
+        retire(gone, released)
+        return released, None if last == self.last else last + 1
 
     def give_up_areas(self):
         """Unmap everything; what is to be written back, as `_unmap` gives it."""
@@ -505,52 +530,6 @@ class SpaceCore(UserSpace):
     def _demand_alive(self):
         """Raises `RuntimeError` after a fork."""
         self.phys.alive()
-
-    def resident_pages(self, start=None, size=None):
-        """Addresses of the pages that have a frame, in order."""
-        first: uint64_t = self.first
-        last: uint64_t = self.last
-        if start is not None:
-            self.span_of(start, size, cython.address(first), cython.address(last))
-        found = []
-        axptr_lock_gil(self.lock)
-        try:
-            walk: Leaves = leaves_of(self, first, last)
-            while next_leaf(cython.address(walk)):
-                found.append(walk.at)
-        finally:
-            axptr_unlock(self.lock)
-        return found
-
-    def presence(self, start, size):
-        """One byte for each page of a range: 1 where it has a frame, else 0 (mincore(2)). Raises as `resident_pages`."""
-        first: uint64_t = 0
-        last: uint64_t = 0
-        self.span_of(start, size, cython.address(first), cython.address(last))
-        found = bytearray(size // PAGE_SIZE)
-        out: cython.p_char = found
-        axptr_lock_gil(self.lock)
-        walk: Leaves = leaves_of(self, first, last)
-        while next_leaf(cython.address(walk)):
-            out[(walk.at - first) >> PAGE_SHIFT] = 1
-        axptr_unlock(self.lock)
-        return found
-
-    @property
-    def fault_around(self):
-        """How many pages of fresh memory a guest's write may bring in at once, where an eighth of the 2 MiB around it is there.
-
-        1, as it is at first: each page when it is touched. A power of two, 64 at most; clones have it too. Only engines for
-        which a fault is dear make use of it.
-        """
-        return self.around
-
-    @fault_around.setter
-    def fault_around(self, pages):
-        count = checked_size(pages, "pages")
-        if not 1 <= count <= 64 or count & (count - 1):
-            raise ValueError(f"{count} pages: want a power of two, 64 at most")
-        self.around = count
 
     def _check(self):
         """Raise `AssertionError` if an invariant of this module does not hold."""

@@ -21,6 +21,7 @@ from ..mem.limits import (
 from ..mem.vma import (
     PAGE,
     extent,
+    in_parts,
     is_free,
     lock_area,
     page_up,
@@ -105,7 +106,8 @@ def _unmap(task: LinuxTask, start: int, size: int) -> None:
     if start > USER_END or size > USER_END - start:
         raise LinuxError(errno.EINVAL)
     require_splits(task, start, start + size, removed=True)
-    task.space.unmap(start, size)
+    for at, some in in_parts(task, start, start + size):
+        task.space.unmap(at, some)
 
 
 def _grow(task: LinuxTask, area: MemoryArea, addr: int, old: int, new: int, flags: int) -> int:

@@ -44,7 +44,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_turn,
 )
 from cython.cimports.axptr._core.cpu.running import join, leave
-from cython.cimports.axptr._core.mm.mmu import Shown
+from cython.cimports.axptr._core.mm.guest import Shown
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED
 from cython.cimports.axptr._core.words.codes import WRITE
