@@ -53,6 +53,7 @@ def add_arguments(parser: Parser) -> None:
         help="the most memory the program may hold, such as 64M (K, M, G, T)",
     )
     add("--max-procs", metavar="N", help="how many processes and threads there may be at once")
+    add("--core", metavar="FILE", help="when a signal ends it, write a core that gdb reads; children's are FILE.PID")
     add("--timeout", metavar="TIME", help="end the run after so many seconds (or 90s, 5m, 1h) with status 124")
     add(
         "--allow-write",
@@ -247,6 +248,7 @@ def _load_and_run(
         return EXIT_FAILED
     if process.engine_lack and sys.stderr is not None and sys.stderr.isatty():
         _say(f"axptr: emulating a CPU: {process.engine_lack}")
+    process.machine.core = None if options.core is None else os.path.abspath(options.core)
     gc.freeze()  # what is loaded stays; garbage is looked for among what the run makes (see `main`)
     gc.enable()
     with process:
@@ -314,6 +316,8 @@ def _whole_run(process: Process, timeout: float | None) -> Result:
 
 def _tell_death(process: Process, result: Result) -> None:
     """What there is to say of a guest that did not end by itself."""
+    if process.machine.core_failed is not None:
+        _say(f"axptr: --core: {process.machine.core_failed}")
     if result.death is not None or result.timed_out:
         from .death import report_death, report_timeout
 

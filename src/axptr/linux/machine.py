@@ -26,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .._core.phys.phys import PhysMemory
     from ..engine import Engine
+    from .abi.signals import Info
     from .files.futex import FutexTable
     from .files.futexpi import PiTable
     from .files.inotify import Watches
@@ -68,6 +69,7 @@ class Machine:
     | watches: of inotify, None as long as there was none | keeps | the same | through the open files |
     | segments, semaphores, messages: System V's; queues: POSIX' | keeps | the same; nothing to undo | all of them |
     | memory_files: files in memory without a name | keeps | the same | those that are open or mapped |
+    | core: the host's file for a core; core_failed: why there is none | keeps | keeps | nothing |
     | console: the user's own terminal | keeps | keeps | numbers |
     | ptys: pseudo-terminals by their numbers | keeps | keeps | each one's state |
     | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
@@ -102,6 +104,8 @@ class Machine:
         self.signal_files: set[SignalFile] = set()
         self.ptys: dict[int, Pty] = {}
         self.console: Console | None = None
+        self.core: str | None = None
+        self.core_failed: str | None = None
         self.socket_bytes = 0
         self.net_policy: Policy | None = None
 
@@ -128,6 +132,21 @@ class Machine:
             self.console.session, self.console.pgrp = group.sid, group.pgid
             group.tty = self.console
         return group
+
+    def dump_core(self, task: LinuxTask, info: Info) -> None:
+        """A signal ends the task's process: write its core if that is one that leaves one. That of a process that the
+        user did not start has its number behind the name."""
+        from .task.coredump import DUMPING, write_core
+
+        if info.signal not in DUMPING or self.core is None:
+            return
+        path = self.core if task.group is self.first else f"{self.core}.{task.pid}"
+        try:
+            write_core(task, info, path)
+        except OSError as error:
+            self.core_failed = f"{path}: {error.strerror}"
+        else:
+            task.group.dumped = True
 
     def close(self) -> None:
         """End everything that still runs, and give all back. Idempotent."""

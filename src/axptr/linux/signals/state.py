@@ -343,6 +343,8 @@ flag | the table |
         self.set_blocked(task, blocked)
 
     def _die(self, task: LinuxTask, info: Info) -> None:
+        if task.machine.core is not None:
+            task.machine.dump_core(task, info)
         task.group.death = Death(
             info.signal, info.code, info.address, info.fault, task.engine.regs.pc, traps(task).registers(task)
         )

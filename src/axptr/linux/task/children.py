@@ -10,7 +10,7 @@ import errno
 
 from ...errors import LinuxError
 from ...named import NamedTuple
-from ..abi.signals import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD, SIGCONT
+from ..abi.signals import CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD, SIGCONT
 from .ending import reap
 from .usage import Usage, used_by
 
@@ -84,7 +84,9 @@ def _of(child: ThreadGroup, options: int) -> Found | None:
         usage.add(child.used)
         usage.add(child.waited)
         status = child.status
-        code, shown = (CLD_KILLED, status & 0x7F) if status & 0x7F else (CLD_EXITED, status >> 8)
+        code, shown = (
+            (CLD_DUMPED if status & 0x80 else CLD_KILLED, status & 0x7F) if status & 0x7F else (CLD_EXITED, status >> 8)
+        )
         if take:
             reap(child)
         return Found(child.tgid, leader.creds.uid, status, code, shown, usage)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ...errors import LinuxError
-from ..abi.signals import CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, Info
+from ..abi.signals import CLD_DUMPED, CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, Info
 from ..signals.sending import retarget
 from ..signals.stops import parted, settle, tell
 from ..uaccess import put_bytes
@@ -22,6 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .group import ThreadGroup
     from .task import LinuxTask
+
+
+_DUMPED = 0x80
+"""In a status: there is a core."""
 
 
 def leave(task: LinuxTask) -> None:
@@ -172,7 +176,7 @@ def _end_process(group: ThreadGroup, code: int) -> None:
     if not group.over:
         group.exit_code = code
     if group.death is not None:
-        group.status = group.death.signal
+        group.status = group.death.signal | (_DUMPED if group.dumped else 0)
     else:
         group.status = (group.exit_code or 0) << 8
     group.finished.queue.wake()
@@ -201,10 +205,19 @@ def _tell_parent(group: ThreadGroup) -> None:
     parent.changed.queue.wake()
 
 
+def ended_as(status: int) -> tuple[int, int]:
+    """si_code and si_status of an end."""
+    if not status & 0x7F:
+        return CLD_EXITED, status >> 8
+    return CLD_DUMPED if status & _DUMPED else CLD_KILLED, status & 0x7F
+
+
 def child_info(group: ThreadGroup, signal: int) -> Info:
     """siginfo of a child's end."""
     status = group.status or 0
-    code, shown = (CLD_KILLED, status & 0x7F) if status & 0x7F else (CLD_EXITED, status >> 8)
+    code, shown = (
+        (CLD_DUMPED if status & _DUMPED else CLD_KILLED, status & 0x7F) if status & 0x7F else (CLD_EXITED, status >> 8)
+    )
     return tell(group, signal, code, shown)
 
 

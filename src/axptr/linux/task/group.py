@@ -49,6 +49,7 @@ their numbers |
     | executed: whether there was an exec since the fork | yes | no | as it is |
     | started (boottime nanoseconds) | keeps | now | as it is |
     | exit_code, death: set once, when it is over | - | none | as they are |
+    | dumped: whether its end left a core | - | no | as it is |
     | status: what wait tells, once no thread is left | - | none | the number |
     | stopping: the signal by which it is to stop; stopped: the same once all threads have; told: what \
 of a stop is still to be waited for | - | none | numbers |
@@ -86,6 +87,7 @@ have stopped do | keeps | nobody waits | with those who wait |
         self.pending = Pending()
         self.tty: Terminal | None = None
         self.old_pgrp = 0
+        self.dumped = False
         self.timers = Timers(host)
         self.used = Usage()
         self.waited = Usage()
