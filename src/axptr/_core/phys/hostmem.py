@@ -57,13 +57,21 @@ def lazy(nbytes):
     return cython.NULL if where == MAP_FAILED else where
 
 
+_MFD_NOEXEC_SEAL = cython.declare(cython.int, 8)
+
+
 def _memory_file(size):
     """The descriptor of a new memory file of `size` bytes, -1 where the host has none to give."""
     create = getattr(os, "memfd_create", None)  # not there in a Python built for a C library without it
     if create is None:
         return -1
     try:
-        fd = create("axptr", os.MFD_CLOEXEC)
+        try:
+            fd = create("axptr", os.MFD_CLOEXEC | _MFD_NOEXEC_SEAL)  # vm.memfd_noexec may insist on that
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # before Linux 6.3
+                raise
+            fd = create("axptr", os.MFD_CLOEXEC)
     except OSError as failure:
         # No such call, or a sandbox or vm.memfd_noexec that forbids it. No room (ENOMEM, EMFILE) is another matter.
         if failure.errno in (errno.ENOSYS, errno.EPERM, errno.EACCES):

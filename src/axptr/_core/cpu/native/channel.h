@@ -28,8 +28,8 @@
 
 /* What the process calls between its first filter and its program. The first filter lets them through; the second turns
    those of the guest into signals. */
-#define NAT_SETUP_CALLS {SYS_dup, SYS_dup2, SYS_unshare, SYS_close_range, SYS_execveat, SYS_exit_group}
-#define NAT_SETUP 6
+#define NAT_SETUP_CALLS {SYS_dup, SYS_dup2, SYS_close_range, SYS_execveat, SYS_exit_group}
+#define NAT_SETUP 5
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif

@@ -27,11 +27,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,6 +42,8 @@
 #define NAT_CLOSE_RANGE_UNSHARE 2
 #define NAT_CLOSE_RANGE_CLOEXEC 4
 #define NAT_NOTIF_SET_FLAGS _IOW('!', 4, uint64_t) /* SYNC_WAKE_UP: Linux 6.6 */
+#define NAT_MFD_NOEXEC 8u /* MFD_NOEXEC_SEAL, MFD_EXEC: Linux 6.3 */
+#define NAT_MFD_EXEC 16u
 #define NAT_TEXT_AT 0x1000                         /* of the text in the file that is executed */
 
 struct nat_stub {
@@ -72,10 +76,39 @@ static int64_t nat_now(void)
 
 /* -- the file that is executed: the stub's text at the address that was chosen */
 
+/* A file in memory. vm.memfd_noexec may ask to be told whether it is to be executed, or forbid that. */
+static int nat_memfd(const char *name, unsigned flags)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | flags);
+    return fd < 0 && errno == EINVAL ? memfd_create(name, MFD_CLOEXEC) : fd; /* before Linux 6.3 */
+}
+
+/* A file of no name in one of the directories that may hold programs, and again for execution alone. */
+static int nat_unnamed(int *for_execution)
+{
+    static const char *const places[] = {"/tmp", "/var/tmp", "/dev/shm", "/run", "."};
+    unsigned i;
+    for (i = 0; i < sizeof places / sizeof places[0]; i++) {
+        struct statvfs v;
+        char again[40];
+        int fd = open(places[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0700);
+        if (fd < 0)
+            continue;
+        snprintf(again, sizeof again, "/proc/self/fd/%d", fd);
+        if (fstatvfs(fd, &v) == 0 && !(v.f_flag & ST_NOEXEC) && (*for_execution = open(again, O_RDONLY | O_CLOEXEC)) >= 0)
+            return fd;
+        close(fd);
+    }
+    errno = EACCES;
+    return -1;
+}
+
 static int nat_program(uint64_t base, const unsigned char *text, size_t size)
 {
     struct { Elf64_Ehdr e; Elf64_Phdr p[2]; } head;
-    int fd = memfd_create("axptr-guest", MFD_CLOEXEC);
+    int fd = nat_memfd("axptr-guest", NAT_MFD_EXEC), to_execute = -1;
+    if (fd < 0 && errno == EACCES)
+        fd = nat_unnamed(&to_execute);
     if (fd < 0)
         return -1;
     memset(&head, 0, sizeof head);
@@ -98,7 +131,13 @@ static int nat_program(uint64_t base, const unsigned char *text, size_t size)
     head.p[1].p_flags = PF_R | PF_W;
     if (pwrite(fd, &head, sizeof head, 0) != (ssize_t)sizeof head || pwrite(fd, text, size, NAT_TEXT_AT) != (ssize_t)size) {
         close(fd);
+        if (to_execute >= 0)
+            close(to_execute);
         return -1;
+    }
+    if (to_execute >= 0) {
+        close(fd); /* what can be written is not executed */
+        return to_execute;
     }
     return fd;
 }
@@ -118,18 +157,17 @@ static int nat_child(void *argument)
     static const uint16_t setup[NAT_SETUP] = NAT_SETUP_CALLS;
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 16),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 15),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MMAP, 15, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MUNMAP, 14, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MPROTECT, 13, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_HAND_OVER, 12, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[0], 10, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[1], 9, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[2], 8, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[3], 7, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[4], 6, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[5], 5, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MMAP, 14, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MUNMAP, 13, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MPROTECT, 12, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_HAND_OVER, 11, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[0], 9, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[1], 8, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[2], 7, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[3], 6, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, setup[4], 5, 0),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, b->base >> 32, 0, 4),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer)),
@@ -150,7 +188,7 @@ static int nat_child(void *argument)
         goto failed;
     b->listener = (int)got; /* in the table that we share with our parent, until now */
     b->stage = NAT_NO_EXEC;
-    if (unshare(CLONE_FILES))
+    if (nat_sys(SYS_close_range, ~0u, ~0u, NAT_CLOSE_RANGE_UNSHARE, 0, 0, 0)) /* containers forbid unshare(2) */
         goto failed;
     {   /* the three may lie on the numbers that they are to have */
         int held = NAT_CONTROL_FD, frames, control, file;
@@ -408,7 +446,7 @@ static int nat_start(struct nat_stub *s, int frames, uint64_t base, const unsign
     s->listener = -1;
     s->base = base;
     s->failed = NAT_NO_MEMFD;
-    b.control = memfd_create("axptr-control", MFD_CLOEXEC);
+    b.control = nat_memfd("axptr-control", NAT_MFD_NOEXEC);
     if (b.control >= 0 && ftruncate(b.control, NAT_CONTROL_SIZE) == 0)
         block = mmap(NULL, NAT_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, b.control, 0);
     if (block != MAP_FAILED)

@@ -110,21 +110,20 @@ static inline void confine(void)
     unsigned i;
     struct sock_filter filter[] = {
         LOAD(arch),
-        IF(BPF_JEQ, AUDIT_ARCH_X86_64, 0, 19),
+        IF(BPF_JEQ, AUDIT_ARCH_X86_64, 0, 18),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
-        IF(BPF_JEQ, 0xffffffff, 17, 0), /* the vsyscall page */
+        IF(BPF_JEQ, 0xffffffff, 16, 0), /* the vsyscall page */
         IF(BPF_JEQ, base >> 32, 0, 9),
         LOAD(instruction_pointer),
         IF(BPF_JGE, base, 0, 7),
         IF(BPF_JGE, base + NAT_TEXT, 6, 0),
         LOAD(nr), /* ours */
-        IF(BPF_JEQ, SYS_rt_sigreturn, 12, 0),
-        IF(BPF_JEQ, SYS_mmap, 11, 0),
-        IF(BPF_JEQ, SYS_munmap, 10, 0),
-        IF(BPF_JEQ, SYS_mprotect, 9, 0),
-        IF(BPF_JEQ, NAT_HAND_OVER, 8, 7),
+        IF(BPF_JEQ, SYS_rt_sigreturn, 11, 0),
+        IF(BPF_JEQ, SYS_mmap, 10, 0),
+        IF(BPF_JEQ, SYS_munmap, 9, 0),
+        IF(BPF_JEQ, SYS_mprotect, 8, 0),
+        IF(BPF_JEQ, NAT_HAND_OVER, 7, 6),
         LOAD(nr), /* the guest's */
-        IF(BPF_JEQ, 0, 5, 0),
         IF(BPF_JEQ, 0, 4, 0),
         IF(BPF_JEQ, 0, 3, 0),
         IF(BPF_JEQ, 0, 2, 0),
