@@ -161,6 +161,7 @@ class Session:
         if self.verbose:
             print(self.text, flush=True)
         task.engine.regs.rax = nr
+        task.loop.current = task  # as if it had the CPU: forks take its registers
         task.loop.deadline = time.monotonic()  # what works for long gives up at once
         began = time.monotonic()
         try:

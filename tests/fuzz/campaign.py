@@ -12,6 +12,9 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from axptr.engine.auto import ENGINES
+from axptr.linux import create_process
+
 from .sandbox import confined
 
 Batch = Callable[[int, Path], int]
@@ -28,12 +31,14 @@ def options_of(module: str, doc: str | None, what: str, cases: int) -> argparse.
     parser.add_argument(
         "--first", type=int, default=0, help="the batch to begin with: to make one again, with --cases 1"
     )
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="the CPU of the processes (default auto)")
     parser.add_argument("--keep-going", action="store_true", help="go on after a batch that broke something")
     return parser
 
 
 def campaign(options: argparse.Namespace, what: str, size: int, batch: Batch) -> int:
     """All batches, in a process apart; the status. size: the cases that a batch which broke something counts for."""
+    create_process.__kwdefaults__["engine"] = options.engine
     began = time.monotonic()
     status = confined(lambda directory: _run(options, what, size, lambda number: batch(number, directory)))
     verdict = "every rule held" if not status else "BROKEN"

@@ -33,9 +33,9 @@ from axptr import (
 
 from .judge import POISON, Broken, Entry
 from .kinds import KINDS, NO_TYPES, WORDS
+from .readers import begin, go_on_with
 from .shadow import END
 from .single import chosen, fits, known, sized, told, value_for
-from .streams import begin, go_on_with
 from .world import World, raw_of
 
 ENCODINGS = (

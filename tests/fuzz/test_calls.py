@@ -32,9 +32,12 @@ def command(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(("module", "cases"), [("calls", 6000), ("elf", 1500)])
-def test_a_short_run_breaks_nothing(module, cases):
-    done = command(module, "--cases", str(cases), "--seed", "7")
+@pytest.mark.parametrize(
+    ("module", "cases", "engine"),
+    [("calls", 4000, "auto"), ("calls", 2000, "unicorn"), ("elf", 1000, "auto"), ("elf", 500, "unicorn")],
+)
+def test_a_short_run_breaks_nothing(module, cases, engine):
+    done = command(module, "--cases", str(cases), "--seed", "7", "--engine", engine)
     assert done.returncode == 0, done.stderr[-8000:]
     assert "every rule held" in done.stdout
 

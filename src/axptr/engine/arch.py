@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Literal
 
-    Trap = Literal["page", "divide", "debug", "breakpoint", "overflow", "undefined", "protection", "float", "call"]
+    Trap = Literal[
+        "page", "divide", "debug", "breakpoint", "overflow", "undefined", "protection", "alignment", "float", "call"
+    ]  # fmt: skip
 
 
 class Architecture:
@@ -105,7 +107,7 @@ X86_64 = Architecture(
     **x86regs.parts,
     traps={
         0: "divide", 1: "debug", 3: "breakpoint", 4: "overflow", 6: "undefined", 12: "protection", 13: "protection",
-        14: "page", 16: "float", 19: "float", 0x80: "call",
+        14: "page", 16: "float", 17: "alignment", 19: "float", 0x80: "call",
     },
 )  # fmt: skip
 AARCH64 = Architecture(

@@ -22,11 +22,11 @@ class Exit:
     address, access: of a fault, the first byte that could not be touched and what was wanted there. An instruction that
         updates its operand wants to write.
     trap: of a fault or an exception what happened, in words that mean the same on every architecture: "page", "divide",
-        "debug", "breakpoint", "overflow", "undefined", "protection", "float", "call". None otherwise.
+        "debug", "breakpoint", "overflow", "undefined", "protection", "alignment", "float", "call". None otherwise.
     vector: of an exception its number, which is the architecture's; of x86-64: 0 divide error, 1 debug, 3 breakpoint,
-        4 overflow, 6 invalid opcode, 13 general protection, 16 x87, 19 SSE, 0x80 the 32-bit system call. Of a fault 14;
-        where the address is none that a CPU can form (not canonical), 13, or 12 if the access went through the stack
-        segment. -1 otherwise.
+        4 overflow, 6 invalid opcode, 13 general protection, 16 x87, 17 alignment check, 19 SSE, 0x80 the 32-bit system
+        call. Of a fault 14; where the address is none that a CPU can form (not canonical), 13, or 12 if the access went
+        through the stack segment. -1 otherwise.
     error: the error code that the CPU gives with an exception: which selector or gate was meant; else 0.
     """
 

@@ -5,7 +5,7 @@ Not here: what becomes of the signal (`signals`), which signal a page that canno
 
 from __future__ import annotations
 
-from ....flags import EXECUTE, WRITE
+from ....flags import EXECUTE, READ, WRITE
 from ...abi.signals import SI_KERNEL, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, Info
 from ...uaccess import USER_END
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15")
 _TRAP_FLAG = 0x100
+_ANY = READ | WRITE | EXECUTE
 _PAGE_FAULT, _PROTECTION, _OLD_CALL = 14, 13, 0x80
 _PF_PROT, _PF_WRITE, _PF_USER, _PF_INSTR = 1, 2, 4, 16
 
@@ -41,6 +42,7 @@ def exception(task: LinuxTask, exit: Exit) -> Info:
         3: (SIGTRAP, SI_KERNEL, None),
         6: (SIGILL, 2, rip),  # ILL_ILLOPN
         12: (SIGBUS, SI_KERNEL, 0),
+        17: (SIGBUS, 1, 0),  # BUS_ADRALN
         16: (SIGFPE, _float_code(regs.fpsw & ~regs.fpcw), rip),
         19: (SIGFPE, _float_code(regs.mxcsr & ~(regs.mxcsr >> 7)), rip),
     }.get(vector, (SIGSEGV, SI_KERNEL, 0))
@@ -51,8 +53,9 @@ def exception(task: LinuxTask, exit: Exit) -> Info:
 def page_fault(task: LinuxTask, address: int, wanted: MappingFlags) -> tuple[int, int, int]:
     """Trap number, error code and cr2."""
     error = _PF_USER | (_PF_WRITE if wanted & WRITE else 0) | (_PF_INSTR if wanted & EXECUTE else 0)
-    if address >= USER_END or task.space.query(address) is not None:
-        error |= _PF_PROT  # the page is present; of kernel addresses Linux always says so
+    there = None if address >= USER_END else task.space.query(address)
+    if address >= USER_END or (there is not None and there[1] & _ANY):
+        error |= _PF_PROT  # the page is present; of kernel addresses Linux always says so, of PROT_NONE never
     return _PAGE_FAULT, error, address
 
 
