@@ -33,6 +33,7 @@ WHERE = {
     "layout": "words",
     "forms": "words",
     "model": "words",
+    "_core.host": "words",
     "_core.words": "words",
     "_core.phys": "physical",
     "paging": "paging",

@@ -23,7 +23,7 @@ OF_OS = {
     "getpgrp", "getpid", "getppid", "getpriority", "getrandom", "getresgid", "getresuid", "getsid", "getuid",
     "sched_getaffinity", "sched_getscheduler", "sysconf", "times", "umask", "uname", "urandom",
 }  # fmt: skip
-LIBC = {"getpid", "getppid", "getrandom", "getrlimit", "prctl", "clock_gettime", "clock_nanosleep", "sysinfo", "uname"}
+HOSTCALLS = {"alarm_refused", "getauxval", "getrlimit", "prctl"}
 
 
 def questions(source: str) -> Iterator[str]:
@@ -39,15 +39,13 @@ def questions(source: str) -> Iterator[str]:
                 yield from (a.name for a in node.names if a.name in OF_OS)
             if module == "uuid":
                 yield from (a.name for a in node.names if a.name.startswith("uuid"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").endswith("hostcalls"):
+            yield from (a.name for a in node.names if a.name in HOSTCALLS)
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if node.value.id in ("os", "posix") and node.attr in OF_OS:
                 yield f"os.{node.attr}"
-        elif isinstance(node, ast.Attribute) and node.attr in LIBC and "libc" in ast.dump(node.value):
-            yield f"libc().{node.attr}"
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "ccall":
-            name = node.args[0]
-            if isinstance(name, ast.Constant) and name.value in LIBC:
-                yield f"ccall {name.value}"
+            if node.value.id == "hostcalls" and node.attr in HOSTCALLS:
+                yield f"hostcalls.{node.attr}"
 
 
 def test_the_reader_sees_every_spelling() -> None:
@@ -59,8 +57,8 @@ def test_the_reader_sees_every_spelling() -> None:
         "import os\nx = os.urandom": "os.urandom",
         "import os\nos.sysconf('SC_PAGESIZE')": "os.sysconf",
         "from uuid import uuid4": "uuid4",
-        "libc().getpid()": "libc().getpid",
-        "ccall('prctl', 1)": "ccall prctl",
+        "hostcalls.prctl(1)": "hostcalls.prctl",
+        "from ..._core.host.hostcalls import getrlimit": "getrlimit",
     }
     for source, found in spellings.items():
         assert list(questions(source)) == [found], source

@@ -139,7 +139,6 @@ LASTING = {
     "axptr.kernel.convert._makers": "code that makes calls with arguments of certain kinds",
     "axptr.linux.registry.HANDLERS": "handlers of the files that were loaded",
     "axptr.linux.registry.table()": "numbers of an architecture, and how their handlers are called",
-    "axptr.linux.fs.host.calls._libc": "the host's C library",
     "axptr.linux.fs.host.fd._openat2": "whether the host has the call",
 }
 """What may be written after import: it is the same for every machine, whichever comes first."""

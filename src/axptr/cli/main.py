@@ -11,7 +11,11 @@ import gc
 import os
 import sys
 
-from .options import EXIT_USAGE, Parser
+from .quick import install
+
+install()
+
+from .options import EXIT_USAGE, Parser  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,34 +3,34 @@
 
 from __future__ import annotations
 
-from .arch import Architecture
-from .context import Context
-from .exit import Exit
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .arch import Architecture
+    from .context import Context
     from .engine import Engine, ExitKind, SyscallHandler
+    from .exit import Exit
     from .native import NativeEngine
     from .unicorn import UnicornEngine
 
 __all__ = ["Architecture", "Context", "Engine", "Exit", "ExitKind", "NativeEngine", "SyscallHandler", "UnicornEngine"]
 
 
+_HOMES = {
+    "Architecture": "arch",
+    "Context": "context",
+    "Exit": "exit",
+    "NativeEngine": "native",
+    "UnicornEngine": "unicorn",
+}
+
+
 def __getattr__(name: str) -> object:
-    """What describes engines, and each engine, is loaded where it is named: a run has one."""
+    """Each is loaded where it is named: a run has one engine."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "NativeEngine":
-        from .native import NativeEngine
-
-        return NativeEngine
-    if name == "UnicornEngine":
-        from .unicorn import UnicornEngine
-
-        return UnicornEngine
-    from . import engine
-
-    return getattr(engine, name)
+    home = __import__(f"{__name__}.{_HOMES.get(name, 'engine')}", fromlist=[name])
+    found = globals()[name] = getattr(home, name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -18,6 +18,7 @@ import errno
 import os
 import select
 
+from .._core.host import hostcalls
 from .wait import EVERY, WaitQueue, Watch
 
 TYPE_CHECKING = False
@@ -35,10 +36,7 @@ _LOOK = 0.005
 
 def ready_now(fd: int, mask: int) -> int:
     """Which of poll's events of `mask`, errors and hang-ups are there on a host's descriptor; POLLNVAL for none."""
-    poll = select.poll()
-    poll.register(fd, mask & 0xFFFF)
-    found = poll.poll(0)
-    return found[0][1] if found else 0
+    return hostcalls.poll_now(fd, mask)
 
 
 class HostQueue(WaitQueue):

@@ -10,13 +10,13 @@ unless the name says otherwise.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import time
 
+from .._core.host import hostcalls
 from ..errors import LinuxError
 from ..named import NamedTuple
-from .fs.host.calls import ccall, host, libc
+from .fs.host.calls import host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class HostView:
 
     def require_alarm(self, clock: int) -> None:
         """The errno of clock_nanosleep unless something can wake the machine by this clock, which the host knows."""
-        refused = libc().clock_nanosleep(clock, 0, (ctypes.c_long * 2)(0, 0), None)
+        refused = hostcalls.alarm_refused(clock)
         if refused:
             raise LinuxError(refused)
 
@@ -129,8 +129,7 @@ class HostView:
 
     def hardware(self) -> tuple[int, int, int]:
         """AT_HWCAP, AT_HWCAP2 and AT_MINSIGSTKSZ (2048 where the kernel does not say)."""
-        ask = libc().getauxval
-        ask.restype, ask.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
+        ask = hostcalls.getauxval
         return ask(16), ask(26), ask(51) or 2048
 
     # -- identities
@@ -218,14 +217,11 @@ class HostView:
 
     def limit(self, number: int) -> tuple[int, int]:
         """A resource limit of the host's process, (soft, hard); all ones for none."""
-        import resource
-
-        soft, hard = resource.getrlimit(number)
-        return soft & (1 << 64) - 1, hard & (1 << 64) - 1
+        return hostcalls.getrlimit(number)
 
     def prctl(self, option: int, argument: int = 0) -> int:
         """What prctl(2) tells of the host's process, for options that give it as their result."""
-        return ccall("prctl", option, argument, 0, 0, 0)
+        return hostcalls.prctl(option, argument)
 
     # -- the machine
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import errno
 import itertools
-import mmap
 import os
 from functools import cached_property
 
+from .._core.host.hostcalls import HoleBuffer
 from ..errors import LinuxError
 from ..kernel.run import RunLoop
 from ..mm.space import AddrSpace
 from .arch.x86_64.cpu import EMULATED
 from .files.locks import LockTable
-from .fs.host.calls import PAGE, HoleBuffer
+from .fs.host.calls import PAGE
 from .fs.host.terminal import Terminals
 from .host import INIT, HostView
 from .task.group import ThreadGroup
@@ -250,9 +250,9 @@ class Machine:
 
     @cached_property
     def _pages(self) -> memoryview:
-        return memoryview(mmap.mmap(-1, CHUNK + PAGE))
+        return HoleBuffer(CHUNK + PAGE).view  # whole pages
 
     @cached_property
     def hole(self) -> HoleBuffer:
         """Host memory before a hole, for transfers whose user memory runs into one."""
-        return HoleBuffer()
+        return HoleBuffer(CHUNK)

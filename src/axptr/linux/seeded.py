@@ -15,7 +15,7 @@ import os
 import stat
 from hashlib import blake2b
 
-from ..engine import UnicornEngine
+from ..engine.unicorn import UnicornEngine
 from ..errors import LinuxError
 from .fs.node import Stat
 from .host import HostView, UtsName, nameless_devices

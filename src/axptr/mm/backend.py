@@ -7,16 +7,16 @@ the core's. Not here: permissions, names and places of areas.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 
+from axptr._core.host import hostcalls
 from axptr._core.mm.frames import Backend, FrameStore
 from axptr._core.phys.phys import PhysMemory
 from axptr._core.words.codes import KIND_ALLOC, KIND_LINEAR, KIND_STORE
 from axptr.addr import PAGE_SIZE, checked_address, checked_size
 from axptr.errors import LinuxError
-from axptr.mm.filecache import FileCache
+from axptr.mm.filecache import F_GETFL, FileCache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def file_cache(phys: PhysMemory, file: FileLike, write: bool) -> tuple[FileCache
             raise TypeError(f"a file is a path, a descriptor or has fileno(), not {type(file).__name__}")
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise LinuxError(errno.ENODEV, "only a regular file can be mapped")
-        mode = fcntl.fcntl(fd, fcntl.F_GETFL) & (os.O_ACCMODE | os.O_PATH)
+        mode = hostcalls.fcntl(fd, F_GETFL) & (os.O_ACCMODE | os.O_PATH)
         if mode not in (os.O_RDONLY, os.O_RDWR):
             raise LinuxError(errno.EACCES, "the descriptor cannot be read")
         cache = FileCache.of(phys, fd)

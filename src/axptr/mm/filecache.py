@@ -8,10 +8,10 @@ Not here: frames by page number (`_core.frames`), and who maps them (`mm.backend
 
 from __future__ import annotations
 
-import fcntl
 import os
 from _thread import RLock
 
+from axptr._core.host import hostcalls
 from axptr._core.mm.frames import FrameStore
 from axptr._core.phys.phys import PhysMemory
 from axptr._core.words.buffers import flat
@@ -21,6 +21,8 @@ from axptr.errors import LinuxError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+F_GETFL = 3
 
 _making = RLock()  # so that threads that map a file at once make one cache for it
 
@@ -89,7 +91,7 @@ class FileCache(FrameStore):
         with self.phys._held():  # else two writers could leave file and cache in different order
             size = os.fstat(fd).st_size
             done = os.pwrite(fd, blob, offset)
-            if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
+            if hostcalls.fcntl(fd, F_GETFL) & os.O_APPEND:
                 offset = size  # pwrite(2), BUGS
             if offset > size:
                 self._zero_tail(size)

@@ -15,7 +15,6 @@ FAULT_BACKING.
 """
 
 import errno as codes
-import fcntl
 import os
 
 import cython
@@ -42,9 +41,11 @@ from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.posix.stat import fstat, struct_stat
 from cython.cimports.posix.unistd import close, pread, pwrite
 
+from axptr._core.host import hostcalls
 from axptr.addr import checked_size
 from axptr.errors import LinuxError
 
+_getfl = cython.declare(cython.int, 3)  # F_GETFL of fcntl(2)
 _NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
 
 
@@ -271,7 +272,7 @@ class FrameStore:
         """From now on pages are written back through (a duplicate of) this descriptor. Raises `OSError`."""
         if self.body.out_fd >= 0:
             return
-        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
+        if hostcalls.fcntl(fd, _getfl) & os.O_APPEND:
             # There pwrite(2) appends, whatever its offset (BUGS in its man page): open the file again.
             self.body.out_fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
         else:

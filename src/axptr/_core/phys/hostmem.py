@@ -16,7 +16,6 @@ Failure: `LinuxError(ENOMEM)` for a mapping; a fork always goes on, with a `Runt
 
 import errno
 import os
-import warnings
 import weakref
 from _thread import get_ident
 
@@ -224,6 +223,8 @@ def _before():
             spare = cython.cast(HostMemory, memory)._before_fork()
         except OSError as failure:
             # The fork goes on, and the child tries again. Else its views are private mappings, see `_before_fork`.
+            import warnings  # which a start need not pay for
+
             warnings.warn(f"live views are no copy in the forked child: {failure}", RuntimeWarning, stacklevel=2)
             continue
         if spare >= 0:

@@ -9,19 +9,18 @@ host's; what else is ours (/proc) cannot splice (EINVAL), which is what programs
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 
+from ..._core.host import hostcalls
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
-from ...kernel.hostpoll import ready_now
 from ..files import splicing
 from ..files.pipe import PAGE, Slot
 from ..fs import notify
-from ..fs.host.calls import ccall, host
+from ..fs.host.calls import host
 from ..fs.host.file import POLLIN, POLLOUT
 from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile, WouldBlock
 from ..registry import call
@@ -321,7 +320,7 @@ def _splice_once(
     if count > SMALL_PIECE and goal.host_fd is not None and not goal.is_pipe and not goal.seekable:
         count = SMALL_PIECE
     try:
-        if not count and not ready_now(fds[1], POLLOUT):  # sendfile of nothing
+        if not count and not hostcalls.poll_now(fds[1], POLLOUT):  # sendfile of nothing
             raise LinuxError(errno.EAGAIN)
         n = host(os.splice, *fds, min(count, MAX_RW_COUNT), *offsets, flags | SPLICE_F_NONBLOCK)
     except LinuxError as error:
@@ -416,7 +415,7 @@ def _splice_host(
     goal.before_host(task)
     with source.end(os.O_RDONLY, start, room) as reader, goal.end(os.O_WRONLY, to, room) as writer:
         done = _splice_once(task, source, goal, (reader, writer), offsets, room, flags)
-        if done == room < size and ready_now(reader, POLLIN):
+        if done == room < size and hostcalls.poll_now(reader, POLLIN):
             task.signals.file_too_large(task)
     return done
 
@@ -440,7 +439,7 @@ def _tee_on(task: LinuxTask, source: OpenFile, goal: OpenFile, size: int, flags:
         if source.pipe is not None or goal.pipe is not None:
             return splicing.tee(source, goal, size)
         with source.end(os.O_RDONLY) as reader, goal.end(os.O_WRONLY) as writer:
-            return ccall("tee", reader, writer, ctypes.c_size_t(size), flags | SPLICE_F_NONBLOCK)
+            return hostcalls.tee(reader, writer, size, flags | SPLICE_F_NONBLOCK)
     except LinuxError as error:
         refused = _refused(task, error, flags)
     if not isinstance(refused, WouldBlock):

@@ -49,7 +49,7 @@ def sys_sysinfo(task: LinuxTask, info: Bytes) -> int:
 @call("getrandom")
 def sys_getrandom(task: LinuxTask, buf: Bytes, count: c_size_t, flags: c_uint) -> int:
     """As far as the buffer can be written; EFAULT if that is nowhere."""
-    from ..fs.dev import fill
+    from ..fs.devfiles import fill
 
     if flags & ~7 or flags & 6 == 6:
         raise LinuxError(errno.EINVAL)

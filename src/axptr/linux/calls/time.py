@@ -6,10 +6,10 @@ from __future__ import annotations
 import errno
 from struct import pack, unpack
 
+from ..._core.host import hostcalls
 from ...errors import LinuxError
 from ...kernel.abi import c_int
 from ..abi.timespec import BILLION, KTIME_MAX, read_timespec, write_timespec
-from ..fs.host.calls import ccall
 from ..registry import call
 from ..signals.state import NO_HANDLER
 from ..task.clocks import ALARMS, REALTIME, THREAD_CPU, clock_now, cpu_kind
@@ -76,15 +76,12 @@ _ADJ_READ_ONLY = (0, 0xA001)  # nothing to set; ADJ_OFFSET_SS_READ
 
 def _adjust(task: LinuxTask, timex: Bytes) -> int:
     """What the host's clock is steered by, to be read; nobody sets it."""
-    import ctypes
-
     data = get_bytes(task, timex.address, _TIMEX)
     (modes,) = unpack("<I", data[:4])
     if modes not in _ADJ_READ_ONLY:
         raise LinuxError(errno.EPERM)
-    raw = ctypes.create_string_buffer(data, 1024)
-    state = ccall("adjtimex", raw)
-    put_bytes(task, timex.address, raw.raw[:_TIMEX])
+    state, data = hostcalls.adjtimex(data)
+    put_bytes(task, timex.address, data)
     return state
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import errno
 import os
 
+from ..._core.host import hostcalls
 from ...errors import LinuxError
-from ...kernel.hostpoll import ready_now
-from ..fs.host.calls import ccall, host
+from ..fs.host.calls import host
 from ..fs.host.fd import by_descriptor
 from ..fs.openfile import O_DIRECT, O_NONBLOCK, OpenWaits
 from .pipe import PipeFile
@@ -153,11 +153,11 @@ def _has_had_writer(fd: int) -> bool:
     A hang-up tells of one that is gone; one that has not written yet is seen by tee(2), which has nothing to wait for
     without writers.
     """
-    if ready_now(fd, _POLLIN):
+    if hostcalls.poll_now(fd, _POLLIN):
         return True
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
-        return ccall("tee", fd, writer, 1, _SPLICE_F_NONBLOCK) > 0
+        return hostcalls.tee(fd, writer, 1, _SPLICE_F_NONBLOCK) > 0
     except LinuxError as error:
         return error.errno == errno.EAGAIN
     finally:

@@ -13,7 +13,6 @@ Not here: what programs ask for (`calls.locks`), waiting.
 from __future__ import annotations
 
 import errno
-from bisect import bisect_left
 from itertools import pairwise
 
 from ...errors import LinuxError
@@ -58,6 +57,8 @@ class Held:
 
     def overlapping(self, start: int, last: int) -> Iterator[Range]:
         """Those with a byte in [start, last], by address."""
+        from bisect import bisect_left  # which a run without locks does not need
+
         ranges = self.ranges
         at = bisect_left(ranges, (start, 0, 0))
         if at and ranges[at - 1].last >= start:
@@ -68,6 +69,8 @@ class Held:
 
     def set(self, start: int, last: int, kind: int) -> None:
         """Make [start, last] be of `kind`, F_UNLCK for none."""
+        from bisect import bisect_left
+
         near = list(self.overlapping(max(start - 1, 0), min(last + 1, OFFSET_MAX)))
         fresh = []
         low, high = start, last

@@ -11,8 +11,9 @@ import os
 import stat
 from contextlib import contextmanager
 
+from ..._core.host import hostcalls
 from ...errors import LinuxError
-from ..fs.host.calls import ccall, host
+from ..fs.host.calls import host
 from ..fs.openfile import BrokenPipe, OpenFile
 from .pipe import PAGE, PIPE_SIZE, Pipe, Slot
 
@@ -176,6 +177,6 @@ def _tee_of_host(source: OpenFile, goal: OpenFile, count: int) -> int:
     assert pipe is not None
     _require_room(pipe)
     with _host_pipe() as (near, far), source.end(os.O_RDONLY) as reader:
-        n = ccall("tee", reader, far, min(count, pipe.room * PAGE, PIPE_SIZE), _NONBLOCK)
+        n = hostcalls.tee(reader, far, min(count, pipe.room * PAGE, PIPE_SIZE), _NONBLOCK)
         data = memoryview(os.read(near, n) if n else b"")
     return pipe.put(Slot(data[at : at + PAGE]) for at in range(0, len(data), PAGE))

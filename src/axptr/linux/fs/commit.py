@@ -13,8 +13,9 @@ import stat
 from _thread import get_native_id
 from struct import pack
 
+from ..._core.host import hostcalls
 from ...errors import LinuxError
-from .host.calls import ccall, host
+from .host.calls import host
 from .host.fd import PLACE, by_descriptor, open_beneath
 from .host.mount import HostMount
 from .layers import NOBODY
@@ -106,7 +107,7 @@ class _Commit:
         if first is not None:
             place = open_beneath(self.root, first)
             try:
-                ccall("linkat", -100, by_descriptor(place), fd, name, 0x400)
+                hostcalls.linkat(-100, by_descriptor(place), fd, name, 0x400)
             finally:
                 os.close(place)
             return
@@ -159,9 +160,9 @@ class _Commit:
             _set_xattrs(place, inode)
         times = b"".join(pack("<qq", *divmod(t, _BILLION)) for t in (inode.atime, inode.mtime))
         if inode.kind == stat.S_IFLNK:
-            ccall("utimensat", place, b"", times, _AT_EMPTY_PATH)
+            hostcalls.utimensat(place, b"", times, _AT_EMPTY_PATH)
         else:
-            ccall("utimensat", -100, by_descriptor(place), times, 0)
+            hostcalls.utimensat(-100, by_descriptor(place), times, 0)
 
     def remove(self, path: bytes) -> None:
         """Take away what is at a path, with all that is in it."""
@@ -169,7 +170,7 @@ class _Commit:
 
 
 def _chown(place: int, inode: Inode) -> None:
-    ccall("fchownat", place, b"", inode.uid, inode.gid, _AT_EMPTY_PATH)
+    hostcalls.fchownat(place, b"", inode.uid, inode.gid, _AT_EMPTY_PATH)
 
 
 def _set_xattrs(place: int, inode: Inode) -> None:

@@ -9,12 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
 
 from ...errors import LinuxError
-from ...flags import WRITE
-from ..task import waiting
-from ..uaccess import CHUNK
 from .host.calls import host
 from .host.tree import file_of
 from .node import (
@@ -23,112 +19,13 @@ from .node import (
     Stat,
     TextLink,
 )
-from .openfile import MAX_OFFSET, OpenFile
+from .openfile import MAX_OFFSET
 from .ttynames import Pts, terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..._core.phys.phys import PhysMemory
     from ..task.task import LinuxTask
-    from ..uaccess import UserIter
-
-
-class DeviceFile(OpenFile):
-    """An open memory device. Seeking is allowed and does nothing (drivers/char/mem.c, null_lseek)."""
-
-    seekable = True
-    moves = False
-
-    def __init__(self, node: DeviceNode, flags: int) -> None:
-        super().__init__(flags)
-        self._node = node
-
-    def stat(self, task: LinuxTask) -> Stat | os.stat_result:
-        return self._node.stat(task)
-
-    def seek(self, offset: int, whence: int) -> int:
-        return 0
-
-    def node(self) -> Node | None:
-        return self._node
-
-    @contextmanager
-    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
-        """The host's own device of this kind, for as long as it takes; EINVAL if it has none."""
-        fd = self._node.open_twin(mode)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
-
-
-class NullFile(DeviceFile):
-    """Reads are empty; writes take everything and look at nothing."""
-
-    rwf = 0x3F
-
-    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
-        return 0
-
-    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
-        return data.count
-
-
-class ZeroFile(NullFile):
-    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
-        return fill(to, lambda n: b"\0" * n)
-
-    def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> None:
-        """Zeroed memory."""
-
-
-class FullFile(ZeroFile):
-    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
-        raise LinuxError(errno.ENOSPC)
-
-    def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> None:
-        raise LinuxError(errno.ENODEV)
-
-
-class RandomFile(DeviceFile):
-    """Reads are the host's random bytes; writes are read and thrown away."""
-
-    rwf = 0x3F
-
-    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
-        return fill(to, task.machine.host.random)
-
-    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
-        done, buffer = 0, task.machine.bounce
-        while data.count:
-            want = min(data.count, CHUNK)
-            copied = data.copy_in(buffer[:want])
-            done += copied
-            if copied < want:
-                if not done:
-                    raise data.fault(WRITE)
-                break
-            if data.count and waiting.must_stop(task, at_any_signal=True):
-                break
-        return done
-
-
-def fill(to: UserIter, source: object) -> int:
-    """Fill user memory with `source(n) -> bytes`, as far as it can be written; EFAULT if that is nowhere."""
-    done = 0
-    while to.count:
-        n = min(to.count, CHUNK)
-        copied = to.copy_out(source(n))  # type: ignore[operator]
-        done += copied
-        if copied < n:
-            if not done:
-                raise to.fault(WRITE)
-            break
-        if to.count and waiting.must_stop(to.provider, at_any_signal=True):
-            break
-    return done
+    from .openfile import OpenFile
 
 
 class DeviceNode(Node):
@@ -137,7 +34,7 @@ class DeviceNode(Node):
     immutable = errno.EROFS
     magic = 0x01021994
 
-    def __init__(self, path: bytes, major: int, minor: int, kind: type[DeviceFile]) -> None:
+    def __init__(self, path: bytes, major: int, minor: int, kind: str) -> None:
         super().__init__(path)
         self._rdev = os.makedev(major, minor)
         self._kind = kind
@@ -150,11 +47,13 @@ class DeviceNode(Node):
         return Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), rdev=self._rdev)
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
-        return self._kind(self, flags)
+        from .devfiles import KINDS  # which few programs need
+
+        return KINDS[self._kind](self, flags)
 
     def open_twin(self, mode: int) -> int:
         path = self.path
-        if self._kind is RandomFile and mode != os.O_RDONLY:  # what is written there goes nowhere
+        if self._kind == "random" and mode != os.O_RDONLY:  # what is written there goes nowhere
             path = b"/dev/null"
         try:
             fd = os.open(path, mode | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -208,11 +107,11 @@ class Dev(DirNode):
         super().__init__(b"/dev")
         self.twin = b"/dev"
         self._nodes: dict[bytes, Node] = {
-            b"null": DeviceNode(b"/dev/null", 1, 3, NullFile),
-            b"zero": DeviceNode(b"/dev/zero", 1, 5, ZeroFile),
-            b"full": DeviceNode(b"/dev/full", 1, 7, FullFile),
-            b"random": DeviceNode(b"/dev/random", 1, 8, RandomFile),
-            b"urandom": DeviceNode(b"/dev/urandom", 1, 9, RandomFile),
+            b"null": DeviceNode(b"/dev/null", 1, 3, "null"),
+            b"zero": DeviceNode(b"/dev/zero", 1, 5, "zero"),
+            b"full": DeviceNode(b"/dev/full", 1, 7, "full"),
+            b"random": DeviceNode(b"/dev/random", 1, 8, "random"),
+            b"urandom": DeviceNode(b"/dev/urandom", 1, 9, "random"),
             b"tty": TtyNode(b"/dev/tty"),
             b"pts": Pts(b"/dev/pts"),
             b"fd": TextLink(b"/dev/fd", b"/proc/self/fd"),

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # not `signal`: every start would pay for its enums
 import _thread
-import ctypes
 import os
 from collections import deque
 
+from ..._core.host import hostcalls
 from ..abi.signals import (
     SI_KERNEL,
     SI_TKILL,
@@ -46,7 +46,6 @@ from ..abi.signals import (
     Info,
     bit,
 )
-from ..fs.host.calls import libc
 from ..host import nap, own_pid, wall
 from .actions import Action
 from .sending import send_group, send_process
@@ -178,17 +177,14 @@ class HostSignals:
 
     def _take(self) -> None:
         _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
-        wanted = ctypes.c_uint64(sum(map(bit, FORWARDED)))
-        mask = (ctypes.c_uint64 * 16)(wanted.value)  # sigset_t
-        siginfo = ctypes.create_string_buffer(128)
-        wait, loop = libc().sigwaitinfo, self._task.loop
+        wanted, loop = sum(map(bit, FORWARDED)), self._task.loop
         assert loop is not None
         try:
             while not self._over:
-                number = wait(mask, siginfo)
-                if number <= 0:
+                number, siginfo = hostcalls.sigwaitinfo(wanted)
+                if not number:
                     continue
-                info = Info.of(number, siginfo.raw)
+                info = Info.of(number, siginfo)
                 if self._over and number == SIGURG and info.code == SI_TKILL and info.pid == own_pid():
                     break  # `stop` asked us to end
                 if number == SIGCHLD and info.code > 0:  # a child of ours, that runs guests: none of the program's

@@ -9,8 +9,6 @@ Not here: waiting for children (`children`), what a signal does by default (`sig
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from ...errors import LinuxError
 from ..abi.signals import CLD_DUMPED, CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, Info
 from ..signals.sending import retarget
@@ -116,11 +114,13 @@ def leave_memory(task: LinuxTask) -> None:
         task.machine.futexes_pi.ended(task)
     if task.clear_child_tid and task.mm.users > 1:
         address, task.clear_child_tid = task.clear_child_tid, 0
-        with suppress(LinuxError):
-            from ..files.futex import wake_at
+        from ..files.futex import wake_at
 
+        try:
             put_bytes(task, address, bytes(4))
             wake_at(task, address)
+        except LinuxError:
+            pass
     if task.vfork is not None:  # a parent that waits since then goes on
         waiting, task.vfork = task.vfork, None
         waiting.queue.wake()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
 from ...errors import LinuxError
 from ...kernel.task import Task
@@ -308,8 +307,10 @@ class LinuxTask(Task):
     def _tell_number(self) -> None:
         """CLONE_CHILD_SETTID: in the child's memory, which may not have it (schedule_tail)."""
         address, self.set_child_tid = self.set_child_tid, 0
-        with suppress(LinuxError):
+        try:
             put_bytes(self, address, self.tid.to_bytes(4, "little"))
+        except LinuxError:
+            pass
 
     def switched(self, running: bool) -> None:
         if running:

@@ -7,21 +7,19 @@ forbidden by a filter) they are opened one by one with O_NOFOLLOW. What the host
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
-from struct import pack
 
+from ...._core.host import hostcalls
 from ....errors import LinuxError
-from .calls import host, libc
+from .calls import host
 
 PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 """How places are opened: the link itself where the last component is one."""
 
-_OPENAT2 = 437  # the same on every architecture
 _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
-_HOW = pack("<QQQ", PLACE, 0, _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH)
+_RESOLVE = _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH
 
 
 class Openat2:
@@ -29,27 +27,20 @@ class Openat2:
 
     def __init__(self) -> None:
         self.missing = False
-        kinds = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
-        self._call = ctypes.CFUNCTYPE(ctypes.c_long, *kinds, use_errno=True)(("syscall", libc()))
 
     def place(self, dirfd: int, path: bytes) -> int:
         """Open `path` beneath `dirfd` as a place: a descriptor, or minus the errno. `missing` may be set by it."""
-        fd: int = self._call(_OPENAT2, dirfd, path, _HOW, len(_HOW))
-        if fd < 0:
-            fd = -ctypes.get_errno()
-            if fd in (-errno.ENOSYS, -errno.EPERM):  # never taken back: threads share what the host is
-                self.missing = True
+        fd = hostcalls.openat2(dirfd, path, PLACE, 0, _RESOLVE)
+        if fd in (-errno.ENOSYS, -errno.EPERM):  # never taken back: threads share what the host is
+            self.missing = True
         return fd
 
 
-_openat2: Openat2 | None = None
+_openat2 = Openat2()
 
 
 def openat2() -> Openat2:
-    """The one of this process, made when first needed."""
-    global _openat2
-    if _openat2 is None:
-        _openat2 = Openat2()
+    """The one of this process."""
     return _openat2
 
 
@@ -60,7 +51,7 @@ def open_beneath(dirfd: int, path: bytes) -> int:
     """
     if b"\0" in path:
         raise LinuxError(errno.ENOENT)
-    call = openat2()
+    call = _openat2
     if not call.missing:
         fd = call.place(dirfd, path)
         if fd >= 0:

@@ -9,15 +9,13 @@ shared with other processes (standard input) moves as it would.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import select
 import stat
-from contextlib import contextmanager
 from functools import cached_property, partial, reduce
 from operator import or_
 
+from ...._core.host import hostcalls
 from ....errors import LinuxError
 from ....flags import READ, WRITE
 from ....mm.filecache import FileCache
@@ -33,12 +31,13 @@ from ..openfile import (
     OpenFile,
     WouldBlock,
 )
-from .calls import PAGE, ccall, changed_bytes, host, map_probe
+from .calls import PAGE, changed_bytes, host
 from .noblock import Channel, may_block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from ...._core.phys.phys import PhysMemory
     from ....kernel.hostpoll import HostWaitable
@@ -137,9 +136,13 @@ class HostFile(OpenFile):
             return False
         return bool(self.flags & O_APPEND or self.rw_flags & RWF_APPEND)
 
-    @contextmanager
-    def under_rwf(self, task: LinuxTask, flags: int) -> Iterator[None]:
+    def under_rwf(self, task: LinuxTask, flags: int) -> AbstractContextManager[None]:
         """Of a regular file the host's own call is given the flags, but where its cache here is in between."""
+        from contextlib import contextmanager  # which few runs need
+
+        return contextmanager(self._under_rwf)(task, flags)
+
+    def _under_rwf(self, task: LinuxTask, flags: int) -> Iterator[None]:
         before = self.flags
         if not self.regular and flags & ~(_RWF_ANY | RWF_NOWAIT):
             raise LinuxError(errno.EOPNOTSUPP)
@@ -174,6 +177,8 @@ class HostFile(OpenFile):
         """What epoll of the host would take."""
         if self.seekable:
             return False
+        import select
+
         epoll = select.epoll()
         try:
             epoll.register(self.io_fd)
@@ -244,9 +249,7 @@ class HostFile(OpenFile):
                 return done
 
     def _has_more(self) -> bool:
-        waiter = select.poll()
-        waiter.register(self.io_fd, POLLIN)
-        return bool(waiter.poll(0))
+        return bool(hostcalls.poll_now(self.io_fd, POLLIN))
 
     def _goes_on(self) -> bool:
         """Whether one read gives what comes behind a piece, too: of a pipe what is there, but for packets."""
@@ -422,8 +425,7 @@ class HostFile(OpenFile):
                 raise to.fault(WRITE, good) if error.errno == errno.EFAULT else error from None
             return to.copy_out(hole.view[CHUNK - good : CHUNK - good + n])
         view = task.machine.bounce[:want]
-        raw = (ctypes.c_char * max(want, 1)).from_buffer(task.machine.bounce)
-        n = ccall("getdents64", self.host_fd, ctypes.byref(raw), ctypes.c_size_t(want))
+        n = hostcalls.getdents64(self.host_fd, view)
         return to.copy_out(view[:n])
 
     def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
@@ -467,7 +469,7 @@ class HostFile(OpenFile):
         if self.writable and self.regular and offset >= 0 and size > 0 and not mode & _FALLOC_FL_KEEP_SIZE:
             self.require_size(task, offset + size)
         try:
-            ccall("fallocate", self.host_fd, mode, ctypes.c_int64(offset), ctypes.c_int64(size))
+            hostcalls.fallocate(self.host_fd, mode, offset, size)
         finally:
             self.after_host(task)
 
@@ -518,9 +520,10 @@ class HostFile(OpenFile):
             raise LinuxError(errno.EPERM if size <= 1 << 31 else errno.EINVAL)
         return host(fcntl.fcntl, self.host_fd, _F_SETPIPE_SZ, size)
 
-    @contextmanager
-    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
-        yield self.io_fd
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> AbstractContextManager[int]:
+        from contextlib import nullcontext
+
+        return nullcontext(self.io_fd)
 
     @property
     def may_wait(self) -> bool:
@@ -559,7 +562,7 @@ class HostFile(OpenFile):
             return
         if end >= 1 << 63:
             raise LinuxError(errno.EOVERFLOW)
-        if end > _SURE_SIZE and map_probe(self.host_fd, end - PAGE) == errno.EOVERFLOW:
+        if end > _SURE_SIZE and hostcalls.map_refused(self.host_fd, end - PAGE) == errno.EOVERFLOW:
             raise LinuxError(errno.EOVERFLOW)
 
     def no_exec(self) -> bool:

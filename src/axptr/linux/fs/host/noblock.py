@@ -16,8 +16,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
 
+from ...._core.host import hostcalls
 from ....errors import LinuxError
 from .calls import host
 from .fd import by_descriptor
@@ -48,9 +48,11 @@ class Channel:
         self._nowait = True
         if kind == stat.S_IFIFO or (kind == stat.S_IFCHR and os.isatty(fd)):
             wanted = flags & os.O_ACCMODE | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-            with suppress(OSError):
+            try:
                 self.fd = self._own = os.open(by_descriptor(fd), wanted)
-                self._nowait = False
+            except OSError:
+                return
+            self._nowait = False
 
     def read(self, view: memoryview) -> int:
         """As much as there is; EAGAIN for nothing."""
@@ -82,9 +84,7 @@ class Channel:
             self._require(event)
 
     def _require(self, event: int) -> None:
-        from ....kernel.hostpoll import ready_now
-
-        if not ready_now(self.fd, event):
+        if not hostcalls.poll_now(self.fd, event):
             raise LinuxError(errno.EAGAIN)
 
     def close(self) -> None:

@@ -7,10 +7,8 @@ the end of `run`, at Ctrl-C. Run on, it has them again. A terminal that belongs 
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # not `signal`: every start would pay for its enums
-import fcntl
 import os
 import stat
-from contextlib import suppress
 
 from ...host import own_group
 from .fd import name_of
@@ -54,18 +52,22 @@ class Terminals:
     def leave(self) -> None:
         """The program does not run any more: give the terminals back as they were."""
         for device, fd in reversed(self._held.items()):
-            with suppress(OSError):
+            try:
                 if _is_ours(fd):
                     self._during[device] = _state(fd)
                     _set_state(fd, self._before[device])
+            except OSError:
+                pass
 
     def enter(self) -> None:
         """The program runs on: it finds the terminals as it left them."""
         for device, state in self._during.items():
-            with suppress(OSError):
+            try:
                 if _is_ours(self._held[device]):
                     self._before[device] = _state(self._held[device])
                     _set_state(self._held[device], state)
+            except OSError:
+                pass
         self._during.clear()
 
     def __del__(self) -> None:
@@ -74,18 +76,22 @@ class Terminals:
 
 
 def _state(fd: int) -> tuple[bytes, bytes]:
-    return fcntl.ioctl(fd, TCGETS2, bytes(_MODES)), fcntl.ioctl(fd, TIOCGWINSZ, bytes(_SIZE))
+    from fcntl import ioctl  # a library of its own, which few runs need
+
+    return ioctl(fd, TCGETS2, bytes(_MODES)), ioctl(fd, TIOCGWINSZ, bytes(_SIZE))
 
 
 def _set_state(fd: int, state: tuple[bytes, bytes]) -> None:
     if _state(fd) == state:
         return
+    from fcntl import ioctl
+
     # Should we be in the background after all, this would stop us; it is then refused with EIO or done.
     masked = _signal.pthread_sigmask(_signal.SIG_BLOCK, {_signal.SIGTTOU})
     try:
-        fcntl.ioctl(fd, TCSETS2, state[0])
-        if fcntl.ioctl(fd, TIOCGWINSZ, bytes(_SIZE)) != state[1]:
-            fcntl.ioctl(fd, TIOCSWINSZ, state[1])
+        ioctl(fd, TCSETS2, state[0])
+        if ioctl(fd, TIOCGWINSZ, bytes(_SIZE)) != state[1]:
+            ioctl(fd, TIOCSWINSZ, state[1])
     finally:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, masked)
 

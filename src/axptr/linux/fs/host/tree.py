@@ -8,17 +8,17 @@ made good after creation.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 
+from ...._core.host import hostcalls
 from ....errors import LinuxError
-from ....mm.filecache import FileCache
+from ....mm.filecache import F_GETFL, FileCache
 from ..node import Node
 from ..nodedir import NodeDirFile
 from ..openfile import O_PATH
-from .calls import ccall, host, host_statx
+from .calls import host, host_statx
 from .fd import (
     PLACE,
     by_descriptor,
@@ -45,6 +45,7 @@ _AT_EMPTY_PATH = 0x1000
 _O_TMPFILE = 0o20200000
 _O_LARGEFILE = 0o100000
 _PROC_MAGIC = 0x9FA0
+_ID = 0xFFFF_FFFF
 _F_FLAGS = 80
 """Where f_flags stands in struct statfs (x86-64, little-endian)."""
 _NOT_KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC
@@ -148,11 +149,9 @@ class HostNode(Node):
         node.mount = self.mount
         if node._identity == self._identity:  # `.`
             node.home = self.home
-        if node._identity[0] != self._identity[0]:
-            raw = ctypes.create_string_buffer(256)
-            ccall("fstatfs", fd, raw)
-            if int.from_bytes(raw.raw[:8], "little") == _PROC_MAGIC:
-                raise LinuxError(errno.EACCES)
+        other = node._identity[0] != self._identity[0]
+        if other and int.from_bytes(hostcalls.fstatfs(fd)[:8], "little") == _PROC_MAGIC:
+            raise LinuxError(errno.EACCES)
         return node
 
     def listing(self, task: LinuxTask) -> list[tuple[bytes, int, int]]:
@@ -240,7 +239,7 @@ class HostNode(Node):
         return file_of(fd, flags & ~_NOT_KEPT, home=home, shared=shared, mount=self.mount)
 
     def open_program(self) -> OpenFile:
-        ccall("faccessat", _AT_FDCWD, by_descriptor(self.fd), os.X_OK, _AT_EACCESS)
+        hostcalls.faccessat(_AT_FDCWD, by_descriptor(self.fd), os.X_OK, _AT_EACCESS)
         if host(os.fstatvfs, self.fd).f_flag & os.ST_NOEXEC:
             raise LinuxError(errno.EACCES)
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
@@ -252,16 +251,15 @@ class HostNode(Node):
     # -- what may be asked
 
     def access(self, mode: int, effective: bool) -> None:
-        ccall("faccessat", _AT_FDCWD, by_descriptor(self.fd), mode, _AT_EACCESS if effective else 0)
+        hostcalls.faccessat(_AT_FDCWD, by_descriptor(self.fd), mode, _AT_EACCESS if effective else 0)
         if mode & 2 and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
             self.changeable()
 
     def statfs(self) -> bytes:
-        raw = ctypes.create_string_buffer(256)
-        ccall("fstatfs", self.fd, raw)
+        raw = bytearray(hostcalls.fstatfs(self.fd))
         if self.mount is not None and self.mount.readonly:
-            raw[_F_FLAGS] = bytes((raw.raw[_F_FLAGS] | os.ST_RDONLY,))
-        return raw.raw[:120]
+            raw[_F_FLAGS] |= os.ST_RDONLY
+        return bytes(raw)
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
         return host_statx(self.fd, b"", flags | _AT_EMPTY_PATH, mask)
@@ -353,7 +351,7 @@ class HostNode(Node):
     def link(self, name: bytes, node: Node) -> None:
         if not isinstance(node, HostNode):
             raise LinuxError(errno.EXDEV)
-        ccall("linkat", _AT_FDCWD, by_descriptor(node.fd), self.fd, name, _AT_SYMLINK_FOLLOW)
+        hostcalls.linkat(_AT_FDCWD, by_descriptor(node.fd), self.fd, name, _AT_SYMLINK_FOLLOW)
 
     def remove(self, name: bytes, directory: bool) -> None:
         host(os.rmdir if directory else os.unlink, name, dir_fd=self.fd)
@@ -362,7 +360,7 @@ class HostNode(Node):
         if not isinstance(goal, HostNode):
             raise LinuxError(errno.EXDEV)
         if flags:
-            ccall("renameat2", self.fd, name, goal.fd, goal_name, ctypes.c_uint(flags))
+            hostcalls.renameat2(self.fd, name, goal.fd, goal_name, flags)
         else:
             host(os.rename, name, goal_name, src_dir_fd=self.fd, dst_dir_fd=goal.fd)
 
@@ -372,13 +370,13 @@ class HostNode(Node):
         host(os.chmod, by_descriptor(self.fd), mode)
 
     def set_owner(self, uid: int, gid: int) -> None:
-        ccall("fchownat", self.fd, b"", ctypes.c_uint(uid), ctypes.c_uint(gid), _AT_EMPTY_PATH)
+        hostcalls.fchownat(self.fd, b"", uid & _ID, gid & _ID, _AT_EMPTY_PATH)
 
     def set_times(self, times: bytes | None) -> None:
         if self.is_link:  # since Linux 5.8
-            ccall("utimensat", self.fd, b"", times, _AT_EMPTY_PATH)
+            hostcalls.utimensat(self.fd, b"", times, _AT_EMPTY_PATH)
         else:
-            ccall("utimensat", _AT_FDCWD, by_descriptor(self.fd), times, 0)
+            hostcalls.utimensat(_AT_FDCWD, by_descriptor(self.fd), times, 0)
 
     def truncate(self, task: LinuxTask, size: int) -> None:
         file = self.reopen(task, os.O_WRONLY, True)
@@ -462,10 +460,8 @@ def open_quietly(path: bytes, flags: int) -> int:
 
 def standard_stream(fd: int, mount: HostMount | None = None) -> HostFile | None:
     """The host's descriptor `fd` as it is; None if it is closed. mount: by which what it is may be changed."""
-    import fcntl
-
     try:
-        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        flags = hostcalls.fcntl(fd, F_GETFL)
         return file_of(fd, flags & ~O_PATH, owned=False, mount=mount)
     except OSError:
         return None

@@ -1,0 +1,126 @@
+"""The open files of /dev: null, zero, full and random. Source: mem(4), null(4), full(4), random(4); drivers/char.
+
+Not here: their names and numbers (`dev`), and the terminal, which is the host's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+
+from ...errors import LinuxError
+from ...flags import WRITE
+from ..task import waiting
+from ..uaccess import CHUNK
+from .openfile import OpenFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..._core.phys.phys import PhysMemory
+    from ..task.task import LinuxTask
+    from ..uaccess import UserIter
+    from .dev import DeviceNode
+    from .node import Node, Stat
+
+
+class DeviceFile(OpenFile):
+    """An open memory device. Seeking is allowed and does nothing (drivers/char/mem.c, null_lseek)."""
+
+    seekable = True
+    moves = False
+
+    def __init__(self, node: DeviceNode, flags: int) -> None:
+        super().__init__(flags)
+        self._node = node
+
+    def stat(self, task: LinuxTask) -> Stat | os.stat_result:
+        return self._node.stat(task)
+
+    def seek(self, offset: int, whence: int) -> int:
+        return 0
+
+    def node(self) -> Node | None:
+        return self._node
+
+    @contextmanager
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
+        """The host's own device of this kind, for as long as it takes; EINVAL if it has none."""
+        fd = self._node.open_twin(mode)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
+class NullFile(DeviceFile):
+    """Reads are empty; writes take everything and look at nothing."""
+
+    rwf = 0x3F
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        return 0
+
+    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        return data.count
+
+
+class ZeroFile(NullFile):
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        return fill(to, lambda n: b"\0" * n)
+
+    def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> None:
+        """Zeroed memory."""
+
+
+class FullFile(ZeroFile):
+    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        raise LinuxError(errno.ENOSPC)
+
+    def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> None:
+        raise LinuxError(errno.ENODEV)
+
+
+class RandomFile(DeviceFile):
+    """Reads are the host's random bytes; writes are read and thrown away."""
+
+    rwf = 0x3F
+
+    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
+        return fill(to, task.machine.host.random)
+
+    def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        done, buffer = 0, task.machine.bounce
+        while data.count:
+            want = min(data.count, CHUNK)
+            copied = data.copy_in(buffer[:want])
+            done += copied
+            if copied < want:
+                if not done:
+                    raise data.fault(WRITE)
+                break
+            if data.count and waiting.must_stop(task, at_any_signal=True):
+                break
+        return done
+
+
+def fill(to: UserIter, source: object) -> int:
+    """Fill user memory with `source(n) -> bytes`, as far as it can be written; EFAULT if that is nowhere."""
+    done = 0
+    while to.count:
+        n = min(to.count, CHUNK)
+        copied = to.copy_out(source(n))  # type: ignore[operator]
+        done += copied
+        if copied < n:
+            if not done:
+                raise to.fault(WRITE)
+            break
+        if to.count and waiting.must_stop(to.provider, at_any_signal=True):
+            break
+    return done
+
+
+KINDS = {"null": NullFile, "zero": ZeroFile, "full": FullFile, "random": RandomFile}
+"""By what `DeviceNode` calls them."""
