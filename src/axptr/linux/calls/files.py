@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from fcntl import F_UNLCK
 from struct import pack, unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
+from ..files.locks import F_UNLCK
 from ..fs.openfile import (
     O_APPEND,
     O_DIRECT,

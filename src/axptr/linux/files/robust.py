@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from struct import unpack
 
-from ..._core.pointers.atomic import UserAtomic
 from ...errors import LinuxError
 from ..uaccess import get_bytes
-from .futex import wake_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +52,9 @@ def _walk(task: LinuxTask, head: int) -> None:
 
 def _dies(task: LinuxTask, address: int, inherits: bool, *, pending: bool) -> None:
     """A word that names the thread as its holder gets the mark of one that died."""
+    from ..._core.pointers.atomic import UserAtomic  # a list that is there is empty as a rule
+    from .futex import wake_at
+
     address &= (1 << 64) - 1
     word = UserAtomic(address)
     while True:
