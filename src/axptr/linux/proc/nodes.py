@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     Render = Callable[["LinuxTask"], bytes]
     Take = Callable[["LinuxTask", bytes], None]
+    Who = Callable[["LinuxTask"], "LinuxTask"]
+    """Whose file it is, given who looks at it. ESRCH when that one is no more."""
 
 
 _FIONREAD = 0x541B
@@ -264,24 +266,30 @@ class _SpaceFile(ProcFile):
 
 
 class MemNode(Node):
-    """/proc/self/mem."""
+    """/proc/PID/mem."""
 
     mode = stat.S_IFREG | 0o600
 
+    def __init__(self, path: bytes, who: Who) -> None:
+        super().__init__(path)
+        self._who = who
+
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
-        return MemFile(self, flags, task.mm)
+        return MemFile(self, flags, self._who(task))
 
 
 class MmFile(ProcFile):
-    """A file about the memory that the program had when it opened this: empty after an exec."""
+    """A file about the memory that a program had when this was opened: empty after its exec, or its end."""
 
-    def __init__(self, node: Node, flags: int, mm: Mm) -> None:
+    def __init__(self, node: Node, flags: int, whose: LinuxTask) -> None:
         super().__init__(node, flags)
-        self._mm = mm
+        self.whose = whose
+        self._mm: Mm = whose.mm
 
-    def outlived(self, task: LinuxTask) -> bool:
+    @property
+    def outlived(self) -> bool:
         """Whether that memory is gone."""
-        return task.mm is not self._mm
+        return self.whose.mm is not self._mm
 
 
 class MemFile(MmFile):
@@ -298,11 +306,11 @@ class MemFile(MmFile):
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         at, done = self._pos if pos is None else pos, 0
-        if self.outlived(task):
+        if self.outlived:
             return 0
         while to.count:
             size = min(to.count, CHUNK)
-            data = present_bytes(task, at, size)
+            data = present_bytes(self.whose, at, size)
             if not data:
                 break
             n = to.copy_out(data)
@@ -320,8 +328,8 @@ class MemFile(MmFile):
         return self._moved(done, pos)
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
-        at, done, space = self._pos if pos is None else pos, 0, task.space
-        if self.outlived(task):
+        at, done, space = self._pos if pos is None else pos, 0, self.whose.space
+        if self.outlived:
             return 0
         while data.count:
             area = space.find_area(at) if at < USER_END else None
@@ -364,14 +372,18 @@ def present_bytes(task: LinuxTask, start: int, size: int) -> bytes:
 
 
 class PagemapNode(Node):
-    """/proc/self/pagemap."""
+    """/proc/PID/pagemap."""
 
     mode = stat.S_IFREG | 0o400
+
+    def __init__(self, path: bytes, who: Who) -> None:
+        super().__init__(path)
+        self._who = who
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise LinuxError(errno.EACCES)
-        return PagemapFile(self, flags, task.mm)
+        return PagemapFile(self, flags, self._who(task))
 
 
 class PagemapFile(MmFile):
@@ -386,14 +398,14 @@ class PagemapFile(MmFile):
         start, done = self._pos if pos is None else pos, 0
         if start % 8 or to.count % 8:
             raise LinuxError(errno.EINVAL)
-        if self.outlived(task):
+        if self.outlived:
             return 0
         page, last = start // 8, min(start // 8 + min(to.count, CHUNK) // 8, USER_END // PAGE)
         while page < last:
             some = min(last - page, 512)
             entries = []
             for number in range(page, page + some):
-                kind = kind_of_page(task, number * PAGE)
+                kind = kind_of_page(self.whose, number * PAGE)
                 if kind is PageKind.ABSENT:
                     entries.append(0)
                 else:

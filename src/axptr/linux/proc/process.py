@@ -19,6 +19,7 @@ from .nodes import present_bytes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..fs.openfile import OpenFile
+    from ..task.group import ThreadGroup
     from ..task.task import LinuxTask
 
 _NO_LIMIT = (1 << 64) - 1
@@ -60,17 +61,42 @@ def stat(task: LinuxTask) -> bytes:
     stats = task.space.stats()
     fields[10] = sum(int(stats[kind]) for kind in ("faults_read", "faults_write", "faults_fetch"))
     fields[14], fields[15] = cpu.user // _TICKS, cpu.system // _TICKS
-    fields[18], fields[19], fields[20] = 20 + task.nice, task.nice, 1
+    fields[16], fields[17] = group.waited.user // _TICKS, group.waited.system // _TICKS
+    fields[18], fields[19], fields[20] = 20 + task.nice, task.nice, group.live
     fields[22] = group.started // _TICKS
     fields[23], fields[24], fields[25] = vm_size(task), count_all(task).resident, _NO_LIMIT
     fields[26], fields[27], fields[28] = *mm.code, mm.start_stack
     low = (1 << 31) - 1
     masks = (signals.pending.own.mask, signals.blocked, task.actions.ignored_mask, task.actions.caught_mask)
     fields[31:35] = [mask & low for mask in masks]
-    fields[38] = 17
+    fields[38] = group.exit_signal
     fields[45:52] = [*mm.data, mm.start_brk, *mm.args, *mm.env]
-    head = b"%d (%s) R " % (task.pid, task.comm)
+    head = b"%d (%s) %s " % (task.tid, task.comm, _state(task)[:1])
     return head + b" ".join(b"%d" % f for f in fields[4:]) + b"\n"
+
+
+def init_stat(group: ThreadGroup) -> bytes:
+    """The line of the process that was there before the first: it sleeps."""
+    fields = [0] * 53
+    fields[5:7] = [group.pgid, group.sid]
+    fields[8], fields[18], fields[20], fields[38] = -1, 20, 1, 17
+    return b"%d (init) S " % group.tgid + b" ".join(b"%d" % f for f in fields[4:]) + b"\n"
+
+
+def _state(task: LinuxTask) -> bytes:
+    """What a task is doing, as fs/proc/array.c has it."""
+    if task.dead:
+        return b"Z (zombie)"
+    if task.halted:
+        return b"T (stopped)"
+    if task.blocked is None:
+        return b"R (running)"
+    return b"D (disk sleep)" if task.blocked.deaf else b"S (sleeping)"
+
+
+def children(task: LinuxTask) -> bytes:
+    """The children of a thread, the oldest first."""
+    return b"".join(b"%d " % child.tgid for child in task.group.children if child.born_of is task)
 
 
 def _exe_pages(task: LinuxTask) -> int:
@@ -126,13 +152,14 @@ def status(task: LinuxTask) -> bytes:
     name = task.comm.decode(errors="surrogateescape").replace("\\", "\\\\").replace("\n", "\\n")
     open_files = max(256, -(-(task.files.descriptors() or [0])[-1] // 64) * 64)
     lines = [
-        f"Name:\t{name}", f"Umask:\t{task.fs.umask:04o}", "State:\tR (running)", f"Tgid:\t{task.pid}", "Ngid:\t0",
+        f"Name:\t{name}", f"Umask:\t{task.fs.umask:04o}", f"State:\t{_state(task).decode()}",
+        f"Tgid:\t{task.pid}", "Ngid:\t0",
         f"Pid:\t{task.tid}", f"PPid:\t{group.ppid}", "TracerPid:\t0",
         f"Uid:\t{uid[0]}\t{uid[1]}\t{uid[2]}\t{uid[1]}", f"Gid:\t{gid[0]}\t{gid[1]}\t{gid[2]}\t{gid[1]}",
         f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, task.creds.groups)) + " ",
         f"NStgid:\t{task.pid}", f"NSpid:\t{task.tid}", f"NSpgid:\t{group.pgid}", f"NSsid:\t{group.sid}",
         "Kthread:\t0", *_kilobytes(task), "CoreDumping:\t0", "THP_enabled:\t0", "untag_mask:\t0xffffffffffffffff",
-        "Threads:\t1", f"SigQ:\t{signals.pending.count}/{get_limit(task, RLIMIT_SIGPENDING)[0]}",
+        f"Threads:\t{group.live}", f"SigQ:\t{signals.pending.count}/{get_limit(task, RLIMIT_SIGPENDING)[0]}",
         f"SigPnd:\t{signals.pending.own.mask:016x}", f"ShdPnd:\t{signals.pending.shared.mask:016x}",
         f"SigBlk:\t{signals.blocked:016x}",
         f"SigIgn:\t{task.actions.ignored_mask:016x}", f"SigCgt:\t{task.actions.caught_mask:016x}",

@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..host import HostView
     from ..task.task import LinuxTask
-    from .nodes import Render, Take
+    from .nodes import Render, Take, Who
 
 
 class FdLink(LinkNode):
@@ -56,19 +56,24 @@ class FdLink(LinkNode):
 
 
 class FdDir(DirNode):
-    """/proc/self/fd: a link for each descriptor."""
+    """/proc/PID/fd: a link for each descriptor of a thread."""
 
     mode = stat.S_IFDIR | 0o500
 
+    def __init__(self, path: bytes, who: Who) -> None:
+        super().__init__(path)
+        self._who = who
+
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
-        fd = _descriptor(task, name)
-        return None if fd is None else self.entry(fd, task.files.get(fd))
+        whose = self._who(task)
+        fd = _descriptor(whose, name)
+        return None if fd is None else self.entry(fd, whose.files.get(fd))
 
     def entry(self, fd: int, file: OpenFile) -> Node:
         return FdLink(self.path + b"/%d" % fd, file)
 
     def names(self, task: LinuxTask) -> list[bytes]:
-        return [b"%d" % fd for fd in task.files.descriptors()]
+        return [b"%d" % fd for fd in self._who(task).files.descriptors()]
 
 
 class FdInfoDir(FdDir):
@@ -77,7 +82,7 @@ class FdInfoDir(FdDir):
     mode = stat.S_IFDIR | 0o555
 
     def entry(self, fd: int, file: OpenFile) -> Node:
-        return TextNode(self.path + b"/%d" % fd, lambda t: procself.fdinfo(t, fd, file))
+        return TextNode(self.path + b"/%d" % fd, lambda t: procself.fdinfo(self._who(t), fd, file))
 
 
 def _descriptor(task: LinuxTask, name: bytes) -> int | None:
@@ -88,7 +93,7 @@ def _descriptor(task: LinuxTask, name: bytes) -> int | None:
 
 
 class Proc(DirNode):
-    """The directory /proc: one process, and the machine."""
+    """The directory /proc: the processes, and the machine."""
 
     def __init__(self) -> None:
         super().__init__(b"/proc")
@@ -96,7 +101,7 @@ class Proc(DirNode):
         text = {
             b"cpuinfo": _cpuinfo,
             b"filesystems": lambda t: b"nodev\tproc\nnodev\tdevtmpfs\nnodev\ttmpfs\n\text4\n",
-            b"loadavg": lambda t: b"0.00 0.00 0.00 1/1 %d\n" % t.pid,
+            b"loadavg": _loadavg,
             b"meminfo": _meminfo,
             b"stat": _machine_stat,
             b"uptime": _uptime,
@@ -107,22 +112,60 @@ class Proc(DirNode):
         }
         self._nodes[b"mounts"] = TextLink(b"/proc/mounts", b"self/mounts")
         self._nodes[b"net"] = TextLink(b"/proc/net", b"self/net")
-        self._nodes[b"thread-self"] = NumberLink(b"/proc/thread-self", lambda t: b"%d/task/%d" % (t.pid, t.pid))
+        self._nodes[b"thread-self"] = NumberLink(b"/proc/thread-self", lambda t: b"%d/task/%d" % (t.pid, t.tid))
         self._nodes[b"self"] = NumberLink(b"/proc/self", lambda t: b"%d" % t.pid)
-        self._process: DirNode | None = None
+        self._processes: dict[int, DirNode] = {}
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         node = self._nodes.get(name)
         if node is None and name == b"sys":
             node = self._nodes[name] = _sys_tree(task.machine.host)
-        if node is None and name == b"%d" % task.pid:
-            if self._process is None:
-                self._process = _process_dir(b"/proc/" + name, True)
-            node = self._process
-        return node
+        number = _number(name) if node is None else None
+        return node if number is None else self._process(task, number)
+
+    def _process(self, task: LinuxTask, number: int) -> Node | None:
+        """That of a process, or by a thread's number of the one that it belongs to (which is listed nowhere)."""
+        pids = task.machine.pids
+        if number not in pids.tasks and number not in pids.groups:
+            self._processes.pop(number, None)
+            return None
+        found = self._processes.get(number)
+        if found is None:
+            if len(self._processes) >= _KEPT:  # made again when asked for
+                self._processes.clear()
+            path = b"/proc/%d" % number
+            made = _process_dir(path, number, leader=True) if number in pids.tasks else _init_dir(path)
+            found = self._processes[number] = made
+        return found
 
     def names(self, task: LinuxTask) -> list[bytes]:
-        return [*sorted({*self._nodes, b"sys"}), b"%d" % task.pid]
+        return [*sorted({*self._nodes, b"sys"}), *(b"%d" % number for number in sorted(task.machine.pids.groups))]
+
+
+_KEPT = 64
+"""Directories of processes that are kept for the next look."""
+
+
+def _number(name: bytes) -> int | None:
+    """The number of a process that a name is."""
+    return int(name) if name.isdigit() and len(name) < 10 and name[:1] != b"0" else None
+
+
+class TaskDir(DirNode):
+    """/proc/PID/task: a directory for each thread."""
+
+    def __init__(self, path: bytes, who: Who) -> None:
+        super().__init__(path)
+        self._who = who
+
+    def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        number = _number(name)
+        if number is None or number not in self._who(task).group.threads:
+            return None
+        return _process_dir(self.path + b"/" + name, number, leader=False)
+
+    def names(self, task: LinuxTask) -> list[bytes]:
+        return [b"%d" % number for number in sorted(self._who(task).group.threads)]
 
 
 _WITH_END = frozenset(
@@ -147,12 +190,16 @@ class NetDir(DirNode):
         return self._made.names(task)
 
 
-def _process_dir(path: bytes, leader: bool) -> StaticDir:
-    """/proc/PID, or of a thread (not `leader`) /proc/PID/task/TID, which lacks some of it."""
+def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
+    """/proc/PID, or of a thread (not `leader`) /proc/PID/task/TID, which lacks some of it. Whoever reads there."""
     nodes: dict[bytes, Node] = {}
 
+    def who(task: LinuxTask) -> LinuxTask:
+        return task.machine.pids.task(number)  # ESRCH when it is no more
+
     def text(name: bytes, render: Render, mode: int = 0o444, accept: Take | None = None) -> None:
-        nodes[name] = TextNode(path + b"/" + name, render, mode, accept, has_end=name in _WITH_END)
+        taken = None if accept is None else lambda t, data: accept(who(t), data)
+        nodes[name] = TextNode(path + b"/" + name, lambda t: render(who(t)), mode, taken, has_end=name in _WITH_END)
 
     text(b"auxv", lambda t: t.mm.auxv, 0o400)
     text(b"cgroup", lambda t: b"0::/\n")
@@ -184,24 +231,34 @@ def _process_dir(path: bytes, leader: bool) -> StaticDir:
     for name in (b"uid_map", b"gid_map", b"projid_map"):
         text(name, lambda t: b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF), 0o644)
     text(b"setgroups", lambda t: b"allow\n", 0o644)
-    nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: t.fs.cwd)
-    nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: t.mm.exe)
-    nodes[b"root"] = PlaceLink(path + b"/root", lambda t: t.fs.root)
-    nodes[b"fd"] = FdDir(path + b"/fd")
-    nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo")
-    nodes[b"mem"] = MemNode(path + b"/mem")
+    nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: who(t).fs.cwd)
+    nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: who(t).mm.exe)
+    nodes[b"root"] = PlaceLink(path + b"/root", lambda t: who(t).fs.root)
+    nodes[b"fd"] = FdDir(path + b"/fd", who)
+    nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo", who)
+    nodes[b"mem"] = MemNode(path + b"/mem", who)
     nodes[b"net"] = NetDir(path + b"/net")
     nodes[b"ns"] = _name_spaces(path + b"/ns")
-    nodes[b"pagemap"] = PagemapNode(path + b"/pagemap")
+    nodes[b"pagemap"] = PagemapNode(path + b"/pagemap", who)
     if leader:
         text(b"coredump_filter", lambda t: b"%08x\n" % t.group.coredump_filter, 0o644, procself.set_coredump_filter)
         text(b"timerslack_ns", lambda t: b"%d\n" % (t.kept.timer_slack or 50000), 0o666)
-        own = path.rpartition(b"/")[2]
-        thread = _process_dir(path + b"/task/" + own, False)
-        nodes[b"task"] = StaticDir(path + b"/task", {own: thread})
+        nodes[b"task"] = TaskDir(path + b"/task", who)
     else:
-        text(b"children", lambda t: b"")
+        text(b"children", procself.children)
     return StaticDir(path, nodes)
+
+
+def _init_dir(path: bytes) -> StaticDir:
+    """Of the process that was there before the first, which has no memory and no files that anybody could look at."""
+    texts: dict[bytes, Render] = {
+        b"cmdline": lambda t: b"",
+        b"comm": lambda t: b"init\n",
+        b"stat": lambda t: procself.init_stat(t.machine.init),
+        b"statm": lambda t: b"0 0 0 0 0 0 0\n",
+        b"status": lambda t: b"Name:\tinit\nState:\tS (sleeping)\nTgid:\t1\nPid:\t1\nPPid:\t0\nThreads:\t1\n",
+    }
+    return StaticDir(path, {name: TextNode(path + b"/" + name, render) for name, render in texts.items()})
 
 
 def _name_spaces(path: bytes) -> StaticDir:
@@ -317,6 +374,16 @@ def memory_size(task: LinuxTask) -> tuple[int, int]:
     return total, max(0, total - phys.frames_in_use * 4096)
 
 
+def _running(task: LinuxTask) -> int:
+    return sum(other.blocked is None and not other.dead for other in task.machine.tasks.values())
+
+
+def _loadavg(task: LinuxTask) -> bytes:
+    """How many tasks can run, how many there are, the last number that was given out. Averages nobody keeps."""
+    pids = task.machine.pids
+    return b"0.00 0.00 0.00 %d/%d %d\n" % (_running(task), len(pids.tasks), pids.last)
+
+
 def _meminfo(task: LinuxTask) -> bytes:
     total, free = memory_size(task)
     rows = [("MemTotal", total), ("MemFree", free), ("MemAvailable", free), ("Buffers", 0), ("Cached", 0)]
@@ -338,8 +405,8 @@ def _machine_stat(task: LinuxTask) -> bytes:
     ticks = host.machine_cpu_ns() // 10_000_000
     boot = (host.realtime_ns() - host.boottime_ns()) // 10**9
     return (
-        b"cpu  %d 0 0 0 0 0 0 0 0 0\ncpu0 %d 0 0 0 0 0 0 0 0 0\nintr 0\nctxt 0\nbtime %d\nprocesses 1\n"
-        b"procs_running 1\nprocs_blocked 0\n" % (ticks, ticks, boot)
+        b"cpu  %d 0 0 0 0 0 0 0 0 0\ncpu0 %d 0 0 0 0 0 0 0 0 0\nintr 0\nctxt 0\nbtime %d\nprocesses %d\n"
+        b"procs_running %d\nprocs_blocked 0\n" % (ticks, ticks, boot, task.machine.pids.made, _running(task))
     )
 
 

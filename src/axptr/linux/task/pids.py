@@ -35,6 +35,7 @@ class PidTable:
         """first: the number that is given out next."""
         self._next = first
         self.most = most
+        self.made = 0  # how many were given out
         self.tasks: dict[int, LinuxTask] = {}
         self.groups: dict[int, ThreadGroup] = {}
         self._members: dict[int, dict[ThreadGroup, None]] = {}  # process groups
@@ -48,6 +49,7 @@ class PidTable:
             number = self._next
             self._next = number + 1 if number + 1 < PID_MAX else RESERVED
             if not self._taken(number):
+                self.made += 1
                 return number
 
     def _taken(self, number: int) -> bool:
