@@ -128,12 +128,5 @@ def test_processes_and_threads_that_come_and_go_leave_nothing(compile_guest: Any
             assert (list(pids.groups), pids.tasks) == ([1], {})
             left = len(process.machine.loop.timers), len(os.listdir("/proc/self/fd"))
             seen.append((phys.data_frames, phys.table_frames, *left))
-                (
-                    phys.data_frames,
-                    phys.table_frames,
-                    len(os.listdir("/proc/self/fd")),
-                    len(process.machine.loop.timers),
-                )
-            )
         assert process.phys.data_frames == 0
     assert seen[1] == seen[2]

@@ -48,8 +48,8 @@ FAMILIES = {
         read readahead readv sync sync_file_range syncfs write writev
     """,
     "calls.sched": """
-        get_mempolicy getcpu getpriority ioprio_get ioprio_set sched_get_priority_max sched_get_priority_min sched_getaffinity
-        sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr
+        get_mempolicy getcpu getpriority ioprio_get ioprio_set sched_get_priority_max sched_get_priority_min
+        sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr
         sched_setparam sched_setscheduler sched_yield setpriority
     """,
     "calls.signals": """
