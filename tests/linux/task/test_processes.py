@@ -25,7 +25,7 @@ SCRIPTS = [
     "cat <(echo one) <(/bin/echo two); exec 5<<<here; cat /proc/self/fd/5",
     "sleep 5 & p=$!; cat /proc/$p/comm; grep State /proc/$p/status; kill $p; wait $p; test -d /proc/$p || echo gone",
     "bash -c 'echo $PPID' | grep -qx $$ && echo parent; test $PPID -gt 0 && kill -0 $PPID && echo there",
-    "set -m; sleep 100 & kill -STOP %1; jobs -s | wc -l; kill %1; kill -CONT %1; wait %1; echo $?",
+    "set -m; sleep 100 & kill -STOP %1; sleep 0.2; kill %1; kill -CONT %1; wait %1 2>/dev/null; echo $?",
     "(sleep 0.2; echo late) & echo now; wait; seq 2000 | sort -rn | tail -n 1",
 ]
 
@@ -49,6 +49,7 @@ int main(void) {
 
 def test_a_fork_bomb_stops_at_the_limit_and_leaves_nothing(compile_guest: Any) -> None:
     program = os.fspath(compile_guest("bomb", "-static", source=BOMB))
+    gc.collect()
     before = set(os.listdir("/proc/self/fd"))
     with create_process(program, max_procs=40) as process:
         assert process.run(1.5).timed_out
@@ -58,7 +59,7 @@ def test_a_fork_bomb_stops_at_the_limit_and_leaves_nothing(compile_guest: Any) -
     assert process.phys.data_frames == 0
     del process
     gc.collect()  # places in the tree are held as long as somebody could ask for them
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def trace(script: str, seed: int) -> list[str]:

@@ -49,8 +49,8 @@ FAMILIES = {
     """,
     "calls.sched": """
         get_mempolicy getcpu getpriority ioprio_get ioprio_set sched_get_priority_max sched_get_priority_min
-        sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr
-        sched_setparam sched_setscheduler sched_yield setpriority
+        sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity
+        sched_setattr sched_setparam sched_setscheduler sched_yield setpriority
     """,
     "calls.signals": """
         alarm getitimer kill pause pidfd_send_signal rt_sigaction
