@@ -222,16 +222,19 @@ class PhysMemory(FrameRuns):
         pfn: uint64_t
         first: uint64_t = 0
         run: uint64_t = 0
-        for pfn in range(1, self.nframes):
-            if not self.is_spare(pfn):
+        pfn = 1
+        while pfn < self.nframes and first == 0:
+            if pfn == self.next_fresh and pfn < self.floor:
+                pfn = self.floor  # what lies between was never made
                 run = 0
                 continue
-            if run == 0 and pfn % align:
-                continue
-            run += 1
-            if run == count:
-                first = pfn + 1 - count
-                break
+            if not self.is_spare(pfn):
+                run = 0
+            elif run or pfn % align == 0:
+                run += 1
+                if run == count:
+                    first = pfn + 1 - count
+            pfn += 1
         if first == 0:
             return 0
         self.cached_head = self.clean_head = 0
@@ -477,8 +480,11 @@ class PhysMemory(FrameRuns):
         data: uint64_t = 0
         pinned: uint64_t = 0
         waiting: uint64_t = 0
-        for pfn in range(1, self.nframes):
-            if self.next_fresh <= pfn < self.floor:
+        pfn = 0
+        while pfn + 1 < self.nframes:
+            pfn += 1
+            if pfn == self.next_fresh and pfn < self.floor:
+                pfn = self.floor - 1  # what lies between was never made
                 continue
             pinned += self.pins[pfn] != 0
             if self.refs[pfn] == 0 and self.pins[pfn] == 0:
