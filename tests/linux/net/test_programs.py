@@ -82,8 +82,6 @@ def test_nginx_gives_curl_a_page_and_a_large_file(tmp_path):
     (tmp_path / "nginx.conf").write_text(
         f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/log; events {{ }} "
         f"http {{ {temporary} "
-        f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/log; events {{ }}"
-        f" http {{ {temporary} "
         f"access_log off; sendfile on; server {{ listen 127.0.0.1:8088; root {tmp_path}; }} }}"
     )
     lines = script(

@@ -14,6 +14,10 @@ FAMILIES = {
     "calls.files": "close close_range dup dup2 dup3 fcntl memfd_create pipe pipe2",
     "calls.futex": "futex",
     "calls.inotify": "inotify_add_watch inotify_init inotify_init1 inotify_rm_watch",
+    "calls.identity": """
+        capget capset getegid geteuid getgid getgroups getresgid getresuid getuid setfsgid setfsuid setgid
+        setgroups setregid setresgid setresuid setreuid setuid
+    """,
     "calls.ioctl": "ioctl",
     "calls.ipcmsg": "msgctl msgget msgrcv msgsnd",
     "calls.ipcsem": "semctl semget semop semtimedop",
@@ -36,10 +40,8 @@ FAMILIES = {
     "calls.poll": "poll ppoll pselect6 select",
     "calls.prctl": "prctl",
     "calls.process": """
-        capget capset execve exit exit_group get_robust_list getegid geteuid getgid getgroups getpgid
-        getpgrp getpid getppid getresgid getresuid getsid gettid getuid personality set_robust_list
-        set_tid_address setfsgid setfsuid setgid setgroups setpgid setregid setresgid setresuid setreuid setsid
-        setuid
+        execve exit exit_group get_robust_list getpgid getpgrp getpid getppid getsid gettid personality
+        set_robust_list set_tid_address setpgid setsid
     """,
     "calls.processvm": "process_vm_readv process_vm_writev",
     "calls.remap": "mremap remap_file_pages",

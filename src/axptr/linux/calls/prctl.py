@@ -13,6 +13,7 @@ from ...errors import LinuxError
 from ...flags import READ
 from ...kernel.abi import c_int, c_ulong
 from ..registry import call
+from ..task.creds import CAP_SETPCAP
 from ..task.kept import MCE_DEFAULT, PR_TSC_ENABLE
 from ..uaccess import ConstBytes, put_bytes
 
@@ -98,6 +99,14 @@ def _set_timing(task: LinuxTask, arg2: int, *unused: int) -> int:
 
 def _capbset_read(task: LinuxTask, arg2: int, *unused: int) -> int:
     _refuse(arg2 > _CAP_LAST_CAP)
+    return task.creds.bounding >> arg2 & 1
+
+
+def _capbset_drop(task: LinuxTask, arg2: int, *unused: int) -> int:
+    if not task.creds.has(CAP_SETPCAP):
+        raise LinuxError(errno.EPERM)
+    _refuse(arg2 > _CAP_LAST_CAP)
+    task.creds = task.creds.but(bounding=task.creds.bounding & ~(1 << arg2))
     return 0
 
 
@@ -180,10 +189,15 @@ def _get_thp_disable(task: LinuxTask, *args: int) -> int:
 def _cap_ambient(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
     if arg2 == _AMBIENT_CLEAR_ALL:
         _refuse(arg3, arg4, arg5)
+        task.creds = task.creds.but(ambient=0)
         return 0
     _refuse(arg3 > _CAP_LAST_CAP, arg4, arg5, arg2 not in (_AMBIENT_IS_SET, _AMBIENT_RAISE, _AMBIENT_LOWER))
-    if arg2 == _AMBIENT_RAISE:
+    creds, bit = task.creds, 1 << arg3
+    if arg2 == _AMBIENT_IS_SET:
+        return creds.ambient >> arg3 & 1
+    if arg2 == _AMBIENT_RAISE and not creds.permitted & creds.inheritable & bit:
         raise LinuxError(errno.EPERM)
+    task.creds = creds.but(ambient=creds.ambient | bit if arg2 == _AMBIENT_RAISE else creds.ambient & ~bit)
     return 0
 
 
@@ -213,7 +227,7 @@ _OPTIONS: dict[int, Callable[..., int]] = {
     PR_GET_NAME: _get_name,
     PR_GET_SECCOMP: _nothing,
     PR_CAPBSET_READ: _capbset_read,
-    PR_CAPBSET_DROP: _not_permitted,
+    PR_CAPBSET_DROP: _capbset_drop,
     PR_GET_TSC: _get_tsc,
     PR_SET_TSC: _set_tsc,
     PR_GET_SECUREBITS: lambda task, *unused: _SECURE_KEEP_CAPS * task.kept.keep_caps,

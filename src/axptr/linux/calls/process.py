@@ -7,7 +7,7 @@ Children are another matter (`clone`, `wait`).
 from __future__ import annotations
 
 import errno
-from struct import pack, unpack
+from struct import pack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_uint
@@ -15,7 +15,6 @@ from ..registry import call
 from ..uaccess import (
     Bytes,
     ConstBytes,
-    get_bytes,
     put_bytes,
     read_path,
 )
@@ -126,161 +125,6 @@ def sys_setpgid(task: LinuxTask, pid: c_int, pgid: c_int) -> int:
         raise LinuxError(errno.EPERM)
     if goal.pgid != pgid:
         pids.set_group(goal, pgid)
-    return 0
-
-
-@call("getuid")
-def sys_getuid(task: LinuxTask) -> int:
-    return task.creds.uid
-
-
-@call("getgid")
-def sys_getgid(task: LinuxTask) -> int:
-    return task.creds.gid
-
-
-@call("geteuid")
-def sys_geteuid(task: LinuxTask) -> int:
-    return task.creds.euid
-
-
-@call("getegid")
-def sys_getegid(task: LinuxTask) -> int:
-    return task.creds.egid
-
-
-def _three(task: LinuxTask, values: tuple[int, int, int], pointers: tuple[Bytes, Bytes, Bytes]) -> int:
-    for value, ptr in zip(values, pointers, strict=True):
-        put_bytes(task, ptr.address, pack("<I", value))
-    return 0
-
-
-@call("getresuid")
-def sys_getresuid(task: LinuxTask, real: Bytes, effective: Bytes, saved: Bytes) -> int:
-    return _three(task, task.creds.uids, (real, effective, saved))
-
-
-@call("getresgid")
-def sys_getresgid(task: LinuxTask, real: Bytes, effective: Bytes, saved: Bytes) -> int:
-    return _three(task, task.creds.gids, (real, effective, saved))
-
-
-@call("getgroups")
-def sys_getgroups(task: LinuxTask, size: c_int, groups: Bytes) -> int:
-    have = task.creds.groups
-    if size < 0:
-        raise LinuxError(errno.EINVAL)
-    if size:
-        if len(have) > size:
-            raise LinuxError(errno.EINVAL)
-        put_bytes(task, groups.address, pack(f"<{len(have)}I", *have))
-    return len(have)
-
-
-def _stay(now: tuple[int, int, int], *wanted: int) -> int:
-    """Allow a change of identity that changes nothing."""
-    if any(w != -1 and w & 0xFFFF_FFFF not in now for w in wanted):
-        raise LinuxError(errno.EPERM)
-    return 0
-
-
-def _valid(wanted: int) -> int:
-    """An id that somebody can have; EINVAL for -1, which elsewhere means that it stays."""
-    if wanted == -1:
-        raise LinuxError(errno.EINVAL)
-    return wanted
-
-
-@call("setuid")
-def sys_setuid(task: LinuxTask, uid: c_int) -> int:
-    return _stay(task.creds.uids, _valid(uid))
-
-
-@call("setgid")
-def sys_setgid(task: LinuxTask, gid: c_int) -> int:
-    return _stay(task.creds.gids, _valid(gid))
-
-
-@call("setreuid")
-def sys_setreuid(task: LinuxTask, real: c_int, effective: c_int) -> int:
-    return _stay(task.creds.uids, real, effective)
-
-
-@call("setregid")
-def sys_setregid(task: LinuxTask, real: c_int, effective: c_int) -> int:
-    return _stay(task.creds.gids, real, effective)
-
-
-@call("setresuid")
-def sys_setresuid(task: LinuxTask, real: c_int, effective: c_int, saved: c_int) -> int:
-    return _stay(task.creds.uids, real, effective, saved)
-
-
-@call("setresgid")
-def sys_setresgid(task: LinuxTask, real: c_int, effective: c_int, saved: c_int) -> int:
-    return _stay(task.creds.gids, real, effective, saved)
-
-
-@call("setgroups")
-def sys_setgroups(task: LinuxTask, size: c_int, groups: ConstBytes) -> int:
-    raise LinuxError(errno.EPERM)
-
-
-@call("setfsuid")
-def sys_setfsuid(task: LinuxTask, uid: c_int) -> int:
-    return task.creds.euid
-
-
-@call("setfsgid")
-def sys_setfsgid(task: LinuxTask, gid: c_int) -> int:
-    return task.creds.egid
-
-
-_CAPABILITIES = {0x19980330: 12, 0x20071026: 24, 0x20080522: 24}
-"""Version of the structures -> size of the sets."""
-_CAP_VERSION = 0x20080522
-
-
-def _cap_size(task: LinuxTask, header: Bytes) -> int | None:
-    """How large the sets are; None for a version that is not known, the newest being put there."""
-    (version,) = unpack("<I", get_bytes(task, header.address, 4))
-    size = _CAPABILITIES.get(version)
-    if size is None:
-        put_bytes(task, header.address, pack("<I", _CAP_VERSION))
-    return size
-
-
-def _cap_pid(task: LinuxTask, header: Bytes) -> int:
-    (pid,) = unpack("<i", get_bytes(task, header.address + 4, 4))
-    return int(pid)
-
-
-@call("capget")
-def sys_capget(task: LinuxTask, header: Bytes, data: Bytes) -> int:
-    """No capabilities: the guest can do nothing that needs one."""
-    size = _cap_size(task, header)
-    if size is None:
-        if not data.is_null:
-            raise LinuxError(errno.EINVAL)
-        return 0
-    if data.is_null:  # which version is spoken was all that was asked
-        return 0
-    pid = _cap_pid(task, header)
-    if pid < 0:
-        raise LinuxError(errno.EINVAL)
-    find(task, pid)
-    put_bytes(task, data.address, bytes(size))
-    return 0
-
-
-@call("capset")
-def sys_capset(task: LinuxTask, header: Bytes, data: ConstBytes) -> int:
-    """Only what changes nothing: no set may have more in it than it has."""
-    size = _cap_size(task, header)
-    if size is None:
-        raise LinuxError(errno.EINVAL)
-    if _cap_pid(task, header) not in (0, task.pid) or any(get_bytes(task, data.address, size)):
-        raise LinuxError(errno.EPERM)
     return 0
 
 

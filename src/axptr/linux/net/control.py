@@ -11,6 +11,7 @@ from struct import Struct, pack, unpack_from
 
 from ...errors import LinuxError
 from ..fs.openfile import OpenFile
+from ..task.creds import CAP_SETGID, CAP_SETUID
 from ..task.limits import RLIMIT_NOFILE, get_limit
 from ..uaccess import get_bytes, put_bytes
 from .endpoint import AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, Endpoint, Outgoing, Received
@@ -87,7 +88,11 @@ def _take_cred(task: LinuxTask, body: bytes) -> Cred:
         raise LinuxError(errno.EINVAL)
     pid, uid, gid = unpack_from("<iII", body)
     creds, root = task.creds, task.creds.euid == 0
-    if not ((pid == task.pid or root) and (uid in creds.uids or root) and (gid in creds.gids or root)):
+    if not (
+        (pid == task.pid or root)
+        and (uid in creds.uids or creds.has(CAP_SETUID))
+        and (gid in creds.gids or creds.has(CAP_SETGID))
+    ):
         raise LinuxError(errno.EPERM)
     if pid != task.pid and pid not in task.machine.tasks:
         raise LinuxError(errno.ESRCH)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 
 from ...errors import LinuxError
+from ..task.creds import CAP_NET_BIND_SERVICE
 from ..uaccess import put_bytes
 from .address import (
     ANY4,
@@ -70,7 +71,7 @@ class InetEndpoint(Endpoint):
             self._require_local(ip)
         elif is_multicast(ip) and self.kind == SOCK_STREAM:
             raise LinuxError(errno.EINVAL)
-        if 0 < port < PRIVILEGED and task.creds.euid:
+        if 0 < port < PRIVILEGED and not task.creds.has(CAP_NET_BIND_SERVICE):
             raise LinuxError(errno.EACCES)
         if self.family == AF_INET6:
             ip = self._own6(ip, scope)

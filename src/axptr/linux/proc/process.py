@@ -147,7 +147,8 @@ def _kilobytes(task: LinuxTask) -> list[str]:
 def status(task: LinuxTask) -> bytes:
     from ..task.limits import RLIMIT_SIGPENDING, get_limit
 
-    group, uid, gid = task.group, task.creds.uids, task.creds.gids
+    group, creds = task.group, task.creds
+    uid, gid = (*creds.uids, creds.fs_uid), (*creds.gids, creds.fs_gid)
     signals = task.signals
     name = task.comm.decode(errors="surrogateescape").replace("\\", "\\\\").replace("\n", "\\n")
     open_files = max(256, -(-(task.files.descriptors() or [0])[-1] // 64) * 64)
@@ -155,15 +156,17 @@ def status(task: LinuxTask) -> bytes:
         f"Name:\t{name}", f"Umask:\t{task.fs.umask:04o}", f"State:\t{_state(task).decode()}",
         f"Tgid:\t{task.pid}", "Ngid:\t0",
         f"Pid:\t{task.tid}", f"PPid:\t{group.ppid}", "TracerPid:\t0",
-        f"Uid:\t{uid[0]}\t{uid[1]}\t{uid[2]}\t{uid[1]}", f"Gid:\t{gid[0]}\t{gid[1]}\t{gid[2]}\t{gid[1]}",
-        f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, task.creds.groups)) + " ",
+        "Uid:\t" + "\t".join(map(str, uid)), "Gid:\t" + "\t".join(map(str, gid)),
+        f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, creds.groups)) + " ",
         f"NStgid:\t{task.pid}", f"NSpid:\t{task.tid}", f"NSpgid:\t{group.pgid}", f"NSsid:\t{group.sid}",
         "Kthread:\t0", *_kilobytes(task), "CoreDumping:\t0", "THP_enabled:\t0", "untag_mask:\t0xffffffffffffffff",
         f"Threads:\t{group.live}", f"SigQ:\t{signals.pending.count}/{get_limit(task, RLIMIT_SIGPENDING)[0]}",
         f"SigPnd:\t{signals.pending.own.mask:016x}", f"ShdPnd:\t{signals.pending.shared.mask:016x}",
         f"SigBlk:\t{signals.blocked:016x}",
         f"SigIgn:\t{task.actions.ignored_mask:016x}", f"SigCgt:\t{task.actions.caught_mask:016x}",
-        *[f"Cap{which}:\t{0:016x}" for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")],
+        f"CapInh:\t{creds.inheritable:016x}", f"CapPrm:\t{creds.permitted:016x}",
+        f"CapEff:\t{creds.effective:016x}", f"CapBnd:\t{creds.bounding:016x}",
+        f"CapAmb:\t{creds.ambient:016x}",
         f"NoNewPrivs:\t{task.kept.no_new_privs or 0}", "Seccomp:\t0", "Seccomp_filters:\t0",
         "Speculation_Store_Bypass:\tnot vulnerable",
         "SpeculationIndirectBranch:\tnot affected", "Cpus_allowed:\t1", "Cpus_allowed_list:\t0", "Mems_allowed:\t1",

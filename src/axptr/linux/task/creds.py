@@ -1,41 +1,111 @@
-"""Who a task is: user and group ids. Source: credentials(7), struct cred.
+"""Who a task is: user and group ids, and what it may do (capabilities). Source: credentials(7), capabilities(7), struct
+cred, security/commoncap.c of Linux 6.18.
 
-Those of the host's process when the machine was made. The host's files are opened as that process, whoever it is then.
+At first those of the host's process when the machine was made. Root has the capabilities that rule what is emulated,
+those of a container's root. Who gives its rights up has them no more in the machine; the host's files are opened as the
+host's process all the same, whoever a task is.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from ..host import HostView
 
 Ids = tuple[int, int, int]
 """Real, effective, saved."""
 
+CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = (
+    0, 1, 3, 4, 5, 6, 7, 8,
+)  # fmt: skip
+CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP = 10, 18, 27, 29, 31
+LAST_CAP = 40
+OF_ROOT = sum(
+    1 << cap
+    for cap in (
+        CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,
+        CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP,
+    )
+)  # fmt: skip
+"""What root may do: the set of containers, but for raw sockets."""
+_OF_FILES = sum(1 << cap for cap in (CAP_CHOWN, CAP_DAC_OVERRIDE, 2, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, 9, 32))
+"""Those that go with the user by whom files are judged (CAP_FS_SET)."""
+
 
 class Credentials:
     """Never changed, so that tasks may share one; who becomes somebody else gets another.
+
+    fs_uid, fs_gid: by whom files are judged (setfsuid). effective, permitted, inheritable, bounding, ambient: sets of
+    capabilities, bit n for number n.
 
     | guarded by | exec | fork | a snapshot |
     | --- | --- | --- | --- |
     | nothing: it never changes | `after_exec` takes its place | shares it | numbers |
     """
 
-    __slots__ = ("gids", "groups", "uids")
+    __slots__ = (
+        "ambient", "bounding", "effective", "fs_gid", "fs_uid", "gids", "groups", "inheritable", "permitted", "uids",
+    )  # fmt: skip
 
     def __init__(self, uids: Ids, gids: Ids, groups: tuple[int, ...]) -> None:
         self.uids = uids
         self.gids = gids
         self.groups = groups
+        self.fs_uid, self.fs_gid = uids[1], gids[1]
+        self.inheritable = self.ambient = 0
+        self.bounding = OF_ROOT
+        self.permitted = OF_ROOT if 0 in uids[:2] else 0
+        self.effective = self.permitted if uids[1] == 0 else 0
 
     @classmethod
     def of_host(cls, host: HostView) -> Credentials:
         return cls(host.uids, host.gids, tuple(host.groups))
 
+    def but(self, **changes: object) -> Self:
+        """The same with some fields changed."""
+        other = type(self)(self.uids, self.gids, self.groups)
+        for name in self.__slots__:
+            setattr(other, name, changes.get(name, getattr(self, name)))
+        return other
+
+    def has(self, capability: int) -> bool:
+        return bool(self.effective >> capability & 1)
+
     def after_exec(self) -> Credentials:
-        """The saved ids become the effective ones."""
-        uids, gids = self.uids, self.gids
-        return Credentials((*uids[:2], uids[1]), (*gids[:2], gids[1]), self.groups)
+        """The saved ids become the effective ones; root's capabilities are those that it may have at all."""
+        uids, gids = (*self.uids[:2], self.uids[1]), (*self.gids[:2], self.gids[1])
+        if 0 in uids[:2]:
+            ambient, permitted = 0, self.inheritable | self.bounding
+            effective = permitted if uids[1] == 0 else 0
+        else:
+            ambient = permitted = effective = self.ambient
+        return self.but(
+            uids=uids, gids=gids, fs_uid=uids[1], fs_gid=gids[1],
+            permitted=permitted, effective=effective, ambient=ambient,
+        )  # fmt: skip
+
+    def with_uids(self, uids: Ids, *, keep: bool) -> Credentials:
+        """After setuid and its kin: root's capabilities go with root (cap_emulate_setxuid). keep: SECBIT_KEEP_CAPS."""
+        permitted, effective, ambient = self.permitted, self.effective, self.ambient
+        if 0 in self.uids and 0 not in uids:
+            if not keep:
+                permitted = effective = 0
+            ambient = 0
+        if self.uids[1] == 0 and uids[1] != 0:
+            effective = 0
+        if self.uids[1] != 0 and uids[1] == 0:
+            effective = permitted
+        return self.but(uids=uids, fs_uid=uids[1], permitted=permitted, effective=effective, ambient=ambient)
+
+    def with_fs_uid(self, uid: int) -> Credentials:
+        effective = self.effective
+        if self.fs_uid == 0 and uid != 0:
+            effective &= ~_OF_FILES
+        elif self.fs_uid != 0 and uid == 0:
+            effective |= _OF_FILES & self.permitted
+        return self.but(fs_uid=uid, effective=effective)
 
     @property
     def uid(self) -> int:
