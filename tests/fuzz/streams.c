@@ -159,12 +159,12 @@ __attribute__((used)) void handler(int signal, siginfo_t *info, void *context) {
     greg_t *g = u->uc_mcontext.gregs;
     const uint8_t *area = (const uint8_t *)u->uc_mcontext.fpregs;
     uint32_t magic;
-    if (signal == SIGALRM && current != ticked) { /* not now */
+    if (signal == SIGPROF && current != ticked) { /* not now */
         ticked = current;
         __asm__ volatile("wrfsbase %0" : : "r"(out_fs));
         return;
     }
-    if (signal == SIGALRM) stuck = 1;
+    if (signal == SIGPROF) stuck = 1;
     for (int i = 0; i < 16; i++) out_gpr[i] = g[order[i]];
     out_flags = g[REG_EFL];
     memcpy(&magic, area + 464, 4);
@@ -209,7 +209,7 @@ static int all(ssize_t (*f)(int, void *, size_t), int fd, void *at, size_t size)
 
 int main(int argc, char **argv) {
     static char alternate[131072];
-    static const int signals[] = { SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGALRM };
+    static const int signals[] = { SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGPROF };
     struct itimerval ticks = { { 1, 0 }, { 1, 0 } };
     stack_t stack = { alternate, 0, sizeof alternate };
     struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART };
@@ -226,7 +226,7 @@ int main(int argc, char **argv) {
     action.sa_sigaction = (void (*)(int, siginfo_t *, void *))handler_entry;
     for (int i = 0; i < 7; i++) sigaction(signals[i], &action, 0);
     for (int fd = 2; fd < 64; fd++) close(fd);
-    setitimer(ITIMER_REAL, &ticks, 0);
+    setitimer(ITIMER_PROF, &ticks, 0);
     if (argc > 1 && !strcmp(argv[1], "confine")) confine();
     (void)b;
     while (all((ssize_t (*)(int, void *, size_t))read, 0, &s, sizeof s)) {
@@ -248,7 +248,7 @@ int main(int argc, char **argv) {
         left.gs_base = out_gs;
         if (stuck) {
             memset(&left, 0, sizeof left);
-            left.signal = SIGALRM;
+            left.signal = SIGPROF;
         }
         mprotect((void *)DATA, 4096 * PAGES, 3);
         if (!stuck) left.memory = hash((void *)DATA, 4096 * PAGES);
