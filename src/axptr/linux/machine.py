@@ -18,6 +18,7 @@ from .files.locks import LockTable
 from .fs.host.calls import PAGE
 from .fs.host.terminal import Terminals
 from .host import INIT, HostView
+from .signals.pending import Tally
 from .task.group import ThreadGroup
 from .task.pids import PidTable
 from .uaccess import CHUNK
@@ -72,6 +73,7 @@ class Machine:
     | core: the host's file for a core; core_failed: why there is none | keeps | keeps | nothing |
     | console: the user's own terminal | keeps | keeps | numbers |
     | ptys: pseudo-terminals by their numbers | keeps | keeps | each one's state |
+    | signal_tally: signals on their way | keeps | the same | the number |
     | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
     | inode numbers of shared mappings | go on | go on | the next |
     | nothing: the memory of who has ended | - | - | nothing |
@@ -102,6 +104,7 @@ class Machine:
         self.watches: Watches | None = None
         self.tree_bytes = 0
         self.signal_files: set[SignalFile] = set()
+        self.signal_tally = Tally()
         self.ptys: dict[int, Pty] = {}
         self.console: Console | None = None
         self.core: str | None = None

@@ -61,3 +61,36 @@ def test_who_may_signal_whom(own, theirs, signal, allowed):
     if signal == SIGCONT:
         with pytest.raises(LinuxError):
             require_permission(task, _process(theirs, sid=2), signal)
+
+
+def test_the_limit_on_signals_on_their_way_counts_those_of_all_processes(compile_guest):
+    """On the host others of the same user would count too: no comparison."""
+    source = r"""
+    #include <errno.h>
+    #include <signal.h>
+    #include <stdio.h>
+    #include <string.h>
+    #include <sys/resource.h>
+    #include <sys/wait.h>
+    #include <time.h>
+    #include <unistd.h>
+    #define P(call) printf("%d ", call)
+    static int queue(pid_t to) { union sigval v = {0}; return sigqueue(to, SIGRTMIN, v) ? errno : 0; }
+    int main(void) {
+        sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, 0);
+        struct rlimit limit = {4, 4}; setrlimit(RLIMIT_SIGPENDING, &limit);
+        pid_t child = fork();
+        if (!child) { pause(); _exit(0); }
+        P(queue(child)); P(queue(child)); P(queue(getpid())); puts("");
+        timer_t timer; P(timer_create(CLOCK_MONOTONIC, 0, &timer)); P(queue(getpid())); puts("");
+        timer_delete(timer); P(queue(getpid())); P(queue(child)); puts("");
+        kill(child, SIGKILL); waitpid(child, 0, 0);  /* SIGCHLD has a place too */
+        P(queue(getpid())); P(queue(getpid())); puts("");
+        siginfo_t info; struct timespec none = {0, 0};
+        while (sigtimedwait(&all, &info, &none) > 0) ;
+        P(queue(getpid())); puts("");
+        return 0;
+    }
+    """
+    ours = run_guest(compile_guest("sigpending", "-static", source=source))
+    assert [line.split() for line in ours.lines] == [[*"000"], ["0", "11"], ["0", "11"], ["0", "11"], ["0"]]

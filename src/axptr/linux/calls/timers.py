@@ -54,7 +54,7 @@ def sys_timer_create(task: LinuxTask, clock: c_int, event: ConstBytes, number: B
             raise LinuxError(errno.EINVAL)
     elif how != SIGEV_NONE:
         raise LinuxError(errno.EINVAL)
-    if task.signals.pending.count >= task.signal_queue_limit:
+    if task.machine.signal_tally.count >= task.signal_queue_limit:
         raise LinuxError(errno.EAGAIN)
     timers = task.group.timers.posix
     cpu_kind(task, clock)

@@ -27,13 +27,29 @@ _FIRST = sum(map(bit, (SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS)))
 """What a fault sends, which is delivered before all others (SYNCHRONOUS_MASK)."""
 
 
+class Tally:
+    """How many signals a machine's processes have on their way, timers' places among them (RLIMIT_SIGPENDING): it is
+    the user's, of whom there is one."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Pending:
-    """The pending signals. mask: bit n-1 for signal n. count: how many, queued real-time ones each for itself."""
+    """The pending signals. mask: bit n-1 for signal n. count: how many, queued real-time ones each for itself.
+    tally: the machine's, where they are counted too."""
 
     def __init__(self) -> None:
         self._queues: dict[int, deque[Info]] = {}
         self.mask = 0
         self.count = 0
+        self.tally = Tally()
+
+    def _more(self, count: int) -> None:
+        self.count += count
+        self.tally.count += count
 
     def add(self, info: Info, *, first: bool = False) -> bool:
         """Note a signal; False if it is a standard one that is pending already. `first`: before those of its number.
@@ -50,7 +66,7 @@ class Pending:
         else:
             queue.append(info)
         self.mask |= bit(info.signal)
-        self.count += 1
+        self._more(1)
         return True
 
     def take(self, wanted: int) -> Info | None:
@@ -62,7 +78,7 @@ class Pending:
         signal = (ready & -ready).bit_length()
         queue = self._queues[signal]
         info = queue.popleft()
-        self.count -= 1
+        self._more(-1)
         if not queue:
             self.mask &= ~bit(signal)
         return info
@@ -73,14 +89,14 @@ class Pending:
         while gone:
             signal = (gone & -gone).bit_length()
             gone &= gone - 1
-            self.count -= len(self._queues.pop(signal))
+            self._more(-len(self._queues.pop(signal)))
         self.mask &= ~mask
 
     def discard_timers(self) -> None:
         """Forget what timers have sent (flush_itimer_signals)."""
         for signal, queue in list(self._queues.items()):
             kept = deque(info for info in queue if info.code != SI_TIMER)
-            self.count -= len(queue) - len(kept)
+            self._more(len(kept) - len(queue))
             self._queues[signal] = kept
             if not kept:
                 self.mask &= ~bit(signal)

@@ -158,6 +158,7 @@ class PosixTimers:
         self._next = (number + 1) & _INT_MAX
         timer = PosixTimer(owner, number, clock, how, signal, number if value is None else value)
         self._timers[number] = timer
+        owner.machine.signal_tally.count += 1
         return timer
 
     def get(self, number: int) -> PosixTimer:
@@ -172,6 +173,7 @@ class PosixTimers:
         timer.stop()
         timer.times += 1
         del self._timers[number]
+        timer.owner.machine.signal_tally.count -= 1
 
     def clear(self, group: ThreadGroup) -> None:
         """Delete all, and what they have sent (exit_itimers)."""
@@ -182,9 +184,8 @@ class PosixTimers:
 
     def stop(self) -> None:
         """The process is over: nothing goes off any more."""
-        for timer in self._timers.values():
-            timer.stop()
-            timer.beat.at = None
+        for number in list(self._timers):
+            self.delete(number)
 
     def heed(self, signal: int) -> None:
         """The signal is not ignored any more: those that went off send it now (posixtimer_sig_unignore)."""

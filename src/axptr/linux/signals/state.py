@@ -212,7 +212,7 @@ flag | the table |
         invention always have a place (__send_signal_locked)."""
         if info.signal < FIRST_REAL_TIME and info.code >= 0:
             return False
-        return self.pending.count >= task.signal_queue_limit
+        return task.machine.signal_tally.count >= task.signal_queue_limit
 
     def recheck(self, task: LinuxTask) -> None:
         """After a change of mask or pending signals: have the task look, if one is to be delivered."""

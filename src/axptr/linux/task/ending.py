@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .task import LinuxTask
 
 
+_ALL = (1 << 64) - 1
 _DUMPED = 0x80
 """In a status: there is a core."""
 
@@ -69,7 +70,10 @@ def end_thread(task: LinuxTask) -> None:
     machine.loop.remove(task)
     group.timers.cpu.end(task.cpu)
     task.dead = True
-    if not group.over and not last:
+    task.signals.pending.own.discard(_ALL)
+    if last:
+        group.pending.discard(_ALL)
+    elif not group.over:
         _leave_signals(task)
     if last:
         group.used.add(used_by(task))

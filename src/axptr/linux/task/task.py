@@ -93,6 +93,7 @@ class LinuxTask(Task):
         self.files = files
         self.fs = fs
         self.signals = SignalState(actions, group.pending)
+        self.signals.pending.own.tally = group.pending.tally = machine.signal_tally
         self.creds = creds
         self.comm = b""
         self.nice = machine.host.nice
