@@ -10,13 +10,27 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import areas, engine, native, pointers, programs, report, searches, spaces, startup, strings, transfers, types
+from . import (
+    areas,
+    engine,
+    native,
+    pipes,
+    pointers,
+    programs,
+    report,
+    searches,
+    spaces,
+    startup,
+    strings,
+    transfers,
+    types,
+)
 from .harness import Benchmark, Mode, Result, run
 
 
 def all_benchmarks() -> list[Benchmark]:
     """In the order of the table; the slow ones last."""
-    groups = (pointers, types, strings, transfers, searches, areas, spaces, engine, native, startup, programs)
+    groups = (pointers, types, strings, transfers, searches, areas, spaces, engine, native, pipes, startup, programs)
     return [benchmark for group in groups for benchmark in group.benchmarks()]
 
 

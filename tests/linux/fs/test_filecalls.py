@@ -65,6 +65,15 @@ def test_a_tree_in_memory_does_what_tmpfs_does(program: Path, shared_memory: Pat
     shutil.rmtree(shared_memory / "a", ignore_errors=True)
 
 
+@pytest.mark.parametrize("seed", [308])
+def test_long_sequences_that_once_differed_from_tmpfs_do_so_no_more(
+    program: Path, shared_memory: Path, seed: int
+) -> None:
+    """Cutting a hole in a page that is not there makes no page."""
+    words = (shared_memory, str(seed), "3000", "tmpfs")
+    compare(run_host(program, *words), run_guest(program, *words, mounts={str(shared_memory): Tmpfs()}))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_overlay_does_what_the_disk_does(program: Path, tmp_path: Path, seed: int) -> None:
     if os.geteuid() != 0:

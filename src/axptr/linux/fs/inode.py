@@ -213,14 +213,17 @@ class Inode:
         first, last = -(-offset // PAGE), end // PAGE
         if end == self.size:
             last = -(-end // PAGE)
+        there = set(self.data.pages()) | set(range(-(-self.data.supplied // PAGE)))
         if first >= last and offset // PAGE == (end - 1) // PAGE and (offset % PAGE or end % PAGE):
-            self.data.write(offset, bytes(end - offset))
+            if offset // PAGE in there:
+                self.data.write(offset, bytes(end - offset))
             return
-        if offset % PAGE:
+        if offset % PAGE and offset // PAGE in there:
             self.data.write(offset, bytes(first * PAGE - offset))
         if first < last:
             self.data.punch(first, last - 1)
-        if last * PAGE < end:
+            self.reserved.difference_update(range(first, last))
+        if last * PAGE < end and last in there:
             self.data.write(last * PAGE, bytes(end - last * PAGE))
 
     def seek_data(self, offset: int, hole: bool) -> int:

@@ -32,7 +32,7 @@ from ..openfile import (
     WouldBlock,
 )
 from .calls import PAGE, changed_bytes, host
-from .noblock import Channel, may_block
+from .noblock import Channel, epoll_takes, may_block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,19 +174,7 @@ class HostFile(OpenFile):
 
     @property
     def pollable(self) -> bool:
-        """What epoll of the host would take."""
-        if self.seekable:
-            return False
-        import select
-
-        epoll = select.epoll()
-        try:
-            epoll.register(self.io_fd)
-        except OSError as error:
-            return error.errno != errno.EPERM
-        finally:
-            epoll.close()
-        return True
+        return not self.seekable and epoll_takes(self.io_fd)
 
     @cached_property
     def _waitable(self) -> HostWaitable:
@@ -248,13 +236,10 @@ class HostFile(OpenFile):
             if n < want or not to.count or not self._goes_on() or waiting.must_stop(task):
                 return done
 
-    def _has_more(self) -> bool:
-        return bool(hostcalls.poll_now(self.io_fd, POLLIN))
-
     def _goes_on(self) -> bool:
         """Whether one read gives what comes behind a piece, too: of a pipe what is there, but for packets."""
         if self.kind == stat.S_IFIFO and not self.flags & O_DIRECT:
-            return self._has_more()
+            return bool(hostcalls.poll_now(self.io_fd, POLLIN))
         return self.regular
 
     def _refusal(self, task: LinuxTask, count: int, pos: int | None) -> LinuxError:

@@ -34,6 +34,20 @@ def may_block(kind: int) -> bool:
     return kind in _BLOCKING
 
 
+def epoll_takes(fd: int) -> bool:
+    """Whether the host's epoll would watch a descriptor: not a device that is always ready."""
+    import select  # which few runs need
+
+    epoll = select.epoll()
+    try:
+        epoll.register(fd)
+    except OSError as error:
+        return error.errno != errno.EPERM
+    finally:
+        epoll.close()
+    return True
+
+
 class Channel:
     """Transfers over a host descriptor that may block. fd: what is to be polled, read and written."""
 
