@@ -32,7 +32,7 @@ def benchmarks() -> list[Benchmark]:
             "startup.true.python",
             f"`axptr run -- {PROGRAM}`, the whole process",
             "`python -c pass`, the whole process",
-            None,
+            5.0,
             _prepare_python,
         ),
     ]

@@ -109,7 +109,14 @@ def test_every_bar_of_the_project_has_a_benchmark() -> None:
     listed = bench("--list").stdout
     for name in ("u32.read.existing.task", "u32.write.built.space", "str.32.", "str.4096.", "slice.1MiB"):
         assert name in listed
-    for name in ("areas.check", "syscall.nothing", "guest.hash", "guest.walk", "startup.true.qiling"):
+    for name in (
+        "areas.check",
+        "syscall.nothing",
+        "guest.hash",
+        "guest.walk",
+        "startup.true.qiling",
+        "startup.true.python",
+    ):
         assert name in listed
     for name in ("restore.size", "restore.madvise", "restore.qiling", "clone.fork", "cow.break", "populate.written"):
         assert name in listed
