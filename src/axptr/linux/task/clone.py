@@ -13,7 +13,7 @@ import errno
 from ...errors import LinuxError
 from ...named import NamedTuple
 from ..abi.signals import SIGCHLD
-from ..uaccess import put_bytes
+from ..uaccess import USER_END, put_bytes
 from .group import Happening
 from .limits import RLIMIT_NPROC, get_limit
 
@@ -65,6 +65,8 @@ def require_sense(task: LinuxTask, args: CloneArgs) -> None:
     if flags & CLONE_NEWTIME and flags & CLONE_VM:
         raise LinuxError(errno.EINVAL)
     if flags & _NEW:
+        raise LinuxError(errno.EPERM)
+    if flags & CLONE_SETTLS and args.tls >= USER_END:  # copy_thread
         raise LinuxError(errno.EPERM)
 
 
