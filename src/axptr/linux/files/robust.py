@@ -37,14 +37,14 @@ def _walk(task: LinuxTask, head: int) -> None:
         if entry & ~1 == head:
             break
         here, inherits = entry & ~1, bool(entry & 1)
-        error: LinuxError | None = None
+        torn = False
         try:
             (entry,) = unpack("<Q", get_bytes(task, here, 8))
-        except LinuxError as found:  # the word is looked at all the same
-            error = found
+        except LinuxError:  # the word is looked at all the same
+            torn = True
         if here != under_way:
             _dies(task, here + offset, inherits, pending=False)
-        if error is not None:
+        if torn:
             return
     if under_way:
         _dies(task, under_way + offset, bool(pending & 1), pending=True)

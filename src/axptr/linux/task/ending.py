@@ -181,6 +181,8 @@ def _end_process(group: ThreadGroup, code: int) -> None:
         group.exit_code = code
     if group.death is not None:
         group.status = group.death.signal | (_DUMPED if group.dumped else 0)
+        if group is not group.leader.machine.first:  # of which alone more is told; a fault holds the file of its area
+            group.death.fault = None
     else:
         group.status = (group.exit_code or 0) << 8
     group.finished.queue.wake()
