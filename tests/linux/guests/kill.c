@@ -29,7 +29,7 @@ int main(void) {
     if(!(c=fork())){ signal(s,SIG_DFL); sigset_t m; sigemptyset(&m); sigprocmask(SIG_SETMASK,&m,0); kill(getpid(),s); _exit(7);} waitpid(c,&st,0); char b[20]; sprintf(b,"dfl %d",s); show(b,st); }
   /* stop and continue */
   catch(SIGCHLD,SA_RESTART); hits=0;
-  if(!(c=fork())){ raise(SIGSTOP); _exit(3);} R(waitpid(c,&st,WUNTRACED)==c); show("st",st); ms(40); printf("chld %d code %d status %d pid %d\n",hits,last.si_code,last.si_status,last.si_pid==c);
+  if(!(c=fork())){ raise(SIGSTOP); ms(400); _exit(3);} R(waitpid(c,&st,WUNTRACED)==c); show("st",st); ms(40); printf("chld %d code %d status %d pid %d\n",hits,last.si_code,last.si_status,last.si_pid==c);
   R(waitpid(c,&st,WUNTRACED|WNOHANG)); R(kill(c,SIGCONT)); R(waitid(P_PID,c,&si,WCONTINUED|WNOWAIT)); printf("%d %d %d\n",si.si_signo,si.si_code,si.si_status); R(waitpid(c,&st,WCONTINUED)==c||1); show("co",st); R(waitpid(c,&st,0)==c); show("en",st); printf("code %d status %d\n",last.si_code,last.si_status);
   catch(SIGCHLD,SA_RESTART|SA_NOCLDSTOP); hits=0; if(!(c=fork())){ raise(SIGSTOP); _exit(3);} waitpid(c,&st,WUNTRACED); ms(40); printf("nocldstop hits %d\n",hits); kill(c,SIGKILL); waitpid(c,&st,0); show("killed while stopped",st); printf("hits %d code %d\n",hits,last.si_code);
   signal(SIGCHLD,SIG_IGN); if(!(c=fork())) _exit(1); R(waitpid(c,&st,0)); signal(SIGCHLD,SIG_DFL);
