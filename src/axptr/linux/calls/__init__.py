@@ -37,6 +37,7 @@ FAMILIES = {
         accept accept4 bind connect getpeername getsockname getsockopt listen setsockopt shutdown socket socketpair
     """,
     "calls.pidfd": "pidfd_getfd pidfd_open",
+    "calls.numa": "get_mempolicy set_mempolicy",
     "calls.poll": "poll ppoll pselect6 select",
     "calls.prctl": "prctl",
     "calls.process": """
@@ -50,7 +51,7 @@ FAMILIES = {
         read readahead readv sync sync_file_range syncfs write writev
     """,
     "calls.sched": """
-        get_mempolicy getcpu getpriority ioprio_get ioprio_set sched_get_priority_max sched_get_priority_min
+        getcpu getpriority ioprio_get ioprio_set sched_get_priority_max sched_get_priority_min
         sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity
         sched_setattr sched_setparam sched_setscheduler sched_yield setpriority
     """,

@@ -11,7 +11,7 @@ import os
 from struct import Struct, pack, unpack
 
 from ...errors import LinuxError
-from ...kernel.abi import c_int, c_uint, c_ulong
+from ...kernel.abi import c_int, c_uint
 from ..fs.host.calls import host
 from ..registry import call
 from ..task.limits import RLIMIT_NICE, get_limit
@@ -71,30 +71,6 @@ def sys_getcpu(task: LinuxTask, cpu: Bytes, node: Bytes, cache: Bytes) -> int:
 
 
 MPOL_F_NODE, MPOL_F_ADDR, MPOL_F_MEMS_ALLOWED = 1, 2, 4
-
-
-@call("get_mempolicy")
-def sys_get_mempolicy(
-    task: LinuxTask, mode: Bytes, mask: Bytes, most: c_ulong, address: c_ulong, flags: c_ulong
-) -> int:
-    """One node, and nobody has set anything: the default policy, which names no nodes (do_get_mempolicy)."""
-    if not mask.is_null and most < 1:
-        raise LinuxError(errno.EINVAL)
-    if flags & ~(MPOL_F_NODE | MPOL_F_ADDR | MPOL_F_MEMS_ALLOWED):
-        raise LinuxError(errno.EINVAL)
-    allowed = bool(flags & MPOL_F_MEMS_ALLOWED)
-    if allowed and flags & (MPOL_F_NODE | MPOL_F_ADDR):
-        raise LinuxError(errno.EINVAL)
-    if not allowed and flags & MPOL_F_ADDR:
-        if task.space.find_area(address) is None:
-            raise LinuxError(errno.EFAULT)
-    elif not allowed and (address or flags & MPOL_F_NODE):
-        raise LinuxError(errno.EINVAL)
-    if not mode.is_null:
-        put_bytes(task, mode.address, bytes(4))
-    if not mask.is_null:
-        put_bytes(task, mask.address, pack("<Q", allowed).ljust((min(most, 64) + 63) // 64 * 8, b"\0"))
-    return 0
 
 
 @call("sched_get_priority_max")

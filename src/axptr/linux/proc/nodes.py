@@ -39,6 +39,23 @@ if TYPE_CHECKING:
 _FIONREAD = 0x541B
 
 
+def seen_by(task: LinuxTask, about: LinuxTask) -> LinuxTask:
+    """`about`, if `task` may see what is its own: itself, the superuser, and who is the same user by all its ids
+    (__ptrace_may_access). EACCES."""
+    if about.group is not task.group and task.creds.uids[1]:
+        uids, gids = {task.creds.uids[1]}, {task.creds.gids[1]}
+        if not about.kept.dumpable or {*about.creds.uids[:3]} != uids or {*about.creds.gids[:3]} != gids:
+            raise LinuxError(errno.EACCES)
+    return about
+
+
+def living(task: LinuxTask) -> LinuxTask:
+    """The same; ESRCH for who has ended, and has no memory any more (mm_access)."""
+    if task.dead:
+        raise LinuxError(errno.ESRCH)
+    return task
+
+
 class ProcFile(OpenFile):
     """An open file of /proc, with a position of its own."""
 
@@ -275,7 +292,7 @@ class MemNode(Node):
         self._who = who
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
-        return MemFile(self, flags, self._who(task))
+        return MemFile(self, flags, living(self._who(task)))
 
 
 class MmFile(ProcFile):
@@ -383,7 +400,7 @@ class PagemapNode(Node):
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise LinuxError(errno.EACCES)
-        return PagemapFile(self, flags, self._who(task))
+        return PagemapFile(self, flags, living(self._who(task)))
 
 
 class PagemapFile(MmFile):

@@ -14,7 +14,7 @@ from ...flags import WRITE
 from ..mem.vma import PAGE
 from ..uaccess import USER_END
 from .maps import count_all
-from .nodes import present_bytes
+from .nodes import living, present_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +41,14 @@ def cmdline(task: LinuxTask) -> bytes:
     return text
 
 
+def auxv(task: LinuxTask) -> bytes:
+    """ESRCH for who has no memory any more."""
+    return living(task).mm.auxv
+
+
 def environ(task: LinuxTask) -> bytes:
-    start, end = task.mm.env
+    """ESRCH for who has no memory any more."""
+    start, end = living(task).mm.env
     return present_bytes(task, start, end - start)
 
 
@@ -51,10 +57,10 @@ def vm_size(task: LinuxTask) -> int:
     return sum(area.size for area in task.space.areas())
 
 
-def stat(task: LinuxTask) -> bytes:
-    """One line of 52 fields (proc_pid_stat(5))."""
+def stat(task: LinuxTask, whole: bool = True) -> bytes:
+    """One line of 52 fields (proc_pid_stat(5)). whole: of the process, with what all its threads used."""
     mm, signals, group = task.mm, task.signals, task.group
-    cpu = group.timers.cpu
+    cpu = group.timers.cpu if whole else task.cpu
     fields = [0] * 53  # by their number in the manual, from 1
     fields[4:9] = [group.ppid, group.pgid, group.sid, *group.terminal]
     fields[9] = _PF_RANDOMIZE
@@ -62,14 +68,14 @@ def stat(task: LinuxTask) -> bytes:
     fields[10] = sum(int(stats[kind]) for kind in ("faults_read", "faults_write", "faults_fetch"))
     fields[14], fields[15] = cpu.user // _TICKS, cpu.system // _TICKS
     fields[16], fields[17] = group.waited.user // _TICKS, group.waited.system // _TICKS
-    fields[18], fields[19], fields[20] = 20 + task.nice, task.nice, group.live
+    fields[18], fields[19], fields[20] = 20 + task.nice, task.nice, max(group.live, 1)
     fields[22] = group.started // _TICKS
     fields[23], fields[24], fields[25] = vm_size(task), count_all(task).resident, _NO_LIMIT
     fields[26], fields[27], fields[28] = *mm.code, mm.start_stack
     low = (1 << 31) - 1
     masks = (signals.pending.own.mask, signals.blocked, task.actions.ignored_mask, task.actions.caught_mask)
     fields[31:35] = [mask & low for mask in masks]
-    fields[38] = group.exit_signal
+    fields[38] = group.exit_signal if task is group.leader else -1
     fields[45:52] = [*mm.data, mm.start_brk, *mm.args, *mm.env]
     head = b"%d (%s) %s " % (task.tid, task.comm, _state(task)[:1])
     return head + b" ".join(b"%d" % f for f in fields[4:]) + b"\n"
@@ -159,8 +165,9 @@ def status(task: LinuxTask) -> bytes:
         "Uid:\t" + "\t".join(map(str, uid)), "Gid:\t" + "\t".join(map(str, gid)),
         f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, creds.groups)) + " ",
         f"NStgid:\t{task.pid}", f"NSpid:\t{task.tid}", f"NSpgid:\t{group.pgid}", f"NSsid:\t{group.sid}",
-        "Kthread:\t0", *_kilobytes(task), "CoreDumping:\t0", "THP_enabled:\t0", "untag_mask:\t0xffffffffffffffff",
-        f"Threads:\t{group.live}", f"SigQ:\t{signals.pending.count}/{get_limit(task, RLIMIT_SIGPENDING)[0]}",
+        "Kthread:\t0", *([] if task.dead else _kilobytes(task)), "CoreDumping:\t0", "THP_enabled:\t0",
+        "untag_mask:\t0xffffffffffffffff",
+        f"Threads:\t{max(group.live, 1)}", f"SigQ:\t{signals.pending.count}/{get_limit(task, RLIMIT_SIGPENDING)[0]}",
         f"SigPnd:\t{signals.pending.own.mask:016x}", f"ShdPnd:\t{signals.pending.shared.mask:016x}",
         f"SigBlk:\t{signals.blocked:016x}",
         f"SigIgn:\t{task.actions.ignored_mask:016x}", f"SigCgt:\t{task.actions.caught_mask:016x}",

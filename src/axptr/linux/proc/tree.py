@@ -25,7 +25,7 @@ from ..mem.limits import MAX_MAP_COUNT
 from ..mem.vma import MMAP_MIN_ADDR
 from . import process as procself
 from .maps import format_maps, format_rollup, format_smaps
-from .nodes import MemNode, NumberLink, PagemapNode, PlaceLink, SpaceLink, StaticDir, TextNode
+from .nodes import MemNode, NumberLink, PagemapNode, PlaceLink, SpaceLink, StaticDir, TextNode, seen_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,6 +172,8 @@ _WITH_END = frozenset(
     (b"auxv", b"cmdline", b"coredump_filter", b"environ", b"loginuid", b"oom_adj", b"oom_score_adj", b"sessionid")
 )
 """Texts that are no seq_file of the kernel's."""
+_SECRET = frozenset((b"auxv", b"environ", b"io", b"maps", b"personality", b"smaps", b"smaps_rollup"))
+"""Texts that tell of what is a process's own."""
 
 
 class NetDir(DirNode):
@@ -197,15 +199,27 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     def who(task: LinuxTask) -> LinuxTask:
         return task.machine.pids.task(number)  # ESRCH when it is no more
 
-    def text(name: bytes, render: Render, mode: int = 0o444, accept: Take | None = None) -> None:
-        taken = None if accept is None else lambda t, data: accept(who(t), data)
-        nodes[name] = TextNode(path + b"/" + name, lambda t: render(who(t)), mode, taken, has_end=name in _WITH_END)
+    def seen(task: LinuxTask) -> LinuxTask:
+        return seen_by(task, who(task))
 
-    text(b"auxv", lambda t: t.mm.auxv, 0o400)
+    def running(task: LinuxTask) -> LinuxTask:
+        about = seen(task)
+        if about.dead:
+            raise LinuxError(errno.ENOENT)
+        return about
+
+    def text(name: bytes, render: Render, mode: int = 0o444, accept: Take | None = None) -> None:
+        taken = None if accept is None else lambda t, data: accept(seen(t), data)
+        of = seen if name in _SECRET else who
+        nodes[name] = TextNode(path + b"/" + name, lambda t: render(of(t)), mode, taken, has_end=name in _WITH_END)
+
+    text(b"auxv", procself.auxv, 0o400)
     text(b"cgroup", lambda t: b"0::/\n")
     text(b"clear_refs", lambda t: b"", 0o200, procself.clear_refs)
     text(b"cmdline", procself.cmdline)
-    text(b"comm", lambda t: t.comm + b"\n", 0o644, procself.set_comm)
+    nodes[b"comm"] = TextNode(
+        path + b"/comm", lambda t: who(t).comm + b"\n", 0o644, lambda t, data: _rename(t, who(t), data)
+    )
     text(b"cpuset", lambda t: b"/\n")
     text(b"environ", procself.environ, 0o400)
     text(b"io", procself.io, 0o400)
@@ -224,22 +238,22 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     text(b"sessionid", lambda t: b"4294967295")
     text(b"smaps", lambda t: format_smaps(t).encode())
     text(b"smaps_rollup", lambda t: format_rollup(t).encode())
-    text(b"stat", procself.stat)
+    text(b"stat", lambda t: procself.stat(t, leader))
     text(b"statm", procself.statm)
     text(b"status", procself.status)
     text(b"wchan", lambda t: b"0")
     for name in (b"uid_map", b"gid_map", b"projid_map"):
         text(name, lambda t: b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF), 0o644)
     text(b"setgroups", lambda t: b"allow\n", 0o644)
-    nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: who(t).fs.cwd)
-    nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: who(t).mm.exe)
-    nodes[b"root"] = PlaceLink(path + b"/root", lambda t: who(t).fs.root)
-    nodes[b"fd"] = FdDir(path + b"/fd", who)
-    nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo", who)
-    nodes[b"mem"] = MemNode(path + b"/mem", who)
+    nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: running(t).fs.cwd)
+    nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: running(t).mm.exe)
+    nodes[b"root"] = PlaceLink(path + b"/root", lambda t: running(t).fs.root)
+    nodes[b"fd"] = FdDir(path + b"/fd", seen)
+    nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo", seen)
+    nodes[b"mem"] = MemNode(path + b"/mem", seen)
     nodes[b"net"] = NetDir(path + b"/net")
     nodes[b"ns"] = _name_spaces(path + b"/ns")
-    nodes[b"pagemap"] = PagemapNode(path + b"/pagemap", who)
+    nodes[b"pagemap"] = PagemapNode(path + b"/pagemap", seen)
     if leader:
         text(b"coredump_filter", lambda t: b"%08x\n" % t.group.coredump_filter, 0o644, procself.set_coredump_filter)
         text(b"timerslack_ns", lambda t: b"%d\n" % (t.kept.timer_slack or 50000), 0o666)
@@ -247,6 +261,13 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     else:
         text(b"children", procself.children)
     return StaticDir(path, nodes)
+
+
+def _rename(task: LinuxTask, about: LinuxTask, name: bytes) -> None:
+    """EINVAL for who is of another process (comm_write)."""
+    if about.group is not task.group:
+        raise LinuxError(errno.EINVAL)
+    procself.set_comm(about, name)
 
 
 def _init_dir(path: bytes) -> StaticDir:

@@ -1,4 +1,7 @@
-"""`KeptState`: what prctl(2) set, kept for whoever reads it back. Not here: the options (`calls.prctl`)."""
+"""`KeptState`: what prctl(2) and set_mempolicy(2) set, kept for whoever reads it back.
+
+Not here: the options (`calls.prctl`), policies (`calls.numa`).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ class KeptState:
         self.timer_slack: int | None = None
         self.no_new_privs: int | None = None
         self.thp_disabled: int | None = None
+        self.memory_policy = 0, 0
 
     def exec(self) -> None:
         self.dumpable = True
