@@ -1,7 +1,8 @@
 """python -m tests.fuzz.calls: fuzz the system calls of the Linux personality.
 
 A case is one call of any number that is served, with hostile arguments: descriptors of all kinds, paths inside and
-outside of what may be written, structures of garbage. Held for each: it gives a number or an errno and raises nothing
+outside of what may be written, structures of garbage. Processes and threads that come of them run nothing, and end
+before long. Held for each: it gives a number or an errno and raises nothing
 else; it comes back in time; the space's books are whole, memory stays within its limit; and for each batch, that
 nothing outside the directory that may be written has changed, nor anything of the process that the guest runs in, and
 that every descriptor and frame was given back. It runs confined (`sandbox`). The status is 0 only if all held.
@@ -136,6 +137,8 @@ class Session:
             self.call(nr, registers_of(self.rng, self.kernel.syscalls[nr], memory))
             if self.rng.random() < 0.05:
                 self.deliver()
+            if len(self.task.machine.tasks) > 1 and self.rng.random() < 0.1:
+                self.end_children()
         self.task.space._check()
         return BATCH
 
@@ -153,9 +156,52 @@ class Session:
             self.task.space.write(at, path + b"\0")
             self.call(257, (-100 % (1 << 64), at, flags, 0, 0, 0))
         self.call(293, (at, 0o4000, 0, 0, 0, 0))  # pipe2
+        self.open_anonymous(at)
 
-    def call(self, nr: int, registers: tuple[int, ...]) -> None:
-        """Make a call, which must give a number."""
+    def open_anonymous(self, at: int) -> None:
+        """Those that have no name, non-blocking for the most part, and one of each kind of System V's."""
+        space = self.task.space
+        space.write(at, b"queue\0")
+        for nr, registers in (
+            (290, (3, 0o4000)), (290, (0, 0o4001)), (283, (1, 0o4000)), (283, (0, 0)), (291, (0,)), (294, (0o4000,)),
+            (53, (1, 0o4001, 0, at)), (53, (1, 0o4002, 0, at)), (53, (1, 0o4005, 0, at)), (41, (1, 0o4001, 0)),
+            (41, (2, 0o4001, 0)),
+            (41, (2, 0o4002, 0)), (41, (10, 0o4001, 0)), (41, (10, 0o4002, 0)), (41, (16, 3, 0)),
+            (434, (self.task.pid, 0)), (29, (0, 9000, 0o1600)), (64, (0, 3, 0o1600)), (68, (0, 0o1600)),
+        ):  # fmt: skip
+            self.call(nr, (*registers, *(0,) * (6 - len(registers))))
+        for text, nr, registers in (
+            (b"queue\0", 240, (at, 0o4102, 0o600, 0, 0, 0)), (b"mem\0", 319, (at, 3, 0, 0, 0, 0)),
+            (b"/dev/ptmx\0", 257, (-100 % (1 << 64), at, 0o404402, 0, 0, 0)),
+            (b"\xff" * 8, 289, (-1 % (1 << 64), at, 8, 0o4000, 0, 0)),
+        ):  # fmt: skip
+            space.write(at, text)
+            result = self.call(nr, registers)
+            if text.startswith(b"/dev") and result is not None and result >= 0:
+                space.write(at, bytes(8))
+                for command, argument in ((0x40045431, at), (0x5441, 0o404402)):  # unlocked; the other end
+                    self.call(16, (result, command, argument, 0, 0, 0))
+
+    def end_children(self) -> None:
+        """What the calls have made of processes and threads goes on for an instant, and most of it ends."""
+        machine = self.task.machine
+        for child in [task for task in machine.tasks.values() if task is not self.task]:
+            if child.dead or self.rng.random() < 0.2:
+                continue
+            self.text = f"end of {child.tid}"
+            try:
+                with limited(SLOW):
+                    if not child.leaving and child.blocked is None and self.rng.random() < 0.5:
+                        child.enter()
+                    (child.exit_thread if self.rng.random() < 0.5 else child.exit)(self.rng.randrange(256))
+                    machine.loop.remove(child)
+                    child.ended()
+            except BaseException as error:
+                error.add_note(f"in {self.text}")
+                raise
+
+    def call(self, nr: int, registers: tuple[int, ...]) -> int | None:
+        """Make a call, which must give a number; it."""
         task, kernel = self.task, self.kernel
         self.text = f"{kernel.name_of(nr)}({', '.join(map(hex, registers))})"
         if self.verbose:
@@ -179,6 +225,7 @@ class Session:
         if task.space.phys.frames_in_use * 4096 > MEMORY_LIMIT:
             raise Broken(f"{self.text}: {task.space.phys.frames_in_use} frames are more than the limit")
         self.trace.clear()
+        return result
 
     def leave(self) -> None:
         """What waits goes on once, as if its time were over, and is then given up."""
