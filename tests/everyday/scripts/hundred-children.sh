@@ -1,0 +1,3 @@
+# hundred children
+for i in $(seq 100); do /bin/true || echo failed; done
+echo done

@@ -1,0 +1,2 @@
+// node
+const cp = require('child_process'); console.log([1, 2, 3].map(x => x * 2), process.argv.length); setTimeout(() => console.log('later'), 5); console.log(cp.execSync('echo child').toString()); require('fs').writeFileSync('f', 'x'); const http = require('http'); const s = http.createServer((q, r) => r.end(q.url)).listen(0, '127.0.0.1', () => http.get({port: s.address().port, path: '/hi'}, r => r.on('data', d => { console.log(d.toString()); s.close() })))
