@@ -481,6 +481,12 @@ case(
     align=(PAGE_SIZE, [(0, ValueError), (8, ValueError), (3 * PAGE_SIZE, ValueError), *SIZE]),
 )
 case("AddrSpace.find_area", lambda b, at: b.space.find_area(at), at=(BASE, ADDRESS))
+case(
+    "AddrSpace.presence",
+    lambda b, start, size: b.space.presence(start, size),
+    start=(BASE, ADDRESS),
+    size=(PAGE_SIZE, SIZE),
+)
 case("AddrSpace.query", lambda b, at: b.space.query(at), at=(BASE, ADDRESS))
 case(
     "AddrSpace.fault",

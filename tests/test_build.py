@@ -21,7 +21,7 @@ import axptr
 ROOT = Path(__file__).parent.parent
 MODULES = ("cpu/metronome", "mm/journal", "paging/walk")
 CORE = ROOT / "src/axptr/_core"
-TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "scripts/axptr")
 
 
 def module(path: Path, core: Path) -> str:
@@ -35,6 +35,7 @@ def kept(path: Path) -> bool:
 
 def copied(target: Path) -> Path:
     for name in TOP:
+        (target / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, target / name)
 
     def unwanted(directory: str, names: list[str]) -> list[str]:

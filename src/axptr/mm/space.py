@@ -567,4 +567,4 @@ class AddrSpace(History):
         raise TypeError("an address space cannot be copied this way")
 
 
-Snapshot.make_space = AddrSpace
+Snapshot._make_space = AddrSpace

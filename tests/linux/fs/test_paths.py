@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,16 +16,23 @@ from axptr.linux.fs.host.fd import openat2
 from axptr.linux.fs.host.tree import HostNode
 from axptr.linux.fs.walk import AT_FDCWD, FsContext
 from axptr.linux.task.filetable import FileTable
+from axptr.linux.task.pids import PidTable
 
 from ..trees import file_system
 
 
 class FakeTask:
     pid = 4711
+    tid = 4711
     exe = b"/bin/prog"
+    dead = False
 
     def __init__(self, fs: FsContext) -> None:
         self.fs = fs
+        self.group = SimpleNamespace(tgid=self.pid, threads={self.tid: self})
+        self.machine = SimpleNamespace(pids=PidTable(5000))
+        self.machine.pids.tasks[self.tid] = self
+        self.machine.pids.groups[self.pid] = self.group
         self.files = FileTable(16, LockTable())
 
 
@@ -156,7 +164,7 @@ def test_our_own_files_are_found_however_they_are_reached(resolve):
     for path in (b"/proc/self/comm", b"to-proc/comm", b"/proc/4711/comm", b"/proc/thread-self/comm"):
         assert resolve(path).path.endswith(b"/comm")
     assert resolve(b"/proc/self/exe", follow=False).path == b"/proc/4711/exe"
-    for path in (b"/proc/1", b"/dev/sda", b"/proc/self/root/proc/1", b"/proc/self/cwd/../../../../proc/1/root"):
+    for path in (b"/proc/2", b"/dev/sda", b"/proc/self/root/proc/2", b"/proc/self/cwd/../../../../proc/2/root"):
         with pytest.raises(LinuxError) as caught:
             resolve(path)
         assert caught.value.errno == errno.ENOENT

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
-_DEVICE = 0x0E
+_ST_DEV = 0x0E
 _INODE = 1
 
 
@@ -22,7 +22,7 @@ class AnonNode(Node):
     """The one inode of all of them: it can be looked at, and not be opened again."""
 
     mode = 0o600
-    dev = _DEVICE
+    dev = _ST_DEV
     magic = 0x0904_1934
     immutable = errno.EOPNOTSUPP
 
@@ -59,10 +59,10 @@ class AnonFile(OpenFile):
 
     @property
     def identity(self) -> tuple[int, int]:
-        return _DEVICE, _INODE
+        return _ST_DEV, _INODE
 
     def lock_key(self) -> tuple[int, int]:
-        return _DEVICE, _INODE
+        return _ST_DEV, _INODE
 
     def node(self) -> Node:
         return AnonNode(self.name())

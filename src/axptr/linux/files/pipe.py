@@ -39,7 +39,7 @@ PIPE_SIZE = SLOTS * PAGE
 MOST = 1 << 20
 """What a pipe may be made to hold by who has no right to more (fs.pipe-max-size)."""
 _LARGEST = 1 << 31
-_DEVICE = 0x0F
+_ST_DEV = 0x0F
 _FIONREAD = 0x541B
 _RWF_NOWAIT = 8
 POLLIN, POLLOUT, POLLERR, POLLHUP, POLLRDNORM, POLLWRNORM = 1, 4, 8, 16, 0x40, 0x100
@@ -208,7 +208,7 @@ class PipeNode(Node):
     """What a descriptor of a pipe leads to: attributes, and the pipe to be opened once more."""
 
     magic = 0x5049_5045
-    dev = _DEVICE
+    dev = _ST_DEV
     immutable = errno.EPERM
 
     def __init__(self, pipe: Pipe, task: LinuxTask) -> None:
@@ -216,7 +216,7 @@ class PipeNode(Node):
         self.pipe = pipe
         self.mode = stat.S_IFIFO | 0o600
         self._ino = task.machine.next_inode()
-        self._stat = Stat(self.mode, self._ino, _DEVICE, task.machine.host.realtime_ns())
+        self._stat = Stat(self.mode, self._ino, _ST_DEV, task.machine.host.realtime_ns())
         self._stat.st_uid, self._stat.st_gid = task.creds.euid, task.creds.egid
         self._stat.st_blksize = PAGE
 

@@ -28,7 +28,7 @@ HARD_MSG_MAX, HARD_MSGSIZE_MAX = 65536, 16 << 20
 QUEUES_MAX = 256
 _NODE = 48
 """What the kernel counts for a message besides its bytes, and for a priority (struct msg_msg, posix_msg_tree_node)."""
-_DEVICE, _MAGIC = 0x13, 0x1980_0202
+_ST_DEV, _MAGIC = 0x13, 0x1980_0202
 _POLLIN, _POLLOUT, _POLLRDNORM, _POLLWRNORM = 1, 4, 0x40, 0x100
 SIGEV_SIGNAL, SIGEV_NONE = 0, 1
 SI_MESGQ = -3
@@ -39,7 +39,7 @@ class Queue(Node):
     that comes to an empty queue, and how: signal, value."""
 
     magic = _MAGIC
-    dev = _DEVICE
+    dev = _ST_DEV
     immutable = errno.EPERM
 
     def __init__(self, task: LinuxTask, name: bytes, mode: int, most: int, size: int) -> None:
@@ -51,7 +51,7 @@ class Queue(Node):
         self.to_read, self.to_write = WaitQueue(), WaitQueue()
         self._numbers = count()
         self._machine: Machine = task.machine
-        self._stat = Stat(self.mode, task.machine.next_inode(), _DEVICE, task.machine.host.realtime_ns(), size=80)
+        self._stat = Stat(self.mode, task.machine.next_inode(), _ST_DEV, task.machine.host.realtime_ns(), size=80)
         self._stat.st_uid, self._stat.st_gid = task.creds.euid, task.creds.egid
         self._stat.st_blksize = 4096
 

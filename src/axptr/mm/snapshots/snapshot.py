@@ -152,10 +152,10 @@ class Snapshot:
     Made by `AddrSpace.snapshot`, used by `AddrSpace.restore`; it costs the page tables and, later, the pages that
     change. Shared anonymous memory is copied; shared files and linear windows are not part of it.
 
-    make_space: `AddrSpace`, which stands above and says so when it is loaded; the package loads it with this name.
+    _make_space: `AddrSpace`, which stands above and says so when it is loaded; the package loads it with this name.
     """
 
-    make_space: ClassVar[Callable[..., AddrSpace]]
+    _make_space: ClassVar[Callable[..., AddrSpace]]
 
     def __init__(
         self,
@@ -237,7 +237,7 @@ class Snapshot:
         """
         from axptr.mm.snapshots.file import load
 
-        return Snapshot._of_parts(*load(path, phys, Snapshot.make_space))
+        return Snapshot._of_parts(*load(path, phys, Snapshot._make_space))
 
     @staticmethod
     def _of_parts(frozen: AddrSpace, captures: list[tuple[FrameStore, FrameStore, int]]) -> Snapshot:
