@@ -18,7 +18,7 @@ from .._core.pointers.iovec import (
 )
 from .._core.pointers.pointer import UserConstPtr, UserPtr
 from .._core.words.codes import IOV_MAX, MAX_RW_COUNT
-from ..addr import VirtAddrRange
+from ..addr import PAGE_SIZE, VirtAddrRange
 from ..errors import LinuxError, UserFault
 from ..flags import READ, WRITE, MappingFlags
 from ..kernel.task import Task
@@ -26,6 +26,9 @@ from ..kernel.task import Task
 USER_END = 0x7FFF_FFFF_F000
 """TASK_SIZE: one past the last byte of user space (x86-64, four levels)."""
 PATH_MAX = 4096
+_OFFSET = PAGE_SIZE - 1
+_WORD = (1 << 64) - 1
+"""Sums of a program's pointer and an offset wrap as the kernel's do."""
 CHUNK = 1 << 18
 
 Bytes = UserPtr[c_char]
@@ -53,7 +56,7 @@ def read_path(task: Task, ptr: UserConstPtr[c_char]) -> bytes:
 
 def get_bytes(task: Task, address: int, size: int) -> bytes:
     """`size` bytes at `address`, all or EFAULT; `size` is the size of a structure, never a guest's count."""
-    data: bytes = ConstBytes(address).read_slice(task, size)
+    data: bytes = ConstBytes(address & _WORD).read_slice(task, size)
     return data
 
 
@@ -62,16 +65,39 @@ def get_struct(task: Task, address: int, size: int, known: int) -> bytes:
     does not have is zero (copy_struct_from_user). The caller has limited `size`. EFAULT.
     """
     require_user(task, address, size, READ)
-    if size > known and get_bytes(task, address + known, size - known).strip(b"\0"):
-        raise LinuxError(errno.E2BIG)
+    if size > known:
+        rest = address + known, size - known
+        good = good_prefix(task, *rest, READ)  # looked at as far as the first that is no zero (check_zeroed_user)
+        if get_bytes(task, rest[0], good).strip(b"\0"):
+            raise LinuxError(errno.E2BIG)
+        if good < rest[1]:
+            raise task.space.fault(rest[0] + good, READ, size=rest[1], completed=good)
     return get_bytes(task, address, min(size, known)).ljust(known, b"\0")
 
 
 def put_bytes(task: Task, address: int, data: bytes) -> None:
     """All of `data` to `address`, or EFAULT at the first bad byte, those before it written: copy_to_user."""
+    address &= _WORD
     done = int(Bytes(address).copy_out(task, data))
     if done < len(data):
         raise task.space.fault(address + done, WRITE, size=len(data), completed=done)
+
+
+def put_user(task: Task, address: int, word: bytes) -> None:
+    """A word to `address`, all of it or nothing and EFAULT: put_user."""
+    address &= _WORD
+    size = len(word)
+    if (address & _OFFSET) + size > PAGE_SIZE:
+        good = good_prefix(task, address, size, WRITE)
+        if good < size:
+            raise task.space.fault(address + good, WRITE, size=size)
+    put_bytes(task, address, word)
+
+
+def put_words(task: Task, address: int, data: bytes, size: int) -> None:
+    """One word of so many bytes after the other; those before a bad one are written."""
+    for at in range(0, len(data), size):
+        put_user(task, address + at, data[at : at + size])
 
 
 def good_prefix(task: Task, address: int, size: int, access: MappingFlags) -> int:
@@ -155,8 +181,11 @@ class UserIter(IoStream):
 
 
 def import_iovec(task: Task, ptr: UserConstPtr[c_char], count: int, access: MappingFlags) -> IoVec:
-    """The iovec array at `ptr`, read once and judged as `import_iovec` does, user space ending at USER_END."""
-    return IoVec.read(task, ptr, count, access, end=USER_END)
+    """The iovec array at `ptr`, read once and judged as `import_iovec` does, user space ending at USER_END.
+
+    count: of a register, of which Linux keeps an unsigned int.
+    """
+    return IoVec.read(task, ptr, count & 0xFFFF_FFFF, access, end=USER_END)
 
 
 __all__ = [
@@ -176,6 +205,8 @@ __all__ = [
     "good_prefix",
     "import_iovec",
     "put_bytes",
+    "put_user",
+    "put_words",
     "read_path",
     "require_user",
 ]

@@ -14,7 +14,7 @@ from ..files.epoll import EPOLLET, EPOLLEXCLUSIVE, EPOLLIN, EPOLLWAKEUP, EpollFi
 from ..files.eventfd import EFD_SEMAPHORE, EventFile
 from ..fs.openfile import O_NONBLOCK
 from ..registry import call
-from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes, require_user
+from ..uaccess import Bytes, ConstBytes, get_bytes, put_user, require_user
 from .poll import over, set_mask, wakes
 
 TYPE_CHECKING = False
@@ -128,7 +128,9 @@ def _tell(task: LinuxTask, epoll: EpollFile, events: int, most: int) -> int:
     told = 0
     try:
         for told, (entry, ready) in enumerate(found):
-            put_bytes(task, events + told * _EVENT.size, _EVENT.pack(ready, entry.data))
+            at = events + told * _EVENT.size
+            put_user(task, at, ready.to_bytes(4, "little"))  # epoll_put_uevent
+            put_user(task, at + 4, entry.data.to_bytes(8, "little"))
             epoll.told(entry)
     except LinuxError:
         epoll.keep([entry for entry, _ in found[told:]])

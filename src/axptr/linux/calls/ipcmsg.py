@@ -10,7 +10,7 @@ from ...kernel.abi import c_int, c_long, c_size_t
 from ..ipc.ids import IPC_INFO, IPC_NOWAIT, IPC_RMID, IPC_SET, IPC_STAT
 from ..ipc.msg import MSG_COPY, MSG_EXCEPT, MSG_NOERROR, MSGMAX, MSGMNB, MSGMNI, MsgQueue
 from ..registry import call
-from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes
+from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes, put_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _receive_on(task: LinuxTask, queue: MsgQueue, address: int, size: int, kind:
         raise LinuxError(errno.E2BIG)
     found, text = queue.messages[index] if flag & MSG_COPY else queue.take(task, index)
     text = text[:size]
-    put_bytes(task, address, pack("<q", found))
+    put_user(task, address, pack("<q", found))
     put_bytes(task, address + 8, text)
     return len(text)
 

@@ -112,7 +112,10 @@ def _send_cut(
 
 def _sent(task: LinuxTask, socket: Socket, outcome: int | LinuxError) -> int:
     if isinstance(outcome, LinuxError):
-        raise outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # or it would hold itself, by this frame
     return outcome
 
 
@@ -183,7 +186,10 @@ def _sent_one(
 ) -> int | None:
     try:
         if isinstance(outcome, LinuxError):
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                del outcome  # or it would hold itself, by this frame
         put_bytes(task, headers + _MULTIPLE * done + _HEADER.size, pack("<I", outcome))
     except LinuxError:
         if not done:
@@ -245,7 +251,10 @@ def sys_recvfrom(
 def _received(task: LinuxTask, socket: Socket, outcome: Received | LinuxError, address: int, size_at: int) -> int:
     """recvfrom: the bytes, and who sent them; what else came is lost."""
     if isinstance(outcome, LinuxError):
-        raise outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # or it would hold itself, by this frame
     let_go(task, outcome)
     if address:
         write_address(task, outcome.source or b"", address, size_at)
@@ -290,7 +299,10 @@ def _told(
     size: int,
 ) -> int:
     if isinstance(outcome, LinuxError):
-        raise outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # or it would hold itself, by this frame
     return _tell(task, socket, outcome, header, flags, name, control, size)
 
 
@@ -346,7 +358,10 @@ def _told_one(
     at = headers + _MULTIPLE * done
     try:
         if isinstance(outcome, LinuxError):
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                del outcome  # or it would hold itself, by this frame
         got = _tell(task, socket, outcome, at, flags, name, control, size)
         put_bytes(task, at + _HEADER.size, pack("<I", got))
     except LinuxError as error:

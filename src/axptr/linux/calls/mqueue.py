@@ -26,7 +26,7 @@ from ..ipc.mqueue import (
 )
 from ..registry import call
 from ..task.limits import get_limit
-from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes, read_path, require_user
+from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes, put_user, read_path, require_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def _name(task: LinuxTask, path: ConstBytes) -> bytes:
     name = read_path(task, path)
     if not name:
         raise LinuxError(errno.ENOENT)
-    if len(name) > _NAME_MAX:
-        raise LinuxError(errno.ENAMETOOLONG)
     if name in (b".", b"..") or b"/" in name:
         raise LinuxError(errno.EACCES)
+    if len(name) > _NAME_MAX:
+        raise LinuxError(errno.ENAMETOOLONG)
     return name
 
 
@@ -189,7 +189,7 @@ def _receive_on(task: LinuxTask, file: MqFile, message: int, priority: int, unti
         return task.block(on=[(_Message(queue), 1)], until=until, again=again)
     found, text = queue.take()
     if priority:
-        put_bytes(task, priority, pack("<I", found))
+        put_user(task, priority, pack("<I", found))
     put_bytes(task, message, text)
     return len(text)
 
@@ -199,7 +199,7 @@ def sys_mq_notify(task: LinuxTask, fd: c_int, event: ConstBytes) -> int:
     """By a signal or not at all; by a thread takes a socket of the library's (EBADF as for a bad one)."""
     how = signal = value = 0
     if not event.is_null:
-        value, signal, how = unpack("<Qii", get_bytes(task, event.address, 16))
+        value, signal, how = unpack("<Qii48x", get_bytes(task, event.address, 64))
         if how not in (SIGEV_SIGNAL, SIGEV_NONE, 2):
             raise LinuxError(errno.EINVAL)
         if how == SIGEV_SIGNAL and not 0 <= signal <= 64:

@@ -18,7 +18,7 @@ from ..net.families import create, create_pair, elsewhere
 from ..net.options import SOL_SOCKET, get_option, set_option
 from ..net.socket import Socket
 from ..registry import call
-from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes
+from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes, put_user, put_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ def read_address(task: LinuxTask, address: int, size: int) -> bytes:
 
 
 def write_address(task: LinuxTask, told: bytes, address: int, size_at: int) -> None:
-    """move_addr_to_user: as much as there is room for, and how long it is."""
+    """move_addr_to_user: how long it is, and as much as there is room for."""
     (size,) = unpack("<i", get_bytes(task, size_at, 4))
     if size < 0:
         raise LinuxError(errno.EINVAL)
     size = min(size, len(told))
+    put_user(task, size_at, pack("<i", len(told)))
     if size:
         put_bytes(task, address, told[:size])
-    put_bytes(task, size_at, pack("<i", len(told)))
 
 
 def _flags(kind: int) -> tuple[int, bool, bool]:
@@ -87,7 +87,7 @@ def sys_socketpair(task: LinuxTask, family: c_int, kind: c_int, protocol: c_int,
     try:
         for _ in range(2):
             taken.append(files.add(OpenFile(0), cloexec=cloexec))
-        put_bytes(task, fds.address, pack("<ii", *taken))
+        put_words(task, fds.address, pack("<ii", *taken), 4)
         ends = create_pair(task, family, type_, protocol)
         for fd, end in zip(taken, ends, strict=True):
             files.place(fd, Socket(end, SOCK_NONBLOCK if nonblock else 0), cloexec=cloexec)
@@ -238,5 +238,5 @@ def sys_getsockopt(task: LinuxTask, fd: c_int, level: c_int, name: c_int, value:
         :size
     ]
     put_bytes(task, value.address, found)
-    put_bytes(task, size_at.address, pack("<i", len(found)))
+    put_user(task, size_at.address, pack("<i", len(found)))
     return 0

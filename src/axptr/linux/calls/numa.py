@@ -11,7 +11,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_ulong
 from ..mem.vma import PAGE
 from ..registry import call
-from ..uaccess import USER_END, Bytes, ConstBytes, get_bytes, put_bytes
+from ..uaccess import USER_END, Bytes, ConstBytes, get_bytes, put_bytes, put_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,10 +45,20 @@ def sys_get_mempolicy(task: LinuxTask, policy: Bytes, mask: Bytes, most: c_ulong
     elif addr or flags & _NODE:  # the next node to interleave over, which the default policy has not
         raise LinuxError(errno.EINVAL)
     if policy.address:
-        put_bytes(task, policy.address, pack("<i", value))
+        put_user(task, policy.address, pack("<i", value))
     if mask.address:
-        put_bytes(task, mask.address, pack("<Q", nodes).ljust(-(-most // 64) * 8, b"\0"))
+        _put_nodes(task, mask.address, nodes, most)
     return 0
+
+
+def _put_nodes(task: LinuxTask, address: int, nodes: int, most: int) -> None:
+    """copy_nodes_to_user: what is beyond the nodes there are is cleared first. EINVAL for more than a page."""
+    size = ((most + 62) % (1 << 64) & ~63) // 8  # ALIGN(maxnode - 1, 64), which wraps
+    if size > 8:
+        if size > PAGE:
+            raise LinuxError(errno.EINVAL)
+        put_bytes(task, address + 8, bytes(size - 8))
+    put_bytes(task, address, pack("<Q", nodes)[: min(size, 8)])
 
 
 def _nodes(task: LinuxTask, mask: ConstBytes, most: int) -> int:

@@ -15,7 +15,7 @@ from ..registry import call
 from ..uaccess import (
     Bytes,
     ConstBytes,
-    put_bytes,
+    put_user,
     read_path,
 )
 
@@ -148,8 +148,8 @@ def sys_set_robust_list(task: LinuxTask, head: Bytes, size: c_size_t) -> int:
 @call("get_robust_list")
 def sys_get_robust_list(task: LinuxTask, pid: c_int, head: Bytes, size: Bytes) -> int:
     goal = find(task, pid)
-    put_bytes(task, size.address, pack("<Q", 24))
-    put_bytes(task, head.address, pack("<Q", goal.robust_list[0]))
+    put_user(task, size.address, pack("<Q", 24))
+    put_user(task, head.address, pack("<Q", goal.robust_list[0]))
     return 0
 
 

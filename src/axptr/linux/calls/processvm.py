@@ -60,8 +60,9 @@ def _transfer(
     done = 0
     try:
         for address, size in there:
-            done = _segment(task, other, here, address, size, done, write)
-            if not here.count or waiting.must_stop(task):
+            moved = _segment(task, other, here, address, size, write)
+            done += moved
+            if moved < size or waiting.must_stop(task):  # there is no more here, or a page is not to be had
                 break
     except LinuxError:
         if not done:
@@ -69,9 +70,9 @@ def _transfer(
     return done
 
 
-def _segment(task: LinuxTask, other: LinuxTask, here: UserIter, address: int, size: int, done: int, write: bool) -> int:
-    """One of the other's pieces of memory, page by page; bytes done in all. EFAULT for none; what was done stands."""
-    at, end = address, address + size
+def _segment(task: LinuxTask, other: LinuxTask, here: UserIter, address: int, size: int, write: bool) -> int:
+    """One of the other's pieces of memory, page by page; bytes done of it. EFAULT for none; what was done stands."""
+    at, end, done = address, address + size, 0
     while at < end and here.count:
         want = min(end - at, here.count, PAGE - at % PAGE if (end - at) < CHUNK else CHUNK - at % PAGE)
         if at + want > USER_END:

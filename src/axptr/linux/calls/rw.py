@@ -76,7 +76,10 @@ def broken_pipe(task: LinuxTask, error: LinuxError) -> int:
         task.signals.broken_pipe(task)
     done = getattr(error, "done", 0)
     if not done:
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # or it would hold itself, by this frame
     return int(done)
 
 

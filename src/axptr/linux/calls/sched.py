@@ -112,16 +112,16 @@ def sys_getpriority(task: LinuxTask, which: c_int, who: c_int) -> int:
 def sys_setpriority(task: LinuxTask, which: c_int, who: c_int, nice: c_int) -> int:
     """Kept for the program to read back: the host is not told."""
     wanted = max(-20, min(nice, 19))
-    error: LinuxError | None = None
+    failed = 0
     for other in _those(task, which, who):
         if task.creds.euid not in (0, other.creds.euid, other.creds.uid):
-            error = LinuxError(errno.EPERM)
+            failed = errno.EPERM
         elif wanted < other.nice and 20 - wanted > get_limit(other, RLIMIT_NICE)[0] and task.creds.euid != 0:
-            error = error or LinuxError(errno.EACCES)
+            failed = failed or errno.EACCES
         else:
             other.nice = wanted
-    if error is not None:
-        raise error
+    if failed:
+        raise LinuxError(failed)
     return 0
 
 

@@ -243,8 +243,10 @@ def sys_copy_file_range(
     finally:
         goal.after_host(task)
     _told(task, source, goal, done)
-    _give_offset(task, off_out, to, goal, done)
-    _give_offset(task, off_in, start, source, done)
+    try:
+        _give_offset(task, off_in, start, source, done)
+    finally:  # each is told, whatever became of the other (vfs_copy_file_range's caller)
+        _give_offset(task, off_out, to, goal, done)
     return done
 
 

@@ -27,7 +27,7 @@ from ..task.children import (
     Wanted,
     look,
 )
-from ..uaccess import Bytes, put_bytes
+from ..uaccess import Bytes, put_bytes, put_user, put_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _wait4_on(task: LinuxTask, wanted: Wanted, status: int, usage: int) -> int |
             return 0
         return task.block(on=[(task.group.changed, 1)], again=(_wait4_on, (wanted, status, usage)))
     if status:
-        put_bytes(task, status, pack("<I", found.status))
+        put_user(task, status, pack("<I", found.status))
     if usage:
         put_bytes(task, usage, found.usage.pack())
     return found.pid
@@ -123,5 +123,5 @@ def _store(task: LinuxTask, info: int, found: Found | None) -> None:
     else:
         head = pack("<iii", SIGCHLD, 0, found.code)
         body = pack("<iIi", found.pid, found.uid, found.shown)
-    put_bytes(task, info, head)
-    put_bytes(task, info + 16, body)
+    put_words(task, info, head, 4)
+    put_words(task, info + 16, body, 4)

@@ -87,7 +87,7 @@ class Queue(Node):
         if empty and not woken and self.notify is not None:
             goal, _, how, signal, value = self.notify
             self.notify = None
-            if how == SIGEV_SIGNAL and not goal.dead:
+            if how == SIGEV_SIGNAL and signal and not goal.dead:
                 goal.signals.send(goal, Info(signal, SI_MESGQ, pid=task.pid, uid=task.creds.uid, value=value))
 
     def take(self) -> tuple[int, bytes]:

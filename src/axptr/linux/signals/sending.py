@@ -54,17 +54,16 @@ def send_from(task: LinuxTask, goal: ThreadGroup, info: Info, first: LinuxTask |
 
 def send_all(task: LinuxTask, goals: Iterable[ThreadGroup], info: Info) -> None:
     """To each of a process group: ESRCH if there is none, an error only if none may be sent it (__kill_pgrp_info)."""
-    failed: LinuxError | None = LinuxError(errno.ESRCH)
+    failed = errno.ESRCH
     for goal in goals:
         try:
             send_from(task, goal, info)
         except LinuxError as error:
-            if failed is not None:
-                failed = error
+            failed = failed and error.errno
         else:
-            failed = None
-    if failed is not None:
-        raise failed
+            failed = 0
+    if failed:
+        raise LinuxError(failed)
 
 
 def send_group(machine: Machine, pgid: int, info: Info) -> None:
