@@ -91,6 +91,27 @@ def test_states_and_what_is_left_of_one_that_has_ended():
     assert ours.lines == host.lines
 
 
+BY_DIRECTORY = """
+    import os, signal
+    p = os.fork()
+    if not p: signal.pause()
+    d = os.open(f"/proc/{p}", os.O_DIRECTORY)
+    signal.pidfd_send_signal(d, 0); signal.pidfd_send_signal(d, 9); print(os.waitpid(p, 0)[1])
+    for fd in d, os.open("/proc", os.O_DIRECTORY):
+        try: signal.pidfd_send_signal(fd, 9)
+        except OSError as error: print(error)
+"""
+
+
+def test_a_directory_of_proc_stands_for_its_process_to_be_signalled():
+    from textwrap import dedent
+
+    command = ["/usr/bin/python3", "-c", dedent(BY_DIRECTORY)]
+    host, ours = run_host(*command), run_guest(*command)
+    assert len(host.lines) == 3
+    assert ours.lines == host.lines
+
+
 def test_threads_stand_in_task_and_in_no_list():
     from textwrap import dedent
 

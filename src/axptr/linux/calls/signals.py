@@ -296,10 +296,14 @@ def sys_pidfd_send_signal(task: LinuxTask, fd: c_int, signal: c_int, info: Const
 
     if flags & ~_PIDFD_SIGNAL or flags & (flags - 1):
         raise LinuxError(errno.EINVAL)
-    file = task.files.get_io(fd)
-    if not isinstance(file, PidFile):
-        raise LinuxError(errno.EBADF)
-    group = file.group
+    file, groups = task.files.get_io(fd), task.machine.pids.groups
+    if isinstance(file, PidFile):
+        group: ThreadGroup | None = file.group
+    else:
+        node = file.node()
+        if node is None or node.process is None:
+            raise LinuxError(errno.EBADF)
+        group = groups.get(node.process)
     made = Info(signal, SI_USER, pid=task.pid, uid=task.creds.uid)
     if not info.is_null:
         data = _siginfo(task, info)
@@ -308,7 +312,7 @@ def sys_pidfd_send_signal(task: LinuxTask, fd: c_int, signal: c_int, info: Const
         if _posing(data) and group is not task.group:
             raise LinuxError(errno.EPERM)
         made = Info.of(signal, data)
-    if task.machine.pids.groups.get(group.tgid) is not group:
+    if group is None or groups.get(group.tgid) is not group:
         raise LinuxError(errno.ESRCH)
     if flags == _PIDFD_SIGNAL_PROCESS_GROUP:
         send_all(task, task.machine.pids.members(group.tgid), made)

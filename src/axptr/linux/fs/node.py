@@ -87,6 +87,9 @@ class Node:
     twin: bytes | None = None
     """A file of the host that says what stat tells of this one; used while it is there and of the same kind."""
 
+    process: int | None = None
+    """Of a directory /proc/PID, the process; it can stand for a pidfd (pidfd_send_signal)."""
+
     def __init__(self, path: bytes) -> None:
         self.path = path
 

@@ -260,7 +260,9 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
         nodes[b"task"] = TaskDir(path + b"/task", who)
     else:
         text(b"children", procself.children)
-    return StaticDir(path, nodes)
+    made = StaticDir(path, nodes)
+    made.process = number if leader else None
+    return made
 
 
 def _rename(task: LinuxTask, about: LinuxTask, name: bytes) -> None:
