@@ -36,9 +36,12 @@ EXCEPTIONS = {
 
 
 class Pointer:
-    """A word that points at something. null: whether 0 may be tried (it may mean to wait for ever); zeroes: whether
-    memory that is all zeroes may; hide: what is stored differs from run to run;
-    edges: whether it is the same everywhere how much of it must be there."""
+    """A word that points at something.
+
+    null: whether 0 may be tried (it may mean to wait for ever). zeroes: whether memory that is all zeroes may.
+    hide: what is stored differs from run to run. word: it is stored whole or not at all, so that nothing is hidden
+    where a part alone has room. edges: how much of it must be there is the same everywhere.
+    """
 
     def __init__(
         self,
@@ -48,11 +51,12 @@ class Pointer:
         zeroes: bool = True,
         hide: bool = False,
         edges: bool = True,
+        word: bool = False,
         also: Sequence[bytes] = (),
     ) -> None:
         self.data = data
         self.null, self.zeroes, self.hide = null, zeroes, hide
-        self.also, self.edges = also, edges
+        self.also, self.edges, self.word = also, edges, word
 
     def addresses(self, script: Script) -> Iterator[int]:
         """What it is replaced by, one after the other; the script has the bytes for it."""
@@ -289,7 +293,7 @@ def _make(
                 script.poke(address, word.data)
             elif address is None:
                 address = script.put(word.data)
-            if word.hide and ARENA <= address < END:
+            if word.hide and ARENA <= address < END and not (word.word and address + size > END):
                 hidden.append((address, min(size, END - address)))
             word = address
         elif address is not None:

@@ -219,7 +219,7 @@ TIME: dict[str, Row] = {
     "gettimeofday": lambda e: [out(16, hide=True), out(8)],
     "clock_gettime": lambda e: [1, out(16, hide=True)],
     "clock_getres": lambda e: [1, out(16)],
-    "time": lambda e: [out(8, hide=True)],
+    "time": lambda e: [out(8, hide=True, word=True)],
     "times": lambda e: [out(32, hide=True)],
 }
 
@@ -231,10 +231,10 @@ SYSTEM: dict[str, Row] = {
     "setrlimit": lambda e: [4, numbers(0, 1 << 40)],
     "prlimit64": lambda e: [0, 4, numbers(0, 1 << 40), out(16, hide=True)],
     "getgroups": lambda e: [64, out(256, hide=True)],
-    "getresuid": lambda e: [out(4, hide=True), out(4, hide=True), out(4, hide=True)],
-    "getresgid": lambda e: [out(4, hide=True), out(4, hide=True), out(4, hide=True)],
+    "getresuid": lambda e: [out(4), out(4), out(4)],
+    "getresgid": lambda e: [out(4), out(4), out(4)],
     "getrandom": lambda e: [out(16, hide=True), 16, 0],
-    "getcpu": lambda e: [out(4, hide=True), out(4, hide=True), 0],
+    "getcpu": lambda e: [out(4, hide=True, word=True), out(4, hide=True, word=True), 0],
     "mincore": lambda e: [0x2000_0000, Count(4096), out(1)],
     "wait4": lambda e: [-1, out(4), 1, out(144)],
     "waitid": lambda e: [0, 0, out(128), 5, out(144)],

@@ -14,7 +14,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int
 from ..registry import call
 from ..task.creds import CAP_SETGID, CAP_SETPCAP, CAP_SETUID
-from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes
+from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes, put_user
 from .process import find
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def sys_getegid(task: LinuxTask) -> int:
 
 def _three(task: LinuxTask, values: Ids, pointers: tuple[Bytes, Bytes, Bytes]) -> int:
     for value, ptr in zip(values, pointers, strict=True):
-        put_bytes(task, ptr.address, pack("<I", value))
+        put_user(task, ptr.address, pack("<I", value))
     return 0
 
 
@@ -203,7 +203,7 @@ def _cap_size(task: LinuxTask, header: Bytes) -> int | None:
     (version,) = unpack("<I", get_bytes(task, header.address, 4))
     size = _CAPABILITIES.get(version)
     if size is None:
-        put_bytes(task, header.address, pack("<I", _CAP_VERSION))
+        put_user(task, header.address, pack("<I", _CAP_VERSION))
     return size
 
 

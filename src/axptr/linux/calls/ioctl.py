@@ -15,7 +15,7 @@ from ...kernel.abi import c_uint, c_ulong
 from ..fs.host.calls import host
 from ..fs.openfile import O_NONBLOCK, OpenFile
 from ..registry import call
-from ..uaccess import get_bytes, put_bytes
+from ..uaccess import get_bytes, put_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def sys_ioctl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | N
     if cmd in (FICLONE, FICLONERANGE):
         return _clone(task, file, cmd, arg)
     if cmd == FIGETBSZ and file.host_fd is None:
-        put_bytes(task, arg, (4096).to_bytes(4, "little"))
+        put_user(task, arg, (4096).to_bytes(4, "little"))
         return 0
     return file.ioctl(task, cmd, arg)
 

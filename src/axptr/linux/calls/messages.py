@@ -40,6 +40,7 @@ from ..uaccess import (
     get_bytes,
     import_iovec,
     put_bytes,
+    put_user,
     require_user,
 )
 from .network import STORAGE, read_address, socket_of, write_address
@@ -190,7 +191,7 @@ def _sent_one(
                 raise outcome
             finally:
                 del outcome  # or it would hold itself, by this frame
-        put_bytes(task, headers + _MULTIPLE * done + _HEADER.size, pack("<I", outcome))
+        put_user(task, headers + _MULTIPLE * done + _HEADER.size, pack("<I", outcome))
     except LinuxError:
         if not done:
             raise
@@ -283,8 +284,8 @@ def _tell(
     used, told = write_control(task, socket.endpoint, got, control, size, flags)
     if name:
         write_address(task, got.source or b"", name, header + _NAME_SIZE_AT)
-    put_bytes(task, header + _FLAGS_AT, pack("<I", told | flags & MSG_CMSG_CLOEXEC))
-    put_bytes(task, header + _CONTROL_AT, pack("<Q", used))
+    put_user(task, header + _FLAGS_AT, pack("<I", told | flags & MSG_CMSG_CLOEXEC))
+    put_user(task, header + _CONTROL_AT, pack("<Q", used))
     return got.count
 
 
@@ -363,7 +364,7 @@ def _told_one(
             finally:
                 del outcome  # or it would hold itself, by this frame
         got = _tell(task, socket, outcome, at, flags, name, control, size)
-        put_bytes(task, at + _HEADER.size, pack("<I", got))
+        put_user(task, at + _HEADER.size, pack("<I", got))
     except LinuxError as error:
         if not done:
             raise

@@ -15,7 +15,7 @@ from ...kernel.abi import c_int, c_ulong
 from ..registry import call
 from ..task.creds import CAP_SETPCAP
 from ..task.kept import MCE_DEFAULT, PR_TSC_ENABLE
-from ..uaccess import ConstBytes, put_bytes
+from ..uaccess import ConstBytes, put_bytes, put_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _set_pdeath_signal(task: LinuxTask, arg2: int, *unused: int) -> int:
 
 
 def _get_pdeath_signal(task: LinuxTask, arg2: int, *unused: int) -> int:
-    put_bytes(task, arg2, pack("<i", task.kept.pdeath_signal))
+    put_user(task, arg2, pack("<i", task.kept.pdeath_signal))
     return 0
 
 
@@ -118,7 +118,7 @@ def _set_tsc(task: LinuxTask, arg2: int, *unused: int) -> int:
 
 
 def _get_tsc(task: LinuxTask, arg2: int, *unused: int) -> int:
-    put_bytes(task, arg2, pack("<i", task.kept.tsc))
+    put_user(task, arg2, pack("<i", task.kept.tsc))
     return 0
 
 
@@ -153,7 +153,7 @@ def _set_subreaper(task: LinuxTask, arg2: int, *unused: int) -> int:
 
 
 def _get_subreaper(task: LinuxTask, arg2: int, *unused: int) -> int:
-    put_bytes(task, arg2, pack("<i", task.group.subreaper))
+    put_user(task, arg2, pack("<i", task.group.subreaper))
     return 0
 
 
@@ -170,7 +170,7 @@ def _get_no_new_privs(task: LinuxTask, *args: int) -> int:
 
 
 def _get_tid_address(task: LinuxTask, arg2: int, *unused: int) -> int:
-    put_bytes(task, arg2, pack("<Q", task.clear_child_tid))
+    put_user(task, arg2, pack("<Q", task.clear_child_tid))
     return 0
 
 

@@ -15,7 +15,7 @@ from ...kernel.abi import c_int, c_uint
 from ..fs.host.calls import host
 from ..registry import call
 from ..task.limits import RLIMIT_NICE, get_limit
-from ..uaccess import Bytes, ConstBytes, get_bytes, get_struct, put_bytes
+from ..uaccess import Bytes, ConstBytes, get_bytes, get_struct, put_bytes, put_user
 from .process import find
 
 TYPE_CHECKING = False
@@ -66,7 +66,7 @@ def sys_sched_setaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Const
 def sys_getcpu(task: LinuxTask, cpu: Bytes, node: Bytes, cache: Bytes) -> int:
     for ptr in (cpu, node):
         if not ptr.is_null:
-            put_bytes(task, ptr.address, bytes(4))
+            put_user(task, ptr.address, bytes(4))
     return 0
 
 
@@ -220,7 +220,7 @@ def sys_sched_setattr(task: LinuxTask, pid: c_int, attr: ConstBytes, flags: c_ui
         data = get_struct(task, attr.address, size, _ATTR.size)
     except LinuxError as error:
         if error.errno == errno.E2BIG:
-            put_bytes(task, attr.address, pack("<I", _ATTR.size))
+            put_user(task, attr.address, pack("<I", _ATTR.size))
         raise
     _, policy, asked, nice, priority, *_ = _ATTR.unpack(data)
     if (asked & _FLAG_UTIL_CLAMP and size < _ATTR.size) or policy >> 31:
@@ -246,7 +246,8 @@ def sys_sched_getattr(task: LinuxTask, pid: c_int, attr: Bytes, size: c_uint, fl
     sched, used = goal.sched, min(size, _ATTR.size)
     asked = _FLAG_RESET_ON_FORK if sched.reset_on_fork else 0
     data = _ATTR.pack(used, sched.policy, asked, goal.nice, 0, _slice_ns(), 0, 0, 0, 1024)
-    put_bytes(task, attr.address, data[:used].ljust(size, b"\0"))
+    put_bytes(task, attr.address + used, bytes(size - used))  # first: copy_struct_to_user
+    put_bytes(task, attr.address, data[:used])
     return 0
 
 

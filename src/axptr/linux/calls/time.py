@@ -13,12 +13,7 @@ from ..abi.timespec import BILLION, KTIME_MAX, read_timespec, write_timespec
 from ..registry import call
 from ..signals.state import NO_HANDLER
 from ..task.clocks import ALARMS, REALTIME, THREAD_CPU, clock_now, cpu_kind
-from ..uaccess import (
-    Bytes,
-    ConstBytes,
-    get_bytes,
-    put_bytes,
-)
+from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes, put_user, put_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +97,7 @@ def sys_clock_adjtime(task: LinuxTask, clock: c_int, timex: Bytes) -> int:
 @call("gettimeofday")
 def sys_gettimeofday(task: LinuxTask, tv: Bytes, tz: Bytes) -> int:
     if not tv.is_null:
-        put_bytes(task, tv.address, pack("<qq", *divmod(task.machine.host.realtime_ns() // 1000, 10**6)))
+        put_words(task, tv.address, pack("<qq", *divmod(task.machine.host.realtime_ns() // 1000, 10**6)), 8)
     if not tz.is_null:
         put_bytes(task, tz.address, bytes(8))
     return 0
@@ -112,7 +107,7 @@ def sys_gettimeofday(task: LinuxTask, tv: Bytes, tz: Bytes) -> int:
 def sys_time(task: LinuxTask, when: Bytes) -> int:
     now = task.machine.host.realtime_ns() // BILLION
     if not when.is_null:
-        put_bytes(task, when.address, pack("<q", now))
+        put_user(task, when.address, pack("<q", now))
     return now
 
 

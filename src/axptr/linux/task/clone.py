@@ -13,7 +13,7 @@ import errno
 from ...errors import LinuxError
 from ...named import NamedTuple
 from ..abi.signals import SIGCHLD
-from ..uaccess import USER_END, put_bytes
+from ..uaccess import USER_END, put_user
 from .group import Happening
 from .limits import RLIMIT_NPROC, get_limit
 
@@ -117,7 +117,7 @@ def _go_on(task: LinuxTask, tid: int) -> int:
 
 def _tell(task: LinuxTask, address: int, tid: int) -> None:
     try:
-        put_bytes(task, address, tid.to_bytes(4, "little"))
+        put_user(task, address, tid.to_bytes(4, "little"))
     except LinuxError:
         pass  # as Linux: the new one is there
 
@@ -141,7 +141,7 @@ def _pidfd(task: LinuxTask, args: CloneArgs) -> int:
 
     fd = task.files.add(PidFile(task.machine, thread=bool(args.flags & CLONE_THREAD)), cloexec=True)
     try:
-        put_bytes(task, args.pidfd, fd.to_bytes(4, "little"))
+        put_user(task, args.pidfd, fd.to_bytes(4, "little"))
     except LinuxError:
         task.files.close(fd)
         raise

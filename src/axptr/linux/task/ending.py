@@ -13,7 +13,7 @@ from ...errors import LinuxError
 from ..abi.signals import CLD_DUMPED, CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, Info
 from ..signals.sending import retarget
 from ..signals.stops import parted, settle, tell
-from ..uaccess import put_bytes
+from ..uaccess import put_user
 from .usage import used_by
 
 TYPE_CHECKING = False
@@ -121,7 +121,7 @@ def leave_memory(task: LinuxTask) -> None:
         from ..files.futex import wake_at
 
         try:
-            put_bytes(task, address, bytes(4))
+            put_user(task, address, bytes(4))
             wake_at(task, address)
         except LinuxError:
             pass

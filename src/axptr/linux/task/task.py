@@ -16,7 +16,7 @@ from ..fs.openfile import OpenFile
 from ..mem.mm import Mm
 from ..signals.actions import SigActions
 from ..signals.state import RESTART, SignalState, first_argument
-from ..uaccess import put_bytes
+from ..uaccess import put_user
 from .creds import Credentials
 from .group import Happening, ThreadGroup
 from .kept import KeptState
@@ -309,7 +309,7 @@ class LinuxTask(Task):
         """CLONE_CHILD_SETTID: in the child's memory, which may not have it (schedule_tail)."""
         address, self.set_child_tid = self.set_child_tid, 0
         try:
-            put_bytes(self, address, self.tid.to_bytes(4, "little"))
+            put_user(self, address, self.tid.to_bytes(4, "little"))
         except LinuxError:
             pass
 

@@ -8,7 +8,7 @@ from struct import pack
 from ....errors import LinuxError
 from ....kernel.abi import c_int, c_ulong
 from ...registry import call
-from ...uaccess import USER_END, put_bytes
+from ...uaccess import USER_END, put_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,6 @@ def sys_arch_prctl(task: LinuxTask, option: c_int, value: c_ulong) -> int:
             regs.gs_base = value
         return 0
     if option in (ARCH_GET_FS, ARCH_GET_GS):
-        put_bytes(task, value, pack("<Q", regs.fs_base if option == ARCH_GET_FS else regs.gs_base))
+        put_user(task, value, pack("<Q", regs.fs_base if option == ARCH_GET_FS else regs.gs_base))
         return 0
     raise LinuxError(errno.EINVAL)
