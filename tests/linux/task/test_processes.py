@@ -130,3 +130,8 @@ def test_processes_and_threads_that_come_and_go_leave_nothing(compile_guest: Any
             seen.append((phys.data_frames, phys.table_frames, *left))
         assert process.phys.data_frames == 0
     assert seen[1] == seen[2]
+
+
+def test_the_policy_of_who_was_there_before_can_be_asked():
+    script = "import os; p = os.getppid(); print(os.sched_getscheduler(p), os.sched_getparam(p))"
+    assert run_guest("/usr/bin/python3", "-c", script).lines == ["0 posix.sched_param(sched_priority=0)"]
