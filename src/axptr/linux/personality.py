@@ -38,9 +38,16 @@ class LinuxKernel(Kernel):
         """As a kernel's; where time does not pass by itself, each call takes some."""
         dispatch = super().dispatcher(task)
         host = task.machine.host  # type: ignore[attr-defined]
-        if not host.repeats:
-            return dispatch
-        tick = host.tick
+        if host.repeats:
+            dispatch = self._ticking(dispatch, host.tick)
+        if task.trace is not None:  # type: ignore[attr-defined]
+            from .task.trace import traced
+
+            return traced(task, dispatch)  # type: ignore[arg-type]
+        return dispatch
+
+    @staticmethod
+    def _ticking(dispatch: Dispatch, tick: Callable[[], object]) -> Dispatch:
 
         def ticking(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
             tick()

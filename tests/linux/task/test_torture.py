@@ -9,7 +9,7 @@ import pytest
 
 from ..conftest import run_guest, run_host
 
-PROGRAMS = ("forks", "threads", "hostile")
+PROGRAMS = ("forks", "threads", "hostile", "traces")
 
 
 @pytest.mark.timeout(300)

@@ -45,6 +45,7 @@ FAMILIES = {
         set_robust_list set_tid_address setpgid setsid
     """,
     "calls.processvm": "process_vm_readv process_vm_writev",
+    "calls.ptrace": "ptrace",
     "calls.remap": "mremap remap_file_pages",
     "calls.rw": """
         fadvise64 fallocate fdatasync fsync ftruncate lseek pread64 preadv preadv2 pwrite64 pwritev pwritev2

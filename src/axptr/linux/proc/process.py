@@ -93,11 +93,19 @@ def _state(task: LinuxTask) -> bytes:
     """What a task is doing, as fs/proc/array.c has it."""
     if task.dead:
         return b"Z (zombie)"
+    if task.trace is not None and task.trace.stopped:
+        return b"t (tracing stop)"
     if task.halted:
         return b"T (stopped)"
     if task.blocked is None:
         return b"R (running)"
     return b"D (disk sleep)" if task.blocked.deaf else b"S (sleeping)"
+
+
+def _tracer(task: LinuxTask) -> int:
+    """The number of who traces it, 0 for nobody."""
+    tracer = task.trace.tracer if task.trace is not None else None
+    return tracer.tid if tracer is not None else 0
 
 
 def children(task: LinuxTask) -> bytes:
@@ -161,7 +169,7 @@ def status(task: LinuxTask) -> bytes:
     lines = [
         f"Name:\t{name}", f"Umask:\t{task.fs.umask:04o}", f"State:\t{_state(task).decode()}",
         f"Tgid:\t{task.pid}", "Ngid:\t0",
-        f"Pid:\t{task.tid}", f"PPid:\t{group.ppid}", "TracerPid:\t0",
+        f"Pid:\t{task.tid}", f"PPid:\t{group.ppid}", f"TracerPid:\t{_tracer(task)}",
         "Uid:\t" + "\t".join(map(str, uid)), "Gid:\t" + "\t".join(map(str, gid)),
         f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, creds.groups)) + " ",
         f"NStgid:\t{task.pid}", f"NSpid:\t{task.tid}", f"NSpgid:\t{group.pgid}", f"NSsid:\t{group.sid}",

@@ -92,6 +92,10 @@ class Pending:
             self._more(-len(self._queues.pop(signal)))
         self.mask &= ~mask
 
+    def infos(self) -> list[Info]:
+        """All of them, by number."""
+        return [info for signal in sorted(self._queues) for info in self._queues[signal]]
+
     def discard_timers(self) -> None:
         """Forget what timers have sent (flush_itimer_signals)."""
         for signal, queue in list(self._queues.items()):

@@ -81,7 +81,7 @@ def takes(thread: LinuxTask, signal: int) -> bool:
         return False
     if signal == SIGKILL:
         return True
-    if thread.halted:
+    if thread.halted and thread.trace is None:
         return False
     return not signals.alert or (thread.loop is not None and thread.loop.current is thread)
 

@@ -48,7 +48,7 @@ from ..ends import Death
 from .actions import Action, SigActions
 from .pending import Pending, TaskPending
 from .sending import choose, retarget
-from .stops import go_on, halt, stop
+from .stops import go_on, halt, settle, stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,12 +138,27 @@ flag | the table |
         """Whether there is something for the thread to do about signals before it goes on."""
         if self.alert and self.pending.mask & ~self.blocked:
             return True
-        return bool(task.group.stopping) and not task.halted
+        if task.group.stopping and not task.halted:
+            return True
+        return task.trace is not None and task.trace.trap
 
     @property
     def unsettled(self) -> bool:
         """Whether a call that a signal ended waits for its thread to go on, which has stopped meanwhile."""
         return self._restart is not None
+
+    @property
+    def shown_restart(self) -> int:
+        """Of a call that a signal ended, the error that tells a tracer what is to become of it; 0 for none
+        (ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK)."""
+        if self._restart is None:
+            return 0
+        restart = self._restart[0]
+        return 516 if isinstance(restart, tuple) else {RESTART: 512, ALWAYS: 513, NO_HANDLER: 514}[restart]
+
+    def settle_restart(self) -> None:
+        """A tracer has settled what becomes of such a call."""
+        self._restart = None
 
     def will_die(self) -> bool:
         """Whether one of the signals that can be delivered now ends the program."""
@@ -181,7 +196,7 @@ flag | the table |
             self._take_off(group, _STOPPING if signal == SIGCONT else bit(SIGCONT))
             if signal == SIGCONT:
                 go_on(group)
-        if self.drops(signal):
+        if self.drops(signal) and (task.trace is None or task.trace.tracer is None):
             return
         queue = self.pending.own if own else self.pending.shared
         if info.timer is None and self.full(task, info):
@@ -298,10 +313,15 @@ flag | the table |
     def deliver(self, task: LinuxTask) -> None:
         """Deliver everything deliverable: handler frames are stacked, a fatal signal ends the process."""
         while not task.over:
-            if task.group.stopping and not self.pending.mask & bit(SIGKILL):
+            if task.trace is not None and (task.trace.tracer is not None or task.trace.given is not None):
+                info, stands = self._traced(task)
+                if stands:
+                    return
+            elif task.group.stopping and not self.pending.mask & bit(SIGKILL):
                 halt(task)
                 return  # and goes on with this when it is woken
-            info = self.take(~self.blocked)
+            else:
+                info = self.take(~self.blocked)
             if info is None:
                 break
             action = self.actions.get(info.signal)
@@ -317,6 +337,28 @@ flag | the table |
         self.alert = False
         self.restore_mask(task)
         self._rewind(task, None)
+
+    def _traced(self, task: LinuxTask) -> tuple[Info | None, bool]:
+        """The next signal for one that is traced, which its tracer has let through; True if the task stands now."""
+        from ..task.trace import signal_stop, stop_with_process
+
+        trace, group = task.trace, task.group
+        assert trace is not None
+        if not self.pending.mask & bit(SIGKILL):
+            if trace.given is not None:
+                given, trace.given = trace.given, None
+                return given, False
+            if group.stopping and not task.halted:
+                task.halted = trace.trap = True
+                settle(group, task)
+            if trace.trap:
+                stop_with_process(task)
+                return None, True
+        info = self.take(~self.blocked)
+        if info is None or info.signal == SIGKILL or trace.tracer is None:
+            return info, False
+        signal_stop(task, info)
+        return None, True
 
     def _call_handler(self, task: LinuxTask, info: Info, action: Action) -> None:
         self._rewind(task, action)

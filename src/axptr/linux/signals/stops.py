@@ -47,6 +47,9 @@ def stop(task: LinuxTask, signal: int) -> bool:
         for thread in group.threads.values():
             if thread is not task and not thread.halted:
                 thread.interrupt()
+    if task.trace is not None and task.trace.tracer is not None:
+        task.halted = False
+        return False  # and halts before the next signal, as its tracer is told
     halt(task)
     return True
 
@@ -86,6 +89,10 @@ def go_on(group: ThreadGroup) -> None:
     group.told = _TOLD_CONTINUE
     for thread in group.threads.values():
         thread.halted = False
+        if thread.trace is not None:
+            from ..task.trace import notified
+
+            notified(thread)
     group.going_on.queue.wake()
     if was:
         tell_parent(group, CLD_CONTINUED, SIGCONT)
@@ -95,8 +102,10 @@ def go_on(group: ThreadGroup) -> None:
 
 def tell_parent(group: ThreadGroup, code: int, status: int) -> None:
     """SIGCHLD for a stop, or for going on, unless the parent wants none; who waits looks (do_notify_parent_cldstop)."""
-    parent = group.parent
+    parent, trace = group.parent, group.leader.trace
     goal = next((t for t in parent.threads.values() if not t.dead), None) if parent is not None else None
+    if code == CLD_STOPPED and trace is not None and trace.tracer is not None and trace.tracer.group is parent:
+        return  # who is told by each thread's stop
     if goal is None:
         return
     action = goal.actions.get(SIGCHLD)

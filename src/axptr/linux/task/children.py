@@ -61,12 +61,26 @@ def look(task: LinuxTask, wanted: Wanted) -> Found | None:
 
     ECHILD if there are none. What is told is taken, unless WNOWAIT.
     """
-    some = False
-    for child in task.group.children:
-        if not wanted.means(task, child):
+    some, group = False, task.group
+    for child in group.children:
+        if child.leader.trace is not None:
+            from .tracees import look_at_child
+
+            meant, found = look_at_child(task, wanted, child)
+            if not meant:
+                continue
+        elif wanted.means(task, child):
+            found = what_became(child, wanted.options)
+        else:
             continue
         some = True
-        found = _of(child, wanted.options)
+        if found is not None:
+            return found
+    if group.tracees or group.gone:
+        from .tracees import look_at_others
+
+        meant, found = look_at_others(task, wanted)
+        some = some or meant
         if found is not None:
             return found
     if not some:
@@ -74,7 +88,7 @@ def look(task: LinuxTask, wanted: Wanted) -> Found | None:
     return None
 
 
-def _of(child: ThreadGroup, options: int) -> Found | None:
+def what_became(child: ThreadGroup, options: int) -> Found | None:
     leader = child.leader
     take = not options & WNOWAIT
     if child.status is not None:

@@ -101,17 +101,39 @@ def clone(task: LinuxTask, args: CloneArgs) -> int | None:
     done = None
     if args.flags & CLONE_VFORK:
         done = child.vfork = Happening()
+    if task.trace is not None:
+        from .trace import begin_child, event_stop
+
+        event = begin_child(task, child, args)
+    else:
+        event = 0
     task.fork(child)
     _registers(child, args)
-    if done is None:
-        return tid
+    if event:
+        event_stop(task, event, tid, tid)
+        if done is not None and task.blocked is not None:
+            task.blocked.again = (_wait, (tid, done))
+        return None
+    return tid if done is None else _wait(task, tid, done)
+
+
+def _wait(task: LinuxTask, tid: int, done: Happening) -> int | None:
+    """Until the new one has a memory of its own, or has ended."""
+    if done.over:
+        return _go_on(task, tid)
     task.block(on=[(done, 1)], again=(_go_on, (tid,)))
     if task.blocked is not None:
         task.blocked.deaf = True
     return None
 
 
-def _go_on(task: LinuxTask, tid: int) -> int:
+def _go_on(task: LinuxTask, tid: int) -> int | None:
+    if task.trace is not None:
+        from .trace import VFORK_DONE, event_stop
+
+        if task.trace.wants(VFORK_DONE):
+            event_stop(task, VFORK_DONE, tid, tid)
+            return None
     return tid
 
 

@@ -68,6 +68,14 @@ def end_thread(task: LinuxTask) -> None:
         if (made := group.timers.made) is not None:
             made.clear(group)
     machine.loop.remove(task)
+    if group.tracees:
+        from .trace import tracer_ended
+
+        tracer_ended(task)
+    if task.trace is not None:
+        from .tracees import thread_ended
+
+        thread_ended(task)
     group.timers.cpu.end(task.cpu)
     task.dead = True
     task.signals.pending.own.discard(_ALL)
@@ -127,6 +135,7 @@ def leave_memory(task: LinuxTask) -> None:
             pass
     if task.vfork is not None:  # a parent that waits since then goes on
         waiting, task.vfork = task.vfork, None
+        waiting.over = True
         waiting.queue.wake()
 
 
@@ -168,7 +177,7 @@ def _adopt(child: ThreadGroup, parent: ThreadGroup) -> None:
     parent.children[child] = None
     child.exit_signal = SIGCHLD
     if child.zombie:
-        _tell_parent(child)
+        tell_end(child)
 
 
 # -- the process
@@ -187,13 +196,18 @@ def _end_process(group: ThreadGroup, code: int) -> None:
         group.status = (group.exit_code or 0) << 8
     group.finished.queue.wake()
     parted(group.leader, group, None)
-    _tell_parent(group)
+    tell_end(group)
 
 
-def _tell_parent(group: ThreadGroup) -> None:
+def tell_end(group: ThreadGroup) -> None:
     """Send what the parent is to be sent, and have it waited for if nobody will (do_notify_parent)."""
     parent = group.parent
     assert parent is not None
+    if group.leader.trace is not None:
+        from .tracees import holds_end
+
+        if holds_end(group):
+            return
     goal = next((t for t in parent.threads.values() if not t.dead), None)
     if goal is None:  # init, which waits for everybody
         reap(group)

@@ -125,6 +125,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     except BaseException:
         mm.space.clear()
         raise
+    old_tid = task.tid
     task.become(mm, name)
     task.files.close_on_exec()
     engine = task.engine
@@ -132,6 +133,10 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     engine.reset()
     regs = engine.regs
     regs.pc, regs.sp = pc, sp
+    if task.trace is not None and failed is None:
+        from .trace import executed
+
+        executed(task, old_tid)
     if failed is not None:
         task.signals.force(task, Info(SIGSEGV, SI_KERNEL, fault=failed))
         engine.stop()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..host import HostView
     from ..signals.jobs import Terminal
     from .task import LinuxTask
+    from .tracees import Gone
 
 
 class Happening:
@@ -27,6 +28,7 @@ class Happening:
 
     def __init__(self) -> None:
         self.queue = WaitQueue()
+        self.over = False  # of what happens once
 
     def ready(self, mask: int) -> int:
         """Who waits looks for himself."""
@@ -60,6 +62,8 @@ numbers |
     | used, waited: what ended threads used, and children that were waited for | keeps | nothing | numbers |
     | limits | keeps | has the same | as they are |
     | io (what was read and written) | keeps | zero | as it is |
+    | tracees: whom its threads trace, None before the first; gone: threads of those that have ended, to be waited for \
+| keeps | none | their numbers |
     | subreaper (prctl) | keeps | not set | as it is |
     | oom_score_adj, coredump_filter | keeps | has the same | as they are |
     | changed: what `wait` waits for; finished: what a pidfd waits for; going_on: what threads that \
@@ -93,6 +97,8 @@ have stopped do | keeps | nobody waits | with those who wait |
         self.waited = Usage()
         self.limits = Limits(host)
         self.io = IoCount()
+        self.tracees: dict[LinuxTask, None] | None = None
+        self.gone: list[Gone] = []
         self.subreaper = False
         self.oom_score_adj = 0
         self.coredump_filter = 0x33

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .filetable import FileTable
     from .rseq import Rseq
     from .timers import Timers
+    from .trace import Trace
 
 MAX_QUEUED_SIGNALS = 1 << 17
 """However high RLIMIT_SIGPENDING is."""
@@ -66,6 +67,7 @@ class LinuxTask(Task):
     | cpu: the time that it used | keeps | none | the numbers |
     | leaving, code, dead: it is to end, with what; it has ended | - | none | as they are |
     | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
+    | trace: by whom it is traced, and how; None for nobody | keeps | see `task.trace` | see there |
     | again: what `restart_syscall` goes on with | - | none | plain data |
     | registers, in the engine | a program's first | the same, with another result | all |
 
@@ -111,6 +113,7 @@ class LinuxTask(Task):
         self.code = 0
         self.dead = False
         self.halted = False
+        self.trace: Trace | None = None
         machine.pids.tasks[self.tid] = self
         if not group.threads:
             group.leader = self
@@ -250,7 +253,9 @@ class LinuxTask(Task):
 
     def disturbed(self) -> bool:
         if self.blocked is not None and self.blocked.deaf:
-            return self.over or bool(self.signals.pending.mask & bit(SIGKILL))
+            return (self.over and (self.trace is None or not self.trace.leaving)) or bool(
+                self.signals.pending.mask & bit(SIGKILL)
+            )
         return self.signals.deliverable(self)
 
     def interrupted(self, record: Blocked) -> int | LinuxError | None:
@@ -280,7 +285,7 @@ class LinuxTask(Task):
     def on_exit(self, exit: Exit) -> bool:
         """Deliver what the CPU reports, and what has come in since, as signals; True while the process lives."""
         if self.over:
-            return False
+            return self._stops_at_end()
         if exit.kind == "fault":
             if exit.trap == "page":
                 assert exit.address is not None
@@ -288,11 +293,16 @@ class LinuxTask(Task):
             else:
                 self.signals.exception(self, exit)
         elif exit.kind == "exception":
+            if self.trace is not None:
+                from .trace import in_hand
+
+                if in_hand(self):
+                    return True
             self.signals.exception(self, exit)
         elif exit.kind == "lost":
             self.signals.killed_outside(self)
         self.signals.deliver(self)
-        return not self.over
+        return not self.over or self._stops_at_end()
 
     # -- sharing the CPU
 
@@ -300,10 +310,22 @@ class LinuxTask(Task):
         """What has come in is delivered before the program goes on."""
         if self.set_child_tid:
             self._tell_number()
+        if self.trace is not None:
+            from .trace import proceed
+
+            return proceed(self)
         self.timers.due(self)
         if self.signals.deliverable(self) or self.signals.unsettled:
             self.signals.deliver(self)
         return not self.over
+
+    def _stops_at_end(self) -> bool:
+        """Whether a tracer wants to see it before its end."""
+        if self.trace is None:
+            return False
+        from .trace import over
+
+        return not over(self)
 
     def _tell_number(self) -> None:
         """CLONE_CHILD_SETTID: in the child's memory, which may not have it (schedule_tail)."""

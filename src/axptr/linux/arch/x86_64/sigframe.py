@@ -116,6 +116,8 @@ def pop_frame(task: LinuxTask) -> None:
         engine.restore(Context(engine.arch, back.general, image))
     except ValueError:
         raise LinuxError(errno.EFAULT, "the CPU cannot be in the state that the frame has") from None
+    if task.trace is not None:
+        task.trace.call = -1
     address, flags, size = unpack("<Qi4xQ", ucontext[16:40])
     signals.altstack = (address, flags & 0xFFFF_FFFF & ~_SS_ONSTACK, size)
     signals.set_blocked(task, unpack_from("<Q", ucontext, 296)[0])
