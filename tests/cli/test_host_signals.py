@@ -70,7 +70,8 @@ def test_a_signal_reaches_a_handler_whatever_the_program_does(compile_c: Callabl
             time.sleep(0.2)
             begin = time.monotonic()
             process.send_signal(signal.SIGUSR1)
-            out, err = process.communicate(timeout=30)
+            process.wait(timeout=30)  # its standard input stays open until then: the end of it would be seen too
+            out, err = process.communicate()
             assert (out, err, process.returncode) == (b"10 code 0 from my parent 1 value 0\n", b"", 7)
             assert time.monotonic() - begin < 5
 

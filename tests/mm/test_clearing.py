@@ -46,4 +46,4 @@ def test_clear_lets_others_have_the_lock_in_between() -> None:
         reads += 1
         time.sleep(0)
     thread.join()
-    assert reads > 5
+    assert reads > 2  # one would do but for the lock, and how often it is this thread's turn the host decides

@@ -23,7 +23,8 @@ SCRIPTS = [
     "trap 'echo out' EXIT; (trap 'echo in' EXIT; kill -TERM $BASHPID); echo $?",
     "sleep 100 & p=$!; kill -9 $p; wait $p 2>/dev/null; echo $?",
     "cat <(echo one) <(/bin/echo two); exec 5<<<here; cat /proc/self/fd/5",
-    "sleep 5 & p=$!; cat /proc/$p/comm; grep State /proc/$p/status; kill $p; wait $p; test -d /proc/$p || echo gone",
+    "sleep 5 & p=$!; until [ $(cat /proc/$p/comm) = sleep ] && grep -q State:.S /proc/$p/status; do :; done;"
+    "grep State /proc/$p/status; kill $p; wait $p; test -d /proc/$p || echo gone",
     "bash -c 'echo $PPID' | grep -qx $$ && echo parent; test $PPID -gt 0 && kill -0 $PPID && echo there",
     "(sleep 0.2; echo late) & echo now; wait; seq 2000 | sort -rn | tail -n 1",
 ]
