@@ -54,10 +54,13 @@ cdef extern from *:
             syscall(SYS_futex, &l->state, FUTEX_WAIT_PRIVATE, 1, &nap, NULL, 0);
         __atomic_fetch_sub(&l->waiters, 1, __ATOMIC_SEQ_CST);
     }
-    static inline void axptr_lock_nogil(axptr_lock *l) { if (!axptr_try(l)) axptr_wait(l); }
-    static inline void axptr_lock_gil(axptr_lock *l) {
-        if (!axptr_try(l)) { Py_BEGIN_ALLOW_THREADS axptr_wait(l); Py_END_ALLOW_THREADS }
+    static void axptr_wait_gil(axptr_lock *l) { Py_BEGIN_ALLOW_THREADS axptr_wait(l); Py_END_ALLOW_THREADS }
+    /* Who waits here may have the GIL after all, on a way that is also gone with it (a stub made anew): he gives it up, for
+       who has the lock may be about to ask for the GIL. */
+    static inline void axptr_lock_nogil(axptr_lock *l) {
+        if (!axptr_try(l)) { if (PyGILState_Check()) axptr_wait_gil(l); else axptr_wait(l); }
     }
+    static inline void axptr_lock_gil(axptr_lock *l) { if (!axptr_try(l)) axptr_wait_gil(l); }
     static inline void axptr_unlock(axptr_lock *l) {
         if (l->depth) { l->depth--; return; }
         __atomic_store_n(&l->owner, NULL, __ATOMIC_RELAXED);
