@@ -58,7 +58,7 @@ int main(void) {
   if(!(c=fork())){ pthread_create(&t,0,thr,0); ms(40); kill(getpid(),SIGSTOP); pthread_join(t,0); _exit(9);} waitpid(c,&st,WUNTRACED); show("mt",st); kill(c,SIGCONT); waitpid(c,&st,0); show("mt",st);
   if(!(c=fork())){ pthread_create(&t,0,thr,0); ms(40); pthread_kill(t,SIGTERM); pthread_join(t,0); _exit(9);} waitpid(c,&st,0); show("mtk",st);
   /* pdeathsig */
-  if(!(c=fork())){ if(!fork()){ catch(SIGUSR1,0); prctl(PR_SET_PDEATHSIG,SIGUSR1); write(p2[1],"a",1); int n=0; while(!hits&&n++<200) ms(20); printf("pdeath %d\n",hits); write(p2[1],"b",1); _exit(0);} rd(); _exit(0);} waitpid(c,&st,0); rd();
+  if(!(c=fork())){ if(!fork()){ catch(SIGUSR1,0); prctl(PR_SET_PDEATHSIG,SIGUSR1); write(p2[1],"a",1); int n=0; while(!hits&&n++<200) ms(20); printf("pdeath %d\n",hits>0); write(p2[1],"b",1); _exit(0);} rd(); _exit(0);} waitpid(c,&st,0); rd();
   /* orphaned group with stopped member */
   if(!(c=fork())){ setsid(); pid_t d=fork(); if(!d){ setpgid(0,0); catch(SIGHUP,0); catch(SIGCONT,0); write(p2[1],"a",1); raise(SIGSTOP); int n=0; while(hits<2&&n++<200) ms(20); printf("orphan hits %d last %d\n",hits,last.si_signo); kill(getpid(),SIGTSTP); printf("tstp ignored in orphan\n"); write(p2[1],"b",1); _exit(0);} rd(); waitpid(d,&st,WUNTRACED); show("member",st); _exit(0);} waitpid(c,&st,0); rd();
   /* SIGPIPE */
