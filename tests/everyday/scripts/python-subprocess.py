@@ -31,6 +31,7 @@ os.close(w)
 print(os.read(r, 100), os.read(r, 1))
 os.wait()
 print(os.spawnvp(os.P_WAIT, "sh", ["sh", "-c", "exit 6"]), os.system("exit 2") >> 8)
-print(os.popen("echo popen").read(), end="")
+with os.popen("echo popen") as p:
+    print(p.read(), end="")
 signal.signal(signal.SIGCHLD, lambda *a: print("SIGCHLD"))
 subprocess.run(["true"])
