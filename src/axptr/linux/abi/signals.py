@@ -95,3 +95,10 @@ class Info:
         by_fault = self.address is not None
         body = pack("<Q", self.address) if by_fault else pack("<iIQ", self.pid, self.uid, self.value)
         return (head + body).ljust(_SIGINFO, b"\0")
+
+
+def ended_as(status: int) -> tuple[int, int]:
+    """si_code and si_status of an end that wait4 tells by this status."""
+    if not status & 0x7F:
+        return CLD_EXITED, status >> 8
+    return CLD_DUMPED if status & 0x80 else CLD_KILLED, status & 0x7F

@@ -4,7 +4,7 @@ arch/x86/kernel/ptrace.c of Linux 6.18.
 Only tasks of the machine have numbers here, so nothing of the host's can be traced. Left out (EIO or ENOSPC, as on a
 CPU or a kernel without): hardware breakpoints, block steps, emulated calls (SYSEMU), seccomp's filters.
 
-Not here: stops (`task.trace`), waits (`task.tracees`), registers (`task.traceregs`).
+Not here: stops (`task.trace`), waits (`task.children`), registers (`task.traceregs`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ..abi.signals import SI_KERNEL, SIGKILL, SIGSTOP, Info
 from ..proc.nodes import present_bytes
 from ..registry import call
 from ..task import traceregs as registers
+from ..task.ending import tell_end
 from ..task.trace import EXITKILL, SYSCALL_ENTRY, SYSCALL_EXIT, Trace, attach, let_go, resume, stop_if_halted
 from ..uaccess import USER_END, get_bytes, put_bytes
 from .processvm import may_look_into
@@ -138,7 +139,8 @@ def _go_on(by_call: bool = False, by_step: bool = False) -> Request:
 def _detach(task: LinuxTask, tracee: LinuxTask, trace: Trace, address: int, data: int) -> int:
     if data > 64:
         raise LinuxError(errno.EIO)
-    let_go(tracee, data)
+    if let_go(tracee, data):
+        tell_end(tracee.group)
     return 0
 
 

@@ -1,7 +1,7 @@
-"""Waiting for children: which of them a call means, what there is to tell, and that it is told once. Source: wait(2),
-waitid(2), kernel/exit.c (do_wait, wait_consider_task).
+"""Waiting for children and tracees: which of them a call means, what there is to tell, and that it is told once.
+Source: wait(2), waitid(2), ptrace(2), kernel/exit.c (do_wait, wait_consider_task, wait_task_stopped).
 
-Not here: the calls (`calls.wait`), what ends a child (`ending`).
+Not here: the calls (`calls.wait`), what ends a child (`ending`), how a tracee stops (`trace`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import errno
 
 from ...errors import LinuxError
 from ...named import NamedTuple
-from ..abi.signals import CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD, SIGCONT
-from .ending import reap
+from ..abi.signals import CLD_CONTINUED, CLD_STOPPED, CLD_TRAPPED, SIGCHLD, SIGCONT, ended_as
+from .ending import reap, tell_end
 from .usage import Usage, used_by
 
 TYPE_CHECKING = False
@@ -64,8 +64,6 @@ def look(task: LinuxTask, wanted: Wanted) -> Found | None:
     some, group = False, task.group
     for child in group.children:
         if child.leader.trace is not None:
-            from .tracees import look_at_child
-
             meant, found = look_at_child(task, wanted, child)
             if not meant:
                 continue
@@ -77,8 +75,6 @@ def look(task: LinuxTask, wanted: Wanted) -> Found | None:
         if found is not None:
             return found
     if group.tracees or group.gone:
-        from .tracees import look_at_others
-
         meant, found = look_at_others(task, wanted)
         some = some or meant
         if found is not None:
@@ -97,13 +93,10 @@ def what_became(child: ThreadGroup, options: int) -> Found | None:
         usage = Usage()
         usage.add(child.used)
         usage.add(child.waited)
-        status = child.status
-        code, shown = (
-            (CLD_DUMPED if status & 0x80 else CLD_KILLED, status & 0x7F) if status & 0x7F else (CLD_EXITED, status >> 8)
-        )
+        found = Found(child.tgid, leader.creds.uid, child.status, *ended_as(child.status), usage)
         if take:
             reap(child)
-        return Found(child.tgid, leader.creds.uid, status, code, shown, usage)
+        return found
     if options & WSTOPPED and child.told & TOLD_STOP:
         if take:
             child.told &= ~TOLD_STOP
@@ -114,3 +107,94 @@ def what_became(child: ThreadGroup, options: int) -> Found | None:
             child.told &= ~TOLD_CONTINUE
         return Found(child.tgid, leader.creds.uid, _CONTINUED, CLD_CONTINUED, SIGCONT, used_by(leader))
     return None
+
+
+# -- tracees
+
+
+def traces(group: ThreadGroup, task: LinuxTask) -> bool:
+    """Whether one of a process's threads traces the task."""
+    trace = task.trace
+    return trace is not None and trace.tracer is not None and trace.tracer.group is group
+
+
+def _means(task: LinuxTask, wanted: Wanted, tid: int, pgid: int, tracer: LinuxTask | None) -> bool:
+    """As with children, but whatever they tell of their end by (eligible_child)."""
+    if wanted.options & WNOTHREAD and tracer is not task:
+        return False
+    if wanted.kind == P_PID:
+        return tid == wanted.number
+    return wanted.kind == P_ALL or (wanted.kind == P_PGID and pgid == wanted.number)
+
+
+def stop_of(tracee: LinuxTask, options: int) -> Found | None:
+    """The stop that a tracee stands in, if it was not told."""
+    trace = tracee.trace
+    if trace is None or not trace.stopped or not trace.code or trace.listening:
+        return None
+    code = trace.code
+    if not options & WNOWAIT:
+        trace.code = 0
+    return Found(tracee.tid, tracee.creds.uid, code << 8 | 0x7F, CLD_TRAPPED, code, used_by(tracee))
+
+
+def look_at_child(task: LinuxTask, wanted: Wanted, child: ThreadGroup) -> tuple[bool, Found | None]:
+    """A child that somebody traces, or has: whether it is meant, and what there is to tell. What it comes to is told
+    to its tracer first."""
+    leader, options = child.leader, wanted.options
+    trace = leader.trace
+    assert trace is not None
+    if traces(task.group, leader):
+        if not _means(task, wanted, leader.tid, child.pgid, trace.tracer):
+            return False, None
+        if leader.dead:
+            return True, what_became(child, options)
+        found = stop_of(leader, options)
+        return True, found if found is not None else what_became(child, options & ~(WEXITED | WSTOPPED))
+    if not wanted.means(task, child):
+        return False, None
+    if trace.tracer is not None:
+        options &= ~WEXITED
+    return True, what_became(child, options)
+
+
+def look_at_others(task: LinuxTask, wanted: Wanted) -> tuple[bool, Found | None]:
+    """Those tracees that are no children: whether some are meant, and what there is to tell."""
+    group, some = task.group, False
+    for tracee in list(group.tracees or ()):
+        trace, of = tracee.trace, tracee.group
+        if trace is None or (tracee is of.leader and of.parent is group):
+            continue
+        if tracee.dead and not trace.held and tracee is not of.leader:
+            continue
+        if not _means(task, wanted, tracee.tid, of.pgid, trace.tracer):
+            continue
+        some = True
+        found = _end_of(tracee, wanted.options) if trace.held else stop_of(tracee, wanted.options)
+        if found is not None:
+            return True, found
+    for gone in list(group.gone):
+        if not _means(task, wanted, gone.tid, gone.pgid, gone.tracer):
+            continue
+        some = True
+        if wanted.options & WEXITED:
+            if not wanted.options & WNOWAIT:
+                group.gone.remove(gone)
+            return True, _found(gone.tid, gone.uid, gone.status)
+    return some, None
+
+
+def _end_of(tracee: LinuxTask, options: int) -> Found | None:
+    if not options & WEXITED:
+        return None
+    found = _found(tracee.tid, tracee.creds.uid, tracee.group.status or 0)
+    if not options & WNOWAIT:
+        from .trace import let_go
+
+        if let_go(tracee):
+            tell_end(tracee.group)
+    return found
+
+
+def _found(tid: int, uid: int, status: int) -> Found:
+    return Found(tid, uid, status, *ended_as(status), Usage())

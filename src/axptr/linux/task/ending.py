@@ -10,7 +10,7 @@ Not here: waiting for children (`children`), what a signal does by default (`sig
 from __future__ import annotations
 
 from ...errors import LinuxError
-from ..abi.signals import CLD_DUMPED, CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, Info
+from ..abi.signals import SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, Info, ended_as
 from ..signals.sending import retarget
 from ..signals.stops import parted, settle, tell
 from ..uaccess import put_user
@@ -71,9 +71,10 @@ def end_thread(task: LinuxTask) -> None:
     if group.tracees:
         from .trace import tracer_ended
 
-        tracer_ended(task)
+        for held in tracer_ended(task):
+            tell_end(held)
     if task.trace is not None:
-        from .tracees import thread_ended
+        from .trace import thread_ended
 
         thread_ended(task)
     group.timers.cpu.end(task.cpu)
@@ -203,10 +204,16 @@ def tell_end(group: ThreadGroup) -> None:
     """Send what the parent is to be sent, and have it waited for if nobody will (do_notify_parent)."""
     parent = group.parent
     assert parent is not None
-    if group.leader.trace is not None:
-        from .tracees import holds_end
+    trace = group.leader.trace
+    if trace is not None:
+        from .trace import told_first
 
-        if holds_end(group):
+        tracer = told_first(group)
+        if tracer is not None:
+            if not trace.held:
+                trace.held = True
+                tracer.signals.send(tracer, child_info(group, SIGCHLD))
+                tracer.group.changed.queue.wake()
             return
     goal = next((t for t in parent.threads.values() if not t.dead), None)
     if goal is None:  # init, which waits for everybody
@@ -225,20 +232,9 @@ def tell_end(group: ThreadGroup) -> None:
     parent.changed.queue.wake()
 
 
-def ended_as(status: int) -> tuple[int, int]:
-    """si_code and si_status of an end."""
-    if not status & 0x7F:
-        return CLD_EXITED, status >> 8
-    return CLD_DUMPED if status & _DUMPED else CLD_KILLED, status & 0x7F
-
-
 def child_info(group: ThreadGroup, signal: int) -> Info:
     """siginfo of a child's end."""
-    status = group.status or 0
-    code, shown = (
-        (CLD_DUMPED if status & _DUMPED else CLD_KILLED, status & 0x7F) if status & 0x7F else (CLD_EXITED, status >> 8)
-    )
-    return tell(group, signal, code, shown)
+    return tell(group, signal, *ended_as(group.status or 0))
 
 
 def reap(group: ThreadGroup) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..host import HostView
     from ..signals.jobs import Terminal
     from .task import LinuxTask
-    from .tracees import Gone
+    from .trace import Gone
 
 
 class Happening:

@@ -5,7 +5,7 @@ A tracee that has stopped is a task that waits, for `Trace.resumed`, and that li
 comes to the CPU (`proceed`) or out of it: its registers are then whole, in its context as soon as the tracer runs. A
 task that nobody traces has no `Trace`, and its calls go where they always do.
 
-Not here: the call (`calls.ptrace`), what waits tell of tracees (`tracees`), their registers (`traceregs`).
+Not here: the call (`calls.ptrace`), what waits tell of tracees (`children`), their registers (`traceregs`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from struct import pack
 
 from ...errors import LinuxError
+from ...named import NamedTuple
 from ..abi.signals import (
     CLD_STOPPED,
     CLD_TRAPPED,
@@ -25,13 +26,17 @@ from ..abi.signals import (
     SIGTRAP,
     Info,
     bit,
+    ended_as,
 )
 from .group import Happening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ...kernel.kernel import Dispatch
     from .clone import CloneArgs
+    from .group import ThreadGroup
     from .task import LinuxTask
 
 TRACESYSGOOD = 1
@@ -100,6 +105,16 @@ parent's; none | numbers |
         return self.tracer is not None and bool(self.options & 1 << event)
 
 
+class Gone(NamedTuple):
+    """A thread, not the first of its process, that was traced and has ended: its tracer is to wait for it."""
+
+    tid: int
+    pgid: int
+    uid: int
+    status: int
+    tracer: LinuxTask
+
+
 # -- beginning and end
 
 
@@ -134,8 +149,9 @@ def stop_if_halted(task: LinuxTask) -> None:
         task.wake()
 
 
-def let_go(task: LinuxTask, signal: int = 0) -> None:
-    """The tracer does no more trace it (ptrace_detach): it goes on, with a signal, or stands with its process."""
+def let_go(task: LinuxTask, signal: int = 0) -> bool:
+    """The tracer does no more trace it (ptrace_detach): it goes on, with a signal, or stands with its process. Whether
+    it has ended instead, which its parent is to be told now."""
     trace = task.trace
     assert trace is not None
     assert trace.tracer is not None
@@ -146,28 +162,60 @@ def let_go(task: LinuxTask, signal: int = 0) -> None:
     trace.trap = trace.listening = trace.by_call = trace.by_step = False
     if trace.held:
         trace.held = False
-        from .ending import tell_end
-
-        tell_end(task.group)
-        return
+        return True
     if task.dead:
-        return
+        return False
     task.halted = False
     if trace.stopped:
         resume(task, signal, tracer)
     elif task.group.stopping:
         task.interrupt()
+    return False
 
 
-def tracer_ended(tracer: LinuxTask) -> None:
-    """Its tracees go on untraced, or are killed where that was asked for (exit_ptrace)."""
+def tracer_ended(tracer: LinuxTask) -> Iterator[ThreadGroup]:
+    """Its tracees go on untraced, or are killed where that was asked for (exit_ptrace). Gives, as it comes to them, the
+    processes whose end their parents are to be told now."""
     for task in list(tracer.group.tracees or ()):
         trace = task.trace
         if trace is None or trace.tracer is not tracer:
             continue
         if trace.options & EXITKILL and not task.dead:
             task.signals.send(task, Info(SIGKILL, SI_USER), own=True)
-        let_go(task)
+        if let_go(task):
+            yield task.group
+
+
+def told_first(group: ThreadGroup) -> LinuxTask | None:
+    """Who traces a process that has ended, and is to be told that before its parent; None if it is the parent."""
+    leader = group.leader
+    trace = leader.trace
+    if trace is None or trace.tracer is None:
+        return None
+    tracer = trace.tracer
+    if tracer.group is not group.parent:
+        return tracer
+    if tracer.group.tracees is not None:
+        tracer.group.tracees.pop(leader, None)
+    return None
+
+
+def thread_ended(task: LinuxTask) -> None:
+    """A traced thread has ended, of which its process has others or which is not the first: its tracer is told."""
+    trace, group = task.trace, task.group
+    assert trace is not None
+    tracer = trace.tracer
+    if tracer is None or task is group.leader:
+        return
+    if group.death is not None:
+        status = group.death.signal
+    else:
+        status = ((group.exit_code if group.over else task.code) or 0) << 8
+    if tracer.group.tracees is not None:
+        tracer.group.tracees.pop(task, None)
+    tracer.group.gone.append(Gone(task.tid, group.pgid, task.creds.uid, status, tracer))
+    tell_tracer(task, *ended_as(status))
+    trace.tracer = None
 
 
 def begin_child(task: LinuxTask, child: LinuxTask, args: CloneArgs) -> int:
