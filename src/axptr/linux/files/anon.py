@@ -8,7 +8,7 @@ import errno
 import os
 
 from ..fs.node import Node, Stat
-from ..fs.openfile import O_NONBLOCK, OpenFile
+from ..fs.openfile import OpenFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class AnonFile(OpenFile):
     """
 
     what = b"file"
+    may_wait = True
 
     def __init__(self, flags: int, what: bytes | None = None) -> None:
         super().__init__(os.O_RDWR | flags)
@@ -52,10 +53,6 @@ class AnonFile(OpenFile):
     @property
     def large(self) -> int:
         return 0
-
-    @property
-    def blocks(self) -> bool:
-        return not self.flags & O_NONBLOCK
 
     @property
     def identity(self) -> tuple[int, int]:

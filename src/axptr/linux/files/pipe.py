@@ -270,6 +270,7 @@ class PipeFile(OpenFile):
 
     kind = stat.S_IFIFO
     asynchronous = True
+    may_wait = True
     rwf = 0x3F
     pipe: Pipe
 
@@ -286,14 +287,6 @@ class PipeFile(OpenFile):
     @property
     def large(self) -> int:
         return super().large if self._opened else 0
-
-    @property
-    def blocks(self) -> bool:
-        return not self.flags & O_NONBLOCK
-
-    @property
-    def may_wait(self) -> bool:
-        return True
 
     @property
     def queue(self) -> WaitQueue:

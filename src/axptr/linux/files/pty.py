@@ -17,7 +17,7 @@ from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.wait import EVERY, WaitQueue
 from ..abi.signals import SIGTTIN, SIGTTOU
-from ..fs.openfile import O_NONBLOCK, OpenFile, WouldBlock
+from ..fs.openfile import OpenFile, WouldBlock
 from ..signals import jobs
 from .linedisc import LineDiscipline
 from .termios import EXTPROC, IXON, TOSTOP, VMIN, VSTART, VSTOP, VTIME, Termios
@@ -197,6 +197,7 @@ class PtyFile(OpenFile):
     kind = stat.S_IFCHR
     moves = False
     asynchronous = True
+    may_wait = True
     is_master = False
     hung_up = False
 
@@ -204,10 +205,6 @@ class PtyFile(OpenFile):
         super().__init__(flags)
         self.pty = pty
         self._node = node
-
-    @property
-    def blocks(self) -> bool:
-        return not self.flags & O_NONBLOCK
 
     def node(self) -> Node:
         return self._node

@@ -174,7 +174,7 @@ class OpenFile:
     @property
     def blocks(self) -> bool:
         """Whether transfers may have to wait, and the program wants that: they raise `WouldBlock` then."""
-        return False
+        return self.may_wait and not self.flags & O_NONBLOCK
 
     @property
     def poll_fd(self) -> int | None:

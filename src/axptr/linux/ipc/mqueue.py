@@ -13,7 +13,7 @@ from itertools import count
 from ...kernel.wait import WaitQueue
 from ..abi.signals import Info
 from ..fs.node import Node, Stat
-from ..fs.openfile import O_NONBLOCK, OpenFile
+from ..fs.openfile import OpenFile
 from ..mem.limits import charge
 
 TYPE_CHECKING = False
@@ -106,6 +106,7 @@ class MqFile(OpenFile):
 
     kind = stat.S_IFREG
     seekable = True
+    may_wait = True
     moves = False
 
     def __init__(self, queue: Queue, flags: int) -> None:
@@ -117,10 +118,6 @@ class MqFile(OpenFile):
     @property
     def large(self) -> int:
         return 0
-
-    @property
-    def blocks(self) -> bool:
-        return not self.flags & O_NONBLOCK
 
     @property
     def queue(self) -> WaitQueue:

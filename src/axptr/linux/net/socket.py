@@ -82,6 +82,7 @@ class Socket(OpenFile):
     kind = stat.S_IFSOCK
     asynchronous = True
     moves = False
+    may_wait = True
 
     def __init__(self, end: Endpoint, flags: int = 0) -> None:
         super().__init__(os.O_RDWR | flags & O_NONBLOCK)
@@ -96,14 +97,6 @@ class Socket(OpenFile):
     @property
     def large(self) -> int:
         return 0
-
-    @property
-    def blocks(self) -> bool:
-        return not self.flags & O_NONBLOCK
-
-    @property
-    def may_wait(self) -> bool:
-        return True
 
     @property
     def queue(self) -> WaitQueue:

@@ -158,10 +158,6 @@ class HostFile(OpenFile):
             host(os.fsync, self.host_fd)
 
     @property
-    def blocks(self) -> bool:
-        return self.channel is not None and not self.flags & O_NONBLOCK
-
-    @property
     def poll_fd(self) -> int | None:
         return None if self.seekable else self.io_fd
 
