@@ -95,15 +95,12 @@ def sys_msgctl(task: LinuxTask, number: c_int, command: c_int, buffer: Bytes) ->
         put_bytes(task, buffer.address, pack("<7iH2x", *values))
         return queues.highest
     if command in (IPC_STAT, MSG_STAT, MSG_STAT_ANY):
-        queue = queues.get(number) if command == IPC_STAT else queues.at(number)
-        if command != MSG_STAT_ANY:
-            queue.require(task, 0o444)
+        queue, result = queues.shown(task, number, by_index=command != IPC_STAT, to_all=command == MSG_STAT_ANY)
         put_bytes(task, buffer.address, queue.describe())
-        return 0 if command == IPC_STAT else queue.id
+        return result
     if command == IPC_SET:
         raw = get_bytes(task, buffer.address, _SET_SIZE)
-        queue = queues.get(number)
-        queue.require_owner(task)
+        queue = queues.owned(task, number)
         (most,) = unpack("<Q", raw[88:96])
         if most > MSGMNB and task.creds.euid != 0:
             raise LinuxError(errno.EPERM)
@@ -113,8 +110,6 @@ def sys_msgctl(task: LinuxTask, number: c_int, command: c_int, buffer: Bytes) ->
         queue.senders.queue.wake()
         return 0
     if command == IPC_RMID:
-        queue = queues.get(number)
-        queue.require_owner(task)
-        queues.destroy(queue)
+        queues.destroy(queues.owned(task, number))
         return 0
     raise LinuxError(errno.EINVAL)

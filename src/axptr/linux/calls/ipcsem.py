@@ -102,11 +102,9 @@ def sys_semctl(task: LinuxTask, number: c_int, index: c_int, command: c_int, arg
         put_bytes(task, argument, pack("<10i", *limits))
         return sets.highest
     if command in (IPC_STAT, SEM_STAT, SEM_STAT_ANY):
-        made = sets.get(number) if command == IPC_STAT else sets.at(number)
-        if command != SEM_STAT_ANY:
-            made.require(task, 0o444)
+        made, result = sets.shown(task, number, by_index=command != IPC_STAT, to_all=command == SEM_STAT_ANY)
         put_bytes(task, argument, made.describe())
-        return 0 if command == IPC_STAT else made.id
+        return result
     if command in (GETALL, SETALL):
         return _all(task, sets.get(number), command, argument)
     if command in (GETVAL, GETPID, GETNCNT, GETZCNT):
@@ -116,14 +114,10 @@ def sys_semctl(task: LinuxTask, number: c_int, index: c_int, command: c_int, arg
         return 0
     if command == IPC_SET:
         raw = get_bytes(task, argument, _SET_SIZE)
-        made = sets.get(number)
-        made.require_owner(task)
-        made.set_perm(task, raw)
+        sets.owned(task, number).set_perm(task, raw)
         return 0
     if command == IPC_RMID:
-        made = sets.get(number)
-        made.require_owner(task)
-        sets.destroy(made)
+        sets.destroy(sets.owned(task, number))
         return 0
     raise LinuxError(errno.EINVAL)
 

@@ -105,25 +105,18 @@ def sys_shmctl(task: LinuxTask, number: c_int, command: c_int, buffer: Bytes) ->
         put_bytes(task, buffer.address, pack("<i4xQQQQQ", len(segments), total, resident, 0, 0, 0))
         return segments.highest
     if command in (IPC_STAT, SHM_STAT, SHM_STAT_ANY):
-        segment = segments.get(number) if command == IPC_STAT else segments.at(number)
-        if command != SHM_STAT_ANY:
-            segment.require(task, 0o444)
+        segment, result = segments.shown(task, number, by_index=command != IPC_STAT, to_all=command == SHM_STAT_ANY)
         put_bytes(task, buffer.address, segment.describe())
-        return 0 if command == IPC_STAT else segment.id
+        return result
     if command == IPC_SET:
         raw = get_bytes(task, buffer.address, _SET_SIZE)
-        segment = segments.get(number)
-        segment.require_owner(task)
-        segment.set_perm(task, raw)
+        segments.owned(task, number).set_perm(task, raw)
         return 0
     if command == IPC_RMID:
-        segment = segments.get(number)
-        segment.require_owner(task)
-        segments.destroy(segment)
+        segments.destroy(segments.owned(task, number))
         return 0
     if command in (SHM_LOCK, SHM_UNLOCK):
-        segment = segments.get(number)
-        segment.require_owner(task)
+        segment = segments.owned(task, number)
         segment.mode = segment.mode & ~SHM_LOCKED | (SHM_LOCKED if command == SHM_LOCK else 0)
         return 0
     raise LinuxError(errno.EINVAL)

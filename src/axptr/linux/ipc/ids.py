@@ -144,6 +144,20 @@ class IdTable(Generic[T]):
             raise LinuxError(errno.EINVAL)
         return found
 
+    def owned(self, task: LinuxTask, number: int) -> T:
+        """That of a number, for who may change or remove it: EINVAL, EPERM."""
+        found = self.get(number)
+        found.require_owner(task)
+        return found
+
+    def shown(self, task: LinuxTask, number: int, *, by_index: bool, to_all: bool) -> tuple[T, int]:
+        """What a command tells of, and what the call gives: 0, or the number of what was asked for by its index (ipcs).
+        EACCES for who may not read it, unless it is shown to all."""
+        found = self.at(number) if by_index else self.get(number)
+        if not to_all:
+            found.require(task, 0o444)
+        return found, found.id if by_index else 0
+
     def open(self, task: LinuxTask, key: int, flag: int, fits: Callable[[T], bool], make: Callable[[], T]) -> int:
         """shmget and its kin. fits: whether what is there is as large as asked for."""
         if key == IPC_PRIVATE:
