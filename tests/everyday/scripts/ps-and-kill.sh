@@ -1,8 +1,11 @@
 # ps and kill
 # needs: ps pgrep
 sleep 50 &
+first=$!
 sleep 60 &
-ps -o comm= --ppid $$ | sort | head -3
+until [ "$(cat /proc/$first/comm /proc/$!/comm | tr '\n' ' ')" = 'sleep sleep ' ]; do :; done # each has begun its program
+ps -o comm= --ppid $$ >children
+sort children
 kill %1 %2
 wait
 echo $?

@@ -1,4 +1,4 @@
-# python multiprocessing spawn
+# python multiprocessing, in each of the ways to start a process
 # needs: python3
 cat >m.py <<'END'
 
@@ -17,4 +17,4 @@ if __name__ == "__main__":
     a, b = mp.Pipe(); a.send({"k": [1, 2]}); print(b.recv())
 
 END
-python3 m.py spawn
+for method in fork spawn forkserver; do python3 m.py $method; done
