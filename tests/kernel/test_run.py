@@ -329,6 +329,22 @@ def test_ten_thousand_sleepers_cost_the_one_that_runs_nothing(machine):
     loop._check()
 
 
+def test_waking_another_leaves_a_task_in_the_cpu_until_its_slice_is_over(machine):
+    loop = machine.task.loop = RunLoop(machine.engine, slice=60.0)
+    sleeper = Task(machine.space)
+    loop.add(sleeper)
+    sleeper.block(on=[(THINGS[0], 1)], again=(finish, (1,)))
+    machine.space.write(CODE, call(2, 0) + call(8, 1) * 20 + call(EXIT))
+    machine.engine.regs.rip = CODE
+    starts = machine.engine.starts
+    machine.kernel.run(machine.task, machine.engine)
+    assert machine.said == [1] * 20
+    assert machine.engine.starts - starts <= 2
+    assert sleeper in loop.tasks
+    loop.remove(sleeper)
+    loop._check()
+
+
 # -- against a model
 
 
@@ -386,6 +402,9 @@ class FakeEngine:
         pass
 
     def preempt(self) -> None:
+        self.preempted = True
+
+    def shorten(self, timeout: float) -> None:
         self.preempted = True
 
     def save(self) -> int:

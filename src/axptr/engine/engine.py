@@ -75,6 +75,10 @@ class Engine(Protocol):
     def preempt(self) -> None:
         """As `stop`, but the run ends as if its time were over: for whoever shares the CPU out."""
 
+    def shorten(self, timeout: float) -> None:
+        """In a handler: have the run under way end in `timeout` seconds at the latest. The guest is not disturbed
+        before."""
+
     def save(self) -> Context:
         """All registers at this moment, for `restore` of any engine of this architecture; it can be pickled."""
 

@@ -100,6 +100,14 @@ class UnicornEngine(SavesContexts, ReportsFaults, UnicornCpu):
             return Exit(kind, rip, trap=X86_64.traps.get(vector), vector=vector, error=error)
         return Exit(kind, rip)
 
+    def shorten(self, timeout: float | None = None, count: int | None = None) -> None:
+        """In a handler: have the run under way end in `timeout` seconds, or metered after so much more work, at the
+        latest."""
+        if timeout is not None:
+            super().shorten(timeout)
+        if count is not None:
+            self._shorten(count)
+
     def _faulted(self, rip: int, address: int, access: MappingFlags, code: int) -> Exit:
         vector = 14
         if access & MappingFlags.EXECUTE:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
         def monotonic(self) -> float: ...
         def turn(self, engine: Any, seconds: float | None, limit: float | None) -> Exit: ...
+        def shorten(self, engine: Any, seconds: float) -> None: ...
         def seconds_until(self, when: float | None, *, outside: bool) -> float | None: ...
         def slept(self, until: float | None) -> None: ...
 
@@ -69,6 +70,10 @@ class Clock:
         """Run the CPU for so many seconds of this clock at most, and of the user's; None for any number."""
         return engine.run(timeout=limit if seconds is None else seconds if limit is None else min(seconds, limit))
 
+    def shorten(self, engine: Engine, seconds: float) -> None:
+        """In a handler: the CPU comes out in so many seconds of this clock at the latest."""
+        engine.shorten(seconds)
+
     def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
         """How long to sleep on the host until it is `when`; None for ever. outside: the host may end the sleep."""
         return None if when is None else max(0.0, when - self.monotonic())
@@ -94,6 +99,9 @@ class WorkClock:
 
     def turn(self, engine: UnicornEngine, seconds: float | None, limit: float | None) -> Exit:
         return engine.run(limit, None if seconds is None else max(round(seconds * _BILLION), 1))
+
+    def shorten(self, engine: UnicornEngine, seconds: float) -> None:
+        engine.shorten(count=max(round(seconds * _BILLION), 1))
 
     def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
         if when is None:
@@ -167,8 +175,9 @@ class RunLoop:
             return
         self._queued.add(task)
         self._ready.append(task)
-        if len(self._ready) == 2:  # the first has to share from now on
-            self._be_back(self.clock.monotonic() + self.slice)
+        if len(self._ready) == 2 and self._slice_end is None and self._looks_at != _NOW:
+            self._slice_end = self.clock.monotonic() + self.slice  # the first has to share from now on
+            self._be_back(self._slice_end)
 
     def close(self) -> None:
         """Take all tasks out, and give back the descriptors of the host. Idempotent."""
@@ -250,7 +259,7 @@ class RunLoop:
         while self._posted:
             function, args = self._posted.popleft()
             function(*args)
-        if self.timers:
+        if self.timers.heap:
             self.timers.due(self.clock.monotonic())
 
     def arm(self, at: float, expire: Callable[[], object]) -> Any:
@@ -260,13 +269,20 @@ class RunLoop:
         return timer
 
     def _be_back(self, at: float) -> None:
-        """End the turn under way, unless it will end by itself before that."""
+        """Have the turn under way end at a time, unless it will end by itself before that. The program runs on until
+        then."""
         if at < self._looks_at:
-            self.engine.preempt()
+            seconds = at - self.clock.monotonic()
+            if seconds > _SOON:
+                self._looks_at = at
+                self.clock.shorten(self.engine, seconds)
+            else:
+                self._come_out()
 
     def _come_out(self) -> None:
         """End the turn under way, if there is one."""
-        self._be_back(_NOW)
+        if self._looks_at != _NOW:
+            self.engine.preempt()
 
     # -- running
 
@@ -307,7 +323,7 @@ class RunLoop:
                         return last if last is not None else self._stopped()
                 else:
                     self._sleep()
-                if self.over:
+                if self.deadline is not None and self.over:
                     return self._timed_out()
         finally:
             self.running = False
@@ -382,14 +398,16 @@ class RunLoop:
             before = self.current
             if before is not None:
                 before.context = engine.save()
-                before.switched(False)
             self.current = task
             if task.context is not None:
                 engine.restore(task.context)
                 task.context = None
             self._slice_end = None
             self._install(task)
-            task.switched(True)
+            if before is not None:
+                before.handed_over(task)
+            else:
+                task.switched(True)
         engine.attach(task.space)
         if task.result is not None:
             engine.regs.result = task.result & 0xFFFF_FFFF_FFFF_FFFF
@@ -401,23 +419,28 @@ class RunLoop:
 
     def _time(self, task: Task) -> float | None:
         """Seconds that the task may run before somebody must look; None for any number."""
-        now, ends = self.clock.monotonic(), []
-        if len(self._ready) == 1:
+        heap, used = self.timers.heap, task.time_left
+        alone, looks = len(self._ready) == 1, self._poller is not None and self._blocked
+        if alone:
             self._slice_end = None
-        elif self._slice_end is None:
-            self._slice_end = now + self.slice
-        if self._slice_end is not None:
-            ends.append(self._slice_end - now)
-        if (until := self.clock.seconds_until(self.timers.next(), outside=True)) is not None:
-            ends.append(until)
-        if (used := task.time_left) is not None:
-            ends.append(used)
-        if self._blocked and self._poller is not None:
-            ends.append(LOOK)
-        if not ends:
+            if not heap and used is None and not looks:
+                self._looks_at = _NEVER
+                return None
+        now, seconds = self.clock.monotonic(), _NEVER
+        if not alone:
+            if self._slice_end is None:
+                self._slice_end = now + self.slice
+            seconds = self._slice_end - now
+        if heap and (until := self.clock.seconds_until(self.timers.next(), outside=True)) is not None:
+            seconds = min(seconds, until)
+        if used is not None:
+            seconds = min(seconds, used)
+        if looks:
+            seconds = min(seconds, LOOK)
+        if seconds == _NEVER:
             self._looks_at = _NEVER
             return None
-        seconds = max(min(ends), _SOON)
+        seconds = max(seconds, _SOON)
         self._looks_at = now + seconds
         return seconds
 

@@ -146,7 +146,12 @@ class Task(Provider):
         """The loop has taken the task out for good: it was not to run on."""
 
     def switched(self, running: bool) -> None:
-        """The task has got the CPU, or has lost it to another or at the end of a run."""
+        """The task has got the CPU, or has lost it, to another or at the end of a run."""
+
+    def handed_over(self, other: Task) -> None:
+        """The CPU has gone from this task to another at once. By default as if it had been put down in between."""
+        self.switched(False)
+        other.switched(True)
 
     @property
     def time_left(self) -> float | None:

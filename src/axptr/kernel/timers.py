@@ -28,15 +28,15 @@ class Timer:
 
 
 class Timers:
-    """The heap. Timers of one time go off in the order in which they were set."""
+    """The heap. Timers of one time go off in the order in which they were set. heap: empty, if there are none."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
+        self.heap: list[tuple[float, int, Timer]] = []
         self._serial = 0
         self._dead = 0
 
     def __len__(self) -> int:
-        return len(self._heap) - self._dead
+        return len(self.heap) - self._dead
 
     def set(self, at: float, expire: Callable[[], object]) -> Timer:
         """Have `expire()` called at `at`, or as soon after it as the loop looks."""
@@ -44,7 +44,7 @@ class Timers:
 
         timer = Timer(at, expire)
         self._serial += 1
-        heappush(self._heap, (at, self._serial, timer))
+        heappush(self.heap, (at, self._serial, timer))
         return timer
 
     def cancel(self, timer: Timer) -> None:
@@ -53,16 +53,16 @@ class Timers:
             return
         timer.at = None
         self._dead += 1
-        if self._dead > _FEW and self._dead * 2 > len(self._heap):
+        if self._dead > _FEW and self._dead * 2 > len(self.heap):
             from _heapq import heapify
 
-            self._heap = [entry for entry in self._heap if entry[2].at is not None]
-            heapify(self._heap)
+            self.heap = [entry for entry in self.heap if entry[2].at is not None]
+            heapify(self.heap)
             self._dead = 0
 
     def next(self) -> float | None:
         """When the earliest goes off; None if there is none."""
-        heap = self._heap
+        heap = self.heap
         if not heap:
             return None
         if heap[0][2].at is None:
@@ -75,7 +75,7 @@ class Timers:
 
     def due(self, now: float) -> int:
         """Let all those go off whose time has come, in order; how many. One set meanwhile waits for the next look."""
-        if not self._heap or self._heap[0][0] > now:
+        if not self.heap or self.heap[0][0] > now:
             return 0
         from _heapq import heappop, heappush
 
@@ -83,7 +83,7 @@ class Timers:
         later: list[tuple[float, int, Timer]] = []
         try:
             while (at := self.next()) is not None and at <= now:
-                entry = heappop(self._heap)
+                entry = heappop(self.heap)
                 if entry[1] > last:
                     later.append(entry)
                     continue
@@ -93,12 +93,12 @@ class Timers:
                 timer.expire()
         finally:
             for entry in later:
-                heappush(self._heap, entry)
+                heappush(self.heap, entry)
         return count
 
     def _check(self) -> None:
         """Raise `AssertionError` unless this is a heap and its dead are counted."""
-        heap = self._heap
+        heap = self.heap
         for i in range(1, len(heap)):
             if heap[(i - 1) // 2][:2] > heap[i][:2]:
                 raise AssertionError(f"no heap: {heap}")

@@ -110,6 +110,10 @@ class HostView:
         """Let the CPU run for so many seconds of the view's clock at most, and of the user's; None for any number."""
         return engine.run(limit if seconds is None else seconds if limit is None else min(seconds, limit))
 
+    def shorten(self, engine: UnicornEngine, seconds: float) -> None:
+        """In a handler: the CPU comes out in so many seconds of the view's clock at the latest."""
+        engine.shorten(seconds)
+
     def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
         """How long to sleep on the host until the monotonic clock shows `when`; None for ever.
 

@@ -81,6 +81,9 @@ class SeededView(HostView):
     def turn(self, engine: UnicornEngine, seconds: float | None, limit: float | None) -> Exit:
         return engine.run(limit, None if seconds is None else max(round(seconds * _BILLION), 1))
 
+    def shorten(self, engine: UnicornEngine, seconds: float) -> None:
+        engine.shorten(count=max(round(seconds * _BILLION), 1))
+
     def tick(self) -> None:
         self._system += CALL
         self._show_time()

@@ -57,5 +57,6 @@ cdef int64_t clock_now() noexcept nogil
 cdef int beat_add(Beat *beat) except -1
 cdef void beat_remove(Beat *beat) noexcept
 cdef void beat_start(Beat *beat, int64_t deadline) noexcept nogil
+cdef void beat_hasten(Beat *beat, int64_t deadline) noexcept nogil
 cdef void beat_end(Beat *beat) noexcept nogil
 cdef void beat_nudge(void *beat) noexcept nogil

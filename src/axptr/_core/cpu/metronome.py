@@ -11,7 +11,9 @@ run, sleeps while nothing runs, ends with the process. All signals are blocked i
 Not here: what a CPU does when it is asked (`unicorn`).
 
 Locking: one mutex guards the list. `kick` is called under it, so a beat that was removed is never kicked
-again. `running` and `asleep` are the two flags of a handshake, each written before the other is read.
+again. `running` and `asleep` are the two flags of a handshake, each written before the other is read; so are a beat's
+`deadline` and the time that the thread sleeps until. A CPU whose deadline lies behind that wakes nobody: tasks that take
+turns, each with a slice, cost the thread one look a slice.
 """
 
 import os
@@ -57,6 +59,7 @@ _mutex = cython.declare(pthread_mutex_t)
 _wake = cython.declare(pthread_cond_t)
 _beats = cython.declare(cython.pointer(Beat), cython.NULL)
 _asleep = cython.declare(cython.int, 0)
+_sleeps_until = cython.declare(int64_t, 0)  # 0: it is about to look
 _alive = cython.declare(cython.int, 0)
 
 
@@ -82,6 +85,25 @@ def clock_now() -> int64_t:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
+def _due(latest: int64_t) -> int64_t:
+    """When the next kick is due, `latest` at the latest. Mutex held."""
+    due: int64_t = latest
+    deadline: int64_t
+    beat: cython.pointer(Beat) = _beats
+    while beat != cython.NULL:
+        if beat.running:
+            deadline = beat.deadline
+            if deadline and deadline < due:
+                due = deadline
+            if beat.hurry:
+                due = 0
+        beat = beat.next
+    return due
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
 def _body(unused: cython.p_void) -> cython.p_void:
     beat: cython.pointer(Beat)
     until: timespec
@@ -91,28 +113,24 @@ def _body(unused: cython.p_void) -> cython.p_void:
     idle: cython.int = 0
     busy: cython.bint
     late: cython.bint
-    global _asleep
+    global _asleep, _sleeps_until
     pthread_mutex_lock(cython.address(_mutex))
     while True:
-        due = next_beat
-        busy = False
-        beat = _beats
-        while beat != cython.NULL:
-            if beat.running:
-                busy = True
-                if beat.deadline and beat.deadline < due:
-                    due = beat.deadline
-                if beat.hurry:
-                    due = 0
-            beat = beat.next
+        due = _due(next_beat)
         now = clock_now()
         if now < due:
             until.tv_sec = due // _second
             until.tv_nsec = due % _second
-            pthread_cond_timedwait(cython.address(_wake), cython.address(_mutex), cython.address(until))
+            _sleeps_until = due
+            full_barrier()
+            if _due(due) == due:
+                pthread_cond_timedwait(cython.address(_wake), cython.address(_mutex), cython.address(until))
+            _sleeps_until = 0
             continue
+        busy = False
         beat = _beats
         while beat != cython.NULL:
+            busy = busy or beat.running
             late = beat.deadline and now >= beat.deadline
             if beat.running and (late or beat.hurry or now >= next_beat):
                 if late:
@@ -204,7 +222,20 @@ def beat_start(beat: cython.pointer(Beat), deadline: int64_t) -> cython.void:
     beat.deadline = deadline
     beat.running = 1
     full_barrier()
-    if _asleep or deadline:
+    if _asleep or (deadline and deadline < _sleeps_until):
+        pthread_mutex_lock(cython.address(_mutex))
+        pthread_cond_signal(cython.address(_wake))
+        pthread_mutex_unlock(cython.address(_mutex))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def beat_hasten(beat: cython.pointer(Beat), deadline: int64_t) -> cython.void:
+    """The CPU, which runs in this thread, is to be kicked at `deadline`, before which it was not to be."""
+    beat.deadline = deadline
+    full_barrier()
+    if deadline < _sleeps_until:
         pthread_mutex_lock(cython.address(_mutex))
         pthread_cond_signal(cython.address(_wake))
         pthread_mutex_unlock(cython.address(_mutex))
@@ -235,10 +266,11 @@ def beat_nudge(handle: cython.p_void) -> cython.void:
 
 def _after_fork():
     """In the child: the thread is not there, and the mutex may be held by it for ever."""
-    global _alive, _asleep, _beats
+    global _alive, _asleep, _sleeps_until, _beats
     _prepare()
     _alive = 0
     _asleep = 0
+    _sleeps_until = 0
     _beats = cython.NULL
 
 

@@ -12,6 +12,7 @@ from cython.cimports.axptr._core.cpu.metronome import (
     Beat,
     beat_add,
     beat_end,
+    beat_hasten,
     beat_nudge,
     beat_remove,
     beat_start,
@@ -272,6 +273,17 @@ class RunningCpu:
         self.preempted = 1
         if self.busy and self.clock != cython.NULL and self.owner != axptr_thread():
             beat_nudge(self.clock)
+
+    def shorten(self, timeout):
+        """In a handler: the run under way ends in so many seconds, unless it does so before. Elsewhere nothing
+        happens."""
+        self.check_mine()
+        if not timeout >= 0:
+            raise ValueError(f"a timeout of {timeout} seconds")
+        ends: int64_t = clock_now() + cython.cast(int64_t, min(timeout, 1e9) * 1e9)
+        if self.busy and self.clock != cython.NULL and (self.deadline == 0 or ends < self.deadline):
+            self.deadline = ends
+            beat_hasten(self.clock, ends)
 
     def attach(self, space: SpaceCore):
         """The CPU sees `space` from its next instruction on; None takes its memory away.

@@ -341,6 +341,12 @@ class LinuxTask(Task):
         else:
             self.cpu.pause()
 
+    def handed_over(self, other: Task) -> None:
+        if isinstance(other, LinuxTask):
+            self.cpu.hand_over(other.cpu)
+        else:
+            super().handed_over(other)
+
     @property
     def time_left(self) -> float | None:
         """Until a clock of the CPU time that it uses must be looked at."""

@@ -51,8 +51,19 @@ class CpuTime:
         self._since = self._now()
 
     def pause(self) -> None:
-        self._total, self._user = self.total, self.user
-        self._since = None
+        self._stop(self._now())
+
+    def hand_over(self, other: CpuTime) -> None:
+        """`pause`, and `resume` of another of this machine, at one moment: clocks of CPU time are dear."""
+        other._since = now = self._now()
+        self._stop(now)
+
+    def _stop(self, now: tuple[int, int]) -> None:
+        if self._since is not None:
+            total, user = self._since
+            self._total += now[0] - total
+            self._user = min(self._user + now[1] - user, self._total)
+            self._since = None
 
     @property
     def total(self) -> int:
@@ -170,6 +181,8 @@ class Timers:
     @property
     def slice(self) -> float | None:
         """Seconds that the CPU may run before a clock of its time must be looked at; None for any number."""
+        if self.virtual.at is None and self.prof.at is None and self.cpu_limit is None and not self._posix:
+            return None
         left = []
         if self.virtual.at is not None:
             left.append(self.virtual.at - self.cpu.user)

@@ -334,6 +334,13 @@ class UnicornCpu(CorrectedCpu):
         self.work_limit = 0 if count is None else self.work + min(count, _most_work)
         return self.execute(wait)
 
+    def _shorten(self, count):
+        """In a handler: the run under way ends after so much more work, unless it does so before."""
+        self.check_mine()
+        limit: uint64_t = self.work + min(max(count, 1), _most_work)
+        if self.metered and self.busy and (self.work_limit == 0 or limit < self.work_limit):
+            self.work_limit = limit
+
     def take_over(self):
         self.link.owner = self.owner
         self.stepping = self._always_step
