@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+import axptr
+import axptr.engine
+import axptr.kernel
+import axptr.linux
+
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TEXT = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/snapshots.md"])
@@ -25,6 +33,35 @@ def test_python_blocks_of_a_page_run_top_to_bottom(page: str, capsys: pytest.Cap
         shown = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
         assert shown is not None
         assert shown.group(1) in capsys.readouterr().out
+
+
+ALONE = [
+    "docs/index.md",
+    "docs/tutorial.md",
+    *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/howto/*.md")),
+]
+
+
+@pytest.mark.parametrize("page", ALONE)
+def test_a_page_for_users_works_in_an_empty_directory_and_prints_what_it_says(page: str, tmp_path: Path) -> None:
+    text = (ROOT / page).read_text()
+    (tmp_path / "page.py").write_text("\n".join(BLOCK.findall(text)))
+    command = [sys.executable, "-W", "error", "page.py"]
+    done = subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")
+    for shown in TEXT.findall(text):
+        assert shown in done.stdout
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    pages = "".join(page.read_text() for page in ROOT.glob("docs/api/*.md"))
+    named = {name.rpartition(".")[2] for name in re.findall(r"^\.\. auto\w+:: (\S+)$", pages, re.MULTILINE)}
+    for module in axptr, axptr.engine, axptr.kernel, axptr.linux:
+        for name in module.__all__:
+            if (
+                getattr(getattr(module, name), "__name__", None) == name
+            ):  # a class or function, and no other name of one
+                assert name in named
 
 
 def test_ci_runs_the_two_commands_that_the_readme_names() -> None:
