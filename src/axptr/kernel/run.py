@@ -132,6 +132,7 @@ class RunLoop:
         self._queued: set[Task] = set()
         self._blocked: set[Task] = set()
         self._posted: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._left = False
         self._poller: HostPoller | None = None
         self._looks_at = _NOW  # when the turn under way ends by itself
         self._slice_end: float | None = None
@@ -254,6 +255,17 @@ class RunLoop:
         if poller is not None:
             poller.wake()
 
+    def later(self, function: Callable[..., object], *args: Any) -> None:
+        """`post` for the thread of the loop itself, which need not hurry: before the next turn."""
+        self._posted.append((function, args))
+
+    def leave(self) -> None:
+        """From any thread: have `run_until` come back between two turns, done or not; the next run, if none is."""
+        self.post(self._leave)
+
+    def _leave(self) -> None:
+        self._left = True
+
     def look(self) -> None:
         """Call what was posted and what is due: between turns, and for a call that works for long."""
         while self._posted:
@@ -317,6 +329,9 @@ class RunLoop:
         try:
             while True:
                 self.look()
+                if self._left:
+                    self._left = False
+                    return last if last is not None else self._stopped()
                 if self._ready:
                     last = self._turn(self._ready[0]) or last
                     if done():
@@ -330,6 +345,19 @@ class RunLoop:
             self.deadline = None
             if self.current is not None:
                 self.current.switched(False)
+
+    def park(self) -> None:
+        """Between turns: have their task keep the registers that the CPU holds, so that another can be made in it."""
+        before = self.current
+        if before is not None:
+            before.context = self.engine.save()
+            before.switched(False)
+            self.current = None
+
+    def seat(self, task: Task) -> None:
+        """Between turns, after `park`: the registers in the CPU are those of a task, which is new here."""
+        self.current = task
+        self.add(task)
 
     def show(self, task: Task) -> None:
         """Between runs: have the CPU hold a task's registers and see its memory, if it has not ended."""

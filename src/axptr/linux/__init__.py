@@ -1,11 +1,12 @@
-"""The Linux personality: x86-64 programs, one process, one thread.
+"""The Linux personality: x86-64 programs, their processes and threads.
 
-`create_process(...)` loads a program, `Process.run()` runs it; see `api`. The rest of the package is one file
-for each family of system calls. Not here: threads, fork, other machines.
+`create_process(...)` loads a program into a machine of its own, `Process.run()` runs it; see `api`. `Linux(...)` is a
+machine for many programs; see `system`. The rest of the package is one file for each family of system calls.
 """
 
 from .api import (
     Death,
+    Linux,
     Process,
     ProgramError,
     Result,
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
     from .fs.given import Tree, TreeStat
     from .fs.overlay import Change, Overlay
     from .fs.shape import HostDir, Tmpfs
+    from .streams import DEVNULL, PIPE, STDOUT
 
 __all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
     "Change",
     "Death",
     "HostDir",
+    "Linux",
     "Overlay",
     "Process",
     "ProgramError",
@@ -33,12 +39,15 @@ __all__ = [
 ]
 
 _LATER = {
-    "Change": "overlay",
-    "HostDir": "shape",
-    "Overlay": "overlay",
-    "Tmpfs": "shape",
-    "Tree": "given",
-    "TreeStat": "given",
+    "Change": "fs.overlay",
+    "DEVNULL": "streams",
+    "HostDir": "fs.shape",
+    "Overlay": "fs.overlay",
+    "PIPE": "streams",
+    "STDOUT": "streams",
+    "Tmpfs": "fs.shape",
+    "Tree": "fs.given",
+    "TreeStat": "fs.given",
 }
 
 
@@ -48,7 +57,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found = getattr(import_module(f"{__name__}.fs.{_LATER[name]}"), name)
+    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
     globals()[name] = found
     return found
 

@@ -55,7 +55,8 @@ class Machine:
     | cpu: what programs are told of it | keeps | the same | goes by the engine |
     | memory_limit: bytes that all may hold | keeps | the same | the number |
     | pids: who has which number; init: the process that was there before the first | keeps | one more | the numbers |
-    | first: the process that the user started | keeps | the same | its number |
+    | first: the process that the user started first | keeps | the same | its number |
+    | held: processes that the user looks at, and whose memory stays when they end | keeps | the same | their numbers |
     | phys, engine, loop: memory, the CPU, and who has it | keeps | the same | the memory; the rest is made anew |
     | locks: file locks of all kinds | record locks of closed descriptors go | none of the child's | records |
     | futexes, futexes_pi: the words that tasks wait at | keeps | keeps | with those who wait |
@@ -94,6 +95,7 @@ class Machine:
         self.host = host if host is not None else HostView()
         self.init = ThreadGroup(self.host, INIT, None)
         self.first = self.init
+        self.held: set[ThreadGroup] = set()
         self.pids = PidTable(self.host.pid, most_tasks)
         self.pids.enter(self.init)
         self.locks = LockTable()
@@ -122,12 +124,17 @@ class Machine:
         self.engine = engine
         self.loop = RunLoop(engine, clock=self.host)
 
-    def first_group(self) -> ThreadGroup:
-        """The process that the user starts: a child of `init`, in the place that the host's has among its relatives."""
-        group = self.first = ThreadGroup(self.host, self.pids.allocate(), self.init)
-        group.pgid, group.sid = self.host.pgid, self.host.sid
+    def first_group(self, *, alone: bool = True) -> ThreadGroup:
+        """A process that the user starts: a child of `init`. alone: in the place that the host's has among its
+        relatives, with the user's terminal; else in a session of its own."""
+        group = ThreadGroup(self.host, self.pids.allocate(), self.init)
+        if self.first is self.init:
+            self.first = group
+        self.held.add(group)
+        if alone:
+            group.pgid, group.sid = self.host.pgid, self.host.sid
         self.pids.enter(group)
-        device = self.host.terminal[0]
+        device = self.host.terminal[0] if alone else 0
         if device:
             from .signals.console import Console
 

@@ -63,7 +63,7 @@ class LinuxKernel(Kernel):
         if host_signals is not None:
             host_signals.start()
         try:
-            self._run_until(task.machine, lambda: group.zombie, timeout)
+            self.run_machine(task.machine, lambda: group.zombie, timeout)
         finally:
             if host_signals is not None:
                 host_signals.stop()
@@ -82,13 +82,16 @@ class LinuxKernel(Kernel):
             return loop.empty or not any(file.refs for file in outputs)
 
         if not over():
-            self._run_until(machine, over, timeout)
+            self.run_machine(machine, over, timeout)
         return over()
 
     @staticmethod
-    def _run_until(machine: Machine, done: Callable[[], bool], timeout: float | None) -> None:
+    def run_machine(machine: Machine, done: Callable[[], bool], timeout: float | None) -> None:
+        """Run all tasks until `done()`, asked after each turn, or for `timeout` seconds. What the last turn left to be
+        done is done."""
         machine.terminals.enter()
         try:
             machine.loop.run_until(done, timeout)
+            machine.loop.look()
         finally:
             machine.terminals.leave()

@@ -87,7 +87,7 @@ def end_thread(task: LinuxTask) -> None:
     if last:
         group.used.add(used_by(task))
     leave_memory(task)
-    if not (last and group is machine.first):  # whose memory is looked at after the end
+    if not (last and group in machine.held):  # whose memory is looked at after the end
         task.mm.release()
         task.set_space(machine.nothing.space)  # what it had may go now, and not when somebody has waited for it
         task.mm = machine.nothing
@@ -191,7 +191,7 @@ def _end_process(group: ThreadGroup, code: int) -> None:
         group.exit_code = code
     if group.death is not None:
         group.status = group.death.signal | (_DUMPED if group.dumped else 0)
-        if group is not group.leader.machine.first:  # of which alone more is told; a fault holds the file of its area
+        if group not in group.leader.machine.held:  # of which alone more is told; a fault holds the file of its area
             group.death.fault = None
     else:
         group.status = (group.exit_code or 0) << 8

@@ -122,11 +122,14 @@ class LinuxTask(Task):
         group.timers.cpu.begin(self.cpu)
 
     @classmethod
-    def first(cls, machine: Machine, space: AddrSpace, files: FileTable, fs: FsContext) -> LinuxTask:
-        """The first task of a machine, which stands where the host's process does."""
+    def first(
+        cls, machine: Machine, space: AddrSpace, files: FileTable, fs: FsContext, *, alone: bool = True
+    ) -> LinuxTask:
+        """The first task of a process that the user starts. alone: the only one, which stands where the host's process
+        does."""
         host = machine.host
         creds = Credentials.of_host(host)
-        group = machine.first_group()
+        group = machine.first_group(alone=alone)
         return cls(machine, group, Mm(space, host), files, fs, SigActions(), creds)
 
     def become(self, mm: Mm, name: bytes) -> None:
