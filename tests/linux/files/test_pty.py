@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from ..conftest import run_guest
 from ..signals.test_kill import host_lines
 
@@ -11,21 +9,18 @@ from ..signals.test_kill import host_lines
 def test_both_ends_of_a_pty_show_what_the_host_shows(compile_guest):
     program = compile_guest("pty", "-static")
     ours = run_guest(program)
-    host = host_lines(program)
-    if host != ours.lines:  # the host moves bytes when it finds time (flush_to_ldisc)
-        host = host_lines(program)
+    for pace in ("1", "1", "5", "20"):  # the host moves bytes when it finds time (flush_to_ldisc)
+        host = host_lines(program, pace)
+        if ours.lines == host:
+            break
     assert len(host) > 200
     assert ours.lines == host
     assert ours.unknown == {}
 
 
-@pytest.mark.xfail(strict=False, reason="under load a line comes in another order now and then: not understood yet")
 def test_sessions_and_jobs_have_a_terminal_as_on_the_host(compile_guest):
     program = compile_guest("jobs", "-static")
-    for _ in range(4):  # who of two jobs is first the clock decides, here and on the host
-        host, ours = host_lines(program), run_guest(program)
-        if ours.lines == host:
-            break
+    host, ours = host_lines(program), run_guest(program)
     assert len(host) > 60
     assert ours.lines == host
     assert ours.unknown == {}

@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #define R(call) do { errno = 0; long r_ = (long)(call); printf("%s = %ld %s\n", #call, r_, r_ < 0 ? strerrorname_np(errno) : ""); } while (0)
-static void ms(long n) { struct timespec t={n/1000,n%1000*1000000}; while (nanosleep(&t,&t)); }
+static long pace = 1; /* how often what is waited for the host's worker, which moves bytes when it finds time (flush_to_ldisc) */
+static void ms(long n) { n*=pace; struct timespec t={n/1000,n%1000*1000000}; while (nanosleep(&t,&t)); }
 static int m,s;
 static void dump(const char *w,const unsigned char *b,int n){ printf("%s %d:",w,n); for(int i=0;i<n;i++) if(b[i]>32&&b[i]<127&&b[i]!='\\') putchar(b[i]); else printf("\\%02x",b[i]); puts(""); }
 static void rd(const char *w,int fd,int want){ unsigned char b[9000]; ms(40); errno=0; int n=read(fd,b,want); if(n<0) printf("%s %s\n",w,strerrorname_np(errno)); else dump(w,b,n); }
@@ -25,7 +26,8 @@ static void show(struct termios *t){ printf("%x %x %x %x :",t->c_iflag,t->c_ofla
 static void opts(int ia,int io,int la,int lo,int oa,int oo){ struct termios t; tcgetattr(s,&t); t.c_iflag=(t.c_iflag|ia)&~io; t.c_lflag=(t.c_lflag|la)&~lo; t.c_oflag=(t.c_oflag|oa)&~oo; tcsetattr(s,TCSANOW,&t); }
 static struct termios dflt; static void back(void){ tcsetattr(s,TCSAFLUSH,&dflt); }
 static volatile int sig[65]; static void h(int n){ sig[n]++; }
-int main(void){
+int main(int argc, char **argv){
+  if(argc>1) pace=atoi(argv[1]);
   setvbuf(stdout,0,_IONBF,0); signal(SIGHUP,SIG_IGN);
   R((m=open("/dev/ptmx",O_RDWR|O_NOCTTY))>=0); int n; struct stat st;
   R(ioctl(m,TIOCGPTN,&n)); char name[40]; sprintf(name,"/dev/pts/%d",n);

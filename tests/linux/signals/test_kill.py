@@ -16,10 +16,15 @@ from axptr.linux.task.creds import Credentials
 from ..conftest import ENVIRONMENT, run_guest
 
 
-def host_lines(program: Path) -> list[str]:
+def host_lines(program: Path, *arguments: str) -> list[str]:
     """The host's run in a session of its own: what it signals is its own."""
     done = subprocess.run(
-        program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=ENVIRONMENT, timeout=60, start_new_session=True
+        [program, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=ENVIRONMENT,
+        timeout=300,
+        start_new_session=True,
     )
     assert done.returncode == 0
     return done.stdout.decode().splitlines()
