@@ -23,7 +23,7 @@ ROOT = Path(axptr.__file__).parent
 SOURCES = sorted(p for p in ROOT.rglob("*.py")) + sorted(p for p in ROOT.rglob("*.pxd"))
 
 # Each layer imports from itself and from those before it.
-LAYERS = ("words", "physical", "paging", "mm", "pointers", "memory", "engine", "kernel", "linux", "cli")
+LAYERS = ("words", "physical", "paging", "mm", "pointers", "memory", "engine", "kernel", "debug", "linux", "cli")
 WHERE = {
     "addr": "words",
     "named": "words",
@@ -46,6 +46,7 @@ WHERE = {
     "engine": "engine",
     "_core.cpu": "engine",
     "kernel": "kernel",
+    "debug": "debug",
     "linux": "linux",
     "cli": "cli",
     "__main__": "cli",

@@ -11,7 +11,7 @@ import errno
 from ..addr import PAGE_SIZE
 from ..errors import LinuxError
 from ..flags import MappingFlags
-from . import constants, symbols
+from . import constants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ REGISTERS = (
 CODE_BYTES = 32
 """Bytes disassembled at the program counter: at least two instructions."""
 INSTRUCTIONS = 4
+CALLERS = 16
+"""Frames of the stack that are shown."""
+NO_PYELFTOOLS = "function names need pyelftools: pip install 'axptr[run]'"
 NO_CAPSTONE = "disassembly needs capstone: pip install 'axptr[disasm]'"
 MEANING = {
     "SIGFPE": "a division by zero, or one whose result does not fit",
@@ -45,6 +48,7 @@ def report_death(process: Process, death: Death) -> str:
     lines = [f"axptr: the program died of signal {death.signal} ({name}): {_cause(death, name)}"]
     lines += _memory_limit(process, death)
     lines += _place(space, death.rip)
+    lines += _callers(space, death.regs)
     lines += _registers(death.regs)
     addresses = [death.rip] if death.address is None else [death.address, death.rip]
     lines += _areas_near(process, addresses)
@@ -86,11 +90,13 @@ def _place(space: AddrSpace, rip: int) -> list[str]:
     if area is not None and area.name:
         where = f" in {area.name}+{rip - area.start + area.offset:#x}"
         try:
-            function = symbols.function_at(area, rip)
+            from ..debug.symbols import Symbols
+
+            found = Symbols(space).at(rip)
         except ModuleNotFoundError:
-            where += f" ({symbols.NO_PYELFTOOLS})"
+            where += f" ({NO_PYELFTOOLS})"
         else:
-            where += f" ({function})" if function else ""
+            where += f" ({found.function})" if found.symbol else ""
     lines = [f"  at {rip:#x}{where}"]
     code = _code(space, rip)
     if not code:
@@ -110,6 +116,20 @@ def _place(space: AddrSpace, rip: int) -> list[str]:
     if not shown:
         lines.append(f"   => {rip:#x}: {code[:16].hex(' ')} (no valid instruction)")
     return lines
+
+
+def _callers(space: AddrSpace, regs: dict[str, int]) -> list[str]:
+    """Where the functions stand that were called to get there."""
+    try:
+        from ..debug.unwind import unwind
+
+        frames = unwind(space, regs, CALLERS + 1)
+    except ModuleNotFoundError:  # said above
+        return []
+    if len(frames) < 2:
+        return []
+    more = ["    ..."] if len(frames) > CALLERS else []
+    return ["  called from", *(f"    {frame}" for frame in frames[1 : CALLERS + 1]), *more]
 
 
 def _code(space: AddrSpace, rip: int) -> bytes:
