@@ -410,8 +410,13 @@ class FakeEngine:
     def save(self) -> int:
         return self.who
 
-    def restore(self, context: int) -> None:
-        self.who = context
+    park = save
+
+    def keep_in_calls(self) -> None:
+        pass
+
+    def resume(self, parked: int, space: AddrSpace) -> None:
+        self.who = parked
 
     def run(self, timeout: float | None = None) -> Exit:
         return Exit(self.script(), 0)

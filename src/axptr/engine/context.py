@@ -12,8 +12,9 @@ from .arch import ARCHITECTURES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar
+    from typing import Any, ClassVar
 
+    from ..mm.space import AddrSpace
     from .arch import Architecture
 
 
@@ -90,7 +91,7 @@ def _made(arch: str, general: bytes, extended: bytes) -> Context:
 
 
 class SavesContexts:
-    """The two verbs of an engine for contexts, over what its CPU has compiled: `_take` and `_put`."""
+    """The verbs of an engine for contexts, over what its CPU has compiled: `_take` and `_put`."""
 
     arch: ClassVar[Architecture]
 
@@ -98,6 +99,7 @@ class SavesContexts:
 
         def _take(self) -> tuple[bytes, bytes]: ...
         def _put(self, general: bytes, extended: bytes) -> None: ...
+        def attach(self, space: AddrSpace | None) -> None: ...
 
     def save(self) -> Context:
         """All registers, x87 and vectors too: for this engine, or any of the architecture."""
@@ -114,3 +116,22 @@ class SavesContexts:
         if context.arch is not self.arch:
             raise ValueError(f"a context of {context.arch.name} is no use to an {self.arch.name} CPU")
         self._put(context.general, context.extended)
+
+    # -- for a loop that has several programs take turns
+
+    def keep_in_calls(self) -> None:
+        """Have a program between two runs stay where it is, as far as the engine can: `save` still has it all."""
+
+    def park(self) -> Any:
+        """The registers of the program in the CPU, for `resume` of this engine: cheaper than `save` where they can stay
+        where they are. The CPU has no program then."""
+        return self.save()
+
+    def resume(self, parked: Any, space: AddrSpace) -> None:
+        """Put back what `park` or `save` gave, over its space."""
+        self.restore(parked)
+        self.attach(space)
+
+    def saved(self, parked: Any) -> Context:
+        """What `park` gave, as a context; it stays parked."""
+        return parked  # type: ignore[no-any-return]

@@ -19,7 +19,7 @@ needs this file, and it loads `typing`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from .exit import Exit
 
@@ -84,6 +84,20 @@ class Engine(Protocol):
 
     def restore(self, context: Context) -> None:
         """Put back what `save` took. `ValueError`, and nothing changed, for what no program on this CPU can be in."""
+
+    def keep_in_calls(self) -> None:
+        """Have a program between two runs stay where it is, as far as the engine can: `save` still has it all."""
+
+    def park(self) -> Any:
+        """The registers of the program in the CPU, for `resume` of this engine: cheaper than `save` where they can stay
+        where they are. The CPU has no program then."""
+
+    def resume(self, parked: Any, space: AddrSpace) -> None:
+        """Put back what `park` or `save` gave, over its space. Of a program that was lost meanwhile the next run
+        tells."""
+
+    def saved(self, parked: Any) -> Context:
+        """What `park` gave, as a context; it stays parked. `RuntimeError` where it was lost."""
 
     def reset(self) -> None:
         """All registers as a kernel hands them to a new program."""

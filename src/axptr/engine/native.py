@@ -9,10 +9,11 @@ from __future__ import annotations
 from time import monotonic
 
 from .._core.cpu.native.native import NativeCpu
+from .._core.cpu.native.parked import Parked
 from .._core.words.codes import FAULT_NOT_MEMORY
 from ..flags import MappingFlags
 from .arch import X86_64
-from .context import SavesContexts
+from .context import Context, SavesContexts
 from .exit import Exit
 from .faults import ReportsFaults
 
@@ -20,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import ClassVar
 
+    from ..mm.space import AddrSpace
     from .arch import Architecture
     from .handover import Handover
 
@@ -67,6 +69,25 @@ class NativeEngine(SavesContexts, ReportsFaults, NativeCpu):
 
             self._handover = Handover(self)
         return self._handover.step(self)
+
+    def keep_in_calls(self) -> None:
+        """Have a guest between two runs stay in its call. One whose process is ended from outside meanwhile is lost."""
+        self._keep_in_calls()
+
+    def park(self) -> Parked:
+        """The registers of the guest, which stay where they are: in its process, in the call that it waits in."""
+        return self._park()
+
+    def resume(self, parked: Parked | Context, space: AddrSpace) -> None:
+        """Put back what `park` or `save` gave, over its space."""
+        if isinstance(parked, Parked):
+            self._resume(parked, space)
+        else:
+            super().resume(parked, space)
+
+    def saved(self, parked: Parked | Context) -> Context:
+        """What `park` gave, as a context; it stays parked. `RuntimeError` if its process was ended from outside."""
+        return Context(self.arch, *parked._take()) if isinstance(parked, Parked) else parked
 
     def close(self) -> None:
         """Give the CPU back now rather than with the last reference. Idempotent; `RuntimeError` while it runs."""

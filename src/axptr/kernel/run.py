@@ -122,6 +122,7 @@ class RunLoop:
 
     def __init__(self, engine: Engine, *, clock: Time | None = None, slice: float = SLICE) -> None:
         self.engine = engine
+        engine.keep_in_calls()
         self.clock: Time = clock if clock is not None else Clock()
         self.slice = slice
         self.timers = Timers()
@@ -228,8 +229,10 @@ class RunLoop:
             self._come_out()
 
     def registers(self, task: Task) -> Any:
-        """A copy of the task's registers, as they are now."""
-        return self.engine.save() if self.current is task else task.context
+        """A copy of the task's registers, as they are now: a `Context`; None of one that has none yet."""
+        if self.current is task:
+            return self.engine.save()
+        return None if task.context is None else self.engine.saved(task.context)
 
     def switch(self) -> None:
         """In a handler: the task that makes the call goes on only after all others that are runnable had a turn."""
@@ -424,12 +427,14 @@ class RunLoop:
         engine = self.engine
         if self.current is not task:
             before = self.current
+            context = task.context
             if before is not None:
-                before.context = engine.save()
-            self.current = task
-            if task.context is not None:
-                engine.restore(task.context)
+                before.context = engine.save() if context is None else engine.park()
+            self.current = None  # should what follows be refused
+            if context is not None:
+                engine.resume(context, task.space)
                 task.context = None
+            self.current = task
             self._slice_end = None
             self._install(task)
             if before is not None:

@@ -29,7 +29,8 @@ class Task(Provider):
     budget: what the program's counts may make the host copy; until another is set, what Linux transfers at most a call.
     blocked: the record of the call that waits, None while it can run. woken: in a record's `again`, the events that
     ended the wait, 0 if it was the time.
-    context: its registers while another task has the CPU; result: of a call that waited, to be put into them.
+    context: its registers while another task has the CPU, as the engine parked them (`RunLoop.registers` has them as
+    plain data); result: of a call that waited, to be put into them.
 
     Owner: the thread of the loop. fork: the child has a twin of the space, a copy of the registers, waits for nothing.
     A snapshot keeps the space, the registers, `blocked` and `result`.

@@ -249,8 +249,9 @@ def _stop(task: LinuxTask, code: int, info: Info | None, why: int, again: tuple[
         trace.flagged = False
         if task.loop is not None and task.loop.current is task:
             task.engine.regs.rflags &= ~_TRAP_FLAG
-        elif task.context is not None:
-            task.context = task.context.replace(rflags=task.context.read("rflags") & ~_TRAP_FLAG)
+        elif task.loop is not None and task.context is not None:
+            context = task.loop.registers(task)
+            task.context = context.replace(rflags=context.read("rflags") & ~_TRAP_FLAG)
     trace.stopped, trace.code, trace.shown, trace.info, trace.why = True, code, code, info, why
     trace.listening = False
     task.block(on=[(trace.resumed, 1)], again=again or (_go_on, ()))  # type: ignore[arg-type]

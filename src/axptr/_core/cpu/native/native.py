@@ -23,10 +23,8 @@ from cython.cimports.axptr._core.cpu.native.nativestate import (
     R_R8,
     R_R9,
     R_R10,
-    R_RAX,
     R_RDI,
     R_RDX,
-    R_RIP,
     R_RSI,
     R_RSP,
 )
@@ -35,11 +33,11 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_NOTHING,
     NAT_SPAN,
     NAT_TURN,
+    R_RAX,
+    R_RIP,
     nat_answer,
     nat_ended,
-    nat_interrupt,
     nat_next,
-    nat_turn,
 )
 from cython.cimports.axptr._core.cpu.native.stubcache import in_the_way
 from cython.cimports.axptr._core.cpu.running import (
@@ -92,12 +90,12 @@ class NativeCpu(NativePages):
             return CAME_RENEW
         if self.in_call:
             if self.sets_out():
-                self.in_call = False
+                self.in_call = self.stub.waiting = False
                 self.stub.s.guest_turn = 1
                 self.stub.s.channel.awake = 1
                 if nat_answer(cython.address(self.stub.s), self.regs_[R_RAX], 0, 0) == 0:
                     return self.wait()
-                self.in_call = True  # a signal was faster: it comes out
+                self.in_call = self.stub.waiting = True  # a signal was faster: it comes out
             if self.surface() < 0:
                 return CAME_BROKEN
         axptr_lock_nogil(self.phys.lock)
@@ -147,27 +145,12 @@ class NativeCpu(NativePages):
             r[R_R8] = self.stub.s.args[4]
             r[R_R9] = self.stub.s.args[5]
             r[R_RIP] = self.stub.s.ip
-            self.in_call = True
+            self.in_call = self.stub.waiting = True
             return 0
         if event != NAT_TURN or self.stub.find_frame() < 0:  # nobody told it to: the guest is in the stub's text
             self.stub.lose()
             return CAME_ASTRAY
         self.take_out()
-        return 0
-
-    def surface(self):
-        """The guest waits in a call: have it come out by a signal, which the host's kernel takes for a reason to make the
-        call again. It has been made."""
-        result: uint64_t = self.regs_[R_RAX]
-        after: uint64_t = self.regs_[R_RIP]
-        self.in_call = False
-        nat_interrupt(cython.address(self.stub.s), 1)
-        if nat_turn(cython.address(self.stub.s), _patience * _nap, 1) < 0 or self.stub.find_frame() < 0:
-            self.stub.lose()
-            return -1
-        self.take_out()
-        self.regs_[R_RAX] = result
-        self.regs_[R_RIP] = after
         return 0
 
     def serve(self):

@@ -1,5 +1,6 @@
 from libc.stdint cimport uint64_t
 from axptr._core.cpu.native.nativestate cimport NativeState
+from axptr._core.cpu.native.stub cimport Stub
 from axptr._core.cpu.native.stubcache cimport StubCache
 
 cdef uint64_t many_waiting
@@ -10,6 +11,7 @@ cdef class NativePages(NativeState):
     cdef StubCache cache           # the stubs, that of `mmu` among them
 
     cdef int need_stub(self) except -1
+    cdef int enter_stub(self, Stub stub) except -1
     cdef int leave_stub(self) except -1
     cdef int drop_stub(self) except -1
     cdef void settle(self) noexcept nogil

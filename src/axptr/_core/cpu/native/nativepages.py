@@ -12,12 +12,15 @@ Locking: fills run without the GIL, under the memory's lock.
 import cython
 from cython.cimports.axptr._core.cpu.metronome import beat_end, beat_start
 from cython.cimports.axptr._core.cpu.native.nativestate import NativeState, extent_of, first_image, put_vectors
+from cython.cimports.axptr._core.cpu.native.parked import Parked
 from cython.cimports.axptr._core.cpu.native.stub import Stub
 from cython.cimports.axptr._core.cpu.native.stubcache import StubCache, in_the_way
+from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.codes import FAULT_FORKED, FAULT_NOMEM, FAULT_OK, FAULT_RANGE, READ, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_nogil, axptr_unlock
 from cython.cimports.libc.stdint import uint64_t
+from cython.cimports.libc.string import memcpy
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 
@@ -51,14 +54,19 @@ class NativePages(NativeState):
 
     def need_stub(self):
         """There is a stub for the space, the guest's state in it."""
-        if self.stub is not None:
-            if self.cache.fit(self.stub) and not in_the_way(self.mmu, self.stub.s.base):
+        stub: Stub = self.stub
+        if stub is not None:
+            if not stub.broken and not in_the_way(self.mmu, stub.s.base):
                 return 0
-            self.leave_stub()  # with what the guest has in it, before it is ended
-        stub: Stub = self.cache.find(self.mmu)
-        self.stub = stub
+            self.drop_stub()  # with what the guest has in it, before it is ended
+        stub = self.cache.find(self.mmu)
         put_vectors(stub, self.image if self.image is not None else first_image())
         self.image = None
+        return self.enter_stub(stub)
+
+    def enter_stub(self, stub):
+        """From now on it is the one that runs."""
+        self.stub = stub
         stub.link.owner = self.owner
         self.clock = cython.address(stub.beat)
         if self.busy:
@@ -90,6 +98,56 @@ class NativePages(NativeState):
             self.cache.drop(stub)
         return 0
 
+    def _park(self):
+        """Take the guest off the CPU, between two runs; its registers stay where they are. What the CPU has is of no use then
+        until `_resume`, `_put` or `reset`."""
+        self.check_mine()
+        if self.busy:
+            raise RuntimeError("this engine is running: a guest is parked between two runs")
+        parked: Parked = Parked.__new__(Parked)
+        stub: Stub = self.stub
+        memcpy(parked.regs_, self.regs_, cython.sizeof(self.regs_))
+        parked.fs_base, parked.gs_base = self.fs_base, self.gs_base
+        parked.in_call, parked.lost = self.in_call, self.lost
+        parked.image = self.image
+        if stub is not None:
+            self.clock = cython.NULL
+            self.stub = None
+            parked.stay(stub)
+            self.cache.account(stub)
+        self.in_call = self.lost = False
+        self.image = None
+        return parked
+
+    def _resume(self, parked: Parked, space: SpaceCore):
+        """Put a guest that was parked here back on the CPU, over the space that is its own by now."""
+        self.check_mine()
+        if self.busy:
+            raise RuntimeError("this engine is running: a guest goes on between two runs")
+        stub: Stub = parked.stub
+        if self.stub is not None:  # who was there is given up
+            self.clock = cython.NULL
+            self.cache.account(self.stub)
+            self.stub = None
+        self.in_call = False
+        if stub is not None and stub.of() is not space:
+            parked.leave()
+            stub = None
+        if space is not self.mmu:
+            self.attach(space)
+        memcpy(self.regs_, parked.regs_, cython.sizeof(self.regs_))
+        self.fs_base, self.gs_base = parked.fs_base, parked.gs_base
+        self.in_call, self.lost = parked.in_call, parked.lost
+        self.image = parked.image
+        if stub is not None:
+            self.enter_stub(parked.take_back())
+            self.cache.used(stub)
+
+    def _keep_in_calls(self):
+        """Between two runs, too, a guest stays in its call, until somebody wants more of it than its result. One whose process
+        is ended from outside meanwhile is lost."""
+        self.stays = True
+
     def change_space(self, space):
         self.leave_stub()
         self.mmu = space
@@ -104,7 +162,8 @@ class NativePages(NativeState):
         return 0
 
     def end_run(self):
-        self.bring_out()  # now: between two runs nothing can be lost
+        if not self.stays:
+            self.bring_out()  # now: between two runs nothing can be lost
 
     def renew(self):
         self.drop_stub()

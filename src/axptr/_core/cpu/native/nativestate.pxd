@@ -3,13 +3,10 @@ from axptr._core.cpu.native.stub cimport Stub
 from axptr._core.cpu.running cimport RunningCpu
 
 cdef enum:
-    GENERAL = 18           # of gregs: r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags
-    R_RDI = 8
+    R_RDI = 8              # of gregs; see `stub` for more
     R_RSI = 9
     R_RDX = 12
-    R_RAX = 13
     R_RSP = 15
-    R_RIP = 16
     R_RFLAGS = 17
     R_R8 = 0
     R_R9 = 1
@@ -19,6 +16,8 @@ cdef enum:
     G_CR2 = 22
 
 cdef bytes first_image()
+# user_regs_struct of these registers.
+cdef bytes user_regs(uint64_t *regs, uint64_t fs_base, uint64_t gs_base)
 # How many bytes the XSAVE area of a frame has.
 cdef object extent_of(Stub stub)
 cdef int put_vectors(Stub stub, bytes image) except -1
@@ -28,6 +27,7 @@ cdef class NativeState(RunningCpu):
     cdef uint64_t regs_[18]        # the guest's, whenever it is not its turn
     cdef uint64_t fs_base, gs_base
     cdef bint in_call              # the guest waits in a system call: of its registers we have what a call needs
+    cdef bint stays                # there, between two runs, too
     cdef bytes image               # the vector state while there is no stub: an XSAVE area; None: as a new program's
 
     cdef int surface(self) noexcept nogil

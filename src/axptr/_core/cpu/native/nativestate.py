@@ -11,8 +11,8 @@ Failure: `AttributeError` for an unknown name, `TypeError` for no integer, `Over
 """
 
 import cython
-from cython.cimports.axptr._core.cpu.native.nativestate import GENERAL, R_RFLAGS, R_RIP, R_RSP
-from cython.cimports.axptr._core.cpu.native.stub import Stub
+from cython.cimports.axptr._core.cpu.native.nativestate import R_RFLAGS, R_RSP
+from cython.cimports.axptr._core.cpu.native.stub import GENERAL, R_RIP, Stub
 from cython.cimports.axptr._core.cpu.running import RunningCpu
 from cython.cimports.axptr._core.cpu.x86.x86regs import register_bits
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
@@ -55,8 +55,9 @@ class NativeState(RunningCpu):
         self.regs_[R_RFLAGS] = _fixed_flags
 
     def surface(self):
-        """All registers are here. -1: they are lost."""
-        return 0
+        """The guest waits in a call, which has been made: all registers are here. -1: they are lost."""
+        self.in_call = False
+        return self.stub.surface(self.regs_, cython.address(self.fs_base), cython.address(self.gs_base))
 
     def bring_out(self):
         """All registers are here, or `lost`. Others may run meanwhile: whoever stopped the process may let it go on."""
@@ -201,16 +202,7 @@ class NativeState(RunningCpu):
         """All registers: user_regs_struct and the XSAVE area, as Linux hands them to debuggers."""
         self.check_mine()
         self.need_all()
-        r: cython.pointer(uint64_t) = self.regs_
-        words: uint64_t[27]
-        i: cython.int
-        memset(words, 0, cython.sizeof(words))
-        for i in range(15):
-            words[i] = r[_order[i]]
-        words[15] = 0xFFFF_FFFF_FFFF_FFFF
-        words[16], words[17], words[18], words[19], words[20] = r[R_RIP], 0x33, r[R_RFLAGS], r[R_RSP], 0x2B
-        words[21], words[22] = self.fs_base, self.gs_base
-        return cython.cast(cython.p_char, words)[: cython.sizeof(words)], self.xstate
+        return user_regs(self.regs_, self.fs_base, self.gs_base), self.xstate
 
     def _put(self, general: bytes, extended: bytes):
         """Put back what `_take` gave, of this engine or another. `ValueError` for what no program can have."""
@@ -268,6 +260,20 @@ class NativeState(RunningCpu):
         memset(self.regs_, 0, cython.sizeof(self.regs_))
         self.regs_[R_RFLAGS] = _fixed_flags
         self.fs_base = self.gs_base = 0
+
+
+@cython.cfunc
+def user_regs(regs: cython.pointer(uint64_t), fs_base: uint64_t, gs_base: uint64_t) -> bytes:
+    """user_regs_struct, as Linux hands it to debuggers."""
+    words: uint64_t[27]
+    i: cython.int
+    memset(words, 0, cython.sizeof(words))
+    for i in range(15):
+        words[i] = regs[_order[i]]
+    words[15] = 0xFFFF_FFFF_FFFF_FFFF
+    words[16], words[17], words[18], words[19], words[20] = regs[R_RIP], 0x33, regs[R_RFLAGS], regs[R_RSP], 0x2B
+    words[21], words[22] = fs_base, gs_base
+    return cython.cast(cython.p_char, words)[: cython.sizeof(words)]
 
 
 @cython.cfunc

@@ -41,6 +41,9 @@ cdef extern from "stub_bytes.h" nogil:
     size_t nat_text_size
 
 cdef enum:
+    GENERAL = 18           # of gregs: r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags
+    R_RAX = 13
+    R_RIP = 16
     MAX_COMMANDS = 384
     WINDOW = 128           # pages that are looked at in one go
 
@@ -61,6 +64,9 @@ cdef class Stub:
     cdef uint32_t ncommands
     cdef bint takes_away            # one of them takes something away: a fence must follow
     cdef bint broken                # it did not do as it was told; it is dead
+    cdef bint waiting               # in a call of a guest's, which is to be answered or given up
+    cdef void *occupant             # the `Parked` whose registers are in it; borrowed: who goes takes itself out
+    cdef uint32_t evictions         # how often one had to leave it for another since a stub was made for its space
 
     cdef Held *held
     cdef uint64_t nslots, nused     # of the table: a power of two; slots that are not empty
@@ -75,6 +81,7 @@ cdef class Stub:
     cdef int die(self) except -1
     cdef void end(self) noexcept
     cdef int find_frame(self) noexcept nogil
+    cdef int surface(self, uint64_t *regs, uint64_t *fs_base, uint64_t *gs_base) noexcept nogil
     cdef Held *slot(self, uint64_t page) noexcept nogil
     cdef int grow(self) noexcept nogil
     cdef void command(self, uint32_t op, uint64_t addr, uint64_t size, uint32_t prot, uint64_t off) noexcept nogil

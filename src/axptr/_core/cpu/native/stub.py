@@ -19,6 +19,7 @@ import os
 
 import cython
 from cython.cimports.axptr._core.cpu.native.stub import (
+    GENERAL,
     MAX_COMMANDS,
     NAT_COMMANDS,
     NAT_CONTROL,
@@ -29,6 +30,8 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_SPAN,
     NAT_STACK,
     NAT_USER_END,
+    R_RAX,
+    R_RIP,
     WINDOW,
     Held,
     nat_command,
@@ -37,6 +40,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_interrupt,
     nat_judge,
     nat_kill,
+    nat_ours,
     nat_start,
     nat_stub,
     nat_text,
@@ -164,6 +168,26 @@ class Stub:
         self.frame = cython.cast(cython.pointer(uint64_t), block + (frame - self.s.base - NAT_CONTROL) + 40)
         self.vectors = block + (vectors - self.s.base - NAT_CONTROL)
         self.vectors_size = high - vectors
+        return 0
+
+    def surface(self, regs, fs_base, gs_base):
+        """It waits in a guest's call: have it come out by a signal, which the host's kernel takes for a reason to make the
+        call again. It has been made: result and place stay as they are in `regs`, where the guest's registers go (NULL:
+        nowhere). -1: they are lost, it is dead now."""
+        result: uint64_t
+        after: uint64_t
+        self.waiting = False
+        if not nat_ours(cython.address(self.s)):  # it is a parent's
+            self.broken = True
+            return -1
+        nat_interrupt(cython.address(self.s), 1)
+        if nat_turn(cython.address(self.s), _deadline, 1) < 0 or self.find_frame() < 0:
+            return self.lose()
+        if regs != cython.NULL:
+            result, after = regs[R_RAX], regs[R_RIP]
+            memcpy(regs, self.frame, GENERAL * 8)
+            regs[R_RAX], regs[R_RIP] = result, after
+            fs_base[0], gs_base[0] = self.s.channel.fs_base, self.s.channel.gs_base
         return 0
 
     # -- what it holds -------------------------------------------------------------------------------------
@@ -401,6 +425,7 @@ class Stub:
     def lose(self):
         """It did what it was not told to do, or nothing, or is dead: from now on it is. -1."""
         self.broken = True
+        self.waiting = False
         self.link.at_rest = 1
         nat_kill(cython.address(self.s))
         return -1

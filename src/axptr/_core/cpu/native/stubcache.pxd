@@ -7,7 +7,7 @@ cdef bint in_the_way(SpaceCore space, uint64_t base) noexcept nogil
 
 cdef class StubCache:
     cdef PhysMemory phys
-    cdef dict kept                 # by the id of the space; the one that was used last is the last
+    cdef dict kept                 # by its id; the one that was used last is the last
     cdef list dying                # the space is no more, and has not let go of them yet
     cdef Stub spare                # one whose space has gone before anything was mapped, or None
     cdef int limit
@@ -15,6 +15,11 @@ cdef class StubCache:
     cdef readonly uint64_t made
 
     cdef Stub find(self, SpaceCore space)
+    cdef Stub of_space(self, SpaceCore space)
+    cdef int used(self, Stub stub) except -1
+    cdef int oust(self, Stub stub) except -1
+    cdef int bring_out(self, Stub stub) except -1
+    cdef int keep(self, Stub stub, SpaceCore space) except -1
     cdef bint fit(self, Stub stub) noexcept
     cdef int end(self, Stub stub) except -1
     cdef int bury(self, Stub stub) except -1

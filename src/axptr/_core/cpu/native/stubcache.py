@@ -1,5 +1,5 @@
-"""The stubs of one engine: one for each space that it has run and that lives, the least used of them ended when there are
-many.
+"""The stubs of one engine: one for each space that it has run and that lives, or some if several guests take turns in it;
+the least used of them ended when there are many.
 
 A stub is a cache. It goes with its space, when the space's place for it is taken, when it has died, or for want of room;
 nothing is lost but time. While its space is not the one that runs, what was taken away from it waits to be carried out
@@ -13,15 +13,20 @@ Locking: the GIL. Each stub is used by the thread that runs the engine; one whos
 import weakref
 
 import cython
+from cython.cimports.axptr._core.cpu.native.parked import Parked
 from cython.cimports.axptr._core.cpu.native.stub import NAT_SPAN, Stub, nat_cpu_time, nat_ended, nat_ours
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_at, index_seek
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
+from cython.cimports.cpython.ref import PyObject
 from cython.cimports.libc.stdint import int64_t, uint64_t
 
 # Where stubs may lie: the first place where the space has no area. Far from where programs and their mappings are.
 _BASES = tuple(0x6FFF_0000_0000 - (i << 40) for i in range(64)) + tuple(0x2_4000_0000 + (i << 33) for i in range(64))
+
+_turns = cython.declare(uint64_t, 8)  # taken in one stub, before a second is worth its start
+_most_of_space = cython.declare(cython.int, 4)
 
 
 @cython.cfunc
@@ -50,6 +55,7 @@ class StubCache:
     def bury(self, stub):
         """Its space is no more, or about to go: the collector tells of it before, and the space still points to the
         stub's link then. Such a one is kept until the space has let go of it."""
+        self.oust(stub)
         if stub.link.gone:
             self.end(stub)
         else:
@@ -68,16 +74,18 @@ class StubCache:
         return 0
 
     def find(self, space):
-        """The stub of a space, fit to run it; a new one if need be. `OSError` where the host does not allow it,
-        `RuntimeError` where the space leaves no room."""
+        """A stub of a space, fit to run it and with nobody in it; a new one if need be. `OSError` where the host does not
+        allow it, `RuntimeError` where the space leaves no room."""
         if self.dying:
             self.clean_up()
-        stub: Stub = self.kept.pop(id(space), None)
+        stub: Stub = self.of_space(space)
         if stub is not None:
-            if self.fit(stub) and not in_the_way(space, stub.s.base):
-                self.kept[id(space)] = stub  # the last to be ended
+            self.used(stub)
+            self.oust(stub)
+            self.bring_out(stub)
+            if self.fit(stub):
                 return stub
-            self.end(stub)
+            self.drop(stub)
         while len(self.kept) >= self.limit:
             self.end_oldest()
         for base in _BASES:
@@ -97,7 +105,59 @@ class StubCache:
                 self.end_oldest()  # a limit of the host's, on processes or descriptors
             else:
                 self.made += 1
-        key: object = id(space)
+        self.keep(stub, space)
+        return stub
+
+    def of_space(self, space):
+        """The stub of a space to be taken next: one that nobody is in, else that which was not used for longest. None for
+        a new one: where threads take turns often enough, it is cheaper that each stays in its own."""
+        stub: Stub
+        best: Stub = None
+        many: cython.int = 0
+        for stub in list(self.kept.values()):
+            if stub.of() is not space:
+                continue
+            if not self.fit(stub) or in_the_way(space, stub.s.base):
+                self.drop(stub)
+                continue
+            many += 1
+            if stub.occupant == cython.NULL:
+                return stub
+            if best is None:
+                best = stub
+        if best is None:
+            return None
+        best.evictions += 1
+        if best.evictions > _turns and many < _most_of_space:
+            best.evictions = 0
+            return None
+        return best
+
+    def used(self, stub):
+        """It is the last to be ended."""
+        key: object = id(stub)
+        del self.kept[key]
+        self.kept[key] = stub
+        return 0
+
+    def oust(self, stub):
+        """Have whoever is in it leave, with all that is theirs."""
+        if stub.occupant != cython.NULL:
+            cython.cast(Parked, cython.cast(cython.pointer(PyObject), stub.occupant)).leave()
+        return 0
+
+    def bring_out(self, stub):
+        """Have it out of the call that it waits in, whosever that is. `broken`, if it is dead now."""
+        if stub.occupant != cython.NULL:
+            cython.cast(Parked, cython.cast(cython.pointer(PyObject), stub.occupant)).surface()
+        if stub.waiting:  # in a call of one who is no more
+            with cython.nogil:
+                stub.surface(cython.NULL, cython.NULL, cython.NULL)
+        return 0
+
+    def keep(self, stub, space):
+        """Take a stub of this space into the table, until the space is no more."""
+        key: object = id(stub)
         kept: dict = self.kept
 
         def lost(reference):
@@ -108,7 +168,7 @@ class StubCache:
 
         stub.of = weakref.ref(space, lost)
         kept[key] = stub
-        return stub
+        return 0
 
     def lay_aside(self, stub):
         """The space of a stub has gone. One that never had anything mapped is as good as new: for the next space."""
@@ -135,7 +195,8 @@ class StubCache:
         return not stub.broken and nat_ours(cython.address(stub.s)) and not nat_ended(cython.address(stub.s))
 
     def end(self, stub):
-        """End a stub that is not in the table."""
+        """End a stub that is not in the table. Who is in it takes along what is theirs."""
+        self.oust(stub)
         self.account(stub)
         stub.end()
         return 0
@@ -147,9 +208,7 @@ class StubCache:
 
     def drop(self, stub):
         """End a stub."""
-        key: object
-        for key in [key for key, one in self.kept.items() if one is stub]:
-            del self.kept[key]
+        self.kept.pop(id(stub), None)
         self.end(stub)
         return 0
 
@@ -159,7 +218,10 @@ class StubCache:
             self.end(self.spare)
             self.spare = None
         while self.kept:
-            self.end(self.kept.popitem()[1])
+            stub: Stub = self.kept.popitem()[1]
+            if stub.occupant != cython.NULL:  # nobody will go on with it
+                cython.cast(Parked, cython.cast(cython.pointer(PyObject), stub.occupant)).give_up()
+            self.end(stub)
         self.clean_up()
 
     def settle(self, busy):
@@ -174,6 +236,10 @@ class StubCache:
             space = stub.of()
             if space is None or stub.link.gone:
                 continue  # it is ended in a moment
+            self.bring_out(stub)
+            if stub.broken:
+                self.drop(stub)
+                continue
             axptr_lock_gil(self.phys.lock)
             failed = stub.apply(space)
             axptr_unlock(self.phys.lock)
