@@ -62,6 +62,7 @@ class HostView:
     repeats = False
 
     def __init__(self) -> None:
+        self._protected: dict[str, int] = {}
         self.pid = _RESERVED_PIDS + int.from_bytes(os.urandom(4), "little") % _FIRST_PIDS
 
     # -- clocks
@@ -228,6 +229,16 @@ class HostView:
         return hostcalls.prctl(option, argument)
 
     # -- the machine
+
+    def protected(self, what: str) -> int:
+        """What fs.protected_`what` says: links, FIFOs and files that others left in directories for all."""
+        if what not in self._protected:
+            try:
+                with open(f"/proc/sys/fs/protected_{what}", "rb") as file:
+                    self._protected[what] = int(file.read())
+            except (OSError, ValueError):
+                self._protected[what] = 0
+        return self._protected[what]
 
     @property
     def uname(self) -> UtsName:

@@ -19,6 +19,7 @@ from .fs.host.calls import PAGE
 from .fs.host.terminal import Terminals
 from .host import INIT, HostView
 from .signals.pending import Tally
+from .task.creds import Credentials
 from .task.group import ThreadGroup
 from .task.pids import PidTable
 from .uaccess import CHUNK
@@ -52,6 +53,7 @@ class Machine:
     | field | exec | fork | a snapshot |
     | --- | --- | --- | --- |
     | host: what it knows of the host | keeps | the same | a seed and its counts; of the host as it is nothing |
+    | owner: who the host's process is, by which the host judges | keeps | the same | made anew |
     | cpu: what programs are told of it | keeps | the same | goes by the engine |
     | memory_limit: bytes that all may hold | keeps | the same | the number |
     | pids: who has which number; init: the process that was there before the first | keeps | one more | the numbers |
@@ -93,6 +95,7 @@ class Machine:
         self.memory_limit = memory_limit
         self._inodes = itertools.count(1024)
         self.host = host if host is not None else HostView()
+        self.owner = Credentials.of_host(self.host)
         self.init = ThreadGroup(self.host, INIT, None)
         self.first = self.init
         self.held: set[ThreadGroup] = set()

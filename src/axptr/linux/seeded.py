@@ -156,6 +156,9 @@ class SeededView(HostView):
     def uname(self) -> UtsName:
         return UtsName("Linux", "axptr", "6.18.0", "#1 SMP PREEMPT_DYNAMIC axptr")
 
+    def protected(self, what: str) -> int:
+        return 0
+
     @property
     def memory_size(self) -> int:
         return 4 << 30

@@ -33,6 +33,7 @@ from .fs.host.file import HostFile
 from .fs.host.mount import HostMount
 from .fs.host.tree import standard_stream
 from .fs.latermount import LaterTmpMount
+from .fs.permissions import EXEC, require_access
 from .fs.setup import first_directory, host_tree
 from .fs.walk import AT_FDCWD, FsContext
 from .fs.writable import WritableDirs
@@ -470,7 +471,7 @@ def _search(task: LinuxTask, program: bytes, environ: list[bytes]) -> bytes:
             if not stat_module.S_ISREG(node.mode):
                 continue
             there = there or candidate
-            node.access(os.X_OK, True)
+            require_access(task, node, EXEC)
             return candidate
         except LinuxError:
             continue

@@ -18,7 +18,7 @@ from axptr.linux.fs.walk import AT_FDCWD, FsContext
 from axptr.linux.task.filetable import FileTable
 from axptr.linux.task.pids import PidTable
 
-from ..trees import file_system
+from ..trees import file_system, walker
 
 
 class FakeTask:
@@ -30,7 +30,8 @@ class FakeTask:
     def __init__(self, fs: FsContext) -> None:
         self.fs = fs
         self.group = SimpleNamespace(tgid=self.pid, threads={self.tid: self})
-        self.machine = SimpleNamespace(pids=PidTable(5000))
+        self.machine = walker(fs, pids=PidTable(5000)).machine
+        self.creds = self.machine.owner
         self.machine.pids.tasks[self.tid] = self
         self.machine.pids.groups[self.pid] = self.group
         self.files = FileTable(16, LockTable())

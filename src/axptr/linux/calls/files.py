@@ -16,6 +16,7 @@ from ..fs.openfile import (
     O_PATH,
     OpenFile,
 )
+from ..fs.permissions import require_owner
 from ..registry import call
 from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes
 
@@ -107,6 +108,8 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | N
     if file.flags & O_PATH:
         raise LinuxError(errno.EBADF)
     if cmd == F_SETFL:
+        if arg & O_NOATIME & ~file.flags and (node := file.node()) is not None:
+            require_owner(task, node)
         set_flags(file, arg)
         return 0
     if cmd in _LOCK_COMMANDS:
@@ -137,7 +140,7 @@ def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
             raise LinuxError(errno.ESRCH)
         file.owner = (kind, pid)
         if pid:
-            file.owner_uids = task.machine.host.uids[:2]
+            file.owner_uids = task.creds.uids[:2]
         return 0
     if cmd == F_GETOWN:
         kind, pid = file.owner
@@ -226,7 +229,7 @@ def sys_memfd_create(task: LinuxTask, name: ConstBytes, flags: c_uint) -> int:
     if flags & MFD_HUGETLB:
         raise LinuxError(errno.ENOSYS)
     try:
-        node = task.machine.memory_files.file(b"memfd:" + text, 0o666 if flags & MFD_NOEXEC_SEAL else 0o777)
+        node = task.machine.memory_files.file(b"memfd:" + text, 0o666 if flags & MFD_NOEXEC_SEAL else 0o777, task.creds)
     except LinuxError:
         raise LinuxError(errno.ENOMEM) from None
     node.inode.sealable = bool(flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL))

@@ -11,6 +11,7 @@ from struct import pack, unpack
 from ...errors import LinuxError
 from ...kernel.abi import c_int
 from ..fs import notify
+from ..fs.permissions import set_times
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..registry import call
 from ..uaccess import ConstBytes, get_bytes
@@ -36,7 +37,8 @@ def _set(task: LinuxTask, dirfd: int, path: ConstBytes, times: tuple[int, ...] |
         node = changeable(task, dirfd, path, flags)
     if times is not None and any(n not in (UTIME_NOW, UTIME_OMIT) and not 0 <= n < _BILLION for n in times[1::2]):
         raise LinuxError(errno.EINVAL)
-    node.set_times(None if times is None else pack("<4q", *times))
+    touch = times is None or times[1::2] == (UTIME_NOW, UTIME_NOW)
+    set_times(task, node, None if times is None else pack("<4q", *times), touch=touch)
     what = notify.ATTRIB
     if times is not None and UTIME_OMIT in times[1::2]:
         what = notify.ACCESS if times[3] == UTIME_OMIT else notify.MODIFY

@@ -110,12 +110,12 @@ def _set_three(now: Ids, wanted: tuple[int, int, int], privileged: bool) -> Ids:
 
 
 def _become(task: LinuxTask, uids: Ids) -> int:
-    task.creds = task.creds.with_uids(uids, keep=bool(task.kept.keep_caps))
+    task.adopt(task.creds.with_uids(uids, keep=bool(task.kept.keep_caps)))
     return 0
 
 
 def _join(task: LinuxTask, gids: Ids) -> int:
-    task.creds = task.creds.but(gids=gids, fs_gid=gids[1])
+    task.adopt(task.creds.but(gids=gids, fs_gid=gids[1]))
     return 0
 
 
@@ -158,7 +158,7 @@ def sys_setfsuid(task: LinuxTask, uid: c_int) -> int:
     """What it was before, whether it may be changed or not."""
     creds, wanted = task.creds, uid & _STAYS
     if wanted != _STAYS and (wanted in (*creds.uids, creds.fs_uid) or creds.has(CAP_SETUID)):
-        task.creds = creds.with_fs_uid(wanted)
+        task.adopt(creds.with_fs_uid(wanted))
     return creds.fs_uid
 
 
@@ -166,7 +166,7 @@ def sys_setfsuid(task: LinuxTask, uid: c_int) -> int:
 def sys_setfsgid(task: LinuxTask, gid: c_int) -> int:
     creds, wanted = task.creds, gid & _STAYS
     if wanted != _STAYS and (wanted in (*creds.gids, creds.fs_gid) or creds.has(CAP_SETGID)):
-        task.creds = creds.but(fs_gid=wanted)
+        task.adopt(creds.but(fs_gid=wanted))
     return creds.fs_gid
 
 
@@ -191,7 +191,7 @@ def sys_setgroups(task: LinuxTask, size: c_int, groups: ConstBytes) -> int:
     told = unpack(f"<{count}I", get_bytes(task, groups.address, 4 * count)) if count else ()
     if _STAYS in told:
         raise LinuxError(errno.EINVAL)
-    task.creds = task.creds.but(groups=tuple(sorted(told)))
+    task.adopt(task.creds.but(groups=tuple(sorted(told))))
     return 0
 
 
@@ -247,5 +247,5 @@ def sys_capset(task: LinuxTask, header: Bytes, data: ConstBytes) -> int:
     _require(not permitted & ~creds.permitted)
     _require(not effective & ~permitted)
     ambient = creds.ambient & permitted & inheritable
-    task.creds = creds.but(effective=effective, permitted=permitted, inheritable=inheritable, ambient=ambient)
+    task.adopt(creds.but(effective=effective, permitted=permitted, inheritable=inheritable, ambient=ambient))
     return 0

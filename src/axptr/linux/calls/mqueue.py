@@ -10,6 +10,7 @@ from ...errors import LinuxError
 from ...flags import READ
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..abi.timespec import read_timespec
+from ..fs import permissions
 from ..fs.openfile import O_NONBLOCK
 from ..ipc.mqueue import (
     HARD_MSG_MAX,
@@ -68,8 +69,7 @@ def sys_mq_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint, a
     else:
         if access == os.O_ACCMODE:
             raise LinuxError(errno.EINVAL)
-        if not queue.permits(task, (4, 2, 6)[access]):
-            raise LinuxError(errno.EACCES)
+        permissions.require(task, queue, (permissions.READ, permissions.WRITE, 6)[access])
     file = MqFile(queue, access | flags & O_NONBLOCK)
     return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
 
@@ -93,8 +93,11 @@ def _make(task: LinuxTask, name: bytes, mode: int, asked: tuple[int, int] | None
 @call("mq_unlink")
 def sys_mq_unlink(task: LinuxTask, path: ConstBytes) -> int:
     name = _name(task, path)
-    if task.machine.queues.queues.pop(name, None) is None:
+    queues = task.machine.queues.queues
+    if name not in queues:
         raise LinuxError(errno.ENOENT)
+    permissions.require_owner(task, queues[name])  # their directory is sticky
+    del queues[name]
     return 0
 
 

@@ -14,6 +14,20 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_long, c_size_t, c_uint
 from ..fs import notify
 from ..fs.node import Node
+from ..fs.permissions import (
+    EXEC,
+    WRITE,
+    chmod,
+    chown,
+    maker,
+    require,
+    require_access,
+    require_delete,
+    require_link,
+    require_rename,
+    trusted,
+    written,
+)
 from ..fs.walk import (
     AT_EMPTY_PATH,
     AT_FDCWD,
@@ -36,14 +50,22 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
 
-def _new(task: LinuxTask, dirfd: int, path: ConstBytes, *, directory: bool = False) -> tuple[Node, bytes]:
-    """Where a name is to be made: EEXIST if it is there, then EROFS unless allowed (filename_create)."""
+def _new(
+    task: LinuxTask, dirfd: int, path: ConstBytes, *, directory: bool = False, source: Node | None = None
+) -> tuple[Node, bytes]:
+    """Where a name is to be made: EEXIST if it is there, then EROFS unless allowed (filename_create), then EACCES.
+
+    source: what gets one more name by that, which must be allowed too (EPERM).
+    """
     entry = task.fs.entry(task, dirfd, read_path(task, path))
     if not entry.normal or task.fs.child(task, entry) is not None:
         raise LinuxError(errno.EEXIST)
     if entry.slash and not directory:
         raise LinuxError(errno.ENOENT)
-    return task.fs.changeable_directory(entry, making=True), entry.name
+    if source is not None and source.mount is entry.directory.mount and not trusted(task, source):
+        entry.directory.require_writable()
+        require_link(task, source)
+    return task.fs.changeable_directory(task, entry, making=True), entry.name
 
 
 def _old(task: LinuxTask, entry: Entry) -> Node:
@@ -53,7 +75,7 @@ def _old(task: LinuxTask, entry: Entry) -> Node:
     """
     fs = task.fs
     try:
-        directory = fs.changeable_directory(entry)
+        directory = fs.changeable_directory(task, entry)
     except LinuxError as error:
         if error.errno in (errno.EROFS, errno.EPERM) and fs.child(task, entry) is None:
             raise LinuxError(errno.ENOENT) from None
@@ -68,7 +90,7 @@ def _old(task: LinuxTask, entry: Entry) -> Node:
 
 def _mkdir(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int) -> int:
     directory, name = _new(task, dirfd, path, directory=True)
-    directory.make_dir(name, mode & 0o1777, task.fs.umask)
+    directory.make_dir(name, mode & 0o1777, task.fs.umask, maker(task, directory))
     notify.named(task, notify.CREATE, directory, name, is_dir=True)
     return 0
 
@@ -93,7 +115,7 @@ def _mknod(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, rdev: int) 
     directory, name = _new(task, dirfd, path)
     if kind == stat.S_IFBLK or (kind == stat.S_IFCHR and rdev):
         raise LinuxError(errno.EPERM)
-    directory.make_node(name, mode & 0o7777 | (kind or stat.S_IFREG), 0, task.fs.umask)
+    directory.make_node(name, mode & 0o7777 | (kind or stat.S_IFREG), 0, task.fs.umask, maker(task, directory))
     notify.named(task, notify.CREATE, directory, name)
     return 0
 
@@ -113,7 +135,7 @@ def _symlink(task: LinuxTask, target: ConstBytes, dirfd: int, path: ConstBytes) 
     if not text:
         raise LinuxError(errno.ENOENT)
     directory, name = _new(task, dirfd, path)
-    directory.make_link(name, text)
+    directory.make_link(name, text, maker(task, directory))
     notify.named(task, notify.CREATE, directory, name)
     return 0
 
@@ -134,7 +156,7 @@ def _link(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Const
         raise LinuxError(errno.EINVAL)
     follow = 0 if flags & AT_SYMLINK_FOLLOW else AT_SYMLINK_NOFOLLOW
     node = lookup(task, olddir, read_path(task, old), follow | flags & AT_EMPTY_PATH)
-    directory, name = _new(task, newdir, new)
+    directory, name = _new(task, newdir, new, source=node)
     try:
         held = node.changeable()
     except LinuxError:
@@ -171,6 +193,13 @@ def _unlink(task: LinuxTask, dirfd: int, path: ConstBytes, directory: bool) -> i
         if node is not None and node.is_dir != directory:
             raise LinuxError(errno.ENOTDIR if directory else errno.EISDIR)
     origin = _old(task, entry)
+    if not trusted(task, origin):
+        node = task.fs.child(task, entry)
+        if node is None:
+            raise LinuxError(errno.ENOENT)
+        if entry.slash and not directory:
+            raise LinuxError(errno.EISDIR if node.is_dir else errno.ENOTDIR)
+        require_delete(task, origin, node)
     victim = _with_more_names(task, origin, entry)
     lost = notify.victim(task, origin, entry.name)
     origin.remove(entry.spelled, directory)
@@ -237,7 +266,9 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
         if moved.identity == taken.identity:
             return 0
     origin = _old(task, source)
-    directory = task.fs.changeable_directory(goal)
+    directory = task.fs.changeable_directory(task, goal)
+    if not trusted(task, origin) and _nothing_to_rename(task, source, goal, flags):
+        return 0
     if task.fs.mounts.at(goal.directory, goal.name) is not None:
         raise LinuxError(errno.EBUSY)
     victim = None if flags & RENAME_EXCHANGE else _with_more_names(task, directory, goal)
@@ -249,6 +280,30 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
     if flags & RENAME_EXCHANGE:
         notify.renamed(task, lost, after, before, None)
     return 0
+
+
+def _nothing_to_rename(task: LinuxTask, source: Entry, goal: Entry, flags: int) -> bool:
+    """do_renameat2 and vfs_rename as far as they come before, and up to, who may: whether both names are one file's."""
+    moved, taken = task.fs.child(task, source), task.fs.child(task, goal)
+    exchange = bool(flags & RENAME_EXCHANGE)
+    if moved is None:
+        raise LinuxError(errno.ENOENT)
+    if taken is not None and flags & RENAME_NOREPLACE:
+        raise LinuxError(errno.EEXIST)
+    if exchange and taken is None:
+        raise LinuxError(errno.ENOENT)
+    if (exchange and taken is not None and not taken.is_dir and goal.slash) or (
+        not moved.is_dir and (source.slash or (goal.slash and not exchange))
+    ):
+        raise LinuxError(errno.ENOTDIR)
+    if moved.is_dir and moved.identity == goal.directory.identity:
+        raise LinuxError(errno.EINVAL)
+    if taken is not None and taken.is_dir and taken.identity == source.directory.identity:
+        raise LinuxError(errno.EINVAL if exchange else errno.ENOTEMPTY)
+    if taken is not None and taken.identity == moved.identity:
+        return True
+    require_rename(task, (source.directory, moved), (goal.directory, taken), exchange=exchange)
+    return False
 
 
 @call("rename")
@@ -287,7 +342,7 @@ def changeable_file(task: LinuxTask, fd: int) -> Node:
 @call("chmod")
 def sys_chmod(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
     node = changeable(task, AT_FDCWD, path, 0)
-    node.set_mode(mode & 0o7777)
+    chmod(task, node, mode & 0o7777)
     notify.happened(task, notify.ATTRIB, node)
     return 0
 
@@ -295,7 +350,7 @@ def sys_chmod(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int:
 @call("fchmodat")
 def sys_fchmodat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) -> int:
     node = changeable(task, dirfd, path, 0)
-    node.set_mode(mode & 0o7777)
+    chmod(task, node, mode & 0o7777)
     notify.happened(task, notify.ATTRIB, node)
     return 0
 
@@ -305,7 +360,7 @@ def sys_fchmodat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint,
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
     node = changeable(task, dirfd, path, flags)
-    node.set_mode(mode & 0o7777)
+    chmod(task, node, mode & 0o7777)
     notify.happened(task, notify.ATTRIB, node)
     return 0
 
@@ -313,7 +368,7 @@ def sys_fchmodat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint,
 @call("fchmod")
 def sys_fchmod(task: LinuxTask, fd: c_uint, mode: c_uint) -> int:
     node = changeable_file(task, fd)
-    node.set_mode(mode & 0o7777)
+    chmod(task, node, mode & 0o7777)
     notify.happened(task, notify.ATTRIB, node)
     return 0
 
@@ -327,7 +382,7 @@ def _owned(task: LinuxTask, node: Node, uid: int, gid: int) -> None:
 @call("chown")
 def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
     node = changeable(task, AT_FDCWD, path, 0)
-    node.set_owner(uid, gid)
+    chown(task, node, uid, gid)
     _owned(task, node, uid, gid)
     return 0
 
@@ -335,7 +390,7 @@ def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> in
 @call("lchown")
 def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
     node = changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
-    node.set_owner(uid, gid)
+    chown(task, node, uid, gid)
     _owned(task, node, uid, gid)
     return 0
 
@@ -343,7 +398,7 @@ def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> i
 @call("fchown")
 def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_uint, gid: c_uint) -> int:
     node = changeable_file(task, fd)
-    node.set_owner(uid, gid)
+    chown(task, node, uid, gid)
     _owned(task, node, uid, gid)
     return 0
 
@@ -353,7 +408,7 @@ def sys_fchownat(task: LinuxTask, dirfd: c_int, path: ConstBytes, uid: c_uint, g
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
     node = changeable(task, dirfd, path, flags)
-    node.set_owner(uid, gid)
+    chown(task, node, uid, gid)
     _owned(task, node, uid, gid)
     return 0
 
@@ -367,7 +422,10 @@ def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
         raise LinuxError(errno.EISDIR)
     if not stat.S_ISREG(node.mode):
         raise LinuxError(errno.EINVAL)
-    node.changeable().truncate(task, length)
+    require(task, node, WRITE)
+    goal = node.changeable()
+    written(task, goal)
+    goal.truncate(task, length)
     notify.happened(task, notify.MODIFY, node)
     return 0
 
@@ -391,7 +449,7 @@ def _directory(task: LinuxTask, node: Node) -> Node:
     """A directory that may be searched, to be kept."""
     if not node.is_dir:
         raise LinuxError(errno.ENOTDIR)
-    node.access(1, True)
+    require_access(task, node, EXEC)
     return node.hold()
 
 

@@ -11,6 +11,7 @@ from ...kernel.abi import c_int, c_uint
 from ..files.pidfd import PidFile
 from ..fs.openfile import O_NONBLOCK
 from ..registry import call
+from ..task.looking import require_look
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,5 @@ def sys_pidfd_getfd(task: LinuxTask, pidfd: c_int, fd: c_int, flags: c_uint) -> 
     goal = file.task
     if goal.dead:
         raise LinuxError(errno.ESRCH)
-    if task.creds.euid and task.creds.euid not in (goal.creds.uid, goal.creds.euid):
-        raise LinuxError(errno.EPERM)
+    require_look(task, goal)
     return task.files.add(goal.files.get(fd), cloexec=True)

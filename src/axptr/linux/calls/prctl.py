@@ -82,7 +82,7 @@ def _get_pdeath_signal(task: LinuxTask, arg2: int, *unused: int) -> int:
 
 def _set_dumpable(task: LinuxTask, arg2: int, *unused: int) -> int:
     _refuse(arg2 > 1)
-    task.kept.dumpable = bool(arg2)
+    task.mm.dumpable = bool(arg2)
     return 0
 
 
@@ -106,7 +106,7 @@ def _capbset_drop(task: LinuxTask, arg2: int, *unused: int) -> int:
     if not task.creds.has(CAP_SETPCAP):
         raise LinuxError(errno.EPERM)
     _refuse(arg2 > _CAP_LAST_CAP)
-    task.creds = task.creds.but(bounding=task.creds.bounding & ~(1 << arg2))
+    task.adopt(task.creds.but(bounding=task.creds.bounding & ~(1 << arg2)))
     return 0
 
 
@@ -189,7 +189,7 @@ def _get_thp_disable(task: LinuxTask, *args: int) -> int:
 def _cap_ambient(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) -> int:
     if arg2 == _AMBIENT_CLEAR_ALL:
         _refuse(arg3, arg4, arg5)
-        task.creds = task.creds.but(ambient=0)
+        task.adopt(task.creds.but(ambient=0))
         return 0
     _refuse(arg3 > _CAP_LAST_CAP, arg4, arg5, arg2 not in (_AMBIENT_IS_SET, _AMBIENT_RAISE, _AMBIENT_LOWER))
     creds, bit = task.creds, 1 << arg3
@@ -197,7 +197,7 @@ def _cap_ambient(task: LinuxTask, arg2: int, arg3: int, arg4: int, arg5: int) ->
         return creds.ambient >> arg3 & 1
     if arg2 == _AMBIENT_RAISE and not creds.permitted & creds.inheritable & bit:
         raise LinuxError(errno.EPERM)
-    task.creds = creds.but(ambient=creds.ambient | bit if arg2 == _AMBIENT_RAISE else creds.ambient & ~bit)
+    task.adopt(creds.but(ambient=creds.ambient | bit if arg2 == _AMBIENT_RAISE else creds.ambient & ~bit))
     return 0
 
 
@@ -217,7 +217,7 @@ def _nothing(task: LinuxTask, *unused: int) -> int:
 _OPTIONS: dict[int, Callable[..., int]] = {
     PR_SET_PDEATHSIG: _set_pdeath_signal,
     PR_GET_PDEATHSIG: _get_pdeath_signal,
-    PR_GET_DUMPABLE: lambda task, *unused: int(task.kept.dumpable),
+    PR_GET_DUMPABLE: lambda task, *unused: int(task.mm.dumpable),
     PR_SET_DUMPABLE: _set_dumpable,
     PR_GET_KEEPCAPS: lambda task, *unused: int(task.kept.keep_caps),
     PR_SET_KEEPCAPS: _set_keep_caps,

@@ -14,6 +14,7 @@ from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_ulong
 from ..registry import call
 from ..task import waiting
+from ..task.looking import require_look
 from ..uaccess import CHUNK, IOV_MAX, USER_END, ConstBytes, UserIter, get_bytes, import_iovec
 
 TYPE_CHECKING = False
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
 PAGE = 4096
-
-
-def may_look_into(task: LinuxTask, other: LinuxTask) -> bool:
-    """Whether a task may read another's memory (ptrace_may_access): its own process's, or as the same user, or root."""
-    if other.group is task.group or task.creds.euid == 0:
-        return True
-    mine, its = task.creds, other.creds
-    return {mine.uid} == set(its.uids) and {mine.gid} == set(its.gids)
 
 
 def _remote(task: LinuxTask, address: int, count: int) -> list[tuple[int, int]]:
@@ -55,8 +48,7 @@ def _transfer(
     other = task.machine.tasks.get(pid)
     if other is None or other.dead:
         raise LinuxError(errno.ESRCH)
-    if not may_look_into(task, other):
-        raise LinuxError(errno.EPERM)
+    require_look(task, other)
     done = 0
     try:
         for address, size in there:

@@ -20,9 +20,9 @@ from ..proc.nodes import present_bytes
 from ..registry import call
 from ..task import traceregs as registers
 from ..task.ending import tell_end
+from ..task.looking import may_look
 from ..task.trace import EXITKILL, SYSCALL_ENTRY, SYSCALL_EXIT, Trace, attach, let_go, resume, stop_if_halted
 from ..uaccess import USER_END, get_bytes, put_bytes
-from .processvm import may_look_into
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _attach(task: LinuxTask, tracee: LinuxTask, seize: bool, address: int, data:
         if address or data & ~_OPTIONS:
             raise LinuxError(errno.EIO)
         _require_options(data)
-    if tracee.group is task.group or not may_look_into(task, tracee):
+    if tracee.group is task.group or not may_look(task, tracee, by_files=False):
         raise LinuxError(errno.EPERM)
     if tracee.dead or tracee.over or (tracee.trace is not None and tracee.trace.tracer is not None):
         raise LinuxError(errno.EPERM)

@@ -21,6 +21,7 @@ from ...kernel.abi import (
 from ..fs import notify
 from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND
 from ..fs.openfile import MAX_OFFSET, BrokenPipe, OpenFile, WouldBlock
+from ..fs.permissions import bytes_written
 from ..registry import call
 from ..uaccess import (
     MAX_RW_COUNT,
@@ -97,6 +98,8 @@ def _was_read(task: LinuxTask, file: OpenFile, count: int) -> int:
 
 def _was_written(task: LinuxTask, file: OpenFile, count: int) -> int:
     notify.transferred(task, notify.MODIFY, file, count)
+    if count and file.regular:
+        bytes_written(task, file)
     return task.group.io.wrote(count)
 
 
@@ -319,6 +322,7 @@ def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
         raise LinuxError(errno.EINVAL)
     file.require_change(task)
     file.truncate(task, length)
+    bytes_written(task, file)
     notify.transferred(task, notify.MODIFY, file, 1)
     return 0
 
@@ -327,6 +331,7 @@ def sys_ftruncate(task: LinuxTask, fd: c_uint, length: c_long) -> int:
 def sys_fallocate(task: LinuxTask, fd: c_int, mode: c_int, offset: c_long, size: c_long) -> int:
     file = task.files.get_io(fd)
     file.fallocate(task, mode, offset, size)
+    bytes_written(task, file)
     notify.transferred(task, notify.MODIFY, file, 1)
     return 0
 

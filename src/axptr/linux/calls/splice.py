@@ -23,6 +23,7 @@ from ..fs import notify
 from ..fs.host.calls import host
 from ..fs.host.file import POLLIN, POLLOUT
 from ..fs.openfile import O_APPEND, O_NONBLOCK, OpenFile, WouldBlock
+from ..fs.permissions import bytes_written
 from ..registry import call
 from ..task import waiting
 from ..uaccess import (
@@ -67,6 +68,8 @@ def _give_offset(task: LinuxTask, ptr: Bytes, offset: int | None, file: OpenFile
 def _told(task: LinuxTask, source: OpenFile, goal: OpenFile, count: int) -> None:
     notify.transferred(task, notify.ACCESS, source, count)
     notify.transferred(task, notify.MODIFY, goal, count)
+    if count and goal.regular:
+        bytes_written(task, goal)
 
 
 # -- sendfile, copy_file_range

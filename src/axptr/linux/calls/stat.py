@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import stat
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
 from ..abi.stat import pack_stat, pack_statx
 from ..fs.node import Node
+from ..fs.permissions import WRITE, require_access
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..registry import call
 from ..uaccess import (
@@ -98,7 +100,16 @@ def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, ma
 def _access(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, flags: int) -> int:
     if mode & ~7 or flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
-    lookup(task, dirfd, _name(task, path, flags), flags).access(mode, bool(flags & AT_EACCESS))
+    creds = task.creds
+    if not flags & AT_EACCESS and (creds.uids[0] != creds.fs_uid or creds.gids[0] != creds.fs_gid):
+        task.creds = creds.by_real_ids()  # for the walk, too (access_override_creds)
+    try:
+        node = lookup(task, dirfd, _name(task, path, flags), flags)
+        require_access(task, node, mode)
+        if mode & WRITE and stat.S_IFMT(node.mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+            node.require_writable()
+    finally:
+        task.creds = creds
     return 0
 
 

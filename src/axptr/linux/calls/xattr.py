@@ -8,6 +8,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t
 from ..fs import notify
 from ..fs.node import Node
+from ..fs.permissions import require_xattr
 from ..fs.walk import AT_FDCWD
 from ..registry import call
 from ..uaccess import (
@@ -48,7 +49,9 @@ def _give(task: LinuxTask, data: bytes, buf: Bytes, size: int) -> int:
 
 def _getxattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes, buf: Bytes, size: int) -> int:
     attribute = _xattr_name(task, name)
-    return _give(task, find().getxattr(attribute), buf, size)
+    node = find()
+    require_xattr(task, node, attribute, write=False)
+    return _give(task, node.getxattr(attribute), buf, size)
 
 
 def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
@@ -109,6 +112,7 @@ def _setxattr(
         raise LinuxError(errno.E2BIG)
     data = get_bytes(task, value.address, size) if size else b""
     node = find().changeable()
+    require_xattr(task, node, attribute, write=True)
     node.setxattr(attribute, data, flags)
     notify.happened(task, notify.ATTRIB, node)
     return 0
@@ -136,6 +140,7 @@ def sys_fsetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, value: ConstByte
 def _removexattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes) -> int:
     attribute = _xattr_name(task, name)
     node = find().changeable()
+    require_xattr(task, node, attribute, write=True)
     node.removexattr(attribute)
     notify.happened(task, notify.ATTRIB, node)
     return 0

@@ -230,10 +230,6 @@ class PipeNode(Node):
     def where(self) -> bytes:
         return b"pipe:[%d]" % self._ino
 
-    def access(self, mode: int, effective: bool) -> None:
-        if mode & 1 and not self.mode & 0o111:
-            raise LinuxError(errno.EACCES)
-
     def used(self, task: LinuxTask, *, written: bool) -> None:
         now = task.machine.host.realtime_ns()
         if written:
@@ -253,10 +249,9 @@ class PipeNode(Node):
         self.mode = self._stat.st_mode = stat.S_IFIFO | mode & 0o7777
 
     def set_owner(self, uid: int, gid: int) -> None:
-        if uid != -1:
-            self._stat.st_uid = uid
-        if gid != -1:
-            self._stat.st_gid = gid
+        keep = -1, 0xFFFF_FFFF
+        self._stat.st_uid = self._stat.st_uid if uid in keep else uid
+        self._stat.st_gid = self._stat.st_gid if gid in keep else gid
 
     def set_times(self, times: bytes | None) -> None:
         """The times of a pipe are those of its use."""

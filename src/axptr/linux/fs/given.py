@@ -52,13 +52,15 @@ class TreeStat(NamedTuple):
     """What a file of a tree is.
 
     mode: kind and permissions, as in `os.stat` (`stat.S_IFREG | 0o644`). size: bytes. mtime: seconds since 1970.
-    target: where a symbolic link leads.
+    target: where a symbolic link leads. uid, gid: whose it is.
     """
 
     mode: int
     size: int = 0
     mtime: float = 0.0
     target: str = ""
+    uid: int = 0
+    gid: int = 0
 
 
 class Tree:
@@ -119,6 +121,7 @@ class GivenNode(Node):
         size = len(os.fsencode(status.target)) if self.is_link else status.size
         found = Stat(self.mode, self.number, self.dev, size=size, nlink=2 if self.is_dir else 1, now=0)
         found.st_atime_ns = found.st_mtime_ns = found.st_ctime_ns = int(status.mtime * _BILLION)
+        found.st_uid, found.st_gid = status.uid, status.gid
         found.st_blksize, found.st_blocks = PAGE, -(-size // 512)
         return found
 
@@ -128,12 +131,6 @@ class GivenNode(Node):
 
     def statfs(self) -> bytes:
         return pack("<qqQQQQQqqqq32x", self.magic, PAGE, 0, 0, 0, 0, 0, 0, 255, PAGE, 0x20 | os.ST_RDONLY)
-
-    def access(self, mode: int, effective: bool) -> None:
-        if mode & 2:
-            raise LinuxError(errno.EROFS)
-        if mode & 1 and not self.is_dir and not self.mode & 0o111:
-            raise LinuxError(errno.EACCES)
 
     def mapped(self, task: LinuxTask) -> FrameStore | None:
         return self.given.stores.get(self.at)

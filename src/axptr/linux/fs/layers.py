@@ -191,6 +191,11 @@ class LayeredNode(TmpNode):
             found.st_blocks = -(-found.st_size // 4096) * 8
         return found
 
+    def rights(self, task: LinuxTask) -> tuple[int, int, int]:
+        if not self.inode.copied and self.low is not None:
+            self.layers.adopt(self.inode, self.low)
+        return super().rights(task)
+
     def hold(self) -> LayeredNode:
         if self.low is not None:
             self.low = self.low.hold()
@@ -213,7 +218,6 @@ class LayeredNode(TmpNode):
             if node.is_link:
                 raise LinuxError(errno.ELOOP)
             directory = node.directory
-            self.fs.require(directory, 1)
             found = directory.entries.get(name)
             if found is None:
                 return self._all_below(node, names[number:], path)
@@ -379,7 +383,6 @@ class LayeredNode(TmpNode):
         return self._open_below(NOBODY, os.O_RDONLY)
 
     def open_program(self) -> OpenFile:
-        self.fs.require(self.inode, 1)
         if self.inode.below is not None:
             return self._open_below(NOBODY, os.O_RDONLY)
         return super().open_program()

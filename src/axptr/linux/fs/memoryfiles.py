@@ -7,14 +7,18 @@ import stat
 from .inode import Inode
 from .tmp import INODE_COST, TmpFs, TmpNode
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..task.creds import Credentials
+
 
 class MemoryFiles(TmpFs):
     """Where files in memory are that never have a name: of memfd_create, of System V."""
 
-    def file(self, name: bytes, mode: int) -> TmpNode:
-        """A new one; `name` is for maps and /proc alone."""
+    def file(self, name: bytes, mode: int, creds: Credentials) -> TmpNode:
+        """A new one of somebody's; `name` is for maps and /proc alone."""
         self.charge(INODE_COST + len(name))
-        inode = Inode(self, stat.S_IFREG | mode, self.uid, self.gid)
+        inode = Inode(self, stat.S_IFREG | mode, creds.fs_uid, creds.fs_gid)
         inode.nlink = 0
         node = NamelessNode(inode, None, name)
         node.gone = True

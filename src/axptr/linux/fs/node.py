@@ -1,6 +1,6 @@
 """Nodes: the files of the tree that a program sees, one protocol whatever is behind them.
 
-Every node answers `stat`, `where`, `access`, `statfs`, `statx` and the attributes, and by kind `lookup`, `descend` and
+Every node answers `stat`, `where`, `rights`, `statfs`, `statx` and the attributes, and by kind `lookup`, `descend` and
 `names` (directory), `follow` (symbolic link), `open` (file, device). What it opens is an `OpenFile`. What changes
 something is done on what `changeable` gives: the node as it may be changed at this moment, or EROFS. The classes here
 are the base of the personality's own files (/proc, /dev), which nobody changes; `fs.host.tree` has the host's.
@@ -19,9 +19,11 @@ from ...errors import LinuxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from ..._core.mm.frames import FrameStore
+    from ..task.creds import Credentials
     from ..task.task import LinuxTask
     from .mounts import Mount
     from .openfile import OpenFile
@@ -82,11 +84,15 @@ class Node:
     """f_type of statfs: PROC_SUPER_MAGIC."""
     immutable = errno.EPERM
     """What an attempt to change it gives. Of /proc, which has no such operations; EROFS elsewhere."""
+    by_host = False
+    """Whether it is the host's, which judges for itself who may do what with it."""
     mount: Mount | None = None
     """The mount that it is in; None for what is in no tree (a pipe, a name space)."""
     twin: bytes | None = None
     """A file of the host that says what stat tells of this one; used while it is there and of the same kind."""
 
+    whose: Callable[[LinuxTask], LinuxTask] | None = None
+    """Of what /proc has of a process, whose it is, given who looks."""
     process: int | None = None
     """Of a directory /proc/PID, the process; it can stand for a pidfd (pidfd_send_signal)."""
 
@@ -98,7 +104,26 @@ class Node:
         return int.from_bytes(self.path, "little") % 0x7FFF_FFFF | 0x1_0000_0000  # a prime
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return self.twin_stat(task) or Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns())
+        return self.twin_stat(task) or self.own_stat(task)
+
+    def own_stat(self, task: LinuxTask, **more: int) -> Stat:
+        """What is told of a file of our own. more: as of `Stat`."""
+        found = Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), **more)
+        found.st_uid, found.st_gid = self.owner(task)
+        return found
+
+    def owner(self, task: LinuxTask) -> tuple[int, int]:
+        """User and group: root, or of what is about a process its own, unless nobody may look into it
+        (task_dump_owner)."""
+        if self.whose is None:
+            return 0, 0
+        try:
+            about = self.whose(task)
+        except LinuxError:
+            return 0, 0
+        if self.mode != stat.S_IFDIR | 0o555 and not about.mm.dumpable:
+            return 0, 0
+        return about.creds.euid, about.creds.egid
 
     def twin_stat(self, task: LinuxTask) -> os.stat_result | Stat | None:
         """What the host says of it; of a machine's that repeats only what a standard stream may be, too."""
@@ -224,10 +249,25 @@ class Node:
 
     # -- what may be asked of any
 
-    def access(self, mode: int, effective: bool) -> None:
-        """EACCES or EROFS unless it may be read (4), written (2), executed (1)."""
-        if (mode & 2 and not stat.S_ISCHR(self.mode)) or (mode & 1 and not self.mode & 0o111):
-            raise LinuxError(errno.EACCES)
+    def rights(self, task: LinuxTask) -> tuple[int, int, int]:
+        """What it is judged by: mode, owner and group, as they are now."""
+        status = self.stat(task)
+        return status.st_mode, status.st_uid, status.st_gid
+
+    def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
+        """Whether somebody may read (4), write (2), execute or search (1) it. Asked by `permissions` alone."""
+        from .permissions import granted
+
+        return granted(creds, self.rights(task), wanted)
+
+    def ask_host(self, wanted: int) -> None:
+        """The same of one of the host's, of which the host is asked as its process: EACCES."""
+
+    def require_writable(self) -> None:
+        """EROFS in a tree that may only be read, of files and directories; for /proc, which has no such thing,
+        nothing."""
+        if self.immutable == errno.EROFS:
+            raise LinuxError(errno.EROFS)
 
     def statfs(self) -> bytes:
         """struct statfs of the file system that it is in."""
@@ -254,6 +294,14 @@ class Node:
         """This very file, reached so that it may be changed; EROFS if it may not be. Judged at this moment."""
         raise LinuxError(self.immutable)
 
+    def changeable_by(self, task: LinuxTask, wanted: int) -> Node:
+        """The same for who may `wanted` with it, which is asked in between: EROFS, EACCES."""
+        from .permissions import require
+
+        self.require_writable()
+        require(task, self, wanted)
+        return self.changeable()
+
     def may_change(self) -> bool:
         """Whether `changeable` would allow it."""
         try:
@@ -264,21 +312,23 @@ class Node:
             return False
         return True
 
-    def make_dir(self, name: bytes, mode: int, umask: int) -> None:
+    # creds: whose it becomes; None for the host's process (`permissions.maker`). Who may make it is judged before.
+
+    def make_dir(self, name: bytes, mode: int, umask: int, creds: Credentials | None = None) -> None:
         _read_only()
 
-    def make_node(self, name: bytes, mode: int, rdev: int, umask: int) -> None:
+    def make_node(self, name: bytes, mode: int, rdev: int, umask: int, creds: Credentials | None = None) -> None:
         _read_only()
 
-    def make_link(self, name: bytes, text: bytes) -> None:
+    def make_link(self, name: bytes, text: bytes, creds: Credentials | None = None) -> None:
         """A symbolic link that says `text`."""
         _read_only()
 
-    def make_file(self, name: bytes, flags: int, mode: int, umask: int) -> OpenFile:
+    def make_file(self, name: bytes, flags: int, mode: int, umask: int, creds: Credentials | None = None) -> OpenFile:
         """A new regular file, open; EEXIST if something has the name."""
         _read_only()
 
-    def make_unnamed(self, flags: int, mode: int, umask: int) -> OpenFile:
+    def make_unnamed(self, flags: int, mode: int, umask: int, creds: Credentials | None = None) -> OpenFile:
         """A regular file without a name (O_TMPFILE)."""
         _read_only()
 
@@ -315,7 +365,7 @@ class Node:
 
 
 class DirNode(Node):
-    """A directory. Subclasses give `names` and `lookup`.
+    """A directory of our own. Subclasses give `names` and `lookup`.
 
     max_offset: as far as one can seek (s_maxbytes, of procfs).
     """
@@ -324,7 +374,10 @@ class DirNode(Node):
     max_offset = _MAX_NON_LFS
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return self.twin_stat(task) or Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), nlink=2)
+        return self.twin_stat(task) or self.own_stat(task, nlink=2)
+
+    def rights(self, task: LinuxTask) -> tuple[int, int, int]:
+        return self.mode, *self.owner(task)
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         raise NotImplementedError

@@ -17,6 +17,7 @@ from ..uaccess import ConstBytes, get_struct, read_path
 from . import notify
 from .node import Node
 from .openfile import O_PATH, OpenFile, OpenWaits
+from .permissions import EXEC, WRITE, maker, require_follow, require_open, require_opened_for_making
 from .walk import AT_FDCWD, MAX_LINKS
 
 TYPE_CHECKING = False
@@ -58,7 +59,8 @@ def open_file(
             raise LinuxError(errno.ENOTDIR)
         if node.removed:
             raise LinuxError(errno.EPERM)  # as ext4 has it
-        return node.changeable().make_unnamed(flags, mode & _S_IALLUGO, task.fs.umask)
+        directory = node.changeable_by(task, WRITE | EXEC)
+        return directory.make_unnamed(flags, mode & _S_IALLUGO, task.fs.umask, maker(task, directory))
     return open_node(task, node, flags)
 
 
@@ -77,6 +79,7 @@ def open_node(task: LinuxTask, node: Node, flags: int) -> OpenFile:
         raise LinuxError(errno.ELOOP)
     if node.is_dir and writes(flags):
         raise LinuxError(errno.EISDIR)
+    require_open(task, node, flags)
     return node.open(task, flags)
 
 
@@ -95,8 +98,8 @@ def _create(
         node = fs.child(task, entry)
         if node is None:
             try:
-                directory = fs.changeable_directory(entry, making=True)
-                made = directory.make_file(entry.name, flags, mode, fs.umask)
+                directory = fs.changeable_directory(task, entry, making=True)
+                made = directory.make_file(entry.name, flags, mode, fs.umask, maker(task, directory))
                 made.fresh = True
                 notify.named(task, notify.CREATE, directory, entry.name)
                 return made
@@ -111,6 +114,7 @@ def _create(
         links += 1
         if links > MAX_LINKS:
             raise LinuxError(errno.ELOOP)
+        require_follow(task, entry.directory, node)
         goal = fs.follow(task, node)
         if isinstance(goal, Node):
             node = goal
@@ -120,6 +124,8 @@ def _create(
         entry = fs.entry_from(task, entry.directory, goal)
     if node.is_dir:
         raise LinuxError(errno.EISDIR)
+    if node.mount is entry.directory.mount:
+        require_opened_for_making(task, entry.directory, node)
     return open_node(task, node, flags & ~os.O_CREAT)
 
 

@@ -10,6 +10,7 @@ import errno
 
 from ...errors import LinuxError
 from .node import Node
+from .permissions import EXEC, require, require_access, require_follow, search, walks
 from .walk import MAX_LINKS, Entry
 
 TYPE_CHECKING = False
@@ -54,6 +55,7 @@ class RestrictedWalk:
         head, slash, name = stripped.rpartition(b"/")
         if slash:
             node = self._walk(task, node, head + b"/", True)
+        search(task, node)
         return Entry(node, name, path[-1] == 0x2F)
 
     def follow(self, task: LinuxTask, node: Node) -> bytes | Node:
@@ -111,8 +113,10 @@ class RestrictedWalk:
                 raise LinuxError(errno.ENOTDIR)
             if name == b"":
                 continue
+            if not walks(task, node):
+                require(task, node, EXEC)
             if name == b".":
-                node.access(1, True)
+                require_access(task, node, EXEC)
                 continue
             if name == b"..":
                 node = self._up(task, node)
@@ -125,6 +129,8 @@ class RestrictedWalk:
             links += 1
             if links > MAX_LINKS:
                 raise LinuxError(errno.ELOOP)
+            if not todo:
+                require_follow(task, node, step)
             goal = self.follow(task, step)
             if isinstance(goal, Node):
                 node = goal

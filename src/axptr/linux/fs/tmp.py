@@ -3,7 +3,7 @@
 A `TmpNode` is a name with the file it leads to (Linux' dentry): it moves with rename, is gone with unlink, and stays a
 node as long as something holds it, as what is open must. Hard links are nodes of one `Inode`.
 
-Rights are those of one user, the machine's, by the rules of inode(7); root may do everything but run what nobody may.
+Who may do what is asked before (`permissions`).
 
 Failure: `LinuxError` as Linux gives it, in its order; the tree is then as before.
 """
@@ -20,6 +20,7 @@ from .inode import F_SEAL_EXEC, MAX_BYTES, PAGE, DirInode, Inode, held_pages
 from .mounts import Mount
 from .node import Node, Stat
 from .openfile import PathFile
+from .permissions import made_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..._core.mm.frames import FrameStore
     from ..._core.phys.phys import PhysMemory
     from ..machine import Machine
+    from ..task.creds import Credentials
     from ..task.task import LinuxTask
     from .openfile import OpenFile
 
@@ -103,28 +105,6 @@ class TmpFs:
             if isinstance(node.inode, DirInode):
                 todo += node.inode.entries.values()
             node.forget()
-
-    # -- rights
-
-    def permits(self, inode: Inode, wanted: int) -> bool:
-        """Whether the user may read (4), write (2), execute or search (1) it (generic_permission)."""
-        if self.uid == 0:
-            return not wanted & 1 or inode.kind == stat.S_IFDIR or bool(inode.mode & 0o111)
-        if inode.uid == self.uid:
-            bits = inode.mode >> 6
-        elif inode.gid == self.gid or inode.gid in self.host.groups:
-            bits = inode.mode >> 3
-        else:
-            bits = inode.mode
-        return wanted & ~bits & 7 == 0
-
-    def require(self, inode: Inode, wanted: int) -> None:
-        if not self.permits(inode, wanted):
-            raise LinuxError(errno.EACCES)
-
-    def require_owner(self, inode: Inode) -> None:
-        if self.uid not in (0, inode.uid):
-            raise LinuxError(errno.EPERM)
 
 
 class TmpMount(Mount):
@@ -236,8 +216,7 @@ class TmpNode(Node):
         return self.directory.entries.get(name)
 
     def lookup(self, task: LinuxTask, name: bytes) -> TmpNode | None:
-        directory = self.directory
-        self.fs.require(directory, 1)
+        self.directory  # noqa: B018 - ENOTDIR
         if name == b".":
             return self
         found = self.find(name)
@@ -262,6 +241,10 @@ class TmpNode(Node):
 
     # -- opening
 
+    def rights(self, task: LinuxTask) -> tuple[int, int, int]:
+        inode = self.inode
+        return inode.mode, inode.uid, inode.gid
+
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         self._require_open(task, flags)
         file = self.open_as(task, flags)
@@ -271,18 +254,11 @@ class TmpNode(Node):
         return file
 
     def _require_open(self, task: LinuxTask, flags: int) -> None:
-        """may_open of fs/namei.c, and that nobody writes to a program that runs."""
+        """ENXIO for what is no file here, EROFS, and that nobody writes to a program that runs."""
         kind = self.inode.kind
-        if kind == stat.S_IFSOCK:
+        if kind in (stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK):
             raise LinuxError(errno.ENXIO)
-        mode = flags & os.O_ACCMODE
-        wanted = (
-            (0 if mode == os.O_WRONLY else 4) | (0 if mode == os.O_RDONLY else 2) | (2 if flags & os.O_TRUNC else 0)
-        )
-        if kind in (stat.S_IFCHR, stat.S_IFBLK):
-            raise LinuxError(errno.ENXIO if self.fs.permits(self.inode, wanted) else errno.EACCES)
-        self.fs.require(self.inode, wanted)
-        if wanted & 2:
+        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
             if kind != stat.S_IFIFO:
                 self.require_writable()
                 self.changeable()
@@ -306,15 +282,9 @@ class TmpNode(Node):
     def open_program(self) -> OpenFile:
         from .tmpfile import TmpFile
 
-        self.fs.require(self.inode, 1)
         return TmpFile(self, os.O_RDONLY)
 
     # -- what may be asked
-
-    def access(self, mode: int, effective: bool) -> None:
-        self.fs.require(self.inode, mode)
-        if mode & 2 and self.inode.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
-            self.require_writable()
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
         return None
@@ -340,10 +310,9 @@ class TmpNode(Node):
         directory = self.directory
         if directory.nlink == 0:
             raise LinuxError(errno.ENOENT)
-        self.fs.require(directory, 3)
         return directory
 
-    def _new(self, name: bytes, mode: int) -> DirInode:
+    def _new(self, name: bytes) -> DirInode:
         """The directory, in which a name may be made that is not there."""
         directory = self._writable_directory()
         if self.find(name) is not None:
@@ -358,44 +327,45 @@ class TmpNode(Node):
         self.directory.changed(content=True)
         return node
 
-    def _group(self, directory: DirInode) -> int:
-        return directory.gid if directory.mode & stat.S_ISGID else self.fs.gid
+    def _owner(self, directory: DirInode, creds: Credentials | None) -> tuple[int, int]:
+        """Whose something new is that somebody makes here."""
+        uid, gid = (self.fs.uid, self.fs.gid) if creds is None else (creds.fs_uid, creds.fs_gid)
+        return uid, directory.gid if directory.mode & stat.S_ISGID else gid
 
-    def make_dir(self, name: bytes, mode: int, umask: int) -> None:
-        directory = self._new(name, mode)
+    def make_dir(self, name: bytes, mode: int, umask: int, creds: Credentials | None = None) -> None:
+        directory = self._new(name)
         mode = stat.S_IFDIR | mode & ~umask | directory.mode & stat.S_ISGID
-        self._made(DirInode(self.fs, mode, self.fs.uid, self._group(directory)), name)
+        self._made(DirInode(self.fs, mode, *self._owner(directory, creds)), name)
 
-    def make_node(self, name: bytes, mode: int, rdev: int, umask: int) -> None:
-        directory = self._new(name, mode)
-        self._made(self._file_inode(directory, mode, umask, rdev), name)
+    def make_node(self, name: bytes, mode: int, rdev: int, umask: int, creds: Credentials | None = None) -> None:
+        directory = self._new(name)
+        self._made(self._file_inode(directory, mode, umask, creds, rdev), name)
 
-    def _file_inode(self, directory: DirInode, mode: int, umask: int, rdev: int = 0) -> Inode:
-        kind, bits = stat.S_IFMT(mode), stat.S_IMODE(mode) & ~umask
-        gid = self._group(directory)
-        if bits & 0o2010 == 0o2010 and self.fs.uid and gid != self.fs.gid and gid not in self.fs.host.groups:
-            bits &= ~stat.S_ISGID  # mode_strip_sgid
-        return Inode(self.fs, kind | bits, self.fs.uid, gid, rdev=rdev)
+    def _file_inode(
+        self, directory: DirInode, mode: int, umask: int, creds: Credentials | None, rdev: int = 0
+    ) -> Inode:
+        uid, gid = self._owner(directory, creds)
+        bits = stat.S_IMODE(mode) if creds is None else made_mode(creds, stat.S_IMODE(mode), gid)
+        return Inode(self.fs, stat.S_IFMT(mode) | bits & ~umask, uid, gid, rdev=rdev)
 
-    def make_link(self, name: bytes, text: bytes) -> None:
-        directory = self._new(name, 0)
+    def make_link(self, name: bytes, text: bytes, creds: Credentials | None = None) -> None:
+        directory = self._new(name)
         self.fs.charge(len(text))
-        inode = Inode(self.fs, stat.S_IFLNK | 0o777, self.fs.uid, self._group(directory), target=text)
-        self._made(inode, name)
+        self._made(Inode(self.fs, stat.S_IFLNK | 0o777, *self._owner(directory, creds), target=text), name)
 
-    def make_file(self, name: bytes, flags: int, mode: int, umask: int) -> OpenFile:
+    def make_file(self, name: bytes, flags: int, mode: int, umask: int, creds: Credentials | None = None) -> OpenFile:
         from .tmpfile import TmpFile
 
-        directory = self._new(name, mode)
-        node = self._made(self._file_inode(directory, stat.S_IFREG | mode, umask), name)
+        directory = self._new(name)
+        node = self._made(self._file_inode(directory, stat.S_IFREG | mode, umask, creds), name)
         return TmpFile(node, flags & ~_NOT_KEPT)
 
-    def make_unnamed(self, flags: int, mode: int, umask: int) -> OpenFile:
+    def make_unnamed(self, flags: int, mode: int, umask: int, creds: Credentials | None = None) -> OpenFile:
         from .tmpfile import TmpFile
 
         directory = self._writable_directory()
         self.fs.charge(INODE_COST)
-        inode = self._file_inode(directory, stat.S_IFREG | mode, umask)
+        inode = self._file_inode(directory, stat.S_IFREG | mode, umask, creds)
         inode.nlink, inode.linkable = 0, not flags & os.O_EXCL
         node = self.fs.new_node(inode, None, b"")
         node.mount = self.mount
@@ -406,7 +376,7 @@ class TmpNode(Node):
         if not isinstance(node, TmpNode) or node.fs is not self.fs:
             raise LinuxError(errno.EXDEV)
         inode = node.inode
-        self._new(name, 0)
+        self._new(name)
         if inode.nlink == 0 and not inode.linkable:
             raise LinuxError(errno.ENOENT)
         inode.nlink += 1
@@ -415,14 +385,11 @@ class TmpNode(Node):
         self._made(inode, name)
 
     def _victim(self, name: bytes, *, must: bool = True) -> TmpNode | None:
-        """What has the name, which the user may take from here (may_delete). ENOENT."""
+        """What has the name, which is to be taken from here. ENOENT."""
         found = self.find(name)
         if found is None:
             return _fail(errno.ENOENT) if must else None
-        directory = self._writable_directory()
-        uid = self.fs.uid
-        if directory.mode & stat.S_ISVTX and uid not in (0, found.inode.uid, directory.uid):
-            raise LinuxError(errno.EPERM)
+        self._writable_directory()
         return found
 
     def remove(self, name: bytes, directory: bool) -> None:
@@ -517,7 +484,7 @@ class TmpNode(Node):
         node.parent_node, node.name = goal, goal_name
         goal.directory.put(node)
         if flags & RENAME_WHITEOUT:
-            self._made(self._file_inode(self.directory, stat.S_IFCHR, 0), name)
+            self._made(self._file_inode(self.directory, stat.S_IFCHR, 0, None), name)
         node.inode.changed()
         self.directory.changed(content=True)
         goal.directory.changed(content=True)
@@ -528,40 +495,28 @@ class TmpNode(Node):
         inode = self.inode
         if self.is_link:
             raise LinuxError(errno.EOPNOTSUPP)
-        self.fs.require_owner(inode)
         if (mode ^ inode.mode) & 0o111:
             inode.require_unsealed(F_SEAL_EXEC)
-        if self.fs.uid and inode.gid != self.fs.gid and inode.gid not in self.fs.host.groups:
-            mode &= ~stat.S_ISGID
         inode.mode = inode.kind | mode
         inode.changed()
 
     def set_owner(self, uid: int, gid: int) -> None:
         inode, keep = self.inode, 0xFFFF_FFFF
-        mine = self.fs.uid
-        if mine and (
-            (uid != keep and (uid != inode.uid or mine != inode.uid))
-            or (gid != keep and (mine != inode.uid or (gid != inode.gid and gid not in self.fs.host.groups)))
-        ):
-            raise LinuxError(errno.EPERM)
         if uid != keep:
             inode.uid = uid
         if gid != keep:
             inode.gid = gid
         if not self.is_dir:  # setattr_should_drop_suidgid
             inode.mode &= ~stat.S_ISUID
-            if inode.mode & 0o010 or mine:
+            if inode.mode & 0o010:
                 inode.mode &= ~stat.S_ISGID
         inode.changed()
 
     def set_times(self, times: bytes | None) -> None:
         inode, now = self.inode, self.fs.now()
         if times is None:
-            if self.fs.uid != inode.uid:
-                self.fs.require(inode, 2)
             inode.atime = inode.mtime = now
         else:
-            self.fs.require_owner(inode)
             seconds, nanos, more, rest = unpack("<qqqq", times)
             for field, second, nano in (("atime", seconds, nanos), ("mtime", more, rest)):
                 if nano == _UTIME_NOW:
@@ -571,7 +526,6 @@ class TmpNode(Node):
         inode.ctime = now
 
     def truncate(self, task: LinuxTask, size: int) -> None:
-        self.fs.require(self.inode, 2)
         if self.identity == task.mm.exe.identity:
             raise LinuxError(errno.ETXTBSY)
         from .tmpfile import require_size
@@ -580,9 +534,7 @@ class TmpNode(Node):
         self.inode.changed(content=self.inode.resize(min(size, MAX_BYTES)))
 
     def setxattr(self, name: bytes, value: bytes, flags: int) -> None:
-        self.fs.require(self.inode, 2)
         self.inode.setxattr(name, value, flags)
 
     def removexattr(self, name: bytes) -> None:
-        self.fs.require(self.inode, 2)
         self.inode.removexattr(name)

@@ -98,7 +98,6 @@ class TmpFile(OpenFile):
             raise LinuxError(errno.EFBIG)
         if self.inode.seals:
             most = self.inode.unsealed(at, most)
-        self._drop_rights()
         self.inode.changed(content=True)
         while at - start < most:
             view = task.machine.bounce[: min(most - (at - start), CHUNK)]
@@ -125,14 +124,6 @@ class TmpFile(OpenFile):
             return self.inode.size
         return self.pos if pos is None else pos
 
-    def _drop_rights(self) -> None:
-        """A write by others than root takes set-id bits away (file_remove_privs)."""
-        inode = self.inode
-        if inode.fs.uid and inode.mode & 0o6000:
-            inode.mode &= ~stat.S_ISUID
-            if inode.mode & 0o010:
-                inode.mode &= ~stat.S_ISGID
-
     def size_room(self, task: LinuxTask, pos: int | None, count: int) -> int:
         limit = get_limit(task, RLIMIT_FSIZE)[0]
         if limit == _NO_LIMIT or not count:
@@ -155,7 +146,6 @@ class TmpFile(OpenFile):
         at = self._start(pos)
         if self.inode.seals:
             data = data[: self.inode.unsealed(at, len(data))]
-        self._drop_rights()
         self.inode.changed(content=True)
         done = self.inode.write(at, data)
         if pos is None:
@@ -202,7 +192,6 @@ class TmpFile(OpenFile):
     def truncate(self, task: LinuxTask, size: int) -> None:
         require_size(task, self.inode, size)
         self.inode.require_resizable(size)
-        self._drop_rights()
         self.inode.resize(size)
         self.inode.changed(content=True)
 

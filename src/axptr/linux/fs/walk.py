@@ -16,6 +16,7 @@ import errno
 
 from ...errors import LinuxError
 from .node import DirNode, Node
+from .permissions import EXEC, WRITE, require, require_follow, search, walks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class FsContext:
         """`resolve` from a directory; an absolute path begins at the root all the same."""
         if path[:1] == b"/":
             node = self.root
-        found, link = self._at_once(node, path)
+        found, link = self._at_once(node, path) if walks(task, node) else (None, True)
         if found is not None and not (found.is_link and (follow or path[-1] == 0x2F)):
             return found
         return self._walk(task, node, path, follow, link)
@@ -160,11 +161,14 @@ class FsContext:
                 raise LinuxError(errno.ENOTDIR)
             if name == b"":
                 continue
+            step_only = not walks(task, node)
+            if step_only:
+                require(task, node, EXEC)
             if name == b"..":
                 node = self.parent(task, node)
                 continue
             names = [name]
-            if not singly and name != b".":
+            if not (singly or step_only) and name != b".":
                 self._gather(node, names, todo)
             found, taken = self.step(task, node, names)
             for later in reversed(names[taken:]):
@@ -176,6 +180,8 @@ class FsContext:
             links += 1
             if links > MAX_LINKS:
                 raise LinuxError(errno.ELOOP)
+            if not todo:
+                require_follow(task, node, found)
             goal = found.follow(task)
             singly = False
             if isinstance(goal, Node):
@@ -227,14 +233,15 @@ class FsContext:
         head, slash, name = stripped.rpartition(b"/")
         if slash:
             node = self.walk(task, node, head + b"/", True)
+        search(task, node)
         return Entry(node, name, len(stripped) < len(path))
 
-    def changeable_directory(self, entry: Entry, *, making: bool = False) -> Node:
+    def changeable_directory(self, task: LinuxTask, entry: Entry, *, making: bool = False) -> Node:
         """The directory of an entry, so that names in it may be changed: EROFS, ENOENT if it was removed.
 
-        making: nothing has the name; /proc then says ENOENT.
+        making: nothing has the name, and the task is to make something: EACCES unless it may; /proc then says ENOENT.
         """
         directory = entry.directory
         if directory.removed or (making and directory.immutable == errno.EPERM):
             raise LinuxError(errno.ENOENT)
-        return directory.changeable()
+        return directory.changeable_by(task, WRITE | EXEC) if making else directory.changeable()

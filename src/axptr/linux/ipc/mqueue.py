@@ -67,16 +67,6 @@ class Queue(Node):
         """What it counts against RLIMIT_MSGQUEUE."""
         return queue_cost(self.most, self.size)
 
-    def permits(self, task: LinuxTask, wanted: int) -> bool:
-        creds, bits = task.creds, self.mode
-        if creds.euid == 0:
-            return True
-        if creds.euid == self._stat.st_uid:
-            bits >>= 6
-        elif self._stat.st_gid in (creds.egid, *creds.groups):
-            bits >>= 3
-        return not wanted & ~bits & 7
-
     def put(self, task: LinuxTask, priority: int, text: bytes) -> None:
         """ENOMEM where the run has no room."""
         charge(task, pipes=len(text) + _NODE)

@@ -33,7 +33,7 @@ class Segment(Object):
         self.cpid, self.lpid = task.pid, 0
         self._machine = task.machine
         try:
-            self.node = task.machine.memory_files.file(b"SYSV%08x" % (key & 0xFFFF_FFFF), 0o777)
+            self.node = task.machine.memory_files.file(b"SYSV%08x" % (key & 0xFFFF_FFFF), 0o777, task.creds)
         except LinuxError:
             raise LinuxError(errno.ENOMEM) from None
         self.node.inode.resize(-(-size // PAGE) * PAGE)

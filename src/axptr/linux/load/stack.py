@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..arch.x86_64.cpu import Cpu
     from ..mem.mm import Mm
+    from ..task.creds import Credentials
     from .image import Image
 
 STACK_LIMIT = 8 << 20
@@ -103,7 +104,7 @@ def _find_strings(mm: Mm, start: int, count: int) -> tuple[list[int], int]:
     return found, start + at
 
 
-def push_tables(mm: Mm, strings: Strings, image: Image, cpu: Cpu) -> int:
+def push_tables(mm: Mm, strings: Strings, image: Image, cpu: Cpu, creds: Credentials) -> int:
     """Put the rest of the stack below the strings (create_elf_tables), and note the auxiliary vector; rsp.
 
     `LinuxError`: EFAULT or EINVAL if the program's segments lie there now, ENOMEM.
@@ -114,8 +115,8 @@ def push_tables(mm: Mm, strings: Strings, image: Image, cpu: Cpu) -> int:
     pairs = [
         (AT_MINSIGSTKSZ, cpu.frame), (AT_HWCAP, cpu.hwcap), (AT_PAGESZ, PAGE), (AT_CLKTCK, 100), (AT_PHDR, image.phdr),
         (AT_PHENT, 56), (AT_PHNUM, image.phnum), (AT_BASE, image.interp_base), (AT_FLAGS, 0), (AT_ENTRY, image.entry),
-        (AT_UID, host.uid), (AT_EUID, host.euid), (AT_GID, host.gid), (AT_EGID, host.egid),
-        (AT_SECURE, 0), (AT_RANDOM, random_at), (AT_HWCAP2, cpu.hwcap2), (AT_EXECFN, strings.execfn),
+        (AT_UID, creds.uid), (AT_EUID, creds.euid), (AT_GID, creds.gid), (AT_EGID, creds.egid),
+        (AT_SECURE, int(creds.set_id)), (AT_RANDOM, random_at), (AT_HWCAP2, cpu.hwcap2), (AT_EXECFN, strings.execfn),
         (AT_RSEQ_FEATURE_SIZE, rseq.FEATURE_SIZE), (AT_RSEQ_ALIGN, rseq.ALIGN),
         (AT_PLATFORM, platform_at), (AT_NULL, 0),
     ]  # fmt: skip

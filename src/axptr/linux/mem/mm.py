@@ -34,6 +34,7 @@ class Mm:
     snapshot has the space, with the addresses in its bounds, and the other fields as they are.
 
     space: its pages. host: of the machine that it is in. exe: the program's file. auxv: the auxiliary vector, packed.
+    dumpable: whether others of its user may look into it (`task.looking`).
     peak_size: the most bytes of areas that were seen. users: tasks that have it.
     lock_future: what is mapped from now on is locked (mlockall).
     membarrier: what has been registered for, as commands of membarrier(2). mmap_base: mappings go downwards from it.
@@ -49,6 +50,7 @@ class Mm:
         self.membarrier = 0
         self.exe = Node(b"/")
         self.auxv = b""
+        self.dumpable = True
         self.peak_size = 0
         self.users = 1
 

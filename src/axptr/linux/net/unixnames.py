@@ -12,6 +12,7 @@ import stat
 from struct import pack, unpack_from
 
 from ...errors import LinuxError
+from ..fs.permissions import WRITE, maker, require_access
 from ..fs.walk import AT_FDCWD
 
 TYPE_CHECKING = False
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 AF_UNIX = 1
 PATH_MOST = 108
-_W_OK = 2
 
 
 def unix_name(address: bytes) -> bytes:
@@ -64,11 +64,11 @@ class UnixNames:
             raise LinuxError(errno.EADDRINUSE)
         if entry.slash:
             raise LinuxError(errno.ENOENT)
-        directory = fs.changeable_directory(entry, making=True)
+        directory = fs.changeable_directory(task, entry, making=True)
         if end.address is not None:
             raise LinuxError(errno.EINVAL)
         try:
-            directory.make_node(entry.name, stat.S_IFSOCK | 0o777, 0, fs.umask)
+            directory.make_node(entry.name, stat.S_IFSOCK | 0o777, 0, fs.umask, maker(task, directory))
         except LinuxError as error:
             raise LinuxError(errno.EADDRINUSE if error.errno == errno.EEXIST else error.errno) from None
         node = fs.child(task, entry)
@@ -99,7 +99,7 @@ class UnixNames:
                 raise LinuxError(errno.ECONNREFUSED)
         else:
             node = task.fs.resolve(task, AT_FDCWD, name.partition(b"\0")[0])
-            self._require_write(node)
+            self._require_write(task, node)
             found = self.by_node.get(node.identity) if stat.S_ISSOCK(node.mode) else None
             if found is None:
                 raise LinuxError(errno.ECONNREFUSED)
@@ -108,15 +108,9 @@ class UnixNames:
         return found
 
     @staticmethod
-    def _require_write(node: Node) -> None:
+    def _require_write(task: LinuxTask, node: Node) -> None:
         """EACCES for what may not be written to; a tree that is read-only does not matter (path_permission)."""
-        try:
-            node.access(_W_OK, True)
-        except LinuxError as error:
-            if error.errno != errno.EROFS:
-                raise
-            if not stat.S_ISSOCK(node.mode):
-                raise LinuxError(errno.ECONNREFUSED) from None
+        require_access(task, node, WRITE)
 
     def forget(self, end: UnixEndpoint) -> None:
         """The socket is closed; a node stays where it is."""

@@ -39,16 +39,6 @@ if TYPE_CHECKING:
 _FIONREAD = 0x541B
 
 
-def seen_by(task: LinuxTask, about: LinuxTask) -> LinuxTask:
-    """`about`, if `task` may see what is its own: itself, the superuser, and who is the same user by all its ids
-    (__ptrace_may_access). EACCES."""
-    if about.group is not task.group and task.creds.uids[1]:
-        uids, gids = {task.creds.uids[1]}, {task.creds.gids[1]}
-        if not about.kept.dumpable or {*about.creds.uids[:3]} != uids or {*about.creds.gids[:3]} != gids:
-            raise LinuxError(errno.EACCES)
-    return about
-
-
 def living(task: LinuxTask) -> LinuxTask:
     """The same; ESRCH for who has ended, and has no memory any more (mm_access)."""
     if task.dead:
@@ -164,7 +154,7 @@ class TextNode(Node):
     """A file whose contents a function gives; `accept(task, data)` takes what is written, if it may be.
 
     has_end: one can seek from its end, which is where its size of 0 says (no seq_file). always_ready: as of `OpenFile`.
-    splices: it can be an end of splice(2) and sendfile(2): those with a read_iter.
+    splices: it can be an end of splice(2) and sendfile(2): those with a read_iter. opening: asked who may open it.
     """
 
     always_ready = OpenFile.always_ready
@@ -178,8 +168,10 @@ class TextNode(Node):
         *,
         has_end: bool = False,
         splices: bool = False,
+        opening: Who | None = None,
     ) -> None:
         super().__init__(path)
+        self._opening = opening
         self.has_end = has_end
         self.splices = splices
         self.mode = stat.S_IFREG | mode
@@ -190,6 +182,8 @@ class TextNode(Node):
         mode = flags & os.O_ACCMODE
         if (mode != os.O_RDONLY and self.accept is None) or (mode != os.O_WRONLY and not self.mode & 0o444):
             raise LinuxError(errno.EACCES)
+        if self._opening is not None:
+            self._opening(task)
         return TextFile(self, flags)
 
 
@@ -246,15 +240,18 @@ class NumberLink(LinkNode):
 class SpaceLink(LinkNode):
     """An entry of /proc/self/ns: a name space, known by its number. It leads to a file that says nothing."""
 
-    def __init__(self, path: bytes, kind: bytes, number: int) -> None:
+    def __init__(self, path: bytes, kind: bytes, number: int, who: Who) -> None:
         super().__init__(path)
+        self._who = who
         self._text = b"%s:[%d]" % (kind, number)
         self._space = _SpaceNode(self._text, number)
 
     def target(self, task: LinuxTask) -> bytes:
+        self._who(task)
         return self._text
 
     def follow(self, task: LinuxTask) -> Node:
+        self._who(task)
         return self._space
 
 

@@ -57,8 +57,11 @@ def vm_size(task: LinuxTask) -> int:
     return sum(area.size for area in task.space.areas())
 
 
-def stat(task: LinuxTask, whole: bool = True) -> bytes:
-    """One line of 52 fields (proc_pid_stat(5)). whole: of the process, with what all its threads used."""
+def stat(task: LinuxTask, whole: bool = True, *, shown: bool = True) -> bytes:
+    """One line of 52 fields (proc_pid_stat(5)). whole: of the process, with what all its threads used.
+
+    shown: to one who may look into it, addresses too.
+    """
     mm, signals, group = task.mm, task.signals, task.group
     cpu = group.timers.cpu if whole else task.cpu
     fields = [0] * 53  # by their number in the manual, from 1
@@ -77,6 +80,9 @@ def stat(task: LinuxTask, whole: bool = True) -> bytes:
     fields[31:35] = [mask & low for mask in masks]
     fields[38] = group.exit_signal if task is group.leader else -1
     fields[45:52] = [*mm.data, mm.start_brk, *mm.args, *mm.env]
+    if not shown:
+        fields[26:29] = [int(mm.code[0] != 0), int(mm.code[1] != 0), 0]
+        fields[45:52] = [0] * 7
     head = b"%d (%s) %s " % (task.tid, task.comm, _state(task)[:1])
     return head + b" ".join(b"%d" % f for f in fields[4:]) + b"\n"
 

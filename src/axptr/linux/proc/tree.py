@@ -17,19 +17,21 @@ from ..fs.node import (
     DirNode,
     LinkNode,
     Node,
-    Stat,
     TextLink,
 )
 from ..fs.openfile import OpenFile
 from ..mem.limits import MAX_MAP_COUNT
 from ..mem.vma import MMAP_MIN_ADDR
+from ..task.looking import may_look, seen_by
 from . import process as procself
 from .maps import format_maps, format_rollup, format_smaps
-from .nodes import MemNode, NumberLink, PagemapNode, PlaceLink, SpaceLink, StaticDir, TextNode, seen_by
+from .nodes import MemNode, NumberLink, PagemapNode, PlaceLink, SpaceLink, StaticDir, TextNode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..fs.node import Stat
     from ..host import HostView
+    from ..task.creds import Credentials
     from ..task.task import LinuxTask
     from .nodes import Render, Take, Who
 
@@ -37,18 +39,22 @@ if TYPE_CHECKING:
 class FdLink(LinkNode):
     """An entry of /proc/self/fd: a magic link to what is open, name or not. Its mode tells how it is open."""
 
-    def __init__(self, path: bytes, file: OpenFile) -> None:
+    def __init__(self, path: bytes, file: OpenFile, who: Who) -> None:
+        """who: whose it is, for who may look into that one (proc_fd_access_allowed)."""
         super().__init__(path)
+        self._who = who
         self.mode = stat.S_IFLNK | (0o500 if file.readable else 0) | (0o300 if file.writable else 0)
         self._file = file
 
     def stat(self, task: LinuxTask) -> Stat:
-        return Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), size=64)
+        return self.own_stat(task, size=64)
 
     def target(self, task: LinuxTask) -> bytes:
+        seen_by(task, self._who(task))
         return task.machine.host.shown_name(self._file.name())
 
     def follow(self, task: LinuxTask) -> Node:
+        seen_by(task, self._who(task))
         node = self._file.node()
         if node is None:
             raise LinuxError(errno.ENXIO)
@@ -64,13 +70,21 @@ class FdDir(DirNode):
         super().__init__(path)
         self._who = who
 
+    def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
+        """Of its own a thread sees all (proc_fd_permission)."""
+        return super().permits(task, creds, wanted) or (self.whose is not None and self.whose(task).group is task.group)
+
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         whose = self._who(task)
         fd = _descriptor(whose, name)
-        return None if fd is None else self.entry(fd, whose.files.get(fd))
+        if fd is None:
+            return None
+        entry = self.entry(fd, whose.files.get(fd))
+        entry.whose = self.whose
+        return entry
 
     def entry(self, fd: int, file: OpenFile) -> Node:
-        return FdLink(self.path + b"/%d" % fd, file)
+        return FdLink(self.path + b"/%d" % fd, file, self._who)
 
     def names(self, task: LinuxTask) -> list[bytes]:
         return [b"%d" % fd for fd in self._who(task).files.descriptors()]
@@ -80,6 +94,12 @@ class FdInfoDir(FdDir):
     """/proc/self/fdinfo: a text for each descriptor."""
 
     mode = stat.S_IFDIR | 0o555
+
+    def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
+        """Nobody else's but of who may be looked into (proc_fdinfo_permission)."""
+        if self.whose is not None and not may_look(task, self.whose(task), by_files=True):
+            return False
+        return super().permits(task, creds, wanted)
 
     def entry(self, fd: int, file: OpenFile) -> Node:
         return TextNode(self.path + b"/%d" % fd, lambda t: procself.fdinfo(self._who(t), fd, file))
@@ -142,6 +162,24 @@ class Proc(DirNode):
         return [*sorted({*self._nodes, b"sys"}), *(b"%d" % number for number in sorted(task.machine.pids.groups))]
 
 
+class CommNode(TextNode):
+    """/proc/PID/comm, which every thread of the process may write to (proc_tid_comm_permission)."""
+
+    def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
+        own = self.whose is not None and self.whose(task).group is task.group and not wanted & 1
+        return own or super().permits(task, creds, wanted)
+
+
+class SettingNode(TextNode):
+    """A file of /proc/sys: root has the owner's permissions, no capability gives others (sysctl_perm)."""
+
+    def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
+        bits = (
+            self.mode >> 6 if creds.euid == 0 else self.mode >> 3 if creds.egid == 0 or 0 in creds.groups else self.mode
+        )
+        return not wanted & ~bits & 7
+
+
 _KEPT = 64
 """Directories of processes that are kept for the next look."""
 
@@ -172,8 +210,10 @@ _WITH_END = frozenset(
     (b"auxv", b"cmdline", b"coredump_filter", b"environ", b"loginuid", b"oom_adj", b"oom_score_adj", b"sessionid")
 )
 """Texts that are no seq_file of the kernel's."""
-_SECRET = frozenset((b"auxv", b"environ", b"io", b"maps", b"personality", b"smaps", b"smaps_rollup"))
-"""Texts that tell of what is a process's own."""
+_SECRET = frozenset((b"io", b"personality"))
+"""Texts that tell of what is a process's own, to who may look into it when it is read."""
+_SHUT = frozenset((b"auxv", b"environ", b"maps", b"smaps", b"smaps_rollup"))
+"""Those that only who may look into it can open."""
 
 
 class NetDir(DirNode):
@@ -210,14 +250,16 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
 
     def text(name: bytes, render: Render, mode: int = 0o444, accept: Take | None = None) -> None:
         taken = None if accept is None else lambda t, data: accept(seen(t), data)
-        of = seen if name in _SECRET else who
-        nodes[name] = TextNode(path + b"/" + name, lambda t: render(of(t)), mode, taken, has_end=name in _WITH_END)
+        of, opening = seen if name in _SECRET else who, seen if name in _SHUT else None
+        nodes[name] = TextNode(
+            path + b"/" + name, lambda t: render(of(t)), mode, taken, has_end=name in _WITH_END, opening=opening
+        )
 
     text(b"auxv", procself.auxv, 0o400)
     text(b"cgroup", lambda t: b"0::/\n")
     text(b"clear_refs", lambda t: b"", 0o200, procself.clear_refs)
     text(b"cmdline", procself.cmdline)
-    nodes[b"comm"] = TextNode(
+    nodes[b"comm"] = CommNode(
         path + b"/comm", lambda t: who(t).comm + b"\n", 0o644, lambda t, data: _rename(t, who(t), data)
     )
     text(b"cpuset", lambda t: b"/\n")
@@ -238,7 +280,9 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     text(b"sessionid", lambda t: b"4294967295")
     text(b"smaps", lambda t: format_smaps(t).encode())
     text(b"smaps_rollup", lambda t: format_rollup(t).encode())
-    text(b"stat", lambda t: procself.stat(t, leader))
+    nodes[b"stat"] = TextNode(
+        path + b"/stat", lambda t: procself.stat(who(t), leader, shown=may_look(t, who(t), by_files=True))
+    )
     text(b"statm", procself.statm)
     text(b"status", procself.status)
     text(b"wchan", lambda t: b"0")
@@ -248,11 +292,11 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: running(t).fs.cwd)
     nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: running(t).mm.exe)
     nodes[b"root"] = PlaceLink(path + b"/root", lambda t: running(t).fs.root)
-    nodes[b"fd"] = FdDir(path + b"/fd", seen)
+    nodes[b"fd"] = FdDir(path + b"/fd", who)
     nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo", seen)
     nodes[b"mem"] = MemNode(path + b"/mem", seen)
     nodes[b"net"] = NetDir(path + b"/net")
-    nodes[b"ns"] = _name_spaces(path + b"/ns")
+    nodes[b"ns"] = _name_spaces(path + b"/ns", seen)
     nodes[b"pagemap"] = PagemapNode(path + b"/pagemap", seen)
     if leader:
         text(b"coredump_filter", lambda t: b"%08x\n" % t.group.coredump_filter, 0o644, procself.set_coredump_filter)
@@ -262,6 +306,9 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
         text(b"children", procself.children)
     made = StaticDir(path, nodes)
     made.process = number if leader else None
+    for name, node in nodes.items():
+        node.whose = who if name != b"net" else None
+    made.whose = who
     return made
 
 
@@ -284,7 +331,7 @@ def _init_dir(path: bytes) -> StaticDir:
     return StaticDir(path, {name: TextNode(path + b"/" + name, render) for name, render in texts.items()})
 
 
-def _name_spaces(path: bytes) -> StaticDir:
+def _name_spaces(path: bytes, who: Who) -> StaticDir:
     """The first name space of each kind, by the numbers that the kernel gives them (include/linux/proc_ns.h)."""
     kinds = {
         b"cgroup": (b"cgroup", 0xEFFFFFFB), b"ipc": (b"ipc", 0xEFFFFFFF), b"mnt": (b"mnt", 0xEFFFFFF8),
@@ -292,7 +339,9 @@ def _name_spaces(path: bytes) -> StaticDir:
         b"time": (b"time", 0xEFFFFFFA), b"time_for_children": (b"time", 0xEFFFFFFA),
         b"user": (b"user", 0xEFFFFFFD), b"uts": (b"uts", 0xEFFFFFFE),
     }  # fmt: skip
-    nodes: dict[bytes, Node] = {name: SpaceLink(path + b"/" + name, *of) for name, of in kinds.items()}
+    nodes: dict[bytes, Node] = {name: SpaceLink(path + b"/" + name, *of, who) for name, of in kinds.items()}
+    for node in nodes.values():
+        node.whose = who
     return StaticDir(path, nodes, 0o511)
 
 
@@ -304,7 +353,7 @@ def _sys_tree(host: HostView) -> StaticDir:
         here = root
         for step in directories:
             here = here.directory(step)
-        here.add(name, TextNode(b"/proc/sys/" + path, render, mode, has_end=True, splices=True))
+        here.add(name, SettingNode(b"/proc/sys/" + path, render, mode, has_end=True, splices=True))
     return root
 
 
@@ -322,8 +371,8 @@ def _settings(host: HostView) -> dict[bytes, tuple[Render, int]]:
         b"fs/inotify/max_queued_events": 16384, b"fs/inotify/max_user_instances": 128,
         b"fs/inotify/max_user_watches": 8192, b"fs/lease-break-time": 45, b"fs/leases-enable": 1,
         b"fs/overflowgid": 65534, b"fs/overflowuid": 65534, b"fs/pipe-max-size": 1 << 20,
-        b"fs/pipe-user-pages-hard": 0, b"fs/pipe-user-pages-soft": 16384, b"fs/protected_hardlinks": 0,
-        b"fs/protected_symlinks": 0, b"fs/suid_dumpable": 0, b"kernel/core_uses_pid": 0, b"kernel/msgmax": 8192,
+        b"fs/pipe-user-pages-hard": 0, b"fs/pipe-user-pages-soft": 16384, b"fs/suid_dumpable": 0,
+        b"kernel/core_uses_pid": 0, b"kernel/msgmax": 8192,
         b"kernel/msgmnb": 16384, b"kernel/overflowgid": 65534, b"kernel/overflowuid": 65534, b"kernel/panic": 0,
         b"kernel/perf_event_paranoid": 2, b"kernel/pid_max": 4194304, b"kernel/randomize_va_space": 0,
         b"kernel/shmmni": 4096, b"kernel/tainted": 0, b"kernel/threads-max": host.memory_size >> 17,
@@ -348,6 +397,8 @@ def _settings(host: HostView) -> dict[bytes, tuple[Render, int]]:
         b"kernel/random/poolsize": (lambda t: b"256\n", 0o444),
         b"kernel/random/uuid": (fresh, 0o444),
     }
+    for what in ("fifos", "hardlinks", "regular", "symlinks"):
+        fixed[b"fs/protected_" + what.encode()] = host.protected(what)
     for path, value in fixed.items():
         told[path] = (lambda t, text=b"%d\n" % value: text), 0o644  # type: ignore[misc]
     return told

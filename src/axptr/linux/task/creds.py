@@ -1,9 +1,9 @@
 """Who a task is: user and group ids, and what it may do (capabilities). Source: credentials(7), capabilities(7), struct
 cred, security/commoncap.c of Linux 6.18.
 
-At first those of the host's process when the machine was made. Root has the capabilities that rule what is emulated,
-those of a container's root. Who gives its rights up has them no more in the machine; the host's files are opened as the
-host's process all the same, whoever a task is.
+At first those of the host's process when the machine was made, or of the user that the run was given. Root has the
+capabilities that rule what is emulated, those of a container's root. Who gives its rights up has them no more: what it
+may do with files `fs.permissions` says, the host's too, which are opened as the host's process whoever a task is.
 """
 
 from __future__ import annotations
@@ -20,25 +20,29 @@ Ids = tuple[int, int, int]
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = (
     0, 1, 3, 4, 5, 6, 7, 8,
 )  # fmt: skip
+CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE = 2, 19
 CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP = 10, 18, 27, 29, 31
 LAST_CAP = 40
 OF_ROOT = sum(
     1 << cap
     for cap in (
         CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,
-        CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP,
+        CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP,
     )
 )  # fmt: skip
-"""What root may do: the set of containers, but for raw sockets."""
-_OF_FILES = sum(1 << cap for cap in (CAP_CHOWN, CAP_DAC_OVERRIDE, 2, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, 9, 32))
+"""What root may do: the set of containers, but for raw sockets, and look into every process of the machine."""
+_OF_FILES = sum(
+    1 << cap for cap in (CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, 9, 32)
+)
 """Those that go with the user by whom files are judged (CAP_FS_SET)."""
 
 
 class Credentials:
     """Never changed, so that tasks may share one; who becomes somebody else gets another.
 
-    fs_uid, fs_gid: by whom files are judged (setfsuid). effective, permitted, inheritable, bounding, ambient: sets of
-    capabilities, bit n for number n.
+    fs_uid, fs_gid: by whom files are judged (setfsuid); files: all that they are judged by. walks: whether every
+    directory may be searched. effective, permitted, inheritable, bounding, ambient: sets of capabilities, bit n for
+    number n.
 
     | guarded by | exec | fork | a snapshot |
     | --- | --- | --- | --- |
@@ -46,7 +50,8 @@ class Credentials:
     """
 
     __slots__ = (
-        "ambient", "bounding", "effective", "fs_gid", "fs_uid", "gids", "groups", "inheritable", "permitted", "uids",
+        "ambient", "bounding", "effective", "files", "fs_gid", "fs_uid", "gids", "groups", "inheritable", "permitted",
+        "uids", "walks",
     )  # fmt: skip
 
     def __init__(self, uids: Ids, gids: Ids, groups: tuple[int, ...]) -> None:
@@ -58,6 +63,11 @@ class Credentials:
         self.bounding = OF_ROOT
         self.permitted = OF_ROOT if 0 in uids[:2] else 0
         self.effective = self.permitted if uids[1] == 0 else 0
+        self._derive()
+
+    def _derive(self) -> None:
+        self.files = self.fs_uid, self.fs_gid, self.groups, self.effective & _OF_FILES
+        self.walks = self.has(CAP_DAC_OVERRIDE) or self.has(CAP_DAC_READ_SEARCH)
 
     @classmethod
     def of_host(cls, host: HostView) -> Credentials:
@@ -68,7 +78,17 @@ class Credentials:
         other = type(self)(self.uids, self.gids, self.groups)
         for name in self.__slots__:
             setattr(other, name, changes.get(name, getattr(self, name)))
+        other._derive()
         return other
+
+    def by_real_ids(self) -> Self:
+        """As access(2) judges: by the real ids, and as root by all that root may do."""
+        effective = self.effective if self.uids[0] == self.fs_uid else self.permitted if self.uids[0] == 0 else 0
+        return self.but(fs_uid=self.uids[0], fs_gid=self.gids[0], effective=effective)
+
+    def in_group(self, gid: int) -> bool:
+        """Whether files of a group are one's own group's (in_group_p)."""
+        return gid == self.fs_gid or gid in self.groups
 
     def has(self, capability: int) -> bool:
         return bool(self.effective >> capability & 1)
@@ -106,6 +126,16 @@ class Credentials:
         elif self.fs_uid != 0 and uid == 0:
             effective |= _OF_FILES & self.permitted
         return self.but(fs_uid=uid, effective=effective)
+
+    def exposes(self, before: Credentials) -> bool:
+        """Whether who becomes this from `before` may have what others are not to see (commit_creds)."""
+        mine, old = (self.uids[1], self.gids[1], self.fs_uid, self.fs_gid), (before.uids[1], before.gids[1])
+        return mine != (*old, before.fs_uid, before.fs_gid) or bool(self.permitted & ~before.permitted)
+
+    @property
+    def set_id(self) -> bool:
+        """Whether it acts as another than it is: its programs are not to trust their surroundings (AT_SECURE)."""
+        return self.uids[0] != self.uids[1] or self.gids[0] != self.gids[1]
 
     @property
     def uid(self) -> int:

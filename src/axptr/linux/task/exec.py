@@ -14,6 +14,8 @@ from ...mm.space import AddrSpace
 from ...pointers.strings import read_string_array
 from ..abi.signals import SI_KERNEL, SIGSEGV, Info
 from ..calls.stat import lookup
+from ..ends import ProgramError
+from ..fs.permissions import EXEC, READ, require, trusted
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..load.image import LoadFailed, load
 from ..load.loader import Program, find_program, open_executable
@@ -48,6 +50,8 @@ def read_strings(task: LinuxTask, address: int, name: str) -> list[bytes]:
 def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int = AT_FDCWD, flags: int = 0) -> None:
     """Become another program. On an error everything is as before; LinuxError with execve's errno."""
     node = lookup(task, dirfd, path, flags)
+    if stat.S_ISREG(node.mode):
+        require(task, node, EXEC)
     open_executable(node, os.fsdecode(path)).close()  # a missing program is told before a bad argv
     refuse_written(task, node)
     argv, environ = read_strings(task, argv_at, "argv"), read_strings(task, envp_at, "envp")
@@ -69,6 +73,8 @@ def program_finder(task: LinuxTask) -> Resolve:
 
     def find(path: bytes) -> Node:
         node = task.fs.resolve(task, AT_FDCWD, path)
+        if stat.S_ISREG(node.mode) and not (trusted(task, node) or node.permits(task, task.creds, EXEC)):
+            raise ProgramError(errno.EACCES, f"{os.fsdecode(path)}: permission denied (not executable)")
         refuse_written(task, node)
         return node
 
@@ -104,6 +110,8 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     mm = Mm(AddrSpace(old.base, old.size, old.phys), task.machine.host, stack_limit)
     mm.space.fault_around = old.fault_around
     mm.exe = program.file.node.hold()
+    creds = task.creds.after_exec()
+    readable = trusted(task, mm.exe) or mm.exe.permits(task, task.creds, READ)
     pc = sp = 0
     failed: LinuxError | None = None
     try:
@@ -117,7 +125,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
         )
         try:
             image = load(mm, program)
-            pc, sp = image.start, push_tables(mm, strings, image, task.machine.cpu)
+            pc, sp = image.start, push_tables(mm, strings, image, task.machine.cpu, creds)
         except LinuxError as error:
             if not isinstance(error, LoadFailed) and error.errno == errno.ENOMEM:  # no frames: nothing of the file's
                 raise
@@ -126,7 +134,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
         mm.space.clear()
         raise
     old_tid = task.tid
-    task.become(mm, name)
+    task.become(mm, name, readable=readable)
     task.files.close_on_exec()
     engine = task.engine
     engine.attach(mm.space)

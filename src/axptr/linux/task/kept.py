@@ -12,12 +12,11 @@ MCE_DEFAULT = 2
 class KeptState:
     """What a process has set about itself. A value of None is what the host's own process has: it is inherited.
 
-    An exec resets `dumpable` and `keep_caps` alone; the name belongs to the task.
+    An exec resets `keep_caps` alone; the name belongs to the task, whether it is dumpable to its memory.
     """
 
     def __init__(self) -> None:
         self.pdeath_signal = 0
-        self.dumpable = True
         self.keep_caps = False
         self.tsc = PR_TSC_ENABLE
         self.mce = MCE_DEFAULT
@@ -27,5 +26,4 @@ class KeptState:
         self.memory_policy = 0, 0
 
     def exec(self) -> None:
-        self.dumpable = True
         self.keep_caps = False

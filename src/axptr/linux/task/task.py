@@ -132,8 +132,9 @@ class LinuxTask(Task):
         group = machine.first_group(alone=alone)
         return cls(machine, group, Mm(space, host), files, fs, SigActions(), creds)
 
-    def become(self, mm: Mm, name: bytes) -> None:
+    def become(self, mm: Mm, name: bytes, *, readable: bool = True) -> None:
         """Take over another program's memory; what the kernel kept of the old one's is forgotten. name: its path.
+        readable: whether the task may read the program's file, and so others of its user its memory.
 
         It is the only thread of its process then, under the process's number, and shares no descriptors.
         """
@@ -162,11 +163,19 @@ class LinuxTask(Task):
         if (timers := self.timers.made) is not None:
             timers.clear(self.group)
         self.creds = self.creds.after_exec()
+        self.mm.dumpable = readable and not self.creds.set_id
         self.comm = os.path.basename(name)[:15]
         self.kept.exec()
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
         self.rseq = None
+
+    def adopt(self, creds: Credentials) -> None:
+        """Be somebody else from now on (commit_creds)."""
+        if creds.exposes(self.creds):
+            self.mm.dumpable = False
+            self.kept.pdeath_signal = 0
+        self.creds = creds
 
     @property
     def pid(self) -> int:

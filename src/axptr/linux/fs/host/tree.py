@@ -18,6 +18,7 @@ from ....mm.filecache import F_GETFL, FileCache
 from ..node import Node
 from ..nodedir import NodeDirFile
 from ..openfile import O_PATH
+from ..permissions import granted, made_mode, require
 from .calls import host, host_statx
 from .fd import (
     PLACE,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...._core.mm.frames import FrameStore
+    from ...task.creds import Credentials
     from ...task.task import LinuxTask
     from ..node import Stat
     from ..openfile import OpenFile
@@ -60,6 +62,7 @@ class HostNode(Node):
     """
 
     mount: HostMount | None
+    by_host = True
     dev = 0
     immutable = errno.EROFS
     fd = -1
@@ -122,6 +125,20 @@ class HostNode(Node):
         """What was seen when it was looked up, at the first call; afterwards what is so now."""
         status, self._status = self._status, None
         return status if status is not None else host(os.fstat, self.fd)
+
+    def rights(self, task: LinuxTask) -> tuple[int, int, int]:
+        status = self._status or host(os.fstat, self.fd)
+        return status.st_mode, status.st_uid, status.st_gid
+
+    def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
+        return granted(creds, self.rights(task), wanted, self._acl)
+
+    def _acl(self) -> bytes | None:
+        """Its access list, if it has one."""
+        try:
+            return os.getxattr(by_descriptor(self.fd), "system.posix_acl_access")
+        except OSError:
+            return None
 
     # -- directories
 
@@ -250,10 +267,11 @@ class HostNode(Node):
 
     # -- what may be asked
 
-    def access(self, mode: int, effective: bool) -> None:
-        hostcalls.faccessat(_AT_FDCWD, by_descriptor(self.fd), mode, _AT_EACCESS if effective else 0)
-        if mode & 2 and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
-            self.changeable()
+    def ask_host(self, wanted: int) -> None:
+        hostcalls.faccessat(_AT_FDCWD, by_descriptor(self.fd), wanted, _AT_EACCESS)
+
+    def require_writable(self) -> None:
+        self.changeable()
 
     def statfs(self) -> bytes:
         raw = bytearray(hostcalls.fstatfs(self.fd))
@@ -288,6 +306,11 @@ class HostNode(Node):
             raise LinuxError(errno.EROFS)
         return found
 
+    def changeable_by(self, task: LinuxTask, wanted: int) -> HostNode:
+        found = self.changeable()
+        require(task, found, wanted)
+        return found
+
     def _default_acl(self) -> bool:
         try:
             os.getxattr(by_descriptor(self.fd), "system.posix_acl_default")
@@ -295,10 +318,10 @@ class HostNode(Node):
             return False
         return True
 
-    def _make(self, mode: int, umask: int, make: Callable[[int], int]) -> int:
+    def _make(self, mode: int, umask: int, make: Callable[[int], int], creds: Credentials | None) -> int:
         """Create something with the permissions that Linux gives it: by the mask, or by the directory's default ACL.
 
-        make: creates it with the mode given, and opens it; -1 if it is gone again.
+        make: creates it with the mode given, and opens it; -1 if it is gone again. creds: whose it is to be.
         """
         wanted = mode & ~umask
         acl = wanted != mode and self._default_acl()
@@ -308,9 +331,13 @@ class HostNode(Node):
                 os.chmod(by_descriptor(fd), os.fstat(fd).st_mode & 0o7000 | wanted & 0o777)
             except OSError:
                 pass  # a file system that keeps no such modes
+        if fd >= 0 and creds is not None:
+            _give(fd, creds, mode, of_directory=bool(os.fstat(self.fd).st_mode & stat.S_ISGID))
         return fd
 
-    def _make_name(self, name: bytes, kind: int, mode: int, umask: int, make: Callable[[int], None]) -> None:
+    def _make_name(
+        self, name: bytes, kind: int, mode: int, umask: int, make: Callable[[int], None], creds: Credentials | None
+    ) -> None:
         def made(mode: int) -> int:
             host(make, mode)
             try:
@@ -322,28 +349,34 @@ class HostNode(Node):
             os.close(fd)
             return -1
 
-        fd = self._make(mode, umask, made)
+        fd = self._make(mode, umask, made, creds)
         if fd >= 0:
             os.close(fd)
 
-    def make_dir(self, name: bytes, mode: int, umask: int) -> None:
-        self._make_name(name, stat.S_IFDIR, mode, umask, lambda m: os.mkdir(name, m, dir_fd=self.fd))
+    def make_dir(self, name: bytes, mode: int, umask: int, creds: Credentials | None = None) -> None:
+        self._make_name(name, stat.S_IFDIR, mode, umask, lambda m: os.mkdir(name, m, dir_fd=self.fd), creds)
 
-    def make_node(self, name: bytes, mode: int, rdev: int, umask: int) -> None:
+    def make_node(self, name: bytes, mode: int, rdev: int, umask: int, creds: Credentials | None = None) -> None:
         kind = stat.S_IFMT(mode)
-        self._make_name(name, kind, mode, umask, lambda m: os.mknod(name, m, rdev, dir_fd=self.fd))
+        self._make_name(name, kind, mode, umask, lambda m: os.mknod(name, m, rdev, dir_fd=self.fd), creds)
 
-    def make_link(self, name: bytes, text: bytes) -> None:
-        host(os.symlink, text, name, dir_fd=self.fd)
+    def make_link(self, name: bytes, text: bytes, creds: Credentials | None = None) -> None:
+        def made(mode: int) -> int:
+            host(os.symlink, text, name, dir_fd=self.fd)
+            return -1 if creds is None else host(os.open, name, PLACE, dir_fd=self.fd)
 
-    def make_file(self, name: bytes, flags: int, mode: int, umask: int) -> OpenFile:
+        fd = self._make(stat.S_IFLNK | 0o777, 0, made, creds)
+        if fd >= 0:
+            os.close(fd)
+
+    def make_file(self, name: bytes, flags: int, mode: int, umask: int, creds: Credentials | None = None) -> OpenFile:
         host_flags = (flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOCTTY) & ~_O_LARGEFILE
-        fd = self._make(mode, umask, lambda m: host(os.open, name, host_flags, m, dir_fd=self.fd))
+        fd = self._make(mode, umask, lambda m: host(os.open, name, host_flags, m, dir_fd=self.fd), creds)
         return self.opened(fd, flags, True)
 
-    def make_unnamed(self, flags: int, mode: int, umask: int) -> OpenFile:
+    def make_unnamed(self, flags: int, mode: int, umask: int, creds: Credentials | None = None) -> OpenFile:
         host_flags = (flags | os.O_CLOEXEC) & ~(_O_LARGEFILE | os.O_NOFOLLOW)
-        fd = self._make(mode, umask, lambda m: host(os.open, by_descriptor(self.fd), host_flags, m))
+        fd = self._make(mode, umask, lambda m: host(os.open, by_descriptor(self.fd), host_flags, m), creds)
         file = self.opened(fd, flags, True)
         file.nameless = True
         return file
@@ -390,6 +423,23 @@ class HostNode(Node):
 
     def removexattr(self, name: bytes) -> None:
         host(os.removexattr, by_descriptor(self.fd), name)
+
+
+def _give(fd: int, creds: Credentials, mode: int, *, of_directory: bool) -> None:
+    """Let what was just made be somebody's, as far as the host lets us: only its root can give files away.
+
+    of_directory: it has the group of the directory that it is in.
+    """
+    before = os.fstat(fd)
+    try:
+        hostcalls.fchownat(fd, b"", creds.fs_uid, _ID if of_directory else creds.fs_gid, _AT_EMPTY_PATH)
+        after = os.fstat(fd)
+        if stat.S_ISREG(after.st_mode):  # the change of owner took set-id bits away
+            kept = made_mode(creds, stat.S_IMODE(after.st_mode) | before.st_mode & 0o6000, after.st_gid)
+            if kept != stat.S_IMODE(after.st_mode):
+                os.chmod(by_descriptor(fd), kept)
+    except OSError:
+        pass
 
 
 class OpenedNode(HostNode):
