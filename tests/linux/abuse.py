@@ -16,6 +16,8 @@ from functools import cached_property
 from struct import pack
 from typing import Any
 
+from axptr.linux.calls import FAMILIES
+
 from .caller import ARENA, AT_FDCWD, END, NOWHERE, READ_ONLY, Later, Script
 
 KERNEL = 0xFFFF_8000_0000_0000
@@ -30,9 +32,14 @@ EXCEPTIONS = {
     "clone3": "makes processes on the host; its pointers: test_clone",
     "syslog": "reads what the host's kernel says",
     "set_tid_address": "keeps the address and looks at it at the end",
+    "ustat": "knows no device here, and need not look further",
+    "lsm_get_self_attr": "which modules there are is the host's own affair",
+    "lsm_list_modules": "which modules there are is the host's own affair",
+    "lsm_set_self_attr": "which modules there are is the host's own affair",
     "rseq": "the C library has registered one already; its pointer: test_rseq",
 }
 """Calls with a pointer that have no row, and why."""
+EXCEPTIONS.update(dict.fromkeys(FAMILIES["calls.refused"].split(), "is refused to everybody: test_everycall"))
 
 
 class Pointer:

@@ -7,9 +7,11 @@ from struct import pack
 from typing import Any
 
 from .abuse import NO_EVENT, NONBLOCK, Count, Pointer, Row, Text, Things, numbers, out
-from .caller import AT_FDCWD
+from .caller import AT_FDCWD, NOWHERE, READ_ONLY
 
 SIGSET = 8
+_PRIVATE = 2 | 128
+"""Flags of the later calls of futexes: 32 bits, private."""
 
 
 def _file(*more: Any) -> Row:
@@ -108,10 +110,22 @@ def _xattr(first: Callable[[Things], Any]) -> dict[str, Row]:
     }
 
 
+def _xattr_args(e: Things, value: bytes) -> bytes:
+    """struct xattr_args."""
+    return pack("<QII", e.script.put(value), len(value), 0)
+
+
 XATTRS: dict[str, Row] = {
     prefix + verb + "xattr": row
     for prefix, first in (("", lambda e: Text("file")), ("l", lambda e: Text("file")), ("f", lambda e: e.file))
     for verb, row in _xattr(first).items()
+}
+
+XATTRS |= {
+    "setxattrat": lambda e: [AT_FDCWD, Text("file"), 0, Text("user.a"), Pointer(_xattr_args(e, b"value")), Count(16)],
+    "getxattrat": lambda e: [AT_FDCWD, Text("file"), 0, Text("user.a"), Pointer(_xattr_args(e, bytes(16))), Count(16)],
+    "listxattrat": lambda e: [AT_FDCWD, Text("file"), 0, out(64), Count(64)],
+    "removexattrat": lambda e: [AT_FDCWD, Text("file"), 0, Text("user.none")],
 }
 
 FILES: dict[str, Row] = {
@@ -126,6 +140,8 @@ FILES: dict[str, Row] = {
     "preadv2": lambda e: [e.file, e.vector(), Count(2), 8, 0, 0],
     "pwritev2": lambda e: [e.file, e.vector(), Count(2), 8, 0, 0],
     "process_vm_readv": lambda e: [e.script.call("getpid"), e.vector(), 2, e.vector(), Count(2), 0],
+    "process_madvise": lambda e: [-10_000, e.vector(), Count(2), 3, 0],
+    "cachestat": lambda e: [e.file, numbers(0, 0), out(40, hide=True), 0],
     "process_vm_writev": lambda e: [e.script.call("getpid"), e.vector(), 2, e.vector(), Count(2), 0],
     "vmsplice": lambda e: [e.pipe[1], e.vector(), Count(2), 2],
     "sendfile": lambda e: [e.other, e.file, numbers(8), 16],
@@ -205,6 +221,10 @@ SIGNALS: dict[str, Row] = {
     ],
     "set_robust_list": lambda e: [numbers(0, 0, 0), 24],
     "get_robust_list": lambda e: [0, out(8, hide=True), out(8)],
+    "futex_wake": lambda e: [Pointer(bytes(4)), 1, 1, _PRIVATE],
+    "futex_wait": lambda e: [Pointer(bytes(4)), 5, 1, _PRIVATE, numbers(0, 0, null=False), 1],
+    "futex_requeue": lambda e: [numbers(0, e.room(8), _PRIVATE, 0, e.room(8), _PRIVATE), 0, 0, 1],
+    "futex_waitv": lambda e: [numbers(5, e.room(8), _PRIVATE), Count(1), 0, numbers(0, 0, null=False), 1],
     "futex": lambda e: [Pointer(bytes(8)), 0, 5, numbers(0, 0, null=False), 0, 0],
 }  # fmt: skip
 
@@ -240,6 +260,9 @@ SYSTEM: dict[str, Row] = {
     "waitid": lambda e: [0, 0, out(128), 5, out(144)],
     "capget": lambda e: [Pointer(pack("<Ii", 0x2008_0522, 0)), out(24, hide=True)],
     "set_mempolicy": lambda e: [0, numbers(0), 64],
+    "mbind": lambda e: [READ_ONLY, 4096, 1, numbers(1), Count(64), 0],
+    "migrate_pages": lambda e: [0, Count(64), numbers(1), numbers(1)],
+    "move_pages": lambda e: [0, 2, numbers(READ_ONLY, NOWHERE), numbers(0), out(8, hide=True), 2],
     "get_mempolicy": lambda e: [out(4), out(128), Count(1024), 0, 0],
     "sched_getparam": lambda e: [0, out(4)],
     "sched_setparam": lambda e: [0, Pointer(bytes(4))],

@@ -71,7 +71,7 @@ def test_the_table_says_in_which_file_each_call_is():
     assert {name: handler.__module__ for name, handler in HANDLERS.items()} == HOMES
     assert {entry.name for entry in table("x86_64").values()} == set(HOMES)
     with pytest.raises(ValueError, match="FAMILIES"):
-        call("bpf")(lambda task: 0)
+        call("vserver")(lambda task: 0)
 
 
 def test_a_handler_is_loaded_when_its_call_is_made_or_looked_at():

@@ -48,6 +48,7 @@ _FROM_424 = """
     landlock_restrict_self memfd_secret process_mrelease futex_waitv set_mempolicy_home_node cachestat
     fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr
     lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat
+    open_tree_attr file_getattr file_setattr
 """
 
 LATE = dict(enumerate(_FROM_424.split(), 424))

@@ -13,6 +13,7 @@ FAMILIES = {
     """,
     "calls.files": "close close_range dup dup2 dup3 fcntl memfd_create pipe pipe2",
     "calls.futex": "futex",
+    "calls.futex2": "futex_requeue futex_wait futex_waitv futex_wake",
     "calls.inotify": "inotify_add_watch inotify_init inotify_init1 inotify_rm_watch",
     "calls.identity": """
         capget capset getegid geteuid getgid getgroups getresgid getresuid getuid setfsgid setfsuid setgid
@@ -22,11 +23,14 @@ FAMILIES = {
     "calls.ipcmsg": "msgctl msgget msgrcv msgsnd",
     "calls.ipcsem": "semctl semget semop semtimedop",
     "calls.ipcshm": "shmat shmctl shmdt shmget",
+    "calls.kcmp": "kcmp",
     "calls.limits": "getrlimit prlimit64 setrlimit",
     "calls.locks": "flock",
+    "calls.lsm": "lsm_get_self_attr lsm_list_modules lsm_set_self_attr",
     "calls.memory": "brk mmap mprotect munmap",
     "calls.mlock": "mlock mlock2 mlockall munlock munlockall",
     "calls.mqueue": "mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink",
+    "calls.mseal": "mseal",
     "calls.names": """
         chdir chmod chown chroot fchdir fchmod fchmodat fchmodat2 fchown fchownat getcwd lchown link linkat
         mkdir mkdirat mknod mknodat rename renameat renameat2 rmdir symlink symlinkat truncate umask unlink
@@ -37,15 +41,25 @@ FAMILIES = {
         accept accept4 bind connect getpeername getsockname getsockopt listen setsockopt shutdown socket socketpair
     """,
     "calls.pidfd": "pidfd_getfd pidfd_open",
-    "calls.numa": "get_mempolicy set_mempolicy",
+    "calls.numa": """
+        get_mempolicy mbind migrate_pages move_pages set_mempolicy set_mempolicy_home_node
+    """,
     "calls.poll": "poll ppoll pselect6 select",
     "calls.prctl": "prctl",
     "calls.process": """
         execve exit exit_group get_robust_list getpgid getpgrp getpid getppid getsid gettid personality
         set_robust_list set_tid_address setpgid setsid
     """,
+    "calls.processmem": "cachestat process_madvise process_mrelease",
     "calls.processvm": "process_vm_readv process_vm_writev",
     "calls.ptrace": "ptrace",
+    "calls.refused": """
+        acct add_key bpf delete_module fanotify_init fanotify_mark finit_module fsconfig fsmount fsopen fspick
+        init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kexec_file_load kexec_load keyctl
+        landlock_add_rule landlock_create_ruleset landlock_restrict_self memfd_secret mount mount_setattr move_mount
+        name_to_handle_at open_by_handle_at open_tree perf_event_open pivot_root quotactl quotactl_fd reboot
+        request_key setdomainname sethostname setns swapoff swapon umount2 unshare userfaultfd vhangup
+    """,
     "calls.remap": "mremap remap_file_pages",
     "calls.rw": """
         fadvise64 fallocate fdatasync fsync ftruncate lseek pread64 preadv preadv2 pwrite64 pwritev pwritev2
@@ -63,7 +77,7 @@ FAMILIES = {
     """,
     "calls.splice": "copy_file_range sendfile splice tee vmsplice",
     "calls.stat": "access faccessat faccessat2 fstat fstatfs lstat newfstatat readlink readlinkat stat statfs statx",
-    "calls.system": "getrandom getrusage sysinfo syslog times uname",
+    "calls.system": "getrandom getrusage sysfs sysinfo syslog times uname ustat",
     "calls.time": """
         adjtimex clock_adjtime clock_getres clock_gettime clock_nanosleep clock_settime gettimeofday nanosleep
         settimeofday time
@@ -74,8 +88,8 @@ FAMILIES = {
         timerfd_settime
     """,
     "calls.xattr": """
-        fgetxattr flistxattr fremovexattr fsetxattr getxattr lgetxattr listxattr llistxattr lremovexattr
-        lsetxattr removexattr setxattr
+        fgetxattr flistxattr fremovexattr fsetxattr getxattr getxattrat lgetxattr listxattr listxattrat llistxattr
+        lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat
     """,
     "fs.opening": "creat open openat openat2",
     "task.exec": "execveat",

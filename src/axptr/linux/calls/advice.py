@@ -15,7 +15,7 @@ from ...flags import MappingFlags
 from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
 from ...mm.filecache import FileCache
 from ..fs.host.calls import host
-from ..mem.limits import require_splits
+from ..mem.limits import require_splits, require_unsealed
 from ..mem.vma import (
     BYTES_AT_ONCE,
     PAGE,
@@ -49,6 +49,8 @@ MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_POPULATE_READ, MADV_POPULATE_WRITE = 18, 
 MADV_COLD, MADV_PAGEOUT, MADV_DONTNEED_LOCKED, MADV_COLLAPSE = 20, 21, 24, 25
 # on and off: the bits of an area's clone rule, which are two on Linux too
 _TRAITS = {MADV_DONTFORK: (1, 0), MADV_DOFORK: (0, 1), MADV_WIPEONFORK: (2, 0), MADV_KEEPONFORK: (0, 2)}
+_DISCARDING = (MADV_FREE, MADV_DONTNEED, MADV_DONTNEED_LOCKED, MADV_REMOVE, MADV_DONTFORK, MADV_WIPEONFORK)
+"""What throws memory away, now or in a child: nothing that is sealed and cannot be written loses its bytes."""
 _KNOWN = {*_HARMLESS, *_TRAITS, 4, 8, 9, 20, 21, 22, 23, 24, 25}
 
 MS_ASYNC, MS_INVALIDATE, MS_SYNC = 1, 2, 4
@@ -78,6 +80,8 @@ def sys_madvise(task: LinuxTask, addr: c_ulong, length: c_size_t, advice: c_int)
 
 def _advise(task: LinuxTask, start: int, end: int, area: MemoryArea, advice: int) -> None:
     space, backend = task.space, area.backend
+    if advice in _DISCARDING and not area.backend.shared and not area.flags & MappingFlags.WRITE:
+        require_unsealed(task, start, end)
     if area.locked and advice in (MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_COLD, MADV_PAGEOUT):
         raise LinuxError(errno.EINVAL)
     if advice in (MADV_DONTNEED, MADV_DONTNEED_LOCKED):
@@ -219,8 +223,8 @@ def sys_membarrier(task: LinuxTask, cmd: c_int, flags: c_uint, cpu: c_int) -> in
 
 @call("pkey_alloc")
 def sys_pkey_alloc(task: LinuxTask, flags: c_ulong, rights: c_ulong) -> int:
-    """The CPU has no protection keys: ENOSPC is what Linux gives then."""
-    raise LinuxError(errno.EINVAL if flags or rights & ~3 else errno.ENOSPC)
+    """The CPU has no protection keys."""
+    raise LinuxError(errno.EINVAL)
 
 
 @call("pkey_free")
@@ -230,7 +234,7 @@ def sys_pkey_free(task: LinuxTask, pkey: c_int) -> int:
 
 @call("pkey_mprotect")
 def sys_pkey_mprotect(task: LinuxTask, addr: c_ulong, length: c_size_t, prot: c_ulong, pkey: c_int) -> int:
-    if pkey != -1:
+    if pkey != -1 and (addr & (PAGE - 1) or length):  # of nothing at all any may be said
         raise LinuxError(errno.EINVAL)
     result = sys_mprotect(task, addr, length, prot)
     assert result is not None

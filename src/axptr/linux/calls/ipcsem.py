@@ -54,11 +54,11 @@ def sys_semtimedop(task: LinuxTask, number: c_int, ops: ConstBytes, count: c_uin
 
 
 def _semop(task: LinuxTask, number: int, ops: int, count: int, timeout: float | None) -> int | None:
-    if count > SEMOPM and number >= 0:
+    if count > SEMOPM:
         raise LinuxError(errno.E2BIG)
+    parts = tuple(iter_unpack("<Hhh", get_bytes(task, ops, 6 * count) if count else b""))
     if count < 1 or number < 0:
         raise LinuxError(errno.EINVAL)
-    parts = tuple(iter_unpack("<Hhh", get_bytes(task, ops, 6 * count)))
     made = task.machine.semaphores.get(number)
     if max(part[0] for part in parts) >= len(made.values):
         raise LinuxError(errno.EFBIG)

@@ -42,23 +42,24 @@ def _set_limit(task: LinuxTask, number: int, soft: int, hard: int) -> None:
         task.interrupt()  # the loop looks at the clocks anew
 
 
-def _prlimit(task: LinuxTask, number: int, new: int, old: int) -> int:
-    wanted = unpack("<QQ", get_bytes(task, new, 16)) if new else None
-    if number >= len(NAMES):
-        raise LinuxError(errno.EINVAL)
-    before = get_limit(task, number)
-    if wanted is not None:
-        _set_limit(task, number, *wanted)
-    if old:
-        put_bytes(task, old, pack("<QQ", *before))
-    return 0
-
-
 @call("prlimit64")
 def sys_prlimit64(task: LinuxTask, pid: c_int, resource: c_uint, new: ConstBytes, old: Bytes) -> int:
-    if pid not in (0, task.pid):
+    """Another process's too, of the same user."""
+    wanted = unpack("<QQ", get_bytes(task, new.address, 16)) if not new.is_null else None
+    goal = task if pid == 0 else task.machine.tasks.get(pid)
+    if goal is None or goal.dead:
         raise LinuxError(errno.ESRCH)
-    return _prlimit(task, resource, new.address, old.address)
+    mine, its = task.creds, goal.creds
+    if goal.group is not task.group and ({mine.uid} != set(its.uids) or {mine.gid} != set(its.gids)):
+        raise LinuxError(errno.EPERM)
+    if resource >= len(NAMES):
+        raise LinuxError(errno.EINVAL)
+    before = get_limit(goal, resource)
+    if wanted is not None:
+        _set_limit(goal, resource, *wanted)
+    if not old.is_null:
+        put_bytes(task, old.address, pack("<QQ", *before))
+    return 0
 
 
 @call("getrlimit")

@@ -38,10 +38,12 @@ from ..abi.mman import (
 )
 from ..mem.limits import (
     charge,
+    is_sealed,
     require_data,
     require_mapping,
     require_space,
     require_splits,
+    require_unsealed,
 )
 from ..mem.vma import (
     AREAS_AT_ONCE,
@@ -96,6 +98,7 @@ def sys_mmap(
     data = kind == MAP_PRIVATE and bool(prot & PROT_WRITE) and not flags & MAP_GROWSDOWN
     require_space(task, size, data=data, replaced=(start, start + size) if flags & MAP_FIXED else (0, 0))
     if flags & MAP_FIXED:
+        require_unsealed(task, start, start + size)
         require_splits(task, start, start + size, removed=True)
     if file is None:
         _map_anonymous(task, start, size, prot, kind, flags)
@@ -170,6 +173,7 @@ def sys_munmap(task: LinuxTask, addr: c_ulong, length: c_size_t) -> int:
     size = page_up(length)
     if addr & (PAGE - 1) or addr > USER_END or length > USER_END - addr or size == 0:
         raise LinuxError(errno.EINVAL)
+    require_unsealed(task, addr, addr + size)
     require_splits(task, addr, addr + size, removed=True)
     try:
         for part, some in in_parts(task, addr, addr + size):
@@ -219,6 +223,8 @@ def _protect_some(task: LinuxTask, start: int, end: int, prot: int) -> tuple[int
             code = errno.ENOMEM
         elif _never(area, prot):
             code = errno.EACCES
+        elif task.mm.sealed and is_sealed(task, begin, stop):
+            code = errno.EPERM
         else:
             code = _may_protect(task, begin, stop, area, prot)
         if code:
@@ -276,7 +282,7 @@ def sys_brk(task: LinuxTask, addr: c_ulong) -> int:
         return mm.brk
     old, new = page_up(mm.brk), page_up(addr)
     if new < old:
-        if next_area(task, new, old) is None:
+        if next_area(task, new, old) is None or is_sealed(task, new, old):
             return mm.brk
         space.unmap(new, old - new)
         charge(task)

@@ -156,8 +156,15 @@ def _read_message(task: LinuxTask, address: int) -> tuple[int, int, int, int, in
     return name, min(name_size, STORAGE), vector, count, control, control_size
 
 
+def _refuse_compat(flags: int) -> None:
+    """EINVAL for what the kernel's other tables of calls say among themselves (MSG_CMSG_COMPAT)."""
+    if flags >> 31:
+        raise LinuxError(errno.EINVAL)
+
+
 @call("sendmsg")
 def sys_sendmsg(task: LinuxTask, fd: c_int, header: ConstBytes, flags: c_uint) -> int | None:
+    _refuse_compat(flags)
     socket = socket_of(task, fd)
     message, data = _outgoing(task, socket, header.address, flags)
     return _send(task, socket, data, message, (_sent, ()))
@@ -165,6 +172,7 @@ def sys_sendmsg(task: LinuxTask, fd: c_int, header: ConstBytes, flags: c_uint) -
 
 @call("sendmmsg")
 def sys_sendmmsg(task: LinuxTask, fd: c_int, headers: Bytes, count: c_uint, flags: c_uint) -> int | None:
+    _refuse_compat(flags)
     return _send_next(task, socket_of(task, fd), headers.address, min(count, IOV_MAX), flags, 0)
 
 
@@ -264,6 +272,7 @@ def _received(task: LinuxTask, socket: Socket, outcome: Received | LinuxError, a
 
 @call("recvmsg")
 def sys_recvmsg(task: LinuxTask, fd: c_int, header: Bytes, flags: c_uint) -> int | None:
+    _refuse_compat(flags)
     socket = socket_of(task, fd)
     return _receive_message(task, socket, header.address, flags, (_told, (header.address, flags)))
 
@@ -312,6 +321,7 @@ def sys_recvmmsg(
     task: LinuxTask, fd: c_int, headers: Bytes, count: c_uint, flags: c_uint, timeout: Bytes
 ) -> int | None:
     """The time is looked at between two messages only."""
+    _refuse_compat(flags)
     until = None
     if not timeout.is_null:
         until = task.machine.host.monotonic() + read_timespec(task, timeout.address)

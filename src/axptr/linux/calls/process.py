@@ -157,6 +157,8 @@ def sys_get_robust_list(task: LinuxTask, pid: c_int, head: Bytes, size: Bytes) -
 
 @call("personality")
 def sys_personality(task: LinuxTask, persona: c_uint) -> int:
-    if persona not in (0xFFFF_FFFF, 0, 0x0040000):
-        raise LinuxError(errno.EINVAL)
-    return 0x0040000  # ADDR_NO_RANDOMIZE: there is none
+    """Kept for it to read back. Of what a persona can ask, uname's answers change; addresses are never random."""
+    before = task.kept.personality
+    if persona != 0xFFFF_FFFF:
+        task.kept.personality = persona
+    return before

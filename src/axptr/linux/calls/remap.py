@@ -17,6 +17,7 @@ from ..mem.limits import (
     require_mapping,
     require_space,
     require_splits,
+    require_unsealed,
 )
 from ..mem.vma import (
     PAGE,
@@ -56,6 +57,9 @@ def sys_mremap(
             raise LinuxError(errno.EINVAL)
         if (addr + old) & _WORD > new_addr and new_addr + new > addr:
             raise LinuxError(errno.EINVAL)
+    if flags & MREMAP_FIXED:
+        require_unsealed(task, new_addr, new_addr + new)
+    require_unsealed(task, addr, addr + max(old, 1))
     if flags & MREMAP_FIXED and old == new:
         return _move_all(task, addr, old, flags, new_addr)
     area = task.space.find_area(addr) if addr < USER_END else None

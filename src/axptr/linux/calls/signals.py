@@ -120,9 +120,9 @@ def sys_sigaltstack(task: LinuxTask, new: ConstBytes, old: Bytes) -> int:
             raise LinuxError(errno.EINVAL)
         if mode == 2:
             address = size = 0
-        elif size < 2048:
+        elif size < 2048 and (address, flags, size, *before) != (0, 0, 0, 0, 2, 0):  # which changes nothing
             raise LinuxError(errno.ENOMEM)
-        signals.altstack = (address, flags & ~1, size)
+        signals.altstack = (address, flags & ~1 if size or mode else 2, size)
     if not old.is_null:
         put_bytes(task, old.address, pack("<QI4xQ", before[0], before[1] | on_stack, before[2]))
     return 0

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from struct import pack
 
 from ...errors import LinuxError
 from ...flags import WRITE
-from ...kernel.abi import c_int, c_size_t, c_uint
-from ..proc.tree import memory_size
+from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
+from ..proc.tree import FILE_SYSTEMS, memory_size
 from ..registry import call
 from ..task.usage import used_by
 from ..uaccess import (
     MAX_RW_COUNT,
     Bytes,
+    ConstBytes,
     UserIter,
     put_bytes,
+    read_path,
     require_user,
 )
 
@@ -25,16 +28,50 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
 RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD = 0, -1, 1
+_PER_MASK, _PER_LINUX32, _UNAME26 = 0xFF, 8, 0x20000
 _TICK = 10_000_000
 """Nanoseconds of a clock tick, as times(2) counts them (AT_CLKTCK)."""
 
 
 @call("uname")
 def sys_uname(task: LinuxTask, buf: Bytes) -> int:
-    u = task.machine.host.uname
-    fields = (u.sysname, u.nodename, u.release, u.version, "x86_64", "(none)")
+    u, persona = task.machine.host.uname, task.kept.personality
+    machine = "i686" if persona & _PER_MASK == _PER_LINUX32 else "x86_64"
+    release = _as_26(u.release) if persona & _UNAME26 else u.release
+    fields = (u.sysname, u.nodename, release, u.version, machine, "(none)")
     put_bytes(task, buf.address, b"".join(os.fsencode(f)[:64].ljust(65, b"\0") for f in fields))
     return 0
+
+
+def _as_26(release: str) -> str:
+    """As a kernel of those that were numbered 2.6 (override_release): 6.1 is 2.6.61."""
+    numbers = re.match(r"\d+\.(\d+)[\d.]*(.*)", release)
+    return f"2.6.{60 + int(numbers[1])}{numbers[2]}" if numbers is not None else release
+
+
+@call("sysfs")
+def sys_sysfs(task: LinuxTask, option: c_int, one: c_ulong, two: c_ulong) -> int:
+    """Kinds of file systems by number, name, and how many there are."""
+    if option == 1:
+        name = read_path(task, ConstBytes(one))
+        if name not in FILE_SYSTEMS:
+            raise LinuxError(errno.EINVAL)
+        return list(FILE_SYSTEMS).index(name)
+    if option == 2:
+        index = one & 0xFFFF_FFFF
+        if index >= len(FILE_SYSTEMS):
+            raise LinuxError(errno.EINVAL)
+        put_bytes(task, two, list(FILE_SYSTEMS)[index] + b"\0")
+        return 0
+    if option == 3:
+        return len(FILE_SYSTEMS)
+    raise LinuxError(errno.EINVAL)
+
+
+@call("ustat")
+def sys_ustat(task: LinuxTask, device: c_uint, buf: Bytes) -> int:
+    """No tree here is known by the number of a device."""
+    raise LinuxError(errno.EINVAL)
 
 
 @call("sysinfo")

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import errno
+from struct import Struct
 
 from ...errors import LinuxError
-from ...kernel.abi import c_int, c_size_t
+from ...kernel.abi import c_int, c_size_t, c_uint
 from ..fs import notify
 from ..fs.node import Node
+<<<<<<< HEAD
 from ..fs.permissions import require_xattr
 from ..fs.walk import AT_FDCWD
+=======
+from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
+>>>>>>> 6775252 (Serve the single calls that were missing, or refuse them as a container does)
 from ..registry import call
 from ..uaccess import (
     Bytes,
     ConstBytes,
     get_bytes,
+    get_struct,
     put_bytes,
     read_path,
 )
+from .stat import lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,3 +166,60 @@ def sys_lremovexattr(task: LinuxTask, path: ConstBytes, name: ConstBytes) -> int
 @call("fremovexattr")
 def sys_fremovexattr(task: LinuxTask, fd: c_int, name: ConstBytes) -> int:
     return _removexattr(task, lambda: _opened(task, fd), name)
+
+
+# -- by a directory's descriptor
+
+_ARGS = Struct("<QII")
+
+
+def _at_node(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Callable[[], Node]:
+    """What a call of these is about. EINVAL for flags that there are not, which is judged at once."""
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
+        raise LinuxError(errno.EINVAL)
+
+    def find() -> Node:
+        name = b"" if path.is_null and flags & AT_EMPTY_PATH else read_path(task, path)
+        if not name and flags & AT_EMPTY_PATH and dirfd != AT_FDCWD:
+            return _opened(task, dirfd)
+        return lookup(task, dirfd, name, flags)
+
+    return find
+
+
+def _args(task: LinuxTask, address: int, size: int) -> tuple[int, int, int]:
+    """struct xattr_args: where the value is, its size, flags."""
+    if size < _ARGS.size:
+        raise LinuxError(errno.EINVAL)
+    if size > 4096:
+        raise LinuxError(errno.E2BIG)
+    value, length, flags = _ARGS.unpack(get_struct(task, address, size, _ARGS.size))
+    return value, length, flags
+
+
+@call("setxattrat")
+def sys_setxattrat(
+    task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, name: ConstBytes, args: ConstBytes, size: c_size_t
+) -> int:
+    value, length, how = _args(task, args.address, size)
+    return _setxattr(task, _at_node(task, dirfd, path, flags), name, ConstBytes(value), length, how)
+
+
+@call("getxattrat")
+def sys_getxattrat(
+    task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, name: ConstBytes, args: ConstBytes, size: c_size_t
+) -> int:
+    value, length, how = _args(task, args.address, size)
+    if how:
+        raise LinuxError(errno.EINVAL)
+    return _getxattr(task, _at_node(task, dirfd, path, flags), name, Bytes(value), length)
+
+
+@call("listxattrat")
+def sys_listxattrat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, buf: Bytes, size: c_size_t) -> int:
+    return _listxattr(task, _at_node(task, dirfd, path, flags)(), buf, size)
+
+
+@call("removexattrat")
+def sys_removexattrat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, name: ConstBytes) -> int:
+    return _removexattr(task, _at_node(task, dirfd, path, flags), name)

@@ -2,36 +2,59 @@
 requeue.c.
 
 A word is known by its memory and address where it is private, by the object and the place in it where several memories
-may share it. The events of its queue are the 32 bits of FUTEX_WAIT_BITSET.
+may share it. The events of its queue are the 32 bits of FUTEX_WAIT_BITSET; above them who waits at several words has a
+bit for each, `which`, by which it is told which of them it was.
 
-Not here: the call (`calls.futex`), what a word holds.
+Not here: the calls (`calls.futex`, `futex2`).
 
 Owner: the machine's thread. fork, exec and a snapshot need nothing of it: a word is there as long as somebody waits.
 """
 
 from __future__ import annotations
 
+import errno
 from weakref import WeakValueDictionary
 
+from ...errors import LinuxError
+from ...flags import READ, WRITE
 from ...kernel.wait import WaitQueue
+from ..uaccess import require_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
+    from ..uaccess import Bytes
 
     Key = tuple[object, int]
 
 
 ANY = 0xFFFF_FFFF
 """All of the bits by which waiters can be told apart."""
+FUTEX_WAITV_MAX = 128
+_WHICH = ((1 << FUTEX_WAITV_MAX) - 1) << 32
+
+
+def which(index: int) -> int:
+    """The bit by which one of several words is told apart."""
+    return 1 << (32 + index)
+
+
+def last_of(events: int) -> int:
+    """Of the words that events came from, the last (futex_unqueue_multiple)."""
+    return (events >> 32).bit_length() - 1
 
 
 class FutexWord:
-    """One word that is waited at."""
+    """One word that is waited at.
+
+    inheriting: of those that are to be moved to a word with a holder and to nothing else (FUTEX_WAIT_REQUEUE_PI), that
+    word and the address by which they know it.
+    """
 
     def __init__(self, key: Key) -> None:
         self.key = key
         self.queue = WaitQueue()
+        self.inheriting: dict[LinuxTask, tuple[Key, int]] = {}
 
     def ready(self, mask: int) -> int:
         """What a word is waited for nobody sees in it."""
@@ -51,16 +74,27 @@ class FutexTable:
             found = self._words[key] = FutexWord(key)
         return found
 
+    def get(self, key: Key) -> FutexWord | None:
+        """The word, if somebody waits at it."""
+        return self._words.get(key)
+
     def wake(self, key: Key, count: int, bits: int) -> int:
-        """Wake the first `count` of those that wait with one of these bits; how many there were."""
+        """Wake the first `count` of those that wait with one of these bits; how many there were. EINVAL where one is to
+        be moved to a word with a holder, and to be woken by nothing else."""
         found = self._words.get(key)
-        return found.queue.wake(bits, count) if found is not None else 0
+        if found is None:
+            return 0
+        if found.inheriting:
+            raise LinuxError(errno.EINVAL)
+        return found.queue.wake(bits | _WHICH, count)
 
     def requeue(self, key: Key, goal: Key, count: int) -> int:
         """Have the first `count` wait at another word instead; how many there were."""
         found = self._words.get(key)
         if found is None or count == 0:
             return 0
+        if found.inheriting:
+            raise LinuxError(errno.EINVAL)
         if key == goal:  # they keep their places
             return min(len(found.queue), count)
         return found.queue.move(self.word(goal), count)
@@ -77,3 +111,35 @@ def key_of(task: LinuxTask, address: int, private: bool) -> Key:
 def wake_at(task: LinuxTask, address: int) -> None:
     """Wake one who waits at a word, private or shared: what the kernel itself does when a thread ends."""
     task.machine.futexes.wake(key_of(task, address, False), 1, ANY)
+
+
+def awake(task: LinuxTask) -> int:
+    """Somebody woke it, or its time was over."""
+    if not task.woken:
+        raise LinuxError(errno.ETIMEDOUT)
+    return 0
+
+
+def word_key(task: LinuxTask, word: Bytes, private: bool, *, write: bool = False) -> Key:
+    """Which word it is. EINVAL, EFAULT."""
+    check_word(task, word, private, write=write)
+    return key_of(task, word.address, private)
+
+
+def load(task: LinuxTask, word: Bytes) -> int:
+    """What the word has now."""
+    from ..._core.pointers.atomic import UserAtomic  # not at every start
+
+    return int(UserAtomic(word.address).load(task))
+
+
+def check_word(task: LinuxTask, word: Bytes, private: bool, *, write: bool = False) -> None:
+    """get_futex_key: alignment is EINVAL, then access_ok; a shared one is known by its page, which must be there."""
+    if word.address & 3:
+        raise LinuxError(errno.EINVAL)
+    require_user(task, word.address, 4, WRITE)
+    if not private:
+        area = task.space.find_area(word.address)
+        wanted = WRITE if write or (area is not None and area.backend.kind_name == "alloc") else READ
+        if not task.space.handle_page_fault(word.address, wanted):
+            raise task.space.fault(word.address, wanted, size=4)

@@ -53,6 +53,17 @@ def require_mapping(task: LinuxTask) -> None:
     charge(task, 1)
 
 
+def require_unsealed(task: LinuxTask, start: int, end: int) -> None:
+    """EPERM if a part of a range is sealed."""
+    if is_sealed(task, start, end):
+        raise LinuxError(errno.EPERM)
+
+
+def is_sealed(task: LinuxTask, start: int, end: int) -> bool:
+    """Whether a part of a range is (mseal)."""
+    return any(first < end and start < last for first, last in task.mm.sealed)
+
+
 def require_splits(task: LinuxTask, start: int, end: int, *, removed: bool = False) -> None:
     """ENOMEM if a change of [start, end) would cut mappings in two, and there may be no more of them.
 

@@ -36,6 +36,7 @@ class Mm:
     space: its pages. host: of the machine that it is in. exe: the program's file. auxv: the auxiliary vector, packed.
     dumpable: whether others of its user may look into it (`task.looking`).
     peak_size: the most bytes of areas that were seen. users: tasks that have it.
+    sealed: ranges that nothing may change (mseal): they end with it.
     lock_future: what is mapped from now on is locked (mlockall).
     membarrier: what has been registered for, as commands of membarrier(2). mmap_base: mappings go downwards from it.
     The addresses have the names and meaning of struct mm_struct (prctl(2), PR_SET_MM); 0 if there is nothing.
@@ -47,6 +48,7 @@ class Mm:
         self.host = host
         self.mmap_base = mmap_base(stack_limit)
         self.lock_future = False
+        self.sealed: tuple[tuple[int, int], ...] = ()
         self.membarrier = 0
         self.exe = Node(b"/")
         self.auxv = b""

@@ -120,7 +120,9 @@ class Proc(DirNode):
         self.twin = b"/proc"
         text = {
             b"cpuinfo": _cpuinfo,
-            b"filesystems": lambda t: b"nodev\tproc\nnodev\tdevtmpfs\nnodev\ttmpfs\n\text4\n",
+            b"filesystems": lambda t: b"".join(
+                (b"" if on_device else b"nodev") + b"\t%b\n" % name for name, on_device in FILE_SYSTEMS.items()
+            ),
             b"loadavg": _loadavg,
             b"meminfo": _meminfo,
             b"stat": _machine_stat,
@@ -210,10 +212,17 @@ _WITH_END = frozenset(
     (b"auxv", b"cmdline", b"coredump_filter", b"environ", b"loginuid", b"oom_adj", b"oom_score_adj", b"sessionid")
 )
 """Texts that are no seq_file of the kernel's."""
+<<<<<<< HEAD
 _SECRET = frozenset((b"io", b"personality"))
 """Texts that tell of what is a process's own, to who may look into it when it is read."""
 _SHUT = frozenset((b"auxv", b"environ", b"maps", b"smaps", b"smaps_rollup"))
 """Those that only who may look into it can open."""
+=======
+FILE_SYSTEMS = {b"proc": False, b"devtmpfs": False, b"tmpfs": False, b"ext4": True}
+"""Those that there are, by name, and whether one lies on a device."""
+_SECRET = frozenset((b"auxv", b"environ", b"io", b"maps", b"personality", b"smaps", b"smaps_rollup"))
+"""Texts that tell of what is a process's own."""
+>>>>>>> 6775252 (Serve the single calls that were missing, or refuse them as a container does)
 
 
 class NetDir(DirNode):
@@ -276,7 +285,7 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     text(b"oom_adj", procself.oom_adj, 0o644, procself.set_oom_adj)
     text(b"oom_score", procself.oom_score)
     text(b"oom_score_adj", lambda t: b"%d\n" % t.group.oom_score_adj, 0o644, procself.set_oom_score_adj)
-    text(b"personality", lambda t: b"00040000\n", 0o400)
+    text(b"personality", lambda t: b"%08x\n" % t.kept.personality, 0o400)
     text(b"sessionid", lambda t: b"4294967295")
     text(b"smaps", lambda t: format_smaps(t).encode())
     text(b"smaps_rollup", lambda t: format_rollup(t).encode())

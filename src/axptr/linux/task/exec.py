@@ -154,7 +154,10 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
 def sys_execveat(
     task: LinuxTask, dirfd: c_int, path: ConstBytes, argv: ConstBytes, envp: ConstBytes, flags: c_int
 ) -> int | None:
+    name = read_path(task, path)
+    if not name and not flags & AT_EMPTY_PATH:
+        raise LinuxError(errno.ENOENT)
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_EXECVE_CHECK):
         raise LinuxError(errno.EINVAL)
-    execve(task, read_path(task, path), argv.address, envp.address, dirfd, flags)
+    execve(task, name, argv.address, envp.address, dirfd, flags)
     return 0 if flags & AT_EXECVE_CHECK else None

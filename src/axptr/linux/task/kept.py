@@ -1,4 +1,4 @@
-"""`KeptState`: what prctl(2) and set_mempolicy(2) set, kept for whoever reads it back.
+"""`KeptState`: what prctl(2), set_mempolicy(2) and personality(2) set, kept for whoever reads it back.
 
 Not here: the options (`calls.prctl`), policies (`calls.numa`).
 """
@@ -24,6 +24,7 @@ class KeptState:
         self.no_new_privs: int | None = None
         self.thp_disabled: int | None = None
         self.memory_policy = 0, 0
+        self.personality = 0
 
     def exec(self) -> None:
         self.keep_caps = False

@@ -50,10 +50,12 @@ static void show(const char *text, long result) {
         printf("%s%s: %ld\n", about, text, result);
 }
 
-/* R: the result, a small number. Z: whether it worked (addresses, descriptors). S: a raw call. */
+/* R: the result, a small number. Z: whether it worked (addresses, descriptors). S: a raw call; N: one
+ * that the headers may lack, by its number. */
 #define R(...) do { errno = 0; long r_ = (long)(__VA_ARGS__); show(#__VA_ARGS__, r_); } while (0)
 #define Z(...) do { errno = 0; long r_ = (long)(__VA_ARGS__); show(#__VA_ARGS__, r_ == -1 ? -1 : 0); } while (0)
 #define S(name, ...) do { errno = 0; long r_ = syscall(SYS_##name, ##__VA_ARGS__); show(#name "(" #__VA_ARGS__ ")", r_); } while (0)
+#define N(number, ...) do { errno = 0; long r_ = syscall(number, ##__VA_ARGS__); show(#number "(" #__VA_ARGS__ ")", r_); } while (0)
 #define SZ(name, ...) do { errno = 0; long r_ = syscall(SYS_##name, ##__VA_ARGS__); show(#name "(" #__VA_ARGS__ ")", r_ == -1 ? -1 : 0); } while (0)
 
 static inline void put(const char *path, const char *text) {
