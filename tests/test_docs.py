@@ -57,7 +57,7 @@ def test_a_page_for_users_works_in_an_empty_directory_and_prints_what_it_says(pa
 def test_every_public_name_is_in_the_reference() -> None:
     pages = "".join(page.read_text() for page in ROOT.glob("docs/api/*.md"))
     named = {name.rpartition(".")[2] for name in re.findall(r"^\.\. auto\w+:: (\S+)$", pages, re.MULTILINE)}
-    for module in axptr, axptr.debug, axptr.engine, axptr.kernel, axptr.linux:
+    for module in axptr, axptr.debug, axptr.engine, axptr.kernel, axptr.linux, axptr.sandbox:
         for name in module.__all__:
             if (
                 getattr(getattr(module, name), "__name__", None) == name

@@ -23,7 +23,9 @@ ROOT = Path(axptr.__file__).parent
 SOURCES = sorted(p for p in ROOT.rglob("*.py")) + sorted(p for p in ROOT.rglob("*.pxd"))
 
 # Each layer imports from itself and from those before it.
-LAYERS = ("words", "physical", "paging", "mm", "pointers", "memory", "engine", "kernel", "debug", "linux", "cli")
+LAYERS = (
+    "words", "physical", "paging", "mm", "pointers", "memory", "engine", "kernel", "debug", "linux", "sandbox", "cli",
+)  # fmt: skip
 WHERE = {
     "addr": "words",
     "named": "words",
@@ -48,6 +50,7 @@ WHERE = {
     "kernel": "kernel",
     "debug": "debug",
     "linux": "linux",
+    "sandbox": "sandbox",
     "cli": "cli",
     "__main__": "cli",
 }

@@ -78,6 +78,8 @@ if TYPE_CHECKING:
     from .pointers.userfile import UserFile
     from .pointers.userslice import UserSlice, UserSliceReader, UserSliceWriter
     from .pointers.walking import container_of
+    from .sandbox.aio import AsyncSandbox
+    from .sandbox.box import Sandbox
 
 __version__ = "0.1.0"
 
@@ -87,6 +89,7 @@ _PUBLIC = {
     "AddrSpaceProvider": "axptr.pointers.provider",
     "AllocBackend": "axptr.mm.backend",
     "AlreadyMapped": "axptr.errors",
+    "AsyncSandbox": "axptr.sandbox.aio",
     "Backend": "axptr._core.mm.frames",
     "Budget": "axptr._core.words.budget",
     "Copied": "axptr._core.pointers.blocks",
@@ -125,6 +128,7 @@ _PUBLIC = {
     "RegexMatch": "axptr.pointers.searching",
     "SV39": "axptr.paging",
     "SV48": "axptr.paging",
+    "Sandbox": "axptr.sandbox.box",
     "SharedBackend": "axptr.mm.backend",
     "SharedObject": "axptr.mm.backend",
     "Snapshot": "axptr.mm.space",
@@ -170,7 +174,7 @@ _PUBLIC = {
 }
 
 
-_ROOMS = ("engine", "kernel", "linux")
+_ROOMS = ("engine", "kernel", "linux", "sandbox")
 """Packages with public names of their own, loaded at first use: `axptr.linux.create_process`."""
 
 
@@ -203,6 +207,7 @@ __all__ = [
     "AddrSpaceProvider",
     "AllocBackend",
     "AlreadyMapped",
+    "AsyncSandbox",
     "Backend",
     "Budget",
     "Copied",
@@ -233,6 +238,7 @@ __all__ = [
     "PhysMemory",
     "Provider",
     "RegexMatch",
+    "Sandbox",
     "SharedBackend",
     "SharedObject",
     "Snapshot",

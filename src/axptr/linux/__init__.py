@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .fs.given import Tree, TreeStat
     from .fs.overlay import Change, Overlay
     from .fs.shape import HostDir, Tmpfs
+    from .fs.system import SystemTree
     from .streams import DEVNULL, PIPE, STDOUT
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Process",
     "ProgramError",
     "Result",
+    "SystemTree",
     "Tmpfs",
     "Tree",
     "TreeStat",
@@ -45,6 +47,7 @@ _LATER = {
     "Overlay": "fs.overlay",
     "PIPE": "streams",
     "STDOUT": "streams",
+    "SystemTree": "fs.system",
     "Tmpfs": "fs.shape",
     "Tree": "fs.given",
     "TreeStat": "fs.given",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .files.inotify import Watches
     from .files.pty import Pty
     from .files.signalfd import SignalFile
+    from .fs.disk import Disk
     from .fs.memoryfiles import MemoryFiles
     from .fs.openfile import OpenFile
     from .ipc.mqueue import MqFs
@@ -69,6 +70,7 @@ class Machine:
     | network: its sockets, by which names | keeps | the same | see there |
     | net_policy: what of the outside they may reach; None for nothing | keeps | the same | as it is |
     | socket_bytes: what they hold | keeps | the same | the number |
+    | disk: what may be written to trees in memory; None for as much as there is memory | keeps | the same | the limit |
     | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
     | watches: of inotify, None as long as there was none | keeps | the same | through the open files |
     | segments, semaphores, messages: System V's; queues: POSIX' | keeps | the same; nothing to undo | all of them |
@@ -108,6 +110,7 @@ class Machine:
         self.pipe_bytes = 0
         self.watches: Watches | None = None
         self.tree_bytes = 0
+        self.disk: Disk | None = None
         self.signal_files: set[SignalFile] = set()
         self.signal_tally = Tally()
         self.ptys: dict[int, Pty] = {}
@@ -130,10 +133,11 @@ class Machine:
     def first_group(self, *, alone: bool = True) -> ThreadGroup:
         """A process that the user starts: a child of `init`. alone: in the place that the host's has among its
         relatives, with the user's terminal; else in a session of its own."""
-        group = ThreadGroup(self.host, self.pids.allocate(), self.init)
+        group = ThreadGroup(self.host, self.pids.allocate(outside=True), self.init)
         if self.first is self.init:
             self.first = group
         self.held.add(group)
+        group.origin = group
         if alone:
             group.pgid, group.sid = self.host.pgid, self.host.sid
         self.pids.enter(group)

@@ -150,16 +150,19 @@ class Process:
 
     def end(self, number: int = 9) -> None:
         """End it here and now, as if a signal that it cannot handle had: no instruction of it runs any more."""
-        from .ends import Death
-        from .task.ending import end_thread
+        from .task.ending import end_group
 
         group = self._first
-        if group.zombie or group.leader.dead:
-            return
-        group.death = group.death or Death(number, 0, None, None, 0, {})
-        for task in list(group.threads.values()):
-            task.leaving = True
-            end_thread(task)
+        if not group.zombie:
+            end_group(group, number)
+
+    def end_all(self) -> None:
+        """The same, of all processes that came of it too, whoever's children they are now."""
+        from .task.ending import end_group
+
+        for group in list(self.machine.pids.groups.values()):
+            if group.origin is self._first and not group.zombie:
+                end_group(group)
 
     def close(self) -> None:
         """Give its memory back, which ends it if it still runs; with a machine of its own, that and all its files too.

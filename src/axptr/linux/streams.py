@@ -116,6 +116,7 @@ class Outlet(_End):
         self.data = bytearray()
         self.most: int | None = None
         self._moved = 0
+        self._dropped = False
 
     @property
     def total(self) -> int:
@@ -135,6 +136,16 @@ class Outlet(_End):
             self.data += slot.data
             self._moved += len(slot)
             pipe.drop(len(slot))
+        if self._dropped:
+            self.data.clear()
+
+    def drop(self) -> None:
+        """Nobody will take what comes from now on: it is thrown away, and whoever writes it does not notice."""
+        self._dropped = True
+        self.most = None
+        if not self.closed:
+            self.move()
+        self.data.clear()
 
     def take(self, count: int | None = None) -> bytes:
         """Bytes that have come, at most so many; none if there are none now."""

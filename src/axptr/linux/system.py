@@ -79,7 +79,7 @@ class Linux:
     machine: its tables. phys: its memory. kernel: its calls (`kernel.on_call` for a tracer). engine: the CPU, made with
     the first program; engine_why, engine_lack: why it is this one, and what the host does not allow.
     limits: resource limits that programs begin with, (soft, hard) by number; the rest are the host's.
-    env: what programs get that are given no environment.
+    env: what programs get that are given no environment. disk_limit: bytes that may be written to trees in memory.
 
     Raises `OSError` and `LinuxError` for what cannot be had, `TypeError` and `ValueError` for what makes no sense.
     """
@@ -101,6 +101,7 @@ class Linux:
         net: str = "loopback",
         allow_net: Iterable[Text] = (),
         limits: Mapping[int, tuple[int, int]] | None = None,
+        disk_limit: int | None = None,
         view: HostView | None = None,
     ) -> None:
         """view: what it knows of the host, by default the host as it is, or what is made of the seed."""
@@ -119,6 +120,10 @@ class Linux:
         machine = self.machine = Machine(memory, view if view is not None else _view(number), most_tasks=most)
         machine.net_policy = policy
         machine.phys = self.phys = PhysMemory(limit=memory)
+        if disk_limit is not None:
+            from .fs.disk import Disk
+
+            machine.disk = Disk(machine, disk_limit)
         self.mounts = _mounts(machine, self.phys, self._allow_write, layout)
         self._of_streams: HostMount | None = None
         self._rooted = layout is not None and layout[0] is not None
@@ -361,6 +366,14 @@ class Linux:
         return bool(self.engine_why) and not self.machine.loop.empty
 
     # -- the end
+
+    def end_all(self) -> None:
+        """End every process here and now."""
+        from .task.ending import end_group
+
+        for group in list(self.machine.pids.groups.values()):
+            if group is not self.machine.init and not group.zombie:
+                end_group(group)
 
     def let_go(self, group: ThreadGroup) -> None:
         """Nobody looks at the memory of a process any more that has ended."""

@@ -121,6 +121,8 @@ class Inode:
 
     def write(self, offset: int, data: memoryview) -> int:
         """Put bytes at `offset`, the file growing as need be; how many. ENOSPC if there is no memory for any."""
+        if (disk := self.fs.machine.disk) is not None:
+            disk.require(self, offset, len(data))
         end = offset + len(data)
         old = self.size
         if end > old:
@@ -185,6 +187,8 @@ class Inode:
 
     def allocate(self, offset: int, size: int, *, keep_size: bool) -> None:
         """Bring the pages of a range in (fallocate). ENOSPC; what was brought in stays."""
+        if (disk := self.fs.machine.disk) is not None:
+            disk.require(self, offset, size)
         end = offset + size
         data, old = self.contents(), self.size
         if end > old:

@@ -19,6 +19,7 @@ from .host.fd import name_of
 from .host.mount import HostMount
 from .mounts import MountTable
 from .setup import add_own
+from .system import SystemTree
 from .tmp import TmpFs, TmpMount
 from .walk import AT_FDCWD, MAX_LINKS, FsContext
 from .writable import WritableDirs
@@ -87,6 +88,8 @@ class Shaper:
             if writable is None:
                 writable = WritableDirs([] if what.readonly else [what.path])
             return HostMount(what.path, writable, readonly=what.readonly)
+        if isinstance(what, SystemTree):
+            return what.mounted(self)
         for verb in ("list", "stat", "read"):
             if not callable(getattr(what, verb, None)):
                 raise TypeError(f"cannot mount a {type(what).__name__}: it has no method {verb}")

@@ -88,11 +88,16 @@ class TmpFs:
         limit = machine.memory_limit
         if limit is not None and machine.tree_bytes + size + self.phys.frames_in_use * PAGE > limit:
             raise LinuxError(errno.ENOSPC)
+        if size > 0 and machine.disk is not None:
+            machine.disk.require_books(size)
         machine.tree_bytes += size
 
     def statfs(self) -> bytes:
         free = held_pages(self.phys)
         total = (self.machine.memory_limit or self.phys.size) // PAGE
+        if (disk := self.machine.disk) is not None:
+            total = disk.limit // PAGE
+            free = min(free, max(disk.limit - disk.used(), 0) // PAGE)
         return pack(
             "<qqQQQQQqqqq32x", self.magic, PAGE, total, free, free, total, free, self.device, NAME_MAX, PAGE, 0x1020
         )

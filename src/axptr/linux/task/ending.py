@@ -10,7 +10,8 @@ Not here: waiting for children (`children`), what a signal does by default (`sig
 from __future__ import annotations
 
 from ...errors import LinuxError
-from ..abi.signals import SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, Info, ended_as
+from ..abi.signals import SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, SIGKILL, Info, ended_as
+from ..ends import Death
 from ..signals.sending import retarget
 from ..signals.stops import parted, settle, tell
 from ..uaccess import put_user
@@ -40,6 +41,15 @@ def end_others(task: LinuxTask) -> None:
         if other is not task:
             other.leaving = True
             end_thread(other)
+
+
+def end_group(group: ThreadGroup, signal: int = SIGKILL) -> None:
+    """End a process from outside, between two turns, as if a signal that it cannot handle had."""
+    if group.death is None:
+        group.death = Death(signal, 0, None, None, 0, {})
+    for task in list(group.threads.values()):
+        task.leaving = True
+        end_thread(task)
 
 
 def abandon(task: LinuxTask) -> None:

@@ -44,6 +44,8 @@ class ThreadGroup:
     | pgid, sid (process group, session): see `PidTable` | keeps | has the same | the numbers |
     | parent, born_of: the process whose child it is, and which of its threads' | keeps | who forked, with \
 CLONE_PARENT his parent | the numbers |
+    | origin: the process that the user started and it descends from, itself at first; None of init | keeps | has the \
+same | its number |
     | children: processes, the oldest first | keeps | none | their numbers |
     | threads: by number; leader: the first of them (init has none); live: how many have not ended | one | one | \
 their numbers |
@@ -77,6 +79,7 @@ have stopped do | keeps | nobody waits | with those who wait |
         self.tgid = self.pgid = self.sid = tgid
         self.parent = parent
         self.born_of: LinuxTask | None = None
+        self.origin: ThreadGroup | None = None
         self.children: dict[ThreadGroup, None] = {}
         self.threads: dict[int, LinuxTask] = {}
         self.live = 0
@@ -112,6 +115,7 @@ have stopped do | keeps | nobody waits | with those who wait |
         """A process made of this one."""
         child = ThreadGroup(self._host, tgid, parent)
         child.pgid, child.sid, child.tty = self.pgid, self.sid, self.tty
+        child.origin = self.origin
         child.limits = self.limits.copy()
         child.oom_score_adj, child.coredump_filter = self.oom_score_adj, self.coredump_filter
         return child

@@ -41,9 +41,10 @@ class PidTable:
         self._members: dict[int, dict[ThreadGroup, None]] = {}  # process groups
         self._sessions: dict[int, dict[ThreadGroup, None]] = {}
 
-    def allocate(self) -> int:
-        """A number that nobody has. EAGAIN if there are as many tasks as there may be."""
-        if self.most is not None and len(self.tasks) >= self.most:
+    def allocate(self, *, outside: bool = False) -> int:
+        """A number that nobody has. EAGAIN if there are as many tasks as there may be, which whoever has the machine is
+        not told (outside)."""
+        if not outside and self.most is not None and len(self.tasks) >= self.most:
             raise LinuxError(errno.EAGAIN)
         while True:
             number = self._next

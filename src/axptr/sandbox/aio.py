@@ -1,0 +1,224 @@
+"""`AsyncSandbox`: `Sandbox` for asyncio, with the same verbs.
+
+    async with AsyncSandbox() as s:
+        results = await asyncio.gather(s.run("sleep 1; echo a"), s.run("sleep 1; echo b"))
+
+What waits does so in threads; the event loop stands still for none of it. A command whose `run` is cancelled is ended,
+with all that came of it, before the cancellation goes on. One sandbox is for one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from .box import Sandbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from typing import Any, TypeVar
+
+    from ..linux.fs.overlay import Change
+    from .box import Command
+    from .files import Entry, Files, Path
+    from .result import Result
+    from .spawned import Reader, Spawned, Writer
+
+    T = TypeVar("T")
+
+_THREADS = 64
+"""Commands and reads that may wait at once; more take turns."""
+
+
+class _Threads:
+    """Where calls that wait are made."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="axptr sandbox")
+
+    async def do(self, function: Callable[[], T]) -> T:
+        """Call it in a thread. What it does is done when a cancellation goes on, too."""
+        return await self.do_or(function, None)
+
+    async def do_or(self, function: Callable[[], T], stop: Callable[[], object] | None) -> T:
+        """The same. stop: has it come back soon, for a cancellation."""
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._pool, function)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if stop is not None:
+                await asyncio.shield(loop.run_in_executor(None, stop))
+            await asyncio.wait([future])
+            if not future.cancelled():
+                future.exception()  # it is of no interest any more
+            raise
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False)
+
+
+class AsyncSandbox:
+    """Its options, and those of its verbs, are those of `Sandbox`. sandbox: the one below."""
+
+    def __init__(self, **options: Any) -> None:
+        self._adopt(Sandbox(**options))
+
+    def _adopt(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self._threads = _Threads()
+        self.files = AsyncFiles(self._threads, sandbox)
+
+    async def run(self, command: Command, **options: Any) -> Result:
+        """`Sandbox.run`; cancelling it ends the command."""
+        check = options.pop("check", False)
+        data = options.pop("input", b"")
+        content = data.encode() if isinstance(data, str) else bytes(data)
+        spawned = await self._threads.do(lambda: self.sandbox.begin(command, content, **options))
+        try:
+            result = await self._threads.do_or(spawned.wait, spawned.kill)
+        finally:
+            if not self.sandbox.closed:
+                await self._threads.do(spawned.close)
+        return result.check() if check else result
+
+    async def spawn(self, command: Command, **options: Any) -> AsyncSpawned:
+        """`Sandbox.spawn`."""
+        return AsyncSpawned(self._threads, await self._threads.do(lambda: self.sandbox.spawn(command, **options)))
+
+    async def changes(self) -> list[Change]:
+        return await self._threads.do(self.sandbox.changes)
+
+    async def end_all(self) -> None:
+        await self._threads.do(self.sandbox.end_all)
+
+    async def close(self) -> None:
+        """End everything, and give all back. Idempotent."""
+        if not self.sandbox.closed:
+            await self._threads.do(self.sandbox.close)
+        self._threads.close()
+
+    async def __aenter__(self) -> AsyncSandbox:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+
+class AsyncFiles:
+    """`Files`, awaited."""
+
+    def __init__(self, threads: _Threads, sandbox: Sandbox) -> None:
+        self._threads = threads
+        self._sandbox = sandbox
+
+    async def _do(self, function: Callable[[Files], T]) -> T:
+        return await self._threads.do(lambda: function(self._sandbox.files))
+
+    async def read(self, path: Path) -> bytes:
+        return await self._do(lambda files: files.read(path))
+
+    async def read_text(self, path: Path) -> str:
+        return await self._do(lambda files: files.read_text(path))
+
+    async def write(self, path: Path, data: bytes | str, *, mode: int = 0o644, parents: bool = True) -> None:
+        await self._do(lambda files: files.write(path, data, mode=mode, parents=parents))
+
+    async def list(self, path: Path = "") -> list[Entry]:
+        return await self._do(lambda files: files.list(path))
+
+    async def stat(self, path: Path, *, follow: bool = True) -> Entry:
+        return await self._do(lambda files: files.stat(path, follow=follow))
+
+    async def exists(self, path: Path) -> bool:
+        return await self._do(lambda files: files.exists(path))
+
+    async def mkdir(self, path: Path, *, mode: int = 0o755, parents: bool = False) -> None:
+        await self._do(lambda files: files.mkdir(path, mode=mode, parents=parents))
+
+    async def remove(self, path: Path, *, recursive: bool = False) -> None:
+        await self._do(lambda files: files.remove(path, recursive=recursive))
+
+    async def upload(self, source: Path, path: Path) -> None:
+        await self._do(lambda files: files.upload(source, path))
+
+    async def download(self, path: Path, goal: Path) -> None:
+        await self._do(lambda files: files.download(path, goal))
+
+
+class AsyncSpawned:
+    """`Spawned`, awaited. spawned: the one below."""
+
+    def __init__(self, threads: _Threads, spawned: Spawned) -> None:
+        self._threads = threads
+        self.spawned = spawned
+        self.pid, self.args = spawned.pid, spawned.args
+        self.stdin = None if spawned.stdin is None else AsyncWriter(threads, spawned.stdin)
+        self.stdout = None if spawned.stdout is None else AsyncReader(threads, spawned.stdout)
+        self.stderr = None if spawned.stderr is None else AsyncReader(threads, spawned.stderr)
+
+    @property
+    def ended(self) -> bool:
+        return self.spawned.ended
+
+    async def wait(self, timeout: float | None = None) -> Result:
+        """Cancelling it ends the command."""
+        return await self._threads.do_or(lambda: self.spawned.wait(timeout), self.spawned.kill)
+
+    async def signal(self, number: int) -> None:
+        await self._threads.do(lambda: self.spawned.signal(number))
+
+    async def kill(self) -> None:
+        await self._threads.do(self.spawned.kill)
+
+    async def close(self) -> None:
+        await self._threads.do(self.spawned.close)
+
+    async def __aenter__(self) -> AsyncSpawned:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+
+class AsyncReader:
+    """`Reader`, awaited. Cancelling a read loses nothing: what it would have read is read next."""
+
+    def __init__(self, threads: _Threads, reader: Reader) -> None:
+        self._threads = threads
+        self._reader = reader
+
+    async def read(self, size: int = -1, timeout: float | None = None) -> bytes:
+        return await self._patiently(lambda: self._reader.read(size, timeout))
+
+    async def readline(self, timeout: float | None = None) -> bytes:
+        return await self._patiently(lambda: self._reader.readline(timeout))
+
+    async def _patiently(self, read: Callable[[], bytes]) -> bytes:
+        def note() -> bytes:
+            data = read()
+            if self._reader.unwanted:
+                self._reader.unread(data)
+            return data
+
+        self._reader.unwanted = False
+        return await self._threads.do_or(note, self._reader.give_up)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while line := await self.readline():
+            yield line
+
+
+class AsyncWriter:
+    """`Writer`, awaited."""
+
+    def __init__(self, threads: _Threads, writer: Writer) -> None:
+        self._threads = threads
+        self._writer = writer
+
+    async def write(self, data: bytes) -> int:
+        return await self._threads.do(lambda: self._writer.write(data))
+
+    async def close(self) -> None:
+        await self._threads.do(self._writer.close)

@@ -1,0 +1,229 @@
+"""`Sandbox`: a machine of its own for programs that nobody trusts, or that are to leave no traces.
+
+    with Sandbox() as s:
+        s.files.write("hello.py", "print(6 * 7)")
+        print(s.run("python3 hello.py").text)
+
+By default its programs see the host's system directories under an overlay of their own, an empty home, and nothing else
+of the host: no other file, no variable, no process, no name, no network. What they may use is limited (`limits`). No
+privilege and no descriptor of the host is needed.
+
+Any thread may use a sandbox, and several may have commands in it at once: see `driver`. Functions that the machine
+itself calls (of a policy) may use `files` of it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..linux.system import Linux
+from .driver import Driver
+from .limits import Limits, seconds
+from .spawned import Spawned
+from .view import view
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..linux.arguments import Text
+    from ..linux.fs.overlay import Change, Overlay
+    from ..linux.system import User
+    from .files import Files
+    from .result import Result
+
+    Command = str | bytes | Sequence[Text]
+
+SYSTEM = "system"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_HOMES = {"root": "/root", 0: "/root", "user": "/home/user", 1000: "/home/user"}
+_SHELL = "/bin/sh"
+
+
+class Sandbox:
+    """root: what its programs see as `/`: "system" (see above), "host" for all of the host's files, a directory of the
+    host, or a tree of Python's (`axptr.linux.Tree`).
+    overlay: where changes are kept: True for memory, an `axptr.linux.Overlay`, or False for nowhere: the tree is
+    read-only then, but for mounts.
+    mounts: what they see besides, by place: a directory of the host (which they may change; `axptr.linux.HostDir` with
+    `readonly=True`), `axptr.linux.Tmpfs()`, a tree of Python's.
+    limits: see `Limits`. net, allow_net: "none", "loopback" (one of the sandbox's own), "host"; what may be reached
+    besides, as `HOST[:PORT]`.
+    seed: makes all that happens repeat. engine: "auto", "native", "unicorn".
+    env: variables besides PATH, HOME, LANG and USER. hostname: what the machine is called.
+    user: who its programs are: "root", "user", or as of `Linux.spawn`; whatever it is, no right of yours is theirs.
+
+    limits, env, hostname, user: as given. linux: the machine below, for who knows what they do.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: object = SYSTEM,
+        overlay: Overlay | bool = True,
+        mounts: Mapping[Text, object] | None = None,
+        limits: Limits | None = None,
+        net: str = "loopback",
+        allow_net: Iterable[Text] = (),
+        seed: int | None = None,
+        engine: str = "auto",
+        env: Mapping[str, str] | None = None,
+        hostname: str = "sandbox",
+        user: User = "root",
+    ) -> None:
+        self.limits = limits if limits is not None else Limits()
+        self.hostname = hostname
+        self.user = user
+        self.home = _HOMES.get(user, "/") if isinstance(user, (str, int)) else _HOMES.get(user[0], "/")
+        name = user if isinstance(user, str) else "user"
+        self.env = {"PATH": _PATH, "HOME": self.home, "LANG": "C.UTF-8", "USER": name, "LOGNAME": name, **(env or {})}
+        self._overlay = overlay
+        if overlay is True:
+            from ..linux.fs.overlay import Overlay
+
+            self._overlay = Overlay()
+        if isinstance(root, str) and root in (SYSTEM, "host"):
+            if root == SYSTEM:
+                from ..linux.fs.system import SystemTree
+
+                root = SystemTree(hostname)
+            else:
+                root = "/"
+        self.linux = Linux(
+            env=self.env, memory_limit=self.limits.memory, root=root, mounts=mounts, overlay=self._overlay, seed=seed,
+            engine=engine, max_procs=self.limits.processes, net=net, allow_net=allow_net, limits=self.limits.rlimits(),
+            disk_limit=self.limits.disk, view=view(seed, hostname, self.limits),
+        )  # fmt: skip
+        self._driver = Driver(self.linux)
+        self._files: Files | None = None
+
+    # -- commands
+
+    def run(
+        self,
+        command: Command,
+        *,
+        input: bytes | str = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        user: User | None = None,
+        check: bool = False,
+    ) -> Result:
+        """Run a command and wait for it: a list of arguments, or a line for the shell.
+
+        input: its standard input. env: variables besides those of the sandbox. cwd: where, by default the home
+        directory. timeout: seconds, by default those of the limits. user: who it is, by default as the sandbox's.
+        check: whether to raise `CommandFailed` unless it exits with 0.
+
+        It ends with the program itself: what that left in the background goes on when the sandbox next runs something;
+        its output is dropped from then on. Of a command that a limit ends, everything that came of it is ended.
+        `axptr.linux.ProgramError` if it cannot be started.
+        """
+        data = input.encode() if isinstance(input, str) else bytes(input)
+        spawned = self.begin(command, data, env=env, cwd=cwd, timeout=timeout, user=user)
+        try:
+            result = spawned.wait()
+        except BaseException:
+            if not self.linux.closed:
+                spawned.close()
+            raise
+        spawned.close()
+        return result.check() if check else result
+
+    def spawn(
+        self,
+        command: Command,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        user: User | None = None,
+    ) -> Spawned:
+        """Start a command, and talk to it while it runs. As `run`; a thread of the sandbox runs the machine until what
+        was spawned has ended."""
+        spawned = self.begin(command, None, env=env, cwd=cwd, timeout=timeout, user=user)
+        self._driver.keep_running()
+        return spawned
+
+    def begin(
+        self,
+        command: Command,
+        input: bytes | None,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        user: User | None = None,
+    ) -> Spawned:
+        """Start a command, that the machine does not run yet. input: None for one that is talked to."""
+        from ..linux.streams import PIPE
+
+        argv: list[Text] = [_SHELL, "-c", command] if isinstance(command, (str, bytes)) else list(command)
+        allowed = seconds("timeout", timeout) if timeout is not None else self.limits.time
+        variables = {**self.env, **(env or {})}
+
+        def start() -> Spawned:
+            if self.linux.closed:
+                raise RuntimeError("this sandbox is closed")
+            process = self.linux.spawn(
+                argv,
+                stdin=PIPE if input is None else input,
+                stdout=PIPE,
+                stderr=PIPE,
+                env=variables,
+                cwd=cwd if cwd is not None else self.home,
+                user=user if user is not None else self.user,
+            )
+            words = [os.fsdecode(word) for word in argv]
+            return Spawned(self._driver, process, words, self.limits, allowed, eager=input is None)
+
+        return self._driver.call(start)
+
+    # -- files
+
+    @property
+    def files(self) -> Files:
+        """The files that its programs see: `read`, `write`, `list`, `upload`, `download` and so on."""
+        if self._files is None:
+            from .files import Files
+
+            self._files = Files(self._driver, self.linux, self.home)
+        return self._files
+
+    def changes(self) -> list[Change]:
+        """What its programs changed in the tree: `kind` ("added", "changed", "removed"), `path`, `type`. Mounts are not
+        looked at. `RuntimeError` without an overlay."""
+        overlay = self._overlay
+        if isinstance(overlay, bool):
+            raise RuntimeError("this sandbox has no overlay: nothing could be changed but in mounts")
+        return self._driver.call(overlay.changes)
+
+    # -- the end
+
+    @property
+    def processes(self) -> list[int]:
+        """The numbers of the processes that there are."""
+        return self._driver.call(lambda: self.linux.processes)
+
+    def end_all(self) -> None:
+        """End every process, also what commands left in the background."""
+        self._driver.call(self.linux.end_all)
+
+    @property
+    def closed(self) -> bool:
+        return self.linux.closed
+
+    def close(self) -> None:
+        """End everything, and give all back. Idempotent."""
+        self._driver.close()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.linux.closed else f"{len(self.linux.machine.pids.groups) - 1} processes"
+        return f"<Sandbox {self.hostname}, {state}>"

@@ -1,0 +1,217 @@
+"""Who runs a sandbox's machine: whichever thread waits for something in it, one at a time; a thread of the sandbox's
+own for what was spawned.
+
+Whoever needs the machine to go on (`until`) leads, if nobody does: it runs the loop until what it waits for is there,
+then gives the lead to the next. The others wait meanwhile. What is to be done between two turns (`call`) is done by
+whoever leads, or by the caller where nobody does. So the machine stands still when nobody waits for it, and only then.
+
+A machine is touched by its leader alone; this class is what makes the verbs of a sandbox safe for any thread.
+
+| field | guarded by |
+| --- | --- |
+| leader, calls, waiting | the condition |
+| jobs | the leader |
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from time import monotonic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol, TypeVar
+
+    from ..linux.system import Linux
+
+    T = TypeVar("T")
+
+    class Job(Protocol):
+        """Something that has a time by which it is over, and is looked at after each turn."""
+
+        deadline: float | None
+
+        def look(self, now: float) -> bool:
+            """See to its limits. Whether it is over."""
+
+
+class _Call:
+    __slots__ = ("done", "error", "function", "value")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        self.done = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def make(self) -> None:
+        try:
+            self.value = self.function()
+        except BaseException as error:
+            self.error = error
+        self.done = True
+
+    def result(self) -> Any:
+        if self.error is not None:
+            try:
+                raise self.error
+            finally:
+                self.error = None
+        return self.value
+
+
+class Driver:
+    """For one machine. jobs: what runs in it."""
+
+    def __init__(self, linux: Linux) -> None:
+        self._linux = linux
+        self._changed = threading.Condition()
+        self._leader: int | None = None
+        self._calls: deque[_Call] = deque()
+        self._waiting: dict[object, Callable[[], bool]] = {}
+        self._own: threading.Thread | None = None
+        self.jobs: dict[Job, None] = {}
+
+    @property
+    def closed(self) -> bool:
+        return self._linux.closed
+
+    @property
+    def leads(self) -> bool:
+        """Whether the calling thread is in the machine just now: in a function that the machine calls."""
+        return self._leader == threading.get_ident()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Call a function between two turns of the machine, whoever runs it, and give back what it gives."""
+        call = _Call(function)
+        if self.leads:
+            raise RuntimeError("this cannot be asked for from within the machine, which waits for the answer")
+        with self._changed:
+            if self._leader is not None:
+                self._calls.append(call)
+                self._interrupt()
+                self._changed.wait_for(lambda: call.done or self._leader is None)
+            if not call.done:
+                if self._calls and call in self._calls:
+                    self._calls.remove(call)
+                self._leader = threading.get_ident()
+        if not call.done:
+            try:
+                call.make()
+            finally:
+                self._give_up()
+        return call.result()  # type: ignore[no-any-return]
+
+    def until(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Have the machine run until `done()`, or for so many seconds. Whether it is done; False too where nothing can
+        happen any more that would make it so.
+
+        done: asked after each turn, of any thread that leads.
+        """
+        if self.leads:
+            raise RuntimeError("nobody waits for the machine from within it")
+        deadline = None if timeout is None else monotonic() + timeout
+        key = object()
+        while True:
+            with self._changed:
+                self._waiting[key] = done
+                try:
+                    left = None if deadline is None else max(deadline - monotonic(), 0.0)
+                    self._changed.wait_for(lambda: self._leader is None or done(), left)
+                finally:
+                    del self._waiting[key]
+                if done():
+                    return True
+                if deadline is not None and monotonic() >= deadline:
+                    return False
+                if self._leader is not None:
+                    continue
+                self._leader = threading.get_ident()
+            try:
+                if not self._lead(done, deadline):
+                    return done()
+            finally:
+                self._give_up()
+
+    def nudge(self) -> None:
+        """Have all who wait ask again whether what they wait for is there."""
+        with self._changed:
+            self._interrupt()
+            self._changed.notify_all()
+
+    def keep_running(self) -> None:
+        """Have a thread of our own run the machine as long as there are jobs."""
+        if self._own is None or not self._own.is_alive():
+            self._own = threading.Thread(target=self._run_jobs, name="axptr sandbox", daemon=True)
+            self._own.start()
+
+    def _run_jobs(self) -> None:
+        while not self._linux.closed and not self.until(lambda: self._linux.closed or not self.jobs):
+            pass
+
+    def close(self) -> None:
+        """Close the machine; whoever waits for something in it is told that it will not come."""
+        self.call(self._linux.close)
+        own = self._own
+        if own is not None and own is not threading.current_thread():
+            own.join()
+
+    # -- leading
+
+    def _give_up(self) -> None:
+        with self._changed:
+            self._leader = None
+            self._serve()
+            self._changed.notify_all()
+
+    def _serve(self) -> None:
+        """Make the calls that others ask for."""
+        while self._calls:
+            self._calls.popleft().make()
+            self._changed.notify_all()
+
+    def _interrupt(self) -> None:
+        if self._linux.engine_why:
+            self._linux.machine.loop.leave()
+
+    def _lead(self, done: Callable[[], bool], deadline: float | None) -> bool:
+        """Run the machine. False if nothing can happen any more."""
+        linux = self._linux
+        while True:
+            if self._calls:
+                with self._changed:
+                    self._serve()
+            if linux.closed:
+                return False
+            self._look()
+            now = monotonic()
+            if done() or (deadline is not None and now >= deadline):
+                return True
+            ends = [job.deadline for job in self.jobs if job.deadline is not None]
+            if deadline is not None:
+                ends.append(deadline)
+            if not linux.engine_why or linux.machine.loop.empty:
+                return False
+            linux.run_until(lambda: self._turned(done), None if not ends else max(min(ends) - now, 0.0005))
+
+    def _turned(self, done: Callable[[], bool]) -> bool:
+        """After a turn: whether the leader is to look up."""
+        if self._calls or done() or self._look():
+            return True
+        if self._waiting:
+            with self._changed:
+                if any(other() for other in self._waiting.values()):
+                    self._changed.notify_all()
+        return False
+
+    def _look(self) -> bool:
+        """See to the limits of what runs; whether something is over."""
+        over = False
+        now = monotonic()
+        for job in list(self.jobs):
+            if job.look(now):
+                del self.jobs[job]
+                over = True
+        return over

@@ -1,0 +1,249 @@
+"""A command of a sandbox, with its limits: `Spawned`. The ends of its streams, for any thread: `Reader`, `Writer`."""
+
+from __future__ import annotations
+
+import os
+from time import monotonic
+
+from .result import Result, Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ..linux.process import Process
+    from ..linux.streams import Inlet, Outlet
+    from ..linux.task.group import ThreadGroup
+    from .driver import Driver
+    from .limits import Limits
+
+_HELD = 1 << 20
+"""Bytes of a spawned command's output that are kept for who reads it: beyond them the command waits."""
+
+
+class Spawned:
+    """A command that runs. Made by `Sandbox.spawn`; any thread may use it.
+
+    pid: its number in the sandbox. args: the command. stdin: a `Writer`, stdout, stderr: `Reader`s, None for what is
+    no pipe.
+
+        with s.spawn(["bc"]) as bc:
+            bc.stdin.write(b"2^100\\n")
+            print(bc.stdout.readline())
+    """
+
+    def __init__(
+        self, driver: Driver, process: Process, args: list[str], limits: Limits, timeout: float | None, *, eager: bool
+    ) -> None:
+        """By the machine's thread."""
+        self._driver = driver
+        self._process = process
+        self._group: ThreadGroup = process.task.group
+        self.args = args
+        self.pid = process.pid
+        self._began = monotonic()
+        self.deadline = None if timeout is None else self._began + timeout
+        self._most = limits.output
+        self._eager = eager
+        self._limit: str | None = None
+        self._result: Result | None = None
+        self._denied: list[Any] = []
+        self.stdin = None if process.stdin is None else Writer(driver, process.stdin)
+        self.stdout = None if process.stdout is None else Reader(driver, process.stdout)
+        self.stderr = None if process.stderr is None else Reader(driver, process.stderr)
+        for outlet in (process.stdout, process.stderr):
+            if outlet is not None:
+                outlet.eager = eager
+                outlet.most = _HELD if eager else self._most
+        driver.jobs[self] = None
+
+    # -- by the machine's thread
+
+    def look(self, now: float) -> bool:
+        """End it if it is beyond a limit; whether it has ended."""
+        if self._result is not None:
+            return True
+        process = self._process
+        if process.ended:
+            self._finish()
+        elif self.deadline is not None and now >= self.deadline:
+            self._end("time")
+        elif self._most is not None and any(
+            outlet is not None and outlet.total > self._most for outlet in (process.stdout, process.stderr)
+        ):
+            self._end("output")
+        return self._result is not None
+
+    def _end(self, limit: str | None) -> None:
+        """End it and all that came of it."""
+        self._limit = limit
+        self._process.end_all()
+        self._finish()
+
+    def _finish(self) -> None:
+        process = self._process
+        ended = process.result
+        assert ended is not None
+        out, err = (self._rest(outlet) for outlet in (process.stdout, process.stderr))
+        usage = Usage(process.usage, monotonic() - self._began, process.phys.peak_frames * 4096)
+        self._result = Result(self.args, ended, out, err, usage, self._limit, self._denied)
+        if process.stdin is not None:
+            process.stdin.close()
+
+    def _rest(self, outlet: Outlet | None) -> bytes:
+        """What is left of its output. What others write there from now on nobody reads."""
+        if outlet is None:
+            return b""
+        if self._eager:
+            return b""
+        data = outlet.take()
+        outlet.drop()
+        return data if self._most is None else data[: self._most]
+
+    # -- for any thread
+
+    @property
+    def ended(self) -> bool:
+        return self._result is not None
+
+    def wait(self, timeout: float | None = None) -> Result:
+        """How it ended, once it has; `TimeoutError` if that takes longer than `timeout` seconds. It goes on then.
+
+        What it wrote is in the result only for `Sandbox.run`; here it is read from `stdout` and `stderr`.
+        """
+        if self._result is None and not self._driver.until(lambda: self._result is not None, timeout):
+            if timeout is not None and self._result is None:
+                raise TimeoutError(f"{' '.join(self.args)[:100]!r} has not ended after {timeout} seconds")
+            raise RuntimeError("the sandbox was closed")
+        assert self._result is not None
+        return self._result
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._driver.call(lambda: self._process.signal(number))
+
+    def kill(self) -> None:
+        """End it, and all that came of it, here and now."""
+        if self._result is None:
+            self._driver.call(self._kill)
+
+    def _kill(self) -> None:
+        if self._result is None and not self._process.linux.closed:
+            self._end(None)
+            self._driver.jobs.pop(self, None)
+
+    def close(self) -> None:
+        """End it if it has not ended, and let go of it. Idempotent."""
+        self._driver.call(self._close)
+
+    def _close(self) -> None:
+        self._kill()
+        self._process.close()
+
+    def __enter__(self) -> Spawned:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        how = self._result.how if self._result is not None else "running"
+        return f"<Spawned {self.pid} {' '.join(self.args)[:60]!r}, {how}>"
+
+
+class Reader:
+    """The output of a command, as it comes. Any thread may read; two at once get pieces each."""
+
+    def __init__(self, driver: Driver, outlet: Outlet) -> None:
+        self._driver = driver
+        self._outlet = outlet
+        self._held = bytearray()
+        self.unwanted = False
+
+    def read(self, size: int = -1, timeout: float | None = None) -> bytes:
+        """All there will be; or, with a size, what there is of so many bytes, one at least; none at the end.
+        `TimeoutError`: nothing came for so long."""
+        if size < 0:
+            while piece := self._more(timeout):
+                self._held += piece
+            return self._give(len(self._held))
+        if not self._held and size:
+            self._held += self._more(timeout)
+        return self._give(size)
+
+    def readline(self, timeout: float | None = None) -> bytes:
+        """One line with its end; what there is without one at the end of all; none then."""
+        searched = 0
+        while (at := self._held.find(b"\n", searched)) < 0:
+            searched = len(self._held)
+            piece = self._more(timeout)
+            if not piece:
+                return self._give(searched)
+            self._held += piece
+        return self._give(at + 1)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.readline():
+            yield line
+
+    def _give(self, size: int) -> bytes:
+        given = bytes(self._held[:size])
+        del self._held[:size]
+        return given
+
+    def give_up(self) -> None:
+        """Have a read that waits come back, with nothing or with less; for who does not want it any more."""
+        self.unwanted = True
+        self._driver.nudge()
+
+    def unread(self, data: bytes) -> None:
+        """Put back what was read and is not wanted."""
+        self._held[:0] = data
+
+    def _more(self, timeout: float | None) -> bytes:
+        outlet = self._outlet
+        while True:
+            piece, over = self._driver.call(lambda: (outlet.take(), outlet.ended))
+            if piece or over or self._driver.closed or self.unwanted:
+                return piece
+            if not self._driver.until(self._something, timeout) and timeout is not None:
+                if self._something():
+                    continue
+                raise TimeoutError(f"nothing was written for {timeout} seconds")
+
+    def _something(self) -> bool:
+        return bool(self._outlet.data) or self._outlet.ended or self.unwanted
+
+    def close(self) -> None:
+        """Nobody reads it any more: the command finds a broken pipe."""
+        self._driver.call(self._outlet.close)
+
+
+class Writer:
+    """The input of a command. Any thread may write."""
+
+    def __init__(self, driver: Driver, inlet: Inlet) -> None:
+        self._driver = driver
+        self._inlet = inlet
+
+    def write(self, data: bytes) -> int:
+        """Have the command read bytes; they are kept until it does. `BrokenPipeError` if nobody will read them."""
+        inlet = self._inlet
+
+        def feed() -> None:
+            if inlet.closed or inlet.broken:
+                raise BrokenPipeError(32, os.strerror(32))
+            inlet.feed(data)
+            if inlet.broken:
+                raise BrokenPipeError(32, os.strerror(32))
+
+        self._driver.call(feed)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """The end of the input, once what was written was read."""
+        self._driver.call(lambda: None if self._inlet.closed else self._inlet.feed(b"", last=True))
