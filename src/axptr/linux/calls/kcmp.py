@@ -12,8 +12,8 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_ulong
 from ..files.epoll import EpollFile
 from ..registry import call
+from ..task.looking import require_look
 from ..uaccess import get_bytes
-from .processvm import may_look_into
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def sys_kcmp(task: LinuxTask, pid1: c_int, pid2: c_int, kind: c_int, index1: c_u
     one, other = task.machine.tasks.get(pid1), task.machine.tasks.get(pid2)
     if one is None or other is None:
         raise LinuxError(errno.ESRCH)
-    if not (may_look_into(task, one) and may_look_into(task, other)):
-        raise LinuxError(errno.EPERM)
+    require_look(task, one)
+    require_look(task, other)
     if kind == _FILE:
         return _order(one.files.get(index1 & 0xFFFF_FFFF), other.files.get(index2 & 0xFFFF_FFFF))
     if kind == _EPOLL_TFD:

@@ -174,10 +174,9 @@ def _other(task: LinuxTask, pid: int) -> LinuxTask:
     other = task.machine.tasks.get(pid)
     if other is None or other.dead:
         raise LinuxError(errno.ESRCH)
-    from .processvm import may_look_into
+    from ..task.looking import require_look
 
-    if not may_look_into(task, other):
-        raise LinuxError(errno.EPERM)
+    require_look(task, other)
     return other
 
 

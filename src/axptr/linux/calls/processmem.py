@@ -13,9 +13,9 @@ from ...kernel.abi import c_int, c_size_t, c_uint
 from ..files.pidfd import PidFile
 from ..mem.vma import PAGE
 from ..registry import call
+from ..task.looking import require_look
 from ..uaccess import Bytes, ConstBytes, get_bytes, import_iovec, put_bytes
 from .advice import MADV_COLD, MADV_COLLAPSE, MADV_PAGEOUT, sys_madvise
-from .processvm import may_look_into
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def sys_process_madvise(
         raise LinuxError(errno.EINVAL)
     ranges = import_iovec(task, vec, count, WRITE)
     goal = _process(task, pidfd)
-    if not may_look_into(task, goal):
-        raise LinuxError(errno.EPERM)
+    require_look(task, goal, by_files=True)
     if goal.mm is not task.mm:
         if advice not in _OF_OTHERS:
             raise LinuxError(errno.EINVAL)

@@ -23,12 +23,7 @@ from ..task import traceregs as registers
 from ..task.ending import tell_end
 from ..task.looking import may_look
 from ..task.trace import EXITKILL, SYSCALL_ENTRY, SYSCALL_EXIT, Trace, attach, let_go, resume, stop_if_halted
-<<<<<<< HEAD
-from ..uaccess import USER_END, get_bytes, put_bytes
-=======
 from ..uaccess import USER_END, get_bytes, put_bytes, put_user
-from .processvm import may_look_into
->>>>>>> 6775252 (Serve the single calls that were missing, or refuse them as a container does)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

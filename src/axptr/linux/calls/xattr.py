@@ -9,12 +9,8 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..fs import notify
 from ..fs.node import Node
-<<<<<<< HEAD
 from ..fs.permissions import require_xattr
-from ..fs.walk import AT_FDCWD
-=======
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
->>>>>>> 6775252 (Serve the single calls that were missing, or refuse them as a container does)
 from ..registry import call
 from ..uaccess import (
     Bytes,

@@ -212,17 +212,12 @@ _WITH_END = frozenset(
     (b"auxv", b"cmdline", b"coredump_filter", b"environ", b"loginuid", b"oom_adj", b"oom_score_adj", b"sessionid")
 )
 """Texts that are no seq_file of the kernel's."""
-<<<<<<< HEAD
+FILE_SYSTEMS = {b"proc": False, b"devtmpfs": False, b"tmpfs": False, b"ext4": True}
+"""Those that there are, by name, and whether one lies on a device."""
 _SECRET = frozenset((b"io", b"personality"))
 """Texts that tell of what is a process's own, to who may look into it when it is read."""
 _SHUT = frozenset((b"auxv", b"environ", b"maps", b"smaps", b"smaps_rollup"))
 """Those that only who may look into it can open."""
-=======
-FILE_SYSTEMS = {b"proc": False, b"devtmpfs": False, b"tmpfs": False, b"ext4": True}
-"""Those that there are, by name, and whether one lies on a device."""
-_SECRET = frozenset((b"auxv", b"environ", b"io", b"maps", b"personality", b"smaps", b"smaps_rollup"))
-"""Texts that tell of what is a process's own."""
->>>>>>> 6775252 (Serve the single calls that were missing, or refuse them as a container does)
 
 
 class NetDir(DirNode):
