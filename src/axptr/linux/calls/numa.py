@@ -12,6 +12,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
 from ..mem.vma import PAGE, page_up, pieces
 from ..registry import call
+from ..task.looking import require_look
 from ..task.waiting import breathe
 from ..uaccess import USER_END, Bytes, ConstBytes, get_bytes, put_bytes, put_user
 
@@ -174,8 +175,6 @@ def _other(task: LinuxTask, pid: int) -> LinuxTask:
     other = task.machine.tasks.get(pid)
     if other is None or other.dead:
         raise LinuxError(errno.ESRCH)
-    from ..task.looking import require_look
-
     require_look(task, other)
     return other
 
