@@ -101,7 +101,7 @@ def _access(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, flags: int
     if mode & ~7 or flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
     creds = task.creds
-    if not flags & AT_EACCESS and (creds.uids[0] != creds.fs_uid or creds.gids[0] != creds.fs_gid):
+    if not flags & AT_EACCESS:
         task.creds = creds.by_real_ids()  # for the walk, too (access_override_creds)
     try:
         node = lookup(task, dirfd, _name(task, path, flags), flags)

@@ -17,7 +17,7 @@ from ..uaccess import ConstBytes, get_struct, read_path
 from . import notify
 from .node import Node
 from .openfile import O_PATH, OpenFile, OpenWaits
-from .permissions import EXEC, WRITE, maker, require_follow, require_open, require_opened_for_making
+from .permissions import EXEC, WRITE, bytes_written, maker, require_follow, require_open, require_opened_for_making
 from .walk import AT_FDCWD, MAX_LINKS
 
 TYPE_CHECKING = False
@@ -80,7 +80,10 @@ def open_node(task: LinuxTask, node: Node, flags: int) -> OpenFile:
     if node.is_dir and writes(flags):
         raise LinuxError(errno.EISDIR)
     require_open(task, node, flags)
-    return node.open(task, flags)
+    file = node.open(task, flags)
+    if flags & os.O_TRUNC and file.regular:
+        bytes_written(task, file)
+    return file
 
 
 def _create(

@@ -19,7 +19,7 @@ import stat
 from struct import iter_unpack
 
 from ...errors import LinuxError
-from ..task.creds import CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID
+from ..task.creds import CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_SYS_ADMIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -193,6 +193,8 @@ def require_rename(
     """vfs_rename: each a directory and what is there. A directory that gets another one above it is written to."""
     require_delete(task, *moved)
     require_delete(task, *taken)
+    if not exchange and taken[1] is not None and taken[1].is_dir != moved[1].is_dir:
+        raise LinuxError(errno.EISDIR if taken[1].is_dir else errno.ENOTDIR)
     if moved[0].identity != taken[0].identity:
         for node in (moved[1], taken[1] if exchange else None):
             if node is not None and node.is_dir:
@@ -289,11 +291,13 @@ def bytes_written(task: LinuxTask, file: OpenFile) -> None:
 def require_xattr(task: LinuxTask, node: Node, name: bytes, *, write: bool) -> None:
     """xattr_permission: `user.` by the permissions of the file, `trusted.` by root, others as the system says."""
     space = name.partition(b".")[0]
-    if space == b"trusted" and task.creds.euid:
+    if space == b"trusted" and not task.creds.has(CAP_SYS_ADMIN):
         raise LinuxError(errno.EPERM if write else errno.ENODATA)
+    if write and space == b"security" and not task.creds.has(CAP_SYS_ADMIN):  # cap_inode_setxattr
+        raise LinuxError(errno.EPERM)
+    if write and space == b"system":  # access lists
+        require_owner(task, node)
     if space != b"user" or trusted(task, node):
-        if write and space in (b"security", b"system", b"trusted"):
-            require_owner(task, node)
         return
     mode = node.rights(task)[0]
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

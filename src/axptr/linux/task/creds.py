@@ -20,17 +20,18 @@ Ids = tuple[int, int, int]
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = (
     0, 1, 3, 4, 5, 6, 7, 8,
 )  # fmt: skip
-CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE = 2, 19
+CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_ADMIN = 2, 19, 21
 CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP = 10, 18, 27, 29, 31
 LAST_CAP = 40
 OF_ROOT = sum(
     1 << cap
     for cap in (
         CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,
-        CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP,
+        CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP,
     )
 )  # fmt: skip
-"""What root may do: the set of containers, but for raw sockets, and look into every process of the machine."""
+"""What root may do: the set of containers, but for raw sockets, and look into every process and arrange the tree of the
+machine, which is all theirs."""
 _OF_FILES = sum(
     1 << cap for cap in (CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, 9, 32)
 )
@@ -83,7 +84,9 @@ class Credentials:
 
     def by_real_ids(self) -> Self:
         """As access(2) judges: by the real ids, and as root by all that root may do."""
-        effective = self.effective if self.uids[0] == self.fs_uid else self.permitted if self.uids[0] == 0 else 0
+        effective = self.permitted if self.uids[0] == 0 else 0
+        if (self.uids[0], self.gids[0], effective) == (self.fs_uid, self.fs_gid, self.effective):
+            return self
         return self.but(fs_uid=self.uids[0], fs_gid=self.gids[0], effective=effective)
 
     def in_group(self, gid: int) -> bool:

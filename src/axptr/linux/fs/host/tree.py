@@ -434,7 +434,7 @@ def _give(fd: int, creds: Credentials, mode: int, *, of_directory: bool) -> None
     try:
         hostcalls.fchownat(fd, b"", creds.fs_uid, _ID if of_directory else creds.fs_gid, _AT_EMPTY_PATH)
         after = os.fstat(fd)
-        if stat.S_ISREG(after.st_mode):  # the change of owner took set-id bits away
+        if stat.S_IFMT(after.st_mode) not in (stat.S_IFDIR, stat.S_IFLNK):  # the change of owner took set-id bits away
             kept = made_mode(creds, stat.S_IMODE(after.st_mode) | before.st_mode & 0o6000, after.st_gid)
             if kept != stat.S_IMODE(after.st_mode):
                 os.chmod(by_descriptor(fd), kept)
