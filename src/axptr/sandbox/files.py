@@ -152,7 +152,7 @@ class Files:
                 raise LinuxError(errno.EBUSY)
             if node.is_dir and recursive:
                 _empty(task, node)
-            task.fs.changeable_directory(entry).remove(entry.name, node.is_dir)
+            task.fs.changeable_directory(task, entry).remove(entry.name, node.is_dir)
 
         self._do(path, remove)
 
@@ -264,14 +264,14 @@ def _make_dir(task: Any, where: bytes, mode: int) -> None:
     entry = task.fs.entry(task, AT_FDCWD, where)
     if not entry.normal or task.fs.child(task, entry) is not None:
         raise LinuxError(errno.EEXIST)
-    task.fs.changeable_directory(entry, making=True).make_dir(entry.name, mode, 0)
+    task.fs.changeable_directory(task, entry, making=True).make_dir(entry.name, mode, 0)
 
 
 def _make_link(task: Any, where: bytes, target: bytes) -> None:
     entry = task.fs.entry(task, AT_FDCWD, where)
     if not entry.normal or task.fs.child(task, entry) is not None:
         raise LinuxError(errno.EEXIST)
-    task.fs.changeable_directory(entry, making=True).make_link(entry.name, target)
+    task.fs.changeable_directory(task, entry, making=True).make_link(entry.name, target)
 
 
 def _empty(task: Any, directory: Node) -> None:
