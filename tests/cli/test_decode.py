@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from axptr.cli import constants, run
-from axptr.cli.decode import quoted
+from axptr.cli import run
 from axptr.linux.abi.numbers import NAMES, name_of
+from axptr.linux.strace import constants
+from axptr.linux.strace.decode import quoted
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import errno
 from ..addr import PAGE_SIZE
 from ..errors import LinuxError
 from ..flags import MappingFlags
-from . import constants
+from ..linux.strace import constants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 `argparse` reads them the same way, but its import (with `re`, `gettext`, `locale`) and its making are a tenth of what a
 program that does nothing takes. Ours knows what the subcommands use: `-x`, `--name`, `--name VALUE`, `--name=VALUE`,
-`-x VALUE`, `-xVALUE`, `-h`, `--help`; options that repeat; where the options end and somebody else's command begins.
+`-x VALUE`, `-xVALUE`, `-xx`, `-h`, `--help`; options that repeat; where the options end and somebody else's command
+begins.
 Left out: positional arguments, abbreviations, types, groups. A wrong command line is one line on standard error and
 `SystemExit(EXIT_USAGE)`; help goes to standard output.
 """
@@ -76,7 +77,7 @@ class Parser:
                 break
             position += 1
             name, equals, value = word.partition("=")
-            if not word.startswith("--") and len(word) > 2:
+            if not word.startswith("--") and len(word) > 2 and word not in by_name:
                 name, equals, value = word[:2], "=", word[2:]
             if name not in by_name:
                 self.error(f"unknown option {name}")

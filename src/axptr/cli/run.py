@@ -14,15 +14,19 @@ import os
 import sys
 import time
 
+from .output import STDERR, Output, open_above, say
+
 SIGPIPE = 13  # not from `signal`, which every start would pay for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import SimpleNamespace
     from typing import Any
 
     from ..linux.api import Process, Result
     from .options import Parser
+    from .strace import Trace
 
 HELP = "run a Linux program"
 USAGE = "axptr run [OPTIONS] -- PROGRAM [ARGS...]"
@@ -30,14 +34,13 @@ DESCRIPTION = """\
 Run a Linux program (x86-64, static or dynamic) under axptr's kernel. The program sees the host's files
 read-only; its output, and its exit status, are those of this command."""
 
-STDERR = 2
 EXIT_FAILED = 125
 EXIT_INTERRUPTED = 130
 
 
 def add_arguments(parser: Parser) -> None:
     add = parser.add_argument
-    add("--strace", action="store_true", help="print each system call, its arguments and its result")
+    _add_trace_arguments(add)
     add("--stats", action="store_true", help="at the end, count calls, faults, pages; memory and time")
     add("--maps", action="store_true", help="at the end, print the areas as /proc/PID/maps does")
     add("--map", metavar="FILE.svg", help="at the end, draw the areas and their pages")
@@ -100,6 +103,33 @@ def add_arguments(parser: Parser) -> None:
     )
 
 
+def _add_trace_arguments(add: Callable[..., None]) -> None:
+    """strace's own; what they mean is in `strace`."""
+    add("--strace", action="store_true", help="print each system call, its arguments and its result")
+    add(
+        "-e",
+        metavar="EXPR",
+        action="append",
+        default=[],
+        help="only these: openat,%network signal=INT status=failed",
+    )
+    add("-t", action="store_true", help="begin each line of the trace with the time of day")
+    add("-tt", action="store_true", help="with microseconds")
+    add("-ttt", action="store_true", help="as seconds since 1970")
+    add("-r", action="store_true", help="with the time since the line before")
+    add("-T", action="store_true", help="end each line of the trace with the time that the call took")
+    add("-c", action="store_true", help="in place of lines, at the end a table of calls, times and errors")
+    add("-y", action="store_true", help="name the file behind each descriptor of the trace")
+    add("-s", metavar="SIZE", help="show so many bytes of each string (32)")
+    add("--trace-json", metavar="FILE", help="write the trace as JSON lines")
+    add("--status", action="store_true", help="on Ctrl-\\ (SIGQUIT) tell what each task is doing, and go on")
+
+
+def _lines_asked(options: SimpleNamespace) -> bool:
+    """Each of strace's options asks for its lines."""
+    return any(getattr(options, name) for name in ("strace", "e", "t", "tt", "ttt", "r", "T", "c", "y", "s"))
+
+
 def run(options: SimpleNamespace, parser: Parser) -> int:
     """Runs the command in `options.command`; returns the exit status."""
     if not options.command:
@@ -114,6 +144,11 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
         if options.engine == "native" and seed is not None:
             raise ValueError("--seed: only the engine unicorn makes a run repeat")
         environment = _environment(options.env)
+        options.lines = _lines_asked(options)
+        if options.lines:
+            from .strace import parse
+
+            parse(options)
         for directory in options.allow_write:
             if not os.path.isdir(directory):
                 raise ValueError(f"--allow-write: {directory} is not a directory")
@@ -130,7 +165,7 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
             options, environment, memory_limit, timeout, seed, tree, Output(None if sys.stderr is None else STDERR)
         )
     try:
-        file = _open_output(options.output)
+        file = open_above(options.output)
     except OSError as error:
         parser.error(f"--output: {options.output}: {error.strerror}")
     try:
@@ -176,37 +211,7 @@ def _draw(process: Process, path: str, title: str) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(process.format_svg(title))
     except OSError as error:
-        _say(f"axptr: --map: {path}: {error.strerror}")
-
-
-def _open_output(path: str) -> int:
-    """Opens the file, truncated, above the standard streams' numbers: where one is closed, the guest's is too."""
-    import fcntl
-
-    low = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-    try:
-        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
-    finally:
-        os.close(low)
-
-
-class Output:
-    """Where the trace, the statistics and the areas go, unbuffered: a file tells how far a killed run came.
-
-    One that fails takes no more; the guest's run goes on.
-    """
-
-    def __init__(self, descriptor: int | None) -> None:
-        self._descriptor = descriptor
-
-    def write(self, text: str) -> None:
-        rest = text.encode("utf-8", "surrogateescape")
-        while rest and self._descriptor is not None:
-            try:
-                rest = rest[os.write(self._descriptor, rest) :]
-            except OSError as error:
-                self._descriptor = None
-                _say(f"axptr: --output: {error.strerror}")
+        say(f"axptr: --map: {path}: {error.strerror}")
 
 
 def _load_and_run(
@@ -239,16 +244,18 @@ def _load_and_run(
             )
         except ProgramError as error:
             short = error.errno == errno.ENOMEM and memory_limit is not None and not error.own
-            _say(f"axptr: {error}" + (f" (--memory-limit {options.memory_limit})" if short else ""))
+            say(f"axptr: {error}" + (f" (--memory-limit {options.memory_limit})" if short else ""))
             return error.exit_status
     except ImportError as error:
         return _missing_extra(error)
     except MemoryError:
-        _say("axptr: the host has no memory for a machine")
+        say("axptr: the host has no memory for a machine")
         return EXIT_FAILED
     if process.engine_lack and sys.stderr is not None and sys.stderr.isatty():
-        _say(f"axptr: emulating a CPU: {process.engine_lack}")
+        say(f"axptr: emulating a CPU: {process.engine_lack}")
     process.machine.core = None if options.core is None else os.path.abspath(options.core)
+    if options.status or options.lines or options.trace_json is not None:
+        _tell_status(process)
     gc.freeze()  # what is loaded stays; garbage is looked for among what the run makes (see `main`)
     gc.enable()
     with process:
@@ -258,9 +265,22 @@ def _load_and_run(
 
             failed = finish(tree["overlay"], options, output.write)
             if failed is not None:
-                _say(f"axptr: {failed}")
+                say(f"axptr: {failed}")
                 return EXIT_FAILED
     return status
+
+
+def _tell_status(process: Process) -> None:
+    """From now on at a SIGQUIT, which the program then does not get."""
+
+    def tell() -> None:
+        from .status import status
+
+        say(status(process.machine))
+
+    signals = process.task.host_signals
+    if signals is not None:
+        signals.on_quit = tell
 
 
 def _run(process: Process, options: SimpleNamespace, timeout: float | None, output: Output) -> int:
@@ -274,32 +294,39 @@ def _observed_run(process: Process, options: SimpleNamespace, timeout: float | N
     """The run itself; None if Ctrl-C ended it. A bug in the kernel comes out with its traceback."""
     kernel = process.kernel
     kernel.count_calls = options.stats
-    tracer = None
-    if options.strace:
-        from .strace import Tracer
+    trace = None
+    if options.lines or options.trace_json is not None:
+        from .strace import Trace
 
-        tracer = Tracer(output.write)
-        tracer.trace(kernel)
-        tracer.began(process.task, options.command, len(_environment(options.env)))
+        trace = Trace(options, output.write, terminal=output.terminal)
+        trace.begin(process, options.command, len(_environment(options.env)))
+    try:
+        return _run_to_its_end(process, timeout, trace)
+    finally:
+        if trace is not None:
+            trace.close()
+
+
+def _run_to_its_end(process: Process, timeout: float | None, trace: Trace | None) -> Result | None:
     try:
         result = _whole_run(process, timeout)
     except KeyboardInterrupt:
-        if tracer is not None:
-            tracer.interrupted()
-        _say("axptr: interrupted")
+        if trace is not None:
+            trace.stopped("interrupted")
+        say("axptr: interrupted")
         return None
     except MemoryError:
-        _say("axptr: the host has no memory left for axptr itself")
+        say("axptr: the host has no memory left for axptr itself")
         raise SystemExit(EXIT_FAILED) from None
     except Exception:
         # Never an errno, never hidden: this is axptr's own failure, and the traceback is what mends it.
         import traceback
 
-        _say(f"axptr: a bug in axptr stopped the run:\n{traceback.format_exc().rstrip()}")
+        say(f"axptr: a bug in axptr stopped the run:\n{traceback.format_exc().rstrip()}")
         raise SystemExit(EXIT_FAILED) from None
     if result.timed_out:
-        if tracer is not None:
-            tracer.timed_out()
+        if trace is not None:
+            trace.stopped("timed out")
         _tell_death(process, result)
     return result
 
@@ -317,15 +344,15 @@ def _whole_run(process: Process, timeout: float | None) -> Result:
 def _tell_death(process: Process, result: Result) -> None:
     """What there is to say of a guest that did not end by itself."""
     if process.machine.core_failed is not None:
-        _say(f"axptr: --core: {process.machine.core_failed}")
+        say(f"axptr: --core: {process.machine.core_failed}")
     if result.death is not None or result.timed_out:
         from .death import report_death, report_timeout
 
         if result.death is not None:
             if result.death.signal != SIGPIPE:  # `... | head`: as silent as a shell is about it
-                _say(report_death(process, result.death))
+                say(report_death(process, result.death))
         else:
-            _say(report_timeout(process, result.wall))
+            say(report_timeout(process, result.wall))
 
 
 def _sum_up(process: Process, wall: float, options: SimpleNamespace, output: Output) -> None:
@@ -333,7 +360,7 @@ def _sum_up(process: Process, wall: float, options: SimpleNamespace, output: Out
     if process.kernel.unknown:
         from .summary import unknown_calls
 
-        _say(unknown_calls(process.kernel.unknown))
+        say(unknown_calls(process.kernel.unknown))
     if options.stats:
         from .summary import statistics
 
@@ -349,18 +376,8 @@ def _missing_extra(error: ImportError) -> int:
     cannot be loaded finds no room (`ulimit -v`). One that is not there is a bug."""
     if error.name is not None and (error.path is None or not os.path.exists(error.path)):
         raise error
-    _say(f"axptr: {error}")
+    say(f"axptr: {error}")
     return EXIT_FAILED
-
-
-def _say(text: str) -> None:
-    """Writes to standard error, if anybody still reads that."""
-    if sys.stderr is not None:
-        try:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-        except OSError:
-            sys.stderr = None
 
 
 def _environment(settings: list[str]) -> list[bytes]:

@@ -111,7 +111,8 @@ class Kernel:
     (it got ENOSYS), for the first MAX_UNKNOWN numbers. calls: name -> count, kept only in runs with `count_calls` set.
     on_enter: `fn(task, syscall, args)` before each call is served. on_call: `fn(task, syscall, args, result)` after it,
     `result` an int, a `LinuxError`, or None for a call that does not return. args are what the handler gets. on_end:
-    `fn(task)` when a task has run for the last time. Set them before `run`.
+    `fn(task)` when a task has run for the last time. on_signal: `fn(task, info, what)` for a signal that a task gets:
+    what is "delivered", "dropped" (it is ignored) or "stopped" (and the task has stopped). Set them before `run`.
     """
 
     def __init__(self) -> None:
@@ -122,6 +123,7 @@ class Kernel:
         self.on_enter: OnEnter | None = None
         self.on_call: OnCall | None = None
         self.on_end: Callable[[Any], object] | None = None
+        self.on_signal: Callable[[Any, Any, str], object] | None = None
         self._table = _Table(self)
 
     def syscall(self, nr: int, name: str) -> Callable[[F], F]:

@@ -53,6 +53,8 @@ from .state import SignalState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..task.task import LinuxTask
 
 GRACE = 2.0
@@ -77,6 +79,7 @@ class HostSignals:
     """What is sent to this process during a run.
 
     The inbox is filled by the thread that waits and emptied by the one that runs the program, whose loop is told.
+    on_quit: called at a SIGQUIT, which is then not the program's.
     """
 
     def __init__(self, task: LinuxTask) -> None:
@@ -87,6 +90,7 @@ class HostSignals:
         self._over = False
         self._ended = _thread.allocate_lock()
         self._taker = 0
+        self.on_quit: Callable[[], object] | None = None
 
     def adopt(self, signals: SignalState) -> None:
         """Start the program with the dispositions and the mask that it would inherit."""
@@ -149,6 +153,9 @@ class HostSignals:
         console, group = task.machine.console, task.group
         while self._inbox:
             info = self._inbox.popleft()
+            if info.signal == SIGQUIT and self.on_quit is not None:
+                self.on_quit()
+                continue
             if info.code <= 0:  # of a process
                 info.sent_by(task.machine.host.shown_sender(info.pid))
             typed = console is not None and info.code == SI_KERNEL and info.signal in _TYPED
@@ -198,6 +205,8 @@ class HostSignals:
     def _mind(self, number: int) -> None:
         """See that a signal that kills does so, whatever the run is doing."""
         signals, until = self._task.signals, wall() + GRACE
+        if number == SIGQUIT and self.on_quit is not None:
+            return
         if not signals.left_to_host(number) or signals.actions.ignores(number):
             return
         while self._inbox and not self._over:

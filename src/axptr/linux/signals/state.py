@@ -197,6 +197,8 @@ flag | the table |
             if signal == SIGCONT:
                 go_on(group)
         if self.drops(signal) and (task.trace is None or task.trace.tracer is None):
+            if task.kernel.on_signal is not None:
+                task.kernel.on_signal(task, info, "dropped")
             return
         queue = self.pending.own if own else self.pending.shared
         if info.timer is None and self.full(task, info):
@@ -324,6 +326,8 @@ flag | the table |
                 info = self.take(~self.blocked)
             if info is None:
                 break
+            if task.kernel.on_signal is not None:
+                task.kernel.on_signal(task, info, "delivered")
             action = self.actions.get(info.signal)
             if info.signal not in (SIGKILL, SIGSTOP) and action.handler not in (SIG_DFL, SIG_IGN):
                 self._call_handler(task, info, action)
@@ -331,6 +335,8 @@ flag | the table |
                 continue
             elif bit(info.signal) & _STOPPING:
                 if stop(task, info.signal):
+                    if task.kernel.on_signal is not None:
+                        task.kernel.on_signal(task, info, "stopped")
                     return
             else:
                 self._die(task, info)

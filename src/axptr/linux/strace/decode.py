@@ -1,26 +1,27 @@
-"""How an argument of a system call is printed: by the call's name and the argument's place, else by its
-annotation.
+"""How an argument of a system call is printed: decoders of numbers, flags, text and common structures.
 
 User memory is read through checked pointers after the call, so output arguments show what the call left
-there; whatever cannot be read prints as an address. Not decoded: structures beyond the few that
-coreutils-like programs pass; those print as addresses too.
+there; whatever cannot be read prints as an address. Which argument has which decoder is `arguments`; more of them stand
+in `signaltext`, `sockets`, `multiplexed`.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Sequence
 from ctypes import c_char
-from typing import TYPE_CHECKING, Any
 
-from .._core.pointers.pointer import UserConstPtr
-from ..addr import ADDRESS_END
-from ..errors import LinuxError
+from ..._core.pointers.pointer import UserConstPtr
+from ...addr import ADDRESS_END
+from ...errors import LinuxError
 from . import constants as names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..kernel.convert import Param
-    from ..kernel.task import Task
+    from typing import Any
+
+    from ...kernel.task import Task
 
 STRING_LIMIT = 32
 """Bytes of a buffer that are shown, as in strace; paths and arguments are shown to `PATH_LIMIT`."""
@@ -32,15 +33,38 @@ O_CREAT = 0x40
 O_TMPFILE = 0x410000
 
 
+class Style:
+    """How much is told. strings: bytes of a buffer. descriptors: whether the files behind them are named (-y)."""
+
+    __slots__ = ("descriptors", "strings")
+
+    def __init__(self, strings: int = STRING_LIMIT, *, descriptors: bool = False) -> None:
+        self.strings = strings
+        self.descriptors = descriptors
+
+
+PLAIN = Style()
+
+
 class Call:
     """One system call as it is printed: arguments as integers; its result, negative for an error, or None."""
 
-    __slots__ = ("result", "task", "values")
+    __slots__ = ("result", "style", "task", "values")
 
-    def __init__(self, task: Task, values: Sequence[int], result: int | None) -> None:
+    def __init__(self, task: Task, values: Sequence[int], result: int | None, style: Style = PLAIN) -> None:
         self.task = task
         self.values = values
         self.result = result
+        self.style = style
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has not stored anything: it failed, or is not over."""
+        return self.result is None or self.result < 0
+
+    def value(self, index: int) -> int:
+        """An argument, 0 if the call has fewer."""
+        return self.values[index] if index < len(self.values) else 0
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """Up to `size` bytes, fewer if the memory ends before; raises nothing."""
@@ -56,6 +80,18 @@ class Call:
 
 Decoder = Callable[[Call, int], str]
 
+_STORED: set[Decoder] = set()
+
+
+def stored(decoder: Decoder) -> Decoder:
+    """The decoder of what a call stores: there is nothing to print before it is over."""
+    _STORED.add(decoder)
+    return decoder
+
+
+def is_stored(decoder: Decoder) -> bool:
+    return decoder in _STORED
+
 
 # Numbers.
 
@@ -69,11 +105,45 @@ def pointer(call: Call, value: int) -> str:
 
 
 def octal(call: Call, value: int) -> str:
-    return f"0{value & 0xFFFF_FFFF:o}" if value else "0"
+    return f"0{value & 0xFFFF_FFFF:o}".zfill(3)
+
+
+def signed(value: int) -> int:
+    """The int in the low half, which some handlers take as unsigned."""
+    low = value & 0xFFFF_FFFF
+    return low - (low >> 31 << 32)
+
+
+def hexadecimal(call: Call, value: int) -> str:
+    return f"{value:#x}" if value else "0"
+
+
+def fd(call: Call, value: int) -> str:
+    """A descriptor, and with `-y` what is open there."""
+    value = signed(value)
+    return f"{value}{described(call.task, value) if call.style.descriptors else ''}"
+
+
+def described(task: Any, number: int) -> str:
+    """`</etc/passwd>`; nothing for a number that is no descriptor."""
+    try:
+        file = task.files.get(number)
+        name = task.machine.host.shown_name(file.name())
+    except (LinuxError, AttributeError):
+        return ""
+    return f"<{quoted(name, PATH_LIMIT)[1:-1]}>"
 
 
 def dirfd(call: Call, value: int) -> str:
-    return "AT_FDCWD" if value == AT_FDCWD else str(value)
+    if value != AT_FDCWD:
+        return fd(call, value)
+    if not call.style.descriptors:
+        return "AT_FDCWD"
+    task: Any = call.task
+    try:
+        return f"AT_FDCWD<{quoted(task.fs.cwd.where(), PATH_LIMIT)[1:-1]}>"
+    except (LinuxError, AttributeError):
+        return "AT_FDCWD"
 
 
 def signal_number(call: Call, value: int) -> str:
@@ -92,6 +162,13 @@ def open_flags(call: Call, value: int) -> str:
     access = names.OPEN_ACCESS[value & 3]
     rest = value & 0xFFFF_FFFC
     return f"{access}|{names.flag_names(rest, names.OPEN)}" if rest else access
+
+
+def statx_flags(call: Call, value: int) -> str:
+    """Which of three ways to look is always told."""
+    way = "" if value & 0x6000 else "AT_STATX_SYNC_AS_STAT"
+    rest = names.flag_names(value & 0xFFFF_FFFF, names.AT) if value else ""
+    return "|".join(filter(None, (way, rest)))
 
 
 def creation_mode(flags_index: int) -> Decoder:
@@ -170,8 +247,9 @@ def buffer(size: Callable[[Call], int | None]) -> Decoder:
             return pointer(call, value)
         if not count:
             return '""'
-        data = call.bytes_at(value, min(count, STRING_LIMIT + 1))
-        return quoted(data) if len(data) == min(count, STRING_LIMIT + 1) else pointer(call, value)
+        limit = call.style.strings
+        data = call.bytes_at(value, min(count, limit + 1))
+        return quoted(data, limit) if len(data) == min(count, limit + 1) else pointer(call, value)
 
     return decode
 
@@ -181,8 +259,10 @@ def given(index: int) -> Decoder:
     return buffer(lambda call: call.values[index] if index < len(call.values) else None)
 
 
-filled = buffer(lambda call: call.result)
+filled = stored(buffer(lambda call: call.result))
 """A buffer that the call fills: its result is the size."""
+filled_text = stored(buffer(lambda call: call.result and call.result - 1))
+"""One with a NUL in the end, which counts."""
 
 
 def string_array(call: Call, value: int) -> str:
@@ -234,7 +314,7 @@ def vector(output: bool) -> Decoder:
             items.append(f"{{iov_base={text}, iov_len={size}}}")
         return "[" + ", ".join(items + ["..."] * (count > ARRAY_LIMIT)) + "]"
 
-    return decode
+    return stored(decode) if output else decode
 
 
 def structure(layout: str, text: Callable[..., str], *, output: bool = True) -> Decoder:
@@ -247,7 +327,7 @@ def structure(layout: str, text: Callable[..., str], *, output: bool = True) -> 
         data = call.bytes_at(value, size)
         return "{" + text(*struct.unpack(layout, data)) + "}" if len(data) == size else pointer(call, value)
 
-    return decode
+    return stored(decode) if output else decode
 
 
 def _mode(mode: int) -> str:
@@ -256,164 +336,47 @@ def _mode(mode: int) -> str:
 
 
 def _limit(number: int) -> str:
-    return "RLIM64_INFINITY" if number == (1 << 64) - 1 else str(number)
+    if number == (1 << 64) - 1:
+        return "RLIM64_INFINITY"
+    return f"{number // 1024}*1024" if number > 1024 and not number % 1024 else str(number)
 
 
 def _text(field: bytes) -> str:
     return quoted(field.split(b"\0")[0], 64)
 
 
-def _fds(first: int, second: int) -> str:
-    return f"{first}, {second}"
+def _stat(mode: int, device: int, size: int) -> str:
+    if mode & 0o170000 not in (0o020000, 0o060000):
+        return f"st_mode={_mode(mode)}, st_size={size}, ..."
+    return f"st_mode={_mode(mode)}, st_rdev=makedev({os.major(device):#x}, {os.minor(device):#x}), ..."
 
 
-stat = structure("<24xI20xQ88x", lambda mode, size: f"st_mode={_mode(mode)}, st_size={size}, ...")
-statx = structure("<28xH10xQ208x", lambda mode, size: f"stx_mode={_mode(mode)}, stx_size={size}, ...")
+stat = structure("<24xI12xQQ88x", _stat)
+statx = structure(
+    "<I24xHxx8xQ208x",
+    lambda mask, mode, size: (
+        f"stx_mask={names.flag_names(mask, names.STATX)}, stx_attributes=0, stx_mode={_mode(mode)},"
+        f" stx_size={size}, ..."
+    ),
+)
 timespec = structure("<qq", lambda s, ns: f"tv_sec={s}, tv_nsec={ns}")
 timespec_given = structure("<qq", lambda s, ns: f"tv_sec={s}, tv_nsec={ns}", output=False)
 timeval = structure("<qq", lambda s, us: f"tv_sec={s}, tv_usec={us}")
 rlimit = structure("<QQ", lambda cur, top: f"rlim_cur={_limit(cur)}, rlim_max={_limit(top)}")
 rlimit_given = structure("<QQ", lambda cur, top: f"rlim_cur={_limit(cur)}, rlim_max={_limit(top)}", output=False)
 utsname = structure("<65s65s260x", lambda system, node: f"sysname={_text(system)}, nodename={_text(node)}, ...")
-pipe_fds = structure("<ii", _fds)
 
 
+@stored
+def pipe_fds(call: Call, value: int) -> str:
+    data = b"" if call.failed else call.bytes_at(value, 8)
+    if len(data) < 8:
+        return pointer(call, value)
+    return f"[{', '.join(fd(call, number) for number in struct.unpack('<ii', data))}]"
+
+
+@stored
 def wait_status(call: Call, value: int) -> str:
     """Stored for a child that there was."""
     data = call.bytes_at(value, 4) if value and call.result is not None and call.result > 0 else b""
     return f"[{{{_status(int.from_bytes(data, 'little'))}}}]" if len(data) == 4 else pointer(call, value)
-
-
-_ids = (decimal,) * 3
-
-ARGUMENTS: dict[str, tuple[Decoder, ...]] = {
-    "read": (decimal, filled, decimal),
-    "write": (decimal, given(2), decimal),
-    "pread64": (decimal, filled, decimal, decimal),
-    "pwrite64": (decimal, given(2), decimal, decimal),
-    "readv": (decimal, vector(True), decimal),
-    "writev": (decimal, vector(False), decimal),
-    "preadv": (decimal, vector(True), decimal, decimal),
-    "pwritev": (decimal, vector(False), decimal, decimal),
-    "open": (path, open_flags, creation_mode(1)),
-    "openat": (dirfd, path, open_flags, creation_mode(2)),
-    "creat": (path, octal),
-    "close": (decimal,),
-    "stat": (path, stat),
-    "lstat": (path, stat),
-    "fstat": (decimal, stat),
-    "newfstatat": (dirfd, path, stat, flags(names.AT)),
-    "statx": (dirfd, path, flags(names.AT), flags(names.STATX), statx),
-    "access": (path, flags(names.ACCESS)),
-    "faccessat": (dirfd, path, flags(names.ACCESS)),
-    "faccessat2": (dirfd, path, flags(names.ACCESS), flags(names.FACCESSAT)),
-    "lseek": (decimal, decimal, value(names.SEEK)),
-    "mmap": (pointer, decimal, flags(names.PROT), flags(names.MAP), decimal, lambda call, value: hex(value)),
-    "mprotect": (pointer, decimal, flags(names.PROT)),
-    "munmap": (pointer, decimal),
-    "mremap": (pointer, decimal, decimal, flags(names.MREMAP), pointer),
-    "msync": (pointer, decimal, flags(names.MSYNC)),
-    "madvise": (pointer, decimal, value(names.MADVISE)),
-    "brk": (pointer,),
-    "dup": (decimal,),
-    "dup2": (decimal, decimal),
-    "dup3": (decimal, decimal, open_flags),
-    "pipe": (pipe_fds,),
-    "pipe2": (pipe_fds, open_flags),
-    "fcntl": (decimal, value(names.FCNTL), decimal),
-    "ioctl": (decimal, value(names.IOCTL), pointer),
-    "getcwd": (filled, decimal),
-    "chdir": (path,),
-    "mkdir": (path, octal),
-    "mkdirat": (dirfd, path, octal),
-    "rmdir": (path,),
-    "unlink": (path,),
-    "unlinkat": (dirfd, path, flags(names.AT)),
-    "rename": (path, path),
-    "renameat": (dirfd, path, dirfd, path),
-    "renameat2": (dirfd, path, dirfd, path, pointer),
-    "link": (path, path),
-    "linkat": (dirfd, path, dirfd, path, flags(names.AT)),
-    "symlink": (path, path),
-    "symlinkat": (path, dirfd, path),
-    "readlink": (path, filled, decimal),
-    "readlinkat": (dirfd, path, filled, decimal),
-    "chmod": (path, octal),
-    "fchmod": (decimal, octal),
-    "fchmodat": (dirfd, path, octal),
-    "chown": (path, decimal, decimal),
-    "lchown": (path, decimal, decimal),
-    "fchown": _ids,
-    "fchownat": (dirfd, path, decimal, decimal, flags(names.AT)),
-    "truncate": (path, decimal),
-    "ftruncate": (decimal, decimal),
-    "umask": (octal,),
-    "utimensat": (dirfd, path, pointer, flags(names.AT)),
-    "getxattr": (path, path, pointer, decimal),
-    "lgetxattr": (path, path, pointer, decimal),
-    "setxattr": (path, path, given(3), decimal, decimal),
-    "lsetxattr": (path, path, given(3), decimal, decimal),
-    "fsetxattr": (decimal, path, given(3), decimal, decimal),
-    "listxattr": (path, pointer, decimal),
-    "llistxattr": (path, pointer, decimal),
-    "statfs": (path, pointer),
-    "fadvise64": (decimal, decimal, decimal, value(names.FADVISE)),
-    "getdents64": (decimal, pointer, decimal),
-    "execve": (path, string_array, environment),
-    "execveat": (dirfd, path, string_array, environment, flags(names.AT)),
-    "exit": (decimal,),
-    "exit_group": (decimal,),
-    "clone": (clone_flags, pointer, pointer, pointer, pointer),
-    "wait4": (decimal, wait_status, flags(names.WAIT), pointer),
-    "kill": (decimal, signal_number),
-    "tkill": (decimal, signal_number),
-    "tgkill": (decimal, decimal, signal_number),
-    "rt_sigaction": (signal_number, pointer, pointer, decimal),
-    "rt_sigprocmask": (value(names.SIG_HOW), pointer, pointer, decimal),
-    "arch_prctl": (value(names.ARCH_PRCTL), pointer),
-    "prctl": (value(names.PRCTL), pointer, pointer, pointer, pointer),
-    "set_tid_address": (pointer,),
-    "set_robust_list": (pointer, decimal),
-    "rseq": (pointer, decimal, decimal, lambda call, value: hex(value)),
-    "futex": (pointer, futex_operation, decimal, pointer, pointer, decimal),
-    "getrlimit": (value(names.RLIMIT), rlimit),
-    "setrlimit": (value(names.RLIMIT), rlimit_given),
-    "prlimit64": (decimal, value(names.RLIMIT), rlimit_given, rlimit),
-    "getrusage": (value(names.RUSAGE), pointer),
-    "clock_gettime": (value(names.CLOCK), timespec),
-    "clock_getres": (value(names.CLOCK), timespec),
-    "clock_nanosleep": (value(names.CLOCK), decimal, timespec_given, pointer),
-    "nanosleep": (timespec_given, pointer),
-    "gettimeofday": (timeval, pointer),
-    "getrandom": (filled, decimal, flags(names.GETRANDOM)),
-    "uname": (utsname,),
-    "memfd_create": (path, pointer),
-}
-"""By the name of the call; arguments past the end of an entry are printed by their annotation."""
-
-RESULT_IN_HEX = frozenset({"mmap", "mremap", "brk", "shmat"})
-
-
-_TEXT_NAMES = ("path", "name", "target")
-
-
-def by_annotation(param: Param) -> Decoder:
-    """For an argument that no table knows.
-
-    A pointer is an address; a constant char pointer that is called a path, a name or a target is the string there
-    (`const char *`, and not `const void *`, which is annotated alike).
-    """
-    if param.kind == "pointer":
-        is_text = param.type.const and param.type.T is c_char and param.name.endswith(_TEXT_NAMES)
-        return path if is_text else pointer
-    if param.kind == "int" and not param.signed and param.bits == 64:
-        return lambda call, value: str(value) if value < 1 << 20 else f"{value:#x}"
-    return decimal
-
-
-def integer(argument: Any) -> int:
-    """An argument as a handler got it (pointer, enum member, int, None) as the number that it came from."""
-    if argument is None:
-        return 0
-    address = getattr(argument, "address", None)
-    return int(argument if address is None else address)
