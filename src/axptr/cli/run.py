@@ -14,8 +14,6 @@ import os
 import sys
 import time
 
-from .output import STDERR, Output, open_above, say
-
 SIGPIPE = 13  # not from `signal`, which every start would pay for
 
 TYPE_CHECKING = False
@@ -34,6 +32,7 @@ DESCRIPTION = """\
 Run a Linux program (x86-64, static or dynamic) under axptr's kernel. The program sees the host's files
 read-only; its output, and its exit status, are those of this command."""
 
+STDERR = 2
 EXIT_FAILED = 125
 EXIT_INTERRUPTED = 130
 
@@ -160,18 +159,26 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
     except ValueError as error:
         parser.error(str(error))
 
-    if options.output is None:
-        return _load_and_run(
-            options, environment, memory_limit, timeout, seed, tree, Output(None if sys.stderr is None else STDERR)
-        )
+    output = Output(None if sys.stderr is None else STDERR, "--output")
+    files = []
     try:
-        file = open_above(options.output)
-    except OSError as error:
-        parser.error(f"--output: {options.output}: {error.strerror}")
-    try:
-        return _load_and_run(options, environment, memory_limit, timeout, seed, tree, Output(file))
+        if options.output is not None:
+            files.append(_output_file(parser, "--output", options.output))
+            output = Output(files[-1], "--output")
+        if options.trace_json is not None:
+            files.append(_output_file(parser, "--trace-json", options.trace_json))
+            options.trace_json = Output(files[-1], "--trace-json").write
+        return _load_and_run(options, environment, memory_limit, timeout, seed, tree, output)
     finally:
-        os.close(file)
+        for file in files:
+            os.close(file)
+
+
+def _output_file(parser: Parser, option: str, path: str) -> int:
+    try:
+        return _open_output(path)
+    except OSError as error:
+        parser.error(f"{option}: {path}: {error.strerror}")
 
 
 def _network(options: SimpleNamespace, seed: int | None) -> dict[str, Any]:
@@ -211,7 +218,43 @@ def _draw(process: Process, path: str, title: str) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(process.format_svg(title))
     except OSError as error:
-        say(f"axptr: --map: {path}: {error.strerror}")
+        _say(f"axptr: --map: {path}: {error.strerror}")
+
+
+def _open_output(path: str) -> int:
+    """Opens the file, truncated, above the standard streams' numbers: where one is closed, the guest's is too."""
+    import fcntl
+
+    low = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(low)
+
+
+class Output:
+    """Where the trace, the statistics and the areas go, unbuffered: a file tells how far a killed run came.
+
+    One that fails takes no more; the guest's run goes on.
+    """
+
+    def __init__(self, descriptor: int | None, option: str) -> None:
+        """option: what is blamed."""
+        self._descriptor = descriptor
+        self._option = option
+
+    @property
+    def terminal(self) -> bool:
+        return self._descriptor is not None and os.isatty(self._descriptor)
+
+    def write(self, text: str) -> None:
+        rest = text.encode("utf-8", "surrogateescape")
+        while rest and self._descriptor is not None:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except OSError as error:
+                self._descriptor = None
+                _say(f"axptr: {self._option}: {error.strerror}")
 
 
 def _load_and_run(
@@ -244,15 +287,15 @@ def _load_and_run(
             )
         except ProgramError as error:
             short = error.errno == errno.ENOMEM and memory_limit is not None and not error.own
-            say(f"axptr: {error}" + (f" (--memory-limit {options.memory_limit})" if short else ""))
+            _say(f"axptr: {error}" + (f" (--memory-limit {options.memory_limit})" if short else ""))
             return error.exit_status
     except ImportError as error:
         return _missing_extra(error)
     except MemoryError:
-        say("axptr: the host has no memory for a machine")
+        _say("axptr: the host has no memory for a machine")
         return EXIT_FAILED
     if process.engine_lack and sys.stderr is not None and sys.stderr.isatty():
-        say(f"axptr: emulating a CPU: {process.engine_lack}")
+        _say(f"axptr: emulating a CPU: {process.engine_lack}")
     process.machine.core = None if options.core is None else os.path.abspath(options.core)
     if options.status or options.lines or options.trace_json is not None:
         _tell_status(process)
@@ -265,7 +308,7 @@ def _load_and_run(
 
             failed = finish(tree["overlay"], options, output.write)
             if failed is not None:
-                say(f"axptr: {failed}")
+                _say(f"axptr: {failed}")
                 return EXIT_FAILED
     return status
 
@@ -276,7 +319,7 @@ def _tell_status(process: Process) -> None:
     def tell() -> None:
         from .status import status
 
-        say(status(process.machine))
+        _say(status(process.machine))
 
     signals = process.task.host_signals
     if signals is not None:
@@ -313,16 +356,16 @@ def _run_to_its_end(process: Process, timeout: float | None, trace: Trace | None
     except KeyboardInterrupt:
         if trace is not None:
             trace.stopped("interrupted")
-        say("axptr: interrupted")
+        _say("axptr: interrupted")
         return None
     except MemoryError:
-        say("axptr: the host has no memory left for axptr itself")
+        _say("axptr: the host has no memory left for axptr itself")
         raise SystemExit(EXIT_FAILED) from None
     except Exception:
         # Never an errno, never hidden: this is axptr's own failure, and the traceback is what mends it.
         import traceback
 
-        say(f"axptr: a bug in axptr stopped the run:\n{traceback.format_exc().rstrip()}")
+        _say(f"axptr: a bug in axptr stopped the run:\n{traceback.format_exc().rstrip()}")
         raise SystemExit(EXIT_FAILED) from None
     if result.timed_out:
         if trace is not None:
@@ -344,15 +387,15 @@ def _whole_run(process: Process, timeout: float | None) -> Result:
 def _tell_death(process: Process, result: Result) -> None:
     """What there is to say of a guest that did not end by itself."""
     if process.machine.core_failed is not None:
-        say(f"axptr: --core: {process.machine.core_failed}")
+        _say(f"axptr: --core: {process.machine.core_failed}")
     if result.death is not None or result.timed_out:
         from .death import report_death, report_timeout
 
         if result.death is not None:
             if result.death.signal != SIGPIPE:  # `... | head`: as silent as a shell is about it
-                say(report_death(process, result.death))
+                _say(report_death(process, result.death))
         else:
-            say(report_timeout(process, result.wall))
+            _say(report_timeout(process, result.wall))
 
 
 def _sum_up(process: Process, wall: float, options: SimpleNamespace, output: Output) -> None:
@@ -360,7 +403,7 @@ def _sum_up(process: Process, wall: float, options: SimpleNamespace, output: Out
     if process.kernel.unknown:
         from .summary import unknown_calls
 
-        say(unknown_calls(process.kernel.unknown))
+        _say(unknown_calls(process.kernel.unknown))
     if options.stats:
         from .summary import statistics
 
@@ -376,8 +419,18 @@ def _missing_extra(error: ImportError) -> int:
     cannot be loaded finds no room (`ulimit -v`). One that is not there is a bug."""
     if error.name is not None and (error.path is None or not os.path.exists(error.path)):
         raise error
-    say(f"axptr: {error}")
+    _say(f"axptr: {error}")
     return EXIT_FAILED
+
+
+def _say(text: str) -> None:
+    """Writes to standard error, if anybody still reads that."""
+    if sys.stderr is not None:
+        try:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+        except OSError:
+            sys.stderr = None
 
 
 def _environment(settings: list[str]) -> list[bytes]:

@@ -14,7 +14,6 @@ from ..linux.strace.filters import Filter
 from ..linux.strace.lines import Form, Lines, no_colour, program_path
 from ..linux.strace.records import Records
 from ..linux.strace.watch import Watch
-from .output import open_above
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +41,7 @@ class Trace:
     """A run's trace: `attach` before it, `begin` with its process, then `end` however it ended."""
 
     def __init__(self, options: SimpleNamespace, write: Callable[[str], object], *, terminal: bool = False) -> None:
-        """write: where lines go, which may be a terminal. Raises `OSError` for a file that cannot be made."""
-        self._json: int | None = None
+        """write: where lines go, which may be a terminal. What `--trace-json` stands for is where its lines go."""
         self._counts: Counts | None = None
         listeners: list[Listener] = []
         strings = STRING_LIMIT if options.s is None else int(options.s)
@@ -57,17 +55,8 @@ class Trace:
             form = Form(times, relative=options.r, spent=options.T, colour=colour, style=style)
             listeners.append(Lines(write, form))
         if options.trace_json is not None:
-            self._json = open_above(options.trace_json)
-            listeners.append(Records(self._write_json, style))
+            listeners.append(Records(options.trace_json, style))
         self.watch = Watch(parse(options), listeners)
-
-    def _write_json(self, text: str) -> None:
-        rest = text.encode("ascii", "backslashreplace")
-        while rest and self._json is not None:
-            try:
-                rest = rest[os.write(self._json, rest) :]
-            except OSError:
-                self._json = None  # one that fails takes no more; the run goes on
 
     def begin(self, process: Process, argv: list[str], variables: int) -> None:
         """Watch its calls; the first thing to tell is what began it."""
@@ -84,9 +73,6 @@ class Trace:
         """No more comes."""
         if self._counts is not None:
             self._counts.finish()
-        if self._json is not None:
-            os.close(self._json)
-            self._json = None
 
 
 class Tracer(Watch):
