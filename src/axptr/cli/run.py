@@ -78,6 +78,11 @@ def add_arguments(parser: Parser) -> None:
     add("--overlay-save", metavar="FILE", help="at the end, save all changes in FILE")
     add("--overlay-diff", action="store_true", help="at the end, list them: A added, C changed, D removed")
     add("--overlay-commit", action="store_true", help="at the end, make them on the host")
+    add(
+        "--user",
+        metavar="NAME|UID[:GROUP]",
+        help="who the program is, by the /etc/passwd and /etc/group that it sees",
+    )
     add("--seed", metavar="N", help="make the run repeat: clocks, random bytes and ids are made of the number")
     add("--net", metavar="KIND", default="loopback", help="none, loopback (its own, the default) or host (the host's)")
     add(
@@ -142,7 +147,7 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
             raise ValueError(f"--engine: there is no {options.engine!r}; write auto, native or unicorn")
         if options.engine == "native" and seed is not None:
             raise ValueError("--seed: only the engine unicorn makes a run repeat")
-        environment = _environment(options.env)
+        environment = _environment(options.env, of_another=options.user is not None)
         options.lines = _lines_asked(options)
         if options.lines:
             from .strace import parse
@@ -283,6 +288,7 @@ def _load_and_run(
                 host_signals=True,
                 seed=seed,
                 engine=options.engine,
+                user=options.user,
                 **tree,
             )
         except ProgramError as error:
@@ -433,8 +439,10 @@ def _say(text: str) -> None:
             sys.stderr = None
 
 
-def _environment(settings: list[str]) -> list[bytes]:
+def _environment(settings: list[str], *, of_another: bool = False) -> list[bytes]:
     """The host's environment with the settings over it; raises `ValueError` for one without a name or value.
+
+    of_another: without what says whose it is (HOME, USER, LOGNAME), which is another's.
 
     Taken from where the kernel put it at our start: Python's own `os.environ` has an `LC_CTYPE` in it that
     the interpreter sets in the C locale (PEP 538).
@@ -444,6 +452,9 @@ def _environment(settings: list[str]) -> list[bytes]:
             inherited = [entry for entry in file.read().split(b"\0") if entry]
     except OSError:
         inherited = [name + b"=" + value for name, value in os.environb.items()]
+    if of_another:
+        whose = (b"HOME", b"USER", b"LOGNAME")
+        inherited = [entry for entry in inherited if entry.partition(b"=")[0] not in whose]
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not name or not equals:

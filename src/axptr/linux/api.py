@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .arguments import Text
     from .fs.overlay import Overlay
+    from .system import User
 
 __all__ = ["Death", "Linux", "Process", "ProgramError", "Result", "create_process"]
 
@@ -47,6 +48,7 @@ def create_process(
     max_procs: int | None = None,
     net: str = "loopback",
     allow_net: Iterable[Text] = (),
+    user: User | None = None,
 ) -> Process:
     """Load `program` and give back a process that is about to run its first instruction.
 
@@ -75,6 +77,8 @@ def create_process(
     where the host allows it and no seed is given, else the other. `process.engine.name` tells which it is,
     `process.engine_why` why.
     net: "loopback", one of the machine's own; "none", not even that; "host", the host's network.
+    user: who the program is, a user of its own tree: `NAME|UID[:GROUP|GID]`, a number, or two; by default who the
+    host's process is. It may do with files what Linux lets that user do; HOME, USER and LOGNAME are that user's.
     allow_net: `HOST[:PORT]` that may be reached besides, a name, an address or a range of them (`10.0.0.0/8`).
 
     Raises `ProgramError` with one clear line if the program cannot be started; nothing is left behind then. `TypeError`
@@ -82,6 +86,8 @@ def create_process(
     """
     name = arguments.text("program", program)
     argv_bytes, environ = arguments.argv(name, argv), arguments.environment(env)
+    if user is not None and env is None:
+        environ = [entry for entry in environ if entry.partition(b"=")[0] not in (b"HOME", b"USER", b"LOGNAME")]
     where = arguments.text("cwd", cwd) if cwd is not None else None
     # Looked at before anything else is opened: a closed stream's number is given out again.
     streams = tuple(standard_stream(fd) for fd in arguments.streams(stdio))
@@ -93,8 +99,8 @@ def create_process(
         )  # fmt: skip
         signals = bool(host_signals)
         return linux.start(
-            name, argv_bytes or [name], environ, streams=streams, cwd=where, host_signals=signals, owner=True
-        )
+            name, argv_bytes or [name], environ, streams=streams, cwd=where, user=user, host_signals=signals, owner=True
+        )  # fmt: skip
     except BaseException as error:
         if linux is not None:
             linux.close()

@@ -148,7 +148,8 @@ class Linux:
         stdin, stdout, stderr: `PIPE` (`process.stdin` and so on are our ends), `DEVNULL`, for stderr `STDOUT`, a
         descriptor of the host, or for stdin bytes that it is to read; by default nowhere (`DEVNULL`).
         cwd: by default `/`, or where the host's process is if the root is the host's.
-        user: who it is: a name in the machine's /etc/passwd, a number, or two (user and group); by default who we are.
+        user: who it is: a name in the machine's /etc/passwd, a number, two (user and group), or a text of both,
+        `NAME:GROUP`; by default who we are. HOME, USER and LOGNAME are its own unless `env` says them.
 
         Raises `ProgramError` if it cannot be started; the machine is as it was then.
         """
@@ -192,6 +193,10 @@ class Linux:
             for number, limit in self.limits.items():
                 task.group.limits.set(number, *limit)
             self._place(task, cwd, user)
+            if user is not None:
+                from .users import surroundings
+
+                environ = surroundings(task, environ)
             self._run_program(task, program, argv, environ, streams, host_signals)
             process = Process(self, task, owner=owner)
             process.stdin, process.stdout, process.stderr = self._ends
