@@ -9,6 +9,7 @@ from struct import pack, unpack
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
 from ..files.locks import F_UNLCK
+from ..files.sigio import F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, O_ASYNC, follow, owner_of, set_owner
 from ..fs.openfile import (
     O_APPEND,
     O_DIRECT,
@@ -24,7 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
-O_ASYNC = 0o20000
 O_NOATIME = 0o1000000
 CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC = 2, 4
 _LOCK_COMMANDS = frozenset({5, 6, 7, 36, 37, 38})
@@ -78,10 +78,11 @@ def sys_dup3(task: LinuxTask, oldfd: c_uint, newfd: c_uint, flags: c_int) -> int
 
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = range(5)
 F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX = 8, 9, 10, 11, 15, 16
-F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP = range(3)
 F_GETOWNER_UIDS, F_GET_RW_HINT, F_SET_RW_HINT = 17, 1035, 1036
+_OWNERS = (F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP)
 _LAST_HINT = 5  # RWH_WRITE_LIFE_EXTREME
-F_SETLEASE, F_GETLEASE, F_DUPFD_QUERY, F_CREATED_QUERY, F_DUPFD_CLOEXEC = 1024, 1025, 1027, 1028, 1030
+F_SETLEASE, F_GETLEASE, F_NOTIFY = 1024, 1025, 1026
+F_DUPFD_QUERY, F_CREATED_QUERY, F_DUPFD_CLOEXEC = 1027, 1028, 1030
 F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS = range(1031, 1035)
 
 
@@ -110,7 +111,7 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | N
     if cmd == F_SETFL:
         if arg & O_NOATIME & ~file.flags and (node := file.node()) is not None:
             require_owner(task, node)
-        set_flags(file, arg)
+        set_flags(task, fd, file, arg)
         return 0
     if cmd in _LOCK_COMMANDS:
         from .locks import record_lock
@@ -120,13 +121,17 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | N
         return file.pipe_size(task, arg & 0xFFFF_FFFF if cmd == F_SETPIPE_SZ else None)
     if cmd in (F_ADD_SEALS, F_GET_SEALS):
         return file.seals(task, arg & 0xFFFF_FFFF if cmd == F_ADD_SEALS else None)
+    if cmd == F_NOTIFY:
+        from ..files.dnotify import notify
+
+        return notify(task, file, fd, arg)
     return _ownership(task, file, cmd, arg)
 
 
 def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
     """Who is to be signalled, by what; leases; how long what is written will live.
 
-    Kept with the description: the host is told of none of it.
+    Kept with the description: the host is told of none of it. Signals themselves: `files.sigio`.
     """
     if cmd in (F_SETOWN, F_SETOWN_EX):
         if cmd == F_SETOWN:
@@ -134,19 +139,19 @@ def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
             kind, pid = (F_OWNER_PGRP, -who) if who < 0 else (F_OWNER_PID, who)
         else:
             kind, pid = unpack("<ii", get_bytes(task, arg, 8))
-        if kind not in (F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP) or pid >> 31:
-            raise LinuxError(errno.EINVAL)
-        if pid not in (0, task.group.pgid if kind == F_OWNER_PGRP else task.pid):
+        if kind not in _OWNERS or pid >> 31:
+            raise LinuxError(errno.EINVAL if cmd == F_SETOWN or kind not in _OWNERS else errno.ESRCH)
+        pids = task.machine.pids
+        known = pids.tasks if kind == F_OWNER_TID else pids.groups
+        if pid and not (pids.members(pid) if kind == F_OWNER_PGRP else pid in known):
             raise LinuxError(errno.ESRCH)
-        file.owner = (kind, pid)
-        if pid:
-            file.owner_uids = task.creds.uids[:2]
+        set_owner(task, file, kind, pid)
         return 0
     if cmd == F_GETOWN:
-        kind, pid = file.owner
+        kind, pid = owner_of(task, file)
         return -pid if kind == F_OWNER_PGRP else pid
     if cmd == F_GETOWN_EX:
-        put_bytes(task, arg, pack("<ii", *file.owner))
+        put_bytes(task, arg, pack("<ii", *owner_of(task, file)))
         return 0
     if cmd == F_GET_RW_HINT:
         put_bytes(task, arg, pack("<Q", file.write_hint))
@@ -174,10 +179,15 @@ def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
     raise LinuxError(errno.EINVAL)
 
 
-def set_flags(file: OpenFile, arg: int) -> None:
+def set_flags(task: LinuxTask, fd: int, file: OpenFile, arg: int) -> None:
     """What F_SETFL does."""
     settable = _SETTABLE | (O_ASYNC if file.asynchronous else 0)
+    changed = (file.flags ^ arg) & settable & O_ASYNC
     file.set_flags(file.flags & ~settable | arg & settable)
+    if changed:
+        if arg & O_ASYNC and not file.owner[1] and (owner := file.default_owner(task)) is not None:
+            set_owner(task, file, *owner)
+        follow(task, file, fd)
 
 
 def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:

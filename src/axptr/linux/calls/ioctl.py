@@ -33,13 +33,14 @@ def sys_ioctl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | N
         task.files.set_cloexec(fd, cmd == FIOCLEX)
         return 0
     if cmd in (FIONBIO, FIOASYNC):
-        from .files import O_ASYNC, set_flags
+        from ..files.sigio import O_ASYNC
+        from .files import set_flags
 
         bit = O_NONBLOCK if cmd == FIONBIO else O_ASYNC
         on = any(get_bytes(task, arg, 4))
         if cmd == FIOASYNC and on and not file.asynchronous:
             raise LinuxError(errno.ENOTTY)
-        set_flags(file, file.flags | bit if on else file.flags & ~bit)
+        set_flags(task, fd, file, file.flags | bit if on else file.flags & ~bit)
         return 0
     if cmd in (FICLONE, FICLONERANGE):
         return _clone(task, file, cmd, arg)

@@ -23,11 +23,20 @@ from .anon import AnonFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from ..fs.node import Node
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
 
     Identity = tuple[int, int]
+
+    class Hearer(Protocol):
+        """Whose watch it is."""
+
+        def push(self, mark: Mark, mask: int, name: bytes, cookie: int) -> None: ...
+        def drop(self, mark: Mark) -> None: ...
+
 
 (
     IN_ACCESS, IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE, IN_OPEN, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE,
@@ -46,7 +55,7 @@ _POLLIN, _POLLRDNORM = 1, 0x40
 class Mark:
     """A watch: of whom, under which number, for which events, of what."""
 
-    def __init__(self, owner: InotifyFile, wd: int, mask: int, node: Node) -> None:
+    def __init__(self, owner: Hearer, wd: int, mask: int, node: Node) -> None:
         self.owner = owner
         self.wd = wd
         self.mask = mask

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..machine import Machine
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
+    from .sigio import Notice
 
 PAGE = 4096
 SLOTS = 16
@@ -87,6 +88,7 @@ class Pipe:
     | readers, writers: open files at each end | the machine's thread | shared | the numbers |
     | readers_seen, writers_seen: that there ever were | the machine's thread | shared | the numbers |
     | to_read, to_write, to_both: who waits, by the end that it has | the machine's thread | - | nothing |
+    | notices: who hears by a signal that something was taken out | the machine's thread | shared | of its open files |
     | partners: who waits in open(2) for somebody at the other end | the machine's thread | - | nothing |
     """
 
@@ -103,6 +105,7 @@ class Pipe:
         self.readers_seen = self.writers_seen = 0
         self.to_read, self.to_write, self.to_both = WaitQueue(), WaitQueue(), WaitQueue()
         self.partners = Partners()
+        self.notices: tuple[Notice, ...] = ()
         self._machine.pipe_bytes += PIPE_SIZE
         charge(task)
 
@@ -325,6 +328,8 @@ class PipeFile(OpenFile):
                 break
         if done:
             self._node.used(task, written=False)
+            for notice in pipe.notices:
+                notice.room()
         elif pipe.writers:
             raise WouldBlock(0, to.rest) if self.blocks else LinuxError(errno.EAGAIN)
         return done

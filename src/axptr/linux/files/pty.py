@@ -20,6 +20,7 @@ from ..abi.signals import SIGTTIN, SIGTTOU
 from ..fs.openfile import OpenFile, WouldBlock
 from ..signals import jobs
 from .linedisc import LineDiscipline
+from .sigio import F_OWNER_PGRP, F_OWNER_PID
 from .termios import EXTPROC, IXON, TOSTOP, VMIN, VSTART, VSTOP, VTIME, Termios
 
 TYPE_CHECKING = False
@@ -208,6 +209,11 @@ class PtyFile(OpenFile):
 
     def node(self) -> Node:
         return self._node
+
+    def default_owner(self, task: LinuxTask) -> tuple[int, int]:
+        """__tty_fasync: those in the foreground, or who asked."""
+        pgrp = self.pty.pgrp
+        return (F_OWNER_PGRP, pgrp) if pgrp else (F_OWNER_PID, task.pid)
 
     def stat(self, task: LinuxTask) -> os.stat_result | Stat:
         return self._node.stat(task)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..files.fifo import Opening
     from ..files.locks import Hold, LockTable, Range
     from ..files.pipe import Pipe
+    from ..files.sigio import Notice
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
     from .node import Node, Stat
@@ -114,7 +115,11 @@ class OpenFile:
     rwf = 0
     """RWF_* flags that change nothing about a transfer of this file."""
     asynchronous = False
-    """Whether O_ASYNC can be set: what comes from elsewhere, pipes and terminals, could tell of it by a signal."""
+    """Whether O_ASYNC can be set: what comes from elsewhere, pipes and terminals, tells of it by a signal."""
+    urgent = False
+    """Whether some of what comes is out of the others' turn, which is told by a signal of its own."""
+    notice: Notice | None = None
+    """Who hears of its events by signals, once anybody is to."""
 
     def __init__(self, flags: int) -> None:
         self.flags = flags
@@ -195,6 +200,10 @@ class OpenFile:
     def queue(self) -> WaitQueue:
         """Who waits for the file to be ready. Of one that is always so nobody does."""
         return WaitQueue()
+
+    def default_owner(self, task: LinuxTask) -> tuple[int, int] | None:
+        """Who is to be signalled (F_SETOWN) where nobody said it; None for nobody."""
+        return None
 
     def deadline(self, task: LinuxTask, event: int) -> float | None:
         """When a transfer that begins now is to wait no longer for POLLIN or POLLOUT; None for never."""

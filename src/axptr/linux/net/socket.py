@@ -11,6 +11,7 @@ import os
 import stat
 
 from ...errors import LinuxError
+from ..files.sigio import F_OWNER_PGRP, F_OWNER_PID, owner_of, set_owner
 from ..fs.node import Node, Stat
 from ..fs.openfile import BrokenPipe, OpenFile
 from ..uaccess import get_bytes, put_bytes
@@ -80,7 +81,7 @@ class Socket(OpenFile):
     """
 
     kind = stat.S_IFSOCK
-    asynchronous = True
+    asynchronous = urgent = True
     moves = False
     may_wait = True
 
@@ -176,10 +177,10 @@ class Socket(OpenFile):
     def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
         if command in (_FIOSETOWN, _SIOCSPGRP):
             who = int.from_bytes(get_bytes(task, argument, 4), "little", signed=True)
-            self.owner = (2, -who) if who < 0 else (1, who)
+            set_owner(task, self, *((F_OWNER_PGRP, -who) if who < 0 else (F_OWNER_PID, who)))
             return 0
         if command in (_FIOGETOWN, _SIOCGPGRP):
-            kind, who = self.owner
+            kind, who = owner_of(task, self)
             put_bytes(task, argument, (-who if kind == 2 else who).to_bytes(4, "little", signed=True))
             return 0
         if command == _SIOCGSTAMP:

@@ -405,6 +405,7 @@ class TcpEndpoint(InetEndpoint):
     def _urgent_came(self, byte: int) -> None:
         self.urgent = byte
         self.queue.wake(POLLPRI)
+        self.queue.wake(READABLE)  # as at the bytes it came with (tcp_urg)
 
     def receive(self, task: LinuxTask, to: Goal, flags: int, least: int) -> Received:
         if self.state == LISTEN:
