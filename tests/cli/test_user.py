@@ -18,18 +18,18 @@ NOBODY = 65534
 SCRIPT = """
 id -u; id -g; id -G
 echo "$HOME $USER $LOGNAME"
-cat private; ls locked; cat locked/inner; cat shown; ls -ln .
+cat private; ls locked; cat locked/inner; cat shown; ls -ln --time-style=+ .
 echo text > shown; echo text > made; mkdir -m 2755 dir; ln -s shown link; mkfifo pipe; cp /bin/true run; chmod 4711 run
-ls -ln made dir link pipe run
+ls -ln --time-style=+ made dir link pipe run
 chmod 777 shown; chown 0 made; chown 5 made; chgrp 100 made
 touch shown; touch -d @5 made; rm -f others/theirs; mv others/theirs x
-echo more >> run; ls -ln run
+echo more >> run; ls -ln --time-style=+ run
 cat /etc/shadow; cat /proc/self/environ > /dev/null && echo mine
 test -w shown; echo $?; test -r private; echo $?; test -x locked; echo $?
 sh unreadable; ./noexec; /bin/sh -c 'cd locked'
-umask 077; echo x > hidden; ls -ln hidden
+umask 077; echo x > hidden; ls -ln --time-style=+ hidden
 rm -rf made dir link pipe run hidden
-ls -ln .
+ls -ln --time-style=+ .
 """
 
 
