@@ -92,6 +92,9 @@ def add_arguments(parser: Parser) -> None:
         default=[],
         help="let it connect to HOST: a name, an address, a range such as 10.0.0.0/8; repeatable",
     )
+    add("--policy", metavar="FILE", help="rules of what it may do: TOML, or JSON; what was refused is told at the end")
+    add("--audit", metavar="FILE", help="a line of JSON for each call that concerns files, programs, the network")
+    add("--learn", metavar="FILE", help="refuse nothing, and at the end write the rules by which this run would pass")
     add(
         "--engine",
         metavar="NAME",
@@ -161,6 +164,10 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
         tree = {**_tree(options), "max_procs": max_procs}
         if options.net != "loopback" or options.allow_net:
             tree |= _network(options, seed)
+        if options.policy is not None or options.audit is not None or options.learn is not None:
+            from .policy import policy_option
+
+            tree["policy"] = policy_option(options)
     except ValueError as error:
         parser.error(str(error))
 
@@ -309,6 +316,13 @@ def _load_and_run(
     gc.enable()
     with process:
         status = _run(process, options, timeout, output)
+        if "policy" in tree:
+            from .policy import finish_policy
+
+            failed = finish_policy(tree["policy"], options, _say)
+            if failed is not None:
+                _say(f"axptr: {failed}")
+                return EXIT_FAILED
         if "overlay" in tree:
             from .tree import finish
 

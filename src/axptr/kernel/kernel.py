@@ -97,7 +97,10 @@ class _Table(dict[int, "Wrapper"]):
     def __missing__(self, nr: int) -> Wrapper:
         known = self.kernel.syscalls.get(nr)
         if known is not None:
-            self[nr] = call = known.call
+            call = known.call
+            if self.kernel.guard is not None:
+                call = self.kernel.guard(known, call)
+            self[nr] = call
             return call
         if nr > _LOW32:  # the number is the low half of the register, as on Linux
             return self[nr & _LOW32]
@@ -112,7 +115,9 @@ class Kernel:
     on_enter: `fn(task, syscall, args)` before each call is served. on_call: `fn(task, syscall, args, result)` after it,
     `result` an int, a `LinuxError`, or None for a call that does not return. args are what the handler gets. on_end:
     `fn(task)` when a task has run for the last time. on_signal: `fn(task, info, what)` for a signal that a task gets:
-    what is "delivered", "dropped" (it is ignored) or "stopped" (and the task has stopped). Set them before `run`.
+    what is "delivered", "dropped" (it is ignored) or "stopped" (and the task has stopped). guard:
+    `fn(syscall, wrapper)` gives the wrapper that serves a call in the place of its own, asked once for each. Set them
+    before `run`.
     """
 
     def __init__(self) -> None:
@@ -124,6 +129,7 @@ class Kernel:
         self.on_call: OnCall | None = None
         self.on_end: Callable[[Any], object] | None = None
         self.on_signal: Callable[[Any, Any, str], object] | None = None
+        self.guard: Callable[[Syscall, Wrapper], Wrapper] | None = None
         self._table = _Table(self)
 
     def syscall(self, nr: int, name: str) -> Callable[[F], F]:

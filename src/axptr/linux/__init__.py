@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .fs.overlay import Change, Overlay
     from .fs.shape import HostDir, Tmpfs
     from .fs.system import SystemTree
+    from .policy import Denied, Fake, Policy, Refuse, RuleError, Rules
     from .streams import DEVNULL, PIPE, STDOUT
 
 __all__ = [
@@ -27,12 +28,18 @@ __all__ = [
     "STDOUT",
     "Change",
     "Death",
+    "Denied",
+    "Fake",
     "HostDir",
     "Linux",
     "Overlay",
+    "Policy",
     "Process",
     "ProgramError",
+    "Refuse",
     "Result",
+    "RuleError",
+    "Rules",
     "SystemTree",
     "Tmpfs",
     "Tree",
@@ -45,7 +52,13 @@ _LATER = {
     "DEVNULL": "streams",
     "HostDir": "fs.shape",
     "Overlay": "fs.overlay",
+    "Denied": "policy",
+    "Fake": "policy",
     "PIPE": "streams",
+    "Policy": "policy",
+    "Refuse": "policy",
+    "RuleError": "policy",
+    "Rules": "policy",
     "STDOUT": "streams",
     "SystemTree": "fs.system",
     "Tmpfs": "fs.shape",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .arguments import Text
     from .fs.overlay import Overlay
+    from .policy.policy import Policy
     from .system import User
 
 __all__ = ["Death", "Linux", "Process", "ProgramError", "Result", "create_process"]
@@ -49,6 +50,7 @@ def create_process(
     net: str = "loopback",
     allow_net: Iterable[Text] = (),
     user: User | None = None,
+    policy: Policy | None = None,
 ) -> Process:
     """Load `program` and give back a process that is about to run its first instruction.
 
@@ -80,6 +82,7 @@ def create_process(
     user: who the program is, a user of its own tree: `NAME|UID[:GROUP|GID]`, a number, or two; by default who the
     host's process is. It may do with files what Linux lets that user do; HOME, USER and LOGNAME are that user's.
     allow_net: `HOST[:PORT]` that may be reached besides, a name, an address or a range of them (`10.0.0.0/8`).
+    policy: rules and functions that say what it may do (`Policy`).
 
     Raises `ProgramError` with one clear line if the program cannot be started; nothing is left behind then. `TypeError`
     and `ValueError` for arguments that make no sense.
@@ -95,7 +98,7 @@ def create_process(
     try:
         linux = Linux(
             env=environ, memory_limit=memory_limit, allow_write=allow_write, root=root, mounts=mounts, overlay=overlay,
-            seed=seed, engine=engine, max_procs=max_procs, net=net, allow_net=allow_net,
+            seed=seed, engine=engine, max_procs=max_procs, net=net, allow_net=allow_net, policy=policy,
         )  # fmt: skip
         signals = bool(host_signals)
         return linux.start(

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .mem.mm import Mm
     from .net.network import Network
     from .net.policy import Policy
+    from .policy.policy import Policy as Rules
     from .signals.console import Console
     from .task.task import LinuxTask
 
@@ -69,6 +70,7 @@ class Machine:
     | pipe_bytes: what the pipes that programs made may hold | keeps | the same | the number |
     | network: its sockets, by which names | keeps | the same | see there |
     | net_policy: what of the outside they may reach; None for nothing | keeps | the same | as it is |
+    | rules: what the user says of places in the tree; None for nothing | keeps | the same | as they are |
     | socket_bytes: what they hold | keeps | the same | the number |
     | disk: what may be written to trees in memory; None for as much as there is memory | keeps | the same | the limit |
     | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
@@ -119,6 +121,7 @@ class Machine:
         self.core_failed: str | None = None
         self.socket_bytes = 0
         self.net_policy: Policy | None = None
+        self.rules: Rules | None = None
 
     @property
     def tasks(self) -> dict[int, LinuxTask]:

@@ -33,7 +33,7 @@ from .fs.host.file import HostFile
 from .fs.host.mount import HostMount
 from .fs.host.tree import standard_stream
 from .fs.latermount import LaterTmpMount
-from .fs.permissions import EXEC, require_access
+from .fs.permissions import EXEC, judge, require_access
 from .fs.setup import first_directory, host_tree
 from .fs.walk import AT_FDCWD, FsContext
 from .fs.writable import WritableDirs
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .fs.node import DirNode
     from .fs.openfile import OpenFile
     from .fs.overlay import Overlay
+    from .policy.policy import Policy
     from .streams import Inlet, Outlet
     from .task.group import ThreadGroup
 
@@ -80,6 +81,7 @@ class Linux:
     the first program; engine_why, engine_lack: why it is this one, and what the host does not allow.
     limits: resource limits that programs begin with, (soft, hard) by number; the rest are the host's.
     env: what programs get that are given no environment. disk_limit: bytes that may be written to trees in memory.
+    policy: what programs may do besides (`Policy`).
 
     Raises `OSError` and `LinuxError` for what cannot be had, `TypeError` and `ValueError` for what makes no sense.
     """
@@ -102,6 +104,7 @@ class Linux:
         allow_net: Iterable[Text] = (),
         limits: Mapping[int, tuple[int, int]] | None = None,
         disk_limit: int | None = None,
+        policy: Policy | None = None,
         view: HostView | None = None,
     ) -> None:
         """view: what it knows of the host, by default the host as it is, or what is made of the seed."""
@@ -112,13 +115,15 @@ class Linux:
         number = arguments.seed(seed)
         self._wanted = arguments.engine(engine, seed)
         most = arguments.count("max_procs", max_procs, MAX_PROCS)
-        policy = arguments.network(net, allow_net, seed)
+        reach = arguments.network(net, allow_net, seed)
         self.limits = dict(limits or {})
         self.engine_why = self.engine_lack = ""
         self.kernel = LinuxKernel()
         self.closed = False
         machine = self.machine = Machine(memory, view if view is not None else _view(number), most_tasks=most)
-        machine.net_policy = policy
+        machine.net_policy = reach
+        if policy is not None:
+            policy.attach(machine, self.kernel)
         machine.phys = self.phys = PhysMemory(limit=memory)
         if disk_limit is not None:
             from .fs.disk import Disk
@@ -233,7 +238,10 @@ class Linux:
         """Find the program, give it a CPU and its streams, and load it."""
         try:
             path = _search(task, program, environ)
+            if self.machine.rules is not None:
+                judge(task, task.fs.resolve(task, AT_FDCWD, path), "run")
             found = find_program(path, argv, exec.program_finder(task))
+            judge(task, found.file.node, "run")
         except ProgramError:
             raise
         except (OSError, ValueError) as error:

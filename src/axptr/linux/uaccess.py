@@ -22,6 +22,7 @@ from ..addr import PAGE_SIZE, VirtAddrRange
 from ..errors import LinuxError, UserFault
 from ..flags import READ, WRITE, MappingFlags
 from ..kernel.task import Task
+from .known import known_bytes
 
 USER_END = 0x7FFF_FFFF_F000
 """TASK_SIZE: one past the last byte of user space (x86-64, four levels)."""
@@ -56,6 +57,8 @@ def read_path(task: Task, ptr: UserConstPtr[c_char]) -> bytes:
 
 def get_bytes(task: Task, address: int, size: int) -> bytes:
     """`size` bytes at `address`, all or EFAULT; `size` is the size of a structure, never a guest's count."""
+    if type(address) is not int and (known := known_bytes(address, size)) is not None:
+        return known
     data: bytes = ConstBytes(address & _WORD).read_slice(task, size)
     return data
 
@@ -64,6 +67,10 @@ def get_struct(task: Task, address: int, size: int, known: int) -> bytes:
     """A structure of the program's idea of its size: what is beyond the `known` bytes must be zeroes (E2BIG), what it
     does not have is zero (copy_struct_from_user). The caller has limited `size`. EFAULT.
     """
+    if type(address) is not int and (judged := known_bytes(address, size)) is not None:
+        if judged[known:].strip(b"\0"):
+            raise LinuxError(errno.E2BIG)
+        return judged[:known].ljust(known, b"\0")
     require_user(task, address, size, READ)
     if size > known:
         rest = address + known, size - known

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..linux.arguments import Text
     from ..linux.fs.overlay import Change, Overlay
+    from ..linux.policy.policy import Policy
     from ..linux.system import User
     from .files import Files
     from .result import Result
@@ -49,11 +50,12 @@ class Sandbox:
     `readonly=True`), `axptr.linux.Tmpfs()`, a tree of Python's.
     limits: see `Limits`. net, allow_net: "none", "loopback" (one of the sandbox's own), "host"; what may be reached
     besides, as `HOST[:PORT]`.
+    policy: rules and functions that say what its programs may do besides (`axptr.linux.Policy`).
     seed: makes all that happens repeat. engine: "auto", "native", "unicorn".
     env: variables besides PATH, HOME, LANG and USER. hostname: what the machine is called.
     user: who its programs are: "root", "user", or as of `Linux.spawn`; whatever it is, no right of yours is theirs.
 
-    limits, env, hostname, user: as given. linux: the machine below, for who knows what they do.
+    limits, env, hostname, user, policy: as given. linux: the machine below, for who knows what they do.
     """
 
     def __init__(
@@ -70,8 +72,14 @@ class Sandbox:
         env: Mapping[str, str] | None = None,
         hostname: str = "sandbox",
         user: User = "root",
+        policy: Policy | None = None,
     ) -> None:
         self.limits = limits if limits is not None else Limits()
+        if policy is None:
+            from ..linux.policy.policy import Policy
+
+            policy = Policy()
+        self.policy = policy
         self.hostname = hostname
         self.user = user
         self.home = _HOMES.get(user, "/") if isinstance(user, (str, int)) else _HOMES.get(user[0], "/")
@@ -93,6 +101,7 @@ class Sandbox:
             env=self.env, memory_limit=self.limits.memory, root=root, mounts=mounts, overlay=self._overlay, seed=seed,
             engine=engine, max_procs=self.limits.processes, net=net, allow_net=allow_net, limits=self.limits.rlimits(),
             disk_limit=self.limits.disk, view=view(seed, hostname, self.limits),
+            policy=self.policy,
         )  # fmt: skip
         self._driver = Driver(self.linux)
         self._files: Files | None = None
@@ -176,7 +185,7 @@ class Sandbox:
                 user=user if user is not None else self.user,
             )
             words = [os.fsdecode(word) for word in argv]
-            return Spawned(self._driver, process, words, self.limits, allowed, eager=input is None)
+            return Spawned(self._driver, process, words, self.limits, allowed, self.policy, eager=input is None)
 
         return self._driver.call(start)
 

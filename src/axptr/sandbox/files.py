@@ -12,6 +12,7 @@ import stat
 
 from ..errors import LinuxError
 from ..linux.fs.opening import open_file
+from ..linux.fs.permissions import maker
 from ..linux.fs.walk import AT_FDCWD, FsContext
 from ..linux.task.creds import Credentials
 from ..linux.task.filetable import FileTable
@@ -49,6 +50,8 @@ class Entry(NamedTuple):
 
 class Outsider:
     """Who looks at a machine's files from outside: the superuser of its tree, in no process."""
+
+    outside = True
 
     def __init__(self, linux: Linux) -> None:
         self.machine = linux.machine
@@ -264,14 +267,16 @@ def _make_dir(task: Any, where: bytes, mode: int) -> None:
     entry = task.fs.entry(task, AT_FDCWD, where)
     if not entry.normal or task.fs.child(task, entry) is not None:
         raise LinuxError(errno.EEXIST)
-    task.fs.changeable_directory(task, entry, making=True).make_dir(entry.name, mode, 0)
+    directory = task.fs.changeable_directory(task, entry, making=True)
+    directory.make_dir(entry.name, mode, 0, maker(task, directory))
 
 
 def _make_link(task: Any, where: bytes, target: bytes) -> None:
     entry = task.fs.entry(task, AT_FDCWD, where)
     if not entry.normal or task.fs.child(task, entry) is not None:
         raise LinuxError(errno.EEXIST)
-    task.fs.changeable_directory(task, entry, making=True).make_link(entry.name, target)
+    directory = task.fs.changeable_directory(task, entry, making=True)
+    directory.make_link(entry.name, target, maker(task, directory))
 
 
 def _empty(task: Any, directory: Node) -> None:

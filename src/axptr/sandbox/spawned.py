@@ -10,8 +10,8 @@ from .result import Result, Usage
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
+    from ..linux.policy.policy import Policy
     from ..linux.process import Process
     from ..linux.streams import Inlet, Outlet
     from ..linux.task.group import ThreadGroup
@@ -34,7 +34,15 @@ class Spawned:
     """
 
     def __init__(
-        self, driver: Driver, process: Process, args: list[str], limits: Limits, timeout: float | None, *, eager: bool
+        self,
+        driver: Driver,
+        process: Process,
+        args: list[str],
+        limits: Limits,
+        timeout: float | None,
+        policy: Policy,
+        *,
+        eager: bool,
     ) -> None:
         """By the machine's thread."""
         self._driver = driver
@@ -48,7 +56,7 @@ class Spawned:
         self._eager = eager
         self._limit: str | None = None
         self._result: Result | None = None
-        self._denied: list[Any] = []
+        self._policy = policy
         self.stdin = None if process.stdin is None else Writer(driver, process.stdin)
         self.stdout = None if process.stdout is None else Reader(driver, process.stdout)
         self.stderr = None if process.stderr is None else Reader(driver, process.stderr)
@@ -86,8 +94,9 @@ class Spawned:
         ended = process.result
         assert ended is not None
         out, err = (self._rest(outlet) for outlet in (process.stdout, process.stderr))
+        denied = [one for one in self._policy.denied if one.origin == self.pid]
         usage = Usage(process.usage, monotonic() - self._began, process.phys.peak_frames * 4096)
-        self._result = Result(self.args, ended, out, err, usage, self._limit, self._denied)
+        self._result = Result(self.args, ended, out, err, usage, self._limit, denied)
         if process.stdin is not None:
             process.stdin.close()
 

@@ -19,6 +19,8 @@ from ..fs.permissions import (
     WRITE,
     chmod,
     chown,
+    judge,
+    judge_move,
     maker,
     require,
     require_access,
@@ -157,6 +159,8 @@ def _link(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Const
     follow = 0 if flags & AT_SYMLINK_FOLLOW else AT_SYMLINK_NOFOLLOW
     node = lookup(task, olddir, read_path(task, old), follow | flags & AT_EMPTY_PATH)
     directory, name = _new(task, newdir, new, source=node)
+    judge(task, node, "read")
+    judge(task, node, "write")
     try:
         held = node.changeable()
     except LinuxError:
@@ -267,6 +271,9 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
             return 0
     origin = _old(task, source)
     directory = task.fs.changeable_directory(task, goal)
+    if task.machine.rules is not None:
+        judge_move(task, task.fs.child(task, source))
+        judge_move(task, task.fs.child(task, goal))
     if not trusted(task, origin) and _nothing_to_rename(task, source, goal, flags):
         return 0
     if task.fs.mounts.at(goal.directory, goal.name) is not None:
@@ -328,7 +335,9 @@ def sys_renameat2(
 
 def changeable(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
     """What a path names, as it may be changed."""
-    return lookup(task, dirfd, read_path(task, path), flags).changeable()
+    node = lookup(task, dirfd, read_path(task, path), flags)
+    judge(task, node, "write")
+    return node.changeable()
 
 
 def changeable_file(task: LinuxTask, fd: int) -> Node:
@@ -336,6 +345,7 @@ def changeable_file(task: LinuxTask, fd: int) -> Node:
     node = task.files.get_io(fd).node()
     if node is None:
         raise LinuxError(errno.EROFS)
+    judge(task, node, "write")
     return node.changeable()
 
 
@@ -422,6 +432,7 @@ def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
         raise LinuxError(errno.EISDIR)
     if not stat.S_ISREG(node.mode):
         raise LinuxError(errno.EINVAL)
+    judge(task, node, "write")
     require(task, node, WRITE)
     goal = node.changeable()
     written(task, goal)

@@ -9,7 +9,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..fs import notify
 from ..fs.node import Node
-from ..fs.permissions import require_xattr
+from ..fs.permissions import judge, require_xattr
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..registry import call
 from ..uaccess import (
@@ -114,7 +114,8 @@ def _setxattr(
     if size > _MAX_VALUE:
         raise LinuxError(errno.E2BIG)
     data = get_bytes(task, value.address, size) if size else b""
-    node = find().changeable()
+    judge(task, found := find(), "write")
+    node = found.changeable()
     require_xattr(task, node, attribute, write=True)
     node.setxattr(attribute, data, flags)
     notify.happened(task, notify.ATTRIB, node)
@@ -142,7 +143,8 @@ def sys_fsetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, value: ConstByte
 
 def _removexattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes) -> int:
     attribute = _xattr_name(task, name)
-    node = find().changeable()
+    judge(task, found := find(), "write")
+    node = found.changeable()
     require_xattr(task, node, attribute, write=True)
     node.removexattr(attribute)
     notify.happened(task, notify.ATTRIB, node)

@@ -17,7 +17,17 @@ from ..uaccess import ConstBytes, get_struct, read_path
 from . import notify
 from .node import Node
 from .openfile import O_PATH, OpenFile, OpenWaits
-from .permissions import EXEC, WRITE, bytes_written, maker, require_follow, require_open, require_opened_for_making
+from .permissions import (
+    EXEC,
+    WRITE,
+    bytes_written,
+    judge,
+    judge_open,
+    maker,
+    require_follow,
+    require_open,
+    require_opened_for_making,
+)
 from .walk import AT_FDCWD, MAX_LINKS
 
 TYPE_CHECKING = False
@@ -59,6 +69,7 @@ def open_file(
             raise LinuxError(errno.ENOTDIR)
         if node.removed:
             raise LinuxError(errno.EPERM)  # as ext4 has it
+        judge(task, node, "write", b"#", making=True)
         directory = node.changeable_by(task, WRITE | EXEC)
         return directory.make_unnamed(flags, mode & _S_IALLUGO, task.fs.umask, maker(task, directory))
     return open_node(task, node, flags)
@@ -79,6 +90,7 @@ def open_node(task: LinuxTask, node: Node, flags: int) -> OpenFile:
         raise LinuxError(errno.ELOOP)
     if node.is_dir and writes(flags):
         raise LinuxError(errno.EISDIR)
+    judge_open(task, node, flags)
     require_open(task, node, flags)
     file = node.open(task, flags)
     if flags & os.O_TRUNC and file.regular:

@@ -38,6 +38,38 @@ _O_NOATIME = 0o1000000
 _ACL_USER_OBJ, _ACL_USER, _ACL_GROUP_OBJ, _ACL_GROUP, _ACL_MASK, _ACL_OTHER = 1, 2, 4, 8, 16, 32
 
 
+# -- rules of the user's: of places in the tree, whoever the task is (`linux.policy`)
+
+
+def judge(task: LinuxTask | None, node: Node, access: str, name: bytes = b"", *, making: bool = False) -> None:
+    """EACCES or EROFS for a place that the user's rules refuse: where a node is now, or a name in it."""
+    if task is None or node.mount is None:
+        return
+    rules = task.machine.rules
+    if rules is not None:
+        place = node.where()
+        if name:
+            place = place.rstrip(b"/") + b"/" + name
+        rules.judge(task, place, access, made_in=node.mode if making else 0)
+
+
+def judge_open(task: LinuxTask, node: Node, flags: int) -> None:
+    """The same, for what is opened."""
+    if task.machine.rules is not None:
+        mode = flags & os.O_ACCMODE
+        if mode != os.O_WRONLY:
+            judge(task, node, "read")
+        if mode != os.O_RDONLY or flags & os.O_TRUNC:
+            judge(task, node, "write")
+
+
+def judge_move(task: LinuxTask, node: Node | None) -> None:
+    """The same for what is moved, or makes way: a directory stays where rules tell of something beneath it."""
+    rules = task.machine.rules
+    if rules is not None and node is not None and node.is_dir and node.mount is not None:
+        rules.judge_move(task, node.where())
+
+
 # -- the rule itself
 
 

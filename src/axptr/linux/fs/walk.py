@@ -16,7 +16,7 @@ import errno
 
 from ...errors import LinuxError
 from .node import DirNode, Node
-from .permissions import EXEC, WRITE, require, require_follow, search, walks
+from .permissions import EXEC, WRITE, judge, require, require_follow, search, walks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -244,4 +244,5 @@ class FsContext:
         directory = entry.directory
         if directory.removed or (making and directory.immutable == errno.EPERM):
             raise LinuxError(errno.ENOENT)
+        judge(task, directory, "write", entry.name, making=making)
         return directory.changeable_by(task, WRITE | EXEC) if making else directory.changeable()

@@ -105,7 +105,8 @@ def elsewhere(end: Endpoint, address: bytes) -> Endpoint | None:
     """What takes the place of an endpoint that is to communicate with `address`, which lies outside and may be reached;
     None where it stays what it is."""
     network = end.network
-    if not network.policy.outside or end.family not in (AF_INET, AF_INET6):
+    policy = network.policy
+    if (not policy.outside and policy.refused is None) or end.family not in (AF_INET, AF_INET6):
         return None
     from .address import is_any, place_of, unmapped
     from .inet import InetEndpoint
@@ -117,7 +118,7 @@ def elsewhere(end: Endpoint, address: bytes) -> Endpoint | None:
     except LinuxError:
         return None
     ip = unmapped(ip)
-    if is_any(ip) or network.is_local(ip) or not network.policy.allows(ip, port):
+    if is_any(ip) or network.is_local(ip) or not policy.allows(ip, port):
         return None
     from .outside import Outside
 

@@ -43,11 +43,14 @@ class Allowed:
 
 
 class Policy:
-    """kind: one of KINDS. allowed: what may be reached, empty for nothing by name."""
+    """kind: one of KINDS. allowed: what may be reached, empty for nothing by name.
+    judge: asked of what may be, whether the user's rules have it so; refused: told of what may not (`linux.policy`)."""
 
     def __init__(self, kind: str = "loopback", allowed: tuple[Allowed, ...] = ()) -> None:
         self.kind = kind
         self.allowed = allowed
+        self.judge: Callable[[bytes, int], bool] | None = None
+        self.refused: Callable[[bytes, int], object] | None = None
 
     @property
     def listens(self) -> bool:
@@ -61,11 +64,19 @@ class Policy:
 
     def allows(self, ip: bytes, port: int) -> bool:
         """Whether a place of the outside may be reached."""
+        ip = unmapped(ip)
+        if self._has(ip, port):
+            return self.judge is None or self.judge(ip, port)
+        if self.refused is not None:
+            self.refused(ip, port)
+        return False
+
+    def _has(self, ip: bytes, port: int) -> bool:
         if self.kind == "host" and not self.allowed:
             return True
-        if self.kind != "host" and is_loopback(unmapped(ip)):
+        if self.kind != "host" and is_loopback(ip):
             return False  # which is the machine's own
-        return any(one.covers(unmapped(ip), port) for one in self.allowed)
+        return any(one.covers(ip, port) for one in self.allowed)
 
 
 def parse(kind: object, rules: Iterable[str], resolve: Callable[[str], list[bytes]]) -> Policy:
@@ -79,13 +90,14 @@ def parse(kind: object, rules: Iterable[str], resolve: Callable[[str], list[byte
     for rule in rules:
         if kind == "none":
             raise ValueError(f"{rule}: nothing can be allowed where there is no network")
-        allowed += _parse_rule(rule, resolve)
+        allowed += parse_rule(rule, resolve)
     if kind == "loopback" and any(one.loopback for one in allowed):
         raise ValueError("the loopback is the machine's own: the host's is reached with net host only")
     return Policy(str(kind), tuple(allowed))
 
 
-def _parse_rule(rule: str, resolve: Callable[[str], list[bytes]]) -> list[Allowed]:
+def parse_rule(rule: str, resolve: Callable[[str], list[bytes]]) -> list[Allowed]:
+    """What `HOST[:PORT]` stands for. `ValueError`."""
     host = rule
     port: int | None = None
     if rule.startswith("["):

@@ -12,7 +12,7 @@ import stat
 from struct import pack, unpack_from
 
 from ...errors import LinuxError
-from ..fs.permissions import WRITE, maker, require_access
+from ..fs.permissions import WRITE, judge, maker, require_access
 from ..fs.walk import AT_FDCWD
 
 TYPE_CHECKING = False
@@ -110,6 +110,7 @@ class UnixNames:
     @staticmethod
     def _require_write(task: LinuxTask, node: Node) -> None:
         """EACCES for what may not be written to; a tree that is read-only does not matter (path_permission)."""
+        judge(task, node, "write")
         require_access(task, node, WRITE)
 
     def forget(self, end: UnixEndpoint) -> None:

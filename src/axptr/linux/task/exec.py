@@ -15,7 +15,7 @@ from ...pointers.strings import read_string_array
 from ..abi.signals import SI_KERNEL, SIGSEGV, Info
 from ..calls.stat import lookup
 from ..ends import ProgramError
-from ..fs.permissions import EXEC, READ, require, trusted
+from ..fs.permissions import EXEC, READ, judge, require, trusted
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..load.image import LoadFailed, load
 from ..load.loader import Program, find_program, open_executable
@@ -41,6 +41,8 @@ _MAX_STRING = 32 * 4096
 
 def read_strings(task: LinuxTask, address: int, name: str) -> list[bytes]:
     """A NULL-terminated array of strings. A NULL array is an empty one. EFAULT, E2BIG."""
+    if isinstance(known := getattr(address, "strings", None), list):
+        return known
     if not address:
         return []
     most = strings_limit(get_limit(task, RLIMIT_STACK)[0])
@@ -51,6 +53,7 @@ def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int 
     """Become another program. On an error everything is as before; LinuxError with execve's errno."""
     node = lookup(task, dirfd, path, flags)
     if stat.S_ISREG(node.mode):
+        judge(task, node, "run")
         require(task, node, EXEC)
     open_executable(node, os.fsdecode(path)).close()  # a missing program is told before a bad argv
     refuse_written(task, node)
@@ -63,6 +66,8 @@ def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int 
         lost = task.files.cloexec(dirfd)
     program = find_program(name, argv or [b""], program_finder(task), node, lost=lost)
     try:
+        if program.file.node is not node:
+            judge(task, program.file.node, "run")  # of a script
         start_program(task, program, environ, path or program.file.path)
     finally:
         program.close()

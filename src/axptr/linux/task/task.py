@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..ends import Death
     from ..fs.walk import FsContext
     from ..machine import Machine
+    from ..policy.judged import After, Call
     from ..signals.host import HostSignals
     from ..signals.state import Again
     from .filetable import FileTable
@@ -68,6 +69,7 @@ class LinuxTask(Task):
     | leaving, code, dead: it is to end, with what; it has ended | - | none | as they are |
     | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
     | trace: by whom it is traced, and how; None for nobody | keeps | see `task.trace` | see there |
+    | judged: the call that waits, for functions that look at it (`linux.policy`) | - | none | nothing |
     | again: what `restart_syscall` goes on with | - | none | plain data |
     | registers, in the engine | a program's first | the same, with another result | all |
 
@@ -114,6 +116,7 @@ class LinuxTask(Task):
         self.dead = False
         self.halted = False
         self.trace: Trace | None = None
+        self.judged: tuple[Call, tuple[After, ...]] | None = None
         machine.pids.tasks[self.tid] = self
         if not group.threads:
             group.leader = self
