@@ -63,6 +63,20 @@ STUB_FLAGS = [
     "-no-pie",
     "-Wl,--build-id=none,--oformat,binary",
 ]
+VDSO_FLAGS = [
+    "-O2",
+    "-ffreestanding",
+    "-fno-builtin",
+    "-fno-stack-protector",
+    "-fcf-protection=none",
+    "-mgeneral-regs-only",
+    "-fPIC",
+    "-fasynchronous-unwind-tables",
+    "-nostdlib",
+    "-shared",
+    "-Wl,--hash-style=both,--build-id=sha1,--eh-frame-hdr,-Bsymbolic,-soname=linux-vdso.so.1",
+    "-Wl,-z,max-page-size=4096,-z,noexecstack,--no-undefined,-s",
+]
 NEEDED = """\
 #include <Python.h>
 #include <sys/mman.h>
@@ -83,28 +97,33 @@ class BuildCore(build_ext):
         flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(SELDOM)}\n{LINK_FLAGS}\n"
         self.force = self.force or (NOTE.exists() and NOTE.read_text() != flags)
         (library,) = self.extensions
-        self.make_stub()
+        self.make_guest_code()
         library.sources = self.translate(library.sources)
         super().run()
         NOTE.write_text(flags)
 
-    def make_stub(self):
-        """Compiles what runs beside a guest in its process of its own; the engine's module has its bytes."""
+    def make_guest_code(self):
+        """Compiles what runs beside a guest and in it, the stub and the vDSO: bytes in modules of the engine."""
         GENERATED.mkdir(parents=True, exist_ok=True)
         for copy in (GENERATED / NATIVE).glob("*.h"):  # Cython's, which the compiler would take for the header itself
             copy.unlink()
-        flat, target = GENERATED / "stub.bin", GENERATED / "stub_bytes.h"
-        sources = [str(NATIVE / name) for name in ("stub.c", "channel.h", "stub.ld")]
+        self.make_bytes("nat_text", "stub", ["stub.c", "channel.h", "stub.ld"], STUB_FLAGS)
+        self.make_bytes("nat_vdso", "vdso", ["vdso.c", "clock.h", "vdso.ld"], VDSO_FLAGS)
+
+    def make_bytes(self, name, stem, files, flags):
+        """A header with the bytes of one of them: of the first file, by the last, a linker's script."""
+        flat, target = GENERATED / f"{stem}.bin", GENERATED / f"{stem}_bytes.h"
+        sources = [str(NATIVE / file) for file in files]
         if not self.force and not newer_group(sources, str(target)):
             return
-        text = b""  # the native engine is there for this one architecture, and says so elsewhere
+        text = b""  # they are there for this one architecture, and say so elsewhere
         if platform.machine() == "x86_64":
             compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-            subprocess.run([*compiler, *STUB_FLAGS, sources[0], "-T", sources[2], "-o", str(flat)], check=True)
+            subprocess.run([*compiler, *flags, sources[0], "-T", sources[-1], "-o", str(flat)], check=True)
             text = flat.read_bytes()
         rows = "".join(f"    {', '.join(map(str, text[i : i + 20]))},\n" for i in range(0, len(text), 20))
-        size = f"static const size_t nat_text_size = {len(text)};"
-        target.write_text(f"static const unsigned char nat_text[] = {{\n{rows or 0}}};\n{size}\n")
+        size = f"static const size_t {name}_size = {len(text)};"
+        target.write_text(f"static const unsigned char {name}[] = {{\n{rows or 0}}};\n{size}\n")
 
     def translate(self, sources):
         """Turns Python into C; the C files, in the same order."""
@@ -126,7 +145,7 @@ class BuildCore(build_ext):
         objects = {
             source: self.compiler.object_filenames([source], output_dir=self.build_temp)[0] for source in ext.sources
         }
-        headers = [*map(str, NATIVE.glob("*.h")), str(GENERATED / "stub_bytes.h")]
+        headers = [*map(str, NATIVE.glob("*.h")), *map(str, GENERATED.glob("*_bytes.h"))]
         stale = [
             source
             for source, made in objects.items()

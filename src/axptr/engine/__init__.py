@@ -10,17 +10,23 @@ if TYPE_CHECKING:
     from .engine import Engine, ExitKind, SyscallHandler
     from .exit import Exit
     from .native import NativeEngine
+    from .points import Breakpoint, Watchpoint
     from .unicorn import UnicornEngine
 
-__all__ = ["Architecture", "Context", "Engine", "Exit", "ExitKind", "NativeEngine", "SyscallHandler", "UnicornEngine"]
+__all__ = [
+    "Architecture", "Breakpoint", "Context", "Engine", "Exit", "ExitKind", "NativeEngine", "SyscallHandler",
+    "UnicornEngine", "Watchpoint",
+]  # fmt: skip
 
 
 _HOMES = {
     "Architecture": "arch",
+    "Breakpoint": "points",
     "Context": "context",
     "Exit": "exit",
     "NativeEngine": "native",
     "UnicornEngine": "unicorn",
+    "Watchpoint": "points",
 }
 
 

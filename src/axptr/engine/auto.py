@@ -42,16 +42,17 @@ def choose(
     *,
     repeats: bool = False,
     ahead: int = 0,
+    counter: Callable[[], int] | None = None,
 ) -> Choice:
     """An engine over `phys`; a native one has its process for `space` already.
 
     wanted: one of ENGINES. emulated: makes one of Unicorn. repeats: whether the run must be the same each time.
-    ahead: as of `NativeEngine`.
+    ahead, counter: as of `NativeEngine`.
     """
     if wanted == "unicorn":
         return Choice(emulated(phys), "as asked")
     if wanted == "native":
-        return Choice(_native(phys, space, ahead), "as asked")
+        return Choice(_native(phys, space, ahead, counter), "as asked")
     if repeats:
         return Choice(emulated(phys), "auto: it makes a run repeat")
     machine = os.uname().machine
@@ -59,7 +60,7 @@ def choose(
         lack = f"the host's CPU is {machine}"
     else:
         try:
-            return Choice(_native(phys, space, ahead), f"auto: {_NATIVE}")
+            return Choice(_native(phys, space, ahead, counter), f"auto: {_NATIVE}")
         except OSError as error:
             lack = error.strerror or str(error)
     try:
@@ -68,10 +69,10 @@ def choose(
         raise ImportError(f"{error} ({lack})", name=error.name, path=error.path) from None
 
 
-def _native(phys: PhysMemory, space: AddrSpace, ahead: int) -> Engine:
+def _native(phys: PhysMemory, space: AddrSpace, ahead: int, counter: Callable[[], int] | None) -> Engine:
     from .native import NativeEngine
 
-    engine = NativeEngine(phys, ahead=ahead)
+    engine = NativeEngine(phys, ahead=ahead, counter=counter)
     engine.attach(space)
     try:
         engine.prepare()

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from ..flags import MappingFlags
 from .exit import Exit
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from ..mm.space import AddrSpace
     from .arch import Architecture
     from .context import Context
+    from .points import Breakpoint, Watchpoint
 
-ExitKind = Literal["stopped", "fault", "exception", "timeout", "lost"]
+ExitKind = Literal["stopped", "fault", "exception", "timeout", "breakpoint", "watchpoint", "step", "lost"]
 SyscallHandler = Callable[[int, int, int, int, int, int, int], "int | None"]
 
 __all__ = ["Engine", "Exit", "ExitKind", "SyscallHandler"]
@@ -63,8 +65,9 @@ class Engine(Protocol):
         attach another space, change registers, `restore`, and `stop`.
         """
 
-    def run(self, timeout: float | None = None) -> Exit:
-        """Run until something happens that is not the engine's to settle; at most `timeout` seconds.
+    def run(self, timeout: float | None = None, *, step: bool = False) -> Exit:
+        """Run until something happens that is not the engine's to settle; at most `timeout` seconds. step: one
+        instruction, or one round of a repeated one; the exit is of kind "step" if nothing else came of it.
 
         Raises what a handler raised, or Ctrl-C; the engine can run on afterwards, after the call in question.
         """
@@ -78,6 +81,15 @@ class Engine(Protocol):
     def shorten(self, timeout: float) -> None:
         """In a handler: have the run under way end in `timeout` seconds at the latest. The guest is not disturbed
         before."""
+
+    def break_at(self, address: int) -> Breakpoint:
+        """Have runs of the space that is attached end before the instruction at `address` (`engine.points`)."""
+
+    def watch(self, address: int, size: int = 1, access: MappingFlags = MappingFlags.WRITE) -> Watchpoint:
+        """Have them end behind an instruction that touches any of `size` bytes, or before one that lies there."""
+
+    def forget(self, point: Breakpoint | Watchpoint) -> None:
+        """Undo one of these; nothing happens if it was undone."""
 
     def save(self) -> Context:
         """All registers at this moment, for `restore` of any engine of this architecture; it can be pickled."""

@@ -10,17 +10,20 @@ if TYPE_CHECKING:
     from ..flags import MappingFlags
     from .arch import Trap
     from .engine import ExitKind
+    from .points import Breakpoint, Watchpoint
 
 
 class Exit:
     """Why a run ended.
 
-    kind: "stopped" (somebody called `stop`), "fault", "exception", "timeout"; or "lost": what ran the guest was ended
-        from outside, a native one's process by a signal. Memory is as it was; the registers are gone until others are
-        put in.
+    kind: "stopped" (somebody called `stop`), "fault", "exception", "timeout"; "breakpoint", "watchpoint" or "step",
+        where that was asked for (`engine.points`); or "lost": what ran the guest was ended from outside, a native one's
+        process by a signal. Memory is as it was; the registers are gone until others are put in.
     pc: the guest's next instruction; for a fault and for most exceptions the one that could not be done. Also `rip`.
     address, access: of a fault, the first byte that could not be touched and what was wanted there. An instruction that
-        updates its operand wants to write.
+        updates its operand wants to write. Of a watchpoint the first watched byte that was touched, and how.
+    points: of a breakpoint or a watchpoint those that it was, else none. A breakpoint's instruction is still to come; a
+        watchpoint's has been done, and `by` is where it lies; if the program's own trap flag trapped it, `vector` is 1.
     trap: of a fault or an exception what happened, in words that mean the same on every architecture: "page", "divide",
         "debug", "breakpoint", "overflow", "undefined", "protection", "alignment", "float", "call". None otherwise.
     vector: of an exception its number, which is the architecture's; of x86-64: 0 divide error, 1 debug, 3 breakpoint,
@@ -30,7 +33,9 @@ class Exit:
     error: the error code that the CPU gives with an exception: which selector or gate was meant; else 0.
     """
 
-    __slots__ = ("_fault", "_find", "access", "address", "error", "kind", "pc", "trap", "vector")
+    __slots__ = (
+        "_fault", "_find", "access", "address", "by", "error", "kind", "pc", "points", "trap", "vector",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,6 +49,8 @@ class Exit:
         trap: Trap | None = None,
         vector: int = -1,
         error: int = 0,
+        points: tuple[Breakpoint | Watchpoint, ...] = (),
+        by: int | None = None,
     ) -> None:
         self.kind = kind
         self.pc = pc
@@ -54,6 +61,8 @@ class Exit:
         self.trap = trap
         self.vector = vector
         self.error = error
+        self.points = points
+        self.by = by
 
     @property
     def rip(self) -> int:

@@ -41,15 +41,14 @@ class Handover:
         assert space is not None
         helper.attach(space)
         traps = before.read("rflags") & _TRAP
-        helper.restore(Context(X86_64, _stepping(before).general, before.extended[:_FXSAVE]))
+        helper.restore(Context(X86_64, before.general, before.extended[:_FXSAVE]))
         vectors = helper.save().extended
-        done = helper.run()
-        if done.kind != "exception" or done.vector != 1:
+        done = helper.run(step=True)
+        if done.kind != "step" and (done.kind != "exception" or done.vector != 1):
             return done
         after = helper.save()
         now = engine.save()
         changed = {name: after.read(name) for name in X86_64.registers if after.read(name) != before.read(name)}
-        changed["rflags"] = after.read("rflags") & ~_TRAP | traps
         for name in X86_64.registers:
             if now.read(name) != before.read(name):  # by the device's function: that stays
                 changed.pop(name, None)
@@ -57,14 +56,10 @@ class Handover:
         if after.extended != vectors and extended == before.extended:
             extended = _overlaid(extended, after.extended)
         engine.restore(Context(X86_64, now.replace(**changed).general, extended))
-        return done if traps else None
+        return done if traps and done.kind == "exception" else None
 
     def close(self) -> None:
         self._helper.close()
-
-
-def _stepping(context: Context) -> Context:
-    return context.replace(rflags=context.read("rflags") | _TRAP)
 
 
 def _overlaid(extended: bytes, image: bytes) -> bytes:

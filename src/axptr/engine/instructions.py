@@ -14,13 +14,19 @@ _STACK_TWO = frozenset(b"\xa0\xa1\xa8\xa9")  # behind 0x0F: push and pop of fs, 
 
 
 class Instruction(NamedTuple):
-    """prefixes: without REX. opcode: 0x0F00 and more for those behind 0x0F. modrm, sib: what would stand there."""
+    """prefixes: without REX; those that VEX and EVEX stand for too. rex: the byte, or its bits. opcode: 0x0F00 and more
+    for those behind 0x0F. modrm, sib: what would stand there; at: where modrm would. third: the opcode behind 0x0F38
+    and 0x0F3A. vector: bytes of the operands of one with VEX or EVEX, 0 without.
+    """
 
     prefixes: frozenset[int]
     rex: int
     opcode: int
     modrm: int
     sib: int
+    at: int = 0
+    third: int = 0
+    vector: int = 0
 
     @property
     def digit(self) -> int:
@@ -40,16 +46,46 @@ def decode(code: bytes) -> Instruction:
         if not rex:
             prefixes.add(code[at])
         at += 1
-    rest = code[at:].ljust(4, b"\0")
-    if rest[0] == 0x0F:
-        return Instruction(frozenset(prefixes), rex, 0x0F00 | rest[1], rest[2], rest[3])
-    return Instruction(frozenset(prefixes), rex, rest[0], rest[1], rest[2])
+    rest = code[at:].ljust(8, b"\0")
+    if rest[0] in (0xC4, 0xC5, 0x62):
+        return _decode_vector(rest, at, prefixes)
+    if rest[0] != 0x0F:
+        return Instruction(frozenset(prefixes), rex, rest[0], rest[1], rest[2], at + 1)
+    if rest[1] in (0x38, 0x3A):
+        return Instruction(frozenset(prefixes), rex, 0x0F00 | rest[1], rest[3], rest[4], at + 3, rest[2])
+    return Instruction(frozenset(prefixes), rex, 0x0F00 | rest[1], rest[2], rest[3], at + 2)
+
+
+_MEANT = (None, 0x66, 0xF3, 0xF2)  # by VEX.pp
+_MAPS = {1: 0x0F00, 2: 0x0F38, 3: 0x0F3A}
+
+
+def _decode_vector(rest: bytes, at: int, prefixes: set[int]) -> Instruction:
+    """One with VEX or EVEX (Intel SDM vol. 2, 2.3 and 2.7)."""
+    if rest[0] == 0xC5:
+        kind, low, size, after = 1, rest[1], 16 << (rest[1] >> 2 & 1), 2
+        rex = (~rest[1] >> 7 & 1) << 2
+    elif rest[0] == 0xC4:
+        kind, low, size, after = rest[1] & 31, rest[2], 16 << (rest[2] >> 2 & 1), 3
+        rex = (~rest[1] >> 5 & 7) | rest[2] >> 7 << 3
+    else:
+        kind, low, size, after = rest[1] & 7, rest[2], 16 << min(rest[3] >> 5 & 3, 2), 4
+        rex = (~rest[1] >> 5 & 7) | rest[2] >> 7 << 3
+    meant = _MEANT[low & 3]
+    if meant is not None:
+        prefixes.add(meant)
+    base, op = _MAPS.get(kind, 0x0F39), rest[after]
+    if base == 0x0F00:
+        return Instruction(
+            frozenset(prefixes), rex, base | op, rest[after + 1], rest[after + 2], at + after + 1, 0, size
+        )
+    return Instruction(frozenset(prefixes), rex, base, rest[after + 1], rest[after + 2], at + after + 1, op, size)
 
 
 def updates_memory(code: bytes) -> bool:
     """Whether the instruction reads its operand in memory and writes it back: a CPU wants both rights at once."""
     i = decode(code)
-    if not i.in_memory:
+    if not i.in_memory or i.vector:
         return False
     if i.opcode < 0x38:
         return i.opcode & 7 < 2

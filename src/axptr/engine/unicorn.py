@@ -22,6 +22,7 @@ from .context import SavesContexts
 from .exit import Exit
 from .faults import ReportsFaults
 from .instructions import divides, updates_memory, uses_stack_segment
+from .points import StopsAtPoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .._core.phys.phys import PhysMemory
     from .arch import Architecture
     from .branches import Branch
+    from .points import Raw
 
 # Vectors that a program can raise by itself; `int` with any other number is a protection fault, as with
 # Linux' gates.
@@ -65,7 +67,7 @@ def preload() -> None:
     uclib.preload(library_path())
 
 
-class UnicornEngine(SavesContexts, ReportsFaults, UnicornCpu):
+class UnicornEngine(SavesContexts, ReportsFaults, StopsAtPoints, UnicornCpu):
     """An x86-64 CPU over `phys`, in user mode, registers as a new program finds them.
 
     metered: whether it counts its `work`, the bytes of code that have begun to run, which is then all that runs depend
@@ -83,15 +85,23 @@ class UnicornEngine(SavesContexts, ReportsFaults, UnicornCpu):
             made._meter()
         return made
 
-    def run(self, timeout: float | None = None, count: int | None = None) -> Exit:
-        """Run the guest until it faults, raises an exception of the CPU, is stopped or `timeout` seconds have
-        passed; or, metered, once it has done so much work: at the end of a block of code, and always the same one.
+    def run(self, timeout: float | None = None, count: int | None = None, *, step: bool = False) -> Exit:
+        """Run the guest until it faults, raises an exception of the CPU, comes to a point that was set, is stopped or
+        `timeout` seconds have passed; or, metered, once it has done so much work: at the end of a block of code, and
+        always the same one; or for one instruction.
 
         Raises `RuntimeError` without a space or a handler, or if it is running already; `ValueError` for a
         negative timeout or count, or a count without a meter; and what a handler, a page's function or a signal's
         handler raised.
         """
-        kind, rip, what, access, code = self._run(timeout, count)
+        return self._stopping(timeout, count, step)
+
+    def _go(self, timeout: float | None, count: int | None, single: int) -> Raw:
+        return self._run(timeout, count, single)
+
+    def _settled(self, raw: Raw) -> Exit | None:
+        """The exit for what the CPU came out with."""
+        kind, rip, what, access, code = raw
         if kind == "fault":
             return self._faulted(rip, what, MappingFlags(access), code)
         if kind == "exception":

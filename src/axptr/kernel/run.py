@@ -117,7 +117,8 @@ class RunLoop:
     """The tasks that share one engine, in turn.
 
     engine: the CPU. current: the task whose registers it holds. timers: deadlines, by `clock`. slice: seconds
-    that a task has while others are runnable. deadline: of the run under way, by `wall`; None for none.
+    that a task has while others are runnable. deadline: of the run under way, by `wall`; None for none. stopped_at: the
+    exit with which the last run ended at a breakpoint or a watchpoint; None if it did not.
     """
 
     def __init__(self, engine: Engine, *, clock: Time | None = None, slice: float = SLICE) -> None:
@@ -129,6 +130,7 @@ class RunLoop:
         self.current: Task | None = None
         self.deadline: float | None = None
         self.running = False
+        self.stopped_at: Exit | None = None
         self._ready: deque[Task] = deque()
         self._queued: set[Task] = set()
         self._blocked: set[Task] = set()
@@ -319,12 +321,14 @@ class RunLoop:
 
     def run_until(self, done: Callable[[], bool], timeout: float | None = None) -> Exit:
         """Run the tasks that there are until `done()`, which is asked after each turn; or for `timeout` seconds.
-        How the CPU came out of the last one that ended, or an exit of kind "timeout".
+        How the CPU came out of the last one that ended, or an exit of kind "timeout"; or at a point that somebody has
+        set in the space of one (`engine.points`), which has the CPU then, and goes on with the next run.
         """
         last: Exit | None = None
         if self.running:
             raise RuntimeError("this loop runs already")
         self.running = True
+        self.stopped_at = None
         self.deadline = None if timeout is None else wall() + timeout
         if self.current is not None:
             self._install(self.current)
@@ -337,6 +341,8 @@ class RunLoop:
                     return last if last is not None else self._stopped()
                 if self._ready:
                     last = self._turn(self._ready[0]) or last
+                    if self.stopped_at is not None:
+                        return self.stopped_at
                     if done():
                         return last if last is not None else self._stopped()
                 else:
@@ -411,7 +417,9 @@ class RunLoop:
             return None
         if exit.kind == "timeout":
             self._end_slice(task)
-        elif not task.on_exit(exit):
+        elif exit.points and not task.at_point(exit):
+            self.stopped_at = exit
+        elif not exit.points and not task.on_exit(exit):
             return self._ended(task, exit)
         return None
 

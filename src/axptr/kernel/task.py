@@ -128,6 +128,11 @@ class Task(Provider):
         """
         return False
 
+    def at_point(self, exit: Exit) -> bool:
+        """The CPU came out at points of the task's space. False to end the loop's run for whoever set them, as is so
+        by default; a kernel whose programs set points of their own overrides this."""
+        return False
+
     def disturbed(self) -> bool:
         """Whether there is something that ends a wait before its time, such as a signal."""
         return False

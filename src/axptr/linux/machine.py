@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .ipc.msg import MsgQueues
     from .ipc.sem import SemSets
     from .ipc.shm import Segments
+    from .load.vdso import Vdso
     from .mem.mm import Mm
     from .net.network import Network
     from .net.policy import Policy
@@ -58,6 +59,7 @@ class Machine:
     | owner: who the host's process is, by which the host judges | keeps | the same | made anew |
     | cpu: what programs are told of it | keeps | the same | goes by the engine |
     | memory_limit: bytes that all may hold | keeps | the same | the number |
+    | vdso: what programs tell the time by | keeps | the same | programs have the pages |
     | pids: who has which number; init: the process that was there before the first | keeps | one more | the numbers |
     | first: the process that the user started first | keeps | the same | its number |
     | held: processes that the user looks at, and whose memory stays when they end | keeps | the same | their numbers |
@@ -132,6 +134,8 @@ class Machine:
         """Let the machine have a CPU, which all its tasks share."""
         self.engine = engine
         self.loop = RunLoop(engine, clock=self.host)
+        if engine.name == "native":
+            engine.keep_clock(self.vdso.clock(self.host))  # type: ignore[attr-defined]
 
     def first_group(self, *, alone: bool = True) -> ThreadGroup:
         """A process that the user starts: a child of `init`. alone: in the place that the host's has among its
@@ -175,12 +179,21 @@ class Machine:
         for task in list(self.tasks.values()):
             abandon(task)
         self.loop.close()
-        for name in ("segments", "semaphores", "messages", "queues", "memory_files"):
+        if self.engine.name == "native":
+            self.engine.keep_clock(None)  # type: ignore[attr-defined]
+        for name in ("vdso", "segments", "semaphores", "messages", "queues", "memory_files"):
             self.__dict__.pop(name, None)
 
     def next_inode(self) -> int:
         """The inode number that maps show for the next shared anonymous mapping."""
         return next(self._inodes)
+
+    @cached_property
+    def vdso(self) -> Vdso:
+        """What its programs tell the time by."""
+        from .load.vdso import Vdso
+
+        return Vdso(self.phys)
 
     @cached_property
     def memory_files(self) -> MemoryFiles:

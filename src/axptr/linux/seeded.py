@@ -122,6 +122,9 @@ class SeededView(HostView):
     def boottime_ns(self) -> int:
         return self._uptime + self._now
 
+    def ahead(self) -> None:
+        return None
+
     def clock_ns(self, clock: int) -> int:
         if clock not in _OF_REALTIME | _OF_MONOTONIC:
             raise LinuxError(errno.EINVAL)

@@ -270,9 +270,10 @@ class Linux:
         machine = self.machine
         if not self.engine_why:
             host = machine.host
+            counter = host.monotonic_ns if host.ahead() is None else None  # the host's counter would tell its clock
             chosen = choose(
-                self._wanted, self.phys, task.space, host.engine, repeats=host.repeats, ahead=_AHEAD
-            )  # fmt: skip
+                self._wanted, self.phys, task.space, host.engine, repeats=host.repeats, ahead=_AHEAD, counter=counter
+            )
             if chosen.engine.name == "native":
                 machine.cpu = of_host(host)
             self.engine, self.engine_why, self.engine_lack = chosen.engine, chosen.why, chosen.lack

@@ -129,7 +129,12 @@ class AddrSpace(History):
             sync_all(released)
 
     def clear(self) -> None:
-        """Unmap everything, in pieces: what a signal handler raises may come out in between; `clear` again goes on."""
+        """Unmap everything, in pieces: what a signal handler raises may come out in between; `clear` again goes on.
+
+        Breakpoints and watchpoints go with it.
+        """
+        if self.stops is not None:
+            self._set_points(None, [], {})
         at: int | None = self.base
         while at is not None:
             released, at = self._clear_from(at)

@@ -19,6 +19,15 @@ cdef enum:
     CAME_RENEW = 8         # something must be made anew before it goes on; nothing is lost
     CAME_BROKEN = 9        # what cannot happen, or a guest's process that was ended from outside
     CAME_ASTRAY = 10       # the guest did what only the stub may
+    CAME_STEP = 11         # the one instruction that it was to do is done
+    CAME_BREAK = 12        # the next instruction has a breakpoint
+    CAME_WATCH = 13        # an access to watched bytes, or near them, is about to be made
+
+# A run of one instruction; without regard to breakpoints where it lies; nor to what is watched.
+cdef enum:
+    STEP_ONE = 1
+    STEP_BARE = 2
+    STEP_OPEN = 4
 
 cdef int64_t signal_period
 
@@ -43,10 +52,11 @@ cdef class RunningCpu:
     cdef int stop_inside           # by a handler, for this run
     cdef int preempted             # the time is over, whatever the clock says; stays until a run ends for it
     cdef int64_t deadline          # nanoseconds of clock_now(), 0: none
+    cdef int single                # STEP_* of the run under way, 0: it goes on
     cdef int64_t signals_due       # when to look for signals next; 0: not this thread's business
 
     # How it came out.
-    cdef bint lost                 # registers that were not here are gone: what ran the guest was ended from outside
+    cdef readonly bint lost                 # registers that were not here are gone: what ran the guest was ended from outside
     cdef int refused               # FAULT_*: why the last fill was refused
     cdef int refused_access
     cdef uint64_t refused_page

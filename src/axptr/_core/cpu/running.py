@@ -19,6 +19,7 @@ from cython.cimports.axptr._core.cpu.metronome import (
     clock_now,
 )
 from cython.cimports.axptr._core.cpu.running import (
+    CAME_BREAK,
     CAME_BROKEN,
     CAME_ERROR,
     CAME_EXCEPTION,
@@ -26,8 +27,10 @@ from cython.cimports.axptr._core.cpu.running import (
     CAME_PYTHON,
     CAME_RENEW,
     CAME_SIGNALS,
+    CAME_STEP,
     CAME_STOPPED,
     CAME_TIMEOUT,
+    CAME_WATCH,
     gettid,
 )
 from cython.cimports.axptr._core.cpu.x86.x86regs import register_bits
@@ -251,6 +254,10 @@ class RunningCpu:
             return "fault", self.next_instruction(), self.fault_addr, self.refused_access, self.refused
         if code == CAME_EXCEPTION:
             return "exception", self.next_instruction(), self.vector, self.error_code, 0
+        if code == CAME_WATCH:
+            return "watchpoint", self.next_instruction(), self.fault_addr, self.refused_access, 0
+        if code == CAME_BREAK or code == CAME_STEP:
+            return "breakpoint" if code == CAME_BREAK else "step", self.next_instruction(), 0, 0, 0
         return "timeout" if code == CAME_TIMEOUT else "stopped", self.next_instruction(), 0, 0, 0
 
     # -- for Python ---------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
 from collections.abc import Callable
+from typing import Literal
 
 from axptr._core.phys.phys import PhysMemory
 from axptr.mm.space import AddrSpace
+
+RawKind = Literal["stopped", "fault", "exception", "timeout", "lost", "step", "breakpoint", "watchpoint"]
 
 class Registers:
     pc: int
@@ -63,6 +66,7 @@ class RunningCpu:
     phys: PhysMemory
     fills: int
     syscalls: int
+    lost: bool
     @property
     def space(self) -> AddrSpace | None: ...
     @property

@@ -1,6 +1,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 cimport cython
 from axptr._core.mm.mmu cimport Mmu
+from axptr._core.mm.points cimport Points
 from axptr._core.phys.coherence cimport EngineLink
 
 # What the CPU finds of a page without a fault: READ, WRITE and EXECUTE, and the frame; 0 in `perms`: nothing.
@@ -9,6 +10,13 @@ cdef struct Shown:
     uint32_t perms
 
 cdef class GuestMmu(Mmu):
+    cdef Points points             # what debuggers want to be told of, None until it is first set; never replaced
+    cdef bint has_points           # there is something in it
+    cdef readonly object stops     # the same as those know it who set it: of `axptr.engine.points`
+
+    # The copies of pages that have breakpoints are made anew. Lock held.
+    cdef void renew_copies(self) noexcept nogil
+    cdef void tell_of_points(self) noexcept nogil
     # Lock held.
     cdef void window(self, uint64_t first, uint64_t count, Shown* out) noexcept nogil
     cdef void bring_around(self, uint64_t vaddr, uint64_t* first, uint64_t* last) noexcept nogil

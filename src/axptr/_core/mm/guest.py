@@ -12,6 +12,7 @@ import cython
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
 from cython.cimports.axptr._core.mm.guest import Shown
 from cython.cimports.axptr._core.mm.mmu import Mmu, leaves_of
+from cython.cimports.axptr._core.mm.points import Points, Watched
 from cython.cimports.axptr._core.paging.format import entry_paddr, entry_permissions, entry_valid
 from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, next_leaf
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED, EngineLink
@@ -43,6 +44,12 @@ _SHORT_OF_FRAMES = cython.declare(uint64_t, 4096)  # fewer are left: nothing is 
 @cython.no_gc_clear
 @cython.cclass
 class GuestMmu(Mmu):
+    def __dealloc__(self):
+        if self.has_points and not self.phys.forked:  # the copies go before the pages that they are of
+            axptr_lock_gil(self.lock)
+            self.notify(self.first, self.last)
+            axptr_unlock(self.lock)
+
     def engine_fill(self, vaddr, access, paddr, perms):
         code: cython.int
         entry: uint64_t
@@ -114,6 +121,46 @@ class GuestMmu(Mmu):
                 seen.perms |= READ
             if not walk.slot[0] & self.fmt.dirty:
                 seen.perms &= ~cython.cast(uint32_t, WRITE)
+
+    def _set_points(self, stops: object, code: list, pages: dict):
+        """Have CPUs come out at these places from now on (`Points.prepare`); `stops` is what `self.stops` gives back."""
+        if self.points is None:
+            self.points = Points(self.phys)
+        self.points.prepare(code, pages)
+        axptr_lock_gil(self.lock)
+        self.tell_of_points()
+        self.points.swap()
+        self.has_points = self.points.npages != 0
+        self.tell_of_points()
+        axptr_unlock(self.lock)
+        self.stops = stops
+
+    def tell_of_points(self):
+        """CPUs are to look again at the pages that are different. Lock held."""
+        i: uint32_t
+        page: uint64_t
+        seen: Shown
+        for i in range(self.points.npages):
+            page = self.points.pages[i].page
+            self.notify(page, page + (PAGE_SIZE - 1))
+            self.window(page, 1, cython.address(seen))
+            if seen.perms and self.phys.flags[seen.pfn] & FRAME_CODE:  # what was made of its code asks nobody
+                self.phys.code_changed(seen.pfn)
+
+    def _breaks_at(self, vaddr: uint64_t):
+        """Whether CPUs come out before the instruction there."""
+        return self.has_points and bool(self.points.breaks_at(vaddr))
+
+    def renew_copies(self):
+        i: uint32_t
+        seen: Shown
+        watched: cython.pointer(Watched)
+        for i in range(self.points.npages):
+            watched = self.points.pages + i
+            if watched.copy:
+                self.window(watched.page, 1, cython.address(seen))
+                if seen.perms and seen.pfn == watched.of:
+                    self.points.fill_copy(watched)
 
     def bring_around(self, vaddr, first, last):
         """A guest has written a page: where much around it is there, bring in what is missing beside it. Lock held.

@@ -34,6 +34,7 @@ cpdef enum:
     FAULT_MISALIGNED = 9
     FAULT_FORKED = 10      # the memory belongs to the parent process
     FAULT_TOOLONG = 11     # no terminator within the caller's limit
+    FAULT_WATCHED = 12     # it would be allowed, and a debugger wants to be told of it first
 
 # What kind of thing supplies the pages of an area: Backend.kind and AreaRec.kind.
 cpdef enum:

@@ -1,8 +1,8 @@
 """ptrace: what a tracer asks of its tracees. Source: ptrace(2), kernel/ptrace.c,
 arch/x86/kernel/ptrace.c of Linux 6.18.
 
-Only tasks of the machine have numbers here, so nothing of the host's can be traced. Left out (EIO or ENOSPC, as on a
-CPU or a kernel without): hardware breakpoints, block steps, emulated calls (SYSEMU), seccomp's filters.
+Only tasks of the machine have numbers here, so nothing of the host's can be traced. Left out (EIO, as on a CPU or a
+kernel without): block steps, emulated calls (SYSEMU), seccomp's filters.
 
 Not here: stops (`task.trace`), waits (`task.children`), registers (`task.traceregs`).
 """

@@ -53,11 +53,11 @@ class LoadFailed(LinuxError):
 class Image:
     """What was loaded where. All addresses final.
 
-    entry: the program's own. start: where to begin (the interpreter's entry if there is one). interp_base: 0 without
-    one. phdr, phnum: for the auxiliary vector.
+    vdso: where the image lies that tells the time, 0 without. entry: the program's own. start: where to begin (the
+    interpreter's entry if there is one). interp_base: 0 without one. phdr, phnum: for the auxiliary vector.
     """
 
-    entry = start = interp_base = phdr = phnum = 0
+    vdso = entry = start = interp_base = phdr = phnum = 0
 
 
 def _page(address: int) -> int:

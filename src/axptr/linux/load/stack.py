@@ -37,6 +37,7 @@ _MOST_STRINGS, _LEAST_STRINGS = STACK_LIMIT // 4 * 3, 128 << 10
 
 AT_NULL, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = 0, 3, 4, 5, 6, 7, 8, 9
 AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK, AT_SECURE = 11, 12, 13, 14, 15, 16, 17, 23
+AT_SYSINFO_EHDR = 33
 AT_RANDOM, AT_HWCAP2, AT_RSEQ_FEATURE_SIZE, AT_RSEQ_ALIGN, AT_EXECFN, AT_MINSIGSTKSZ = 25, 26, 27, 28, 31, 51
 
 
@@ -113,6 +114,7 @@ def push_tables(mm: Mm, strings: Strings, image: Image, cpu: Cpu, creds: Credent
     platform_at = (strings.lowest & -16) - len(platform)
     random_at = platform_at - 16
     pairs = [
+        *([(AT_SYSINFO_EHDR, image.vdso)] if image.vdso else []),
         (AT_MINSIGSTKSZ, cpu.frame), (AT_HWCAP, cpu.hwcap), (AT_PAGESZ, PAGE), (AT_CLKTCK, 100), (AT_PHDR, image.phdr),
         (AT_PHENT, 56), (AT_PHNUM, image.phnum), (AT_BASE, image.interp_base), (AT_FLAGS, 0), (AT_ENTRY, image.entry),
         (AT_UID, creds.uid), (AT_EUID, creds.euid), (AT_GID, creds.gid), (AT_EGID, creds.egid),

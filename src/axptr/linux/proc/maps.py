@@ -46,6 +46,8 @@ def _line(task: LinuxTask, area: MemoryArea, names: dict[int, str]) -> str:
             names[id(store)] = _file_name(store)
         major, minor, inode, offset = os.major(store.device), os.minor(store.device), store.inode, area.offset
         name = names[id(store)]
+        if name == "[vdso]":  # the kernel's own, of no file
+            name, offset = area.name, 0
     elif name == ZERO_NAME:
         status = os.stat(name)
         major, minor, inode = os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
@@ -156,7 +158,12 @@ def _text(rows: list[tuple[str, int]]) -> str:
     return "".join(f"{name + ':':<16}{npages * PAGE >> 10:8} kB\n" for name, npages in rows)
 
 
+_SPECIAL = {"[vvar]": "mr pf io de dd ", "[vvar_vclock]": "mr pf io de dd ", "[vdso]": "mr mw me de "}
+
+
 def _vm_flags(area: MemoryArea) -> str:
+    if area.name in _SPECIAL and area.backend.store is not None:
+        return ("rd " if area.asked & READ else "") + ("ex " if area.flags & EXECUTE else "") + _SPECIAL[area.name]
     shared, may_write = area.backend.shared, not area.backend.sealed
     told = [
         ("rd", area.asked & READ), ("wr", area.flags & WRITE), ("ex", area.flags & EXECUTE), ("sh", shared),

@@ -129,6 +129,10 @@ def forget(task: LinuxTask) -> None:
 
 def leave_memory(task: LinuxTask) -> None:
     """The thread is about to give up its memory, at its end or because an exec gives it another (mm_release)."""
+    if task.debug is not None:
+        from .debugregs import forget as forget_debug
+
+        forget_debug(task)
     if task.robust_list[0]:
         from ..files.robust import give_up
 

@@ -130,6 +130,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
         )
         try:
             image = load(mm, program)
+            image.vdso = task.machine.vdso.map(mm)
             pc, sp = image.start, push_tables(mm, strings, image, task.machine.cpu, creds)
         except LinuxError as error:
             if not isinstance(error, LoadFailed) and error.errno == errno.ENOMEM:  # no frames: nothing of the file's

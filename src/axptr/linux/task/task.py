@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..policy.judged import After, Call
     from ..signals.host import HostSignals
     from ..signals.state import Again
+    from .debugregs import DebugRegisters
     from .filetable import FileTable
     from .rseq import Rseq
     from .timers import Timers
@@ -68,6 +69,7 @@ class LinuxTask(Task):
     | cpu: the time that it used | keeps | none | the numbers |
     | leaving, code, dead: it is to end, with what; it has ended | - | none | as they are |
     | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
+    | debug: its debug registers, None until a tracer sets one | none | none | the numbers |
     | trace: by whom it is traced, and how; None for nobody | keeps | see `task.trace` | see there |
     | judged: the call that waits, for functions that look at it (`linux.policy`) | - | none | nothing |
     | again: what `restart_syscall` goes on with | - | none | plain data |
@@ -117,6 +119,7 @@ class LinuxTask(Task):
         self.halted = False
         self.trace: Trace | None = None
         self.judged: tuple[Call, tuple[After, ...]] | None = None
+        self.debug: DebugRegisters | None = None
         machine.pids.tasks[self.tid] = self
         if not group.threads:
             group.leader = self
@@ -313,11 +316,26 @@ class LinuxTask(Task):
 
                 if in_hand(self):
                     return True
+                if exit.vector == 1:
+                    from .debugregs import stepped
+
+                    stepped(self)
             self.signals.exception(self, exit)
         elif exit.kind == "lost":
             self.signals.killed_outside(self)
         self.signals.deliver(self)
         return not self.over or self._stops_at_end()
+
+    def at_point(self, exit: Exit) -> bool:
+        """A tracer's debug registers stop the thread; others' registers over the same memory do not."""
+        if self.over:
+            return self.on_exit(exit)
+        if exit.vector == 1 or any(point.owner is not None for point in exit.points):
+            from .debugregs import hit
+
+            if hit(self, exit):
+                self.signals.deliver(self)
+        return all(point.owner is not None for point in exit.points)
 
     # -- sharing the CPU
 

@@ -47,8 +47,10 @@ struct nat_channel {
     uint64_t signal, code, address, arch;   /* siginfo of the signal that handed over */
     uint64_t frame, vectors;                /* addresses: ucontext, XSAVE area */
     uint64_t fs_base, gs_base;
+    uint64_t selectors;                     /* ds, es, fs, gs, 16 bits each */
     uint32_t ncommands, resume;
     volatile uint64_t awake;                /* set by the stub when it has the turn: one that ended before had not run */
+    uint64_t traps_counter;                 /* whether rdtsc is to be refused; written before its start */
     uint64_t base;                          /* where the stub lies; written before its start */
 };
 #endif

@@ -435,8 +435,8 @@ static void nat_free(struct nat_stub *s)
 }
 
 /* Start a stub whose span begins at `base`. 0, or the errno; `failed` says where. It has the first frame of a guest then
-   and the turn is ours. */
-static int nat_start(struct nat_stub *s, int frames, uint64_t base, const unsigned char *text, size_t size)
+   and the turn is ours. traps_counter: rdtsc is a fault of the guest's. */
+static int nat_start(struct nat_stub *s, int frames, uint64_t base, int traps_counter, const unsigned char *text, size_t size)
 {
     struct nat_birth b = {base, frames, -1, -1, -1, NAT_NO_CLONE, 0};
     int error, made, i;
@@ -454,6 +454,7 @@ static int nat_start(struct nat_stub *s, int frames, uint64_t base, const unsign
     error = errno;
     if (b.program >= 0) {
         s->channel = block;
+        s->channel->traps_counter = traps_counter;
         s->failed = NAT_NO_CLONE;
         made = nat_birth(&b);
         error = b.error;

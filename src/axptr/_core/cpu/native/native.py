@@ -25,6 +25,7 @@ from cython.cimports.axptr._core.cpu.native.nativestate import (
     R_R10,
     R_RDI,
     R_RDX,
+    R_RFLAGS,
     R_RSI,
     R_RSP,
 )
@@ -42,13 +43,18 @@ from cython.cimports.axptr._core.cpu.native.stub import (
 from cython.cimports.axptr._core.cpu.native.stubcache import in_the_way
 from cython.cimports.axptr._core.cpu.running import (
     CAME_ASTRAY,
+    CAME_BREAK,
     CAME_BROKEN,
     CAME_ERROR,
     CAME_EXCEPTION,
     CAME_FAULT,
     CAME_PYTHON,
     CAME_RENEW,
+    CAME_STEP,
+    CAME_STOPPED,
     CAME_TIMEOUT,
+    CAME_WATCH,
+    STEP_BARE,
     RunningCpu,
 )
 from cython.cimports.axptr._core.words.codes import (
@@ -56,17 +62,19 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_OK,
     FAULT_PYTHON,
     FAULT_UNMAPPED,
+    FAULT_WATCHED,
     READ,
     WRITE,
 )
 from cython.cimports.axptr._core.words.lock import axptr_lock_nogil, axptr_unlock
-from cython.cimports.libc.stdint import uint32_t, uint64_t
+from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
 
 _SIGUSR1 = cython.declare(uint64_t, 10)
 _SIGSYS = cython.declare(uint64_t, 31)
 _ARCH_I386 = cython.declare(uint64_t, 0x4000_0003)
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _vsyscall = cython.declare(uint64_t, 0xFFFF_FFFF_FF60_0000)
+_resume_flag = cython.declare(uint64_t, 0x1_0000)
 _nap = cython.declare(cython.int, 50)  # milliseconds: the longest wait without a look at the stub's life
 _patience = cython.declare(cython.int, 40)  # naps after a signal that a guest does not answer to: it keeps it out
 
@@ -103,6 +111,10 @@ class NativeCpu(NativePages):
             axptr_unlock(self.phys.lock)
             return CAME_RENEW
         self.stub.link.at_rest = 0
+        if self.mmu.has_points:
+            self.mmu.renew_copies()
+        if self.clock_page is not None:
+            self.clock_page.renew()
         axptr_unlock(self.phys.lock)
         self.bring_in()
         if self.stub.resume() < 0:
@@ -113,6 +125,10 @@ class NativeCpu(NativePages):
         """Whether the guest may go on with what it has mapped; from here on it may be doing so."""
         axptr_lock_nogil(self.phys.lock)
         ready: cython.bint = not self.stub.asked()
+        if self.mmu.has_points:
+            self.mmu.renew_copies()
+        if self.clock_page is not None:
+            self.clock_page.renew()
         if ready:
             self.stub.link.at_rest = 0
         axptr_unlock(self.phys.lock)
@@ -166,9 +182,17 @@ class NativeCpu(NativePages):
     def sort_out(self):
         """What the guest handed over for: 0 if that is settled, a CAME_ code otherwise."""
         if self.in_call:
-            self.serve()
-            return CAME_ERROR if self.failed else 0
+            return self.served()
         return self.sort_signal()
+
+    def served(self):
+        """A system call is to be answered, and then?"""
+        self.serve()
+        if self.failed:
+            return CAME_ERROR
+        if not self.single:
+            return 0
+        return CAME_STOPPED if self.stop_inside else CAME_STEP
 
     def sort_signal(self):
         signal: uint64_t = self.stub.s.channel.signal
@@ -190,8 +214,7 @@ class NativeCpu(NativePages):
                 self.refused_access = EXECUTE
                 self.refused = 1
                 return CAME_FAULT
-            self.serve()
-            return CAME_ERROR if self.failed else 0
+            return self.served()
         if self.stub.s.base <= self.regs_[R_RIP] < self.stub.s.base + NAT_SPAN:
             self.stub.lose()
             return CAME_ASTRAY
@@ -201,12 +224,29 @@ class NativeCpu(NativePages):
             self.refused_page = self.fault_addr & _page_mask
             code = self.fill(self.fault_addr, self.refused_access)
             if code == FAULT_OK:
+                if error & 16:  # it has not begun: a breakpoint there is still to come
+                    self.regs_[R_RFLAGS] &= ~_resume_flag
                 return 0
+            if code == FAULT_WATCHED:
+                return CAME_WATCH
             self.refused = code
             return CAME_PYTHON if code == FAULT_PYTHON else CAME_FAULT
+        if trap == 1 and self.single:
+            return CAME_STEP
+        if trap == 3 and self.mmu.has_points and self.at_breakpoint(self.regs_[R_RIP] - 1):
+            self.regs_[R_RIP] -= 1
+            return CAME_BREAK
         self.vector = cython.cast(cython.int, trap)
         self.error_code = error
         return CAME_EXCEPTION
+
+    def at_breakpoint(self, vaddr):
+        """Whether an `int3` there is a debugger's."""
+        result: cython.bint
+        axptr_lock_nogil(self.phys.lock)
+        result = self.mmu.points.breaks_at(vaddr) and not self.single & STEP_BARE
+        axptr_unlock(self.phys.lock)
+        return result
 
     def loop(self):
         """Run the guest until Python must look; one of the CAME_ codes."""
@@ -229,13 +269,26 @@ class NativeCpu(NativePages):
             if code:
                 return code
 
-    def _run(self, timeout):
+    def _run(self, timeout, single: cython.int = 0):
         """Run until something happens: (kind, rip, address or vector, access or error code, FAULT_ code).
+
+        single: STEP_* for a run of one instruction, for which the caller has set the trap flag unless it is a system call.
 
         Raises what a handler, a page's function or a signal's handler raised; `RuntimeError` if the guest's process was
         ended by somebody while it ran.
         """
-        return self.execute(self.require_ready(timeout))
+        wait: int64_t = self.require_ready(timeout)
+        if not single:
+            return self.execute(wait)
+        self.begin_single(single)
+        try:
+            return self.execute(wait)
+        finally:
+            self.begin_single(0)
+
+    def keep_clock(self, page: object):
+        """Have this page tell the guest the time, right each time that it goes on; None for no page."""
+        self.clock_page = page
 
     def take_over(self):
         self.stub.link.owner = self.owner

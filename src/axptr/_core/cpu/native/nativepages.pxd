@@ -2,12 +2,14 @@ from libc.stdint cimport uint64_t
 from axptr._core.cpu.native.nativestate cimport NativeState
 from axptr._core.cpu.native.stub cimport Stub
 from axptr._core.cpu.native.stubcache cimport StubCache
+from axptr._core.mm.points cimport Leave
 
 cdef uint64_t many_waiting
 
 cdef class NativePages(NativeState):
     cdef int around, ahead, window
     cdef uint64_t next_page        # where the next write is expected
+    cdef Leave leave               # of what a debugger wants, in the run under way
     cdef StubCache cache           # the stubs, that of `mmu` among them
 
     cdef int need_stub(self) except -1
@@ -15,6 +17,9 @@ cdef class NativePages(NativeState):
     cdef int leave_stub(self) except -1
     cdef int drop_stub(self) except -1
     cdef void settle(self) noexcept nogil
+    cdef void begin_single(self, int single) noexcept
+    cdef void review(self) noexcept
+    cdef bint must_tell(self, uint64_t page, int access) noexcept nogil
     cdef int fill(self, uint64_t vaddr, int access) noexcept nogil
     cdef int try_fill(self, uint64_t page, int access) noexcept nogil
     cdef uint64_t bring_ahead(self, uint64_t page) noexcept nogil

@@ -13,16 +13,27 @@ import cython
 from cython.cimports.axptr._core.cpu.metronome import beat_end, beat_start
 from cython.cimports.axptr._core.cpu.native.nativestate import NativeState, extent_of, first_image, put_vectors
 from cython.cimports.axptr._core.cpu.native.parked import Parked
-from cython.cimports.axptr._core.cpu.native.stub import Stub
+from cython.cimports.axptr._core.cpu.native.stub import R_RIP, Stub
 from cython.cimports.axptr._core.cpu.native.stubcache import StubCache, in_the_way
+from cython.cimports.axptr._core.cpu.running import STEP_BARE, STEP_OPEN
+from cython.cimports.axptr._core.mm.points import Watched
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.phys import PhysMemory
-from cython.cimports.axptr._core.words.codes import FAULT_FORKED, FAULT_NOMEM, FAULT_OK, FAULT_RANGE, READ, WRITE
-from cython.cimports.axptr._core.words.lock import axptr_lock_nogil, axptr_unlock
-from cython.cimports.libc.stdint import uint64_t
+from cython.cimports.axptr._core.words.codes import (
+    FAULT_FORKED,
+    FAULT_NOMEM,
+    FAULT_OK,
+    FAULT_RANGE,
+    FAULT_WATCHED,
+    READ,
+    WRITE,
+)
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
+from cython.cimports.libc.stdint import uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
+_longest = cython.declare(uint64_t, 15)  # bytes of the longest instruction
 
 _most_stubs = cython.declare(cython.int, 64)
 many_waiting = 512  # frames that wait for stubs whose turn it is not
@@ -40,11 +51,12 @@ def _settle(pages: NativePages) -> cython.void:
 class NativePages(NativeState):
     """Registers and memory. `NativeCpu` derives from it; nobody else should."""
 
-    def __cinit__(self, phys: PhysMemory, *, ahead: cython.int = 0):
+    def __cinit__(self, phys: PhysMemory, *, ahead: cython.int = 0, traps_counter: cython.bint = False):
         phys.alive()
         self.phys = phys
-        self.cache = StubCache(phys, _most_stubs)
+        self.cache = StubCache(phys, _most_stubs, traps_counter)
         self.around = 16
+        self.leave.first = 1
         self.ahead = max(0, min(ahead, 64))
 
     def __dealloc__(self):
@@ -68,6 +80,7 @@ class NativePages(NativeState):
         """From now on it is the one that runs."""
         self.stub = stub
         stub.link.owner = self.owner
+        self.review()
         self.clock = cython.address(stub.beat)
         if self.busy:
             beat_start(cython.address(stub.beat), self.deadline)
@@ -107,7 +120,7 @@ class NativePages(NativeState):
         parked: Parked = Parked.__new__(Parked)
         stub: Stub = self.stub
         memcpy(parked.regs_, self.regs_, cython.sizeof(self.regs_))
-        parked.fs_base, parked.gs_base = self.fs_base, self.gs_base
+        parked.segments = self.segments
         parked.in_call, parked.lost = self.in_call, self.lost
         parked.image = self.image
         if stub is not None:
@@ -136,7 +149,7 @@ class NativePages(NativeState):
         if space is not self.mmu:
             self.attach(space)
         memcpy(self.regs_, parked.regs_, cython.sizeof(self.regs_))
-        self.fs_base, self.gs_base = parked.fs_base, parked.gs_base
+        self.segments = parked.segments
         self.in_call, self.lost = parked.in_call, parked.lost
         self.image = parked.image
         if stub is not None:
@@ -204,15 +217,59 @@ class NativePages(NativeState):
         elif self.mmu.at_once(page, access) == cython.NULL:
             # Should it make a copy of the page, that one page is stale: the copy is mapped over it, and `apply` sees that.
             code = self.mmu.bring_in(page, access, cython.address(slot))
+        if code == FAULT_OK and self.mmu.has_points and self.must_tell(page, access):
+            code = FAULT_WATCHED
         if code == FAULT_OK:
             if access == WRITE:
                 if self.mmu.around > 1:
                     self.mmu.bring_around(page, cython.address(first), cython.address(last))
                 if self.ahead:
                     last = max(last, self.bring_ahead(page))
-            self.stub.give_window(self.mmu, max(first, self.mmu.first), last)
+            self.stub.give_window(self.mmu, max(first, self.mmu.first), last, page, access)
         axptr_unlock(self.phys.lock)
         return code
+
+    def must_tell(self, page, access):
+        """Whether an access that is allowed is one of which a debugger is to be told. Lock held.
+
+        A write to a page with breakpoints by an instruction in it, too: the copy that it has may not be written, and what
+        may be written has no breakpoints.
+        """
+        watched: cython.pointer(Watched) = self.mmu.points.find(page)
+        at: uint64_t = self.regs_[R_RIP]
+        if watched == cython.NULL:
+            return False
+        if self.mmu.points.denied(page, self.stub.leave.open) & access:
+            return True
+        if not watched.breaks or access != WRITE or self.stub.leave.first <= page <= self.stub.leave.last:
+            return False
+        return page == at & _page_mask or page == (at + _longest - 1) & _page_mask
+
+    def begin_single(self, single):
+        """Between two runs: what the stub may have of pages is that of a run of one instruction, or (0) is as ever."""
+        at: uint64_t = self.regs_[R_RIP]
+        self.single = single
+        self.leave.open = single & STEP_OPEN != 0
+        self.leave.first, self.leave.last = 1, 0
+        if single & STEP_BARE:
+            self.leave.first = at & _page_mask
+            self.leave.last = (at + _longest - 1) & _page_mask
+        if self.stub is not None:
+            self.review()
+
+    def review(self):
+        """The stub is to look, before it goes on, whether it has more of pages than it may have in the run that begins, or
+        after the one that ended."""
+        i: uint32_t
+        if self.mmu is None or not self.mmu.has_points:
+            return
+        axptr_lock_gil(self.phys.lock)
+        self.stub.leave = self.leave
+        for i in range(self.mmu.points.npages):
+            self.phys.request_range(
+                cython.address(self.stub.link), self.mmu.points.pages[i].page, self.mmu.points.pages[i].page + 4095
+            )
+        axptr_unlock(self.phys.lock)
 
     def bring_ahead(self, page):
         """A guest that writes page after page finds the next ones there; the last of them. Lock held."""

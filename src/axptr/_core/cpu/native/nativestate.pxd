@@ -1,5 +1,5 @@
 from libc.stdint cimport uint8_t, uint64_t
-from axptr._core.cpu.native.stub cimport Stub
+from axptr._core.cpu.native.stub cimport Segments, Stub
 from axptr._core.cpu.running cimport RunningCpu
 
 cdef enum:
@@ -17,7 +17,7 @@ cdef enum:
 
 cdef bytes first_image()
 # user_regs_struct of these registers.
-cdef bytes user_regs(uint64_t *regs, uint64_t fs_base, uint64_t gs_base)
+cdef bytes user_regs(uint64_t *regs, Segments *segments)
 # How many bytes the XSAVE area of a frame has.
 cdef object extent_of(Stub stub)
 cdef int put_vectors(Stub stub, bytes image) except -1
@@ -25,7 +25,7 @@ cdef int put_vectors(Stub stub, bytes image) except -1
 cdef class NativeState(RunningCpu):
     cdef Stub stub                 # that holds the pages, or None: made when the guest is to run
     cdef uint64_t regs_[18]        # the guest's, whenever it is not its turn
-    cdef uint64_t fs_base, gs_base
+    cdef Segments segments
     cdef bint in_call              # the guest waits in a system call: of its registers we have what a call needs
     cdef bint stays                # there, between two runs, too
     cdef bytes image               # the vector state while there is no stub: an XSAVE area; None: as a new program's

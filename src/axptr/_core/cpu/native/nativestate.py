@@ -12,16 +12,16 @@ Failure: `AttributeError` for an unknown name, `TypeError` for no integer, `Over
 
 import cython
 from cython.cimports.axptr._core.cpu.native.nativestate import R_RFLAGS, R_RSP
-from cython.cimports.axptr._core.cpu.native.stub import GENERAL, R_RIP, Stub
+from cython.cimports.axptr._core.cpu.native.stub import GENERAL, R_RIP, Segments, Stub
 from cython.cimports.axptr._core.cpu.running import RunningCpu
-from cython.cimports.axptr._core.cpu.x86.x86regs import register_bits
+from cython.cimports.axptr._core.cpu.x86.x86regs import is_loadable, register_bits
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy, memset
 
 from axptr._core.cpu.x86 import x86regs
 
 _segments = cython.declare(uint64_t, 0x002B_0000_0000_0033)  # cs, gs, fs, ss
-_user_flags = cython.declare(uint64_t, 0x24_0DD5)  # of rflags: what a program may change
+_user_flags = cython.declare(uint64_t, 0x25_0DD5)  # of rflags: what a program, or its debugger (RF), may change
 _fixed_flags = cython.declare(uint64_t, 0x202)
 
 # XSAVE: the components and where the legacy region has them.
@@ -57,7 +57,7 @@ class NativeState(RunningCpu):
     def surface(self):
         """The guest waits in a call, which has been made: all registers are here. -1: they are lost."""
         self.in_call = False
-        return self.stub.surface(self.regs_, cython.address(self.fs_base), cython.address(self.gs_base))
+        return self.stub.surface(self.regs_, cython.address(self.segments))
 
     def bring_out(self):
         """All registers are here, or `lost`. Others may run meanwhile: whoever stopped the process may let it go on."""
@@ -79,8 +79,9 @@ class NativeState(RunningCpu):
     def take_out(self):
         """The guest's general registers, of the frame."""
         memcpy(self.regs_, self.stub.frame, GENERAL * 8)
-        self.fs_base = self.stub.s.channel.fs_base
-        self.gs_base = self.stub.s.channel.gs_base
+        self.segments.fs_base = self.stub.s.channel.fs_base
+        self.segments.gs_base = self.stub.s.channel.gs_base
+        self.segments.selectors = self.stub.s.channel.selectors
 
     def bring_in(self):
         """The frame as the guest is to find it, whatever it has written there: segments, mask and the place of the
@@ -89,8 +90,9 @@ class NativeState(RunningCpu):
         self.stub.frame[18] = _segments
         self.stub.frame[23] = self.stub.s.channel.vectors
         self.stub.frame[32] = 0  # uc_sigmask
-        self.stub.s.channel.fs_base = self.fs_base
-        self.stub.s.channel.gs_base = self.gs_base
+        self.stub.s.channel.fs_base = self.segments.fs_base
+        self.stub.s.channel.gs_base = self.segments.gs_base
+        self.stub.s.channel.selectors = self.segments.selectors
 
     def state(self, component):
         """The XSAVE area, for writing; `component` is said to be in use and was in its first state if it was not."""
@@ -123,9 +125,9 @@ class NativeState(RunningCpu):
         if number is not None:
             return self.regs_[cython.cast(cython.int, number)]
         if name == "fs_base":
-            return self.fs_base
+            return self.segments.fs_base
         if name == "gs_base":
-            return self.gs_base
+            return self.segments.gs_base
         area: cython.pointer(uint8_t)
         at: cython.int
         if name not in _names:
@@ -164,10 +166,10 @@ class NativeState(RunningCpu):
             self.regs_[cython.cast(cython.int, number)] = bits
             return 0
         if name == "fs_base":
-            self.fs_base = register_bits(value)
+            self.segments.fs_base = register_bits(value)
             return 0
         if name == "gs_base":
-            self.gs_base = register_bits(value)
+            self.segments.gs_base = register_bits(value)
             return 0
         if name not in _names:
             raise AttributeError(f"no x86-64 register is called {name!r}")
@@ -202,7 +204,7 @@ class NativeState(RunningCpu):
         """All registers: user_regs_struct and the XSAVE area, as Linux hands them to debuggers."""
         self.check_mine()
         self.need_all()
-        return user_regs(self.regs_, self.fs_base, self.gs_base), self.xstate
+        return user_regs(self.regs_, cython.address(self.segments)), self.xstate
 
     def _put(self, general: bytes, extended: bytes):
         """Put back what `_take` gave, of this engine or another. `ValueError` for what no program can have."""
@@ -212,15 +214,19 @@ class NativeState(RunningCpu):
         i: cython.int
         if len(general) != 27 * 8:
             raise ValueError(f"the general registers of x86-64 have {27 * 8} bytes, not {len(general)}")
-        if words[17] != 0x33 or words[20] != 0x2B or words[23] | words[24] | words[25] | words[26]:
-            raise ValueError("the native engine runs programs of 64 bits with Linux' flat segments")
+        for i in range(4):
+            if not is_loadable(words[23 + i]):
+                raise ValueError(f"no program can load the selector {words[23 + i]:#x}")
+        if words[17] != 0x33 or words[20] != 0x2B:
+            raise ValueError("a program of 64 bits has cs 0x33 and ss 0x2b")
         self.xstate = extended
         self.lost = False
         for i in range(15):
             r[_order[i]] = words[i]
         r[R_RIP], r[R_RSP] = words[16], words[19]
         r[R_RFLAGS] = (words[18] & _user_flags) | _fixed_flags
-        self.fs_base, self.gs_base = words[21], words[22]
+        self.segments.fs_base, self.segments.gs_base = words[21], words[22]
+        self.segments.selectors = words[23] | words[24] << 16 | words[25] << 32 | words[26] << 48
 
     @property
     def xstate(self):
@@ -259,11 +265,11 @@ class NativeState(RunningCpu):
         self.lost = False
         memset(self.regs_, 0, cython.sizeof(self.regs_))
         self.regs_[R_RFLAGS] = _fixed_flags
-        self.fs_base = self.gs_base = 0
+        memset(cython.address(self.segments), 0, cython.sizeof(self.segments))
 
 
 @cython.cfunc
-def user_regs(regs: cython.pointer(uint64_t), fs_base: uint64_t, gs_base: uint64_t) -> bytes:
+def user_regs(regs: cython.pointer(uint64_t), segments: cython.pointer(Segments)) -> bytes:
     """user_regs_struct, as Linux hands it to debuggers."""
     words: uint64_t[27]
     i: cython.int
@@ -272,7 +278,9 @@ def user_regs(regs: cython.pointer(uint64_t), fs_base: uint64_t, gs_base: uint64
         words[i] = regs[_order[i]]
     words[15] = 0xFFFF_FFFF_FFFF_FFFF
     words[16], words[17], words[18], words[19], words[20] = regs[R_RIP], 0x33, regs[R_RFLAGS], regs[R_RSP], 0x2B
-    words[21], words[22] = fs_base, gs_base
+    words[21], words[22] = segments.fs_base, segments.gs_base
+    for i in range(4):
+        words[23 + i] = segments.selectors >> 16 * i & 0xFFFF
     return cython.cast(cython.p_char, words)[: cython.sizeof(words)]
 
 

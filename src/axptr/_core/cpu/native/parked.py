@@ -41,7 +41,7 @@ class Parked:
         if self.in_call:
             self.in_call = False
             with cython.nogil:
-                failed = self.stub.surface(self.regs_, cython.address(self.fs_base), cython.address(self.gs_base))
+                failed = self.stub.surface(self.regs_, cython.address(self.segments))
             if failed < 0:
                 self.lost = True
         return 0
@@ -72,7 +72,7 @@ class Parked:
             image: bytes = cython.cast(cython.p_char, self.stub.vectors)[: extent_of(self.stub)]
         else:
             image = self.image if self.image is not None else first_image()
-        return user_regs(self.regs_, self.fs_base, self.gs_base), image
+        return user_regs(self.regs_, cython.address(self.segments)), image
 
     def __reduce__(self):
         raise TypeError("what is parked in an engine cannot be pickled: its `saved` gives a context")

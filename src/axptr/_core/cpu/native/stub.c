@@ -51,11 +51,24 @@ static inline void serve(struct nat_channel *c)
     } while (!c->resume);
 }
 
+static inline uint64_t selectors(void)
+{
+    uint32_t ds, es, fs, gs;
+    __asm__ volatile("mov %%ds, %0\n mov %%es, %1\n mov %%fs, %2\n mov %%gs, %3" : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+    return (uint64_t)gs << 48 | (uint64_t)fs << 32 | (uint64_t)es << 16 | ds;
+}
+
+static inline void load_selectors(uint64_t all)
+{
+    uint32_t ds = all & 0xffff, es = all >> 16 & 0xffff, fs = all >> 32 & 0xffff, gs = (uint32_t)(all >> 48);
+    __asm__ volatile("mov %0, %%ds\n mov %1, %%es\n mov %2, %%fs\n mov %3, %%gs" : : "r"(ds), "r"(es), "r"(fs), "r"(gs));
+}
+
 static __attribute__((used)) void handler(int signal, siginfo_t *info, void *context)
 {
     struct nat_channel *c = channel();
     ucontext_t *frame = context;
-    uint64_t fs, gs;
+    uint64_t fs, gs, loaded = selectors();
     __asm__ volatile("rdfsbase %0" : "=r"(fs));
     __asm__ volatile("rdgsbase %0" : "=r"(gs));
     c->signal = signal;
@@ -66,7 +79,13 @@ static __attribute__((used)) void handler(int signal, siginfo_t *info, void *con
     c->vectors = (uint64_t)frame->uc_mcontext.fpregs;
     c->fs_base = fs;
     c->gs_base = gs;
+    c->selectors = loaded;
     serve(c);
+    if (c->selectors != loaded) {
+        load_selectors(c->selectors); /* those of fs and gs take their bases away */
+        fs = ~c->fs_base;
+        gs = ~c->gs_base;
+    }
     if (c->fs_base != fs)
         __asm__ volatile("wrfsbase %0" : : "r"(c->fs_base));
     if (c->gs_base != gs)
@@ -136,6 +155,8 @@ static inline void confine(void)
     for (i = 0; i < NAT_SETUP; i++)
         filter[15 + i].k = setup[i];
     call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0);
+    if (channel()->traps_counter && call(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0))
+        call(SYS_exit_group, 96, 0, 0, 0, 0, 0);
     if (call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program, 0, 0, 0))
         call(SYS_exit_group, 97, 0, 0, 0, 0, 0);
 }

@@ -1,5 +1,6 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from axptr._core.cpu.metronome cimport Beat
+from axptr._core.mm.points cimport Leave
 from axptr._core.mm.space cimport SpaceCore
 from axptr._core.phys.coherence cimport EngineLink
 from axptr._core.phys.phys cimport PhysMemory
@@ -10,7 +11,7 @@ cdef extern from "host.h" nogil:
         uint32_t op, prot, flags
         int32_t result
     struct nat_channel:
-        uint64_t signal, code, address, arch, frame, vectors, fs_base, gs_base
+        uint64_t signal, code, address, arch, frame, vectors, fs_base, gs_base, selectors
         uint32_t ncommands, resume
         uint64_t awake
     struct nat_stub:
@@ -20,7 +21,7 @@ cdef extern from "host.h" nogil:
         int64_t nr
         uint64_t args[6]
         uint64_t ip
-    int nat_start(nat_stub *, int frames, uint64_t base, const unsigned char *text, size_t size)
+    int nat_start(nat_stub *, int frames, uint64_t base, int traps_counter, const unsigned char *text, size_t size)
     void nat_kill(nat_stub *)
     void nat_free(nat_stub *)
     int nat_ended(nat_stub *)
@@ -53,6 +54,10 @@ cdef struct Held:
     uint32_t pfn
     uint32_t perms
 
+# Bases of fs and gs; selectors: of ds, es, fs, gs, 16 bits each.
+cdef struct Segments:
+    uint64_t fs_base, gs_base, selectors
+
 cdef class Stub:
     cdef nat_stub s
     cdef EngineLink link
@@ -63,6 +68,7 @@ cdef class Stub:
     cdef nat_command commands[MAX_COMMANDS]   # what was decided: the stub's list is a copy
     cdef uint32_t ncommands
     cdef bint takes_away            # one of them takes something away: a fence must follow
+    cdef Leave leave                # of what a debugger wants
     cdef bint broken                # it did not do as it was told; it is dead
     cdef bint waiting               # in a call of a guest's, which is to be answered or given up
     cdef void *occupant             # the `Parked` whose registers are in it; borrowed: who goes takes itself out
@@ -77,11 +83,11 @@ cdef class Stub:
     cdef uint64_t vectors_size
     cdef readonly uint64_t flushes, maps, judged
 
-    cdef int start(self, PhysMemory phys, SpaceCore space, uint64_t base) except -1
+    cdef int start(self, PhysMemory phys, SpaceCore space, uint64_t base, bint traps_counter) except -1
     cdef int die(self) except -1
     cdef void end(self) noexcept
     cdef int find_frame(self) noexcept nogil
-    cdef int surface(self, uint64_t *regs, uint64_t *fs_base, uint64_t *gs_base) noexcept nogil
+    cdef int surface(self, uint64_t *regs, Segments *segments) noexcept nogil
     cdef Held *slot(self, uint64_t page) noexcept nogil
     cdef int grow(self) noexcept nogil
     cdef void command(self, uint32_t op, uint64_t addr, uint64_t size, uint32_t prot, uint64_t off) noexcept nogil
@@ -97,4 +103,4 @@ cdef class Stub:
     cdef int look_at(self, SpaceCore space, Held *note) noexcept nogil
     cdef int look_through(self, SpaceCore space, uint64_t first, uint64_t last) noexcept nogil
     cdef bint asked(self) noexcept nogil
-    cdef void give_window(self, SpaceCore space, uint64_t first, uint64_t last) noexcept nogil
+    cdef void give_window(self, SpaceCore space, uint64_t first, uint64_t last, uint64_t page, int access) noexcept nogil

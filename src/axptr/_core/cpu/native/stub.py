@@ -101,12 +101,13 @@ class Stub:
 
     def __cinit__(self):
         self.s.listener = -1
+        self.leave.first = 1
 
     def __dealloc__(self):
         Stub.end(self)
         free(self.held)
 
-    def start(self, phys, space, base):
+    def start(self, phys, space, base, traps_counter):
         """Start it, its span at `base`, nothing mapped. `LinuxError` with the errno that the host gave."""
         error: cython.int
         if nat_text_size == 0:
@@ -118,7 +119,7 @@ class Stub:
         if self.held == cython.NULL:
             raise MemoryError
         self.nslots = _first_slots
-        error = nat_start(cython.address(self.s), phys.fd, base, nat_text, nat_text_size)
+        error = nat_start(cython.address(self.s), phys.fd, base, traps_counter, nat_text, nat_text_size)
         if error or self.find_frame() < 0:
             raise OSError(
                 error or errno.EPROTO,
@@ -170,7 +171,7 @@ class Stub:
         self.vectors_size = high - vectors
         return 0
 
-    def surface(self, regs, fs_base, gs_base):
+    def surface(self, regs, segments):
         """It waits in a guest's call: have it come out by a signal, which the host's kernel takes for a reason to make the
         call again. It has been made: result and place stay as they are in `regs`, where the guest's registers go (NULL:
         nowhere). -1: they are lost, it is dead now."""
@@ -187,7 +188,8 @@ class Stub:
             result, after = regs[R_RAX], regs[R_RIP]
             memcpy(regs, self.frame, GENERAL * 8)
             regs[R_RAX], regs[R_RIP] = result, after
-            fs_base[0], gs_base[0] = self.s.channel.fs_base, self.s.channel.gs_base
+            segments.fs_base, segments.gs_base = self.s.channel.fs_base, self.s.channel.gs_base
+            segments.selectors = self.s.channel.selectors
         return 0
 
     # -- what it holds -------------------------------------------------------------------------------------
@@ -271,13 +273,17 @@ class Stub:
         """Whether something that it holds may have changed."""
         return self.link.need_flush or self.link.ndrop or self.link.drop_all
 
-    def give_window(self, space, first, last):
-        """Give the pages from `first` to `last` that are there, as the table has them now. Lock held.
+    def give_window(self, space, first, last, page, access):
+        """Give the pages from `first` to `last` that are there, as the table has them now: for an access to `page`. Lock
+        held.
 
         The host's CPU sees what is written to code at once; those that translate it must be told.
         """
         i: uint64_t
         count: uint64_t
+        at: uint64_t
+        perms: uint32_t
+        pfn: uint32_t
         marks: cython.pointer(uint8_t)
         shown: Shown[WINDOW]
         while first <= last:
@@ -286,14 +292,21 @@ class Stub:
                 count = WINDOW
             space.window(first, count, shown)
             for i in range(count):
-                if not shown[i].perms:
+                at = first + (i << 12)
+                perms = shown[i].perms
+                pfn = shown[i].pfn
+                if perms and space.has_points:
+                    perms = space.points.may_have(
+                        at, cython.address(pfn), perms, access if at == page else 0, cython.address(self.leave)
+                    )
+                if not perms:
                     continue
-                if shown[i].perms & WRITE:
-                    marks = self.phys.flags + shown[i].pfn
+                if perms & WRITE:
+                    marks = self.phys.flags + pfn
                     if marks[0] & FRAME_CODE:
-                        self.phys.code_changed(shown[i].pfn)
+                        self.phys.code_changed(pfn)
                     marks[0] |= FRAME_WCACHED
-                self.give(first + (i << 12), shown[i].pfn, shown[i].perms)
+                self.give(at, pfn, perms)
             first += count << 12
 
     def forget(self):
@@ -357,6 +370,8 @@ class Stub:
         may: uint32_t
         space.window(note.page << 12, 1, cython.address(shown))
         may = shown.perms if shown.pfn == note.pfn else 0
+        if space.has_points:
+            may = space.points.may_keep(note.page << 12, note.pfn, shown.pfn, shown.perms, cython.address(self.leave))
         if may & WRITE and not self.phys.flags[note.pfn] & FRAME_WCACHED:
             may &= ~cython.cast(uint32_t, WRITE)
         may &= note.perms

@@ -11,6 +11,7 @@ cdef class StubCache:
     cdef list dying                # the space is no more, and has not let go of them yet
     cdef Stub spare                # one whose space has gone before anything was mapped, or None
     cdef int limit
+    cdef bint traps_counter        # rdtsc is a fault of theirs
     cdef int64_t spent             # CPU time of all of them so far, as far as noted, nanoseconds
     cdef readonly uint64_t made
 

@@ -46,8 +46,9 @@ def in_the_way(space: SpaceCore, base: uint64_t) -> cython.bint:
 class StubCache:
     """Stubs by the space that they serve. limit: how many there may be. made: how many were started."""
 
-    def __cinit__(self, phys: PhysMemory, limit: cython.int):
+    def __cinit__(self, phys: PhysMemory, limit: cython.int, traps_counter: cython.bint):
         self.phys = phys
+        self.traps_counter = traps_counter
         self.limit = limit
         self.kept = {}
         self.dying = []
@@ -97,7 +98,7 @@ class StubCache:
         while stub is None:
             stub = Stub()
             try:
-                stub.start(self.phys, space, base)
+                stub.start(self.phys, space, base, self.traps_counter)
             except OSError:
                 stub = None
                 if not self.kept:
@@ -152,7 +153,7 @@ class StubCache:
             cython.cast(Parked, cython.cast(cython.pointer(PyObject), stub.occupant)).surface()
         if stub.waiting:  # in a call of one who is no more
             with cython.nogil:
-                stub.surface(cython.NULL, cython.NULL, cython.NULL)
+                stub.surface(cython.NULL, cython.NULL)
         return 0
 
     def keep(self, stub, space):

@@ -10,6 +10,7 @@ Source: Intel's manual, volume 2; the host's CPU by tests/oracle.
 """
 
 import cython
+from cython.cimports.axptr._core.cpu.running import STEP_OPEN
 from cython.cimports.axptr._core.cpu.unicorn.stepping import (
     DONE,
     PROTECTED,
@@ -57,6 +58,7 @@ from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
 from cython.cimports.axptr._core.words.codes import (
     FAULT_NOT_MEMORY,
     FAULT_OK,
+    FAULT_WATCHED,
     READ,
     WRITE,
 )
@@ -187,6 +189,7 @@ class CorrectedCpu(SteppedCpu):
         code: cython.int
         second: uint64_t = (vaddr & _page_mask) + 4096
         at: uint64_t = vaddr
+        watched: uint32_t
         hosts[1] = cython.NULL
         code = self.mmu.resolve(vaddr, access, hosts)
         if code == FAULT_OK and vaddr + cython.cast(uint64_t, size) - 1 >= second > vaddr:
@@ -194,6 +197,13 @@ class CorrectedCpu(SteppedCpu):
             code = self.mmu.resolve(second, access, hosts + 1)
             if code == FAULT_OK:  # which may have moved the first
                 code = self.mmu.resolve(vaddr, access, hosts)
+        if code == FAULT_OK and self.mmu.has_points:
+            open: cython.bint = self.single & STEP_OPEN != 0
+            watched = self.mmu.points.denied(vaddr & _page_mask, open)
+            if hosts[1]:
+                watched |= self.mmu.points.denied(second, open)
+            if watched & access:
+                code = FAULT_WATCHED
         if code == FAULT_OK:
             return DONE
         if code == FAULT_NOT_MEMORY:

@@ -46,6 +46,8 @@ cdef class MappedCpu(UserCpu):
 
     cdef bint answer(self, uint64_t vaddr, int kind, TlbAnswer *entry) noexcept nogil
     cdef bint device(self, uint64_t vaddr, uint64_t *paddr) noexcept nogil
+    cdef int denied(self, uint64_t vaddr) noexcept nogil
+    cdef bint breaks_at(self, uint64_t vaddr) noexcept nogil
     cdef bint may_translate(self) noexcept nogil
     cdef void note_code(self, uint64_t vaddr, uint64_t paddr) noexcept nogil
     cdef const uint8_t *translated_at(self, uint64_t vaddr) noexcept nogil

@@ -19,7 +19,7 @@ into a page that runs at that moment can still hurt the library.
 """
 
 import cython
-from cython.cimports.axptr._core.cpu.running import join, leave
+from cython.cimports.axptr._core.cpu.running import STEP_BARE, STEP_OPEN, join, leave
 from cython.cimports.axptr._core.cpu.unicorn.cpumem import (
     CODE_PAGES,
     Ask,
@@ -43,6 +43,7 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_NOT_MEMORY,
     FAULT_OK,
     FAULT_RETRY,
+    FAULT_WATCHED,
     READ,
     WRITE,
 )
@@ -104,6 +105,7 @@ class MappedCpu(UserCpu):
         code: cython.int = FAULT_NOT_MEMORY
         access: cython.int = READ
         perms: cython.int = 0
+        denied: cython.int
         if kind == UC_MEM_FETCH:
             access = EXECUTE
         elif kind == UC_MEM_WRITE:
@@ -144,6 +146,11 @@ class MappedCpu(UserCpu):
                 if self.device(vaddr, cython.address(entry.paddr)):
                     entry.perms = perms
                     return True
+            if code == FAULT_OK and self.mmu.has_points:
+                denied = self.denied(vaddr)
+                if access & denied & ~EXECUTE:
+                    code = FAULT_WATCHED
+                perms &= ~denied | EXECUTE
             if code == FAULT_OK and access == EXECUTE and not self.may_translate():
                 code = FAULT_RETRY
             if code == FAULT_OK and self.link.need_flush:
@@ -167,6 +174,24 @@ class MappedCpu(UserCpu):
         self.refused_page = vaddr
         self.refused_frame = entry.paddr >> 12
         return False
+
+    def denied(self, vaddr):
+        """What a debugger wants to be told of before it is done to the page there."""
+        result: cython.int
+        axptr_lock_nogil(self.phys.lock)
+        result = self.mmu.points.denied(vaddr & _page_mask, self.single & STEP_OPEN != 0)
+        axptr_unlock(self.phys.lock)
+        return result
+
+    def breaks_at(self, vaddr):
+        """Whether the guest is to come out before the instruction there."""
+        result: cython.bint
+        if self.mmu is None or not self.mmu.has_points or self.single & STEP_BARE:
+            return False
+        axptr_lock_nogil(self.phys.lock)
+        result = self.mmu.points.breaks_at(vaddr)
+        axptr_unlock(self.phys.lock)
+        return result
 
     def device(self, vaddr, paddr):
         """The place of a device's page (`cpudevices`)."""

@@ -132,6 +132,8 @@ class SteppedCpu(DeviceCpu):
             return DeviceCpu.forbids(self, vaddr)
         if self.stepping:
             return False
+        if self.breaks_at(vaddr):
+            return True
         host = self.translated_at(vaddr)
         if host == cython.NULL or vaddr & 0xFFF > 4096 - LONGEST:
             size = self.code_at(vaddr, code)

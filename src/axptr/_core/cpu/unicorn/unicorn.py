@@ -17,12 +17,17 @@ asserts it.
 
 import cython
 from cython.cimports.axptr._core.cpu.running import (
+    CAME_BREAK,
     CAME_BROKEN,
     CAME_ERROR,
     CAME_EXCEPTION,
     CAME_FAULT,
     CAME_PYTHON,
+    CAME_STEP,
+    CAME_STOPPED,
     CAME_TIMEOUT,
+    CAME_WATCH,
+    STEP_OPEN,
     RunningCpu,
 )
 from cython.cimports.axptr._core.cpu.unicorn.corrections import CorrectedCpu
@@ -76,6 +81,7 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_OK,
     FAULT_PYTHON,
     FAULT_RETRY,
+    FAULT_WATCHED,
     WRITE,
 )
 from cython.cimports.axptr._core.words.lock import (
@@ -83,9 +89,10 @@ from cython.cimports.axptr._core.words.lock import (
     axptr_lock_nogil,
     axptr_unlock,
 )
-from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import int64_t, uint8_t, uint32_t, uint64_t
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
+_resume_flag = cython.declare(uint64_t, 0x1_0000)
 _no_page = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_FFFF)
 _most_work = cython.declare(uint64_t, 1 << 62)
 _longest = cython.declare(uint64_t, 15)  # bytes of the longest instruction
@@ -177,6 +184,7 @@ class UnicornCpu(CorrectedCpu):
         places: cython.p_void[9]
         leave: cython.bint
         self.link.running = 0
+        self.resumes = False
         if self.trapping:
             self.give_flags_back()
         for i in range(7):
@@ -254,6 +262,12 @@ class UnicornCpu(CorrectedCpu):
                     return
             self.step_on(at)
 
+    def is_repeated(self, vaddr):
+        """Whether the instruction there has a prefix that repeats it."""
+        code: uint8_t[2]
+        size: cython.int = self.peek(vaddr, code, 2)
+        return size == 2 and (code[0] & 0xFE == 0xF2 or code[1] & 0xFE == 0xF2)
+
     def step_on(self, at):
         """Steps from here on, for as long as they stay in the page of `at`."""
         self.stepping = True
@@ -266,6 +280,7 @@ class UnicornCpu(CorrectedCpu):
         code: cython.int
         idle: cython.int = 0
         last_pc: uint64_t
+        calls: uint64_t
         while True:
             code = self.asked_to_stop()
             if code == 0 and self.work_limit and self.work >= self.work_limit:
@@ -274,14 +289,23 @@ class UnicornCpu(CorrectedCpu):
                 code = self.beaten()
             if code:
                 return code
+            if self.breaks_at(self.pc):
+                return CAME_BREAK
             last_pc = self.pc
+            calls = self.syscalls
             err = self.start()
             if self.failed:
                 return CAME_ERROR
+            if self.trapped or (self.pc != last_pc and self.syscalls == calls):
+                self.resumes = False
             if self.vector != NO_VECTOR:
                 return CAME_EXCEPTION
             if err == UC_ERR_OK:
                 if self.stepping:
+                    if self.single and (self.trapped or self.pc != last_pc or self.syscalls != calls):
+                        # A repeated instruction that is not over shows the flag, as on a CPU.
+                        self.resumes = self.trapped and self.pc == last_pc and self.is_repeated(last_pc)
+                        return CAME_STOPPED if self.stop_inside else CAME_STEP
                     self.stepped_from = last_pc
                     self.stepping = self.keeps_stepping(last_pc)
                 elif not self.asked_out and not self.beat.kicked:  # an exit
@@ -312,6 +336,8 @@ class UnicornCpu(CorrectedCpu):
                 # nothing of it has run and `pc` is its start. The guest may never get there.
                 self.step_on(_no_page)
                 continue
+            if self.refused == FAULT_WATCHED:
+                return CAME_WATCH
             return CAME_PYTHON if self.refused == FAULT_PYTHON else CAME_FAULT
 
     # -- for Python ---------------------------------------------------------------------------------------
@@ -323,8 +349,9 @@ class UnicornCpu(CorrectedCpu):
             self.beat.kick = _no_kick
             self.metered = True
 
-    def _run(self, timeout, count):
-        """Run until something happens: (kind, rip, address or vector, access or error code, FAULT_ code).
+    def _run(self, timeout, count, single: cython.int = 0):
+        """Run until something happens: (kind, rip, address or vector, access or error code, FAULT_ code). single: STEP_*
+        for a run of one instruction.
 
         Raises what a handler, a page's function or a signal's handler raised.
         """
@@ -332,7 +359,13 @@ class UnicornCpu(CorrectedCpu):
         if count is not None and (count < 0 or not self.metered):
             raise ValueError(f"a run of {count} bytes of code" if self.metered else "this engine counts no work")
         self.work_limit = 0 if count is None else self.work + min(count, _most_work)
-        return self.execute(wait)
+        self.single = single
+        try:
+            return self.execute(wait)
+        finally:
+            self.single = 0
+            if single & STEP_OPEN:  # what it may have cached is not for the next run
+                self.flush()
 
     def _shorten(self, count):
         """In a handler: the run under way ends after so much more work, unless it does so before."""
@@ -343,7 +376,9 @@ class UnicornCpu(CorrectedCpu):
 
     def take_over(self):
         self.link.owner = self.owner
-        self.stepping = self._always_step
+        self.stepping = self._always_step or self.single != 0
+        if self.single:
+            self.step_once = True
 
     def end_run(self):
         axptr_lock_gil(self.phys.lock)
@@ -373,8 +408,11 @@ class UnicornCpu(CorrectedCpu):
         self.check_mine()
         if name == "rip":
             return self.pc
-        if name == "rflags" and self.trapping:  # a device's function looks
-            return read_register(self.api, self.uc, name) & ~0x100 | self.guest_trap
+        if name == "rflags":
+            flags = read_register(self.api, self.uc, name)
+            if self.trapping:  # a device's function looks
+                flags = flags & ~0x100 | self.guest_trap
+            return flags & ~0x1_0000 | (0x1_0000 if self.resumes else 0)
         return read_register(self.api, self.uc, name)
 
     def set_register(self, name, value):
@@ -383,9 +421,13 @@ class UnicornCpu(CorrectedCpu):
             self.pc = register_bits(value)
             self.pc_set = True
             return 0
-        if name == "rflags" and self.trapping:
-            self.guest_trap = register_bits(value) & 0x100
-            value = register_bits(value) | 0x100
+        if name == "rflags":
+            bits: uint64_t = register_bits(value)
+            self.resumes = bits & _resume_flag != 0
+            if self.trapping:
+                self.guest_trap = bits & 0x100
+                bits |= 0x100
+            value = bits & ~_resume_flag
         return write_register(self.api, self.uc, name, value)
 
     def _trail(self):
@@ -415,6 +457,7 @@ class UnicornCpu(CorrectedCpu):
         self.api.reg_read(self.uc, UC_X86_REG_EFLAGS, cython.address(flags))
         if self.trapping:
             flags = flags & ~cython.cast(uint64_t, 0x100) | self.guest_trap
+        flags = flags & ~_resume_flag | (_resume_flag if self.resumes else 0)
         return take_general(self.api, self.uc, self.pc, flags), take_extended(self.api, self.uc)
 
     def _put(self, general: bytes, extended: bytes):
@@ -430,7 +473,9 @@ class UnicornCpu(CorrectedCpu):
         put_general(self.api, self.uc, general)
         if not shown:
             self.show_descriptors(False)
-        flags = general_word(general, RFLAGS) & POPF_FLAGS | FIXED_FLAGS
+        flags = general_word(general, RFLAGS)
+        self.resumes = flags & _resume_flag != 0
+        flags = flags & POPF_FLAGS & ~_resume_flag | FIXED_FLAGS
         if self.trapping:
             self.guest_trap = flags & 0x100
             flags |= 0x100
@@ -442,5 +487,6 @@ class UnicornCpu(CorrectedCpu):
         """All registers as the kernel hands them to a new program: zero, flags and control words at their defaults."""
         self.check_mine()
         self.check(self.api.context_restore(self.uc, self.clean), "restore a context")
+        self.resumes = False
         self.pc = 0
         self.pc_set = True

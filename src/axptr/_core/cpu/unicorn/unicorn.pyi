@@ -1,6 +1,6 @@
-from typing import Literal, Self
+from typing import Self
 
-from axptr._core.cpu.running import RunningCpu
+from axptr._core.cpu.running import RawKind, RunningCpu
 from axptr._core.phys.phys import PhysMemory
 
 class UnicornCpu(RunningCpu):
@@ -13,9 +13,7 @@ class UnicornCpu(RunningCpu):
     clock_base: int
     entropy: int
     def _meter(self) -> None: ...
-    def _run(
-        self, timeout: float | None, count: int | None
-    ) -> tuple[Literal["stopped", "fault", "exception", "timeout"], int, int, int, int]: ...
+    def _run(self, timeout: float | None, count: int | None, single: int = 0) -> tuple[RawKind, int, int, int, int]: ...
     def _shorten(self, count: int) -> None: ...
     def _trail(self) -> tuple[list[int], int]: ...
     def _take(self) -> tuple[bytes, bytes]: ...

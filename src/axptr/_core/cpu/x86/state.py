@@ -43,6 +43,7 @@ from cython.cimports.axptr._core.cpu.unicorn.uclib import (
     Api,
 )
 from cython.cimports.axptr._core.cpu.x86.state import CS, DS, GS, RFLAGS, RIP, SS
+from cython.cimports.axptr._core.cpu.x86.x86regs import is_loadable
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy, memset
 
@@ -120,13 +121,6 @@ def general_word(general: bytes, index: cython.int) -> uint64_t:
 
 
 @cython.cfunc
-@cython.exceptval(check=False)
-def _loadable(selector: uint64_t) -> cython.bint:
-    """Whether a program can have loaded it where data is meant: null, or Linux' descriptors for programs."""
-    return selector < 4 or (selector < 0x80 and selector & 0xFFFC in (0x20, 0x28, 0x30, 0x78))
-
-
-@cython.cfunc
 @cython.exceptval(-1, check=False)
 def require_state(general: bytes, extended: bytes) -> cython.int:
     """Raise `ValueError` unless both can be put into this CPU."""
@@ -135,7 +129,7 @@ def require_state(general: bytes, extended: bytes) -> cython.int:
     if len(general) != 8 * _words:
         raise ValueError(f"the general registers of x86-64 have {8 * _words} bytes, not {len(general)}")
     for i in range(DS, GS + 1):
-        if not _loadable(general_word(general, i)):
+        if not is_loadable(general_word(general, i)):
             raise ValueError(f"no program can load the selector {general_word(general, i):#x}")
     if general_word(general, CS) != 0x33 or general_word(general, SS) != 0x2B:
         raise ValueError("a program of 64 bits has cs 0x33 and ss 0x2b")

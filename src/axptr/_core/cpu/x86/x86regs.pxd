@@ -8,6 +8,10 @@ cdef enum:
     FIRST_FPCW = 0x37F             # FPU control word and MXCSR as the kernel hands them to a program
     FIRST_MXCSR = 0x1F80
 
+# Whether a program can have loaded a selector where data is meant: null, or Linux' descriptors for programs.
+cdef inline bint is_loadable(uint64_t selector) noexcept nogil:
+    return selector < 4 or (selector < 0x80 and selector & 0xFFFC in (0x20, 0x28, 0x30, 0x78))
+
 cdef object read_register(Api *api, void *uc, str name)
 cdef int write_register(Api *api, void *uc, str name, object value) except -1
 cdef uint64_t register_bits(object value) except? 0xFFFFFFFFFFFFFFFF

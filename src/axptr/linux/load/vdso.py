@@ -1,0 +1,79 @@
+"""The vDSO: what Linux maps into each program for telling the time without a call (vdso(7), arch/x86/entry/vdso).
+
+    [vvar]          four pages, the first of which tells the time; [vvar_vclock], two, empty
+    [vdso]          the image, an ELF file with the functions; AT_SYSINFO_EHDR is its address
+
+One image and one clock page a machine, which its programs map privately: what a debugger writes into the image is one
+program's. The clock page is kept right where programs run on the host's own CPU and the machine's clock is the host's,
+or ahead of it by so much; else it is empty, and each function makes the call that it stands for.
+
+Not here: the functions and the page (`_core/cpu/native/vdso.c`, `clock.h`).
+"""
+
+from __future__ import annotations
+
+from ..._core.cpu.native.clockpage import ClockPage, image
+from ..._core.mm.frames import FrameStore
+from ...flags import MappingFlags
+from ...mm.backend import StoreBackend
+from ..mem.vma import PAGE, page_up, place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..._core.phys.phys import PhysMemory
+    from ..host import HostView
+    from ..mem.mm import Mm
+
+_VVAR, _VCLOCK = 4, 2
+_COUNTED = ("tsc", "kvm-clock")
+"""Clock sources of the host that are made of the time stamp counter."""
+_READ = MappingFlags.READ | MappingFlags.USER
+_EXECUTE = _READ | MappingFlags.EXECUTE
+
+
+class Vdso:
+    """The image of a machine and its clock page. A snapshot needs none of it: programs have the pages.
+
+    Its user owns it; areas that show it keep its frames.
+    """
+
+    def __init__(self, phys: PhysMemory) -> None:
+        """`LinuxError(ENOMEM)` without room for two pages."""
+        text = image()
+        self._size = page_up(len(text))
+        pages = _VVAR + _VCLOCK
+        self._store = FrameStore(phys, None, "[vdso]", pages + self._size // PAGE)
+        self._store.fill(0)
+        (self._clock_at,) = self._store.frames()
+        for page in range(self._size // PAGE):
+            self._store.fill(pages + page)
+            self._store.poke(pages + page, 0, text[page * PAGE : (page + 1) * PAGE])
+
+    def clock(self, host: HostView) -> ClockPage | None:
+        """The page, to be kept right by the engine that runs the programs; None where they are to make calls."""
+        ahead = host.ahead()
+        if ahead is None or not self._size or _clock_source() not in _COUNTED:
+            return None
+        return ClockPage(self._store.phys, self._clock_at, ahead, host.cpu_count == 1)
+
+    def map(self, mm: Mm) -> int:
+        """Map it where there is room; the address of the image, 0 where there is no image. `LinuxError`: ENOMEM."""
+        if not self._size:
+            return 0
+        start = place(mm, 0, (_VVAR + _VCLOCK) * PAGE + self._size, 0)
+        for name, page, size, flags in (
+            ("[vvar]", 0, _VVAR * PAGE, _READ),
+            ("[vvar_vclock]", _VVAR, _VCLOCK * PAGE, _READ),
+            ("[vdso]", _VVAR + _VCLOCK, self._size, _EXECUTE),
+        ):
+            backend = StoreBackend(self._store, page * PAGE)
+            mm.space.map(start + page * PAGE, size, flags, backend, name=name)
+        return start + (_VVAR + _VCLOCK) * PAGE
+
+
+def _clock_source() -> str:
+    try:
+        with open("/sys/devices/system/clocksource/clocksource0/current_clocksource") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
