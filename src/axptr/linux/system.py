@@ -189,6 +189,8 @@ class Linux:
         if self.closed:
             raise RuntimeError("this machine is closed")
         machine = self.machine
+        if not owner:
+            _ = machine.nothing  # what it has after its end: a lack of memory is told now
         table = FileTable(limit=1024, locks=machine.locks)
         space = AddrSpace(0, 1 << 47, self.phys)
         space.fault_around = _AROUND

@@ -153,6 +153,8 @@ class Proc(DirNode):
             return None
         found = self._processes.get(number)
         if found is None:
+            for gone in [n for n in self._processes if n not in pids.tasks and n not in pids.groups]:
+                del self._processes[gone]
             if len(self._processes) >= _KEPT:  # made again when asked for
                 self._processes.clear()
             path = b"/proc/%d" % number

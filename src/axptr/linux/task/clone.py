@@ -78,6 +78,7 @@ def clone(task: LinuxTask, args: CloneArgs) -> int | None:
     """
     require_sense(task, args)
     _require_room(task, args)
+    _ = task.machine.nothing  # what the new one has after its end: a lack of memory is this call's, and not that end's
     tid = task.machine.pids.allocate()
     place = _pidfd(task, args)
     try:

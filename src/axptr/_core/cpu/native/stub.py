@@ -52,6 +52,7 @@ from cython.cimports.axptr._core.mm.guest import Shown
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED
 from cython.cimports.axptr._core.words.codes import WRITE
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, malloc, qsort
 from cython.cimports.libc.string import memcpy
@@ -140,6 +141,11 @@ class Stub:
         self.frame = cython.NULL
         self.vectors = cython.NULL
         self.broken = True
+        if self.phys is not None:  # what it held is free: frames do not wait for one that is no more
+            axptr_lock_gil(self.phys.lock)
+            self.link.running = 0
+            self.phys.flushed(cython.address(self.link))
+            axptr_unlock(self.phys.lock)
         return 0
 
     def end(self):
