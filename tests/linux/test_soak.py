@@ -184,8 +184,9 @@ def test_what_would_never_end_is_ended_and_leaves_nothing(
 
 
 def test_processes_end_where_no_memory_is_left(compile_guest: Callable[..., Path]) -> None:
+    """The parent may be the one that runs out of it, by writing to its stack: then it is killed."""
     ours = run_guest(compile_guest("crowd", "-static", source=CROWD), memory_limit=4 << 20)
-    assert (ours.lines, ours.status) == (["1 1"], 0)
+    assert (ours.lines, ours.status) in ((["1 1"], 0), ([], 137))
 
 
 def test_the_command_itself_leaves_nothing_after_many_processes() -> None:
