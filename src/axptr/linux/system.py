@@ -21,8 +21,10 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
+from contextlib import suppress
 
 from .._core.phys.phys import PhysMemory
+from ..addr import PAGE_SIZE
 from ..engine.auto import choose
 from ..errors import LinuxError
 from ..mm.space import AddrSpace
@@ -192,7 +194,10 @@ class Linux:
         if not owner:
             _ = machine.nothing  # what it has after its end: a lack of memory is told now
         table = FileTable(limit=1024, locks=machine.locks)
-        space = AddrSpace(0, 1 << 47, self.phys)
+        try:
+            space = AddrSpace(0, 1 << 47, self.phys)
+        except LinuxError as error:
+            raise ProgramError(error.errno, f"{os.fsdecode(program)}: {error.strerror}", own=owner) from None
         space.fault_around = _AROUND
         task = LinuxTask.first(machine, space, table, FsContext(self.mounts, machine.host.umask), alone=owner)
         try:
@@ -282,6 +287,7 @@ class Linux:
             machine.start(chosen.engine)
         else:
             machine.loop.park()
+        _ = machine.nothing  # as long as there is room for it
         task.engine, task.loop = machine.engine, machine.loop
         task.cpu.engine = task.engine
 
@@ -390,6 +396,7 @@ class Linux:
         for group in list(self.machine.pids.groups.values()):
             if group is not self.machine.init and not group.zombie:
                 end_group(group)
+        self._forget_memory()
 
     def let_go(self, group: ThreadGroup) -> None:
         """Nobody looks at the memory of a process any more that has ended."""
@@ -399,6 +406,20 @@ class Linux:
             group.leader.space.clear()
             group.leader.set_space(machine.nothing.space)
             group.leader.mm = machine.nothing
+            self._forget_memory()
+
+    def _forget_memory(self) -> None:
+        """Have the CPU forget the memory of who has ended: what it may still see is given to nobody else. At once, if
+        that may soon be wanted."""
+        machine = self.machine
+        if not self.engine_why or machine.loop.current is not None:
+            return
+        self.engine.attach(machine.nothing.space)
+        prepare = getattr(self.engine, "prepare", None)
+        limit = machine.memory_limit
+        if prepare is not None and limit is not None and self.phys.frames_in_use * PAGE_SIZE > limit // 2:
+            with suppress(OSError):  # the next program is told, if it is still so
+                prepare()
 
     def close(self) -> None:
         """End everything, close all files and give the memory back. Idempotent."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .node import Node
     from .shape import Shaper
 
+    _Pair = tuple[bytes, Node | None, LayeredNode | None]
 _KINDS = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -134,26 +135,39 @@ class Overlay:
     def differences(self) -> Iterator[Found]:
         """All differences, a directory before what is in it."""
         fs = self.fs
-        yield from self._compare(b"", fs.lower, fs.root)
+        todo: list[Iterator[_Pair]] = [iter([(b"", fs.lower, fs.root)])]
+        while todo:  # however deep a program has made it
+            pair = next(todo[-1], None)
+            if pair is None:
+                todo.pop()
+                continue
+            found, inside = self._compare(*pair)
+            if found is not None:
+                yield found
+            if inside is not None:
+                todo.append(self._pairs(*inside))
 
-    def _compare(self, path: bytes, below: Node | None, above: LayeredNode | None) -> Iterator[Found]:
+    def _compare(
+        self, path: bytes, below: Node | None, above: LayeredNode | None
+    ) -> tuple[Found | None, tuple[bytes, Node | None, LayeredNode] | None]:
+        """The difference at a path, if there is one, and the directory in which there may be more."""
         if above is None:
-            yield Found("removed", path, None, below)
-            return
+            return Found("removed", path, None, below), None
+        found = None
         if below is None:
-            yield Found("added", path, above, None)
+            found = Found("added", path, above, None)
         else:
             same_kind = stat.S_IFMT(below.mode) == stat.S_IFMT(above.mode)
             if not above.inode.copied and above.inode.below == path:
-                return  # nobody changed it, nor anything in it
+                return None, None  # nobody changed it, nor anything in it
             if not same_kind or self._differ(below, above):
-                yield Found("changed", path, above, below)
+                found = Found("changed", path, above, below)
             if not same_kind:
                 below = None
-        if above.is_dir:
-            yield from self._compare_directories(path, below, above)
+        return found, (path, below, above) if above.is_dir else None
 
-    def _compare_directories(self, path: bytes, below: Node | None, above: LayeredNode) -> Iterator[Found]:
+    def _pairs(self, path: bytes, below: Node | None, above: LayeredNode) -> Iterator[_Pair]:
+        """What is to be compared in a directory."""
         directory = above.directory
         if below is not None and directory.below == path:  # only what was touched can differ
             names = {*directory.entries, *directory.hidden}
@@ -166,7 +180,7 @@ class Overlay:
             low = self.fs.find_below(here) if below is not None else None
             high = above.find(name)
             if low is not None or high is not None:
-                yield from self._compare(here, low, high)
+                yield here, low, high
 
     def _differ(self, below: Node, above: LayeredNode) -> bool:
         inode, status = above.inode, below.stat(NOBODY)
