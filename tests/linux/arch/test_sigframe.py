@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from engines import BOTH
@@ -23,3 +25,12 @@ def test_what_comes_back_is_what_the_frame_says(compile_guest, change):
     assert (ours.lines, ours.status) == (host.lines, host.status)
     assert host.status == 0
     assert host.lines
+
+
+def test_what_becomes_of_a_frame_whose_vector_state_was_changed_moved_or_cut(compile_guest, engine_name):
+    if engine_name != "native" or " avx " not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("the emulated CPU has no more than an FXSAVE image")
+    program = compile_guest("xframes")
+    host, ours = run_host(program), run_guest(program, engine="native")
+    assert len(host.lines) == 39
+    assert ours.lines == host.lines

@@ -290,7 +290,7 @@ def extent_of(stub: Stub) -> object:
     size: uint32_t = 0
     magic: uint32_t = cython.cast(cython.pointer(uint32_t), stub.vectors + 464)[0]
     if magic == 0x46505853:
-        size = cython.cast(cython.pointer(uint32_t), stub.vectors + 468)[0]
+        size = cython.cast(cython.pointer(uint32_t), stub.vectors + 480)[0]
     if size < 576 or size > stub.vectors_size:
         size = 576 if stub.vectors_size >= 576 else 512
     return size

@@ -44,6 +44,9 @@ _MXCSR_MASK = 0xFFFF
 _FRESH = pack("<HHB19xI", 0x37F, 0, 0, 0x1F80).ljust(_FXSAVE, b"\0")  # x87 and SSE as a handler finds them
 _MAGIC1, _MAGIC2 = pack("<I", 0x46505853), pack("<I", 0x46505845)
 _XSAVE = 576  # the least that an XSAVE area has: the FXSAVE image and the header
+_HEADER = slice(512, 520)  # which parts are in use
+_PARTS = (1 << 19) - 1  # of those that the manual names
+_MXCSR_PARTS = 2 | 4  # SSE, AVX: with either mxcsr is loaded
 _SS_ONSTACK, _SS_DISABLE, _SS_AUTODISARM = 1, 2, 1 << 31
 
 
@@ -130,16 +133,34 @@ def _shown(extended: bytes) -> bytes:
     return extended[:_FXSAVE]
 
 
-def _saved(task: LinuxTask, at: int, most: int) -> bytes:
-    """What a frame holds: the XSAVE area where its notes and its mark are whole and the CPU has as much, else the
-    FXSAVE image (fpu__restore_sig of arch/x86/kernel/fpu/signal.c)."""
+def _saved(task: LinuxTask, at: int, whole: int) -> bytes:
+    """What a frame holds, `whole` bytes being all that the CPU has: the XSAVE area where its notes and its mark are
+    right, else the FXSAVE image. EFAULT for what is not there, or lies where no CPU takes it from.
+
+    Source: check_xstate_in_sigframe and restore_fpregs_from_user of arch/x86/kernel/fpu/signal.c.
+    """
     image = get_bytes(task, at, _FXSAVE)
-    if most <= _FXSAVE or image[464:468] != _MAGIC1:
-        return image
-    extended, _, size = unpack_from("<IQI", image, 468)
-    if not _XSAVE <= size <= min(most, extended) or get_bytes(task, at + size, 4) != _MAGIC2:
-        return image
-    return get_bytes(task, at, size)
+    if whole > _FXSAVE and image[464:468] == _MAGIC1:
+        extended, features, size = unpack_from("<IQI", image, 468)
+        if _XSAVE <= size <= min(whole, extended) and get_bytes(task, at + whole, 4) == _MAGIC2:
+            _require_aligned(at, 64)
+            return _wanted(get_bytes(task, at, whole), features)
+    _require_aligned(at, 16)
+    return image
+
+
+def _require_aligned(at: int, alignment: int) -> None:
+    if at % alignment:
+        raise LinuxError(errno.EFAULT, "a vector state that no CPU loads from there")
+
+
+def _wanted(area: bytes, features: int) -> bytes:
+    """An XSAVE area of which only the parts in `features` are taken: the others are as a CPU starts with them."""
+    used = int.from_bytes(area[_HEADER], "little")
+    kept = used & (features | ~_PARTS)  # bits of parts that no CPU has stay, to be refused
+    if not features & _MXCSR_PARTS:
+        area = area[:24] + _FRESH[24:28] + area[28:]
+    return area[: _HEADER.start] + kept.to_bytes(8, "little") + area[_HEADER.stop :]
 
 
 def _signed(flags: int) -> int:
