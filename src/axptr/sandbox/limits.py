@@ -7,7 +7,7 @@
 | processes | processes and threads at once | EAGAIN |
 | open_files | descriptors of one process | EMFILE |
 | file_size | one file | SIGXFSZ, EFBIG |
-| cpu | seconds of the CPU that one process uses | SIGKILL |
+| cpu | seconds of the CPU that one process uses, whole ones | SIGXCPU, a second later SIGKILL |
 | time | seconds that one command takes | all that it started is ended |
 | output | bytes of standard output and error of one command, each | the same |
 """
@@ -58,11 +58,11 @@ class Limits:
 
     def rlimits(self) -> dict[int, tuple[int, int]]:
         """Resource limits that a process begins with, by number: none of them is the host's."""
-        cpu = _UNLIMITED if self.cpu is None else max(-(-self.cpu // 1), 1)
+        cpu = 0.0 if self.cpu is None else max(-(-self.cpu // 1), 1)
         files = _UNLIMITED >> 44 if self.open_files is None else self.open_files
         size = _UNLIMITED if self.file_size is None else self.file_size
         known = dict.fromkeys(range(16), (_UNLIMITED, _UNLIMITED))
-        known[_CPU] = int(cpu), int(cpu)
+        known[_CPU] = (int(cpu), int(cpu) + 1) if self.cpu is not None else (_UNLIMITED, _UNLIMITED)
         known[_FSIZE] = size, size
         known[_NOFILE] = files, files
         known[_STACK] = 8 << 20, _UNLIMITED

@@ -73,7 +73,7 @@ class Result:
             return None
         if death.fault is not None and death.fault.errno == _ENOMEM:
             return "memory"
-        return {_SIGXCPU: "cpu", _SIGXFSZ: "file_size"}.get(death.signal)
+        return {_SIGXCPU: "cpu", _SIGXFSZ: "file_size"}.get(death.signal)  # unless it handles that
 
     @property
     def exit_status(self) -> int:

@@ -15,7 +15,7 @@ import os
 from ...errors import LinuxError
 from ...kernel.kernel import Unfinished
 from ..known import KnownBytes, KnownString, KnownStrings
-from ..uaccess import get_bytes, read_path
+from ..uaccess import get_bytes, put_bytes, read_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,10 +56,12 @@ class Fake:
 
 
 class Call:
-    """One system call. name: Linux' name of it. args: its arguments by the names of the manual, as far as ours have
-    them: numbers, strings of paths as bytes, lists of them for `argv` and `envp`, addresses of what else is pointed at.
-    task: who calls. result: afterwards, what the program gets: an errno is negative; None for a call that does not come
-    back. A function after the call may set it.
+    """One system call. name: Linux' name of it. task: who calls.
+
+    args: its arguments by the names that our handlers have for them, mostly those of the manual: numbers, strings of
+    paths as bytes, lists of them for `argv` and `envp`, addresses of what else is pointed at.
+    result: afterwards, what the program gets: an errno is negative; None for a call that does not come back. A function
+    after the call may set it.
     """
 
     __slots__ = ("_at", "_values", "args", "name", "result", "task")
@@ -103,6 +105,10 @@ class Call:
                 raise TypeError(f"{name} of {self.name} is a number")
             self._values[i] = type(old)(value)
         self.args[name] = value
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put bytes where an argument points, as a call that is faked would have. EFAULT."""
+        put_bytes(self.task, int(self._values[self._at[name]].address), data)
 
     def bytes(self, name: str, size: int) -> bytes:
         """The first bytes of a structure that an argument points at. The handler gets these very bytes.
