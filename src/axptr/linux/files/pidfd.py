@@ -72,5 +72,9 @@ class PidFile(OpenFile):
     def stat(self, task: LinuxTask) -> Stat:
         return Stat(_MODE, self._ino, _PIDFS, task.machine.host.realtime_ns())
 
+    def info(self) -> bytes:
+        number = -1 if self.gone else self.task.tid
+        return b"Pid:\t%d\nNSpid:\t%d\n" % (number, number)
+
     def name(self) -> bytes:
         return b"anon_inode:[pidfd]"

@@ -201,6 +201,10 @@ class OpenFile:
         """Who waits for the file to be ready. Of one that is always so nobody does."""
         return WaitQueue()
 
+    def info(self) -> bytes:
+        """What /proc/PID/fdinfo tells of it besides what it tells of every file."""
+        return b""
+
     def default_owner(self, task: LinuxTask) -> tuple[int, int] | None:
         """Who is to be signalled (F_SETOWN) where nobody said it; None for nobody."""
         return None

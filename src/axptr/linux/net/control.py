@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
     from .endpoint import Cred
 
-SCM_RIGHTS, SCM_CREDENTIALS = 1, 2
+SCM_RIGHTS, SCM_CREDENTIALS, SCM_PIDFD = 1, 2, 4
 _HEADER = Struct("<Qii")
 HEADER = 16
 MOST_CONTROL = 131_072
@@ -159,6 +159,22 @@ class ControlWriter:
         if done < len(files):
             self.flags |= MSG_CTRUNC
 
+    def put_process(self, pid: int) -> None:
+        """A descriptor of who sent it; nothing of one that is no more (scm_pidfd_recv)."""
+        task = self._task
+        sender = task.machine.tasks.get(pid)
+        if self._left < HEADER + 4:
+            self.flags |= MSG_CTRUNC
+        elif sender is not None:
+            self.put(SOL_SOCKET, SCM_PIDFD, pack("<i", add_pidfd(task, sender)))
+
+
+def add_pidfd(task: LinuxTask, goal: LinuxTask) -> int:
+    """A descriptor of a process, under a new number."""
+    from ..files.pidfd import PidFile
+
+    return task.files.add(PidFile.of(goal.group.leader, 0, thread=False), cloexec=True)
+
 
 def write_control(
     task: LinuxTask, end: Endpoint, got: Received, address: int, size: int, flags: int
@@ -174,6 +190,8 @@ def write_control(
             writer.put_files(got.files, bool(flags & MSG_CMSG_CLOEXEC))
     finally:
         let_go(task, got)
+    if end.options.pass_pidfd and end.family == AF_UNIX and got.cred is not None:
+        writer.put_process(got.cred[0])
     return writer.used, writer.flags
 
 

@@ -32,7 +32,7 @@ _FAMILIES, _TYPES = 46, 11
 _SOCK_PACKET = 10
 _PROTOCOLS = 263
 """IPPROTO_MAX."""
-IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6 = 6, 17, 1, 58
+IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDPLITE = 6, 17, 1, 58, 136
 
 
 def create(task: LinuxTask, family: int, kind: int, protocol: int) -> Endpoint:
@@ -79,10 +79,10 @@ def _inet(task: LinuxTask, family: int, kind: int, protocol: int) -> Endpoint:
         from .tcp import TcpEndpoint
 
         return _of_host(TcpEndpoint(network, family, owner))
-    if kind == SOCK_DGRAM and protocol in (0, IPPROTO_UDP):
+    if kind == SOCK_DGRAM and protocol in (0, IPPROTO_UDP, IPPROTO_UDPLITE):
         from .udp import UdpEndpoint
 
-        return _of_host(UdpEndpoint(network, family, owner))
+        return _of_host(UdpEndpoint(network, family, owner, protocol or IPPROTO_UDP))
     if kind == SOCK_RAW:
         raise LinuxError(errno.EPERM if protocol else errno.EPROTONOSUPPORT)
     if kind == SOCK_DGRAM and protocol == (IPPROTO_ICMP if family == AF_INET else IPPROTO_ICMPV6):

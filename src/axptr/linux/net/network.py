@@ -134,6 +134,12 @@ class Network:
 
         return Ports(self.now, listens=False)
 
+    @cached_property
+    def udplite(self) -> Ports:
+        from .ports import Ports
+
+        return Ports(self.now, listens=False)
+
     def milliseconds(self) -> int:
         """A clock of 32 bits."""
         return int(self.now() * 1000) & 0x7FFF_FFFF

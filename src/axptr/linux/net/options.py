@@ -109,6 +109,11 @@ class Options:
         self.numbers: dict[str, int] = {"incoming_cpu": -1, "tx_rehash": 1}
         self.pacing_rate = (1 << 64) - 1
 
+    @property
+    def told_cred(self) -> bool:
+        """Whether it is to be told who sent something, by numbers or a descriptor."""
+        return self.pass_cred or self.pass_pidfd
+
     def on(self, name: str) -> bool:
         return self.flags.get(name, False)
 
@@ -264,6 +269,8 @@ def get_option(task: LinuxTask, end: Endpoint, name: int, size: int) -> bytes:
     if name == SO_PEERCRED:
         cred = end.peer_cred
         return pack("<iII", *cred) if cred is not None else pack("<iII", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
+    if name == SO_PEERPIDFD:
+        return _peer_pidfd(task, end)
     if name == SO_PEERGROUPS:
         groups = end.peer_groups
         if groups is None:
@@ -295,6 +302,18 @@ def get_option(task: LinuxTask, end: Endpoint, name: int, size: int) -> bytes:
     if name == SO_MAX_PACING_RATE:
         return pack("<Q", options.pacing_rate) if size >= 8 else pack("<I", min(options.pacing_rate, 0xFFFF_FFFF))
     return pack("<i", _integer(end, name))
+
+
+def _peer_pidfd(task: LinuxTask, end: Endpoint) -> bytes:
+    """A descriptor of who is at the other end. ENODATA for nobody, ESRCH for one that is no more."""
+    from .control import add_pidfd
+
+    if end.peer_cred is None:
+        raise LinuxError(errno.ENODATA)
+    peer = task.machine.tasks.get(end.peer_cred[0])
+    if peer is None:
+        raise LinuxError(errno.ESRCH)
+    return pack("<i", add_pidfd(task, peer))
 
 
 def _integer(end: Endpoint, name: int) -> int:

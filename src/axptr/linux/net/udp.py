@@ -1,4 +1,5 @@
-"""UDP over the machine's loopback, and pings of it. Source: udp(7), net/ipv4/udp.c, net/ipv4/datagram.c of Linux 6.18.
+"""UDP and UDP-Lite over the machine's loopback. Source: udp(7), net/ipv4/udp.c, net/ipv4/datagram.c
+of Linux 6.18.
 
 A datagram is in the queue of whom it is for when send returns, or is lost because there is no room, as it may be.
 That nobody has a port is told to a connected socket by ECONNREFUSED at its next call.
@@ -50,14 +51,16 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
     from .network import Network
 
-IPPROTO_UDP = 17
+IPPROTO_UDP, IPPROTO_UDPLITE = 17, 136
 MOST4, MOST6 = 65_507, 65_527
 _HEADERS = 64
 _SMALL, _SMALL_COST = 192, 832
 _UDP_OPTIONS = {1: 1, 101: 1, 102: 1, 103: 65_535, 104: 1}
 """Options of IPPROTO_UDP, and the most that each may be."""
-_UDP_TOLD = (10, 11, 100)
-"""Those of UDP-Lite, and encapsulation: always 0 here."""
+_COVERAGE = (10, 11)
+"""Of UDP-Lite: how much of a datagram its checksum covers. None is ever damaged."""
+_UDP_TOLD = (*_COVERAGE, 100)
+"""Those, and encapsulation: always 0 where they cannot be set."""
 
 
 def _cost(size: int) -> int:
@@ -78,9 +81,9 @@ class Datagram:
 class UdpEndpoint(InetEndpoint):
     """A socket of datagrams."""
 
-    def __init__(self, network: Network, family: int, owner: int) -> None:
-        super().__init__(network, family, SOCK_DGRAM, IPPROTO_UDP, owner)
-        self.ports = network.udp
+    def __init__(self, network: Network, family: int, owner: int, protocol: int = IPPROTO_UDP) -> None:
+        super().__init__(network, family, SOCK_DGRAM, protocol, owner)
+        self.ports = network.udp if protocol == IPPROTO_UDP else network.udplite
         self.datagrams: deque[Datagram] = deque()
         self.queued = 0
         self.drops = 0
@@ -278,17 +281,20 @@ class UdpEndpoint(InetEndpoint):
     # -- options
 
     def get_option(self, task: LinuxTask, level: int, name: int, size: int) -> bytes:
-        if level == IPPROTO_UDP:
+        if level in (IPPROTO_UDP, IPPROTO_UDPLITE):
             if name not in _UDP_OPTIONS and name not in _UDP_TOLD:
                 raise LinuxError(errno.ENOPROTOOPT)
             return pack("<i", self.udp.get(name, 0))
         return super().get_option(task, level, name, size)
 
     def set_option(self, task: LinuxTask, level: int, name: int, address: int, size: int) -> None:
-        if level != IPPROTO_UDP:
+        if level not in (IPPROTO_UDP, IPPROTO_UDPLITE):
             super().set_option(task, level, name, address, size)
             return
         value = integer(task, address, size)
+        if name in _COVERAGE and self.protocol == IPPROTO_UDPLITE:
+            self.udp[name] = 0 if not value else min(max(value, 8), 65_535)
+            return
         if name not in _UDP_OPTIONS:
             raise LinuxError(errno.ENOPROTOOPT)
         most = _UDP_OPTIONS[name]

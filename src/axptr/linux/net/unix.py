@@ -152,7 +152,7 @@ class UnixEndpoint(Endpoint):
         self.charge(cost)
         if message.cred is not None:
             made.cred = message.cred
-        elif self.options.pass_cred or other.options.pass_cred:
+        elif self.options.told_cred or other.options.told_cred:
             made.cred = (task.pid, task.creds.uid, task.creds.gid)
         if message.files:
             made.files = message.files

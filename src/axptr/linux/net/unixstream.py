@@ -207,7 +207,7 @@ class Stream(Connected):
             message = self.messages[0]
             if checked and message.cred != cred:
                 break  # never glue what different writers sent
-            if self.options.pass_cred:
+            if self.options.told_cred:
                 got.cred = cred = message.cred
                 checked = True
             if got.source is None and message.sender.address is not None:
@@ -243,7 +243,7 @@ class Stream(Connected):
         for message in self.messages:
             if got.source is None and message.sender.address is not None:
                 got.source = sockaddr(message.sender.address)
-            if self.options.pass_cred:
+            if self.options.told_cred:
                 if got.count and got.cred != message.cred:
                     break
                 got.cred = message.cred

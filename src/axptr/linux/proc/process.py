@@ -228,7 +228,7 @@ def fdinfo(task: LinuxTask, fd: int, file: OpenFile) -> bytes:
         inode = file.stat(task).st_ino
     except LinuxError:
         inode = 0
-    return b"pos:\t%d\nflags:\t0%o\nmnt_id:\t1\nino:\t%d\n" % (position, flags, inode)
+    return b"pos:\t%d\nflags:\t0%o\nmnt_id:\t1\nino:\t%d\n" % (position, flags, inode) + file.info()
 
 
 # -- what may be set
