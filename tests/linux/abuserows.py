@@ -221,6 +221,7 @@ SIGNALS: dict[str, Row] = {
     ],
     "set_robust_list": lambda e: [numbers(0, 0, 0), 24],
     "get_robust_list": lambda e: [0, out(8, hide=True), out(8)],
+    "seccomp": lambda e: [2, 0, Pointer(pack("<I", 0x7FFF_0000))],
     "futex_wake": lambda e: [Pointer(bytes(4)), 1, 1, _PRIVATE],
     "futex_wait": lambda e: [Pointer(bytes(4)), 5, 1, _PRIVATE, numbers(0, 0, null=False), 1],
     "futex_requeue": lambda e: [numbers(0, e.room(8), _PRIVATE, 0, e.room(8), _PRIVATE), 0, 0, 1],

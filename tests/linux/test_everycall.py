@@ -17,7 +17,6 @@ _MOUNTS = "there is one name space of mounts, of which /proc/self/mountinfo tell
 _LATER = "came with Linux 6.17; programs do without"
 _LANDLOCK = "is as where landlock was not enabled"
 DIFFERS = {
-    "seccomp": "is not there yet",
     "io_setup": "is not there yet",
     "io_destroy": "is not there yet",
     "io_submit": "is not there yet",

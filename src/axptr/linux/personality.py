@@ -49,6 +49,10 @@ class LinuxKernel(Kernel):
         host = task.machine.host  # type: ignore[attr-defined]
         if host.repeats:
             dispatch = self._ticking(dispatch, host.tick)
+        if task.seccomp is not None:  # type: ignore[attr-defined]
+            from .task.seccomp import judged
+
+            dispatch = judged(task, dispatch)  # type: ignore[arg-type]
         if task.trace is not None:  # type: ignore[attr-defined]
             from .task.trace import traced
 

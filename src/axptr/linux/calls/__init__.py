@@ -70,6 +70,7 @@ FAMILIES = {
         sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity
         sched_setattr sched_setparam sched_setscheduler sched_yield setpriority
     """,
+    "calls.seccomp": "seccomp",
     "calls.signals": """
         alarm getitimer kill pause pidfd_send_signal rt_sigaction
         rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE = 1, 2, 3, 4
 PR_GET_KEEPCAPS, PR_SET_KEEPCAPS, PR_GET_TIMING, PR_SET_TIMING, PR_SET_NAME, PR_GET_NAME = 7, 8, 13, 14, 15, 16
-PR_GET_SECCOMP, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_GET_TSC, PR_SET_TSC = 21, 23, 24, 25, 26
+PR_GET_SECCOMP, PR_SET_SECCOMP, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_GET_TSC, PR_SET_TSC = 21, 22, 23, 24, 25, 26
 PR_GET_SECUREBITS, PR_SET_SECUREBITS, PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 27, 28, 29, 30
 PR_TASK_PERF_EVENTS_DISABLE, PR_TASK_PERF_EVENTS_ENABLE, PR_MCE_KILL, PR_MCE_KILL_GET = 31, 32, 33, 34
 PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 36, 37, 38, 39
@@ -95,6 +95,13 @@ def _set_keep_caps(task: LinuxTask, arg2: int, *unused: int) -> int:
 def _set_timing(task: LinuxTask, arg2: int, *unused: int) -> int:
     _refuse(arg2)  # the other way of counting time was never there
     return 0
+
+
+def _set_seccomp(task: LinuxTask, arg2: int, arg3: int, *unused: int) -> int:
+    from .seccomp import set_filter, set_strict
+
+    _refuse(arg2 not in (1, 2))
+    return set_strict(task) if arg2 == 1 else set_filter(task, 0, arg3)
 
 
 def _capbset_read(task: LinuxTask, arg2: int, *unused: int) -> int:
@@ -225,7 +232,8 @@ _OPTIONS: dict[int, Callable[..., int]] = {
     PR_SET_TIMING: _set_timing,
     PR_SET_NAME: _set_name,
     PR_GET_NAME: _get_name,
-    PR_GET_SECCOMP: _nothing,
+    PR_GET_SECCOMP: lambda task, *unused: task.seccomp.mode if task.seccomp is not None else 0,
+    PR_SET_SECCOMP: _set_seccomp,
     PR_CAPBSET_READ: _capbset_read,
     PR_CAPBSET_DROP: _capbset_drop,
     PR_GET_TSC: _get_tsc,

@@ -167,7 +167,7 @@ def _kilobytes(task: LinuxTask) -> list[str]:
 def status(task: LinuxTask) -> bytes:
     from ..task.limits import RLIMIT_SIGPENDING, get_limit
 
-    group, creds = task.group, task.creds
+    group, creds, limits = task.group, task.creds, task.seccomp
     uid, gid = (*creds.uids, creds.fs_uid), (*creds.gids, creds.fs_gid)
     signals = task.signals
     name = task.comm.decode(errors="surrogateescape").replace("\\", "\\\\").replace("\n", "\\n")
@@ -188,7 +188,8 @@ def status(task: LinuxTask) -> bytes:
         f"CapInh:\t{creds.inheritable:016x}", f"CapPrm:\t{creds.permitted:016x}",
         f"CapEff:\t{creds.effective:016x}", f"CapBnd:\t{creds.bounding:016x}",
         f"CapAmb:\t{creds.ambient:016x}",
-        f"NoNewPrivs:\t{task.kept.no_new_privs or 0}", "Seccomp:\t0", "Seccomp_filters:\t0",
+        f"NoNewPrivs:\t{task.kept.no_new_privs or 0}", f"Seccomp:\t{limits.mode if limits else 0}",
+        f"Seccomp_filters:\t{len(limits.filters) if limits else 0}",
         "Speculation_Store_Bypass:\tnot vulnerable",
         "SpeculationIndirectBranch:\tnot affected", "Cpus_allowed:\t1", "Cpus_allowed_list:\t0", "Mems_allowed:\t1",
         "Mems_allowed_list:\t0", "voluntary_ctxt_switches:\t0", "nonvoluntary_ctxt_switches:\t0",

@@ -194,6 +194,7 @@ def _copy(task: LinuxTask, args: CloneArgs, tid: int) -> LinuxTask:
     child.comm, child.nice = task.comm, task.nice
     child.cpu.engine = task.cpu.engine
     child.kept = copy.copy(task.kept)
+    child.seccomp = task.seccomp
     child.kept.pdeath_signal = 0
     child.sched = task.sched.fork()
     if task.sched.reset_on_fork and child.nice < 0:

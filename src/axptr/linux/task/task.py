@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .debugregs import DebugRegisters
     from .filetable import FileTable
     from .rseq import Rseq
+    from .seccomp import Seccomp
     from .timers import Timers
     from .trace import Trace
 
@@ -68,6 +69,7 @@ class LinuxTask(Task):
     | halted: it has stopped, with its process or before it | no | no | as it is |
     | cpu: the time that it used | keeps | none | the numbers |
     | leaving, code, dead: it is to end, with what; it has ended | - | none | as they are |
+    | seccomp: what it may still call, None for all | keeps | has the same | plain data |
     | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
     | debug: its debug registers, None until a tracer sets one | none | none | the numbers |
     | trace: by whom it is traced, and how; None for nobody | keeps | see `task.trace` | see there |
@@ -107,6 +109,7 @@ class LinuxTask(Task):
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
         self.rseq: Rseq | None = None
+        self.seccomp: Seccomp | None = None
         self.sched = Scheduling()
         self.again: Again | None = None
         self.host_signals: HostSignals | None = None
