@@ -42,7 +42,18 @@ from .endpoint import (
     taken,
 )
 from .inet import InetEndpoint
-from .inetoptions import IP_PKTINFO, IP_RECVTOS, IP_RECVTTL, IPPROTO_IP, IPPROTO_IPV6, IPV6_RECVPKTINFO
+from .inetoptions import (
+    IP_PKTINFO,
+    IP_RECVTOS,
+    IP_RECVTTL,
+    IP_TOS,
+    IP_TTL,
+    IPPROTO_IP,
+    IPPROTO_IPV6,
+    IPV6_RECVPKTINFO,
+    IPV6_TCLASS,
+    IPV6_UNICAST_HOPS,
+)
 from .options import integer
 from .unix import cost_of_packet
 
@@ -54,6 +65,8 @@ if TYPE_CHECKING:
 IPPROTO_UDP, IPPROTO_UDPLITE = 17, 136
 MOST4, MOST6 = 65_507, 65_527
 _HEADERS = 64
+_MARKS6 = 52, 67
+"""IPV6_HOPLIMIT and IPV6_TCLASS, as messages are told of them."""
 _SMALL, _SMALL_COST = 192, 832
 _UDP_OPTIONS = {1: 1, 101: 1, 102: 1, 103: 65_535, 104: 1}
 """Options of IPPROTO_UDP, and the most that each may be."""
@@ -68,14 +81,16 @@ def _cost(size: int) -> int:
 
 
 class Datagram:
-    """One in a queue. source: who sent it; to: the address that it was sent to."""
+    """One in a queue. source: who sent it; to: the address that it was sent to. hops, traffic: what its header says of
+    both (TTL or hop limit, TOS or traffic class)."""
 
-    __slots__ = ("data", "source", "to")
+    __slots__ = ("data", "hops", "source", "to", "traffic")
 
-    def __init__(self, data: bytes, source: Place, to: bytes) -> None:
+    def __init__(self, data: bytes, source: Place, to: bytes, marks: tuple[int, int]) -> None:
         self.data = memoryview(data)
         self.source = source
         self.to = to
+        self.hops, self.traffic = marks
 
 
 class UdpEndpoint(InetEndpoint):
@@ -141,15 +156,30 @@ class UdpEndpoint(InetEndpoint):
             raise LinuxError(errno.EPIPE)
         self._require_way(goal[0])
         self.ensure_port()
+        marks = self._marks(message, len(goal[0]) == 4)
         body = taken(data, size)
         source = self.source_for(goal[0]), self.port
         found = self._goals(goal, source)
         for end in found:
-            end.come(body, source, goal[0])
+            end.come(body, source, goal[0], marks)
         if not found and self.goal is not None and not is_multicast(goal[0]):
             self.error = errno.ECONNREFUSED
             self.queue.wake()
         return size
+
+    def _marks(self, message: Outgoing, four: bool) -> tuple[int, int]:
+        """Hops and traffic class of a datagram: of the message, else of the socket, else as they are by default
+        (ip_cmsg_send, ip6_datagram_send_ctl). EINVAL."""
+        level, names, least = (IPPROTO_IP, (IP_TTL, IP_TOS), 1) if four else (IPPROTO_IPV6, _MARKS6, -1)
+        options = (IP_TTL, IP_TOS) if four else (IPV6_UNICAST_HOPS, IPV6_TCLASS)
+        found = [self.inet.kept.get((level, name), -1) for name in options]
+        for where, name, data in message.ancillary:
+            if where == level and name in names:
+                value = int.from_bytes(data, "little", signed=True)
+                if len(data) != 4 or not (least if name == IP_TTL else min(least, 0)) <= value <= 255:
+                    raise LinuxError(errno.EINVAL)
+                found[names.index(name)] = value
+        return found[0] if found[0] >= 0 else 64, max(found[1], 0)
 
     def _goal_of(self, to: bytes | None) -> Place:
         if to is None:
@@ -186,7 +216,7 @@ class UdpEndpoint(InetEndpoint):
             return [found[source[1] % len(found)] if shared else found[-1]]
         return found
 
-    def come(self, data: bytes, source: Place, to: bytes) -> None:
+    def come(self, data: bytes, source: Place, to: bytes, marks: tuple[int, int]) -> None:
         """A datagram for this socket: lost if there is no room."""
         cost = _cost(len(data))
         if self.queued + cost > self.options.receive_buffer:
@@ -198,7 +228,7 @@ class UdpEndpoint(InetEndpoint):
             self.drops += 1
             return
         self.queued += cost
-        self.datagrams.append(Datagram(data, source, to))
+        self.datagrams.append(Datagram(data, source, to, marks))
         self.queue.wake(READABLE)
 
     # -- receiving
@@ -243,15 +273,15 @@ class UdpEndpoint(InetEndpoint):
         if self.family == AF_INET6 and kept.on(IPPROTO_IPV6, IPV6_RECVPKTINFO):
             got.ancillary.append((IPPROTO_IPV6, 50, mapped(ip) + pack("<I", 1)))
         if self.family == AF_INET6 and kept.on(IPPROTO_IPV6, 51):
-            got.ancillary.append((IPPROTO_IPV6, 52, pack("<i", 64)))
+            got.ancillary.append((IPPROTO_IPV6, _MARKS6[0], pack("<i", datagram.hops)))
         if self.family == AF_INET6 and kept.on(IPPROTO_IPV6, 66):
-            got.ancillary.append((IPPROTO_IPV6, 67, pack("<i", 0)))
+            got.ancillary.append((IPPROTO_IPV6, _MARKS6[1], pack("<i", datagram.traffic)))
         if len(ip) == 4 and kept.on(IPPROTO_IP, IP_PKTINFO):
             got.ancillary.append((IPPROTO_IP, 8, pack("<I4s4s", 1, ip, ip)))
         if len(ip) == 4 and kept.on(IPPROTO_IP, IP_RECVTTL):
-            got.ancillary.append((IPPROTO_IP, 2, pack("<i", 64)))
+            got.ancillary.append((IPPROTO_IP, IP_TTL, pack("<i", datagram.hops)))
         if len(ip) == 4 and kept.on(IPPROTO_IP, IP_RECVTOS):
-            got.ancillary.append((IPPROTO_IP, 1, b"\0"))
+            got.ancillary.append((IPPROTO_IP, IP_TOS, bytes([datagram.traffic])))
 
     def shutdown(self, task: LinuxTask, how: int) -> None:
         self.shut |= how
