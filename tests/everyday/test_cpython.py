@@ -1,6 +1,6 @@
 """CPython's own regression tests end under `axptr run` as they end on the host. Slow: `pytest -m slow tests/everyday`.
 
-Those that the host's Python fails, ours fails too. `docs/programs.md` has the list, with what is left out of it, and why.
+Those that the host's Python fails, ours fails too. `docs/programs.md` has the list, with what is left out, and why.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from .test_everyday import ENVIRONMENT
 
 MODULES = [
     "argparse", "array", "ast", "asyncio", "base64", "bisect", "bytes", "bz2", "cmd_line", "codecs", "collections",
-    "compileall", "configparser", "csv", "datetime", "dict", "difflib", "eintr", "enum", "epoll", "fcntl", "file", "fileio",
-    "fnmatch", "functools", "generators", "glob", "gzip", "hashlib", "heapq", "io", "itertools", "json", "largefile",
-    "list", "logging", "lzma", "mailbox", "math", "mmap", "netrc", "operator", "os", "pickle", "pipes", "poll",
-    "posix", "posixpath", "pty", "queue", "random", "re", "resource", "sched", "select", "selectors", "shelve",
-    "shutil", "signal", "smtplib", "socket", "socketserver", "sqlite3", "stat", "string", "struct", "subprocess", "tarfile",
-    "tempfile", "thread", "threading", "time", "tty", "urllib", "wait3", "wait4", "weakref", "zipfile", "zlib",
+    "compileall", "configparser", "csv", "datetime", "dict", "difflib", "eintr", "enum", "epoll", "fcntl", "file",
+    "fileio", "fnmatch", "functools", "generators", "glob", "gzip", "hashlib", "heapq", "io", "itertools", "json",
+    "largefile", "list", "logging", "lzma", "mailbox", "math", "mmap", "netrc", "operator", "os", "pickle", "pipes",
+    "poll", "posix", "posixpath", "pty", "queue", "random", "re", "resource", "sched", "select", "selectors",
+    "shelve", "shutil", "signal", "smtplib", "socket", "socketserver", "sqlite3", "stat", "string", "struct",
+    "subprocess", "tarfile", "tempfile", "thread", "threading", "time", "tty", "urllib", "wait3", "wait4", "weakref",
+    "zipfile", "zlib",
 ]  # fmt: skip
 LEFT_OUT = {
     "socket": ["*VSOCK*"],
 }
-"""Tests of a module that are not run, by their patterns: where the host is a virtual machine itself, its own run of these
-waits for the machine that runs it."""
+"""Tests of a module that are not run, by their patterns: where the host is a virtual machine itself, its own run of
+these waits for the machine that runs it."""
 LIMIT = 600.0
 
 
