@@ -78,3 +78,8 @@ class PidFile(OpenFile):
 
     def name(self) -> bytes:
         return b"anon_inode:[pidfd]"
+
+
+def add_pidfd(task: LinuxTask, goal: LinuxTask) -> int:
+    """A descriptor of a process, under a new number."""
+    return task.files.add(PidFile.of(goal.group.leader, 0, thread=False), cloexec=True)

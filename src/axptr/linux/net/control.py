@@ -166,14 +166,9 @@ class ControlWriter:
         if self._left < HEADER + 4:
             self.flags |= MSG_CTRUNC
         elif sender is not None:
+            from ..files.pidfd import add_pidfd
+
             self.put(SOL_SOCKET, SCM_PIDFD, pack("<i", add_pidfd(task, sender)))
-
-
-def add_pidfd(task: LinuxTask, goal: LinuxTask) -> int:
-    """A descriptor of a process, under a new number."""
-    from ..files.pidfd import PidFile
-
-    return task.files.add(PidFile.of(goal.group.leader, 0, thread=False), cloexec=True)
 
 
 def write_control(

@@ -306,7 +306,7 @@ def get_option(task: LinuxTask, end: Endpoint, name: int, size: int) -> bytes:
 
 def _peer_pidfd(task: LinuxTask, end: Endpoint) -> bytes:
     """A descriptor of who is at the other end. ENODATA for nobody, ESRCH for one that is no more."""
-    from .control import add_pidfd
+    from ..files.pidfd import add_pidfd
 
     if end.peer_cred is None:
         raise LinuxError(errno.ENODATA)
