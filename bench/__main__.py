@@ -13,6 +13,7 @@ from pathlib import Path
 from . import (
     areas,
     engine,
+    machine,
     native,
     pipes,
     pointers,
@@ -30,7 +31,21 @@ from .harness import Benchmark, Mode, Result, run
 
 def all_benchmarks() -> list[Benchmark]:
     """In the order of the table; the slow ones last."""
-    groups = (pointers, types, strings, transfers, searches, areas, spaces, engine, native, pipes, startup, programs)
+    groups = (
+        pointers,
+        types,
+        strings,
+        transfers,
+        searches,
+        areas,
+        spaces,
+        engine,
+        native,
+        pipes,
+        machine,
+        startup,
+        programs,
+    )
     return [benchmark for group in groups for benchmark in group.benchmarks()]
 
 

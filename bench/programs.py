@@ -64,14 +64,14 @@ def _inside(name: str, code: str, amount: int, bar: float) -> Benchmark:
     def prepare(mode: Mode) -> Pair:
         text = code.format(n=amount // 16 if mode.smoke else amount) + SAID
         command = ["/usr/bin/python3", "-S", "-c", text]
-        return Pair(_told(_native(command)), _told(command), slow=3)
+        return Pair(told(_native(command)), told(command), slow=3)
 
     return Benchmark(
         f"programs.{name}.inside", f"{name} in Python on the native engine, by its own clock", "the host", bar, prepare
     )
 
 
-def _told(command: list[str]) -> Side:
+def told(command: list[str]) -> Side:
     """Seconds as the program prints them."""
 
     def side(times: int) -> float:
@@ -85,8 +85,8 @@ def _whole(name: str, command: tuple[str, ...], bar: float, *, qemu: bool = Fals
         directory = tempfile.TemporaryDirectory(prefix="axptr-bench-")
         try:
             ready = _made(command, Path(directory.name), small=mode.smoke)
-            before = [_needed("qemu-x86_64")] if qemu else []
-            subject, peer = _timed(_native(ready)), _timed([*before, *ready])
+            before = [needed("qemu-x86_64")] if qemu else []
+            subject, peer = timed(_native(ready)), timed([*before, *ready])
             subject(1)
             peer(1)
         except BaseException:
@@ -98,7 +98,7 @@ def _whole(name: str, command: tuple[str, ...], bar: float, *, qemu: bool = Fals
     return Benchmark(f"programs.{name}", f"{name} on the native engine, the whole process", peer, bar, prepare)
 
 
-def _needed(program: str) -> str:
+def needed(program: str) -> str:
     found = shutil.which(program)
     if found is None:
         raise Skip(f"there is no {program} here")
@@ -110,13 +110,13 @@ def _made(command: tuple[str, ...], where: Path, *, small: bool) -> list[str]:
     words = {"dir": str(where), "cc1": ""}
     if any("{cc1}" in word for word in command):
         words["cc1"] = subprocess.run(
-            [_needed("gcc"), "-print-prog-name=cc1"], capture_output=True, text=True, check=True
+            [needed("gcc"), "-print-prog-name=cc1"], capture_output=True, text=True, check=True
         ).stdout.strip()
-    for needed, make in _FILES.items():
-        if any(needed in word for word in command):
+    for file, make in _FILES.items():
+        if any(file in word for word in command):
             make(where, small)
     ready = [word if word == _SQL else word.format(**words) for word in command]
-    return [_needed(ready[0]), *ready[1:]]
+    return [needed(ready[0]), *ready[1:]]
 
 
 def _text(where: Path, small: bool) -> None:
@@ -140,7 +140,7 @@ def _avx(where: Path, small: bool) -> None:
     if " avx2 " not in Path("/proc/cpuinfo").read_text():
         raise Skip("the CPU has no AVX2")
     (where / "avx.c").write_text(AVX.replace("300000000", "3000000") if small else AVX)
-    subprocess.run([_needed("gcc"), "-O2", "-o", where / "avx", where / "avx.c"], check=True)
+    subprocess.run([needed("gcc"), "-O2", "-o", where / "avx", where / "avx.c"], check=True)
 
 
 def _tree(where: Path, small: bool) -> None:
@@ -158,7 +158,7 @@ _FILES: dict[str, Callable[[Path, bool], None]] = {
 }
 
 
-def _timed(command: list[str]) -> Side:
+def timed(command: list[str]) -> Side:
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def side(times: int) -> float:

@@ -1,0 +1,142 @@
+"""A machine of many tasks on the native engine: what programs that fork, signal and talk cost, against the same on the
+host. The rates of `redis-benchmark` are those of its own client, which runs in the machine too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .engine import GUESTS
+from .harness import Benchmark, Mode, Pair, Side, Skip
+from .programs import needed, timed, told
+from .startup import axptr_command
+
+FILES = 5000
+HELLO = '#include <stdio.h>\nint main(void) { return printf("hello\\n") < 0; }\n'
+TRUE_100 = ("bash", "-c", "for i in $(seq 100); do /bin/true; done")
+KINDS = {
+    "fork": ("fork, exit and wait of a child", 10.0, 300),
+    "signal": ("a signal to itself, and its handler", None, 5000),
+    "pty": ("a line through a pty, from end to end", None, 2000),
+    "socket": ("a byte to another process and back, through a socket pair", None, 1000),
+}
+"""Of `guests/machine.c`: what it does, the bar against the host, how often."""
+
+
+def benchmarks() -> list[Benchmark]:
+    return [
+        *(_inside(kind, text, bar, times) for kind, (text, bar, times) in KINDS.items()),
+        Benchmark("machine.true", "bash runs /bin/true 100 times, the whole process", "qemu-x86_64", None, _true),
+        Benchmark("machine.gcc", "gcc compiles and links hello.c, the whole process", "the host", 3.0, _gcc),
+        Benchmark("machine.git_status", f"git status in {FILES} files, the whole process", "the host", 4.0, _git),
+        Benchmark("machine.redis_set", "redis-benchmark's SET, seconds for a request", "the host", 8.0, _redis),
+    ]
+
+
+@functools.cache
+def _guest() -> Path:
+    directory = tempfile.TemporaryDirectory(prefix="axptr-bench-")
+    atexit.register(directory.cleanup)
+    program = Path(directory.name) / "machine"
+    subprocess.run([needed("gcc"), "-O2", "-static", "-o", program, GUESTS / "machine.c"], check=True)
+    return program
+
+
+def _native(command: list[str], *options: str) -> list[str]:
+    return [*axptr_command()[:2], "--engine", "native", *options, "--", *command]
+
+
+def _inside(kind: str, text: str, bar: float | None, times: int) -> Benchmark:
+    def prepare(mode: Mode) -> Pair:
+        count = times // 10 if mode.smoke else times
+        command = [str(_guest()), kind, str(count)]
+        return Pair(told(_native(command)), told(command), slow=1, operations=count)
+
+    return Benchmark(f"machine.{kind}", f"{text}, by the program's own clock", "the host", bar, prepare)
+
+
+def _true(mode: Mode) -> Pair:
+    qemu, bash = needed("qemu-x86_64"), needed(TRUE_100[0])
+    command = [bash, "-c", TRUE_100[2].replace("100", "10") if mode.smoke else TRUE_100[2]]
+    return Pair(timed(_native(command)), timed([qemu, *command]), slow=1)
+
+
+def _in_directory(fill: Callable[[Path], list[str]]) -> Pair:
+    """A command over files in a directory of its own, which it may write to."""
+    directory = tempfile.TemporaryDirectory(prefix="axptr-bench-")
+    try:
+        command = fill(Path(directory.name))
+        subject = timed(_native(command, "--allow-write", directory.name))
+        peer = timed(command)
+        subject(1)
+        peer(1)
+    except BaseException:
+        directory.cleanup()
+        raise
+    return Pair(subject, peer, slow=1, close=directory.cleanup)
+
+
+def _gcc(mode: Mode) -> Pair:
+    def fill(where: Path) -> list[str]:
+        (where / "hello.c").write_text(HELLO)
+        # the work files that gcc makes on the way go where it may write
+        return [needed("env"), f"TMPDIR={where}", needed("gcc"), "-o", str(where / "hello"), str(where / "hello.c")]
+
+    return _in_directory(fill)
+
+
+def _git(mode: Mode) -> Pair:
+    git = needed("git")
+
+    def fill(where: Path) -> list[str]:
+        for i in range(FILES // (100 if mode.smoke else 1)):
+            folder = where / str(i // 100)
+            folder.mkdir(exist_ok=True)
+            (folder / f"file{i}").write_text(f"{i}\n")
+        alone = {**os.environ, "HOME": str(where), "GIT_CONFIG_NOSYSTEM": "1"}
+        for words in (["init", "-q"], ["add", "."]):
+            subprocess.run([git, "-C", str(where), *words], check=True, capture_output=True, env=alone)
+        safe = ["-c", f"safe.directory={where}"]
+        return [git, *safe, "-C", str(where), "status", "--short", "--untracked-files=no"]
+
+    return _in_directory(fill)
+
+
+def _redis(mode: Mode) -> Pair:
+    requests = 300 if mode.smoke else 5000
+    for program in ("redis-server", "redis-benchmark", "redis-cli"):
+        needed(program)
+    script = (
+        "redis-server --port {port} --bind 127.0.0.1 --save '' --appendonly no --daemonize no >/dev/null & "
+        "until redis-cli -p {port} ping >/dev/null 2>&1; do sleep 0.05; done; "
+        f"redis-benchmark -p {{port}} -t set -n {requests} -c 10 --csv; redis-cli -p {{port}} shutdown nosave; wait"
+    )
+    port = 20_000 + os.getpid() % 20_000
+    command = [needed("sh"), "-c", script.format(port=port)]
+    return Pair(_rate(_native(command)), _rate(command), slow=1)
+
+
+def _rate(command: list[str]) -> Side:
+    """Seconds for a request, by the client's own account of its rate."""
+
+    def side(times: int) -> float:
+        total = 0.0
+        for _ in range(times):
+            began = time.perf_counter()
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+            rows = [line.split(",") for line in done.stdout.splitlines() if line.startswith('"SET"')]
+            if not rows:
+                raise Skip(
+                    f"redis-benchmark said nothing after {time.perf_counter() - began:.1f} s: {done.stderr[-300:]}"
+                )
+            total += 1 / float(rows[0][1].strip('"'))
+        return total
+
+    return side
