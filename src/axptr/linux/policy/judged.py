@@ -64,15 +64,40 @@ class Call:
     after the call may set it.
     """
 
-    __slots__ = ("_at", "_values", "args", "name", "result", "task")
+    __slots__ = ("_kind", "_registers", "_values", "result", "task")
 
-    def __init__(self, task: LinuxTask, name: str, at: dict[str, int], values: list[Any]) -> None:
+    def __init__(self, task: LinuxTask, kind: Kind, registers: tuple[int, ...]) -> None:
         self.task = task
-        self.name = name
-        self._at = at
-        self._values = values
         self.result: int | None = None
-        self.args: dict[str, Any] = {key: _shown(values[i]) for key, i in at.items()}
+        self._kind = kind
+        self._registers = registers
+        self._values: list[Any] | None = None  # what the handler gets, once somebody has asked for any of it
+
+    @property
+    def name(self) -> str:
+        return self._kind.name
+
+    @property
+    def args(self) -> dict[str, Any]:
+        return {name: self[name] for name in self._kind.at}
+
+    def _all(self) -> list[Any]:
+        if self._values is None:
+            self._values = list(self._kind.convert(*self._registers))
+        return self._values
+
+    def _fetched(self, name: str) -> Any:
+        """What the handler gets for an argument, read from memory if it is a string."""
+        i = self._kind.at[name]
+        values = self._all()
+        value = values[i]
+        if i in self._kind.strings and not isinstance(value, KnownString) and value.address:
+            value = values[i] = KnownString(read_path(self.task, value), value.address)
+        elif i in self._kind.arrays and not isinstance(value, KnownStrings):
+            from ..task.exec import read_strings
+
+            value = values[i] = KnownStrings(read_strings(self.task, value.address, name), value.address)
+        return value
 
     @property
     def pid(self) -> int:
@@ -84,48 +109,48 @@ class Call:
         return os.fsdecode(self.task.comm)
 
     def __getitem__(self, name: str) -> Any:
-        return self.args[name]
+        """One argument. From now on it is what the call is made with, whatever becomes of the memory that it was in."""
+        return _shown(self._fetched(name))
 
     def __setitem__(self, name: str, value: Any) -> None:
         """Have the call made with another argument: a number, a string, or bytes of a structure."""
-        i = self._at[name]
-        old = self._values[i]
+        i, values = self._kind.at[name], self._all()
+        old = values[i]
         if isinstance(value, str):
             value = os.fsencode(value)
         if isinstance(old, KnownString) or name in _STRINGS:
             if not isinstance(value, bytes) or b"\0" in value:
                 raise TypeError(f"{name} of {self.name} is a string without NULs")
-            self._values[i] = KnownString(value, getattr(old, "address", 0))
+            values[i] = KnownString(value, getattr(old, "address", 0))
         elif hasattr(old, "address"):
             if not isinstance(value, bytes):
                 raise TypeError(f"{name} of {self.name} is what is pointed at: bytes")
-            self._values[i] = KnownBytes(value, old.address)
+            values[i] = KnownBytes(value, old.address)
         else:
             if not isinstance(value, int):
                 raise TypeError(f"{name} of {self.name} is a number")
-            self._values[i] = type(old)(value)
-        self.args[name] = value
+            values[i] = type(old)(value)
 
     def write(self, name: str, data: bytes) -> None:
         """Put bytes where an argument points, as a call that is faked would have. EFAULT."""
-        put_bytes(self.task, int(self._values[self._at[name]].address), data)
+        put_bytes(self.task, int(self._all()[self._kind.at[name]].address), data)
 
     def bytes(self, name: str, size: int) -> bytes:
         """The first bytes of a structure that an argument points at. The handler gets these very bytes.
 
         Not of buffers, whose bytes go by pieces: those of `write` and its kin are fetched by the handler.
         """
-        i = self._at[name]
-        pointer = self._values[i]
+        i, values = self._kind.at[name], self._all()
+        pointer = values[i]
         if isinstance(pointer, KnownBytes) and len(pointer.data) >= size:
             return pointer.data[:size]
         data = get_bytes(self.task, int(pointer.address), min(size, _MOST))
-        self._values[i] = KnownBytes(data, int(pointer.address))
+        values[i] = KnownBytes(data, int(pointer.address))
         return data
 
     def address(self, name: str = "address", size: str = "size") -> tuple[str, int] | None:
         """The host and port of an internet address that an argument points at; None for another family."""
-        data = self.bytes(name, min(max(int(self.args[size]), 0), 128))
+        data = self.bytes(name, min(max(int(self[size]), 0), 128))
         family = int.from_bytes(data[:2], "little")
         from ipaddress import ip_address
 
@@ -149,40 +174,45 @@ def _shown(value: Any) -> Any:
     return value if address is None else int(address)
 
 
-def guard(policy: Policy, syscall: Syscall, befores: tuple[Before, ...], afters: tuple[After, ...]) -> Wrapper:
-    """The wrapper of a call that functions look at."""
-    name, handler = syscall.name, syscall.handler
-    at = {param.name: i for i, param in enumerate(syscall.params)}
-    pointers = [(i, p.name) for i, p in enumerate(syscall.params) if p.kind == "pointer"]
-    strings = [i for i, key in pointers if key in _STRINGS]
-    arrays = [(i, key) for i, key in pointers if key in _ARRAYS]
+class Kind:
+    """What is the same for all calls of one name. at: where each argument stands; strings, arrays: which of them are
+    strings, and arrays of such."""
+
+    __slots__ = ("arrays", "at", "convert", "name", "strings")
+
+    def __init__(self, syscall: Syscall) -> None:
+        self.name = syscall.name
+        self.convert = syscall.convert
+        params = syscall.params
+        self.at = {param.name: i for i, param in enumerate(params)}
+        pointers = [(i, param.name) for i, param in enumerate(params) if param.kind == "pointer"]
+        self.strings = frozenset(i for i, name in pointers if name in _STRINGS)
+        self.arrays = frozenset(i for i, name in pointers if name in _ARRAYS)
+
+
+def guard(
+    policy: Policy, syscall: Syscall, plain: Wrapper, befores: tuple[Before, ...], afters: tuple[After, ...]
+) -> Wrapper:
+    """The wrapper of a call that functions look at. plain: the one that it has by itself."""
+    kind, handler = Kind(syscall), syscall.handler
 
     def guarded(task: Any, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
-        values = list(syscall.convert(a0, a1, a2, a3, a4, a5))
-        for i in strings:
-            pointer = values[i]
-            if pointer.address:
-                values[i] = KnownString(read_path(task, pointer), pointer.address)
-        for i, key in arrays:
-            from ..task.exec import read_strings
-
-            address = values[i].address
-            values[i] = KnownStrings(read_strings(task, address, key), address)
-        call = Call(task, name, at, values)
+        call = Call(task, kind, (a0, a1, a2, a3, a4, a5))
+        if afters:
+            _ = call.args  # as they are now
         for function in befores:
             verdict = function(call)
             if verdict is not None:
                 return _decided(policy, call, verdict, afters)
+        values = call._values
+        if not afters:
+            return plain(task, a0, a1, a2, a3, a4, a5) if values is None else handler(task, *values)
         try:
-            result = handler(task, *values)
+            result = handler(task, *(values or ()))
         except Unfinished:
             raise
         except LinuxError as error:
-            if not afters:
-                raise
             return finish(call, afters, -error.errno, error)
-        if not afters:
-            return result  # type: ignore[no-any-return]
         if task.blocked is not None:
             task.judged = call, afters
             return None

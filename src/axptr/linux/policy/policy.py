@@ -173,7 +173,7 @@ class Policy:
         afters = (*self._after.get(name, ()), *self._after.get(_ALL, ()))
         if self.audit is not None and self.audit.wants(name):
             afters = (*afters, self.audit.called)
-        return guard(self, syscall, befores, afters) if befores or afters else plain
+        return guard(self, syscall, plain, befores, afters) if befores or afters else plain
 
     def completed(self, task: LinuxTask, outcome: int | LinuxError | None) -> int | LinuxError | None:
         """A call that waited has its result; what it is to be."""
