@@ -92,6 +92,7 @@ def add_arguments(parser: Parser) -> None:
         default=[],
         help="let it connect to HOST: a name, an address, a range such as 10.0.0.0/8; repeatable",
     )
+    add("--confine", action="store_true", help="let axptr itself change no file but where the program may (Landlock)")
     add("--policy", metavar="FILE", help="rules of what it may do: TOML, or JSON; what was refused is told at the end")
     add("--audit", metavar="FILE", help="a line of JSON for each call that concerns files, programs, the network")
     add("--learn", metavar="FILE", help="refuse nothing, and at the end write the rules by which this run would pass")
@@ -312,6 +313,14 @@ def _load_and_run(
     process.machine.core = None if options.core is None else os.path.abspath(options.core)
     if options.status or options.lines or options.trace_json is not None:
         _tell_status(process)
+    if options.confine:
+        from .confine import confine, places
+
+        lack = confine(places(options), network=options.net == "host" or bool(options.allow_net))
+        if lack is not None:
+            process.close()
+            _say(f"axptr: --confine: {lack}")
+            return EXIT_FAILED
     gc.freeze()  # what is loaded stays; garbage is looked for among what the run makes (see `main`)
     gc.enable()
     with process:

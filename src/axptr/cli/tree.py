@@ -34,7 +34,7 @@ def tree_options(options: SimpleNamespace) -> dict[str, Any]:
         said["root"] = options.root
     mounts: dict[str, object] = {}
     for text in options.mount:
-        source, place, readonly = _parse_mount(text)
+        source, place, readonly = parse_mount(text)
         if not os.path.exists(source):
             raise ValueError(f"--mount: {source} does not exist")
         mounts[place] = HostDir(source, readonly=readonly)
@@ -53,7 +53,7 @@ def tree_options(options: SimpleNamespace) -> dict[str, Any]:
     return said
 
 
-def _parse_mount(text: str) -> tuple[str, str, bool]:
+def parse_mount(text: str) -> tuple[str, str, bool]:
     """`SRC:DST`, `SRC:DST:ro`, `SRC:DST:rw`; the last colon before an absolute DST parts them."""
     rest, readonly = text, False
     for word in (":ro", ":rw"):
