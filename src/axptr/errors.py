@@ -170,6 +170,10 @@ def _rebuild_paging_error(kind: type[PagingError], errno: int, message: str, sta
     return error
 
 
+class EngineError(OSError):
+    """The host does not let a CPU be had, or go on: `strerror` says in a line what is missing. Nothing of a guest's."""
+
+
 class AlreadyMapped(PagingError):
     def __init__(self, vaddr: int) -> None:
         super().__init__(_errno.EEXIST, f"{vaddr:#x} is mapped already")

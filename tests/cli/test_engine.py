@@ -5,11 +5,13 @@ from __future__ import annotations
 import platform
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from axptr.linux.api import create_process
+from engines import missing
 
 from .conftest import AXPTR, ENVIRONMENT, run_axptr, run_host, status_of_shell
 
@@ -150,3 +152,43 @@ def test_no_process_is_left_behind() -> None:
         assert all(Path(f"/proc/{pid}").exists() for pid in pids)
         process.run(10)
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+REFUSED = """
+import os, resource, sys
+from axptr.cli.main import run_command
+from axptr.linux import api
+
+def run(arguments):
+    try:
+        return run_command(arguments)
+    except SystemExit as end:
+        return end.code
+
+command = ["run", "--engine", "native", "--", "/bin/sh", "-c", "/bin/true; echo down"]
+run(command)  # whatever is loaded on the way is loaded now
+create = api.create_process
+
+def short(*words, **options):
+    process = create(*words, **options)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, lowest))
+    return process
+
+api.create_process = short
+sys.exit(run(command))
+"""
+
+
+def test_a_host_that_allows_no_further_process_amid_a_run_is_one_line() -> None:
+    """The shell's child needs a process of its own, for which there is no descriptor left by then."""
+    if missing("native") is not None:
+        pytest.skip("needs the native engine")
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED], capture_output=True, env=ENVIRONMENT, stdin=subprocess.DEVNULL
+    )
+    assert done.stdout == b"down\n"
+    assert done.returncode == 125, done.stderr
+    assert done.stderr.startswith(b"axptr: the host does not let the native engine have ")
+    assert done.stderr.count(b"\n") == 1

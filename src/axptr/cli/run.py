@@ -380,6 +380,8 @@ def _observed_run(process: Process, options: SimpleNamespace, timeout: float | N
 
 
 def _run_to_its_end(process: Process, timeout: float | None, trace: Trace | None) -> Result | None:
+    from ..errors import EngineError  # loaded by now
+
     try:
         result = _whole_run(process, timeout)
     except KeyboardInterrupt:
@@ -389,6 +391,9 @@ def _run_to_its_end(process: Process, timeout: float | None, trace: Trace | None
         return None
     except MemoryError:
         _say("axptr: the host has no memory left for axptr itself")
+        raise SystemExit(EXIT_FAILED) from None
+    except EngineError as error:  # of a child: the host allows no further process, or descriptor
+        _say(f"axptr: {error.strerror}")
         raise SystemExit(EXIT_FAILED) from None
     except Exception:
         # Never an errno, never hidden: this is axptr's own failure, and the traceback is what mends it.

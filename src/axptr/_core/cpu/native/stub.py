@@ -57,6 +57,8 @@ from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, malloc, qsort
 from cython.cimports.libc.string import memcpy
 
+from axptr.errors import EngineError
+
 _MAP_FLAGS = cython.declare(uint32_t, 0x01 | 0x10 | 0x8000)  # shared, fixed, populated: its tables are filled at once
 _first_slots = cython.declare(uint64_t, 1024)
 _most_runs = cython.declare(uint64_t, 50_000)  # a process has 65,530 mappings at most
@@ -109,12 +111,12 @@ class Stub:
         free(self.held)
 
     def start(self, phys, space, base, traps_counter):
-        """Start it, its span at `base`, nothing mapped. `LinuxError` with the errno that the host gave."""
+        """Start it, its span at `base`, nothing mapped. `EngineError` with the errno that the host gave."""
         error: cython.int
         if nat_text_size == 0:
-            raise OSError(errno.ENOSYS, "the native engine runs on hosts with an x86-64 CPU alone")
+            raise EngineError(errno.ENOSYS, "the native engine runs on hosts with an x86-64 CPU alone")
         if phys.fd < 0:
-            raise OSError(errno.ENOTSUP, "the host does not let the native engine have a memory file to share")
+            raise EngineError(errno.ENOTSUP, "the host does not let the native engine have a memory file to share")
         self.phys = phys
         self.held = cython.cast(cython.pointer(Held), calloc(_first_slots, cython.sizeof(Held)))
         if self.held == cython.NULL:
@@ -122,7 +124,7 @@ class Stub:
         self.nslots = _first_slots
         error = nat_start(cython.address(self.s), phys.fd, base, traps_counter, nat_text, nat_text_size)
         if error or self.find_frame() < 0:
-            raise OSError(
+            raise EngineError(
                 error or errno.EPROTO,
                 f"the host does not let the native engine have {_STAGES.get(self.s.failed, 'a frame')}: "
                 f"{os.strerror(error or errno.EPROTO)}",
