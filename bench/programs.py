@@ -83,8 +83,8 @@ def _auto(name: str, command: tuple[str, ...]) -> Benchmark:
         directory = tempfile.TemporaryDirectory(prefix="axptr-bench-")
         try:
             ready = _made(command, Path(directory.name), small=True)
-            subject = _timed(_over("auto", ready))
-            peers = [_timed(_over(engine, ready)) for engine in ("native", "unicorn")]
+            subject = timed(_over("auto", ready))
+            peers = [timed(_over(engine, ready)) for engine in ("native", "unicorn")]
             subject(1)
         except BaseException:
             directory.cleanup()

@@ -23,7 +23,7 @@ NEVER_OURS = (
     "mm.snapshots.file",
 )  # fmt: skip
 """Modules and packages of ours that a program needs which does what they are for."""
-MOST = 190
+MOST = 196
 """Modules of ours, packages counted."""
 
 

@@ -23,7 +23,7 @@ Not here: what a CPU has instead of such pages (`_core.mm.points`), which bytes 
 
 from __future__ import annotations
 
-import weakref
+from _weakref import ref
 from time import monotonic
 
 from .._core.words.codes import PAGE_SIZE
@@ -56,7 +56,7 @@ class Breakpoint:
     access = MappingFlags.EXECUTE
 
     def __init__(self, space: AddrSpace, address: int, owner: object = None) -> None:
-        self.space = weakref.ref(space)
+        self.space = ref(space)
         self.address = address
         self.owner = owner
 
@@ -73,7 +73,7 @@ class Watchpoint:
     __slots__ = ("__weakref__", "access", "address", "owner", "size", "space")
 
     def __init__(self, space: AddrSpace, address: int, size: int, access: MappingFlags, owner: object = None) -> None:
-        self.space = weakref.ref(space)
+        self.space = ref(space)
         self.address = address
         self.size = size
         self.access = access

@@ -21,7 +21,6 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
-from contextlib import suppress
 
 from .._core.phys.phys import PhysMemory
 from ..addr import PAGE_SIZE
@@ -418,8 +417,10 @@ class Linux:
         prepare = getattr(self.engine, "prepare", None)
         limit = machine.memory_limit
         if prepare is not None and limit is not None and self.phys.frames_in_use * PAGE_SIZE > limit // 2:
-            with suppress(OSError):  # the next program is told, if it is still so
+            try:  # not by `contextlib`, which a start would pay for
                 prepare()
+            except OSError:  # the next program is told, if it is still so
+                pass
 
     def close(self) -> None:
         """End everything, close all files and give the memory back. Idempotent."""
