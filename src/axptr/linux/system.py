@@ -481,11 +481,11 @@ def _mounts(machine: Machine, phys: PhysMemory, allow_write: Iterable[bytes], la
             _holds(path, b"/dev/shm") or _holds(b"/dev/shm", path) for path in map(os.path.realpath, allow_write)
         ):
             shared_memory = LaterTmpMount(phys, machine, _SHM_DEVICE)
-        return host_tree(allow_write, _proc, shared_memory)
+        return host_tree(allow_write, _proc, shared_memory, _sys)
     from .fs.shape import Shaper
 
     root, places, overlay = layout
-    return Shaper(machine, phys, allow_write).build(root, places, overlay, _proc)
+    return Shaper(machine, phys, allow_write).build(root, places, overlay, _proc, _sys)
 
 
 def _holds(directory: bytes, path: bytes) -> bool:
@@ -496,6 +496,12 @@ def _proc() -> DirNode:
     from .proc.tree import Proc  # when a program looks at it
 
     return Proc()
+
+
+def _sys() -> DirNode:
+    from .proc.sysfs import make_sys
+
+    return make_sys()
 
 
 def _view(seed: int | None) -> HostView:

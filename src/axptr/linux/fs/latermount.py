@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 class LaterMount(Mount):
     """make: gives the root. The rest as of `Mount`."""
 
-    def __init__(self, make: Callable[[], Node], source: bytes, kind: bytes, options: bytes) -> None:
+    def __init__(
+        self, make: Callable[[], Node], source: bytes, kind: bytes, options: bytes, *, readonly: bool = False
+    ) -> None:
         self._make = make
         self._made: Node | None = None
-        super().__init__(Node(b""), source, kind, options)
+        super().__init__(Node(b""), source, kind, options, readonly=readonly)
 
     @property
     def root(self) -> Node:

@@ -457,3 +457,10 @@ class LayeredMount(TmpMount):
 
     def __init__(self, fs: LayeredFs) -> None:
         super().__init__(fs, b"overlay", b"overlay")
+
+    def close(self) -> None:
+        super().close()
+        assert isinstance(self.fs, LayeredFs)
+        below = self.fs.lower.mount
+        if below is not None:
+            below.close()

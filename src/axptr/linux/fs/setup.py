@@ -28,16 +28,19 @@ PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def host_tree(
-    allow_write: Iterable[bytes], proc: Callable[[], DirNode], shared_memory: Mount | None = None
+    allow_write: Iterable[bytes],
+    proc: Callable[[], DirNode],
+    shared_memory: Mount | None = None,
+    system: Callable[[], DirNode] | None = None,
 ) -> MountTable:
     """The host's files, of which those beneath some directories may be changed.
 
-    proc: makes our own /proc. shared_memory: what is mounted at /dev/shm; by default the host's, which may be changed
-    as far as allowed.
+    proc, system: make our own /proc, and /sys if there is to be one. shared_memory: what is mounted at /dev/shm; by
+    default the host's, which may be changed as far as allowed.
     """
     writable = WritableDirs(allow_write)
     table = MountTable(HostMount(b"/", writable))
-    add_own(table, proc)
+    add_own(table, proc, system)
     try:
         shared_memory = shared_memory or HostMount(b"/dev/shm", writable)
     except OSError:
@@ -46,9 +49,11 @@ def host_tree(
     return table
 
 
-def add_own(table: MountTable, proc: Callable[[], DirNode]) -> None:
-    """Mount /proc and /dev at their names in the root; /dev last."""
+def add_own(table: MountTable, proc: Callable[[], DirNode], system: Callable[[], DirNode] | None = None) -> None:
+    """Mount /sys, /proc and /dev at their names in the root; /dev last."""
     root = table.mounts[0].root
+    if system is not None:
+        table.add(root, b"sys", LaterMount(system, b"sysfs", b"sysfs", b"nosuid,nodev,noexec,relatime", readonly=True))
     table.add(root, b"proc", LaterMount(proc, b"proc", b"proc", b"nosuid,nodev,noexec,relatime"))
     table.add(root, b"dev", Mount(Dev(), b"devtmpfs", b"devtmpfs", b"nosuid"))
 

@@ -96,7 +96,12 @@ class Shaper:
         return TreeMount(what, self.device())
 
     def build(
-        self, root: Any, mounts: Mapping[bytes, Any], overlay: Overlay | None, proc: Callable[[], DirNode]
+        self,
+        root: Any,
+        mounts: Mapping[bytes, Any],
+        overlay: Overlay | None,
+        proc: Callable[[], DirNode],
+        system: Callable[[], DirNode] | None = None,
     ) -> MountTable:
         """The whole tree."""
         writable = WritableDirs(self.allow_write if overlay is None else [])
@@ -105,7 +110,7 @@ class Shaper:
         top = table.mounts[0].root
         if not top.is_dir:
             raise LinuxError(errno.ENOTDIR, "the root is not a directory")
-        add_own(table, proc)
+        add_own(table, proc, system)
         table.add(table.mounts[-1].root, b"shm", TmpMount(self.memory()))
         fs = FsContext(table, 0)
         if overlay is not None:

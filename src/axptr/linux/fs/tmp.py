@@ -19,6 +19,7 @@ from ...errors import LinuxError
 from .inode import F_SEAL_EXEC, MAX_BYTES, PAGE, DirInode, Inode, held_pages
 from .mounts import Mount
 from .node import Node, Stat
+from .nodedir import NodeDirFile
 from .openfile import PathFile
 from .permissions import made_mode
 
@@ -276,6 +277,8 @@ class TmpNode(Node):
 
         kept = flags & ~_NOT_KEPT
         if self.inode.kind == stat.S_IFDIR:
+            if any(self.find(name) is None for name in task.fs.mounts.names_in(self)):
+                return NodeDirFile(self, kept)  # what is mounted at names that are not here is listed, too
             return TmpDirFile(self, kept)
         if self.inode.kind == stat.S_IFIFO:
             return open_fifo_node(task, self, kept)

@@ -169,7 +169,7 @@ def status(task: LinuxTask) -> bytes:
 
     group, creds, limits = task.group, task.creds, task.seccomp
     uid, gid = (*creds.uids, creds.fs_uid), (*creds.gids, creds.fs_gid)
-    signals = task.signals
+    signals, cpus = task.signals, task.machine.host.cpu_count
     name = task.comm.decode(errors="surrogateescape").replace("\\", "\\\\").replace("\n", "\\n")
     open_files = max(256, -(-(task.files.descriptors() or [0])[-1] // 64) * 64)
     lines = [
@@ -191,7 +191,8 @@ def status(task: LinuxTask) -> bytes:
         f"NoNewPrivs:\t{task.kept.no_new_privs or 0}", f"Seccomp:\t{limits.mode if limits else 0}",
         f"Seccomp_filters:\t{len(limits.filters) if limits else 0}",
         "Speculation_Store_Bypass:\tnot vulnerable",
-        "SpeculationIndirectBranch:\tnot affected", "Cpus_allowed:\t1", "Cpus_allowed_list:\t0", "Mems_allowed:\t1",
+        "SpeculationIndirectBranch:\tnot affected", f"Cpus_allowed:\t{(1 << cpus) - 1:x}",
+        f"Cpus_allowed_list:\t{f'0-{cpus - 1}' if cpus > 1 else '0'}", "Mems_allowed:\t1",
         "Mems_allowed_list:\t0", "voluntary_ctxt_switches:\t0", "nonvoluntary_ctxt_switches:\t0",
     ]  # fmt: skip
     return ("\n".join(lines) + "\n").encode(errors="surrogateescape")

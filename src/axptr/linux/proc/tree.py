@@ -484,9 +484,10 @@ def _machine_stat(task: LinuxTask) -> bytes:
     host = task.machine.host
     ticks = host.machine_cpu_ns() // 10_000_000
     boot = (host.realtime_ns() - host.boottime_ns()) // 10**9
+    each = b"".join(b"cpu%d %d 0 0 0 0 0 0 0 0 0\n" % (n, ticks // host.cpu_count) for n in range(host.cpu_count))
     return (
-        b"cpu  %d 0 0 0 0 0 0 0 0 0\ncpu0 %d 0 0 0 0 0 0 0 0 0\nintr 0\nctxt 0\nbtime %d\nprocesses %d\n"
-        b"procs_running %d\nprocs_blocked 0\n" % (ticks, ticks, boot, task.machine.pids.made, _running(task))
+        b"cpu  %d 0 0 0 0 0 0 0 0 0\n%sintr 0\nctxt 0\nbtime %d\nprocesses %d\nprocs_running %d\nprocs_blocked 0\n"
+        % (ticks, each, boot, task.machine.pids.made, _running(task))
     )
 
 
