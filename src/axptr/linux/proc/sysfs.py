@@ -67,7 +67,7 @@ def _numbers(task: LinuxTask) -> bytes:
 def _mask(task: LinuxTask) -> bytes:
     """All CPUs, as a mask: words of 32 bits, the highest first."""
     bits = (1 << task.machine.host.cpu_count) - 1
-    words = []
+    words: list[bytes] = []
     while bits or not words:
         words.append(b"%x" % (bits & 0xFFFF_FFFF) if bits >> 32 == 0 else b"%08x" % (bits & 0xFFFF_FFFF))
         bits >>= 32
