@@ -36,6 +36,9 @@ if TYPE_CHECKING:
         def look(self, now: float) -> bool:
             """See to its limits. Whether it is over."""
 
+        def fail(self, task: Any, error: Exception) -> bool:
+            """End it with an error, if the task is one of its."""
+
 
 class _Call:
     __slots__ = ("done", "error", "function", "value")
@@ -194,7 +197,21 @@ class Driver:
                 ends.append(deadline)
             if not linux.engine_why or linux.machine.loop.empty:
                 return False
-            linux.run_until(lambda: self._turned(done), None if not ends else max(min(ends) - now, 0.0005))
+            try:
+                linux.run_until(lambda: self._turned(done), None if not ends else max(min(ends) - now, 0.0005))
+            except Exception as error:
+                if not self._failed(error):
+                    raise
+
+    def _failed(self, error: Exception) -> bool:
+        """A function that looks at calls, or a tree of Python's, raised something: it ends the job whose call it was,
+        and whoever waits for that is told. False if it was no job's."""
+        current = self._linux.machine.loop.current
+        for job in self.jobs:
+            if current is not None and job.fail(current, error):
+                del self.jobs[job]
+                return True
+        return False
 
     def _turned(self, done: Callable[[], bool]) -> bool:
         """After a turn: whether the leader is to look up."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..linux.process import Process
     from ..linux.streams import Inlet, Outlet
     from ..linux.task.group import ThreadGroup
+    from ..linux.task.task import LinuxTask
     from .driver import Driver
     from .limits import Limits
 
@@ -55,6 +56,7 @@ class Spawned:
         self._most = limits.output
         self._eager = eager
         self._limit: str | None = None
+        self._error: Exception | None = None
         self._result: Result | None = None
         self._policy = policy
         self.stdin = None if process.stdin is None else Writer(driver, process.stdin)
@@ -82,6 +84,15 @@ class Spawned:
         ):
             self._end("output")
         return self._result is not None
+
+    def fail(self, task: LinuxTask, error: Exception) -> bool:
+        """End it with an error, if the task came of it."""
+        if task.group.origin is not self._group:
+            return False
+        self._error = error
+        if self._result is None:
+            self._end(None)
+        return True
 
     def _end(self, limit: str | None) -> None:
         """End it and all that came of it."""
@@ -118,6 +129,7 @@ class Spawned:
 
     def wait(self, timeout: float | None = None) -> Result:
         """How it ended, once it has; `TimeoutError` if that takes longer than `timeout` seconds. It goes on then.
+        What a function of yours raised in one of its calls ended it, and is raised here.
 
         What it wrote is in the result only for `Sandbox.run`; here it is read from `stdout` and `stderr`.
         """
@@ -125,6 +137,8 @@ class Spawned:
             if timeout is not None and self._result is None:
                 raise TimeoutError(f"{' '.join(self.args)[:100]!r} has not ended after {timeout} seconds")
             raise RuntimeError("the sandbox was closed")
+        if self._error is not None:
+            raise self._error
         assert self._result is not None
         return self._result
 

@@ -167,6 +167,12 @@ def test_nonsense_of_functions_is_told(make: Make) -> None:
     with pytest.raises(TypeError, match="gives None"):
         box.run(["python3", "-c", "import os; os.getpriority(0, 0)"])
     assert box.run("echo fine").text == "fine\n"
+    with box.spawn(["python3", "-c", "import os; os.getpriority(0, 0); print(1)"]) as process:
+        assert process.stdout is not None
+        assert process.stdout.read() == b""
+        with pytest.raises(TypeError, match="gives None"):
+            process.wait()
+    assert box.processes == []
 
 
 def test_a_call_that_nobody_looks_at_is_served_as_without_a_policy(make: Make) -> None:
