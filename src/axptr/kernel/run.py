@@ -494,6 +494,7 @@ class RunLoop:
             self._slice_end = None
             if self._ready[0] is task:
                 self._ready.rotate(-1)
+                task.preempted()
 
     # -- calls that waited
 

@@ -151,6 +151,9 @@ class Task(Provider):
     def ended(self) -> None:
         """The loop has taken the task out for good: it was not to run on."""
 
+    def preempted(self) -> None:
+        """The task's slice is over, and others have their turn."""
+
     def switched(self, running: bool) -> None:
         """The task has got the CPU, or has lost it, to another or at the end of a run."""
 

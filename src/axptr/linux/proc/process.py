@@ -193,7 +193,8 @@ def status(task: LinuxTask) -> bytes:
         "Speculation_Store_Bypass:\tnot vulnerable",
         "SpeculationIndirectBranch:\tnot affected", f"Cpus_allowed:\t{(1 << cpus) - 1:x}",
         f"Cpus_allowed_list:\t{f'0-{cpus - 1}' if cpus > 1 else '0'}", "Mems_allowed:\t1",
-        "Mems_allowed_list:\t0", "voluntary_ctxt_switches:\t0", "nonvoluntary_ctxt_switches:\t0",
+        "Mems_allowed_list:\t0", f"voluntary_ctxt_switches:\t{task.voluntary}",
+        f"nonvoluntary_ctxt_switches:\t{task.involuntary}",
     ]  # fmt: skip
     return ("\n".join(lines) + "\n").encode(errors="surrogateescape")
 

@@ -62,6 +62,7 @@ numbers |
     | pending (sent to the process) | keeps | none | its records |
     | timers (interval timers, CPU time) | keeps | all off, nothing used | what is left, what was used |
     | used, waited: what ended threads used, and children that were waited for | keeps | nothing | numbers |
+    | voluntary, involuntary: how often its threads left the CPU, see there | keeps | none | the numbers |
     | limits | keeps | has the same | as they are |
     | io (what was read and written) | keeps | zero | as it is |
     | tracees: whom its threads trace, None before the first; gone: threads of those that have ended, to be waited for \
@@ -97,6 +98,7 @@ have stopped do | keeps | nobody waits | with those who wait |
         self.dumped = False
         self.timers = Timers(host)
         self.used = Usage()
+        self.voluntary = self.involuntary = 0
         self.waited = Usage()
         self.limits = Limits(host)
         self.io = IoCount()

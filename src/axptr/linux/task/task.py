@@ -68,6 +68,8 @@ class LinuxTask(Task):
     | vfork: what its parent waits for until it has a memory of its own | nobody waits | by the call | who waits |
     | halted: it has stopped, with its process or before it | no | no | as it is |
     | cpu: the time that it used | keeps | none | the numbers |
+    | voluntary, involuntary: how often it left the CPU, by waiting or at the end of a slice | keeps | none | \
+the numbers |
     | leaving, code, dead: it is to end, with what; it has ended | - | none | as they are |
     | seccomp: what it may still call, None for all | keeps | has the same | plain data |
     | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
@@ -116,6 +118,7 @@ class LinuxTask(Task):
         self.cpu = CpuTime(machine.host)
         self.set_child_tid = 0
         self.vfork: Happening | None = None
+        self.voluntary = self.involuntary = 0
         self.leaving = False
         self.code = 0
         self.dead = False
@@ -252,6 +255,8 @@ class LinuxTask(Task):
         """
         super().block(on, until, again=again, restart=restart, interrupted=interrupted)
         record = self.blocked
+        self.voluntary += 1
+        self.group.voluntary += 1
         if record is not None:
             record.call = self.call_in_hand  # `again`'s is the same call, and the loop knows it
             record.held = files = tuple(
@@ -370,6 +375,10 @@ class LinuxTask(Task):
             put_user(self, address, self.tid.to_bytes(4, "little"))
         except LinuxError:
             pass
+
+    def preempted(self) -> None:
+        self.involuntary += 1
+        self.group.involuntary += 1
 
     def switched(self, running: bool) -> None:
         if running:
