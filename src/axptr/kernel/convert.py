@@ -8,8 +8,8 @@
 | `UserPtr[T]`, `UserConstPtr[T]` | a pointer; nothing is checked yet |
 | an `IntEnum`, an `IntFlag` | the member for the low 32 bits (signed, unsigned); no such member is EINVAL |
 
-Everything about a signature is worked out once: the conversion is compiled into one function for each distinct
-signature, so that a call costs the arithmetic and no look-ups. Conversion never touches memory.
+Everything about a signature is worked out once; the conversion itself is compiled (`_core/words/conversion.py`).
+Conversion never touches memory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import enum
 import errno
 from types import FunctionType
 
+from .._core.words.conversion import bound
 from ..errors import LinuxError
 
 TYPE_CHECKING = False
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[..., "int | None"]
     Wrapper = Callable[[Any, int, int, int, int, int, int], "int | None"]
-    Maker = Callable[..., Wrapper]
 
 MAX_ARGS = 6
 """Registers that carry arguments."""
@@ -125,49 +125,18 @@ def _param(name: str, annotation: Any, where: str) -> Param:
     )
 
 
-def _integer(register: str, bits: int, signed: bool) -> str:
-    """The expression for a C integer of that width; `register` is an unsigned 64-bit number."""
-    sign, mask = 1 << (bits - 1), (1 << bits) - 1
-    if not signed:
-        return register if bits == 64 else f"{register} & {mask:#x}"
-    if bits == 64:
-        return f"({register} if {register} < {sign:#x} else {register} - {1 << 64:#x})"
-    return f"({register} if {register} < {sign:#x} else (({register} & {mask:#x}) ^ {sign:#x}) - {sign:#x})"
-
-
-_makers: dict[tuple[tuple[str, int, bool], ...], Maker] = {}
-
-
-def _maker(params: tuple[Param, ...]) -> Maker:
-    """`make(handler, types...)` builds the wrapper of a handler with this shape of signature; compiled once a shape."""
-    key = tuple((p.kind, p.bits, p.signed) for p in params)
-    made = _makers.get(key)
-    if made is not None:
-        return made
-    outer, inner = ["handler"], ["task"]
-    for i, p in enumerate(params):
-        value = _integer(f"a{i}", p.bits, p.signed)
-        if p.kind == "bool":
-            value = f"({value}) != 0"
-        elif p.kind in ("pointer", "enum"):
-            outer.append(f"T{i}")
-            value = f"T{i}({value})"
-        inner.append(value)
-    source = f"lambda {', '.join(outer)}: lambda task, a0, a1, a2, a3, a4, a5: handler({', '.join(inner)})"
-    make: Maker = eval(compile(source, "<axptr system call wrapper>", "eval"))
-    _makers[key] = make
-    return make
-
-
 def build(handler: Handler, params: tuple[Param, ...]) -> Wrapper:
     """`call(task, a0, .., a5)`: converts the registers and calls the handler."""
-    types = []
-    for p in params:
-        if p.kind == "enum":
-            types.append(_enum_converter(p.type))
-        elif p.kind == "pointer":
-            types.append(p.type)
-    return _maker(params)(handler, *types)
+    return bound(handler, [(p.bits, p.signed, _maker(p)) for p in params])
+
+
+def _maker(p: Param) -> Callable[[int], Any] | None:
+    """What is called with the number in the register; None where the number is the argument."""
+    if p.kind == "enum":
+        return _enum_converter(p.type)
+    if p.kind == "pointer":
+        return p.type  # type: ignore[no-any-return]
+    return bool if p.kind == "bool" else None
 
 
 def collect(task: Any, *args: Any) -> Any:

@@ -71,7 +71,7 @@ class Syscall:
 
     @property
     def call(self) -> Wrapper:
-        """`call(task, a0, .., a5)`: convert the registers and call the handler. Compiled when first used."""
+        """`call(task, a0, .., a5)`: convert the registers and call the handler. Made when first used."""
         if self._call is None:
             self._call = build(self.handler, self.params)
         return self._call
@@ -87,7 +87,7 @@ class Syscall:
 
 
 class _Table(dict[int, "Wrapper"]):
-    """Number -> wrapper. Wrappers are compiled at the first call: a program uses few of those registered."""
+    """Number -> wrapper. Wrappers are made at the first call: a program uses few of those registered."""
 
     __slots__ = ("kernel",)
 
