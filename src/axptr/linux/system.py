@@ -45,7 +45,7 @@ from .personality import LinuxKernel
 from .process import Process
 from .task import exec
 from .task.filetable import FileTable
-from .task.limits import RLIMIT_NOFILE, get_limit
+from .task.limits import RLIMIT_CPU, RLIMIT_NOFILE, get_limit
 from .task.task import LinuxTask
 
 TYPE_CHECKING = False
@@ -289,6 +289,8 @@ class Linux:
         _ = machine.nothing  # as long as there is room for it
         task.engine, task.loop = machine.engine, machine.loop
         task.cpu.engine = task.engine
+        if hasattr(task.engine, "guest_cpu_ns"):  # a process beside us: the host's limit on us knows nothing of it
+            task.group.timers.set_cpu_limit(*get_limit(task, RLIMIT_CPU))
 
     def _undo(self, task: LinuxTask) -> None:
         """A program could not be started: nothing of it is left."""

@@ -10,7 +10,7 @@ from ...kernel.wait import WaitQueue
 from ..abi.signals import SIGCHLD
 from ..signals.pending import Pending
 from .iocount import IoCount
-from .limits import Limits
+from .limits import RLIMIT_CPU, Limits
 from .timers import Timers
 from .usage import Usage
 
@@ -119,6 +119,8 @@ have stopped do | keeps | nobody waits | with those who wait |
         child.pgid, child.sid, child.tty = self.pgid, self.sid, self.tty
         child.origin = self.origin
         child.limits = self.limits.copy()
+        if self.timers.cpu_limit is not None:
+            child.timers.set_cpu_limit(*child.limits.get(RLIMIT_CPU))
         child.oom_score_adj, child.coredump_filter = self.oom_score_adj, self.coredump_filter
         return child
 

@@ -154,7 +154,8 @@ class Timers:
         self._posix: PosixTimers | None = None
         self._alarm: Deadline | None = None  # the real-time timer in the loop's heap
         self.cpu_limit: tuple[int, int] | None = None
-        """RLIMIT_CPU as the program set it: (soft, hard) seconds. One that it inherited the host looks after."""
+        """RLIMIT_CPU, (soft, hard) seconds, as the program set it, or its parent did. One that it inherited of the host
+        is here where the guest runs in a process beside ours; elsewhere the host looks after it."""
 
     @property
     def posix(self) -> PosixTimers:

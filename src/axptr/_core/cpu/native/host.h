@@ -33,6 +33,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -177,9 +178,14 @@ static int nat_child(void *argument)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
     };
     struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    struct rlimit cpu;
     long got;
     b->stage = NAT_NO_SECCOMP;
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getrlimit(RLIMIT_CPU, &cpu) == 0) { /* the guest hears of the soft limit, from whoever runs it, and not the stub */
+        cpu.rlim_cur = cpu.rlim_max;
+        setrlimit(RLIMIT_CPU, &cpu);
+    }
     setpgid(0, 0); /* what a terminal sends is not for the stub */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         goto failed;
