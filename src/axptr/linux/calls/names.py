@@ -39,6 +39,7 @@ from ..fs.walk import (
     Entry,
 )
 from ..registry import call
+from ..task.creds import CAP_SYS_CHROOT
 from ..uaccess import (
     Bytes,
     ConstBytes,
@@ -449,7 +450,7 @@ def sys_getcwd(task: LinuxTask, buf: Bytes, size: c_size_t) -> int:
     cwd = task.fs.cwd
     if cwd.removed:
         raise LinuxError(errno.ENOENT)
-    text = cwd.where() + b"\0"
+    text = task.fs.shown(cwd.where(), marked=True) + b"\0"
     if len(text) > size:
         raise LinuxError(errno.ERANGE)
     put_bytes(task, buf.address, text)
@@ -481,9 +482,15 @@ def sys_fchdir(task: LinuxTask, fd: c_uint) -> int:
 
 @call("chroot")
 def sys_chroot(task: LinuxTask, path: ConstBytes) -> int:
-    if not task.fs.resolve(task, AT_FDCWD, read_path(task, path)).is_dir:
+    """The working directory stays, and with it the way to what is above it, as on Linux."""
+    node = task.fs.resolve(task, AT_FDCWD, read_path(task, path))
+    if not node.is_dir:
         raise LinuxError(errno.ENOTDIR)
-    raise LinuxError(errno.EPERM)
+    require_access(task, node, EXEC)
+    if not task.creds.has(CAP_SYS_CHROOT):
+        raise LinuxError(errno.EPERM)
+    task.fs.root = node.hold()
+    return 0
 
 
 @call("umask")

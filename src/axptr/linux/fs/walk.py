@@ -79,6 +79,18 @@ class FsContext:
         other.root, other.cwd = self.root, self.cwd
         return other
 
+    def shown(self, path: bytes, *, marked: bool = False) -> bytes:
+        """What a path of the machine's tree is called below a root of one's own (d_path); as it is from elsewhere,
+        which getcwd(2) has `marked`."""
+        if self.root is self.mounts.mounts[0].root:
+            return path
+        top = self.root.where().rstrip(b"/")
+        if path == top:
+            return b"/"
+        if path.startswith(top + b"/"):
+            return path[len(top) :]
+        return b"(unreachable)" + path if marked else path
+
     # -- the tree
 
     def child(self, task: LinuxTask, entry: Entry) -> Node | None:
@@ -98,7 +110,7 @@ class FsContext:
         if mount is self.root.mount and node.identity == self.root.identity:
             return self.root
         if mount is not None and mount.is_root(node):
-            return mount.above if mount.above is not None else self.root
+            return mount.above if mount.above is not None else node
         return node.parent(task)
 
     def start(self, task: LinuxTask, dirfd: int) -> Node:

@@ -220,7 +220,7 @@ class PlaceLink(LinkNode):
         self._node = node
 
     def target(self, task: LinuxTask) -> bytes:
-        return self._node(task).where()
+        return task.fs.shown(self._node(task).where())
 
     def follow(self, task: LinuxTask) -> Node:
         return self._node(task)

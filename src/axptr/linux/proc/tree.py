@@ -51,7 +51,7 @@ class FdLink(LinkNode):
 
     def target(self, task: LinuxTask) -> bytes:
         seen_by(task, self._who(task))
-        return task.machine.host.shown_name(self._file.name())
+        return task.fs.shown(task.machine.host.shown_name(self._file.name()))
 
     def follow(self, task: LinuxTask) -> Node:
         seen_by(task, self._who(task))
