@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -128,3 +130,20 @@ with tempfile.TemporaryDirectory() as folder:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_limit_on_files_leaves_no_half_modules(tmp_path: Path) -> None:
+    """What Python itself loads before the command is asked may be cut short: that is Python's."""
+    command = shlex.join([str(word) for word in axptr("run", "--", "/bin/true")])
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    done = subprocess.run(["/bin/sh", "-c", f"ulimit -f 2; exec {command}"], capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    left = {path.name.partition(".")[0] for path in tmp_path.rglob("axptr/**/*.pyc")}
+    assert left <= {"__init__", "__main__", "main", "quick"}
+
+
+def test_modules_are_kept_where_files_are_not_limited(tmp_path: Path) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    done = subprocess.run(axptr("run", "--", "/bin/true"), capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.rglob("axptr/**/*.pyc"))) > 100

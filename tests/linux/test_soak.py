@@ -28,8 +28,10 @@ ROUNDS = {
     "signals": 2_000,
 }  # fmt: skip
 """Times: a thread's round makes two."""
-SHARE = 100
-"""The short form does so much less."""
+SHARE, LEAST = 100, 60
+"""The short form does so much less, but not less than this."""
+SPARE_STUBS, OF_A_STUB, WAITING_FRAMES = 2, 12, 40
+"""What may be kept for later, less than one of each a time would be: processes of the host, descriptors, frames."""
 GROWTH = 48
 """Bytes of the host's memory that a time may cost for good: none, but an allocator's waste is none of ours."""
 SLACK = 6 << 20
@@ -84,11 +86,11 @@ def soak(program: Path, kind: str, times: int, engine: str, wait: float) -> None
             before = round(max(times // 20, 5))
         after = round(times)
         process.end()
-    assert after.frames <= before.frames
+    assert after.frames <= before.frames + WAITING_FRAMES
     assert after.tasks == before.tasks
     assert after.waiting <= before.waiting
-    assert after.descriptors <= before.descriptors
-    assert after.children <= before.children
+    assert after.descriptors <= before.descriptors + SPARE_STUBS * OF_A_STUB
+    assert after.children <= before.children + SPARE_STUBS
     assert after.objects <= before.objects + 50
     assert after.resident <= before.resident + GROWTH * times + SLACK
 
@@ -96,7 +98,7 @@ def soak(program: Path, kind: str, times: int, engine: str, wait: float) -> None
 @pytest.mark.parametrize("kind", ROUNDS)
 def test_what_is_done_often_leaves_nothing(kind: str, compile_guest: Callable[..., Path], engine_name: str) -> None:
     program = compile_guest("soak", "-static", "-pthread")
-    soak(program, kind, ROUNDS[kind] // SHARE, "unicorn" if engine_name == "unicorn" else "auto", 100)
+    soak(program, kind, max(ROUNDS[kind] // SHARE, LEAST), "unicorn" if engine_name == "unicorn" else "auto", 100)
 
 
 @pytest.mark.slow

@@ -55,6 +55,8 @@ class QuickFinder:
             spec = spec or self._spec(name, at, at + "/__init__.py", "/__init__", at)
             if spec is not None:
                 return spec
+        if not sys.dont_write_bytecode and _files_are_limited():
+            sys.dont_write_bytecode = True
         return None
 
     def _spec(self, name: str, folder: str, source: str, last: str, package: str = "") -> ModuleSpec | None:
@@ -85,7 +87,23 @@ class QuickFinder:
         return spec
 
 
+def _files_are_limited() -> bool:
+    """Whether files may only grow so far (RLIMIT_FSIZE). The import system does not notice that what it wrote was cut
+    short (`_write_atomic` of importlib), and the next run would stumble over half a module."""
+    try:
+        fd = open_file("/proc/self/limits", _O_CLOEXEC)
+        try:
+            text = read(fd, 4096)
+        finally:
+            close(fd)
+    except OSError:
+        return False
+    return b"Max file size             unlimited" not in text
+
+
 def install() -> None:
     """From now on; nothing where bytecode lies elsewhere or is of another kind."""
     if sys.pycache_prefix is None and not sys.flags.optimize:
         sys.meta_path.insert(0, QuickFinder())
+    elif _files_are_limited():
+        sys.dont_write_bytecode = True

@@ -352,13 +352,14 @@ def _stat(mode: int, device: int, size: int) -> str:
 
 
 stat = structure("<24xI12xQQ88x", _stat)
-statx = structure(
-    "<I24xHxx8xQ208x",
-    lambda mask, mode, size: (
-        f"stx_mask={names.flag_names(mask, names.STATX)}, stx_attributes=0, stx_mode={_mode(mode)},"
-        f" stx_size={size}, ..."
-    ),
-)
+
+
+def _statx(mask: int, attributes: int, mode: int, size: int) -> str:
+    shown = names.flag_names(mask, names.STATX), names.flag_names(attributes, names.STATX_ATTR)
+    return f"stx_mask={shown[0]}, stx_attributes={shown[1]}, stx_mode={_mode(mode)}, stx_size={size}, ..."
+
+
+statx = structure("<I4xQ12xHxx8xQ208x", _statx)
 timespec = structure("<qq", lambda s, ns: f"tv_sec={s}, tv_nsec={ns}")
 timespec_given = structure("<qq", lambda s, ns: f"tv_sec={s}, tv_nsec={ns}", output=False)
 timeval = structure("<qq", lambda s, us: f"tv_sec={s}, tv_usec={us}")
