@@ -29,7 +29,8 @@ class Process:
     kernel: its `LinuxKernel`: `kernel.on_call` for a tracer, `kernel.unknown` (number -> count of unknown calls),
     `kernel.calls` (name -> count, when `kernel.count_calls` was set before the run).
     engine: the CPU. engine_why: why it is this one; engine_lack: what the host does not allow, where "auto" would have
-    taken another. phys: the `PhysMemory`, its machine's. pid: its number in the machine.
+    taken another. phys: the `PhysMemory`, its machine's. pid: its number in the machine. owner: whether the machine is
+    for it alone.
     stdin, stdout, stderr: our end of what was made by `PIPE`, else None.
     After the end of the program memory and areas are still there, until `close()`.
 
@@ -45,7 +46,7 @@ class Process:
         self.linux = linux
         self.machine: Machine = task.machine
         self._first = task.group
-        self._owner = owner
+        self.owner = owner
         self.kernel: LinuxKernel = linux.kernel
         self.engine: Engine = task.engine
         self.engine_why, self.engine_lack = linux.engine_why, linux.engine_lack
@@ -164,16 +165,27 @@ class Process:
             if group.origin is self._first and not group.zombie:
                 end_group(group)
 
+    def refer(self, task: LinuxTask, ends: tuple[Inlet | None, Outlet | None, Outlet | None]) -> None:
+        """The machine was put back to a snapshot: this is what the process is now, and our ends of its streams."""
+        self._first = task.group
+        self.engine, self.kernel = task.engine, self.linux.kernel
+        self.stdin, self.stdout, self.stderr = ends
+
+    def gone(self) -> None:
+        """The machine was put back to before it was started: there is no such process any more."""
+        self._closed = True
+
     def close(self) -> None:
         """Give its memory back, which ends it if it still runs; with a machine of its own, that and all its files too.
         The process is of no use afterwards. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        if self._owner:
+        if self.owner:
             self.linux.close()
         elif not self.linux.closed:
             self.end()
+            self.linux.forget(self)
             self.linux.let_go(self._first)
             for end in (self.stdin, self.stdout, self.stderr):
                 if end is not None:

@@ -33,6 +33,8 @@ _OF_MONOTONIC = frozenset({1, 4, _MONOTONIC_COARSE, _BOOTTIME, _BOOTTIME_ALARM})
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .._core.phys.phys import PhysMemory
     from ..engine import Exit
 
@@ -50,12 +52,38 @@ class SeededView(HostView):
         self._blocks = 0
         self._spare = b""
         self._engine: UnicornEngine | None = None
+        self._worked = 0  # by an engine that is no more
+        self._entropy: int | None = None  # of that one
         self._system = self._idle = 0  # nanoseconds that have passed in calls, and in sleeps
         self._stored: dict[tuple[int, int], int] = {}
         self._uptime = 3600 * _BILLION + self._number(86400 * _BILLION)
         self._epoch = _EPOCH * _BILLION + self._number(28 * 86400 * _BILLION)
         self.pid = 300 + self._number(30000)
         self._nameless = nameless_devices()
+
+    def state(self) -> tuple[object, ...]:
+        """All that a view which goes on from here must know, as plain data."""
+        counts = self._key, self._blocks, self._spare, self._system, self._idle, self._uptime, self._epoch
+        entropy = self._engine.entropy if self._engine is not None else 0
+        return *counts, self.pid, tuple(self._stored.items()), self._user, entropy
+
+    @classmethod
+    def resumed(cls, *state: Any) -> SeededView:
+        """A view in the state of another. The work of the engine that it had is time that has passed."""
+        view = cls.__new__(cls)
+        view._key, view._blocks, view._spare, view._system, view._idle, view._uptime, view._epoch = state[:7]
+        view.pid, stored, view._worked, view._entropy = state[7:]
+        view._stored = dict(stored)
+        view._engine = None
+        view._nameless = nameless_devices()
+        return view
+
+    def take_over(self, engine: UnicornEngine) -> None:
+        """Go on with the engine of the machine that is to be as it was, whose work until now never was."""
+        self._engine = engine
+        self._worked -= engine.work
+        engine.entropy = self._entropy or 0
+        self._show_time()
 
     def _number(self, most: int) -> int:
         return int.from_bytes(self.random(8), "little") % most
@@ -74,7 +102,7 @@ class SeededView(HostView):
 
     def engine(self, phys: PhysMemory) -> UnicornEngine:
         engine = self._engine = UnicornEngine(phys, metered=True)
-        engine.entropy = self._number(1 << 64)
+        engine.entropy = self._number(1 << 64) if self._entropy is None else self._entropy
         self._show_time()
         return engine
 
@@ -94,7 +122,7 @@ class SeededView(HostView):
 
     @property
     def _user(self) -> int:
-        return self._engine.work if self._engine is not None else 0
+        return self._worked + (self._engine.work if self._engine is not None else 0)
 
     @property
     def _now(self) -> int:

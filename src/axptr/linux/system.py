@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .fs.openfile import OpenFile
     from .fs.overlay import Overlay
     from .policy.policy import Policy
+    from .snapshots.snapshot import MachineSnapshot
     from .streams import Inlet, Outlet
     from .task.group import ThreadGroup
 
@@ -132,6 +133,7 @@ class Linux:
             machine.disk = Disk(machine, disk_limit)
         self.mounts = _mounts(machine, self.phys, self._allow_write, layout)
         self._of_streams: HostMount | None = None
+        self._started: dict[int, Process] = {}
         self._rooted = layout is not None and layout[0] is not None
 
     # -- starting programs
@@ -211,6 +213,7 @@ class Linux:
             self._run_program(task, program, argv, environ, streams, host_signals)
             process = Process(self, task, owner=owner)
             process.stdin, process.stdout, process.stderr = self._ends
+            self._started[process.pid] = process
         except BaseException:
             self._undo(task)
             raise
@@ -345,6 +348,7 @@ class Linux:
                 continue
             table.place(number, file)
             if isinstance(file, HostFile):
+                file.stream = number
                 file.mount = self._stream_mount(task.fs)
                 machine.streams.add(file.identity)
                 if number:
@@ -388,6 +392,51 @@ class Linux:
             self.kernel.run_machine(self.machine, lambda: True, timeout)
         return bool(self.engine_why) and not self.machine.loop.empty
 
+    # -- snapshots: see `snapshots.snapshot`
+
+    def snapshot(self) -> MachineSnapshot:
+        """The whole machine as it is now, between two runs: to go back to, to branch from.
+
+        It costs what plain data there is, page tables, and the pages of shared memory and of files that are mapped from
+        memory. The machine goes on as it was. Files of the host are no part of it, but which are open, and where. What
+        cannot go along (a connection of the host's, a pipe or device of the host's that is no standard stream) is a
+        `SnapshotError` that names it. `LinuxError(ENOMEM)` when frames run out.
+        """
+        from .snapshots.face import take
+
+        return take(self)
+
+    def restore(self, snap: MachineSnapshot) -> None:
+        """Be what the machine was: its own snapshot, or that of another of its family. Costs what has changed since.
+
+        Processes that were started since are gone, their objects too; those that were there are what they were.
+        """
+        from .snapshots.face import restore
+
+        restore(self, snap)
+
+    def branch(self, count: int = 1) -> list[Linux]:
+        """Machines in the state of this one, which go their own ways; memory is shared until it is written."""
+        snap = self.snapshot()
+        return [self.from_snapshot(snap) for _ in range(count)]
+
+    @classmethod
+    def from_snapshot(
+        cls, snap: MachineSnapshot, *, stdio: tuple[int, int, int] | None = None, engine: str | None = None
+    ) -> Linux:
+        """Another machine in the state of a snapshot; `process` has the programs in it.
+
+        stdio: descriptors of the host in place of those that were given as standard streams; by default the very same.
+        engine: its CPU, "native" or "unicorn"; by default as it was.
+        """
+        from .snapshots.face import make
+
+        return make(cls, snap, stdio, engine)
+
+    def process(self, pid: int | None = None) -> Process:
+        """A program that was started here, by its number; by default the first. `KeyError` for none that is open."""
+        return self._started[self.machine.first.tgid if pid is None else pid]
+
     # -- the end
 
     def end_all(self) -> None:
@@ -398,6 +447,10 @@ class Linux:
             if group is not self.machine.init and not group.zombie:
                 end_group(group)
         self._forget_memory()
+
+    def forget(self, process: Process) -> None:
+        """Whoever started a program is done with it."""
+        self._started.pop(process.pid, None)
 
     def let_go(self, group: ThreadGroup) -> None:
         """Nobody looks at the memory of a process any more that has ended."""

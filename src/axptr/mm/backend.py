@@ -12,6 +12,7 @@ import stat
 
 from axptr._core.host import hostcalls
 from axptr._core.mm.frames import Backend, FrameStore
+from axptr._core.mm.sharing import own
 from axptr._core.phys.phys import PhysMemory
 from axptr._core.words.codes import KIND_ALLOC, KIND_LINEAR, KIND_STORE
 from axptr.addr import PAGE_SIZE, checked_address, checked_size
@@ -98,6 +99,7 @@ class StoreBackend(Backend):
     named: Callable[[], bytes] | None = None
 
     def __init__(self, store: FrameStore, offset: int = 0, *, shared: bool = False, writable: bool = True) -> None:
+        own(store)
         self._set(KIND_STORE, shared=shared, sealed=shared and not writable, offset=_aligned(offset), store=store)
 
 

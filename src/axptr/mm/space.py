@@ -59,6 +59,10 @@ class AddrSpace(History):
         self._history = RLock()
         self._twins: Twins = {}
         self._stops: dict[int, LinuxError] = {}
+        self.line: object = None
+        """By which a space is known among those of one origin; set by whoever takes and restores them."""
+        self.shown: dict[int, Backend] = {}
+        """Of theirs too: which backend stands for one of a frozen twin."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -208,6 +212,10 @@ class AddrSpace(History):
 
         Raises `LinuxError(ENOMEM)` when frames run out, this space as it was.
         """
+        return self._freeze(shared=True)
+
+    def _freeze(self, *, shared: bool) -> Snapshot:
+        """`snapshot`; shared: whether with the bytes of shared memory, which else somebody else keeps."""
         frozen = AddrSpace(self.base, self.size, self.phys, self.format)
         with self._history:
             frozen.bounds.update(self.bounds)
@@ -215,13 +223,27 @@ class AddrSpace(History):
             before, self._epoch = self._epoch, None  # "anywhere", should we be interrupted between journal and epoch
             try:
                 with self.phys._held():
-                    captures = [(store, *self._captured(store)) for store in self._shared_memory()]
+                    stores = self._shared_memory() if shared else []
+                    captures = [(store, *self._captured(store)) for store in stores]
                     notes = self._clone_into(frozen, True)
             except LinuxError:
                 self._epoch = before
                 raise
             self._epoch = Epoch(before, notes)
             return Snapshot(frozen, self._epoch, captures)
+
+    @classmethod
+    def _thaw(cls, snap: Snapshot) -> AddrSpace:
+        """A new space in the state of a snapshot, whose shared memory is still that of then. Raises
+        `LinuxError(ENOMEM)`."""
+        frozen = snap._frozen
+        space = cls(frozen.base, frozen.size, frozen.phys, frozen.format)
+        frozen._clone_into(space, True)
+        space.bounds.update(frozen.bounds)
+        space.model = frozen.model
+        space._take()  # what changes from here on is what changed since the snapshot
+        space._epoch = snap._epoch
+        return space
 
     @classmethod
     def from_snapshot(cls, snap: Snapshot) -> AddrSpace:

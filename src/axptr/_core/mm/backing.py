@@ -21,7 +21,7 @@ from cython.cimports.axptr._core.mm.areas import (
     record_copy,
     records_of,
 )
-from cython.cimports.axptr._core.mm.frames import Backend, FrameStore
+from cython.cimports.axptr._core.mm.frames import Backend, FrameStore, store_get
 from cython.cimports.axptr._core.mm.journal import journal_moved, journal_page, journal_range
 from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
@@ -40,6 +40,8 @@ from cython.cimports.axptr._core.words.codes import (
 )
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.buffer import PyBuffer_Release
+from cython.cimports.cpython.object import PyObject
+from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.libc.stdint import uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy, memset
 
@@ -258,6 +260,46 @@ class BackedSpace(SpaceCore):
             else:
                 self.guard_range(rec.flags, first, high)
         axptr_unlock(self.lock)
+
+    def _swap_backends(self, behind: dict):
+        """What backs areas is another from here on: `behind` has it, by the number (`id`) of what did.
+
+        A store in place of another has the same bytes. Pages that were written in private stay; those that show the old
+        store are brought in anew. The journal hears nothing of it: for whoever goes back it is the same memory.
+        """
+        rec: cython.pointer(AreaRec)
+        old: Backend
+        fresh: Backend
+        axptr_lock_gil(self.lock)
+        walk: Records = records_of(cython.address(self.areas))
+        while next_record(cython.address(walk)):
+            rec = walk.rec
+            found: object = behind.get(cython.cast(uint64_t, rec.backend))
+            if found is None:
+                continue
+            old = cython.cast(object, rec.backend)
+            fresh = found
+            Py_INCREF(fresh)
+            rec.backend = cython.cast(cython.pointer(PyObject), fresh)
+            if fresh.store is not old.store:
+                rec.store = cython.address(fresh.store.body)
+                self.show_store(rec, old.store, fresh.store)
+            Py_DECREF(old)
+        axptr_unlock(self.lock)
+
+    def show_store(self, rec, old, fresh):
+        """The area shows another store: drop the pages that are the old one's alone."""
+        page: uint64_t
+        pfn: uint64_t
+        if rec.shared:
+            self.zap(rec.start, rec.last)
+            return
+        walk: Leaves = leaves_of(self, rec.start, rec.last)
+        while next_leaf(cython.address(walk)):
+            page = (rec.offset + (walk.at - rec.start)) >> PAGE_SHIFT
+            pfn = entry_paddr(self.fmt, walk.slot[0]) >> PAGE_SHIFT
+            if pfn == store_get(cython.address(old.body), page) and pfn != store_get(cython.address(fresh.body), page):
+                self.zap(walk.at, walk.at + IN_PAGE)
 
     def guard_range(self, flags, first, last):
         """Take the right to write unseen from the pages of [first, last], which lie in an area with these flags."""

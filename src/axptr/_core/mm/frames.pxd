@@ -5,6 +5,7 @@ from axptr._core.phys.phys cimport PhysMemory
 # Marks of a store's page.
 cdef enum:
     STORE_WRITTEN = 1      # written through a shared mapping, not yet in the file
+    STORE_SHARED = 2       # the frame is another store's too: see `sharing`
 
 # A page number -> frame map that code without the GIL can search. A slot whose frame is 0 has none now.
 cdef struct FrameStoreBody:

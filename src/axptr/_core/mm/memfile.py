@@ -13,7 +13,15 @@ import errno as codes
 import os
 
 import cython
-from cython.cimports.axptr._core.mm.frames import FrameStore, store_fill, store_get, store_slot, store_supplied
+from cython.cimports.axptr._core.mm.frames import (
+    STORE_SHARED,
+    FrameStore,
+    store_fill,
+    store_get,
+    store_slot,
+    store_supplied,
+)
+from cython.cimports.axptr._core.mm.sharing import store_own
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import FAULT_NOMEM, FAULT_OK, PAGE_SHIFT, PAGE_SIZE
@@ -39,14 +47,19 @@ class MemoryFile(FrameStore):
     def resize(self, size):
         """The file has so many bytes from now on: pages beyond are given up, and what is beyond in its last page is zero.
 
-        Mappings that show pages beyond are the caller's affair.
-        """
+        Mappings that show pages beyond are the caller's affair. `LinuxError(ENOMEM)` if the last page is another
+        store's too, and there is no frame for it; nothing has changed then."""
         i: uint64_t
+        code: cython.int = FAULT_OK
         end: uint64_t = size
         last: uint64_t = end >> PAGE_SHIFT
         self.phys.alive()
         axptr_lock_gil(self.phys.lock)
-        for i in range(self.body.capacity):
+        if end & (PAGE_SIZE - 1) and store_get(cython.address(self.body), last):
+            i = store_slot(cython.address(self.body), last)
+            if self.body.marks[i] & STORE_SHARED:
+                code = store_own(cython.address(self.body), self.phys, i)
+        for i in range(self.body.capacity if code == FAULT_OK else 0):
             if self.body.pfns[i] == 0 or self.body.keys[i] - 1 < last:
                 continue
             if self.body.keys[i] - 1 == last and end & (PAGE_SIZE - 1):
@@ -60,10 +73,13 @@ class MemoryFile(FrameStore):
             self.phys.decref(self.body.pfns[i])
             self.body.pfns[i] = 0
             self.body.count -= 1
-        self.body.limit = (end + (PAGE_SIZE - 1)) >> PAGE_SHIFT
-        if self.body.file_end > end:
-            self.body.file_end = end
+        if code == FAULT_OK:
+            self.body.limit = (end + (PAGE_SIZE - 1)) >> PAGE_SHIFT
+            if self.body.file_end > end:
+                self.body.file_end = end
         axptr_unlock(self.phys.lock)
+        if code != FAULT_OK:
+            raise LinuxError(codes.ENOMEM, f"no page of {self.label}")
 
     def grow(self, old, size):
         """The file had `old` bytes and has `size` now: what mappings wrote behind its end is zero."""
@@ -119,6 +135,7 @@ class MemoryFile(FrameStore):
 
     def write(self, offset, data):
         """Put bytes at `offset`, within the limit; how many, which is fewer than all only if frames ran out. ENOMEM for none."""
+        i: uint64_t
         at: uint64_t = offset
         done: uint64_t = 0
         count: uint64_t
@@ -137,8 +154,14 @@ class MemoryFile(FrameStore):
             code = store_fill(cython.address(self.body), self.phys, at >> PAGE_SHIFT, cython.address(pfn))
             if code != FAULT_OK:
                 break
+            i = store_slot(cython.address(self.body), at >> PAGE_SHIFT)
+            if self.body.marks[i] & STORE_SHARED:
+                code = store_own(cython.address(self.body), self.phys, i)
+                if code != FAULT_OK:
+                    break
+                pfn = self.body.pfns[i]
             memcpy(self.phys.base + (pfn << PAGE_SHIFT) + (at & (PAGE_SIZE - 1)), source + done, count)
-            self.body.stamps[store_slot(cython.address(self.body), at >> PAGE_SHIFT)] = self.body.clock
+            self.body.stamps[i] = self.body.clock
             if self.phys.flags[pfn] & FRAME_CODE:
                 self.phys.code_changed(pfn)
             at += count
@@ -163,17 +186,25 @@ class MemoryFile(FrameStore):
             if self.body.pfns[i] == 0 or not low <= self.body.keys[i] - 1 <= high:
                 continue
             pfn = self.body.pfns[i]
-            if self.phys.refs[pfn] == 1 and store_supplied(cython.address(self.body), self.body.keys[i] - 1) == 0:
+            shared: cython.bint = self.body.marks[i] & STORE_SHARED
+            if (shared or self.phys.refs[pfn] == 1) and store_supplied(
+                cython.address(self.body), self.body.keys[i] - 1
+            ) == 0:
                 self.phys.decref(pfn)
                 self.body.pfns[i] = 0
                 self.body.count -= 1
                 continue
+            if shared:
+                code = store_own(cython.address(self.body), self.phys, i)
+                if code != FAULT_OK:
+                    break
+                pfn = self.body.pfns[i]
             memset(self.phys.base + (pfn << PAGE_SHIFT), 0, PAGE_SIZE)
             self.body.stamps[i] = self.body.clock
             if self.phys.flags[pfn] & FRAME_CODE:
                 self.phys.code_changed(pfn)
         page = low
-        while page <= high and store_supplied(cython.address(self.body), page):
+        while code == FAULT_OK and page <= high and store_supplied(cython.address(self.body), page):
             if store_get(cython.address(self.body), page) == 0:
                 code = store_fill(cython.address(self.body), self.phys, page, cython.address(pfn))
                 if code != FAULT_OK:

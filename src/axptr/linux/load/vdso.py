@@ -32,7 +32,7 @@ _EXECUTE = _READ | MappingFlags.EXECUTE
 
 
 class Vdso:
-    """The image of a machine and its clock page. A snapshot needs none of it: programs have the pages.
+    """The image of a machine and its clock page. A snapshot has the pages; a copy finds its clock in its own.
 
     Its user owns it; areas that show it keep its frames.
     """
@@ -55,6 +55,10 @@ class Vdso:
         if ahead is None or not self._size or _clock_source() not in _COUNTED:
             return None
         return ClockPage(self._store.phys, self._clock_at, ahead, host.cpu_count == 1)
+
+    def find_clock(self) -> None:
+        """The pages are those of a copy of the machine: look where the clock's is."""
+        self._clock_at = self._store.frames()[0]  # by their places in its table, which page 0 leads
 
     def map(self, mm: Mm) -> int:
         """Map it where there is room; the address of the image, 0 where there is no image. `LinuxError`: ENOMEM."""

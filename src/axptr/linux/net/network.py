@@ -72,15 +72,21 @@ class Network:
         """
         self._charge = charge
         self.locks = locks
-        self.now = clock.monotonic
+        self._clock = clock
         self.policy = policy
         self.up = policy.kind != "none"
-        self.realtime_ns = clock.realtime_ns
         self._numbers = itertools.count(20_001)
         self.endpoints: dict[int, Endpoint] = {}
         self.netlink_ports: set[tuple[int, int]] = set()
         self._closing: list[Callable[[], None]] = []
         self._closes = False
+
+    def now(self) -> float:
+        """Seconds of the machine's monotonic clock."""
+        return self._clock.monotonic()
+
+    def realtime_ns(self) -> int:
+        return self._clock.realtime_ns()
 
     def next_number(self) -> int:
         """The next inode number of sockfs."""

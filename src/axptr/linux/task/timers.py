@@ -7,6 +7,8 @@ before the run left out.
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..abi.signals import (
     SI_KERNEL,
     SIGALRM,
@@ -204,7 +206,7 @@ class Timers:
             loop.timers.cancel(self._alarm)
             self._alarm = None
         if self.real.at is not None:
-            self._alarm = loop.arm(self.real.at / _BILLION, lambda: self._ring(task))
+            self._alarm = loop.arm(self.real.at / _BILLION, partial(self._ring, task))
         task.interrupt()
 
     def stop(self, loop: RunLoop) -> None:

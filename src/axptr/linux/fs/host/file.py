@@ -76,6 +76,8 @@ class HostFile(OpenFile):
     """
 
     host_fd: int
+    stream: int | None = None
+    """Which of the user's standard streams it is; None of other files."""
 
     def __init__(
         self,

@@ -1,0 +1,41 @@
+cimport cython
+
+@cython.final
+cdef class Place:
+    cdef readonly Py_ssize_t index
+
+@cython.final
+cdef class Rule:
+    cdef readonly int kind
+    cdef readonly object take
+    cdef readonly tuple slots
+    cdef readonly frozenset omit
+
+@cython.final
+cdef class Node:
+    cdef readonly int kind
+    cdef readonly object cls
+    cdef readonly tuple names
+    cdef readonly tuple values
+
+@cython.final
+cdef class Capture:
+    cdef readonly dict rules
+    cdef readonly object missing
+    cdef readonly object owner
+    cdef dict memo
+    cdef list kept
+    cdef readonly list nodes
+    cdef list todo
+    cdef dict shapes
+    cdef enter(self, object it, Rule rule)
+    cdef note(self, object it, Node node)
+    cdef fill(self, object it, Rule rule, Node node)
+
+@cython.final
+cdef class Graph:
+    cdef readonly tuple nodes
+    cdef readonly tuple roots
+    cdef one(self, object value, list made)
+    cdef list values_of(self, Node node, list made)
+    cdef refill(self, Node node, object it, list made)

@@ -1,0 +1,100 @@
+"""The verbs of `Linux` for snapshots: what of the face goes along, and which objects its user has stay the same.
+
+Of a machine that is restored the objects of its processes, and our ends of their streams, are what they were: whoever
+holds them goes on with them. A copy has objects of its own.
+"""
+
+from __future__ import annotations
+
+from ..process import Process
+from .snapshot import MachineSnapshot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..streams import Inlet, Outlet
+    from ..system import Linux
+    from .making import Making
+
+    Ends = tuple[Inlet | None, Outlet | None, Outlet | None]
+
+_KEPT = ("env", "limits", "mounts", "_allow_write", "_of_streams", "_rooted", "_wanted", "engine_why", "engine_lack")
+_USERS = ("changed", "eager")
+"""Of our end of a stream: how whoever holds it is told."""
+
+
+def take(linux: Linux) -> MachineSnapshot:
+    """See `Linux.snapshot`."""
+    if linux.closed:
+        raise RuntimeError("this machine is closed")
+    if not linux.engine_why:
+        raise RuntimeError("no program was started in this machine: there is nothing to snapshot")
+    started = [
+        (process.pid, process.owner, process.task, (process.stdin, process.stdout, process.stderr))
+        for process in linux._started.values()
+    ]
+    kept = {name: getattr(linux, name) for name in _KEPT}
+    extra = {**kept, "started": started, "policy": linux.kernel.policy}
+    return MachineSnapshot.take(linux.machine, extra)
+
+
+def make(cls: type[Linux], snap: MachineSnapshot, stdio: tuple[int, int, int] | None, engine: str | None) -> Linux:
+    """See `Linux.from_snapshot`."""
+    if not isinstance(snap, MachineSnapshot):
+        raise TypeError(f"want a MachineSnapshot, not {type(snap).__name__}")
+    making = snap.make(stdio, engine)
+    linux = cls.__new__(cls)
+    linux.machine, linux.kernel, linux.engine = making.machine, making.kernel, making.machine.engine
+    linux.phys, linux.closed = making.machine.phys, False
+    for name in _KEPT:
+        setattr(linux, name, making.extra[name])
+    if engine is not None:
+        linux.engine_why, linux.engine_lack = "as asked", ""
+    if making.extra["policy"] is not None:
+        making.extra["policy"].attach(linux.machine, linux.kernel)
+    linux._started = {}
+    for pid, owner, task, ends in making.extra["started"]:
+        process = linux._started[pid] = Process(linux, task, owner=owner)
+        process.refer(task, ends)
+    return linux
+
+
+def restore(linux: Linux, snap: MachineSnapshot) -> None:
+    """See `Linux.restore`."""
+    if linux.closed:
+        raise RuntimeError("this machine is closed")
+    if not isinstance(snap, MachineSnapshot):
+        raise TypeError(f"want a MachineSnapshot, not {type(snap).__name__}")
+    kernel = linux.kernel
+    making = snap.restore(linux.machine, kernel)
+    for name in _KEPT:
+        setattr(linux, name, making.extra[name])
+    _put_back(linux, making)
+
+
+def _put_back(linux: Linux, making: Making) -> None:
+    before, linux._started = linux._started, {}
+    for pid, owner, task, ends in making.extra["started"]:
+        process = before.pop(pid, None)
+        if process is None:
+            process = Process(linux, task, owner=owner)
+        held = process.stdin, process.stdout, process.stderr
+        stdin, stdout, stderr = (_stay(old, new) for old, new in zip(held, ends, strict=True))
+        process.refer(task, (stdin, stdout, stderr))
+        linux._started[pid] = process
+    for process in before.values():
+        process.gone()
+
+
+def _stay(held: Any, end: Any) -> Any:
+    """The object that our user holds becomes what `end` is."""
+    if held is None or end is None:
+        return end
+    users = {name: held.__dict__[name] for name in _USERS}
+    held.__dict__.clear()
+    held.__dict__.update(end.__dict__, **users)
+    if not held.closed:
+        queue = held._file.queue
+        queue._watches[held] = queue._watches.pop(end)
+    return held

@@ -1,0 +1,161 @@
+"""Making a machine of a snapshot's graph: what stands in the place of each leaf, and what is set right in the end."""
+
+from __future__ import annotations
+
+import os
+import stat
+from weakref import WeakSet
+
+from ..._core.words.budget import Budget
+from ..._core.words.codes import MAX_RW_COUNT
+from ...errors import LinuxError
+from .memory import MemoryCopy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ...kernel.run import RunLoop
+    from ...mm.space import AddrSpace
+    from ..fs.host.file import HostFile
+    from ..host import HostView
+    from ..machine import Machine
+    from ..personality import LinuxKernel
+    from ..task.task import LinuxTask
+    from .snapshot import MachineSnapshot
+
+
+class Making:
+    """One copy. machine, loop: those that are to be it, whose state is not touched before `finish`."""
+
+    def __init__(
+        self,
+        snapshot: MachineSnapshot,
+        machine: Machine,
+        view: HostView,
+        stdio: tuple[int, int, int] | None,
+        there: dict[object, AddrSpace],
+        kernel: LinuxKernel,
+    ) -> None:
+        self._snapshot = snapshot
+        self.machine = machine
+        self.loop: RunLoop = machine.loop
+        self.view = view
+        self.kernel = kernel
+        self.memory = MemoryCopy(snapshot.memory, there)
+        self._stdio = stdio
+        self._opened: list[int] = []
+        self._proc: list[tuple[Any, bytes]] = []
+        self._leaves: dict[str, Callable[..., Any]] = {
+            "machine": lambda: self.machine,
+            "loop": lambda: self.loop,
+            "engine": lambda: self.loop.engine,
+            "kernel": lambda: self.kernel,
+            "view": lambda: self.view,
+            "phys": lambda: self._snapshot.memory.phys,
+            "space": self.memory.space,
+            "store": self.memory.store,
+            "object": self._object,
+            "cache": self._object,
+            "fd": self._fd,
+            "stream": lambda number, fd: fd if self._stdio is None else self._stdio[number],
+            "proc": self._proc_node,
+            "weak set": lambda *members: WeakSet(members),
+        }
+
+    # -- leaves
+
+    def leaf(self, kind: str, *values: Any) -> Any:
+        return self._leaves[kind](*values)
+
+    def _object(self, number: int) -> Any:
+        return self._snapshot.objects[number]
+
+    def _fd(self, number: int) -> int:
+        fd = self._snapshot.held[number].open()
+        self._opened.append(fd)
+        return fd
+
+    def _proc_node(self, cls: Any, path: bytes, mount: Any) -> Any:
+        made = cls.__new__(cls)
+        made.path = path
+        if mount is not None:
+            made.mount = mount
+        self._proc.append((made, path))
+        return made
+
+    # -- all of it
+
+    def build(self) -> tuple[dict[str, Any], dict[str, Any], list[LinuxTask]]:
+        """The state of the machine and its loop, and the tasks. What fails leaves nothing open."""
+        try:
+            tasks, files, watches, machine, loop, extra, *names = self._snapshot.graph.build(self.leaf)
+        except BaseException:
+            for fd in self._opened:
+                os.close(fd)
+            raise
+        self._names = names
+        self.extra: dict[str, Any] = extra
+        self._files: list[HostFile] = files
+        self._watches = watches
+        machine["host"] = self.view
+        return machine, loop, tasks
+
+    def finish(self, machine: dict[str, Any], loop: dict[str, Any], tasks: list[LinuxTask]) -> None:
+        """Let the machine and its loop be what was built."""
+        self.memory.finish(self._names)
+        self.loop.__dict__.update(loop)
+        self.loop.current = None
+        self.machine.__dict__.update(machine)
+        self.machine.streams = set()
+        for file in self._files:
+            if file.stream is not None:
+                _settle_stream(file, self.machine)
+        for task in tasks:
+            task.set_space(task.mm.space)
+            task.budget = Budget(per_call=MAX_RW_COUNT)
+        self._fill_proc(tasks)
+        for waiting in self.loop._blocked:
+            record = waiting.blocked
+            for waitable, mask in record.on if record is not None else ():
+                if waiting not in waitable.queue._waiters:
+                    waitable.queue.add(waiting, mask)
+        vdso = self.machine.__dict__.get("vdso")
+        if vdso is not None:
+            vdso.find_clock()
+            if self.machine.engine.name == "native":
+                self.machine.engine.keep_clock(vdso.clock(self.view))  # type: ignore[attr-defined]
+        for watch in self._watches:
+            if watch not in watch.file.queue._watches:
+                watch.file.queue.add(watch, watch.mask)
+
+    def _fill_proc(self, tasks: list[LinuxTask]) -> None:
+        """Files of /proc are made by their names, as programs that look for them would have it."""
+        for made, path in self._proc:
+            found = _walk_proc(tasks, path) if tasks else None
+            if found is not None and type(found) is type(made):
+                for name, value in vars(found).items():
+                    made.__dict__.setdefault(name, value)
+
+
+def _walk_proc(tasks: list[LinuxTask], path: bytes) -> Any:
+    from ..proc.tree import Proc
+
+    node: Any = Proc()
+    try:
+        for name in path.split(b"/")[2:]:
+            node = node.lookup(tasks[0], name) if node is not None else None
+    except LinuxError:
+        return None
+    return node
+
+
+def _settle_stream(file: HostFile, machine: Machine) -> None:
+    """The stream is another descriptor of the host's now."""
+    status = os.fstat(file.host_fd)
+    file._identity = status.st_dev, status.st_ino
+    file.kind = stat.S_IFMT(status.st_mode)
+    file.asynchronous = file.kind in (stat.S_IFIFO, stat.S_IFSOCK) or os.isatty(file.host_fd)
+    file.seekable = file.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
+    machine.streams.add(file.identity)

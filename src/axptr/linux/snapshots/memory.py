@@ -1,0 +1,162 @@
+"""What a machine's memory is at one moment: its spaces frozen, copy on write, and the stores behind them.
+
+Pages of a space are shared among the machine, its snapshots and its branches until somebody writes them. Stores that
+are memory (shared memory, files in memory) are the snapshot's own copies; each branch has its own again. Those that
+nobody has mapped share frames, too. What is a file of the host's is the file, for all of them.
+
+Locking: that of the `PhysMemory`, in the spaces' and stores' own calls. Failure: `LinuxError(ENOMEM)`.
+"""
+
+from __future__ import annotations
+
+from ..._core.mm.sharing import twin
+from ...errors import SnapshotError
+from ...mm.backend import part
+from ...mm.space import AddrSpace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from ..._core.mm.frames import Backend, FrameStore
+    from ..._core.phys.phys import PhysMemory
+    from ...mm.snapshots.snapshot import Snapshot
+
+_NOT_MEMORY = {1: "a window on physical memory", 3: "a pager", 4: "a device (MMIO)"}
+
+
+class MemoryImage:
+    """phys: the memory that all of it lies in. spaces: each frozen. lines: of each, by which the space that it was, and
+    those that were made of it, are known. stores: copies of those that are memory; shown: the numbers of those that
+    areas show. backends: what areas of the frozen spaces show and a copy shows another of: a store of its own, a name
+    that is somebody's; names: what tells of each what maps call it now, in the graph of the machine."""
+
+    def __init__(self, phys: PhysMemory) -> None:
+        self.phys = phys
+        self.spaces: list[Snapshot] = []
+        self.lines: list[object] = []
+        self.stores: list[FrameStore] = []
+        self.backends: list[Backend] = []
+        self.names: list[Any] = []
+        self.shown: set[int] = set()
+        self._live: list[FrameStore] = []  # which they are copies of, while it is taken
+        self._mapped: set[int] = set()
+        self._places: dict[int, int] = {}
+        self._shown: dict[int, Backend] = {}
+
+    # -- taking it
+
+    def look_at(self, spaces: Iterable[AddrSpace]) -> None:
+        """Which stores areas show, before any is kept."""
+        for space in spaces:
+            for _, _, _, backend, *_ in space._all_areas():
+                if backend.store is not None:
+                    self._mapped.add(id(backend.store))
+
+    def freeze(self, space: AddrSpace, place: Callable[[Any], Any]) -> int:
+        """Keep a space as it is now; its number. place: where an object stands in the graph."""
+        areas = space._all_areas()
+        behind: dict[int, Backend] = {}
+        for start, _, _, backend, _, name, *_ in areas:
+            if backend.kind in _NOT_MEMORY:
+                raise SnapshotError(f"the area at {start:#x} ({name or 'unnamed'}) shows {_NOT_MEMORY[backend.kind]}")
+            store, named = backend.store, getattr(backend, "named", None)
+            if store is None or (store.is_file and named is None) or id(backend) in behind:
+                continue
+            behind[id(backend)] = self._image_of(backend)
+            self.names.append(place(named))
+        snap = space._freeze(shared=False)
+        if behind:
+            snap._frozen._swap_backends(behind)
+        self.spaces.append(snap)
+        if space.line is None:
+            space.line = object()
+        self.lines.append(space.line)
+        space.shown = {id(made): self._shown[key] for key, made in behind.items()}
+        return len(self.spaces) - 1
+
+    def _image_of(self, backend: Backend) -> Backend:
+        store = backend.store
+        assert store is not None
+        image = store if store.is_file else self.stores[self.keep(store)]
+        made = part(backend, backend.offset, image)
+        self.backends.append(made)
+        self._shown[id(backend)] = backend
+        return made
+
+    def keep(self, store: FrameStore) -> int:
+        """Keep the bytes of a store that is memory; its number."""
+        place = self._places.get(id(store))
+        if place is None:
+            place = self._places[id(store)] = len(self.stores)
+            shown = id(store) in self._mapped
+            self.stores.append(twin(store, shown))
+            self._live.append(store)
+            if shown:
+                self.shown.add(place)
+        return place
+
+    def settle(self) -> None:
+        """All is taken."""
+        self._live.clear()
+        self._places.clear()
+        self._shown.clear()
+
+
+class MemoryCopy:
+    """One copy of an image: spaces and stores of a machine of its own. there: spaces that are to become what they were,
+    by their line; others are made.
+
+    Spaces are there at once, so that who is made can name them; `finish` gives those that were there their state.
+    """
+
+    def __init__(self, image: MemoryImage, there: dict[object, AddrSpace]) -> None:
+        self._image = image
+        self._there = there
+        self._spaces: dict[int, AddrSpace] = {}
+        self._stores: dict[int, FrameStore] = {}
+
+    def space(self, number: int) -> AddrSpace:
+        found = self._spaces.get(number)
+        if found is None:
+            found = self._there.get(self._image.lines[number])
+            if found is None:
+                found = AddrSpace._thaw(self._image.spaces[number])
+                found.line = self._image.lines[number]
+            self._spaces[number] = found
+        return found
+
+    def store(self, number: int) -> FrameStore:
+        found = self._stores.get(number)
+        if found is None:
+            found = self._stores[number] = twin(self._image.stores[number], number in self._image.shown)
+        return found
+
+    @property
+    def spaces(self) -> list[AddrSpace]:
+        return list(self._spaces.values())
+
+    def finish(self, names: list[Callable[[], bytes] | None]) -> None:
+        """names: what tells of each of the image's `backends` what maps call it now."""
+        for number, space in self._spaces.items():
+            if space in self._there.values():
+                space.restore(self._image.spaces[number])
+        if not self._image.backends:
+            return
+        images = {id(store): number for number, store in enumerate(self._image.stores)}
+        fresh: dict[int, Backend] = {}
+        for backend, named in zip(self._image.backends, names, strict=True):
+            store = backend.store
+            assert store is not None
+            made: Any = part(backend, backend.offset, self.store(images[id(store)]) if id(store) in images else None)
+            if named is not None:
+                made.named = named
+            fresh[id(backend)] = made
+        for space in self._spaces.values():
+            behind = dict(fresh)
+            for key, before in space.shown.items():
+                if key in fresh:
+                    behind[id(before)] = fresh[key]
+            space._swap_backends(behind)
+            space.shown = fresh

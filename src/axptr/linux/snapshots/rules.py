@@ -1,0 +1,272 @@
+"""What a snapshot keeps of each class: `rule_for`. A class of `owners.STATE` is kept with all its attributes, but for
+what stands here; what belongs to the process of the host (descriptors, engines, views) is a leaf, by which `making`
+finds what is to stand in its place."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections import deque
+from enum import Enum
+from types import FunctionType, MethodType
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from ..._core.mm.frames import FrameStore
+from ..._core.phys.phys import PhysMemory
+from ..._core.words.graph import (
+    ARRAY,
+    ATOM,
+    CALL,
+    DICT,
+    FROZENSET,
+    INSTANCE,
+    LEAF,
+    LIST,
+    MAPPING,
+    SET,
+    STANDIN,
+    TUPLE,
+    Capture,
+    Rule,
+)
+from ...engine.arch import Architecture
+from ...engine.context import Context
+from ...errors import SnapshotError
+from ...kernel.kernel import Kernel
+from ...kernel.run import RunLoop
+from ...mm.space import AddrSpace
+from ..host import HostView
+from ..machine import Machine
+from .owners import STATE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Take = Callable[[Any, Capture], Any]
+
+_ROOT = "axptr."
+_PROC = ("linux.proc.tree", "linux.proc.nodes")
+_PROC_FILES = frozenset(("ProcFile", "TextFile", "_SpaceFile", "MmFile", "MemFile", "PagemapFile"))
+
+
+class Token(tuple):  # type: ignore[type-arg]
+    """A leaf, where an attribute is one: its kind first."""
+
+    __slots__ = ()
+
+
+def _atom_function(function: Any) -> None:
+    """Only a function of a module is the same for all who name it."""
+    if function.__closure__ or "<" in function.__qualname__:
+        raise SnapshotError(f"a machine holds {function.__qualname__} of {function.__module__}, which cannot be kept")
+
+
+def _method(method: Any, capture: Capture) -> tuple[Any, tuple[Any, ...]]:
+    _atom_function(method.__func__)
+    return MethodType, (method.__func__, method.__self__)
+
+
+def _partial(it: Any, capture: Capture) -> tuple[Any, tuple[Any, ...]]:
+    if it.keywords:
+        raise SnapshotError(f"a machine holds {it}, which cannot be kept")
+    return functools.partial, (it.func, *it.args)
+
+
+def _count(it: Any, capture: Capture) -> tuple[Any, tuple[Any, ...]]:
+    return itertools.count, it.__reduce__()[1]
+
+
+# -- what belongs to the process of the host
+
+
+def _leaf(kind: str) -> Rule:
+    return Rule(LEAF, lambda it, capture: (kind,))
+
+
+def _space(it: AddrSpace, capture: Capture) -> tuple[str, int]:
+    return "space", capture.owner.memory.freeze(it, capture.place)
+
+
+def _store(it: FrameStore, capture: Capture) -> tuple[Any, ...]:
+    if it.is_file:
+        return "cache", capture.owner.hold_object(it)
+    return "store", capture.owner.memory.keep(it)
+
+
+def _task(it: Any, capture: Capture) -> dict[str, Any]:
+    state = dict(vars(it))
+    state.pop("calling", None)
+    state["context"] = it.loop.registers(it) if it.loop is not None else None
+    state["host_signals"] = None
+    capture.owner.tasks.append(it)
+    return state
+
+
+def loop_state(it: Any) -> dict[str, Any]:
+    return {name: getattr(it, name) for name in ("slice", "timers", "_ready", "_queued", "_blocked")}
+
+
+def machine_state(it: Any) -> dict[str, Any]:
+    left_out = (
+        "bounce", "_pages", "hole", "engine", "loop", "phys", "host", "terminals", "core", "core_failed", "streams",
+    )  # fmt: skip
+    return {name: value for name, value in vars(it).items() if name not in left_out}
+
+
+def _host_file(it: Any, capture: Capture) -> dict[str, Any]:
+    state = {name: value for name, value in vars(it).items() if name not in ("channel", "_waitable")}
+    state["host_fd"] = Token(capture.owner.hold_file(it))
+    capture.owner.files.append(it)
+    return state
+
+
+def _host_node(it: Any, capture: Capture) -> dict[str, Any]:
+    state = dict(vars(it))
+    state["fd"] = Token(("fd", capture.owner.hold(it.fd)))
+    state["_status"] = None
+    return state
+
+
+def _opened_node(it: Any, capture: Capture) -> Any:
+    return it.hold()
+
+
+def _fifo_opening(it: Any, capture: Capture) -> dict[str, Any]:
+    return {**vars(it), "fd": Token(("fd", capture.owner.hold(it.fd))) if it.fd >= 0 else -1}
+
+
+def _entry(it: Any, capture: Capture) -> dict[str, Any]:
+    capture.owner.watches.append(it)
+    return dict(vars(it))
+
+
+def _death(it: Any, capture: Capture) -> dict[str, Any]:
+    """The fault holds the file of its area, and tells its reader only."""
+    return {**vars(it), "fault": None}
+
+
+def _trace(it: Any, capture: Capture) -> dict[str, Any]:
+    return {**vars(it), "inner": None}
+
+
+def _file_locks(it: Any, capture: Capture) -> dict[str, Any]:
+    """The host holds locks for one machine, not for its copies."""
+    return {**vars(it), "host": None}
+
+
+def _proc_node(it: Any, capture: Capture) -> tuple[Any, ...]:
+    return "proc", type(it), it.path, it.mount
+
+
+def _given(it: Any, capture: Capture) -> dict[str, Any]:
+    return {**vars(it), "tree": Token(("object", capture.owner.hold_object(it.tree)))}
+
+
+def _disk(it: Any, capture: Capture) -> dict[str, Any]:
+    return {**vars(it), "_files": Token(("weak set", *it._files))}
+
+
+def _object(it: Any, capture: Capture) -> tuple[Any, ...]:
+    """The very same for all copies in this process: a tree that never changes, a policy, which is its user's."""
+    return "object", capture.owner.hold_object(it)
+
+
+def _outside(it: Any, capture: Capture) -> Any:
+    raise SnapshotError("a connection of the host's network is open: close it first")
+
+
+def _end(it: Any, capture: Capture) -> dict[str, Any]:
+    """Our end of a stream, which its holder is told of by functions of this process."""
+    return {**vars(it), "changed": None}
+
+
+_TAKES: dict[str, tuple[int, Take]] = {
+    "linux.task.task:LinuxTask": (INSTANCE, _task),
+    "linux.fs.host.file:HostFile": (INSTANCE, _host_file),
+    "linux.fs.host.tree:HostNode": (INSTANCE, _host_node),
+    "linux.fs.host.tree:OpenedNode": (STANDIN, _opened_node),
+    "linux.files.fifo:FifoOpening": (INSTANCE, _fifo_opening),
+    "linux.files.epoll:Entry": (INSTANCE, _entry),
+    "linux.ends:Death": (INSTANCE, _death),
+    "linux.task.trace:Trace": (INSTANCE, _trace),
+    "linux.files.locks:FileLocks": (INSTANCE, _file_locks),
+    "linux.fs.given:TreeMount": (INSTANCE, _given),
+    "linux.streams:Inlet": (INSTANCE, _end),
+    "linux.streams:Outlet": (INSTANCE, _end),
+    "linux.fs.disk:Disk": (INSTANCE, _disk),
+    "linux.fs.system:SystemMount": (INSTANCE, _given),
+    "linux.fs.system:SystemTree": (LEAF, _object),
+    "linux.policy.policy:Policy": (LEAF, _object),
+    "linux.net.outside:Outside": (STANDIN, _outside),
+}
+_LEAVES = ((Machine, "machine"), (RunLoop, "loop"), (Kernel, "kernel"), (HostView, "view"))
+
+RULES: dict[type, Rule] = {
+    **dict.fromkeys((int, float, complex, bool, str, bytes, type(None), range, type(...)), Rule(ATOM)),
+    Architecture: Rule(ATOM),
+    Context: Rule(ATOM),
+    list: Rule(LIST),
+    deque: Rule(LIST),
+    dict: Rule(DICT),
+    set: Rule(SET),
+    tuple: Rule(TUPLE),
+    frozenset: Rule(FROZENSET),
+    bytearray: Rule(ARRAY),
+    WeakValueDictionary: Rule(MAPPING),
+    WeakKeyDictionary: Rule(MAPPING),
+    MethodType: Rule(CALL, _method),
+    functools.partial: Rule(CALL, _partial),
+    itertools.count: Rule(CALL, _count),
+    Token: Rule(LEAF, lambda it, capture: it),
+    AddrSpace: Rule(LEAF, _space),
+    PhysMemory: _leaf("phys"),
+}
+
+
+def rule_for(it: Any) -> Rule:
+    """The rule of a class that was not met before. Raises `SnapshotError` for one that is in nobody's care."""
+    cls = type(it)
+    if cls is FunctionType:  # asked for each
+        _atom_function(it)
+        return _ATOM
+    if isinstance(it, type):
+        return _ATOM
+    found = RULES[cls] = _find(it, cls)
+    return found
+
+
+_ATOM = Rule(ATOM)
+
+
+def _find(it: Any, cls: type) -> Rule:
+    if isinstance(it, (Enum, int)):
+        return _ATOM
+    if isinstance(it, FrameStore):
+        return Rule(LEAF, _store)
+    for base, leaf in _LEAVES:
+        if isinstance(it, base):
+            return _leaf(leaf)
+    if hasattr(cls, "on_syscall"):
+        return _leaf("engine")
+    name = cls.__module__.removeprefix(_ROOT)
+    key = f"{name}:{cls.__qualname__}"
+    if cls.__qualname__ not in STATE.get(name, "").split() or not cls.__module__.startswith(_ROOT):
+        raise SnapshotError(f"a machine holds {it!r}, a {cls.__qualname__} of {cls.__module__}, which cannot be kept")
+    if name in _PROC and cls.__qualname__ not in _PROC_FILES:
+        return Rule(LEAF, _proc_node)
+    if issubclass(cls, tuple):
+        return Rule(TUPLE)
+    kind, take = _TAKES.get(key, (INSTANCE, None))
+    return Rule(kind, take, _slots(cls))
+
+
+def _slots(cls: type) -> tuple[str, ...]:
+    found: list[str] = []
+    for base in cls.__mro__:
+        own = base.__dict__.get("__slots__", ())
+        for name in (own,) if isinstance(own, str) else own:
+            if name not in ("__weakref__", "__dict__"):
+                found.append(f"_{base.__name__.lstrip('_')}{name}" if name[:2] == "__" != name[-2:] else name)
+    return tuple(found)

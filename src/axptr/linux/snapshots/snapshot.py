@@ -1,0 +1,117 @@
+"""`MachineSnapshot`: a machine as it was between two turns of its loop, and the ways on from there.
+
+    snap = linux.snapshot()
+    other = Linux.from_snapshot(snap)       # another machine in that state, which goes its own way
+    linux.restore(snap)                     # this one is as it was
+
+A snapshot is a graph of plain data (`axptr._core.words.graph`), frozen copy-on-write twins of the spaces and the memory
+behind them (`memory`), and descriptors of the host's files (`hostfiles`). It never changes, and goes with the last who
+names it. Any number of machines can be made of it, in any order, also while the first runs in another thread: memory
+has its own lock, and nothing else is shared.
+
+Not here: what is kept of each class (`rules`), the machine's face (`face`), snapshots in files.
+
+Failure: `SnapshotError` for what cannot go along, by its name, and what it is; `LinuxError(ENOMEM)`; the machine is as
+it was."""
+
+from __future__ import annotations
+
+from ...engine.native import NativeEngine
+from ...errors import SnapshotError
+from ..machine import Machine
+from ..personality import LinuxKernel
+from .making import Making
+from .taking import Taking
+from .view import resumed, state_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...engine import Engine
+    from ...mm.space import AddrSpace
+    from ..host import HostView
+
+AHEAD = 64
+"""Pages that a program which writes one after the other gets at once, natively."""
+
+
+class MachineSnapshot:
+    """graph: plain data. memory: spaces and stores. held: descriptors of the host's files. objects: what is this
+    process's own. view: the state of the machine's clocks. engine: the name of its CPU. tasks: how many may be at once.
+    """
+
+    def __init__(self, taking: Taking, machine: Machine) -> None:
+        """For `take`."""
+        self.view = state_of(machine.host)
+        self.graph = taking.walk()
+        self.memory = taking.memory
+        self.held = taking.held
+        self.objects = taking.objects
+        self.engine = machine.engine.name
+        self.memory_limit = machine.memory_limit
+
+    @classmethod
+    def take(cls, machine: Machine, extra: dict[str, Any]) -> MachineSnapshot:
+        """The state of a machine that does not run just now. extra: what else to keep, for `make` and `restore`."""
+        if machine.loop.running:
+            raise RuntimeError("a machine is snapshotted between its runs, not within one")
+        machine.loop.look()
+        return cls(Taking(machine, extra), machine)
+
+    def make(self, stdio: tuple[int, int, int] | None, engine: str | None) -> Making:
+        """Another machine in this state: `making.machine`."""
+        view = resumed(*self.view)
+        made = Machine(self.memory_limit, view)
+        made.phys = self.memory.phys
+        made.start(self._engine(engine or self.engine, view))
+        try:
+            making = Making(self, made, view, stdio, {}, LinuxKernel())
+            making.finish(*making.build())
+        except BaseException:
+            made.engine.close()
+            raise
+        return making
+
+    def _engine(self, name: str, view: HostView) -> Engine:
+        if name not in ("native", "unicorn"):
+            raise ValueError(f"no such engine: {name!r}; want native or unicorn")
+        if name == "native" and not view.repeats:
+            return NativeEngine(self.memory.phys, ahead=AHEAD)
+        return view.engine(self.memory.phys)
+
+    def restore(self, machine: Machine, kernel: LinuxKernel) -> Making:
+        """Make a machine of this memory what it was, at the cost of what has changed since."""
+        if machine.loop.running:
+            raise RuntimeError("a machine is restored between its runs, not within one")
+        if machine.phys is not self.memory.phys:
+            raise SnapshotError("the snapshot is of another memory: make a machine of it")
+        there: dict[object, AddrSpace] = {}
+        for task in machine.tasks.values():
+            space = task.mm.space
+            if space.line is not None:
+                there[space.line] = space
+        view = resumed(*self.view)
+        making = Making(self, machine, view, None, there, kernel)
+        state, loop, tasks = making.build()
+        _clear(machine, {id(space) for space in making.memory.spaces})
+        machine.loop.clock = view
+        if view.repeats:
+            view.take_over(machine.engine)  # type: ignore[attr-defined]
+        making.finish(state, loop, tasks)
+        return making
+
+
+def _clear(machine: Machine, kept: set[int]) -> None:
+    """Give back what a machine has, but for some spaces, which are to be others in a moment."""
+    loop, tasks = machine.loop, list(machine.tasks.values())
+    for task in tasks:
+        loop.remove(task)
+    for table in {id(task.files): task.files for task in tasks}.values():
+        table.close_all()
+    for mounts in {id(task.fs.mounts): task.fs.mounts for task in tasks}.values():
+        mounts.close()
+    for number, space in {id(task.mm.space): task.mm.space for task in tasks}.items():
+        if number not in kept:
+            space.clear()
+    loop._posted.clear()

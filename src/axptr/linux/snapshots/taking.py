@@ -1,0 +1,74 @@
+"""Taking a snapshot: the walk over a machine, and what it gathers besides plain data."""
+
+from __future__ import annotations
+
+import stat
+
+from ..._core.words.graph import Capture, Graph
+from ...errors import SnapshotError
+from .hostfiles import HeldFile
+from .memory import MemoryImage
+from .rules import RULES, loop_state, machine_state, rule_for
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..fs.host.file import HostFile
+    from ..machine import Machine
+    from ..task.task import LinuxTask
+
+_FILES = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
+
+
+class Taking:
+    """One walk. memory: the spaces and stores that it met. held: descriptors of the host. objects: what is the
+    process's own, and lives on in it. tasks, files, watches: all of the machine, for whoever makes a copy."""
+
+    def __init__(self, machine: Machine, extra: dict[str, Any]) -> None:
+        """extra: what the face of the machine wants to have kept."""
+        self.memory = MemoryImage(machine.phys)
+        self.held: list[HeldFile] = []
+        self.objects: list[Any] = []
+        self.tasks: list[LinuxTask] = []
+        self.files: list[HostFile] = []
+        self.watches: list[Any] = []
+        self._machine = machine
+        self._extra = extra
+
+    def walk(self) -> Graph:
+        """All of the machine as plain data."""
+        machine = self._machine
+        capture = Capture(RULES, rule_for, self)
+        self.memory.look_at({task.mm.space for task in machine.tasks.values()})
+        try:
+            graph = capture.finish(  # the lists first: the walk fills what it met first last
+                self.tasks,
+                self.files,
+                self.watches,
+                machine_state(machine),
+                loop_state(machine.loop),
+                self._extra,
+            )
+        finally:
+            self.memory.settle()
+        return Graph(graph.nodes, (*graph.roots, *self.memory.names))
+
+    # -- for the rules
+
+    def hold(self, fd: int) -> int:
+        """Keep what a descriptor of the host is; its number."""
+        self.held.append(HeldFile(fd))
+        return len(self.held) - 1
+
+    def hold_object(self, it: Any) -> int:
+        self.objects.append(it)
+        return len(self.objects) - 1
+
+    def hold_file(self, file: HostFile) -> tuple[Any, ...]:
+        """What the descriptor of an open file is to be in a copy."""
+        if file.stream is not None:
+            return "stream", file.stream, file.host_fd
+        if file.kind not in _FILES:
+            raise SnapshotError(f"{file.name().decode(errors='replace')} is open, which is the host's: close it first")
+        return "fd", self.hold(file.host_fd)

@@ -1,0 +1,59 @@
+"""What goes along besides memory: pipelines in flight, clocks, timers, and what cannot is named."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+
+from axptr.errors import SnapshotError
+from axptr.linux import PIPE, Linux
+
+from .test_branch import ask, linux  # noqa: F401
+
+SHELL = {"PATH": "/usr/bin:/bin"}
+
+
+@pytest.mark.parametrize("engine", ["native", "unicorn"])
+def test_a_pipeline_in_flight_ends_alike_in_every_copy(engine):
+    script = "(echo one; read -r word; echo $word; echo three) | while read -r x; do echo got $x; done | cat"
+    with Linux(engine=engine, env=SHELL) as machine:
+        process = machine.spawn(["sh", "-c", script], stdin=PIPE, stdout=PIPE, stderr=2)
+        machine.run_until(lambda: process.stdout.total > 0)
+        snap = machine.snapshot()
+        for copy in (machine, Linux.from_snapshot(snap), Linux.from_snapshot(snap)):
+            there = copy.process()
+            there.stdin.feed(b"two\n", last=True)
+            assert there.wait().exit_code == 0
+            assert there.stdout.take() == b"got one\ngot two\ngot three\n"
+            if copy is not machine:
+                copy.close()
+        machine.restore(snap)
+        process.stdin.feed(b"again\n", last=True)
+        assert process.wait().exit_code == 0
+        assert process.stdout.take() == b"got one\ngot again\ngot three\n"
+
+
+def test_a_pipe_of_the_hosts_is_named_in_the_error():
+    reader, writer = os.pipe()
+    try:
+        with Linux(engine="unicorn", env=SHELL) as machine:
+            machine.spawn(["sh", "-c", "exec 3</proc/self/fd/0; read -r x <&3"], stdin=reader, stdout=PIPE, stderr=2)
+            machine.run_until(lambda: machine.process().task.blocked is not None)
+            with pytest.raises(SnapshotError, match=re.compile("pipe:|host")):
+                machine.snapshot()
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_the_monotonic_clock_goes_on_where_it_was(linux):  # noqa: F811
+    def uptime() -> float:
+        return float(ask(linux, b"read -r up idle < /proc/uptime; echo $up\n"))
+
+    before = uptime()
+    snap = linux.snapshot()
+    copy = Linux.from_snapshot(snap)
+    assert float(ask(copy, b"read -r up idle < /proc/uptime; echo $up\n")) >= before
+    copy.close()
