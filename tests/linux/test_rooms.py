@@ -21,11 +21,15 @@ WRITE = 1
 ROOT = str(Path(axptr.__file__).parent)
 MOST = 9
 CORE = {"cpu": "engine"}
+WRAPPER = "axptr._core.words.conversion"
+"""The wrapper of a handler, compiled: a part of `kernel/convert`, which makes it."""
 WORDS = {"addr", "errors", "explain", "flags", "layout", "model", "named", "forms"}
 
 
 def room_of(module: str) -> str:
     """The room of a module: `linux.fs.host` of `axptr.linux.fs.host.file`, `mm` of `axptr._core.mm.frames`."""
+    if module == WRAPPER:
+        return "kernel"
     first, *rest = module.removeprefix("axptr.").split(".")
     if first == "_core":
         return CORE.get(rest[0], rest[0])
