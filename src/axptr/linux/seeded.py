@@ -51,6 +51,7 @@ class SeededView(HostView):
         self._key = blake2b(b"%d" % seed).digest()
         self._blocks = 0
         self._spare = b""
+        self._protected = {}
         self._engine: UnicornEngine | None = None
         self._worked = 0  # by an engine that is no more
         self._entropy: int | None = None  # of that one
@@ -75,6 +76,7 @@ class SeededView(HostView):
         view.pid, stored, view._worked, view._entropy = state[7:]
         view._stored = dict(stored)
         view._engine = None
+        view._protected = {}
         view._nameless = nameless_devices()
         return view
 

@@ -57,3 +57,32 @@ def test_the_monotonic_clock_goes_on_where_it_was(linux):  # noqa: F811
     copy = Linux.from_snapshot(snap)
     assert float(ask(copy, b"read -r up idle < /proc/uptime; echo $up\n")) >= before
     copy.close()
+
+
+def test_who_looked_at_proc_and_sys_is_copied_too(linux):  # noqa: F811
+    """Their trees are made of functions; each copy makes its own, and a text that is open reads on."""
+    look = b'echo "$(cat /proc/filesystems; ls /proc/sys /sys 2>&1; cat /proc/self/comm)"\n'
+    shown = ask(linux, look)
+    ask(linux, b"exec 4< /proc/filesystems; cd /proc/self; echo done\n")
+    (copy,) = linux.branch()
+    text = ask(copy, b'echo "$(cat <&4)"\n')
+    assert text.startswith(b"nodev\tproc\n")
+    assert shown.startswith(text)
+    assert ask(copy, look) == shown
+    copy.close()
+
+
+def test_with_a_seed_every_copy_goes_on_alike():
+    draw = b'echo "$(od -An -N8 -tx1 /dev/urandom; cat /proc/uptime)"\n'
+    with Linux(seed=7, engine="unicorn", env=SHELL) as machine:
+        script = 'echo ready; while read -r line; do eval "$line"; done'
+        machine.spawn(["sh", "-c", script], stdin=PIPE, stdout=PIPE, stderr=2)
+        ask(machine)
+        snap = machine.snapshot()
+        first = ask(machine, draw)
+        for _ in range(2):
+            copy = Linux.from_snapshot(snap)
+            assert ask(copy, draw) == first
+            copy.close()
+            machine.restore(snap)
+            assert ask(machine, draw) == first

@@ -133,19 +133,22 @@ class Making:
     def _fill_proc(self, tasks: list[LinuxTask]) -> None:
         """Files of /proc are made by their names, as programs that look for them would have it."""
         for made, path in self._proc:
-            found = _walk_proc(tasks, path) if tasks else None
+            found = _walk(tasks[0], made.mount, path) if tasks else None
             if found is not None and type(found) is type(made):
                 for name, value in vars(found).items():
                     made.__dict__.setdefault(name, value)
 
 
-def _walk_proc(tasks: list[LinuxTask], path: bytes) -> Any:
-    from ..proc.tree import Proc
+def _walk(task: LinuxTask, mount: Any, path: bytes) -> Any:
+    if mount is None:
+        from ..proc.tree import Proc
 
-    node: Any = Proc()
+        node: Any = Proc()
+    else:
+        node = mount.root
     try:
-        for name in path.split(b"/")[2:]:
-            node = node.lookup(tasks[0], name) if node is not None else None
+        for name in path[len(node.path) :].split(b"/")[1:]:
+            node = node.lookup(task, name) if node is not None else None
     except LinuxError:
         return None
     return node

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Take = Callable[[Any, Capture], Any]
 
 _ROOT = "axptr."
-_PROC = ("linux.proc.tree", "linux.proc.nodes")
+_PROC = ("linux.proc.tree", "linux.proc.nodes", "linux.proc.sysfs")
 _PROC_FILES = frozenset(("ProcFile", "TextFile", "_SpaceFile", "MmFile", "MemFile", "PagemapFile"))
 
 
@@ -160,6 +160,11 @@ def _proc_node(it: Any, capture: Capture) -> tuple[Any, ...]:
     return "proc", type(it), it.path, it.mount
 
 
+def _later_mount(it: Any, capture: Capture) -> dict[str, Any]:
+    """Its tree is made again when somebody comes to it."""
+    return {**vars(it), "_made": None}
+
+
 def _given(it: Any, capture: Capture) -> dict[str, Any]:
     return {**vars(it), "tree": Token(("object", capture.owner.hold_object(it.tree)))}
 
@@ -192,6 +197,7 @@ _TAKES: dict[str, tuple[int, Take]] = {
     "linux.ends:Death": (INSTANCE, _death),
     "linux.task.trace:Trace": (INSTANCE, _trace),
     "linux.files.locks:FileLocks": (INSTANCE, _file_locks),
+    "linux.fs.latermount:LaterMount": (INSTANCE, _later_mount),
     "linux.fs.given:TreeMount": (INSTANCE, _given),
     "linux.streams:Inlet": (INSTANCE, _end),
     "linux.streams:Outlet": (INSTANCE, _end),
