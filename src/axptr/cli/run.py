@@ -102,6 +102,7 @@ def add_arguments(parser: Parser) -> None:
         default="auto",
         help="the CPU: native (the host's own), unicorn (emulated) or auto (what suits the run)",
     )
+    add("--engine-jobs", metavar="N", default="1", help="how many tasks may run at once, natively: a number, or auto")
     add(
         "--env",
         metavar="NAME=VALUE",
@@ -151,6 +152,11 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
             raise ValueError(f"--engine: there is no {options.engine!r}; write auto, native or unicorn")
         if options.engine == "native" and seed is not None:
             raise ValueError("--seed: only the engine unicorn makes a run repeat")
+        jobs = options.engine_jobs
+        if jobs != "auto":
+            jobs = parse_count("--engine-jobs", jobs)
+            if jobs > 1 and seed is not None:
+                raise ValueError("--seed: a run that repeats has one task run at a time")
         environment = _environment(options.env, of_another=options.user is not None)
         options.lines = _lines_asked(options)
         if options.lines:
@@ -162,7 +168,7 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
                 raise ValueError(f"--allow-write: {directory} is not a directory")
         if options.map is not None:
             _check_writable(options.map)
-        tree = {**_tree(options), "max_procs": max_procs}
+        tree = {**_tree(options), "max_procs": max_procs, "engine_jobs": jobs}
         if options.net != "loopback" or options.allow_net:
             tree |= _network(options, seed)
         if options.policy is not None or options.audit is not None or options.learn is not None:

@@ -6,7 +6,7 @@ for how the guest is kept; `axptr.engine.Engine` has the contract.
 
 from __future__ import annotations
 
-from .._core.cpu.native.native import NativeCpu
+from .._core.cpu.native.crew import NativeCrew
 from .._core.cpu.native.parked import Parked
 from .._core.words.codes import FAULT_NOT_MEMORY
 from ..flags import MappingFlags
@@ -19,7 +19,7 @@ from .points import ONE, StopsAtPoints
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import ClassVar, Self
+    from typing import Any, ClassVar, Self
 
     from .._core.phys.phys import PhysMemory
     from ..mm.space import AddrSpace
@@ -33,7 +33,7 @@ _RDTSC, _RDTSCP = 0x0F31, 0xF9
 _PROTECTION = 13
 
 
-class NativeEngine(SavesContexts, ReportsFaults, StopsAtPoints, NativeCpu):
+class NativeEngine(SavesContexts, ReportsFaults, StopsAtPoints, NativeCrew):
     """The host's x86-64 CPU over `phys`, in user mode, registers as a new program finds them.
 
     ahead: how many pages a guest that writes one after the other gets at once, at most; by default none but those it
@@ -155,6 +155,32 @@ class NativeEngine(SavesContexts, ReportsFaults, StopsAtPoints, NativeCpu):
     def saved(self, parked: Parked | Context) -> Context:
         """What `park` gave, as a context; it stays parked. `RuntimeError` if its process was ended from outside."""
         return Context(self.arch, *parked._take()) if isinstance(parked, Parked) else parked
+
+    # -- several guests at once
+
+    def join(self, tag: object) -> Parked:
+        """The guest in the CPU is to run beside others, on a core of its own: as one of the crew, parked. Its calls go
+        where they do now."""
+        return self._join(tag)
+
+    def withdraw(self, parked: Parked) -> None:
+        """Bring one of the crew back: it is parked as others are from now on."""
+        self._withdraw(parked)
+
+    def nudge(self, parked: Parked) -> None:
+        """One of the crew is to be seen: `run_all` ends with it, as if its time were over, when it is back."""
+        self._nudge(parked)
+
+    def run_all(self, timeout: float | None = None) -> tuple[Exit, Any]:
+        """Let the crew run until one of them comes out, as `run` does: the exit, and its tag. It has left the crew, and
+        is what the CPU has; the others run on. The tag is None if the time was over, or somebody stopped the run."""
+        exit = self._settled(self._run_all(timeout))
+        return Exit("timeout", self.regs.pc) if exit is None else exit, self._tag
+
+    @property
+    def tag(self) -> Any:
+        """Of the guest that the CPU has after `run_all`, however that ended; None if it has none."""
+        return self._tag
 
     def close(self) -> None:
         """Give the CPU back now rather than with the last reference. Idempotent; `RuntimeError` while it runs."""

@@ -340,7 +340,7 @@ class RunLoop:
                     self._left = False
                     return last if last is not None else self._stopped()
                 if self._ready:
-                    last = self._turn(self._ready[0]) or last
+                    last = self._work() or last
                     if self.stopped_at is not None:
                         return self.stopped_at
                     if done():
@@ -350,6 +350,7 @@ class RunLoop:
                 if self.deadline is not None and self.over:
                     return self._timed_out()
         finally:
+            self._stand_still()
             self.running = False
             self.deadline = None
             if self.current is not None:
@@ -395,6 +396,13 @@ class RunLoop:
             seconds = left if seconds is None else min(seconds, left)
         if not poller.poll(seconds) and seconds is not None and not self.over:
             self.clock.slept(at)
+
+    def _work(self) -> Exit | None:
+        """Somebody can run: let him; his exit, if that was his end."""
+        return self._turn(self._ready[0])
+
+    def _stand_still(self) -> None:
+        """The run is over: nobody runs."""
 
     def _turn(self, task: Task) -> Exit | None:
         """Let a task run for a while; its exit, if that was its end."""
@@ -453,6 +461,11 @@ class RunLoop:
         if task.result is not None:
             engine.regs.result = task.result & 0xFFFF_FFFF_FFFF_FFFF
             task.result = None
+
+    def reinstall(self, task: Task) -> None:
+        """The task's calls go another way, by its kernel's dispatcher: from now on, or from its next turn on."""
+        if self.current is task:
+            self._install(task)
 
     def _install(self, task: Task) -> None:
         task.engine = self.engine

@@ -46,6 +46,7 @@ def create_process(
     host_signals: bool = False,
     seed: int | None = None,
     engine: str = "auto",
+    engine_jobs: int | str = 1,
     max_procs: int | None = None,
     net: str = "loopback",
     allow_net: Iterable[Text] = (),
@@ -78,6 +79,8 @@ def create_process(
     engine: the CPU: "native", the host's own in a confined process; "unicorn", which emulates it; or "auto", the first
     where the host allows it and no seed is given, else the other. `process.engine.name` tells which it is,
     `process.engine_why` why.
+    engine_jobs: how many processes and threads may run at once, each on a core of the host's, under the native engine;
+    "auto" for as many as there are. By default they take turns.
     net: "loopback", one of the machine's own; "none", not even that; "host", the host's network.
     user: who the program is, a user of its own tree: `NAME|UID[:GROUP|GID]`, a number, or two; by default who the
     host's process is. It may do with files what Linux lets that user do; HOME, USER and LOGNAME are that user's.
@@ -98,7 +101,8 @@ def create_process(
     try:
         linux = Linux(
             env=environ, memory_limit=memory_limit, allow_write=allow_write, root=root, mounts=mounts, overlay=overlay,
-            seed=seed, engine=engine, max_procs=max_procs, net=net, allow_net=allow_net, policy=policy,
+            seed=seed, engine=engine, engine_jobs=engine_jobs, max_procs=max_procs, net=net, allow_net=allow_net,
+            policy=policy,
         )  # fmt: skip
         signals = bool(host_signals)
         return linux.start(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Text = str | bytes
 
+MOST_JOBS = 32
+"""Tasks that run at once at most: more cores than that have no use for us, whose calls one thread serves."""
+
 
 def text(what: str, value: object) -> bytes:
     """One string, as the program sees it."""
@@ -109,6 +112,16 @@ def count(name: str, number: object, default: int) -> int:
     if wanted < 1:
         raise ValueError(f"{name} is {wanted}: there is one at least")
     return wanted
+
+
+def jobs(wanted: object, seed: object) -> int:
+    """How many tasks may run at once; "auto" for as many as the host has cores for us."""
+    if wanted == "auto":
+        return 1 if seed is not None else len(os.sched_getaffinity(0))
+    number = count("engine_jobs", wanted, 1)
+    if number > 1 and seed is not None:
+        raise ValueError(f"engine_jobs is {number}: a run that repeats has one task run at a time")
+    return min(number, MOST_JOBS)
 
 
 def seed(number: object) -> int | None:

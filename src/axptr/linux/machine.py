@@ -130,10 +130,16 @@ class Machine:
         """Threads by their number."""
         return self.pids.tasks
 
-    def start(self, engine: Engine) -> None:
-        """Let the machine have a CPU, which all its tasks share."""
+    def start(self, engine: Engine, jobs: int = 1) -> None:
+        """Let the machine have a CPU, which all its tasks share. jobs: how many of them may run at once, if it can do
+        that."""
         self.engine = engine
-        self.loop = RunLoop(engine, clock=self.host)
+        if jobs > 1 and engine.name == "native":
+            from ..kernel.crew import CrewLoop  # which few runs need
+
+            self.loop = CrewLoop(engine, jobs, clock=self.host)  # type: ignore[arg-type]
+        else:
+            self.loop = RunLoop(engine, clock=self.host)
         if engine.name == "native":
             engine.keep_clock(self.vdso.clock(self.host))  # type: ignore[attr-defined]
 

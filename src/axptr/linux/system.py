@@ -101,6 +101,7 @@ class Linux:
         overlay: Overlay | bool = False,
         seed: int | None = None,
         engine: str = "auto",
+        engine_jobs: int | str = 1,
         max_procs: int | None = None,
         net: str = "loopback",
         allow_net: Iterable[Text] = (),
@@ -116,6 +117,7 @@ class Linux:
         layout = _layout(root, mounts, overlay)
         number = arguments.seed(seed)
         self._wanted = arguments.engine(engine, seed)
+        self._jobs = arguments.jobs(engine_jobs, seed)
         most = arguments.count("max_procs", max_procs, MAX_PROCS)
         reach = arguments.network(net, allow_net, seed)
         self.limits = dict(limits or {})
@@ -286,7 +288,7 @@ class Linux:
             if chosen.engine.name == "native":
                 machine.cpu = of_host(host)
             self.engine, self.engine_why, self.engine_lack = chosen.engine, chosen.why, chosen.lack
-            machine.start(chosen.engine)
+            machine.start(chosen.engine, self._jobs)
         else:
             machine.loop.park()
         _ = machine.nothing  # as long as there is room for it

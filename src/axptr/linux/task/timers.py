@@ -44,20 +44,21 @@ class CpuTime:
         self._total = self._user = 0
         self._since: tuple[int, int] | None = None
 
-    def _now(self) -> tuple[int, int]:
+    def _now(self, clock: str = "guest_cpu_ns") -> tuple[int, int]:
         total, user = self._host.cpu_ns()
-        beside = getattr(self.engine, "guest_cpu_ns", 0)
+        beside = getattr(self.engine, clock, 0)
         return total + beside, user + beside
 
     def resume(self) -> None:
-        self._since = self._now()
+        """What the guest has used and nobody has noted is its own."""
+        self._since = self._now("guest_spent_ns")
 
     def pause(self) -> None:
         self._stop(self._now())
 
     def hand_over(self, other: CpuTime) -> None:
         """`pause`, and `resume` of another of this machine, at one moment: clocks of CPU time are dear."""
-        other._since = now = self._now()
+        other._since = now = self._now("guest_spent_ns")
         self._stop(now)
 
     def _stop(self, now: tuple[int, int]) -> None:

@@ -135,9 +135,8 @@ def attach(task: LinuxTask, tracer: LinuxTask, *, seized: bool, options: int = 0
 
 def _reinstall(task: LinuxTask) -> None:
     """Another way for the task's calls, if it has the CPU; else that is found when it gets it."""
-    loop = task.loop
-    if loop is not None and loop.current is task:
-        task.engine.on_syscall(task.kernel.dispatcher(task))
+    if task.loop is not None:
+        task.loop.reinstall(task)
 
 
 def stop_if_halted(task: LinuxTask) -> None:

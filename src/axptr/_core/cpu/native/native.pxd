@@ -9,7 +9,9 @@ cdef class NativeCpu(NativePages):
     cdef void serve(self) noexcept nogil
     cdef int go(self) noexcept nogil
     cdef bint sets_out(self) noexcept nogil
+    cdef int set_off(self) noexcept nogil
     cdef int wait(self) noexcept nogil
+    cdef int arrive(self, int event) noexcept nogil
     cdef int sort_signal(self) noexcept nogil
     cdef int sort_out(self) noexcept nogil
     cdef int served(self) noexcept nogil

@@ -16,26 +16,19 @@ Locking: the loop runs without the GIL. A system call takes the GIL and holds no
 import cython
 from cython.cimports.axptr._core.cpu.metronome import clock_now
 from cython.cimports.axptr._core.cpu.native.nativepages import NativePages, many_waiting
-from cython.cimports.axptr._core.cpu.native.nativestate import (
-    G_CR2,
-    G_ERROR,
-    G_TRAP,
-    R_R8,
-    R_R9,
-    R_R10,
-    R_RDI,
-    R_RDX,
-    R_RFLAGS,
-    R_RSI,
-    R_RSP,
-)
+from cython.cimports.axptr._core.cpu.native.nativestate import G_CR2, G_ERROR, G_TRAP, R_RFLAGS, R_RSP
 from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_GUEST_CALL,
     NAT_NOTHING,
     NAT_SPAN,
-    NAT_TURN,
+    R_R8,
+    R_R9,
+    R_R10,
     R_RAX,
+    R_RDI,
+    R_RDX,
     R_RIP,
+    R_RSI,
     nat_answer,
     nat_ended,
     nat_next,
@@ -92,6 +85,11 @@ class NativeCpu(NativePages):
 
     def go(self):
         """Let the guest run until it hands over; 0, or a CAME_ code."""
+        code: cython.int = self.set_off()
+        return self.wait() if code == 0 else code
+
+    def set_off(self):
+        """Let the guest run; 0, or a CAME_ code."""
         if self.phys.nquarantine > many_waiting:
             self.settle()
         if in_the_way(self.mmu, self.stub.s.base):
@@ -102,7 +100,7 @@ class NativeCpu(NativePages):
                 self.stub.s.guest_turn = 1
                 self.stub.s.channel.awake = 1
                 if nat_answer(cython.address(self.stub.s), self.regs_[R_RAX], 0, 0) == 0:
-                    return self.wait()
+                    return 0
                 self.in_call = self.stub.waiting = True  # a signal was faster: it comes out
             if self.surface() < 0:
                 return CAME_BROKEN
@@ -117,9 +115,7 @@ class NativeCpu(NativePages):
             self.clock_page.renew()
         axptr_unlock(self.phys.lock)
         self.bring_in()
-        if self.stub.resume() < 0:
-            return CAME_RENEW
-        return self.wait()
+        return CAME_RENEW if self.stub.resume() < 0 else 0
 
     def sets_out(self):
         """Whether the guest may go on with what it has mapped; from here on it may be doing so."""
@@ -136,7 +132,6 @@ class NativeCpu(NativePages):
 
     def wait(self):
         """Until the guest makes a call or hands over. 0, or a CAME_ code."""
-        r: cython.pointer(uint64_t) = self.regs_
         naps: cython.int = 0
         event: cython.int = nat_next(cython.address(self.stub.s), _nap)
         while event == NAT_NOTHING:
@@ -149,24 +144,15 @@ class NativeCpu(NativePages):
                 self.stub.lose()
                 return CAME_ASTRAY
             event = nat_next(cython.address(self.stub.s), _nap)
-        self.stub.s.guest_turn = 0
-        self.stub.link.at_rest = 1
+        return self.arrive(event)
+
+    def arrive(self, event):
+        """The guest has come back with this event: its registers are here. 0, or a CAME_ code."""
         self.exits += 1
-        if event == NAT_GUEST_CALL:
-            r[R_RAX] = self.stub.s.nr
-            r[R_RDI] = self.stub.s.args[0]
-            r[R_RSI] = self.stub.s.args[1]
-            r[R_RDX] = self.stub.s.args[2]
-            r[R_R10] = self.stub.s.args[3]
-            r[R_R8] = self.stub.s.args[4]
-            r[R_R9] = self.stub.s.args[5]
-            r[R_RIP] = self.stub.s.ip
-            self.in_call = self.stub.waiting = True
-            return 0
-        if event != NAT_TURN or self.stub.find_frame() < 0:  # nobody told it to: the guest is in the stub's text
-            self.stub.lose()
+        if self.stub.take(event, self.regs_, cython.address(self.segments)) < 0:
             return CAME_ASTRAY
-        self.take_out()
+        self.in_call = event == NAT_GUEST_CALL
+        self.pending = event
         return 0
 
     def serve(self):
@@ -180,8 +166,10 @@ class NativeCpu(NativePages):
         self.regs_[R_RAX] = value
 
     def sort_out(self):
-        """What the guest handed over for: 0 if that is settled, a CAME_ code otherwise."""
-        if self.in_call:
+        """What the guest came back for: 0 if that is settled, a CAME_ code otherwise."""
+        event: cython.int = self.pending
+        self.pending = 0
+        if event == NAT_GUEST_CALL:
             return self.served()
         return self.sort_signal()
 
@@ -263,7 +251,7 @@ class NativeCpu(NativePages):
                 code = self.beaten()
                 if code:
                     return code
-            code = self.go()
+            code = 0 if self.pending else self.go()
             if code == 0:
                 code = self.sort_out()
             if code:

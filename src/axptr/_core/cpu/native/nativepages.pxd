@@ -11,6 +11,7 @@ cdef class NativePages(NativeState):
     cdef uint64_t next_page        # where the next write is expected
     cdef Leave leave               # of what a debugger wants, in the run under way
     cdef StubCache cache           # the stubs, that of `mmu` among them
+    cdef bint many                 # a run of several guests is under way: see `crew`
 
     cdef int need_stub(self) except -1
     cdef int enter_stub(self, Stub stub) except -1

@@ -81,6 +81,8 @@ class NativePages(NativeState):
         self.stub = stub
         stub.link.owner = self.owner
         self.review()
+        if self.many:
+            return 0
         self.clock = cython.address(stub.beat)
         if self.busy:
             beat_start(cython.address(stub.beat), self.deadline)
@@ -96,9 +98,10 @@ class NativePages(NativeState):
             self.image = None
         elif stub.vectors != cython.NULL:
             self.image = cython.cast(cython.p_char, stub.vectors)[: extent_of(stub)]
-        if self.busy:
-            beat_end(cython.address(stub.beat))
-        self.clock = cython.NULL
+        if not self.many:
+            if self.busy:
+                beat_end(cython.address(stub.beat))
+            self.clock = cython.NULL
         self.stub = None
         self.cache.account(stub)
         return 0
@@ -121,7 +124,7 @@ class NativePages(NativeState):
         stub: Stub = self.stub
         memcpy(parked.regs_, self.regs_, cython.sizeof(self.regs_))
         parked.segments = self.segments
-        parked.in_call, parked.lost = self.in_call, self.lost
+        parked.in_call, parked.lost, parked.event = self.in_call, self.lost, self.pending
         parked.image = self.image
         if stub is not None:
             self.clock = cython.NULL
@@ -129,6 +132,7 @@ class NativePages(NativeState):
             parked.stay(stub)
             self.cache.account(stub)
         self.in_call = self.lost = False
+        self.pending = 0
         self.image = None
         return parked
 
@@ -137,6 +141,7 @@ class NativePages(NativeState):
         self.check_mine()
         if self.busy:
             raise RuntimeError("this engine is running: a guest goes on between two runs")
+        parked.recall()
         stub: Stub = parked.stub
         if self.stub is not None:  # who was there is given up
             self.clock = cython.NULL
@@ -151,6 +156,7 @@ class NativePages(NativeState):
         memcpy(self.regs_, parked.regs_, cython.sizeof(self.regs_))
         self.segments = parked.segments
         self.in_call, self.lost = parked.in_call, parked.lost
+        self.pending = parked.event
         self.image = parked.image
         if stub is not None:
             self.enter_stub(parked.take_back())
@@ -303,6 +309,11 @@ class NativePages(NativeState):
     def guest_cpu_ns(self):
         """CPU time of the guest so far, nanoseconds: it is no time of any thread of this process."""
         return self.cache.account(self.stub) if self.stub is not None else self.cache.spent
+
+    @property
+    def guest_spent_ns(self):
+        """The same as far as it has been noted: of a guest that runs what it used before."""
+        return self.cache.spent
 
     @property
     def guest_pid(self):

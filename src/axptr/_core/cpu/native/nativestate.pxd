@@ -3,14 +3,8 @@ from axptr._core.cpu.native.stub cimport Segments, Stub
 from axptr._core.cpu.running cimport RunningCpu
 
 cdef enum:
-    R_RDI = 8              # of gregs; see `stub` for more
-    R_RSI = 9
-    R_RDX = 12
-    R_RSP = 15
+    R_RSP = 15             # of gregs; see `stub` for more
     R_RFLAGS = 17
-    R_R8 = 0
-    R_R9 = 1
-    R_R10 = 2
     G_ERROR = 19           # behind them in a signal's frame
     G_TRAP = 20
     G_CR2 = 22
@@ -28,11 +22,11 @@ cdef class NativeState(RunningCpu):
     cdef Segments segments
     cdef bint in_call              # the guest waits in a system call: of its registers we have what a call needs
     cdef bint stays                # there, between two runs, too
+    cdef int pending               # what came of the guest and has not been looked at: an event, see `parked`; 0: nothing
     cdef bytes image               # the vector state while there is no stub: an XSAVE area; None: as a new program's
 
     cdef int surface(self) noexcept nogil
     cdef void bring_out(self) noexcept
     cdef int need_all(self) except -1
-    cdef void take_out(self) noexcept nogil
     cdef void bring_in(self) noexcept nogil
     cdef uint8_t *state(self, int component) except NULL

@@ -76,13 +76,6 @@ class NativeState(RunningCpu):
             raise RuntimeError("the guest's process was ended from outside: its registers are lost")
         return 0
 
-    def take_out(self):
-        """The guest's general registers, of the frame."""
-        memcpy(self.regs_, self.stub.frame, GENERAL * 8)
-        self.segments.fs_base = self.stub.s.channel.fs_base
-        self.segments.gs_base = self.stub.s.channel.gs_base
-        self.segments.selectors = self.stub.s.channel.selectors
-
     def bring_in(self):
         """The frame as the guest is to find it, whatever it has written there: segments, mask and the place of the
         vector state too."""
@@ -221,6 +214,7 @@ class NativeState(RunningCpu):
             raise ValueError("a program of 64 bits has cs 0x33 and ss 0x2b")
         self.xstate = extended
         self.lost = False
+        self.pending = 0
         for i in range(15):
             r[_order[i]] = words[i]
         r[R_RIP], r[R_RSP] = words[16], words[19]
@@ -263,6 +257,7 @@ class NativeState(RunningCpu):
         self.check_mine()
         self.xstate = first_image()
         self.lost = False
+        self.pending = 0
         memset(self.regs_, 0, cython.sizeof(self.regs_))
         self.regs_[R_RFLAGS] = _fixed_flags
         memset(cython.address(self.segments), 0, cython.sizeof(self.segments))

@@ -3,14 +3,30 @@
 Nothing of it is moved until somebody wants to see it, or another guest wants the stub. So a guest that blocks and is woken
 costs the answer to its call, and no more.
 
+One of a crew (`crew`) may also be out: running, on another core. It is brought back before anything of it is looked at.
+
 Not here: the registers of the guest that has the CPU (`nativestate`), which stub is whose (`stubcache`).
 
 Invariant: `stub.occupant` is the one whose `stub` it is. Locking: the GIL.
 """
 
 import cython
+from cython.cimports.axptr._core.cpu.metronome import beat_end
 from cython.cimports.axptr._core.cpu.native.nativestate import extent_of, first_image, user_regs
-from cython.cimports.axptr._core.cpu.native.stub import Stub
+from cython.cimports.axptr._core.cpu.native.parked import ENDED
+from cython.cimports.axptr._core.cpu.native.stub import (
+    NAT_GUEST_CALL,
+    NAT_MAP_CALL,
+    NAT_NOTHING,
+    R_RIP,
+    Stub,
+    nat_ended,
+    nat_interrupt,
+    nat_next,
+)
+
+_nap = cython.declare(cython.int, 20)  # milliseconds
+_patience = cython.declare(cython.int, 100)  # naps after a signal that a guest does not answer to: it keeps it out
 
 
 @cython.no_gc_clear
@@ -35,9 +51,41 @@ class Parked:
         stub.occupant = cython.NULL
         return stub
 
+    def goes_on(self):
+        """Whether it runs, or has come back with something that lies in its stub."""
+        return self.out or self.event != 0
+
+    def collect(self, event):
+        """It has come back with this event."""
+        stub: Stub = self.stub
+        self.out = 0
+        beat_end(cython.address(stub.beat))
+        self.event = event
+        if event == ENDED:
+            stub.lose()
+            return 0
+        if stub.take(event, self.regs_, cython.address(self.segments)) < 0:
+            self.event = NAT_MAP_CALL
+        self.in_call = event == NAT_GUEST_CALL
+        return 0
+
+    def recall(self):
+        """Have it come back, if it runs. What it came back with stays to be looked at."""
+        event: cython.int = NAT_NOTHING
+        naps: cython.int = 0
+        if not self.out:
+            return 0
+        with cython.nogil:
+            nat_interrupt(cython.address(self.stub.s), 1)
+            while event == NAT_NOTHING and naps < _patience and not nat_ended(cython.address(self.stub.s)):
+                event = nat_next(cython.address(self.stub.s), _nap)
+                naps += 1
+        return self.collect(ENDED if event == NAT_NOTHING else event)
+
     def surface(self):
         """Out of the call that it waits in; it stays in the stub. The turn there is ours."""
         failed: cython.int
+        self.recall()
         if self.in_call:
             self.in_call = False
             with cython.nogil:
@@ -58,6 +106,10 @@ class Parked:
 
     def give_up(self):
         """The stub is about to be ended, whatever is in it."""
+        if self.out:
+            self.out = 0
+            beat_end(cython.address(self.stub.beat))
+            self.lost = True
         if self.in_call:
             self.in_call = False
             self.lost = True
@@ -68,11 +120,17 @@ class Parked:
         self.surface()
         if self.lost:
             raise RuntimeError("the guest's process was ended from outside: its registers are lost")
+        if self.event == NAT_GUEST_CALL:  # as if it had not been made yet
+            self.regs_[R_RIP] -= 2
+            general = user_regs(self.regs_, cython.address(self.segments))
+            self.regs_[R_RIP] += 2
+        else:
+            general = user_regs(self.regs_, cython.address(self.segments))
         if self.stub is not None and self.stub.vectors != cython.NULL:
             image: bytes = cython.cast(cython.p_char, self.stub.vectors)[: extent_of(self.stub)]
         else:
             image = self.image if self.image is not None else first_image()
-        return user_regs(self.regs_, cython.address(self.segments)), image
+        return general, image
 
     def __reduce__(self):
         raise TypeError("what is parked in an engine cannot be pickled: its `saved` gives a context")

@@ -43,6 +43,12 @@ cdef extern from "stub_bytes.h" nogil:
 
 cdef enum:
     GENERAL = 18           # of gregs: r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags
+    R_R8 = 0
+    R_R9 = 1
+    R_R10 = 2
+    R_RDI = 8
+    R_RSI = 9
+    R_RDX = 12
     R_RAX = 13
     R_RIP = 16
     MAX_COMMANDS = 384
@@ -87,6 +93,7 @@ cdef class Stub:
     cdef int die(self) except -1
     cdef void end(self) noexcept
     cdef int find_frame(self) noexcept nogil
+    cdef int take(self, int event, uint64_t *regs, Segments *segments) noexcept nogil
     cdef int surface(self, uint64_t *regs, Segments *segments) noexcept nogil
     cdef Held *slot(self, uint64_t page) noexcept nogil
     cdef int grow(self) noexcept nogil

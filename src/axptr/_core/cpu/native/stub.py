@@ -24,14 +24,22 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_COMMANDS,
     NAT_CONTROL,
     NAT_CONTROL_SIZE,
+    NAT_GUEST_CALL,
     NAT_MMAP,
     NAT_MPROTECT,
     NAT_MUNMAP,
     NAT_SPAN,
     NAT_STACK,
+    NAT_TURN,
     NAT_USER_END,
+    R_R8,
+    R_R9,
+    R_R10,
     R_RAX,
+    R_RDI,
+    R_RDX,
     R_RIP,
+    R_RSI,
     WINDOW,
     Held,
     nat_command,
@@ -177,6 +185,24 @@ class Stub:
         self.frame = cython.cast(cython.pointer(uint64_t), block + (frame - self.s.base - NAT_CONTROL) + 40)
         self.vectors = block + (vectors - self.s.base - NAT_CONTROL)
         self.vectors_size = high - vectors
+        return 0
+
+    def take(self, event, regs, segments):
+        """It has come back with this event: a call, of which `regs` gets what a call needs, or a signal, of which it gets all.
+        -1: it did what it was not told to do, and is dead now."""
+        self.s.guest_turn = 0
+        self.link.at_rest = 1
+        if event == NAT_GUEST_CALL:
+            regs[R_RAX], regs[R_RIP] = self.s.nr, self.s.ip
+            regs[R_RDI], regs[R_RSI], regs[R_RDX] = self.s.args[0], self.s.args[1], self.s.args[2]
+            regs[R_R10], regs[R_R8], regs[R_R9] = self.s.args[3], self.s.args[4], self.s.args[5]
+            self.waiting = True
+            return 0
+        if event != NAT_TURN or self.find_frame() < 0:  # nobody told it to: the guest is in the stub's text
+            return self.lose()
+        memcpy(regs, self.frame, GENERAL * 8)
+        segments.fs_base, segments.gs_base = self.s.channel.fs_base, self.s.channel.gs_base
+        segments.selectors = self.s.channel.selectors
         return 0
 
     def surface(self, regs, segments):

@@ -19,6 +19,7 @@ cdef class StubCache:
     cdef Stub of_space(self, SpaceCore space)
     cdef int used(self, Stub stub) except -1
     cdef int oust(self, Stub stub) except -1
+    cdef bint goes_on(self, Stub stub)
     cdef int bring_out(self, Stub stub) except -1
     cdef int keep(self, Stub stub, SpaceCore space) except -1
     cdef bint fit(self, Stub stub) noexcept

@@ -124,7 +124,7 @@ class StubCache:
             many += 1
             if stub.occupant == cython.NULL:
                 return stub
-            if best is None:
+            if best is None and not self.goes_on(stub):
                 best = stub
         if best is None:
             return None
@@ -203,9 +203,21 @@ class StubCache:
         return 0
 
     def end_oldest(self):
-        key: object = next(iter(self.kept))
-        self.end(self.kept.pop(key))
+        stub: Stub
+        oldest: Stub = None
+        for stub in self.kept.values():
+            if oldest is None or not self.goes_on(stub):
+                oldest = stub
+                if not self.goes_on(stub):
+                    break
+        self.drop(oldest)
         return 0
+
+    def goes_on(self, stub):
+        """Whether there is a guest in it that runs, or has come back with something."""
+        if stub.occupant == cython.NULL:
+            return False
+        return cython.cast(Parked, cython.cast(cython.pointer(PyObject), stub.occupant)).goes_on()
 
     def drop(self, stub):
         """End a stub."""

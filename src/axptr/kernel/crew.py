@@ -1,0 +1,216 @@
+"""The loop of tasks that run at once: as `RunLoop`, on as many of the host's cores as it is told.
+
+    loop = CrewLoop(engine, jobs=2)
+
+Runnable tasks are let go, up to `jobs` of them, each in a process of its own; what they come back with is served in
+turn, by the one thread that runs the loop. So a handler never meets another one, and a task is touched only by the
+thread that serves it; what runs on beside it is other programs' own code.
+
+Who is out has its slice only while others want to run. A signal, a tracer or the end of a run brings it back; what it
+came back with then is looked at when it is let go again.
+
+Not here: how an engine lets go several guests (`axptr._core.cpu.native.crew`). Runs that repeat have one task at a
+time.
+
+Owner: as of `RunLoop`. Between runs nobody is out: a snapshot finds every task parked.
+"""
+
+from __future__ import annotations
+
+from .run import _NEVER, _NOW, _SOON, LOOK, SLICE, RunLoop, wall
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..engine import Exit, NativeEngine
+    from .run import Time
+    from .task import Task
+
+
+class CrewLoop(RunLoop):
+    """jobs: how many tasks may run at once. engine: one that can let go several (`join`, `run_all`)."""
+
+    engine: NativeEngine
+
+    def __init__(self, engine: NativeEngine, jobs: int, *, clock: Time | None = None, slice: float = SLICE) -> None:
+        super().__init__(engine, clock=clock, slice=slice)
+        self.jobs = jobs
+        self._out: dict[Task, float] = {}  # who was let go, and since when
+        self._yields: Task | None = None
+        self._alone = False  # the last turn was of one with breakpoints, which no other runs beside
+
+    # -- the tasks
+
+    def remove(self, task: Task) -> None:
+        if self._out.pop(task, None) is not None and self.current is not task:
+            self.engine.withdraw(task.context)
+        super().remove(task)
+
+    def enqueue(self, task: Task) -> None:
+        if task in self._queued:
+            return
+        self._queued.add(task)
+        self._ready.append(task)
+        if self._looks_at == _NOW:
+            return
+        if len(self._out) < self.jobs:
+            self._come_out()
+        else:
+            self._be_back(self.clock.monotonic() + self.slice)
+
+    def interrupt(self, task: Task) -> None:
+        if task in self._out and self.current is not task:
+            self.engine.nudge(task.context)
+        else:
+            super().interrupt(task)
+
+    def switch(self) -> None:
+        self._yields = self.current
+        self._come_out()
+
+    def reinstall(self, task: Task) -> None:
+        if task in self._out and self.current is not task:
+            self.engine.nudge(task.context)
+        else:
+            super().reinstall(task)
+
+    # -- running
+
+    def _install(self, task: Task) -> None:
+        task.engine = self.engine
+        dispatch = task.kernel.dispatcher(task)
+
+        def served(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
+            if self.current is not task:
+                self._serve(task)
+            return dispatch(nr, a0, a1, a2, a3, a4, a5)
+
+        self.engine.on_syscall(served)
+
+    def _serve(self, task: Task) -> None:
+        """The CPU has the registers of another task that was out."""
+        before, self.current = self.current, task
+        if before is not None:
+            before.handed_over(task)
+        else:
+            task.switched(True)
+
+    def _work(self) -> Exit | None:
+        """Let go who can run, and see to the first that comes back for something; its exit, if that was its end."""
+        alone = next((task for task in self._ready if task.space.stops is not None), None)
+        self._alone = alone is not None and not self._alone
+        if alone is not None and self._alone:
+            self._stand_still()
+            return self._turn(alone)
+        ended = self._let_go()
+        if ended is not None or not self._out:
+            return ended
+        task = None
+        if self.current is not None:  # who waits
+            self.current.context = self.engine.park()
+            self.current.switched(False)
+            self.current = None
+        seconds = self._time_of_all()
+        if self.deadline is not None:
+            left = max(self.deadline - wall(), _SOON)
+            seconds = left if seconds is None else min(seconds, left)
+        try:
+            exit, task = self.engine.run_all(seconds)
+        finally:
+            self._looks_at = _NOW
+            self._came_back(task if task is not None else self.engine.tag)
+        if task is None:
+            self._look_around()
+        elif task.blocked is not None:
+            pass
+        elif exit.kind == "timeout":
+            if self._yields is not None and task is self._yields:
+                self._to_the_end(task)
+        elif not task.on_exit(exit):
+            return self._ended(task, exit)
+        self._yields = None
+        return None
+
+    def _let_go(self) -> Exit | None:
+        for task in tuple(self._ready):
+            if len(self._out) >= self.jobs:
+                break
+            if task in self._out or task not in self._queued or task.space.stops is not None:
+                continue
+            if task.blocked is not None:
+                self._resume(task)
+                if task.blocked is not None or task not in self._queued:
+                    continue
+            self._switch(task)
+            if not task.enter():
+                return self._ended(task, None)
+            if task.blocked is not None or task not in self._queued:
+                continue
+            task.context = self.engine.join(task)
+            task.switched(False)
+            self.current = None
+            self._out[task] = self.clock.monotonic()
+        return None
+
+    def _came_back(self, task: Task | None) -> None:
+        """The run is over, and the CPU has the registers of this task, or nobody's."""
+        if task is None:
+            if self.current is not None:
+                self.current.switched(False)
+                self.current = None
+            return
+        if self.current is not task:
+            self._serve(task)
+        self._out.pop(task, None)
+        task.context = None
+
+    def _time_of_all(self) -> float | None:
+        """Seconds that those who are out may run before somebody must look; None for any number."""
+        now, seconds = self.clock.monotonic(), _NEVER
+        if len(self._ready) > len(self._out):
+            seconds = min(self._out.values()) + self.slice - now
+        if self.timers.heap and (until := self.clock.seconds_until(self.timers.next(), outside=True)) is not None:
+            seconds = min(seconds, until)
+        if self._poller is not None and self._blocked:
+            seconds = min(seconds, LOOK)
+        for task in self._out:
+            if (used := task.time_left) is not None:
+                seconds = min(seconds, used)
+        if seconds == _NEVER:
+            self._looks_at = _NEVER
+            return None
+        seconds = max(seconds, _SOON)
+        self._looks_at = now + seconds
+        return seconds
+
+    def _look_around(self) -> None:
+        """Nobody came back, and it is time for a look: at the host, at the clocks of those that are out, at slices."""
+        if self._blocked and self._poller is not None:
+            self._poller.poll(0.0)
+        now, others = self.clock.monotonic(), len(self._ready) > len(self._out)
+        for task, since in list(self._out.items()):
+            late = others and now >= since + self.slice
+            if late or task.time_left is not None:
+                self._bring_back(task)
+                if late:
+                    self._to_the_end(task)
+
+    def _to_the_end(self, task: Task) -> None:
+        """Those that wait for their turn have it before this one."""
+        if task in self._queued and len(self._ready) > len(self._out):
+            self._ready.remove(task)
+            self._ready.append(task)
+
+    def _bring_back(self, task: Task) -> None:
+        del self._out[task]
+        self.engine.withdraw(task.context)
+
+    def _stand_still(self) -> None:
+        for task in list(self._out):
+            self._bring_back(task)
+
+    def _check(self) -> None:
+        """Raise `AssertionError` unless every task is where its record says, and nobody is out who waits."""
+        super()._check()
+        for task in self._out:
+            if task not in self._queued or task.blocked is not None or task.context is None:
+                raise AssertionError(f"{task} runs, and is not to run")
