@@ -3,10 +3,6 @@ nothing else is different from taking turns."""
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -133,30 +129,6 @@ def test_a_child_does_not_see_what_a_thread_of_its_parent_goes_on_to_write(
 ) -> None:
     program = compile_guest("forked", "-static", "-pthread", source=FORKED)
     assert run(program, jobs=jobs, out=tmp_path / "out") == "0\n"
-
-
-def test_processes_that_are_killed_while_several_run(tmp_path: Path) -> None:
-    """At random moments: the run ends, whole or not, and nothing is left."""
-    dice = random.Random(3)
-    script = "for i in 1 2 3 4 5 6; do (x=0; while [ $x -lt 300 ]; do x=$((x+1)); done; echo $i) & done; wait; echo end"
-    for _ in range(8):
-        with open(tmp_path / "out", "w+b") as out:
-            stdio = (0, out.fileno(), out.fileno())
-            process = create_process("/bin/sh", ["sh", "-c", script], stdio=stdio, engine="native", engine_jobs=2)
-            engine = process.engine
-
-            def kill(engine=engine) -> None:
-                for pid in engine.guest_pids[: dice.randrange(1, 3)]:
-                    os.kill(pid, signal.SIGKILL)
-
-            timer = threading.Timer(dice.random() * 0.3, kill)
-            timer.start()
-            result = process.run(60)
-            timer.cancel()
-            timer.join()
-        assert not result.timed_out
-        assert result.death is None or result.death.signal == signal.SIGKILL
-        process.close()
 
 
 def test_a_run_that_repeats_has_one_at_a_time() -> None:
