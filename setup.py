@@ -9,6 +9,7 @@ What `CFLAGS` says comes last, after our own flags, and then nothing is stripped
 package.
 """
 
+import gc
 import os
 import platform
 import shlex
@@ -25,6 +26,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
+gc.disable()
+"""Cython's trees live until a module is written: the collector would walk them over and over, half of its time."""
+
 SOURCE = Path("src")
 CORE = SOURCE / "axptr" / "_core"
 GENERATED = Path("build/cython")
@@ -40,10 +44,11 @@ DIRECTIVES = {
     "binding": False,
     "embedsignature": True,
 }
-FLAGS = ["-O2", "-g0", "-fno-strict-aliasing", "-fno-plt", "-Wno-unused-function", *CFLAGS]
-SELDOM = {"paging", "format", "hostmem", "argv", "uclib"}
-"""Modules in which no run and no benchmark spends its time. Optimized less, each compiles in two thirds of it."""
-SELDOM_FLAGS = ["-O1", *CFLAGS]
+FLAGS = ["-O1", "-g0", "-fno-strict-aliasing", "-fno-plt", "-Wno-unused-function", *CFLAGS]
+HOT = {"areas", "blocks", "codec", "codescan", "frames", "mmu", "paging", "pointer", "transfer", "walk"}
+"""Modules in which a byte is a few instructions away. In the others -O2, which takes half as long again to compile,
+changes no benchmark: what they do is calls of Python's own functions."""
+HOT_FLAGS = ["-O2", *CFLAGS]
 LINK_FLAGS = [] if CFLAGS else ["-Wl,-s"]
 NATIVE = CORE / "cpu" / "native"
 STUB_FLAGS = [
@@ -94,7 +99,7 @@ class BuildCore(build_ext):
         refuse_where_it_cannot_run()
         refuse_without_compiler()
         self.workers = self.parallel if isinstance(self.parallel, int) and self.parallel > 1 else processors()
-        flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(SELDOM)}\n{LINK_FLAGS}\n"
+        flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(HOT)}\n{LINK_FLAGS}\n"
         self.force = self.force or (NOTE.exists() and NOTE.read_text() != flags)
         (library,) = self.extensions
         self.make_guest_code()
@@ -154,7 +159,7 @@ class BuildCore(build_ext):
         folders = [str(NATIVE), str(GENERATED)]
 
         def compiled(source):
-            flags = FLAGS + SELDOM_FLAGS if Path(source).stem in SELDOM else FLAGS
+            flags = FLAGS + HOT_FLAGS if Path(source).stem in HOT else FLAGS
             self.compiler.compile([source], output_dir=self.build_temp, extra_postargs=flags, include_dirs=folders)
 
         with ThreadPoolExecutor(self.workers) as pool:
