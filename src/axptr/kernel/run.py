@@ -118,7 +118,8 @@ class RunLoop:
 
     engine: the CPU. current: the task whose registers it holds. timers: deadlines, by `clock`. slice: seconds
     that a task has while others are runnable. deadline: of the run under way, by `wall`; None for none. stopped_at: the
-    exit with which the last run ended at a breakpoint or a watchpoint; None if it did not.
+    exit with which the last run ended at a breakpoint or a watchpoint, stopped: the task that was there; None if it did
+    not.
     """
 
     def __init__(self, engine: Engine, *, clock: Time | None = None, slice: float = SLICE) -> None:
@@ -131,6 +132,7 @@ class RunLoop:
         self.deadline: float | None = None
         self.running = False
         self.stopped_at: Exit | None = None
+        self.stopped: Task | None = None
         self._ready: deque[Task] = deque()
         self._queued: set[Task] = set()
         self._blocked: set[Task] = set()
@@ -328,7 +330,7 @@ class RunLoop:
         if self.running:
             raise RuntimeError("this loop runs already")
         self.running = True
-        self.stopped_at = None
+        self.stopped_at = self.stopped = None
         self.deadline = None if timeout is None else wall() + timeout
         if self.current is not None:
             self._install(self.current)
@@ -426,7 +428,7 @@ class RunLoop:
         if exit.kind == "timeout":
             self._end_slice(task)
         elif exit.points and not task.at_point(exit):
-            self.stopped_at = exit
+            self.stopped_at, self.stopped = exit, task
         elif not exit.points and not task.on_exit(exit):
             return self._ended(task, exit)
         return None

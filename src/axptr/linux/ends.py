@@ -9,6 +9,10 @@ import errno
 
 from ..errors import LinuxError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .until import Stop
+
 EXIT_FAILED = 125
 
 
@@ -63,15 +67,16 @@ class Death:
 
 
 class Result:
-    """How a run ended: exactly one of exit_code, signal, timed_out tells.
+    """How a run ended: exactly one of exit_code, signal, timed_out, stopped tells.
 
     exit_code: 0 to 255 if the program called exit, else None.
     signal: the signal's number if it died of one, else None; `death` then says more.
     timed_out: the time was up; the process can be inspected and run on.
+    stopped: the place that `run(until=)` came to (`axptr.linux.until.Stop`), else None; it can be run on.
     wall: seconds spent in `run`.
     """
 
-    __slots__ = ("death", "exit_code", "signal", "timed_out", "wall")
+    __slots__ = ("death", "exit_code", "signal", "stopped", "timed_out", "wall")
 
     def __init__(
         self,
@@ -79,12 +84,14 @@ class Result:
         exit_code: int | None = None,
         death: Death | None = None,
         timed_out: bool = False,
+        stopped: Stop | None = None,
         wall: float = 0.0,
     ) -> None:
         self.exit_code = exit_code
         self.death = death
         self.signal = death.signal if death is not None else None
         self.timed_out = timed_out
+        self.stopped = stopped
         self.wall = wall
 
     def late(self, wall: float | None) -> Result:
@@ -101,4 +108,6 @@ class Result:
     def __repr__(self) -> str:
         if self.exit_code is not None:
             return f"<Result exit {self.exit_code}>"
+        if self.stopped is not None:
+            return f"<Result stopped: {self.stopped}>"
         return f"<Result signal {self.signal}>" if self.signal else "<Result timed out>"

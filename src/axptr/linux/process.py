@@ -105,8 +105,13 @@ class Process:
         total.add(group.waited)
         return total
 
-    def run(self, timeout: float | None = None) -> Result:
+    def run(self, timeout: float | None = None, *, until: str | int | None = None, count: int = 1) -> Result:
         """Run the machine until the program exits or dies, or `timeout` seconds have passed.
+
+        until: or until the program comes to a place for the `count`th time: the address of an instruction, which is
+        still to come; a function by its name, as `axptr.debug.Symbols` finds it once the libraries are there
+        (`LookupError` if nothing has it); a system call that has just been made, as "call:openat".
+        `result.stopped` then says where, and the next run goes on from there.
 
         Processes that it leaves behind stay as they are: `run_rest` runs them on, `close` ends them.
         What a tracer, a handler or Ctrl-C raises comes out of here, and the process can be run on. `RuntimeError` once
@@ -115,6 +120,10 @@ class Process:
         self._require_open()
         if self._first.zombie:
             raise RuntimeError("this program has ended: create another process to run it again")
+        if until is not None:
+            from .until import run_until
+
+            return run_until(self, until, count, timeout)
         return self.wait(timeout)
 
     def wait(self, timeout: float | None = None) -> Result:
