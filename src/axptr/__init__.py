@@ -174,7 +174,7 @@ _PUBLIC = {
 }
 
 
-_ROOMS = ("engine", "kernel", "linux", "sandbox")
+_ROOMS = ("debug", "engine", "kernel", "linux", "sandbox")
 """Packages with public names of their own, loaded at first use: `axptr.linux.create_process`."""
 
 

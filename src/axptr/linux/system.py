@@ -51,6 +51,7 @@ from .task.task import LinuxTask
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
 
     from ..engine import Engine
     from .arguments import Text
@@ -82,8 +83,9 @@ class Linux:
     machine: its tables. phys: its memory. kernel: its calls (`kernel.on_call` for a tracer). engine: the CPU, made with
     the first program; engine_why, engine_lack: why it is this one, and what the host does not allow.
     limits: resource limits that programs begin with, (soft, hard) by number; the rest are the host's.
-    env: what programs get that are given no environment. disk_limit: bytes that may be written to trees in memory.
-    policy: what programs may do besides (`Policy`).
+    env: what programs get that are given no environment. overlay: where changes are kept, None for nowhere of its own.
+    notes: plain data of whoever keeps the machine, which goes along with its snapshots. disk_limit: bytes that may
+    be written to trees in memory. policy: what programs may do besides (`Policy`).
 
     Raises `OSError` and `LinuxError` for what cannot be had, `TypeError` and `ValueError` for what makes no sense.
     """
@@ -133,6 +135,8 @@ class Linux:
             from .fs.disk import Disk
 
             machine.disk = Disk(machine, disk_limit)
+        self.notes: dict[str, Any] = {}
+        self.overlay = layout[2] if layout is not None else None
         self.mounts = _mounts(machine, self.phys, self._allow_write, layout)
         self._of_streams: HostMount | None = None
         self._started: dict[int, Process] = {}

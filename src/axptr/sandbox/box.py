@@ -16,19 +16,21 @@ from __future__ import annotations
 
 import os
 
+from ..linux.ownview import own_view
 from ..linux.system import Linux
 from .driver import Driver
 from .limits import Limits, seconds
 from .spawned import Spawned
-from .view import view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Self
 
     from ..linux.arguments import Text
     from ..linux.fs.overlay import Change, Overlay
     from ..linux.policy.policy import Policy
+    from ..linux.snapshots.snapshot import MachineSnapshot
     from ..linux.system import User
     from .files import Files
     from .result import Result
@@ -55,7 +57,8 @@ class Sandbox:
     env: variables besides PATH, HOME, LANG and USER. hostname: what the machine is called.
     user: who its programs are: "root", "user", or as of `Linux.spawn`; whatever it is, no right of yours is theirs.
 
-    limits, env, hostname, user, policy: as given. linux: the machine below, for who knows what they do.
+    limits, env, hostname, user, policy: as given. commands: those that run, by their number, which is how a branch has
+    them. linux: the machine below, for who knows what they do.
     """
 
     def __init__(
@@ -85,11 +88,6 @@ class Sandbox:
         self.home = _HOMES.get(user, "/") if isinstance(user, (str, int)) else _HOMES.get(user[0], "/")
         name = user if isinstance(user, str) else "user"
         self.env = {"PATH": _PATH, "HOME": self.home, "LANG": "C.UTF-8", "USER": name, "LOGNAME": name, **(env or {})}
-        self._overlay = overlay
-        if overlay is True:
-            from ..linux.fs.overlay import Overlay
-
-            self._overlay = Overlay()
         if isinstance(root, str) and root in (SYSTEM, "host"):
             if root == SYSTEM:
                 from ..linux.fs.system import SystemTree
@@ -98,13 +96,14 @@ class Sandbox:
             else:
                 root = "/"
         self.linux = Linux(
-            env=self.env, memory_limit=self.limits.memory, root=root, mounts=mounts, overlay=self._overlay, seed=seed,
+            env=self.env, memory_limit=self.limits.memory, root=root, mounts=mounts, overlay=overlay, seed=seed,
             engine=engine, max_procs=self.limits.processes, net=net, allow_net=allow_net, limits=self.limits.rlimits(),
-            disk_limit=self.limits.disk, view=view(seed, hostname, self.limits),
+            disk_limit=self.limits.disk, view=own_view(seed, hostname, self.limits.rlimits(), self.limits.memory),
             policy=self.policy,
         )  # fmt: skip
         self._driver = Driver(self.linux)
         self._files: Files | None = None
+        self.commands: dict[int, Spawned] = {}
 
     # -- commands
 
@@ -185,7 +184,10 @@ class Sandbox:
                 user=user if user is not None else self.user,
             )
             words = [os.fsdecode(word) for word in argv]
-            return Spawned(self._driver, process, words, self.limits, allowed, self.policy, eager=input is None)
+            spawned = Spawned(self._driver, process, words, self.limits, allowed, self.policy, eager=input is None)
+            self.commands = {pid: command for pid, command in self.commands.items() if not command.ended}
+            self.commands[spawned.pid] = spawned
+            return spawned
 
         return self._driver.call(start)
 
@@ -203,10 +205,52 @@ class Sandbox:
     def changes(self) -> list[Change]:
         """What its programs changed in the tree: `kind` ("added", "changed", "removed"), `path`, `type`. Mounts are not
         looked at. `RuntimeError` without an overlay."""
-        overlay = self._overlay
-        if isinstance(overlay, bool):
+        overlay = self.linux.overlay
+        if overlay is None:
             raise RuntimeError("this sandbox has no overlay: nothing could be changed but in mounts")
         return self._driver.call(overlay.changes)
+
+    # -- snapshots
+
+    def snapshot(self) -> MachineSnapshot:
+        """All of it as it is now: processes, memory, files, what is in pipes, the clock. Commands go on. What
+        cannot go along, such as a connection to the host's network, is an `axptr.SnapshotError` that names it."""
+        from . import branches
+
+        if not self.linux.engine_why:
+            self.run([_SHELL, "-c", ":"], check=True)  # a machine begins with its first program
+        return self._driver.call(lambda: branches.take(self))
+
+    def restore(self, snap: MachineSnapshot) -> None:
+        """Be what it was: its own snapshot, or that of one it shares memory with. Costs what has changed since.
+
+        Commands that were running then run again, and are the same objects; those begun since are gone."""
+        from . import branches
+
+        self._driver.call(lambda: branches.restore(self, snap))
+        self._go_on()
+
+    def branch(self, count: int = 1) -> list[Sandbox]:
+        """Sandboxes in the state of this one, which go their own ways. Memory is shared until somebody writes it; the
+        mounts of host directories, the policy and trees of Python's are the same ones."""
+        snap = self.snapshot()
+        return [self.from_snapshot(snap) for _ in range(count)]
+
+    @classmethod
+    def from_snapshot(cls, snap: MachineSnapshot, *, engine: str | None = None) -> Self:
+        """A sandbox in the state of a snapshot; its `commands` are those that ran then, and go on.
+
+        engine: its CPU, by default as it was. `ValueError` for a snapshot of a machine that was in no sandbox.
+        """
+        from . import branches
+
+        box = branches.from_snapshot(cls, snap, engine)
+        box._go_on()
+        return box
+
+    def _go_on(self) -> None:
+        if any(spawned.eager for spawned in self.commands.values()):
+            self._driver.keep_running()
 
     # -- the end
 

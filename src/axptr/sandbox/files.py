@@ -71,6 +71,10 @@ class Files:
         self._home = os.fsencode(home)
         self._outsider: Any = None
 
+    def begin_anew(self) -> None:
+        """The machine was put back: what was open in it is open no more."""
+        self._outsider = None
+
     def read(self, path: Path) -> bytes:
         """All bytes of a file."""
         return self._do(path, self._read)

@@ -10,6 +10,7 @@ from .result import Result, Usage
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from ..linux.policy.policy import Policy
     from ..linux.process import Process
@@ -85,6 +86,34 @@ class Spawned:
             self._end("output")
         return self._result is not None
 
+    def note(self) -> dict[str, Any]:
+        """What a snapshot keeps of it besides the machine's own: plain data, for `go_on`. Its time stands still."""
+        return {
+            "args": self.args,
+            "eager": self._eager,
+            "left": None if self.deadline is None else self.deadline - monotonic(),
+            "ran": monotonic() - self._began,
+            "held": [b"" if reader is None else reader.held for reader in (self.stdout, self.stderr)],
+        }
+
+    def go_on(self, process: Process, note: dict[str, Any]) -> None:
+        """It is what it was when this was noted."""
+        self._process, self._group = process, process.task.group
+        now = monotonic()
+        self._began = now - note["ran"]
+        self.deadline = None if note["left"] is None else now + note["left"]
+        self._limit = self._error = self._result = None
+        for reader, held in zip((self.stdout, self.stderr), note["held"], strict=True):
+            if reader is not None:
+                reader.held = held
+        self._driver.jobs[self] = None
+
+    def undo(self) -> None:
+        """The sandbox was put back to before it was begun, or to after its end."""
+        self._driver.jobs.pop(self, None)
+        if self._result is None:
+            self._error = RuntimeError(f"{' '.join(self.args)[:100]!r} is undone: the sandbox was put back")
+
     def fail(self, task: LinuxTask, error: Exception) -> bool:
         """End it with an error, if the task came of it."""
         if task.group.origin is not self._group:
@@ -124,8 +153,13 @@ class Spawned:
     # -- for any thread
 
     @property
+    def eager(self) -> bool:
+        """Whether it is talked to while it runs, so that its output comes over as it is written."""
+        return self._eager
+
+    @property
     def ended(self) -> bool:
-        return self._result is not None
+        return self._result is not None or self._error is not None
 
     def wait(self, timeout: float | None = None) -> Result:
         """How it ended, once it has; `TimeoutError` if that takes longer than `timeout` seconds. It goes on then.
@@ -133,8 +167,8 @@ class Spawned:
 
         What it wrote is in the result only for `Sandbox.run`; here it is read from `stdout` and `stderr`.
         """
-        if self._result is None and not self._driver.until(lambda: self._result is not None, timeout):
-            if timeout is not None and self._result is None:
+        if not self.ended and not self._driver.until(lambda: self.ended, timeout):
+            if timeout is not None and not self.ended:
                 raise TimeoutError(f"{' '.join(self.args)[:100]!r} has not ended after {timeout} seconds")
             raise RuntimeError("the sandbox was closed")
         if self._error is not None:
@@ -183,6 +217,15 @@ class Reader:
         self._outlet = outlet
         self._held = bytearray()
         self.unwanted = False
+
+    @property
+    def held(self) -> bytes:
+        """What has come over and was not read yet."""
+        return bytes(self._held)
+
+    @held.setter
+    def held(self, data: bytes) -> None:
+        self._held[:] = data
 
     def read(self, size: int = -1, timeout: float | None = None) -> bytes:
         """All there will be; or, with a size, what there is of so many bytes, one at least; none at the end.

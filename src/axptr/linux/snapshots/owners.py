@@ -32,7 +32,7 @@ STATE = {
     "linux.files.timerfd": "TimerFile",
     "linux.fs.dev": "DeviceNode TtyNode Dev",
     "linux.fs.devfiles": "DeviceFile NullFile ZeroFile FullFile RandomFile",
-    "linux.fs.given": "TreeMount GivenNode GivenFile",
+    "linux.fs.given": "TreeStat TreeMount GivenNode GivenFile",
     "linux.fs.host.file": "HostFile",
     "linux.fs.host.mount": "HostMount",
     "linux.fs.host.tree": "HostNode OpenedNode",
@@ -118,12 +118,13 @@ STATE = {
 
 TRANSIENT = {
     "kernel.hostpoll": "HostQueue HostWaitable HostPoller",
+    "kernel.crew": "CrewLoop",
     "kernel.run": "Clock WorkClock",
     "kernel.task": "Task",
     "kernel.wait": "Watch",
     "linux.files.fifo": "Opening",
     "linux.files.pty": "PtyFile",
-    "linux.fs.given": "TreeStat Tree",
+    "linux.fs.given": "Tree",
     "linux.fs.host.fd": "Openat2",
     "linux.fs.host.locks": "HostLocks",
     "linux.fs.host.noblock": "Channel",
@@ -143,9 +144,11 @@ TRANSIENT = {
     "linux.net.unixstream": "Connected",
     "linux.signals.host": "HostSignals",
     "linux.signals.jobs": "Terminal",
+    "linux.ownview": "Own OwnView",
     "linux.process": "Process",
     "linux.streams": "_End",
     "linux.system": "Linux",
+    "linux.until": "Stop",
     "linux.task.children": "Found",
 }
 """Never part of a machine between two turns of its loop, or made anew for each."""

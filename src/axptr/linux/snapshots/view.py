@@ -53,15 +53,25 @@ class ResumedView(HostView):
 
 def state_of(view: HostView) -> tuple[Any, ...]:
     """What is kept of a view: plain data, for `resumed`."""
+    called = getattr(view, "called", None)  # of a machine that shows nothing of its host
     if view.repeats:
-        return ("seeded", *view.state())  # type: ignore[attr-defined]
-    return "host", view.pid, view.monotonic_ns(), view.boottime_ns()
+        return ("seeded", called, *view.state())  # type: ignore[attr-defined]
+    return "host", called, view.pid, view.monotonic_ns(), view.boottime_ns()
 
 
-def resumed(kind: str, *state: Any) -> HostView:
+def resumed(kind: str, called: tuple[Any, ...] | None, *state: Any) -> HostView:
     """A view that goes on from there."""
+    cls: Any = ResumedView
     if kind == "seeded":
         from ..seeded import SeededView
 
-        return SeededView.resumed(*state)
-    return ResumedView(*state)
+        cls = SeededView
+    if called is not None:
+        from ..ownview import own
+
+        cls = own(cls)
+    view: HostView = cls.resumed(*state) if kind == "seeded" else cls(*state)
+    if called is not None:
+        hostname, limits, memory = called
+        view.call_it(hostname, dict(limits), memory)  # type: ignore[attr-defined]
+    return view
