@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .fs.shape import HostDir, Tmpfs
     from .fs.system import SystemTree
     from .policy import Denied, Fake, Policy, Refuse, RuleError, Rules
+    from .snapshots.snapshot import MachineSnapshot
     from .streams import DEVNULL, PIPE, STDOUT
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Fake",
     "HostDir",
     "Linux",
+    "MachineSnapshot",
     "Overlay",
     "Policy",
     "Process",
@@ -51,6 +53,7 @@ _LATER = {
     "Change": "fs.overlay",
     "DEVNULL": "streams",
     "HostDir": "fs.shape",
+    "MachineSnapshot": "snapshots.snapshot",
     "Overlay": "fs.overlay",
     "Denied": "policy",
     "Fake": "policy",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Death", "Linux", "Process", "ProgramError", "Result", "create_process"]
 
 
-def create_process(
+def create_process(  # long: what its arguments mean
     program: Text,
     argv: Sequence[Text] | None = None,
     env: Mapping[Text, Text] | Iterable[Text] | None = None,

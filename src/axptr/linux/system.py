@@ -432,7 +432,8 @@ class Linux:
     ) -> Linux:
         """Another machine in the state of a snapshot; `process` has the programs in it.
 
-        stdio: descriptors of the host in place of those that were given as standard streams; by default the very same.
+        stdio: descriptors of the host in place of those that were given as standard streams; by default the very same,
+        and 0, 1 and 2 for a snapshot that was loaded.
         engine: its CPU, "native" or "unicorn"; by default as it was.
         """
         from .snapshots.face import make

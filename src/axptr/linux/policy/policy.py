@@ -94,6 +94,12 @@ class Policy:
         self._after: dict[str, list[After]] = {}
         self._machine: Machine | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing yet, and nobody hears of anything."""
+        who = self.rules, self._ask, self.audit, self.learned
+        return all(it is None for it in who) and not self._before and not self._after
+
     # -- saying
 
     def before(self, *names: str) -> Callable[[B], B]:

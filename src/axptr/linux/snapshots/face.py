@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     Ends = tuple[Inlet | None, Outlet | None, Outlet | None]
 
 _KEPT = (
-    "env", "limits", "mounts", "_allow_write", "_of_streams", "_rooted", "_wanted", "engine_why", "engine_lack",
-    "notes", "overlay",
+    "env", "limits", "mounts", "_allow_write", "_of_streams", "_rooted", "_wanted", "_jobs", "engine_why",
+    "engine_lack", "notes", "overlay",
 )  # fmt: skip
 _USERS = ("changed", "eager")
 """Of our end of a stream: how whoever holds it is told."""

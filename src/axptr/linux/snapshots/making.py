@@ -60,6 +60,7 @@ class Making:
             "cache": self._object,
             "fd": self._fd,
             "stream": lambda number, fd: fd if self._stdio is None else self._stdio[number],
+            "mapped": lambda number: self._snapshot.memory.backends[number].store.descriptors[0],
             "proc": self._proc_node,
             "weak set": lambda *members: WeakSet(members),
         }
@@ -67,7 +68,13 @@ class Making:
     # -- leaves
 
     def leaf(self, kind: str, *values: Any) -> Any:
-        return self._leaves[kind](*values)
+        try:
+            return self._leaves[kind](*values)
+        except BaseException:  # nobody has them yet: who owns a descriptor is told of it when all leaves are there
+            for fd in self._opened:
+                os.close(fd)
+            self._opened.clear()
+            raise
 
     def _object(self, number: int) -> Any:
         return self._snapshot.objects[number]
@@ -88,13 +95,8 @@ class Making:
     # -- all of it
 
     def build(self) -> tuple[dict[str, Any], dict[str, Any], list[LinuxTask]]:
-        """The state of the machine and its loop, and the tasks. What fails leaves nothing open."""
-        try:
-            tasks, files, watches, machine, loop, extra, *names = self._snapshot.graph.build(self.leaf)
-        except BaseException:
-            for fd in self._opened:
-                os.close(fd)
-            raise
+        """The state of the machine and its loop, and the tasks."""
+        tasks, files, watches, machine, loop, extra, *names = self._snapshot.graph.build(self.leaf)
         self._names = names
         self.extra: dict[str, Any] = extra
         self._files: list[HostFile] = files

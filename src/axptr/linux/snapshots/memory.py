@@ -45,6 +45,11 @@ class MemoryImage:
         self._places: dict[int, int] = {}
         self._shown: dict[int, Backend] = {}
 
+    def add(self, snap: Snapshot) -> None:
+        """A frozen space that came from elsewhere."""
+        self.spaces.append(snap)
+        self.lines.append(object())
+
     # -- taking it
 
     def look_at(self, spaces: Iterable[AddrSpace]) -> None:

@@ -78,6 +78,13 @@ def _count(it: Any, capture: Capture) -> tuple[Any, tuple[Any, ...]]:
     return itertools.count, it.__reduce__()[1]
 
 
+def _view(it: memoryview, capture: Capture) -> tuple[Any, tuple[Any, ...]]:
+    """Bytes on their way through a socket, which nobody changes."""
+    if not it.readonly:
+        raise SnapshotError(f"a machine holds {it}, which cannot be kept")
+    return memoryview, (bytes(it),)
+
+
 # -- what belongs to the process of the host
 
 
@@ -225,6 +232,7 @@ RULES: dict[type, Rule] = {
     MethodType: Rule(CALL, _method),
     functools.partial: Rule(CALL, _partial),
     itertools.count: Rule(CALL, _count),
+    memoryview: Rule(CALL, _view),
     Token: Rule(LEAF, lambda it, capture: it),
     AddrSpace: Rule(LEAF, _space),
     PhysMemory: _leaf("phys"),

@@ -9,7 +9,7 @@ behind them (`memory`), and descriptors of the host's files (`hostfiles`). It ne
 names it. Any number of machines can be made of it, in any order, also while the first runs in another thread: memory
 has its own lock, and nothing else is shared.
 
-Not here: what is kept of each class (`rules`), the machine's face (`face`), snapshots in files.
+Not here: what is kept of each class (`rules`), the machine's face (`face`), what they are as bytes (`file`).
 
 Failure: `SnapshotError` for what cannot go along, by its name, and what it is; `LinuxError(ENOMEM)`; the machine is as
 it was."""
@@ -26,19 +26,25 @@ from .view import resumed, state_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from typing import Any
 
     from ...engine import Engine
     from ...mm.space import AddrSpace
     from ..host import HostView
 
+_DAMAGED = (
+    LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RuntimeError, OSError,
+)  # fmt: skip
+"""What values that have no meaning raise where a machine is made of them."""
 AHEAD = 64
 """Pages that a program which writes one after the other gets at once, natively."""
 
 
 class MachineSnapshot:
     """graph: plain data. memory: spaces and stores. held: descriptors of the host's files. objects: what is this
-    process's own. view: the state of the machine's clocks. engine: the name of its CPU. tasks: how many may be at once.
+    process's own. view: the state of the machine's clocks. engine: the name of its CPU. loaded: whether another process
+    made it.
     """
 
     def __init__(self, taking: Taking, machine: Machine) -> None:
@@ -50,6 +56,7 @@ class MachineSnapshot:
         self.objects = taking.objects
         self.engine = machine.engine.name
         self.memory_limit = machine.memory_limit
+        self.loaded = False
 
     @classmethod
     def take(cls, machine: Machine, extra: dict[str, Any]) -> MachineSnapshot:
@@ -61,6 +68,14 @@ class MachineSnapshot:
 
     def make(self, stdio: tuple[int, int, int] | None, engine: str | None) -> Making:
         """Another machine in this state: `making.machine`."""
+        if not self.loaded:
+            return self._make(stdio, engine)
+        try:
+            return self._make(stdio or (0, 1, 2), engine)
+        except _DAMAGED as failure:
+            raise SnapshotError(f"no machine can be made of it: {failure!r}") from failure
+
+    def _make(self, stdio: tuple[int, int, int] | None, engine: str | None) -> Making:
         view = resumed(*self.view)
         made = Machine(self.memory_limit, view)
         made.phys = self.memory.phys
@@ -72,6 +87,45 @@ class MachineSnapshot:
             made.engine.close()
             raise
         return making
+
+    # -- as bytes: see `file`
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a file, for `load` in any process of a host that has the same files.
+
+        Pages that have a frame are stored; those of files that nobody has touched come from their files again. Raises
+        `SnapshotError` naming what cannot go along: a file without a name, a policy, a tree of Python's; `OSError`.
+        Under the name there is, at any time, what was there before or the whole snapshot.
+        """
+        from .file import save
+
+        save(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> MachineSnapshot:
+        """The snapshot in a file, in a memory of its own. Standard streams that were descriptors of the host's are
+        those of `from_snapshot(stdio=)` then, by default 0, 1 and 2.
+
+        It opens files of the host's, and says what programs may do with them: load only what you trust with that. No
+        code of it is run. Raises `SnapshotError` for a file that is damaged, of another version or no snapshot, and
+        where a file that was open or mapped is not there, is another, or was changed; `LinuxError(ENOMEM)`; `OSError`.
+        """
+        from .file import load
+
+        return load(path, MachineSnapshot.__new__(MachineSnapshot))
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickles as `save` writes; with protocol 5 the pages are out-of-band buffers over the frames themselves."""
+        from .file import pickled
+
+        return MachineSnapshot._unpickled, pickled(self, int(protocol))
+
+    @staticmethod
+    def _unpickled(meta: bytes, parts: list[Any]) -> MachineSnapshot:
+        """What the pickle of a snapshot calls."""
+        from .file import unpickled
+
+        return unpickled(meta, parts, MachineSnapshot.__new__(MachineSnapshot))
 
     def _engine(self, name: str, view: HostView) -> Engine:
         if name not in ("native", "unicorn"):

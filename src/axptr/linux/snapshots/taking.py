@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..machine import Machine
     from ..task.task import LinuxTask
 
+ROOTS = 6
+"""Roots of a graph that are the machine's; those behind tell names of areas."""
 _FILES = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 
 

@@ -17,8 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-MEMORY, FILE, CONTENTS = 1, 2, 3
-"""Kinds of sources: shared memory; a file; the bytes of what was a file."""
+MEMORY, FILE, CONTENTS, OUTSIDE = 1, 2, 3, 4
+"""Kinds of sources: shared memory; a file; the bytes of what was a file; a store of a machine's snapshot, whose number
+stands in the place of the limit."""
 
 HEAD = struct.Struct("<QQIIBBBB")  # first, bytes, format, data model: its name, pointer, order, wide_align; 0
 ORDERS: tuple[Literal["little"], Literal["big"]] = ("little", "big")

@@ -24,6 +24,7 @@ from axptr.mm.backend import (
     ALLOC,
     FileBackend,
     SharedBackend,
+    StoreBackend,
     file_cache,
 )
 from axptr.mm.snapshots.code import (
@@ -37,6 +38,7 @@ from axptr.mm.snapshots.code import (
     MEMORY,
     NUMBER,
     ORDERS,
+    OUTSIDE,
     RUN,
     SOURCE,
     SOURCE_RUN,
@@ -46,7 +48,7 @@ from axptr.model import DataModel, checked_model
 from axptr.paging import PagingFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from axptr.mm.space import AddrSpace
 
@@ -118,9 +120,19 @@ class Decoder:
     """The parts of a snapshot, from a description and pages: made, filled page by page with `put`, then `finish`ed."""
 
     def __init__(
-        self, meta: bytes, npages: int, make_space: Callable[..., AddrSpace], phys: PhysMemory | None = None
+        self,
+        meta: bytes,
+        npages: int,
+        make_space: Callable[..., AddrSpace],
+        phys: PhysMemory | None = None,
+        *,
+        pool: FramePool | None = None,
+        outside: Sequence[FrameStore] = (),
     ) -> None:
         """Reads the description, maps its areas and takes the frames. npages: pages that `put` will bring.
+
+        pool: frames that were filled already, for several descriptions; `put` is not called then. outside: stores that
+        it names by their numbers.
 
         make_space: makes an empty space, given its base, size, memory and format.
         """
@@ -128,6 +140,7 @@ class Decoder:
         self.phys = default_memory() if phys is None else phys
         self.npages = npages
         self._put = 0
+        self._outside = outside
         reader = self._reader = _Reader(meta)
         base, size, format_name, *model = reader.take(HEAD)
         self._strings = [reader.text() for _ in range(reader.count(NUMBER, 4))]
@@ -146,7 +159,9 @@ class Decoder:
         reader.end()
         if sum(run[1] for run in self._pages) > self.phys.size // PAGE_SIZE:
             raise SnapshotError("it has more pages than the memory has frames")
-        self._pool = FramePool(self.phys, npages)
+        self._pool = FramePool(self.phys, npages) if pool is None else pool
+        if pool is not None:
+            self._put = npages
 
     def _string(self, number: int) -> str:
         if number >= len(self._strings):
@@ -177,6 +192,8 @@ class Decoder:
         label = self._string(label_number)
         if kind == FILE and not runs:
             self._stores.append((FILE, _FileSource(label, size, mtime)))
+        elif kind == OUTSIDE and not runs and limit < len(self._outside):
+            self._stores.append((OUTSIDE, self._outside[limit]))
         elif kind in (MEMORY, CONTENTS):
             store = FrameStore(self.phys, None, label, limit)
             store.device, store.inode = device, inode
@@ -219,9 +236,9 @@ class Decoder:
         kind, store = self._stores[source - 1]
         if isinstance(store, _FileSource):
             store = store.cache(self.phys, shared, shared and not sealed)
-        elif shared != (kind == MEMORY) or (sealed and not shared):
+        elif kind != OUTSIDE and (shared != (kind == MEMORY) or (sealed and not shared)):
             raise SnapshotError(f"an area shows {store.label!r} in a way that it cannot")
-        made: type[Backend] = SharedBackend if kind == MEMORY else FileBackend
+        made: type[Backend] = SharedBackend if kind == MEMORY else StoreBackend if kind == OUTSIDE else FileBackend
         backend = made.__new__(made)
         backend._set(KIND_STORE, shared=shared, sealed=sealed, offset=offset, store=store)
         return backend

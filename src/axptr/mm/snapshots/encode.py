@@ -36,6 +36,7 @@ from axptr.mm.snapshots.code import (
     MOST,
     NUMBER,
     ORDERS,
+    OUTSIDE,
     RUN,
     SOURCE,
     SOURCE_RUN,
@@ -44,7 +45,7 @@ from axptr.mm.snapshots.code import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from axptr.mm.snapshots.snapshot import Snapshot
@@ -56,7 +57,7 @@ Part = FrameSpan | bytes
 _NOT_SAVED = {1: "shows physical memory", 3: "has a pager", 4: "is a device (MMIO)"}
 
 
-class _Parts:
+class Parts:
     """The pages to store, numbered in order; frames side by side make one buffer."""
 
     def __init__(self, phys: PhysMemory) -> None:
@@ -66,13 +67,15 @@ class _Parts:
         self._frames: list[int] = []
         self._done: list[Part] = []
 
-    def frame(self, paddr: int) -> int:
-        """The number of a frame's bytes."""
-        number = self._numbers.get(paddr)
+    def frame(self, paddr: int, *, alone: bool = False) -> int:
+        """The number of a frame's bytes. alone: they are nobody else's when they are read."""
+        number = None if alone else self._numbers.get(paddr)
         if number is None:
-            number = self._numbers[paddr] = self.count
+            number = self.count
             self._frames.append(paddr)
             self.count += 1
+            if not alone:
+                self._numbers[paddr] = number
         return number
 
     def page(self, data: bytes) -> int:
@@ -97,6 +100,18 @@ class _Parts:
 def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Part]]:
     """The description of a snapshot, and its pages. embed_files: also what the files behind private areas supply.
 
+    Raises as `describe`.
+    """
+    parts = Parts(snap.phys)
+    return describe(snap, parts, embed_files=embed_files), parts.all()
+
+
+def describe(
+    snap: Snapshot, parts: Parts, outside: Mapping[int, int] | None = None, *, embed_files: bool = False
+) -> bytes:
+    """The description of a snapshot whose pages go to `parts`, which several may share. outside: stores that somebody
+    else keeps, by `id`: their numbers there.
+
     Raises `SnapshotError` naming the area that is a pager, a device or a window on physical memory, or the file.
     """
     space = snap._frozen
@@ -104,7 +119,6 @@ def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Pa
     for area in areas:
         if area.backend.kind in _NOT_SAVED:
             raise SnapshotError(f"the area {area} {_NOT_SAVED[area.backend.kind]}, and cannot be saved or pickled")
-    parts = _Parts(space.phys)
     strings: dict[str, int] = {}
 
     def string(text: str) -> int:
@@ -121,7 +135,7 @@ def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Pa
 
     with space.phys._held():
         runs = _runs(space, parts)
-        sources, described = _sources(snap, areas, embed_files, parts, string)
+        sources, described = _sources(snap, areas, embed_files, parts, string, outside or {})
         traits = area_traits(space)
 
     records = []
@@ -135,7 +149,7 @@ def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Pa
     for text in strings:
         encoded = text.encode("utf-8", "surrogatepass")
         texts.append(NUMBER.pack(len(encoded)) + encoded)
-    meta = b"".join(
+    return b"".join(
         [
             HEAD.pack(*head, model.pointer, ORDERS.index(model.order), model.wide_align, 0),
             NUMBER.pack(len(texts)),
@@ -150,10 +164,9 @@ def encode(snap: Snapshot, *, embed_files: bool = False) -> tuple[bytes, list[Pa
             *runs,
         ]
     )
-    return meta, parts.all()
 
 
-def _runs(space: AddrSpace, parts: _Parts) -> list[bytes]:
+def _runs(space: AddrSpace, parts: Parts) -> list[bytes]:
     """Private pages that have a frame, side by side ones with bytes side by side in one record."""
     listed = array("Q", private_pages(space))
     runs: list[bytes] = []
@@ -175,7 +188,7 @@ def _runs(space: AddrSpace, parts: _Parts) -> list[bytes]:
 
 
 def _sources(
-    snap: Snapshot, areas: list[MemoryArea], embed_files: bool, parts: _Parts, string: Any
+    snap: Snapshot, areas: list[MemoryArea], embed_files: bool, parts: Parts, string: Any, outside: Mapping[int, int]
 ) -> tuple[dict[tuple[int, bool], int], list[bytes]]:
     """The number, from 1 on, of what backs areas, by (id of the store, shared); and their records."""
     copies = {id(store): copy for store, copy, _ in snap._captures}
@@ -188,7 +201,9 @@ def _sources(
         size = mtime = 0
         limit = store.limit
         pages: list[tuple[int, int]] = []
-        if isinstance(store, FileCache) and embed_files and not shared:
+        if id(store) in outside:
+            kind, limit = OUTSIDE, outside[id(store)]
+        elif isinstance(store, FileCache) and embed_files and not shared:
             kind, limit, pages = CONTENTS, *_file_pages(store, areas, parts)
         elif isinstance(store, FileCache):
             kind = FILE
@@ -197,14 +212,14 @@ def _sources(
         else:
             kind = MEMORY if shared else CONTENTS
             pages = [(page, parts.frame(paddr)) for page, paddr in store_pages(copies.get(id(store), store))]
-        runs = _page_runs(pages)
+        runs = page_runs(pages)
         fixed = (kind, string(str(store.label)), limit, store.device, store.inode, size, mtime, len(runs))
         described.append(SOURCE.pack(*fixed) + b"".join(SOURCE_RUN.pack(*run) for run in runs))
         numbers[id(store), shared] = len(described)
     return numbers, described
 
 
-def _page_runs(pages: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
+def page_runs(pages: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
     runs: list[tuple[int, int, int]] = []
     for page, number in pages:
         if runs:
@@ -226,7 +241,7 @@ def _stamp(store: FileCache) -> tuple[int, int]:
     return (status.st_size, status.st_mtime_ns) if same else store._stamp
 
 
-def _file_pages(store: FileCache, areas: list[MemoryArea], parts: _Parts) -> tuple[int, list[tuple[int, int]]]:
+def _file_pages(store: FileCache, areas: list[MemoryArea], parts: Parts) -> tuple[int, list[tuple[int, int]]]:
     """`(limit, pages)`: what a file has in the parts of it that private areas show; holes are skipped."""
     fd = open_regular(store.label, os.O_RDONLY)
     try:

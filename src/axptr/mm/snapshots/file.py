@@ -22,14 +22,27 @@ from axptr.mm.snapshots.encode import encode
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Protocol, TypeVar
 
     from axptr._core.phys.phys import PhysMemory
     from axptr.mm.snapshots.decode import Parts
+    from axptr.mm.snapshots.encode import Part
     from axptr.mm.snapshots.snapshot import Snapshot
     from axptr.mm.space import AddrSpace
 
+    Made = TypeVar("Made", covariant=True)
+
+    class Reading(Protocol[Made]):
+        """Takes the pages of a file, and makes something of them in the end."""
+
+        def put(self, data: Any) -> None: ...
+        def finish(self) -> Made: ...
+
+
 MAGIC = b"\x93axptr\r\n"
 """Not text, and no copy in text mode leaves it whole."""
+MACHINE = b"\x93axptM\r\n"
+"""The same of a machine's snapshot (`axptr.linux.snapshots.file`)."""
 VERSION = 2
 
 _HEADER = struct.Struct("<8sIIQQQIII8sI")
@@ -39,7 +52,11 @@ _CHUNK = 1 << 20
 
 def save(snap: Snapshot, path: str | os.PathLike[str], *, embed_files: bool = False) -> None:
     """`Snapshot.save`."""
-    meta, parts = encode(snap, embed_files=embed_files)
+    write(path, MAGIC, VERSION, *encode(snap, embed_files=embed_files))
+
+
+def write(path: str | os.PathLike[str], magic: bytes, version: int, meta: bytes, parts: list[Part]) -> None:
+    """A file of this kind: all of it under its name, or what was there before. Raises `OSError`."""
     npages = sum(len(part) for part in parts) // PAGE_SIZE
     start = _page_up(_HEADER.size + len(meta))
     goal = os.fsdecode(path)
@@ -57,8 +74,8 @@ def save(snap: Snapshot, path: str | os.PathLike[str], *, embed_files: bool = Fa
                     checksum = crc32(piece, checksum)
                     _write(fd, memoryview(piece))
             head = _HEADER.pack(
-                MAGIC,
-                VERSION,
+                magic,
+                version,
                 0,
                 start + npages * PAGE_SIZE,
                 len(meta),
@@ -95,26 +112,38 @@ def _write(fd: int, view: memoryview) -> None:
 
 def load(path: str | os.PathLike[str], phys: PhysMemory | None, make_space: Callable[..., AddrSpace]) -> Parts:
     """What `Snapshot.load` makes a snapshot of."""
+    return read(path, MAGIC, VERSION, lambda meta, npages: Decoder(meta, npages, make_space, phys))
+
+
+def read(
+    path: str | os.PathLike[str], magic: bytes, version: int, begin: Callable[[bytes, int], Reading[Made]]
+) -> Made:
+    """What is made of a file of this kind, once all of it was found whole.
+
+    begin: takes the description and the number of pages, and gives what takes the pages. Raises `OSError`,
+    `SnapshotError`, and what it raises.
+    """
     # A FIFO is not waited for.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        return _load(fd, phys, make_space)
+        return _read_all(fd, magic, version, begin)
     except SnapshotError as failure:
         raise SnapshotError(f"{os.fsdecode(path)}: {failure}") from failure.__cause__
     finally:
         os.close(fd)
 
 
-def _load(fd: int, phys: PhysMemory | None, make_space: Callable[..., AddrSpace]) -> Parts:
+def _read_all(fd: int, magic: bytes, known: int, begin: Callable[[bytes, int], Reading[Made]]) -> Made:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         raise SnapshotError("no regular file, so no snapshot")
     raw = _read(fd, min(_HEADER.size, status.st_size))
-    if raw[: len(MAGIC)] != MAGIC:
-        raise SnapshotError("not a snapshot of axptr")
+    if raw[: len(magic)] != magic:
+        other = {MAGIC: "a snapshot of a space", MACHINE: "a snapshot of a machine"}.get(raw[: len(magic)])
+        raise SnapshotError("not a snapshot of axptr" if other is None else f"it is {other}")
     version = int.from_bytes(raw[8:12], "little")
-    if len(raw) >= 12 and version != VERSION:
-        raise SnapshotError(f"a snapshot of version {version}, this axptr reads version {VERSION}")
+    if len(raw) >= 12 and version != known:
+        raise SnapshotError(f"a snapshot of version {version}, this axptr reads version {known}")
     if len(raw) < _HEADER.size:
         raise SnapshotError("damaged: cut short in its header")
     _, _, flags, size, meta_size, npages, page_size, meta_crc, pages_crc, zeros, crc = _HEADER.unpack(raw)
@@ -130,7 +159,7 @@ def _load(fd: int, phys: PhysMemory | None, make_space: Callable[..., AddrSpace]
         raise SnapshotError("damaged: its description's checksum is wrong")
     if any(_read(fd, start - _HEADER.size - meta_size)):
         raise SnapshotError("damaged: there is something between its description and its pages")
-    decoder = Decoder(meta, npages, make_space, phys)
+    decoder = begin(meta, npages)
     checksum = 0
     left = npages * PAGE_SIZE
     while left:

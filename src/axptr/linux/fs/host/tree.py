@@ -78,7 +78,7 @@ class HostNode(Node):
         self._status: os.stat_result | None = status
 
     def __del__(self) -> None:
-        if self.fd >= 0:
+        if getattr(self, "fd", -1) >= 0:
             os.close(self.fd)
 
     @property

@@ -1,0 +1,403 @@
+"""A graph as bytes, and back: data only. Nothing that a file says is run while it is read.
+
+What stands in it are numbers, strings, places of other nodes, and names: of classes that `owners` has, of methods of
+theirs, and of functions of the personality that go on with a call, whose first parameter is the task. A name of
+anything else is refused, as is a place that there is not, or that stands before what it names.
+
+Numbers are unsigned LEB128 unless said otherwise. A value is a tag of one byte and what belongs to it; see
+`_Writer.value`.
+
+Failure: `SnapshotError`, for what cannot be written by its name, for what cannot be read by what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections import deque
+from enum import Enum
+from importlib import import_module
+from struct import Struct
+from types import FunctionType, MethodType
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from ..._core.words.graph import (
+    ARRAY,
+    CALL,
+    DICT,
+    FROZENSET,
+    INSTANCE,
+    LEAF,
+    LIST,
+    MAPPING,
+    SET,
+    TUPLE,
+    Graph,
+    Node,
+    Place,
+)
+from ...engine.arch import ARCHITECTURES, Architecture
+from ...engine.context import Context
+from ...errors import SnapshotError
+from .owners import STATE, TRANSIENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_ROOT = "axptr."
+_BUILTIN: dict[str, Any] = {
+    "list": list, "dict": dict, "set": set, "tuple": tuple, "frozenset": frozenset, "deque": deque,
+    "bytearray": bytearray, "weak values": WeakValueDictionary, "weak keys": WeakKeyDictionary, "method": MethodType,
+    "partial": functools.partial, "count": itertools.count, "view": memoryview,
+}  # fmt: skip
+_NAMES = {made: name for name, made in _BUILTIN.items()}
+_CALLED = (MethodType, functools.partial, itertools.count, memoryview)
+_CLASSES: dict[int, tuple[Any, ...]] = {
+    LIST: (list, deque),
+    DICT: (dict,),
+    SET: (set,),
+    ARRAY: (bytearray,),
+    FROZENSET: (frozenset,),
+}
+_CLASSES[MAPPING] = (WeakValueDictionary, WeakKeyDictionary)
+_ENUMS = ("axptr.flags", "axptr.errors")
+_MAKERS = ("linux.system:_proc", "linux.system:_sys")
+_REFUSED = ("linux.task.coredump", "linux.task.exec", "linux.snapshots")
+(NONE, TRUE, FALSE, POSITIVE, NEGATIVE, FLOAT, BYTES, TEXT, PLACE, ITEMS, NAME, CONTEXT, ARCHITECTURE, MEMBER) = range(
+    14
+)
+_FLOAT = Struct("<d")
+
+
+def _name_of(it: Any) -> str:
+    """A class or function by its name, if it can be found by that again."""
+    if (known := _NAMES.get(it)) is not None:
+        return known
+    name = f"{it.__module__.removeprefix(_ROOT)}:{it.__qualname__}"
+    if _find(name) is not it:
+        raise SnapshotError(f"{it.__qualname__} of {it.__module__} cannot be written to a file")
+    return name
+
+
+@functools.cache
+def _find(name: str) -> Any:
+    """What a name in a file leads to."""
+    if name in _BUILTIN:
+        return _BUILTIN[name]
+    module, _, path = name.partition(":")
+    outer, _, inner = path.partition(".")
+    methods = inner and outer in TRANSIENT.get(module, "").split()
+    if methods or outer in STATE.get(module, "").split():
+        found = getattr(import_module(_ROOT + module), outer, None)
+        if inner:
+            found = getattr(found, inner, None)
+            if not isinstance(found, FunctionType) or inner.startswith("__"):
+                raise SnapshotError(f"it names {name}, which is no method")
+        return found
+    home = module.split(".")
+    if home[0] not in ("linux", "kernel") or module.startswith(_REFUSED) or inner:
+        raise SnapshotError(f"it names {name}, which is no part of a machine")
+    try:
+        found = getattr(import_module(_ROOT + module), outer, None)
+    except (ImportError, ValueError):
+        found = None
+    if isinstance(found, type) and issubclass(found, Enum):
+        return found
+    if not isinstance(found, FunctionType) or found.__module__ != _ROOT + module:
+        raise SnapshotError(f"it names {name}, which is not there")
+    if name not in _MAKERS and found.__code__.co_varnames[:1] != ("task",):
+        raise SnapshotError(f"it names {name}, which goes on with no call")
+    return found
+
+
+def _enumeration(name: str) -> type[Enum] | None:
+    """An enumeration of those whose members are plain words."""
+    module, _, path = name.partition(":")
+    if _ROOT + module not in _ENUMS and not module.startswith("linux.abi."):
+        return None
+    try:
+        found = getattr(import_module(_ROOT + module), path, None)
+    except (ImportError, ValueError):
+        return None
+    return found if isinstance(found, type) and issubclass(found, Enum) else None
+
+
+class _Writer:
+    """out: what was written so far. Names are spelled where they first stand, and have numbers from there on."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self._names: dict[str, int] = {}
+
+    def number(self, value: int) -> None:
+        out = self.out
+        while value > 0x7F:
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        out.append(value)
+
+    def text(self, text: str) -> None:
+        self.data(text.encode("utf-8", "surrogatepass"))
+
+    def data(self, data: bytes) -> None:
+        self.number(len(data))
+        self.out += data
+
+    def name(self, it: Any) -> None:
+        """The number of a name, which is spelled where it first stands."""
+        name = it if isinstance(it, str) else _name_of(it)
+        known = self._names.get(name)
+        if known is None:
+            known = self._names[name] = len(self._names)
+            self.number(known)
+            self.text(name)
+        else:
+            self.number(known)
+
+    def value(self, it: Any) -> None:
+        """NONE TRUE FALSE; POSITIVE number; NEGATIVE number of -1 - n; FLOAT 8 bytes; BYTES, TEXT length and bytes;
+        PLACE number; ITEMS a class, their number and values; NAME; CONTEXT its architecture and two BYTES;
+        ARCHITECTURE its name; MEMBER of an enumeration: its class and value."""
+        put = self.out.append
+        kind = type(it)
+        if it is None:
+            put(NONE)
+        elif kind is bool:
+            put(TRUE if it else FALSE)
+        elif kind is int:
+            put(POSITIVE if it >= 0 else NEGATIVE)
+            self.number(it if it >= 0 else -1 - it)
+        elif kind is float:
+            put(FLOAT)
+            self.out += _FLOAT.pack(it)
+        elif kind is bytes:
+            put(BYTES)
+            self.data(it)
+        elif kind is str:
+            put(TEXT)
+            self.text(it)
+        elif kind is Place:
+            put(PLACE)
+            self.number(it.index)
+        elif isinstance(it, (tuple, frozenset)):
+            put(ITEMS)
+            self.name(kind)
+            self.number(len(it))
+            for one in it:
+                self.value(one)
+        else:
+            self._rare(it)
+
+    def _rare(self, it: Any) -> None:
+        if isinstance(it, Enum):
+            self.out.append(MEMBER)
+            name = f"{type(it).__module__.removeprefix(_ROOT)}:{type(it).__qualname__}"
+            if _enumeration(name) is not type(it):
+                raise SnapshotError(f"{it!r} cannot be written to a file")
+            self.name(name)
+            self.value(it.value)
+        elif isinstance(it, (FunctionType, type)):
+            self.out.append(NAME)
+            self.name(it)
+        elif isinstance(it, Context):
+            self.out.append(CONTEXT)
+            self.text(it.arch.name)
+            self.data(it.general)
+            self.data(it.extended)
+        elif isinstance(it, Architecture):
+            self.out.append(ARCHITECTURE)
+            self.text(it.name)
+        else:
+            raise SnapshotError(f"{it!r} cannot be written to a file")
+
+
+def encode(graph: Graph, besides: tuple[Any, ...]) -> bytes:
+    """Values that name no node; a graph: its nodes, each as its kind, class, names and values; its roots."""
+    writer = _Writer()
+    writer.value(besides)
+    writer.number(len(graph.nodes))
+    for node in graph.nodes:
+        writer.number(node.kind)
+        if node.cls is not None:
+            writer.name(node.cls)
+        if node.names is not None:
+            writer.number(len(node.names))
+            for name in node.names:
+                writer.name(name)
+        writer.number(len(node.values))
+        for value in node.values:
+            writer.value(value)
+    writer.number(len(graph.roots))
+    for value in graph.roots:
+        writer.value(value)
+    return bytes(writer.out)
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+        self._names: list[str] = []
+        self.count = 0
+        self.limit = 0
+
+    def byte(self) -> int:
+        at = self._at
+        if at >= len(self._data):
+            raise SnapshotError("its description ends too early")
+        self._at = at + 1
+        return self._data[at]
+
+    def number(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+            if shift > 4096:
+                raise SnapshotError("a number in it is too long")
+
+    def room(self) -> int:
+        """A number of things of at least one byte each."""
+        count = self.number()
+        if count > len(self._data) - self._at:
+            raise SnapshotError(f"it speaks of {count} things and has no room for them")
+        return count
+
+    def data(self) -> bytes:
+        size = self.room()
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def text(self) -> str:
+        try:
+            return self.data().decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            raise SnapshotError("a name in it is no UTF-8") from None
+
+    def name(self) -> str:
+        number = self.number()
+        if number == len(self._names):
+            self._names.append(self.text())
+        if number >= len(self._names):
+            raise SnapshotError(f"it has no name number {number}")
+        return self._names[number]
+
+    def value(self, depth: int = 0) -> Any:
+        kind = self.byte()
+        if kind == PLACE:
+            place = self.number()
+            if place >= self.limit:
+                raise SnapshotError(f"it names the object {place} where there is none yet")
+            return Place(place)
+        if kind == POSITIVE:
+            return self.number()
+        if kind == NONE:
+            return None
+        if kind == BYTES:
+            return self.data()
+        if kind in (TRUE, FALSE):
+            return kind == TRUE
+        if kind == TEXT:
+            return self.text()
+        if kind == NEGATIVE:
+            return -1 - self.number()
+        if kind == FLOAT:
+            self._at += 8
+            if self._at > len(self._data):
+                raise SnapshotError("its description ends too early")
+            return _FLOAT.unpack_from(self._data, self._at - 8)[0]
+        return self._rare(kind, depth)
+
+    def _rare(self, kind: int, depth: int) -> Any:
+        if kind == ITEMS and depth < 64:
+            cls = _find(self.name())
+            items = [self.value(depth + 1) for _ in range(self.room())]
+            if cls is frozenset:
+                return frozenset(items)
+            if not isinstance(cls, type) or not issubclass(cls, tuple):
+                raise SnapshotError("something in it is a tuple by its tag alone")
+            if cls is not tuple and len(items) != len(cls._fields):  # type: ignore[attr-defined]
+                raise SnapshotError(f"a {cls.__name__} in it has {len(items)} fields")
+            return tuple.__new__(cls, items)
+        if kind == NAME:
+            return _find(self.name())
+        if kind == MEMBER:
+            return self._member()
+        if kind in (CONTEXT, ARCHITECTURE):
+            name = self.text()
+            if name not in ARCHITECTURES:
+                raise SnapshotError(f"it is of the architecture {name!r}")
+            if kind == ARCHITECTURE:
+                return ARCHITECTURES[name]
+            try:
+                return Context(ARCHITECTURES[name], self.data(), self.data())
+            except ValueError as error:
+                raise SnapshotError(str(error)) from None
+        raise SnapshotError(f"a value in it has the tag {kind}")
+
+    def _member(self) -> Any:
+        name, value = self.name(), self.value()
+        cls = _enumeration(name)
+        try:
+            if cls is not None:
+                return cls(value)
+        except (ValueError, TypeError):
+            pass
+        raise SnapshotError(f"it names {name}, which has no member {value!r}")
+
+    def node(self, index: int) -> Node:
+        kind = self.number()
+        cls: Any = None
+        if kind not in (CALL, LEAF):
+            cls = _find(self.name())
+            if not _fits(kind, cls):
+                raise SnapshotError(f"an object in it is a {cls!r} and of the kind {kind}")
+        names = None
+        if kind == INSTANCE:
+            names = tuple(self.name() for _ in range(self.room()))
+            if any(not name.isidentifier() or name.startswith("__") for name in names):
+                raise SnapshotError(f"an attribute in it is called {names!r}")
+        # What cannot change stands behind what it names; the others may name anything.
+        self.limit = index if kind in (TUPLE, FROZENSET, CALL, LEAF) else self.count
+        values = tuple(self.value() for _ in range(self.room()))
+        if kind == CALL and (not values or values[0] not in _CALLED or len(values) < 2):
+            raise SnapshotError("it has something called that makes no object of a machine")
+        if names is not None and len(names) != len(values):
+            raise SnapshotError("an object in it has more names than values")
+        if kind in (DICT, MAPPING) and len(values) % 2:
+            raise SnapshotError("a table in it has a key without a value")
+        if kind == ARRAY and [type(value) for value in values] != [bytes]:
+            raise SnapshotError("an array in it is none")
+        return Node(kind, cls, names, values)
+
+    def end(self) -> None:
+        if self._at != len(self._data):
+            raise SnapshotError("its description goes on after its end")
+
+
+def _fits(kind: int, cls: Any) -> bool:
+    if kind in _CLASSES:
+        return cls in _CLASSES[kind]
+    if not isinstance(cls, type) or issubclass(cls, Enum):
+        return False
+    if kind == TUPLE:
+        return issubclass(cls, tuple)
+    return kind == INSTANCE and not issubclass(cls, tuple) and cls not in _NAMES
+
+
+def decode(data: bytes) -> tuple[Graph, tuple[Any, ...]]:
+    """The graph and the values that `encode` wrote."""
+    reader = _Reader(data)
+    besides = reader.value()
+    if type(besides) is not tuple:
+        raise SnapshotError("it does not say what it is of")
+    reader.count = reader.room()
+    nodes = tuple(reader.node(index) for index in range(reader.count))
+    reader.limit = reader.count
+    roots = tuple(reader.value() for _ in range(reader.room()))
+    reader.end()
+    return Graph(nodes, roots), besides

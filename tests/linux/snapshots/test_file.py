@@ -1,0 +1,355 @@
+"""A machine saved here and loaded elsewhere goes on as if nothing had been; what cannot go along is named."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import random
+import struct
+import subprocess
+import sys
+import zlib
+
+import pytest
+
+from axptr import Sandbox
+from axptr.errors import LinuxError, SnapshotError
+from axptr.linux import PIPE, Linux, MachineSnapshot, Policy, SystemTree
+from axptr.linux.snapshots.code import _find, decode
+
+from .test_branch import ask
+
+SHELL = {"PATH": "/usr/bin:/bin"}
+PAGE, HEADER = 4096, 64
+PIPELINE = "(echo one; read -r word; echo $word; echo three) | while read -r x; do echo got $x; done | cat"
+PROMPT = "import sys\ntotal = 20\nprint('ready', flush=True)\nfor line in sys.stdin: exec(line)"
+ELSEWHERE = """
+import sys
+from axptr.linux import Linux, MachineSnapshot
+
+snap = MachineSnapshot.load(sys.argv[1])
+for _ in range(2):
+    with Linux.from_snapshot(snap) as machine:
+        process = machine.process()
+        process.stdin.feed(sys.argv[2].encode(), last=True)
+        assert process.wait().exit_code == 0
+        sys.stdout.buffer.write(process.stdout.take())
+"""
+MANY_THINGS = r"""
+import fcntl, mmap, os, queue, select, signal, socket, sys, tempfile, threading, time
+home = tempfile.mkdtemp(dir="/tmp")
+file = open(home + "/file", "w+b")
+file.write(b"A" * 10000)
+file.flush()
+shared = mmap.mmap(file.fileno(), 10000)
+private = mmap.mmap(file.fileno(), 10000, access=mmap.ACCESS_COPY)
+private[5], private[9000]
+private[5000], shared[9001] = 66, 67
+memory = mmap.mmap(-1, 20000)
+memory[7000] = 77
+reader, writer = os.pipe()
+os.write(writer, b"in the pipe")
+one, two = socket.socketpair()
+one.send(b"in the socket")
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+client.send(b"over the loopback")
+jobs, out = queue.Queue(), []
+thread = threading.Thread(target=lambda: out.append(jobs.get()), daemon=True)
+thread.start()
+epoll = select.epoll()
+epoll.register(reader, select.EPOLLIN)
+signal.signal(signal.SIGALRM, lambda *_: out.append("alarm"))
+known = open("/etc/passwd", "rb", buffering=0)
+first = known.read(17)
+with open("/etc/hostname", "ab") as copied:
+    copied.write(b"appended")
+counter = os.eventfd(5)
+nameless = tempfile.TemporaryFile()
+nameless.write(b"nameless")
+nameless.flush()
+fcntl.flock(file, fcntl.LOCK_EX)
+child = os.fork()
+if child == 0:
+    memory[8000] = 99
+    sys.stdin.readline()
+    os._exit(memory[7000])
+print("ready", flush=True)
+os.waitpid(child, 0)
+result = [memory[7000], memory[8000], private[5000], private[9000], shared[5000], shared[9001]]
+result += [epoll.poll(1) == [(reader, 1)], os.read(reader, 99), two.recv(99), listener.accept()[0].recv(99)]
+jobs.put("job")
+thread.join()
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+while len(out) < 2:
+    time.sleep(0.01)
+result += [out, first + known.read() == open("/etc/passwd", "rb").read(), os.read(counter, 8)]
+nameless.seek(0)
+file.seek(4999)
+result += [nameless.read(), file.read(2), open("/etc/hostname", "rb").read(), os.listdir(home)]
+result += [line.split()[5:] for line in open("/proc/self/maps")]
+print(result, flush=True)
+"""
+
+
+def elsewhere(path, text: str) -> bytes:
+    """What two copies of a saved machine print in another process, after they were given a text to read."""
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE, path, text], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+@pytest.mark.parametrize("engine", ["native", "unicorn"])
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["sh", "-c", PIPELINE], "two\n"),
+        (["python3", "-c", PROMPT], "import zlib, json; print(json.dumps([total + 1, zlib.crc32(b'x')]))\n"),
+        (["python3", "-c", MANY_THINGS], "go on\n"),
+    ],
+    ids=["pipeline", "python", "many things"],
+)
+def test_another_process_goes_on_alike(engine, argv, text, tmp_path):
+    with Linux(engine=engine, overlay=True, env=SHELL) as machine:
+        process = machine.spawn(argv, stdin=PIPE, stdout=PIPE, stderr=2)
+        tasks = machine.machine.tasks
+        assert machine.run_until(lambda: process.stdout.total > 0 and all(task.blocked for task in tasks.values()))
+        before = process.stdout.take()
+        snap = machine.snapshot()
+        snap.save(tmp_path / "machine")
+        process.stdin.feed(text.encode(), last=True)
+        assert process.wait().exit_code == 0
+        expected = process.stdout.take()
+    assert before
+    assert expected
+    assert elsewhere(tmp_path / "machine", text) == 2 * expected
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """The file of a small machine that waits at a prompt."""
+    path = tmp_path_factory.mktemp("machine") / "saved"
+    with Linux(engine="unicorn", overlay=True, env=SHELL) as machine:
+        machine.spawn(
+            ["sh", "-c", 'echo ready; while read -r line; do eval "$line"; done'], stdin=PIPE, stdout=PIPE, stderr=2
+        )
+        assert ask(machine) == b"ready\n"
+        ask(machine, b"value=kept; echo text > /tmp/axptr-kept; echo done\n")
+        machine.snapshot().save(path)
+    return path
+
+
+def test_what_was_loaded_is_snapshotted_restored_and_saved_again(saved, tmp_path):
+    snap = MachineSnapshot.load(saved)
+    value = b"kept"
+    for _ in range(3):
+        with Linux.from_snapshot(snap) as machine:
+            ask(machine, b"value=$value,more; echo $value > /tmp/axptr-kept; echo done\n")
+            again = machine.snapshot()
+            machine.restore(snap)
+            assert ask(machine, b"echo $value\n") == value + b"\n"
+            machine.restore(again)
+            value += b",more"
+            assert ask(machine, b'echo "$value $(cat /tmp/axptr-kept)"\n') == b"%b %b\n" % (value, value)
+        again.save(tmp_path / "again")
+        snap = MachineSnapshot.load(tmp_path / "again")
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_pickles(saved, protocol):
+    buffers: list[pickle.PickleBuffer] = []
+    snap = MachineSnapshot.load(saved)
+    out_of_band = {"buffer_callback": buffers.append} if protocol == 5 else {}
+    copy = pickle.loads(pickle.dumps(snap, protocol, **out_of_band), buffers=buffers)
+    assert bool(buffers) == (protocol == 5)
+    with Linux.from_snapshot(copy) as machine:
+        assert ask(machine, b"echo $value\n") == b"kept\n"
+
+
+def test_with_a_seed_it_goes_on_alike(tmp_path):
+    draw = b'echo "$(od -An -N8 -tx1 /dev/urandom; cat /proc/uptime)"\n'
+    with Linux(seed=7, engine="unicorn", env=SHELL) as machine:
+        machine.spawn(
+            ["sh", "-c", 'echo ready; while read -r line; do eval "$line"; done'], stdin=PIPE, stdout=PIPE, stderr=2
+        )
+        ask(machine)
+        machine.snapshot().save(tmp_path / "seeded")
+        first = ask(machine, draw)
+    with Linux.from_snapshot(MachineSnapshot.load(tmp_path / "seeded")) as copy:
+        assert ask(copy, draw) == first
+
+
+def test_standard_streams_of_the_hosts_are_replaced(tmp_path):
+    reader, writer = os.pipe()
+    with Linux(engine="unicorn", env=SHELL) as machine:
+        machine.spawn(["sh", "-c", "read -r x; echo got $x"], stdin=PIPE, stdout=writer, stderr=2)
+        machine.run_until(lambda: machine.process().task.blocked is not None)
+        machine.snapshot().save(tmp_path / "machine")
+    os.close(writer)
+    os.close(reader)
+    reader, writer = os.pipe()
+    with Linux.from_snapshot(MachineSnapshot.load(tmp_path / "machine"), stdio=(0, writer, 2)) as copy:
+        copy.process().stdin.feed(b"it\n", last=True)
+        assert copy.process().wait().exit_code == 0
+    os.close(writer)
+    assert os.read(reader, 99) == b"got it\n"
+    os.close(reader)
+
+
+def test_a_tree_of_the_system_goes_along(tmp_path):
+    with Linux(engine="unicorn", root=SystemTree(), overlay=True, env=SHELL) as machine:
+        machine.spawn(["sh", "-c", "read -r x; cat /etc/passwd; ls /etc; $x"], stdin=PIPE, stdout=PIPE, stderr=2)
+        machine.run_until(lambda: machine.process().task.blocked is not None)
+        machine.snapshot().save(tmp_path / "machine")
+        machine.process().stdin.feed(b"pwd\n", last=True)
+        assert machine.process().wait().exit_code == 0
+        expected = machine.process().stdout.take()
+    assert elsewhere(tmp_path / "machine", "pwd\n") == 2 * expected
+
+
+def test_a_sandbox_is_saved_with_all_that_it_shows(tmp_path):
+    with Sandbox(engine="unicorn") as box:
+        box.run("echo kept > /tmp/kept")
+        script = "read -r x; cat /tmp/kept; id; $x"
+        process = box.linux.spawn(["sh", "-c", script], stdin=PIPE, stdout=PIPE, stderr=2)
+        box.linux.run_until(lambda: process.task.blocked is not None)
+        box.linux.snapshot().save(tmp_path / "machine")
+        process.stdin.feed(b"pwd\n", last=True)
+        assert process.wait().exit_code == 0
+        expected = process.stdout.take()
+    with Linux.from_snapshot(MachineSnapshot.load(tmp_path / "machine")) as copy:
+        process = copy.process(process.pid)
+        process.stdin.feed(b"pwd\n", last=True)
+        assert process.wait().exit_code == 0
+        assert process.stdout.take() == expected
+
+
+def test_a_sandbox_is_loaded_as_one(tmp_path):
+    with Sandbox(engine="unicorn", hostname="here") as box:
+        box.run("echo kept > /tmp/kept")
+        box.snapshot().save(tmp_path / "sandbox")
+    with Sandbox.from_snapshot(MachineSnapshot.load(tmp_path / "sandbox")) as copy:
+        assert copy.run("cat /tmp/kept; hostname").stdout == b"kept\nhere\n"
+        assert "/tmp/kept" in [change.path for change in copy.changes()]
+
+
+# -- what does not go along
+
+
+@pytest.mark.parametrize("change", ["longer", "touched", "another", "gone"])
+def test_a_file_that_was_open_and_is_not_that_any_more_is_named(tmp_path, change):
+    path = tmp_path / "read by the program"
+    path.write_text("first\nsecond\n")
+    with Linux(engine="unicorn", env=SHELL) as machine:
+        script = 'exec 5<"$0"; read -r a <&5; echo $a; read -r x; cat <&5'
+        process = machine.spawn(["sh", "-c", script, str(path)], stdin=PIPE, stdout=PIPE, stderr=2)
+        machine.run_until(lambda: process.stdout.total > 0 and process.task.blocked is not None)
+        machine.snapshot().save(tmp_path / "machine")
+    assert elsewhere(tmp_path / "machine", "go\n") == 2 * b"first\nsecond\n"
+    if change == "longer":
+        path.write_text("first\nsecond\nthird\n")
+    elif change == "touched":
+        os.utime(path, ns=(0, 0))
+    else:
+        path.rename(tmp_path / "elsewhere")
+    if change == "another":
+        path.write_text("first\nsecond\n")
+    with pytest.raises(SnapshotError, match="read by the program"):
+        MachineSnapshot.load(tmp_path / "machine")
+
+
+def test_a_file_without_a_name_is_named_when_saving(tmp_path):
+    path = tmp_path / "soon gone"
+    path.write_text("text\n")
+    with Linux(engine="unicorn", env=SHELL) as machine:
+        process = machine.spawn(["sh", "-c", 'exec 5<"$0"; read -r x', str(path)], stdin=PIPE, stdout=PIPE, stderr=2)
+        machine.run_until(lambda: process.task.blocked is not None)
+        path.unlink()
+        with pytest.raises(SnapshotError, match="soon gone"):
+            machine.snapshot().save(tmp_path / "machine")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_of_this_process_is_named_when_saving(tmp_path):
+    policy = Policy()
+    policy.before("openat")(lambda call: None)
+    with Linux(engine="unicorn", env=SHELL, policy=policy) as machine:
+        process = machine.spawn(["sh", "-c", "read -r x"], stdin=PIPE, stdout=PIPE, stderr=2)
+        machine.run_until(lambda: process.task.blocked is not None)
+        with pytest.raises(SnapshotError, match="Policy"):
+            machine.snapshot().save(tmp_path / "machine")
+
+
+# -- files that are damaged, or made up
+
+
+def refused(path, data: bytes) -> None:
+    path.write_bytes(data)
+    with pytest.raises(SnapshotError, match=path.name):
+        MachineSnapshot.load(path)
+
+
+def test_damage_is_told(saved, tmp_path):
+    whole, rng = saved.read_bytes(), random.Random(13)
+    for at in [*range(100), *(rng.randrange(len(whole)) for _ in range(200))]:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << rng.randrange(8)
+        refused(tmp_path / "damaged", bytes(damaged))
+    for length in [*range(0, 100, 7), *(rng.randrange(len(whole)) for _ in range(50))]:
+        refused(tmp_path / "damaged", whole[:length])
+
+
+def resealed(whole: bytes, meta: bytes) -> bytes:
+    """The file with another description and right checksums: made up, not damaged."""
+    size = struct.unpack_from("<Q", whole, 24)[0]
+    pages = whole[-(-(HEADER + size) // PAGE) * PAGE :]
+    start = -(-(HEADER + len(meta)) // PAGE) * PAGE
+    head = bytearray(whole[:HEADER])
+    struct.pack_into("<QQ", head, 16, start + len(pages), len(meta))
+    struct.pack_into("<I", head, 44, zlib.crc32(meta))
+    struct.pack_into("<I", head, 60, zlib.crc32(bytes(head[:60])))
+    return (bytes(head) + meta).ljust(start, b"\0") + pages
+
+
+def description(whole: bytes) -> bytes:
+    return whole[HEADER : HEADER + struct.unpack_from("<Q", whole, 24)[0]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_made_up_descriptions_make_a_machine_or_are_refused(saved, tmp_path, seed):
+    whole, rng = saved.read_bytes(), random.Random(seed)
+    plain, path = description(whole), tmp_path / "made up"
+    assert resealed(whole, plain) == whole
+    for _ in range(100):
+        meta = bytearray(plain)
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(meta))
+            meta[at : at + rng.randrange(2)] = rng.randbytes(rng.randrange(3))
+        path.write_bytes(resealed(whole, bytes(meta)))
+        with contextlib.suppress(SnapshotError, LinuxError):
+            Linux.from_snapshot(MachineSnapshot.load(path), stdio=(0, 1, 2))
+
+
+@pytest.mark.parametrize("name", [b"linux.task.exec:execve", b"subprocess:Popen", b"os:system", b"linux.host:UtsName"])
+def test_no_name_leads_anywhere_but_to_a_machines_state(saved, tmp_path, name):
+    whole = saved.read_bytes()
+    there = b"linux.task.group:ThreadGroup"
+    old, new = bytes([len(there)]) + there, bytes([len(name)]) + name
+    meta = description(whole)
+    assert meta.count(old) == 1
+    refused(tmp_path / "made up", resealed(whole, meta.replace(old, new)))
+
+
+def test_names_of_functions_lead_to_those_that_go_on_with_a_call():
+    for name in (
+        "linux.task.group:ThreadGroup.__init__", "linux.api:create_process", "linux.snapshots.file:load", "os:system",
+        "linux.host:os", "kernel.run:RunLoop.run.x", "linux.abi:", ":", "linux..x:y", "linux.\0:y",
+    ):  # fmt: skip
+        with pytest.raises(SnapshotError):
+            _find(name)
+
+
+def test_a_chain_that_is_too_deep_is_refused():
+    with pytest.raises(SnapshotError):
+        decode(bytes([9, 0, 5]) + b"tuple" + bytes([1]) + bytes([9, 0, 1]) * 5000)
