@@ -18,7 +18,7 @@ import pytest
 from axptr.engine.native import NativeEngine
 from axptr.linux import create_process
 
-from .conftest import NativeMachine
+from .conftest import CODE, NativeMachine
 
 PROGRAMS = [
     ("/bin/sh", "-c", "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; echo $i"),
@@ -102,6 +102,39 @@ def test_a_lost_guest_is_told_and_runs_again(native: NativeMachine) -> None:
     with pytest.raises(RuntimeError, match="lost"):
         native.engine.save()
     native.check()
+
+
+def test_a_guest_to_which_the_host_gives_no_cpu_is_waited_for(native: NativeMachine) -> None:
+    """It is asked to come out, and cannot answer for longer than one that does not want to is given."""
+    native.check()
+    pid = native.engine.guest_pid
+    assert pid is not None
+    cpu = min(os.sched_getaffinity(0))
+    others = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(6)]
+
+    def starve() -> None:
+        for other in others:
+            os.sched_setaffinity(other.pid, {cpu})
+        os.sched_setaffinity(pid, {cpu})
+        os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+
+    def stop() -> None:
+        for other in others:
+            other.kill()
+
+    timers = [threading.Timer(0.5, starve), threading.Timer(6, stop)]
+    try:
+        for timer in timers:
+            timer.start()
+        exit = native.run("ebfe", timeout=1.5)
+    finally:
+        for timer in timers:
+            timer.cancel()
+            timer.join()
+        stop()
+        for other in others:
+            other.wait()
+    assert (exit.kind, exit.rip) == ("timeout", CODE)
 
 
 def test_a_guest_killed_while_a_handler_works_is_lost_or_was_out(native: NativeMachine) -> None:

@@ -45,6 +45,9 @@
 #define NAT_NOTIF_SET_FLAGS _IOW('!', 4, uint64_t) /* SYNC_WAKE_UP: Linux 6.6 */
 #define NAT_MFD_NOEXEC 8u /* MFD_NOEXEC_SEAL, MFD_EXEC: Linux 6.3 */
 #define NAT_MFD_EXEC 16u
+#define NAT_ENOUGH 2000000ll                       /* nanoseconds of CPU time in which it could have handed over */
+#define NAT_NAP 20                                 /* milliseconds between two looks at one that does not answer */
+#define NAT_PATIENCE 100                           /* looks that find that it could have: it is ended then */
 #define NAT_TEXT_AT 0x1000                         /* of the text in the file that is executed */
 
 struct nat_stub {
@@ -54,6 +57,8 @@ struct nat_stub {
     int listener;
     int owner;    /* the process that started it */
     volatile int guest_turn; /* the guest may be running */
+    pthread_mutex_t mutex;   /* over `guest_turn` and `asked`; all zero is one that nobody has */
+    int asked;               /* a signal was sent in its turn, and it has not handed over since */
     uint64_t id;             /* of the call that waits for an answer */
     int64_t nr;              /* that call, as the kernel has it */
     uint64_t args[6], ip;
@@ -66,13 +71,6 @@ enum nat_stage { NAT_OK, NAT_NO_MEMFD, NAT_NO_CLONE, NAT_NO_SECCOMP, NAT_NO_EXEC
 static long nat_sys(long n, long a, long b, long c, long d, long e, long f)
 {
     return syscall(n, a, b, c, d, e, f);
-}
-
-static int64_t nat_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
 /* -- the file that is executed: the stub's text at the address that was chosen */
@@ -302,9 +300,22 @@ static int nat_ours(struct nat_stub *s)
 /* Have it come out; only if the guest may be running, unless `anyway`. */
 static void nat_interrupt(struct nat_stub *s, int anyway)
 {
-    int pid = s->pid;
-    if (pid && (s->guest_turn || anyway))
+    int pid;
+    pthread_mutex_lock(&s->mutex);
+    pid = s->pid;
+    if (pid && (s->guest_turn || anyway)) {
+        s->asked = 1;
         kill(pid, SIGUSR1);
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* Say whose turn it is: nobody sends a signal on the guest's account while it is ours. */
+static void nat_set_turn(struct nat_stub *s, int guests)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->guest_turn = guests;
+    pthread_mutex_unlock(&s->mutex);
 }
 
 /* Nanoseconds of CPU time that it has used; of one that has ended, what was seen last. */
@@ -314,6 +325,37 @@ static int64_t nat_cpu_time(struct nat_stub *s)
     if (s->pid && clock_gettime((clockid_t)((~(unsigned)s->pid << 3) | 2), &t) == 0)
         s->cpu_time = t.tv_sec * 1000000000ll + t.tv_nsec;
     return s->cpu_time;
+}
+
+/* The state of its process as the kernel names it (proc_pid_stat(5)): R, S, D, T ...; 0: that cannot be seen. */
+static int nat_state(struct nat_stub *s)
+{
+    char name[32], line[128], *after;
+    int fd;
+    ssize_t n;
+    snprintf(name, sizeof name, "/proc/%d/stat", s->pid);
+    fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    n = read(fd, line, sizeof line - 1);
+    close(fd);
+    line[n > 0 ? n : 0] = 0;
+    after = strrchr(line, ')');
+    return after != NULL && after[1] == ' ' ? after[2] : 0;
+}
+
+/* Whether it could have answered since it was asked, or since this was true last, when its CPU time was `*used`: it has
+   run, or does not want to. One to which the host gives no CPU, or no page, is not to blame, however long that takes. */
+static int nat_had_time(struct nat_stub *s, int64_t *used)
+{
+    int64_t now = nat_cpu_time(s);
+    int state;
+    if (now - *used >= NAT_ENOUGH) {
+        *used = now;
+        return 1;
+    }
+    state = nat_state(s);
+    return state != 'R' && state != 'D';
 }
 
 /* End it and wait until it is gone: nothing is mapped there any more. The control block stays. Idempotent. */
@@ -359,10 +401,16 @@ static int nat_next(struct nat_stub *s, int milliseconds)
         s->args[i] = in.q.data.args[i];
     if (s->ip < s->base || s->ip >= s->base + NAT_TEXT)
         return NAT_GUEST_CALL;
-    return s->nr == NAT_HAND_OVER ? NAT_TURN : NAT_MAP_CALL;
+    if (s->nr != NAT_HAND_OVER)
+        return NAT_MAP_CALL;
+    pthread_mutex_lock(&s->mutex);
+    s->asked = 0; /* a signal that has not come yet comes before the guest's next instruction */
+    pthread_mutex_unlock(&s->mutex);
+    return NAT_TURN;
 }
 
-/* Answer the call that waits. -1: it waits no more, a signal came. */
+/* Answer the call that waits. -1: it waits no more, a signal came. One to which a signal is on its way must not be answered:
+   where both come at once the kernel takes the answer, and has the call made again (seccomp_do_user_notification). */
 static int nat_answer(struct nat_stub *s, int64_t value, int error, int let_through)
 {
     union { struct seccomp_notif_resp a; char room[256]; } out;
@@ -374,20 +422,37 @@ static int nat_answer(struct nat_stub *s, int64_t value, int error, int let_thro
     return ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &out.a) ? -1 : 0;
 }
 
-/* Wait for a hand-over, at most so many milliseconds. -1: it does not come. `calling`: it was asked out of a call, which
-   it may make again once more, for another signal. */
-static int nat_turn(struct nat_stub *s, int milliseconds, int calling)
+/* Answer the guest's call that waits: it is its turn then. -1: it comes out, for a signal. */
+static int nat_answer_guest(struct nat_stub *s, int64_t value)
 {
-    int64_t end = nat_now() + milliseconds * 1000000ll;
+    int asked;
+    pthread_mutex_lock(&s->mutex);
+    asked = s->asked;
+    pthread_mutex_unlock(&s->mutex);
+    if (asked || nat_answer(s, value, 0, 0))
+        return -1;
+    nat_set_turn(s, 1);
+    return 0;
+}
+
+/* Wait for a hand-over. -1: it does not come. `calling`: it was asked out of a call, which it may make again once more, for
+   another signal. */
+static int nat_turn(struct nat_stub *s, int calling)
+{
+    int64_t used = nat_cpu_time(s);
+    int looks = 0;
     for (;;) {
-        int event = nat_next(s, 20);
+        int event = nat_next(s, NAT_NAP);
         if (event == NAT_TURN) {
-            s->guest_turn = 0;
+            nat_set_turn(s, 0);
             return 0;
         }
         if (event == NAT_GUEST_CALL && calling)
             continue;
-        if (event != NAT_NOTHING || nat_ended(s) || nat_now() >= end)
+        if (event != NAT_NOTHING || nat_ended(s))
+            return -1;
+        looks += nat_had_time(s, &used);
+        if (looks >= NAT_PATIENCE)
             return -1;
     }
 }
@@ -396,12 +461,12 @@ static int nat_turn(struct nat_stub *s, int milliseconds, int calling)
 static int nat_go(struct nat_stub *s)
 {
     s->channel->awake = 0;
-    s->guest_turn = 1;
+    nat_set_turn(s, 1);
     while (nat_answer(s, 0, 0, 0))
-        if (nat_turn(s, 2000, 0))
+        if (nat_turn(s, 0))
             return -1;
         else
-            s->guest_turn = 1;
+            nat_set_turn(s, 1);
     return 0;
 }
 
@@ -409,11 +474,15 @@ static int nat_go(struct nat_stub *s)
    proves that the calls before it are over; it is refused itself. 0: it was that; -1: it did something else, or nothing. */
 static int nat_judge(struct nat_stub *s, const struct nat_command *want)
 {
-    int64_t end = nat_now() + 2000000000ll;
+    int64_t used = nat_cpu_time(s);
+    int looks = 0;
     for (;;) {
-        int event = nat_next(s, 20);
+        int event = nat_next(s, NAT_NAP);
         if (event == NAT_NOTHING) {
-            if (nat_ended(s) || nat_now() >= end)
+            if (nat_ended(s))
+                return -1;
+            looks += nat_had_time(s, &used);
+            if (looks >= NAT_PATIENCE)
                 return -1;
             continue;
         }
@@ -481,7 +550,7 @@ static int nat_start(struct nat_stub *s, int frames, uint64_t base, int traps_co
         /* Until it hands over for the first time the stub runs nothing but its own text: its calls are let through. */
         for (i = 0; i < NAT_FIRST_CALLS && nat_judge(s, NULL) == 0; i++)
             ;
-        if (i == NAT_FIRST_CALLS && nat_turn(s, 2000, 0) == 0) {
+        if (i == NAT_FIRST_CALLS && nat_turn(s, 0) == 0) {
             s->failed = NAT_OK;
             return 0;
         }

@@ -29,8 +29,11 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     R_RDX,
     R_RIP,
     R_RSI,
-    nat_answer,
+    nat_answer_guest,
+    nat_cpu_time,
     nat_ended,
+    nat_had_time,
+    nat_interrupt,
     nat_next,
 )
 from cython.cimports.axptr._core.cpu.native.stubcache import in_the_way
@@ -69,7 +72,7 @@ _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _vsyscall = cython.declare(uint64_t, 0xFFFF_FFFF_FF60_0000)
 _resume_flag = cython.declare(uint64_t, 0x1_0000)
 _nap = cython.declare(cython.int, 50)  # milliseconds: the longest wait without a look at the stub's life
-_patience = cython.declare(cython.int, 40)  # naps after a signal that a guest does not answer to: it keeps it out
+_patience = cython.declare(cython.int, 40)  # naps in which a guest could have answered to a signal: it keeps it out
 
 
 @cython.no_gc_clear
@@ -97,9 +100,10 @@ class NativeCpu(NativePages):
         if self.in_call:
             if self.sets_out():
                 self.in_call = self.stub.waiting = False
-                self.stub.s.guest_turn = 1
                 self.stub.s.channel.awake = 1
-                if nat_answer(cython.address(self.stub.s), self.regs_[R_RAX], 0, 0) == 0:
+                if nat_answer_guest(cython.address(self.stub.s), self.regs_[R_RAX]) == 0:
+                    if self.stub.beat.kicked:  # that was before it was the guest's turn
+                        nat_interrupt(cython.address(self.stub.s), 0)
                     return 0
                 self.in_call = self.stub.waiting = True  # a signal was faster: it comes out
             if self.surface() < 0:
@@ -133,13 +137,21 @@ class NativeCpu(NativePages):
     def wait(self):
         """Until the guest makes a call or hands over. 0, or a CAME_ code."""
         naps: cython.int = 0
+        used: int64_t = -1
         event: cython.int = nat_next(cython.address(self.stub.s), _nap)
         while event == NAT_NOTHING:
             if nat_ended(cython.address(self.stub.s)):
                 self.stub.lose()
                 # One that had not woken yet has not let the guest run.
                 return CAME_BROKEN if self.stub.s.channel.awake else CAME_RENEW
-            naps = naps + 1 if self.clock.kicked else 0
+            if not self.clock.kicked:
+                naps = 0
+                used = -1
+            elif used < 0:
+                nat_interrupt(cython.address(self.stub.s), 0)  # the clock's own may have come before the turn
+                used = nat_cpu_time(cython.address(self.stub.s))
+            else:
+                naps += nat_had_time(cython.address(self.stub.s), cython.address(used))
             if naps > _patience:
                 self.stub.lose()
                 return CAME_ASTRAY

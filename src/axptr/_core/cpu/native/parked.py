@@ -17,16 +17,18 @@ from cython.cimports.axptr._core.cpu.native.parked import ENDED
 from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_GUEST_CALL,
     NAT_MAP_CALL,
+    NAT_NAP,
     NAT_NOTHING,
+    NAT_PATIENCE,
     R_RIP,
     Stub,
+    nat_cpu_time,
     nat_ended,
+    nat_had_time,
     nat_interrupt,
     nat_next,
 )
-
-_nap = cython.declare(cython.int, 20)  # milliseconds
-_patience = cython.declare(cython.int, 100)  # naps after a signal that a guest does not answer to: it keeps it out
+from cython.cimports.libc.stdint import int64_t
 
 
 @cython.no_gc_clear
@@ -72,14 +74,17 @@ class Parked:
     def recall(self):
         """Have it come back, if it runs. What it came back with stays to be looked at."""
         event: cython.int = NAT_NOTHING
-        naps: cython.int = 0
+        looks: cython.int = 0
+        used: int64_t
         if not self.out:
             return 0
         with cython.nogil:
             nat_interrupt(cython.address(self.stub.s), 1)
-            while event == NAT_NOTHING and naps < _patience and not nat_ended(cython.address(self.stub.s)):
-                event = nat_next(cython.address(self.stub.s), _nap)
-                naps += 1
+            used = nat_cpu_time(cython.address(self.stub.s))
+            while event == NAT_NOTHING and looks < NAT_PATIENCE and not nat_ended(cython.address(self.stub.s)):
+                event = nat_next(cython.address(self.stub.s), NAT_NAP)
+                if event == NAT_NOTHING:
+                    looks += nat_had_time(cython.address(self.stub.s), cython.address(used))
         return self.collect(ENDED if event == NAT_NOTHING else event)
 
     def surface(self):

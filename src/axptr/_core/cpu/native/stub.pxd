@@ -31,7 +31,11 @@ cdef extern from "host.h" nogil:
     int NAT_NOTHING, NAT_GUEST_CALL, NAT_TURN, NAT_MAP_CALL
     int nat_next(nat_stub *, int milliseconds)
     int nat_answer(nat_stub *, int64_t value, int error, int let_through)
-    int nat_turn(nat_stub *, int milliseconds, int calling)
+    int nat_answer_guest(nat_stub *, int64_t value)
+    void nat_set_turn(nat_stub *, int guests)
+    int nat_had_time(nat_stub *, int64_t *used)
+    int NAT_NAP, NAT_PATIENCE
+    int nat_turn(nat_stub *, int calling)
     int nat_go(nat_stub *)
     int nat_judge(nat_stub *, const nat_command *want)
     int NAT_MMAP, NAT_MPROTECT, NAT_MUNMAP

@@ -49,6 +49,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_judge,
     nat_kill,
     nat_ours,
+    nat_set_turn,
     nat_start,
     nat_stub,
     nat_text,
@@ -70,7 +71,6 @@ from axptr.errors import EngineError
 _MAP_FLAGS = cython.declare(uint32_t, 0x01 | 0x10 | 0x8000)  # shared, fixed, populated: its tables are filled at once
 _first_slots = cython.declare(uint64_t, 1024)
 _most_runs = cython.declare(uint64_t, 50_000)  # a process has 65,530 mappings at most
-_deadline = cython.declare(cython.int, 2000)  # milliseconds: a stub that does not answer is ended
 
 _STAGES = {
     1: "memory for its control block",
@@ -190,7 +190,7 @@ class Stub:
     def take(self, event, regs, segments):
         """It has come back with this event: a call, of which `regs` gets what a call needs, or a signal, of which it gets all.
         -1: it did what it was not told to do, and is dead now."""
-        self.s.guest_turn = 0
+        nat_set_turn(cython.address(self.s), 0)
         self.link.at_rest = 1
         if event == NAT_GUEST_CALL:
             regs[R_RAX], regs[R_RIP] = self.s.nr, self.s.ip
@@ -216,7 +216,7 @@ class Stub:
             self.broken = True
             return -1
         nat_interrupt(cython.address(self.s), 1)
-        if nat_turn(cython.address(self.s), _deadline, 1) < 0 or self.find_frame() < 0:
+        if nat_turn(cython.address(self.s), 1) < 0 or self.find_frame() < 0:
             return self.lose()
         if regs != cython.NULL:
             result, after = regs[R_RAX], regs[R_RIP]
@@ -483,7 +483,7 @@ class Stub:
         """Have it make the calls that are noted and come back. -1: it is dead now."""
         if self.send(False) < 0:
             return -1
-        return 0 if nat_turn(cython.address(self.s), _deadline, 0) == 0 else self.lose()
+        return 0 if nat_turn(cython.address(self.s), 0) == 0 else self.lose()
 
     def resume(self):
         """Let the guest run."""
