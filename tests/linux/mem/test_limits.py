@@ -42,6 +42,26 @@ def test_address_space_and_data_limits_refuse_what_the_host_refuses(compile_gues
     )
 
 
+def test_a_mapping_that_may_not_grow_stays_where_it_is(compile_guest):
+    same_as_host(
+        compile_guest,
+        """
+        int priv = MAP_PRIVATE | MAP_ANONYMOUS; char *m = mmap(0, 64 << 20, 3, priv, -1, 0), page[1];
+        char *top = mmap(m + (64 << 20), 4096, 0, priv, -1, 0);
+        char *to = mmap(0, 160 << 20, 0, priv | MAP_NORESERVE, -1, 0); munmap(to, 160 << 20); R(top != MAP_FAILED); m[0] = m[(64 << 20) - 1] = 7;
+        struct rlimit as = {100 << 20, 400 << 20}; R(setrlimit(RLIMIT_AS, &as));
+        char *t = mmap(to, 8192, 3, priv | MAP_FIXED, -1, 0); R(t == to);
+        R(mremap(m, 64 << 20, 128 << 20, 0) == MAP_FAILED ? -1 : 0);
+        R(mremap(m, 64 << 20, 128 << 20, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0);
+        R(mremap(m, 64 << 20, 128 << 20, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED ? -1 : 0);
+        R(mincore(t, 4096, (void *)page)); R(m[0] + m[(64 << 20) - 1]);
+        R(mremap(m, 64 << 20, 64 << 20, MREMAP_MAYMOVE | 4, 0) == MAP_FAILED ? -1 : 0); R(m[0]);
+        R(mremap(m, 64 << 20, 80 << 20, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0);
+        """,
+        before=INCLUDE,
+    )
+
+
 def test_a_process_has_at_most_as_many_mappings_as_linux_allows(compile_guest):
     body = """
         char *m = mmap(0, 1L << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); long n = 0;

@@ -76,13 +76,22 @@ def sys_mremap(
 
 
 def _check_area(task: LinuxTask, area: MemoryArea, addr: int, old: int, new: int, flags: int) -> None:
-    """check_prep_vma: whether the range can grow or move, all of it in one mapping."""
+    """check_prep_vma: whether the range can grow or move, all of it in one mapping. Nothing has changed where not."""
     if new <= old and not flags & (MREMAP_FIXED | MREMAP_DONTUNMAP):
         return
     if old == 0 and not area.backend.shared:  # only shared pages can be had twice
         raise LinuxError(errno.EINVAL)
     if min(old, new) > extent(task, area)[1] - addr:
         raise LinuxError(errno.EFAULT)
+    if new > old:
+        require_mapping(task)
+        _require_more(task, area, new - old)
+
+
+def _require_more(task: LinuxTask, area: MemoryArea, size: int) -> None:
+    """ENOMEM unless so much more may be mapped that is like an area."""
+    data = bool(area.flags & MappingFlags.WRITE) and not (area.backend.shared or area.grows_down)
+    require_space(task, size, data=data)
 
 
 def _move_all(task: LinuxTask, addr: int, size: int, flags: int, target: int) -> int:
@@ -103,6 +112,9 @@ def _move_to(task: LinuxTask, addr: int, old: int, new: int, flags: int, target:
     if new < old:
         _unmap(task, addr + new, old - new)
         old = new
+    area = space.find_area(addr)
+    if flags & MREMAP_DONTUNMAP and area is not None:
+        _require_more(task, area, old)
     return _move(task, addr, old, new, place(task.mm, target, new, MAP_FIXED if flags & MREMAP_FIXED else 0), flags)
 
 
@@ -145,11 +157,9 @@ def _move(task: LinuxTask, addr: int, old: int, new: int, target: int, flags: in
 
 
 def _map_more(task: LinuxTask, area: MemoryArea | None, start: int, size: int, offset: int | None = None) -> None:
-    """Map what follows `area`, or is `offset` bytes into what backs it, like `area` in all that it is."""
+    """Map what follows `area`, or is `offset` bytes into what backs it, like `area` in all that it is. There is
+    room for it, as `_check_area` has found."""
     assert area is not None
-    require_mapping(task)
-    data = bool(area.flags & MappingFlags.WRITE) and not (area.backend.shared or area.grows_down)
-    require_space(task, size, data=data)
     space = task.space
     where = area.offset + (start - area.start) if offset is None else offset
     grows = max(area.size + size, min(get_limit(task, RLIMIT_STACK)[0], USER_END)) if area.grows_down else 0
