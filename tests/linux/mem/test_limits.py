@@ -48,7 +48,8 @@ def test_a_mapping_that_may_not_grow_stays_where_it_is(compile_guest):
         """
         int priv = MAP_PRIVATE | MAP_ANONYMOUS; char *m = mmap(0, 64 << 20, 3, priv, -1, 0), page[1];
         char *top = mmap(m + (64 << 20), 4096, 0, priv, -1, 0);
-        char *to = mmap(0, 160 << 20, 0, priv | MAP_NORESERVE, -1, 0); munmap(to, 160 << 20); R(top != MAP_FAILED); m[0] = m[(64 << 20) - 1] = 7;
+        char *to = mmap(0, 160 << 20, 0, priv | MAP_NORESERVE, -1, 0); munmap(to, 160 << 20);
+        R(top != MAP_FAILED); m[0] = m[(64 << 20) - 1] = 7;
         struct rlimit as = {100 << 20, 400 << 20}; R(setrlimit(RLIMIT_AS, &as));
         char *t = mmap(to, 8192, 3, priv | MAP_FIXED, -1, 0); R(t == to);
         R(mremap(m, 64 << 20, 128 << 20, 0) == MAP_FAILED ? -1 : 0);
