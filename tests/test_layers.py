@@ -24,7 +24,8 @@ SOURCES = sorted(p for p in ROOT.rglob("*.py")) + sorted(p for p in ROOT.rglob("
 
 # Each layer imports from itself and from those before it.
 LAYERS = (
-    "words", "physical", "paging", "mm", "pointers", "memory", "engine", "kernel", "debug", "linux", "sandbox", "cli",
+    "words", "physical", "paging", "mm", "pointers", "memory", "engine", "kernel", "debug", "linux", "sandbox", "pool",
+    "cli",
 )  # fmt: skip
 WHERE = {
     "addr": "words",
@@ -51,6 +52,7 @@ WHERE = {
     "debug": "debug",
     "linux": "linux",
     "sandbox": "sandbox",
+    "pool": "pool",
     "cli": "cli",
     "__main__": "cli",
 }

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from .pointers.userfile import UserFile
     from .pointers.userslice import UserSlice, UserSliceReader, UserSliceWriter
     from .pointers.walking import container_of
+    from .pool.pool import Pool
     from .sandbox.aio import AsyncSandbox
     from .sandbox.box import Sandbox
 
@@ -124,6 +125,7 @@ _PUBLIC = {
     "PagingFormat": "axptr.paging",
     "PhysAddr": "axptr.addr",
     "PhysMemory": "axptr._core.phys.phys",
+    "Pool": "axptr.pool.pool",
     "Provider": "axptr._core.mm.provider",
     "RegexMatch": "axptr.pointers.searching",
     "SV39": "axptr.paging",
@@ -174,7 +176,7 @@ _PUBLIC = {
 }
 
 
-_ROOMS = ("debug", "engine", "kernel", "linux", "sandbox")
+_ROOMS = ("debug", "engine", "kernel", "linux", "pool", "sandbox")
 """Packages with public names of their own, loaded at first use: `axptr.linux.create_process`."""
 
 
@@ -236,6 +238,7 @@ __all__ = [
     "PagingFormat",
     "PhysAddr",
     "PhysMemory",
+    "Pool",
     "Provider",
     "RegexMatch",
     "Sandbox",
