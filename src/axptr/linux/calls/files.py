@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from struct import pack, unpack
+from struct import pack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
-from ..files.locks import F_UNLCK
-from ..files.sigio import F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, O_ASYNC, follow, owner_of, set_owner
 from ..fs.openfile import (
     O_APPEND,
     O_DIRECT,
@@ -19,13 +17,13 @@ from ..fs.openfile import (
 )
 from ..fs.permissions import require_owner
 from ..registry import call
-from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes
+from ..uaccess import Bytes, ConstBytes, put_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
-O_NOATIME = 0o1000000
+O_ASYNC, O_NOATIME = 0o20000, 0o1000000
 CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC = 2, 4
 _LOCK_COMMANDS = frozenset({5, 6, 7, 36, 37, 38})
 """F_GETLK, F_SETLK, F_SETLKW, and the same of open file descriptions."""
@@ -77,11 +75,7 @@ def sys_dup3(task: LinuxTask, oldfd: c_uint, newfd: c_uint, flags: c_int) -> int
 
 
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = range(5)
-F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX = 8, 9, 10, 11, 15, 16
-F_GETOWNER_UIDS, F_GET_RW_HINT, F_SET_RW_HINT = 17, 1035, 1036
-_OWNERS = (F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP)
-_LAST_HINT = 5  # RWH_WRITE_LIFE_EXTREME
-F_SETLEASE, F_GETLEASE, F_NOTIFY = 1024, 1025, 1026
+F_NOTIFY = 1026
 F_DUPFD_QUERY, F_CREATED_QUERY, F_DUPFD_CLOEXEC = 1027, 1028, 1030
 F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS = range(1031, 1035)
 
@@ -125,58 +119,9 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | N
         from ..files.dnotify import notify
 
         return notify(task, file, fd, arg)
-    return _ownership(task, file, cmd, arg)
+    from .fileowner import ownership  # few programs ask
 
-
-def _ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
-    """Who is to be signalled, by what; leases; how long what is written will live.
-
-    Kept with the description: the host is told of none of it. Signals themselves: `files.sigio`.
-    """
-    if cmd in (F_SETOWN, F_SETOWN_EX):
-        if cmd == F_SETOWN:
-            who = (arg & 0xFFFF_FFFF ^ 1 << 31) - (1 << 31)
-            kind, pid = (F_OWNER_PGRP, -who) if who < 0 else (F_OWNER_PID, who)
-        else:
-            kind, pid = unpack("<ii", get_bytes(task, arg, 8))
-        if kind not in _OWNERS or pid >> 31:
-            raise LinuxError(errno.EINVAL if cmd == F_SETOWN or kind not in _OWNERS else errno.ESRCH)
-        pids = task.machine.pids
-        known = pids.tasks if kind == F_OWNER_TID else pids.groups
-        if pid and not (pids.members(pid) if kind == F_OWNER_PGRP else pid in known):
-            raise LinuxError(errno.ESRCH)
-        set_owner(task, file, kind, pid)
-        return 0
-    if cmd == F_GETOWN:
-        kind, pid = owner_of(task, file)
-        return -pid if kind == F_OWNER_PGRP else pid
-    if cmd == F_GETOWN_EX:
-        put_bytes(task, arg, pack("<ii", *owner_of(task, file)))
-        return 0
-    if cmd == F_GET_RW_HINT:
-        put_bytes(task, arg, pack("<Q", file.write_hint))
-        return 0
-    if cmd == F_SET_RW_HINT:
-        (hint,) = unpack("<Q", get_bytes(task, arg, 8))
-        if hint > _LAST_HINT:
-            raise LinuxError(errno.EINVAL)
-        file.write_hint = hint
-        return 0
-    if cmd == F_GETOWNER_UIDS:
-        put_bytes(task, arg, pack("<II", *file.owner_uids))
-        return 0
-    if cmd == F_SETSIG:
-        if arg > 64:
-            raise LinuxError(errno.EINVAL)
-        file.signal = arg
-        return 0
-    if cmd == F_GETSIG:
-        return file.signal
-    if cmd == F_GETLEASE:
-        return F_UNLCK
-    if cmd == F_SETLEASE and file.leases() and arg & 0xFFFF_FFFF <= F_UNLCK:
-        raise LinuxError(errno.EAGAIN)  # as while others have the file open
-    raise LinuxError(errno.EINVAL)
+    return ownership(task, file, cmd, arg)
 
 
 def set_flags(task: LinuxTask, fd: int, file: OpenFile, arg: int) -> None:
@@ -185,6 +130,8 @@ def set_flags(task: LinuxTask, fd: int, file: OpenFile, arg: int) -> None:
     changed = (file.flags ^ arg) & settable & O_ASYNC
     file.set_flags(file.flags & ~settable | arg & settable)
     if changed:
+        from ..files.sigio import follow, set_owner
+
         if arg & O_ASYNC and not file.owner[1] and (owner := file.default_owner(task)) is not None:
             set_owner(task, file, *owner)
         follow(task, file, fd)

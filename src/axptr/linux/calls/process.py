@@ -12,7 +12,6 @@ from struct import pack
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..registry import call
-from ..task.looking import require_look
 from ..uaccess import (
     Bytes,
     ConstBytes,
@@ -148,6 +147,8 @@ def sys_set_robust_list(task: LinuxTask, head: Bytes, size: c_size_t) -> int:
 
 @call("get_robust_list")
 def sys_get_robust_list(task: LinuxTask, pid: c_int, head: Bytes, size: Bytes) -> int:
+    from ..task.looking import require_look
+
     goal = find(task, pid)
     require_look(task, goal)
     put_user(task, size.address, pack("<Q", 24))

@@ -16,7 +16,6 @@ from ...._core.host import hostcalls
 from ....errors import LinuxError
 from ....mm.filecache import F_GETFL, FileCache
 from ..node import Node
-from ..nodedir import NodeDirFile
 from ..openfile import O_PATH
 from ..permissions import granted, made_mode, require
 from .calls import host, host_statx
@@ -203,6 +202,8 @@ class HostNode(Node):
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         if self.is_dir and self._lacks_mount_points(task):
+            from ..nodedir import NodeDirFile
+
             return NodeDirFile(self.hold(), flags)
         if stat.S_ISCHR(self.mode) or stat.S_ISBLK(self.mode):
             raise LinuxError(errno.ENXIO)  # what a device outside our own /dev does is not reading a file
