@@ -10,6 +10,7 @@ import operator
 import os
 
 from ..engine.auto import ENGINES
+from .host import core_count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def count(name: str, number: object, default: int) -> int:
 def jobs(wanted: object, seed: object) -> int:
     """How many tasks may run at once; "auto" for as many as the host has cores for us."""
     if wanted == "auto":
-        return 1 if seed is not None else len(os.sched_getaffinity(0))
+        return 1 if seed is not None else core_count()
     number = count("engine_jobs", wanted, 1)
     if number > 1 and seed is not None:
         raise ValueError(f"engine_jobs is {number}: a run that repeats has one task run at a time")

@@ -258,7 +258,7 @@ class HostView:
     @property
     def memory_size(self) -> int:
         """Bytes."""
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return memory_size()
 
     def random(self, count: int) -> bytes:
         return os.urandom(count)
@@ -272,6 +272,26 @@ class HostView:
     def shown_name(self, name: bytes) -> bytes:
         """What is told of a name that the host has for an open file, which may be `pipe:[1234]`."""
         return name
+
+
+def core_count() -> int:
+    """How many cores of the host this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def memory_size() -> int:
+    """Bytes of memory that the host has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def clocks() -> tuple[int, int]:
+    """Nanoseconds of the host's realtime and monotonic clocks."""
+    return time.time_ns(), time.monotonic_ns()
+
+
+def time_of_day(seconds: int) -> str:
+    """HH:MM:SS, where the host's user is."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def nameless_devices() -> tuple[int, int]:

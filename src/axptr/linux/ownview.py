@@ -3,9 +3,7 @@ it is. Name, limits and memory are the machine's own; a snapshot keeps them."""
 
 from __future__ import annotations
 
-import os
-
-from .host import INIT, HostView, UtsName
+from .host import INIT, HostView, UtsName, memory_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ class Own:
     def call_it(self, hostname: str, rlimits: dict[int, tuple[int, int]], memory: int | None) -> None:
         """memory: bytes that the machine says it has; None for the host's."""
         self.hostname, self.rlimits = hostname, rlimits
-        self.memory = memory if memory is not None else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        self.memory = memory if memory is not None else memory_size()
 
     @property
     def called(self) -> tuple[object, ...]:

@@ -34,7 +34,7 @@ from .fs.host.file import HostFile
 from .fs.host.mount import HostMount
 from .fs.host.tree import standard_stream
 from .fs.latermount import LaterTmpMount
-from .fs.permissions import EXEC, judge, require_access
+from .fs.permissions import MAY_EXEC, judge, require_access
 from .fs.setup import first_directory, host_tree
 from .fs.walk import AT_FDCWD, FsContext
 from .fs.writable import WritableDirs
@@ -590,7 +590,7 @@ def _search(task: LinuxTask, program: bytes, environ: list[bytes]) -> bytes:
             if not stat_module.S_ISREG(node.mode):
                 continue
             there = there or candidate
-            require_access(task, node, EXEC)
+            require_access(task, node, MAY_EXEC)
             return candidate
         except LinuxError:
             continue

@@ -45,9 +45,11 @@ _SHORT_OF_FRAMES = cython.declare(uint64_t, 4096)  # fewer are left: nothing is 
 @cython.cclass
 class GuestMmu(Mmu):
     def __dealloc__(self):
+        i: uint32_t
         if self.has_points and not self.phys.forked:  # the copies go before the pages that they are of
             axptr_lock_gil(self.lock)
-            self.notify(self.first, self.last)
+            for i in range(self.nengines):
+                self.phys.request_range(self.engines[i], self.first, self.last)
             axptr_unlock(self.lock)
 
     def engine_fill(self, vaddr, access, paddr, perms):

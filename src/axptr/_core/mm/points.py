@@ -16,7 +16,7 @@ wants the GIL. Failure: where there is no frame for a copy the page is not execu
 import cython
 from cython.cimports.axptr._core.mm.points import Stretch, Watched
 from cython.cimports.axptr._core.phys.phys import PhysMemory
-from cython.cimports.axptr._core.words.codes import EXECUTE, IN_PAGE, READ, WRITE
+from cython.cimports.axptr._core.words.codes import EXECUTE, IN_PAGE, PAGE_SHIFT, PAGE_SIZE, READ, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
@@ -157,10 +157,10 @@ class Points:
 
     def fill_copy(self, watched):
         """The bytes that the page has by now, and its breakpoints."""
-        host: cython.pointer(uint8_t) = self.phys.base + (cython.cast(uint64_t, watched.copy) << 12)
+        host: cython.pointer(uint8_t) = self.phys.base + (cython.cast(uint64_t, watched.copy) << PAGE_SHIFT)
         i: uint32_t
         at: uint64_t
-        memcpy(host, self.phys.base + (cython.cast(uint64_t, watched.of) << 12), 4096)
+        memcpy(host, self.phys.base + (cython.cast(uint64_t, watched.of) << PAGE_SHIFT), PAGE_SIZE)
         for i in range(self.nstretches):
             at = self.stretches[i].first
             if at == self.stretches[i].last and at & ~cython.cast(uint64_t, IN_PAGE) == watched.page:

@@ -23,7 +23,7 @@ from ..files.inotify import (
 )
 from ..fs.notify import Closings
 from ..fs.openfile import O_NONBLOCK
-from ..fs.permissions import READ, require_access
+from ..fs.permissions import MAY_READ, require_access
 from ..fs.walk import AT_FDCWD
 from ..registry import call
 from ..uaccess import ConstBytes, read_path
@@ -70,7 +70,7 @@ def sys_inotify_add_watch(task: LinuxTask, fd: c_int, path: ConstBytes, mask: c_
     node = task.fs.resolve(task, AT_FDCWD, read_path(task, path), follow=not mask & IN_DONT_FOLLOW)
     if mask & IN_ONLYDIR and not node.is_dir:
         raise LinuxError(errno.ENOTDIR)
-    require_access(task, node, READ)
+    require_access(task, node, MAY_READ)
     return file.watch(node, mask)
 
 

@@ -69,7 +69,7 @@ def sys_mq_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint, a
     else:
         if access == os.O_ACCMODE:
             raise LinuxError(errno.EINVAL)
-        permissions.require(task, queue, (permissions.READ, permissions.WRITE, 6)[access])
+        permissions.require(task, queue, (permissions.MAY_READ, permissions.MAY_WRITE, 6)[access])
     file = MqFile(queue, access | flags & O_NONBLOCK)
     return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
 

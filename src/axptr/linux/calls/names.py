@@ -15,8 +15,8 @@ from ...kernel.abi import c_int, c_long, c_size_t, c_uint
 from ..fs import notify
 from ..fs.node import Node
 from ..fs.permissions import (
-    EXEC,
-    WRITE,
+    MAY_EXEC,
+    MAY_WRITE,
     chmod,
     chown,
     judge,
@@ -434,7 +434,7 @@ def sys_truncate(task: LinuxTask, path: ConstBytes, length: c_long) -> int:
     if not stat.S_ISREG(node.mode):
         raise LinuxError(errno.EINVAL)
     judge(task, node, "write")
-    require(task, node, WRITE)
+    require(task, node, MAY_WRITE)
     goal = node.changeable()
     written(task, goal)
     goal.truncate(task, length)
@@ -461,7 +461,7 @@ def _directory(task: LinuxTask, node: Node) -> Node:
     """A directory that may be searched, to be kept."""
     if not node.is_dir:
         raise LinuxError(errno.ENOTDIR)
-    require_access(task, node, EXEC)
+    require_access(task, node, MAY_EXEC)
     return node.hold()
 
 
@@ -486,7 +486,7 @@ def sys_chroot(task: LinuxTask, path: ConstBytes) -> int:
     node = task.fs.resolve(task, AT_FDCWD, read_path(task, path))
     if not node.is_dir:
         raise LinuxError(errno.ENOTDIR)
-    require_access(task, node, EXEC)
+    require_access(task, node, MAY_EXEC)
     if not task.creds.has(CAP_SYS_CHROOT):
         raise LinuxError(errno.EPERM)
     task.fs.root = node.hold()

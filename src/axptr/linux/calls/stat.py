@@ -9,7 +9,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
 from ..abi.stat import pack_stat, pack_statx
 from ..fs.node import Node
-from ..fs.permissions import WRITE, require_access
+from ..fs.permissions import MAY_WRITE, require_access
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..registry import call
 from ..uaccess import (
@@ -106,7 +106,7 @@ def _access(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, flags: int
     try:
         node = lookup(task, dirfd, _name(task, path, flags), flags)
         require_access(task, node, mode)
-        if mode & WRITE and stat.S_IFMT(node.mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+        if mode & MAY_WRITE and stat.S_IFMT(node.mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
             node.require_writable()
     finally:
         task.creds = creds

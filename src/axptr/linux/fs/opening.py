@@ -18,8 +18,8 @@ from . import notify
 from .node import Node
 from .openfile import O_PATH, OpenFile, OpenWaits
 from .permissions import (
-    EXEC,
-    WRITE,
+    MAY_EXEC,
+    MAY_WRITE,
     bytes_written,
     judge,
     judge_open,
@@ -70,7 +70,7 @@ def open_file(
         if node.removed:
             raise LinuxError(errno.EPERM)  # as ext4 has it
         judge(task, node, "write", b"#", making=True)
-        directory = node.changeable_by(task, WRITE | EXEC)
+        directory = node.changeable_by(task, MAY_WRITE | MAY_EXEC)
         return directory.make_unnamed(flags, mode & _S_IALLUGO, task.fs.umask, maker(task, directory))
     return open_node(task, node, flags)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Acl = Callable[[], bytes | None]
 
-EXEC, WRITE, READ = 1, 2, 4
+MAY_EXEC, MAY_WRITE, MAY_READ = 1, 2, 4
 _STAYS = 0xFFFF_FFFF
 _O_NOATIME = 0o1000000
 _ACL_USER_OBJ, _ACL_USER, _ACL_GROUP_OBJ, _ACL_GROUP, _ACL_MASK, _ACL_OTHER = 1, 2, 4, 8, 16, 32
@@ -80,12 +80,12 @@ def granted(creds: Credentials, rights: tuple[int, int, int], wanted: int, acl: 
     if _by_mode(creds, rights, wanted, acl):
         return True
     if stat.S_ISDIR(mode):
-        if not wanted & WRITE and creds.has(CAP_DAC_READ_SEARCH):
+        if not wanted & MAY_WRITE and creds.has(CAP_DAC_READ_SEARCH):
             return True
         return creds.has(CAP_DAC_OVERRIDE)
-    if wanted == READ and creds.has(CAP_DAC_READ_SEARCH):
+    if wanted == MAY_READ and creds.has(CAP_DAC_READ_SEARCH):
         return True
-    return (not wanted & EXEC or bool(mode & 0o111)) and creds.has(CAP_DAC_OVERRIDE)
+    return (not wanted & MAY_EXEC or bool(mode & 0o111)) and creds.has(CAP_DAC_OVERRIDE)
 
 
 def _by_mode(creds: Credentials, rights: tuple[int, int, int], wanted: int, acl: Acl | None) -> bool:
@@ -150,7 +150,7 @@ def walks(task: LinuxTask | None, node: Node) -> bool:
 def search(task: LinuxTask | None, node: Node) -> None:
     """EACCES unless names may be looked up in a directory (may_lookup)."""
     if not walks(task, node):
-        require(task, node, EXEC)
+        require(task, node, MAY_EXEC)
 
 
 def owns(task: LinuxTask, node: Node) -> bool:
@@ -176,8 +176,8 @@ def require_open(task: LinuxTask, node: Node, flags: int) -> None:
     """may_open: by the access mode; EPERM for O_NOATIME of who is not the owner."""
     if trusted(task, node):
         return
-    wanted = (READ, WRITE, READ | WRITE, READ | WRITE)[flags & os.O_ACCMODE]
-    require(task, node, wanted | (WRITE if flags & os.O_TRUNC else 0))
+    wanted = (MAY_READ, MAY_WRITE, MAY_READ | MAY_WRITE, MAY_READ | MAY_WRITE)[flags & os.O_ACCMODE]
+    require(task, node, wanted | (MAY_WRITE if flags & os.O_TRUNC else 0))
     if flags & _O_NOATIME:
         require_owner(task, node)
 
@@ -213,7 +213,7 @@ def require_delete(task: LinuxTask, directory: Node, victim: Node | None) -> Non
     """may_delete: EACCES for a directory that may not be written to, EPERM for another's file in a sticky one."""
     if trusted(task, directory):
         return
-    require(task, directory, WRITE | EXEC)
+    require(task, directory, MAY_WRITE | MAY_EXEC)
     mode, owner, _ = directory.rights(task)
     if victim is not None and mode & stat.S_ISVTX and owner != task.creds.fs_uid and not owns(task, victim):
         raise LinuxError(errno.EPERM)
@@ -230,7 +230,7 @@ def require_rename(
     if moved[0].identity != taken[0].identity:
         for node in (moved[1], taken[1] if exchange else None):
             if node is not None and node.is_dir:
-                require(task, node, WRITE)
+                require(task, node, MAY_WRITE)
 
 
 def require_link(task: LinuxTask, node: Node) -> None:
@@ -239,7 +239,7 @@ def require_link(task: LinuxTask, node: Node) -> None:
         return
     mode = node.rights(task)[0]
     safe = stat.S_ISREG(mode) and not mode & stat.S_ISUID and mode & 0o2010 != 0o2010
-    if not safe or not node.permits(task, task.creds, READ | WRITE):
+    if not safe or not node.permits(task, task.creds, MAY_READ | MAY_WRITE):
         raise LinuxError(errno.EPERM)
 
 
@@ -291,7 +291,7 @@ def set_times(task: LinuxTask, node: Node, times: bytes | None, *, touch: bool) 
     if not trusted(task, node) and not owns(task, node):
         if not touch:
             raise LinuxError(errno.EPERM)
-        require(task, node, WRITE)
+        require(task, node, MAY_WRITE)
     node.set_times(times)
 
 
@@ -336,4 +336,4 @@ def require_xattr(task: LinuxTask, node: Node, name: bytes, *, write: bool) -> N
         raise LinuxError(errno.EPERM if write else errno.ENODATA)
     if write and stat.S_ISDIR(mode) and mode & stat.S_ISVTX:
         require_owner(task, node)
-    require(task, node, WRITE if write else READ)
+    require(task, node, MAY_WRITE if write else MAY_READ)

@@ -10,7 +10,7 @@ import errno
 
 from ...errors import LinuxError
 from .node import Node
-from .permissions import EXEC, require, require_access, require_follow, search, walks
+from .permissions import MAY_EXEC, require, require_access, require_follow, search, walks
 from .walk import MAX_LINKS, Entry
 
 TYPE_CHECKING = False
@@ -114,9 +114,9 @@ class RestrictedWalk:
             if name == b"":
                 continue
             if not walks(task, node):
-                require(task, node, EXEC)
+                require(task, node, MAY_EXEC)
             if name == b".":
-                require_access(task, node, EXEC)
+                require_access(task, node, MAY_EXEC)
                 continue
             if name == b"..":
                 node = self._up(task, node)

@@ -16,7 +16,7 @@ import errno
 
 from ...errors import LinuxError
 from .node import DirNode, Node
-from .permissions import EXEC, WRITE, judge, require, require_follow, search, walks
+from .permissions import MAY_EXEC, MAY_WRITE, judge, require, require_follow, search, walks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class FsContext:
                 continue
             step_only = not walks(task, node)
             if step_only:
-                require(task, node, EXEC)
+                require(task, node, MAY_EXEC)
             if name == b"..":
                 node = self.parent(task, node)
                 continue
@@ -257,4 +257,4 @@ class FsContext:
         if directory.removed or (making and directory.immutable == errno.EPERM):
             raise LinuxError(errno.ENOENT)
         judge(task, directory, "write", entry.name, making=making)
-        return directory.changeable_by(task, WRITE | EXEC) if making else directory.changeable()
+        return directory.changeable_by(task, MAY_WRITE | MAY_EXEC) if making else directory.changeable()

@@ -12,7 +12,7 @@ import stat
 from struct import pack, unpack_from
 
 from ...errors import LinuxError
-from ..fs.permissions import WRITE, judge, maker, require_access
+from ..fs.permissions import MAY_WRITE, judge, maker, require_access
 from ..fs.walk import AT_FDCWD
 
 TYPE_CHECKING = False
@@ -111,7 +111,7 @@ class UnixNames:
     def _require_write(task: LinuxTask, node: Node) -> None:
         """EACCES for what may not be written to; a tree that is read-only does not matter (path_permission)."""
         judge(task, node, "write")
-        require_access(task, node, WRITE)
+        require_access(task, node, MAY_WRITE)
 
     def forget(self, end: UnixEndpoint) -> None:
         """The socket is closed; a node stays where it is."""

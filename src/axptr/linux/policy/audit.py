@@ -12,7 +12,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import time
+
+from ..host import clocks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ class Audit:
         )  # fmt: skip
 
     def _line(self, pid: int, comm: str, **more: Any) -> None:
-        self._write(json.dumps({"time": time.time(), "pid": pid, "comm": _text(comm), **more}, default=str) + "\n")
+        self._write(
+            json.dumps({"time": clocks()[0] / 1e9, "pid": pid, "comm": _text(comm), **more}, default=str) + "\n"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 
-from .rules import RUN, WRITE
+from .rules import TO_RUN, TO_WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ class Learned:
         path = os.fsdecode(place.removesuffix(b" (deleted)"))
         if path == "/proc" or path.startswith("/proc/"):
             name = "/proc"
-        elif access == WRITE and made_in & stat.S_ISVTX:
+        elif access == TO_WRITE and made_in & stat.S_ISVTX:
             name = _quoted(os.path.dirname(path))
         else:
             name = "=" + _quoted(path)
-        if access == RUN:
+        if access == TO_RUN:
             self._run.add(name)
             self._read.add(name)
         else:
-            (self._written if access == WRITE else self._read).add(name)
+            (self._written if access == TO_WRITE else self._read).add(name)
 
     def address(self, address: str) -> None:
         self._reached.add(address)

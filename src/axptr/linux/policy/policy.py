@@ -25,7 +25,7 @@ import os
 
 from ...errors import LinuxError
 from .judged import finish, guard
-from .rules import READ, RUN, WRITE, Rules
+from .rules import TO_READ, TO_RUN, TO_WRITE, Rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,12 +135,12 @@ class Policy:
         self.learned = Learned()
         return self.learned
 
-    def explain(self, place: str, access: str = READ) -> str:
+    def explain(self, place: str, access: str = TO_READ) -> str:
         """What the rules say of a place ("read", "write", "run"), and which of them."""
         if self.rules is None:
             return f"{access} {place}: allowed, there are no rules"
         verdict = self.rules.of_place(os.fsencode(place), access)
-        refused = verdict.kind == "deny" or (verdict.kind == "readonly" and access == WRITE)
+        refused = verdict.kind == "deny" or (verdict.kind == "readonly" and access == TO_WRITE)
         word = "asked about" if verdict.kind == "ask" else "refused" if refused else "allowed"
         return f"{access} {place}: {word} by {verdict.rule}"
 
@@ -205,7 +205,7 @@ class Policy:
         assert self.rules is not None
         verdict = self.rules.of_place(place, access)
         kind = verdict.kind
-        if kind == "allow" or (kind == "readonly" and access != WRITE):
+        if kind == "allow" or (kind == "readonly" and access != TO_WRITE):
             return
         shown = os.fsdecode(place)
         if kind == "ask" and self._asked(f"{os.fsdecode(task.comm)}[{task.pid}]: {access} {shown}", access, shown):
@@ -220,7 +220,7 @@ class Policy:
             return
         rule = self.rules.beneath(directory)
         if rule is not None:
-            self.refused(task, os.fsdecode(directory), WRITE, rule, errno.EACCES)
+            self.refused(task, os.fsdecode(directory), TO_WRITE, rule, errno.EACCES)
             raise LinuxError(errno.EACCES)
 
     def _asked(self, question: str, access: str, subject: str) -> bool:
@@ -273,4 +273,4 @@ def _spelled(ip: bytes, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-__all__ = ["READ", "RUN", "WRITE", "Denied", "Policy"]
+__all__ = ["TO_READ", "TO_RUN", "TO_WRITE", "Denied", "Policy"]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from ..net.policy import Allowed
 
-READ, WRITE, RUN = "read", "write", "run"
+TO_READ, TO_WRITE, TO_RUN = "read", "write", "run"
 _KINDS = ("deny", "ask", "readonly", "allow")
 _SECTIONS = {
     "paths": _KINDS,
@@ -189,7 +189,7 @@ class Rules:
 
     def of_place(self, place: bytes, access: str) -> Verdict:
         """What is said of a place; of one to be run, what is said of commands, and whether it may be read at all."""
-        if access == RUN:
+        if access == TO_RUN:
             found = self._first("commands", self._commands, place)
             if found.kind != "allow":
                 return found

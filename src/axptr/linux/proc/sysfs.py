@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .nodes import Render
 
 _MAGIC, _CGROUP_MAGIC = 0x6265_6572, 0x6367_7270
-_DEVICE = 0x16
+_DEV = 0x16
 _PAGE = 4096
 _MOST_CPUS = 255
 _NET = b"/sys/devices/virtual/net/lo"
@@ -29,7 +29,7 @@ class SysFile(TextNode):
     """A file of /sys: a page long, whatever is in it."""
 
     immutable = errno.EROFS
-    dev = _DEVICE
+    dev = _DEV
     magic = _MAGIC
 
     def stat(self, task: LinuxTask) -> Stat:
@@ -38,7 +38,7 @@ class SysFile(TextNode):
 
 class SysDir(StaticDir):
     immutable = errno.EROFS
-    dev = _DEVICE
+    dev = _DEV
     magic = _MAGIC
 
     def __init__(self, path: bytes, nodes: dict[bytes, Node], mode: int = 0o755) -> None:
@@ -54,7 +54,7 @@ class SysDir(StaticDir):
 
 class SysLink(TextLink):
     immutable = errno.EROFS
-    dev = _DEVICE
+    dev = _DEV
     magic = _MAGIC
 
 

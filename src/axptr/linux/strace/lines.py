@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 
+from ..host import time_of_day
 from .arguments import Call, Style
 from .decode import ARRAY_LIMIT, PATH_LIMIT, is_stored, quoted
 from .multiplexed import CLONE, RESULTS
@@ -121,7 +121,7 @@ class Lines(Listener):
             text = f"{gap // _BILLION:6}.{gap % _BILLION // 1000:06} "
         if form.times:
             seconds, rest = divmod(when, _BILLION)
-            whole = str(seconds) if form.times == "ttt" else time.strftime("%H:%M:%S", time.localtime(seconds))
+            whole = str(seconds) if form.times == "ttt" else time_of_day(seconds)
             text = f"{whole}{'' if form.times == 't' else f'.{rest // 1000:06}'} {text}"
         return text
 

@@ -11,10 +11,9 @@ Not here: how it is written (`lines`, `records`, `counts`), what is wanted (`fil
 
 from __future__ import annotations
 
-import time
-
 from ...errors import LinuxError
 from ..abi.numbers import name_of
+from ..host import clocks
 from .arguments import Call, Style, decoders_of, integer, texts
 from .signaltext import given_mask
 
@@ -118,7 +117,7 @@ def now(task: Any) -> tuple[int, int]:
     """Nanoseconds of the realtime and the monotonic clock of the task's machine."""
     machine = getattr(task, "machine", None)
     if machine is None:  # a kernel that is not Linux
-        return time.time_ns(), time.monotonic_ns()
+        return clocks()
     return machine.host.realtime_ns(), machine.host.monotonic_ns()
 
 

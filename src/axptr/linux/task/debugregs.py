@@ -29,9 +29,9 @@ _STATUS_FIXED = 0xFFFF_0FF0
 """DR6_RESERVED: what a CPU shows as ones. The status is kept without."""
 _STEP = 0x4000
 _CONTROL_RESERVED = 0xFFFF_FFFF_0000_FC00
-_EXECUTE, _WRITE, _PORT, _READ_WRITE = range(4)
+_ON_EXECUTE, _ON_WRITE, _ON_PORT, _ON_ACCESS = range(4)
 _SIZES = (1, 2, 8, 4)
-_ACCESS = {_WRITE: WRITE, _READ_WRITE: MappingFlags(READ | WRITE)}
+_ACCESS = {_ON_WRITE: WRITE, _ON_ACCESS: MappingFlags(READ | WRITE)}
 _TRACE, _HARDWARE = 2, 4
 """TRAP_TRACE, TRAP_HWBKPT."""
 _DEBUG = 1
@@ -70,7 +70,7 @@ def write(task: LinuxTask, number: int, value: int) -> None:
     addresses."""
     debug = _of(task)
     if number < COUNT:
-        kind = _kind(debug.used, number) if debug.addresses[number] is not None else (1, _WRITE)
+        kind = _kind(debug.used, number) if debug.addresses[number] is not None else (1, _ON_WRITE)
         _require(value, *kind)
         debug.addresses[number] = value
         _renew(task, number)
@@ -107,7 +107,7 @@ def _kind(control: int, number: int) -> tuple[int, int]:
 
 def _require(address: int, size: int, access: int) -> None:
     """arch_bp_generic_fields, hw_breakpoint_arch_parse."""
-    if access == _PORT or (access == _EXECUTE and size != 1):
+    if access == _ON_PORT or (access == _ON_EXECUTE and size != 1):
         raise LinuxError(errno.EINVAL)
     if address & (size - 1):
         raise LinuxError(errno.EINVAL)
@@ -126,7 +126,7 @@ def _renew(task: LinuxTask, number: int) -> None:
         return
     size, access = _kind(debug.used, number)
     point: Breakpoint | Watchpoint
-    if access == _EXECUTE:
+    if access == _ON_EXECUTE:
         point = Breakpoint(task.space, address, task)
     else:
         point = Watchpoint(task.space, address, size, _ACCESS[access], task)

@@ -15,7 +15,7 @@ from ...pointers.strings import read_string_array
 from ..abi.signals import SI_KERNEL, SIGSEGV, Info
 from ..calls.stat import lookup
 from ..ends import ProgramError
-from ..fs.permissions import EXEC, READ, judge, require, trusted
+from ..fs.permissions import MAY_EXEC, MAY_READ, judge, require, trusted
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..load.image import LoadFailed, load
 from ..load.loader import Program, find_program, open_executable
@@ -54,7 +54,7 @@ def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int 
     node = lookup(task, dirfd, path, flags)
     if stat.S_ISREG(node.mode):
         judge(task, node, "run")
-        require(task, node, EXEC)
+        require(task, node, MAY_EXEC)
     open_executable(node, os.fsdecode(path)).close()  # a missing program is told before a bad argv
     refuse_written(task, node)
     argv, environ = read_strings(task, argv_at, "argv"), read_strings(task, envp_at, "envp")
@@ -78,7 +78,7 @@ def program_finder(task: LinuxTask) -> Resolve:
 
     def find(path: bytes) -> Node:
         node = task.fs.resolve(task, AT_FDCWD, path)
-        if stat.S_ISREG(node.mode) and not (trusted(task, node) or node.permits(task, task.creds, EXEC)):
+        if stat.S_ISREG(node.mode) and not (trusted(task, node) or node.permits(task, task.creds, MAY_EXEC)):
             raise ProgramError(errno.EACCES, f"{os.fsdecode(path)}: permission denied (not executable)")
         refuse_written(task, node)
         return node
@@ -116,7 +116,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     mm.space.fault_around = old.fault_around
     mm.exe = program.file.node.hold()
     creds = task.creds.after_exec()
-    readable = trusted(task, mm.exe) or mm.exe.permits(task, task.creds, READ)
+    readable = trusted(task, mm.exe) or mm.exe.permits(task, task.creds, MAY_READ)
     pc = sp = 0
     failed: LinuxError | None = None
     try:

@@ -74,13 +74,16 @@ class NativeCrew(NativeCpu):
         self.bell_fd = -1
 
     def __dealloc__(self):
-        self.hang_up()
+        if self.bell.kick is not cython.NULL:
+            beat_remove(cython.address(self.bell))
+            close_fd(self.bell_fd)
 
     def hang_up(self):
         """Nobody will be let run any more."""
-        if self.bell_fd >= 0:
+        if self.bell.kick is not cython.NULL:
             beat_remove(cython.address(self.bell))
             close_fd(self.bell_fd)
+            self.bell.kick = cython.NULL
             self.bell_fd = -1
 
     # -- who belongs to it
