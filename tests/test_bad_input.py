@@ -992,7 +992,7 @@ WITHOUT = {
 NOT_CALLS = {
     "Backend", "Copied", "Engine", "Exit", "Kernel", "MemoryArea", "PagingFormat", "Provider", "AddrSpaceProvider",
     "Task", "UnicornEngine", "UserMemory", "DataModel", "LP64", "LP64_BIG", "ILP32", "ILP32_BIG", "I386",
-    "PAGE_SIZE", "X86_64", "AARCH64", "SV39", "SV48", "RegexMatch",
+    "PAGE_SIZE", "X86_64", "AARCH64", "SV39", "SV48", "RegexMatch", "AsyncSandbox", "Pool", "Sandbox",
 }  # fmt: skip
 
 

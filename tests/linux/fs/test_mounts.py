@@ -47,7 +47,7 @@ def test_the_tables_of_mounts_tell_all(tmp_path: Path) -> None:
     mounts = {"/x y": Tmpfs(), "/data": HostDir(tmp_path, readonly=True), "/letters": Letters()}
     out = run_guest("/bin/cat", "/proc/self/mounts", mounts=mounts).stdout.decode()
     points = [line.split()[1] for line in out.splitlines()]
-    assert points == ["/", "/proc", "/dev", "/dev/shm", "/x\\040y", "/data", "/letters"]
+    assert points == ["/", "/sys", "/proc", "/dev", "/dev/shm", "/x\\040y", "/data", "/letters"]
     kinds = {line.split()[1]: (line.split()[2], line.split()[3].split(",")[0]) for line in out.splitlines()}
     assert kinds["/x\\040y"] == ("tmpfs", "rw")
     assert kinds["/data"][1] == kinds["/letters"][1] == "ro"

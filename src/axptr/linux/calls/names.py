@@ -290,6 +290,16 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
     return 0
 
 
+def _lies_in(task: LinuxTask, directory: Node, top: Node) -> bool:
+    """Whether a directory is another, or anywhere beneath it (lock_rename)."""
+    while directory.identity != top.identity:
+        above = task.fs.parent(task, directory)
+        if above.identity == directory.identity or above.mount is not top.mount:
+            return False
+        directory = above
+    return True
+
+
 def _nothing_to_rename(task: LinuxTask, source: Entry, goal: Entry, flags: int) -> bool:
     """do_renameat2 and vfs_rename as far as they come before, and up to, who may: whether both names are one file's."""
     moved, taken = task.fs.child(task, source), task.fs.child(task, goal)
@@ -304,9 +314,9 @@ def _nothing_to_rename(task: LinuxTask, source: Entry, goal: Entry, flags: int) 
         not moved.is_dir and (source.slash or (goal.slash and not exchange))
     ):
         raise LinuxError(errno.ENOTDIR)
-    if moved.is_dir and moved.identity == goal.directory.identity:
+    if moved.is_dir and _lies_in(task, goal.directory, moved):
         raise LinuxError(errno.EINVAL)
-    if taken is not None and taken.is_dir and taken.identity == source.directory.identity:
+    if taken is not None and taken.is_dir and _lies_in(task, source.directory, taken):
         raise LinuxError(errno.EINVAL if exchange else errno.ENOTEMPTY)
     if taken is not None and taken.identity == moved.identity:
         return True
