@@ -51,8 +51,7 @@ int main(void) {
         long n = 0;
         close(s[0]);
         while ((r = read(s[1], b, 10000)) > 0) n += r;
-        printf("child %d\n", n > 400000);
-        _exit(0);
+        _exit(n > 400000);
     }
     close(s[1]);
     o = 0;
@@ -60,6 +59,7 @@ int main(void) {
     printf("%ld\n", (long)o);
     R(shutdown(s[0], SHUT_WR));
     wait(&status);
+    printf("child %d\n", WEXITSTATUS(status));   /* told here: the two would print in any order */
     R(sendfile(s[0], f, 0, 10));
     close(s[0]);
     socketpair(AF_UNIX, SOCK_STREAM, 0, s);
