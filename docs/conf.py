@@ -21,6 +21,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "fields", "stubs", "sphinx.ex
 source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
+suppress_warnings = ["ref.python"]  # two rooms have a class of one name: a link may lead to either
 
 html_theme = "furo"
 html_title = f"axptr {release}"

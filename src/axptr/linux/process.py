@@ -108,7 +108,7 @@ class Process:
     def run(self, timeout: float | None = None, *, until: str | int | None = None, count: int = 1) -> Result:
         """Run the machine until the program exits or dies, or `timeout` seconds have passed.
 
-        until: or until the program comes to a place for the `count`th time: the address of an instruction, which is
+        until: or until the program comes to a place so many times (`count`): the address of an instruction, which is
         still to come; a function by its name, as `axptr.debug.Symbols` finds it once the libraries are there
         (`LookupError` if nothing has it); a system call that has just been made, as "call:openat".
         `result.stopped` then says where, and the next run goes on from there.

@@ -27,7 +27,7 @@ _HELD = 1 << 20
 class Spawned:
     """A command that runs. Made by `Sandbox.spawn`; any thread may use it.
 
-    pid: its number in the sandbox. args: the command. stdin: a `Writer`, stdout, stderr: `Reader`s, None for what is
+    pid: its number in the sandbox. args: the command. stdin: a `Writer`, stdout, stderr: each a `Reader`, None for what is
     no pipe.
 
         with s.spawn(["bc"]) as bc:
