@@ -27,8 +27,8 @@ _HELD = 1 << 20
 class Spawned:
     """A command that runs. Made by `Sandbox.spawn`; any thread may use it.
 
-    pid: its number in the sandbox. args: the command. stdin: a `Writer`, stdout, stderr: each a `Reader`, None for what is
-    no pipe.
+    pid: its number in the sandbox. args: the command. stdin: a `Writer`, stdout, stderr: each a `Reader`, None for what
+    is no pipe.
 
         with s.spawn(["bc"]) as bc:
             bc.stdin.write(b"2^100\\n")
