@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
-from .conftest import run_axptr
+from .conftest import axptr, run_axptr
 
 
 def run(*arguments: str | Path) -> tuple[str, str, int]:
@@ -39,6 +40,14 @@ def test_a_record(tmp_path: Path) -> None:
     assert run("--audit", audit, "--", "/bin/cat", "/etc/hostname")[2] == 0
     records = [json.loads(line) for line in audit.read_text().splitlines()]
     assert any(r["call"] == "openat" and r["args"]["path"] == "/etc/hostname" for r in records)
+
+
+def test_a_record_is_no_standard_stream_where_one_is_closed(tmp_path: Path) -> None:
+    program = ["/bin/sh", "-c", "readlink /proc/self/fd/0 || echo closed"]
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", *axptr("run", "--audit", tmp_path / "audit", "--", *program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("closed\n", 0)
+    assert (tmp_path / "audit").stat().st_size
 
 
 def test_what_makes_no_sense(tmp_path: Path) -> None:

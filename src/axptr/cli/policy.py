@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ..linux.policy import Policy, Rules
 from ..linux.policy.audit import Audit
 
@@ -24,17 +22,15 @@ def policy_option(options: SimpleNamespace) -> Policy:
         raise ValueError(f"--policy: {options.policy}: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"--policy: {error}") from None
-    audit = None
-    if options.audit is not None:
-        try:
-            fd = os.open(options.audit, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise ValueError(f"--audit: {options.audit}: {error.strerror}") from None
-        audit = Audit(open(fd, "w", encoding="utf-8", buffering=1).write)  # noqa: SIM115 - for the whole run
-    policy = Policy(rules, ask=_ask, audit=audit)
+    policy = Policy(rules, ask=_ask)
     if options.learn is not None:
         policy.learn()
     return policy
+
+
+def audit_in(fd: int) -> Audit:
+    """A record that goes to an open file, line by line; the file stays its owner's."""
+    return Audit(open(fd, "w", encoding="utf-8", buffering=1, closefd=False).write)
 
 
 def _ask(question: str) -> bool:

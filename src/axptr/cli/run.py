@@ -174,7 +174,7 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
         if options.policy is not None or options.audit is not None or options.learn is not None:
             from .policy import policy_option
 
-            tree["policy"] = policy_option(options)
+            policy = tree["policy"] = policy_option(options)
     except ValueError as error:
         parser.error(str(error))
 
@@ -187,6 +187,11 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
         if options.trace_json is not None:
             files.append(_output_file(parser, "--trace-json", options.trace_json))
             options.trace_json = Output(files[-1], "--trace-json").write
+        if options.audit is not None:
+            from .policy import audit_in
+
+            files.append(_output_file(parser, "--audit", options.audit))
+            policy.audit = audit_in(files[-1])
         return _load_and_run(options, environment, memory_limit, timeout, seed, tree, output)
     finally:
         for file in files:
@@ -487,8 +492,9 @@ def _environment(settings: list[str], *, of_another: bool = False) -> list[bytes
     except OSError:
         inherited = [name + b"=" + value for name, value in os.environb.items()]
     if of_another:
-        whose = (b"HOME", b"USER", b"LOGNAME")
-        inherited = [entry for entry in inherited if entry.partition(b"=")[0] not in whose]
+        from ..linux.arguments import without_user
+
+        inherited = without_user(inherited)
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not name or not equals:

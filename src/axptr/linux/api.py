@@ -93,7 +93,7 @@ def create_process(  # long: what its arguments mean
     name = arguments.text("program", program)
     argv_bytes, environ = arguments.argv(name, argv), arguments.environment(env)
     if user is not None and env is None:
-        environ = [entry for entry in environ if entry.partition(b"=")[0] not in (b"HOME", b"USER", b"LOGNAME")]
+        environ = arguments.without_user(environ)
     where = arguments.text("cwd", cwd) if cwd is not None else None
     # Looked at before anything else is opened: a closed stream's number is given out again.
     streams = tuple(standard_stream(fd) for fd in arguments.streams(stdio))

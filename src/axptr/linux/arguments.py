@@ -89,14 +89,31 @@ def streams(stdio: object) -> tuple[int, int, int]:
     return numbers[0], numbers[1], numbers[2]
 
 
+def whole(what: str, value: object) -> int:
+    """An integer, or what is one by `__index__`. what: what is said of it, if it is none."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{what}, not {type(value).__name__}") from None
+
+
+def times(what: str, number: object, least: int = 1) -> int:
+    """How many of something. what: of what, as "retries"."""
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise ValueError(f"want a number of {what} from {least} on, not {number!r}")
+    return number
+
+
+def without_user(environ: list[bytes]) -> list[bytes]:
+    """Variables without those that say whose they are, which are another's."""
+    return [entry for entry in environ if entry.partition(b"=")[0] not in (b"HOME", b"USER", b"LOGNAME")]
+
+
 def limit(memory_limit: object) -> int | None:
     """Bytes, or None for as much as there is."""
     if memory_limit is None:
         return None
-    try:
-        size = operator.index(memory_limit)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"memory_limit is a number of bytes, not {type(memory_limit).__name__}") from None
+    size = whole("memory_limit is a number of bytes", memory_limit)
     if size < 0:
         raise ValueError(f"memory_limit is {size}: fewer than no bytes")
     return size
@@ -106,10 +123,7 @@ def count(name: str, number: object, default: int) -> int:
     """One at least; None for the default."""
     if number is None:
         return default
-    try:
-        wanted = operator.index(number)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} is a number, not {type(number).__name__}") from None
+    wanted = whole(f"{name} is a number", number)
     if wanted < 1:
         raise ValueError(f"{name} is {wanted}: there is one at least")
     return wanted
@@ -129,10 +143,7 @@ def seed(number: object) -> int | None:
     """Any number, or None for a run that does not repeat."""
     if number is None:
         return None
-    try:
-        return operator.index(number)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"seed is a number, not {type(number).__name__}") from None
+    return whole("seed is a number", number)
 
 
 def network(net: object, allowed: Any, seed: object) -> Policy | None:

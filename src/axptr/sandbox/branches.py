@@ -43,7 +43,16 @@ def from_snapshot(cls: type[S], snap: MachineSnapshot, engine: str | None) -> S:
     if notes is None:
         linux.close()
         raise ValueError("this is a snapshot of a machine that was in no sandbox")
-    box = cls.__new__(cls)
+    try:
+        with snap.sensible():
+            return _around(cls.__new__(cls), linux, notes)
+    except BaseException:
+        linux.close()
+        raise
+
+
+def _around(box: S, linux: Linux, notes: dict[str, Any]) -> S:
+    """The sandbox of a machine that was made."""
     _put_plain(box, notes)
     box.policy = linux.kernel.policy or _no_policy()
     box.linux = linux

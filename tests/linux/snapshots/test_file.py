@@ -6,10 +6,8 @@ import contextlib
 import os
 import pickle
 import random
-import struct
 import subprocess
 import sys
-import zlib
 
 import pytest
 
@@ -17,11 +15,11 @@ from axptr import Sandbox
 from axptr.errors import LinuxError, SnapshotError
 from axptr.linux import PIPE, Linux, MachineSnapshot, Policy, SystemTree
 from axptr.linux.snapshots.code import _find, decode
+from snapfiles import description, resealed
 
 from .test_branch import ask
 
 SHELL = {"PATH": "/usr/bin:/bin"}
-PAGE, HEADER = 4096, 64
 PIPELINE = "(echo one; read -r word; echo $word; echo three) | while read -r x; do echo got $x; done | cat"
 PROMPT = "import sys\ntotal = 20\nprint('ready', flush=True)\nfor line in sys.stdin: exec(line)"
 ELSEWHERE = """
@@ -300,22 +298,6 @@ def test_damage_is_told(saved, tmp_path):
         refused(tmp_path / "damaged", whole[:length])
 
 
-def resealed(whole: bytes, meta: bytes) -> bytes:
-    """The file with another description and right checksums: made up, not damaged."""
-    size = struct.unpack_from("<Q", whole, 24)[0]
-    pages = whole[-(-(HEADER + size) // PAGE) * PAGE :]
-    start = -(-(HEADER + len(meta)) // PAGE) * PAGE
-    head = bytearray(whole[:HEADER])
-    struct.pack_into("<QQ", head, 16, start + len(pages), len(meta))
-    struct.pack_into("<I", head, 44, zlib.crc32(meta))
-    struct.pack_into("<I", head, 60, zlib.crc32(bytes(head[:60])))
-    return (bytes(head) + meta).ljust(start, b"\0") + pages
-
-
-def description(whole: bytes) -> bytes:
-    return whole[HEADER : HEADER + struct.unpack_from("<Q", whole, 24)[0]]
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_made_up_descriptions_make_a_machine_or_are_refused(saved, tmp_path, seed):
     whole, rng = saved.read_bytes(), random.Random(seed)
@@ -329,6 +311,17 @@ def test_made_up_descriptions_make_a_machine_or_are_refused(saved, tmp_path, see
         path.write_bytes(resealed(whole, bytes(meta)))
         with contextlib.suppress(SnapshotError, LinuxError):
             Linux.from_snapshot(MachineSnapshot.load(path), stdio=(0, 1, 2))
+
+
+@pytest.mark.parametrize("name", [b"tgid", b"notes", b"started", b"mm"])
+def test_what_lacks_an_attribute_makes_no_machine(saved, tmp_path, name):
+    whole = saved.read_bytes()
+    meta = description(whole)
+    old = bytes([len(name)]) + name
+    assert old in meta
+    (tmp_path / "made up").write_bytes(resealed(whole, meta.replace(old, bytes([len(name)]) + b"z" * len(name))))
+    with pytest.raises(SnapshotError):
+        Linux.from_snapshot(MachineSnapshot.load(tmp_path / "made up"), stdio=(0, 1, 2))
 
 
 @pytest.mark.parametrize("name", [b"linux.task.exec:execve", b"subprocess:Popen", b"os:system", b"linux.host:UtsName"])

@@ -40,10 +40,10 @@ from axptr.mm.snapshots import encode as snapencode
 from axptr.mm.snapshots import file as snapfile
 from fakes import MODELS
 from formats import needs_room
+from snapfiles import description, resealed
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
 BASE = 0x100000
-HEADER = 64
 
 
 def fields(area: Any) -> tuple[object, ...]:
@@ -441,22 +441,6 @@ def test_every_bit_is_proved(small: Path, phys: PhysMemory, bit: int) -> None:
     damaged[bit // 8] ^= 1 << bit % 8
     path.write_bytes(damaged)
     refused(path, phys)
-
-
-def resealed(whole: bytes, meta: bytes) -> bytes:
-    """The file with another description and right checksums: made up, not damaged."""
-    size = struct.unpack_from("<Q", whole, 24)[0]
-    pages = whole[-(-(HEADER + size) // PAGE_SIZE) * PAGE_SIZE :]
-    start = -(-(HEADER + len(meta)) // PAGE_SIZE) * PAGE_SIZE
-    head = bytearray(whole[:HEADER])
-    struct.pack_into("<QQ", head, 16, start + len(pages), len(meta))
-    struct.pack_into("<I", head, 44, zlib.crc32(meta))
-    struct.pack_into("<I", head, 60, zlib.crc32(bytes(head[:60])))
-    return (bytes(head) + meta).ljust(start, b"\0") + pages
-
-
-def description(whole: bytes) -> bytes:
-    return whole[HEADER : HEADER + struct.unpack_from("<Q", whole, 24)[0]]
 
 
 def test_resealing_alone_changes_nothing(small: Path, phys: PhysMemory) -> None:

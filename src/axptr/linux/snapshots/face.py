@@ -46,8 +46,19 @@ def make(cls: type[Linux], snap: MachineSnapshot, stdio: tuple[int, int, int] | 
     """See `Linux.from_snapshot`."""
     if not isinstance(snap, MachineSnapshot):
         raise TypeError(f"want a MachineSnapshot, not {type(snap).__name__}")
-    making = snap.make(stdio, engine)
     linux = cls.__new__(cls)
+    with snap.sensible():
+        making = snap.make(stdio, engine)
+        try:
+            _wear(linux, making, engine)
+        except BaseException:
+            making.machine.engine.close()
+            raise
+    return linux
+
+
+def _wear(linux: Linux, making: Making, engine: str | None) -> None:
+    """Let it be the face of a machine that was made."""
     linux.machine, linux.kernel, linux.engine = making.machine, making.kernel, making.machine.engine
     linux.phys, linux.closed = making.machine.phys, False
     for name in _KEPT:
@@ -60,7 +71,6 @@ def make(cls: type[Linux], snap: MachineSnapshot, stdio: tuple[int, int, int] | 
     for pid, owner, task, ends in making.extra["started"]:
         process = linux._started[pid] = Process(linux, task, owner=owner)
         process.refer(task, ends)
-    return linux
 
 
 def restore(linux: Linux, snap: MachineSnapshot) -> None:

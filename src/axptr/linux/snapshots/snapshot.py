@@ -16,6 +16,8 @@ it was."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from ...engine.native import NativeEngine
 from ...errors import SnapshotError
 from ..machine import Machine
@@ -27,6 +29,7 @@ from .view import resumed, state_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
     from typing import Any
 
     from ...engine import Engine
@@ -68,14 +71,8 @@ class MachineSnapshot:
 
     def make(self, stdio: tuple[int, int, int] | None, engine: str | None) -> Making:
         """Another machine in this state: `making.machine`."""
-        if not self.loaded:
-            return self._make(stdio, engine)
-        try:
-            return self._make(stdio or (0, 1, 2), engine)
-        except _DAMAGED as failure:
-            raise SnapshotError(f"no machine can be made of it: {failure!r}") from failure
-
-    def _make(self, stdio: tuple[int, int, int] | None, engine: str | None) -> Making:
+        if self.loaded and stdio is None:
+            stdio = 0, 1, 2
         view = resumed(*self.view)
         made = Machine(self.memory_limit, view)
         made.phys = self.memory.phys
@@ -87,6 +84,17 @@ class MachineSnapshot:
             made.engine.close()
             raise
         return making
+
+    @contextmanager
+    def sensible(self) -> Iterator[None]:
+        """Around all that is made of the snapshot: what comes from a file may describe nothing of the kind, which is a
+        `SnapshotError` then."""
+        try:
+            yield
+        except _DAMAGED as failure:
+            if not self.loaded:
+                raise
+            raise SnapshotError(f"no machine can be made of it: {failure!r}") from failure
 
     # -- as bytes: see `file`
 
