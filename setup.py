@@ -51,13 +51,17 @@ changes no benchmark: what they do is calls of Python's own functions."""
 HOT_FLAGS = ["-O2", *CFLAGS]
 LINK_FLAGS = [] if CFLAGS else ["-Wl,-s"]
 NATIVE = CORE / "cpu" / "native"
-STUB_FLAGS = [
+IN_GUEST = [
     "-O2",
     "-ffreestanding",
     "-fno-builtin",
     "-fno-stack-protector",
     "-fcf-protection=none",
     "-mgeneral-regs-only",
+]
+"""Of what runs in the guest's process, where there is no library, and whose vector registers are the guest's."""
+STUB_FLAGS = [
+    *IN_GUEST,
     "-mno-red-zone",
     "-fpie",
     "-fno-asynchronous-unwind-tables",
@@ -69,12 +73,7 @@ STUB_FLAGS = [
     "-Wl,--build-id=none,--oformat,binary",
 ]
 VDSO_FLAGS = [
-    "-O2",
-    "-ffreestanding",
-    "-fno-builtin",
-    "-fno-stack-protector",
-    "-fcf-protection=none",
-    "-mgeneral-regs-only",
+    *IN_GUEST,
     "-fPIC",
     "-fasynchronous-unwind-tables",
     "-nostdlib",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .engine import GUESTS
 from .harness import Benchmark, Mode, Pair, Side, Skip
-from .programs import needed, timed, told
+from .programs import in_directory, needed, timed, told
 from .startup import axptr_command
 
 FILES = 5000
@@ -70,17 +70,12 @@ def _true(mode: Mode) -> Pair:
 
 def _in_directory(fill: Callable[[Path], list[str]]) -> Pair:
     """A command over files in a directory of its own, which it may write to."""
-    directory = tempfile.TemporaryDirectory(prefix="axptr-bench-")
-    try:
-        command = fill(Path(directory.name))
-        subject = timed(_native(command, "--allow-write", directory.name))
-        peer = timed(command)
-        subject(1)
-        peer(1)
-    except BaseException:
-        directory.cleanup()
-        raise
-    return Pair(subject, peer, slow=1, close=directory.cleanup)
+
+    def sides(where: Path) -> tuple[Side, Side]:
+        command = fill(where)
+        return timed(_native(command, "--allow-write", str(where))), timed(command)
+
+    return in_directory(sides, slow=1)
 
 
 def _gcc(mode: Mode) -> Pair:

@@ -80,16 +80,12 @@ def _over(engine: str, command: list[str]) -> list[str]:
 
 def _auto(name: str, command: tuple[str, ...]) -> Benchmark:
     def prepare(mode: Mode) -> Pair:
-        directory = tempfile.TemporaryDirectory(prefix="axptr-bench-")
-        try:
-            ready = _made(command, Path(directory.name), small=True)
-            subject = timed(_over("auto", ready))
+        def sides(where: Path) -> tuple[Side, Side]:
+            ready = _made(command, where, small=True)
             peers = [timed(_over(engine, ready)) for engine in ("native", "unicorn")]
-            subject(1)
-        except BaseException:
-            directory.cleanup()
-            raise
-        return Pair(subject, lambda times: min(peer(times) for peer in peers), slow=3, close=directory.cleanup)
+            return timed(_over("auto", ready)), lambda times: min(peer(times) for peer in peers)
+
+        return in_directory(sides, slow=3)
 
     return Benchmark(
         f"programs.{name}.auto", f"{name} on the engine that a run takes", "the better engine", 1.1, prepare
@@ -116,19 +112,27 @@ def told(command: list[str]) -> Side:
     return side
 
 
+def in_directory(sides: Callable[[Path], tuple[Side, Side]], slow: int) -> Pair:
+    """Two commands over files in a directory of their own, each made once before it counts."""
+    directory = tempfile.TemporaryDirectory(prefix="axptr-bench-")
+    try:
+        subject, peer = sides(Path(directory.name))
+        subject(1)
+        peer(1)
+    except BaseException:
+        directory.cleanup()
+        raise
+    return Pair(subject, peer, slow=slow, close=directory.cleanup)
+
+
 def _whole(name: str, command: tuple[str, ...], bar: float, *, qemu: bool = False) -> Benchmark:
     def prepare(mode: Mode) -> Pair:
-        directory = tempfile.TemporaryDirectory(prefix="axptr-bench-")
-        try:
-            ready = _made(command, Path(directory.name), small=mode.smoke)
+        def sides(where: Path) -> tuple[Side, Side]:
+            ready = _made(command, where, small=mode.smoke)
             before = [needed("qemu-x86_64")] if qemu else []
-            subject, peer = timed(_native(ready)), timed([*before, *ready])
-            subject(1)
-            peer(1)
-        except BaseException:
-            directory.cleanup()
-            raise
-        return Pair(subject, peer, slow=3, close=directory.cleanup)
+            return timed(_native(ready)), timed([*before, *ready])
+
+        return in_directory(sides, slow=3)
 
     peer = "qemu-x86_64" if qemu else "the host"
     return Benchmark(f"programs.{name}", f"{name} on the native engine, the whole process", peer, bar, prepare)

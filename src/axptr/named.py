@@ -1,14 +1,17 @@
-"""`NamedTuple`, as that of `typing`, without what importing `typing` costs a start: as much as a CPU.
+"""Names that cost a start nothing: `NamedTuple`, as that of `typing` without the import of `typing`, which takes as
+long as to make a CPU; and `later`, for the names of a package whose modules are loaded when one is asked for.
 
 Not here: anything that `typing.NamedTuple` does not do, and its spelling as a call.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any, NamedTuple
 else:
 
@@ -30,4 +33,18 @@ else:
         """The base to write; what comes of it is a plain subclass of `tuple`."""
 
 
-__all__ = ["NamedTuple"]
+def later(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """The `__getattr__` and `__dir__` of a package. modules: name -> the module in it that has it, as `fs.overlay`."""
+    names = sys.modules[package].__dict__
+
+    def load(name: str) -> object:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        home = __import__(f"{package}.{modules[name]}", fromlist=[name])  # `importlib` would cost a start, too
+        found = names[name] = getattr(home, name)
+        return found
+
+    return load, lambda: sorted({*names, *names["__all__"]})
+
+
+__all__ = ["NamedTuple", "later"]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from ..named import later
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .arch import Architecture
@@ -29,15 +31,5 @@ _HOMES = {
     "Watchpoint": "points",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Each is loaded where it is named: a run has one engine."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = __import__(f"{__name__}.{_HOMES.get(name, 'engine')}", fromlist=[name])
-    found = globals()[name] = getattr(home, name)
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# Each is loaded where it is named: a run has one engine.
+__getattr__, __dir__ = later(__name__, {name: _HOMES.get(name, "engine") for name in __all__})

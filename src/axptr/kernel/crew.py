@@ -17,7 +17,7 @@ Owner: as of `RunLoop`. Between runs nobody is out: a snapshot finds every task 
 
 from __future__ import annotations
 
-from .run import _NEVER, _NOW, _SOON, LOOK, SLICE, RunLoop, wall
+from .run import _NEVER, _NOW, _SOON, SLICE, RunLoop, wall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,19 +168,10 @@ class CrewLoop(RunLoop):
         now, seconds = self.clock.monotonic(), _NEVER
         if len(self._ready) > len(self._out):
             seconds = min(self._out.values()) + self.slice - now
-        if self.timers.heap and (until := self.clock.seconds_until(self.timers.next(), outside=True)) is not None:
-            seconds = min(seconds, until)
-        if self._poller is not None and self._blocked:
-            seconds = min(seconds, LOOK)
         for task in self._out:
             if (used := task.time_left) is not None:
                 seconds = min(seconds, used)
-        if seconds == _NEVER:
-            self._looks_at = _NEVER
-            return None
-        seconds = max(seconds, _SOON)
-        self._looks_at = now + seconds
-        return seconds
+        return self._until_a_look(now, seconds)
 
     def _look_around(self) -> None:
         """Nobody came back, and it is time for a look: at the host, at the clocks of those that are out, at slices."""

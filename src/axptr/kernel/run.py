@@ -475,11 +475,10 @@ class RunLoop:
 
     def _time(self, task: Task) -> float | None:
         """Seconds that the task may run before somebody must look; None for any number."""
-        heap, used = self.timers.heap, task.time_left
-        alone, looks = len(self._ready) == 1, self._poller is not None and self._blocked
+        used, alone = task.time_left, len(self._ready) == 1
         if alone:
             self._slice_end = None
-            if not heap and used is None and not looks:
+            if not self.timers.heap and used is None and not (self._poller is not None and self._blocked):
                 self._looks_at = _NEVER
                 return None
         now, seconds = self.clock.monotonic(), _NEVER
@@ -487,11 +486,13 @@ class RunLoop:
             if self._slice_end is None:
                 self._slice_end = now + self.slice
             seconds = self._slice_end - now
-        if heap and (until := self.clock.seconds_until(self.timers.next(), outside=True)) is not None:
+        return self._until_a_look(now, seconds if used is None else min(seconds, used))
+
+    def _until_a_look(self, now: float, seconds: float) -> float | None:
+        """So many seconds from now, or as many as timers and the host allow; None for any number."""
+        if self.timers.heap and (until := self.clock.seconds_until(self.timers.next(), outside=True)) is not None:
             seconds = min(seconds, until)
-        if used is not None:
-            seconds = min(seconds, used)
-        if looks:
+        if self._poller is not None and self._blocked:
             seconds = min(seconds, LOOK)
         if seconds == _NEVER:
             self._looks_at = _NEVER

@@ -4,6 +4,7 @@
 machine for many programs; see `system`. The rest of the package is one file for each family of system calls.
 """
 
+from ..named import later
 from .api import (
     Death,
     Linux,
@@ -69,17 +70,4 @@ _LATER = {
     "TreeStat": "fs.given",
 }
 
-
-def __getattr__(name: str) -> object:
-    """What only runs with a tree of their own need is imported when it is asked for."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = later(__name__, _LATER)

@@ -55,15 +55,11 @@ class Own:
         return self.hostname, tuple(self.rlimits.items()), self.memory
 
 
-class OwnView(Own, HostView):
-    """Of a machine whose time is the host's."""
-
-
 def own_view(seed: int | None, hostname: str, rlimits: dict[int, tuple[int, int]], memory: int | None) -> HostView:
     """What a machine sees that shows nothing of its host."""
     made: Any
     if seed is None:
-        made = OwnView()
+        made = own(HostView)()
     else:
         from .seeded import SeededView
 

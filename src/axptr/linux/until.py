@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from struct import iter_unpack
 
-from ..engine.points import Breakpoint, points_of, set_points
+from ..engine import points
+from .arguments import times
 from .ends import Result
 from .host import wall as now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from ..errors import LinuxError
@@ -54,8 +54,7 @@ def run_until(process: Process, until: Place, count: int, timeout: float | None)
     """See `Process.run`."""
     if not isinstance(until, (str, int)) or isinstance(until, bool):
         raise TypeError(f"want a symbol, an address or 'call:NAME', not {type(until).__name__}")
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"want a number of times from 1 on, not {count!r}")
+    times("times", count)
     begin = now()
     if isinstance(until, str) and until.startswith(CALL):
         result = _to_call(process, until, count, timeout)
@@ -105,12 +104,12 @@ def _has_begun(process: Process) -> bool:
 
 def _to_address(process: Process, place: Place, address: int, count: int, timeout: float | None) -> Result:
     loop, space = process.machine.loop, process.space
-    point = Breakpoint(space, address)
-    set_points(space, [*points_of(space), point])
-    left = _left(timeout)
+    point = points.Breakpoint(space, address)
+    end = None if timeout is None else now() + timeout
+    points.add(point)
     try:
         while True:
-            result = process.wait(next(left))
+            result = process.wait(None if end is None else max(end - now(), 0.0))
             exit = loop.stopped_at
             if not result.timed_out or exit is None:
                 return result
@@ -119,7 +118,7 @@ def _to_address(process: Process, place: Place, address: int, count: int, timeou
                 stopped: Any = loop.stopped
                 return Result(stopped=Stop(stopped, place, exit.pc))
     finally:
-        set_points(space, [other for other in points_of(space) if other is not point])
+        points.remove(point)
 
 
 def _to_call(process: Process, place: str, count: int, timeout: float | None) -> Result:
@@ -127,7 +126,8 @@ def _to_call(process: Process, place: str, count: int, timeout: float | None) ->
     wanted = place[len(CALL) :]
     if wanted not in {call.name for call in kernel.syscalls.values()}:
         raise LookupError(f"there is no system call {wanted!r}")
-    before, left, found = kernel.on_call, count, [Stop(process.task, place, 0)][:0]
+    before, left = kernel.on_call, count
+    found: list[Stop] = []
 
     def watch(task: Any, call: Any, arguments: tuple[Any, ...], result: int | LinuxError | None) -> None:
         nonlocal left
@@ -151,10 +151,3 @@ def _to_call(process: Process, place: str, count: int, timeout: float | None) ->
     [stop] = found
     stop.address = loop.registers(stop.task).pc
     return Result(stopped=stop)
-
-
-def _left(timeout: float | None) -> Iterator[float | None]:
-    """What is left of the time, each time it is asked for."""
-    end = None if timeout is None else now() + timeout
-    while True:
-        yield None if end is None else max(end - now(), 0.0)

@@ -15,6 +15,8 @@ that is free gets the next item, and Ray and Dask place workers themselves.
 
 from __future__ import annotations
 
+from ..named import later
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .campaign import Outcome, WorkerLost
@@ -23,16 +25,4 @@ if TYPE_CHECKING:
 _LATER = {"Outcome": "campaign", "Pool": "pool", "WorkerLost": "campaign"}
 __all__ = ["Outcome", "Pool", "WorkerLost"]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = later(__name__, _LATER)

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 
+from ..linux.arguments import times
 from .campaign import campaign
 from .table import for_terminal
 
@@ -42,12 +43,9 @@ class Pool:
         retries: int = 2,
         show: bool = False,
     ) -> None:
-        if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
-            raise ValueError(f"want a number of workers from 1 on, not {workers!r}")
-        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise ValueError(f"want a number of retries from 0 on, not {retries!r}")
-        self.retries = retries
-        self._show = show
+        if workers is not None:
+            times("workers", workers)
+        self.retries = times("retries", retries, 0)
         self._directory: str | None = None
         self._workers: list[Any] = []
         self._closed = False

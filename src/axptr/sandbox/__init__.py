@@ -11,6 +11,8 @@ programs may do is `axptr.linux`' affair; nothing here is seen by them.
 
 from __future__ import annotations
 
+from ..named import later
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .aio import AsyncSandbox
@@ -47,16 +49,4 @@ __all__ = [
     "Writer",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = later(__name__, _LATER)

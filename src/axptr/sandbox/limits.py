@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-import operator
+from ..linux.arguments import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,10 +80,7 @@ class Limits:
 def _whole(name: str, value: object) -> int | None:
     if value is None:
         return None
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"the limit {name} is a whole number, not {type(value).__name__}") from None
+    number = whole(f"the limit {name} is a whole number", value)
     if number < 1:
         raise ValueError(f"the limit {name} is {number}: that allows nothing")
     return number

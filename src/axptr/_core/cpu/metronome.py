@@ -215,6 +215,16 @@ def beat_remove(beat: cython.pointer(Beat)) -> cython.void:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
+def _rouse() -> cython.void:
+    """Have the thread look again when its next kick is due."""
+    pthread_mutex_lock(cython.address(_mutex))
+    pthread_cond_signal(cython.address(_wake))
+    pthread_mutex_unlock(cython.address(_mutex))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
 def beat_start(beat: cython.pointer(Beat), deadline: int64_t) -> cython.void:
     """The CPU is about to run; it is kicked at `deadline` too unless that is 0."""
     beat.kicked = 0
@@ -223,9 +233,7 @@ def beat_start(beat: cython.pointer(Beat), deadline: int64_t) -> cython.void:
     beat.running = 1
     full_barrier()
     if _asleep or (deadline and deadline < _sleeps_until):
-        pthread_mutex_lock(cython.address(_mutex))
-        pthread_cond_signal(cython.address(_wake))
-        pthread_mutex_unlock(cython.address(_mutex))
+        _rouse()
 
 
 @cython.cfunc
@@ -236,9 +244,7 @@ def beat_hasten(beat: cython.pointer(Beat), deadline: int64_t) -> cython.void:
     beat.deadline = deadline
     full_barrier()
     if deadline < _sleeps_until:
-        pthread_mutex_lock(cython.address(_mutex))
-        pthread_cond_signal(cython.address(_wake))
-        pthread_mutex_unlock(cython.address(_mutex))
+        _rouse()
 
 
 @cython.cfunc

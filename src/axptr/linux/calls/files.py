@@ -40,9 +40,8 @@ def sys_close(task: LinuxTask, fd: c_uint) -> int:
 def sys_close_range(task: LinuxTask, first: c_uint, last: c_uint, flags: c_uint) -> int:
     if first > last or flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC):
         raise LinuxError(errno.EINVAL)
-    if flags & CLOSE_RANGE_UNSHARE and task.files.users > 1:
-        shared, task.files = task.files, task.files.copy()
-        shared.release()
+    if flags & CLOSE_RANGE_UNSHARE:
+        task.unshare_files()
     for fd in task.files.descriptors():
         if first <= fd <= last:
             if flags & CLOSE_RANGE_CLOEXEC:

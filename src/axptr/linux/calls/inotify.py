@@ -19,9 +19,8 @@ from ..files.inotify import (
     IN_ONLYDIR,
     IN_Q_OVERFLOW,
     InotifyFile,
-    Watches,
+    watches_of,
 )
-from ..fs.notify import Closings
 from ..fs.openfile import O_NONBLOCK
 from ..fs.permissions import MAY_READ, require_access
 from ..fs.walk import AT_FDCWD
@@ -40,11 +39,7 @@ _BITS |= IN_MASK_ADD | IN_MASK_CREATE | IN_ISDIR | IN_ONESHOT
 def _make(task: LinuxTask, flags: int) -> int:
     if flags & ~(os.O_CLOEXEC | O_NONBLOCK):
         raise LinuxError(errno.EINVAL)
-    machine = task.machine
-    if machine.watches is None:
-        machine.watches = Watches()
-        machine.locks.on_close = Closings(task).closed
-    file = InotifyFile(machine.watches, flags & O_NONBLOCK)
+    file = InotifyFile(watches_of(task), flags & O_NONBLOCK)
     return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
 
 

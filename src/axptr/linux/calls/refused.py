@@ -405,9 +405,8 @@ def sys_unshare(task: LinuxTask, flags: c_ulong) -> int:
         return _refuse()
     if flags & _FS:
         task.fs = task.fs.copy()
-    if flags & _FILES and task.files.users > 1:
-        shared, task.files = task.files, task.files.copy()
-        shared.release()
+    if flags & _FILES:
+        task.unshare_files()
     return 0
 
 

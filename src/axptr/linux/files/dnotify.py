@@ -7,7 +7,6 @@ from __future__ import annotations
 import errno
 
 from ...errors import LinuxError
-from ..fs.notify import Closings
 from .inotify import (
     IN_ACCESS,
     IN_ATTRIB,
@@ -18,6 +17,7 @@ from .inotify import (
     IN_MOVED_TO,
     Mark,
     Watches,
+    watches_of,
 )
 from .sigio import F_OWNER_PID, POLL_MSG, set_owner, signal_owner
 
@@ -95,13 +95,10 @@ def notify(task: LinuxTask, file: OpenFile, fd: int, argument: int) -> int:
     if node is None or not node.is_dir:
         raise LinuxError(errno.ENOTDIR)
     machine = task.machine
-    if machine.watches is None:
-        machine.watches = Watches()
-        machine.locks.on_close = Closings(task).closed
     if not file.owner[1]:
         set_owner(task, file, F_OWNER_PID, task.pid)
     if found is None:
-        found = DirectoryNotice(machine, machine.watches, file, fd)
+        found = DirectoryNotice(machine, watches_of(task), file, fd)
     assert found.mark is not None
     for bit, events in _EVENTS.items():
         if wanted & bit:

@@ -15,7 +15,7 @@ import os
 from ..._core.host import hostcalls
 from ...errors import LinuxError
 from ..fs.host.calls import host
-from ..fs.host.fd import by_descriptor
+from ..fs.host.fd import Owned, by_descriptor
 from ..fs.openfile import O_DIRECT, O_NONBLOCK, OpenWaits
 from .pipe import PipeFile
 
@@ -79,7 +79,7 @@ def open_named(task: LinuxTask, pipe: Pipe, node: Node, flags: int) -> PipeFile:
     return file
 
 
-class FifoOpening(Opening):
+class FifoOpening(Owned, Opening):
     """A FIFO of the host's that is being opened. fd: a reader's end, which is there for writers; -1 for none.
 
     The descriptor does not block on the host, whatever the flags say.
@@ -121,14 +121,6 @@ class FifoOpening(Opening):
         if file is None:
             raise OpenWaits(self)
         return file
-
-    def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-    def __del__(self) -> None:
-        self.close()
 
 
 def open_later(task: LinuxTask, opening: Opening, cloexec: bool, pause: float = _FIRST_PAUSE) -> int | None:

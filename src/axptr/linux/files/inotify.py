@@ -17,6 +17,7 @@ from struct import Struct, pack
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.wait import WaitQueue
+from ..fs.notify import Closings
 from ..fs.openfile import WouldBlock
 from ..uaccess import put_bytes
 from .anon import AnonFile
@@ -102,6 +103,15 @@ class Watches:
         self.tell(identity, IN_DELETE_SELF)
         for mark in list(self._marks.get(identity, ())):
             mark.owner.drop(mark)
+
+
+def watches_of(task: LinuxTask) -> Watches:
+    """Those of the task's machine, which are told of what is closed from the first on."""
+    machine = task.machine
+    if machine.watches is None:
+        machine.watches = Watches()
+        machine.locks.on_close = Closings(task).closed
+    return machine.watches
 
 
 class InotifyFile(AnonFile):

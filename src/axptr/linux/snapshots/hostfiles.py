@@ -12,7 +12,7 @@ import os
 import stat
 
 from ...errors import SnapshotError
-from ..fs.host.fd import PLACE, by_descriptor, name_of
+from ..fs.host.fd import PLACE, Owned, by_descriptor, name_of
 from ..fs.openfile import O_PATH
 
 TYPE_CHECKING = False
@@ -72,7 +72,7 @@ def _again(fd: int, flags: int, name: str) -> int:
     raise SnapshotError(f"{name} cannot be opened again: {failure.strerror}") from failure
 
 
-class HeldFile:
+class HeldFile(Owned):
     """One descriptor. flags: how it is opened again; position: where it stood, -1 where it has none."""
 
     def __init__(self, fd: int) -> None:
@@ -113,7 +113,6 @@ class HeldFile:
             raise SnapshotError(f"a file of it is opened with the flags {flags:#o}")
         place = find(*named)
         held = cls.__new__(cls)
-        held.fd = -1
         try:
             status = os.fstat(place)
             held.flags, held.position = flags, position
@@ -129,12 +128,3 @@ class HeldFile:
             if place >= 0:
                 os.close(place)
         return held
-
-    def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-    def __del__(self) -> None:
-        if getattr(self, "fd", -1) >= 0:
-            os.close(self.fd)

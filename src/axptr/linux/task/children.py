@@ -34,13 +34,13 @@ class Wanted(NamedTuple):
     number: int
     options: int
 
+    def names(self, pid: int, pgid: int) -> bool:
+        """eligible_pid."""
+        return self.kind == P_ALL or self.number == (pid if self.kind == P_PID else pgid)
+
     def means(self, task: LinuxTask, child: ThreadGroup) -> bool:
         """eligible_child: __WALL any, __WCLONE those that tell by another signal than SIGCHLD, else the others."""
-        if self.kind == P_PID and child.tgid != self.number:
-            return False
-        if self.kind == P_PGID and child.pgid != self.number:
-            return False
-        if self.options & WNOTHREAD and child.born_of is not task:
+        if not self.names(child.tgid, child.pgid) or (self.options & WNOTHREAD and child.born_of is not task):
             return False
         return bool(self.options & WALL) or (child.exit_signal != SIGCHLD) == bool(self.options & WCLONE)
 
@@ -120,11 +120,7 @@ def traces(group: ThreadGroup, task: LinuxTask) -> bool:
 
 def _means(task: LinuxTask, wanted: Wanted, tid: int, pgid: int, tracer: LinuxTask | None) -> bool:
     """As with children, but whatever they tell of their end by (eligible_child)."""
-    if wanted.options & WNOTHREAD and tracer is not task:
-        return False
-    if wanted.kind == P_PID:
-        return tid == wanted.number
-    return wanted.kind == P_ALL or (wanted.kind == P_PGID and pgid == wanted.number)
+    return wanted.names(tid, pgid) and (tracer is task or not wanted.options & WNOTHREAD)
 
 
 def stop_of(tracee: LinuxTask, options: int) -> Found | None:

@@ -163,10 +163,7 @@ the numbers |
         self.group.executed = True
         if self.group.exit_signal:
             self.group.exit_signal = SIGCHLD
-        if self.files.users > 1:
-            alone = self.files.copy()
-            self.files.release()
-            self.files = alone
+        self.unshare_files()
         leave_memory(self)
         self.mm.release()
         self.set_space(mm.space)
@@ -181,6 +178,12 @@ the numbers |
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
         self.rseq = None
+
+    def unshare_files(self) -> None:
+        """From now on its descriptors are nobody else's."""
+        if self.files.users > 1:
+            shared, self.files = self.files, self.files.copy()
+            shared.release()
 
     def adopt(self, creds: Credentials) -> None:
         """Be somebody else from now on (commit_creds)."""

@@ -37,7 +37,6 @@ cdef class NativeCrew(NativeCpu):
     cdef Beat bell                 # the clock of a run of several
     cdef int bell_fd
 
-    cdef void hang_up(self) noexcept
     cdef int load(self, int i) except -1
     cdef int stash(self) except -1
     cdef int leave_crew(self, Parked parked) except -1

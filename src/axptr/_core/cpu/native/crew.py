@@ -41,6 +41,17 @@ def _ring(handle: cython.p_void) -> cython.void:
 
 
 @cython.cfunc
+@cython.exceptval(check=False)
+def _hang_up(crew: NativeCrew) -> cython.void:
+    """Nobody will be let run any more; nobody was, of a crew that is half made."""
+    if crew.bell.kick is not cython.NULL:
+        beat_remove(cython.address(crew.bell))
+        close_fd(crew.bell_fd)
+        crew.bell.kick = cython.NULL
+        crew.bell_fd = -1
+
+
+@cython.cfunc
 @cython.with_gil
 @cython.exceptval(check=False)
 def _load(crew: NativeCrew, i: cython.int) -> cython.void:
@@ -74,17 +85,7 @@ class NativeCrew(NativeCpu):
         self.bell_fd = -1
 
     def __dealloc__(self):
-        if self.bell.kick is not cython.NULL:
-            beat_remove(cython.address(self.bell))
-            close_fd(self.bell_fd)
-
-    def hang_up(self):
-        """Nobody will be let run any more."""
-        if self.bell.kick is not cython.NULL:
-            beat_remove(cython.address(self.bell))
-            close_fd(self.bell_fd)
-            self.bell.kick = cython.NULL
-            self.bell_fd = -1
+        _hang_up(self)
 
     # -- who belongs to it
 
@@ -369,7 +370,7 @@ class NativeCrew(NativeCpu):
         NativeCpu.close(self)
         self.crew = []
         self.count = 0
-        self.hang_up()
+        _hang_up(self)
 
 
 @cython.cfunc

@@ -22,6 +22,21 @@ _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
 _RESOLVE = _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH
 
 
+class Owned:
+    """Who owns a descriptor of the host's: closed once, with its owner at the latest. fd: -1 for none."""
+
+    fd = -1
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Openat2:
     """The host's openat2, and whether it is there. `missing` is set at the first refusal (and by tests)."""
 

@@ -21,6 +21,7 @@ from ...files.locks import (
     Range,
 )
 from .calls import host
+from .fd import Owned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def conflict_on_host(fd: int, wanted: Range) -> tuple[Range, int] | None:
     return Range(start, start + size - 1 if size else OFFSET_MAX, kind), pid
 
 
-class HostLocks:
+class HostLocks(Owned):
     """What the host holds for the guest on one file, until `close`. fd: our own description of it."""
 
     def __init__(self, file: HostFile) -> None:
@@ -74,15 +75,6 @@ class HostLocks:
                 raise
             return False
         return True
-
-    def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-    def __del__(self) -> None:
-        if getattr(self, "fd", -1) >= 0:
-            os.close(self.fd)
 
 
 def _reopen(file: HostFile) -> int:
