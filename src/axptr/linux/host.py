@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .._core.phys.phys import PhysMemory
     from ..engine import Exit, UnicornEngine
-    from .fs.node import Stat
+    from .fs.node import AnyStat
 
 _THREAD_USER = -3
 """The clock of the calling thread's user time (CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_VIRT of no thread in particular)."""
@@ -265,7 +265,7 @@ class HostView:
 
     # -- what the host has no lasting name for
 
-    def shown_status(self, status: os.stat_result) -> os.stat_result | Stat:
+    def shown_status(self, status: AnyStat) -> AnyStat:
         """What is told of a file of the host that may be a pipe, a socket or a device."""
         return status
 

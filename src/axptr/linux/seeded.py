@@ -11,7 +11,6 @@ terminals, and signals from outside. Random bytes are a stream of BLAKE2b over t
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from hashlib import blake2b
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from .._core.phys.phys import PhysMemory
     from ..engine import Exit
+    from .fs.node import AnyStat
 
 
 class SeededView(HostView):
@@ -198,7 +198,7 @@ class SeededView(HostView):
 
     # -- files without a name
 
-    def shown_status(self, status: os.stat_result) -> os.stat_result | Stat:
+    def shown_status(self, status: AnyStat) -> AnyStat:
         nameless = status.st_dev in self._nameless
         if not nameless and not stat.S_ISCHR(status.st_mode):
             return status

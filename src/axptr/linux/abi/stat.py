@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from struct import pack
 
+from ..._core.host.places import Status
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..fs.node import Stat
+    from ..fs.node import AnyStat
 
 _BASIC_STATS = 0x7FF
 _BILLION = 1_000_000_000
 
 
-def pack_stat(s: os.stat_result | Stat) -> bytes:
+def pack_stat(s: AnyStat) -> bytes:
     """struct stat of x86-64, 144 bytes."""
+    if isinstance(s, Status):
+        return s.stat()
     return pack(
         "<QQQIIIIQqqqqQqQqQ24x",
         s.st_dev,
@@ -34,8 +38,10 @@ def pack_stat(s: os.stat_result | Stat) -> bytes:
     )
 
 
-def pack_statx(s: os.stat_result | Stat) -> bytes:
+def pack_statx(s: AnyStat) -> bytes:
     """struct statx, 256 bytes, with the basic fields."""
+    if isinstance(s, Status):
+        return s.statx()
 
     def when(ns: int) -> bytes:
         return pack("<qI4x", *divmod(ns, _BILLION))

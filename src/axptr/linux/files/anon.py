@@ -12,6 +12,7 @@ from ..fs.openfile import OpenFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..fs.node import AnyStat
     from ..task.task import LinuxTask
 
 _ST_DEV = 0x0E
@@ -64,7 +65,7 @@ class AnonFile(OpenFile):
     def node(self) -> Node:
         return AnonNode(self.name())
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self.node().stat(task)
 
     def name(self) -> bytes:

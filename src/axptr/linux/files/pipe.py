@@ -29,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..fs.node import AnyStat
     from ..machine import Machine
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
@@ -415,7 +416,7 @@ class PipeFile(OpenFile):
 
     # -- the rest
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self._node.stat(task)
 
     def node(self) -> Node:

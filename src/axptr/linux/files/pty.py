@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..fs.node import Node, Stat
+    from ..fs.node import AnyStat, Node
     from ..machine import Machine
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
@@ -215,7 +215,7 @@ class PtyFile(OpenFile):
         pgrp = self.pty.pgrp
         return (F_OWNER_PGRP, pgrp) if pgrp else (F_OWNER_PID, task.pid)
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self._node.stat(task)
 
     def fsync(self) -> None:

@@ -25,6 +25,7 @@ from .ttynames import Pts, terminal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
+    from .node import AnyStat
     from .openfile import OpenFile
 
 
@@ -40,7 +41,7 @@ class DeviceNode(Node):
         self._kind = kind
         self.twin = path
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         status = self.twin_stat(task)
         if status is not None and status.st_rdev == self._rdev:
             return status
@@ -75,7 +76,7 @@ class TtyNode(Node):
 
     twin = b"/dev/tty"
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self.twin_stat(task) or Stat(
             self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), rdev=os.makedev(5, 0)
         )

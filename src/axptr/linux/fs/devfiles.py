@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
     from .dev import DeviceNode
-    from .node import Node, Stat
+    from .node import AnyStat, Node
 
 
 class DeviceFile(OpenFile):
@@ -36,7 +36,7 @@ class DeviceFile(OpenFile):
         super().__init__(flags)
         self._node = node
 
-    def stat(self, task: LinuxTask) -> Stat | os.stat_result:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self._node.stat(task)
 
     def seek(self, offset: int, whence: int) -> int:

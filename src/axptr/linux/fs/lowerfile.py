@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..._core.phys.phys import PhysMemory
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
-    from .node import Stat
+    from .node import AnyStat
     from .tmp import TmpNode
 
 
@@ -45,7 +45,7 @@ class LowerFile(OpenFile):
     def node(self) -> TmpNode:
         return self._node
 
-    def stat(self, task: LinuxTask) -> Stat | os.stat_result:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self._node.stat(task)
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:

@@ -20,13 +20,17 @@ from ...errors import LinuxError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import NoReturn, TypeAlias
 
+    from ..._core.host.places import Status
     from ..._core.mm.frames import FrameStore
     from ..task.creds import Credentials
     from ..task.task import LinuxTask
     from .mounts import Mount
     from .openfile import OpenFile
+
+    AnyStat: TypeAlias = "Stat | Status | os.stat_result"
+    """What tells of a file, by the same names."""
 
 _MOUNT_FLAGS = 0x1020
 """Of statfs: ST_VALID, ST_RELATIME."""
@@ -103,7 +107,7 @@ class Node:
     def ino(self) -> int:
         return int.from_bytes(self.path, "little") % 0x7FFF_FFFF | 0x1_0000_0000  # a prime
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self.twin_stat(task) or self.own_stat(task)
 
     def own_stat(self, task: LinuxTask, **more: int) -> Stat:
@@ -125,7 +129,7 @@ class Node:
             return 0, 0
         return about.creds.euid, about.creds.egid
 
-    def twin_stat(self, task: LinuxTask) -> os.stat_result | Stat | None:
+    def twin_stat(self, task: LinuxTask) -> AnyStat | None:
         """What the host says of it; of a machine's that repeats only what a standard stream may be, too."""
         host = task.machine.host
         if self.twin is not None and (stat.S_ISCHR(self.mode) or not host.repeats):
@@ -144,11 +148,11 @@ class Node:
 
     @property
     def is_dir(self) -> bool:
-        return stat.S_ISDIR(self.mode)
+        return self.mode & 0o170000 == stat.S_IFDIR
 
     @property
     def is_link(self) -> bool:
-        return stat.S_ISLNK(self.mode)
+        return self.mode & 0o170000 == stat.S_IFLNK
 
     @property
     def removed(self) -> bool:
@@ -275,7 +279,7 @@ class Node:
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
         """struct statx as the host fills it; None where there is no more to tell than `stat` does."""
-        if self.twin is None or not isinstance(self.stat(task), os.stat_result):
+        if self.twin is None or isinstance(self.stat(task), Stat):
             return None
         from .host.calls import host_statx
 
@@ -373,7 +377,7 @@ class DirNode(Node):
     mode = stat.S_IFDIR | 0o555
     max_offset = _MAX_NON_LFS
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self.twin_stat(task) or self.own_stat(task, nlink=2)
 
     def rights(self, task: LinuxTask) -> tuple[int, int, int]:

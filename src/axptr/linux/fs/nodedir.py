@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
-    from .node import Node, Stat
+    from .node import AnyStat, Node
 
 
 def dirent(ino: int, cookie: int, kind: int, name: bytes) -> bytes:
@@ -37,7 +37,7 @@ class NodeDirFile(OpenFile):
         self._entries: list[tuple[bytes, int, int]] | None = None
         self._pos = 0
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self._node.stat(task)
 
     def node(self) -> Node | None:

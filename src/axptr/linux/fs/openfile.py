@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..files.sigio import Notice
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
-    from .node import Node, Stat
+    from .node import AnyStat, Node
 
     class Watcher(Protocol):
         """Who is to hear that a file is closed."""
@@ -244,7 +244,7 @@ class OpenFile:
     def seek(self, offset: int, whence: int) -> int:
         raise LinuxError(errno.ESPIPE)
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         raise LinuxError(errno.EBADF)
 
     def getdents(self, task: LinuxTask, to: UserIter) -> int:
@@ -403,7 +403,7 @@ class PathFile(OpenFile):
         super().__init__(flags | O_PATH)
         self._node = node
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self._node.stat(task)
 
     def node(self) -> Node | None:

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
     from .host.file import HostFile
-    from .node import Stat
+    from .node import AnyStat
     from .openfile import OpenFile
 
 _KEPT = os.O_ACCMODE | os.O_NONBLOCK
@@ -51,7 +51,7 @@ class TerminalNode(Node):
     def ino(self) -> int:
         return self._file.identity[1]
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return host(os.fstat, self._file.host_fd)
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:

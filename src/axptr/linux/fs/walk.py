@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 
+from ..._core.host.places import straight
 from ...errors import LinuxError
 from .node import DirNode, Node
 from .permissions import MAY_EXEC, MAY_WRITE, judge, require, require_follow, search, walks
@@ -149,11 +150,9 @@ class FsContext:
 
     def _at_once(self, node: Node, path: bytes) -> tuple[Node | None, bool]:
         """The whole path in one step, if nothing in it is the walk's affair; whether a link forbade that."""
-        relative = path.lstrip(b"/")
         mount = node.mount
-        if b".." in path or not relative or relative == b"." or mount is None:
-            return None, False
-        if mount.covered and not mount.covered.isdisjoint(relative.split(b"/")):
+        relative = straight(path, mount.covered) if mount is not None else None
+        if relative is None:
             return None, False
         try:
             return node.at_once(relative), False

@@ -5,7 +5,6 @@ ipc/mqueue.c of Linux 6.18.
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from bisect import insort
 from itertools import count
@@ -18,6 +17,7 @@ from ..mem.limits import charge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..fs.node import AnyStat
     from ..machine import Machine
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
@@ -121,7 +121,7 @@ class MqFile(OpenFile):
             events |= _POLLOUT | _POLLWRNORM
         return events & mask
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self.messages.stat(task)
 
     def node(self) -> Node:

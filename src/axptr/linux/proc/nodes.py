@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..fs.node import Stat
+    from ..fs.node import AnyStat
     from ..mem.mm import Mm
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
@@ -63,7 +63,7 @@ class ProcFile(OpenFile):
         self._pos = target = sought(offset, self._pos if whence == os.SEEK_CUR else 0)
         return target
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         return self._node.stat(task)
 
     def node(self) -> Node | None:

@@ -12,6 +12,7 @@ import os
 import stat
 
 from ...._core.host import hostcalls
+from ...._core.host.places import Status, look, tell
 from ....errors import LinuxError
 from .calls import host
 
@@ -20,6 +21,7 @@ PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
 _RESOLVE = _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH
+_PROC_MAGIC = 0x9FA0
 
 
 class Owned:
@@ -46,9 +48,13 @@ class Openat2:
     def place(self, dirfd: int, path: bytes) -> int:
         """Open `path` beneath `dirfd` as a place: a descriptor, or minus the errno. `missing` may be set by it."""
         fd = hostcalls.openat2(dirfd, path, PLACE, 0, _RESOLVE)
-        if fd in (-errno.ENOSYS, -errno.EPERM):  # never taken back: threads share what the host is
-            self.missing = True
+        self.judge(fd)
         return fd
+
+    def judge(self, result: int) -> None:
+        """A result that says the call is not there is never taken back: threads share what the host is."""
+        if result in (-errno.ENOSYS, -errno.EPERM):
+            self.missing = True
 
 
 _openat2 = Openat2()
@@ -74,6 +80,35 @@ def open_beneath(dirfd: int, path: bytes) -> int:
         if not call.missing:
             raise LinuxError(-fd)
     return host(_open_one_by_one, dirfd, path)
+
+
+def look_beneath(dirfd: int, path: bytes, device: int) -> tuple[int, Status]:
+    """`open_beneath`, and what is told of the place. device: that of `dirfd`; EACCES as `require_no_proc` has it."""
+    call = _openat2
+    if not call.missing:
+        found = look(dirfd, path, PLACE, _RESOLVE, device)
+        if not isinstance(found, int):
+            return found
+        call.judge(found)
+        if not call.missing:
+            raise LinuxError(-found)
+    fd = open_beneath(dirfd, path)
+    try:
+        status = tell(fd)
+        require_no_proc(fd, status, device)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, status
+
+
+def require_no_proc(fd: int, status: Status, device: int) -> None:
+    """EACCES for a /proc of the host's, wherever it is mounted: through it a program could reach this process.
+
+    device: where one came from, which is none.
+    """
+    if status.st_dev != device and int.from_bytes(hostcalls.fstatfs(fd)[:8], "little") == _PROC_MAGIC:
+        raise LinuxError(errno.EACCES)
 
 
 def _open_one_by_one(dirfd: int, path: bytes) -> int:

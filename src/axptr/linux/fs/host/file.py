@@ -16,6 +16,7 @@ from functools import cached_property, partial, reduce
 from operator import or_
 
 from ...._core.host import hostcalls
+from ...._core.host.places import tell
 from ....errors import LinuxError
 from ....flags import READ, WRITE
 from ....mm.filecache import FileCache
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from ...files.locks import Hold, Range
     from ...task.task import LinuxTask
     from ...uaccess import UserIter
-    from ..node import Node, Stat
+    from ..node import AnyStat, Node
     from .mount import HostMount
 
 _F_CREATED_QUERY, _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1028, 1031, 1032
@@ -89,7 +90,9 @@ class HostFile(OpenFile):
         shared: bool = False,
         mount: HostMount | None = None,
         as_node: Callable[[HostFile], Node] | None = None,
+        what: tuple[int, tuple[int, int]] | None = None,
     ) -> None:
+        """what: mode and identity of the file, if they are known."""
         super().__init__(flags)
         self.host_fd = fd
         self.owned = owned
@@ -99,11 +102,12 @@ class HostFile(OpenFile):
         self._as_node = as_node
         self.nameless = False
         self.rw_flags = 0
-        status = os.fstat(fd)
-        mode = status.st_mode
-        self._identity = status.st_dev, status.st_ino
-        self.kind = stat.S_IFMT(mode)
-        self.asynchronous = self.kind in (stat.S_IFIFO, stat.S_IFSOCK) or os.isatty(fd)
+        if what is None:
+            status = tell(fd)
+            what = status.st_mode, status.identity
+        mode, self._identity = what
+        self.kind = kind = stat.S_IFMT(mode)
+        self.asynchronous = kind in (stat.S_IFIFO, stat.S_IFSOCK) or (kind == stat.S_IFCHR and os.isatty(fd))
         self.seekable = self.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 
     @property
@@ -392,8 +396,8 @@ class HostFile(OpenFile):
     def seek(self, offset: int, whence: int) -> int:
         return host(os.lseek, self.host_fd, offset, whence)
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return task.machine.host.shown_status(host(os.fstat, self.host_fd))
+    def stat(self, task: LinuxTask) -> AnyStat:
+        return task.machine.host.shown_status(tell(self.host_fd))
 
     def getdents(self, task: LinuxTask, to: UserIter) -> int:
         if self.kind != stat.S_IFDIR:

@@ -13,6 +13,7 @@ import os
 import stat
 
 from ...._core.host import hostcalls
+from ...._core.host.places import access, getxattr, reopen, tell
 from ....errors import LinuxError
 from ....mm.filecache import F_GETFL, FileCache
 from ..node import Node
@@ -22,8 +23,9 @@ from .calls import host, host_statx
 from .fd import (
     PLACE,
     by_descriptor,
+    look_beneath,
     name_of,
-    open_beneath,
+    require_no_proc,
 )
 from .file import HostFile
 
@@ -32,10 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ...._core.host.places import Status
     from ...._core.mm.frames import FrameStore
     from ...task.creds import Credentials
     from ...task.task import LinuxTask
-    from ..node import Stat
+    from ..node import AnyStat
     from ..openfile import OpenFile
     from .mount import HostMount
 
@@ -45,10 +48,10 @@ _AT_SYMLINK_FOLLOW = 0x400
 _AT_EMPTY_PATH = 0x1000
 _O_TMPFILE = 0o20200000
 _O_LARGEFILE = 0o100000
-_PROC_MAGIC = 0x9FA0
 _ID = 0xFFFF_FFFF
 _F_FLAGS = 80
 """Where f_flags stands in struct statfs (x86-64, little-endian)."""
+_BASIC_STATS, _CHANGE_TIMES = 0x7FF, 0xC0
 _NOT_KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC
 """Flags of open that act once and do not stay with the file."""
 
@@ -64,20 +67,20 @@ class HostNode(Node):
     by_host = True
     dev = 0
     immutable = errno.EROFS
+    path = b""
     fd = -1
     home = False
 
-    def __init__(self, fd: int, status: os.stat_result | None = None) -> None:
-        super().__init__(b"")
+    def __init__(self, fd: int, status: Status | None = None) -> None:
         self.fd = fd
         if status is None:
-            status = os.fstat(fd)
+            status = tell(fd)
         self.mode = status.st_mode
-        self._identity = status.st_dev, status.st_ino
-        self._status: os.stat_result | None = status
+        self._identity = status.identity
+        self._status: Status | None = status
 
     def __del__(self) -> None:
-        if getattr(self, "fd", -1) >= 0:
+        if self.fd >= 0:
             os.close(self.fd)
 
     @property
@@ -120,13 +123,13 @@ class HostNode(Node):
     def mapped(self, task: LinuxTask) -> FrameStore | None:
         return FileCache.find(task.space.phys, *self.identity)
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
+    def stat(self, task: LinuxTask) -> AnyStat:
         """What was seen when it was looked up, at the first call; afterwards what is so now."""
         status, self._status = self._status, None
-        return status if status is not None else host(os.fstat, self.fd)
+        return status if status is not None else tell(self.fd)
 
     def rights(self, task: LinuxTask) -> tuple[int, int, int]:
-        status = self._status or host(os.fstat, self.fd)
+        status = self._status or tell(self.fd)
         return status.st_mode, status.st_uid, status.st_gid
 
     def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
@@ -143,7 +146,7 @@ class HostNode(Node):
 
     def lookup(self, task: LinuxTask, name: bytes) -> HostNode | None:
         try:
-            return self.enter(open_beneath(self.fd, name))
+            return self.at_once(name)
         except LinuxError as error:
             if error.errno == errno.ENOENT:
                 return None
@@ -152,22 +155,24 @@ class HostNode(Node):
     def descend(self, task: LinuxTask, names: list[bytes]) -> tuple[Node, int]:
         if len(names) > 1:
             try:
-                return self.enter(open_beneath(self.fd, b"/".join(names))), len(names)
+                return self.at_once(b"/".join(names)), len(names)
             except LinuxError as error:
                 if error.errno != errno.ELOOP:
                     raise
-        return self.enter(open_beneath(self.fd, names[0])), 1
+        return self.at_once(names[0]), 1
 
     def enter(self, fd: int) -> HostNode:
-        """The node of a descriptor that was opened from here. EACCES for a /proc of the host's, wherever it is
-        mounted: through it a program could reach this process."""
-        node = HostNode(fd)
+        """The node of a descriptor that was opened from here. EACCES for a /proc of the host's."""
+        status = tell(fd)
+        node = self._entered(fd, status)
+        require_no_proc(fd, status, self._identity[0])
+        return node
+
+    def _entered(self, fd: int, status: Status) -> HostNode:
+        node = HostNode(fd, status)
         node.mount = self.mount
-        if node._identity == self._identity:  # `.`
-            node.home = self.home
-        other = node._identity[0] != self._identity[0]
-        if other and int.from_bytes(hostcalls.fstatfs(fd)[:8], "little") == _PROC_MAGIC:
-            raise LinuxError(errno.EACCES)
+        if self.home and node._identity == self._identity:  # `.`
+            node.home = True
         return node
 
     def listing(self, task: LinuxTask) -> list[tuple[bytes, int, int]]:
@@ -182,7 +187,7 @@ class HostNode(Node):
         return found
 
     def at_once(self, path: bytes) -> HostNode:
-        return self.enter(open_beneath(self.fd, path))
+        return self._entered(*look_beneath(self.fd, path, self._identity[0]))
 
     def parent(self, task: LinuxTask) -> HostNode:
         if self.mount is None:
@@ -239,37 +244,40 @@ class HostNode(Node):
         writes = flags & (os.O_ACCMODE | os.O_TRUNC) != os.O_RDONLY
         if writes and self.identity == task.mm.exe.identity:
             raise LinuxError(errno.ETXTBSY)
-        if not (writes or home) and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR):
-            return self.opened(open_quietly(by_descriptor(self.fd), host_flags), flags, home)
+        if not writes and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR):
+            return self.opened(reopen(self.fd, host_flags, not home), flags, home, same=True)
         if cut:  # once it is open: mappings of the file lose their pages too
             host_flags &= ~os.O_TRUNC
         if stat.S_ISFIFO(self.mode):
             from ...files.fifo import FifoOpening
 
             return FifoOpening(self, flags, host_flags, home).opened()
-        file = self.opened(host(os.open, by_descriptor(self.fd), host_flags), flags, home)
+        file = self.opened(reopen(self.fd, host_flags, False), flags, home, same=True)
         if cut and file.regular:
             (file if file.writable else self).truncate(task, 0)
         return file
 
-    def opened(self, fd: int, flags: int, home: bool, *, shared: bool = False) -> HostFile:
-        """The open file of a descriptor for what was found in this node's mount."""
-        return file_of(fd, flags & ~_NOT_KEPT, home=home, shared=shared, mount=self.mount)
+    def opened(self, fd: int, flags: int, home: bool, *, shared: bool = False, same: bool = False) -> HostFile:
+        """The open file of a descriptor for what was found in this node's mount. same: it is for this very file."""
+        what = (self.mode, self._identity) if same else None
+        return file_of(fd, flags & ~_NOT_KEPT, home=home, shared=shared, mount=self.mount, what=what)
 
     def open_program(self) -> OpenFile:
-        hostcalls.faccessat(_AT_FDCWD, by_descriptor(self.fd), os.X_OK, _AT_EACCESS)
+        self.ask_host(os.X_OK)
         if host(os.fstatvfs, self.fd).f_flag & os.ST_NOEXEC:
             raise LinuxError(errno.EACCES)
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-        return self.opened(open_quietly(by_descriptor(self.fd), flags), os.O_RDONLY, False)
+        return self.opened(reopen(self.fd, flags, True), os.O_RDONLY, False, same=True)
 
     def open_place(self, task: LinuxTask, flags: int) -> OpenFile:
-        return self.opened(host(os.dup, self.fd), flags | O_PATH, self.beneath() is not None)
+        return self.opened(host(os.dup, self.fd), flags | O_PATH, self.beneath() is not None, same=True)
 
     # -- what may be asked
 
     def ask_host(self, wanted: int) -> None:
-        hostcalls.faccessat(_AT_FDCWD, by_descriptor(self.fd), wanted, _AT_EACCESS)
+        refused = access(self.fd, wanted)
+        if refused:
+            raise LinuxError(refused)
 
     def require_writable(self) -> None:
         self.changeable()
@@ -281,10 +289,16 @@ class HostNode(Node):
         return bytes(raw)
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
+        status, self._status = self._status, None
+        if status is not None and not flags and mask & _CHANGE_TIMES and not mask & ~_BASIC_STATS:
+            return status.statx()  # without these times some file systems give less than was asked for then
         return host_statx(self.fd, b"", flags | _AT_EMPTY_PATH, mask)
 
     def getxattr(self, name: bytes) -> bytes:
-        return host(os.getxattr, by_descriptor(self.fd), name)
+        found = getxattr(self.fd, name)
+        if isinstance(found, int):
+            raise LinuxError(-found)
+        return found
 
     def listxattr(self) -> bytes:
         names = host(os.listxattr, by_descriptor(self.fd))
@@ -447,7 +461,7 @@ class OpenedNode(HostNode):
     """What a descriptor of the guest, and its entry in /proc/self/fd, leads to: the file itself, name or not."""
 
     def __init__(self, file: HostFile) -> None:
-        super().__init__(file.host_fd, host(os.fstat, file.host_fd))
+        super().__init__(file.host_fd)
         self.mount = file.mount
         self.home = file.home
         self._file = file
@@ -455,12 +469,14 @@ class OpenedNode(HostNode):
     def __del__(self) -> None:
         """The descriptor is the open file's."""
 
-    def stat(self, task: LinuxTask) -> os.stat_result | Stat:
-        return task.machine.host.shown_status(host(os.fstat, self.fd))
+    def stat(self, task: LinuxTask) -> AnyStat:
+        return task.machine.host.shown_status(super().stat(task))
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
-        status = self.stat(task)
-        return super().statx(task, flags, mask) if isinstance(status, os.stat_result) else None
+        status = self._status or tell(self.fd)
+        if task.machine.host.shown_status(status) is not status:
+            return None
+        return super().statx(task, flags, mask)
 
     def changeable(self) -> HostNode:
         try:
@@ -495,18 +511,17 @@ class OpenedNode(HostNode):
 
 
 def file_of(
-    fd: int, flags: int, *, owned: bool = True, home: bool = False, shared: bool = False, mount: HostMount | None = None
+    fd: int,
+    flags: int,
+    *,
+    owned: bool = True,
+    home: bool = False,
+    shared: bool = False,
+    mount: HostMount | None = None,
+    what: tuple[int, tuple[int, int]] | None = None,
 ) -> HostFile:
-    """A descriptor of the host as an open file, which is a node of the host's tree too."""
-    return HostFile(fd, flags, owned=owned, home=home, shared=shared, mount=mount, as_node=OpenedNode)
-
-
-def open_quietly(path: bytes, flags: int) -> int:
-    """Open for reading, so that the file keeps its time of access where we may ask for that (as its owner)."""
-    try:
-        return os.open(path, flags | os.O_NOATIME)
-    except OSError:
-        return host(os.open, path, flags)
+    """A descriptor of the host as an open file, which is a node of the host's tree too. what: mode and identity."""
+    return HostFile(fd, flags, owned=owned, home=home, shared=shared, mount=mount, as_node=OpenedNode, what=what)
 
 
 def standard_stream(fd: int, mount: HostMount | None = None) -> HostFile | None:

@@ -1,0 +1,206 @@
+# The calls themselves, by number where the host's C library may be too old for them.
+
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <fcntl.h>
+    #include <stdint.h>
+    #include <stdio.h>
+    #include <string.h>
+    #include <sys/stat.h>
+    #include <sys/syscall.h>
+    #include <sys/sysmacros.h>
+    #include <sys/vfs.h>
+    #include <sys/xattr.h>
+    #include <unistd.h>
+
+    #ifndef SYS_openat2
+    #define SYS_openat2 437
+    #endif
+    #ifndef SYS_statx
+    #define SYS_statx -1
+    #endif
+    #ifndef SYS_faccessat2
+    #define SYS_faccessat2 439
+    #endif
+    #define AXPTR_EMPTY_PATH 0x1000
+    #define AXPTR_NOATIME 01000000
+    #define AXPTR_BASIC_STATS 0x7ff
+    #define AXPTR_PROC_MAGIC 0x9fa0
+
+    struct axptr_time {
+        int64_t sec;
+        uint32_t nsec;
+        int32_t pad;
+    };
+
+    /* struct statx of linux/stat.h. */
+    struct axptr_told {
+        uint32_t mask, blksize;
+        uint64_t attributes;
+        uint32_t nlink, uid, gid;
+        uint16_t mode, pad;
+        uint64_t ino, size, blocks, attributes_mask;
+        struct axptr_time atime, btime, ctime, mtime;
+        uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+        uint64_t more[14];
+    };
+
+    /* struct stat of asm/stat.h of x86-64. */
+    struct axptr_stat_x86_64 {
+        uint64_t dev, ino, nlink;
+        uint32_t mode, uid, gid, pad;
+        uint64_t rdev;
+        int64_t size, blksize, blocks;
+        struct { int64_t sec; uint64_t nsec; } atime, mtime, ctime;
+        int64_t more[3];
+    };
+
+    static struct axptr_time axptr_when(const struct timespec *time)
+    {
+        struct axptr_time when = {time->tv_sec, (uint32_t)time->tv_nsec, 0};
+        return when;
+    }
+
+    /* What the host tells of a descriptor, O_PATH too: 0, or minus the errno. */
+    static int axptr_tell(int fd, struct axptr_told *into)
+    {
+        struct stat plain;
+        if (syscall(SYS_statx, fd, "", AXPTR_EMPTY_PATH, AXPTR_BASIC_STATS, into) == 0)
+            return 0;
+        if (errno != ENOSYS && errno != EPERM)
+            return -errno;
+        if (fstat(fd, &plain) < 0)
+            return -errno;
+        memset(into, 0, sizeof *into);
+        into->mask = AXPTR_BASIC_STATS;
+        into->blksize = (uint32_t)plain.st_blksize;
+        into->nlink = (uint32_t)plain.st_nlink;
+        into->uid = plain.st_uid;
+        into->gid = plain.st_gid;
+        into->mode = (uint16_t)plain.st_mode;
+        into->ino = plain.st_ino;
+        into->size = (uint64_t)plain.st_size;
+        into->blocks = (uint64_t)plain.st_blocks;
+        into->atime = axptr_when(&plain.st_atim);
+        into->ctime = axptr_when(&plain.st_ctim);
+        into->mtime = axptr_when(&plain.st_mtim);
+        into->rdev_major = major(plain.st_rdev);
+        into->rdev_minor = minor(plain.st_rdev);
+        into->dev_major = major(plain.st_dev);
+        into->dev_minor = minor(plain.st_dev);
+        return 0;
+    }
+
+    static uint64_t axptr_dev(uint32_t high, uint32_t low)
+    {
+        return makedev(high, low);
+    }
+
+    /* A place beneath another, and what is told of it: a new descriptor, or minus the errno. */
+    static int axptr_look(int at, const char *path, unsigned long flags, unsigned long resolve, uint64_t device,
+                          struct axptr_told *into)
+    {
+        unsigned long how[3] = {flags, 0, resolve};
+        struct statfs system;
+        int fd, refused;
+        do
+            fd = (int)syscall(SYS_openat2, at, path, how, sizeof how);
+        while (fd < 0 && errno == EINTR);
+        if (fd < 0)
+            return -errno;
+        refused = axptr_tell(fd, into);
+        if (!refused && axptr_dev(into->dev_major, into->dev_minor) != device) {
+            if (fstatfs(fd, &system) < 0)
+                refused = -errno;
+            else if (system.f_type == AXPTR_PROC_MAGIC)
+                refused = -EACCES;
+        }
+        if (refused) {
+            close(fd);
+            return refused;
+        }
+        return fd;
+    }
+
+    static void axptr_pack_stat(const struct axptr_told *told, void *into)
+    {
+        struct axptr_stat_x86_64 found = {
+            .dev = makedev(told->dev_major, told->dev_minor),
+            .ino = told->ino,
+            .nlink = told->nlink,
+            .mode = told->mode,
+            .uid = told->uid,
+            .gid = told->gid,
+            .rdev = makedev(told->rdev_major, told->rdev_minor),
+            .size = (int64_t)told->size,
+            .blksize = told->blksize,
+            .blocks = (int64_t)told->blocks,
+            .atime = {told->atime.sec, told->atime.nsec},
+            .mtime = {told->mtime.sec, told->mtime.nsec},
+            .ctime = {told->ctime.sec, told->ctime.nsec},
+        };
+        memcpy(into, &found, sizeof found);
+    }
+
+    /* An attribute of what a descriptor is, O_PATH too: its size, or minus the errno. */
+    static ssize_t axptr_getxattr(int fd, const char *name, void *into, size_t size)
+    {
+        char path[32];
+        ssize_t done;
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        do
+            done = getxattr(path, name, into, size);
+        while (done < 0 && errno == EINTR);
+        return done < 0 ? -errno : done;
+    }
+
+    static int axptr_reopen(int fd, int flags, int quiet)
+    {
+        char path[32];
+        int opened = -1;
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        if (quiet)
+            opened = open(path, flags | AXPTR_NOATIME, 0);
+        if (opened < 0)
+            do
+                opened = open(path, flags, 0);
+            while (opened < 0 && errno == EINTR);
+        return opened < 0 ? -errno : opened;
+    }
+
+    static int axptr_access(int fd, int mode)
+    {
+        char path[32];
+        if (syscall(SYS_faccessat2, fd, "", mode, AT_EACCESS | AXPTR_EMPTY_PATH) == 0)
+            return 0;
+        if (errno != ENOSYS && errno != EPERM)
+            return errno;
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        return faccessat(AT_FDCWD, path, mode, AT_EACCESS) < 0 ? errno : 0;
+    }
+    """
+    struct axptr_time:
+        int64_t sec
+        uint32_t nsec
+    struct axptr_told:
+        uint32_t mask, blksize, nlink, uid, gid
+        uint16_t mode
+        uint64_t ino, size, blocks
+        axptr_time atime, ctime, mtime
+        uint32_t rdev_major, rdev_minor, dev_major, dev_minor
+    int axptr_tell(int fd, axptr_told *into) nogil
+    int axptr_look(
+        int at, const char *path, unsigned long flags, unsigned long resolve, uint64_t device, axptr_told *into
+    ) nogil
+    uint64_t axptr_dev(uint32_t high, uint32_t low) nogil
+    void axptr_pack_stat(const axptr_told *told, void *into) nogil
+    ssize_t axptr_getxattr(int fd, const char *name, void *into, size_t size) nogil
+    int axptr_reopen(int fd, int flags, int quiet) nogil
+    int axptr_access(int fd, int mode) nogil
+
+
+cdef class Status:
+    cdef axptr_told told

@@ -1,0 +1,213 @@
+"""Places of the host held by descriptors: what is beneath one, and what the host tells of it, in one step.
+
+A look opens the place that a relative path names (openat2 with what the caller forbids), asks what it is, and refuses a
+/proc of the host's wherever that is mounted: all of it without Python's objects between the calls.
+
+Not here: which places may be looked at (`axptr.linux.fs.walk`), and hosts without openat2 (`axptr.linux.fs.host.fd`).
+
+Failure: minus an errno where it says so, since names that are not there and attributes that a file has not are nothing
+unusual; else `LinuxError`. `ValueError` for a NUL in a name.
+"""
+
+import cython
+from cython.cimports.axptr._core.host.places import (
+    axptr_access,
+    axptr_dev,
+    axptr_getxattr,
+    axptr_look,
+    axptr_pack_stat,
+    axptr_reopen,
+    axptr_tell,
+)
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cython.cimports.libc.errno import E2BIG, ENOENT, ERANGE
+from cython.cimports.libc.stdint import int64_t, uint64_t
+from cython.cimports.libc.string import memchr
+
+from axptr.errors import LinuxError
+
+STAT_SIZE = 144
+STATX_SIZE = 256
+_stat_size = cython.declare(cython.Py_ssize_t, 144)
+_statx_size = cython.declare(cython.Py_ssize_t, 256)
+_most = cython.declare(cython.Py_ssize_t, 65536)
+"""XATTR_SIZE_MAX."""
+_billion = cython.declare(int64_t, 1_000_000_000)
+_slash = cython.declare(cython.uchar, 0x2F)
+_dot = cython.declare(cython.uchar, 0x2E)
+
+
+@cython.final
+@cython.freelist(8)
+@cython.cclass
+class Status:
+    """What the host told of a file once, by the names of `os.stat_result`; times in nanoseconds. It never changes."""
+
+    @property
+    def st_mode(self):
+        return self.told.mode
+
+    @property
+    def st_ino(self):
+        return self.told.ino
+
+    @property
+    def st_dev(self):
+        return axptr_dev(self.told.dev_major, self.told.dev_minor)
+
+    @property
+    def st_nlink(self):
+        return self.told.nlink
+
+    @property
+    def st_uid(self):
+        return self.told.uid
+
+    @property
+    def st_gid(self):
+        return self.told.gid
+
+    @property
+    def st_rdev(self):
+        return axptr_dev(self.told.rdev_major, self.told.rdev_minor)
+
+    @property
+    def st_size(self):
+        return cython.cast(int64_t, self.told.size)
+
+    @property
+    def st_blksize(self):
+        return self.told.blksize
+
+    @property
+    def st_blocks(self):
+        return cython.cast(int64_t, self.told.blocks)
+
+    @property
+    def st_atime_ns(self):
+        return self.told.atime.sec * cython.cast(object, _billion) + self.told.atime.nsec
+
+    @property
+    def st_mtime_ns(self):
+        return self.told.mtime.sec * cython.cast(object, _billion) + self.told.mtime.nsec
+
+    @property
+    def st_ctime_ns(self):
+        return self.told.ctime.sec * cython.cast(object, _billion) + self.told.ctime.nsec
+
+    @property
+    def identity(self):
+        """Device and inode number."""
+        return axptr_dev(self.told.dev_major, self.told.dev_minor), self.told.ino
+
+    def stat(self):
+        """struct stat of x86-64."""
+        found: bytes = PyBytes_FromStringAndSize(cython.NULL, _stat_size)
+        axptr_pack_stat(cython.address(self.told), PyBytes_AS_STRING(found))
+        return found
+
+    def statx(self):
+        """struct statx with what is asked for by STATX_BASIC_STATS."""
+        return PyBytes_FromStringAndSize(cython.cast(cython.p_char, cython.address(self.told)), _statx_size)
+
+    def __reduce__(self):
+        raise TypeError("what the host told is true in this process alone")
+
+
+def tell(fd: cython.int):
+    """What the host tells of a descriptor, of a place's too."""
+    refused: cython.int
+    found: Status = Status.__new__(Status)
+    with cython.nogil:
+        refused = axptr_tell(fd, cython.address(found.told))
+    if refused < 0:
+        raise LinuxError(-refused)
+    return found
+
+
+def look(at: cython.int, path: bytes, flags: cython.ulong, resolve: cython.ulong, device: uint64_t):
+    """Open `path` beneath `at`: (descriptor, what is told of it), or minus the errno.
+
+    flags, resolve: of openat2. device: that of `at`; EACCES for a proc file system on another one.
+    """
+    fd: cython.int
+    found: Status = Status.__new__(Status)
+    text: cython.p_char = PyBytes_AS_STRING(path)
+    if memchr(text, 0, PyBytes_GET_SIZE(path)) != cython.NULL:
+        return -ENOENT
+    with cython.nogil:
+        fd = axptr_look(at, text, flags, resolve, device, cython.address(found.told))
+    return (fd, found) if fd >= 0 else fd
+
+
+def straight(path: bytes, covered: set):
+    """A path as one that leads down from where it begins, if it does so: no `..` in it, no name of `covered`.
+
+    None for what does not, and for what leads nowhere (`/`, `.`).
+    """
+    text: cython.p_uchar = cython.cast(cython.p_uchar, PyBytes_AS_STRING(path))
+    size: cython.Py_ssize_t = PyBytes_GET_SIZE(path)
+    begin: cython.Py_ssize_t = 0
+    while begin < size and text[begin] == _slash:
+        begin += 1
+    if begin == size or (begin == size - 1 and text[begin] == _dot):
+        return None
+    at: cython.Py_ssize_t = begin
+    few: cython.bint = len(covered) == 0
+    while at < size:
+        end: cython.Py_ssize_t = at
+        while end < size and text[end] != _slash:
+            end += 1
+        if end - at == 2 and text[at] == _dot and text[at + 1] == _dot:
+            return None
+        if (
+            not few
+            and end > at
+            and PyBytes_FromStringAndSize(cython.cast(cython.p_char, text + at), end - at) in covered
+        ):
+            return None
+        at = end + 1
+    return path if begin == 0 else PyBytes_FromStringAndSize(cython.cast(cython.p_char, text + begin), size - begin)
+
+
+def getxattr(fd: cython.int, name: bytes):
+    """An extended attribute of what a descriptor is, of a place's too; minus the errno if it has none."""
+    size: cython.Py_ssize_t
+    few: cython.char[256]
+    text: cython.p_char = PyBytes_AS_STRING(name)
+    if memchr(text, 0, PyBytes_GET_SIZE(name)) != cython.NULL:
+        raise ValueError("a NUL in a name")
+    with cython.nogil:
+        size = axptr_getxattr(fd, text, few, 256)
+    if size >= 0:
+        return PyBytes_FromStringAndSize(few, size)
+    if size != -ERANGE:
+        return size
+    found: bytes = PyBytes_FromStringAndSize(cython.NULL, _most)
+    into: cython.p_char = PyBytes_AS_STRING(found)
+    with cython.nogil:
+        size = axptr_getxattr(fd, text, into, _most)
+    if size == -ERANGE:
+        return -E2BIG
+    return found[:size] if size >= 0 else size
+
+
+def reopen(fd: cython.int, flags: cython.int, quiet: cython.bint):
+    """Open exactly what a descriptor is, a place's too, whatever has its name now.
+
+    quiet: so that the file keeps its time of access, where we may ask for that (as its owner).
+    """
+    opened: cython.int
+    with cython.nogil:
+        opened = axptr_reopen(fd, flags, quiet)
+    if opened < 0:
+        raise LinuxError(-opened)
+    return opened
+
+
+def access(fd: cython.int, mode: cython.int):
+    """The errno that who we are gets for reading, writing or executing what a descriptor is; 0 for none."""
+    refused: cython.int
+    with cython.nogil:
+        refused = axptr_access(fd, mode)
+    return refused
