@@ -174,6 +174,10 @@ class EngineError(OSError):
     """The host does not let a CPU be had, or go on: `strerror` says in a line what is missing. Nothing of a guest's."""
 
 
+class GuestLost(RuntimeError):
+    """The registers of a guest are gone: the process that ran it was ended from outside."""
+
+
 class AlreadyMapped(PagingError):
     def __init__(self, vaddr: int) -> None:
         super().__init__(_errno.EEXIST, f"{vaddr:#x} is mapped already")

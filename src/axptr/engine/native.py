@@ -153,7 +153,7 @@ class NativeEngine(SavesContexts, ReportsFaults, StopsAtPoints, NativeCrew):
             super().resume(parked, space)
 
     def saved(self, parked: Parked | Context) -> Context:
-        """What `park` gave, as a context; it stays parked. `RuntimeError` if its process was ended from outside."""
+        """What `park` gave, as a context; it stays parked. `GuestLost` if its process was ended from outside."""
         return Context(self.arch, *parked._take()) if isinstance(parked, Parked) else parked
 
     # -- several guests at once

@@ -125,7 +125,7 @@ class CrewLoop(RunLoop):
         elif exit.kind == "timeout":
             if self._yields is not None and task is self._yields:
                 self._to_the_end(task)
-        elif not task.on_exit(exit):
+        elif not self._goes_on(task, exit):
             return self._ended(task, exit)
         self._yields = None
         return None
@@ -141,7 +141,7 @@ class CrewLoop(RunLoop):
                 if task.blocked is not None or task not in self._queued:
                     continue
             self._switch(task)
-            if not task.enter():
+            if not self._goes_on(task, None):
                 return self._ended(task, None)
             if task.blocked is not None or task not in self._queued:
                 continue

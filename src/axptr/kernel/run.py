@@ -22,7 +22,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from ..errors import LinuxError
+from ..errors import GuestLost, LinuxError
 from .timers import Timers
 
 TYPE_CHECKING = False
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from ..engine import Engine, Exit, UnicornEngine
+    from ..engine.engine import ExitKind
     from .hostpoll import HostPoller
     from .task import Task
     from .wait import Blocked, Resume
@@ -340,17 +341,17 @@ class RunLoop:
                 self.look()
                 if self._left:
                     self._left = False
-                    return last if last is not None else self._stopped()
+                    return last if last is not None else self._came_out("stopped")
                 if self._ready:
                     last = self._work() or last
                     if self.stopped_at is not None:
                         return self.stopped_at
                     if done():
-                        return last if last is not None else self._stopped()
+                        return last if last is not None else self._came_out("stopped")
                 else:
                     self._sleep()
                 if self.deadline is not None and self.over:
-                    return self._timed_out()
+                    return self._came_out("timeout")
         finally:
             self._stand_still()
             self.running = False
@@ -362,7 +363,7 @@ class RunLoop:
         """Between turns: have their task keep the registers that the CPU holds, so that another can be made in it."""
         before = self.current
         if before is not None:
-            before.context = self.engine.save()
+            before.context = self._kept()
             before.switched(False)
             self.current = None
 
@@ -376,15 +377,10 @@ class RunLoop:
         if task in self._queued or task in self._blocked:
             self._switch(task)
 
-    def _timed_out(self) -> Exit:
+    def _came_out(self, kind: ExitKind, pc: int | None = None) -> Exit:
         from ..engine.exit import Exit
 
-        return Exit("timeout", self.engine.regs.pc)
-
-    def _stopped(self) -> Exit:
-        from ..engine.exit import Exit
-
-        return Exit("stopped", self.engine.regs.pc)
+        return Exit(kind, self.engine.regs.pc if pc is None else pc)
 
     def _sleep(self) -> None:
         """Until something happens; nobody can run."""
@@ -413,7 +409,7 @@ class RunLoop:
             if task.blocked is not None:
                 return None
         self._switch(task)
-        if not task.enter():
+        if not self._goes_on(task, None):
             return self._ended(task, None)
         if task.blocked is not None:
             return None
@@ -421,6 +417,8 @@ class RunLoop:
         limit = None if self.deadline is None else max(self.deadline - wall(), _SOON)
         try:
             exit = self.clock.turn(self.engine, seconds, limit)
+        except GuestLost:
+            exit = self._came_out("lost", 0)
         finally:
             self._looks_at = _NOW
         if task.blocked is not None:
@@ -429,13 +427,27 @@ class RunLoop:
             self._end_slice(task)
         elif exit.points and not task.at_point(exit):
             self.stopped_at, self.stopped = exit, task
-        elif not exit.points and not task.on_exit(exit):
+        elif not exit.points and not self._goes_on(task, exit):
             return self._ended(task, exit)
         return None
 
+    def _goes_on(self, task: Task, exit: Exit | None) -> bool:
+        """`task.on_exit`, without an exit `task.enter`, which may find that the registers are lost."""
+        try:
+            return task.enter() if exit is None else task.on_exit(exit)
+        except GuestLost:
+            return task.on_exit(self._came_out("lost", 0))
+
+    def _kept(self) -> Any:
+        """The registers in the CPU as a context; of a guest that is lost what says so when it is to go on."""
+        try:
+            return self.engine.save()
+        except GuestLost:
+            return self.engine.park()
+
     def _ended(self, task: Task, exit: Exit | None) -> Exit:
         if exit is None:
-            exit = self._stopped()
+            exit = self._came_out("stopped")
         self.remove(task)
         task.ended()
         return exit
@@ -447,7 +459,7 @@ class RunLoop:
             before = self.current
             context = task.context
             if before is not None:
-                before.context = engine.save() if context is None else engine.park()
+                before.context = self._kept() if context is None else engine.park()
             self.current = None  # should what follows be refused
             if context is not None:
                 engine.resume(context, task.space)

@@ -12,6 +12,7 @@ import pytest
 
 from axptr.engine import Context, UnicornEngine
 from axptr.engine.native import NativeEngine
+from axptr.errors import GuestLost
 from axptr.flags import MappingFlags
 from axptr.mm.space import AddrSpace
 
@@ -170,6 +171,42 @@ def test_a_parked_guest_whose_process_was_ended_is_lost_and_the_others_go_on(nat
         engine.saved(one.parked)
     two.turn(engine)
     two.check(engine)
+    engine.on_syscall(native._serve)
+    engine.attach(native.space)
+    native.check()
+
+
+@pytest.mark.parametrize("moment", ["out", "in a call"])
+def test_one_of_a_crew_whose_process_was_ended_does_not_go_on_from_where_it_was_let_go(
+    native: NativeMachine, moment: str
+) -> None:
+    engine, space = native.engine, another(native)
+    engine.on_syscall(lambda *call: engine.stop())
+    one = Guest(native, space, 1)
+    if moment == "out":
+        space.write(CODE, bytes.fromhex("48ffc3 48891f ebf8"))  # again: inc rbx; mov [rdi], rbx; jmp again
+        engine.resume(one.parked, space)
+    else:
+        engine.keep_in_calls()
+        one.turn(engine)
+        engine.resume(one.parked, space)
+        engine.regs.result = 1
+    member = engine.join("one")
+    if moment == "out":
+        assert engine.run_all(0.05)[1] is None
+    (pid,) = engine.guest_pids
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 20
+    while not ended(pid):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    engine.withdraw(member)
+    with pytest.raises(GuestLost):
+        engine.saved(member)
+    engine.resume(member, space)
+    assert engine.join("again") is not None
+    exit, tag = engine.run_all(5)
+    assert (exit.kind, tag) == ("lost", "again")
     engine.on_syscall(native._serve)
     engine.attach(native.space)
     native.check()

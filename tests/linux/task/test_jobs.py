@@ -3,6 +3,11 @@ nothing else is different from taking turns."""
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -129,6 +134,78 @@ def test_a_child_does_not_see_what_a_thread_of_its_parent_goes_on_to_write(
 ) -> None:
     program = compile_guest("forked", "-static", "-pthread", source=FORKED)
     assert run(program, jobs=jobs, out=tmp_path / "out") == "0\n"
+
+
+HANDLER = (
+    HEADERS
+    + """
+static void told(int s) { write(1, "told\\n", 5); _exit(0); }
+int main(void) {
+    signal(SIGUSR1, told);
+    write(1, "on\\n", 3);
+    for (;;) pause();
+}
+"""
+)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_of_one_whose_process_is_killed_in_a_call_no_handler_runs(compile_guest, tmp_path: Path, jobs: int) -> None:
+    """What is left of its registers may not go on: it dies of what killed its process."""
+    program = compile_guest("handler", "-static", source=HANDLER)
+    with open(tmp_path / "out", "w+b") as out:
+        stdio = (0, out.fileno(), out.fileno())
+        with create_process(str(program), stdio=stdio, engine="native", engine_jobs=jobs) as process:
+            while not os.fstat(out.fileno()).st_size:
+                process.run(0.05)
+            process.run(0.05)
+            for pid in process.engine.guest_pids:
+                os.kill(pid, signal.SIGKILL)
+                while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    time.sleep(0.001)
+            process.signal(signal.SIGUSR1)
+            result = process.run(60)
+        assert result.death is not None
+        assert result.death.signal == signal.SIGKILL
+        assert (tmp_path / "out").read_text() == "on\n"
+
+
+def test_processes_that_are_killed_while_several_run(tmp_path: Path) -> None:
+    """At random moments: each that is killed dies of it, the others do all that they would have done."""
+    dice = random.Random(3)
+    script = "for i in 1 2 3 4 5 6; do (x=0; while [ $x -lt 300 ]; do x=$((x+1)); done; echo $i) & done; wait; echo end"
+    killed = 0
+    while killed < 20:
+        with open(tmp_path / "out", "w+b") as out:
+            stdio = (0, out.fileno(), out.fileno())
+            with create_process(
+                "/bin/sh", ["sh", "-c", script], stdio=stdio, engine="native", engine_jobs=2
+            ) as process:
+                engine = process.engine
+                victims: list[int] = []
+
+                def kill(engine=engine, victims=victims) -> None:
+                    pids = engine.guest_pids
+                    victims += dice.sample(pids, min(len(pids), dice.randrange(1, 3)))
+                    for pid in victims:
+                        os.kill(pid, signal.SIGKILL)
+
+                timer = threading.Timer(dice.random() * 0.06, kill)
+                timer.start()
+                result = process.run(120)
+                timer.cancel()
+                timer.join()
+            lines = (tmp_path / "out").read_text().split()
+        killed += len(victims)
+        assert not result.timed_out
+        if result.death is None:
+            assert lines[-1] == "end"
+            assert len(lines) >= 7 - len(victims)
+        else:
+            assert result.death.signal == signal.SIGKILL
+            assert victims
+        assert len(set(lines)) == len(lines)
+        assert set(lines) <= {*"123456", "end"}
 
 
 def test_a_run_that_repeats_has_one_at_a_time() -> None:

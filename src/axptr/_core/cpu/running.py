@@ -51,6 +51,7 @@ from cython.cimports.libc.stdlib import free
 from cython.cimports.posix.unistd import getpid
 
 from axptr._core.cpu.x86 import x86regs
+from axptr.errors import GuestLost
 
 signal_period = 100_000_000  # nanoseconds between two looks for signals
 _names = cython.declare(dict, {name: name for name in x86regs.names} | x86regs.parts)
@@ -231,7 +232,7 @@ class RunningCpu:
                 error = self.error
                 self.error = None
                 self.failed = False
-                if not self.lost or not isinstance(error, RuntimeError):  # else a handler asked for what is lost
+                if not self.lost or not isinstance(error, GuestLost):  # else a handler asked for what is lost
                     raise error
             if code == CAME_STOPPED:
                 self.stop_asked = 0

@@ -308,7 +308,13 @@ flag | the table |
     def killed_outside(self, task: LinuxTask) -> None:
         """Somebody on the host ended what ran the program: it is gone as if it had been killed itself."""
         task.engine.reset()
+        self.ended_outside(task)
+
+    def ended_outside(self, task: LinuxTask) -> None:
+        """The same, seen by another before it has gone on."""
         self.force(task, Info(SIGKILL, SI_USER, address=None))
+        if task.loop is not None:
+            task.loop.interrupt(task)
 
     # -- delivery
 

@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from struct import pack, unpack_from
 
-from ...errors import LinuxError
+from ...errors import GuestLost, LinuxError
 from ...flags import EXECUTE, READ, WRITE
 from ..abi.signals import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSEGV, SIGSYS, SIGTRAP, SIGXFSZ, Info
 from ..proc.maps import PageKind, kind_of_page
@@ -121,7 +121,10 @@ def _notes(task: LinuxTask, info: Info, areas: list[MemoryArea]) -> bytes:
     made = b""
     for thread in (task, *others):
         loop = thread.loop
-        context = loop.registers(thread) if loop is not None else None
+        try:
+            context = loop.registers(thread) if loop is not None else None
+        except GuestLost:
+            context = None
         if context is None:
             continue
         made += _note(_NT_PRSTATUS, _status(thread, info, context))

@@ -10,9 +10,10 @@ Not here: the call (`calls.ptrace`), what waits tell of tracees (`children`), th
 
 from __future__ import annotations
 
+from contextlib import suppress
 from struct import pack
 
-from ...errors import LinuxError
+from ...errors import GuestLost, LinuxError
 from ...named import NamedTuple
 from ..abi.signals import (
     CLD_STOPPED,
@@ -249,8 +250,9 @@ def _stop(task: LinuxTask, code: int, info: Info | None, why: int, again: tuple[
         if task.loop is not None and task.loop.current is task:
             task.engine.regs.rflags &= ~_TRAP_FLAG
         elif task.loop is not None and task.context is not None:
-            context = task.loop.registers(task)
-            task.context = context.replace(rflags=context.read("rflags") & ~_TRAP_FLAG)
+            with suppress(GuestLost):
+                context = task.loop.registers(task)
+                task.context = context.replace(rflags=context.read("rflags") & ~_TRAP_FLAG)
     trace.stopped, trace.code, trace.shown, trace.info, trace.why = True, code, code, info, why
     trace.listening = False
     task.block(on=[(trace.resumed, 1)], again=again or (_go_on, ()))  # type: ignore[arg-type]

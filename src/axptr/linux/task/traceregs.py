@@ -11,7 +11,7 @@ import errno
 from struct import pack, pack_into, unpack_from
 
 from ...engine.context import Context
-from ...errors import LinuxError
+from ...errors import GuestLost, LinuxError
 from ..uaccess import USER_END
 from .coredump import _xstate as shown_xstate
 
@@ -32,9 +32,13 @@ _TRAP_FLAG = 0x100
 
 
 def context_of(task: LinuxTask) -> Context:
-    """As the task has them; a snapshot of the CPU where it has not given them up."""
+    """As the task has them; a snapshot of the CPU where it has not given them up. `ESRCH` for one that is lost."""
     assert task.loop is not None
-    context: Context = task.loop.registers(task)
+    try:
+        context: Context = task.loop.registers(task)
+    except GuestLost:
+        task.signals.ended_outside(task)
+        raise LinuxError(errno.ESRCH) from None
     return context
 
 

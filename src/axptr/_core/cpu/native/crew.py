@@ -289,9 +289,6 @@ class NativeCrew(NativeCpu):
             if self.pending and cython.cast(cython.p_void, self.stub) == cython.cast(cython.p_void, None):
                 self.pending = 0
                 code = CAME_BROKEN
-            elif self.pending == ENDED:
-                self.pending = 0
-                code = CAME_BROKEN if self.stub.s.channel.awake else CAME_RENEW
             elif self.pending and self.stub.broken:
                 self.pending = 0
                 code = CAME_ASTRAY

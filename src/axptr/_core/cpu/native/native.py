@@ -92,7 +92,9 @@ class NativeCpu(NativePages):
         return self.wait() if code == 0 else code
 
     def set_off(self):
-        """Let the guest run; 0, or a CAME_ code."""
+        """Let the guest run; 0, or a CAME_ code. One whose registers are lost never runs on with what is left of them."""
+        if self.lost:
+            return CAME_BROKEN
         if self.phys.nquarantine > many_waiting:
             self.settle()
         if in_the_way(self.mmu, self.stub.s.base):

@@ -19,6 +19,7 @@ from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy, memset
 
 from axptr._core.cpu.x86 import x86regs
+from axptr.errors import GuestLost
 
 _segments = cython.declare(uint64_t, 0x002B_0000_0000_0033)  # cs, gs, fs, ss
 _user_flags = cython.declare(uint64_t, 0x25_0DD5)  # of rflags: what a program, or its debugger (RF), may change
@@ -70,10 +71,10 @@ class NativeState(RunningCpu):
 
     def need_all(self):
         """A call shows its number and arguments and where it was made. Whoever wants more has to have the rest brought
-        out. Raises `RuntimeError` where that cannot be done any more."""
+        out. Raises `GuestLost` where that cannot be done any more."""
         self.bring_out()
         if self.lost:
-            raise RuntimeError("the guest's process was ended from outside: its registers are lost")
+            raise GuestLost("the guest's process was ended from outside: its registers are lost")
         return 0
 
     def bring_in(self):

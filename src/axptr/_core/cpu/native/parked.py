@@ -13,7 +13,7 @@ Invariant: `stub.occupant` is the one whose `stub` it is. Locking: the GIL.
 import cython
 from cython.cimports.axptr._core.cpu.metronome import beat_end
 from cython.cimports.axptr._core.cpu.native.nativestate import extent_of, first_image, user_regs
-from cython.cimports.axptr._core.cpu.native.parked import ENDED
+from cython.cimports.axptr._core.cpu.native.parked import ENDED, TO_GO
 from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_GUEST_CALL,
     NAT_MAP_CALL,
@@ -30,11 +30,13 @@ from cython.cimports.axptr._core.cpu.native.stub import (
 )
 from cython.cimports.libc.stdint import int64_t
 
+from axptr.errors import GuestLost
+
 
 @cython.no_gc_clear
 @cython.cclass
 class Parked:
-    """Made by `NativePages.park` alone. lost: its stub was ended from outside while it waited in a call."""
+    """Made by `NativePages.park` alone. lost: its stub was ended from outside while it ran or waited in a call."""
 
     def __dealloc__(self):
         if self.stub is not None and self.stub.occupant == cython.cast(cython.p_void, self):
@@ -63,8 +65,10 @@ class Parked:
         self.out = 0
         beat_end(cython.address(stub.beat))
         self.event = event
-        if event == ENDED:
+        if event == ENDED:  # what is here is from before it was let go: no more than that if it has run
             stub.lose()
+            self.event = TO_GO
+            self.lost = stub.s.channel.awake != 0
             return 0
         if stub.take(event, self.regs_, cython.address(self.segments)) < 0:
             self.event = NAT_MAP_CALL
@@ -121,10 +125,10 @@ class Parked:
         return self.leave()
 
     def _take(self):
-        """All registers, as `NativeState._take` has them. `RuntimeError` if they are lost."""
+        """All registers, as `NativeState._take` has them. `GuestLost` if they are lost."""
         self.surface()
         if self.lost:
-            raise RuntimeError("the guest's process was ended from outside: its registers are lost")
+            raise GuestLost("the guest's process was ended from outside: its registers are lost")
         if self.event == NAT_GUEST_CALL:  # as if it had not been made yet
             self.regs_[R_RIP] -= 2
             general = user_regs(self.regs_, cython.address(self.segments))
