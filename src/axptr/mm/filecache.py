@@ -62,6 +62,15 @@ class FileCache(FrameStore):
         found: FileCache | None = phys.caches.get((device, inode))
         return found
 
+    @staticmethod
+    def tell(phys: PhysMemory, identity: tuple[int, int]) -> bool:
+        """`tell_time` of a file that has a cache; whether there is one."""
+        found: FileCache | None = phys.caches.get(identity)
+        if found is None:
+            return False
+        found.tell_time()
+        return True
+
     def _note(self, fd: int) -> None:
         status = os.fstat(fd)
         self._stamp = (status.st_size, status.st_mtime_ns)
@@ -89,6 +98,7 @@ class FileCache(FrameStore):
         """`pwrite(fd, data, offset)`, seen by every mapping; the bytes written. Raises `OSError`."""
         blob = flat(data)
         with self.phys._held():  # else two writers could leave file and cache in different order
+            self.tell_time()
             size = os.fstat(fd).st_size
             done = os.pwrite(fd, blob, offset)
             if hostcalls.fcntl(fd, F_GETFL) & os.O_APPEND:
@@ -109,6 +119,7 @@ class FileCache(FrameStore):
     def truncate(self, fd: int, size: int) -> None:
         """`ftruncate(fd, size)`: pages past the end leave every mapping, private copies too. Raises `OSError`."""
         with self.phys._held():
+            self.tell_time()
             old = os.fstat(fd).st_size
             os.ftruncate(fd, size)
             first = -(-size // PAGE_SIZE)
@@ -129,6 +140,25 @@ class FileCache(FrameStore):
         self.reload()
         self._note(fd)
 
+    def tell_time(self) -> None:
+        """Let the file have the time at which a mapping last began to write to a page: the host learns of a write only
+        when it is written back. Before anybody looks at the file's times or sets them, or changes the file otherwise.
+        """
+        if when := self.take_date():
+            self._date(when)
+
+    def _date(self, when: int) -> None:
+        """Say to the host that this is when the file was changed; it is no change by others to us."""
+        fd = self.descriptors[1]
+        if fd >= 0 and (status := os.fstat(fd)).st_mtime_ns != when:
+            known = self._stamp == (status.st_size, status.st_mtime_ns)
+            try:
+                os.utime(fd, ns=(status.st_atime_ns, when))
+            except OSError:
+                return  # the times of another's file are not ours to set
+            if known:
+                self._stamp = self.host_stamp()
+
     def _zero_tail(self, size: int) -> None:
         """What a mapping wrote past the end of the file, in its last page, is not part of it when it grows."""
         if size % PAGE_SIZE:
@@ -145,10 +175,13 @@ class FileCache(FrameStore):
                 guard = getattr(space, "_guard_store", None)
                 if guard is not None:
                     guard(self, first, end)
-            known = self.host_stamp() == self._stamp
+            self.tell_time()
+            stamp = self.host_stamp()
+            known = stamp == self._stamp
             self.flush(first, end)
             if known:
                 self._stamp = self.host_stamp()  # ours is no change by others
+            self._date(stamp[1])  # that of the write, not of this
 
 
 def sync_all(released: list[tuple[FrameStore, int, int]]) -> None:

@@ -21,6 +21,7 @@ cdef struct FrameStoreBody:
     int fd                 # the file that supplies missing pages; -1: they are zero
     int out_fd             # the same file, open for writing; -1: nothing is written back
     bint memory            # what is written stays here: the file only supplies pages that nobody has written yet
+    uint64_t dated         # when a mapping that shares it last began to write to a page, in nanoseconds since 1970; 0: told
     uint64_t file_end      # of such a file the bytes before it count; what follows is zero
 
 cdef uint64_t store_slot(FrameStoreBody* body, uint64_t page) noexcept nogil
@@ -29,6 +30,7 @@ cdef uint64_t store_get(FrameStoreBody* body, uint64_t page) noexcept nogil
 cdef int store_put(FrameStoreBody* body, uint64_t page, uint64_t pfn) noexcept nogil
 cdef int store_fill(FrameStoreBody* body, PhysMemory phys, uint64_t page, uint64_t* pfn) noexcept nogil
 cdef void store_touch(FrameStoreBody* body, uint64_t page) noexcept nogil
+cdef void store_date(FrameStoreBody* body) noexcept nogil
 cdef bint store_written(FrameStoreBody* body, uint64_t first, uint64_t last) noexcept nogil
 cdef int store_flush(FrameStoreBody* body, PhysMemory phys, uint64_t first, uint64_t last, bint clear) noexcept nogil
 

@@ -39,6 +39,7 @@ from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.posix.stat import fstat, struct_stat
+from cython.cimports.posix.time import CLOCK_REALTIME, clock_gettime, timespec
 from cython.cimports.posix.unistd import close, pread, pwrite
 
 from axptr._core.host import hostcalls
@@ -46,6 +47,7 @@ from axptr.addr import checked_size
 from axptr.errors import LinuxError
 
 _getfl = cython.declare(cython.int, 3)  # F_GETFL of fcntl(2)
+_CLOCK_REALTIME_COARSE = cython.declare(cython.int, 5)
 _NO_LIMIT = cython.declare(uint64_t, cython.cast(uint64_t, -1))
 
 
@@ -177,6 +179,14 @@ def store_touch(body, page):
         body.marks[at] |= STORE_WRITTEN
 
 
+def store_date(body):
+    """A mapping that shares a page begins to write to it: this becomes the file's time (file_update_time)."""
+    now: timespec
+    # The host's file systems go by the coarse clock: else a write(2) that follows could seem to be earlier.
+    clock_gettime(CLOCK_REALTIME if body.memory else _CLOCK_REALTIME_COARSE, cython.address(now))
+    body.dated = cython.cast(uint64_t, now.tv_sec) * 1000000000 + now.tv_nsec
+
+
 def store_written(body, first, last):
     """Whether a page of [first, last] is marked as written."""
     i: uint64_t
@@ -294,6 +304,14 @@ class FrameStore:
     def descriptors(self):
         """The host's descriptors of the file, borrowed: to read, and to write back; -1 for none."""
         return self.body.fd, self.body.out_fd
+
+    def take_date(self):
+        """When a mapping last began to write to a page, in nanoseconds since 1970; 0 if none did since this was asked."""
+        axptr_lock_gil(self.phys.lock)
+        when: uint64_t = self.body.dated
+        self.body.dated = 0
+        axptr_unlock(self.phys.lock)
+        return when
 
     @property
     def is_file(self):

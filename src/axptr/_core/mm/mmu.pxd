@@ -43,6 +43,7 @@ cdef class Mmu(Provider):
     cdef uint8_t* at_once(self, uint64_t vaddr, int access) noexcept nogil
     cdef int bring_in(self, uint64_t vaddr, int access, uint64_t** slot) noexcept nogil
     cdef int force(self, uint64_t vaddr, bint write, uint8_t** host) noexcept nogil
+    cdef bint keeps_times(self, uint64_t vaddr) noexcept nogil
     cdef int make_private(self, AreaRec* rec, uint64_t vaddr, uint64_t* slot) noexcept nogil
     cdef uint64_t new_frame(self, AreaRec* rec, uint64_t* slot, bint zero) noexcept nogil
     cdef int supply(self, AreaRec* rec, uint64_t vaddr, bint write, uint64_t* slot) noexcept nogil

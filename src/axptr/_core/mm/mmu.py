@@ -39,6 +39,7 @@ from cython.cimports.axptr._core.mm.areas import (
 from cython.cimports.axptr._core.mm.frames import (
     Backend,
     FrameStore,
+    store_date,
     store_fill,
     store_flush,
     store_touch,
@@ -381,6 +382,13 @@ class Mmu(Provider):
             self.nfetch += 1
         return FAULT_OK
 
+    def keeps_times(self, vaddr):
+        """Whether a write to this page is one to a file by a mapping that shares it: the file's times tell of it."""
+        rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
+        if rec == cython.NULL or not rec.shared or rec.kind != KIND_STORE:
+            return False
+        return rec.store.fd >= 0 or rec.store.memory
+
     def make_private(self, rec, vaddr, slot):
         """Let a page that has a frame be written: its own frame, or a copy where others hold that one."""
         fresh: uint64_t
@@ -389,6 +397,10 @@ class Mmu(Provider):
         if rec.shared:
             if rec.kind == KIND_STORE:
                 store_touch(rec.store, (rec.offset + (vaddr - rec.start)) >> PAGE_SHIFT)
+                if (
+                    rec.store.fd >= 0 and not rec.store.memory
+                ):  # of files in memory Linux sees the fault alone that finds no page
+                    store_date(rec.store)
         elif rec.kind != KIND_LINEAR and self.phys.refs[pfn] > 1:
             fresh = self.new_frame(rec, slot, False)
             if fresh == 0:
@@ -437,6 +449,8 @@ class Mmu(Provider):
                 writable = rec.shared and write
                 if writable:
                     store_touch(rec.store, offset >> PAGE_SHIFT)
+                    if rec.store.fd >= 0 or rec.store.memory:
+                        store_date(rec.store)
                 self.phys.incref(pfn)
             else:
                 fresh = self.new_frame(rec, slot, False)

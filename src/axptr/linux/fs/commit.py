@@ -158,6 +158,7 @@ class _Commit:
         if inode.kind != stat.S_IFLNK:
             os.chmod(by_descriptor(place), stat.S_IMODE(inode.mode))
             _set_xattrs(place, inode)
+        inode.tell_time()
         times = b"".join(pack("<qq", *divmod(t, _BILLION)) for t in (inode.atime, inode.mtime))
         if inode.kind == stat.S_IFLNK:
             hostcalls.utimensat(place, b"", times, _AT_EMPTY_PATH)

@@ -49,8 +49,8 @@ class Inode:
     """
 
     __slots__ = (
-        "__weakref__", "atime", "below", "copied", "ctime", "data", "fs", "gid", "ino", "linkable", "mode", "mtime",
-        "nlink", "origin", "pipe", "rdev", "reserved", "sealable", "seals", "size", "target", "uid", "xattrs",
+        "__weakref__", "atime", "below", "copied", "ctime", "data", "fs", "gid", "ino", "linkable", "mode",
+        "mtime", "nlink", "origin", "pipe", "rdev", "reserved", "sealable", "seals", "size", "target", "uid", "xattrs",
     )  # fmt: skip
 
     def __init__(self, fs: TmpFs, mode: int, uid: int, gid: int, *, rdev: int = 0, target: bytes = b"") -> None:
@@ -80,6 +80,7 @@ class Inode:
         return stat.S_IFMT(self.mode)
 
     def stat(self) -> Stat:
+        self.tell_time()
         found = Stat(self.mode, self.ino, self.fs.device, rdev=self.rdev, size=self.size, nlink=self.nlink, now=0)
         found.st_uid, found.st_gid = self.uid, self.gid
         found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns = self.atime, self.mtime, self.ctime
@@ -95,14 +96,21 @@ class Inode:
 
     # -- times
 
+    def tell_time(self) -> None:
+        """Have the time of the last write by a mapping, before anybody looks at the times or sets them."""
+        if self.data is not None and (when := self.data.take_date()):
+            self.mtime = self.ctime = self.fs.now() if self.fs.host.repeats else when
+
     def changed(self, *, content: bool = False) -> None:
         """An attribute was changed, or what it holds."""
+        self.tell_time()
         self.ctime = self.fs.now()
         if content:
             self.mtime = self.ctime
 
     def accessed(self) -> None:
         """It was read: relatime, as file systems are mounted unless asked otherwise."""
+        self.tell_time()
         now = self.fs.now()
         if self.atime <= self.mtime or self.atime <= self.ctime or now - self.atime >= _DAY:
             self.atime = now

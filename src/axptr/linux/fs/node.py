@@ -354,6 +354,9 @@ class Node:
         """-1: stays as it is."""
         _read_only()
 
+    def tell_time(self, task: LinuxTask) -> None:
+        """Its times are to be those of the last write by a mapping, if that was later."""
+
     def set_times(self, times: bytes | None) -> None:
         """Two timespecs as utimensat takes them; None: both now."""
         _read_only()

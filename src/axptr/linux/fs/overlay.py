@@ -184,6 +184,7 @@ class Overlay:
 
     def _differ(self, below: Node, above: LayeredNode) -> bool:
         inode, status = above.inode, below.stat(NOBODY)
+        inode.tell_time()
         if (inode.mode, inode.uid, inode.gid, inode.rdev) != (
             status.st_mode, status.st_uid, status.st_gid, status.st_rdev,
         ):  # fmt: skip

@@ -292,6 +292,7 @@ def set_times(task: LinuxTask, node: Node, times: bytes | None, *, touch: bool) 
         if not touch:
             raise LinuxError(errno.EPERM)
         require(task, node, MAY_WRITE)
+    node.tell_time(task)
     node.set_times(times)
 
 

@@ -491,6 +491,7 @@ class TmpNode(Node):
 
     def set_times(self, times: bytes | None) -> None:
         inode, now = self.inode, self.fs.now()
+        inode.tell_time()
         if times is None:
             inode.atime = inode.mtime = now
         else:

@@ -78,6 +78,7 @@ def _text(data: bytes) -> str:
 
 
 def _describe(inode: Inode, places: dict[int, int], pages: Any) -> dict[str, Any]:
+    inode.tell_time()
     told: dict[str, Any] = {field: getattr(inode, field) for field in _FIELDS}
     if inode.target:
         told["target"] = _text(inode.target)

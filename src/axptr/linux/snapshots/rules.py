@@ -140,6 +140,12 @@ def _opened_node(it: Any, capture: Capture) -> Any:
     return it.hold()
 
 
+def _inode(it: Any, capture: Capture) -> dict[str, Any]:
+    """The copy of its bytes does not know when mappings wrote to them."""
+    it.tell_time()
+    return {}
+
+
 def _fifo_opening(it: Any, capture: Capture) -> dict[str, Any]:
     return {**vars(it), "fd": Token(("fd", capture.owner.hold(it.fd))) if it.fd >= 0 else -1}
 
@@ -199,6 +205,7 @@ _TAKES: dict[str, tuple[int, Take]] = {
     "linux.fs.host.file:HostFile": (INSTANCE, _host_file),
     "linux.fs.host.tree:HostNode": (INSTANCE, _host_node),
     "linux.fs.host.tree:OpenedNode": (STANDIN, _opened_node),
+    "linux.fs.inode:Inode": (INSTANCE, _inode),
     "linux.files.fifo:FifoOpening": (INSTANCE, _fifo_opening),
     "linux.files.epoll:Entry": (INSTANCE, _entry),
     "linux.ends:Death": (INSTANCE, _death),

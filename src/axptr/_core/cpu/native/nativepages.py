@@ -278,11 +278,13 @@ class NativePages(NativeState):
         axptr_unlock(self.phys.lock)
 
     def bring_ahead(self, page):
-        """A guest that writes page after page finds the next ones there; the last of them. Lock held."""
+        """A guest that writes page after page finds the next ones there; the last of them. Lock held.
+
+        Not those of a file, which would be dated and written back as if it had written them."""
         slot: cython.pointer(uint64_t)
         left: cython.int
         at: uint64_t = page + 4096
-        if page != self.next_page:
+        if page != self.next_page or self.mmu.keeps_times(at):
             self.window = 0
             self.next_page = at
             return page

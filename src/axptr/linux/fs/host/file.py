@@ -23,15 +23,7 @@ from ....mm.filecache import FileCache
 from ...task import waiting
 from ...task.limits import RLIM_INFINITY, RLIMIT_FSIZE, get_limit
 from ...uaccess import CHUNK
-from ..openfile import (
-    O_APPEND,
-    O_DIRECT,
-    O_NONBLOCK,
-    O_PATH,
-    BrokenPipe,
-    OpenFile,
-    WouldBlock,
-)
+from ..openfile import O_APPEND, O_DIRECT, O_NONBLOCK, O_PATH, BrokenPipe, OpenFile, WouldBlock
 from .calls import PAGE, changed_bytes, host
 from .noblock import Channel, epoll_takes, may_block
 
@@ -397,6 +389,7 @@ class HostFile(OpenFile):
         return host(os.lseek, self.host_fd, offset, whence)
 
     def stat(self, task: LinuxTask) -> AnyStat:
+        FileCache.tell(task.space.phys, self._identity)
         return task.machine.host.shown_status(tell(self.host_fd))
 
     def getdents(self, task: LinuxTask, to: UserIter) -> int:

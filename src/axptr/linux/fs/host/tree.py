@@ -125,8 +125,13 @@ class HostNode(Node):
 
     def stat(self, task: LinuxTask) -> AnyStat:
         """What was seen when it was looked up, at the first call; afterwards what is so now."""
+        self.tell_time(task)
         status, self._status = self._status, None
         return status if status is not None else tell(self.fd)
+
+    def tell_time(self, task: LinuxTask | None) -> None:
+        if task is not None and FileCache.tell(task.space.phys, self._identity):
+            self._status = None
 
     def rights(self, task: LinuxTask) -> tuple[int, int, int]:
         status = self._status or tell(self.fd)
@@ -289,6 +294,7 @@ class HostNode(Node):
         return bytes(raw)
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
+        self.tell_time(task)
         status, self._status = self._status, None
         if status is not None and not flags and mask & _CHANGE_TIMES and not mask & ~_BASIC_STATS:
             return status.statx()  # without these times some file systems give less than was asked for then
