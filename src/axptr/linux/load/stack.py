@@ -8,8 +8,8 @@
     rsp, 16-aligned  argc
 
 Strings come first, as on Linux: `map_stack` judges and places them before anything else is mapped, `push_tables` puts
-the rest below when it is known where the program is. The area holds the strings and 128 KiB more; it grows downwards
-on a fault, up to the stack limit.
+the rest below when it is known where the program is. The area holds the strings and 128 KiB more, if the stack
+limit allows as much; it grows downwards on a fault, up to that limit, for the tables of many strings too.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ...errors import LinuxError, UserFault
 from ...flags import MappingFlags
 from ..abi import rseq
 from ..mem.mm import STACK_TOP
+from ..uaccess import Bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ def map_stack(
     flags = MappingFlags.READ | MappingFlags.WRITE | MappingFlags.USER
     if executable:
         flags |= MappingFlags.EXECUTE
-    start = (lowest & -PAGE) - _EXPANSION
+    least, most = STACK_TOP - (lowest & -PAGE), min(stack_limit, STACK_TOP) & -PAGE
+    if least > most:  # each page of strings is a stack's that grows (get_arg_page)
+        raise LinuxError(errno.E2BIG)
+    start = STACK_TOP - min(least + _EXPANSION, most)  # setup_arg_pages
     reach = max(min(stack_limit, STACK_TOP), STACK_TOP - start)
     mm.space.map_alloc(start, STACK_TOP - start, flags, name="[stack]", grows_down=reach)
     mm.space.write(lowest, blob + execfn + bytes(9))
@@ -131,7 +135,8 @@ def push_tables(mm: Mm, strings: Strings, image: Image, cpu: Cpu, creds: Credent
     table = pack(f"<{len(words)}Q", *words) + mm.auxv
     whole = table.ljust(random_at - rsp, b"\0") + host.random(16) + platform
     try:
-        mm.space.write(rsp, whole)
+        # As the program would: the stack grows if they need more (find_extend_vma).
+        Bytes(rsp).write_slice(mm.space, whole)
     except UserFault as fault:
         raise LinuxError(errno.EFAULT, str(fault)) from None
     mm.space.bounds["start_stack"] = rsp

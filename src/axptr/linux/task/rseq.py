@@ -7,8 +7,8 @@ Linux 6.18, Documentation on struct rseq in include/uapi/linux/rseq.h.
 
 struct rseq_cs: version, flags (4 bytes each), start_ip, post_commit_offset, abort_ip.
 
-One CPU: what disturbs a piece of code is a signal handler, and whoever lets another task run meanwhile; either calls
-`leave_section`.
+One CPU: what disturbs a piece of code is a signal handler (`leave_section`), or another task that has the CPU meanwhile
+(`preempted`).
 """
 
 from __future__ import annotations
@@ -87,11 +87,23 @@ def _tell(task: LinuxTask, rseq: Rseq, cpu: int) -> None:
     put_bytes(task, rseq.address + 20, pack("<II", 0, 0))
 
 
-def _kill(task: LinuxTask, error: LinuxError) -> None:
+def _force(task: LinuxTask, error: LinuxError) -> None:
     from ..abi.signals import SI_KERNEL, SIGSEGV, Info
 
     task.signals.force(task, Info(SIGSEGV, SI_KERNEL, address=0, fault=error if error.errno == errno.EFAULT else None))
+
+
+def _kill(task: LinuxTask, error: LinuxError) -> None:
+    _force(task, error)
     task.engine.stop()
+
+
+def preempted(task: LinuxTask) -> None:
+    """The task's slice is over, and another's begins."""
+    try:
+        leave_section(task)
+    except LinuxError as error:
+        _force(task, error)
 
 
 def leave_section(task: LinuxTask) -> None:

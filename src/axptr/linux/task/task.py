@@ -382,6 +382,10 @@ the numbers |
     def preempted(self) -> None:
         self.involuntary += 1
         self.group.involuntary += 1
+        if self.rseq is not None:
+            from .rseq import preempted
+
+            preempted(self)
 
     def switched(self, running: bool) -> None:
         if running:

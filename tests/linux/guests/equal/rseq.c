@@ -1,5 +1,6 @@
 /* rseq(2): registration by its rules, what stands in the area, a section that a signal aborts. */
 #include "show.h"
+#include <pthread.h>
 
 struct area { uint32_t start, cpu; uint64_t section; uint32_t flags, node, mm_cid; char end[100]; } __attribute__((aligned(32)));
 struct section { uint32_t version, flags; uint64_t start, length, abort; } __attribute__((aligned(32)));
@@ -18,6 +19,23 @@ static int in_section(int bad) {
     return aborted;
 }
 
+static volatile int stop;
+static void *spinning(void *arg) { while (!stop) ; return 0; }
+
+/* Another thread has the one CPU that both may use: the section, which would never end, is left at its abort handler. */
+static void preempted(void) {
+    cpu_set_t one; CPU_ZERO(&one); CPU_SET(sched_getcpu(), &one); sched_setaffinity(0, sizeof one, &one);
+    pthread_t other; pthread_create(&other, 0, spinning, 0);
+    int aborted;
+    __asm__ volatile(
+        ".pushsection .data\n .balign 32\n 3: .long 0, 0\n .quad 1f, (2f - 1f), 4f\n .popsection\n"
+        "lea 3b(%%rip), %%rax\n mov %%rax, %1\n"
+        "1: pause\n jmp 1b\n 2: xor %0, %0\n jmp 5f\n"
+        ".long 0x53053053\n 4: mov $1, %0\n 5:\n" : "=&r"(aborted), "=m"(a.section) : : "rax", "memory");
+    R(aborted); R(a.section);
+    stop = 1; pthread_join(other, 0);
+}
+
 int main(void) {
     setbuf(stdout, 0);
     char *misaligned = (char *)&other + 16;
@@ -31,6 +49,7 @@ int main(void) {
     }
     S(rseq, &a, 31, 0, SIG); S(rseq, misaligned, 32, 0, SIG); S(rseq, &a, 0, 0, SIG); S(rseq, &a, 32, 2, SIG); S(rseq, &a, 32, 3, SIG); S(rseq, &a, 32, 1, SIG); S(rseq, -4096L, 32, 0, SIG); S(rseq, 0, 0, 1, 0);
     a.section = 8; a.cpu = 77; S(rseq, &a, 32, 0, SIG); R(a.section); R(a.cpu < 4096); R(a.start == a.cpu); R(a.node); S(rseq, &a, 32, 0, SIG); S(rseq, &a, 32, 0, 1); S(rseq, &other, 32, 0, SIG); S(rseq, &a, 64, 0, SIG); S(rseq, &a, 64, 1, SIG); S(rseq, &other, 32, 1, SIG); S(rseq, &a, 32, 1, 1);
+    preempted();
     struct sigaction h = {.sa_handler = on}; sigaction(10, &h, 0);
     R(in_section(0)); R(a.section); R(handled); raise(10); R(handled);
     static uint32_t handler[2] = {SIG}; static struct section far = {0, 0, 4096, 16}; far.abort = (uint64_t)(handler + 1); a.section = (uint64_t)&far; raise(10); R(a.section); R(handled);
