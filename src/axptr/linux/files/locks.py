@@ -157,6 +157,10 @@ class LockTable:
         self._files: dict[tuple[int, int], FileLocks] = {}
         self.on_close: Callable[[OpenFile], None] | None = None
 
+    def files(self) -> list[tuple[tuple[int, int], FileLocks]]:
+        """Device and inode of each file that has locks, and which."""
+        return list(self._files.items())
+
     def conflict(self, file: OpenFile, owner: Owner, wanted: Range) -> tuple[Range, int] | None:
         """As `FileLocks.conflict`, of the file that is open there."""
         locks = self._files.get(file.lock_key())

@@ -206,7 +206,7 @@ def limits(task: LinuxTask) -> bytes:
     for number, (name, unit) in enumerate(NAMES):
         soft, hard = get_limit(task, number)
         words = ["unlimited" if v == _NO_LIMIT else str(v) for v in (soft, hard)]
-        rows.append(f"{name:<25} {words[0]:<20} {words[1]:<20} {unit:<10}")
+        rows.append(f"{name:<25} {words[0]:<20} {words[1]:<20} " + (f"{unit:<10}" if unit else ""))
     return ("\n".join(rows) + "\n").encode()
 
 

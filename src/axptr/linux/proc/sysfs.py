@@ -216,6 +216,8 @@ def make_sys() -> DirNode:
     for name in (b"block", b"bus", b"dev", b"firmware", b"module", b"power"):
         root.directory(name)
     root.directory(b"class").directory(b"block")
+    for name in (b"block", b"char"):
+        root.directory(b"dev").directory(name)
     root.directory(b"fs").add(b"cgroup", _control_group())
     huge = root.directory(b"kernel").directory(b"mm").directory(b"transparent_hugepage")
     huge.add(b"enabled", SysFile(huge.path + b"/enabled", _said(b"always madvise [never]"), 0o644))

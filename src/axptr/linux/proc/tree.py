@@ -20,8 +20,6 @@ from ..fs.node import (
     TextLink,
 )
 from ..fs.openfile import OpenFile
-from ..mem.limits import MAX_MAP_COUNT
-from ..mem.vma import MMAP_MIN_ADDR
 from ..task.looking import may_look, seen_by
 from . import process as procself
 from .maps import format_maps, format_rollup, format_smaps
@@ -30,7 +28,6 @@ from .nodes import MemNode, NumberLink, PagemapNode, PlaceLink, SpaceLink, Stati
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..fs.node import Stat
-    from ..host import HostView
     from ..task.creds import Credentials
     from ..task.task import LinuxTask
     from .nodes import Render, Take, Who
@@ -112,6 +109,15 @@ def _descriptor(task: LinuxTask, name: bytes) -> int | None:
     return int(name) if int(name) in task.files.descriptors() else None
 
 
+KERNEL_FILES = frozenset(
+    b"""
+    buddyinfo cgroups cmdline consoles crypto devices diskstats dma execdomains interrupts key-users keys locks misc
+    modules partitions pressure slabinfo softirqs swaps sysvipc tty vmstat zoneinfo
+    """.split()
+)
+"""What `proc.kernelfiles` has."""
+
+
 class Proc(DirNode):
     """The directory /proc: the processes, and the machine."""
 
@@ -138,10 +144,23 @@ class Proc(DirNode):
         self._nodes[b"self"] = NumberLink(b"/proc/self", lambda t: b"%d" % t.pid)
         self._processes: dict[int, DirNode] = {}
 
+    @cached_property
+    def _kernel(self) -> StaticDir:
+        """What few look at, made when somebody does."""
+        from .kernelfiles import fill
+
+        made = StaticDir(b"/proc", {})
+        fill(made)
+        return made
+
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         node = self._nodes.get(name)
+        if node is None and name in KERNEL_FILES:
+            node = self._kernel.lookup(task, name)
         if node is None and name == b"sys":
-            node = self._nodes[name] = _sys_tree(task.machine.host)
+            from .settings import sys_tree
+
+            node = self._nodes[name] = sys_tree(task.machine.host)
         number = _number(name) if node is None else None
         return node if number is None else self._process(task, number)
 
@@ -163,7 +182,10 @@ class Proc(DirNode):
         return found
 
     def names(self, task: LinuxTask) -> list[bytes]:
-        return [*sorted({*self._nodes, b"sys"}), *(b"%d" % number for number in sorted(task.machine.pids.groups))]
+        return [
+            *sorted({*self._nodes, *KERNEL_FILES, b"sys"}),
+            *(b"%d" % number for number in sorted(task.machine.pids.groups)),
+        ]
 
 
 class CommNode(TextNode):
@@ -172,16 +194,6 @@ class CommNode(TextNode):
     def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
         own = self.whose is not None and self.whose(task).group is task.group and not wanted & 1
         return own or super().permits(task, creds, wanted)
-
-
-class SettingNode(TextNode):
-    """A file of /proc/sys: root has the owner's permissions, no capability gives others (sysctl_perm)."""
-
-    def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
-        bits = (
-            self.mode >> 6 if creds.euid == 0 else self.mode >> 3 if creds.egid == 0 or 0 in creds.groups else self.mode
-        )
-        return not wanted & ~bits & 7
 
 
 _KEPT = 64
@@ -216,10 +228,37 @@ _WITH_END = frozenset(
 """Texts that are no seq_file of the kernel's."""
 FILE_SYSTEMS = {b"proc": False, b"devtmpfs": False, b"tmpfs": False, b"ext4": True}
 """Those that there are, by name, and whether one lies on a device."""
-_SECRET = frozenset((b"io", b"personality"))
+_SECRET = frozenset((b"io", b"personality", b"stack", b"syscall", b"timers"))
 """Texts that tell of what is a process's own, to who may look into it when it is read."""
 _SHUT = frozenset((b"auxv", b"environ", b"maps", b"smaps", b"smaps_rollup"))
 """Those that only who may look into it can open."""
+
+
+_DETAILS = {
+    b"mountstats": 0o400, b"numa_maps": 0o444, b"sched": 0o644, b"schedstat": 0o444, b"syscall": 0o400,
+    b"timers": 0o444,
+}  # fmt: skip
+"""Texts of `proc.details`, and their modes."""
+
+
+class AttributesDir(DirNode):
+    """/proc/PID/attr, made when it is first looked at."""
+
+    def __init__(self, path: bytes, who: Who) -> None:
+        super().__init__(path)
+        self._who = who
+
+    @cached_property
+    def _made(self) -> StaticDir:
+        from .details import attributes
+
+        return attributes(self.path, self._who)
+
+    def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        return self._made.lookup(task, name)
+
+    def names(self, task: LinuxTask) -> list[bytes]:
+        return self._made.names(task)
 
 
 class NetDir(DirNode):
@@ -292,6 +331,12 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     text(b"statm", procself.statm)
     text(b"status", procself.status)
     text(b"wchan", lambda t: b"0")
+    for name, mode in _DETAILS.items():
+        if leader or name not in (b"mountstats", b"timers"):
+            text(name, lambda t, name=name: _detail(name, t), mode)  # type: ignore[misc]
+    text(b"arch_status", lambda t: b"")
+    text(b"stack", lambda t: b"", 0o400)
+    nodes[b"attr"] = AttributesDir(path + b"/attr", who)
     for name in (b"uid_map", b"gid_map", b"projid_map"):
         text(name, lambda t: b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF), 0o644)
     text(b"setgroups", lambda t: b"allow\n", 0o644)
@@ -305,6 +350,8 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     nodes[b"ns"] = _name_spaces(path + b"/ns", seen)
     nodes[b"pagemap"] = PagemapNode(path + b"/pagemap", seen)
     if leader:
+        text(b"autogroup", lambda t: b"/autogroup-1 nice 0\n", 0o644)
+        text(b"timens_offsets", lambda t: b"monotonic           0         0\nboottime            0         0\n", 0o644)
         text(b"coredump_filter", lambda t: b"%08x\n" % t.group.coredump_filter, 0o644, procself.set_coredump_filter)
         text(b"timerslack_ns", lambda t: b"%d\n" % (t.kept.timer_slack or 50000), 0o666)
         nodes[b"task"] = TaskDir(path + b"/task", who)
@@ -316,6 +363,13 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
         node.whose = who if name != b"net" else None
     made.whose = who
     return made
+
+
+def _detail(name: bytes, task: LinuxTask) -> bytes:
+    from . import details
+
+    told: Render = getattr(details, name.decode())
+    return told(task)
 
 
 def _rename(task: LinuxTask, about: LinuxTask, name: bytes) -> None:
@@ -349,65 +403,6 @@ def _name_spaces(path: bytes, who: Who) -> StaticDir:
     for node in nodes.values():
         node.whose = who
     return StaticDir(path, nodes, 0o511)
-
-
-def _sys_tree(host: HostView) -> StaticDir:
-    """/proc/sys: the settings of a machine on which nobody has set anything. None can be changed."""
-    root = StaticDir(b"/proc/sys", {})
-    for path, (render, mode) in _settings(host).items():
-        *directories, name = path.split(b"/")
-        here = root
-        for step in directories:
-            here = here.directory(step)
-        here.add(name, SettingNode(b"/proc/sys/" + path, render, mode, has_end=True, splices=True))
-    return root
-
-
-def _settings(host: HostView) -> dict[bytes, tuple[Render, int]]:
-    from uuid import UUID
-
-    uname, boot = host.uname, UUID(bytes=host.random(16), version=4)
-
-    def fresh(task: LinuxTask) -> bytes:
-        return b"%s\n" % str(UUID(bytes=host.random(16), version=4)).encode()
-
-    files = host.memory_size // 1024 // 10  # a tenth of memory, a file costing 1 KiB (files_maxfiles_init)
-    fixed = {
-        b"fs/aio-max-nr": 65536, b"fs/aio-nr": 0, b"fs/file-max": files, b"fs/nr_open": 1 << 20,
-        b"fs/inotify/max_queued_events": 16384, b"fs/inotify/max_user_instances": 128,
-        b"fs/inotify/max_user_watches": 8192, b"fs/lease-break-time": 45, b"fs/leases-enable": 1,
-        b"fs/overflowgid": 65534, b"fs/overflowuid": 65534, b"fs/pipe-max-size": 1 << 20,
-        b"fs/pipe-user-pages-hard": 0, b"fs/pipe-user-pages-soft": 16384, b"fs/suid_dumpable": 0,
-        b"kernel/core_uses_pid": 0, b"kernel/msgmax": 8192,
-        b"kernel/msgmnb": 16384, b"kernel/overflowgid": 65534, b"kernel/overflowuid": 65534, b"kernel/panic": 0,
-        b"kernel/perf_event_paranoid": 2, b"kernel/pid_max": 4194304, b"kernel/randomize_va_space": 0,
-        b"kernel/shmmni": 4096, b"kernel/tainted": 0, b"kernel/threads-max": host.memory_size >> 17,
-        b"kernel/dmesg_restrict": 0, b"kernel/kptr_restrict": 0,
-        b"kernel/random/urandom_min_reseed_secs": 60, b"kernel/random/write_wakeup_threshold": 256,
-        b"vm/legacy_va_layout": 0, b"vm/max_map_count": MAX_MAP_COUNT, b"vm/mmap_min_addr": MMAP_MIN_ADDR,
-        b"vm/nr_hugepages": 0, b"vm/overcommit_kbytes": 0, b"vm/overcommit_memory": 0, b"vm/overcommit_ratio": 50,
-        b"vm/swappiness": 60, b"vm/vfs_cache_pressure": 100,
-    }  # fmt: skip
-    told: dict[bytes, tuple[Render, int]] = {
-        b"fs/file-nr": (lambda t: b"%d\t0\t%d\n" % (len(t.files.descriptors()), files), 0o444),
-        b"kernel/cap_last_cap": (lambda t: b"40\n", 0o444),
-        b"kernel/core_pattern": (lambda t: b"core\n", 0o644),
-        b"kernel/domainname": (lambda t: b"(none)\n", 0o644),
-        b"kernel/hostname": (lambda t: uname.nodename.encode() + b"\n", 0o644),
-        b"kernel/ngroups_max": (lambda t: b"65536\n", 0o444),
-        b"kernel/osrelease": (lambda t: uname.release.encode() + b"\n", 0o444),
-        b"kernel/ostype": (lambda t: b"Linux\n", 0o444),
-        b"kernel/version": (lambda t: uname.version.encode() + b"\n", 0o444),
-        b"kernel/random/boot_id": (lambda t: b"%s\n" % str(boot).encode(), 0o444),
-        b"kernel/random/entropy_avail": (lambda t: b"256\n", 0o444),
-        b"kernel/random/poolsize": (lambda t: b"256\n", 0o444),
-        b"kernel/random/uuid": (fresh, 0o444),
-    }
-    for what in ("fifos", "hardlinks", "regular", "symlinks"):
-        fixed[b"fs/protected_" + what.encode()] = host.protected(what)
-    for path, value in fixed.items():
-        told[path] = (lambda t, text=b"%d\n" % value: text), 0o644  # type: ignore[misc]
-    return told
 
 
 # -- what is mounted
@@ -464,12 +459,23 @@ def _loadavg(task: LinuxTask) -> bytes:
     return b"0.00 0.00 0.00 %d/%d %d\n" % (_running(task), len(pids.tasks), pids.last)
 
 
+_MEMORY = """
+MemTotal MemFree MemAvailable Buffers Cached SwapCached Active Inactive Active(anon) Inactive(anon) Active(file)
+Inactive(file) Unevictable Mlocked SwapTotal SwapFree Dirty Writeback AnonPages Mapped Shmem KReclaimable Slab
+SReclaimable SUnreclaim KernelStack PageTables SecPageTables NFS_Unstable Bounce WritebackTmp CommitLimit Committed_AS
+VmallocTotal VmallocUsed VmallocChunk Percpu AnonHugePages ShmemHugePages ShmemPmdMapped FileHugePages FilePmdMapped
+HugePages_Total HugePages_Free HugePages_Rsvd HugePages_Surp Hugepagesize Hugetlb DirectMap4k DirectMap2M DirectMap1G
+"""
+"""The rows of meminfo, in their order."""
+
+
 def _meminfo(task: LinuxTask) -> bytes:
     total, free = memory_size(task)
-    rows = [("MemTotal", total), ("MemFree", free), ("MemAvailable", free), ("Buffers", 0), ("Cached", 0)]
-    rows += [("SwapCached", 0), ("Shmem", 0), ("SReclaimable", 0), ("SwapTotal", 0), ("SwapFree", 0)]
-    rows += [("CommitLimit", total), ("Committed_AS", total - free)]
-    return "".join(f"{name + ':':<16}{value >> 10:8} kB\n" for name, value in rows).encode()
+    used = {"MemTotal": total, "MemFree": free, "MemAvailable": free, "CommitLimit": total}
+    used |= dict.fromkeys(("Active", "Active(anon)", "AnonPages", "Committed_AS"), total - free)
+    used |= {"VmallocTotal": (1 << 45) - 1024, "Hugepagesize": 2 << 20}
+    rows = (f"{name + ':':<16}{used.get(name, 0) >> 10:8} kB\n" for name in _MEMORY.split())
+    return "".join(row.replace(" kB", "") if row.startswith("HugePages_") else row for row in rows).encode()
 
 
 def _cpuinfo(task: LinuxTask) -> bytes:

@@ -150,6 +150,9 @@ class PosixTimers:
     def __bool__(self) -> bool:
         return bool(self._timers)
 
+    def all(self) -> list[PosixTimer]:
+        return list(self._timers.values())
+
     def create(self, owner: LinuxTask, clock: int, how: int, signal: int, value: int | None) -> PosixTimer:
         """value: what the signal carries, its number by default."""
         number = self._next
