@@ -10,7 +10,8 @@ from struct import pack
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
-from ..proc.tree import FILE_SYSTEMS, memory_size
+from ..mem.limits import memory_size
+from ..proc.tree import FILE_SYSTEMS
 from ..registry import call
 from ..task.usage import used_by
 from ..uaccess import (

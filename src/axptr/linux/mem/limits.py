@@ -95,3 +95,10 @@ def charge(task: LinuxTask, areas: int = 0, pipes: int = 0) -> None:
     if (areas or pipes) and cost + phys.frames_in_use * 4096 > limit - limit // 16:
         raise LinuxError(errno.ENOMEM)
     phys._set_limit(max(limit - cost, 0))
+
+
+def memory_size(task: LinuxTask) -> tuple[int, int]:
+    """Bytes of memory that the machine shows, and how many are free."""
+    phys, machine = task.space.phys, task.machine
+    total = machine.memory_limit if machine.memory_limit is not None else min(phys.size, machine.host.memory_size)
+    return total, max(0, total - phys.frames_in_use * 4096)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from ..mem.limits import memory_size
 from .nodes import StaticDir, TextNode
 
 TYPE_CHECKING = False
@@ -67,22 +68,16 @@ def _softirqs(task: LinuxTask) -> bytes:
 
 
 def _vmstat(task: LinuxTask) -> bytes:
-    from .tree import memory_size
-
     free = memory_size(task)[1] // _PAGE
     return b"nr_free_pages %d\n" % free + b"".join(b"%s 0\n" % name for name in _COUNTED)
 
 
 def _buddyinfo(task: LinuxTask) -> bytes:
     """All free memory in blocks of the largest order."""
-    from .tree import memory_size
-
     return b"Node 0, zone   Normal " + b"%6d " % 0 * 10 + b"%6d \n" % (memory_size(task)[1] // (_PAGE << 10))
 
 
 def _zoneinfo(task: LinuxTask) -> bytes:
-    from .tree import memory_size
-
     total, free = (size // _PAGE for size in memory_size(task))
     return (
         b"Node 0, zone   Normal\n  pages free     %d\n        min      0\n        low      0\n        high     0\n"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 
 from ..fs.node import DirNode, Node, Stat, TextLink
+from ..mem.limits import memory_size
 from .nodes import StaticDir, TextNode
 
 TYPE_CHECKING = False
@@ -129,8 +130,6 @@ def _one_bit(number: int) -> bytes:
 
 
 def _node_memory(task: LinuxTask) -> bytes:
-    from .tree import memory_size
-
     total, free = memory_size(task)
     rows = (b"MemTotal", total), (b"MemFree", free), (b"MemUsed", total - free)
     return b"".join(b"Node 0 %-15s %8d kB\n" % (name + b":", size >> 10) for name, size in rows)

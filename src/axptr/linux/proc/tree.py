@@ -20,6 +20,7 @@ from ..fs.node import (
     TextLink,
 )
 from ..fs.openfile import OpenFile
+from ..mem.limits import memory_size
 from ..task.looking import may_look, seen_by
 from . import process as procself
 from .maps import format_maps, format_rollup, format_smaps
@@ -331,15 +332,11 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     text(b"statm", procself.statm)
     text(b"status", procself.status)
     text(b"wchan", lambda t: b"0")
-    for name, mode in _DETAILS.items():
-        if leader or name not in (b"mountstats", b"timers"):
-            text(name, lambda t, name=name: _detail(name, t), mode)  # type: ignore[misc]
-    text(b"arch_status", lambda t: b"")
-    text(b"stack", lambda t: b"", 0o400)
+    for name, (render, mode) in _details(leader).items():
+        text(name, render, mode)
     nodes[b"attr"] = AttributesDir(path + b"/attr", who)
     for name in (b"uid_map", b"gid_map", b"projid_map"):
         text(name, lambda t: b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF), 0o644)
-    text(b"setgroups", lambda t: b"allow\n", 0o644)
     nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: running(t).fs.cwd)
     nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: running(t).mm.exe)
     nodes[b"root"] = PlaceLink(path + b"/root", lambda t: running(t).fs.root)
@@ -350,8 +347,6 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     nodes[b"ns"] = _name_spaces(path + b"/ns", seen)
     nodes[b"pagemap"] = PagemapNode(path + b"/pagemap", seen)
     if leader:
-        text(b"autogroup", lambda t: b"/autogroup-1 nice 0\n", 0o644)
-        text(b"timens_offsets", lambda t: b"monotonic           0         0\nboottime            0         0\n", 0o644)
         text(b"coredump_filter", lambda t: b"%08x\n" % t.group.coredump_filter, 0o644, procself.set_coredump_filter)
         text(b"timerslack_ns", lambda t: b"%d\n" % (t.kept.timer_slack or 50000), 0o666)
         nodes[b"task"] = TaskDir(path + b"/task", who)
@@ -363,6 +358,20 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
         node.whose = who if name != b"net" else None
     made.whose = who
     return made
+
+
+def _details(leader: bool) -> dict[bytes, tuple[Render, int]]:
+    """Texts that few programs read, and their modes; those of `proc.details`, and what never changes."""
+    found: dict[bytes, tuple[Render, int]] = {b"arch_status": (lambda t: b"", 0o444), b"stack": (lambda t: b"", 0o400)}
+    found[b"setgroups"] = (lambda t: b"allow\n"), 0o644
+    for name, mode in _DETAILS.items():
+        if leader or name not in (b"mountstats", b"timers"):
+            found[name] = (lambda t, name=name: _detail(name, t)), mode  # type: ignore[misc]
+    if leader:
+        offsets = b"monotonic           0         0\nboottime            0         0\n"
+        found[b"autogroup"] = (lambda t: b"/autogroup-1 nice 0\n"), 0o644
+        found[b"timens_offsets"] = (lambda t: offsets), 0o644
+    return found
 
 
 def _detail(name: bytes, task: LinuxTask) -> bytes:
@@ -440,13 +449,6 @@ def _mountinfo(task: LinuxTask) -> bytes:
 
 
 # -- the machine
-
-
-def memory_size(task: LinuxTask) -> tuple[int, int]:
-    """Bytes of memory that the machine shows, and how many are free."""
-    phys, machine = task.space.phys, task.machine
-    total = machine.memory_limit if machine.memory_limit is not None else min(phys.size, machine.host.memory_size)
-    return total, max(0, total - phys.frames_in_use * 4096)
 
 
 def _running(task: LinuxTask) -> int:

@@ -86,8 +86,9 @@ STATE = {
         "ProcFile TextFile TextNode StaticDir PlaceLink NumberLink SpaceLink "
         "_SpaceNode _SpaceFile MemNode MmFile MemFile PagemapNode PagemapFile"
     ),
+    "linux.proc.settings": "SettingNode",
     "linux.proc.sysfs": "CpusDir GroupDir GroupFile SysDir SysFile SysLink",
-    "linux.proc.tree": "FdLink FdDir FdInfoDir Proc TaskDir NetDir CommNode SettingNode",
+    "linux.proc.tree": "FdLink FdDir FdInfoDir Proc TaskDir NetDir CommNode AttributesDir",
     "linux.seeded": "SeededView",
     "linux.signals.actions": "Action SigActions",
     "linux.signals.console": "Console",
