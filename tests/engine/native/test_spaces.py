@@ -153,6 +153,25 @@ def test_one_that_was_killed_in_its_sleep_is_made_anew(native: NativeMachine) ->
     assert engine.guest_pid != pid
 
 
+def test_a_process_that_was_never_used_serves_the_next_space(native: NativeMachine) -> None:
+    """Also when nobody looks for garbage in between: what a program is loaded into replaces a space without a page."""
+    engine = native.engine
+    spaces = [AddrSpace(PAGE, (1 << 47) - 2 * PAGE, native.phys)]
+    engine.attach(spaces[0])
+    engine.prepare()
+    pid, made = engine.guest_pid, engine.stubs
+    spaces.append(another(native, 7))
+    engine.attach(spaces[1])
+    del spaces[0]
+    run_it(native)
+    assert (engine.guest_pid, engine.stubs) == (pid, made)
+    assert engine.regs.rbx == 8
+    engine.attach(native.space)
+    del spaces[0]
+    assert pid is not None
+    assert not alive([pid])
+
+
 def test_spaces_that_come_and_go_leave_nothing(native: NativeMachine) -> None:
     engine = native.engine
     native.check()

@@ -66,11 +66,15 @@ class StubCache:
         return 0
 
     def clean_up(self):
-        """End those whose space has let go of them by now."""
+        """Of those whose space has let go of them by now: one that is as good as new is kept, the others end."""
         stub: Stub
         for stub in self.dying:
             if stub.link.gone:
-                stub.end()
+                if self.spare is None and self.unused(stub):
+                    self.rest(stub)
+                    self.spare = stub
+                else:
+                    stub.end()
         self.dying = [stub for stub in self.dying if not cython.cast(Stub, stub).link.gone]
         return 0
 
@@ -172,12 +176,28 @@ class StubCache:
         return 0
 
     def lay_aside(self, stub):
-        """The space of a stub has gone. One that never had anything mapped is as good as new: for the next space."""
-        if stub.link.gone and self.spare is None and stub.maps == 0 and stub.ncommands == 0 and self.fit(stub):
-            self.spare = stub
-        else:
+        """The space of a stub has gone, or is about to: then it lets go of the stub a moment later."""
+        if self.spare is not None or not self.unused(stub):
             self.bury(stub)
+        else:
+            self.rest(stub)
+            if stub.link.gone:
+                self.spare = stub
+            else:
+                self.dying.append(stub)
         return 0
+
+    def rest(self, stub):
+        """It has nothing of anybody's: no frame waits for it."""
+        axptr_lock_gil(self.phys.lock)
+        stub.link.running = 0
+        self.phys.flushed(cython.address(stub.link))
+        axptr_unlock(self.phys.lock)
+        return 0
+
+    def unused(self, stub):
+        """Whether it never had anything mapped, and so is as good as new: for the next space."""
+        return stub.maps == 0 and stub.ncommands == 0 and stub.occupant == cython.NULL and self.fit(stub)
 
     def take_spare(self, space):
         """The stub that was laid aside, if it fits where the space has no area; None otherwise."""
@@ -227,15 +247,18 @@ class StubCache:
 
     def close(self):
         """End them all. Idempotent."""
-        if self.spare is not None:
-            self.end(self.spare)
-            self.spare = None
         while self.kept:
             stub: Stub = self.kept.popitem()[1]
             if stub.occupant != cython.NULL:  # nobody will go on with it
                 cython.cast(Parked, cython.cast(cython.pointer(PyObject), stub.occupant)).give_up()
             self.end(stub)
         self.clean_up()
+        for stub in self.dying:
+            if not stub.broken:
+                stub.die()
+        if self.spare is not None:
+            self.end(self.spare)
+            self.spare = None
 
     def settle(self, busy):
         """Have every stub but `busy` lose what its page table does not allow any more; frames that waited for that are
