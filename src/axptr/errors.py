@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from .mm.area import MemoryArea
 
 
+_TEXTS = {number: os.strerror(number) for number in _errno.errorcode}
+
+
 class LinuxError(OSError):
     """A failure with a Linux error number: `LinuxError(errno.ENOMEM, "no frames left")`."""
 
     errno: int
 
     def __init__(self, errno: int, message: str | None = None) -> None:
-        super().__init__(errno, message if message is not None else os.strerror(errno))
+        OSError.__init__(self, errno, message if message is not None else _TEXTS.get(errno) or os.strerror(errno))
 
     @property
     def name(self) -> str:

@@ -204,3 +204,14 @@ cdef extern from *:
 
 cdef class Status:
     cdef axptr_told told
+
+
+cdef class Place:
+    cdef public int fd
+    cdef public unsigned int mode
+    cdef public bint home
+    cdef public object mount
+    cdef public Status seen
+    cdef uint64_t device
+    cdef uint64_t number
+    cdef bint lent

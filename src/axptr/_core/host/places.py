@@ -23,6 +23,7 @@ from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringA
 from cython.cimports.libc.errno import E2BIG, ENOENT, ERANGE
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import memchr
+from cython.cimports.posix.unistd import close
 
 from axptr.errors import LinuxError
 
@@ -125,19 +126,100 @@ def tell(fd: cython.int):
     return found
 
 
-def look(at: cython.int, path: bytes, flags: cython.ulong, resolve: cython.ulong, device: uint64_t):
-    """Open `path` beneath `at`: (descriptor, what is told of it), or minus the errno.
+@cython.cclass
+class Place:
+    """A file of the host's, held by a descriptor (`fd`), which is closed with it unless it was lent.
 
-    flags, resolve: of openat2. device: that of `at`; EACCES for a proc file system on another one.
+    mode, identity: type and permission bits as last seen; device and inode number. seen: what was told when it was
+    looked up, until somebody is told of it. mount: by which it was found. home: see `axptr.linux.fs.host.tree`.
+    """
+
+    def __cinit__(self):
+        self.fd = -1
+
+    def __dealloc__(self):
+        if self.fd >= 0 and not self.lent:
+            close(self.fd)
+
+    def hold_fd(self, fd: cython.int):
+        """Be what a descriptor is, which belongs to this place from now on, whatever comes of it."""
+        self.fd = fd
+        _fill(self, fd, tell(fd))
+
+    def borrow(self, fd: cython.int, mode: cython.uint, identity: tuple):
+        """Be what somebody else's descriptor is, of which that much is known."""
+        self.lent = True
+        self.fd = fd
+        self.mode = mode
+        self.device, self.number = identity
+
+    @property
+    def identity(self):
+        return self.device, self.number
+
+    @identity.setter
+    def identity(self, identity: tuple):
+        self.device, self.number = identity
+
+    @property
+    def ino(self):
+        return self.number
+
+    @property
+    def is_dir(self):
+        return (self.mode & 0o170000) == 0o040000
+
+    @property
+    def is_link(self):
+        return (self.mode & 0o170000) == 0o120000
+
+    def status(self):
+        """What was seen when it was looked up, at the first call; afterwards what is so now."""
+        found: Status = self.seen
+        if found is None:
+            return tell(self.fd)
+        self.seen = None
+        return found
+
+    def status_again(self):
+        """The same, and the next one may still be told of what was seen."""
+        return tell(self.fd) if self.seen is None else self.seen
+
+    def __reduce__(self):
+        raise TypeError("a descriptor is of one process alone")
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _fill(place: Place, fd: cython.int, status: Status) -> cython.void:
+    place.fd = fd
+    place.mode = status.told.mode
+    place.device = axptr_dev(status.told.dev_major, status.told.dev_minor)
+    place.number = status.told.ino
+    place.seen = status
+
+
+def look(kind: type, start: Place, path: bytes, flags: cython.ulong, resolve: cython.ulong):
+    """The place beneath another that a path names, of a class that derives from `Place`, or minus the errno.
+
+    flags, resolve: of openat2. EACCES for a proc file system on another device.
     """
     fd: cython.int
-    found: Status = Status.__new__(Status)
+    at: cython.int = start.fd
+    device: uint64_t = start.device
+    status: Status = Status.__new__(Status)
+    found: Place = kind.__new__(kind)
     text: cython.p_char = PyBytes_AS_STRING(path)
     if memchr(text, 0, PyBytes_GET_SIZE(path)) != cython.NULL:
         return -ENOENT
     with cython.nogil:
-        fd = axptr_look(at, text, flags, resolve, device, cython.address(found.told))
-    return (fd, found) if fd >= 0 else fd
+        fd = axptr_look(at, text, flags, resolve, device, cython.address(status.told))
+    if fd < 0:
+        return fd
+    _fill(found, fd, status)
+    found.mount = start.mount
+    found.home = start.home and found.number == start.number and found.device == device  # `.`
+    return found
 
 
 def straight(path: bytes, covered: set):

@@ -143,23 +143,20 @@ class FsContext:
         """`resolve` from a directory; an absolute path begins at the root all the same."""
         if path[:1] == b"/":
             node = self.root
-        found, link = self._at_once(node, path) if walks(task, node) else (None, True)
-        if found is not None and not (found.is_link and (follow or path[-1] == 0x2F)):
-            return found
+        link, mount = not walks(task, node), node.mount
+        if not link and mount is not None:
+            # The whole path in one step, if nothing in it is the walk's affair.
+            relative = straight(path, mount.covered)
+            if relative is not None:
+                try:
+                    found = node.at_once(relative)
+                    if found is not None and not (found.is_link and (follow or path[-1] == 0x2F)):
+                        return found
+                except LinuxError as error:
+                    if error.errno != errno.ELOOP:
+                        raise
+                    link = True
         return self._walk(task, node, path, follow, link)
-
-    def _at_once(self, node: Node, path: bytes) -> tuple[Node | None, bool]:
-        """The whole path in one step, if nothing in it is the walk's affair; whether a link forbade that."""
-        mount = node.mount
-        relative = straight(path, mount.covered) if mount is not None else None
-        if relative is None:
-            return None, False
-        try:
-            return node.at_once(relative), False
-        except LinuxError as error:
-            if error.errno != errno.ELOOP:
-                raise
-        return None, True
 
     def _walk(self, task: LinuxTask, node: Node, path: bytes, follow: bool, singly: bool) -> Node:
         """Component by component, or by runs of them. singly: a link is known to be in the way."""

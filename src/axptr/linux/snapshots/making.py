@@ -160,7 +160,8 @@ def _settle_stream(file: HostFile, machine: Machine) -> None:
     """The stream is another descriptor of the host's now."""
     status = os.fstat(file.host_fd)
     file._identity = status.st_dev, status.st_ino
-    file.kind = stat.S_IFMT(status.st_mode)
+    file.mode = status.st_mode
+    file.kind = stat.S_IFMT(file.mode)
     file.asynchronous = file.kind in (stat.S_IFIFO, stat.S_IFSOCK) or os.isatty(file.host_fd)
     file.seekable = file.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
     machine.streams.add(file.identity)

@@ -130,10 +130,8 @@ def _host_file(it: Any, capture: Capture) -> dict[str, Any]:
 
 
 def _host_node(it: Any, capture: Capture) -> dict[str, Any]:
-    state = dict(vars(it))
-    state["fd"] = Token(("fd", capture.owner.hold(it.fd)))
-    state["_status"] = None
-    return state
+    fd = Token(("fd", capture.owner.hold(it.fd)))
+    return {"fd": fd, "mode": it.mode, "identity": it.identity, "mount": it.mount, "home": it.home}
 
 
 def _opened_node(it: Any, capture: Capture) -> Any:

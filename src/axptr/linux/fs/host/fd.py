@@ -12,9 +12,17 @@ import os
 import stat
 
 from ...._core.host import hostcalls
-from ...._core.host.places import Status, look, tell
+from ...._core.host.places import look
 from ....errors import LinuxError
 from .calls import host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from ...._core.host.places import Place
+
+    P = TypeVar("P", bound=Place)
 
 PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 """How places are opened: the link itself where the last component is one."""
@@ -82,32 +90,35 @@ def open_beneath(dirfd: int, path: bytes) -> int:
     return host(_open_one_by_one, dirfd, path)
 
 
-def look_beneath(dirfd: int, path: bytes, device: int) -> tuple[int, Status]:
-    """`open_beneath`, and what is told of the place. device: that of `dirfd`; EACCES as `require_no_proc` has it."""
+def look_beneath(kind: type[P], start: P, path: bytes) -> P:
+    """`open_beneath` from a place, as a place of a class; EACCES as `require_no_proc` has it."""
     call = _openat2
     if not call.missing:
-        found = look(dirfd, path, PLACE, _RESOLVE, device)
+        found = look(kind, start, path, PLACE, _RESOLVE)
         if not isinstance(found, int):
             return found
         call.judge(found)
         if not call.missing:
             raise LinuxError(-found)
-    fd = open_beneath(dirfd, path)
-    try:
-        status = tell(fd)
-        require_no_proc(fd, status, device)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd, status
+    return entered(kind, start, open_beneath(start.fd, path))
 
 
-def require_no_proc(fd: int, status: Status, device: int) -> None:
+def entered(kind: type[P], start: P, fd: int) -> P:
+    """The place of a descriptor that was opened from another, which it belongs to."""
+    found = kind.__new__(kind)
+    found.hold_fd(fd)
+    found.mount = start.mount
+    found.home = start.home and found.identity == start.identity  # `.`
+    require_no_proc(fd, found.identity[0], start.identity[0])
+    return found
+
+
+def require_no_proc(fd: int, device: int, before: int) -> None:
     """EACCES for a /proc of the host's, wherever it is mounted: through it a program could reach this process.
 
-    device: where one came from, which is none.
+    device: which the descriptor is on. before: where one came from, which is none.
     """
-    if status.st_dev != device and int.from_bytes(hostcalls.fstatfs(fd)[:8], "little") == _PROC_MAGIC:
+    if device != before and int.from_bytes(hostcalls.fstatfs(fd)[:8], "little") == _PROC_MAGIC:
         raise LinuxError(errno.EACCES)
 
 

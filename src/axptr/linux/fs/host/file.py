@@ -65,7 +65,7 @@ class HostFile(OpenFile):
     and written without blocking the host, of what may block; None of other files.
     mount: by which it was found; None for what was found by none.
     as_node: what makes it a node of the tree that it was found in (`tree.OpenedNode`); None for what is in none.
-    rw_flags: RWF_* of the transfer in hand (`under_rwf`).
+    rw_flags: RWF_* of the transfer in hand (`under_rwf`). mode: type and permission bits when it was opened.
     """
 
     host_fd: int
@@ -97,8 +97,8 @@ class HostFile(OpenFile):
         if what is None:
             status = tell(fd)
             what = status.st_mode, status.identity
-        mode, self._identity = what
-        self.kind = kind = stat.S_IFMT(mode)
+        self.mode, self._identity = what
+        self.kind = kind = stat.S_IFMT(self.mode)
         self.asynchronous = kind in (stat.S_IFIFO, stat.S_IFSOCK) or (kind == stat.S_IFCHR and os.isatty(fd))
         self.seekable = self.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 

@@ -13,7 +13,7 @@ import os
 import stat
 
 from ...._core.host import hostcalls
-from ...._core.host.places import access, getxattr, reopen, tell
+from ...._core.host.places import Place, access, getxattr, reopen
 from ....errors import LinuxError
 from ....mm.filecache import F_GETFL, FileCache
 from ..node import Node
@@ -23,9 +23,9 @@ from .calls import host, host_statx
 from .fd import (
     PLACE,
     by_descriptor,
+    entered,
     look_beneath,
     name_of,
-    require_no_proc,
 )
 from .file import HostFile
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ...._core.host.places import Status
     from ...._core.mm.frames import FrameStore
     from ...task.creds import Credentials
     from ...task.task import LinuxTask
@@ -56,7 +55,7 @@ _NOT_KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC
 """Flags of open that act once and do not stay with the file."""
 
 
-class HostNode(Node):
+class HostNode(Place, Node):
     """A file of the host. fd: its descriptor, O_PATH as a rule; closed with the node.
 
     home: it was, or was made, beneath an allowed directory when it was opened; what has no name any more is judged
@@ -68,28 +67,9 @@ class HostNode(Node):
     dev = 0
     immutable = errno.EROFS
     path = b""
-    fd = -1
-    home = False
 
-    def __init__(self, fd: int, status: Status | None = None) -> None:
-        self.fd = fd
-        if status is None:
-            status = tell(fd)
-        self.mode = status.st_mode
-        self._identity = status.identity
-        self._status: Status | None = status
-
-    def __del__(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        return self._identity
-
-    @property
-    def ino(self) -> int:
-        return self._identity[1]
+    def __init__(self, fd: int) -> None:
+        self.hold_fd(fd)
 
     def hold(self) -> HostNode:
         node = HostNode(host(os.dup, self.fd))
@@ -100,7 +80,7 @@ class HostNode(Node):
 
     def stat_again(self) -> None:
         """What was seen when it was looked up is to be seen anew: the node is kept."""
-        self._status = None
+        self.seen = None
 
     @property
     def removed(self) -> bool:
@@ -126,15 +106,14 @@ class HostNode(Node):
     def stat(self, task: LinuxTask) -> AnyStat:
         """What was seen when it was looked up, at the first call; afterwards what is so now."""
         self.tell_time(task)
-        status, self._status = self._status, None
-        return status if status is not None else tell(self.fd)
+        return self.status()
 
     def tell_time(self, task: LinuxTask | None) -> None:
-        if task is not None and FileCache.tell(task.space.phys, self._identity):
-            self._status = None
+        if task is not None and FileCache.tell(task.space.phys, self.identity):
+            self.seen = None
 
     def rights(self, task: LinuxTask) -> tuple[int, int, int]:
-        status = self._status or tell(self.fd)
+        status = self.status_again()
         return status.st_mode, status.st_uid, status.st_gid
 
     def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
@@ -168,17 +147,7 @@ class HostNode(Node):
 
     def enter(self, fd: int) -> HostNode:
         """The node of a descriptor that was opened from here. EACCES for a /proc of the host's."""
-        status = tell(fd)
-        node = self._entered(fd, status)
-        require_no_proc(fd, status, self._identity[0])
-        return node
-
-    def _entered(self, fd: int, status: Status) -> HostNode:
-        node = HostNode(fd, status)
-        node.mount = self.mount
-        if self.home and node._identity == self._identity:  # `.`
-            node.home = True
-        return node
+        return entered(HostNode, self, fd)
 
     def listing(self, task: LinuxTask) -> list[tuple[bytes, int, int]]:
         found = []
@@ -192,7 +161,7 @@ class HostNode(Node):
         return found
 
     def at_once(self, path: bytes) -> HostNode:
-        return self._entered(*look_beneath(self.fd, path, self._identity[0]))
+        return look_beneath(HostNode, self, path)
 
     def parent(self, task: LinuxTask) -> HostNode:
         if self.mount is None:
@@ -264,7 +233,7 @@ class HostNode(Node):
 
     def opened(self, fd: int, flags: int, home: bool, *, shared: bool = False, same: bool = False) -> HostFile:
         """The open file of a descriptor for what was found in this node's mount. same: it is for this very file."""
-        what = (self.mode, self._identity) if same else None
+        what = (self.mode, self.identity) if same else None
         return file_of(fd, flags & ~_NOT_KEPT, home=home, shared=shared, mount=self.mount, what=what)
 
     def open_program(self) -> OpenFile:
@@ -295,7 +264,7 @@ class HostNode(Node):
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
         self.tell_time(task)
-        status, self._status = self._status, None
+        status, self.seen = self.seen, None
         if status is not None and not flags and mask & _CHANGE_TIMES and not mask & ~_BASIC_STATS:
             return status.statx()  # without these times some file systems give less than was asked for then
         return host_statx(self.fd, b"", flags | _AT_EMPTY_PATH, mask)
@@ -467,19 +436,16 @@ class OpenedNode(HostNode):
     """What a descriptor of the guest, and its entry in /proc/self/fd, leads to: the file itself, name or not."""
 
     def __init__(self, file: HostFile) -> None:
-        super().__init__(file.host_fd)
+        self.borrow(file.host_fd, file.mode, file.identity)
         self.mount = file.mount
         self.home = file.home
         self._file = file
-
-    def __del__(self) -> None:
-        """The descriptor is the open file's."""
 
     def stat(self, task: LinuxTask) -> AnyStat:
         return task.machine.host.shown_status(super().stat(task))
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
-        status = self._status or tell(self.fd)
+        status = self.status_again()
         if task.machine.host.shown_status(status) is not status:
             return None
         return super().statx(task, flags, mask)
