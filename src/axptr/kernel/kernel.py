@@ -1,9 +1,10 @@
 """The table of system calls and the path of one call through it.
 
 The engine's hook makes one Python call, the dispatcher, which looks the number up and calls a wrapper that was
-compiled for the handler's signature (`convert`). A handler returns an int (what the program gets), None (registers
-are as the handler left them), or raises `LinuxError`, which becomes `-errno`. Anything else it raises is a bug in the
-kernel: it stops the run and comes out of `Kernel.run` with its traceback; it is never turned into an errno.
+compiled for the handler's signature (`convert`). A handler returns an int (what the program gets; minus an errno for
+what is refused every day), None (registers are as the handler left them), or raises `LinuxError`, which becomes
+`-errno`. Anything else it raises is a bug in the kernel: it stops the run and comes out of `Kernel.run` with its
+traceback; it is never turned into an errno.
 
 A tracer (`on_enter`, `on_call`) or a count of calls swaps the dispatcher for a slower one; unset, they cost nothing.
 """
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     Dispatch = Callable[[int, int, int, int, int, int, int], "int | None"]
 
 _LOW32 = 0xFFFF_FFFF
+_LEAST_ERROR = -4095
 MAX_UNKNOWN = 256
 """How many different numbers of calls that nobody registered are told apart: a program may make up any."""
 OTHERS = "(others)"
@@ -209,6 +211,8 @@ class Kernel:
                 if on_enter is not None:
                     on_enter(task, syscall, args)
                 outcome = result = self._table[nr](task, *registers)
+                if result is not None and _LEAST_ERROR <= result < 0:
+                    outcome = LinuxError(-result)
                 if task.blocked is not None:
                     task.calling = syscall, args
                     return None

@@ -54,7 +54,8 @@ def _getxattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes, buf: 
     attribute = _xattr_name(task, name)
     node = find()
     require_xattr(task, node, attribute, write=False)
-    return _give(task, node.getxattr(attribute), buf, size)
+    found = node.xattr(attribute)
+    return found if isinstance(found, int) else _give(task, found, buf, size)
 
 
 def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:

@@ -288,6 +288,13 @@ class Node:
     def getxattr(self, name: bytes) -> bytes:
         raise LinuxError(errno.EOPNOTSUPP)
 
+    def xattr(self, name: bytes) -> bytes | int:
+        """The same, or minus the errno: that a file has it not is what most calls find, and an exception costs."""
+        try:
+            return self.getxattr(name)
+        except LinuxError as error:
+            return -error.errno
+
     def listxattr(self) -> bytes:
         """The names, each with a NUL behind it; a file system without attributes has none."""
         return b""

@@ -121,14 +121,15 @@ class OpenFile:
     notice: Notice | None = None
     """Who hears of its events by signals, once anybody is to."""
 
+    owner = (0, 0)  # F_OWNER_TID, nobody
+    owner_uids = (0, 0)
+    signal = 0
+    write_hint = 0
+
     def __init__(self, flags: int) -> None:
         self.flags = flags
         self.refs = 0
         self.watchers: list[Watcher] = []
-        self.owner = (0, 0)  # F_OWNER_TID, nobody
-        self.owner_uids = (0, 0)
-        self.signal = 0
-        self.write_hint = 0
 
     def hold(self) -> None:
         """One more refers to it."""

@@ -71,6 +71,11 @@ class HostFile(OpenFile):
     host_fd: int
     stream: int | None = None
     """Which of the user's standard streams it is; None of other files."""
+    owned = False
+    nameless = False
+    rw_flags = 0
+    _engaged = False
+    """Whether there is something to be closed besides the descriptor."""
 
     def __init__(
         self,
@@ -92,8 +97,6 @@ class HostFile(OpenFile):
         self.shared = shared or not owned
         self.mount = mount
         self._as_node = as_node
-        self.nameless = False
-        self.rw_flags = 0
         if what is None:
             status = tell(fd)
             what = status.st_mode, status.identity
@@ -118,6 +121,7 @@ class HostFile(OpenFile):
     def channel(self) -> Channel | None:
         if not may_block(self.kind) or self.flags & O_PATH:
             return None
+        self._engaged = True
         return Channel(self.host_fd, self.flags, self.kind, shared=self.shared)
 
     @property
@@ -174,6 +178,7 @@ class HostFile(OpenFile):
     def _waitable(self) -> HostWaitable:
         from ....kernel.hostpoll import HostWaitable
 
+        self._engaged = True
         return HostWaitable(self.io_fd)
 
     def _buffer(self, task: LinuxTask, user: UserIter) -> memoryview:
@@ -575,16 +580,15 @@ class HostFile(OpenFile):
         return self.kind in (stat.S_IFREG, stat.S_IFDIR)
 
     def close(self) -> None:
-        self._close_channel()
+        if self._engaged:
+            self._close_channel()
         if self.owned:
             self.owned = False
             os.close(self.host_fd)
 
     def __del__(self) -> None:
         """A process that was dropped without `close` must not leave host descriptors open."""
-        self._close_channel()
-        if getattr(self, "owned", False):
-            os.close(self.host_fd)
+        self.close()
 
     def _close_channel(self) -> None:
         waitable = self.__dict__.pop("_waitable", None)

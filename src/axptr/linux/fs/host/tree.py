@@ -275,6 +275,9 @@ class HostNode(Place, Node):
             raise LinuxError(-found)
         return found
 
+    def xattr(self, name: bytes) -> bytes | int:
+        return getxattr(self.fd, name)
+
     def listxattr(self) -> bytes:
         names = host(os.listxattr, by_descriptor(self.fd))
         return b"".join(os.fsencode(name) + b"\0" for name in names)
