@@ -59,13 +59,20 @@ class FileCache(FrameStore):
     @staticmethod
     def find(phys: PhysMemory, device: int, inode: int) -> FileCache | None:
         """The cache of a file if it has one now."""
-        found: FileCache | None = phys.caches.get((device, inode))
+        return FileCache._kept(phys, (device, inode))
+
+    @staticmethod
+    def _kept(phys: PhysMemory, identity: tuple[int, int]) -> FileCache | None:
+        caches = phys.caches
+        if identity not in caches.data:  # as of most files: at once, and not by the functions of a weak dictionary
+            return None
+        found: FileCache | None = caches.get(identity)
         return found
 
     @staticmethod
     def tell(phys: PhysMemory, identity: tuple[int, int]) -> bool:
         """`tell_time` of a file that has a cache; whether there is one."""
-        found: FileCache | None = phys.caches.get(identity)
+        found = FileCache._kept(phys, identity)
         if found is None:
             return False
         found.tell_time()

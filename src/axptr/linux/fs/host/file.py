@@ -485,6 +485,8 @@ class HostFile(OpenFile):
     @property
     def large(self) -> int:
         """O_LARGEFILE, which open gives to every file and pipe to none."""
+        if self.owned and self.seekable:
+            return _O_LARGEFILE
         import fcntl
 
         return host(fcntl.fcntl, self.host_fd, fcntl.F_GETFL) & _O_LARGEFILE

@@ -209,7 +209,8 @@ class HostNode(Place, Node):
 
     def _lacks_mount_points(self, task: LinuxTask) -> bool:
         """Whether something is mounted in this directory at a name that it does not have."""
-        return any(not self._has(name) for name in task.fs.mounts.names_in(self))
+        names = task.fs.mounts.names_in(self)
+        return bool(names) and any(not self._has(name) for name in names)
 
     def reopen(self, task: LinuxTask, flags: int, home: bool) -> HostFile:
         """Open exactly this file, whatever has its name now. The caller has judged whether that is allowed."""
