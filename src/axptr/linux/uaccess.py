@@ -162,12 +162,12 @@ class UserIter(IoStream):
         task, iov = self.provider, self.iov
         good, (index, at) = 0, self.position
         limit = min(limit, self.remaining)
-        check = task.space.check_region_access
+        permits = task.space._permits
         while good < limit:
             address, size = iov[index]
             n = min(size - at, limit - good)
             if n:
-                if address + at + n <= USER_END and check(VirtAddrRange(address + at, address + at + n), access):
+                if address + at + n <= USER_END and permits(address + at, n, access):
                     good += n
                 else:
                     return good + good_prefix(task, address + at, n, access)

@@ -269,6 +269,17 @@ class UserSpace(Transfer):
 
     # -- the UserMemory interface ----------------------------------------------------------------------------
 
+    def _permits(self, vaddr: uint64_t, size: uint64_t, access: cython.int):
+        """`check_region_access` of plain numbers, for READ, WRITE and EXECUTE: no object is made for the question."""
+        bad: uint64_t = 0
+        code: cython.int
+        if size == 0:
+            return True
+        axptr_lock_gil(self.lock)
+        code = self.check_span(vaddr, size, access & ACCESS, cython.address(bad))
+        axptr_unlock(self.lock)
+        return code == FAULT_OK
+
     def check_region_access(self, range, flags):
         """Whether every byte of the `VirtAddrRange` is in an area that has all of `flags`. Populates nothing.
 
