@@ -167,12 +167,13 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--engine", default="auto")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many tasks run at once, natively")
     options = parser.parse_args()
     wrong = seen = possible = 0
     with tempfile.TemporaryDirectory() as directory:
         guest = build(Path(directory))
         for seed in range(options.first, options.first + options.seeds):
-            ours, allowed, text = check(guest, seed, engine=options.engine)
+            ours, allowed, text = check(guest, seed, engine=options.engine, engine_jobs=options.jobs)
             seen, possible = seen + len(ours), possible + len(allowed)
             if text:
                 wrong += 1

@@ -22,6 +22,7 @@ from .run import _NEVER, _NOW, _SOON, SLICE, RunLoop, wall
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..engine import Exit, NativeEngine
+    from .kernel import Dispatch
     from .run import Time
     from .task import Task
 
@@ -35,6 +36,7 @@ class CrewLoop(RunLoop):
         super().__init__(engine, clock=clock, slice=slice)
         self.jobs = jobs
         self._out: dict[Task, float] = {}  # who was let go, and since when
+        self._answers: dict[Task, Dispatch] = {}  # what answers their calls, of those that were let go once
         self._yields: Task | None = None
         self._alone = False  # the last turn was of one with breakpoints, which no other runs beside
 
@@ -43,6 +45,7 @@ class CrewLoop(RunLoop):
     def remove(self, task: Task) -> None:
         if self._out.pop(task, None) is not None and self.current is not task:
             self.engine.withdraw(task.context)
+        self._answers.pop(task, None)
         super().remove(task)
 
     def enqueue(self, task: Task) -> None:
@@ -68,21 +71,20 @@ class CrewLoop(RunLoop):
         self._come_out()
 
     def reinstall(self, task: Task) -> None:
-        if task in self._out and self.current is not task:
-            self.engine.nudge(task.context)
-        else:
-            super().reinstall(task)
+        if task in self._answers:
+            self._answers[task] = task.kernel.dispatcher(task)
 
     # -- running
 
     def _install(self, task: Task) -> None:
         task.engine = self.engine
-        dispatch = task.kernel.dispatcher(task)
+        answers = self._answers
+        answers[task] = task.kernel.dispatcher(task)
 
         def served(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
             if self.current is not task:
                 self._serve(task)
-            return dispatch(nr, a0, a1, a2, a3, a4, a5)
+            return answers[task](nr, a0, a1, a2, a3, a4, a5)
 
         self.engine.on_syscall(served)
 
@@ -183,6 +185,7 @@ class CrewLoop(RunLoop):
             if late or task.time_left is not None:
                 self._bring_back(task)
                 if late:
+                    task.preempted()
                     self._to_the_end(task)
 
     def _to_the_end(self, task: Task) -> None:

@@ -106,6 +106,5 @@ def _filter(task: LinuxTask, address: int) -> Filter:
 
 def _restrict(task: LinuxTask, limits: Seccomp) -> None:
     task.seccomp = limits
-    loop = task.loop
-    if loop is not None and loop.current is task:
-        task.engine.on_syscall(task.kernel.dispatcher(task))
+    if task.loop is not None:
+        task.loop.reinstall(task)
