@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import engines
 
 from .conftest import GUESTS, run_guest, run_host
 
 PROGRAMS = sorted(path.stem for path in (GUESTS / "equal").glob("*.c"))
 
 
+FORKS = re.compile(r"fork\(\)|pthread_create")
+SEVERAL = [name for name in PROGRAMS if FORKS.search((GUESTS / f"equal/{name}.c").read_text()) and name != "rseq"]
+"""Where tasks run at once, no CPU is one task's, and there is no rseq."""
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_each_line_is_the_hosts(name: str, compile_guest: Callable[..., Path], tmp_path: Path) -> None:
+    check(name, compile_guest, tmp_path)
+
+
+@pytest.mark.skipif(engines.missing("native") is not None, reason="needs the native engine")
+@pytest.mark.parametrize("name", SEVERAL)
+def test_they_are_where_several_tasks_run_at_once(
+    name: str, compile_guest: Callable[..., Path], tmp_path: Path
+) -> None:
+    check(name, compile_guest, tmp_path, engine="native", engine_jobs=2)
+
+
+def check(name: str, compile_guest: Callable[..., Path], tmp_path: Path, **options: Any) -> None:
     program = compile_guest(f"equal/{name}", "-lm")
     directories = tmp_path / "host" / "work", tmp_path / "ours" / "work"  # beside which nothing of the test's lies
     for directory in directories:
         directory.mkdir(parents=True)
     host = run_host(program, cwd=directories[0])
-    ours = run_guest(program, cwd=directories[1], allow_write=[directories[1]])
+    ours = run_guest(program, cwd=directories[1], allow_write=[directories[1]], **options)
     assert host.lines
     assert ours.lines == host.lines
     assert ours.status == host.status

@@ -123,6 +123,8 @@ class RunLoop:
     not.
     """
 
+    jobs = 1  # how many tasks may run at once
+
     def __init__(self, engine: Engine, *, clock: Time | None = None, slice: float = SLICE) -> None:
         self.engine = engine
         engine.keep_in_calls()

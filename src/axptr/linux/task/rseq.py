@@ -8,7 +8,8 @@ Linux 6.18, Documentation on struct rseq in include/uapi/linux/rseq.h.
 struct rseq_cs: version, flags (4 bytes each), start_ip, post_commit_offset, abort_ip.
 
 One CPU: what disturbs a piece of code is a signal handler (`leave_section`), or another task that has the CPU meanwhile
-(`preempted`).
+(`preempted`). Where several tasks run at once, what one does for its CPU alone is not safe from those on the same one:
+there is no such call then, as on Linux without it.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Rseq(NamedTuple):
 
 @call("rseq")
 def sys_rseq(task: LinuxTask, area: Bytes, size: c_uint, flags: c_int, signature: c_uint) -> int:
+    if task.loop is not None and task.loop.jobs > 1:
+        raise LinuxError(errno.ENOSYS)
     asked, have = Rseq(area.address, size, signature), task.rseq
     if flags & RSEQ_FLAG_UNREGISTER:
         if flags & ~RSEQ_FLAG_UNREGISTER or have is None or have[:2] != asked[:2]:
