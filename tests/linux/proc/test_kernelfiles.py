@@ -91,7 +91,7 @@ for kind, command in (("shm", ["-M", "4000"]), ("sem", ["-S", "3"]), ("msg", ["-
     for line in open(f"/proc/sysvipc/{kind}").readlines()[1:]:
         words = line.split()
         if words[1] == made:
-            print(kind, len(line), words[2:4], len(words))
+            print(kind, words[2:4], len(words))
     subprocess.run(["ipcrm", {"shm": "-m", "sem": "-s", "msg": "-q"}[kind], made])
 """
     runs = []

@@ -4,6 +4,7 @@ that its program makes. Nothing else is kept here.
 
 FAMILIES = {
     "arch.x86_64.prctl": "arch_prctl",
+    "calls.aio": "io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit",
     "calls.advice": "madvise membarrier mincore msync pkey_alloc pkey_free pkey_mprotect",
     "calls.clone": "clone clone3 fork vfork",
     "calls.dirs": "getdents getdents64",

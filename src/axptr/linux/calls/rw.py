@@ -263,14 +263,19 @@ def sys_pwritev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong, po
 _RWF_KNOWN = 0x1FF
 
 
-def _with_flags(task: LinuxTask, file: OpenFile, flags: int, transfer: Callable[[], int]) -> int:
-    """One transfer under RWF_* flags (kiocb_set_rw_flags). A file that knows them not at all is EOPNOTSUPP."""
-    if not flags:
-        return transfer()
+def rwf_guard(flags: int) -> None:
+    """EOPNOTSUPP, EINVAL for flags that nothing knows, or that exclude each other."""
     if flags & ~_RWF_KNOWN:
         raise LinuxError(errno.EOPNOTSUPP)
     if flags & RWF_APPEND and flags & RWF_NOAPPEND:
         raise LinuxError(errno.EINVAL)
+
+
+def _with_flags(task: LinuxTask, file: OpenFile, flags: int, transfer: Callable[[], int]) -> int:
+    """One transfer under RWF_* flags (kiocb_set_rw_flags). A file that knows them not at all is EOPNOTSUPP."""
+    if not flags:
+        return transfer()
+    rwf_guard(flags)
     with file.under_rwf(task, flags):
         return transfer()
 

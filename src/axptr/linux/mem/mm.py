@@ -15,6 +15,7 @@ from ..uaccess import USER_END
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...mm.space import AddrSpace
+    from ..files.aio import AioContext
     from ..host import HostView
 
 STACK_TOP = USER_END
@@ -38,6 +39,7 @@ class Mm:
     peak_size: the most bytes of areas that were seen. users: tasks that have it.
     sealed: ranges that nothing may change (mseal): they end with it.
     lock_future: what is mapped from now on is locked (mlockall).
+    aio: contexts of asynchronous input and output, by number: they end with it, and a fork has none.
     membarrier: what has been registered for, as commands of membarrier(2). mmap_base: mappings go downwards from it.
     The addresses have the names and meaning of struct mm_struct (prctl(2), PR_SET_MM); 0 if there is nothing.
     """
@@ -50,6 +52,7 @@ class Mm:
         self.lock_future = False
         self.sealed: tuple[tuple[int, int], ...] = ()
         self.membarrier = 0
+        self.aio: dict[int, AioContext] = {}
         self.exe = Node(b"/")
         self.auxv = b""
         self.dumpable = True
@@ -70,6 +73,7 @@ class Mm:
         other.__dict__.update(self.__dict__)
         other.space = self.space.try_clone()
         other.users = 1
+        other.aio = {}
         other.lock_future = False
         return other
 
@@ -77,6 +81,10 @@ class Mm:
         """A task needs it no more; the last one's end gives all of it back."""
         self.users -= 1
         if not self.users:
+            if self.aio:
+                from ..files.aio import end_all
+
+                end_all(self.aio)
             self.space.clear()
 
     def _bound(self, name: str) -> int:

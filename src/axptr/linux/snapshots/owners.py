@@ -13,6 +13,7 @@ STATE = {
     "linux.abi.signals": "Info",
     "linux.arch.x86_64.cpu": "Cpu",
     "linux.ends": "Death",
+    "linux.files.aio": "AioContext AioPoll",
     "linux.files.anon": "AnonNode AnonFile",
     "linux.files.dnotify": "DirectoryNotice",
     "linux.files.epoll": "Entry Waiters EpollFile",
