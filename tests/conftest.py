@@ -8,6 +8,7 @@ traceback keeps what it used alive.
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
@@ -19,6 +20,15 @@ from formats import FORMATS
 USER_START = 0x1000
 USER_SIZE = (1 << 47) - 0x2000
 _failed = pytest.StashKey[bool]()
+
+
+def pytest_configure() -> None:
+    """Signals of the keyboard do what they do in a terminal, for the programs that tests start too: who was started in
+    the background by a shell ignores them, and hands that on."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) == signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

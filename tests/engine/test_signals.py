@@ -34,12 +34,16 @@ def test_ctrl_c_ends_the_process_as_any_python_program(guest: str) -> None:
     root = Path(__file__).parents[2]
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
     assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    time.sleep(0.3)
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
-    assert time.monotonic() - began < 1
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(0.3)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+        assert time.monotonic() - began < 1
+    finally:  # the one that makes calls keeps them all
+        process.kill()
+        process.wait()
     assert b"KeyboardInterrupt" in errors
     assert process.returncode == -signal.SIGINT
 
