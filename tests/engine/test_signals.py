@@ -40,7 +40,7 @@ def test_ctrl_c_ends_the_process_as_any_python_program(guest: str) -> None:
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=10)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5  # of which starting and ending Python take most, where much else runs
     finally:  # the one that makes calls keeps them all
         process.kill()
         process.wait()
