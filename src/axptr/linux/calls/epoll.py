@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from struct import Struct
 
 from ...errors import LinuxError
 from ...flags import READ, WRITE
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
 EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
-_EVENT = Struct("<IQ")  # packed on x86-64
-_MAX_EVENTS = ((1 << 31) - 1) // _EVENT.size
+_INT_MAX = (1 << 31) - 1
 _BESIDE_EXCLUSIVE = 1 | 4 | 8 | 16 | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE
 
 
@@ -59,8 +57,9 @@ def sys_epoll_create(task: LinuxTask, size: c_int) -> int:
 def sys_epoll_ctl(task: LinuxTask, epfd: c_int, op: c_int, fd: c_int, event: ConstBytes) -> int:
     events = data = 0
     if op != EPOLL_CTL_DEL:
-        require_user(task, event.address, _EVENT.size, READ)
-        events, data = _EVENT.unpack(get_bytes(task, event.address, _EVENT.size))
+        layout = task.layouts.event
+        require_user(task, event.address, layout.size, READ)
+        events, data = layout.unpack(get_bytes(task, event.address, layout.size))
     epoll, file = task.files.get_io(epfd), task.files.get_io(fd)
     if not file.pollable:
         raise LinuxError(errno.EPERM)
@@ -89,9 +88,10 @@ def _outside(file: OpenFile) -> bool:
 
 def _asked(task: LinuxTask, epfd: int, events: int, most: int) -> EpollFile:
     epoll = task.files.get_io(epfd)
-    if not 0 < most <= _MAX_EVENTS:
+    size = task.layouts.event.size
+    if not 0 < most <= _INT_MAX // size:
         raise LinuxError(errno.EINVAL)
-    require_user(task, events, most * _EVENT.size, WRITE)
+    require_user(task, events, most * size, WRITE)
     if not isinstance(epoll, EpollFile):
         raise LinuxError(errno.EINVAL)
     return epoll
@@ -125,12 +125,13 @@ def _cut(task: LinuxTask, *data: object) -> int:
 def _tell(task: LinuxTask, epoll: EpollFile, events: int, most: int) -> int:
     """Tell the program of those that are ready (ep_send_events). EFAULT if it could be told of none."""
     found = epoll.collect(most)
+    size, data_at = task.layouts.event.size, task.layouts.data_at
     told = 0
     try:
         for told, (entry, ready) in enumerate(found):
-            at = events + told * _EVENT.size
+            at = events + told * size
             put_user(task, at, ready.to_bytes(4, "little"))  # epoll_put_uevent
-            put_user(task, at + 4, entry.data.to_bytes(8, "little"))
+            put_user(task, at + data_at, entry.data.to_bytes(8, "little"))
             epoll.told(entry)
     except LinuxError:
         epoll.keep([entry for entry, _ in found[told:]])

@@ -51,7 +51,8 @@ _BILLION = 1_000_000_000
 def sys_rt_sigaction(task: LinuxTask, signal: c_int, act: ConstBytes, oldact: Bytes, size: c_size_t) -> int:
     if size != 8:
         raise LinuxError(errno.EINVAL)
-    new = unpack("<QQQQ", get_bytes(task, act.address, 32)) if not act.is_null else None
+    layouts = task.layouts
+    new = layouts.read_action(get_bytes(task, act.address, layouts.action.size)) if not act.is_null else None
     if not 1 <= signal <= 64 or (new is not None and signal in (SIGKILL, SIGSTOP)):
         raise LinuxError(errno.EINVAL)
     signals = task.signals
@@ -67,7 +68,7 @@ def sys_rt_sigaction(task: LinuxTask, signal: c_int, act: ConstBytes, oldact: By
         if task.host_signals is not None:
             task.host_signals.follow(signals)
     if not oldact.is_null:
-        put_bytes(task, oldact.address, pack("<QQQQ", old.handler, old.flags, old.restorer, old.mask))
+        put_bytes(task, oldact.address, layouts.pack_action(old.handler, old.flags, old.restorer, old.mask))
     return 0
 
 

@@ -7,7 +7,7 @@ import stat
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
-from ..abi.stat import pack_stat, pack_statx
+from ..abi.layouts import pack_statx
 from ..fs.node import Node
 from ..fs.permissions import MAY_WRITE, require_access
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
@@ -50,20 +50,20 @@ def _name(task: LinuxTask, path: ConstBytes, flags: int) -> bytes:
 @call("stat")
 def sys_stat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
     node = task.fs.resolve(task, AT_FDCWD, read_path(task, path))
-    put_bytes(task, statbuf.address, pack_stat(node.stat(task)))
+    put_bytes(task, statbuf.address, task.layouts.stat(node.stat(task)))
     return 0
 
 
 @call("fstat")
 def sys_fstat(task: LinuxTask, fd: c_uint, statbuf: Bytes) -> int:
-    put_bytes(task, statbuf.address, pack_stat(task.files.get(fd).stat(task)))
+    put_bytes(task, statbuf.address, task.layouts.stat(task.files.get(fd).stat(task)))
     return 0
 
 
 @call("lstat")
 def sys_lstat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
     node = task.fs.resolve(task, AT_FDCWD, read_path(task, path), follow=False)
-    put_bytes(task, statbuf.address, pack_stat(node.stat(task)))
+    put_bytes(task, statbuf.address, task.layouts.stat(node.stat(task)))
     return 0
 
 
@@ -76,7 +76,7 @@ def sys_newfstatat(task: LinuxTask, dirfd: c_int, path: ConstBytes, statbuf: Byt
         status = task.files.get(dirfd).stat(task)
     else:
         status = lookup(task, dirfd, name, flags).stat(task)
-    put_bytes(task, statbuf.address, pack_stat(status))
+    put_bytes(task, statbuf.address, task.layouts.stat(status))
     return 0
 
 

@@ -7,7 +7,6 @@ changes the set goes through the list and does what can be done now, for those w
 from __future__ import annotations
 
 import errno
-from struct import pack
 
 from ...errors import LinuxError
 from ...kernel.wait import WaitQueue
@@ -15,6 +14,7 @@ from .ids import IPC_NOWAIT, IdTable, Object, seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..abi.layouts import Layouts
     from ..task.group import ThreadGroup
     from ..task.task import LinuxTask
 
@@ -66,9 +66,9 @@ class SemSet(Object):
         self.otime = 0
         self._task_time = task.machine.host.realtime_ns
 
-    def describe(self) -> bytes:
-        """struct semid64_ds of x86-64."""
-        return self.perm() + pack("<qQqQQQQ", self.otime, 0, self.ctime, 0, len(self.values), 0, 0)
+    def describe(self, layouts: Layouts) -> bytes:
+        """struct semid64_ds of an architecture."""
+        return self.perm() + layouts.semaphores.pack(self.otime, self.ctime, len(self.values))
 
     def attempt(self, who: Waiting) -> int | None:
         """Do an operation: 0, or None with `who.blocking` set where it has to wait. EAGAIN, ERANGE."""

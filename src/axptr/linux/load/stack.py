@@ -20,7 +20,7 @@ from struct import pack
 from ...addr import PAGE_SIZE as PAGE
 from ...errors import LinuxError, UserFault
 from ...flags import MappingFlags
-from ..abi import rseq
+from ..abi.layouts import RSEQ_ALIGN, RSEQ_FEATURE_SIZE
 from ..mem.mm import STACK_TOP
 from ..uaccess import Bytes
 
@@ -123,7 +123,7 @@ def push_tables(mm: Mm, strings: Strings, image: Image, cpu: Cpu, creds: Credent
         (AT_PHENT, 56), (AT_PHNUM, image.phnum), (AT_BASE, image.interp_base), (AT_FLAGS, 0), (AT_ENTRY, image.entry),
         (AT_UID, creds.uid), (AT_EUID, creds.euid), (AT_GID, creds.gid), (AT_EGID, creds.egid),
         (AT_SECURE, int(creds.set_id)), (AT_RANDOM, random_at), (AT_HWCAP2, cpu.hwcap2), (AT_EXECFN, strings.execfn),
-        (AT_RSEQ_FEATURE_SIZE, rseq.FEATURE_SIZE), (AT_RSEQ_ALIGN, rseq.ALIGN),
+        (AT_RSEQ_FEATURE_SIZE, RSEQ_FEATURE_SIZE), (AT_RSEQ_ALIGN, RSEQ_ALIGN),
         (AT_PLATFORM, platform_at), (AT_NULL, 0),
     ]  # fmt: skip
     mm.auxv = b"".join(pack("<QQ", *pair) for pair in pairs)

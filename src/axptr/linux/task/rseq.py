@@ -19,7 +19,7 @@ from struct import Struct, pack, unpack
 
 from ...errors import LinuxError
 from ...named import NamedTuple
-from ..abi.rseq import ALIGN
+from ..abi.layouts import RSEQ_ALIGN
 from ..registry import call
 from ..uaccess import (
     USER_END,
@@ -71,7 +71,7 @@ def sys_rseq(task: LinuxTask, area: Bytes, size: c_uint, flags: c_int, signature
         if have[:2] != asked[:2]:
             raise LinuxError(errno.EINVAL)
         raise LinuxError(errno.EBUSY if have.signature == signature else errno.EPERM)
-    if size < _ORIGINAL or asked.address % ALIGN:
+    if size < _ORIGINAL or asked.address % RSEQ_ALIGN:
         raise LinuxError(errno.EINVAL)
     require_user(task, asked.address, size, WRITE)
     if any(get_bytes(task, asked.address + 8, 8)):

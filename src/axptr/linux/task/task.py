@@ -11,6 +11,7 @@ import os
 
 from ...errors import LinuxError
 from ...kernel.task import Task
+from ..abi.layouts import LAYOUTS
 from ..abi.signals import SIGCHLD, SIGKILL, bit
 from ..fs.openfile import OpenFile
 from ..mem.mm import Mm
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ...engine import Exit
     from ...kernel.wait import Blocked, Resume, Waitable
     from ...mm.space import AddrSpace
+    from ..abi.layouts import Layouts
     from ..ends import Death
     from ..fs.walk import FsContext
     from ..machine import Machine
@@ -191,6 +193,11 @@ the numbers |
             self.mm.dumpable = False
             self.kept.pdeath_signal = 0
         self.creds = creds
+
+    @property
+    def layouts(self) -> Layouts:
+        """The structures of its program's architecture."""
+        return LAYOUTS[self.engine.arch.name]
 
     @property
     def pid(self) -> int:

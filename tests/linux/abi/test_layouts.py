@@ -1,0 +1,127 @@
+"""Structures by architecture: against Linux' own headers, and through calls of a task of another architecture."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from axptr.engine.arch import ARCHITECTURES
+from axptr.linux import create_process
+from axptr.linux.abi.layouts import LAYOUTS
+from axptr.linux.calls import epoll, ipcsem, signals, stat
+
+FIELDS = [
+    "dev", "ino", "nlink", "mode", "uid", "gid", "rdev", "size", "blksize", "blocks",
+    "atime", "atime_nsec", "mtime", "mtime_nsec", "ctime", "ctime_nsec",
+]  # fmt: skip
+HEADERS = {"x86_64": ("asm/stat.h", "asm/sembuf.h"), "aarch64": ("asm-generic/stat.h", "asm-generic/sembuf.h")}
+HEADERS["riscv64"] = HEADERS["aarch64"]
+SOURCE = """
+#include <linux/types.h>
+#include <asm/ipcbuf.h>
+#include <stddef.h>
+#include <{}>
+#include <{}>
+#define SIZE(type, field) sizeof ((struct type *)0)->field
+#define PLACE(type, field) __builtin_printf("%zu %zu\\n", offsetof(struct type, field), SIZE(type, field))
+int main(void) {{
+    {}
+    PLACE(semid64_ds, sem_otime); PLACE(semid64_ds, sem_ctime); PLACE(semid64_ds, sem_nsems);
+    __builtin_printf("%zu %zu %zu\\n", sizeof(struct stat), sizeof(struct semid64_ds), sizeof(struct ipc64_perm));
+}}
+"""
+
+
+class Status:
+    """A number of its own in each field."""
+
+    def __init__(self) -> None:
+        self.numbers = {f"st_{name}": 1001 + i for i, name in enumerate(FIELDS)}
+        for name, number in self.numbers.items():
+            setattr(self, name, number)
+        for name in ("atime", "mtime", "ctime"):
+            setattr(self, f"st_{name}_ns", self.numbers[f"st_{name}"] * 10**9 + self.numbers[f"st_{name}_nsec"])
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_fields_lie_where_the_headers_say(name: str, tmp_path: Path) -> None:
+    places = "\n".join(f"PLACE(stat, st_{field});" for field in FIELDS)
+    (tmp_path / "places.c").write_text(SOURCE.format(*HEADERS[name], places))
+    subprocess.run(["gcc", "-o", "places", "places.c"], cwd=tmp_path, check=True, capture_output=True)
+    lines = subprocess.run([tmp_path / "places"], check=True, capture_output=True, text=True).stdout.splitlines()
+    rows = [tuple(map(int, line.split())) for line in lines]
+    layouts, status = LAYOUTS[name], Status()
+    raw = layouts.stat(status)  # type: ignore[arg-type]
+    stat_size, semid_size, perm_size = rows[-1]
+    assert len(raw) == stat_size
+    for number, (at, size) in zip(status.numbers.values(), rows, strict=False):
+        assert int.from_bytes(raw[at : at + size], "little") == number
+    told = layouts.semaphores.pack(1001, 1002, 1003)
+    assert len(told) == semid_size - perm_size
+    for number, (at, size) in zip((1001, 1002, 1003), rows[len(FIELDS) :], strict=False):
+        assert int.from_bytes(told[at - perm_size : at - perm_size + size], "little") == number
+
+
+@pytest.fixture(params=LAYOUTS)
+def task(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """One of that architecture, as far as calls can see, with a page of memory at 0x10000."""
+    with create_process("/bin/true", ["true"]) as process:
+        task: Any = process.task
+        mine = task.engine
+        task.space.map_alloc(0x10000, 4096, 3)
+        task.engine = SimpleNamespace(arch=ARCHITECTURES[request.param], regs=mine.regs)
+        yield task
+        task.engine = mine
+
+
+AT, AGAIN = SimpleNamespace(address=0x10000, is_null=False), SimpleNamespace(address=0x10100, is_null=False)
+NONE = SimpleNamespace(address=0, is_null=True)
+
+
+def test_a_call_writes_what_its_programs_architecture_reads(task: Any) -> None:
+    call: Any = stat
+    call.sys_fstat(task, 0, AT)
+    wanted = task.layouts.stat(task.files.get(0).stat(task))
+    assert task.space.read(0x10000, len(wanted)) == wanted
+    assert task.space.read(0x10000 + len(wanted), 144 - len(wanted)) == bytes(144 - len(wanted))
+
+
+def test_an_action_has_a_restorer_where_there_is_one(task: Any) -> None:
+    call: Any = signals
+    with_restorer = task.engine.arch.name != "riscv64"
+    words = (0x4000, 0x0400_0004, 0x5000, 1 << 9) if with_restorer else (0x4000, 0x0400_0004, 1 << 9)
+    raw = b"".join(word.to_bytes(8, "little") for word in words)
+    task.space.write(0x10000, raw + b"\xff" * 8)
+    task.space.write(0x10100, b"\xee" * 40)
+    call.sys_rt_sigaction(task, 10, AT, NONE, 8)
+    action = task.signals.actions.get(10)
+    assert (action.handler, action.restorer, action.mask) == (0x4000, 0x5000 if with_restorer else 0, 1 << 9)
+    call.sys_rt_sigaction(task, 10, NONE, AGAIN, 8)
+    assert task.space.read(0x10100, 40) == raw.ljust(40, b"\xee")
+
+
+def test_an_event_is_packed_on_x86_alone(task: Any) -> None:
+    call: Any = epoll
+    poll, event = call.sys_epoll_create1(task, 0), call.sys_eventfd(task, 1)
+    at = 4 if task.engine.arch.name == "x86_64" else 8
+    task.space.write(0x10000, (1).to_bytes(4, "little").ljust(at, b"\xee") + b"datadata" + b"\xff" * 8)
+    call.sys_epoll_ctl(task, poll, 1, event, AT)
+    task.space.write(0x10100, b"\xee" * 32)
+    assert call._tell(task, task.files.get(poll), 0x10100, 1) == 1
+    assert task.space.read(0x10100, 32) == (b"\1\0\0\0".ljust(at, b"\xee") + b"datadata").ljust(32, b"\xee")
+
+
+def test_semaphores_are_described_so(task: Any) -> None:
+    call: Any = ipcsem
+    number = call.sys_semget(task, 0, 3, 0o600)
+    task.space.write(0x10000, b"\xee" * 200)
+    call.sys_semctl(task, number, 0, 2, 0x10000)
+    size = 48 + task.layouts.semaphores.size
+    raw = task.space.read(0x10000, 200)
+    assert task.layouts.semaphores.unpack(raw[48:size])[2] == 3
+    assert raw[size:] == b"\xee" * (200 - size)
