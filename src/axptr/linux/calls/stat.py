@@ -71,8 +71,10 @@ def sys_lstat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
 def sys_newfstatat(task: LinuxTask, dirfd: c_int, path: ConstBytes, statbuf: Bytes, flags: c_int) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE):
         raise LinuxError(errno.EINVAL)
-    name = _name(task, path, flags)
-    if not name and flags & AT_EMPTY_PATH and dirfd != AT_FDCWD:  # which is fstat
+    if not flags & AT_EMPTY_PATH:
+        follow = not flags & AT_SYMLINK_NOFOLLOW
+        status = task.fs.resolve(task, dirfd, read_path(task, path), follow=follow).stat(task)
+    elif not (name := _name(task, path, flags)) and dirfd != AT_FDCWD:  # which is fstat
         status = task.files.get(dirfd).stat(task)
     else:
         status = lookup(task, dirfd, name, flags).stat(task)
@@ -88,7 +90,10 @@ def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, ma
         raise LinuxError(errno.EINVAL)
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE):
         raise LinuxError(errno.EINVAL)
-    node = lookup(task, dirfd, _name(task, path, flags), flags)
+    if not flags & AT_EMPTY_PATH:
+        node = task.fs.resolve(task, dirfd, read_path(task, path), follow=not flags & AT_SYMLINK_NOFOLLOW)
+    else:
+        node = lookup(task, dirfd, _name(task, path, flags), flags)
     raw = node.statx(task, flags & AT_STATX_SYNC_TYPE, mask)
     put_bytes(task, buffer.address, raw if raw is not None else pack_statx(node.stat(task)))
     return 0

@@ -50,9 +50,7 @@ def _give(task: LinuxTask, data: bytes, buf: Bytes, size: int) -> int:
     return len(data)
 
 
-def _getxattr(task: LinuxTask, find: Callable[[], Node], name: ConstBytes, buf: Bytes, size: int) -> int:
-    attribute = _xattr_name(task, name)
-    node = find()
+def _getxattr(task: LinuxTask, node: Node, attribute: bytes, buf: Bytes, size: int) -> int:
     require_xattr(task, node, attribute, write=False)
     found = node.xattr(attribute)
     return found if isinstance(found, int) else _give(task, found, buf, size)
@@ -70,17 +68,20 @@ def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
 
 @call("getxattr")
 def sys_getxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _getxattr(task, lambda: _node(task, path, True), name, buf, size)
+    attribute = _xattr_name(task, name)  # first, as by path_getxattrat
+    return _getxattr(task, task.fs.resolve(task, AT_FDCWD, read_path(task, path)), attribute, buf, size)
 
 
 @call("lgetxattr")
 def sys_lgetxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _getxattr(task, lambda: _node(task, path, False), name, buf, size)
+    attribute = _xattr_name(task, name)
+    return _getxattr(task, task.fs.resolve(task, AT_FDCWD, read_path(task, path), follow=False), attribute, buf, size)
 
 
 @call("fgetxattr")
 def sys_fgetxattr(task: LinuxTask, fd: c_int, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
-    return _getxattr(task, lambda: _opened(task, fd), name, buf, size)
+    attribute = _xattr_name(task, name)
+    return _getxattr(task, _opened(task, fd), attribute, buf, size)
 
 
 def _listxattr(task: LinuxTask, node: Node, buf: Bytes, size: int) -> int:
@@ -211,7 +212,9 @@ def sys_getxattrat(
     value, length, how = _args(task, args.address, size)
     if how:
         raise LinuxError(errno.EINVAL)
-    return _getxattr(task, _at_node(task, dirfd, path, flags), name, Bytes(value), length)
+    find = _at_node(task, dirfd, path, flags)
+    attribute = _xattr_name(task, name)
+    return _getxattr(task, find(), attribute, Bytes(value), length)
 
 
 @call("listxattrat")

@@ -109,7 +109,9 @@ class HostNode(Place, Node):
         return self.status()
 
     def tell_time(self, task: LinuxTask | None) -> None:
-        if task is not None and FileCache.tell(task.space.phys, self.identity):
+        """A mapping of it that was written to may know of a later time than the host."""
+        if task is not None and self.identity in task.space.phys.caches.data:
+            FileCache.tell(task.space.phys, self.identity)
             self.seen = None
 
     def rights(self, task: LinuxTask) -> tuple[int, int, int]:
