@@ -145,6 +145,8 @@ def _submit(task: LinuxTask, context: AioContext, iocb: int) -> None:
     if operation == _POLL:
         if buffer >> 16 or offset or size or rw_flags:
             raise LinuxError(errno.EINVAL)
+        if not file.pollable and not file.ready(buffer):
+            raise LinuxError(errno.EINVAL)
         AioPoll(task.machine, context, data, iocb, file, buffer, notify).start()
         return
     if operation in (_FSYNC, _FDSYNC):

@@ -82,7 +82,7 @@ class AioPoll(Watch):
         mask: int,
         notify: EventFile | None,
     ) -> None:
-        super().__init__(machine.loop if file.poll_fd is not None else None)
+        super().__init__(machine.loop)
         self.machine = machine
         self.context = context
         self.data = data
