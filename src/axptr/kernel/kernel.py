@@ -80,9 +80,14 @@ class Syscall:
 
     def convert(self, *registers: int) -> tuple[Any, ...]:
         """The handler's arguments, of the six registers. Raises `LinuxError(EINVAL)` for no member of an enum."""
+        return self.converter(None, *registers)
+
+    @property
+    def converter(self) -> Callable[..., tuple[Any, ...]]:
+        """`fn(task, a0, .., a5)` that does it."""
         if self._convert is None:
             self._convert = build(collect, self.params)
-        return self._convert(None, *registers)  # type: ignore[return-value]
+        return self._convert  # type: ignore[return-value]
 
     def __repr__(self) -> str:
         return f"<Syscall {self.nr} {self.name}({', '.join(map(repr, self.params))})>"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 
+from ..._core.words.watched import WatchedCall, finish, watched
 from ...errors import LinuxError
 from ...kernel.kernel import Unfinished
 from ..known import KnownBytes, KnownString, KnownStrings
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from ...kernel.convert import Wrapper
     from ...kernel.kernel import Syscall
-    from ..task.task import LinuxTask
     from .policy import Policy
 
     Before = Callable[["Call"], "Refuse | Fake | int | None"]
@@ -55,66 +55,63 @@ class Fake:
         self.result = result
 
 
-class Call:
+class Call(WatchedCall):
     """One system call. name: Linux' name of it. task: who calls.
 
     args: its arguments by the names that our handlers have for them, mostly those of the manual: numbers, strings of
     paths as bytes, lists of them for `argv` and `envp`, addresses of what else is pointed at.
     result: afterwards, what the program gets: an errno is negative; None for a call that does not come back. A function
     after the call may set it.
+
+    One argument is had by its name, `call["path"]`: from then on it is what the call is made with.
     """
 
-    __slots__ = ("_kind", "_registers", "_values", "result", "task")
+    __slots__ = ()
 
-    def __init__(self, task: LinuxTask, kind: Kind, registers: tuple[int, ...]) -> None:
-        self.task = task
-        self.result: int | None = None
-        self._kind = kind
-        self._registers = registers
-        self._values: list[Any] | None = None  # what the handler gets, once somebody has asked for any of it
+    kind: Kind
 
     @property
     def name(self) -> str:
-        return self._kind.name
+        return self.kind.name
 
     @property
     def args(self) -> dict[str, Any]:
-        return {name: self[name] for name in self._kind.at}
+        return {name: self[name] for name in self.kind.at}
 
-    def _all(self) -> list[Any]:
-        if self._values is None:
-            self._values = list(self._kind.convert(*self._registers))
-        return self._values
-
-    def _fetched(self, name: str) -> Any:
-        """What the handler gets for an argument, read from memory if it is a string."""
-        i = self._kind.at[name]
-        values = self._all()
-        value = values[i]
-        if i in self._kind.strings and not isinstance(value, KnownString) and value.address:
-            value = values[i] = KnownString(read_path(self.task, value), value.address)
-        elif i in self._kind.arrays and not isinstance(value, KnownStrings):
+    def fetched(self, at: int, name: str) -> Any:
+        values = self.converted()
+        value = values[at]
+        if isinstance(value, (KnownString, KnownStrings)) or not value.address:
+            return value
+        if name in _ARRAYS:
             from ..task.exec import read_strings
 
-            value = values[i] = KnownStrings(read_strings(self.task, value.address, name), value.address)
+            value = KnownStrings(read_strings(self.task, value.address, name), value.address)
+        else:
+            value = KnownString(read_path(self.task, value), value.address)
+        values[at] = value
         return value
+
+    def shown(self, value: Any) -> Any:
+        if isinstance(value, (KnownString, KnownBytes)):
+            return value.data
+        if isinstance(value, KnownStrings):
+            return list(value.strings)
+        address = getattr(value, "address", None)
+        return value if address is None else int(address)
 
     @property
     def pid(self) -> int:
-        return self.task.pid
+        return int(self.task.pid)
 
     @property
     def comm(self) -> str:
         """The program's name."""
         return os.fsdecode(self.task.comm)
 
-    def __getitem__(self, name: str) -> Any:
-        """One argument. From now on it is what the call is made with, whatever becomes of the memory that it was in."""
-        return _shown(self._fetched(name))
-
     def __setitem__(self, name: str, value: Any) -> None:
         """Have the call made with another argument: a number, a string, or bytes of a structure."""
-        i, values = self._kind.at[name], self._all()
+        i, values = self.kind.at[name], self.converted()
         old = values[i]
         if isinstance(value, str):
             value = os.fsencode(value)
@@ -133,14 +130,14 @@ class Call:
 
     def write(self, name: str, data: bytes) -> None:
         """Put bytes where an argument points, as a call that is faked would have. EFAULT."""
-        put_bytes(self.task, int(self._all()[self._kind.at[name]].address), data)
+        put_bytes(self.task, int(self.converted()[self.kind.at[name]].address), data)
 
     def bytes(self, name: str, size: int) -> bytes:
         """The first bytes of a structure that an argument points at. The handler gets these very bytes.
 
         Not of buffers, whose bytes go by pieces: those of `write` and its kin are fetched by the handler.
         """
-        i, values = self._kind.at[name], self._all()
+        i, values = self.kind.at[name], self.converted()
         pointer = values[i]
         if isinstance(pointer, KnownBytes) and len(pointer.data) >= size:
             return pointer.data[:size]
@@ -165,60 +162,30 @@ class Call:
         return f"{self.name}({inside})"
 
 
-def _shown(value: Any) -> Any:
-    if isinstance(value, (KnownString, KnownBytes)):
-        return value.data
-    if isinstance(value, KnownStrings):
-        return list(value.strings)
-    address = getattr(value, "address", None)
-    return value if address is None else int(address)
-
-
 class Kind:
-    """What is the same for all calls of one name. at: where each argument stands; strings, arrays: which of them are
-    strings, and arrays of such."""
+    """What is the same for all calls of one name. at: where each argument stands; texts: which of them are strings, or
+    arrays of such, by place. convert: of the registers, as `_core.words.conversion` makes it."""
 
-    __slots__ = ("arrays", "at", "convert", "name", "strings")
+    __slots__ = ("at", "convert", "name", "texts")
 
     def __init__(self, syscall: Syscall) -> None:
         self.name = syscall.name
-        self.convert = syscall.convert
+        self.convert = syscall.converter
         params = syscall.params
         self.at = {param.name: i for i, param in enumerate(params)}
-        pointers = [(i, param.name) for i, param in enumerate(params) if param.kind == "pointer"]
-        self.strings = frozenset(i for i, name in pointers if name in _STRINGS)
-        self.arrays = frozenset(i for i, name in pointers if name in _ARRAYS)
+        texts = _STRINGS | _ARRAYS
+        self.texts = {i: p.name for i, p in enumerate(params) if p.kind == "pointer" and p.name in texts}
 
 
 def guard(
     policy: Policy, syscall: Syscall, plain: Wrapper, befores: tuple[Before, ...], afters: tuple[After, ...]
 ) -> Wrapper:
     """The wrapper of a call that functions look at. plain: the one that it has by itself."""
-    kind, handler = Kind(syscall), syscall.handler
 
-    def guarded(task: Any, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
-        call = Call(task, kind, (a0, a1, a2, a3, a4, a5))
-        if afters:
-            _ = call.args  # as they are now
-        for function in befores:
-            verdict = function(call)
-            if verdict is not None:
-                return _decided(policy, call, verdict, afters)
-        values = call._values
-        if not afters:
-            return plain(task, a0, a1, a2, a3, a4, a5) if values is None else handler(task, *values)
-        try:
-            result = handler(task, *(values or ()))
-        except Unfinished:
-            raise
-        except LinuxError as error:
-            return finish(call, afters, -error.errno, error)
-        if task.blocked is not None:
-            task.judged = call, afters
-            return None
-        return finish(call, afters, result, None)
+    def decided(call: Call, verdict: Any) -> int | None:
+        return _decided(policy, call, verdict, afters)
 
-    return guarded
+    return watched(Call, Kind(syscall), plain, syscall.handler, befores, afters, decided, LinuxError, Unfinished)
 
 
 def _decided(policy: Policy, call: Call, verdict: Any, afters: tuple[After, ...]) -> int | None:
@@ -230,13 +197,3 @@ def _decided(policy: Policy, call: Call, verdict: Any, afters: tuple[After, ...]
     if not isinstance(result, int):
         raise TypeError(f"a function before {call.name} gives None, a Refuse, a Fake or a number, not {verdict!r}")
     return finish(call, afters, result, None)
-
-
-def finish(call: Call, afters: tuple[After, ...], result: int | None, error: LinuxError | None) -> int | None:
-    """Tell the functions after a call; what the program gets."""
-    call.result = result
-    for function in afters:
-        function(call)
-    if call.result == result and error is not None:
-        raise error
-    return call.result

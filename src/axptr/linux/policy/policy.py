@@ -23,8 +23,9 @@ from __future__ import annotations
 import errno
 import os
 
+from ..._core.words.watched import finish
 from ...errors import LinuxError
-from .judged import finish, guard
+from .judged import guard
 from .rules import TO_READ, TO_RUN, TO_WRITE, Rules
 
 TYPE_CHECKING = False
