@@ -19,6 +19,7 @@ from . import (
     pointers,
     programs,
     report,
+    sandboxes,
     searches,
     spaces,
     startup,
@@ -43,6 +44,7 @@ def all_benchmarks() -> list[Benchmark]:
         native,
         pipes,
         machine,
+        sandboxes,
         startup,
         programs,
     )

@@ -103,11 +103,14 @@ def _inside(name: str, code: str, amount: int, bar: float) -> Benchmark:
     )
 
 
-def told(command: list[str]) -> Side:
+def told(command: list[str], environment: dict[str, str] | None = None) -> Side:
     """Seconds as the program prints them."""
 
+    def once() -> float:
+        return float(subprocess.run(command, capture_output=True, check=True, env=environment).stdout)
+
     def side(times: int) -> float:
-        return sum(float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(times))
+        return sum(once() for _ in range(times))
 
     return side
 

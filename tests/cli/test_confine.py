@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import run_axptr
+from .conftest import axptr, run_axptr
 
 TRY = """
 import os, socket, sys
@@ -64,3 +64,57 @@ def test_a_run_goes_on_as_without_it(tmp_path: Path) -> None:
         assert done.stderr.startswith(b"axptr: --confine: the host has no Landlock")
         return
     assert (done.stdout, done.stderr, done.returncode) == (b"x\n", b"", 0)
+
+
+FORGO = """
+import ctypes, os
+from axptr.cli.confine import forgo
+libc = ctypes.CDLL(None, use_errno=True)
+assert forgo() is None
+for number in (101, 165, 175, 246, 250, 272, 308, 321, 59, 428, 0x40000000 | 39):
+    ctypes.set_errno(0)
+    print(number, libc.syscall(number, 0, 0, 0, 0, 0), ctypes.get_errno())
+print(libc.syscall(39) == os.getpid())
+"""
+
+
+def test_calls_that_nobody_makes_are_refused_from_then_on() -> None:
+    done = subprocess.run([sys.executable, "-c", FORGO], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert [line.split()[1:] for line in lines[:-1]] == [["-1", "1"]] * 11
+    assert lines[-1] == "True"
+
+
+def status_of_run(*options: str) -> dict[str, str]:
+    """What the host says of axptr's process while a program runs."""
+    with subprocess.Popen(
+        [*axptr("run", *options, "--", "/bin/cat")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        run.stdin.write(b"x\n")
+        run.stdin.flush()
+        assert run.stdout.readline() == b"x\n"  # it runs by now
+        lines = Path(f"/proc/{run.pid}/status").read_text().splitlines()
+        run.stdin.close()
+        assert run.wait(60) == 0
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def test_a_run_confines_itself_unless_it_is_told_not_to() -> None:
+    before = Path("/proc/self/status").read_text()
+    if lacking() or "NoNewPrivs:\t1" in before:
+        pytest.skip("the host has no Landlock, or confines us already")
+    assert status_of_run()["NoNewPrivs"] == "1"
+    assert status_of_run("--no-confine", "--engine", "native")["NoNewPrivs"] == "0"
+    found = status_of_run("--engine", "unicorn")
+    assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
+
+
+def test_a_program_still_reopens_its_streams(tmp_path: Path) -> None:
+    out, err = tmp_path / "out", tmp_path / "err"
+    script = "echo one > /dev/stdout; echo two >> /dev/stderr; echo three > /proc/self/fd/2; echo four > /dev/null"
+    for how in ((), ("--no-confine",)):
+        with open(out, "wb") as first, open(err, "wb") as second:
+            subprocess.run(axptr("run", *how, "--", "/bin/sh", "-c", script), stdout=first, stderr=second, check=True)
+        assert (out.read_bytes(), err.read_bytes()) == (b"one\n", b"three\n")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from time import sleep
+
 import pytest
 
 from axptr import PAGE_SIZE, Sandbox
-from axptr.linux import Linux, Tmpfs
+from axptr.linux import Linux, Policy, Rules, Tmpfs
+from axptr.linux.policy import Call
 from axptr.sandbox import Limits
 
 PROMPT = "import sys\nfor line in sys.stdin:\n    exec(line)\n    sys.stdout.flush()\n"
@@ -132,3 +135,63 @@ def test_a_snapshot_of_a_machine_that_was_in_no_sandbox_is_refused() -> None:
         linux.spawn(["true"]).wait(60)
         with pytest.raises(ValueError, match="no sandbox"):
             Sandbox.from_snapshot(linux.snapshot())
+
+
+def test_each_branch_has_its_own_refusals_and_answers() -> None:
+    asked = []
+
+    def ask(question: str) -> bool:
+        asked.append(question)
+        return len(asked) == 1
+
+    rules = Rules({"paths": {"ask": ["/etc/hostname"], "deny": ["/etc/passwd"]}})
+    with Sandbox(policy=Policy(rules, ask=ask)) as s:
+        snapshot = s.snapshot()
+        found = []
+        for which in ("passwd", "hostname", "hostname"):
+            with Sandbox.from_snapshot(snapshot) as branch:
+                result = branch.run(f"cat /etc/{which}")
+                found.append((result.exit_status, [denied.subject for denied in branch.policy.denied]))
+        assert found == [(1, ["/etc/passwd"]), (0, []), (1, ["/etc/hostname"])]
+        assert len(asked) == 2  # of each branch
+        assert s.policy.denied == []
+
+
+def test_a_call_that_waits_is_told_to_the_functions_of_its_branch() -> None:
+    told = []
+    policy = Policy()
+
+    @policy.before("read")
+    def before(call: Call) -> None:
+        if call["fd"] == 77:
+            call["fd"] = 0
+
+    @policy.after("read")
+    def after(call: Call) -> None:
+        if call["fd"] == 0 and call.comm == "python3":
+            told.append((call["count"], call.result))
+            call.result = 1
+
+    code = "import os; print(1, flush=True); print(os.read(77, 50))"
+    with Sandbox(policy=policy) as s:
+        command = s.spawn(["python3", "-c", code])
+        assert command.stdout is not None
+        assert command.stdout.readline() == b"1\n"
+        while s._driver.call(lambda: command._process.task.blocked) is None:
+            sleep(0.01)
+        for branch in s.branch(2):
+            told.clear()
+            with branch:
+                other = branch.commands[command.pid]
+                assert other.stdin is not None
+                assert other.stdout is not None
+                other.stdin.write(b"abc\n")
+                assert other.stdout.read() == b"b'a'\n"
+                assert told == [(50, 4)]
+        other_policy = Policy()
+        with Sandbox.from_snapshot(s.snapshot(), policy=other_policy) as branch:
+            other = branch.commands[command.pid]
+            assert other.stdin is not None
+            assert other.stdout is not None
+            other.stdin.write(b"abc\n")
+            assert other.stdout.read() == b"b'abc\\n'\n"

@@ -92,7 +92,8 @@ def add_arguments(parser: Parser) -> None:
         default=[],
         help="let it connect to HOST: a name, an address, a range such as 10.0.0.0/8; repeatable",
     )
-    add("--confine", action="store_true", help="let axptr itself change no file but where the program may (Landlock)")
+    add("--confine", action="store_true", help="refuse to run where axptr cannot confine itself (Landlock)")
+    add("--no-confine", action="store_true", help="let axptr itself keep all rights of yours, as programs never do")
     add("--policy", metavar="FILE", help="rules of what it may do: TOML, or JSON; what was refused is told at the end")
     add("--audit", metavar="FILE", help="a line of JSON for each call that concerns files, programs, the network")
     add("--learn", metavar="FILE", help="refuse nothing, and at the end write the rules by which this run would pass")
@@ -192,6 +193,13 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
 
             files.append(_output_file(parser, "--audit", options.audit))
             policy.audit = audit_in(files[-1])
+        if not options.no_confine:
+            from .confine import confine, places
+
+            lack = confine(places(options), network=options.net == "host" or bool(options.allow_net))
+            if lack is not None and options.confine:
+                _say(f"axptr: --confine: {lack}")
+                return EXIT_FAILED
         return _load_and_run(options, environment, memory_limit, timeout, seed, tree, output)
     finally:
         for file in files:
@@ -324,11 +332,11 @@ def _load_and_run(
     process.machine.core = None if options.core is None else os.path.abspath(options.core)
     if options.status or options.lines or options.trace_json is not None:
         _tell_status(process)
-    if options.confine:
-        from .confine import confine, places
+    if not options.no_confine and process.engine.name == "unicorn":  # no process of the host's runs guests
+        from .confine import forgo
 
-        lack = confine(places(options), network=options.net == "host" or bool(options.allow_net))
-        if lack is not None:
+        lack = forgo()
+        if lack is not None and options.confine:
             process.close()
             _say(f"axptr: --confine: {lack}")
             return EXIT_FAILED

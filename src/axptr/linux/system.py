@@ -428,17 +428,23 @@ class Linux:
 
     @classmethod
     def from_snapshot(
-        cls, snap: MachineSnapshot, *, stdio: tuple[int, int, int] | None = None, engine: str | None = None
+        cls,
+        snap: MachineSnapshot,
+        *,
+        stdio: tuple[int, int, int] | None = None,
+        engine: str | None = None,
+        policy: Policy | None = None,
     ) -> Linux:
         """Another machine in the state of a snapshot; `process` has the programs in it.
 
         stdio: descriptors of the host in place of those that were given as standard streams; by default the very same,
         and 0, 1 and 2 for a snapshot that was loaded.
         engine: its CPU, "native" or "unicorn"; by default as it was.
+        policy: what its programs may do from now on, in place of what held for them.
         """
         from .snapshots.face import make
 
-        return make(cls, snap, stdio, engine)
+        return make(cls, snap, stdio, engine, policy)
 
     def process(self, pid: int | None = None) -> Process:
         """A program that was started here, by its number; by default the first. `KeyError` for none that is open."""

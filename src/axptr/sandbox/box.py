@@ -232,19 +232,21 @@ class Sandbox:
 
     def branch(self, count: int = 1) -> list[Sandbox]:
         """Sandboxes in the state of this one, which go their own ways. Memory is shared until somebody writes it; the
-        mounts of host directories, the policy and trees of Python's are the same ones."""
+        mounts of host directories, the functions of the policy and trees of Python's are the same ones."""
         snap = self.snapshot()
         return [self.from_snapshot(snap) for _ in range(count)]
 
     @classmethod
-    def from_snapshot(cls, snap: MachineSnapshot, *, engine: str | None = None) -> Self:
+    def from_snapshot(cls, snap: MachineSnapshot, *, engine: str | None = None, policy: Policy | None = None) -> Self:
         """A sandbox in the state of a snapshot; its `commands` are those that ran then, and go on.
 
-        engine: its CPU, by default as it was. `ValueError` for a snapshot of a machine that was in no sandbox.
+        engine: its CPU, by default as it was. policy: in place of what held: a file keeps a policy's rules, but no
+        functions, and to give none is a `SnapshotError` then.
+        `ValueError` for a snapshot of a machine that was in no sandbox.
         """
         from . import branches
 
-        box = branches.from_snapshot(cls, snap, engine)
+        box = branches.from_snapshot(cls, snap, engine, policy)
         box._go_on()
         return box
 

@@ -1,7 +1,8 @@
 """Snapshots of a sandbox: what of it goes along with its machine, and how it comes back.
 
 A sandbox keeps in its machine, as plain data, what it is and which commands run in it (`Linux.notes`): so a snapshot of
-the machine is one of the sandbox, in a file too. A policy's functions belong to this process, and are shared.
+the machine is one of the sandbox, in a file too. A policy's functions belong to this process:
+branches share them, a file has none.
 
 Not here: what a machine's snapshot is (`linux.snapshots`).
 """
@@ -17,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeVar
 
+    from ..linux.policy.policy import Policy
     from ..linux.snapshots.snapshot import MachineSnapshot
     from .box import Sandbox
 
@@ -36,9 +38,9 @@ def take(box: Sandbox) -> MachineSnapshot:
     return linux.snapshot()
 
 
-def from_snapshot(cls: type[S], snap: MachineSnapshot, engine: str | None) -> S:
+def from_snapshot(cls: type[S], snap: MachineSnapshot, engine: str | None, policy: Policy | None) -> S:
     """See `Sandbox.from_snapshot`."""
-    linux = Linux.from_snapshot(snap, engine=engine)
+    linux = Linux.from_snapshot(snap, engine=engine, policy=policy)
     notes: dict[str, Any] | None = linux.notes.get("sandbox")
     if notes is None:
         linux.close()

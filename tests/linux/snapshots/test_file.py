@@ -13,7 +13,7 @@ import pytest
 
 from axptr import Sandbox
 from axptr.errors import LinuxError, SnapshotError
-from axptr.linux import PIPE, Linux, MachineSnapshot, Policy, SystemTree
+from axptr.linux import PIPE, Linux, MachineSnapshot, Policy, Rules, SystemTree
 from axptr.linux.snapshots.code import _find, decode
 from snapfiles import description, resealed
 
@@ -269,14 +269,40 @@ def test_a_file_without_a_name_is_named_when_saving(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_what_is_of_this_process_is_named_when_saving(tmp_path):
-    policy = Policy()
+def test_rules_are_kept_and_functions_are_missed(tmp_path):
+    file = tmp_path / "machine"
+    policy = Policy(Rules({"paths": {"deny": ["/etc/passwd"]}}))
     policy.before("openat")(lambda call: None)
     with Linux(engine="unicorn", env=SHELL, policy=policy) as machine:
-        process = machine.spawn(["sh", "-c", "read -r x"], stdin=PIPE, stdout=PIPE, stderr=2)
+        process = machine.spawn(["sh", "-c", "read -r x; cat /etc/passwd"], stdin=PIPE, stdout=PIPE, stderr=PIPE)
         machine.run_until(lambda: process.task.blocked is not None)
-        with pytest.raises(SnapshotError, match="Policy"):
-            machine.snapshot().save(tmp_path / "machine")
+        machine.snapshot().save(file)
+    loaded = MachineSnapshot.load(file)
+    with pytest.raises(SnapshotError, match="a function before openat, which no file keeps"):
+        Linux.from_snapshot(loaded)
+    for given in (Policy(Rules({"paths": {"deny": ["/etc/passwd"]}})), Policy()):
+        with Linux.from_snapshot(loaded, policy=given) as machine:
+            process = machine.process()
+            process.stdin.feed(b"x\n", last=True)
+            machine.run_until(lambda process=process: process.ended, 60)
+            assert (b"root:" in process.stdout.take()) is (given.rules is None)
+            assert bool(given.denied) is (given.rules is not None)
+
+
+def test_rules_alone_need_no_word(tmp_path):
+    file = tmp_path / "machine"
+    rules = {"paths": {"deny": ["/etc/passwd"]}, "calls": {"deny": ["ptrace"]}}
+    with Linux(engine="unicorn", env=SHELL, policy=Policy(Rules(rules))) as machine:
+        process = machine.spawn(["sh", "-c", "read -r x; cat /etc/passwd"], stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        machine.run_until(lambda: process.task.blocked is not None)
+        machine.snapshot().save(file)
+    with Linux.from_snapshot(MachineSnapshot.load(file)) as machine:
+        process = machine.process()
+        process.stdin.feed(b"x\n", last=True)
+        machine.run_until(lambda: process.ended, 60)
+        assert process.stdout.take() == b""
+        assert [denied.rule for denied in machine.kernel.policy.denied] == ['paths.deny "/etc/passwd"']
+        machine.snapshot().save(file)  # again
 
 
 # -- files that are damaged, or made up

@@ -21,7 +21,7 @@ class WatchedCall:
     task = cython.declare(object, visibility="public")
     result = cython.declare(object, visibility="public")
     kind = cython.declare(object, visibility="readonly")
-    registers: tuple
+    registers = cython.declare(tuple, visibility="readonly")
     at: dict
     texts: dict
     values: list
@@ -34,6 +34,10 @@ class WatchedCall:
         if self.values is None:
             self.values = list(self.kind.convert(None, *self.registers))
         return self.values
+
+    def kept(self):
+        """For who derives: plain data of a call that waits, for `again`."""
+        raise NotImplementedError
 
     def fetched(self, at, name):
         """For who derives: what the handler is to get in the place of a pointer to text, or to an array of such."""
@@ -61,6 +65,18 @@ def finish(call: WatchedCall, afters: tuple, result, error):
     if error is not None and outcome == result:
         raise error
     return outcome
+
+
+def again(made, task, kind, registers: tuple, values: list):
+    """A call that waited, as it was. made: a class derived from `WatchedCall`."""
+    it: WatchedCall = made.__new__(made)
+    it.task = task
+    it.kind = kind
+    it.at = kind.at
+    it.texts = kind.texts
+    it.registers = registers
+    it.values = values
+    return it
 
 
 def watched(made, kind, plain, handler, befores, afters, decided, failure, unfinished):
@@ -101,7 +117,7 @@ def watched(made, kind, plain, handler, befores, afters, decided, failure, unfin
         except failure as error:
             return finish(it, last, -error.errno, error)
         if task.blocked is not None:
-            task.judged = it, last
+            task.judged = it.kept()
             return None
         return finish(it, last, result, None)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 
-from ..._core.words.watched import WatchedCall, finish, watched
+from ..._core.words.watched import WatchedCall, again, finish, watched
 from ...errors import LinuxError
 from ...kernel.kernel import Unfinished
 from ..known import KnownBytes, KnownString, KnownStrings
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from ...kernel.convert import Wrapper
     from ...kernel.kernel import Syscall
+    from ..task.task import LinuxTask
     from .policy import Policy
 
+    Kept = tuple[str, tuple[int, ...], dict[int, Any]]
+    """What is kept of a call that waits, as plain data: its name, registers, and what was put in the place of them."""
     Before = Callable[["Call"], "Refuse | Fake | int | None"]
     After = Callable[["Call"], object]
 
@@ -91,6 +94,18 @@ class Call(WatchedCall):
             value = KnownString(read_path(self.task, value), value.address)
         values[at] = value
         return value
+
+    def kept(self) -> Kept:
+        known: dict[int, Any] = {}
+        fresh = self.kind.convert(None, *self.registers)
+        for at, (value, before) in enumerate(zip(self.converted(), fresh, strict=True)):
+            if isinstance(value, KnownStrings):
+                known[at] = int(value.address), list(value.strings)
+            elif isinstance(value, (KnownString, KnownBytes)):
+                known[at] = int(value.address), value.data
+            elif isinstance(value, int) and value != before:
+                known[at] = int(value)
+        return self.name, self.registers, known
 
     def shown(self, value: Any) -> Any:
         if isinstance(value, (KnownString, KnownBytes)):
@@ -186,6 +201,22 @@ def guard(
         return _decided(policy, call, verdict, afters)
 
     return watched(Call, Kind(syscall), plain, syscall.handler, befores, afters, decided, LinuxError, Unfinished)
+
+
+def call_of(task: LinuxTask, syscall: Syscall, kept: Kept) -> Call:
+    """A call that waited, of what was kept of it."""
+    _, registers, known = kept
+    kind = Kind(syscall)
+    values = list(kind.convert(None, *registers))
+    for at, value in known.items():
+        if not isinstance(value, tuple):
+            values[at] = type(values[at])(value)
+        elif isinstance(value[1], list):
+            values[at] = KnownStrings(value[1], value[0])
+        else:
+            values[at] = (KnownString if at in kind.texts else KnownBytes)(value[1], value[0])
+    call: Call = again(Call, task, kind, registers, values)
+    return call
 
 
 def _decided(policy: Policy, call: Call, verdict: Any, afters: tuple[After, ...]) -> int | None:

@@ -15,17 +15,22 @@ Functions are asked where a call is made; rules of places, commands and the netw
 call leads to, so that no link and no other name leads past them. A machine without a policy pays nothing for it,
 one with functions only for the calls that they look at.
 
-Owner: the machine's thread, from the first run on. A policy may be given to several machines, one after the other.
+Owner: the machine's thread, from the first run on. A policy may be given to several machines, one after the other. A
+branch of a machine has a view of its own (`of_branch`): the same rules, functions and record, but what was refused in
+it, and what was answered, are its alone. A snapshot's file keeps rules; functions it cannot keep, and who loads it has
+to say by which policy the machine goes on (`missing`).
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 
 from ..._core.words.watched import finish
-from ...errors import LinuxError
-from .judged import guard
+from ...errors import LinuxError, SnapshotError
+from ..abi.numbers import NUMBERS
+from .judged import call_of, guard
 from .rules import TO_READ, TO_RUN, TO_WRITE, Rules
 
 TYPE_CHECKING = False
@@ -80,7 +85,7 @@ class Policy:
     """rules: of a file, or none. ask: called with a question for a place of kind "ask"; whether it is allowed. An
     answer holds for the run. Without it nothing is. audit: where the record goes. learned: what the run needs, if that
     is to be learned; nothing is refused by rules then.
-    denied: what was refused, the first thousand."""
+    denied: what was refused, the first thousand. missing: what a snapshot's file could not keep of it."""
 
     def __init__(
         self, rules: Rules | None = None, *, ask: Callable[[str], bool] | None = None, audit: Audit | None = None
@@ -94,12 +99,34 @@ class Policy:
         self._before: dict[str, list[Before]] = {}
         self._after: dict[str, list[After]] = {}
         self._machine: Machine | None = None
+        self.missing: tuple[str, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it says nothing yet, and nobody hears of anything."""
-        who = self.rules, self._ask, self.audit, self.learned
-        return all(it is None for it in who) and not self._before and not self._after
+    # -- branches and files
+
+    def of_branch(self) -> Policy:
+        """The same for another machine that was this one's so far."""
+        view = Policy(self.rules, ask=self._ask, audit=self.audit)
+        view.learned, view.missing = self.learned, self.missing
+        view._answers = dict(self._answers)
+        view._before, view._after = self._before, self._after
+        return view
+
+    def kept(self) -> tuple[str, tuple[str, ...]]:
+        """What a file can keep: the rules as JSON, and the names of what it cannot."""
+        missing = [*self.missing]
+        for table, when in ((self._before, "before"), (self._after, "after")):
+            missing += [f"a function {when} {'any call' if name == _ALL else name}" for name in sorted(table)]
+        for what, there in (("who is asked", self._ask), ("an audit", self.audit), ("what is learned", self.learned)):
+            if there is not None:
+                missing.append(what)
+        return "" if self.rules is None else json.dumps(self.rules.text), tuple(missing)
+
+    @classmethod
+    def of_kept(cls, text: str, missing: tuple[str, ...]) -> Policy:
+        """`ValueError` for no rules."""
+        policy = cls(Rules(json.loads(text)) if text else None)
+        policy.missing = missing
+        return policy
 
     # -- saying
 
@@ -116,8 +143,6 @@ class Policy:
         return self._entered(self._after, names)
 
     def _entered(self, table: dict[str, list[Any]], names: tuple[str, ...]) -> Callable[[Any], Any]:
-        from ..abi.numbers import NUMBERS
-
         for name in names:
             if name not in NUMBERS["x86_64"]:
                 raise ValueError(f"there is no system call {name!r}")
@@ -148,21 +173,25 @@ class Policy:
     # -- the machine's
 
     def attach(self, machine: Machine, kernel: LinuxKernel) -> None:
-        """Have a machine keep to it, before its first program."""
+        """Have a machine keep to it, and to no other, before it runs. `SnapshotError` for one of which a file did not
+        keep all."""
+        if self.missing:
+            raise SnapshotError(
+                f"the machine's policy had {', '.join(self.missing)}, which no file keeps: say by which it goes on, "
+                "`from_snapshot(snapshot, policy=...)`"
+            )
         self._machine = machine
         kernel.policy = self
         rules = self.rules
-        if self._before or self._after or self.audit is not None or (rules is not None and rules.denied_calls):
-            kernel.guard = self._guarded
-        if self.learned is not None or (rules is not None and rules.of_places):
-            machine.rules = self
-        if machine.net_policy is not None:
-            machine.net_policy.judge = self._may_reach
-            machine.net_policy.refused = self._not_reached
-        elif self.learned is None:
+        looked_at = self._before or self._after or self.audit is not None or (rules is not None and rules.denied_calls)
+        kernel.guard = self._guarded if looked_at else None
+        machine.rules = self if self.learned is not None or (rules is not None and rules.of_places) else None
+        if machine.net_policy is None and self.learned is None:
             from ..net.policy import Policy as Network
 
             machine.net_policy = Network()
+        if machine.net_policy is not None:
+            machine.net_policy.judge = self._may_reach
             machine.net_policy.refused = self._not_reached
 
     def _guarded(self, syscall: Syscall, plain: Wrapper) -> Wrapper:
@@ -177,19 +206,22 @@ class Policy:
 
             return refused
         befores = (*self._before.get(name, ()), *self._before.get(_ALL, ()))
-        afters = (*self._after.get(name, ()), *self._after.get(_ALL, ()))
-        if self.audit is not None and self.audit.wants(name):
-            afters = (*afters, self.audit.called)
+        afters = self._afters(name)
         return guard(self, syscall, plain, befores, afters) if befores or afters else plain
+
+    def _afters(self, name: str) -> tuple[After, ...]:
+        afters = (*self._after.get(name, ()), *self._after.get(_ALL, ()))
+        return (*afters, self.audit.called) if self.audit is not None and self.audit.wants(name) else afters
 
     def completed(self, task: LinuxTask, outcome: int | LinuxError | None) -> int | LinuxError | None:
         """A call that waited has its result; what it is to be."""
         judged, task.judged = task.judged, None
         if judged is None:
             return outcome
-        call, afters = judged
+        number = NUMBERS["x86_64"][judged[0]]
+        call = call_of(task, task.kernel.syscalls[number], judged)
         result = -outcome.errno if isinstance(outcome, LinuxError) else outcome
-        told = finish(call, afters, result, None)
+        told = finish(call, self._afters(judged[0]), result, None)
         if told == result:
             return outcome
         task.result = told

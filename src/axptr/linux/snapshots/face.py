@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..policy.policy import Policy
     from ..streams import Inlet, Outlet
     from ..system import Linux
     from .making import Making
@@ -42,7 +43,13 @@ def take(linux: Linux) -> MachineSnapshot:
     return MachineSnapshot.take(linux.machine, extra)
 
 
-def make(cls: type[Linux], snap: MachineSnapshot, stdio: tuple[int, int, int] | None, engine: str | None) -> Linux:
+def make(
+    cls: type[Linux],
+    snap: MachineSnapshot,
+    stdio: tuple[int, int, int] | None,
+    engine: str | None,
+    policy: Policy | None = None,
+) -> Linux:
     """See `Linux.from_snapshot`."""
     if not isinstance(snap, MachineSnapshot):
         raise TypeError(f"want a MachineSnapshot, not {type(snap).__name__}")
@@ -50,14 +57,14 @@ def make(cls: type[Linux], snap: MachineSnapshot, stdio: tuple[int, int, int] | 
     with snap.sensible():
         making = snap.make(stdio, engine)
         try:
-            _wear(linux, making, engine)
+            _wear(linux, making, engine, policy)
         except BaseException:
             making.machine.engine.close()
             raise
     return linux
 
 
-def _wear(linux: Linux, making: Making, engine: str | None) -> None:
+def _wear(linux: Linux, making: Making, engine: str | None, policy: Policy | None) -> None:
     """Let it be the face of a machine that was made."""
     linux.machine, linux.kernel, linux.engine = making.machine, making.kernel, making.machine.engine
     linux.phys, linux.closed = making.machine.phys, False
@@ -65,8 +72,10 @@ def _wear(linux: Linux, making: Making, engine: str | None) -> None:
         setattr(linux, name, making.extra[name])
     if engine is not None:
         linux.engine_why, linux.engine_lack = "as asked", ""
-    if making.extra["policy"] is not None:
-        making.extra["policy"].attach(linux.machine, linux.kernel)
+    if policy is None and making.extra["policy"] is not None:
+        policy = making.extra["policy"].of_branch()
+    if policy is not None:
+        policy.attach(linux.machine, linux.kernel)
     linux._started = {}
     for pid, owner, task, ends in making.extra["started"]:
         process = linux._started[pid] = Process(linux, task, owner=owner)

@@ -103,8 +103,8 @@ def _object(it: Any) -> tuple[Any, ...]:
         return "file", *identity(it.descriptors[0])
     if type(it) is SystemTree:
         return "system", tuple(it.texts.items()), tuple(it.directories.items())
-    if type(it) is Policy and it.is_empty:
-        return ("policy",)
+    if type(it) is Policy:
+        return "policy", *it.kept()
     raise SnapshotError(f"the machine has a {type(it).__name__} of this process, which cannot be saved")
 
 
@@ -254,8 +254,11 @@ class _Reading:
                 return file_cache(self._phys, fd, False)[0]
             finally:
                 os.close(fd)
-        if kind == "policy" and not state:
-            return Policy()
+        if kind == "policy":
+            try:
+                return Policy.of_kept(*state)
+            except ValueError as error:
+                raise SnapshotError(f"its rules cannot be had again: {error}") from error
         if kind != "system":
             raise SnapshotError(f"it has an object of the kind {kind!r}")
         tree = SystemTree()

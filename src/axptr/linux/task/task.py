@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..ends import Death
     from ..fs.walk import FsContext
     from ..machine import Machine
-    from ..policy.judged import After, Call
+    from ..policy.judged import Kept
     from ..signals.host import HostSignals
     from ..signals.state import Again
     from .debugregs import DebugRegisters
@@ -126,7 +126,7 @@ the numbers |
         self.dead = False
         self.halted = False
         self.trace: Trace | None = None
-        self.judged: tuple[Call, tuple[After, ...]] | None = None
+        self.judged: Kept | None = None
         self.debug: DebugRegisters | None = None
         machine.pids.tasks[self.tid] = self
         if not group.threads:
