@@ -14,6 +14,7 @@ OUTPUT = {
     "given_tree.py": ["hello from a zip file", "hello"],
     "two_tasks.py": ["read 'two task'", "read 'etween\\n'"],
     "grader.py": ["ann: passed", "bob: test 1: '34' is not '7'", "cy: test 1: more output than allowed"],
+    "inspect_sandbox.py": ["hello from a sample"],
     "malware_log.py": [
         "connects to 203.0.113.9:4444",
         "sends b'HELLO sandbox'",
@@ -36,6 +37,8 @@ OUTPUT = {
 @pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_example_runs(script: Path) -> None:
     pytest.importorskip("unicorn")
+    if script.name == "inspect_sandbox.py":
+        pytest.importorskip("inspect_ai", reason="inspect_ai is not installed: pip install inspect_ai")
     done = subprocess.run(
         [sys.executable, script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500, check=False
     )

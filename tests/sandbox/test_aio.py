@@ -87,3 +87,24 @@ def test_files(within: Callable[[Body], None], tmp_path: Path) -> None:
         assert await box.changes() == []
 
     within(body)
+
+
+def test_snapshots_and_branches() -> None:
+    async def main() -> None:
+        async with AsyncSandbox() as s:
+            cat = await s.spawn("cat")
+            await s.files.write("note", "one")
+            snap = await s.snapshot()
+            await s.files.write("note", "two")
+            branches = await s.branch(2)
+            later = await AsyncSandbox.from_snapshot(snap)
+            await s.restore(snap)
+            found = [await box.files.read_text("note") for box in (s, *branches, later)]
+            assert found == ["one", "two", "two", "one"]
+            for box in (*branches, later):
+                command = box.commands[cat.pid]
+                await command.stdin.write(b"x\n")
+                assert await command.stdout.readline() == b"x\n"
+                await box.close()
+
+    asyncio.run(main())

@@ -17,9 +17,10 @@ from .box import Sandbox
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from typing import Any, TypeVar
+    from typing import Any, Self, TypeVar
 
     from ..linux.fs.overlay import Change
+    from ..linux.snapshots.snapshot import MachineSnapshot
     from .box import Command
     from .files import Entry, Files, Path
     from .result import Result
@@ -89,6 +90,35 @@ class AsyncSandbox:
 
     async def changes(self) -> list[Change]:
         return await self._threads.do(self.sandbox.changes)
+
+    async def snapshot(self) -> MachineSnapshot:
+        """`Sandbox.snapshot`."""
+        return await self._threads.do(self.sandbox.snapshot)
+
+    async def restore(self, snap: MachineSnapshot) -> None:
+        """`Sandbox.restore`."""
+        await self._threads.do(lambda: self.sandbox.restore(snap))
+
+    async def branch(self, count: int = 1) -> list[AsyncSandbox]:
+        """`Sandbox.branch`."""
+        return [AsyncSandbox.of(box) for box in await self._threads.do(lambda: self.sandbox.branch(count))]
+
+    @classmethod
+    async def from_snapshot(cls, snap: MachineSnapshot, **options: Any) -> Self:
+        """`Sandbox.from_snapshot`."""
+        return cls.of(await asyncio.to_thread(lambda: Sandbox.from_snapshot(snap, **options)))
+
+    @classmethod
+    def of(cls, sandbox: Sandbox) -> Self:
+        """The same sandbox, for an event loop."""
+        asynchronous = cls.__new__(cls)
+        asynchronous._adopt(sandbox)
+        return asynchronous
+
+    @property
+    def commands(self) -> dict[int, AsyncSpawned]:
+        """Those that run, by their number, which is how a branch has them."""
+        return {pid: AsyncSpawned(self._threads, spawned) for pid, spawned in self.sandbox.commands.items()}
 
     async def end_all(self) -> None:
         await self._threads.do(self.sandbox.end_all)

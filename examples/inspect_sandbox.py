@@ -1,0 +1,87 @@
+"""axptr's sandboxes for inspect_ai: a task with `sandbox="axptr"` gives each sample a machine of its own.
+
+    $ pip install inspect_ai
+    $ python examples/inspect_sandbox.py
+    hello from a sample
+
+Import this file where your tasks are: that registers the name. Samples are branches of one sandbox, made at the first.
+"""
+
+import asyncio
+import errno
+
+from axptr import AsyncSandbox, Sandbox
+from axptr.linux import MachineSnapshot, ProgramError
+
+try:
+    from inspect_ai.util import (
+        ExecResult,
+        OutputLimitExceededError,
+        SandboxEnvironment,
+        sandboxenv,
+    )
+except ImportError:
+    raise SystemExit("inspect_ai is not installed: pip install inspect_ai") from None
+
+MOST = 100 << 20
+
+
+@sandboxenv(name="axptr")
+class AxptrSandbox(SandboxEnvironment):
+    """One machine. Relative paths are meant from the home directory of its user."""
+
+    snapshot: MachineSnapshot | None = None
+
+    def __init__(self, box: AsyncSandbox) -> None:
+        super().__init__()
+        self.box = box
+
+    @classmethod
+    async def sample_init(cls, task_name, config, metadata):
+        if AxptrSandbox.snapshot is None:
+            AxptrSandbox.snapshot = await asyncio.to_thread(Sandbox().snapshot)
+        return {"default": cls(await AsyncSandbox.from_snapshot(AxptrSandbox.snapshot))}
+
+    @classmethod
+    async def sample_cleanup(cls, task_name, config, environments, interrupted):
+        for environment in environments.values():
+            await environment.box.close()
+
+    async def exec(
+        self, cmd, input=None, cwd=None, env=None, user=None, timeout=None, timeout_retry=True, concurrency=True
+    ):
+        where = f"{self.box.sandbox.home}/{cwd}" if cwd is not None and not cwd.startswith("/") else cwd
+        try:
+            result = await self.box.run(cmd, input=input or b"", cwd=where, env=env, user=user, timeout=timeout)
+        except ProgramError as error:
+            if error.errno == errno.EACCES:
+                raise PermissionError(error.errno, str(error)) from None
+            return ExecResult(False, error.exit_status, "", f"{error}\n")
+        if result.timed_out:
+            raise TimeoutError(f"{cmd[0]} has not ended")
+        if result.limit == "output":
+            raise OutputLimitExceededError("16 MiB", result.text)
+        errors = result.stderr.decode(errors="replace")
+        return ExecResult(result.ok, result.exit_status, result.text, errors)
+
+    async def write_file(self, file, contents):
+        await self.box.files.write(file, contents)
+
+    async def read_file(self, file, text=True):
+        if (await self.box.files.stat(file)).size > MOST:
+            raise OutputLimitExceededError("100 MiB", None)
+        data = await self.box.files.read(file)
+        return data.decode() if text else data
+
+
+async def main() -> None:
+    environments = await AxptrSandbox.sample_init("demo", None, {})
+    sandbox = environments["default"]
+    await sandbox.write_file("notes/hello.py", "print('hello from a sample')")
+    result = await sandbox.exec(["python3", "hello.py"], cwd="notes")
+    print(result.stdout, end="")
+    await AxptrSandbox.sample_cleanup("demo", None, environments, False)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
