@@ -9,6 +9,7 @@ Import this file where your tasks are: that registers the name. Samples are bran
 
 import asyncio
 import errno
+from typing import Any
 
 from axptr import AsyncSandbox, Sandbox
 from axptr.linux import MachineSnapshot, ProgramError
@@ -27,7 +28,7 @@ MOST = 100 << 20
 
 
 @sandboxenv(name="axptr")
-class AxptrSandbox(SandboxEnvironment):
+class AxptrSandbox(SandboxEnvironment):  # type: ignore[misc]
     """One machine. Relative paths are meant from the home directory of its user."""
 
     snapshot: MachineSnapshot | None = None
@@ -37,19 +38,27 @@ class AxptrSandbox(SandboxEnvironment):
         self.box = box
 
     @classmethod
-    async def sample_init(cls, task_name, config, metadata):
+    async def sample_init(cls, task_name: str, config: Any, metadata: Any) -> dict[str, Any]:
         if AxptrSandbox.snapshot is None:
             AxptrSandbox.snapshot = await asyncio.to_thread(Sandbox().snapshot)
         return {"default": cls(await AsyncSandbox.from_snapshot(AxptrSandbox.snapshot))}
 
     @classmethod
-    async def sample_cleanup(cls, task_name, config, environments, interrupted):
+    async def sample_cleanup(cls, task_name: str, config: Any, environments: dict[str, Any], interrupted: bool) -> None:
         for environment in environments.values():
             await environment.box.close()
 
     async def exec(
-        self, cmd, input=None, cwd=None, env=None, user=None, timeout=None, timeout_retry=True, concurrency=True
-    ):
+        self,
+        cmd: list[str],
+        input: str | bytes | None = None,
+        cwd: str | None = None,
+        env: dict[str, str] | None = None,
+        user: str | None = None,
+        timeout: int | None = None,
+        timeout_retry: bool = True,
+        concurrency: bool = True,
+    ) -> Any:
         where = f"{self.box.sandbox.home}/{cwd}" if cwd is not None and not cwd.startswith("/") else cwd
         try:
             result = await self.box.run(cmd, input=input or b"", cwd=where, env=env, user=user, timeout=timeout)
@@ -64,10 +73,10 @@ class AxptrSandbox(SandboxEnvironment):
         errors = result.stderr.decode(errors="replace")
         return ExecResult(result.ok, result.exit_status, result.text, errors)
 
-    async def write_file(self, file, contents):
+    async def write_file(self, file: str, contents: str | bytes) -> None:
         await self.box.files.write(file, contents)
 
-    async def read_file(self, file, text=True):
+    async def read_file(self, file: str, text: bool = True) -> str | bytes:
         if (await self.box.files.stat(file)).size > MOST:
             raise OutputLimitExceededError("100 MiB", None)
         data = await self.box.files.read(file)

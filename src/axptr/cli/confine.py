@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,14 +116,17 @@ def places(options: SimpleNamespace) -> list[bytes]:
 
 def _bytecode() -> list[bytes]:
     """Where Python is to write the bytecode of our own modules: nowhere, if it is there, as after an installation. In
-    a checkout that was never run, a run would have to be slow for ever."""
+    a checkout, where it gets old, a run would have to be slow for ever."""
+    if sys.dont_write_bytecode:
+        return []
     package = os.path.dirname(os.path.dirname(__file__))
-    calls = os.path.join(package, "linux", "calls")
-    try:
-        missing = len(os.listdir(os.path.join(calls, "__pycache__"))) < len(os.listdir(calls)) - 1
-    except OSError:
-        missing = True
-    return [os.fsencode(package)] if missing and os.access(package, os.W_OK) else []
+    kept = sys.pycache_prefix
+    if kept is None:
+        checkout = os.path.exists(os.path.join(package, "..", "..", "setup.py"))
+        places = [package] if checkout or not os.path.isdir(os.path.join(package, "__pycache__")) else []
+    else:
+        places = [kept]
+    return [os.fsencode(place) for place in places if os.access(place, os.W_OK)]
 
 
 def _allow(syscall: Callable[..., int], rules: int, path: bytes, handled: int) -> str | None:
