@@ -108,7 +108,7 @@ KNOWN = {
     "test_read_file_not_allowed", "test_write_binary_file_without_permissions",
     "test_write_text_file_without_permissions",  # they want a user that is not root
     "test_read_file_limit",  # it has a limit of its own
-    "test_exec_as_user",  # adduser calls chfn, which wants PAM and its files
+    "test_exec_as_user",  # adduser's chfn fails in a sandbox
 }  # fmt: skip
 """What does not hold here, nor all of it in inspect_ai's own providers."""
 
