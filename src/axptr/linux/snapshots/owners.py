@@ -124,6 +124,7 @@ TRANSIENT = {
     "kernel.run": "Clock WorkClock",
     "kernel.task": "Task",
     "kernel.wait": "Watch",
+    "linux.abi.layouts": "Layouts",
     "linux.files.fifo": "Opening",
     "linux.files.pty": "PtyFile",
     "linux.fs.given": "Tree",
