@@ -41,7 +41,7 @@ def save_tree(path: Path, fs: LayeredFs) -> None:
     target = os.path.abspath(os.fsdecode(path))
     fd, name = tempfile.mkstemp(prefix=".axptr-", dir=os.path.dirname(target))
     try:
-        with os.fdopen(fd, "wb") as out, tempfile.TemporaryFile() as pages:
+        with os.fdopen(fd, "wb") as out, tempfile.TemporaryFile(dir=os.path.dirname(target)) as pages:
             table = [_describe(inode, places, pages) for inode in inodes]
             text = json.dumps(table, separators=(",", ":")).encode()
             digest = hashlib.sha256(text)
