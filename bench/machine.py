@@ -28,11 +28,39 @@ KINDS = {
     "socket": ("a byte to another process and back, through a socket pair", None, 1000),
 }
 """Of `guests/machine.c`: what it does, the bar against the host, how often."""
+TASKS = {
+    "pipe": (
+        "pipe",
+        "a byte to another process and back, through two pipes",
+        "null",
+        "a call that does nothing",
+        4.0,
+        3000,
+    ),
+    "futex": ("futex", "a hand-over between two threads by a futex", "null", "a call that does nothing", 5.0, 6000),
+    "two": ("two", "two processes that compute", "one", "one that does the work of both", 1.1, 40_000),
+    "sleepers": (
+        "sleepers",
+        "a task that computes and calls, beside 10,000 that sleep",
+        "alone",
+        "it alone",
+        1.1,
+        4000,
+    ),
+}
+"""Of the same program: kind, what it does, the peer's kind, what that does, the bar, how often. Both are inside."""
+MAKE = """CFLAGS = -O1
+objects = $(patsubst %.c,%.o,$(wildcard *.c))
+all: $(objects)
+"""
+SOURCE = '#include <stdio.h>\nint f{i}(int n) {{ for (int i = 0; i < n; i++) printf("%d\\n", i * {i}); return n; }}\n'
 
 
 def benchmarks() -> list[Benchmark]:
     return [
         *(_inside(kind, text, bar, times) for kind, (text, bar, times) in KINDS.items()),
+        *(_among(name, *row) for name, row in TASKS.items()),
+        Benchmark("machine.make", "make -j2 of 40 small C files with --engine-jobs 2", "make -j1 of them", 0.65, _make),
         Benchmark("machine.true", "bash runs /bin/true 100 times, the whole process", "qemu-x86_64", None, _true),
         Benchmark("machine.gcc", "gcc compiles and links hello.c, the whole process", "the host", 3.0, _gcc),
         Benchmark("machine.git_status", f"git status in {FILES} files, the whole process", "the host", 4.0, _git),
@@ -45,7 +73,7 @@ def _guest() -> Path:
     directory = tempfile.TemporaryDirectory(prefix="axptr-bench-")
     atexit.register(directory.cleanup)
     program = Path(directory.name) / "machine"
-    subprocess.run([needed("gcc"), "-O2", "-static", "-o", program, GUESTS / "machine.c"], check=True)
+    subprocess.run([needed("gcc"), "-O2", "-static", "-pthread", "-o", program, GUESTS / "machine.c"], check=True)
     return program
 
 
@@ -60,6 +88,34 @@ def _inside(kind: str, text: str, bar: float | None, times: int) -> Benchmark:
         return Pair(told(_native(command)), told(command), slow=1, operations=count)
 
     return Benchmark(f"machine.{kind}", f"{text}, by the program's own clock", "the host", bar, prepare)
+
+
+def _among(name: str, kind: str, text: str, other: str, peer: str, bar: float, times: int) -> Benchmark:
+    def prepare(mode: Mode) -> Pair:
+        count = str(times // 10 if mode.smoke else times)
+        subject, alone = (told(_native([str(_guest()), what, count])) for what in (kind, other))
+        return Pair(subject, alone, slow=1, operations=int(count))
+
+    return Benchmark(f"machine.{name}", f"{text}, by the program's own clock", peer, bar, prepare)
+
+
+def _make(mode: Mode) -> Pair:
+    """The same files are made again and again, each time in a machine of its own."""
+    make = [needed("make"), "-s", "-B"]
+    needed("gcc")
+
+    def sides(where: Path) -> tuple[Side, Side]:
+        (where / "Makefile").write_text(MAKE)
+        for i in range(4 if mode.smoke else 40):
+            (where / f"part{i}.c").write_text(SOURCE.format(i=i))
+        temporary = [needed("env"), f"TMPDIR={where}", *make, "-C", str(where)]
+        options = "--allow-write", str(where)
+        return (
+            timed(_native([*temporary, "-j2"], *options, "--engine-jobs", "2")),
+            timed(_native([*temporary, "-j1"], *options)),
+        )
+
+    return in_directory(sides, slow=1)
 
 
 def _true(mode: Mode) -> Pair:

@@ -200,6 +200,8 @@ class StopsAtPoints:
             space = self.space
             if space is None or (space.stops is None and not step):
                 raw = self._go(timeout, count, 0)
+                if raw[0] == "stopped" or raw[0] == "timeout":  # as nearly all
+                    return Exit(raw[0], raw[1])
             elif space._breaks_at(self.regs.pc):
                 if not self.regs.rflags & RESUME and (hit := self._broke(space, self.regs.pc)) is not None:
                     return hit

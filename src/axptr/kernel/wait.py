@@ -103,6 +103,8 @@ class WaitQueue:
         """
         if self._watches:
             self._tell(mask, exclusive=False)
+        elif not self._waiters:
+            return 0
         woken: list[tuple[Task, int]] = []
         for task, wanted in self._waiters.items():
             if len(woken) == n:

@@ -206,6 +206,7 @@ class Linux:
         except LinuxError as error:
             raise ProgramError(error.errno, f"{os.fsdecode(program)}: {error.strerror}", own=owner) from None
         space.fault_around = _AROUND
+        space.is_kin = user is None  # which its programs lose when they become somebody else
         task = LinuxTask.first(machine, space, table, FsContext(self.mounts, machine.host.umask), alone=owner)
         try:
             task.kernel = self.kernel

@@ -24,6 +24,8 @@ from ..flags import READ, WRITE, MappingFlags
 from ..kernel.task import Task
 from .known import known_bytes
 
+TYPE_CHECKING = False
+
 USER_END = 0x7FFF_FFFF_F000
 """TASK_SIZE: one past the last byte of user space (x86-64, four levels)."""
 PATH_MAX = 4096
@@ -139,14 +141,22 @@ class UserIter(IoStream):
         other.skip(self.iov.total - self.remaining)
         return other
 
-    @property
-    def count(self) -> int:
-        """Bytes left."""
-        return self.remaining
+    if TYPE_CHECKING:
+
+        @property
+        def count(self) -> int:
+            """Bytes left."""
+
+    else:
+        count = IoStream.remaining  # without a frame of Python: files ask at every step
 
     @property
     def rest(self) -> tuple[tuple[int, int], ...]:
         """What is left, (address, size) each: plain data, of which `UserIter.over` makes another one."""
+        if len(self.iov) == 1:
+            ((address, size),) = self.iov
+            done = size - self.remaining
+            return ((address + done, size - done),) if self.remaining else ()
         index, at = self.position
         left = [(address, size) for address, size in list(self.iov)[index:]]
         if left and at:
@@ -155,7 +165,7 @@ class UserIter(IoStream):
 
     @classmethod
     def over(cls, task: Task, rest: tuple[tuple[int, int], ...]) -> UserIter:
-        return cls(task, IoVec(rest))
+        return cls(task, IoVec._one(*rest[0]) if len(rest) == 1 else IoVec(rest))
 
     def good(self, access: MappingFlags, limit: int) -> int:
         """How many of the next `limit` bytes lie in areas that allow `access`."""

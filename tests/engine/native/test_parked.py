@@ -19,8 +19,8 @@ from axptr.mm.space import AddrSpace
 from .conftest import CODE, DATA, PAGE, NativeMachine
 
 R, W, X = MappingFlags.READ, MappingFlags.WRITE, MappingFlags.EXECUTE
-# again: inc rbx; movq xmm1, rbx; mov [rdi], rbx; mov eax, 60; syscall; add rbp, rax; movq r12, xmm1; jmp again
-STEPS = bytes.fromhex("48ffc3 66480f6ecb 48891f b83c000000 0f05 4801c5 66490f7ecc ebe4")
+# again: inc rbx; movq xmm1, rbx; mov [rdi], rbx; mov eax, 39; syscall; add rbp, rax; movq r12, xmm1; jmp again
+STEPS = bytes.fromhex("48ffc3 66480f6ecb 48891f b827000000 0f05 4801c5 66490f7ecc ebe4")
 BEHIND = CODE + 18
 
 

@@ -59,6 +59,14 @@ def test_spaces_in_turn_keep_their_processes_and_registers(native: NativeMachine
     assert sorted(engine.guest_pids) == sorted(pid for pid in pids.values() if pid)
 
 
+def wait_for_its_end(pid: int) -> None:
+    """It runs no instruction any more, and is gone when the host comes to it."""
+    end = time.monotonic() + 60
+    while alive([pid]):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def test_a_process_goes_with_its_space(native: NativeMachine) -> None:
     space = another(native, 0)
     native.engine.attach(space)
@@ -69,7 +77,38 @@ def test_a_process_goes_with_its_space(native: NativeMachine) -> None:
     assert alive([pid])
     del space
     gc.collect()
-    assert not alive([pid])
+    wait_for_its_end(pid)
+    native.check()
+
+
+def test_a_process_serves_the_next_space_of_kin_and_shows_nothing_of_the_last(native: NativeMachine) -> None:
+    """Programs that may do to each other what they like: what the last one had is gone, its memory free."""
+    engine = native.engine
+    pids, frames = set(), set()
+    for number in range(1, 30):
+        space = another(native, number)
+        space.is_kin = True
+        both = [space, space.try_clone()]
+        del space
+        while both:
+            each = both.pop()
+            assert each.is_kin
+            engine.attach(each)
+            run_it(native)
+            assert int.from_bytes(each.read(DATA, 4), "little") == number + 1 == engine.regs.rbx
+            assert engine.guest_pid is not None
+            pids.add(engine.guest_pid)
+            engine.attach(native.space)
+            del each
+            gc.collect()
+        frames.add(native.phys.data_frames)
+    assert len(pids) == 1
+    assert len(frames) == 1
+    stranger = another(native, 0)
+    engine.attach(stranger)
+    engine.prepare()
+    assert engine.guest_pid not in pids
+    engine.attach(native.space)
     native.check()
 
 
@@ -169,7 +208,7 @@ def test_a_process_that_was_never_used_serves_the_next_space(native: NativeMachi
     engine.attach(native.space)
     del spaces[0]
     assert pid is not None
-    assert not alive([pid])
+    wait_for_its_end(pid)
 
 
 def test_spaces_that_come_and_go_leave_nothing(native: NativeMachine) -> None:

@@ -225,6 +225,19 @@ class BackedSpace(SpaceCore):
             raise ValueError(f"{count} pages: want a power of two, 64 at most")
         self.around = count
 
+    @property
+    def is_kin(self):
+        """Whether an engine may run programs of this space where those of another such ran before: they may do to each other
+        what they like. False at first; clones have it too."""
+        return bool(self.kin)
+
+    @is_kin.setter
+    def is_kin(self, value):
+        i: uint32_t
+        self.kin = bool(value)
+        for i in range(self.nengines):
+            self.engines[i].kin = self.kin
+
     # -- for stores that several spaces show -------------------------------------------------------------------
 
     def _guard_store(self, store: FrameStore, first_page, last_page):

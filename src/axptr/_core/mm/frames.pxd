@@ -29,6 +29,7 @@ cdef uint64_t store_supplied(FrameStoreBody* body, uint64_t page) noexcept nogil
 cdef uint64_t store_get(FrameStoreBody* body, uint64_t page) noexcept nogil
 cdef int store_put(FrameStoreBody* body, uint64_t page, uint64_t pfn) noexcept nogil
 cdef int store_fill(FrameStoreBody* body, PhysMemory phys, uint64_t page, uint64_t* pfn) noexcept nogil
+cdef void store_fill_row(FrameStoreBody* body, PhysMemory phys, uint64_t first, uint64_t last) noexcept nogil
 cdef void store_touch(FrameStoreBody* body, uint64_t page) noexcept nogil
 cdef void store_date(FrameStoreBody* body) noexcept nogil
 cdef bint store_written(FrameStoreBody* body, uint64_t first, uint64_t last) noexcept nogil

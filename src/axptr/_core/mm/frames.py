@@ -171,6 +171,50 @@ def store_fill(body, phys, page, pfn):
     return FAULT_OK
 
 
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _read_row(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uint64_t, count: uint64_t) -> cython.bint:
+    """Read `count` pages that are missing, frames side by side; whether all came in. The file's end ends them."""
+    i: uint64_t
+    done: uint64_t = 0
+    end: uint64_t = count << PAGE_SHIFT
+    got: cython.Py_ssize_t = 1
+    first: uint64_t = phys.alloc_in_a_row(count)
+    if first == 0:
+        return False
+    while done < end and got > 0:
+        got = pread(body.fd, phys.base + (first << PAGE_SHIFT) + done, end - done, (page << PAGE_SHIFT) + done)
+        if got > 0:
+            done += got
+        elif got < 0 and errno == EINTR:
+            got = 1
+    # Frames that were never used are zero past the end.
+    for i in range(count):
+        if i << PAGE_SHIFT >= done or store_put(body, page + i, first + i) < 0:
+            phys.decref(first + i)
+            done = 0
+    return done == end
+
+
+def store_fill_row(body, phys, first, last):
+    """Bring in what is missing of the pages [first, last] of a file, as far as it goes, without need: frames side by side,
+    read at once. Lock held."""
+    start: uint64_t
+    page: uint64_t = first
+    if body.fd < 0 or body.memory or last >= body.limit or last >> 51:
+        return
+    while page <= last:
+        if store_get(body, page):
+            page += 1
+            continue
+        start = page
+        while page <= last and store_get(body, page) == 0:
+            page += 1
+        if not _read_row(body, phys, start, page - start):
+            return
+
+
 def store_touch(body, page):
     """A mapping that shares the page may write it from now on."""
     at: uint64_t = store_slot(body, page)

@@ -19,6 +19,8 @@ cdef class GuestMmu(Mmu):
     cdef void tell_of_points(self) noexcept nogil
     # Lock held.
     cdef void window(self, uint64_t first, uint64_t count, Shown* out) noexcept nogil
+    cdef bint bring_own(self, uint64_t vaddr) noexcept nogil
+    cdef void bring_beside(self, uint64_t vaddr, uint64_t* first, uint64_t* last) noexcept nogil
     cdef void bring_around(self, uint64_t vaddr, uint64_t* first, uint64_t* last) noexcept nogil
     # What the CPU's table walk would find for this access, the page faulted in if an area
     # allows it. Takes the lock itself. On FAULT_OK *paddr is the page's physical address and *perms what the

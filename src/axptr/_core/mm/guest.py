@@ -10,11 +10,12 @@ Locking: the lock of the PhysMemory, taken here. Failure: codes, as of `bring_in
 
 import cython
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
+from cython.cimports.axptr._core.mm.frames import store_fill_row, store_get
 from cython.cimports.axptr._core.mm.guest import Shown
 from cython.cimports.axptr._core.mm.mmu import Mmu, leaves_of
 from cython.cimports.axptr._core.mm.points import Points, Watched
 from cython.cimports.axptr._core.paging.format import entry_paddr, entry_permissions, entry_valid
-from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, next_leaf
+from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED, EngineLink
 from cython.cimports.axptr._core.words.codes import (
     ACCESS,
@@ -25,6 +26,7 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_RANGE,
     FAULT_RETRY,
     KIND_ALLOC,
+    KIND_STORE,
     PAGE_SHIFT,
     PAGE_SIZE,
     READ,
@@ -39,6 +41,7 @@ from cython.cimports.libc.string import memset
 from axptr.errors import LinuxError
 
 _SHORT_OF_FRAMES = cython.declare(uint64_t, 4096)  # fewer are left: nothing is brought in that was not asked for
+_BESIDE = cython.declare(cython.int, 32)  # pages of a file at most that are brought in where one of them is touched
 
 
 @cython.no_gc_clear
@@ -194,6 +197,52 @@ class GuestMmu(Mmu):
             slot += 1
             at += PAGE_SIZE
 
+    def bring_own(self, vaddr):
+        """Have a page of memory that is its own, which is there, ready to be written; whether it is. Lock held."""
+        slot: cython.pointer(uint64_t)
+        rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
+        if rec == cython.NULL or rec.kind != KIND_ALLOC or rec.shared or not self.granted(rec.flags) & WRITE:
+            return False
+        if self.at_once(vaddr, WRITE) != cython.NULL:
+            return True
+        return (
+            self.at_once(vaddr, READ) != cython.NULL and self.bring_in(vaddr, WRITE, cython.address(slot)) == FAULT_OK
+        )
+
+    def bring_beside(self, vaddr, first, last):
+        """A guest is about to read a page of a file, or to run it: bring in what lies beside it, as far as `around` says.
+        Lock held. What was brought in lies in [*first, *last] then, pages.
+
+        As on Linux (`do_fault_around`), where the pages are those that the file's cache has already.
+        """
+        slot: cython.pointer(uint64_t)
+        rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
+        size: uint64_t = cython.cast(uint64_t, min(self.around, _BESIDE)) << PAGE_SHIFT
+        at: uint64_t
+        end: uint64_t
+        page: uint64_t
+        if rec == cython.NULL or rec.kind != KIND_STORE or not self.granted(rec.flags):
+            return
+        if self.phys.ndata + self.phys.ntable + _SHORT_OF_FRAMES > self.phys.limit_frames:
+            return
+        slot = make_slot(self.phys, self.fmt, self.root, vaddr)
+        if slot == cython.NULL:
+            return
+        at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
+        end = min(vaddr | (size - 1), rec.last)
+        page = (rec.offset + (at - rec.start)) >> PAGE_SHIFT
+        store_fill_row(rec.store, self.phys, page, page + ((end - at) >> PAGE_SHIFT))
+        slot -= (page_start(vaddr) - at) >> PAGE_SHIFT
+        first[0] = min(first[0], at)
+        last[0] = max(last[0], page_start(end))
+        while at < end:
+            if slot[0] == 0 and store_get(rec.store, page):
+                if self.supply(rec, at, False, slot) != FAULT_OK:
+                    return
+            page += 1
+            slot += 1
+            at += PAGE_SIZE
+
     def fault_python(self, vaddr, access):
         try:
             self._page_in(vaddr, access)
@@ -212,6 +261,7 @@ class GuestMmu(Mmu):
         self.engines[self.nengines] = link
         self.nengines += 1
         link.gone = 0
+        link.kin = self.kin
         link.all = 1
         self.phys.mark_stale(link)
         axptr_unlock(self.lock)

@@ -94,6 +94,7 @@ class History(BackedSpace):
         whole: cython.bint = freeze
         notes = None
         twin.around = self.around
+        twin.kin = self.kin
         axptr_lock_gil(self.lock)
         try:
             self.copy_areas(twin, whole)

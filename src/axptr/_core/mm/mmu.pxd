@@ -35,6 +35,7 @@ cdef class Mmu(Provider):
     cdef EngineLink** engines
     cdef uint32_t nengines
     cdef uint32_t around           # pages that a guest's fault may bring in at once, see `bring_around`
+    cdef bint kin                  # its programs may be run where those of other such spaces ran
     cdef uint64_t npopulated, nread, nwrite, nfetch, ncow, ngrown
     cdef object __weakref__
 

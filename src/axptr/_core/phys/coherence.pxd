@@ -28,6 +28,7 @@ cdef struct EngineLink:
     uint32_t drop_capacity
     int drop_all           # the list could not grow: drop everything
     int gone               # the space that it was attached to is being given up, and is none to look at
+    int kin                # whether programs of other such spaces may run where those of this one ran
     void* owner            # identifies the thread that runs the engine
     void (*stop)(void* handle) noexcept nogil   # asks a running guest to come out
     void* handle

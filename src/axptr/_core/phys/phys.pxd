@@ -11,6 +11,7 @@ cdef class PhysMemory(FrameRuns):
 
     cdef uint64_t alloc_frame(self, bint table, bint zero) noexcept nogil
     cdef bint may_alloc(self) noexcept nogil
+    cdef uint64_t alloc_in_a_row(self, uint64_t count) noexcept nogil
     cdef uint32_t used_in_run(self, uint64_t* slot) noexcept nogil
     cdef uint64_t alloc_in_run(self, uint64_t* slot, bint zero) noexcept nogil
     cdef uint64_t alloc_in(self, uint32_t* run, uint64_t owner, uint32_t index, bint zero) noexcept nogil

@@ -500,6 +500,7 @@ def sys_chroot(task: LinuxTask, path: ConstBytes) -> int:
     if not task.creds.has(CAP_SYS_CHROOT):
         raise LinuxError(errno.EPERM)
     task.fs.root = node.hold()
+    task.space.is_kin = False
     return 0
 
 

@@ -83,6 +83,7 @@ def _get_pdeath_signal(task: LinuxTask, arg2: int, *unused: int) -> int:
 def _set_dumpable(task: LinuxTask, arg2: int, *unused: int) -> int:
     _refuse(arg2 > 1)
     task.mm.dumpable = bool(arg2)
+    task.space.is_kin = task.space.is_kin and task.mm.dumpable
     return 0
 
 

@@ -106,5 +106,6 @@ def _filter(task: LinuxTask, address: int) -> Filter:
 
 def _restrict(task: LinuxTask, limits: Seccomp) -> None:
     task.seccomp = limits
+    task.space.is_kin = False
     if task.loop is not None:
         task.loop.reinstall(task)

@@ -133,6 +133,9 @@ class HostSignals:
             if not self._task.over:  # else they came too late, as for a process that is no more
                 os.kill(own_pid(), number)
 
+    followed = sum(map(bit, _KEPT))
+    """The signals of which `follow` is to know whether the program blocks them."""
+
     def follow(self, signals: SignalState) -> None:
         """After a change of the program's mask or dispositions: block here what is the program's alone."""
         if self._before is None:

@@ -408,5 +408,5 @@ flag | the table |
         if self.blocked & ~before and task.group.live > 1:
             retarget(task, self.blocked & ~before)
         self.recheck(task)
-        if task.host_signals is not None:
+        if task.host_signals is not None and (before ^ self.blocked) & task.host_signals.followed:
             task.host_signals.follow(self)

@@ -114,6 +114,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     stack_limit = get_limit(task, RLIMIT_STACK)[0]
     mm = Mm(AddrSpace(old.base, old.size, old.phys), task.machine.host, stack_limit)
     mm.space.fault_around = old.fault_around
+    mm.space.is_kin = old.is_kin
     mm.exe = program.file.node.hold()
     creds = task.creds.after_exec()
     readable = trusted(task, mm.exe) or mm.exe.permits(task, task.creds, MAY_READ)

@@ -175,6 +175,7 @@ the numbers |
             timers.clear(self.group)
         self.creds = self.creds.after_exec()
         self.mm.dumpable = readable and not self.creds.set_id
+        mm.space.is_kin = mm.space.is_kin and self.mm.dumpable
         self.comm = os.path.basename(name)[:15]
         self.kept.exec()
         self.clear_child_tid = 0
@@ -193,6 +194,7 @@ the numbers |
             self.mm.dumpable = False
             self.kept.pdeath_signal = 0
         self.creds = creds
+        self.space.is_kin = False
 
     @property
     def layouts(self) -> Layouts:
@@ -269,11 +271,12 @@ the numbers |
         self.group.voluntary += 1
         if record is not None:
             record.call = self.call_in_hand  # `again`'s is the same call, and the loop knows it
-            record.held = files = tuple(
-                x for x in (*(w for w, _ in record.on), *record.data) if isinstance(x, OpenFile)
-            )
+            files = [waitable for waitable, _ in record.on if isinstance(waitable, OpenFile)]
+            if again is not None:
+                files += [x for x in again[1] if isinstance(x, OpenFile)]
+            record.held = tuple(files)
             for file in files:
-                file.hold()
+                file.refs += 1
         return None
 
     def waited(self, record: Blocked) -> None:

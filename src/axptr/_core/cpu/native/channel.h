@@ -34,6 +34,13 @@
 #define SYS_close_range 436
 #endif
 
+/* Guest's calls that come as a signal: those of the setup, and those of which all registers are looked at or changed, so that
+   the guest need not be asked out of them: it forks, gets or leaves a signal's handler, or ends what it is. */
+#define NAT_TRAPPED_CALLS {SYS_dup, SYS_dup2, SYS_close_range, SYS_execveat, SYS_exit_group, SYS_exit, SYS_execve, SYS_fork, \
+                           SYS_vfork, SYS_clone, NAT_CLONE3, SYS_rt_sigreturn, SYS_rt_sigsuspend, SYS_tgkill}
+#define NAT_TRAPPED 14
+#define NAT_CLONE3 435
+
 enum { NAT_MMAP = 9, NAT_MPROTECT = 10, NAT_MUNMAP = 11 };
 
 /* One call that the stub makes; `prot` and `flags` as mmap has them, `off` in the memory file. */

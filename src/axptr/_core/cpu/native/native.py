@@ -120,6 +120,8 @@ class NativeCpu(NativePages):
         if self.clock_page is not None:
             self.clock_page.renew()
         axptr_unlock(self.phys.lock)
+        if self.stub.nused == 0:
+            self.warm()
         self.bring_in()
         return CAME_RENEW if self.stub.resume() < 0 else 0
 

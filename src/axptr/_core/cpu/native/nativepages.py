@@ -11,7 +11,7 @@ Locking: fills run without the GIL, under the memory's lock.
 
 import cython
 from cython.cimports.axptr._core.cpu.metronome import beat_end, beat_start
-from cython.cimports.axptr._core.cpu.native.nativestate import NativeState, extent_of, first_image, put_vectors
+from cython.cimports.axptr._core.cpu.native.nativestate import R_RSP, NativeState, extent_of, first_image, put_vectors
 from cython.cimports.axptr._core.cpu.native.parked import Parked
 from cython.cimports.axptr._core.cpu.native.stub import R_RIP, Stub
 from cython.cimports.axptr._core.cpu.native.stubcache import StubCache, in_the_way
@@ -20,6 +20,7 @@ from cython.cimports.axptr._core.mm.points import Watched
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.codes import (
+    EXECUTE,
     FAULT_FORKED,
     FAULT_NOMEM,
     FAULT_OK,
@@ -221,6 +222,8 @@ class NativePages(NativeState):
         if self.phys.forked or page < self.mmu.first or page > self.mmu.last:
             code = FAULT_FORKED if self.phys.forked else FAULT_RANGE
         elif self.mmu.at_once(page, access) == cython.NULL:
+            if access != WRITE and self.mmu.around > 1:
+                self.mmu.bring_beside(page, cython.address(first), cython.address(last))
             # Should it make a copy of the page, that one page is stale: the copy is mapped over it, and `apply` sees that.
             code = self.mmu.bring_in(page, access, cython.address(slot))
         if code == FAULT_OK and self.mmu.has_points and self.must_tell(page, access):
@@ -234,6 +237,22 @@ class NativePages(NativeState):
             self.stub.give_window(self.mmu, max(first, self.mmu.first), last, page, access)
         axptr_unlock(self.phys.lock)
         return code
+
+    def warm(self):
+        """The stub has nothing yet: give it what the guest needs at once, its code, its stack and what is its thread's."""
+        at: uint64_t
+        i: cython.int
+        ready: cython.bint
+        if self.mmu.around <= 1 or self.mmu.has_points:
+            return
+        self.try_fill(self.regs_[R_RIP] & _page_mask, EXECUTE)
+        for i in range(2):
+            at = (self.regs_[R_RSP] if i == 0 else self.segments.fs_base) & _page_mask
+            axptr_lock_nogil(self.phys.lock)
+            ready = self.mmu.first <= at <= self.mmu.last and self.mmu.bring_own(at)
+            axptr_unlock(self.phys.lock)
+            if ready:
+                self.try_fill(at, WRITE)
 
     def must_tell(self, page, access):
         """Whether an access that is allowed is one of which a debugger is to be told. Lock held.

@@ -120,40 +120,40 @@ static inline void take_signals(void)
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define IF(op, value, yes, no) BPF_JUMP(BPF_JMP | (op) | BPF_K, (uint32_t)(value), yes, no)
 
-/* From now on: of this text five calls, and those of the guest, all of which the first filter hands to the engine. What
-   that lets through is refused here: from outside of this text what it needed itself, from inside everything else. */
+/* From now on: of this text five calls, and those of the guest, which the first filter hands to the engine. What that lets
+   through is refused here: from outside of this text what it needed itself, from inside everything else. A signal also
+   takes the guest out of calls of which the engine needs more than result and arguments. */
 static inline void confine(void)
 {
-    static const uint16_t setup[NAT_SETUP] = NAT_SETUP_CALLS;
+    static const uint16_t setup[NAT_TRAPPED] = NAT_TRAPPED_CALLS;
     uint64_t base = (uint64_t)stub_start;
     unsigned i;
     struct sock_filter filter[] = {
         LOAD(arch),
-        IF(BPF_JEQ, AUDIT_ARCH_X86_64, 0, 18),
+        IF(BPF_JEQ, AUDIT_ARCH_X86_64, 0, 13 + NAT_TRAPPED),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
-        IF(BPF_JEQ, 0xffffffff, 16, 0), /* the vsyscall page */
+        IF(BPF_JEQ, 0xffffffff, 11 + NAT_TRAPPED, 0), /* the vsyscall page */
         IF(BPF_JEQ, base >> 32, 0, 9),
         LOAD(instruction_pointer),
         IF(BPF_JGE, base, 0, 7),
         IF(BPF_JGE, base + NAT_TEXT, 6, 0),
         LOAD(nr), /* ours */
-        IF(BPF_JEQ, SYS_rt_sigreturn, 11, 0),
-        IF(BPF_JEQ, SYS_mmap, 10, 0),
-        IF(BPF_JEQ, SYS_munmap, 9, 0),
-        IF(BPF_JEQ, SYS_mprotect, 8, 0),
-        IF(BPF_JEQ, NAT_HAND_OVER, 7, 6),
+        IF(BPF_JEQ, SYS_rt_sigreturn, 6 + NAT_TRAPPED, 0),
+        IF(BPF_JEQ, SYS_mmap, 5 + NAT_TRAPPED, 0),
+        IF(BPF_JEQ, SYS_munmap, 4 + NAT_TRAPPED, 0),
+        IF(BPF_JEQ, SYS_mprotect, 3 + NAT_TRAPPED, 0),
+        IF(BPF_JEQ, NAT_HAND_OVER, 2 + NAT_TRAPPED, 1 + NAT_TRAPPED),
         LOAD(nr), /* the guest's */
-        IF(BPF_JEQ, 0, 4, 0),
-        IF(BPF_JEQ, 0, 3, 0),
-        IF(BPF_JEQ, 0, 2, 0),
-        IF(BPF_JEQ, 0, 1, 0),
-        IF(BPF_JEQ, 0, 0, 1),
+        [15 ... 14 + NAT_TRAPPED] = IF(BPF_JEQ, 0, 0, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
-    for (i = 0; i < NAT_SETUP; i++)
+    for (i = 0; i < NAT_TRAPPED; i++) {
         filter[15 + i].k = setup[i];
+        filter[15 + i].jt = (uint8_t)(NAT_TRAPPED - 1 - i);
+        filter[15 + i].jf = i == NAT_TRAPPED - 1;
+    }
     call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0);
     if (channel()->traps_counter && call(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0))
         call(SYS_exit_group, 96, 0, 0, 0, 0, 0);

@@ -24,6 +24,8 @@ cdef extern from "host.h" nogil:
     int nat_start(nat_stub *, int frames, uint64_t base, int traps_counter, const unsigned char *text, size_t size)
     void nat_kill(nat_stub *)
     void nat_free(nat_stub *)
+    void nat_dismiss(nat_stub *)
+    void nat_reap(int everyone)
     int nat_ended(nat_stub *)
     int nat_ours(nat_stub *)
     void nat_interrupt(nat_stub *, int anyway)
@@ -68,6 +70,9 @@ cdef struct Held:
 cdef struct Segments:
     uint64_t fs_base, gs_base, selectors
 
+# Wait until those are gone that were ended.
+cdef void reap_all() noexcept
+
 cdef class Stub:
     cdef nat_stub s
     cdef EngineLink link
@@ -98,6 +103,7 @@ cdef class Stub:
     cdef void end(self) noexcept
     cdef int find_frame(self) noexcept nogil
     cdef int take(self, int event, uint64_t *regs, Segments *segments) noexcept nogil
+    cdef int strip(self) except -2
     cdef int surface(self, uint64_t *regs, Segments *segments) noexcept nogil
     cdef Held *slot(self, uint64_t page) noexcept nogil
     cdef int grow(self) noexcept nogil

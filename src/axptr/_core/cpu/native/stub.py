@@ -43,12 +43,14 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     WINDOW,
     Held,
     nat_command,
+    nat_dismiss,
     nat_free,
     nat_go,
     nat_interrupt,
     nat_judge,
     nat_kill,
     nat_ours,
+    nat_reap,
     nat_set_turn,
     nat_start,
     nat_stub,
@@ -105,6 +107,10 @@ def _nobody(handle: cython.p_void) -> cython.void:
     """There is no guest to ask."""
 
 
+def reap_all():
+    nat_reap(1)
+
+
 @cython.no_gc_clear
 @cython.cclass
 class Stub:
@@ -147,6 +153,8 @@ class Stub:
     def die(self):
         """End the process now, though the space still points to the link: `end` follows when it does so no more."""
         self.beat.kick = _nobody
+        if self.link.at_rest and not self.broken:
+            nat_dismiss(cython.address(self.s))
         nat_free(cython.address(self.s))
         self.frame = cython.NULL
         self.vectors = cython.NULL
@@ -161,6 +169,8 @@ class Stub:
     def end(self):
         """End the process and let go of what it may have held. Idempotent."""
         space: SpaceCore
+        if self.link.at_rest and not self.broken:
+            nat_dismiss(cython.address(self.s))
         nat_free(cython.address(self.s))
         self.frame = cython.NULL
         self.vectors = cython.NULL
@@ -355,6 +365,25 @@ class Stub:
         self.nused = 0
         self.nruns = 0
         return self.carry_out()
+
+    def strip(self):
+        """Its space goes: take from it all that it has of that, and what the guest may have made of its alternate stack.
+        0, or -1 if it is dead now. Whoever is in it has left."""
+        self.ncommands = 0
+        self.takes_away = False
+        self.evictions = 0
+        self.leave.open = False
+        self.leave.first, self.leave.last = 1, 0
+        if (self.nused and self.forget() < 0) or self.find_frame() < 0:
+            return -1
+        (self.frame - 3)[0] = self.s.base + NAT_CONTROL + NAT_STACK  # uc_stack, which the return from the signal sets
+        (self.frame - 2)[0] = 0
+        (self.frame - 1)[0] = NAT_CONTROL_SIZE - NAT_STACK
+        axptr_lock_gil(self.phys.lock)
+        self.link.running = 0
+        self.phys.flushed(cython.address(self.link))
+        axptr_unlock(self.phys.lock)
+        return 0
 
     def apply(self, space):
         """Take back what the page table does not allow any more. Lock held, the turn is ours. -1: it is dead now."""

@@ -8,8 +8,8 @@ cdef bint in_the_way(SpaceCore space, uint64_t base) noexcept nogil
 cdef class StubCache:
     cdef PhysMemory phys
     cdef dict kept                 # by its id; the one that was used last is the last
-    cdef list dying                # the space is about to go, and has not let go of them yet: ended, or as good as new
-    cdef Stub spare                # one whose space has gone before anything was mapped, or None
+    cdef list dying                # the space is no more, and has not let go of them yet
+    cdef Stub spare                # one whose space has gone, or goes just now, with nothing in it: for the next; or None
     cdef int limit
     cdef bint traps_counter        # rdtsc is a fault of theirs
     cdef int64_t spent             # CPU time of all of them so far, as far as noted, nanoseconds
@@ -27,9 +27,8 @@ cdef class StubCache:
     cdef int bury(self, Stub stub) except -1
     cdef int clean_up(self) except -1
     cdef int end_oldest(self) except -1
+    cdef bint may_serve(self, Stub stub) except *
     cdef int lay_aside(self, Stub stub) except -1
-    cdef bint unused(self, Stub stub) noexcept
-    cdef int rest(self, Stub stub) except -1
     cdef Stub take_spare(self, SpaceCore space)
     cdef int drop(self, Stub stub) except -1
     cdef int settle(self, Stub busy) except -1

@@ -1,7 +1,7 @@
 """The stubs of one engine: one for each space that it has run and that lives, or some if several guests take turns in it;
 the least used of them ended when there are many.
 
-A stub is a cache. It goes with its space, when the space's place for it is taken, when it has died, or for want of room;
+A stub is a cache. It goes with its space, unless another that may have it (`SpaceCore.kin`) comes soon, when the space's place for it is taken, when it has died, or for want of room;
 nothing is lost but time. While its space is not the one that runs, what was taken away from it waits to be carried out
 until it is its turn again. Frames that were given up wait with it: `settle` has all of them do it now.
 
@@ -14,7 +14,14 @@ import weakref
 
 import cython
 from cython.cimports.axptr._core.cpu.native.parked import Parked
-from cython.cimports.axptr._core.cpu.native.stub import NAT_SPAN, Stub, nat_cpu_time, nat_ended, nat_ours
+from cython.cimports.axptr._core.cpu.native.stub import (
+    NAT_SPAN,
+    Stub,
+    nat_cpu_time,
+    nat_ended,
+    nat_ours,
+    reap_all,
+)
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_at, index_seek
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.phys import PhysMemory
@@ -66,15 +73,11 @@ class StubCache:
         return 0
 
     def clean_up(self):
-        """Of those whose space has let go of them by now: one that is as good as new is kept, the others end."""
+        """End those whose space has let go of them by now."""
         stub: Stub
         for stub in self.dying:
             if stub.link.gone:
-                if self.spare is None and self.unused(stub):
-                    self.rest(stub)
-                    self.spare = stub
-                else:
-                    stub.end()
+                stub.end()
         self.dying = [stub for stub in self.dying if not cython.cast(Stub, stub).link.gone]
         return 0
 
@@ -175,34 +178,29 @@ class StubCache:
         kept[key] = stub
         return 0
 
+    def may_serve(self, stub):
+        """Whether a stub whose space goes may have another: it has had nothing of it, or the programs of both may do to
+        each other what they like. It has nothing of it then."""
+        if not stub.link.at_rest or not self.fit(stub) or self.goes_on(stub) or (stub.maps and not stub.link.kin):
+            return False
+        self.account(stub)
+        self.oust(stub)
+        self.bring_out(stub)
+        return not stub.broken and stub.strip() == 0
+
     def lay_aside(self, stub):
-        """The space of a stub has gone, or is about to: then it lets go of the stub a moment later."""
-        if self.spare is not None or not self.unused(stub):
-            self.bury(stub)
+        """The space of a stub has gone, or is about to: then it lets go of the stub a moment later. One is kept: what a
+        machine has does not depend on its past."""
+        if self.spare is None and self.may_serve(stub):
+            self.spare = stub
         else:
-            self.rest(stub)
-            if stub.link.gone:
-                self.spare = stub
-            else:
-                self.dying.append(stub)
+            self.bury(stub)
         return 0
-
-    def rest(self, stub):
-        """It has nothing of anybody's: no frame waits for it."""
-        axptr_lock_gil(self.phys.lock)
-        stub.link.running = 0
-        self.phys.flushed(cython.address(stub.link))
-        axptr_unlock(self.phys.lock)
-        return 0
-
-    def unused(self, stub):
-        """Whether it never had anything mapped, and so is as good as new: for the next space."""
-        return stub.maps == 0 and stub.ncommands == 0 and stub.occupant == cython.NULL and self.fit(stub)
 
     def take_spare(self, space):
-        """The stub that was laid aside, if it fits where the space has no area; None otherwise."""
+        """The stub that was laid aside, if it is for this space and fits where that has no area; None otherwise."""
         stub: Stub = self.spare
-        if stub is None or in_the_way(space, stub.s.base):
+        if stub is None or not stub.link.gone or (stub.maps and not space.kin) or in_the_way(space, stub.s.base):
             return None
         self.spare = None
         if not self.fit(stub):
@@ -252,13 +250,11 @@ class StubCache:
             if stub.occupant != cython.NULL:  # nobody will go on with it
                 cython.cast(Parked, cython.cast(cython.pointer(PyObject), stub.occupant)).give_up()
             self.end(stub)
-        self.clean_up()
-        for stub in self.dying:
-            if not stub.broken:
-                stub.die()
         if self.spare is not None:
-            self.end(self.spare)
-            self.spare = None
+            stub, self.spare = self.spare, None
+            self.bury(stub)
+        self.clean_up()
+        reap_all()
 
     def settle(self, busy):
         """Have every stub but `busy` lose what its page table does not allow any more; frames that waited for that are

@@ -12,9 +12,11 @@ err, trapno, oldmask, cr2, fpstate, 8 reserved words.
 from __future__ import annotations
 
 import errno
+from operator import itemgetter
 from struct import pack, unpack, unpack_from
 
 from ....engine import Context
+from ....engine.arch import X86_64
 from ....errors import LinuxError
 from ....flags import WRITE
 from ...abi.signals import SA_ONSTACK, SA_RESTORER
@@ -35,6 +37,11 @@ if TYPE_CHECKING:
 _ORDER = (
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", "rax", "rcx", "rsp", "rip",
 )  # fmt: skip
+_PLACES = [X86_64.registers.index(name) for name in _ORDER]
+_in_order = itemgetter(*_PLACES)
+_RFLAGS, _CS, _SS = map(X86_64.registers.index, ("rflags", "cs", "ss"))
+_ENTERED = [X86_64.registers.index(name) for name in ("rdi", "rsi", "rdx", "rax", "rsp", "rip")]
+"""What a handler is entered with: its signal, siginfo, ucontext, no vectors' count, the frame, itself."""
 _FRAME = 8 + 304 + 128
 _FXSAVE = 512
 _UC_FLAGS = 2 | 4  # UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
@@ -73,9 +80,10 @@ def push_frame(task: LinuxTask, info: Info, action: Action, mask: int) -> None:
     require_user(task, frame, sp - frame, WRITE)
 
     trap, error, cr2 = info.cpu
+    words = list(unpack("<27Q", context.general))
     registers = (
-        pack("<17Q", *map(context.read, _ORDER))
-        + pack("<QHHHH", context.read("rflags"), context.read("cs"), 0, 0, context.read("ss"))
+        pack("<17Q", *_in_order(words))
+        + pack("<QHHHH", words[_RFLAGS], words[_CS], 0, 0, words[_SS])
         + pack("<QQQQQ64x", error, trap, mask, cr2, fpstate)
     )
     ucontext = (
@@ -88,16 +96,10 @@ def push_frame(task: LinuxTask, info: Info, action: Action, mask: int) -> None:
 
     if altstack[1] & _SS_AUTODISARM:
         signals.altstack = (0, _SS_DISABLE, 0)
-    entered = context.replace(
-        rdi=info.signal,
-        rsi=frame + 312,
-        rdx=frame + 8,
-        rax=0,
-        rsp=frame,
-        rip=action.handler,
-        rflags=context.read("rflags") & ~_CLEARED,
-    )
-    engine.restore(Context(engine.arch, entered.general, _FRESH))
+    words[_RFLAGS] &= ~_CLEARED
+    for place, word in zip(_ENTERED, (info.signal, frame + 312, frame + 8, 0, frame, action.handler), strict=True):
+        words[place] = word
+    engine.restore(Context(engine.arch, pack("<27Q", *words), _FRESH))
 
 
 def pop_frame(task: LinuxTask) -> None:
@@ -113,10 +115,12 @@ def pop_frame(task: LinuxTask) -> None:
     if unpack_from("<I", image, 24)[0] > _MXCSR_MASK:
         raise LinuxError(errno.EFAULT, "mxcsr has bits that no CPU has")
 
-    kept = context.read("rflags") & ~_USER_RFLAGS
-    back = context.replace(**dict(zip(_ORDER, words, strict=True)), rflags=kept | rflags & _USER_RFLAGS)
+    back = list(unpack("<27Q", context.general))
+    for place, word in zip(_PLACES, words, strict=True):
+        back[place] = word
+    back[_RFLAGS] = back[_RFLAGS] & ~_USER_RFLAGS | rflags & _USER_RFLAGS
     try:
-        engine.restore(Context(engine.arch, back.general, image))
+        engine.restore(Context(engine.arch, pack("<27Q", *back), image))
     except ValueError:
         raise LinuxError(errno.EFAULT, "the CPU cannot be in the state that the frame has") from None
     if task.trace is not None:
