@@ -74,6 +74,11 @@ ATTACKS = {
         "except OSError as e: print(e.errno in (12, 24, 105))",
         said="True\n",
     ),
+    "semaphores": Attack(
+        "import ctypes\nl = ctypes.CDLL(None, use_errno=True)\nwhile l.semget(0, 32000, 0o1600) >= 0: pass\n"
+        "print(ctypes.get_errno())",
+        said="12\n",
+    ),
     "everybody killed": Attack("sleep 100 & kill -9 -1; echo survived", said="survived\n", shell=True),
     "links in a circle": Attack("ln -s a b; ln -s b a; cat a", shell=True),
     "the kernel": Attack(

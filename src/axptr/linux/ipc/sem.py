@@ -10,6 +10,7 @@ import errno
 
 from ...errors import LinuxError
 from ...kernel.wait import WaitQueue
+from ..mem.limits import charge
 from .ids import IPC_NOWAIT, IdTable, Object, seconds
 
 TYPE_CHECKING = False
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SEMMNI = SEMMSL = 32000
 SEMMNS = 1024000000
+_COST = 64
+"""What one semaphore costs."""
 SEMOPM = 500
 SEMVMX = SEMAEM = 32767
 SEM_UNDO = 0x1000
@@ -59,6 +62,9 @@ class SemSet(Object):
 
     def __init__(self, task: LinuxTask, key: int, mode: int, count: int) -> None:
         super().__init__(task, key, mode)
+        charge(task, pipes=_COST * count)
+        self._machine = task.machine
+        self._machine.pipe_bytes += _COST * count
         self.values = [0] * count
         self.pids = [0] * count
         self.waiting: list[Waiting] = []
@@ -151,6 +157,7 @@ class SemSet(Object):
 
     def destroyed(self) -> None:
         """EIDRM for all who wait."""
+        self._machine.pipe_bytes -= _COST * len(self.values)
         waiting, self.waiting = self.waiting, []
         for who in waiting:
             who.end(errno.EIDRM)
