@@ -2,7 +2,8 @@
 
 `private_pages` and `store_pages` list what has a frame. A `FrameSpan` shows frames without copying them, and keeps them
 from changing: who would write one finds another holder, and copies. A `FramePool` gets bytes first; then its frames
-become pages of a new space or of a store, so that bytes from elsewhere are copied once.
+become pages of a new space or of a store, so that bytes from elsewhere are copied once. One that `shows` files has frames
+whose bytes are read when somebody looks at them.
 
 Not here: what the bytes look like outside (`mm.snapshots.file`), and who is asked for a page at a fault (`mmu`).
 
@@ -21,6 +22,7 @@ from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import (
+    FAULT_OK,
     IN_PAGE,
     KIND_ALLOC,
     KIND_STORE,
@@ -44,6 +46,7 @@ ZEROS = (1 << 64) - 1
 """The index of the frame of zeros in any `FramePool`."""
 
 _ZEROS = cython.declare(uint64_t, ZEROS)
+_IN_TABLE = cython.declare(uint64_t, 511)  # the number of an entry in its last-level table
 
 
 @cython.cfunc
@@ -217,18 +220,26 @@ class FrameSpan:
 @cython.no_gc_clear
 @cython.cclass
 class FramePool:
-    """`count` frames of `phys`, to be filled and given away. Raises `LinuxError(ENOMEM)`."""
+    """`count` frames of `phys`, to be filled and given away. Raises `LinuxError(ENOMEM)`.
 
-    def __cinit__(self, phys: PhysMemory, count: uint64_t):
+    files: instead, descriptors, offsets and numbers of pages, one after the other: the frames are to show them. shown: where
+    they do, as physical address, number of the first and how many.
+    """
+
+    def __cinit__(self, phys: PhysMemory, count: uint64_t, files: object = None):
         i: uint64_t
         phys.alive()
         self.phys = phys
         self.count = 0
+        self.shown = []
         if count >= phys.nframes:
             raise LinuxError(errno.ENOMEM, f"{count} pages do not fit into the memory")
         self.pfns = cython.cast(cython.pointer(cython.uint), calloc(count + 1, 4))
         if self.pfns == cython.NULL:
             raise MemoryError
+        if files is not None:
+            self.show(files, count)
+            return
         axptr_lock_gil(phys.lock)
         for i in range(count):
             self.pfns[i] = cython.cast(cython.uint, phys.alloc_frame(False, False))
@@ -243,13 +254,33 @@ class FramePool:
         i: uint64_t
         if self.pfns != cython.NULL and not self.phys.forked:
             axptr_lock_gil(self.phys.lock)
-            for i in range(self.count):
+            for i in range(0 if self.shows else self.count):
                 if self.pfns[i]:
                     self.phys.decref(self.pfns[i])
             if self.zero:
                 self.phys.decref(self.zero)
             axptr_unlock(self.phys.lock)
         free(self.pfns)
+
+    def show(self, files, count):
+        """Have the frames show these pages. The pages of an empty file need none."""
+        i: uint64_t
+        first: uint64_t
+        npages: uint64_t
+        self.shows = True
+        for fd, offset, size in files:
+            npages = size
+            if npages > count - self.count:
+                raise ValueError("more pages than were said")
+            if npages:
+                first = self.phys.show_file(fd, offset, npages)
+                for i in range(npages):
+                    self.pfns[self.count + i] = cython.cast(cython.uint, first + i)
+                self.shown.append((first << PAGE_SHIFT, self.count, npages))
+                self.count += npages
+        if self.count < count:
+            raise ValueError("fewer pages than were said")
+        return 0
 
     def put(self, index: uint64_t, data):
         """Fill frames from number `index` on with the bytes of a buffer, whole pages. `ValueError` if it does not fit."""
@@ -280,7 +311,8 @@ class FramePool:
         i: uint64_t
         pfn: uint64_t
         at: uint64_t = vaddr
-        slot: cython.pointer(uint64_t)
+        slot: cython.pointer(uint64_t) = cython.NULL
+        made: cython.bint = False
         rec: cython.pointer(AreaRec) = cython.NULL
         self.phys.alive()
         if space.phys is not self.phys:
@@ -303,19 +335,33 @@ class FramePool:
                     rec = index_find(cython.address(space.areas), at)
                 if rec == cython.NULL or rec.shared or not (rec.kind == KIND_ALLOC or rec.kind == KIND_STORE):
                     raise ValueError(f"no private area is at {at:#x}")
-                slot = leaf_slot(space.phys, space.fmt, space.root, at)
+                if i == 0 or (at >> PAGE_SHIFT) & _IN_TABLE == 0:
+                    slot = leaf_slot(space.phys, space.fmt, space.root, at)
+                    made = False
+                else:
+                    slot += 1
                 if slot != cython.NULL and slot[0]:
                     raise ValueError(f"page {at:#x} is there twice")
                 pfn = self.zero if index == _ZEROS else self.pfns[index + i]
                 if pfn == 0:
                     raise ValueError("bytes of shared memory are those of another page, too")
-                slot = make_slot(space.phys, space.fmt, space.root, at)
+                if not made:
+                    slot = make_slot(space.phys, space.fmt, space.root, at)
+                    made = True
                 if slot == cython.NULL:
                     raise LinuxError(errno.ENOMEM, "no frames left for page tables")
                 self.phys.incref(pfn)
                 space.set_leaf(slot, rec.flags, pfn, False, space.fmt.dirty if dirty else 0)
         finally:
             axptr_unlock(space.lock)
+
+    def copy_into(self, store, page, pfn):
+        """A copy of what a frame shows as a page of a store, which may write it in place. Lock held."""
+        if store_get(cython.address(store.body), page):
+            raise ValueError(f"page {page} of {store.label} is there twice")
+        if store.put_copy(page, cython.cast(uint64_t, self.phys.base) + (pfn << PAGE_SHIFT)) != FAULT_OK:
+            raise LinuxError(errno.ENOMEM, f"no frames left for the pages of {store.label}")
+        return 0
 
     def into_store(self, store: FrameStore, page: uint64_t, npages: uint64_t, index: uint64_t):
         """Give frames from `index` on, which nobody else has, to a store as its pages from number `page` on.
@@ -334,6 +380,9 @@ class FramePool:
         axptr_lock_gil(self.phys.lock)
         try:
             for i in range(npages):
+                if self.shows:
+                    self.copy_into(store, page + i, self.pfns[index + i])
+                    continue
                 if self.pfns[index + i] == 0 or self.phys.refs[self.pfns[index + i]] != 1:
                     raise ValueError("bytes of shared memory are those of another page, too")
                 if store_get(cython.address(store.body), page + i):

@@ -7,6 +7,9 @@ so that views show only frames that lie side by side.
 A fork of the host process leaves the memory with the parent. In the child, what live views show is a copy of then, and
 everything else refuses, see `alive`: two processes must not keep the books of one memory.
 
+Frames may show a file of the host's instead of the memory file (`show_file_at`), read when somebody looks at them. Such a
+frame is never written: it is always somebody else's, too. Who maps the memory file has it brought there first (`bring`).
+
 Not here: which pages are in use, and by whom (`phys`, which derives from this class and says what is pinned).
 
 Locking: `lock`, the lock of `phys`, is held while pinned pages are copied. A child begins with it free.
@@ -20,11 +23,12 @@ import weakref
 from _thread import get_ident
 
 import cython
-from cython.cimports.axptr._core.phys.hostmem import SEEK_DATA, SEEK_HOLE
+from cython.cimports.axptr._core.phys.hostmem import SEEK_DATA, SEEK_HOLE, WINDOW_PIECE, Window
 from cython.cimports.axptr._core.words.codes import PAGE_SHIFT
 from cython.cimports.axptr._core.words.lock import axptr_lock, axptr_lock_gil, axptr_unlock
+from cython.cimports.libc.errno import errno as ERRNO
 from cython.cimports.libc.stdint import int64_t, uint8_t, uint64_t
-from cython.cimports.libc.stdlib import calloc, free
+from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memset
 from cython.cimports.posix.mman import (
     MADV_DONTNEED,
@@ -119,11 +123,72 @@ class HostMemory:
         return 0
 
     def __dealloc__(self):
+        i: uint64_t
         if self.base:
             munmap(self.base, self.size)
         if self.fd >= 0:
             close(self.fd)  # not os.close: at the interpreter's end that module may be gone
+        for i in range(self.nwindows):
+            free(self.windows[i].there)
+        free(self.windows)
         free(self.lock)
+
+    def show_file_at(self, first, count, fd, offset):
+        """Let `count` frames from number `first` on, which are fresh, show the pages of a file from `offset` on. `OSError`."""
+        where: cython.p_void
+        grown: cython.pointer(Window) = cython.cast(
+            cython.pointer(Window), realloc(self.windows, (self.nwindows + 1) * cython.sizeof(Window))
+        )
+        if grown == cython.NULL:
+            raise MemoryError
+        self.windows = grown
+        grown[self.nwindows].there = cython.cast(
+            cython.pointer(uint8_t), calloc(count // cython.cast(uint64_t, WINDOW_PIECE) + 1, 1)
+        )
+        if grown[self.nwindows].there == cython.NULL:
+            raise MemoryError
+        grown[self.nwindows].first = first
+        grown[self.nwindows].count = count
+        where = mmap(
+            self.base + (first << PAGE_SHIFT),
+            count << PAGE_SHIFT,
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+            fd,
+            offset,
+        )
+        if where == MAP_FAILED:
+            failed: cython.int = ERRNO
+            free(grown[self.nwindows].there)
+            raise OSError(failed, os.strerror(failed))
+        self.nwindows += 1
+        return 0
+
+    def bring(self, pfn):
+        """The memory file is about to be mapped where this frame is: have its bytes there. -1 if they cannot be had. Lock
+        held."""
+        i: uint64_t
+        piece: uint64_t
+        at: int64_t
+        end: int64_t
+        got: cython.Py_ssize_t
+        size: uint64_t = cython.cast(uint64_t, WINDOW_PIECE)
+        for i in range(self.nwindows):
+            if pfn < self.windows[i].first or pfn - self.windows[i].first >= self.windows[i].count:
+                continue
+            piece = (pfn - self.windows[i].first) // size
+            if self.windows[i].there[piece]:
+                return 0
+            at = cython.cast(int64_t, (self.windows[i].first + piece * size) << PAGE_SHIFT)
+            end = at + cython.cast(int64_t, min(size, self.windows[i].count - piece * size) << PAGE_SHIFT)
+            while at < end:
+                got = pwrite(self.fd, self.base + at, end - at, at)
+                if got <= 0:
+                    return -1
+                at += got
+            self.windows[i].there[piece] = 1
+            return 0
+        return 0
 
     def give_back(self, start, nbytes):
         """Give pages back to the host: they read as zero from now on."""

@@ -16,6 +16,7 @@ cdef class PhysMemory(FrameRuns):
     cdef uint64_t alloc_in_run(self, uint64_t* slot, bint zero) noexcept nogil
     cdef uint64_t alloc_in(self, uint32_t* run, uint64_t owner, uint32_t index, bint zero) noexcept nogil
     cdef uint64_t alloc_run(self, uint64_t count, uint64_t align) noexcept nogil
+    cdef uint64_t show_file(self, int fd, uint64_t offset, uint64_t npages) except? 0
     cdef uint64_t find_free_run(self, uint64_t count, uint64_t align) noexcept nogil
     cdef void release_frame(self, uint64_t pfn) noexcept nogil
     cdef void incref(self, uint64_t pfn) noexcept nogil

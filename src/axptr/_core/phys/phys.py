@@ -324,6 +324,21 @@ class PhysMemory(FrameRuns):
         if self.ncached > self.cache_limit:
             self.trim(self.cache_limit // 2)
 
+    def show_file(self, fd, offset, npages):
+        """The number of the first of `npages` frames side by side that show a file's pages from `offset` on, copied when
+        they are written: nobody gives up the reference that they have from here on. `LinuxError(ENOMEM)`, `OSError`."""
+        first: uint64_t
+        self.alive()
+        axptr_lock_gil(self.lock)
+        try:
+            first = self.alloc_run(npages, 1)
+            if first == 0:
+                raise LinuxError(errno.ENOMEM, f"no frames left for {npages} pages of a file")
+            self.show_file_at(first, npages, fd, offset)
+        finally:
+            axptr_unlock(self.lock)
+        return first
+
     # -- for Python ---------------------------------------------------------------------------------------
 
     def alloc(self, npages=1, *, align=1):

@@ -131,6 +131,11 @@ class PinnedView:
         if where == MAP_FAILED:
             raise LinuxError(errno.ENOMEM, "the host has no room for a window of the frames")
         self.window = cython.cast(cython.pointer(uint8_t), where)
+        axptr_lock_gil(self.phys.lock)
+        for first in range(self.npages):
+            self.phys.bring(self.pfns[first])
+        axptr_unlock(self.phys.lock)
+        first = 0
         while first < self.npages:
             end = self.run_from(first)
             where = mmap(

@@ -1,4 +1,29 @@
 cimport cython
+from cpython.ref cimport PyObject
+
+cdef extern from *:
+    """
+    #include <structmember.h>
+    /* Where an attribute of `__slots__` lies in the objects of a class; 0 for any other. */
+    static Py_ssize_t axptr_slot(PyObject *cls, PyObject *name)
+    {
+        PyObject *found = _PyType_Lookup((PyTypeObject *)cls, name);
+        PyMemberDef *member;
+        if (found == NULL || !Py_IS_TYPE(found, &PyMemberDescr_Type))
+            return 0;
+        member = ((PyMemberDescrObject *)found)->d_member;
+        return member->type == T_OBJECT_EX && !(member->flags & READONLY) ? member->offset : 0;
+    }
+    #define axptr_at(it, offset) (*(PyObject **)((char *)(it) + (offset)))
+    #define axptr_has_dict(it) (Py_TYPE(it)->tp_dictoffset != 0)
+    #define axptr_state_of(it) PyObject_GenericGetDict(it, NULL)
+    """
+    Py_ssize_t slot_of "axptr_slot"(object cls, object name)
+    PyObject* at_offset "axptr_at"(object it, Py_ssize_t offset)
+    bint has_dict "axptr_has_dict"(object it)
+    dict state_of "axptr_state_of"(object it)    # its `__dict__`
+    PyObject* PyTuple_GET_ITEM(tuple, Py_ssize_t)
+    PyObject* PyList_GET_ITEM(list, Py_ssize_t)
 
 @cython.final
 cdef class Place:
@@ -11,8 +36,16 @@ cdef class Rule:
     cdef readonly tuple slots
     cdef readonly frozenset omit
 
+# Where the attributes of an INSTANCE lie. offsets: of each of its node's names, 0 in the `__dict__`. unset: slots that it has not.
+@cython.final
+cdef class Shape:
+    cdef Py_ssize_t *offsets
+    cdef tuple unset
+    cdef bint slotted
+
 @cython.final
 cdef class Node:
+    cdef Shape shape
     cdef readonly int kind
     cdef readonly object cls
     cdef readonly tuple names
@@ -36,6 +69,20 @@ cdef class Capture:
 cdef class Graph:
     cdef readonly tuple nodes
     cdef readonly tuple roots
+    cdef object slots              # see `put_back`
     cdef one(self, object value, list made)
     cdef list values_of(self, Node node, list made)
     cdef refill(self, Node node, object it, list made)
+    cdef object create(self, Node node, list made, object leaf)
+    cdef int meet(self, object value, object it, list made, set used, list todo) except -1
+    cdef Shape shape_of(self, Node node)
+    cdef int meet_state(self, Node node, object it, list made, set used, list todo) except -1
+    cdef int meet_weak(self, Node node, dict table, bint by_key, list made, set used, list todo) except -1
+    cdef int meet_items(self, Node node, dict table, list made, set used, list todo) except -1
+    cdef int set_right(self, Node node, object it, list made) except -1
+    cdef PyObject* meant(self, Node node, Py_ssize_t k, list made) noexcept
+    cdef int set_attributes(self, Node node, object it, list made) except -1
+    cdef int set_slots(self, Node node, object it, list made, Shape shape) except -1
+    cdef bint same_items(self, Node node, dict table, list made)
+    cdef bint same_row(self, Node node, object row, list made)
+    cdef bint same_mapping(self, Node node, dict table, bint by_key, list made)

@@ -12,6 +12,9 @@ Objects that can change are made empty first and filled afterwards, so that circ
 tuple, a call) stands behind all that it names. The walk goes by a list of what is to be done, so that no chain of
 objects is too long for it.
 
+Objects may also be put back in place: `match` finds those that stand where the graph has them, `complete` makes the
+others, and `put_back` changes what is not as it was, and nothing else.
+
 Not here: which classes there are (`axptr.linux.snapshots.owners`), how a graph is written to a file.
 
 Locking: none; who captures sees to it that nothing changes meanwhile.
@@ -19,8 +22,22 @@ Locking: none; who captures sees to it that nothing changes meanwhile.
 Failure: what a rule, a leaf or a constructor raises comes out; a half-built copy is dropped.
 """
 
+from weakref import WeakKeyDictionary
+
 import cython
+from cython.cimports.axptr._core.words.graph import (
+    PyList_GET_ITEM,
+    PyTuple_GET_ITEM,
+    at_offset,
+    has_dict,
+    slot_of,
+    state_of,
+)
+from cython.cimports.cpython.dict import PyDict_GetItem, PyDict_Next
+from cython.cimports.cpython.long import PyLong_FromVoidPtr
 from cython.cimports.cpython.object import PyObject_GenericSetAttr
+from cython.cimports.cpython.ref import PyObject
+from cython.cimports.libc.stdlib import calloc, free
 
 ATOM, INSTANCE, LIST, DICT, SET, ARRAY, MAPPING, TUPLE, FROZENSET, CALL, LEAF, STANDIN = range(12)
 _ATOM = cython.declare(cython.int, 0)
@@ -66,6 +83,30 @@ class Rule:
         self.take = take
         self.slots = slots
         self.omit = omit
+
+
+@cython.final
+@cython.cclass
+class Shape:
+    """For `Graph.shape_of`. slots: the names of all slots of the class."""
+
+    def __cinit__(self, node: Node, slots: tuple):
+        k: cython.Py_ssize_t
+        names: tuple = node.names
+        self.slotted = False
+        self.unset = tuple([name for name in slots if name not in names])
+        self.offsets = cython.cast(
+            cython.pointer(cython.Py_ssize_t), calloc(len(names) + 1, cython.sizeof(cython.Py_ssize_t))
+        )
+        if self.offsets == cython.NULL:
+            raise MemoryError
+        for k in range(len(names)):
+            if names[k] in slots:
+                self.offsets[k] = slot_of(node.cls, names[k])
+                self.slotted = True
+
+    def __dealloc__(self):
+        free(self.offsets)
 
 
 @cython.final
@@ -215,38 +256,293 @@ class Graph:
 
     def build(self, leaf):
         """A copy: the roots of new objects. `leaf(*values)` makes something of a leaf."""
+        made: list = [None] * len(self.nodes)
+        return self.put_back(made, None, self.complete(made, leaf))
+
+    def match(self, live: list, slots: object):
+        """For each node an object that may become what it says, where one stands in its place; None for others.
+
+        live: what the roots are now, as far as anything is. An object stands for one node at most. What cannot change,
+        and leaves, stand for none. slots: as `put_back` has it. The second result: the numbers (`id`) of those that were found, tuples too."""
         i: cython.Py_ssize_t
-        count: cython.Py_ssize_t = len(self.nodes)
         node: Node
-        made: list = [None] * count
-        for i in range(count):
+        made: list = [None] * len(self.nodes)
+        used: set = set()
+        self.slots = slots
+        todo: list = []
+        for i in range(min(len(live), len(self.roots))):
+            self.meet(self.roots[i], live[i], made, used, todo)
+        while todo:
+            i = todo.pop()
             node = self.nodes[i]
-            if node.kind == _INSTANCE or node.kind == _SET or node.kind == _MAPPING or node.kind == _LIST:
-                cls: object = node.cls
-                made[i] = cls.__new__(cls)
-                if node.kind == _MAPPING:
-                    made[i].__init__()
+            if node.kind == _INSTANCE:
+                self.meet_state(node, made[i], made, used, todo)
             elif node.kind == _DICT:
-                made[i] = {}
-            elif node.kind == _ARRAY:
-                made[i] = bytearray()
-            elif node.kind == _TUPLE:
-                if node.cls is tuple:
-                    made[i] = tuple(self.values_of(node, made))
-                else:
-                    made[i] = tuple.__new__(node.cls, self.values_of(node, made))
-            elif node.kind == _FROZENSET:
-                made[i] = frozenset(self.values_of(node, made))
-            elif node.kind == _CALL:
-                values: list = self.values_of(node, made)
-                made[i] = values[0](*values[1:])
+                self.meet_items(node, made[i], made, used, todo)
+            elif node.kind == _MAPPING:
+                self.meet_weak(node, made[i].data, node.cls is WeakKeyDictionary, made, used, todo)
+            elif node.kind == _LIST:
+                for value, it in zip(node.values, made[i], strict=False):
+                    self.meet(value, it, made, used, todo)
+        return made, used
+
+    def meet(self, value, it, made, used, todo):
+        """An object that stands where a value does."""
+        i: cython.Py_ssize_t
+        node: Node
+        if type(value) is not Place or it is None:
+            return 0
+        i = cython.cast(Place, value).index
+        node = self.nodes[i]
+        if node.kind > _FROZENSET or type(it) is not node.cls or made[i] is not None:
+            return 0
+        number: object = PyLong_FromVoidPtr(cython.cast(cython.p_void, it))
+        if number in used:
+            return 0
+        used.add(number)
+        if node.kind < _TUPLE:
+            made[i] = it
+            todo.append(i)
+        elif node.kind == _TUPLE:
+            for value, one in zip(node.values, it, strict=False):
+                self.meet(value, one, made, used, todo)
+        return 0
+
+    def shape_of(self, node):
+        if node.shape is None:
+            node.shape = Shape(node, self.slots(node.cls))
+        return node.shape
+
+    def meet_state(self, node, it, made, used, todo):
+        k: cython.Py_ssize_t = 0
+        at: cython.Py_ssize_t = 0
+        key: cython.pointer(PyObject)
+        value: cython.pointer(PyObject)
+        names: tuple = node.names
+        values: tuple = node.values
+        if has_dict(it):
+            state: dict = state_of(it)
+            while k < len(names) and PyDict_Next(state, cython.address(at), cython.address(key), cython.address(value)):
+                if key != cython.cast(cython.pointer(PyObject), names[k]):
+                    break
+                if type(values[k]) is Place:
+                    self.meet(values[k], cython.cast(object, value), made, used, todo)
+                k += 1
+        shape: Shape = self.shape_of(node)
+        seen: cython.Py_ssize_t = k
+        for k in range(seen, len(names)):
+            if type(values[k]) is not Place:
+                continue
+            if shape.offsets[k]:
+                value = at_offset(it, shape.offsets[k])
+                if value != cython.NULL:
+                    self.meet(values[k], cython.cast(object, value), made, used, todo)
             else:
-                made[i] = leaf(*self.values_of(node, made))
-        for i in range(count):
+                self.meet(values[k], getattr(it, names[k], None), made, used, todo)
+        return 0
+
+    def meet_items(self, node, table, made, used, todo):
+        k: cython.Py_ssize_t
+        values: tuple = node.values
+        items: list = None
+        for k in range(0, len(values), 2):
+            if type(values[k]) is Place:
+                if items is None:
+                    items = list(table.items())
+                if k >> 1 < len(items):
+                    self.meet(values[k], items[k >> 1][0], made, used, todo)
+                    self.meet(values[k + 1], items[k >> 1][1], made, used, todo)
+            elif type(values[k + 1]) is Place:
+                self.meet(values[k + 1], table.get(values[k]), made, used, todo)
+        return 0
+
+    def meet_weak(self, node, table, by_key, made, used, todo):
+        """The same of a weak one: `table` has references in the place of its keys or of its values."""
+        k: cython.Py_ssize_t = 0
+        if by_key:
+            for reference, value in list(table.items()):
+                if k + 1 < len(node.values):
+                    self.meet(node.values[k], reference(), made, used, todo)
+                    self.meet(node.values[k + 1], value, made, used, todo)
+                k += 2
+            return 0
+        for k in range(0, len(node.values), 2):
+            if type(node.values[k]) is not Place:
+                reference = table.get(node.values[k])
+                if reference is not None:
+                    self.meet(node.values[k + 1], reference(), made, used, todo)
+        return 0
+
+    def complete(self, made: list, leaf: object):
+        """Make what `match` has not found: the places of these. No object that was there is changed. A leaf that has its
+        object in `made` is not asked for."""
+        i: cython.Py_ssize_t
+        node: Node
+        fresh: set = set()
+        for i in range(len(self.nodes)):
+            if made[i] is None:
+                node = self.nodes[i]
+                made[i] = self.create(node, made, leaf)
+                if node.kind < _TUPLE:
+                    fresh.add(i)
+        return fresh
+
+    def create(self, node, made, leaf):
+        """A new object: empty where it can change, and whole where not."""
+        values: list
+        cls: object = node.cls
+        if node.kind == _INSTANCE or node.kind == _SET or node.kind == _LIST:
+            return cls.__new__(cls)
+        if node.kind == _MAPPING:
+            return cls()
+        if node.kind == _DICT:
+            return {}
+        if node.kind == _ARRAY:
+            return bytearray()
+        values = self.values_of(node, made)
+        if node.kind == _TUPLE:
+            return tuple(values) if cls is tuple else tuple.__new__(cls, values)
+        if node.kind == _FROZENSET:
+            return frozenset(values)
+        if node.kind == _CALL:
+            return values[0](*values[1:])
+        return leaf(*values)
+
+    def put_back(self, made: list, slots: object, fresh: set):
+        """Let all objects be what the graph says, those of `fresh` being empty: the roots. `slots(class)` gives the names
+        of the attributes that are in no `__dict__`, if any object was there.
+
+        What is right already is not touched."""
+        i: cython.Py_ssize_t
+        node: Node
+        self.slots = slots
+        for i in range(len(self.nodes)):
             node = self.nodes[i]
-            if node.kind < _TUPLE:
+            if node.kind >= _TUPLE:
+                continue
+            if i in fresh:
                 self.refill(node, made[i], made)
+            else:
+                self.set_right(node, made[i], made)
         return [self.one(value, made) for value in self.roots]
+
+    def meant(self, node, k, made):
+        """What a value stands for, which somebody holds."""
+        value: cython.pointer(PyObject) = PyTuple_GET_ITEM(node.values, k)
+        if type(cython.cast(object, value)) is Place:
+            return PyList_GET_ITEM(made, cython.cast(Place, value).index)
+        return value
+
+    def set_right(self, node, it, made):
+        """An object that was there becomes what its node says."""
+        if node.kind == _INSTANCE:
+            return self.set_attributes(node, it, made)
+        if node.kind == _DICT:
+            if self.same_items(node, it, made):
+                return 0
+        elif node.kind == _ARRAY:
+            if it == node.values[0]:
+                return 0
+        elif node.kind == _SET:
+            members: set = it
+            if len(members) == len(node.values):
+                for value in node.values:
+                    if self.one(value, made) not in members:
+                        break
+                else:
+                    return 0
+        elif node.kind == _LIST:
+            if self.same_row(node, it, made):
+                return 0
+        elif self.same_mapping(node, it.data, node.cls is WeakKeyDictionary, made):
+            return 0
+        it.clear()
+        self.refill(node, it, made)
+        return 0
+
+    def set_attributes(self, node, it, made):
+        shape: Shape = self.shape_of(node)
+        if not has_dict(it):
+            return self.set_slots(node, it, made, shape)
+        k: cython.Py_ssize_t = 0
+        at: cython.Py_ssize_t = 0
+        there: cython.Py_ssize_t = 0
+        key: cython.pointer(PyObject)
+        found: cython.pointer(PyObject)
+        names: tuple = node.names
+        state: dict = state_of(it)
+        # As long as all stands in the order in which it was seen.
+        while k < len(names) and PyDict_Next(state, cython.address(at), cython.address(key), cython.address(found)):
+            if key != cython.cast(cython.pointer(PyObject), names[k]) or found != self.meant(node, k, made):
+                break
+            k += 1
+        there = k
+        if k == len(names) == len(state):
+            return 0
+        for k in range(there, len(names)):
+            value: object = node.values[k]
+            if type(value) is Place:
+                value = made[cython.cast(Place, value).index]
+            found = PyDict_GetItem(state, names[k])
+            if found != cython.NULL:
+                there += 1
+            if found != cython.cast(cython.pointer(PyObject), value):
+                PyObject_GenericSetAttr(it, names[k], value)
+                if found == cython.NULL and names[k] in state:
+                    there += 1
+        if there != len(state):
+            for name in list(state):
+                if name not in names:
+                    del state[name]
+        for name in shape.unset:
+            if hasattr(it, name):
+                delattr(it, name)
+        return 0
+
+    def set_slots(self, node, it, made, shape):
+        """Of an object that has nothing but slots."""
+        k: cython.Py_ssize_t
+        for k in range(len(node.names)):
+            if not shape.offsets[k] or at_offset(it, shape.offsets[k]) != self.meant(node, k, made):
+                PyObject_GenericSetAttr(it, node.names[k], cython.cast(object, self.meant(node, k, made)))
+        for name in shape.unset:
+            if hasattr(it, name):
+                delattr(it, name)
+        return 0
+
+    def same_items(self, node, table, made):
+        """Whether a table has the very keys and values that its node says, in this order."""
+        k: cython.Py_ssize_t = 0
+        if 2 * len(table) != len(node.values):
+            return False
+        for key, value in table.items():
+            if self.one(node.values[k], made) is not key or self.one(node.values[k + 1], made) is not value:
+                return False
+            k += 2
+        return True
+
+    def same_mapping(self, node, table, by_key, made):
+        """The same of a weak one, whose table has references in the place of its keys or of its values."""
+        k: cython.Py_ssize_t = 0
+        if 2 * len(table) != len(node.values):
+            return False
+        for key, value in table.items():
+            if by_key:
+                key = key()
+            else:
+                value = value()
+            if self.one(node.values[k], made) is not key or self.one(node.values[k + 1], made) is not value:
+                return False
+            k += 2
+        return True
+
+    def same_row(self, node, row, made):
+        if len(row) != len(node.values):
+            return False
+        for value, it in zip(node.values, row, strict=False):
+            if self.one(value, made) is not it:
+                return False
+        return True
 
     @cython.cfunc
     def one(self, value: object, made: list):

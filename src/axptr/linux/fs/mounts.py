@@ -110,8 +110,13 @@ class MountTable:
 
     def close(self) -> None:
         """The run is over."""
+        self.close_others(set())
+
+    def close_others(self, kept: set[int]) -> None:
+        """It is over for all but the mounts of these numbers (`id`)."""
         for mount in self.mounts:
-            mount.close()
+            if id(mount) not in kept:
+                mount.close()
 
     def _check(self) -> None:
         """Every key leads to a mount that says it is there."""

@@ -12,6 +12,8 @@ Not here: the functions and the page (`_core/cpu/native/vdso.c`, `clock.h`).
 
 from __future__ import annotations
 
+import os
+
 from ..._core.cpu.native.clockpage import ClockPage, image
 from ..._core.mm.frames import FrameStore
 from ...flags import MappingFlags
@@ -77,7 +79,12 @@ class Vdso:
 
 def _clock_source() -> str:
     try:
-        with open("/sys/devices/system/clocksource/clocksource0/current_clocksource") as file:
-            return file.read().strip()
+        fd = os.open("/sys/devices/system/clocksource/clocksource0/current_clocksource", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return ""
+    try:
+        return os.read(fd, 64).decode().strip()
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)

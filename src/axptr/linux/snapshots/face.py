@@ -34,10 +34,7 @@ def take(linux: Linux) -> MachineSnapshot:
         raise RuntimeError("this machine is closed")
     if not linux.engine_why:
         raise RuntimeError("no program was started in this machine: there is nothing to snapshot")
-    started = [
-        (process.pid, process.owner, process.task, (process.stdin, process.stdout, process.stderr))
-        for process in linux._started.values()
-    ]
+    started = [(process.pid, process.owner, process.task, _ends(process)) for process in linux._started.values()]
     kept = {name: getattr(linux, name) for name in _KEPT}
     extra = {**kept, "started": started, "policy": linux.kernel.policy}
     return MachineSnapshot.take(linux.machine, extra)
@@ -88,34 +85,48 @@ def restore(linux: Linux, snap: MachineSnapshot) -> None:
         raise RuntimeError("this machine is closed")
     if not isinstance(snap, MachineSnapshot):
         raise TypeError(f"want a MachineSnapshot, not {type(snap).__name__}")
-    kernel = linux.kernel
-    making = snap.restore(linux.machine, kernel)
+    users = {id(end): _users(end) for process in linux._started.values() for end in _ends(process) if end is not None}
+    live = {name: getattr(linux, name) for name in _KEPT}
+    started = (linux._started.get(pid) for pid in snap.plan.started)
+    live["started"] = [p and (p.pid, p.owner, p.task, _ends(p)) for p in started]
+    live["policy"] = linux.kernel.policy
+    making = snap.restore(linux.machine, linux.kernel, live)
     for name in _KEPT:
         setattr(linux, name, making.extra[name])
-    _put_back(linux, making)
+    _put_back(linux, making, users)
 
 
-def _put_back(linux: Linux, making: Making) -> None:
+def _ends(process: Process) -> Ends:
+    return process.stdin, process.stdout, process.stderr
+
+
+def _users(end: Any) -> dict[str, Any]:
+    return {name: end.__dict__[name] for name in _USERS}
+
+
+def _put_back(linux: Linux, making: Making, users: dict[int, dict[str, Any]]) -> None:
     before, linux._started = linux._started, {}
     for pid, owner, task, ends in making.extra["started"]:
         process = before.pop(pid, None)
         if process is None:
             process = Process(linux, task, owner=owner)
-        held = process.stdin, process.stdout, process.stderr
-        stdin, stdout, stderr = (_stay(old, new) for old, new in zip(held, ends, strict=True))
+        held = _ends(process)
+        stdin, stdout, stderr = (_stay(old, new, users) for old, new in zip(held, ends, strict=True))
         process.refer(task, (stdin, stdout, stderr))
         linux._started[pid] = process
     for process in before.values():
         process.gone()
 
 
-def _stay(held: Any, end: Any) -> Any:
-    """The object that our user holds becomes what `end` is."""
+def _stay(held: Any, end: Any, users: dict[int, dict[str, Any]]) -> Any:
+    """The object that our user holds becomes what `end` is, if it is not that already."""
     if held is None or end is None:
         return end
-    users = {name: held.__dict__[name] for name in _USERS}
+    if held is end:
+        held.__dict__.update(users[id(held)])
+        return held
     held.__dict__.clear()
-    held.__dict__.update(end.__dict__, **users)
+    held.__dict__.update(end.__dict__, **users[id(held)])
     if not held.closed:
         queue = held._file.queue
         queue._watches[held] = queue._watches.pop(end)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 VERSION = 1
 _STORES = (FrameStore, MemoryFile)
 _BACKENDS = (StoreBackend, SharedBackend, FileBackend)
-_DESCRIPTORS = {HostFile: "host_fd", HostNode: "fd", FifoOpening: "fd"}
+_DESCRIPTORS = {HostFile: "host_fd", FifoOpening: "fd"}
 """Attributes that are descriptors of the host's, and closed by their owners."""
 _DAMAGED = (LookupError, TypeError, ValueError, AttributeError, OverflowError, AssertionError)
 """What values that have no meaning raise where they are used."""
@@ -286,6 +286,12 @@ def _require_leaves(graph: Graph) -> None:
     """Raise `SnapshotError` where a number stands for a descriptor, which would be any of ours."""
     owners: set[int] = set()
     for node in graph.nodes:
+        if (
+            node.kind == INSTANCE
+            and issubclass(node.cls, HostNode)
+            and (node.cls is not HostNode or not _is_lent(node, graph))
+        ):
+            raise SnapshotError(f"a {node.cls.__name__} of it is no place that is held")
         name = _DESCRIPTORS.get(node.cls) if node.kind == INSTANCE else None
         if name is None:
             continue
@@ -298,6 +304,13 @@ def _require_leaves(graph: Graph) -> None:
             raise SnapshotError(f"a {node.cls.__name__} of it has no file of its own")
         if leaf.values[0] == "fd":
             owners.add(place)
+
+
+def _is_lent(node: Node, graph: Graph) -> bool:
+    """Whether a place of the host's has its descriptor from what the snapshot holds, and nowhere else."""
+    state = dict(zip(node.names or (), node.values, strict=True))
+    place = state.get("_lent")
+    return "fd" not in state and isinstance(place, Place) and graph.nodes[place.index].values[:1] == ("held",)
 
 
 def _backed(before: Backend, kind: int, no_exec: bool) -> Backend:

@@ -77,6 +77,10 @@ class HeldFile(Owned):
 
     def __init__(self, fd: int) -> None:
         """Of a descriptor that stays its owner's."""
+        self._look_at(fd)
+        self.fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+
+    def _look_at(self, fd: int) -> None:
         status = os.fstat(fd)
         self.flags = fcntl.fcntl(fd, fcntl.F_GETFL) & _KEPT_FLAGS
         self.kind = stat.S_IFMT(status.st_mode)
@@ -84,12 +88,30 @@ class HeldFile(Owned):
         self.position = -1
         if self.kind in _SEEKS and not self.flags & O_PATH:
             self.position = os.lseek(fd, 0, os.SEEK_CUR)
-        self.fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+
+    @classmethod
+    def adopted(cls, fd: int) -> HeldFile:
+        """Of a descriptor that it owns from here on: of a place, which any number of nodes may use."""
+        held = cls.__new__(cls)
+        held._look_at(fd)
+        held.fd = fd
+        return held
 
     @property
     def name(self) -> str:
         """What the host calls it."""
         return os.fsdecode(name_of(self.fd))
+
+    def fits(self, fd: int) -> bool:
+        """Whether a descriptor that `open` may have given is one of that file still, opened as it was."""
+        status = os.fstat(fd)
+        same = (status.st_dev, status.st_ino) == self.identity
+        return same and fcntl.fcntl(fd, fcntl.F_GETFL) & _KEPT_FLAGS == self.flags
+
+    def rewind(self, fd: int) -> None:
+        """Have one that fits stand where it stood."""
+        if self.position >= 0:
+            os.lseek(fd, self.position, os.SEEK_SET)
 
     def open(self) -> int:
         """A descriptor for a copy."""

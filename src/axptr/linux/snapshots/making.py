@@ -10,6 +10,7 @@ from ..._core.words.budget import Budget
 from ..._core.words.codes import MAX_RW_COUNT
 from ...errors import LinuxError
 from .memory import MemoryCopy
+from .rules import loop_state, machine_state, slots_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
     from ...kernel.run import RunLoop
     from ...mm.space import AddrSpace
     from ..fs.host.file import HostFile
+    from ..fs.host.tree import HostNode
     from ..host import HostView
     from ..machine import Machine
     from ..personality import LinuxKernel
     from ..task.task import LinuxTask
+    from .hostfiles import HeldFile
     from .snapshot import MachineSnapshot
+
+    State = tuple[dict[str, Any], dict[str, Any], list[LinuxTask]]
 
 
 class Making:
@@ -46,30 +51,15 @@ class Making:
         self.memory = MemoryCopy(snapshot.memory, there)
         self._stdio = stdio
         self._opened: list[int] = []
+        self._rewound: list[tuple[HeldFile, int]] = []
+        self._left: list[Any] = []
         self._proc: list[tuple[Any, bytes]] = []
-        self._leaves: dict[str, Callable[..., Any]] = {
-            "machine": lambda: self.machine,
-            "loop": lambda: self.loop,
-            "engine": lambda: self.loop.engine,
-            "kernel": lambda: self.kernel,
-            "view": lambda: self.view,
-            "phys": lambda: self._snapshot.memory.phys,
-            "space": self.memory.space,
-            "store": self.memory.store,
-            "object": self._object,
-            "cache": self._object,
-            "fd": self._fd,
-            "stream": lambda number, fd: fd if self._stdio is None else self._stdio[number],
-            "mapped": lambda number: self._snapshot.memory.backends[number].store.descriptors[0],
-            "proc": self._proc_node,
-            "weak set": lambda *members: WeakSet(members),
-        }
 
     # -- leaves
 
     def leaf(self, kind: str, *values: Any) -> Any:
         try:
-            return self._leaves[kind](*values)
+            return _LEAVES[kind](self, *values)
         except BaseException:  # nobody has them yet: who owns a descriptor is told of it when all leaves are there
             for fd in self._opened:
                 os.close(fd)
@@ -84,6 +74,9 @@ class Making:
         self._opened.append(fd)
         return fd
 
+    def _held(self, number: int) -> Any:
+        return self._snapshot.held[number]
+
     def _proc_node(self, cls: Any, path: bytes, mount: Any) -> Any:
         made = cls.__new__(cls)
         made.path = path
@@ -94,13 +87,58 @@ class Making:
 
     # -- all of it
 
-    def build(self) -> tuple[dict[str, Any], dict[str, Any], list[LinuxTask]]:
-        """The state of the machine and its loop, and the tasks."""
-        tasks, files, watches, machine, loop, extra, *names = self._snapshot.graph.build(self.leaf)
-        self._names = names
-        self.extra: dict[str, Any] = extra
-        self._files: list[HostFile] = files
-        self._watches = watches
+    def build(self) -> State:
+        """The state of the machine and its loop, and the tasks: of new objects."""
+        return self._state(*self._snapshot.graph.build(self.leaf))
+
+    def look(self, live: dict[str, Any]) -> None:
+        """Find what of the machine can be what it was, and make what is missing: nothing of it is changed. live: what
+        the face has in the place of what it kept. kept: numbers (`id`) of the objects that stay."""
+        snapshot, plan = self._snapshot, self._snapshot.plan
+        roots = [None, None, None, None, machine_state(self.machine), loop_state(self.loop), live]
+        self._made, self.kept = made, _ = snapshot.graph.match(roots, slots_of)
+        for index, leaf, number in plan.files:
+            file, held = made[index], snapshot.held[number]
+            if file is None or not file.owned:
+                continue
+            if held.fits(file.host_fd):
+                made[leaf] = file.host_fd
+                self._rewound.append((held, file.host_fd))
+            else:
+                self._left.append(file)
+        self._fresh = snapshot.graph.complete(made, self.leaf)
+
+    def put_back(self) -> State:
+        """The same as `build`, of the objects that were there; `look` was called, and the machine given up."""
+        snapshot, made = self._snapshot, self._made
+        for index in self._snapshot.plan.channels:
+            if index not in self._fresh:
+                made[index]._close_channel()
+        self._left += [made[index] for index in snapshot.plan.fifos if index not in self._fresh]
+        for owner in self._left:
+            owner.close()
+        for held, fd in self._rewound:
+            held.rewind(fd)
+        for index in snapshot.plan.nodes:
+            made[index].let_go()
+        return self._state(*snapshot.graph.put_back(made, slots_of, self._fresh))
+
+    def _state(
+        self,
+        tasks: list[LinuxTask],
+        files: list[HostFile],
+        watches: list[Any],
+        nodes: list[HostNode],
+        machine: dict[str, Any],
+        loop: dict[str, Any],
+        extra: dict[str, Any],
+        *names: Any,
+    ) -> State:
+        self._names = list(names)
+        self.extra = extra
+        self._files, self._watches = files, watches
+        for node in nodes:
+            node.borrow(node._lent.fd, node.mode, node.identity)
         machine["host"] = self.view
         return machine, loop, tasks
 
@@ -139,6 +177,27 @@ class Making:
             if found is not None and type(found) is type(made):
                 for name, value in vars(found).items():
                     made.__dict__.setdefault(name, value)
+
+
+_LEAVES: dict[str, Callable[..., Any]] = {
+    "machine": lambda making: making.machine,
+    "loop": lambda making: making.loop,
+    "engine": lambda making: making.loop.engine,
+    "kernel": lambda making: making.kernel,
+    "view": lambda making: making.view,
+    "phys": lambda making: making._snapshot.memory.phys,
+    "space": lambda making, number: making.memory.space(number),
+    "store": lambda making, number: making.memory.store(number),
+    "object": Making._object,
+    "cache": Making._object,
+    "fd": Making._fd,
+    "held": Making._held,
+    "stream": lambda making, number, fd: fd if making._stdio is None else making._stdio[number],
+    "mapped": lambda making, number: making._snapshot.memory.backends[number].store.descriptors[0],
+    "proc": Making._proc_node,
+    "weak set": lambda making, *members: WeakSet(members),
+}
+"""What makes something of a leaf, by its kind. (Functions of the class: what is made leaves no circle behind.)"""
 
 
 def _walk(task: LinuxTask, mount: Any, path: bytes) -> Any:

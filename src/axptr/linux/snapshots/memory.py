@@ -9,6 +9,8 @@ Locking: that of the `PhysMemory`, in the spaces' and stores' own calls. Failure
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from ..._core.mm.sharing import twin
 from ...errors import SnapshotError
 from ...mm.backend import part
@@ -90,6 +92,12 @@ class MemoryImage:
         self._shown[id(backend)] = backend
         return made
 
+    @cached_property
+    def shows(self) -> list[tuple[int, Backend, int | None]]:
+        """Of each of `backends`, when all is taken: its number (`id`), it, and its store's number if that is kept."""
+        numbers = {id(store): number for number, store in enumerate(self.stores)}
+        return [(id(backend), backend, numbers.get(id(backend.store))) for backend in self.backends]
+
     def keep(self, store: FrameStore) -> int:
         """Keep the bytes of a store that is memory; its number."""
         place = self._places.get(id(store))
@@ -145,23 +153,23 @@ class MemoryCopy:
     def finish(self, names: list[Callable[[], bytes] | None]) -> None:
         """names: what tells of each of the image's `backends` what maps call it now."""
         for number, space in self._spaces.items():
-            if space in self._there.values():
+            if self._image.lines[number] in self._there:
                 space.restore(self._image.spaces[number])
         if not self._image.backends:
             return
-        images = {id(store): number for number, store in enumerate(self._image.stores)}
         fresh: dict[int, Backend] = {}
-        for backend, named in zip(self._image.backends, names, strict=True):
-            store = backend.store
-            assert store is not None
-            made: Any = part(backend, backend.offset, self.store(images[id(store)]) if id(store) in images else None)
+        there = {key: made for space in self._spaces.values() for key, made in space.shown.items()}
+        for (key, backend, of), named in zip(self._image.shows, names, strict=True):
+            made: Any = there.get(key) if of is None else None
+            if made is None:
+                made = part(backend, backend.offset, None if of is None else self.store(of))
             if named is not None:
                 made.named = named
-            fresh[id(backend)] = made
+            fresh[key] = made
         for space in self._spaces.values():
             behind = dict(fresh)
             for key, before in space.shown.items():
-                if key in fresh:
+                if key in fresh and fresh[key] is not before:
                     behind[id(before)] = fresh[key]
             space._swap_backends(behind)
             space.shown = fresh

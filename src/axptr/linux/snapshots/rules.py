@@ -130,8 +130,8 @@ def _host_file(it: Any, capture: Capture) -> dict[str, Any]:
 
 
 def _host_node(it: Any, capture: Capture) -> dict[str, Any]:
-    fd = Token(("fd", capture.owner.hold(it.fd)))
-    return {"fd": fd, "mode": it.mode, "identity": it.identity, "mount": it.mount, "home": it.home}
+    lent = Token(("held", capture.owner.lend(it)))  # `making` has it borrow that one's descriptor
+    return {"_lent": lent, "mode": it.mode, "identity": it.identity, "mount": it.mount, "home": it.home}
 
 
 def _opened_node(it: Any, capture: Capture) -> Any:
@@ -278,10 +278,11 @@ def _find(it: Any, cls: type) -> Rule:
     if issubclass(cls, tuple):
         return Rule(TUPLE)
     kind, take = _TAKES.get(key, (INSTANCE, None))
-    return Rule(kind, take, _slots(cls))
+    return Rule(kind, take, slots_of(cls))
 
 
-def _slots(cls: type) -> tuple[str, ...]:
+def slots_of(cls: type) -> tuple[str, ...]:
+    """The attributes of a class's objects that are in no `__dict__`."""
     found: list[str] = []
     for base in cls.__mro__:
         own = base.__dict__.get("__slots__", ())

@@ -17,12 +17,15 @@ it was."""
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cached_property
 
 from ...engine.native import NativeEngine
 from ...errors import SnapshotError
 from ..machine import Machine
+from ..mem.mm import Mm
 from ..personality import LinuxKernel
 from .making import Making
+from .plan import Plan, plan_of
 from .taking import Taking
 from .view import resumed, state_of
 
@@ -142,38 +145,45 @@ class MachineSnapshot:
             return NativeEngine(self.memory.phys, ahead=AHEAD)
         return view.engine(self.memory.phys)
 
-    def restore(self, machine: Machine, kernel: LinuxKernel) -> Making:
-        """Make a machine of this memory what it was, at the cost of what has changed since."""
+    @cached_property
+    def plan(self) -> Plan:
+        return plan_of(self.graph)
+
+    def restore(self, machine: Machine, kernel: LinuxKernel, live: dict[str, Any]) -> Making:
+        """Make a machine of this memory what it was, at the cost of what has changed since: its objects stay, as far as
+        they stand where they stood. live: what its face has in the place of what `take` was given."""
         if machine.loop.running:
             raise RuntimeError("a machine is restored between its runs, not within one")
         if machine.phys is not self.memory.phys:
             raise SnapshotError("the snapshot is of another memory: make a machine of it")
         there: dict[object, AddrSpace] = {}
-        for task in machine.tasks.values():
-            space = task.mm.space
+        memories = [task.mm for task in machine.tasks.values()]
+        memories += [it for it in vars(machine).values() if type(it) is Mm]
+        for mm in memories:
+            space = mm.space
             if space.line is not None:
                 there[space.line] = space
         view = resumed(*self.view)
         making = Making(self, machine, view, None, there, kernel)
-        state, loop, tasks = making.build()
-        _clear(machine, {id(space) for space in making.memory.spaces})
+        making.look(live)
+        _clear(machine, {id(space) for space in making.memory.spaces}, making.kept)
         machine.loop.clock = view
         if view.repeats:
             view.take_over(machine.engine)  # type: ignore[attr-defined]
-        making.finish(state, loop, tasks)
+        making.finish(*making.put_back())
         return making
 
 
-def _clear(machine: Machine, kept: set[int]) -> None:
-    """Give back what a machine has, but for some spaces, which are to be others in a moment."""
+def _clear(machine: Machine, spaces: set[int], kept: set[int]) -> None:
+    """Give back what a machine has, but for some spaces and objects, which are to be what they were in a moment."""
     loop, tasks = machine.loop, list(machine.tasks.values())
     for task in tasks:
         loop.remove(task)
     for table in {id(task.files): task.files for task in tasks}.values():
-        table.close_all()
+        table.close_others(kept)
     for mounts in {id(task.fs.mounts): task.fs.mounts for task in tasks}.values():
-        mounts.close()
+        mounts.close_others(kept)
     for number, space in {id(task.mm.space): task.mm.space for task in tasks}.items():
-        if number not in kept:
+        if number not in spaces:
             space.clear()
     loop._posted.clear()

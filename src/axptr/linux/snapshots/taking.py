@@ -15,17 +15,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..fs.host.file import HostFile
+    from ..fs.host.tree import HostNode
     from ..machine import Machine
     from ..task.task import LinuxTask
 
-ROOTS = 6
+ROOTS = 7
 """Roots of a graph that are the machine's; those behind tell names of areas."""
 _FILES = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 
 
 class Taking:
     """One walk. memory: the spaces and stores that it met. held: descriptors of the host. objects: what is the
-    process's own, and lives on in it. tasks, files, watches: all of the machine, for whoever makes a copy."""
+    process's own, and lives on in it. tasks, files, nodes (of the host), watches: all of the machine, for whoever makes
+    a copy."""
 
     def __init__(self, machine: Machine, extra: dict[str, Any]) -> None:
         """extra: what the face of the machine wants to have kept."""
@@ -35,6 +37,8 @@ class Taking:
         self.tasks: list[LinuxTask] = []
         self.files: list[HostFile] = []
         self.watches: list[Any] = []
+        self.nodes: list[HostNode] = []
+        self._lent: dict[int, int] = {}
         self._machine = machine
         self._extra = extra
 
@@ -48,6 +52,7 @@ class Taking:
                 self.tasks,
                 self.files,
                 self.watches,
+                self.nodes,
                 machine_state(machine),
                 loop_state(machine.loop),
                 self._extra,
@@ -62,6 +67,18 @@ class Taking:
         """Keep what a descriptor of the host is; its number."""
         self.held.append(HeldFile(fd))
         return len(self.held) - 1
+
+    def lend(self, node: HostNode) -> int:
+        """Keep the place of a node, which all copies of it use together from here on: the number of what holds it."""
+        self.nodes.append(node)
+        if node._lent is None:
+            node._lent = HeldFile.adopted(node.fd)
+            node.borrow(node.fd, node.mode, node.identity)
+        number = self._lent.get(id(node._lent))
+        if number is None:
+            number = self._lent[id(node._lent)] = len(self.held)
+            self.held.append(node._lent)
+        return number
 
     def hold_object(self, it: Any) -> int:
         self.objects.append(it)

@@ -148,6 +148,12 @@ class FileTable:
         for fd in sorted(self._cloexec):
             self.close(fd)
 
+    def close_others(self, kept: set[int]) -> None:
+        """Close all but the open files of these numbers (`id`), whose descriptors stay as they are."""
+        for fd, file in sorted(self._files.items()):
+            if id(file) not in kept:
+                self.close(fd)
+
     def close_all(self) -> None:
         for fd in self.descriptors():
             self.close(fd)

@@ -281,6 +281,8 @@ class Stub:
         note = self.slot(number)
         if note.perms == perms and note.pfn == pfn:
             return 0
+        if self.phys.nwindows and self.phys.bring(pfn) < 0:
+            return -1
         if note.page == 0:
             self.nused += 1
         self.hold(note, number, pfn, perms)

@@ -59,7 +59,8 @@ class HostNode(Place, Node):
     """A file of the host. fd: its descriptor, O_PATH as a rule; closed with the node.
 
     home: it was, or was made, beneath an allowed directory when it was opened; what has no name any more is judged
-    by that. mount: by which it was found; what was found by none may not be changed.
+    by that. mount: by which it was found; what was found by none may not be changed. _lent: who owns the descriptor, if
+    that is a snapshot's, which all machines that were made of it use.
     """
 
     mount: HostMount | None
@@ -67,9 +68,16 @@ class HostNode(Place, Node):
     dev = 0
     immutable = errno.EROFS
     path = b""
+    _lent: Any = None
 
     def __init__(self, fd: int) -> None:
         self.hold_fd(fd)
+
+    def let_go(self) -> None:
+        """Close what it owns: it is to be the node of another place."""
+        if self._lent is None and self.fd >= 0:
+            os.close(self.fd)
+        self.fd, self.seen = -1, None
 
     def hold(self) -> HostNode:
         node = HostNode(host(os.dup, self.fd))

@@ -1,0 +1,68 @@
+"""What of a graph is to be looked at when a machine is put back in place: found once, used for each restore."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..._core.words.graph import DICT, INSTANCE, LIST, TUPLE, Graph, Node, Place
+from ..files.fifo import FifoOpening
+from ..fs.host.file import HostFile
+from ..fs.host.tree import HostNode
+from .taking import ROOTS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Plan(NamedTuple):
+    """All by their places. files: an open file of the host's, the leaf that is its descriptor, and that one's number in
+    `held`. channels: open files of the host's. fifos: openings of FIFOs. nodes: places of the host's. started: the
+    numbers of the processes that the user started."""
+
+    files: list[tuple[int, int, int]]
+    channels: list[int]
+    fifos: list[int]
+    nodes: list[int]
+    started: list[int]
+
+
+def plan_of(graph: Graph) -> Plan:
+    plan = Plan([], [], [], [], _started(graph))
+    for index, node in enumerate(graph.nodes):
+        if node.kind != INSTANCE:
+            continue
+        cls = node.cls
+        if cls is HostNode:
+            plan.nodes.append(index)
+        elif cls is FifoOpening:
+            plan.fifos.append(index)
+        elif cls is HostFile:
+            plan.channels.append(index)
+            leaf = _value(node, "host_fd")
+            if isinstance(leaf, Place) and graph.nodes[leaf.index].values[0] == "fd":
+                plan.files.append((index, leaf.index, graph.nodes[leaf.index].values[1]))
+    return plan
+
+
+def _value(node: Node, name: str) -> Any:
+    names = node.names or ()
+    return node.values[names.index(name)] if name in names else None
+
+
+def _started(graph: Graph) -> list[int]:
+    """As `face` keeps them; a graph from elsewhere may have anything there, of which nothing is found then."""
+    extra = _node(graph, graph.roots[ROOTS - 1] if len(graph.roots) >= ROOTS else None, DICT)
+    row = None
+    if extra is not None:
+        values = extra.values
+        row = _node(
+            graph, next((v for k, v in zip(values[::2], values[1::2], strict=False) if k == "started"), None), LIST
+        )
+    entries = [_node(graph, value, TUPLE) for value in row.values] if row is not None else []
+    return [entry.values[0] if entry is not None and entry.values else -1 for entry in entries]
+
+
+def _node(graph: Graph, value: Any, kind: int) -> Node | None:
+    node = graph.nodes[value.index] if isinstance(value, Place) else None
+    return node if node is not None and node.kind == kind else None
