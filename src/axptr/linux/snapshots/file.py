@@ -5,7 +5,8 @@ graph and what stands besides it (`code`): the files of the host, by name and id
 spaces, each as `mm.snapshots.encode` describes one; what of their areas is known to the machine alone. Pages of all of
 them lie side by side in one row.
 
-Loading gives a snapshot in a memory of its own. All pages are read; those of a space are copied when they are written.
+Loading gives a snapshot in a memory of its own, whose pages are those of the file, mapped: read when somebody looks at
+them, and copied when they are written. Those of stores are copied at once. A pickle has no file: all are copied.
 
 Failure: `SnapshotError` that names what cannot go along, or says what is wrong with a file; `LinuxError(ENOMEM)`.
 """
@@ -26,7 +27,7 @@ from ...mm.backend import FileBackend, SharedBackend, StoreBackend, file_cache
 from ...mm.filecache import FileCache
 from ...mm.snapshots.decode import Decoder
 from ...mm.snapshots.encode import Parts, describe, page_runs
-from ...mm.snapshots.file import MACHINE, read, write
+from ...mm.snapshots.file import MACHINE, show, write
 from ...mm.snapshots.snapshot import Snapshot
 from ...mm.space import AddrSpace
 from ..files.fifo import FifoOpening
@@ -170,9 +171,15 @@ def _with_names(snap: MachineSnapshot) -> tuple[Graph, tuple[tuple[int, int], ..
 # -- from bytes
 
 
-def load(path: str | os.PathLike[str], empty: MachineSnapshot) -> MachineSnapshot:
+def load(path: str | os.PathLike[str], empty: MachineSnapshot, verify: bool) -> MachineSnapshot:
     """`MachineSnapshot.load`. empty: what is to be that of the file."""
-    return read(path, MACHINE, VERSION, lambda meta, npages: _Reading(meta, npages, empty))
+    return show(
+        path,
+        MACHINE,
+        VERSION,
+        verify,
+        lambda meta, npages, fd, start: _Reading(meta, npages, empty, [(fd, start, npages)]),
+    )
 
 
 def unpickled(meta: bytes, parts: list[Any], empty: MachineSnapshot) -> MachineSnapshot:
@@ -189,7 +196,10 @@ def unpickled(meta: bytes, parts: list[Any], empty: MachineSnapshot) -> MachineS
 class _Reading:
     """One file: the description first, then the pages, then what it is."""
 
-    def __init__(self, meta: bytes, npages: int, empty: MachineSnapshot) -> None:
+    def __init__(
+        self, meta: bytes, npages: int, empty: MachineSnapshot, shown: list[tuple[int, int, int]] | None = None
+    ) -> None:
+        """shown: which file has the pages, for those that are not put: a descriptor, from where on, how many."""
         self._snap = empty
         self._graph, besides = decode(meta)
         if len(besides) != 10:
@@ -200,8 +210,8 @@ class _Reading:
             self._phys = PhysMemory(limit=limit)
         except (ValueError, TypeError, OverflowError) as failure:
             raise SnapshotError(f"its memory has a limit of {limit!r}") from failure
-        self._npages, self._put = npages, 0
-        self._pool = FramePool(self._phys, npages)
+        self._npages, self._put = npages, 0 if shown is None else npages
+        self._pool = FramePool(self._phys, npages, shown)
 
     def put(self, data: Any) -> None:
         """The next pages' bytes."""

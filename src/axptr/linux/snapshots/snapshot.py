@@ -113,9 +113,14 @@ class MachineSnapshot:
         save(self, path)
 
     @staticmethod
-    def load(path: str | os.PathLike[str]) -> MachineSnapshot:
+    def load(path: str | os.PathLike[str], *, verify: bool = True) -> MachineSnapshot:
         """The snapshot in a file, in a memory of its own. Standard streams that were descriptors of the host's are
         those of `from_snapshot(stdio=)` then, by default 0, 1 and 2.
+
+        The pages are mapped from the file, which must not be written to or cut short as long as the snapshot or a
+        machine of it lives. (`save` never does that, and a removed name is no harm.) verify: whether all of them are
+        read now, to prove their checksum; without it the time hardly depends on their number, and damage to them is
+        not told.
 
         It opens files of the host's, and says what programs may do with them: load only what you trust with that. No
         code of it is run. Raises `SnapshotError` for a file that is damaged, of another version or no snapshot, and
@@ -123,7 +128,7 @@ class MachineSnapshot:
         """
         from .file import load
 
-        return load(path, MachineSnapshot.__new__(MachineSnapshot))
+        return load(path, MachineSnapshot.__new__(MachineSnapshot), verify)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickles as `save` writes; with protocol 5 the pages are out-of-band buffers over the frames themselves."""

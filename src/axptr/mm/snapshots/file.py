@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from contextlib import contextmanager
 from zlib import crc32
 
 from axptr.addr import PAGE_SIZE
@@ -21,7 +22,7 @@ from axptr.mm.snapshots.encode import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, Protocol, TypeVar
 
     from axptr._core.phys.phys import PhysMemory
@@ -123,17 +124,43 @@ def read(
     begin: takes the description and the number of pages, and gives what takes the pages. Raises `OSError`,
     `SnapshotError`, and what it raises.
     """
+    with _opened(path) as fd:
+        meta, npages, _, pages_crc = _head(fd, magic, version)
+        decoder = begin(meta, npages)
+        _check_pages(fd, npages, pages_crc, decoder.put)
+        return decoder.finish()
+
+
+def show(
+    path: str | os.PathLike[str],
+    magic: bytes,
+    version: int,
+    verify: bool,
+    begin: Callable[[bytes, int, int, int], Reading[Made]],
+) -> Made:
+    """The same, where the pages are not read but shown: `begin` also takes a descriptor, which is closed afterwards,
+    and where the pages begin. verify: whether their checksum is proved, for which all of them are read."""
+    with _opened(path) as fd:
+        meta, npages, start, pages_crc = _head(fd, magic, version)
+        if verify:
+            _check_pages(fd, npages, pages_crc, lambda data: None)
+        return begin(meta, npages, fd, start).finish()
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[int]:
     # A FIFO is not waited for.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        return _read_all(fd, magic, version, begin)
+        yield fd
     except SnapshotError as failure:
         raise SnapshotError(f"{os.fsdecode(path)}: {failure}") from failure.__cause__
     finally:
         os.close(fd)
 
 
-def _read_all(fd: int, magic: bytes, known: int, begin: Callable[[bytes, int], Reading[Made]]) -> Made:
+def _head(fd: int, magic: bytes, known: int) -> tuple[bytes, int, int, int]:
+    """The description, the number of pages, where they begin, and their checksum."""
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         raise SnapshotError("no regular file, so no snapshot")
@@ -159,17 +186,20 @@ def _read_all(fd: int, magic: bytes, known: int, begin: Callable[[bytes, int], R
         raise SnapshotError("damaged: its description's checksum is wrong")
     if any(_read(fd, start - _HEADER.size - meta_size)):
         raise SnapshotError("damaged: there is something between its description and its pages")
-    decoder = begin(meta, npages)
+    return meta, npages, start, pages_crc
+
+
+def _check_pages(fd: int, npages: int, pages_crc: int, put: Callable[[bytes], None]) -> None:
+    """Read the pages, and give them to `put`."""
     checksum = 0
     left = npages * PAGE_SIZE
     while left:
         data = _read(fd, min(left, _CHUNK))
         checksum = crc32(data, checksum)
-        decoder.put(data)
+        put(data)
         left -= len(data)
     if checksum != pages_crc:
         raise SnapshotError("damaged: the checksum of its pages is wrong")
-    return decoder.finish()
 
 
 def _read(fd: int, size: int) -> bytes:
