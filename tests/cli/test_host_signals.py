@@ -251,3 +251,22 @@ def test_a_library_user_keeps_signals_unless_they_are_given_to_the_program(compi
         b"ready",
         b"<Result exit 3> the host's signals reach a program that runs in the main thread only",
     ]
+
+
+STOPPED_BY_ITS_OWN = "(sleep 0.2; kill -CONT $$) & kill -STOP $$; echo on"
+LEFT_ALONE = "(sleep 0.2; echo gone) & kill -STOP $$; echo on"
+
+
+def test_who_is_stopped_by_its_own_is_let_go_on_by_its_own() -> None:
+    for command in (["sh"], axptr("run", "--", "/bin/sh")):
+        done = subprocess.run([*command, "-c", STOPPED_BY_ITS_OWN], capture_output=True, timeout=60, text=True)
+        assert (done.stdout, done.stderr, done.returncode) == ("on\n", "", 0)
+
+
+def test_we_stop_when_none_of_the_job_is_left_that_could_let_the_first_go_on() -> None:
+    with subprocess.Popen([*axptr("run", "--", "/bin/sh"), "-c", LEFT_ALONE], stdout=subprocess.PIPE) as process:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout is not None
+        assert process.stdout.read() == b"gone\non\n"

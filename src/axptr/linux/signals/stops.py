@@ -27,6 +27,7 @@ from .sending import send_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..machine import Machine
     from ..task.group import ThreadGroup
     from ..task.task import LinuxTask
 
@@ -75,10 +76,21 @@ def settle(group: ThreadGroup, task: LinuxTask) -> None:
         group.stopped = group.stopping
         group.told = _TOLD_STOP
         tell_parent(group, CLD_STOPPED, group.stopped)
-        host_signals = group.leader.host_signals
-        if host_signals is not None and group is task.machine.first:
-            host_signals.stop_process(group.stopped)
-            go_on(group)
+        stop_ourselves(task.machine)
+
+
+def stop_ourselves(machine: Machine) -> None:
+    """Where the machine's first process is stopped, this one is, for whoever started it; it goes on when we do.
+
+    A stop that one of its own processes sent is not ours as long as another of the job runs, which may let it go on.
+    """
+    first = machine.first
+    if first is None or not first.stopped or first.leader.host_signals is None:
+        return
+    if first.stopped == SIGSTOP and not all(one.stopped or one.over for one in machine.pids.members(first.pgid)):
+        return
+    first.leader.host_signals.stop_process(first.stopped)
+    go_on(first)
 
 
 def go_on(group: ThreadGroup) -> None:

@@ -13,7 +13,7 @@ from ...errors import LinuxError
 from ..abi.signals import SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, SIGKILL, Info, ended_as
 from ..ends import Death
 from ..signals.sending import retarget
-from ..signals.stops import parted, settle, tell
+from ..signals.stops import parted, settle, stop_ourselves, tell
 from ..uaccess import put_user
 from .usage import used_by
 
@@ -211,6 +211,7 @@ def _end_process(group: ThreadGroup, code: int) -> None:
         group.status = (group.exit_code or 0) << 8
     group.finished.queue.wake()
     parted(group.leader, group, None)
+    stop_ourselves(group.leader.machine)
     tell_end(group)
 
 
