@@ -43,7 +43,6 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     WINDOW,
     Held,
     nat_command,
-    nat_dismiss,
     nat_free,
     nat_go,
     nat_interrupt,
@@ -153,8 +152,6 @@ class Stub:
     def die(self):
         """End the process now, though the space still points to the link: `end` follows when it does so no more."""
         self.beat.kick = _nobody
-        if self.link.at_rest and not self.broken:
-            nat_dismiss(cython.address(self.s))
         nat_free(cython.address(self.s))
         self.frame = cython.NULL
         self.vectors = cython.NULL
@@ -169,8 +166,6 @@ class Stub:
     def end(self):
         """End the process and let go of what it may have held. Idempotent."""
         space: SpaceCore
-        if self.link.at_rest and not self.broken:
-            nat_dismiss(cython.address(self.s))
         nat_free(cython.address(self.s))
         self.frame = cython.NULL
         self.vectors = cython.NULL
