@@ -53,6 +53,8 @@ FORGONE = (
 def confine(writable: Iterable[bytes], *, network: bool) -> str | None:
     """Keep this process to changing files beneath `writable`, its standard streams and harmless devices. network:
     whether it may reach the network. Why it could not be done, None if it was."""
+    if len(os.listdir("/proc/self/task")) > 1:  # it would hold for this thread alone
+        return "this process has other threads"
     library = ctypes.CDLL(None, use_errno=True)
     syscall = library.syscall
     abi = syscall(_CREATE_RULESET, None, 0, _VERSION)

@@ -33,7 +33,7 @@ def main() -> NoReturn:
     """
     gc.disable()
     try:
-        status = run_command(sys.argv[1:])
+        status = run_command(sys.argv[1:], alone=True)
     except SystemExit as end:  # the parser's way out
         if end.code is not None and not isinstance(end.code, int):
             raise
@@ -49,11 +49,12 @@ def main() -> NoReturn:
     os._exit(status)
 
 
-def run_command(arguments: list[str]) -> int:
-    """Runs one command line and returns its exit status; `SystemExit` for a wrong one, or for help."""
+def run_command(arguments: list[str], *, alone: bool = False) -> int:
+    """Runs one command line and returns its exit status; `SystemExit` for a wrong one, or for help. alone: whether the
+    process ends with it: a run confines it then, for good."""
     try:
         if arguments and arguments[0] in COMMANDS:
-            return _subcommand(arguments[0], arguments[1:])
+            return _subcommand(arguments[0], arguments[1:], alone)
         return _overview(arguments)
     except BrokenPipeError:
         return EXIT_USAGE  # whoever read our output has gone, and nothing is left to say
@@ -72,9 +73,10 @@ def _no_room(reason: str) -> int:
     return EXIT_USAGE
 
 
-def _subcommand(name: str, arguments: list[str]) -> int:
+def _subcommand(name: str, arguments: list[str], alone: bool) -> int:
     module = _module(name)
     parser = Parser(f"axptr {name}", module.USAGE, module.DESCRIPTION)
+    parser.alone = alone
     module.add_arguments(parser)
     return int(module.run(parser.parse(arguments), parser))
 

@@ -46,7 +46,10 @@ class Option:
 
 
 class Parser:
-    """The options of one command; `add_argument` says each as argparse's would."""
+    """The options of one command; `add_argument` says each as argparse's would. alone: whether the process has nothing
+    to do but the command."""
+
+    alone = False
 
     def __init__(self, prog: str, usage: str, description: str, epilog: str = "") -> None:
         self.prog = prog

@@ -193,6 +193,7 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
 
             files.append(_output_file(parser, "--audit", options.audit))
             policy.audit = audit_in(files[-1])
+        options.no_confine |= not (options.confine or parser.alone)
         if not options.no_confine:
             from .confine import confine, places
 

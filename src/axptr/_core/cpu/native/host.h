@@ -501,45 +501,6 @@ static int nat_judge(struct nat_stub *s, const struct nat_command *want)
     }
 }
 
-/* Those that were killed and not waited for, all of `nat_dying_of`; with the GIL. */
-#define NAT_MOST_DYING 16
-static int nat_dying[NAT_MOST_DYING], nat_ndying, nat_dying_of;
-
-/* Reap those that are gone by now; `all`: the others, too, when they are. */
-static void nat_reap(int all)
-{
-    int i, left = 0;
-    if (nat_dying_of != getpid())
-        nat_ndying = 0; /* a parent's */
-    for (i = 0; i < nat_ndying; i++) {
-        int got;
-        do
-            got = waitpid(nat_dying[i], NULL, __WALL | (all ? 0 : WNOHANG));
-        while (got < 0 && errno == EINTR);
-        if (got == 0)
-            nat_dying[left++] = nat_dying[i];
-    }
-    nat_ndying = left;
-}
-
-/* End one that waits for an answer of ours, so that it runs no instruction any more: nobody need wait until it is gone. With
-   the GIL. */
-static void nat_dismiss(struct nat_stub *s)
-{
-    int pid = s->pid;
-    if (!pid || s->owner != getpid())
-        return;
-    nat_reap(0);
-    if (nat_ndying == NAT_MOST_DYING)
-        nat_reap(1);
-    pthread_mutex_lock(&s->mutex);
-    s->pid = 0; /* before the number is free: another thread may be about to interrupt it */
-    kill(pid, SIGKILL);
-    pthread_mutex_unlock(&s->mutex);
-    nat_dying_of = getpid();
-    nat_dying[nat_ndying++] = pid;
-}
-
 static void nat_free(struct nat_stub *s)
 {
     nat_kill(s);

@@ -24,8 +24,6 @@ cdef extern from "host.h" nogil:
     int nat_start(nat_stub *, int frames, uint64_t base, int traps_counter, const unsigned char *text, size_t size)
     void nat_kill(nat_stub *)
     void nat_free(nat_stub *)
-    void nat_dismiss(nat_stub *)
-    void nat_reap(int everyone)
     int nat_ended(nat_stub *)
     int nat_ours(nat_stub *)
     void nat_interrupt(nat_stub *, int anyway)
@@ -69,9 +67,6 @@ cdef struct Held:
 # Bases of fs and gs; selectors: of ds, es, fs, gs, 16 bits each.
 cdef struct Segments:
     uint64_t fs_base, gs_base, selectors
-
-# Wait until those are gone that were ended.
-cdef void reap_all() noexcept
 
 cdef class Stub:
     cdef nat_stub s

@@ -49,7 +49,6 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_judge,
     nat_kill,
     nat_ours,
-    nat_reap,
     nat_set_turn,
     nat_start,
     nat_stub,
@@ -104,10 +103,6 @@ def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cyt
 @cython.exceptval(check=False)
 def _nobody(handle: cython.p_void) -> cython.void:
     """There is no guest to ask."""
-
-
-def reap_all():
-    nat_reap(1)
 
 
 @cython.no_gc_clear

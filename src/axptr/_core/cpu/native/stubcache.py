@@ -20,7 +20,6 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_cpu_time,
     nat_ended,
     nat_ours,
-    reap_all,
 )
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_at, index_seek
 from cython.cimports.axptr._core.mm.space import SpaceCore
@@ -254,7 +253,6 @@ class StubCache:
             stub, self.spare = self.spare, None
             self.bury(stub)
         self.clean_up()
-        reap_all()
 
     def settle(self, busy):
         """Have every stub but `busy` lose what its page table does not allow any more; frames that waited for that are
