@@ -34,6 +34,7 @@ class Architecture:
     name: as `uname -m` says it. machine: e_machine of its ELF files. address_bits: a program's addresses have so many
         bits, with the page tables that Linux takes by default; of larger ones those exist that have all others set.
     registers: the integer registers in the order of Linux' user_regs_struct, 8 bytes each: `Context.general`.
+    places: where each of them lies there, in bytes.
     pc, sp, flags, tls, number, arguments, result, link: which of them play these parts. tls: the thread pointer.
         number, arguments, result: of a system call. flags, link: "" where there is none, as a branch compares by itself
         or a call leaves the way back on the stack.
@@ -43,7 +44,7 @@ class Architecture:
     """
 
     __slots__ = (
-        "address_bits", "apart", "arguments", "call_size", "flags", "link", "machine", "name", "number", "pc",
+        "address_bits", "apart", "arguments", "call_size", "flags", "link", "machine", "name", "number", "pc", "places",
         "registers", "result", "sp", "tls", "traps",
     )  # fmt: skip
 
@@ -69,6 +70,7 @@ class Architecture:
         self.machine = machine
         self.address_bits = address_bits
         self.registers = tuple(registers.split())
+        self.places = {name: 8 * i for i, name in enumerate(self.registers)}
         self.pc, self.sp, self.flags, self.tls, self.link = pc, sp, flags, tls, link
         self.number, self.arguments, self.result = number, tuple(arguments.split()), result
         self.call_size = call_size

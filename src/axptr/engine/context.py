@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from .arch import Architecture
 
 
-_PLACES: dict[str, dict[str, int]] = {}
-"""By the architecture's name, where each of its registers lies in the general part."""
-
-
 class Context:
     """arch: the `Architecture`. general: its integer registers, `arch.registers` in 8 bytes each (NT_PRSTATUS).
     extended: floating point and vectors; of x86-64 an FXSAVE64 image or an XSAVE area (NT_X86_XSTATE). Never changes.
@@ -60,11 +56,8 @@ class Context:
         return Context(self.arch, bytes(general), self.extended)
 
     def _place(self, name: str) -> int:
-        places = _PLACES.get(self.arch.name)
-        if places is None:
-            places = _PLACES[self.arch.name] = {known: 8 * i for i, known in enumerate(self.arch.registers)}
         try:
-            return places[name]
+            return self.arch.places[name]
         except KeyError:
             raise AttributeError(f"no integer register of {self.arch.name} is called {name!r}") from None
 

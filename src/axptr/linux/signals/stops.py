@@ -87,7 +87,8 @@ def stop_ourselves(machine: Machine) -> None:
     first = machine.first
     if first is None or not first.stopped or first.leader.host_signals is None:
         return
-    if first.stopped == SIGSTOP and not all(one.stopped or one.over for one in machine.pids.members(first.pgid)):
+    job = (one for one in machine.pids.members(first.pgid) if one is not machine.init)
+    if first.stopped == SIGSTOP and not all(one.stopped or one.over for one in job):
         return
     first.leader.host_signals.stop_process(first.stopped)
     go_on(first)
