@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION, _PATH_BENEATH, _NO_NEW_PRIVS = 1, 1, 38
-_EXECUTE, _WRITE_FILE, _TRUNCATE = 1, 1 << 1, 1 << 14
-_CHANGES = _EXECUTE | _WRITE_FILE | sum(1 << bit for bit in range(4, 13))  # remove and make, of every kind
+_RUN_FILE, _WRITE_FILE, _TRUNCATE = 1, 1 << 1, 1 << 14
+_CHANGES = _RUN_FILE | _WRITE_FILE | sum(1 << bit for bit in range(4, 13))  # remove and make, of every kind
 _REFER = 1 << 13
 _OF_FILES = _WRITE_FILE | _TRUNCATE
 _TCP = 0b11  # bind, connect
@@ -69,9 +69,9 @@ def confine(writable: Iterable[bytes], *, network: bool) -> str | None:
     try:
         streams = [b"/proc/self/fd/%d" % fd for fd in range(3)]
         for path in (*_DEVICES, _TERMINALS, *streams):
-            _allow(syscall, rules, path, handled & ~_EXECUTE)  # one that there is not is not needed
+            _allow(syscall, rules, path, handled & ~_RUN_FILE)  # one that there is not is not needed
         for path in (*writable, *_bytecode()):
-            if (failed := _allow(syscall, rules, path, handled & ~_EXECUTE)) is not None:
+            if (failed := _allow(syscall, rules, path, handled & ~_RUN_FILE)) is not None:
                 return failed
         if library.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0) or syscall(_RESTRICT_SELF, rules, 0):
             return f"Landlock: {os.strerror(ctypes.get_errno())}"
