@@ -6,8 +6,9 @@ import os
 
 import pytest
 
+import engines
 from axptr.errors import SnapshotError
-from axptr.linux import Linux
+from axptr.linux import PIPE, Linux
 from axptr.linux.snapshots.snapshot import MachineSnapshot
 
 from .test_branch import ask, linux  # noqa: F401
@@ -83,3 +84,33 @@ def test_damage_to_pages_is_told_where_they_are_verified(linux, tmp_path):  # no
     with pytest.raises(SnapshotError, match="checksum of its pages"):
         MachineSnapshot.load(path)
     MachineSnapshot.load(path, verify=False)
+
+
+PYTHON = """
+import sys
+print("ready", flush=True)
+for line in sys.stdin:
+    exec(line)
+    sys.stdout.flush()
+"""
+
+
+@pytest.mark.skipif(engines.missing("native") is not None, reason="needs the native engine")
+@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.slow)])
+def test_many_branches_at_once_share_what_they_do_not_change(count):
+    with Linux(engine="native", overlay=True, env={"PATH": "/usr/bin:/bin"}) as origin:
+        origin.spawn(["python3", "-S", "-c", PYTHON], stdin=PIPE, stdout=PIPE, stderr=2)
+        assert ask(origin) == b"ready\n"
+        snap, before = origin.snapshot(), _descriptors()
+        frames = origin.phys.data_frames
+        copies = [Linux.from_snapshot(snap) for _ in range(count)]
+        assert _descriptors() - before <= 20
+        for number, copy in enumerate(copies):
+            assert ask(copy, b"x = %d; print(x * 7)\n" % number) == b"%d\n" % (7 * number)
+        assert origin.phys.data_frames < frames + count * frames / 4
+        assert _descriptors() - before <= 2 * count + 20
+        for number, copy in enumerate(copies):
+            assert ask(copy, b"print(x)\n") == b"%d\n" % number
+            copy.close()
+        assert ask(origin, b"print('x' in dir())\n") == b"False\n"
+        assert _descriptors() - before <= 20
