@@ -21,6 +21,7 @@ from . import (
     report,
     sandboxes,
     searches,
+    snapshots,
     spaces,
     startup,
     strings,
@@ -45,6 +46,7 @@ def all_benchmarks() -> list[Benchmark]:
         pipes,
         machine,
         sandboxes,
+        snapshots,
         startup,
         programs,
     )

@@ -54,7 +54,7 @@ def benchmarks() -> list[Benchmark]:
     ]
 
 
-def _takes(seconds: float) -> Side:
+def takes(seconds: float) -> Side:
     return lambda times: times * seconds
 
 
@@ -65,7 +65,7 @@ def _cold(mode: Mode) -> Pair:
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-c", COLD]
     subprocess.run(command, env=environment, check=True, capture_output=True)  # writes bytecode
-    return Pair(told(command, environment), _takes(0.040), slow=1)
+    return Pair(told(command, environment), takes(0.040), slow=1)
 
 
 def _warm_side() -> tuple[Side, Callable[[], None]]:
@@ -84,7 +84,7 @@ def _warm_side() -> tuple[Side, Callable[[], None]]:
 
 def _warm(mode: Mode) -> Pair:
     side, close = _warm_side()
-    return Pair(side, _takes(0.005), close=close)
+    return Pair(side, takes(0.005), close=close)
 
 
 def _against(command: list[str]) -> Pair:
