@@ -32,7 +32,7 @@ def benchmarks() -> list[Benchmark]:
     return [
         Benchmark("snapshot.branch", "a machine with python3 at its prompt is branched", "1 ms", 1.0, _branch),
         Benchmark("snapshot.working", "it is branched, answers a line, and is closed", "1 ms", None, _working),
-        Benchmark("snapshot.restore", f"a line that writes {PAGES} pages is undone", "100 us and copies", 1.0, _restore),
+        Benchmark("snapshot.restore", f"a line that writes {PAGES} pages is undone", "100 us and more", 1.0, _restore),
         Benchmark("snapshot.save", f"{SAVED} MiB are saved", "the bytes are written", 1.5, _save),
         Benchmark("snapshot.load", f"{LOADED} MiB are loaded, and not read (verify=False)", "5 ms", 1.0, _load),
     ]  # fmt: skip

@@ -239,6 +239,7 @@ class _Reader:
         self._data = data
         self._at = 0
         self._names: list[str] = []
+        self._attributes: set[str] = set()  # names that may be an attribute's
         self.count = 0
         self.limit = 0
 
@@ -250,15 +251,19 @@ class _Reader:
         return self._data[at]
 
     def number(self) -> int:
+        at, data = self._at, self._data
         value = shift = 0
-        while True:
-            byte = self.byte()
+        while at < len(data):  # without a call for each byte: most of a load is spent here
+            byte = data[at]
+            at += 1
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
+                self._at = at
                 return value
             shift += 7
             if shift > 4096:
                 raise SnapshotError("a number in it is too long")
+        raise SnapshotError("its description ends too early")
 
     def room(self) -> int:
         """A number of things of at least one byte each."""
@@ -279,24 +284,27 @@ class _Reader:
             raise SnapshotError("a name in it is no UTF-8") from None
 
     def name(self) -> str:
-        number = self.number()
-        if number == len(self._names):
-            self._names.append(self.text())
-        if number >= len(self._names):
+        number, names = self.number(), self._names
+        if number < len(names):
+            return names[number]
+        if number > len(names):
             raise SnapshotError(f"it has no name number {number}")
-        return self._names[number]
+        names.append(text := self.text())
+        return text
 
     def value(self, depth: int = 0) -> Any:
-        kind = self.byte()
+        at, data = self._at, self._data
+        kind = data[at] if at < len(data) else self.byte()
+        self._at = at + 1
         if kind == PLACE:
             place = self.number()
             if place >= self.limit:
                 raise SnapshotError(f"it names the object {place} where there is none yet")
             return Place(place)
-        if kind == POSITIVE:
-            return self.number()
         if kind == NONE:
             return None
+        if kind == POSITIVE:
+            return self.number()
         if kind == BYTES:
             return self.data()
         if kind in (TRUE, FALSE):
@@ -358,12 +366,15 @@ class _Reader:
                 raise SnapshotError(f"an object in it is a {cls!r} and of the kind {kind}")
         names = None
         if kind == INSTANCE:
-            names = tuple(self.name() for _ in range(self.room()))
-            if any(not name.isidentifier() or name.startswith("__") for name in names):
-                raise SnapshotError(f"an attribute in it is called {names!r}")
+            names = tuple([self.name() for _ in range(self.room())])
+            for name in names:
+                if name not in self._attributes:
+                    if not name.isidentifier() or name.startswith("__"):
+                        raise SnapshotError(f"an attribute in it is called {name!r}")
+                    self._attributes.add(name)
         # What cannot change stands behind what it names; the others may name anything.
         self.limit = index if kind in (TUPLE, FROZENSET, CALL, LEAF) else self.count
-        values = tuple(self.value() for _ in range(self.room()))
+        values = tuple([self.value() for _ in range(self.room())])
         if kind == CALL and (not values or values[0] not in _CALLED or len(values) < 2):
             raise SnapshotError("it has something called that makes no object of a machine")
         if names is not None and len(names) != len(values):
