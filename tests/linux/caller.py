@@ -29,7 +29,7 @@ ARENA, SIZE = 0x1000_0000, 0x4_0000  # as in guests/caller.c
 END = ARENA + SIZE
 """Where memory ends: nothing is mapped from here on."""
 READ_ONLY = 0x2000_0000
-NOWHERE = 0x3000_0000
+NOWHERE = 0x3000_0000_0000
 BAD = (NOWHERE, END, 1, 1 << 47, (1 << 64) - 8)
 """Addresses that no call can use, of each kind that there is."""
 _KERNEL = (0xFFFF_8000_0000_0000,)

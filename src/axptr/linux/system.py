@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat as stat_module
 
 from .._core.phys.phys import PhysMemory
 from ..addr import PAGE_SIZE
@@ -34,12 +33,12 @@ from .fs.host.file import HostFile
 from .fs.host.mount import HostMount
 from .fs.host.tree import standard_stream
 from .fs.latermount import LaterTmpMount
-from .fs.permissions import MAY_EXEC, judge, require_access
+from .fs.permissions import judge
 from .fs.setup import first_directory, host_tree
 from .fs.walk import AT_FDCWD, FsContext
 from .fs.writable import WritableDirs
 from .host import HostView
-from .load.loader import find_program
+from .load.loader import find_program, search_path
 from .machine import Machine
 from .personality import LinuxKernel
 from .process import Process
@@ -253,7 +252,7 @@ class Linux:
     ) -> None:
         """Find the program, give it a CPU and its streams, and load it."""
         try:
-            path = _search(task, program, environ)
+            path = search_path(task, program, environ)
             if self.machine.rules is not None:
                 judge(task, task.fs.resolve(task, AT_FDCWD, path), "run")
             found = find_program(path, argv, exec.program_finder(task))
@@ -579,28 +578,3 @@ def _view(seed: int | None) -> HostView:
     from .seeded import SeededView
 
     return SeededView(seed)
-
-
-def _search(task: LinuxTask, program: bytes, environ: list[bytes]) -> bytes:
-    """The path of a program: as it is with a slash in it, else the first in PATH that can be run (execvp)."""
-    if b"/" in program or not program:
-        return program
-    directories = b"/bin:/usr/bin"
-    for entry in environ:
-        if entry.startswith(b"PATH="):
-            directories = entry[5:]
-    there = None
-    for directory in directories.split(b":"):
-        candidate = os.path.join(directory or b".", program)
-        try:
-            node = task.fs.resolve(task, AT_FDCWD, candidate)
-            if not stat_module.S_ISREG(node.mode):
-                continue
-            there = there or candidate
-            require_access(task, node, MAY_EXEC)
-            return candidate
-        except LinuxError:
-            continue
-    if there is not None:
-        return there
-    raise ProgramError(2, f"{os.fsdecode(program)}: no such program")

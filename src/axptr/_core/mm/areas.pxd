@@ -1,6 +1,6 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.object cimport PyObject
-from axptr._core.mm.frames cimport FrameStoreBody
+from axptr._core.mm.store cimport FrameStoreBody
 
 cdef enum:
     CHUNK_RECORDS = 64

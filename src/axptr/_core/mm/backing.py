@@ -21,10 +21,11 @@ from cython.cimports.axptr._core.mm.areas import (
     record_copy,
     records_of,
 )
-from cython.cimports.axptr._core.mm.frames import Backend, FrameStore, store_get
+from cython.cimports.axptr._core.mm.frames import Backend, FrameStore
 from cython.cimports.axptr._core.mm.journal import journal_moved, journal_page, journal_range
 from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.axptr._core.mm.store import store_get
 from cython.cimports.axptr._core.paging.format import entry_paddr
 from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf, prune
 from cython.cimports.axptr._core.words.buffers import borrow

@@ -10,10 +10,10 @@ Locking: the lock of the PhysMemory, taken here. Failure: codes, as of `bring_in
 
 import cython
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
-from cython.cimports.axptr._core.mm.frames import store_fill_row, store_get
 from cython.cimports.axptr._core.mm.guest import Shown
 from cython.cimports.axptr._core.mm.mmu import Mmu, leaves_of
 from cython.cimports.axptr._core.mm.points import Points, Watched
+from cython.cimports.axptr._core.mm.store import store_fill_row, store_get
 from cython.cimports.axptr._core.paging.format import entry_paddr, entry_permissions, entry_valid
 from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED, EngineLink

@@ -34,7 +34,6 @@ from cython.cimports.axptr._core.mm.areas import (
     records_of,
 )
 from cython.cimports.axptr._core.mm.backing import BackedSpace
-from cython.cimports.axptr._core.mm.frames import store_fill
 from cython.cimports.axptr._core.mm.history import Restoration
 from cython.cimports.axptr._core.mm.journal import (
     PutBack,
@@ -49,6 +48,7 @@ from cython.cimports.axptr._core.mm.journal import (
 )
 from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore, note_released
+from cython.cimports.axptr._core.mm.store import store_fill
 from cython.cimports.axptr._core.paging.format import entry_at, entry_clean, entry_paddr
 from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf, prune, skip_leaves
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE

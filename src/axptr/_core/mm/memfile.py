@@ -13,15 +13,9 @@ import errno as codes
 import os
 
 import cython
-from cython.cimports.axptr._core.mm.frames import (
-    STORE_SHARED,
-    FrameStore,
-    store_fill,
-    store_get,
-    store_slot,
-    store_supplied,
-)
+from cython.cimports.axptr._core.mm.frames import FrameStore
 from cython.cimports.axptr._core.mm.sharing import store_own
+from cython.cimports.axptr._core.mm.store import STORE_SHARED, store_fill, store_get, store_slot, store_supplied
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
 from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import FAULT_NOMEM, FAULT_OK, PAGE_SHIFT, PAGE_SIZE

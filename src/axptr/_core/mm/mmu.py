@@ -36,17 +36,10 @@ from cython.cimports.axptr._core.mm.areas import (
     next_record,
     records_of,
 )
-from cython.cimports.axptr._core.mm.frames import (
-    Backend,
-    FrameStore,
-    store_date,
-    store_fill,
-    store_flush,
-    store_touch,
-    store_written,
-)
+from cython.cimports.axptr._core.mm.frames import Backend, FrameStore
 from cython.cimports.axptr._core.mm.journal import journal_free, journal_page, journal_range
 from cython.cimports.axptr._core.mm.mmu import TlbEntry, leaves_of, tlb_hit
+from cython.cimports.axptr._core.mm.store import store_date, store_fill, store_flush, store_touch, store_written
 from cython.cimports.axptr._core.paging.format import (
     entry_at,
     entry_clean,

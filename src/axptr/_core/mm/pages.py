@@ -14,9 +14,10 @@ import errno
 
 import cython
 from cython.cimports.axptr._core.mm.areas import AreaRec, Records, index_find, next_record, records_of
-from cython.cimports.axptr._core.mm.frames import STORE_WRITTEN, FrameStore, store_get, store_put, store_slot
+from cython.cimports.axptr._core.mm.frames import FrameStore
 from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.axptr._core.mm.store import STORE_WRITTEN, store_get, store_put, store_slot
 from cython.cimports.axptr._core.paging.format import entry_paddr
 from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf
 from cython.cimports.axptr._core.phys.phys import PhysMemory

@@ -14,7 +14,8 @@ import errno
 import os
 
 import cython
-from cython.cimports.axptr._core.mm.frames import STORE_SHARED, FrameStore, FrameStoreBody, store_put, store_slot
+from cython.cimports.axptr._core.mm.frames import FrameStore
+from cython.cimports.axptr._core.mm.store import STORE_SHARED, FrameStoreBody, store_put, store_slot
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.codes import FAULT_NOMEM, FAULT_OK, PAGE_SHIFT, PAGE_SIZE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock

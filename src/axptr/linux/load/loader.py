@@ -12,6 +12,8 @@ import stat
 
 from ...errors import LinuxError
 from ..ends import ProgramError
+from ..fs.permissions import MAY_EXEC, require_access
+from ..fs.walk import AT_FDCWD
 from .elf import BadElf, Elf
 
 TYPE_CHECKING = False
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..fs.node import Node
     from ..fs.openfile import OpenFile
+    from ..task.task import LinuxTask
 
     Resolve = Callable[[bytes], "Node"]
     """From a path to the node in the guest's tree; LinuxError as path resolution gives it."""
@@ -175,3 +178,28 @@ def _elf_program(file: Executable, execfn: bytes, argv: list[bytes], resolve: Re
 def _bad_elf(error: LinuxError, shown: str) -> ProgramError:
     text = error.reason if isinstance(error, BadElf) else os.strerror(error.errno)
     return ProgramError(error.errno, f"{shown}: {text}")
+
+
+def search_path(task: LinuxTask, program: bytes, environ: list[bytes]) -> bytes:
+    """The path of a program: as it is with a slash in it, else the first in PATH that can be run (execvp)."""
+    if b"/" in program or not program:
+        return program
+    directories = b"/bin:/usr/bin"
+    for entry in environ:
+        if entry.startswith(b"PATH="):
+            directories = entry[5:]
+    there = None
+    for directory in directories.split(b":"):
+        candidate = os.path.join(directory or b".", program)
+        try:
+            node = task.fs.resolve(task, AT_FDCWD, candidate)
+            if not stat.S_ISREG(node.mode):
+                continue
+            there = there or candidate
+            require_access(task, node, MAY_EXEC)
+            return candidate
+        except LinuxError:
+            continue
+    if there is not None:
+        return there
+    raise ProgramError(2, f"{os.fsdecode(program)}: no such program")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..._core.words.graph import DICT, INSTANCE, LIST, TUPLE, Graph, Node, Place
+from ...named import NamedTuple
 from ..files.fifo import FifoOpening
 from ..fs.host.file import HostFile
 from ..fs.host.tree import HostNode

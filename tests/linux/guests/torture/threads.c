@@ -59,16 +59,23 @@ static void robusts(void) {
         E(pthread_mutex_lock(&robust)); E(pthread_mutex_lock(&robust)); E(pthread_mutex_consistent(&robust)); E(pthread_mutex_unlock(&robust)); E(pthread_mutex_unlock(&robust)); E(pthread_mutex_trylock(&robust)); E(pthread_mutex_unlock(&robust));
         pthread_mutex_t *sh = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED); pthread_mutex_init(sh, &attr);
-        if (!fork()) { pthread_mutex_lock(sh); usleep(30000); _exit(0); }
-        usleep(10000); E(pthread_mutex_lock(sh)); E(pthread_mutex_unlock(sh)); E(pthread_mutex_lock(sh)); wait(0); munmap(sh, 4096);
+        volatile int *locked = (int *)((char *)sh + 2048);
+        if (!fork()) { pthread_mutex_lock(sh); *locked = 1; usleep(30000); _exit(0); }
+        while (!*locked) usleep(1000);
+        E(pthread_mutex_lock(sh)); E(pthread_mutex_unlock(sh)); E(pthread_mutex_lock(sh)); wait(0); munmap(sh, 4096);
         pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_PRIVATE);
     }
 }
+static void asleep(int tid) { /* until the thread waits */
+    char path[64], line[256] = ""; sprintf(path, "/proc/self/task/%d/stat", tid);
+    do { FILE *f = fopen(path, "r"); fgets(line, sizeof line, f); fclose(f); usleep(500); } while (strrchr(line, ')')[2] != 'S');
+}
 static pthread_mutex_t pi; static int order[4], norder;
-static void *pilock(void *n) { pthread_mutex_lock(&pi); order[norder++] = (long)n; pthread_mutex_unlock(&pi); return 0; }
+static atomic_int locker;
+static void *pilock(void *n) { locker = gettid(); pthread_mutex_lock(&pi); order[norder++] = (long)n; pthread_mutex_unlock(&pi); return 0; }
 static void inherits(void) {
     pthread_t t[3]; pthread_mutexattr_t at; pthread_mutexattr_init(&at); pthread_mutexattr_setprotocol(&at, PTHREAD_PRIO_INHERIT); pthread_mutex_init(&pi, &at);
-    pthread_mutex_lock(&pi); for (long i = 0; i < 3; i++) { pthread_create(&t[i], 0, pilock, (void *)i); usleep(5000); }
+    pthread_mutex_lock(&pi); for (long i = 0; i < 3; i++) { locker = 0; pthread_create(&t[i], 0, pilock, (void *)i); while (!locker) usleep(100); asleep(locker); }
     E(pthread_mutex_trylock(&pi)); struct timespec ts; clock_gettime(CLOCK_REALTIME, &ts);
     E(pthread_mutex_timedlock(&pi, &ts)); pthread_mutex_unlock(&pi); for (int i = 0; i < 3; i++) pthread_join(t[i], 0); printf("order %d %d %d\n", order[0], order[1], order[2]);
     unsigned w = 0; R(futex(&w, FUTEX_LOCK_PI, 0, 0, 0, 0)); printf("%d\n", w == (unsigned)gettid()); R(futex(&w, FUTEX_LOCK_PI, 0, 0, 0, 0)); R(futex(&w, FUTEX_TRYLOCK_PI, 0, 0, 0, 0));

@@ -593,9 +593,7 @@ class HostFile(OpenFile):
         self.close()
 
     def _close_channel(self) -> None:
-        waitable = self.__dict__.pop("_waitable", None)
-        if waitable is not None:
-            waitable.close()
-        channel = self.__dict__.pop("channel", None)
-        if channel is not None:
-            channel.close()
+        for name in ("_waitable", "channel"):
+            held = self.__dict__.pop(name, None)
+            if held is not None:
+                held.close()
