@@ -22,7 +22,17 @@ static void say(const char *what, long r)
     else printf("%s: %ld\n", what, r);
 }
 #define S(call) say(#call, (long)(call))
-static int in, first_cookie, counting;
+static int in, cookies;
+static unsigned cookie[1000];
+
+/* Which of those that came this is: the host counts the renames of all its programs. */
+static int which(unsigned one) {
+    int i;
+    for (i = 0; i < cookies; i++) if (cookie[i] == one) return i + 1;
+    cookie[cookies++ % 1000] = one;
+    return cookies;
+}
+
 static void drain(const char *what)
 {
     static char buf[1 << 16] __attribute__((aligned(8)));
@@ -30,8 +40,7 @@ static void drain(const char *what)
     printf("%s:", what);
     for (char *p = buf; p < buf + n; p += sizeof(struct inotify_event) + ((struct inotify_event *)p)->len) {
         struct inotify_event *e = (void *)p;
-        if (e->cookie && !counting) counting = 1, first_cookie = e->cookie - 1;
-        printf(" [%d %x %d %s/%u]", e->wd, e->mask, e->cookie ? e->cookie - first_cookie : 0, e->len ? e->name : "", e->len);
+        printf(" [%d %x %d %s/%u]", e->wd, e->mask, e->cookie ? which(e->cookie) : 0, e->len ? e->name : "", e->len);
     }
     puts("");
     fflush(stdout);
