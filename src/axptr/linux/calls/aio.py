@@ -15,7 +15,7 @@ from ...flags import READ, WRITE, MappingFlags
 from ...kernel.abi import c_long, c_uint, c_ulong
 from ...mm.backend import ALLOC
 from ..abi.timespec import BILLION, KTIME_MAX
-from ..files.aio import POLLIN, AioContext, AioPoll
+from ..files.aio import AIO_MAX_NR, POLLIN, AioContext, AioPoll
 from ..files.eventfd import EventFile
 from ..fs.openfile import MAX_OFFSET, BrokenPipe, WouldBlock
 from ..mem.limits import require_mapping, require_space
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from ..fs.openfile import OpenFile
     from ..task.task import LinuxTask
 
-AIO_MAX_NR = 65_536
-"""fs.aio-max-nr."""
+    Asked = tuple[int, int, int, float | None, bool]
+    """How many events at least and at most, where to, until when, and whether signals have another mask meanwhile."""
+
 _MOST = 0x1000_0000 // 32
 _KEY = 0
-_RESFD, _IOPRIO = 1, 2
+_RESFD = 1
 _PREAD, _PWRITE, _FSYNC, _FDSYNC, _POLL, _PREADV, _PWRITEV = 0, 1, 2, 3, 5, 7, 8
 _IOCB = Struct("<QIiHhIQQqQII")
 """struct iocb: data, key, rw_flags, opcode, reqprio, fildes, buf, nbytes, offset, reserved2, flags, resfd."""
@@ -190,7 +191,7 @@ def _transfer(
 ) -> Callable[[], int]:
     """A read or a write that is judged, to be made: where, how much, and from which place of the file on."""
     buffer, size, offset = what
-    from .rw import rwf_guard
+    from .rw import rwf_guard, with_flags
 
     reads = operation in (_PREAD, _PREADV)
     access = WRITE if reads else READ
@@ -207,10 +208,9 @@ def _transfer(
     pos = offset if file.seekable else None
 
     def made() -> int:
-        with file.under_rwf(task, rw_flags):
-            return file.read(task, user, pos) if reads else file.write(task, user, pos)
+        return file.read(task, user, pos) if reads else file.write(task, user, pos)
 
-    return made if rw_flags else lambda: file.read(task, user, pos) if reads else file.write(task, user, pos)
+    return lambda: with_flags(task, file, rw_flags, made)
 
 
 @call("io_cancel")
@@ -234,7 +234,7 @@ def sys_io_getevents(
     task: LinuxTask, number: c_ulong, least: c_long, most: c_long, events: Bytes, timeout: ConstBytes
 ) -> int | None:
     until = _until(task, timeout.address)
-    return _take(task, _asked(task, number, least, most), least, most, events.address, until, 0, False)
+    return _take(task, _asked(task, number, least, most), (least, most, events.address, until, False), 0)
 
 
 @call("io_pgetevents")
@@ -251,7 +251,7 @@ def sys_io_pgetevents(
     except LinuxError:
         task.signals.restore_mask(task)
         raise
-    return _take(task, context, least, most, events.address, until, 0, bool(address))
+    return _take(task, context, (least, most, events.address, until, bool(address)), 0)
 
 
 def _until(task: LinuxTask, timeout: int) -> float | None:
@@ -271,17 +271,9 @@ def _asked(task: LinuxTask, number: int, least: int, most: int) -> AioContext:
     return context
 
 
-def _take(
-    task: LinuxTask,
-    context: AioContext,
-    least: int,
-    most: int,
-    events: int,
-    until: float | None,
-    taken: int,
-    masked: bool,
-) -> int | None:
+def _take(task: LinuxTask, context: AioContext, asked: Asked, taken: int) -> int | None:
     """Hand out what is done, `most` of it, and wait until it is `least` (read_events)."""
+    least, most, events, until, masked = asked
     try:
         while context.done and taken < most:
             put_bytes(task, events + _EVENT * taken, context.done[0])
@@ -296,24 +288,16 @@ def _take(
     if taken < least and not over(task, until) and task.mm.aio.get(context.address) is context:
         if task.disturbed():
             return taken or -errno.EINTR
-        again = _take, (context, least, most, events, until, taken, masked)
+        again = _take, (context, asked, taken)
         return task.block(on=[(context, POLLIN)], until=wakes(task, until), again=again, interrupted=_not_taken)
     if masked:
         task.signals.restore_mask(task)
     return taken
 
 
-def _not_taken(
-    task: LinuxTask,
-    context: AioContext,
-    least: int,
-    most: int,
-    events: int,
-    until: float | None,
-    taken: int,
-    masked: bool,
-) -> int:
+def _not_taken(task: LinuxTask, context: AioContext, asked: Asked, taken: int) -> int:
     """A signal came: what was taken so far; another mask stays for the handler of one that got nothing."""
+    *_, masked = asked
     if taken and masked:
         task.signals.restore_mask(task)
     return taken or -errno.EINTR

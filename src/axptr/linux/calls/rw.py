@@ -218,7 +218,7 @@ def _readv(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: int
     try:
         if not to.count:
             return 0
-        return _was_read(task, file, _with_flags(task, file, flags, lambda: file.read(task, to, pos)))
+        return _was_read(task, file, with_flags(task, file, flags, lambda: file.read(task, to, pos)))
     except WouldBlock as stop:
         return read_later(task, file, stop)
 
@@ -229,7 +229,7 @@ def _writev(task: LinuxTask, file: OpenFile, vec: ConstBytes, vlen: int, pos: in
     try:
         if not data.count:
             return 0
-        return _was_written(task, file, _with_flags(task, file, flags, lambda: _write(task, file, data, pos)))
+        return _was_written(task, file, with_flags(task, file, flags, lambda: _write(task, file, data, pos)))
     except WouldBlock as stop:
         return write_later(task, file, stop, 0)
 
@@ -271,7 +271,7 @@ def rwf_guard(flags: int) -> None:
         raise LinuxError(errno.EINVAL)
 
 
-def _with_flags(task: LinuxTask, file: OpenFile, flags: int, transfer: Callable[[], int]) -> int:
+def with_flags(task: LinuxTask, file: OpenFile, flags: int, transfer: Callable[[], int]) -> int:
     """One transfer under RWF_* flags (kiocb_set_rw_flags). A file that knows them not at all is EOPNOTSUPP."""
     if not flags:
         return transfer()

@@ -41,10 +41,18 @@ def lookup(task: LinuxTask, dirfd: int, path: bytes, flags: int) -> Node:
     return node
 
 
-def _name(task: LinuxTask, path: ConstBytes, flags: int) -> bytes:
-    if path.is_null and flags & AT_EMPTY_PATH:  # since Linux 6.11
+def read_name(task: LinuxTask, path: ConstBytes, flags: int) -> bytes:
+    """A path that may be none with AT_EMPTY_PATH (since Linux 6.11)."""
+    if path.is_null and flags & AT_EMPTY_PATH:
         return b""
     return read_path(task, path)
+
+
+def _found(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
+    """`lookup` of a path in memory."""
+    if not flags & AT_EMPTY_PATH:  # as nearly all
+        return task.fs.resolve(task, dirfd, read_path(task, path), follow=not flags & AT_SYMLINK_NOFOLLOW)
+    return lookup(task, dirfd, read_name(task, path, flags), flags)
 
 
 @call("stat")
@@ -72,9 +80,8 @@ def sys_newfstatat(task: LinuxTask, dirfd: c_int, path: ConstBytes, statbuf: Byt
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE):
         raise LinuxError(errno.EINVAL)
     if not flags & AT_EMPTY_PATH:
-        follow = not flags & AT_SYMLINK_NOFOLLOW
-        status = task.fs.resolve(task, dirfd, read_path(task, path), follow=follow).stat(task)
-    elif not (name := _name(task, path, flags)) and dirfd != AT_FDCWD:  # which is fstat
+        status = _found(task, dirfd, path, flags).stat(task)
+    elif not (name := read_name(task, path, flags)) and dirfd != AT_FDCWD:  # which is fstat
         status = task.files.get(dirfd).stat(task)
     else:
         status = lookup(task, dirfd, name, flags).stat(task)
@@ -90,10 +97,7 @@ def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, ma
         raise LinuxError(errno.EINVAL)
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE):
         raise LinuxError(errno.EINVAL)
-    if not flags & AT_EMPTY_PATH:
-        node = task.fs.resolve(task, dirfd, read_path(task, path), follow=not flags & AT_SYMLINK_NOFOLLOW)
-    else:
-        node = lookup(task, dirfd, _name(task, path, flags), flags)
+    node = _found(task, dirfd, path, flags)
     raw = node.statx(task, flags & AT_STATX_SYNC_TYPE, mask)
     put_bytes(task, buffer.address, raw if raw is not None else pack_statx(node.stat(task)))
     return 0
@@ -109,7 +113,7 @@ def _access(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, flags: int
     if not flags & AT_EACCESS:
         task.creds = creds.by_real_ids()  # for the walk, too (access_override_creds)
     try:
-        node = lookup(task, dirfd, _name(task, path, flags), flags)
+        node = _found(task, dirfd, path, flags)
         require_access(task, node, mode)
         if mode & MAY_WRITE and stat.S_IFMT(node.mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
             node.require_writable()

@@ -20,7 +20,7 @@ from ..uaccess import (
     put_bytes,
     read_path,
 )
-from .stat import lookup
+from .stat import lookup, read_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
 @call("getxattr")
 def sys_getxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
     attribute = _xattr_name(task, name)  # first, as by path_getxattrat
-    return _getxattr(task, task.fs.resolve(task, AT_FDCWD, read_path(task, path)), attribute, buf, size)
+    return _getxattr(task, _node(task, path, True), attribute, buf, size)
 
 
 @call("lgetxattr")
 def sys_lgetxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
     attribute = _xattr_name(task, name)
-    return _getxattr(task, task.fs.resolve(task, AT_FDCWD, read_path(task, path), follow=False), attribute, buf, size)
+    return _getxattr(task, _node(task, path, False), attribute, buf, size)
 
 
 @call("fgetxattr")
@@ -179,7 +179,7 @@ def _at_node(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Calla
         raise LinuxError(errno.EINVAL)
 
     def find() -> Node:
-        name = b"" if path.is_null and flags & AT_EMPTY_PATH else read_path(task, path)
+        name = read_name(task, path, flags)
         if not name and flags & AT_EMPTY_PATH and dirfd != AT_FDCWD:
             return _opened(task, dirfd)
         return lookup(task, dirfd, name, flags)

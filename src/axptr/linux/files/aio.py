@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..machine import Machine
     from .eventfd import EventFile
 
+AIO_MAX_NR = 65_536
+"""How many there may be under way (fs.aio-max-nr)."""
 POLLIN = 1
 _ALWAYS = 0x18
 """POLLERR, POLLHUP."""

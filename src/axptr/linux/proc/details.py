@@ -16,6 +16,8 @@ from .nodes import StaticDir, TextNode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from ..fs.node import Node
     from ..task.task import LinuxTask
     from .nodes import Who
@@ -105,8 +107,8 @@ def timers(task: LinuxTask) -> bytes:
     return text
 
 
-def _no_module(task: LinuxTask) -> bytes:
-    """No security module is there to say anything."""
+def _no_module(task: LinuxTask, data: bytes = b"") -> NoReturn:
+    """No security module is there to say anything, or to be told."""
     raise LinuxError(errno.EINVAL)
 
 
@@ -114,13 +116,9 @@ def attributes(path: bytes, who: Who) -> StaticDir:
     """/proc/PID/attr."""
     nodes: dict[bytes, Node] = {}
     for name in (b"current", b"exec", b"fscreate", b"keycreate", b"prev", b"sockcreate"):
-        taken = None if name == b"prev" else lambda task, data: _refused(task)
+        taken = None if name == b"prev" else _no_module
         nodes[name] = TextNode(path + b"/" + name, _no_module, 0o444 if name == b"prev" else 0o666, taken)
         nodes[name].whose = who
     made = StaticDir(path, nodes)
     made.whose = who
     return made
-
-
-def _refused(task: LinuxTask) -> None:
-    raise LinuxError(errno.EINVAL)

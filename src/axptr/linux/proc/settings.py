@@ -6,6 +6,7 @@ Source: Documentation/admin-guide/sysctl and Documentation/networking/ip-sysctl.
 
 from __future__ import annotations
 
+from ..files.aio import AIO_MAX_NR
 from ..mem.limits import MAX_MAP_COUNT
 from ..mem.vma import MMAP_MIN_ADDR
 from .nodes import StaticDir, TextNode
@@ -232,6 +233,10 @@ def sys_tree(host: HostView) -> StaticDir:
     return root
 
 
+def _fixed(text: bytes) -> Render:
+    return lambda task: text
+
+
 def _settings(host: HostView) -> dict[bytes, tuple[Render, int]]:
     from uuid import UUID
 
@@ -242,7 +247,7 @@ def _settings(host: HostView) -> dict[bytes, tuple[Render, int]]:
 
     files = host.memory_size // 1024 // 10  # a tenth of memory, a file costing 1 KiB (files_maxfiles_init)
     fixed = {
-        b"fs/aio-max-nr": 65536, b"fs/file-max": files, b"fs/nr_open": 1 << 20,
+        b"fs/aio-max-nr": AIO_MAX_NR, b"fs/file-max": files, b"fs/nr_open": 1 << 20,
         b"fs/inotify/max_queued_events": 16384, b"fs/inotify/max_user_instances": 128,
         b"fs/inotify/max_user_watches": 8192, b"fs/lease-break-time": 45, b"fs/leases-enable": 1,
         b"fs/overflowgid": 65534, b"fs/overflowuid": 65534, b"fs/pipe-max-size": 1 << 20,
@@ -259,28 +264,28 @@ def _settings(host: HostView) -> dict[bytes, tuple[Render, int]]:
     }  # fmt: skip
     told: dict[bytes, tuple[Render, int]] = {
         b"fs/file-nr": (lambda t: b"%d\t0\t%d\n" % (len(t.files.descriptors()), files), 0o444),
-        b"kernel/cap_last_cap": (lambda t: b"40\n", 0o444),
-        b"kernel/core_pattern": (lambda t: b"core\n", 0o644),
-        b"kernel/domainname": (lambda t: b"(none)\n", 0o644),
-        b"kernel/hostname": (lambda t: uname.nodename.encode() + b"\n", 0o644),
-        b"kernel/ngroups_max": (lambda t: b"65536\n", 0o444),
-        b"kernel/osrelease": (lambda t: uname.release.encode() + b"\n", 0o444),
-        b"kernel/ostype": (lambda t: b"Linux\n", 0o444),
-        b"kernel/version": (lambda t: uname.version.encode() + b"\n", 0o444),
-        b"kernel/random/boot_id": (lambda t: b"%s\n" % str(boot).encode(), 0o444),
-        b"kernel/random/entropy_avail": (lambda t: b"256\n", 0o444),
-        b"kernel/random/poolsize": (lambda t: b"256\n", 0o444),
+        b"kernel/cap_last_cap": (_fixed(b"40\n"), 0o444),
+        b"kernel/core_pattern": (_fixed(b"core\n"), 0o644),
+        b"kernel/domainname": (_fixed(b"(none)\n"), 0o644),
+        b"kernel/hostname": (_fixed(uname.nodename.encode() + b"\n"), 0o644),
+        b"kernel/ngroups_max": (_fixed(b"65536\n"), 0o444),
+        b"kernel/osrelease": (_fixed(uname.release.encode() + b"\n"), 0o444),
+        b"kernel/ostype": (_fixed(b"Linux\n"), 0o444),
+        b"kernel/version": (_fixed(uname.version.encode() + b"\n"), 0o444),
+        b"kernel/random/boot_id": (_fixed(b"%s\n" % str(boot).encode()), 0o444),
+        b"kernel/random/entropy_avail": (_fixed(b"256\n"), 0o444),
+        b"kernel/random/poolsize": (_fixed(b"256\n"), 0o444),
         b"kernel/random/uuid": (fresh, 0o444),
     }
     for what in ("fifos", "hardlinks", "regular", "symlinks"):
         fixed[b"fs/protected_" + what.encode()] = host.protected(what)
     for path, value in fixed.items():
-        told[path] = (lambda t, text=b"%d\n" % value: text), 0o644  # type: ignore[misc]
+        told[path] = _fixed(b"%d\n" % value), 0o644
     for line in _BEGUN_WITH.split("\n"):
         if line:
             name, *words = line.encode().split()
             text = (b"\t" if words[0].lstrip(b"-").isdigit() else b" ").join(words) + b"\n"
             mode = 0o444 if name in _ONLY_READ or name.endswith(b"mc_forwarding") else 0o644
             for device in (b"all", b"default", b"lo") if b"@" in name else (b"",):
-                told[name.replace(b"@", device)] = (lambda t, text=text: text), mode  # type: ignore[misc]
+                told[name.replace(b"@", device)] = _fixed(text), mode
     return told

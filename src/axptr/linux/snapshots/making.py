@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from weakref import WeakSet
 
 from ..._core.words.budget import Budget
@@ -151,7 +150,8 @@ class Making:
         self.machine.streams = set()
         for file in self._files:
             if file.stream is not None:
-                _settle_stream(file, self.machine)
+                file.learn()  # the stream is another descriptor of the host's now
+                self.machine.streams.add(file.identity)
         for task in tasks:
             task.set_space(task.mm.space)
             task.budget = Budget(per_call=MAX_RW_COUNT)
@@ -213,14 +213,3 @@ def _walk(task: LinuxTask, mount: Any, path: bytes) -> Any:
     except LinuxError:
         return None
     return node
-
-
-def _settle_stream(file: HostFile, machine: Machine) -> None:
-    """The stream is another descriptor of the host's now."""
-    status = os.fstat(file.host_fd)
-    file._identity = status.st_dev, status.st_ino
-    file.mode = status.st_mode
-    file.kind = stat.S_IFMT(file.mode)
-    file.asynchronous = file.kind in (stat.S_IFIFO, stat.S_IFSOCK) or os.isatty(file.host_fd)
-    file.seekable = file.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
-    machine.streams.add(file.identity)

@@ -52,8 +52,7 @@ _SURE_SIZE = 1 << 40
 RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND = 2, 4, 8, 16, 32
 _RWF_ANY = 0x37
 """What every file takes that knows RWF_* at all."""
-POLLIN = 1
-POLLOUT = 4
+POLLIN, POLLOUT = 1, 4
 
 
 class HostFile(OpenFile):
@@ -74,8 +73,7 @@ class HostFile(OpenFile):
     owned = False
     nameless = False
     rw_flags = 0
-    _engaged = False
-    """Whether there is something to be closed besides the descriptor."""
+    _engaged = False  # whether there is something to be closed besides the descriptor
 
     def __init__(
         self,
@@ -89,7 +87,7 @@ class HostFile(OpenFile):
         as_node: Callable[[HostFile], Node] | None = None,
         what: tuple[int, tuple[int, int]] | None = None,
     ) -> None:
-        """what: mode and identity of the file, if they are known."""
+        """what: see `learn`."""
         super().__init__(flags)
         self.host_fd = fd
         self.owned = owned
@@ -97,13 +95,16 @@ class HostFile(OpenFile):
         self.shared = shared or not owned
         self.mount = mount
         self._as_node = as_node
+        self.learn(what)
+
+    def learn(self, what: tuple[int, tuple[int, int]] | None = None) -> None:
+        """What kind of file its descriptor is; what: mode and identity, if they are known."""
         if what is None:
-            status = tell(fd)
-            what = status.st_mode, status.identity
+            what = (status := tell(self.host_fd)).st_mode, status.identity
         self.mode, self._identity = what
         self.kind = kind = stat.S_IFMT(self.mode)
-        self.asynchronous = kind in (stat.S_IFIFO, stat.S_IFSOCK) or (kind == stat.S_IFCHR and os.isatty(fd))
-        self.seekable = self.kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
+        self.asynchronous = kind in (stat.S_IFIFO, stat.S_IFSOCK) or (kind == stat.S_IFCHR and os.isatty(self.host_fd))
+        self.seekable = kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 
     @property
     def identity(self) -> tuple[int, int]:
