@@ -1,5 +1,6 @@
 from libc.stdint cimport uint32_t, uint64_t
 cimport cython
+from axptr._core.mm.areas cimport AreaRec
 from axptr._core.mm.mmu cimport Mmu
 from axptr._core.mm.points cimport Points
 from axptr._core.phys.coherence cimport EngineLink
@@ -20,6 +21,9 @@ cdef class GuestMmu(Mmu):
     # Lock held.
     cdef void window(self, uint64_t first, uint64_t count, Shown* out) noexcept nogil
     cdef bint bring_own(self, uint64_t vaddr) noexcept nogil
+    cdef void bring_row(
+        self, AreaRec *rec, uint64_t *slot, uint64_t at, uint64_t end, bint own, uint64_t* first, uint64_t* last
+    ) noexcept nogil
     cdef void bring_beside(self, uint64_t vaddr, uint64_t* first, uint64_t* last) noexcept nogil
     cdef void bring_around(self, uint64_t vaddr, uint64_t* first, uint64_t* last) noexcept nogil
     # What the CPU's table walk would find for this access, the page faulted in if an area

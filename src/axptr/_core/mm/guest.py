@@ -188,12 +188,18 @@ class GuestMmu(Mmu):
             return
         at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
         end = min(vaddr | (size - 1), rec.last)
-        slot -= (vaddr - at) >> PAGE_SHIFT
+        self.bring_row(rec, slot - ((vaddr - at) >> PAGE_SHIFT), at, end, True, first, last)
+
+    def bring_row(self, rec, slot, at, end, own, first, last):
+        """Bring in what is missing of [at, end), whose entries begin at `slot`: pages of its own, else those that the store
+        has already. Lock held. What was brought in lies in [*first, *last] then, pages."""
+        page: uint64_t = (rec.offset + (at - rec.start)) >> PAGE_SHIFT
         first[0] = min(first[0], at)
         last[0] = max(last[0], page_start(end))
         while at < end:
-            if slot[0] == 0 and self.supply(rec, at, True, slot) != FAULT_OK:
+            if slot[0] == 0 and (own or store_get(rec.store, page)) and self.supply(rec, at, own, slot) != FAULT_OK:
                 return
+            page += 1
             slot += 1
             at += PAGE_SIZE
 
@@ -232,16 +238,7 @@ class GuestMmu(Mmu):
         end = min(vaddr | (size - 1), rec.last)
         page = (rec.offset + (at - rec.start)) >> PAGE_SHIFT
         store_fill_row(rec.store, self.phys, page, page + ((end - at) >> PAGE_SHIFT))
-        slot -= (page_start(vaddr) - at) >> PAGE_SHIFT
-        first[0] = min(first[0], at)
-        last[0] = max(last[0], page_start(end))
-        while at < end:
-            if slot[0] == 0 and store_get(rec.store, page):
-                if self.supply(rec, at, False, slot) != FAULT_OK:
-                    return
-            page += 1
-            slot += 1
-            at += PAGE_SIZE
+        self.bring_row(rec, slot - ((page_start(vaddr) - at) >> PAGE_SHIFT), at, end, False, first, last)
 
     def fault_python(self, vaddr, access):
         try:

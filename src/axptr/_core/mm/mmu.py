@@ -390,9 +390,8 @@ class Mmu(Provider):
         if rec.shared:
             if rec.kind == KIND_STORE:
                 store_touch(rec.store, (rec.offset + (vaddr - rec.start)) >> PAGE_SHIFT)
-                if (
-                    rec.store.fd >= 0 and not rec.store.memory
-                ):  # of files in memory Linux sees the fault alone that finds no page
+                # Of files in memory Linux sees the fault alone that finds no page.
+                if rec.store.fd >= 0 and not rec.store.memory:
                     store_date(rec.store)
         elif rec.kind != KIND_LINEAR and self.phys.refs[pfn] > 1:
             fresh = self.new_frame(rec, slot, False)

@@ -90,6 +90,20 @@ def _memory_file(size):
     return fd
 
 
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _write_out(fd: cython.int, base: cython.pointer(uint8_t), at: int64_t, end: int64_t) -> cython.bint:
+    """Write the memory from `at` to `end` to the same places of a file; whether all of it was."""
+    got: cython.Py_ssize_t
+    while at < end:
+        got = pwrite(fd, base + at, end - at, at)
+        if got <= 0:
+            return False
+        at += got
+    return True
+
+
 class HostMemory:
     """`size` bytes of the host's memory; `fd` is its memory file, -1 where the host gives none."""
 
@@ -171,7 +185,6 @@ class HostMemory:
         piece: uint64_t
         at: int64_t
         end: int64_t
-        got: cython.Py_ssize_t
         size: uint64_t = cython.cast(uint64_t, WINDOW_PIECE)
         for i in range(self.nwindows):
             if pfn < self.windows[i].first or pfn - self.windows[i].first >= self.windows[i].count:
@@ -181,11 +194,8 @@ class HostMemory:
                 return 0
             at = cython.cast(int64_t, (self.windows[i].first + piece * size) << PAGE_SHIFT)
             end = at + cython.cast(int64_t, min(size, self.windows[i].count - piece * size) << PAGE_SHIFT)
-            while at < end:
-                got = pwrite(self.fd, self.base + at, end - at, at)
-                if got <= 0:
-                    return -1
-                at += got
+            if not _write_out(self.fd, self.base, at, end):
+                return -1
             self.windows[i].there[piece] = 1
             return 0
         return 0
@@ -232,7 +242,6 @@ class HostMemory:
         at: int64_t
         end: int64_t
         stop: int64_t
-        got: cython.Py_ssize_t
         good: cython.bint = True
         fd: cython.int = spare
         axptr_lock_gil(self.lock)
@@ -243,13 +252,8 @@ class HostMemory:
                 stop = lseek(fd, at, SEEK_DATA)
                 if stop < 0 or stop > end:
                     stop = end
-                while at < stop:
-                    got = pwrite(fd, self.base + at, stop - at, at)
-                    if got <= 0:
-                        good = False
-                        break
-                    at += got
-                at = lseek(fd, at, SEEK_HOLE)
+                good = _write_out(fd, self.base, at, stop)
+                at = lseek(fd, stop, SEEK_HOLE)
         axptr_unlock(self.lock)
         if not good:
             raise LinuxError(errno.ENOMEM, "the host has no room for a copy of what live views show")

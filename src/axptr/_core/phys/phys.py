@@ -151,20 +151,10 @@ class PhysMemory(FrameRuns):
     def alloc_in_a_row(self, count):
         """`count` data frames side by side that nobody ever had, each with one reference; 0 where single ones are to do:
         near the limit, and once a quarter of the memory was in use."""
-        pfn: uint64_t
-        first: uint64_t = self.next_fresh
-        if self.forked or self.fail_after >= 0 or self.ndata + self.ntable + count > self.limit_frames:
+        end: uint64_t = self.next_fresh + count
+        if self.fail_after >= 0 or end > self.floor or end > self.nframes // 4:
             return 0
-        if first + count > self.floor or first + count > self.nframes // 4:
-            return 0
-        self.next_fresh = first + count
-        for pfn in range(first, first + count):
-            self.refs[pfn] = 1
-            self.flags[pfn] = 0
-        self.ndata += count
-        if self.ndata + self.ntable > self.peak:
-            self.peak = self.ndata + self.ntable
-        return first
+        return self.alloc_run(count, 1)
 
     def alloc_in_run(self, slot, zero):
         """A frame for the page of an entry of a last-level table, if possible that of its place in the table's run."""

@@ -69,11 +69,16 @@ def finish(call: WatchedCall, afters: tuple, result, error):
 
 def again(made, task, kind, registers: tuple, values: list):
     """A call that waited, as it was. made: a class derived from `WatchedCall`."""
+    return _begun(made, task, kind, kind.at, kind.texts, registers, values)
+
+
+@cython.cfunc
+def _begun(made, task, kind, at: dict, texts: dict, registers: tuple, values) -> WatchedCall:
     it: WatchedCall = made.__new__(made)
     it.task = task
     it.kind = kind
-    it.at = kind.at
-    it.texts = kind.texts
+    it.at = at
+    it.texts = texts
     it.registers = registers
     it.values = values
     return it
@@ -92,12 +97,7 @@ def watched(made, kind, plain, handler, befores, afters, decided, failure, unfin
     texts: dict = kind.texts
 
     def call(task, a0, a1, a2, a3, a4, a5):
-        it: WatchedCall = made.__new__(made)
-        it.task = task
-        it.kind = kind
-        it.at = places
-        it.texts = texts
-        it.registers = (a0, a1, a2, a3, a4, a5)
+        it: WatchedCall = _begun(made, task, kind, places, texts, (a0, a1, a2, a3, a4, a5), None)
         if last:
             it.converted()  # as they are now
             for at, name in texts.items():

@@ -1,8 +1,8 @@
 """The stubs of one engine: one for each space that it has run and that lives, or some if several guests take turns in it;
 the least used of them ended when there are many.
 
-A stub is a cache. It goes with its space, unless another that may have it (`SpaceCore.kin`) comes soon, when the space's place for it is taken, when it has died, or for want of room;
-nothing is lost but time. While its space is not the one that runs, what was taken away from it waits to be carried out
+A stub is a cache. It goes with its space, unless another that may have it (`SpaceCore.kin`) comes soon, when the space's
+place for it is taken, when it has died, or for want of room; nothing is lost but time. While its space is not the one that runs, what was taken away from it waits to be carried out
 until it is its turn again. Frames that were given up wait with it: `settle` has all of them do it now.
 
 Not here: what a stub is (`stub`), what becomes of the guest's registers (`nativepages`).
@@ -14,13 +14,7 @@ import weakref
 
 import cython
 from cython.cimports.axptr._core.cpu.native.parked import Parked
-from cython.cimports.axptr._core.cpu.native.stub import (
-    NAT_SPAN,
-    Stub,
-    nat_cpu_time,
-    nat_ended,
-    nat_ours,
-)
+from cython.cimports.axptr._core.cpu.native.stub import NAT_SPAN, Stub, nat_cpu_time, nat_ended, nat_ours
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_at, index_seek
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.phys import PhysMemory
