@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from axptr.linux import PIPE, Linux
@@ -118,15 +119,22 @@ def _restore(mode: Mode) -> Pair:
     return Pair(side, peer, close=origin.close)
 
 
-def _file(size: int, mode: Mode) -> tuple[MachineSnapshot, tempfile.TemporaryDirectory[str], Linux]:
+def _saved(size: int, mode: Mode) -> tuple[MachineSnapshot, Path, Callable[[], None]]:
+    """A machine of so many MiB, where it was saved to, and what gives both up."""
     origin = machine(size // 16 if mode.smoke else size)
-    return origin.snapshot(), tempfile.TemporaryDirectory(prefix="axptr-bench-"), origin
+    directory = tempfile.TemporaryDirectory(prefix="axptr-bench-")
+    snapshot, path = origin.snapshot(), Path(directory.name) / "saved"
+    snapshot.save(path)
+
+    def close() -> None:
+        origin.close()
+        directory.cleanup()
+
+    return snapshot, path, close
 
 
 def _save(mode: Mode) -> Pair:
-    snapshot, directory, origin = _file(SAVED, mode)
-    path = Path(directory.name) / "saved"
-    snapshot.save(path)
+    snapshot, path, close = _saved(SAVED, mode)
     whole = path.read_bytes()
 
     def side(times: int) -> float:
@@ -144,17 +152,11 @@ def _save(mode: Mode) -> Pair:
                 os.fsync(file.fileno())
         return time.perf_counter() - began
 
-    def close() -> None:
-        origin.close()
-        directory.cleanup()
-
     return Pair(side, peer, slow=1, close=close)
 
 
 def _load(mode: Mode) -> Pair:
-    snapshot, directory, origin = _file(LOADED, mode)
-    path = Path(directory.name) / "saved"
-    snapshot.save(path)
+    _, path, close = _saved(LOADED, mode)
 
     def side(times: int) -> float:
         seconds = 0.0
@@ -164,9 +166,5 @@ def _load(mode: Mode) -> Pair:
             seconds += time.perf_counter() - began
             del loaded
         return seconds
-
-    def close() -> None:
-        origin.close()
-        directory.cleanup()
 
     return Pair(side, takes(0.005), slow=1, close=close)
