@@ -12,7 +12,7 @@ from ..conftest import run_guest, run_host
 from .test_proc import both, form
 
 HEADS = ["cgroups", "execdomains", "partitions", "swaps", "slabinfo", "sysvipc/msg", "sysvipc/sem", "sysvipc/shm"]
-SHAPES = ["self/autogroup", "self/schedstat", "self/syscall", "self/timens_offsets", "pressure/memory"]
+SHAPES = ["self/schedstat", "self/syscall", "self/timens_offsets", "pressure/memory"]
 _VARIED = re.compile("congestion_control|reserved_ports|/actions_|core_pattern|modprobe|/version|usermodehelper")
 
 
@@ -30,6 +30,15 @@ def test_a_text_has_the_form_of_the_hosts(name):
         pytest.skip("the host has none")
     host, ours = map(form, both(None, "/bin/cat", f"/proc/{name}"))
     assert ours == host
+
+
+def test_a_session_has_an_autogroup_of_its_own():
+    """That of the host's first session has none, and a test may run in it: so in a session of one's own."""
+    if not Path("/proc/self/autogroup").exists():
+        pytest.skip("the host has none")
+    host, ours = both(None, "/usr/bin/setsid", "-w", "/bin/cat", "/proc/self/autogroup")
+    assert re.fullmatch(rb"/autogroup-\d+ nice 0\n", host)
+    assert re.fullmatch(rb"/autogroup-\d+ nice 0\n", ours)
 
 
 def test_everything_in_proc_can_be_read_to_its_end():

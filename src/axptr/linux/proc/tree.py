@@ -369,7 +369,7 @@ def _details(leader: bool) -> dict[bytes, tuple[Render, int]]:
             found[name] = (lambda t, name=name: _detail(name, t)), mode  # type: ignore[misc]
     if leader:
         offsets = b"monotonic           0         0\nboottime            0         0\n"
-        found[b"autogroup"] = (lambda t: b"/autogroup-1 nice 0\n"), 0o644
+        found[b"autogroup"] = (lambda t: b"/autogroup-%d nice 0\n" % t.group.sid), 0o644  # one a session
         found[b"timens_offsets"] = (lambda t: offsets), 0o644
     return found
 
