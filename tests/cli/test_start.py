@@ -25,7 +25,7 @@ NEVER_OURS = (
     "mm.snapshots.file",
 )  # fmt: skip
 """Modules and packages of ours that a program needs which does what they are for."""
-MOST = 198
+MOST = 199
 """Modules of ours, packages counted."""
 
 

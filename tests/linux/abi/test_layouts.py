@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from collections.abc import Iterator
+from ctypes import c_char
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from axptr import UserConstPtr
 from axptr.engine.arch import ARCHITECTURES
+from axptr.errors import LinuxError
 from axptr.linux import create_process
 from axptr.linux.abi.layouts import LAYOUTS
-from axptr.linux.calls import epoll, ipcsem, signals, stat
+from axptr.linux.calls import epoll, files, ipcsem, signals, stat
+from axptr.linux.fs import opening
+from axptr.linux.proc import process
+from axptr.linux.strace import decode
+from axptr.linux.task import seccomp
 
 FIELDS = [
     "dev", "ino", "nlink", "mode", "uid", "gid", "rdev", "size", "blksize", "blocks",
@@ -81,6 +90,7 @@ def task(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 AT, AGAIN = SimpleNamespace(address=0x10000, is_null=False), SimpleNamespace(address=0x10100, is_null=False)
 NONE = SimpleNamespace(address=0, is_null=True)
+PATH = UserConstPtr[c_char](0x10000)
 
 
 def test_a_call_writes_what_its_programs_architecture_reads(task: Any) -> None:
@@ -125,3 +135,56 @@ def test_semaphores_are_described_so(task: Any) -> None:
     raw = task.space.read(0x10000, 200)
     assert task.layouts.semaphores.unpack(raw[48:size])[2] == 3
     assert raw[size:] == b"\xee" * (200 - size)
+
+
+ARM = {"O_DIRECTORY": 0o40000, "O_NOFOLLOW": 0o100000, "O_DIRECT": 0o200000, "O_LARGEFILE": 0o400000}
+GENERIC = {"O_DIRECTORY": 0o200000, "O_NOFOLLOW": 0o400000, "O_DIRECT": 0o40000, "O_LARGEFILE": 0o100000}
+
+
+def test_flags_of_open_are_those_of_the_programs_architecture(task: Any, tmp_path: Path) -> None:
+    call: Any = opening
+    its_files: Any = files
+    its = ARM if task.engine.arch.name == "aarch64" else GENERIC
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dir").mkdir()
+
+    def opened(name: str, *flags: str) -> int | None:
+        task.space.write(0x10000, bytes(tmp_path / name) + b"\0")
+        wanted = sum(its[flag] for flag in flags)
+        try:
+            fd: int | None = call.sys_openat(task, -100, PATH, wanted, 0)
+        except LinuxError as error:
+            return -error.errno
+        return fd
+
+    assert opened("file", "O_DIRECTORY") == -errno.ENOTDIR
+    assert opened("link", "O_NOFOLLOW") == -errno.ELOOP
+    fd = opened("dir", "O_DIRECTORY", "O_NOFOLLOW", "O_LARGEFILE")
+    assert fd is not None
+    assert fd >= 0
+    told = its["O_DIRECTORY"] | its["O_NOFOLLOW"] | its["O_LARGEFILE"]
+    assert its_files.sys_fcntl(task, fd, 3, 0) & sum(its.values()) == told
+    assert f"flags:\t0{told:o}\n".encode() in process.fdinfo(task, fd, task.files.get(fd))
+    how = (its["O_DIRECTORY"] | os.O_CREAT).to_bytes(8, "little") + bytes(16)
+    task.space.write(0x10100, how)
+    with pytest.raises(LinuxError, match="22"):
+        call.sys_openat2(task, -100, PATH, AGAIN, 24)
+    its_files.sys_pipe2(task, AT, its["O_DIRECT"])
+    writer = int.from_bytes(task.space.read(0x10004, 4), "little")
+    assert task.files.get(writer).flags & os.O_DIRECT
+    assert its_files.sys_fcntl(task, writer, 3, 0) == os.O_WRONLY | its["O_DIRECT"]
+    its_files.sys_fcntl(task, writer, 4, 0)
+    assert not task.files.get(writer).flags & os.O_DIRECT
+    its_files.sys_fcntl(task, writer, 4, its["O_DIRECT"])
+    assert task.files.get(writer).flags & os.O_DIRECT
+    trace = decode.Call(task, (), None)
+    assert decode.open_flags(trace, told) == "O_RDONLY|O_LARGEFILE|O_NOFOLLOW|O_DIRECTORY"
+    assert decode.pipe_flags(trace, its["O_DIRECT"]) == "O_DIRECT"
+
+
+def test_a_filter_of_calls_sees_the_programs_architecture(task: Any) -> None:
+    tell = ((0x20, 0, 0, 4), (0x16, 0, 0, 0))  # A = data.arch; return A
+    audit = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7, "riscv64": 0xC00000F3}[task.engine.arch.name]
+    assert task.layouts.audit == audit
+    assert seccomp.verdict((seccomp.Filter(tell),), task.layouts.audit, 1, 0, (0,) * 6) == audit

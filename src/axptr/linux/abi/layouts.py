@@ -1,10 +1,10 @@
 """Structures in a program's memory that architectures of 64 bits lay out differently, a table for each; and what all
-have alike of files and restartable sequences.
+have alike of files and restartable sequences. With them what else a program's architecture numbers in its own way.
 
 A call asks its task which table is its program's (`task.layouts`). What is not here is the same on all of them, and is
 packed where it is filled. Sources: asm/stat.h of x86-64 and asm-generic/stat.h, linux/stat.h; linux/eventpoll.h
-(EPOLL_PACKED); asm/signal.h of each and linux/signal_types.h (`struct sigaction`); asm/sembuf.h of x86-64 and
-asm-generic/sembuf.h; linux/rseq.h, linux/auxvec.h.
+(EPOLL_PACKED); linux/audit.h; asm/signal.h of each and linux/signal_types.h (`struct sigaction`); asm/sembuf.h of
+x86-64 and asm-generic/sembuf.h; linux/rseq.h, linux/auxvec.h.
 
 Not here: frames of signal handlers (`linux.arch`), registers (`axptr.engine.arch`), numbers of calls (`numbers`).
 """
@@ -16,6 +16,7 @@ from struct import Struct, pack
 
 from ..._core.host.places import Status
 from ...named import NamedTuple
+from .openflags import of_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Layouts(NamedTuple):
 
     stat: makes a struct stat. event: struct epoll_event, events and data. data_at: where the data stand in it.
     action: the kernel's struct sigaction: handler, flags, the restorer where there is one, mask. semaphores: what
-    follows the permissions in struct semid64_ds: when it was used, when changed, how many.
+    follows the permissions in struct semid64_ds: when it was used, when changed, how many. audit: its name to filters
+    of calls and tracers (AUDIT_ARCH_*). open_flags: makes its flags of open(2) the host's, and the host's its own.
     """
 
     stat: Callable[[AnyStat], bytes]
@@ -43,6 +45,8 @@ class Layouts(NamedTuple):
     action: Struct
     restorer: bool
     semaphores: Struct
+    audit: int
+    open_flags: Callable[[int], int]
 
     def read_action(self, raw: bytes) -> tuple[int, int, int, int]:
         """Handler, flags, restorer and mask, of as many bytes as `action` has."""
@@ -97,10 +101,15 @@ def _times(s: AnyStat) -> tuple[int, ...]:
 
 
 _WITH_RESTORER, _SEMAPHORES = Struct("<QQQQ"), Struct("<qqQ16x")
+_EVENT = Struct("<I4xQ")
 LAYOUTS = {
-    "x86_64": Layouts(_stat_x86_64, Struct("<IQ"), 4, _WITH_RESTORER, True, Struct("<q8xq8xQ16x")),
-    "aarch64": Layouts(_stat_generic, Struct("<I4xQ"), 8, _WITH_RESTORER, True, _SEMAPHORES),
-    "riscv64": Layouts(_stat_generic, Struct("<I4xQ"), 8, Struct("<QQQ"), False, _SEMAPHORES),
+    "x86_64": Layouts(
+        _stat_x86_64, Struct("<IQ"), 4, _WITH_RESTORER, True, Struct("<q8xq8xQ16x"), 0xC000_003E, of_program("x86_64")
+    ),
+    "aarch64": Layouts(_stat_generic, _EVENT, 8, _WITH_RESTORER, True, _SEMAPHORES, 0xC000_00B7, of_program("aarch64")),
+    "riscv64": Layouts(
+        _stat_generic, _EVENT, 8, Struct("<QQQ"), False, _SEMAPHORES, 0xC000_00F3, of_program("riscv64")
+    ),
 }
 """By the architecture's name."""
 

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
-O_ASYNC, O_NOATIME = 0o20000, 0o1000000
+O_ASYNC, O_NOATIME = os.O_ASYNC, os.O_NOATIME
 CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC = 2, 4
 _LOCK_COMMANDS = frozenset({5, 6, 7, 36, 37, 38})
 """F_GETLK, F_SETLK, F_SETLKW, and the same of open file descriptions."""
@@ -94,7 +94,7 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | N
         files.set_cloexec(fd, bool(arg & 1))
         return 0
     if cmd == F_GETFL:
-        return file.flags if file.flags & O_PATH else file.flags | file.large
+        return task.layouts.open_flags(file.flags if file.flags & O_PATH else file.flags | file.large)
     if cmd == F_DUPFD_QUERY:
         return int(files.get(arg & 0xFFFF_FFFF) is file)
     if cmd == F_CREATED_QUERY:
@@ -102,6 +102,7 @@ def sys_fcntl(task: LinuxTask, fd: c_uint, cmd: c_uint, arg: c_ulong) -> int | N
     if file.flags & O_PATH:
         raise LinuxError(errno.EBADF)
     if cmd == F_SETFL:
+        arg = task.layouts.open_flags(arg)
         if arg & O_NOATIME & ~file.flags and (node := file.node()) is not None:
             require_owner(task, node)
         set_flags(task, fd, file, arg)
@@ -137,6 +138,7 @@ def set_flags(task: LinuxTask, fd: int, file: OpenFile, arg: int) -> None:
 
 
 def _pipe(task: LinuxTask, fds: Bytes, flags: int) -> int:
+    flags = task.layouts.open_flags(flags)
     if flags & ~(os.O_CLOEXEC | O_NONBLOCK | os.O_DIRECT):
         raise LinuxError(errno.EINVAL)
     cloexec, files = bool(flags & os.O_CLOEXEC), task.files

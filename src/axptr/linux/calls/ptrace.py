@@ -38,7 +38,6 @@ _CONT, _SINGLESTEP, _SYSCALL = 7, 9, 24
 _OPTIONS = 0xFF | EXITKILL | 1 << 21
 _SUSPEND_SECCOMP = 1 << 21
 _NT_PRSTATUS, _NT_FPREGSET, _NT_X86_XSTATE = 1, 2, 0x202
-_AUDIT_ARCH_X86_64 = 0xC000_003E
 _SIGINFO = 128
 _BASES = {ARCH_GET_FS: 168, ARCH_SET_FS: 168, ARCH_GET_GS: 176, ARCH_SET_GS: 176}
 """Where each is in struct user."""
@@ -345,7 +344,7 @@ def _get_syscall_info(task: LinuxTask, tracee: LinuxTask, trace: Trace, address:
         else:
             result = named["rax"]
             body = pack("<QB", result, result > _MASK - 4095)
-    head = pack("<BBHIQQ", op, 0, 0, _AUDIT_ARCH_X86_64, named["rip"], named["rsp"])
+    head = pack("<BBHIQQ", op, 0, 0, tracee.layouts.audit, named["rip"], named["rsp"])
     made = head + body
     put_bytes(task, data, made[:address])
     return len(made)

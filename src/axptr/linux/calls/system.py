@@ -37,7 +37,7 @@ _TICK = 10_000_000
 @call("uname")
 def sys_uname(task: LinuxTask, buf: Bytes) -> int:
     u, persona = task.machine.host.uname, task.kept.personality
-    machine = "i686" if persona & _PER_MASK == _PER_LINUX32 else "x86_64"
+    machine = "i686" if persona & _PER_MASK == _PER_LINUX32 else task.engine.arch.name
     release = _as_26(u.release) if persona & _UNAME26 else u.release
     fields = (u.sysname, u.nodename, release, u.version, machine, "(none)")
     put_bytes(task, buf.address, b"".join(os.fsencode(f)[:64].ljust(65, b"\0") for f in fields))

@@ -270,6 +270,7 @@ def _tell_packets(task: LinuxTask, pty: Pty, argument: int) -> int:
 
 def _peer(task: LinuxTask, file: MasterFile, argument: int) -> int:
     """The slave, whatever is mounted at its name."""
+    argument = task.layouts.open_flags(argument)
     opened = file.peer(task, argument & ~os.O_CLOEXEC)
     return task.files.add(opened, cloexec=bool(argument & os.O_CLOEXEC))
 

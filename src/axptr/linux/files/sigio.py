@@ -6,6 +6,7 @@ Not here: the host's own descriptors, of which nothing is told but to who waits 
 
 from __future__ import annotations
 
+import os
 from struct import pack
 
 from ...errors import LinuxError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ..task.group import ThreadGroup
     from ..task.task import LinuxTask
 
-O_ASYNC = 0o20000
+O_ASYNC = os.O_ASYNC
 F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP = range(3)
 SIGIO, SIGURG = 29, 23
 POLL_IN, POLL_OUT, POLL_MSG, POLL_ERR, POLL_PRI, POLL_HUP = range(1, 7)

@@ -38,10 +38,7 @@ if TYPE_CHECKING:
 
 
 O_ACCMODE = 3
-O_PATH = 0o10000000
-O_NONBLOCK = 0o4000
-O_APPEND = 0o2000
-O_DIRECT = 0o40000
+O_PATH, O_NONBLOCK, O_APPEND, O_DIRECT = os.O_PATH, os.O_NONBLOCK, os.O_APPEND, os.O_DIRECT
 _FALLOCATE_MODES = (0, 1, 16, 17, 64, 65, 3, 8, 32, 128)
 """KEEP_SIZE may stand beside allocate, ZERO_RANGE and UNSHARE_RANGE, must beside PUNCH_HOLE, and nowhere else;
 WRITE_ZEROES, the last, came with Linux 6.17."""

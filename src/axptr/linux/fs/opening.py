@@ -12,6 +12,7 @@ from struct import unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
+from ..abi.openflags import O_LARGEFILE
 from ..registry import call
 from ..uaccess import ConstBytes, get_struct, read_path
 from . import notify
@@ -36,12 +37,12 @@ if TYPE_CHECKING:
     from .restricted import RestrictedWalk
     from .walk import FsContext
 
-O_TMPFILE = 0o20200000
-_TMPFILE = 0o20000000  # without O_DIRECTORY
+O_TMPFILE = os.O_TMPFILE
+_TMPFILE = O_TMPFILE & ~os.O_DIRECTORY
 _S_IALLUGO = 0o7777
 _PATH_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | O_PATH | os.O_CLOEXEC
 _KNOWN_FLAGS = O_TMPFILE | _PATH_FLAGS | os.O_ACCMODE | os.O_CREAT | os.O_EXCL | os.O_NOCTTY | os.O_TRUNC | os.O_APPEND
-_KNOWN_FLAGS |= os.O_NONBLOCK | os.O_SYNC | os.O_ASYNC | os.O_DIRECT | 0o100000 | os.O_NOATIME
+_KNOWN_FLAGS |= os.O_NONBLOCK | os.O_SYNC | os.O_ASYNC | os.O_DIRECT | O_LARGEFILE | os.O_NOATIME
 _HOW, _LARGEST_HOW = 24, 4096
 """Bytes of struct open_how: as it is, and what a later one may have."""
 
@@ -145,7 +146,7 @@ def _create(
 
 
 def _open(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int, mode: int) -> int | None:
-    flags &= _KNOWN_FLAGS
+    flags = task.layouts.open_flags(flags) & _KNOWN_FLAGS
     return _placed(task, dirfd, read_path(task, path), flags, mode)
 
 
@@ -178,7 +179,7 @@ def sys_openat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_int, mo
 
 @call("creat")
 def sys_creat(task: LinuxTask, path: ConstBytes, mode: c_uint) -> int | None:
-    return _open(task, AT_FDCWD, path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)
+    return _placed(task, AT_FDCWD, read_path(task, path), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)
 
 
 @call("openat2")
@@ -191,6 +192,7 @@ def sys_openat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, how: ConstBytes
     if size > _LARGEST_HOW:
         raise LinuxError(errno.E2BIG)
     flags, mode, resolve = unpack("<QQQ", get_struct(task, how.address, size, _HOW))
+    flags = task.layouts.open_flags(flags)
     makes = flags & (os.O_CREAT | _TMPFILE)
     if flags & ~_KNOWN_FLAGS or resolve & ~RESOLVE_ALL or (resolve & RESOLVE_BENEATH and resolve & RESOLVE_IN_ROOT):
         raise LinuxError(errno.EINVAL)

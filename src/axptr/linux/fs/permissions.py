@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 MAY_EXEC, MAY_WRITE, MAY_READ = 1, 2, 4
 _STAYS = 0xFFFF_FFFF
-_O_NOATIME = 0o1000000
 _ACL_USER_OBJ, _ACL_USER, _ACL_GROUP_OBJ, _ACL_GROUP, _ACL_MASK, _ACL_OTHER = 1, 2, 4, 8, 16, 32
 
 
@@ -178,7 +177,7 @@ def require_open(task: LinuxTask, node: Node, flags: int) -> None:
         return
     wanted = (MAY_READ, MAY_WRITE, MAY_READ | MAY_WRITE, MAY_READ | MAY_WRITE)[flags & os.O_ACCMODE]
     require(task, node, wanted | (MAY_WRITE if flags & os.O_TRUNC else 0))
-    if flags & _O_NOATIME:
+    if flags & os.O_NOATIME:
         require_owner(task, node)
 
 

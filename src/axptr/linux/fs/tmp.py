@@ -40,7 +40,6 @@ INODE_COST = 768
 """Bytes of books for a file and its name."""
 RENAME_EXCHANGE, RENAME_WHITEOUT = 2, 4
 _UTIME_NOW, _UTIME_OMIT = 0x3FFFFFFF, 0x3FFFFFFE
-_O_TMPFILE = 0o20200000
 _NOT_KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -378,7 +377,7 @@ class TmpNode(Node):
         node = self.fs.new_node(inode, None, b"")
         node.mount = self.mount
         node.gone = True
-        return TmpFile(node, flags & ~(_NOT_KEPT | _O_TMPFILE))
+        return TmpFile(node, flags & ~(_NOT_KEPT | os.O_TMPFILE))
 
     def link(self, name: bytes, node: Node) -> None:
         if not isinstance(node, TmpNode) or node.fs is not self.fs:

@@ -11,6 +11,7 @@ import os
 
 from ...errors import LinuxError
 from ...flags import WRITE
+from ..abi.openflags import O_LARGEFILE
 from ..mem.vma import PAGE
 from ..uaccess import USER_END
 from .maps import count_all
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _NO_LIMIT = (1 << 64) - 1
 _PF_RANDOMIZE = 0x0040_0000
-_O_LARGEFILE, _O_CLOEXEC = 0o100000, 0o2000000
 _TASK_COMM = 15
 _TICKS = 10_000_000
 """Nanoseconds of a clock tick (AT_CLKTCK is 100)."""
@@ -224,13 +224,14 @@ def fdinfo(task: LinuxTask, fd: int, file: OpenFile) -> bytes:
         position = file.seek(0, os.SEEK_CUR)
     except LinuxError:
         position = 0
-    flags = file.flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY) | _O_LARGEFILE
+    flags = file.flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY) | O_LARGEFILE
     if task.files.cloexec(fd):
-        flags |= _O_CLOEXEC
+        flags |= os.O_CLOEXEC
     try:
         inode = file.stat(task).st_ino
     except LinuxError:
         inode = 0
+    flags = task.layouts.open_flags(flags)
     return b"pos:\t%d\nflags:\t0%o\nmnt_id:\t1\nino:\t%d\n" % (position, flags, inode) + file.info()
 
 

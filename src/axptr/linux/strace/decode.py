@@ -15,6 +15,7 @@ from ctypes import c_char
 from ..._core.pointers.pointer import UserConstPtr
 from ...addr import ADDRESS_END
 from ...errors import LinuxError
+from ..abi.openflags import generic
 from . import constants as names
 
 TYPE_CHECKING = False
@@ -158,7 +159,18 @@ def value(table: names.Table) -> Decoder:
     return lambda call, number: names.value_name(number, table)
 
 
+def _generic_flags(call: Call, value: int) -> int:
+    """A program's flags of open as most architectures number them, and the names do."""
+    engine = getattr(call.task, "engine", None)
+    return generic(engine.arch.name, value) if engine is not None else value
+
+
+def pipe_flags(call: Call, value: int) -> str:
+    return names.flag_names(_generic_flags(call, value & 0xFFFF_FFFF), names.PIPE)
+
+
 def open_flags(call: Call, value: int) -> str:
+    value = _generic_flags(call, value)
     access = names.OPEN_ACCESS[value & 3]
     rest = value & 0xFFFF_FFFC
     return f"{access}|{names.flag_names(rest, names.OPEN)}" if rest else access
@@ -175,7 +187,7 @@ def creation_mode(flags_index: int) -> Decoder:
     """The mode of open and openat, which counts only if the flags create a file; else no text at all."""
 
     def decode(call: Call, value: int) -> str:
-        given = call.values[flags_index] if flags_index < len(call.values) else 0
+        given = _generic_flags(call, call.values[flags_index]) if flags_index < len(call.values) else 0
         return octal(call, value) if given & O_CREAT or given & O_TMPFILE == O_TMPFILE else ""
 
     return decode

@@ -34,7 +34,6 @@ KILL_PROCESS, KILL_THREAD, TRAP, ERRNO, USER_NOTIF, TRACE, LOG, ALLOW = (
 )  # fmt: skip
 ACTIONS = (KILL_PROCESS, KILL_THREAD, TRAP, ERRNO, LOG, ALLOW, USER_NOTIF, TRACE)
 _ACTION, _DATA = 0xFFFF_0000, 0xFFFF
-_AUDIT_ARCH = 0xC000_003E
 _DATA_SIZE = 64
 _DATA_OF = Struct("<iIQ6Q")
 _SYS_SECCOMP = 1
@@ -192,7 +191,7 @@ def _computed(op: int, a: int, b: int) -> int:
     return a & _WORD
 
 
-def verdict(filters: tuple[Filter, ...], number: int, pc: int, words: tuple[int, ...]) -> int:
+def verdict(filters: tuple[Filter, ...], audit: int, number: int, pc: int, words: tuple[int, ...]) -> int:
     """What all of them together say: the strictest, of equals the one that was set last."""
     found, data = ALLOW, b""
     for one in reversed(filters):
@@ -200,7 +199,7 @@ def verdict(filters: tuple[Filter, ...], number: int, pc: int, words: tuple[int,
         if given is None:
             if not data:
                 signed = (number & _WORD ^ 1 << 31) - (1 << 31)
-                data = _DATA_OF.pack(signed, _AUDIT_ARCH, pc, *words)
+                data = _DATA_OF.pack(signed, audit, pc, *words)
             given, deep = run(one.code, data)
             if not deep and len(one.plain) < MOST_INSTRUCTIONS:
                 one.plain[number] = given
@@ -216,7 +215,8 @@ def _strictness(given: int) -> int:
 
 def judged(task: LinuxTask, inner: Dispatch) -> Dispatch:
     """The function that answers a restricted task's calls."""
-    allowed = {NUMBERS["x86_64"][name] for name in ("read", "write", "exit", "rt_sigreturn")}
+    audit = task.layouts.audit
+    allowed = {NUMBERS[task.engine.arch.name][name] for name in ("read", "write", "exit", "rt_sigreturn")}
 
     def dispatch(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
         limits = task.seccomp
@@ -227,7 +227,7 @@ def judged(task: LinuxTask, inner: Dispatch) -> Dispatch:
                 return inner(nr, a0, a1, a2, a3, a4, a5)
             _end(task, Info(SIGKILL, SI_KERNEL), whole=False)
             return nr
-        given = verdict(limits.filters, nr, task.engine.regs.pc, (a0, a1, a2, a3, a4, a5))
+        given = verdict(limits.filters, audit, nr, task.engine.regs.pc, (a0, a1, a2, a3, a4, a5))
         if given & _ACTION in (ALLOW, LOG):
             return inner(nr, a0, a1, a2, a3, a4, a5)
         return _refused(task, nr, given)
@@ -241,7 +241,7 @@ def _refused(task: LinuxTask, nr: int, given: int) -> int:
         return -min(data, _MAX_ERRNO)
     if action in (USER_NOTIF, TRACE):
         return -errno.ENOSYS
-    raw = pack("<iii4xQiI", SIGSYS, data, _SYS_SECCOMP, task.engine.regs.pc, nr & 0x7FFF_FFFF, _AUDIT_ARCH)
+    raw = pack("<iii4xQiI", SIGSYS, data, _SYS_SECCOMP, task.engine.regs.pc, nr & 0x7FFF_FFFF, task.layouts.audit)
     info = Info(SIGSYS, _SYS_SECCOMP, raw=raw.ljust(48, b"\0"))
     if action == TRAP:
         task.signals.force(task, info)

@@ -20,6 +20,7 @@ from ...._core.host.places import tell
 from ....errors import LinuxError
 from ....flags import READ, WRITE
 from ....mm.filecache import FileCache
+from ...abi.openflags import O_LARGEFILE
 from ...task import waiting
 from ...task.limits import RLIM_INFINITY, RLIMIT_FSIZE, get_limit
 from ...uaccess import CHUNK
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 _F_CREATED_QUERY, _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1028, 1031, 1032
 PIPE_MOST = 1 << 20
-_O_LARGEFILE, _O_NOATIME = 0o100000, 0o1000000
 _FALLOC_FL_KEEP_SIZE = 1
 _SURE_SIZE = 1 << 40
 """What a file of any file system may reach; beyond it the host is asked."""
@@ -473,7 +473,7 @@ class HostFile(OpenFile):
             import fcntl
 
             keep = O_NONBLOCK if self.channel is not None else 0  # ours, whatever the guest's is (`noblock`)
-            told = O_APPEND | O_NONBLOCK | O_DIRECT | _O_NOATIME
+            told = O_APPEND | O_NONBLOCK | O_DIRECT | os.O_NOATIME
             host(fcntl.fcntl, self.host_fd, fcntl.F_SETFL, flags & told | keep)
         self.flags = flags
 
@@ -487,10 +487,10 @@ class HostFile(OpenFile):
     def large(self) -> int:
         """O_LARGEFILE, which open gives to every file and pipe to none."""
         if self.owned and self.seekable:
-            return _O_LARGEFILE
+            return O_LARGEFILE
         import fcntl
 
-        return host(fcntl.fcntl, self.host_fd, fcntl.F_GETFL) & _O_LARGEFILE
+        return host(fcntl.fcntl, self.host_fd, fcntl.F_GETFL) & O_LARGEFILE
 
     def leases(self) -> bool:
         return self.regular

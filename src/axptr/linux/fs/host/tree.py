@@ -16,6 +16,7 @@ from ...._core.host import hostcalls
 from ...._core.host.places import Place, access, getxattr, reopen
 from ....errors import LinuxError
 from ....mm.filecache import F_GETFL, FileCache
+from ...abi.openflags import O_LARGEFILE
 from ..node import Node
 from ..openfile import O_PATH
 from ..permissions import granted, made_mode, require
@@ -45,8 +46,6 @@ _AT_FDCWD = -100
 _AT_EACCESS = 0x200
 _AT_SYMLINK_FOLLOW = 0x400
 _AT_EMPTY_PATH = 0x1000
-_O_TMPFILE = 0o20200000
-_O_LARGEFILE = 0o100000
 _ID = 0xFFFF_FFFF
 _F_FLAGS = 80
 """Where f_flags stands in struct statfs (x86-64, little-endian)."""
@@ -225,7 +224,7 @@ class HostNode(Place, Node):
     def reopen(self, task: LinuxTask, flags: int, home: bool) -> HostFile:
         """Open exactly this file, whatever has its name now. The caller has judged whether that is allowed."""
         cut = bool(flags & os.O_TRUNC)
-        host_flags = (flags | os.O_CLOEXEC | os.O_NOCTTY) & ~(_O_LARGEFILE | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
+        host_flags = (flags | os.O_CLOEXEC | os.O_NOCTTY) & ~(O_LARGEFILE | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         writes = flags & (os.O_ACCMODE | os.O_TRUNC) != os.O_RDONLY
         if writes and self.identity == task.mm.exe.identity:
             raise LinuxError(errno.ETXTBSY)
@@ -374,12 +373,12 @@ class HostNode(Place, Node):
             os.close(fd)
 
     def make_file(self, name: bytes, flags: int, mode: int, umask: int, creds: Credentials | None = None) -> OpenFile:
-        host_flags = (flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOCTTY) & ~_O_LARGEFILE
+        host_flags = (flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOCTTY) & ~O_LARGEFILE
         fd = self._make(mode, umask, lambda m: host(os.open, name, host_flags, m, dir_fd=self.fd), creds)
         return self.opened(fd, flags, True)
 
     def make_unnamed(self, flags: int, mode: int, umask: int, creds: Credentials | None = None) -> OpenFile:
-        host_flags = (flags | os.O_CLOEXEC) & ~(_O_LARGEFILE | os.O_NOFOLLOW)
+        host_flags = (flags | os.O_CLOEXEC) & ~(O_LARGEFILE | os.O_NOFOLLOW)
         fd = self._make(mode, umask, lambda m: host(os.open, by_descriptor(self.fd), host_flags, m), creds)
         file = self.opened(fd, flags, True)
         file.nameless = True
