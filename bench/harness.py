@@ -41,7 +41,7 @@ class Mode:
 
     @classmethod
     def short(cls) -> Mode:
-        return cls(smoke=True, round_seconds=0.004, rounds=9, slow_rounds=3)
+        return cls(smoke=True, round_seconds=0.002, rounds=5, slow_rounds=1)
 
 
 Side = Callable[[int], float]
@@ -54,7 +54,7 @@ class Pair:
 
     operations: what one piece of work counts as, for the printed time of one operation.
     slow: a piece takes long by itself (a process, a guest): it is run once a round, not calibrated, in fewer
-    rounds times `slow`.
+    rounds times `slow`; in short form in one.
     """
 
     subject: Side
@@ -121,7 +121,7 @@ def measure(benchmark: Benchmark, mode: Mode) -> Result:
 
 def _timed(benchmark: Benchmark, pair: Pair, mode: Mode) -> Result:
     times_subject = times_peer = 1
-    rounds = mode.slow_rounds * pair.slow
+    rounds = mode.slow_rounds * (1 if mode.smoke else pair.slow)
     if not pair.slow:
         rounds = mode.rounds
         times_subject = _calibrated(pair.subject, mode.round_seconds)
