@@ -75,11 +75,13 @@ class HostView:
     def boottime_ns(self) -> int:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
-    def ahead(self) -> tuple[int, int] | None:
+    def ahead(self) -> tuple[int, int] | tuple[int, int, int] | None:
         """How many nanoseconds CLOCK_REALTIME and CLOCK_MONOTONIC are before the host's own; None where they are not
         the host's by another count. A view with other clocks says so here: programs tell the time by it without a call.
+        A third number, for CLOCK_BOOTTIME: then the others are told so too, TAI and the coarse ones as the one that
+        they go with, and the raw one as the monotonic.
         """
-        return 0, 0
+        return 0, 0, 0
 
     def clock_ns(self, clock: int) -> int:
         """Any clock that is not of a process, by its number: EINVAL if there is none."""

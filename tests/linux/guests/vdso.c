@@ -89,6 +89,19 @@ int main(int argc, char **argv)
             last[clock] = t;
         }
     printf("backwards %d %d\n", wrong[0], wrong[1]);
+    static const clockid_t rest[] = {CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_TAI};
+    for (unsigned k = 0; k < sizeof rest / sizeof *rest; k++) {
+        int64_t before = 0;
+        int less = 0;
+        for (int i = 0; i < 4000; i++) {
+            struct timespec t;
+            if (i % 16 == 15) syscall(SYS_clock_gettime, rest[k], &t);
+            else gettime(rest[k], &t);
+            less += ns(t) < before;
+            before = ns(t);
+        }
+        printf("backwards of %d: %d\n", (int)rest[k], less);
+    }
     struct timeval v = {0}, w = {0};
     struct timezone zone = {7, 7};
     printf("day %d", day(&v, NULL));

@@ -38,8 +38,8 @@ class ResumedView(HostView):
     def monotonic_ns(self) -> int:
         return time.monotonic_ns() + self._ahead
 
-    def ahead(self) -> tuple[int, int] | None:
-        return 0, self._ahead
+    def ahead(self) -> tuple[int, int, int]:
+        return 0, self._ahead, self._boot
 
     def boottime_ns(self) -> int:
         return super().boottime_ns() + self._boot

@@ -8,7 +8,7 @@ cdef extern from "keepclock.h" nogil:
         pass
     void keep_begin(clock_keeper *)
     int keep_due(const clock_keeper *)
-    void keep_page(clock_keeper *, clock_page *, const int64_t *ahead)
+    void keep_page(clock_keeper *, clock_page *, const int64_t *ahead, bint all)
 
 cdef extern from "vdso_bytes.h" nogil:
     const unsigned char nat_vdso[]
@@ -18,6 +18,7 @@ cdef class ClockPage:
     cdef PhysMemory phys
     cdef clock_page *page
     cdef clock_keeper keeper
-    cdef int64_t ahead[2]
+    cdef int64_t ahead[3]
+    cdef bint all
 
     cdef void renew(self) noexcept nogil

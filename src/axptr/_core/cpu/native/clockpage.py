@@ -32,17 +32,21 @@ def image():
 class ClockPage:
     """The clock page in the frame at `paddr`, which the caller holds and whose bytes are zero.
 
-    ahead: nanoseconds that CLOCK_REALTIME and CLOCK_MONOTONIC are before the host's.
+    ahead: nanoseconds that CLOCK_REALTIME and CLOCK_MONOTONIC are before the host's; a third for CLOCK_BOOTTIME has the
+    other clocks told too, of which TAI goes with the first, the raw one with the second, the coarse ones with theirs.
     """
 
     def __cinit__(self, phys: PhysMemory, paddr: uint64_t, ahead: tuple, one_cpu: cython.bint):
         self.phys = phys
         self.page = cython.cast(cython.pointer(clock_page), phys.base + paddr)
         self.page.one_cpu = one_cpu
-        self.ahead[0], self.ahead[1] = ahead
+        self.ahead[0], self.ahead[1] = ahead[0], ahead[1]
+        self.all = len(ahead) == 3
+        if self.all:
+            self.ahead[2] = ahead[2]
         self.keeper = _born
 
     def renew(self):
         """Have it tell the time as it is now, if it is time for that. Lock held."""
         if keep_due(cython.address(self.keeper)):
-            keep_page(cython.address(self.keeper), self.page, self.ahead)
+            keep_page(cython.address(self.keeper), self.page, self.ahead, self.all)

@@ -29,11 +29,33 @@ static inline long call(long n, long a, long b, long c)
     return result;
 }
 
-/* Nanoseconds by the clock; -1: it is to be asked for. */
-static inline int64_t now(unsigned clock)
+/* Where the page has a clock, or behind all: a coarse one's place behind that; -1 for one that it never has. */
+static inline int place(int clock)
+{
+    if (clock == 0 || clock == 1)
+        return clock;
+    if (clock == 4)
+        return TELLS_RAW;
+    if (clock == 7)
+        return TELLS_BOOTTIME;
+    if (clock == 11)
+        return TELLS_TAI;
+    if (clock == 5 || clock == 6)
+        return TELLS + clock - 5;
+    return -1;
+}
+
+/* How many counts must be right for the clock in a place. */
+static inline uint32_t needed(int at)
+{
+    return at <= TELLS_MONOTONIC ? TELLS_MONOTONIC + 1 : TELLS;
+}
+
+/* Nanoseconds by the clock in a place; -1: it is to be asked for. */
+static inline int64_t now(int at)
 {
     const volatile struct clock_page *p = &page;
-    uint64_t passed, cycles, mult;
+    uint64_t passed, cycles, mult, reach;
     int64_t base;
     uint32_t seq, low, high;
     do {
@@ -41,25 +63,33 @@ static inline int64_t now(unsigned clock)
         __asm__ volatile("" : : : "memory");
         if (seq & 1)
             return -1;
-        if (!p->counts)
+        if (p->counts < needed(at))
             return -1;
         cycles = p->cycles;
-        mult = p->mult;
-        base = p->ns[clock];
+        reach = CLOCK_REACH;
+        if (at >= TELLS) {
+            reach = p->steady;
+            mult = 0;
+            base = p->coarse[at - TELLS];
+        } else {
+            mult = at == TELLS_RAW ? p->raw_mult : p->mult;
+            base = p->ns[at];
+        }
         __asm__ volatile("lfence\n rdtsc" : "=a"(low), "=d"(high) : : "memory");
     } while (p->seq != seq);
     passed = ((uint64_t)high << 32 | low) - cycles;
     if ((int64_t)passed < 0)
         passed = 0; /* another CPU's counter, by a hair */
-    if (passed >= CLOCK_REACH)
+    if (passed >= reach)
         return -1;
     return base + (int64_t)(passed * mult >> CLOCK_SHIFT);
 }
 
 int __vdso_clock_gettime(int clock, struct timespec64 *to)
 {
-    if (clock == 0 || clock == 1) {
-        int64_t ns = now((unsigned)clock);
+    int at = place(clock);
+    if (at >= 0) {
+        int64_t ns = now(at);
         if (ns >= 0) {
             to->sec = (int64_t)((uint64_t)ns / BILLION);
             to->nsec = (int64_t)((uint64_t)ns % BILLION);
@@ -72,7 +102,7 @@ int __vdso_clock_gettime(int clock, struct timespec64 *to)
 int __vdso_gettimeofday(struct timeval64 *to, void *zone)
 {
     if (to != NULL && zone == NULL) {
-        int64_t ns = now(0);
+        int64_t ns = now(TELLS_REALTIME);
         if (ns >= 0) {
             to->sec = (int64_t)((uint64_t)ns / BILLION);
             to->usec = (int64_t)((uint64_t)ns % BILLION / 1000);
@@ -84,7 +114,7 @@ int __vdso_gettimeofday(struct timeval64 *to, void *zone)
 
 int64_t __vdso_time(int64_t *to)
 {
-    int64_t ns = now(0);
+    int64_t ns = now(TELLS_REALTIME);
     if (ns < 0)
         return call(SYS_time, (long)to, 0, 0);
     ns = (int64_t)((uint64_t)ns / BILLION);
@@ -96,10 +126,11 @@ int64_t __vdso_time(int64_t *to)
 int __vdso_clock_getres(int clock, struct timespec64 *to)
 {
     const volatile struct clock_page *p = &page;
-    if ((clock == 0 || clock == 1) && p->counts) {
+    int at = place(clock);
+    if (at >= 0 && p->counts >= needed(at)) {
         if (to != NULL) {
             to->sec = 0;
-            to->nsec = 1;
+            to->nsec = at < TELLS ? 1 : p->step;
         }
         return 0;
     }
