@@ -85,3 +85,28 @@ def test_giving_much_memory_back_looks_at_the_clock_between_pieces(
     assert 96 // 16 <= len(parts) <= 60
     assert reserved <= sum(size for _, size in parts) < reserved + (1 << 20)  # the loader gives some back, too
     assert len(looks) >= len(parts) - 1
+
+
+def test_bringing_pages_of_a_file_in_memory_in_looks_at_the_clock_between_pieces(
+    compile_guest: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from axptr.linux.fs import inode
+
+    program = compile_guest(
+        "reserves",
+        source="""
+        #define _GNU_SOURCE
+        #include <fcntl.h>
+        #include <sys/mman.h>
+        #include <unistd.h>
+        int main(void) {
+            int file = memfd_create("f", 0);
+            return fallocate(file, 0, 0, 96L << 20) || lseek(file, 0, SEEK_HOLE);
+        }
+        """,
+    )
+    looks: list[object] = []
+    breathe = inode.waiting.breathe
+    monkeypatch.setattr(inode.waiting, "breathe", lambda task: looks.append(task) or breathe(task))
+    assert run_guest(program).status == 0
+    assert len(looks) >= 6

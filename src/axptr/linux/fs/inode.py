@@ -19,6 +19,7 @@ import stat
 
 from ..._core.mm.memfile import MemoryFile
 from ...errors import LinuxError
+from ..task import waiting
 from .node import Stat
 
 TYPE_CHECKING = False
@@ -32,6 +33,8 @@ PAGE = 4096
 MAX_BYTES = (1 << 63) - 1
 _DIRENT = 20  # what an entry adds to the size of a directory (BOGO_DIRENT_SIZE)
 _DAY = 86_400_000_000_000
+_PAGES_A_BREATH = 4096  # of a range that is brought in, between two looks at the clock
+_ZEROS = bytes(PAGE)
 
 XATTR_CREATE, XATTR_REPLACE = 1, 2
 F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE, F_SEAL_EXEC = 1, 2, 4, 8, 16, 32
@@ -193,8 +196,8 @@ class Inode:
             self.reserved = {page for page in self.reserved if page < -(-size // PAGE)}
         self.size = size
 
-    def allocate(self, offset: int, size: int, *, keep_size: bool) -> None:
-        """Bring the pages of a range in (fallocate). ENOSPC; what was brought in stays."""
+    def allocate(self, task: LinuxTask, offset: int, size: int, *, keep_size: bool) -> None:
+        """Bring the pages of a range in (fallocate). ENOSPC; what was brought in below the end stays."""
         if (disk := self.fs.machine.disk) is not None:
             disk.require(self, offset, size)
         end = offset + size
@@ -204,13 +207,18 @@ class Inode:
         try:
             there = set(data.pages())
             for page in range(offset // PAGE, -(-end // PAGE)):
-                data.fill(page)
+                if not page % _PAGES_A_BREATH:
+                    waiting.breathe(task)
+                try:
+                    data.fill(page)
+                except LinuxError:
+                    raise LinuxError(errno.ENOSPC) from None
                 if page not in there:
                     self.reserved.add(page)
         except LinuxError:
             if end > old:
                 self._shrink(old)
-            raise LinuxError(errno.ENOSPC) from None
+            raise
         if end > old:
             if keep_size:
                 data.resize(old)
@@ -244,7 +252,7 @@ class Inode:
             raise LinuxError(errno.ENXIO)
         there = set(self.data.pages()) if self.data is not None else set()
         if self.data is not None:  # what was only reserved is a hole, unless a mapping wrote to it
-            there -= {page for page in self.reserved if not any(self.data.peek(page) or b"")}
+            there -= {page for page in self.reserved if self.data.peek(page) in (None, _ZEROS)}
         below = -(-self.data.supplied // PAGE) if self.data is not None else 0
         page, end = offset // PAGE, -(-self.size // PAGE)
         if hole:

@@ -215,7 +215,7 @@ class TmpFile(OpenFile):
                 require_size(task, self.inode, offset + size)
             if offset + size > self.inode.size:
                 self.inode.require_unsealed(F_SEAL_GROW)
-            self.inode.allocate(offset, size, keep_size=bool(mode & _KEEP_SIZE))
+            self.inode.allocate(task, offset, size, keep_size=bool(mode & _KEEP_SIZE))
         self.inode.changed(content=True)
 
     def fsync(self) -> None:
