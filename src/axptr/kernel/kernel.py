@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 from types import FunctionType
 
+from .._core.words.conversion import dispatcher
 from ..errors import LinuxError, UserFault
 from .convert import Param, build, collect, params_of
 from .run import RunLoop
@@ -183,15 +184,7 @@ class Kernel:
         """The function that answers this task's calls: `fn(nr, a0, .., a5)` gives the result or `-errno`."""
         if self.on_enter is not None or self.on_call is not None or self.count_calls:
             return self._observed(task)
-        table = self._table
-
-        def dispatch(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
-            try:
-                return table[nr](task, a0, a1, a2, a3, a4, a5)
-            except LinuxError as error:
-                return -error.errno
-
-        return dispatch
+        return dispatcher(self._table, task)
 
     def _observed(self, task: Task) -> Dispatch:
         on_enter, on_call = self.on_enter, self.on_call

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from axptr._core.host.places import Place, Status, access, getxattr, look, reopen, straight, tell
+from axptr._core.host.places import Place, Status, access, getxattr, look, name_of, reopen, straight, tell
 from axptr.errors import LinuxError
 from axptr.linux.abi.layouts import LAYOUTS, pack_statx
 from axptr.linux.fs.host.fd import openat2
@@ -186,3 +188,58 @@ def test_a_place_is_opened_again_whatever_has_its_name(start, tmp_path):
     assert caught.value.errno == errno.ENOTDIR
     assert access(found.fd, os.R_OK) == 0
     assert access(1 << 20, os.R_OK) == errno.EBADF
+
+
+def test_a_directory_is_opened_again_though_it_may_not_be_searched_or_is_gone(start, tmp_path):
+    place = look(Named, start, b"dir", PLACE, NO_LINKS)
+    os.rename(tmp_path / "dir", tmp_path / "moved")
+    for change in (lambda: os.chmod(tmp_path / "moved", 0o444), lambda: os.chmod(tmp_path / "moved", 0o755)):
+        change()
+        fd = reopen(place.fd, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, True, True)
+        assert os.listdir(fd) == ["file"]
+        os.close(fd)
+    os.unlink(tmp_path / "moved" / "file")
+    os.rmdir(tmp_path / "moved")
+    fd = reopen(place.fd, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, True, True)
+    assert (os.fstat(fd).st_nlink, os.listdir(fd)) == (0, [])
+    os.close(fd)
+
+
+def test_the_name_of_a_descriptor_is_the_hosts(start, tmp_path):
+    place = look(Named, start, b"dir/file", PLACE, NO_LINKS)
+    assert name_of(place.fd) == os.fsencode(tmp_path / "dir" / "file")
+    (tmp_path / "dir" / "file").unlink()
+    assert name_of(place.fd) == os.fsencode(tmp_path / "dir" / "file") + b" (deleted)"
+    with pytest.raises(LinuxError) as caught:
+        name_of(1 << 20)
+    assert caught.value.errno == errno.ENOENT
+
+
+ELSEWHERE = """
+import os, sys
+from axptr._core.host.places import getxattr, name_of, reopen
+trap, mine = map(os.fsencode, sys.argv[1:])
+name_of(os.open(mine, os.O_PATH))  # the way to descriptors is held from now on
+if {fork}:
+    child = os.fork()
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os.closerange(3, 100)
+for number in range(3, 20):  # whatever number it had, it is a directory now in which descriptors have other files
+    os.dup2(os.open(trap, os.O_RDONLY), number)
+fd = os.open(mine, os.O_PATH)
+assert name_of(fd) == mine, name_of(fd)
+assert os.read(reopen(fd, os.O_RDONLY, False), 9) == b"mine"
+assert getxattr(fd, b"user.none") < 0
+assert name_of(fd) == mine
+"""
+
+
+@pytest.mark.parametrize("fork", [False, True])
+def test_who_closes_all_descriptors_or_forks_is_not_led_to_other_files(tmp_path, fork):
+    trap, mine = tmp_path / "trap", tmp_path / "mine"
+    trap.mkdir()
+    for number in range(200):
+        (trap / str(number)).write_text("trap")
+    mine.write_text("mine")
+    subprocess.run([sys.executable, "-c", ELSEWHERE.format(fork=fork), trap, mine], check=True, timeout=60)

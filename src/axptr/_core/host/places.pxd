@@ -6,6 +6,7 @@ cdef extern from *:
     """
     #include <errno.h>
     #include <fcntl.h>
+    #include <pthread.h>
     #include <stdint.h>
     #include <stdio.h>
     #include <string.h>
@@ -25,6 +26,9 @@ cdef extern from *:
     #ifndef SYS_faccessat2
     #define SYS_faccessat2 439
     #endif
+    #define AXPTR_GETXATTRAT 464 /* since Linux 6.13 */
+    #define AXPTR_NOFOLLOW 0x100
+    #define AXPTR_NO_AUTOMOUNT 0x800
     #define AXPTR_EMPTY_PATH 0x1000
     #define AXPTR_NOATIME 01000000
     #define AXPTR_BASIC_STATS 0x7ff
@@ -145,30 +149,132 @@ cdef extern from *:
         memcpy(into, &found, sizeof found);
     }
 
-    /* An attribute of what a descriptor is, O_PATH too: its size, or minus the errno. */
-    static ssize_t axptr_getxattr(int fd, const char *name, void *into, size_t size)
+    /* /proc/self/fd, held: a name of two digits is found in a third of the time that the whole path takes. -1: not
+       yet, or not to be had. A child of fork has descriptors of its own; whoever closed ours unasked has another file
+       under its number, so it is looked at before each use. */
+    static int axptr_descriptors_fd = -1;
+    static struct stat axptr_descriptors_are;
+
+    static void axptr_descriptors_of_child(void)
     {
+        struct stat now;
+        int fd = axptr_descriptors_fd;
+        axptr_descriptors_fd = -1;
+        if (fd >= 0 && fstat(fd, &now) == 0 && now.st_ino == axptr_descriptors_are.st_ino &&
+            now.st_dev == axptr_descriptors_are.st_dev)
+            close(fd);
+    }
+
+    /* With the GIL. */
+    static int axptr_descriptors(void)
+    {
+        static int told;
+        struct stat now;
+        struct statfs system;
+        int fd = axptr_descriptors_fd;
+        if (fd >= 0 && fstat(fd, &now) == 0 && now.st_ino == axptr_descriptors_are.st_ino &&
+            now.st_dev == axptr_descriptors_are.st_dev)
+            return fd;
+        axptr_descriptors_fd = -1;
+        if (!told) {
+            if (pthread_atfork(NULL, NULL, axptr_descriptors_of_child))
+                return -1;
+            told = 1;
+        }
+        fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            return -1;
+        if (fstat(fd, &axptr_descriptors_are) < 0 || fstatfs(fd, &system) < 0 || system.f_type != AXPTR_PROC_MAGIC) {
+            close(fd);
+            return -1;
+        }
+        axptr_descriptors_fd = fd;
+        return fd;
+    }
+
+    /* How a call is told which file a descriptor is, O_PATH too: the text for it, relative to `at`. */
+    static const char *axptr_by(int held, int fd, char into[32], int *at)
+    {
+        *at = held < 0 ? AT_FDCWD : held;
+        snprintf(into, 32, held < 0 ? "/proc/self/fd/%d" : "%d", fd);
+        return into;
+    }
+
+    /* An attribute of what a descriptor is, O_PATH too: its size, or minus the errno. held: axptr_descriptors(). */
+    static ssize_t axptr_getxattr(int held, int fd, const char *name, void *into, size_t size)
+    {
+        static int missing;
+        struct { uint64_t value; uint32_t size, flags; } how = {(uintptr_t)into, (uint32_t)size, 0};
         char path[32];
         ssize_t done;
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        int at;
+        if (held >= 0 && !missing) {
+            axptr_by(held, fd, path, &at);
+            do
+                done = syscall(AXPTR_GETXATTRAT, at, path, 0, name, &how, sizeof how);
+            while (done < 0 && errno == EINTR);
+            if (done >= 0 || (errno != ENOSYS && errno != EPERM))
+                return done < 0 ? -errno : done;
+            missing = errno == ENOSYS; /* a filter says EPERM, and so may a file */
+        }
+        axptr_by(-1, fd, path, &at);
         do
             done = getxattr(path, name, into, size);
         while (done < 0 && errno == EINTR);
         return done < 0 ? -errno : done;
     }
 
-    static int axptr_reopen(int fd, int flags, int quiet)
+    /* quiet: without a new time of access, where we may ask for that. directory: it is known to be one. */
+    static int axptr_reopen(int held, int fd, int flags, int quiet, int directory)
     {
         char path[32];
-        int opened = -1;
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        if (quiet)
-            opened = open(path, flags | AXPTR_NOATIME, 0);
+        const char *name;
+        int at, opened;
+        if (directory) { /* itself, by its own name, if it may be searched */
+            opened = openat(fd, ".", flags | (quiet ? AXPTR_NOATIME : 0));
+            if (opened < 0 && quiet && errno == EPERM)
+                opened = openat(fd, ".", flags);
+            if (opened >= 0)
+                return opened;
+        }
+        name = axptr_by(held, fd, path, &at);
+        opened = quiet ? openat(at, name, flags | AXPTR_NOATIME, 0) : -1;
         if (opened < 0)
             do
-                opened = open(path, flags, 0);
+                opened = openat(at, name, flags, 0);
             while (opened < 0 && errno == EINTR);
         return opened < 0 ? -errno : opened;
+    }
+
+    /* The name that the host has for a descriptor: its size, or minus the errno. */
+    static ssize_t axptr_name(int held, int fd, char *into, size_t size)
+    {
+        char path[32];
+        int at;
+        const char *name = axptr_by(held, fd, path, &at);
+        ssize_t done = readlinkat(at, name, into, size);
+        return done < 0 ? -errno : done;
+    }
+
+    /* What the host tells of a file beneath a place: 0, or minus the errno. single: the path is one name, which leads
+       nowhere else whoever changes what; its mount point may be a /proc. */
+    static int axptr_tell_at(int at, const char *path, int single, unsigned long flags, unsigned long resolve,
+                             uint64_t device, struct axptr_told *into)
+    {
+        int fd;
+        if (single) {
+            if (syscall(SYS_statx, at, path, AXPTR_NOFOLLOW | AXPTR_NO_AUTOMOUNT, AXPTR_BASIC_STATS, into) == 0) {
+                if (axptr_dev(into->dev_major, into->dev_minor) == device)
+                    return 0;
+            } else if (errno != ENOSYS && errno != EPERM) {
+                return -errno;
+            }
+        }
+        fd = axptr_look(at, path, flags, resolve, device, into);
+        if (fd < 0)
+            return fd;
+        close(fd);
+        return 0;
     }
 
     static int axptr_access(int fd, int mode)
@@ -197,8 +303,19 @@ cdef extern from *:
     ) nogil
     uint64_t axptr_dev(uint32_t high, uint32_t low) nogil
     void axptr_pack_stat(const axptr_told *told, void *into) nogil
-    ssize_t axptr_getxattr(int fd, const char *name, void *into, size_t size) nogil
-    int axptr_reopen(int fd, int flags, int quiet) nogil
+    int axptr_descriptors()
+    ssize_t axptr_getxattr(int held, int fd, const char *name, void *into, size_t size) nogil
+    int axptr_reopen(int held, int fd, int flags, int quiet, int directory) nogil
+    ssize_t axptr_name(int held, int fd, char *into, size_t size) nogil
+    int axptr_tell_at(
+        int at,
+        const char *path,
+        int single,
+        unsigned long flags,
+        unsigned long resolve,
+        uint64_t device,
+        axptr_told *into,
+    ) nogil
     int axptr_access(int fd, int mode) nogil
 
 
@@ -215,3 +332,11 @@ cdef class Place:
     cdef uint64_t device
     cdef uint64_t number
     cdef bint lent
+
+
+cdef struct Way:
+    int at
+    uint64_t device
+    const char *path
+    bint single
+    bint slash

@@ -12,6 +12,8 @@ import cython
 from cython.cimports.axptr._core.words.conversion import PyLong_AsUnsignedLongLongMask
 from cython.cimports.libc.stdint import int64_t, uint64_t
 
+from axptr.errors import LinuxError
+
 
 @cython.final
 @cython.cclass
@@ -76,3 +78,16 @@ def bound(handler, arguments):
         return handler(task, a0, a1, a2, a3, a4, _argument(signature, 5, a5))
 
     return call
+
+
+def dispatcher(table, task):
+    """`fn(nr, a0, .., a5)`: what the function that a table has for a number makes of a task and six registers; minus
+    the errno of a `LinuxError`."""
+
+    def dispatch(nr, a0, a1, a2, a3, a4, a5):
+        try:
+            return table[nr](task, a0, a1, a2, a3, a4, a5)
+        except LinuxError as error:
+            return -error.errno
+
+    return dispatch

@@ -14,9 +14,10 @@ from _thread import get_native_id
 from struct import pack
 
 from ..._core.host import hostcalls
+from ..._core.host.places import PLACE
 from ...errors import LinuxError
 from .host.calls import host
-from .host.fd import PLACE, by_descriptor, open_beneath
+from .host.fd import by_descriptor, open_beneath
 from .host.mount import HostMount
 from .layers import NOBODY
 

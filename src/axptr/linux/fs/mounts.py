@@ -73,7 +73,7 @@ class MountTable:
     def __init__(self, first: Mount) -> None:
         self.mounts = [first]
         self._at: dict[Key, Mount] = {}
-        self._within: set[tuple[int, tuple[int, int]]] = set()  # directories that have mount points
+        self.within: set[tuple[int, tuple[int, int]]] = set()  # directories that have mount points
         self._last = first.number
 
     def at(self, directory: Node, name: bytes) -> Node | None:
@@ -99,12 +99,12 @@ class MountTable:
         self.mounts.append(mount)
         below.covered.add(name)
         self._at[key] = mount
-        self._within.add(key[:2])
+        self.within.add(key[:2])
 
     def names_in(self, directory: Node) -> list[bytes]:
         """The names of the mount points in a directory."""
         mount = directory.mount
-        if mount is None or (here := (mount.number, directory.identity)) not in self._within:
+        if mount is None or (here := (mount.number, directory.identity)) not in self.within:
             return []
         return [name for number, identity, name in self._at if (number, identity) == here]
 
@@ -120,7 +120,7 @@ class MountTable:
 
     def _check(self) -> None:
         """Every key leads to a mount that says it is there."""
-        if self._within != {key[:2] for key in self._at}:
+        if self.within != {key[:2] for key in self._at}:
             raise AssertionError("directories with mount points are not those of the table")
         for (number, identity, name), mount in self._at.items():
             above = mount.above

@@ -16,6 +16,7 @@ from ..abi.openflags import O_LARGEFILE
 from ..registry import call
 from ..uaccess import ConstBytes, get_struct, read_path
 from . import notify
+from .host.tree import opened_plainly
 from .node import Node
 from .openfile import O_PATH, OpenFile, OpenWaits
 from .permissions import (
@@ -43,6 +44,8 @@ _S_IALLUGO = 0o7777
 _PATH_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | O_PATH | os.O_CLOEXEC
 _KNOWN_FLAGS = O_TMPFILE | _PATH_FLAGS | os.O_ACCMODE | os.O_CREAT | os.O_EXCL | os.O_NOCTTY | os.O_TRUNC | os.O_APPEND
 _KNOWN_FLAGS |= os.O_NONBLOCK | os.O_SYNC | os.O_ASYNC | os.O_DIRECT | O_LARGEFILE | os.O_NOATIME
+_PLAIN = os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | O_LARGEFILE
+"""Flags of opening to read that ask for nothing but what is there."""
 _HOW, _LARGEST_HOW = 24, 4096
 """Bytes of struct open_how: as it is, and what a later one may have."""
 
@@ -154,8 +157,11 @@ def _placed(
     task: LinuxTask, dirfd: int, name: bytes, flags: int, mode: int, walk: RestrictedWalk | None = None
 ) -> int | None:
     """The descriptor of what is opened, once it is."""
+    plain = opened_plainly(task, dirfd, name, flags) if not flags & ~_PLAIN and walk is None else None
+    if isinstance(plain, int):
+        return plain
     try:
-        file = open_file(task, dirfd, name, flags, mode, walk)
+        file = plain or open_file(task, dirfd, name, flags, mode, walk)
     except OpenWaits as waits:
         from ..files.fifo import open_later
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 
+from ..._core.host.places import name_of
 from .dev import Dev
-from .host.fd import name_of
 from .host.mount import HostMount
 from .host.tree import HostNode
 from .latermount import LaterMount

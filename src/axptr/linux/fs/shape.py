@@ -13,9 +13,9 @@ from __future__ import annotations
 import errno
 import os
 
+from ..._core.host.places import name_of
 from ...errors import LinuxError
 from .given import TreeMount
-from .host.fd import name_of
 from .host.mount import HostMount
 from .mounts import MountTable
 from .setup import add_own

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 
+from ..._core.host.places import name_of
 from ...errors import LinuxError
-from .host.fd import name_of, open_beneath
+from .host.fd import open_beneath
 from .host.tree import HostNode
 
 TYPE_CHECKING = False

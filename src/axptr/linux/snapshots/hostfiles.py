@@ -11,8 +11,9 @@ import fcntl
 import os
 import stat
 
+from ..._core.host.places import PLACE, name_of
 from ...errors import SnapshotError
-from ..fs.host.fd import PLACE, Owned, by_descriptor, name_of
+from ..fs.host.fd import Owned, by_descriptor
 from ..fs.openfile import O_PATH
 
 TYPE_CHECKING = False

@@ -12,7 +12,7 @@ import os
 import stat
 
 from ...._core.host import hostcalls
-from ...._core.host.places import look
+from ...._core.host.places import PLACE, RESOLVE, look, openat2_missing, set_openat2_missing
 from ....errors import LinuxError
 from .calls import host
 
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
     P = TypeVar("P", bound=Place)
 
-PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-"""How places are opened: the link itself where the last component is one."""
-
-_NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
-_RESOLVE = _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH
 _PROC_MAGIC = 0x9FA0
 
 
@@ -50,12 +45,17 @@ class Owned:
 class Openat2:
     """The host's openat2, and whether it is there. `missing` is set at the first refusal (and by tests)."""
 
-    def __init__(self) -> None:
-        self.missing = False
+    @property
+    def missing(self) -> bool:
+        return openat2_missing()
+
+    @missing.setter
+    def missing(self, missing: bool) -> None:
+        set_openat2_missing(missing)
 
     def place(self, dirfd: int, path: bytes) -> int:
         """Open `path` beneath `dirfd` as a place: a descriptor, or minus the errno. `missing` may be set by it."""
-        fd = hostcalls.openat2(dirfd, path, PLACE, 0, _RESOLVE)
+        fd = hostcalls.openat2(dirfd, path, PLACE, 0, RESOLVE)
         self.judge(fd)
         return fd
 
@@ -94,7 +94,7 @@ def look_beneath(kind: type[P], start: P, path: bytes) -> P:
     """`open_beneath` from a place, as a place of a class; EACCES as `require_no_proc` has it."""
     call = _openat2
     if not call.missing:
-        found = look(kind, start, path, PLACE, _RESOLVE)
+        found = look(kind, start, path, PLACE, RESOLVE)
         if not isinstance(found, int):
             return found
         call.judge(found)
@@ -148,12 +148,6 @@ def _open_one_by_one(dirfd: int, path: bytes) -> int:
 def open_parent(dirfd: int) -> int:
     """The directory above `dirfd` as a place; of the root itself."""
     return host(os.open, b"..", PLACE | os.O_DIRECTORY, dir_fd=dirfd)
-
-
-def name_of(fd: int) -> bytes:
-    """The name that the host has for a descriptor now; ends with " (deleted)" if it was removed."""
-    name: bytes = host(os.readlink, b"/proc/self/fd/%d" % fd)
-    return name
 
 
 def by_descriptor(fd: int) -> bytes:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 import os
 
+from ...._core.host.places import name_of
 from ....errors import LinuxError
 from ..mounts import Mount
 from ..writable import WritableDirs
-from .fd import name_of, open_beneath, open_parent
+from .fd import open_beneath, open_parent
 from .tree import HostNode
 
 _DELETED = b" (deleted)"

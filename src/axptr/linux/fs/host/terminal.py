@@ -10,8 +10,8 @@ import _signal  # type: ignore[import-not-found]  # not `signal`: every start wo
 import os
 import stat
 
+from ...._core.host.places import name_of
 from ...host import own_group
-from .fd import name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

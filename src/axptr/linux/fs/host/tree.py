@@ -13,7 +13,7 @@ import os
 import stat
 
 from ...._core.host import hostcalls
-from ...._core.host.places import Place, access, getxattr, reopen
+from ...._core.host.places import PLACE, Place, access, getxattr, name_of, opened_at, reopen
 from ....errors import LinuxError
 from ....mm.filecache import F_GETFL, FileCache
 from ...abi.openflags import O_LARGEFILE
@@ -21,13 +21,7 @@ from ..node import Node
 from ..openfile import O_PATH
 from ..permissions import granted, made_mode, require
 from .calls import host, host_statx
-from .fd import (
-    PLACE,
-    by_descriptor,
-    entered,
-    look_beneath,
-    name_of,
-)
+from .fd import by_descriptor, entered, look_beneath
 from .file import HostFile
 
 TYPE_CHECKING = False
@@ -49,7 +43,8 @@ _AT_EMPTY_PATH = 0x1000
 _ID = 0xFFFF_FFFF
 _F_FLAGS = 80
 """Where f_flags stands in struct statfs (x86-64, little-endian)."""
-_BASIC_STATS, _CHANGE_TIMES = 0x7FF, 0xC0
+BASIC_STATS, CHANGE_TIMES = 0x7FF, 0xC0
+"""Of statx: what stat tells; those times without which some file systems give less than was asked for."""
 _NOT_KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC
 """Flags of open that act once and do not stay with the file."""
 
@@ -130,10 +125,8 @@ class HostNode(Place, Node):
 
     def _acl(self) -> bytes | None:
         """Its access list, if it has one."""
-        try:
-            return os.getxattr(by_descriptor(self.fd), "system.posix_acl_access")
-        except OSError:
-            return None
+        found = getxattr(self.fd, b"system.posix_acl_access")
+        return None if isinstance(found, int) else found
 
     # -- directories
 
@@ -229,7 +222,7 @@ class HostNode(Place, Node):
         if writes and self.identity == task.mm.exe.identity:
             raise LinuxError(errno.ETXTBSY)
         if not writes and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR):
-            return self.opened(reopen(self.fd, host_flags, not home), flags, home, same=True)
+            return self.opened(reopen(self.fd, host_flags, not home, self.is_dir), flags, home, same=True)
         if cut:  # once it is open: mappings of the file lose their pages too
             host_flags &= ~os.O_TRUNC
         if stat.S_ISFIFO(self.mode):
@@ -275,8 +268,8 @@ class HostNode(Place, Node):
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
         self.tell_time(task)
         status, self.seen = self.seen, None
-        if status is not None and not flags and mask & _CHANGE_TIMES and not mask & ~_BASIC_STATS:
-            return status.statx()  # without these times some file systems give less than was asked for then
+        if status is not None and not flags and mask & CHANGE_TIMES and not mask & ~BASIC_STATS:
+            return status.statx()
         return host_statx(self.fd, b"", flags | _AT_EMPTY_PATH, mask)
 
     def getxattr(self, name: bytes) -> bytes:
@@ -315,11 +308,7 @@ class HostNode(Place, Node):
         return found
 
     def _default_acl(self) -> bool:
-        try:
-            os.getxattr(by_descriptor(self.fd), "system.posix_acl_default")
-        except OSError:
-            return False
-        return True
+        return not isinstance(getxattr(self.fd, b"system.posix_acl_default"), int)
 
     def _make(self, mode: int, umask: int, make: Callable[[int], int], creds: Credentials | None) -> int:
         """Create something with the permissions that Linux gives it: by the mask, or by the directory's default ACL.
@@ -493,6 +482,22 @@ class OpenedNode(HostNode):
         if kind in (stat.S_IFCHR, stat.S_IFBLK):
             return self.opened(host(os.dup, self.fd), flags, False, shared=True)
         return self.reopen(task, flags, False)
+
+
+def opened_plainly(task: LinuxTask, dirfd: int, path: bytes, flags: int) -> HostFile | int | None:
+    """A regular file or directory of the host's, open to be read, if one step finds it and nobody else is to be asked:
+    what `open_node` gives of what the walk finds. Minus an errno for a name that is not there; None for all others.
+
+    flags: which make nothing, cut nothing and ask for no mere place.
+    """
+    machine = task.machine
+    if machine.rules is not None or task.creds.files != machine.owner.files:
+        return None
+    found = opened_at(task, dirfd, path, (flags | os.O_CLOEXEC | os.O_NOCTTY) & ~(O_LARGEFILE | os.O_NOFOLLOW))
+    if found is None or isinstance(found, int):
+        return found
+    fd, mode, identity, mount = found
+    return HostFile(fd, flags & ~_NOT_KEPT, mount=mount, as_node=OpenedNode, what=(mode, identity))
 
 
 def file_of(
