@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from axptr._core.host.places import name_of
 from axptr.errors import LinuxError
 from axptr.linux.files.locks import LockTable
 from axptr.linux.fs import writable
-from axptr.linux.fs.host import fd as hostfd
 from axptr.linux.fs.host.fd import openat2
 from axptr.linux.fs.host.tree import HostNode
 from axptr.linux.fs.walk import AT_FDCWD, FsContext
@@ -255,7 +255,7 @@ def test_a_file_that_is_moved_out_while_it_is_judged_is_not_taken_for_what_has_i
     node = fs.resolve(FakeTask(fs), AT_FDCWD, b"dir/file")
 
     def move_after(fd: int) -> bytes:
-        name = hostfd.name_of(fd)
+        name = name_of(fd)
         if name == root + b"/dir/file":
             os.rename(name, root + b"/moved")
             with open(name, "wb"):
