@@ -63,6 +63,8 @@ class AddrSpace(History):
         """By which a space is known among those of one origin; set by whoever takes and restores them."""
         self.shown: dict[int, Backend] = {}
         """Of theirs too: which backend stands for one of a frozen twin."""
+        self.habits: object = None
+        """What native CPUs found out about spaces of one origin: `axptr._core.cpu.native.habits`."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -241,6 +243,7 @@ class AddrSpace(History):
         frozen._clone_into(space, True)
         space.bounds.update(frozen.bounds)
         space.model = frozen.model
+        space.habits = frozen.habits
         space._take()  # what changes from here on is what changed since the snapshot
         space._epoch = snap._epoch
         return space

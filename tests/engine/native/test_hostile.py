@@ -106,6 +106,15 @@ def test_a_forged_hand_over_shows_nothing(native: NativeMachine) -> None:
         native.check()
 
 
+@pytest.mark.parametrize("nr", [9, 10, 11, 41, 257, 322])
+def test_the_call_by_which_it_mapped_at_its_birth_is_shut(native: NativeMachine, nr: int) -> None:
+    """The first filter lets all calls of that one instruction through; the second came before the guest."""
+    base = started(native)
+    assert base + 8 in call_sites(native)
+    attempt(native, jump(base + 8, **foreign_frame(native) | {"rax": nr}), 0.1)
+    native.check()
+
+
 def test_calls_that_set_the_process_up_are_the_kernels_here_too(native: NativeMachine) -> None:
     """The first filter lets them through: dup, dup2, close_range, execveat, exit_group."""
     started(native)

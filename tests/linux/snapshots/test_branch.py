@@ -81,3 +81,22 @@ def test_a_branch_of_a_branch_and_of_a_restored_machine(linux):
     assert ask(linux, b"echo $value\n") == b"first\n"
     for machine in (one, two):
         machine.close()
+
+
+def test_the_next_branch_is_born_with_what_the_last_one_touched():
+    """Natively, whether the last one is still there or not; each has pages of its own."""
+    with Linux(engine="native", overlay=True, env={"PATH": "/usr/bin:/bin"}) as linux:
+        linux.spawn(["sh", "-c", PROMPT], stdin=PIPE, stdout=PIPE, stderr=2)
+        assert ask(linux) == b"ready\n"
+        snap = linux.snapshot()
+        fills, branches = [], [Linux.from_snapshot(snap) for _ in range(4)]
+        for number, branch in enumerate(branches):
+            assert ask(branch, b"mine=%d; echo $mine $count\n" % number) == b"%d 1\n" % number
+            fills.append(branch.engine.fills)
+            if number == 1:
+                branch.close()
+        assert all(2 * later < fills[0] for later in fills[1:])
+        for number in (0, 2, 3):
+            assert ask(branches[number], b"echo $mine $count\n") == b"%d 2\n" % number
+            branches[number].close()
+        assert ask(linux, b"echo [$mine] $count\n") == b"[] 1\n"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from ..._core.cpu.native.habits import Habits
 from ..._core.mm.sharing import twin
 from ...errors import SnapshotError
 from ...mm.backend import part
@@ -49,6 +50,7 @@ class MemoryImage:
 
     def add(self, snap: Snapshot) -> None:
         """A frozen space that came from elsewhere."""
+        snap._frozen.habits = Habits()
         self.spaces.append(snap)
         self.lines.append(object())
 
@@ -76,6 +78,7 @@ class MemoryImage:
         snap = space._freeze(shared=False)
         if behind:
             snap._frozen._swap_backends(behind)
+        snap._frozen.habits = Habits()
         self.spaces.append(snap)
         if space.line is None:
             space.line = object()

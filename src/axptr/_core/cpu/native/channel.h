@@ -23,7 +23,9 @@
 #define NAT_FRAMES_FD 3             /* the memory file, the only descriptor that stays open in the stub */
 #define NAT_CONTROL_FD 4
 
-#define NAT_FIRST_CALLS 3           /* of mmap and munmap, before the first hand-over */
+#define NAT_MOST_AT_BIRTH 1024       /* commands that it is born with; the stack of its start lies behind them */
+#define NAT_EARLY 10ull             /* in the text: behind the one syscall instruction that the engine is not asked about. The
+                                       second filter shuts it, before the guest is let in */
 #define NAT_HAND_OVER 0x1ffe        /* no call of the host's: made by the stub's text it is the hand-over */
 
 /* What the process calls between its first filter and its program. The first filter lets them through; the second turns

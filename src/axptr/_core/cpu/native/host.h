@@ -156,7 +156,11 @@ static int nat_child(void *argument)
     static const uint16_t setup[NAT_SETUP] = NAT_SETUP_CALLS;
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 15),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 19),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(b->base + NAT_EARLY), 0, 2), /* the second filter has it, too */
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, b->base >> 32, 15, 0),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MMAP, 14, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NAT_MUNMAP, 13, 0),
@@ -470,7 +474,7 @@ static int nat_go(struct nat_stub *s)
     return 0;
 }
 
-/* Let it make the call that it was told to make (NULL: any), and no other. A munmap of nothing is a fence: that it is made
+/* Let it make the call that it was told to make, and no other. A munmap of nothing is a fence: that it is made
    proves that the calls before it are over; it is refused itself. 0: it was that; -1: it did something else, or nothing. */
 static int nat_judge(struct nat_stub *s, const struct nat_command *want)
 {
@@ -487,13 +491,12 @@ static int nat_judge(struct nat_stub *s, const struct nat_command *want)
             continue;
         }
         if (event != NAT_MAP_CALL
-            || (want != NULL
-                && ((uint32_t)s->nr != want->op || s->args[0] != want->addr || s->args[1] != want->len
-                    || (want->op != NAT_MUNMAP && s->args[2] != want->prot)
-                    || (want->op == NAT_MMAP
-                        && (s->args[3] != want->flags || s->args[4] != NAT_FRAMES_FD || s->args[5] != want->off)))))
+            || (uint32_t)s->nr != want->op || s->args[0] != want->addr || s->args[1] != want->len
+            || (want->op != NAT_MUNMAP && s->args[2] != want->prot)
+            || (want->op == NAT_MMAP
+                && (s->args[3] != want->flags || s->args[4] != NAT_FRAMES_FD || s->args[5] != want->off)))
             return -1;
-        if (want != NULL && want->op == NAT_MUNMAP && want->len == 0) {
+        if (want->op == NAT_MUNMAP && want->len == 0) {
             if (nat_answer(s, 0, -EPERM, 0) == 0)
                 return 0;
         } else if (nat_answer(s, 0, 0, 1) == 0)
@@ -510,11 +513,13 @@ static void nat_free(struct nat_stub *s)
 }
 
 /* Start a stub whose span begins at `base`. 0, or the errno; `failed` says where. It has the first frame of a guest then
-   and the turn is ours. traps_counter: rdtsc is a fault of the guest's. */
-static int nat_start(struct nat_stub *s, int frames, uint64_t base, int traps_counter, const unsigned char *text, size_t size)
+   and the turn is ours. traps_counter: rdtsc is a fault of the guest's. list: what it maps before all, by its own calls,
+   which are not judged: until there is a guest in it, it runs nothing but its own text. */
+static int nat_start(struct nat_stub *s, int frames, uint64_t base, int traps_counter, const unsigned char *text, size_t size,
+                     const struct nat_command *list, uint32_t count)
 {
     struct nat_birth b = {base, frames, -1, -1, -1, NAT_NO_CLONE, 0};
-    int error, made, i;
+    int error, made;
     void *block = MAP_FAILED;
     uint64_t one = 1;
     memset(s, 0, sizeof *s);
@@ -530,6 +535,9 @@ static int nat_start(struct nat_stub *s, int frames, uint64_t base, int traps_co
     if (b.program >= 0) {
         s->channel = block;
         s->channel->traps_counter = traps_counter;
+        s->channel->ncommands = count;
+        if (count)
+            memcpy((char *)block + NAT_COMMANDS, list, count * sizeof *list);
         s->failed = NAT_NO_CLONE;
         made = nat_birth(&b);
         error = b.error;
@@ -547,10 +555,7 @@ static int nat_start(struct nat_stub *s, int frames, uint64_t base, int traps_co
         close(b.program);
     if (s->pid && !error) {
         ioctl(s->listener, NAT_NOTIF_SET_FLAGS, one); /* refused before Linux 6.6: slower only */
-        /* Until it hands over for the first time the stub runs nothing but its own text: its calls are let through. */
-        for (i = 0; i < NAT_FIRST_CALLS && nat_judge(s, NULL) == 0; i++)
-            ;
-        if (i == NAT_FIRST_CALLS && nat_turn(s, 0) == 0) {
+        if (nat_turn(s, 0) == 0) {
             s->failed = NAT_OK;
             return 0;
         }

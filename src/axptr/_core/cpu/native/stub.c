@@ -29,6 +29,16 @@ static inline long call(long n, long a, long b, long c, long d, long e, long f)
     return result;
 }
 
+/* The same by the instruction at `stub_early`, which goes unasked until there is a guest. */
+static inline long early_call(long n, long a, long b, long c, long d, long e, long f)
+{
+    long result;
+    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+    __asm__ volatile("call stub_early" : "=a"(result) : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
 extern char stub_start[] HIDDEN, stub_restorer[] HIDDEN;
 
 static inline struct nat_channel *channel(void)
@@ -120,7 +130,7 @@ static inline void take_signals(void)
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define IF(op, value, yes, no) BPF_JUMP(BPF_JMP | (op) | BPF_K, (uint32_t)(value), yes, no)
 
-/* From now on: of this text five calls, and those of the guest, which the first filter hands to the engine. What that lets
+/* From now on: of this text five calls, none of them early ones, and those of the guest, which the first filter hands to the engine. What that lets
    through is refused here: from outside of this text what it needed itself, from inside everything else. A signal also
    takes the guest out of calls of which the engine needs more than result and arguments. */
 static inline void confine(void)
@@ -130,13 +140,14 @@ static inline void confine(void)
     unsigned i;
     struct sock_filter filter[] = {
         LOAD(arch),
-        IF(BPF_JEQ, AUDIT_ARCH_X86_64, 0, 13 + NAT_TRAPPED),
+        IF(BPF_JEQ, AUDIT_ARCH_X86_64, 0, 14 + NAT_TRAPPED),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
-        IF(BPF_JEQ, 0xffffffff, 11 + NAT_TRAPPED, 0), /* the vsyscall page */
-        IF(BPF_JEQ, base >> 32, 0, 9),
+        IF(BPF_JEQ, 0xffffffff, 12 + NAT_TRAPPED, 0), /* the vsyscall page */
+        IF(BPF_JEQ, base >> 32, 0, 10),
         LOAD(instruction_pointer),
-        IF(BPF_JGE, base, 0, 7),
-        IF(BPF_JGE, base + NAT_TEXT, 6, 0),
+        IF(BPF_JGE, base, 0, 8),
+        IF(BPF_JGE, base + NAT_TEXT, 7, 0),
+        IF(BPF_JEQ, base + NAT_EARLY, 7 + NAT_TRAPPED, 0), /* that time is over */
         LOAD(nr), /* ours */
         IF(BPF_JEQ, SYS_rt_sigreturn, 6 + NAT_TRAPPED, 0),
         IF(BPF_JEQ, SYS_mmap, 5 + NAT_TRAPPED, 0),
@@ -144,15 +155,15 @@ static inline void confine(void)
         IF(BPF_JEQ, SYS_mprotect, 3 + NAT_TRAPPED, 0),
         IF(BPF_JEQ, NAT_HAND_OVER, 2 + NAT_TRAPPED, 1 + NAT_TRAPPED),
         LOAD(nr), /* the guest's */
-        [15 ... 14 + NAT_TRAPPED] = IF(BPF_JEQ, 0, 0, 0),
+        [16 ... 15 + NAT_TRAPPED] = IF(BPF_JEQ, 0, 0, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
     for (i = 0; i < NAT_TRAPPED; i++) {
-        filter[15 + i].k = setup[i];
-        filter[15 + i].jt = (uint8_t)(NAT_TRAPPED - 1 - i);
-        filter[15 + i].jf = i == NAT_TRAPPED - 1;
+        filter[16 + i].k = setup[i];
+        filter[16 + i].jt = (uint8_t)(NAT_TRAPPED - 1 - i);
+        filter[16 + i].jf = i == NAT_TRAPPED - 1;
     }
     call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0);
     if (channel()->traps_counter && call(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0))
@@ -164,8 +175,15 @@ static inline void confine(void)
 static __attribute__((used, noreturn)) void begin_on_own_stack(void)
 {
     uint64_t base = (uint64_t)stub_start;
-    call(SYS_munmap, 0, base, 0, 0, 0, 0);
-    call(SYS_munmap, base + NAT_SPAN, NAT_USER_END - base - NAT_SPAN, 0, 0, 0, 0);
+    struct nat_channel *c = channel();
+    struct nat_command *list = (struct nat_command *)((char *)c + NAT_COMMANDS);
+    uint32_t i;
+    early_call(SYS_munmap, 0, base, 0, 0, 0, 0);
+    early_call(SYS_munmap, base + NAT_SPAN, NAT_USER_END - base - NAT_SPAN, 0, 0, 0, 0);
+    for (i = 0; i < c->ncommands && i < NAT_MOST_AT_BIRTH; i++)
+        if (early_call(NAT_MMAP, list[i].addr, list[i].len, list[i].prot, list[i].flags, NAT_FRAMES_FD, list[i].off)
+            != (long)list[i].addr)
+            call(SYS_exit_group, 95, 0, 0, 0, 0, 0);
     take_signals();
     confine();
     /* The first hand-over: a guest with nothing in its registers. */
@@ -176,11 +194,12 @@ static __attribute__((used, noreturn)) void begin_on_own_stack(void)
 static __attribute__((used, noreturn)) void begin(void)
 {
     long at = (long)(stub_start + NAT_CONTROL);
-    if (call(SYS_mmap, at, NAT_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, NAT_CONTROL_FD, 0) != at)
+    if (early_call(SYS_mmap, at, NAT_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, NAT_CONTROL_FD, 0) != at)
         call(SYS_exit_group, 99, 0, 0, 0, 0, 0);
     call(SYS_close, NAT_CONTROL_FD, 0, 0, 0, 0, 0);
     __asm__ volatile("mov %0, %%rsp\n jmp begin_on_own_stack" : : "r"(at + NAT_STACK - 64));
     __builtin_unreachable();
 }
 
-__asm__(".section .text.first, \"ax\"\n.globl stub_start\n.hidden stub_start\nstub_start: jmp begin\n.previous\n");
+__asm__(".section .text.first, \"ax\"\n.globl stub_start\n.hidden stub_start\nstub_start: jmp begin\n.balign 8\n"
+        ".globl stub_early\n.hidden stub_early\nstub_early: syscall\n ret\n.previous\n");

@@ -21,7 +21,9 @@ cdef extern from "host.h" nogil:
         int64_t nr
         uint64_t args[6]
         uint64_t ip
-    int nat_start(nat_stub *, int frames, uint64_t base, int traps_counter, const unsigned char *text, size_t size)
+    int nat_start(nat_stub *, int frames, uint64_t base, int traps_counter, const unsigned char *text, size_t size,
+                  const nat_command *list, uint32_t count)
+    int NAT_MOST_AT_BIRTH
     void nat_kill(nat_stub *)
     void nat_free(nat_stub *)
     int nat_ended(nat_stub *)
@@ -77,6 +79,9 @@ cdef class Stub:
     cdef Beat beat                  # the clock of its runs
     cdef nat_command commands[MAX_COMMANDS]   # what was decided: the stub's list is a copy
     cdef uint32_t ncommands
+    cdef nat_command *birth         # what it is to be born with, while that is gathered; else NULL
+    cdef object habits              # what it was born with: of `habits`; None
+    cdef uint64_t born              # of `maps`: what it had at its birth
     cdef bint takes_away            # one of them takes something away: a fence must follow
     cdef Leave leave                # of what a debugger wants
     cdef bint broken                # it did not do as it was told; it is dead
@@ -93,7 +98,13 @@ cdef class Stub:
     cdef uint64_t vectors_size
     cdef readonly uint64_t flushes, maps, judged
 
-    cdef int start(self, PhysMemory phys, SpaceCore space, uint64_t base, bint traps_counter) except -1
+    cdef object __weakref__
+
+    cdef int prepare(self, PhysMemory phys, SpaceCore space) except -1
+    cdef int begin_list(self) except -1
+    cdef void forget_list(self) noexcept
+    cdef bint list_is_full(self) noexcept nogil
+    cdef int start(self, uint64_t base, bint traps_counter) except -1
     cdef int die(self) except -1
     cdef void end(self) noexcept
     cdef int find_frame(self) noexcept nogil

@@ -16,6 +16,7 @@ Locking: `apply` is called under the memory's lock, and waits there for the stub
 
 import errno
 import os
+import weakref
 
 import cython
 from cython.cimports.axptr._core.cpu.native.stub import (
@@ -26,6 +27,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_CONTROL_SIZE,
     NAT_GUEST_CALL,
     NAT_MMAP,
+    NAT_MOST_AT_BIRTH,
     NAT_MPROTECT,
     NAT_MUNMAP,
     NAT_SPAN,
@@ -64,11 +66,12 @@ from cython.cimports.axptr._core.words.codes import WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, malloc, qsort
-from cython.cimports.libc.string import memcpy
+from cython.cimports.libc.string import memcpy, memset
 
 from axptr.errors import EngineError
 
 _MAP_FLAGS = cython.declare(uint32_t, 0x01 | 0x10 | 0x8000)  # shared, fixed, populated: its tables are filled at once
+_POPULATE = cython.declare(uint32_t, 0x8000)
 _first_slots = cython.declare(uint64_t, 1024)
 _most_runs = cython.declare(uint64_t, 50_000)  # a process has 65,530 mappings at most
 
@@ -116,32 +119,71 @@ class Stub:
 
     def __dealloc__(self):
         Stub.end(self)
+        free(self.birth)
         free(self.held)
 
-    def start(self, phys, space, base, traps_counter):
-        """Start it, its span at `base`, nothing mapped. `EngineError` with the errno that the host gave."""
-        error: cython.int
+    def prepare(self, phys, space):
+        """Let it be the cache of a space's table: from here on the memory tells it what changes."""
         if nat_text_size == 0:
             raise EngineError(errno.ENOSYS, "the native engine runs on hosts with an x86-64 CPU alone")
         if phys.fd < 0:
             raise EngineError(errno.ENOTSUP, "the host does not let the native engine have a memory file to share")
         self.phys = phys
+        self.of = weakref.ref(space)
         self.held = cython.cast(cython.pointer(Held), calloc(_first_slots, cython.sizeof(Held)))
         if self.held == cython.NULL:
             raise MemoryError
         self.nslots = _first_slots
-        error = nat_start(cython.address(self.s), phys.fd, base, traps_counter, nat_text, nat_text_size)
+        self.link.at_rest = 1
+        self.beat.kick = _nobody
+        self.beat.handle = cython.address(self.s)
+        join(phys, cython.address(self.link), cython.address(self.beat))
+        space.attach_engine(cython.address(self.link))
+        return 0
+
+    def begin_list(self):
+        """From here on what it is given is noted as what it is born with."""
+        self.birth = cython.cast(cython.pointer(nat_command), calloc(NAT_MOST_AT_BIRTH, cython.sizeof(nat_command)))
+        if self.birth == cython.NULL:
+            raise MemoryError
+        return 0
+
+    def list_is_full(self):
+        """Whether no more can be given to one that is not born."""
+        return self.ncommands == NAT_MOST_AT_BIRTH
+
+    def forget_list(self):
+        """It is born with nothing."""
+        free(self.birth)
+        self.birth = cython.NULL
+        self.ncommands = 0
+        memset(self.held, 0, self.nslots * cython.sizeof(Held))
+        self.nused = self.nruns = 0
+
+    def start(self, base, traps_counter):
+        """Start it, its span at `base`, with what was gathered for it. `EngineError` with the errno that the host gave."""
+        error: cython.int
+        count: uint32_t = self.ncommands
+        error = nat_start(
+            cython.address(self.s), self.phys.fd, base, traps_counter, nat_text, nat_text_size, self.birth, count
+        )
+        if error and count:  # perhaps the host did not let it have all that
+            self.forget_list()
+            count = 0
+            error = nat_start(
+                cython.address(self.s), self.phys.fd, base, traps_counter, nat_text, nat_text_size, cython.NULL, 0
+            )
+        free(self.birth)
+        self.birth = cython.NULL
+        self.ncommands = 0
+        self.maps = self.born = count
         if error or self.find_frame() < 0:
             raise EngineError(
                 error or errno.EPROTO,
                 f"the host does not let the native engine have {_STAGES.get(self.s.failed, 'a frame')}: "
                 f"{os.strerror(error or errno.EPROTO)}",
             )
-        self.link.at_rest = 1
         self.beat.kick = _come_out
-        self.beat.handle = cython.address(self.s)
-        join(phys, cython.address(self.link), cython.address(self.beat))
-        space.attach_engine(cython.address(self.link))
         return 0
 
     def die(self):
@@ -271,6 +313,8 @@ class Stub:
         note = self.slot(number)
         if note.perms == perms and note.pfn == pfn:
             return 0
+        if self.birth != cython.NULL and self.list_is_full():
+            return -1
         if self.phys.nwindows and self.phys.bring(pfn) < 0:
             return -1
         if note.page == 0:
@@ -445,20 +489,25 @@ class Stub:
     def command(self, op, addr, size, prot, off):
         """Note a call for it to make. One that goes on where the last ended becomes one with it."""
         last: cython.pointer(nat_command)
+        row: cython.pointer(nat_command) = self.birth
+        if row == cython.NULL:
+            row = self.commands
         if self.ncommands:
-            last = self.commands + (self.ncommands - 1)
+            last = row + (self.ncommands - 1)
             if last.op == op and last.addr + last.len == addr and last.prot == prot:
                 if op != NAT_MMAP or last.off + last.len == off:
                     last.len += size
                     return
-        if self.ncommands == MAX_COMMANDS - 1 and self.carry_out() < 0:  # one is kept for the fence
-            return
-        last = self.commands + self.ncommands
+        if self.birth == cython.NULL and self.ncommands == MAX_COMMANDS - 1 and self.carry_out() < 0:
+            return  # one is kept for the fence
+        last = row + self.ncommands
         last.op = op
         last.addr = addr
         last.len = size
         last.prot = prot
         last.flags = _MAP_FLAGS if op == NAT_MMAP else 0
+        if self.birth != cython.NULL and not prot & WRITE:
+            last.flags &= ~_POPULATE  # the host has its own way to guess what is read
         last.off = off
         self.ncommands += 1
         if op != NAT_MMAP:

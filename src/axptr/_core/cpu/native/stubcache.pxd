@@ -24,6 +24,7 @@ cdef class StubCache:
     cdef int keep(self, Stub stub, SpaceCore space) except -1
     cdef bint fit(self, Stub stub) noexcept
     cdef int end(self, Stub stub) except -1
+    cdef int remember(self, Stub stub) except -1
     cdef int bury(self, Stub stub) except -1
     cdef int clean_up(self) except -1
     cdef int end_oldest(self) except -1

@@ -13,6 +13,7 @@ Locking: the GIL. Each stub is used by the thread that runs the engine; one whos
 import weakref
 
 import cython
+from cython.cimports.axptr._core.cpu.native.habits import Habits
 from cython.cimports.axptr._core.cpu.native.parked import Parked
 from cython.cimports.axptr._core.cpu.native.stub import NAT_SPAN, Stub, nat_cpu_time, nat_ended, nat_ours
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_at, index_seek
@@ -61,6 +62,7 @@ class StubCache:
             self.end(stub)
         else:
             self.account(stub)
+            self.remember(stub)
             stub.die()
             self.dying.append(stub)
         return 0
@@ -98,7 +100,11 @@ class StubCache:
         while stub is None:
             stub = Stub()
             try:
-                stub.start(self.phys, space, base, self.traps_counter)
+                stub.prepare(self.phys, space)
+                habits: Habits = getattr(space, "habits", None)
+                if habits is not None:
+                    habits.prepare(stub, space)
+                stub.start(base, self.traps_counter)
             except OSError:
                 stub = None
                 if not self.kept:
@@ -184,6 +190,7 @@ class StubCache:
     def lay_aside(self, stub):
         """The space of a stub has gone, or is about to: then it lets go of the stub a moment later. One is kept: what a
         machine has does not depend on its past."""
+        self.remember(stub)
         if self.spare is None and self.may_serve(stub):
             self.spare = stub
         else:
@@ -210,7 +217,15 @@ class StubCache:
         """End a stub that is not in the table. Who is in it takes along what is theirs."""
         self.oust(stub)
         self.account(stub)
+        self.remember(stub)
         stub.end()
+        return 0
+
+    def remember(self, stub):
+        """Have others of its origin begin with what it has."""
+        if stub.habits is not None:
+            cython.cast(Habits, stub.habits).learn(stub)
+            stub.habits = None
         return 0
 
     def end_oldest(self):
