@@ -8,6 +8,10 @@ them lie side by side in one row.
 Loading gives a snapshot in a memory of its own, whose pages are those of the file, mapped: read when somebody looks at
 them, and copied when they are written. Those of stores are copied at once. A pickle has no file: all are copied.
 
+A file may build on others: it has the pages that changed since another snapshot, and the rest is in that one's file,
+and in those that this builds on. Pages are numbered through all of them, the oldest first. Each is known by its header,
+whose checksums, of a description with random bytes and of the pages, no other file's has.
+
 Failure: `SnapshotError` that names what cannot go along, or says what is wrong with a file; `LinuxError(ENOMEM)`.
 """
 
@@ -15,10 +19,11 @@ from __future__ import annotations
 
 import functools
 import os
+from array import array
 
 from ..._core.mm.frames import FrameStore
 from ..._core.mm.memfile import MemoryFile
-from ..._core.mm.pages import FramePool, store_pages
+from ..._core.mm.pages import FramePool, private_pages, store_pages
 from ..._core.phys.phys import PhysMemory
 from ..._core.words.codes import KIND_STORE, PAGE_SIZE
 from ..._core.words.graph import CALL, INSTANCE, LEAF, Graph, Node, Place
@@ -26,10 +31,11 @@ from ...errors import SnapshotError
 from ...mm.backend import FileBackend, SharedBackend, StoreBackend, file_cache
 from ...mm.filecache import FileCache
 from ...mm.snapshots.decode import Decoder
-from ...mm.snapshots.encode import Parts, describe, page_runs
-from ...mm.snapshots.file import MACHINE, show, write
+from ...mm.snapshots.encode import Known, Parts, describe, page_runs
+from ...mm.snapshots.file import MACHINE, header, show, write
 from ...mm.snapshots.snapshot import Snapshot
 from ...mm.space import AddrSpace
+from ...named import NamedTuple
 from ..files.fifo import FifoOpening
 from ..fs.host.fd import by_descriptor
 from ..fs.host.file import HostFile
@@ -43,13 +49,16 @@ from .taking import ROOTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from ..._core.mm.frames import Backend
     from ...mm.snapshots.encode import Part
     from .snapshot import MachineSnapshot
 
-VERSION = 1
+VERSION = 2
+_PARTS = 12
+"""Of what stands besides a graph."""
 _STORES = (FrameStore, MemoryFile)
 _BACKENDS = (StoreBackend, SharedBackend, FileBackend)
 _DESCRIPTORS = {HostFile: "host_fd", FifoOpening: "fd"}
@@ -61,22 +70,50 @@ _DAMAGED = (LookupError, TypeError, ValueError, AttributeError, OverflowError, A
 # -- to bytes
 
 
-def save(snap: MachineSnapshot, path: str | os.PathLike[str]) -> None:
+class Saved(NamedTuple):
+    """Where the bytes of a snapshot's frames are. heads: of the files, the oldest first. known: their pages."""
+
+    heads: tuple[bytes, ...]
+    known: Known
+
+
+def save(snap: MachineSnapshot, path: str | os.PathLike[str], since: MachineSnapshot | None = None) -> None:
     """`MachineSnapshot.save`."""
-    write(path, MACHINE, VERSION, *_encoded(snap))
+    before = None
+    if since is not None:
+        before = since.saved
+        if before is None:
+            raise SnapshotError("the other snapshot was neither saved nor loaded: there is no file to build on")
+        if since.memory.phys is not snap.memory.phys:
+            raise SnapshotError("the other snapshot is of another memory: nothing in it is the same")
+        if header(path) in before.heads:
+            raise SnapshotError(f"{os.fsdecode(path)} is the file to build on: another name is needed")
+        before = Saved(before.heads, before.known.only(_frames(since)))
+    meta, parts, known = _encoded(snap, before)
+    head = write(path, MACHINE, VERSION, meta, parts)
+    snap.saved = Saved((*(before.heads if before is not None else ()), head), known)
+
+
+def _frames(snap: MachineSnapshot) -> Iterator[int]:
+    """The physical addresses of all frames that a snapshot holds."""
+    for space in snap.memory.spaces:
+        yield from array("Q", private_pages(space._frozen))[1::2]
+    for store in snap.memory.stores:
+        yield from (paddr for _, paddr in store_pages(store))
 
 
 def pickled(snap: MachineSnapshot, protocol: int) -> tuple[bytes, list[Any]]:
     """What `unpickled` takes: the description and the pages, as out-of-band buffers where the protocol has them."""
     from pickle import PickleBuffer
 
-    meta, parts = _encoded(snap)
+    meta, parts, _ = _encoded(snap, None)
     return meta, [PickleBuffer(part) if protocol >= 5 else bytes(part) for part in parts]
 
 
-def _encoded(snap: MachineSnapshot) -> tuple[bytes, list[Part]]:
+def _encoded(snap: MachineSnapshot, before: Saved | None) -> tuple[bytes, list[Part], Known]:
+    """The description, the pages, and where the bytes of all frames are then."""
     memory = snap.memory
-    parts = Parts(memory.phys)
+    parts = Parts(memory.phys, before and before.known)
     stores = tuple(_store(store, parts) for store in memory.stores)
     outside = {id(store): number for number, store in enumerate(memory.stores)}
     for space in memory.spaces:
@@ -94,8 +131,11 @@ def _encoded(snap: MachineSnapshot) -> tuple[bytes, list[Part]]:
         spaces,
         tuple(_behind(space) for space in memory.spaces),
         named,
+        () if before is None else before.heads,
+        os.urandom(16),
     )
-    return encode(graph, besides), parts.all()
+    rows = parts.rows if before is None else before.known.rows + parts.rows
+    return encode(graph, besides), parts.all(), Known(rows, parts.count)
 
 
 def _object(it: Any) -> tuple[Any, ...]:
@@ -171,15 +211,15 @@ def _with_names(snap: MachineSnapshot) -> tuple[Graph, tuple[tuple[int, int], ..
 # -- from bytes
 
 
-def load(path: str | os.PathLike[str], empty: MachineSnapshot, verify: bool) -> MachineSnapshot:
+def load(
+    path: str | os.PathLike[str], empty: MachineSnapshot, verify: bool, bases: Sequence[str | os.PathLike[str]] = ()
+) -> MachineSnapshot:
     """`MachineSnapshot.load`. empty: what is to be that of the file."""
-    return show(
-        path,
-        MACHINE,
-        VERSION,
-        verify,
-        lambda meta, npages, fd, start: _Reading(meta, npages, empty, [(fd, start, npages)]),
-    )
+
+    def begin(meta: bytes, shown: list[tuple[int, int, int]], heads: list[bytes]) -> _Reading:
+        return _Reading(meta, sum(npages for _, _, npages in shown), empty, shown, tuple(heads))
+
+    return show(path, MACHINE, VERSION, verify, begin, bases)
 
 
 def unpickled(meta: bytes, parts: list[Any], empty: MachineSnapshot) -> MachineSnapshot:
@@ -197,14 +237,22 @@ class _Reading:
     """One file: the description first, then the pages, then what it is."""
 
     def __init__(
-        self, meta: bytes, npages: int, empty: MachineSnapshot, shown: list[tuple[int, int, int]] | None = None
+        self,
+        meta: bytes,
+        npages: int,
+        empty: MachineSnapshot,
+        shown: list[tuple[int, int, int]] | None = None,
+        heads: tuple[bytes, ...] = (),
     ) -> None:
-        """shown: which file has the pages, for those that are not put: a descriptor, from where on, how many."""
+        """shown: which files have the pages, for those that are not put: a descriptor, from where on, how many. heads:
+        their headers, its own the last."""
         self._snap = empty
         self._graph, besides = decode(meta)
-        if len(besides) != 10:
+        if len(besides) != _PARTS:
             raise SnapshotError(f"it has {len(besides)} parts")
-        self._view, self._engine, limit, self._held, self._objects, *self._rest = besides
+        self._view, self._engine, limit, self._held, self._objects, *self._rest, bases, _ = besides
+        self._heads = heads
+        _require_bases(bases, heads[:-1])
         self._limit = limit
         try:
             self._phys = PhysMemory(limit=limit)
@@ -244,6 +292,7 @@ class _Reading:
         _require_leaves(self._graph)
         for meta, shows in zip(spaces, behind, strict=True):
             memory.add(self._space(meta, memory.stores, shows))
+        snap.saved = Saved(self._heads, Known(self._pool.shown, self._npages)) if self._heads else None
         del self._pool
         areas = [{area.start: area for area in space.areas()} for space in memory.spaces]
         memory.backends = [areas[number][start].backend for number, start in named]
@@ -290,6 +339,21 @@ class _Reading:
             raise SnapshotError("its spaces have other areas than it says")
         snap._frozen._swap_backends({id(areas[start]): _backed(areas[start], *how) for start, *how in shows})
         return snap
+
+
+def _require_bases(bases: Any, given: tuple[bytes, ...]) -> None:
+    """Raise `SnapshotError` unless the files that were given are those that it builds on."""
+    if not isinstance(bases, tuple) or any(type(head) is not bytes for head in bases):
+        raise SnapshotError("it does not say what it builds on")
+    if bases == given:
+        return
+    if not bases:
+        raise SnapshotError("it is whole, and builds on no other file")
+    if len(bases) != len(given):
+        files = "another file" if len(bases) == 1 else f"{len(bases)} other files"
+        raise SnapshotError(f"it has what changed since {files}, and {len(given) or 'none'} was given as its base")
+    wrong = next(number for number, head in enumerate(given) if head != bases[number])
+    raise SnapshotError(f"it builds on another file than the one given as its base (number {wrong + 1})")
 
 
 def _require_leaves(graph: Graph) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cached_property
+from os import PathLike
 
 from ...engine.native import NativeEngine
 from ...errors import SnapshotError
@@ -31,13 +32,13 @@ from .view import resumed, state_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from ...engine import Engine
     from ...mm.space import AddrSpace
     from ..host import HostView
+    from .file import Saved
 
 _DAMAGED = (
     LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RuntimeError, OSError,
@@ -50,8 +51,10 @@ AHEAD = 64
 class MachineSnapshot:
     """graph: plain data. memory: spaces and stores. held: descriptors of the host's files. objects: what is this
     process's own. view: the state of the machine's clocks. engine: the name of its CPU. loaded: whether another process
-    made it.
+    made it. saved: where its pages are in files, if they are.
     """
+
+    saved: Saved | None = None
 
     def __init__(self, taking: Taking, machine: Machine) -> None:
         """For `take`."""
@@ -101,19 +104,27 @@ class MachineSnapshot:
 
     # -- as bytes: see `file`
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, since: MachineSnapshot | None = None) -> None:
         """Write it to a file, for `load` in any process of a host that has the same files.
 
         Pages that have a frame are stored; those of files that nobody has touched come from their files again. Raises
         `SnapshotError` naming what cannot go along: a file without a name, a policy, a tree of Python's; `OSError`.
         Under the name there is, at any time, what was there before or the whole snapshot.
+
+        since: another snapshot of the same family, which was saved or loaded: only the pages that are not in its file
+        are stored, and that file is the base that `load` is to be given. `SnapshotError` if there is none.
         """
         from .file import save
 
-        save(self, path)
+        save(self, path, since)
 
     @staticmethod
-    def load(path: str | os.PathLike[str], *, verify: bool = True) -> MachineSnapshot:
+    def load(
+        path: str | PathLike[str],
+        *,
+        base: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+        verify: bool = True,
+    ) -> MachineSnapshot:
         """The snapshot in a file, in a memory of its own. Standard streams that were descriptors of the host's are
         those of `from_snapshot(stdio=)` then, by default 0, 1 and 2.
 
@@ -122,13 +133,17 @@ class MachineSnapshot:
         read now, to prove their checksum; without it the time hardly depends on their number, and damage to them is
         not told.
 
+        base: the file that it builds on, if it was saved `since` another; all of them, the oldest first, if that one
+        was, too. Any other file is refused.
+
         It opens files of the host's, and says what programs may do with them: load only what you trust with that. No
         code of it is run. Raises `SnapshotError` for a file that is damaged, of another version or no snapshot, and
         where a file that was open or mapped is not there, is another, or was changed; `LinuxError(ENOMEM)`; `OSError`.
         """
         from .file import load
 
-        return load(path, MachineSnapshot.__new__(MachineSnapshot), verify)
+        bases = (base,) if isinstance(base, (str, PathLike)) else tuple(base)
+        return load(path, MachineSnapshot.__new__(MachineSnapshot), verify, bases)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickles as `save` writes; with protocol 5 the pages are out-of-band buffers over the frames themselves."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 from array import array
+from bisect import bisect_right
 
 from axptr._core.mm.pages import (
     ZEROS,
@@ -45,7 +46,7 @@ from axptr.mm.snapshots.code import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from axptr.mm.snapshots.snapshot import Snapshot
@@ -57,12 +58,51 @@ Part = FrameSpan | bytes
 _NOT_SAVED = {1: "shows physical memory", 3: "has a pager", 4: "is a device (MMIO)"}
 
 
-class Parts:
-    """The pages to store, numbered in order; frames side by side make one buffer."""
+class Known:
+    """Which frames have their bytes in files that are there already: rows of a physical address, the number of its page
+    and how many follow. count: of the pages of these files, whose numbers come before all others.
 
-    def __init__(self, phys: PhysMemory) -> None:
+    It holds no frame: only what somebody has held all the time is what it was (`only`)."""
+
+    def __init__(self, rows: list[tuple[int, int, int]], count: int) -> None:
+        self.rows = sorted(rows)
+        self.count = count
+
+    def only(self, frames: Iterable[int]) -> Known:
+        """What is known of these frames, by their physical addresses."""
+        rows: list[tuple[int, int, int]] = []
+        for paddr in sorted(set(frames)):
+            number = self.find(paddr)
+            if number is not None:
+                _add_row(rows, paddr, number)
+        return Known(rows, self.count)
+
+    def find(self, paddr: int) -> int | None:
+        at = bisect_right(self.rows, (paddr, MOST, MOST)) - 1
+        if at < 0:
+            return None
+        first, number, count = self.rows[at]
+        page = (paddr - first) // PAGE_SIZE
+        return number + page if page < count else None
+
+
+def _add_row(rows: list[tuple[int, int, int]], paddr: int, number: int) -> None:
+    first, start, count = rows[-1] if rows else (0, 0, 0)
+    if count and paddr == first + count * PAGE_SIZE and number == start + count:
+        rows[-1] = first, start, count + 1
+    else:
+        rows.append((paddr, number, 1))
+
+
+class Parts:
+    """The pages to store, numbered in order; frames side by side make one buffer. known: those that need not be."""
+
+    def __init__(self, phys: PhysMemory, known: Known | None = None) -> None:
         self.phys = phys
-        self.count = 0
+        self.count = 0 if known is None else known.count
+        self.rows: list[tuple[int, int, int]] = []
+        """Where the bytes of which frames are now, as `Known` has it: no others than those of here."""
+        self._known = known
         self._numbers: dict[int, int] = {}
         self._frames: list[int] = []
         self._done: list[Part] = []
@@ -70,10 +110,13 @@ class Parts:
     def frame(self, paddr: int, *, alone: bool = False) -> int:
         """The number of a frame's bytes. alone: they are nobody else's when they are read."""
         number = None if alone else self._numbers.get(paddr)
+        if number is None and self._known is not None:
+            number = self._known.find(paddr)
         if number is None:
             number = self.count
             self._frames.append(paddr)
             self.count += 1
+            _add_row(self.rows, paddr, number)
             if not alone:
                 self._numbers[paddr] = number
         return number

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from zlib import crc32
 
 from axptr.addr import PAGE_SIZE
@@ -22,7 +22,7 @@ from axptr.mm.snapshots.encode import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, Protocol, TypeVar
 
     from axptr._core.phys.phys import PhysMemory
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from axptr.mm.space import AddrSpace
 
     Made = TypeVar("Made", covariant=True)
+    Shown = tuple[int, int, int]  # a descriptor, where its pages begin, how many
 
     class Reading(Protocol[Made]):
         """Takes the pages of a file, and makes something of them in the end."""
@@ -56,8 +57,9 @@ def save(snap: Snapshot, path: str | os.PathLike[str], *, embed_files: bool = Fa
     write(path, MAGIC, VERSION, *encode(snap, embed_files=embed_files))
 
 
-def write(path: str | os.PathLike[str], magic: bytes, version: int, meta: bytes, parts: list[Part]) -> None:
-    """A file of this kind: all of it under its name, or what was there before. Raises `OSError`."""
+def write(path: str | os.PathLike[str], magic: bytes, version: int, meta: bytes, parts: list[Part]) -> bytes:
+    """A file of this kind: all of it under its name, or what was there before. Its header, by which it is known. Raises
+    `OSError`."""
     npages = sum(len(part) for part in parts) // PAGE_SIZE
     start = _page_up(_HEADER.size + len(meta))
     goal = os.fsdecode(path)
@@ -87,7 +89,8 @@ def write(path: str | os.PathLike[str], magic: bytes, version: int, meta: bytes,
                 b"",
                 0,
             )
-            os.pwrite(fd, head[:-4] + crc32(head[:-4]).to_bytes(4, "little"), 0)
+            head = head[:-4] + crc32(head[:-4]).to_bytes(4, "little")
+            os.pwrite(fd, head, 0)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -100,6 +103,16 @@ def write(path: str | os.PathLike[str], magic: bytes, version: int, meta: bytes,
         os.fsync(directory)
     finally:
         os.close(directory)
+    return head
+
+
+def header(path: str | os.PathLike[str]) -> bytes:
+    """What `write` gave of the file that is there; b"" if there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(_HEADER.size)
+    except OSError:
+        return b""
 
 
 def _page_up(size: int) -> int:
@@ -136,15 +149,34 @@ def show(
     magic: bytes,
     version: int,
     verify: bool,
-    begin: Callable[[bytes, int, int, int], Reading[Made]],
+    begin: Callable[[bytes, list[Shown], list[bytes]], Reading[Made]],
+    bases: Sequence[str | os.PathLike[str]] = (),
 ) -> Made:
-    """The same, where the pages are not read but shown: `begin` also takes a descriptor, which is closed afterwards,
-    and where the pages begin. verify: whether their checksum is proved, for which all of them are read."""
-    with _opened(path) as fd:
-        meta, npages, start, pages_crc = _head(fd, magic, version)
-        if verify:
-            _check_pages(fd, npages, pages_crc, lambda data: None)
-        return begin(meta, npages, fd, start).finish()
+    """The same, where the pages are not read but shown. verify: whether their checksum is proved, for which all of them
+    are read. bases: files of the same kind whose pages come before its own.
+
+    begin: takes the description, where the pages are (descriptors, which are closed afterwards) and the headers."""
+    with ExitStack() as files:
+        shown: list[Shown] = []
+        heads: list[bytes] = []
+        for base in bases:
+            with _opened(base) as fd:
+                _, start, npages = _proved(fd, magic, version, verify)
+                files.callback(os.close, kept := os.dup(fd))
+            shown.append((kept, start, npages))
+            heads.append(os.pread(kept, _HEADER.size, 0))
+        with _opened(path) as fd:
+            meta, start, npages = _proved(fd, magic, version, verify)
+            heads.append(os.pread(fd, _HEADER.size, 0))
+            return begin(meta, [*shown, (fd, start, npages)], heads).finish()
+
+
+def _proved(fd: int, magic: bytes, version: int, verify: bool) -> tuple[bytes, int, int]:
+    """The description of a file, where its pages begin, and how many they are."""
+    meta, npages, start, pages_crc = _head(fd, magic, version)
+    if verify:
+        _check_pages(fd, npages, pages_crc, lambda data: None)
+    return meta, start, npages
 
 
 @contextmanager
