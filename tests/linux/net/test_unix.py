@@ -23,6 +23,12 @@ def test_control_messages_and_options_give_what_the_host_gives(same):
     assert lines[-1].endswith("EINVAL")
 
 
+def test_urgent_bytes_of_both_kinds_of_streams_give_what_the_host_gives(same):
+    lines = same("urgent")
+    assert len(lines) > 9000
+    assert sum("atmark 0 1" in line for line in lines) > 100
+
+
 CONNECT = """
 #define _GNU_SOURCE
 #include <errno.h>

@@ -69,11 +69,16 @@ class TmpFile(OpenFile):
     def stat(self, task: LinuxTask) -> Stat:
         return self._node.stat(task)
 
+    def _accessed(self) -> None:
+        """It is read, or mapped."""
+        if not self.flags & os.O_NOATIME:
+            self.inode.accessed()
+
     # -- transfers
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         at = start = self.pos if pos is None else pos
-        self.inode.accessed()
+        self._accessed()
         while to.count:
             view = task.machine.bounce[: min(to.count, CHUNK)]
             got = self.inode.read_into(at, view)
@@ -135,7 +140,7 @@ class TmpFile(OpenFile):
 
     def read_bytes(self, view: memoryview, pos: int | None) -> int:
         """Read to memory of the machine's own."""
-        self.inode.accessed()
+        self._accessed()
         done = self.inode.read_into(self.pos if pos is None else pos, view)
         if pos is None:
             self.pos += done
@@ -237,6 +242,7 @@ class TmpFile(OpenFile):
         sealed = self.inode.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
         backend = StoreBackend(self.inode.contents(), offset, shared=shared, writable=self.writable and not sealed)
         backend.named = self._node.where
+        self._accessed()
         return backend
 
     def require_shared_writes(self) -> None:

@@ -168,7 +168,7 @@ class InetEndpoint(Endpoint):
                 raise LinuxError(errno.EINVAL)
             value = self.unsent_bytes()
         elif command == _SIOCATMARK and self.kind == SOCK_STREAM:
-            value = 0
+            value = self.at_mark()
         else:
             return None
         put_bytes(task, argument, value.to_bytes(4, "little"))
@@ -178,6 +178,10 @@ class InetEndpoint(Endpoint):
         return 0
 
     def unsent_bytes(self) -> int:
+        return 0
+
+    def at_mark(self) -> int:
+        """SIOCATMARK."""
         return 0
 
     def close(self) -> None:

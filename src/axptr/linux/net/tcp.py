@@ -6,8 +6,9 @@ order; states, resets, ends and errors are those that packets would have brought
 
 | field | exec | fork | a snapshot |
 | --- | --- | --- | --- |
-| state, peer, bytes that came (`pieces`), urgent byte; waiting, arriving: of a listener, who is to be accepted, who \
-waits for room there | keeps | shared with the open file | plain data; peers by number |
+| state, peer, bytes that came (`pieces`), urgent byte and its place; waiting, arriving: of a \
+listener, who is to be accepted, who waits for room there \
+| keeps | shared with the open file | plain data; peers by number |
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ SEND_BUFFER_FIRST, RECEIVE_BUFFER = 16_384, 131_072
 SEND_BUFFER = 2_626_560
 """What a connection over the loopback may have on its way, unless it is set."""
 _PIECE = 1 << 16
+_READ = -1
 
 
 class TcpEndpoint(InetEndpoint):
@@ -76,7 +78,8 @@ class TcpEndpoint(InetEndpoint):
         self.pieces: deque[memoryview] = deque()
         self.queued = 0
         self.received = self.sent = 0
-        self.urgent: int | None = None
+        self.urgent: int | None = None  # the byte, or _READ, until what follows it is read
+        self.mark = 0  # its number among those received
         self.finished = False  # the other end will send nothing more (SOCK_DONE)
         self.connecting = False
         self.waiting: deque[TcpEndpoint] = deque()
@@ -297,6 +300,7 @@ class TcpEndpoint(InetEndpoint):
         self.state, self.shut, self.error = CLOSE, 0, 0
         self.peer, self.goal, self.connecting, self.finished = None, None, False, False
         self._forget_pieces()
+        self.urgent = None
         if not self.named:
             self.ip = bytes(4 if self.family == AF_INET else 16)
 
@@ -366,8 +370,7 @@ class TcpEndpoint(InetEndpoint):
             try:
                 piece = taken(data, size)
                 if urgent and not data.count:
-                    peer._urgent_came(piece[-1])
-                    piece = piece if peer.options.on("oob_inline") else piece[:-1]
+                    peer._urgent_comes(piece)
                 peer._came(piece)
             except LinuxError:
                 if not done:
@@ -402,10 +405,17 @@ class TcpEndpoint(InetEndpoint):
             self.received += len(piece)
         self.queue.wake(READABLE)
 
-    def _urgent_came(self, byte: int) -> None:
-        self.urgent = byte
+    def _urgent_comes(self, piece: bytes) -> None:
+        """The last byte of what comes next is urgent (tcp_check_urg)."""
+        if self._to_mark() == 0 and self.pieces and not self.options.on("oob_inline"):
+            self._drop(self.pieces[0], 1)  # the one before, which nobody wanted as such
+        self.urgent, self.mark = piece[-1], self.received + len(piece) - 1
         self.queue.wake(POLLPRI)
-        self.queue.wake(READABLE)  # as at the bytes it came with (tcp_urg)
+        self.queue.wake(READABLE)  # as at the bytes it comes with (tcp_urg)
+
+    def _to_mark(self) -> int:
+        """How many bytes are to be read before the urgent one; -1 where there is none."""
+        return -1 if self.urgent is None else self.mark - (self.received - self.queued)
 
     def receive(self, task: LinuxTask, to: Goal, flags: int, least: int) -> Received:
         if self.state == LISTEN:
@@ -416,11 +426,17 @@ class TcpEndpoint(InetEndpoint):
         if flags & MSG_PEEK:
             return self._look(to, flags, got, least)
         while to.count:
+            before = self._to_mark()
+            if before == 0 and got.count:
+                break
+            if before == 0 and self.pieces and not self.options.on("oob_inline"):
+                self._drop(self.pieces[0], 1)
+                continue
             if not self.pieces:
                 if got.count >= least or self._over(got.count):
                     break
                 raise Waits(got.count, to.rest)
-            piece = self.pieces[0]
+            piece = self.pieces[0] if before <= 0 else self.pieces[0][:before]
             size = min(len(piece), to.count)
             if flags & MSG_TRUNC:
                 size = min(len(piece), to.count - got.count)
@@ -433,8 +449,9 @@ class TcpEndpoint(InetEndpoint):
                     if not got.count and not copied:
                         raise LinuxError(errno.EFAULT)
             got.count += size
-            self._drop(piece, size)
-            if size < min(len(piece), to.count + size) and not flags & MSG_TRUNC:
+            cut = size < min(len(piece), to.count + size)
+            self._drop(self.pieces[0], size)
+            if cut and not flags & MSG_TRUNC:
                 break
         return got
 
@@ -445,6 +462,8 @@ class TcpEndpoint(InetEndpoint):
         else:
             self.pieces[0] = piece[size:]
         self.queued -= size
+        if self._to_mark() < 0:
+            self.urgent = None
         self.network.give_back(size)
         peer = self.peer
         if peer is not None and not peer.dead and peer._has_room():
@@ -469,13 +488,21 @@ class TcpEndpoint(InetEndpoint):
         return False
 
     def _look(self, to: Goal, flags: int, got: Received, least: int) -> Received:
-        if self.queued < least and not self._over(self.queued):
+        before = self._to_mark()
+        skipped = int(before == 0 and self.queued > 0 and not self.options.on("oob_inline"))
+        if self.queued - skipped < least and before <= 0 and not self._over(self.queued - skipped):
             raise Waits(0, to.rest)
+        most = before if before > 0 else self.queued
         for piece in self.pieces:
-            size = min(len(piece), to.count)
+            part = piece[skipped : skipped + most]
+            skipped -= len(piece) - len(piece[skipped:])
+            size = min(len(part), to.count)
+            most -= size
             if not size:
-                break
-            copied = size if flags & MSG_TRUNC else to.copy_out(piece[:size])
+                if part or not most:
+                    break
+                continue
+            copied = size if flags & MSG_TRUNC else to.copy_out(part[:size])
             got.count += copied
             if copied < size:
                 if not got.count:
@@ -484,15 +511,17 @@ class TcpEndpoint(InetEndpoint):
         return got
 
     def _receive_urgent(self, to: Goal, flags: int) -> Received:
-        if self.options.on("oob_inline") or self.urgent is None:
+        if self.options.on("oob_inline") or self.urgent is None or self.urgent == _READ:
             raise LinuxError(errno.EINVAL)
         got = Received(0)
         if to.count:
-            if not to.copy_out(bytes((self.urgent,))):
+            if not flags & MSG_TRUNC and not to.copy_out(bytes((self.urgent,))):
                 raise LinuxError(errno.EFAULT)
             got.count = 1
+        else:
+            got.flags |= MSG_TRUNC
         if not flags & MSG_PEEK:
-            self.urgent = None
+            self.urgent = _READ
         got.flags |= MSG_OOB
         return got
 
@@ -505,16 +534,21 @@ class TcpEndpoint(InetEndpoint):
         if self.shut & SHUT_READ:
             found |= READABLE | POLLRDHUP
         if self.state != SYN_SENT:
-            if self.queued >= self.options.least:
+            hidden = self._to_mark() == 0 and not self.options.on("oob_inline")
+            if self.queued >= self.options.least + hidden:
                 found |= READABLE
             if self.shut & SHUT_WRITE or self._has_room():
                 found |= WRITABLE
-            if self.urgent is not None:
+            if self.urgent not in (None, _READ):
                 found |= POLLPRI
         return found
 
     def readable_bytes(self) -> int:
-        return self.queued
+        before = self._to_mark()
+        return self.queued if before < 0 or self.options.on("oob_inline") else min(before, self.queued)
+
+    def at_mark(self) -> int:
+        return int(self._to_mark() == 0)
 
     def unsent_bytes(self) -> int:
         return max(0, self.peer.queued - RECEIVE_BUFFER) if self.peer is not None else 0

@@ -6,7 +6,8 @@ net/unix/af_unix.c, net/core/sock.c (sock_alloc_send_pskb) of Linux 6.18.
 
 | field | exec | fork | a snapshot |
 | --- | --- | --- | --- |
-| address, node; peer; queue of messages; charged: what its own messages cost that others have not read | keeps | \
+| address, node; peer; queue of messages, the urgent one of them; charged: what its own messages cost that others have \
+not read | keeps | \
 shared with the open file | plain data; peers by number |
 """
 
@@ -96,6 +97,7 @@ class UnixEndpoint(Endpoint):
         self.node: Node | None = None
         self.peer: UnixEndpoint | None = None
         self.messages: deque[Message] = deque()
+        self.urgent: Message | None = None
         self.charged = 0
         self.room = Room()
 
@@ -189,6 +191,7 @@ class UnixEndpoint(Endpoint):
 
     def discard_queue(self) -> None:
         """Forget all that lies here, files too."""
+        self.urgent = None
         while self.messages:
             message = self.messages.popleft()
             self.discard(message)
@@ -217,7 +220,7 @@ class UnixEndpoint(Endpoint):
         elif command == SIOCOUTQ:
             value = self.charged
         elif command == _SIOCATMARK:
-            value = 0
+            value = self.at_mark()
         else:
             return None
         put_bytes(task, argument, value.to_bytes(4, "little"))
@@ -230,6 +233,15 @@ class UnixEndpoint(Endpoint):
         if self.kind == SOCK_DGRAM:
             return len(self.messages[0].data) if self.messages else 0
         return sum(len(message.data) for message in self.messages)
+
+    def at_mark(self) -> int:
+        """SIOCATMARK: whether an urgent byte is next, or was read from there."""
+        if not self.messages:
+            return 0
+        first = self.messages[0]
+        if first.data:
+            return int(first is self.urgent)
+        return int(self.urgent is None or (len(self.messages) > 1 and self.messages[1] is self.urgent))
 
     def shut_down(self, how: int) -> None:
         """Mark directions as shut and tell who waits."""

@@ -2,6 +2,9 @@
 6.18.
 
 A connection is there as soon as connect has put it into the listener's queue; accept takes it out.
+
+An urgent byte (MSG_OOB) is a message of its own, the socket's `urgent` until it is read or passed. Read as such it
+stays in its place, empty, so that the mark can be found.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from .endpoint import (
     MSG_PEEK,
     POLLERR,
     POLLHUP,
+    POLLPRI,
     POLLRDHUP,
     POLLWRBAND,
     READABLE,
@@ -35,7 +39,7 @@ from .endpoint import (
     Waits,
     taken,
 )
-from .unix import STREAM_MOST, UnixEndpoint, cost_of_stream
+from .unix import STREAM_MOST, Message, UnixEndpoint, cost_of_stream
 from .unixnames import sockaddr, unix_name
 
 TYPE_CHECKING = False
@@ -127,7 +131,8 @@ class Connected(UnixEndpoint):
     def close(self) -> None:
         """unix_release_sock: the other end sees the end, or a reset where something was not read."""
         waiting, self.waiting = self.waiting, deque()
-        lost = bool(self.messages) or not self.accepted
+        empty = bool(self.messages) and not self.messages[0].data  # a packet's, or an urgent byte's that was read
+        lost = len(self.messages) > empty or not self.accepted
         other, self.peer = self.peer, None
         self.shut, self.state = SHUT_BOTH, CLOSE
         if isinstance(other, Connected) and not other.dead:
@@ -148,6 +153,8 @@ class Connected(UnixEndpoint):
             found |= POLLRDHUP | READABLE
         if self.messages or self.waiting:
             found |= READABLE
+        if self.urgent is not None:
+            found |= POLLPRI
         if self.state == CLOSE:
             found |= POLLHUP
         if self.write_room():
@@ -159,7 +166,8 @@ class Stream(Connected):
     """SOCK_STREAM."""
 
     def send(self, task: LinuxTask, data: Source, message: Outgoing) -> int:
-        if message.flags & MSG_OOB:
+        last = int(bool(message.flags & MSG_OOB))
+        if data.count < last:
             raise LinuxError(errno.EOPNOTSUPP)
         if message.to:
             raise LinuxError(errno.EISCONN if self.state == ESTABLISHED else errno.EOPNOTSUPP)
@@ -170,9 +178,9 @@ class Stream(Connected):
             raise BrokenPipe()
         most = max(1, min((self.options.send_buffer >> 1) - 64, STREAM_MOST))
         try:
-            while data.count:
+            while data.count > last:
                 self.require_room(done, data.rest)
-                size = min(data.count, most)
+                size = min(data.count - last, most)
                 piece = taken(data, size)
                 if other.dead or other.shut & SHUT_READ:
                     raise BrokenPipe(done)
@@ -187,24 +195,48 @@ class Stream(Connected):
                 raise BrokenPipe(done) from None
             if not done:
                 raise
+        if last and data.count:
+            self._send_urgent(task, data, message, other, done)
+            done += 1 - data.count
         return done
+
+    def _send_urgent(self, task: LinuxTask, data: Source, message: Outgoing, other: UnixEndpoint, done: int) -> None:
+        """The last byte (queue_oob), which never waits for room."""
+        try:
+            self.require_room(done, data.rest)
+            if other.dead or other.shut & SHUT_READ:
+                raise LinuxError(errno.EPIPE)
+            byte = taken(data, 1)
+        except Waits:
+            if not done:
+                raise LinuxError(errno.EAGAIN) from None
+            return
+        except LinuxError:
+            if not done:
+                raise
+            return
+        other.urgent = self.new_message(task, byte, cost_of_stream(1), message, other)
+        other.messages.append(other.urgent)
+        message.files = ()
+        other.queue.wake(POLLPRI)
+        other.queue.wake(READABLE)
 
     def receive(self, task: LinuxTask, to: Goal, flags: int, least: int) -> Received:
         if self.state != ESTABLISHED:
             raise LinuxError(errno.EINVAL)
         if flags & MSG_OOB:
-            raise LinuxError(errno.EINVAL)
+            return self._receive_urgent(to, flags)
         got = Received(0)
         if flags & MSG_PEEK:
-            return self._look(to, got, least)
+            return self._look(to, got)
         cred: Cred | None = None
         checked = False
         while to.count:
-            if not self.messages:
-                if got.count >= least or self._over(got):
+            message = self._next(got.count)
+            if message is None:
+                if got.count >= least or self._over(got) or (got.count and self.messages):
                     break
                 raise Waits(got.count, to.rest)
-            message = self.messages[0]
             if checked and message.cred != cred:
                 break  # never glue what different writers sent
             if self.options.told_cred:
@@ -229,18 +261,50 @@ class Stream(Connected):
                 break
         return got
 
+    def _next(self, done: int) -> Message | None:
+        """The message to read on with; None where there is none, or at a mark with something read (manage_oob)."""
+        queue = self.messages
+        if queue and not queue[0].data:
+            if done and self.urgent is None:
+                return None
+            self.discard(queue.popleft())
+        if not queue or queue[0] is not self.urgent:
+            return queue[0] if queue else None
+        if done:
+            return None
+        self.urgent = None
+        if not self.options.on("oob_inline"):
+            self.discard(queue.popleft())
+        return queue[0] if queue else None
+
+    def _seen(self, at: int, done: int) -> int:
+        """As `_next` for one who only looks, from a place in the queue on: a place, past the end if there is none."""
+        queue = self.messages
+        none = len(queue)
+        if at < none and not queue[at].data:
+            if done and self.urgent is None:
+                return none
+            at += 1
+        if at < none and queue[at] is self.urgent:
+            if done:
+                return none
+            if not self.options.on("oob_inline"):
+                at += 1
+        return at
+
     def _over(self, got: Received) -> bool:
         """Whether nothing more can come; raises the error that waits to be told."""
         if got.count == 0:
             self.take_error()
         return bool(self.shut & SHUT_READ) or self.error != 0
 
-    def _look(self, to: Goal, got: Received, least: int) -> Received:
-        """MSG_PEEK."""
-        there = sum(len(message.data) for message in self.messages)
-        if there < least and not self._over(got):
+    def _look(self, to: Goal, got: Received) -> Received:
+        """MSG_PEEK, which waits for the first byte only."""
+        at = self._seen(0, 0)
+        if at >= len(self.messages) and to.count and not self._over(got):
             raise Waits(0, to.rest)
-        for message in self.messages:
+        while at < len(self.messages):
+            message = self.messages[at]
             if got.source is None and message.sender.address is not None:
                 got.source = sockaddr(message.sender.address)
             if self.options.told_cred:
@@ -257,6 +321,26 @@ class Stream(Connected):
             self.show_files(message, got)
             if message.files or not to.count:
                 break
+            at = self._seen(at + 1, got.count)
+        return got
+
+    def _receive_urgent(self, to: Goal, flags: int) -> Received:
+        message = self.urgent
+        if self.options.on("oob_inline") or message is None:
+            raise LinuxError(errno.EINVAL)
+        byte = message.data
+        if not flags & MSG_PEEK:
+            self.urgent = None
+            before = self.messages.index(message) - 1
+            if before >= 0 and not self.messages[before].data:
+                empty = self.messages[before]
+                del self.messages[before]
+                self.discard(empty)
+            message.data = byte[1:]
+        if to.count and not to.copy_out(byte):
+            raise LinuxError(errno.EFAULT)
+        got = Received(1)
+        got.flags |= MSG_OOB
         return got
 
 
