@@ -105,6 +105,8 @@ class BuildCore(build_ext):
         library.sources = self.translate(library.sources)
         super().run()
         NOTE.write_text(flags)
+        if self.inplace or getattr(self, "editable_mode", False):
+            write_start()
 
     def make_guest_code(self):
         """Compiles what runs beside a guest and in it, the stub and the vDSO: bytes in modules of the engine."""
@@ -168,6 +170,13 @@ class BuildCore(build_ext):
             self.compiler.link_shared_object(
                 list(objects.values()), library, libraries=self.get_libraries(ext), extra_postargs=LINK_FLAGS
             )
+
+
+def write_start():
+    """The bytecode of what a run of a checkout loads, as installers write that of a package: whoever has none written
+    finds it there."""
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import axptr.cli.run, axptr.cli.together as it; it.write()"
+    subprocess.run([sys.executable, "-I", "-S", "-c", script, str(SOURCE.resolve())], check=True)
 
 
 def processors():

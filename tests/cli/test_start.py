@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import axptr as package
+from axptr.cli import together
 from cli.conftest import axptr
 
 NEVER = {
@@ -25,7 +29,7 @@ NEVER_OURS = (
     "mm.snapshots.file",
 )  # fmt: skip
 """Modules and packages of ours that a program needs which does what they are for."""
-MOST = 199
+MOST = 200
 """Modules of ours, packages counted."""
 
 
@@ -63,6 +67,8 @@ def test_a_run_of_true_loads_what_it_needs(environment: dict[str, str], engine_n
     assert not [name for name in ours for package in unwanted if beneath(name, f"axptr.{package}")]
     if engine_name == "native":
         assert len(ours) <= MOST, sorted(ours)
+        first = {"axptr.cli", "axptr.cli.main", "axptr.cli.options", "axptr.cli.quick", "axptr.cli.run"}
+        assert {f"axptr.{name}" for name in together.NAMES.split()} == {*ours} - first - {"axptr"}
 
 
 def test_the_quick_finder_finds_all_of_ours_as_the_import_system_does() -> None:
@@ -147,3 +153,161 @@ def test_modules_are_kept_where_files_are_not_limited(tmp_path: Path) -> None:
     done = subprocess.run(axptr("run", "--", "/bin/true"), capture_output=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.rglob("axptr/**/*.pyc"))) > 100
+
+
+# -- what is loaded in one go
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a copy of the package, and bytecode of what is loaded, to be changed by nobody."""
+    place = tmp_path_factory.mktemp("whole")
+    source = Path(package.__file__).parent
+    shutil.copytree(source, place / "axptr", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (place / "axptr").rglob("*.py"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    started(place)
+    one_file(place).unlink()
+    return place
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    shutil.copytree(whole / "axptr", tmp_path / "axptr")
+    return tmp_path
+
+
+SAYS = "print(*sorted(name for name in sys.modules if name.startswith('axptr.') and name not in WRITER), len(seen))"
+SPY = """
+import sys
+sys.path.insert(0, {place!r})
+import axptr.cli.main, axptr.cli.run
+from axptr.cli import quick
+seen, WRITER = [], ('axptr.cli.together',)
+class Spy:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.startswith("axptr.") and name != "axptr.cli.together":
+            seen.append(name)
+sys.meta_path.insert(0, Spy)
+axptr.cli.run.load_modules()
+sys.meta_path.remove(Spy)
+"""
+
+
+def started(place: Path, *lines: str, options: tuple[str, ...] = (), status: int = 0) -> str:
+    """What a Python says that has loaded all from there, and then goes through these lines."""
+    script = "\n".join((SPY.format(place=str(place)), *lines))
+    done = subprocess.run(
+        [sys.executable, "-I", *options, "-c", script], capture_output=True, text=True, env={}, timeout=100
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout + done.stderr
+
+
+def one_file(place: Path) -> Path:
+    return place / f"axptr/cli/__pycache__/together.{sys.implementation.cache_tag}.start"
+
+
+def test_what_each_run_needs_is_loaded_in_one_go_once_it_was_written_down(copy: Path) -> None:
+    first, second = started(copy, SAYS).split(), started(copy, SAYS).split()
+    assert first == second
+    assert {f"axptr.{name}" for name in together.NAMES.split()} <= {*first}
+    assert second[-1] == "0", "no module had to be looked for by another"
+    unwritten = started(copy, SAYS, options=("-B",)).split()
+    assert unwritten == first
+    one_file(copy).unlink()
+    assert "axptr.linux.api" not in started(copy, SAYS, options=("-B",)).split()
+    assert not one_file(copy).exists()
+
+
+def test_modules_loaded_in_one_go_are_as_the_import_system_makes_them(copy: Path) -> None:
+    told = """
+import importlib.util
+for name in sorted(name for name in sys.modules if name.startswith("axptr.")):
+    module = sys.modules[name]
+    spec = module.__spec__
+    print(name, module.__name__, module.__package__, module.__file__, getattr(module, "__cached__", None),
+        getattr(module, "__path__", None), spec.name, spec.origin, spec.has_location, spec.cached, spec.parent,
+        spec.submodule_search_locations, isinstance(module.__loader__, type(spec.loader)),
+        getattr(sys.modules[name.rpartition(".")[0]], name.rpartition(".")[2]) is module, sorted(vars(module)))
+"""
+    alone = "import axptr.linux.api, axptr.engine.native, " + ", ".join(
+        f"axptr.{name}" for name in together.NAMES.split()
+    )
+    slow = "sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != 'QuickFinder']"
+    started(copy)
+    at_once = started(copy, alone, told)
+    one_by_one = started(copy, slow, alone, told, options=("-X", "importtime"))
+    plain = [line for line in one_by_one.splitlines() if line.startswith("axptr.")]
+    assert not [pair for pair in zip(at_once.splitlines(), plain, strict=True) if pair[0] != pair[1]]
+
+
+@pytest.mark.parametrize("what", ["longer", "newer", "older", "gone"])
+def test_a_source_that_has_changed_is_loaded_as_it_is(copy: Path, what: str) -> None:
+    started(copy)
+    before = one_file(copy).read_bytes()
+    source = copy / "axptr/linux/ends.py"
+    text = source.read_text()
+    if what == "gone":
+        source.unlink()
+        assert "axptr.linux.ends" in started(copy, "import axptr.linux.api", status=1)
+        return
+    source.write_text(
+        text + "changed = 1\n" if what == "longer" else text.replace('"""', "''\"", 1).replace("''\"", '"""')
+    )
+    when = {"longer": 1_000_000_000, "newer": 1_000_000_001, "older": 999_999_999}[what]
+    os.utime(source, (when, when))
+    said = started(copy, "print(hasattr(sys.modules['axptr.linux.ends'], 'changed'))")
+    assert said.strip() == str(what == "longer")
+    assert one_file(copy).read_bytes() != before
+    assert started(copy, SAYS).split()[-1] == "0"
+
+
+def test_a_file_that_is_damaged_or_of_another_place_is_not_taken_but_written_again(copy: Path, tmp_path: Path) -> None:
+    started(copy)
+    whole = one_file(copy).read_bytes()
+    for damaged in (
+        b"",
+        whole[:16],
+        whole[:100],
+        whole[: len(whole) // 2],
+        whole[:-1],
+        b"xxxx" + whole[4:],
+        whole[:16] + b"N",
+    ):
+        one_file(copy).write_bytes(damaged)
+        assert started(copy, SAYS).split()[-1] == "0"
+        assert one_file(copy).read_bytes()[:16] == whole[:16]
+        assert len(one_file(copy).read_bytes()) == len(whole)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(copy / "axptr", elsewhere / "axptr")
+    print_file = "print(sys.modules['axptr.linux.ends'].Death.__init__.__code__.co_filename)"
+    assert started(elsewhere, print_file).strip() == str(elsewhere / "axptr/linux/ends.py")
+
+
+def test_where_nothing_can_be_written_modules_are_loaded_one_by_one(copy: Path) -> None:
+    started(copy)
+    shutil.rmtree(copy / "axptr/cli/__pycache__")
+    (copy / "axptr/cli/__pycache__").write_text("a file")
+    said = started(copy, "import axptr.linux.api", SAYS).split()
+    assert "axptr.linux.api" in said
+
+
+def test_what_a_module_raises_comes_out_and_none_is_left_half_loaded(copy: Path) -> None:
+    source = copy / "axptr/linux/system.py"
+    source.write_text(source.read_text() + "\nimport os\nif 'BROKEN' in os.environ: raise ValueError('here')\n")
+    started(copy)
+    lines = [
+        "import os",
+        "for name in [*sys.modules]:",
+        "    if name.startswith('axptr.linux') or name.startswith('axptr.engine'): del sys.modules[name]",
+        "os.environ['BROKEN'] = '1'",
+        "try: quick.load_all()",
+        "except ValueError as error: print(error)",
+        "print([name for name in sys.modules if name in ('axptr.linux', 'axptr.linux.system', 'axptr.linux.api')])",
+        "print('axptr.linux.ends' in sys.modules)",
+        "del os.environ['BROKEN']",
+        "import axptr.linux.api",
+    ]
+    assert started(copy, *lines).split("\n")[:3] == ["here", "[]", "True"]

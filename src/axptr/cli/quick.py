@@ -4,6 +4,10 @@ The import system lists every directory and tries every kind of file. Here the b
 has to be, and is taken if it is that of the source beside it, by time and size (PEP 3147, PEP 552). Whatever is not so
 is left to the import system: a module without bytecode, which it then writes, bytecode checked by a hash, an archive.
 
+What each run loads is loaded in one go (`load_all`): the code of all of it stands in one file beside the bytecode
+(`together`), in the order in which no module has to look for another. It is of the sources as they are, each of them,
+or is not taken.
+
 Not for programs that import axptr: they have their own ideas of finders, and time.
 """
 
@@ -11,7 +15,8 @@ from __future__ import annotations
 
 import sys
 from _frozen_importlib import ModuleSpec
-from _frozen_importlib_external import MAGIC_NUMBER, SourceFileLoader
+from _frozen_importlib_external import MAGIC_NUMBER, ExtensionFileLoader, SourceFileLoader
+from _imp import create_dynamic, exec_dynamic
 from marshal import loads
 from posix import close, fstat, read, stat
 from posix import open as open_file
@@ -19,13 +24,27 @@ from posix import open as open_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import CodeType
+    from types import CodeType, ModuleType
+
+    Module = tuple[str, str, CodeType | None]
+    """Name, source, and code: none for those of the core."""
 
 _PACKAGE = __package__.partition(".")[0] + "."
 _COMPILED = _PACKAGE + "_core."  # of these the packages alone are Python's
-_HEAD = MAGIC_NUMBER + bytes(4)  # no hash
+HEAD = MAGIC_NUMBER + bytes(4)  # no hash
 _O_CLOEXEC = 0o2000000
 _LOW32 = 0xFFFF_FFFF
+_SUFFIX = f".{sys.implementation.cache_tag}.pyc"
+FOLDER = __file__.rpartition("/")[0]
+TOGETHER = f"{FOLDER}/__pycache__/together.{sys.implementation.cache_tag}.start"
+"""The one file, which `together` writes."""
+_INIT = "/__init__.py"
+
+
+def stamp(source: str) -> bytes:
+    """Time and size of a source, as bytecode notes them."""
+    status = stat(source)
+    return (int(status.st_mtime) & _LOW32).to_bytes(4, "little") + (status.st_size & _LOW32).to_bytes(4, "little")
 
 
 class _Loader(SourceFileLoader):
@@ -42,7 +61,7 @@ class QuickFinder:
     """Of the modules of this package, those whose bytecode is good."""
 
     def __init__(self) -> None:
-        self._suffix = f".{sys.implementation.cache_tag}.pyc"
+        self._suffix = _SUFFIX
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
         if path is None or not name.startswith(_PACKAGE):
@@ -55,7 +74,7 @@ class QuickFinder:
             spec = spec or self._spec(name, at, at + "/__init__.py", "/__init__", at)
             if spec is not None:
                 return spec
-        if not sys.dont_write_bytecode and _files_are_limited():
+        if not sys.dont_write_bytecode and files_are_limited():
             sys.dont_write_bytecode = True
         return None
 
@@ -68,11 +87,9 @@ class QuickFinder:
                 data = read(fd, fstat(fd).st_size)
             finally:
                 close(fd)
-            status = stat(source)
+            if data[:16] != HEAD + stamp(source):
+                return None
         except OSError:
-            return None
-        now = (int(status.st_mtime) & _LOW32).to_bytes(4, "little") + (status.st_size & _LOW32).to_bytes(4, "little")
-        if data[:16] != _HEAD + now:
             return None
         loader = _Loader(name, source)
         try:
@@ -87,7 +104,105 @@ class QuickFinder:
         return spec
 
 
-def _files_are_limited() -> bool:
+def load_all() -> bool:
+    """Loads what each run needs; False if the one file is to be written first. What goes wrong in a module comes out,
+    as of an import; then none is half loaded."""
+    if not any(isinstance(finder, QuickFinder) for finder in sys.meta_path) or "importtime" in sys._xoptions:
+        return True
+    if f"{_PACKAGE}linux.api" in sys.modules:  # somebody has had it loaded before
+        return True
+    modules = _read()
+    if modules is None:
+        return sys.dont_write_bytecode
+    _load(modules)
+    return True
+
+
+def _read() -> list[Module] | None:
+    """What stands in the one file; None if there is none, or if it is of other sources, places or another Python.
+
+    First what it is of, how long that is, then the modules.
+    """
+    try:
+        fd = open_file(TOGETHER, _O_CLOEXEC)
+        try:
+            data = read(fd, fstat(fd).st_size)
+        finally:
+            close(fd)
+        if data[: len(HEAD)] != HEAD:
+            return None
+        start = len(HEAD) + 4
+        whose, sources = loads(memoryview(data)[start:])
+        if whose != maker() or any(stamp(source) != noted for source, noted in sources):
+            return None
+        found: list[Module] = loads(memoryview(data)[start + int.from_bytes(data[start - 4 : start], "little") :])
+        return found
+    except (OSError, EOFError, ValueError, TypeError):
+        return None
+
+
+def maker() -> tuple[str, bytes, bytes]:
+    """What the one file was made by, and where: it is no other's."""
+    return FOLDER, stamp(f"{FOLDER}/quick.py"), stamp(f"{FOLDER}/together.py")
+
+
+def _load(modules: list[Module]) -> None:
+    """Each is entered as the import system does it, packages first: while their modules are loaded they are there."""
+    known = sys.modules
+    modules = [module for module in modules if module[0] not in known]
+    half = {name for name, *_ in modules}
+    try:
+        for name, source, *_ in modules:
+            if source.endswith(_INIT):
+                _enter(name, source)
+        for name, source, code in modules:
+            if code is None:
+                module = _core_module(name, known[f"{_PACKAGE}_core"].LIBRARY)
+            else:
+                module = known[name] if source.endswith(_INIT) else _enter(name, source)
+                exec(code, module.__dict__)
+            half.remove(name)
+            parent, _, last = name.rpartition(".")
+            setattr(known[parent], last, module)
+    except BaseException:
+        for name in half:
+            known.pop(name, None)
+        raise
+
+
+def _enter(name: str, source: str) -> ModuleType:
+    """A module that has nothing yet."""
+    package = source.endswith(_INIT)
+    folder, _, last = source.rpartition("/")
+    spec = ModuleSpec(name, _Loader(name, source), origin=source, is_package=package)
+    spec.has_location = True
+    spec.cached = f"{folder}/__pycache__/{last[:-3]}{_SUFFIX}"
+    module = sys.modules[name] = type(sys)(name)
+    if package:
+        module.__path__ = spec.submodule_search_locations = [folder]
+    _describe(module, spec)
+    return module
+
+
+def _core_module(name: str, library: str) -> ModuleType:
+    """One of the core, which `axptr._core` finds in its library."""
+    spec = ModuleSpec(name, ExtensionFileLoader(name, library), origin=library)
+    spec.has_location = True
+    module = create_dynamic(spec)
+    _describe(module, spec)
+    sys.modules[name] = module
+    exec_dynamic(module)
+    return module
+
+
+def _describe(module: ModuleType, spec: ModuleSpec) -> None:
+    module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
+    module.__file__ = spec.origin
+    if spec.cached is not None:
+        module.__cached__ = spec.cached  # type: ignore[attr-defined]
+
+
+def files_are_limited() -> bool:
     """Whether files may only grow so far (RLIMIT_FSIZE). The import system does not notice that what it wrote was cut
     short (`_write_atomic` of importlib), and the next run would stumble over half a module."""
     try:
@@ -105,5 +220,5 @@ def install() -> None:
     """From now on; nothing where bytecode lies elsewhere or is of another kind."""
     if sys.pycache_prefix is None and not sys.flags.optimize:
         sys.meta_path.insert(0, QuickFinder())
-    elif _files_are_limited():
+    elif files_are_limited():
         sys.dont_write_bytecode = True

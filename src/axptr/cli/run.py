@@ -14,6 +14,8 @@ import os
 import sys
 import time
 
+from .quick import load_all
+
 SIGPIPE = 13  # not from `signal`, which every start would pay for
 
 TYPE_CHECKING = False
@@ -193,6 +195,8 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
 
             files.append(_output_file(parser, "--audit", options.audit))
             policy.audit = audit_in(files[-1])
+        if options.engine != "unicorn" and seed is None:
+            load_modules()
         options.no_confine |= not (options.confine or parser.alone)
         if not options.no_confine:
             from .confine import confine, places
@@ -205,6 +209,15 @@ def run(options: SimpleNamespace, parser: Parser) -> int:
     finally:
         for file in files:
             os.close(file)
+
+
+def load_modules() -> None:
+    """Those that each run needs: at once, where that can be."""
+    if not load_all():
+        from .together import write
+
+        if write():
+            load_all()
 
 
 def _output_file(parser: Parser, option: str, path: str) -> int:
