@@ -77,9 +77,12 @@ class AxptrSandbox(SandboxEnvironment):  # type: ignore[misc]
         await self.box.files.write(file, contents)
 
     async def read_file(self, file: str, text: bool = True) -> str | bytes:
-        if (await self.box.files.stat(file)).size > MOST:
-            raise OutputLimitExceededError("100 MiB", None)
-        data = await self.box.files.read(file)
+        try:
+            data = await self.box.files.read(file, limit=MOST)
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise OutputLimitExceededError("100 MiB", None) from None
+            raise
         return data.decode() if text else data
 
 

@@ -13,6 +13,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from .box import Sandbox
+from .limits import DOWNLOADED, READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,11 +147,11 @@ class AsyncFiles:
     async def _do(self, function: Callable[[Files], T]) -> T:
         return await self._threads.do(lambda: function(self._sandbox.files))
 
-    async def read(self, path: Path) -> bytes:
-        return await self._do(lambda files: files.read(path))
+    async def read(self, path: Path, *, limit: int | None = READ) -> bytes:
+        return await self._do(lambda files: files.read(path, limit=limit))
 
-    async def read_text(self, path: Path) -> str:
-        return await self._do(lambda files: files.read_text(path))
+    async def read_text(self, path: Path, *, limit: int | None = READ) -> str:
+        return await self._do(lambda files: files.read_text(path, limit=limit))
 
     async def write(self, path: Path, data: bytes | str, *, mode: int = 0o644, parents: bool = True) -> None:
         await self._do(lambda files: files.write(path, data, mode=mode, parents=parents))
@@ -173,8 +174,8 @@ class AsyncFiles:
     async def upload(self, source: Path, path: Path) -> None:
         await self._do(lambda files: files.upload(source, path))
 
-    async def download(self, path: Path, goal: Path) -> None:
-        await self._do(lambda files: files.download(path, goal))
+    async def download(self, path: Path, goal: Path, *, limit: int | None = DOWNLOADED) -> None:
+        await self._do(lambda files: files.download(path, goal, limit=limit))
 
 
 class AsyncSpawned:

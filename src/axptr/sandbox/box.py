@@ -204,7 +204,8 @@ class Sandbox:
 
     def changes(self) -> list[Change]:
         """What its programs changed in the tree: `kind` ("added", "changed", "removed"), `path`, `type`. Mounts are not
-        looked at. `RuntimeError` without an overlay."""
+        looked at. `RuntimeError` without an overlay. More than 256 MiB of paths are an `OSError`; see
+        `axptr.linux.Overlay.changes`."""
         overlay = self.linux.overlay
         if overlay is None:
             raise RuntimeError("this sandbox has no overlay: nothing could be changed but in mounts")

@@ -10,7 +10,7 @@ A machine is touched by its leader alone; this class is what makes the verbs of 
 | field | guarded by |
 | --- | --- |
 | leader, calls, waiting | the condition |
-| jobs | the leader |
+| jobs, leading: what the leader waits for | the leader |
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Driver:
         self._leader: int | None = None
         self._calls: deque[_Call] = deque()
         self._waiting: dict[object, Callable[[], bool]] = {}
+        self._leading: Callable[[], bool] = lambda: False
         self._own: threading.Thread | None = None
         self.jobs: dict[Job, None] = {}
 
@@ -138,6 +139,13 @@ class Driver:
             finally:
                 self._give_up()
 
+    def happened(self) -> None:
+        """By the machine, at the beginning of a turn that may take any time: something came that somebody may be
+        waiting for."""
+        if self._leading():
+            self._interrupt()
+        self._tell()
+
     def nudge(self) -> None:
         """Have all who wait ask again whether what they wait for is there."""
         with self._changed:
@@ -182,6 +190,7 @@ class Driver:
     def _lead(self, done: Callable[[], bool], deadline: float | None) -> bool:
         """Run the machine. False if nothing can happen any more."""
         linux = self._linux
+        self._leading = done
         while True:
             if self._calls:
                 with self._changed:
@@ -217,11 +226,15 @@ class Driver:
         """After a turn: whether the leader is to look up."""
         if self._calls or done() or self._look():
             return True
+        self._tell()
+        return False
+
+    def _tell(self) -> None:
+        """Wake who waits for what is there now."""
         if self._waiting:
             with self._changed:
                 if any(other() for other in self._waiting.values()):
                     self._changed.notify_all()
-        return False
 
     def _look(self) -> bool:
         """See to the limits of what runs; whether something is over."""

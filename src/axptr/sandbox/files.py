@@ -11,12 +11,14 @@ import os
 import stat
 
 from ..errors import LinuxError
-from ..linux.fs.opening import open_file
+from ..linux.fs.opening import open_file, open_node
 from ..linux.fs.permissions import maker
 from ..linux.fs.walk import AT_FDCWD, FsContext
+from ..linux.fs.walk import Entry as Place
 from ..linux.task.creds import Credentials
 from ..linux.task.filetable import FileTable
 from ..named import NamedTuple
+from .limits import DOWNLOADED, READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ..linux.fs.node import Node
+    from ..linux.fs.openfile import OpenFile
     from ..linux.system import Linux
     from .driver import Driver
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     Path = str | bytes | os.PathLike[str]
 
 _PIECE = 1 << 20
+_PATH_MAX = 4096
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link", stat.S_IFIFO: "fifo"}
 _KINDS.update({stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"})
 
@@ -48,10 +52,22 @@ class Entry(NamedTuple):
     gid: int
 
 
+class _NoGroup:
+    """The process of who is in none."""
+
+    tty = origin = None
+    tgid = pgid = sid = 0
+
+
 class Outsider:
-    """Who looks at a machine's files from outside: the superuser of its tree, in no process."""
+    """Who looks at a machine's files from outside: the superuser of its tree, in no process: `/proc/self` leads
+    nowhere."""
 
     outside = True
+    pid = tid = 0
+    comm = b""
+    trace = None
+    group = _NoGroup()
 
     def __init__(self, linux: Linux) -> None:
         self.machine = linux.machine
@@ -75,12 +91,14 @@ class Files:
         """The machine was put back: what was open in it is open no more."""
         self._outsider = None
 
-    def read(self, path: Path) -> bytes:
-        """All bytes of a file."""
-        return self._do(path, self._read)
+    def read(self, path: Path, *, limit: int | None = READ) -> bytes:
+        """All bytes of a file, its holes as zeros. limit: how many they may be, None for any number; `OSError` (EFBIG)
+        for more."""
+        return self.do(path, lambda task, where: self._read(task, where, limit))
 
-    def read_text(self, path: Path) -> str:
-        return self.read(path).decode()
+    def read_text(self, path: Path, *, limit: int | None = READ) -> str:
+        """The same as text, in UTF-8: `UnicodeDecodeError` for what is none."""
+        return self.read(path, limit=limit).decode()
 
     def write(self, path: Path, data: bytes | str, *, mode: int = 0o644, parents: bool = True) -> None:
         """Make a file of bytes (or of text, in UTF-8), or put them in the place of what is in one. mode: of a new one.
@@ -92,25 +110,12 @@ class Files:
                 self._make_above(task, where)
             self._write(task, where, memoryview(content), mode)
 
-        self._do(path, write)
+        self.do(path, write)
 
     def list(self, path: Path = "") -> list[Entry]:
         """What is in a directory, by name."""
 
-        def entries(task: Any, where: bytes) -> list[Entry]:
-            directory = task.fs.resolve(task, AT_FDCWD, where + b"/")
-            if not directory.is_dir:
-                raise LinuxError(errno.ENOTDIR)
-            names = {*directory.names(task), *task.fs.mounts.names_in(directory)}
-            found = []
-            for name in sorted(names):
-                entry = task.fs.entry_from(task, directory, name)
-                node = task.fs.child(task, entry)
-                if node is not None:
-                    found.append(_entry(task, name, node))
-            return found
-
-        return self._do(path, entries)
+        return self.do(path, lambda task, where: _listed(task, task.fs.resolve(task, AT_FDCWD, where + b"/")))
 
     def stat(self, path: Path, *, follow: bool = True) -> Entry:
         """What there is. follow: where a symbolic link leads."""
@@ -119,7 +124,7 @@ class Files:
             node = task.fs.resolve(task, AT_FDCWD, where, follow=follow)
             return _entry(task, where.rstrip(b"/").rpartition(b"/")[2] or b"/", node)
 
-        return self._do(path, look)
+        return self.do(path, look)
 
     def exists(self, path: Path) -> bool:
         """Whether something is there, links followed."""
@@ -145,7 +150,7 @@ class Files:
                 if not parents or error.errno != errno.EEXIST:
                     raise
 
-        self._do(path, make)
+        self.do(path, make)
 
     def remove(self, path: Path, *, recursive: bool = False) -> None:
         """Remove a file, a link or an empty directory. recursive: a directory with all that is in it."""
@@ -161,42 +166,31 @@ class Files:
                 _empty(task, node)
             task.fs.changeable_directory(task, entry).remove(entry.name, node.is_dir)
 
-        self._do(path, remove)
+        self.do(path, remove)
 
     def upload(self, source: Path, path: Path) -> None:
-        """Copy a file of the host, or a directory with all that is in it, to a path of the sandbox. Links stay
-        links."""
-        begin = os.fsdecode(source)
-        if os.path.isdir(begin) and not os.path.islink(begin):
-            self.mkdir(path, parents=True)
-            for name in sorted(os.listdir(begin)):
-                self.upload(os.path.join(begin, name), os.path.join(os.fsdecode(path), name))
-        elif os.path.islink(begin):
-            target = os.fsencode(os.readlink(begin))
-            self._do(path, lambda task, where: _make_link(task, where, target))
-        else:
-            with open(begin, "rb") as file:
-                self.write(path, file.read(), mode=stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+        """Copy a file of the host, or a directory with all that is in it, to a path of the sandbox. Links stay links;
+        of modes the permissions are kept. Devices, sockets and the like are left out, and what goes meanwhile."""
+        from .transfers import upload
 
-    def download(self, path: Path, goal: Path) -> None:
+        upload(Inside(self, path), os.fsencode(source))
+
+    def download(self, path: Path, goal: Path, *, limit: int | None = DOWNLOADED) -> None:
         """Copy a file of the sandbox, or a directory with all that is in it, to a path of the host, where nothing may
-        be yet but directories. Links, and what is no file, are left out: nothing is ever written through a link."""
-        entry = self.stat(path)
-        if entry.kind == "directory":
-            os.makedirs(goal, exist_ok=True)
-            for inner in self.list(path):
-                if inner.kind in ("file", "directory"):
-                    below = os.path.join(os.fsdecode(path), inner.name)
-                    self.download(below, os.path.join(os.fsdecode(goal), inner.name))
-            return
-        data = self.read(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(goal, flags, entry.mode & 0o777), "wb") as file:
-            file.write(data)
+        be yet but directories. Links, and what is no file, are left out, and what goes meanwhile. Nothing is ever
+        written through a link: `goal` itself may be none; what leads to it is yours.
+
+        limit: how many bytes it may be in all, holes and 4096 for each name included; None for any number. `OSError`
+        (EFBIG) for more, and what was copied stays.
+        """
+        from .transfers import Allowance, download
+
+        allowance = Allowance(limit, os.fsdecode(path))
+        download(Inside(self, path), self.stat(path), os.fsencode(goal), allowance)
 
     # -- by the machine's thread
 
-    def _do(self, path: Path, function: Callable[[Any, bytes], T]) -> T:
+    def do(self, path: Path, function: Callable[[Any, bytes], T]) -> T:
         where = os.fsencode(path)
         if b"\0" in where:
             raise ValueError("a path has no NUL in it")
@@ -213,21 +207,18 @@ class Files:
         try:
             return act() if self._driver.leads else self._driver.call(act)
         except LinuxError as error:
-            raise OSError(error.errno, os.strerror(error.errno), os.fsdecode(where)) from None
+            text = str(error) if isinstance(error, _TooLarge) else os.strerror(error.errno)
+            raise OSError(error.errno, text, os.fsdecode(where)) from None
 
-    def _read(self, task: Any, where: bytes) -> bytes:
+    def _read(self, task: Any, where: bytes, limit: int | None) -> bytes:
         node = task.fs.resolve(task, AT_FDCWD, where)
         _require_file(node)
-        file = open_file(task, AT_FDCWD, where, os.O_RDONLY, 0)
-        try:
-            pieces, at = [], 0
-            view = memoryview(bytearray(_PIECE))
-            while count := file.read_host(task, view, at):
-                pieces.append(bytes(view[:count]))
-                at += count
-            return b"".join(pieces)
-        finally:
-            file.close()
+        if limit is not None and node.stat(task).st_size > limit:
+            raise _TooLarge(limit)
+        data = _bytes(task, node, 0, None if limit is None else limit + 1)
+        if limit is not None and len(data) > limit:  # of what has no size, in /proc and elsewhere
+            raise _TooLarge(limit)
+        return data
 
     def _write(self, task: Any, where: bytes, data: memoryview, mode: int) -> None:
         try:
@@ -236,12 +227,7 @@ class Files:
             if error.errno != errno.ENOENT:
                 raise
         file = open_file(task, AT_FDCWD, where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        try:
-            at = 0
-            while at < len(data):
-                at += file.write_host(task, data[at : at + _PIECE], at)
-        finally:
-            file.close()
+        _put(task, file, data, 0)
 
     def _make_above(self, task: Any, where: bytes) -> None:
         names = where.rstrip(b"/").split(b"/")[1:-1]
@@ -251,6 +237,170 @@ class Files:
             except LinuxError as error:
                 if error.errno not in (errno.EEXIST, errno.EROFS):
                     raise
+
+
+class Piece(NamedTuple):
+    """Bytes of a file. hole: how many of it come before them that are none. identity: which file it is."""
+
+    hole: int
+    data: bytes
+    identity: tuple[int, int]
+
+
+class Inside:
+    """The tree at a path of the sandbox, for `transfers`. Below the path that was given no link is followed."""
+
+    def __init__(self, files: Files, path: Path) -> None:
+        self._files = files
+        self._top = path
+
+    def entries(self, names: tuple[bytes, ...]) -> list[Entry]:
+        return self._do(names, lambda task, where: _listed(task, _below(task, where, names)))
+
+    def piece(self, names: tuple[bytes, ...], at: int, size: int) -> Piece:
+        def read(task: Any, where: bytes) -> Piece:
+            node = _below(task, where, names)
+            _require_file(node)
+            hole = _hole(task, node, at) if size else 0
+            return Piece(hole, _bytes(task, node, at + hole, size) if size else b"", node.identity)
+
+        return self._do(names, read)
+
+    def make_dir(self, names: tuple[bytes, ...]) -> None:
+        if not names:
+            self._files.mkdir(self._top, parents=True)
+            return
+
+        def make(task: Any, where: bytes) -> None:
+            entry = Place(_below(task, where, names[:-1]), names[-1], False)
+            there = task.fs.child(task, entry)
+            if there is None:
+                _make_dir_at(task, entry, 0o755)
+            elif not there.is_dir:
+                raise LinuxError(errno.ENOTDIR)
+
+        self._do(names, make)
+
+    def make_link(self, names: tuple[bytes, ...], target: bytes) -> None:
+        def make(task: Any, where: bytes) -> None:
+            _make_link(task, self._entry(task, where, names), target)
+
+        self._do(names, make)
+
+    def put(self, names: tuple[bytes, ...], at: int, data: bytes, mode: int) -> None:
+        if not names and not at:
+            self._files.write(self._top, data, mode=mode)
+            return
+
+        def put(task: Any, where: bytes) -> None:
+            if not names:
+                node = task.fs.resolve(task, AT_FDCWD, where)
+            else:
+                entry = self._entry(task, where, names)
+                node = task.fs.child(task, entry)
+            if node is not None:
+                _require_file(node)
+                file = open_node(task, node, os.O_WRONLY | (0 if at else os.O_TRUNC))
+            else:
+                directory = task.fs.changeable_directory(task, entry, making=True)
+                file = directory.make_file(names[-1], os.O_WRONLY, mode, task.fs.umask, maker(task, directory))
+            _put(task, file, memoryview(data), at)
+
+        self._do(names, put)
+
+    def _entry(self, task: Any, where: bytes, names: tuple[bytes, ...]) -> Place:
+        if names:
+            return Place(_below(task, where, names[:-1]), names[-1], False)
+        entry: Place = task.fs.entry(task, AT_FDCWD, where)
+        return entry
+
+    def _do(self, names: tuple[bytes, ...], function: Callable[[Any, bytes], T]) -> T:
+        """EACCES and the like with the path; ENAMETOOLONG for one that no program could say."""
+        try:
+            if sum(map(len, names)) + len(names) > _PATH_MAX:
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+            return self._files.do(self._top, function)
+        except OSError as error:
+            shown = os.path.join(os.fsencode(self._top), *names[:8], *([b"..."] if names[8:] else []))
+            raise OSError(error.errno, error.strerror, os.fsdecode(shown)) from None
+
+
+class _TooLarge(LinuxError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(errno.EFBIG)
+        self._limit = limit
+
+    def __str__(self) -> str:
+        return f"this has more than {self._limit:,} bytes: `limit` of read says how many may be"
+
+
+def _below(task: Any, where: bytes, names: tuple[bytes, ...]) -> Node:
+    """What stands below a path, which is followed, by names, which are not. ENOENT, ENOTDIR."""
+    node: Node = task.fs.resolve(task, AT_FDCWD, where)
+    for name in names:
+        if not node.is_dir:
+            raise LinuxError(errno.ENOTDIR)
+        found = task.fs.child(task, Place(node, name, False))
+        if found is None:
+            raise LinuxError(errno.ENOENT)
+        node = found
+    return node
+
+
+def _listed(task: Any, directory: Node) -> list[Entry]:
+    """What is in a directory, by name; but what the host took away meanwhile."""
+    if not directory.is_dir:
+        raise LinuxError(errno.ENOTDIR)
+    names = {*directory.names(task), *task.fs.mounts.names_in(directory)}
+    found = []
+    for name in sorted(names):
+        try:
+            node = task.fs.child(task, Place(directory, name, False))
+            if node is not None:
+                found.append(_entry(task, name, node))
+        except LinuxError as error:
+            if error.errno not in (errno.ENOENT, errno.ESTALE, errno.EACCES):
+                raise
+    return found
+
+
+def _bytes(task: Any, node: Node, at: int, most: int | None) -> bytes:
+    """What a regular file has from there on, at most so much."""
+    file = open_node(task, node, os.O_RDONLY)
+    try:
+        pieces, left = [], _PIECE if most is None else most
+        view = memoryview(bytearray(min(_PIECE, left)))
+        while left and (count := file.read_host(task, view[:left], at)):
+            pieces.append(bytes(view[:count]))
+            at += count
+            left -= count if most is not None else 0
+        return b"".join(pieces)
+    finally:
+        file.close()
+
+
+def _hole(task: Any, node: Node, at: int) -> int:
+    """How many bytes from there on are a hole."""
+    file = open_node(task, node, os.O_RDONLY)
+    try:
+        return max(file.seek(at, os.SEEK_DATA) - at, 0)
+    except LinuxError as error:  # ENXIO: no more data; EINVAL: it has no holes to tell of
+        return max(node.stat(task).st_size - at, 0) if error.errno == errno.ENXIO else 0
+    finally:
+        file.close()
+
+
+def _put(task: Any, file: OpenFile, data: memoryview, at: int) -> None:
+    """Closes it. EIO where a file takes nothing more and does not say why."""
+    try:
+        done = 0
+        while done < len(data):
+            count = file.write_host(task, data[done : done + _PIECE], at + done)
+            if not count:
+                raise LinuxError(errno.EIO)
+            done += count
+    finally:
+        file.close()
 
 
 def _require_file(node: Node) -> None:
@@ -271,34 +421,47 @@ def _make_dir(task: Any, where: bytes, mode: int) -> None:
     entry = task.fs.entry(task, AT_FDCWD, where)
     if not entry.normal or task.fs.child(task, entry) is not None:
         raise LinuxError(errno.EEXIST)
+    _make_dir_at(task, entry, mode)
+
+
+def _make_dir_at(task: Any, entry: Place, mode: int) -> None:
     directory = task.fs.changeable_directory(task, entry, making=True)
     directory.make_dir(entry.name, mode, 0, maker(task, directory))
 
 
-def _make_link(task: Any, where: bytes, target: bytes) -> None:
-    entry = task.fs.entry(task, AT_FDCWD, where)
+def _make_link(task: Any, entry: Place, target: bytes) -> None:
     if not entry.normal or task.fs.child(task, entry) is not None:
         raise LinuxError(errno.EEXIST)
     directory = task.fs.changeable_directory(task, entry, making=True)
     directory.make_link(entry.name, target, maker(task, directory))
 
 
-def _empty(task: Any, directory: Node) -> None:
-    """Remove all that is in a directory, however deep: no stack of ours grows with the tree."""
-    todo = [directory]
-    while todo:
-        here = todo[-1].changeable()
-        deeper = None
-        for name in here.names(task):
+def _empty(task: Any, top: Node) -> None:
+    """Remove all that is in a directory, however deep: neither a stack of ours nor descriptors grow with the tree.
+    EBUSY for one in which something is mounted."""
+    here = top.changeable()
+    todo, trail = [here.names(task)], []
+    while True:
+        if todo[-1]:
+            name = todo[-1].pop()
+            if task.fs.mounts.at(here, name) is not None:
+                raise LinuxError(errno.EBUSY)
             node = here.lookup(task, name)
             if node is None:
                 continue
             node.mount = node.mount or here.mount
-            if node.is_dir and node.names(task):
-                deeper = node
-                break
-            here.remove(name, node.is_dir)
-        if deeper is not None:
-            todo.append(deeper)
-        else:
+            inside = node.names(task) if node.is_dir else []
+            if inside:
+                todo.append(inside)
+                trail.append(name)
+                here = node.changeable()
+            else:
+                here.remove(name, node.is_dir)
+        elif trail:
             todo.pop()
+            here = here.parent(task)
+            here.mount = here.mount or top.mount
+            here = here.changeable()
+            here.remove(trail.pop(), True)
+        else:
+            return

@@ -67,6 +67,7 @@ class Spawned:
             if outlet is not None:
                 outlet.eager = eager
                 outlet.most = _HELD if eager else self._most
+                outlet.changed = driver.happened if eager else None
         driver.jobs[self] = None
 
     # -- by the machine's thread

@@ -157,7 +157,9 @@ class GivenNode(Node):
         return GivenNode(self.given, above, host(self.given.tree.stat, above))
 
     def names(self, task: LinuxTask) -> list[bytes]:
-        return [os.fsencode(name) for name in host(self.given.tree.list, self.at)]
+        """What is no name is left out: it would lead elsewhere (fs/fuse/readdir.c refuses the whole directory)."""
+        names = (os.fsencode(name) for name in host(self.given.tree.list, self.at))
+        return [name for name in names if name not in (b"", b".", b"..") and b"/" not in name and b"\0" not in name]
 
     def target(self, task: LinuxTask) -> bytes:
         if not self.is_link:

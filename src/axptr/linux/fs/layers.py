@@ -223,7 +223,7 @@ class LayeredNode(TmpNode):
                 return self._all_below(node, names[number:], path)
             found.mount = self.mount
             node = found  # type: ignore[assignment]
-        if path[-1:] in (b"/", b".") and not node.is_dir:
+        if _as_directory(path) and not node.is_dir:
             raise LinuxError(errno.ELOOP if node.is_link else errno.ENOTDIR)
         return node
 
@@ -233,7 +233,7 @@ class LayeredNode(TmpNode):
             raise LinuxError(errno.ENAMETOOLONG)
         if directory.below is None or names[0] in directory.hidden:
             raise LinuxError(errno.ENOENT)
-        slash = path[-1:] in (b"/", b".")
+        slash = _as_directory(path)
         if not slash and self._untouched(directory.below, names):
             below = join(directory.below, b"/".join(names))
             known = fs.dirs.get(below) or fs.pure.get(below)
@@ -464,3 +464,8 @@ class LayeredMount(TmpMount):
         below = self.fs.lower.mount
         if below is not None:
             below.close()
+
+
+def _as_directory(path: bytes) -> bool:
+    """Whether a path says that it leads to a directory; a name may end with a dot."""
+    return path[-1:] == b"/" or path[-2:] in (b"/.", b".")

@@ -14,6 +14,7 @@ none, but for its times. Not here: how the tree above is kept (`fs.layers`), sav
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -39,6 +40,9 @@ _KINDS = {
     stat.S_IFBLK: "device",
 }
 _PAGE = 4096
+_PATH_MAX = 4096
+CHANGES = 256 << 20
+"""Bytes of paths of changes, at most where nobody says otherwise: a deep tree has many."""
 
 
 class Change(NamedTuple):
@@ -98,14 +102,23 @@ class Overlay:
             raise RuntimeError("this overlay belongs to no process that is open")
         return self._fs
 
-    def changes(self) -> list[Change]:
-        """What is not as it is below, sorted by path."""
-        found = []
-        for kind, path, above, below in self.differences():
+    def changes(self, *, limit: int | None = CHANGES) -> list[Change]:
+        """What is not as it is below, sorted by path. A directory that is so deep that no path leads into it (of 4096
+        bytes) stands for all that is in it.
+
+        limit: bytes that all paths may have together, None for any number; `OSError` (EFBIG) for more.
+        """
+        found, size = [], 0
+        for kind, path, above, below in self.differences(_PATH_MAX):
             node = above if above is not None else below
             assert node is not None
             what = _KINDS.get(stat.S_IFMT(node.mode), "file")
             found.append(Change(kind, os.fsdecode(b"/" + path), what))
+            size += len(path)
+            if limit is not None and size > limit:
+                raise OSError(
+                    errno.EFBIG, f"the paths of all changes have more than {limit:,} bytes: `limit` of changes"
+                )
         return sorted(found, key=lambda change: change.path)
 
     def save(self, file: str | bytes | os.PathLike[str]) -> None:
@@ -132,8 +145,8 @@ class Overlay:
 
     # -- comparing
 
-    def differences(self) -> Iterator[Found]:
-        """All differences, a directory before what is in it."""
+    def differences(self, longest: int | None = None) -> Iterator[Found]:
+        """All differences, a directory before what is in it. longest: paths beyond that many bytes are left out."""
         fs = self.fs
         todo: list[Iterator[_Pair]] = [iter([(b"", fs.lower, fs.root)])]
         while todo:  # however deep a program has made it
@@ -144,7 +157,7 @@ class Overlay:
             found, inside = self._compare(*pair)
             if found is not None:
                 yield found
-            if inside is not None:
+            if inside is not None and (longest is None or len(inside[0]) < longest):
                 todo.append(self._pairs(*inside))
 
     def _compare(

@@ -34,6 +34,9 @@ CALLS = frozenset({
 })  # fmt: skip
 
 
+_TEXT, _MEMBERS = 4096, 256
+
+
 class Audit:
     """write: is given each line, its newline included. calls: names of those that are told of, None for all."""
 
@@ -49,28 +52,29 @@ class Audit:
         result: Any = call.result
         if result is not None and -4096 < result < 0:
             result = errno.errorcode.get(-result, result)
-        self._line(call.pid, call.comm, call=call.name, args=_plain(call.args), result=result)
+        policy = call.task.kernel.policy
+        branch = policy.branch if policy is not None else ""
+        self._line(branch, call.pid, call.comm, call=call.name, args=_plain(call.args), result=result)
 
     def refused(self, denied: Denied) -> None:
         code = errno.errorcode.get(denied.errno, str(denied.errno))
         self._line(
-            denied.pid, denied.comm, call=denied.call, denied=denied.subject, access=denied.access, rule=denied.rule,
-            errno=code,
+            denied.branch, denied.pid, denied.comm, call=denied.call, denied=denied.subject, access=denied.access,
+            rule=denied.rule, errno=code,
         )  # fmt: skip
 
-    def _line(self, pid: int, comm: str, **more: Any) -> None:
-        self._write(
-            json.dumps({"time": clocks()[0] / 1e9, "pid": pid, "comm": _text(comm), **more}, default=str) + "\n"
-        )
+    def _line(self, branch: str, pid: int, comm: str, **more: Any) -> None:
+        line = {"time": clocks()[0] / 1e9, "branch": branch, "pid": pid, "comm": _text(comm), **more}
+        self._write(json.dumps(line, default=str) + "\n")
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(inner) for inner in value]
+        return [_plain(inner) for inner in value[:_MEMBERS]] + (["..."] if len(value) > _MEMBERS else [])
     if isinstance(value, bytes):
-        return _text(os.fsdecode(value))
+        return _text(os.fsdecode(value[:_TEXT])) + ("..." if len(value) > _TEXT else "")
     return int(value) if isinstance(value, int) else value
 
 

@@ -2,7 +2,8 @@
 
 Places are noted as they are, each alone: what was read may be read, what was written may be written, what was run may
 be run, and nothing else. Of /proc, where numbers of processes differ, everything may be read; in directories for all
-(/tmp), where programs make up names, everything may be written.
+(/tmp), where programs make up names, everything may be written. A program may make up any number of names elsewhere,
+too: of each kind a hundred thousand are noted (`full`).
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_MOST = 100_000
+
+
 class Learned:
-    """The machine's thread alone adds to it."""
+    """The machine's thread alone adds to it. full: whether there was more than is noted."""
 
     def __init__(self) -> None:
+        self.full = False
         self._read: set[str] = set()
         self._written: set[str] = set()
         self._run: set[str] = set()
@@ -37,13 +42,19 @@ class Learned:
         else:
             name = "=" + _quoted(path)
         if access == TO_RUN:
-            self._run.add(name)
-            self._read.add(name)
+            self._note(self._run, name)
+            self._note(self._read, name)
         else:
-            (self._written if access == TO_WRITE else self._read).add(name)
+            self._note(self._written if access == TO_WRITE else self._read, name)
 
     def address(self, address: str) -> None:
-        self._reached.add(address)
+        self._note(self._reached, address)
+
+    def _note(self, noted: set[str], name: str) -> None:
+        if len(noted) < _MOST:
+            noted.add(name)
+        elif name not in noted:
+            self.full = True
 
     def rules(self) -> dict[str, Any]:
         """As `Rules` takes them."""
@@ -57,6 +68,8 @@ class Learned:
     def toml(self) -> str:
         """As a file."""
         lines = ["# What a run needed. A place with = before it is meant alone, another with all that is beneath it."]
+        if self.full:
+            lines.append(f"# More than {_MOST:,} places of a kind: the rest was not noted, and is refused.")
         for section, content in self.rules().items():
             lines.append(f"\n[{section}]")
             for key, value in content.items():

@@ -26,6 +26,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from itertools import count
 
 from ..._core.words.watched import finish
 from ...errors import LinuxError, SnapshotError
@@ -52,19 +53,26 @@ if TYPE_CHECKING:
 
 MOST = 1000
 """How many refusals are kept."""
+_SUBJECT = 4096
+"""How much is kept of what was refused: a call's arguments may be megabytes."""
+_QUESTIONS = 10_000
+"""Places that are asked about, at most: a program makes up as many as it likes. Beyond them the answer is no."""
 _ALL = "*"
 
 
 class Denied:
     """A call that was refused. call: its name. subject: the place, address or arguments; access: "read", "write",
     "run", "connect" or "call". rule: which rule, or why. errno: what the program got. pid, comm: who. origin: the
-    number of the process that was started from outside and it came of."""
+    number of the process that was started from outside and it came of. branch: see `Policy`."""
 
-    __slots__ = ("access", "call", "comm", "errno", "origin", "pid", "rule", "subject")
+    __slots__ = ("access", "branch", "call", "comm", "errno", "origin", "pid", "rule", "subject")
 
-    def __init__(self, task: LinuxTask | None, call: str, subject: str, access: str, rule: str, code: int) -> None:
+    def __init__(
+        self, task: LinuxTask | None, call: str, subject: str, access: str, rule: str, code: int, branch: str = ""
+    ) -> None:
+        self.branch = branch
         self.call = call
-        self.subject = subject
+        self.subject = subject if len(subject) <= _SUBJECT else subject[:_SUBJECT] + "..."
         self.access = access
         self.rule = rule
         self.errno = code
@@ -75,7 +83,9 @@ class Denied:
 
     def __str__(self) -> str:
         what = self.subject if self.access == "call" else f"{self.call}: {self.access} {self.subject}"
-        return f"{self.comm}[{self.pid}] {what}: {errno.errorcode.get(self.errno, self.errno)} by {self.rule}"
+        return printable(
+            f"{self.comm}[{self.pid}] {what}: {errno.errorcode.get(self.errno, self.errno)} by {self.rule}"
+        )
 
     def __repr__(self) -> str:
         return f"<Denied {self}>"
@@ -85,7 +95,9 @@ class Policy:
     """rules: of a file, or none. ask: called with a question for a place of kind "ask"; whether it is allowed. An
     answer holds for the run. Without it nothing is. audit: where the record goes. learned: what the run needs, if that
     is to be learned; nothing is refused by rules then.
-    denied: what was refused, the first thousand. missing: what a snapshot's file could not keep of it."""
+    denied: what was refused, the first thousand. missing: what a snapshot's file could not keep of it. branch: which of
+    the machines that were one so far it holds for: "" for the first, "2" for its second branch, "2.1" for a branch of
+    that."""
 
     def __init__(
         self, rules: Rules | None = None, *, ask: Callable[[str], bool] | None = None, audit: Audit | None = None
@@ -100,6 +112,8 @@ class Policy:
         self._after: dict[str, list[After]] = {}
         self._machine: Machine | None = None
         self.missing: tuple[str, ...] = ()
+        self.branch = ""
+        self._branches = count(1)
 
     # -- branches and files
 
@@ -107,6 +121,7 @@ class Policy:
         """The same for another machine that was this one's so far."""
         view = Policy(self.rules, ask=self._ask, audit=self.audit)
         view.learned, view.missing = self.learned, self.missing
+        view.branch = f"{self.branch}.{next(self._branches)}".removeprefix(".")
         view._answers = dict(self._answers)
         view._before, view._after = self._before, self._after
         return view
@@ -259,7 +274,9 @@ class Policy:
     def _asked(self, question: str, access: str, subject: str) -> bool:
         key = access, subject
         if key not in self._answers:
-            self._answers[key] = bool(self._ask(question)) if self._ask is not None else False
+            if self._ask is None or len(self._answers) >= _QUESTIONS:
+                return False
+            self._answers[key] = bool(self._ask(printable(question)))
         return self._answers[key]
 
     # -- the network
@@ -292,11 +309,18 @@ class Policy:
         name = ""
         if task is not None and hasattr(task, "engine"):  # it runs already
             name = task.kernel.name_of(task.engine.regs.number)
-        denied = Denied(task, name, subject, access, rule, code)
+        denied = Denied(task, name, subject, access, rule, code, self.branch)
         if len(self.denied) < MOST:
             self.denied.append(denied)
         if self.audit is not None:
             self.audit.refused(denied)
+
+
+def printable(text: str) -> str:
+    """A text of which a program made up a part, for people: nothing in it moves a terminal's cursor or ends a line."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def _spelled(ip: bytes, port: int) -> str:
