@@ -170,9 +170,15 @@ class UserIter(IoStream):
     def good(self, access: MappingFlags, limit: int) -> int:
         """How many of the next `limit` bytes lie in areas that allow `access`."""
         task, iov = self.provider, self.iov
-        good, (index, at) = 0, self.position
-        limit = min(limit, self.remaining)
+        left = self.remaining
+        limit = min(limit, left)
         permits = task.space._permits
+        if len(iov) == 1:  # as nearly all, and nearly all of them are good
+            address, size = iov[0]
+            start = address + size - left
+            if start + limit <= USER_END and permits(start, limit, access):
+                return limit
+        good, (index, at) = 0, self.position
         while good < limit:
             address, size = iov[index]
             n = min(size - at, limit - good)

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 _F_CREATED_QUERY, _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1028, 1031, 1032
 PIPE_MOST = 1 << 20
+_TYPE = 0o170000
+"""S_IFMT."""
 _FALLOC_FL_KEEP_SIZE = 1
 _SURE_SIZE = 1 << 40
 """What a file of any file system may reach; beyond it the host is asked."""
@@ -102,9 +104,12 @@ class HostFile(OpenFile):
         if what is None:
             what = (status := tell(self.host_fd)).st_mode, status.identity
         self.mode, self._identity = what
-        self.kind = kind = stat.S_IFMT(self.mode)
+        self.kind = kind = self.mode & _TYPE
+        if kind in (stat.S_IFREG, stat.S_IFDIR):
+            self.seekable = True
+            return
         self.asynchronous = kind in (stat.S_IFIFO, stat.S_IFSOCK) or (kind == stat.S_IFCHR and os.isatty(self.host_fd))
-        self.seekable = kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
+        self.seekable = kind == stat.S_IFBLK
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -116,7 +121,9 @@ class HostFile(OpenFile):
 
     def cache(self, task: LinuxTask) -> FileCache | None:
         """The cache of this file, if it is mapped somewhere."""
-        return FileCache.find(task.space.phys, *self.identity) if self.regular else None
+        if self.kind != stat.S_IFREG or self._identity not in task.space.phys.caches.data:
+            return None
+        return FileCache.find(task.space.phys, *self._identity)
 
     @cached_property
     def channel(self) -> Channel | None:
@@ -395,7 +402,8 @@ class HostFile(OpenFile):
         return host(os.lseek, self.host_fd, offset, whence)
 
     def stat(self, task: LinuxTask) -> AnyStat:
-        FileCache.tell(task.space.phys, self._identity)
+        if self._identity in task.space.phys.caches.data:
+            FileCache.tell(task.space.phys, self._identity)
         return task.machine.host.shown_status(tell(self.host_fd))
 
     def getdents(self, task: LinuxTask, to: UserIter) -> int:
@@ -591,7 +599,8 @@ class HostFile(OpenFile):
 
     def __del__(self) -> None:
         """A process that was dropped without `close` must not leave host descriptors open."""
-        self.close()
+        if self.owned or self._engaged:
+            self.close()
 
     def _close_channel(self) -> None:
         for name in ("_waitable", "channel"):
