@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from axptr.linux import Tmpfs
+
 from ..conftest import run_guest, run_host
 
 HEADERS = """
@@ -489,3 +491,16 @@ def test_a_removed_file_can_be_opened_again_by_its_descriptor(compile_guest, tmp
         results.append(run(program, cwd=root, **({"allow_write": [root]} if side == "ours" else {})).lines)
     assert results[1] == results[0]
     assert results[0][2] == "kept"
+
+
+@pytest.mark.parametrize("inside", ["host", "memory"])
+def test_directories_with_longer_names_than_can_be_told_are_used_step_by_step(compile_guest, tmp_path, inside):
+    program = compile_guest("deep")
+    for side in ("host", "ours"):
+        (tmp_path / side).mkdir()
+    host = run_host(program, tmp_path / "host")
+    there = tmp_path / "ours"
+    where = {"allow_write": [there]} if inside == "host" else {"mounts": {str(there): Tmpfs()}}
+    ours = run_guest(program, there, **where)
+    assert ours.lines == host.lines
+    assert host.lines[-1] == "depth: 0 "

@@ -8,11 +8,12 @@ descriptor so obtained; neither what was renamed meanwhile nor a link put in its
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..._core.host.places import name_of
 from ...errors import LinuxError
-from .host.fd import open_beneath
+from .host.fd import open_beneath, open_named
 from .host.tree import HostNode
 
 TYPE_CHECKING = False
@@ -42,7 +43,12 @@ class WritableDirs:
         if not self.dirs:
             return None
         for _ in range(_TRIES):
-            name = name_of(node.fd)
+            try:
+                name = name_of(node.fd)
+            except LinuxError as error:
+                if error.errno != errno.ENAMETOOLONG or not node.is_dir:
+                    raise
+                return self._far_beneath(node)
             for allowed in self.dirs:
                 found = _reach(allowed, name)
                 if found is not None and found.identity == node.identity:
@@ -51,6 +57,14 @@ class WritableDirs:
             if name_of(node.fd) == name:
                 break
         return None
+
+    def _far_beneath(self, node: HostNode) -> HostNode | None:
+        """The same for a directory with a longer name than the host tells: it is where the first above it is."""
+        if self.beneath(HostNode(open_named(node.fd))) is None:
+            return None
+        found = HostNode(os.dup(node.fd))
+        found.mount = node.mount
+        return found
 
     def reaches(self, node: HostNode) -> bool:
         """Whether a directory is allowed, or one above it."""

@@ -12,7 +12,7 @@ import os
 import stat
 
 from ...._core.host import hostcalls
-from ...._core.host.places import PLACE, RESOLVE, look, openat2_missing, set_openat2_missing
+from ...._core.host.places import PLACE, RESOLVE, look, name_of, openat2_missing, set_openat2_missing
 from ....errors import LinuxError
 from .calls import host
 
@@ -148,6 +148,24 @@ def _open_one_by_one(dirfd: int, path: bytes) -> int:
 def open_parent(dirfd: int) -> int:
     """The directory above `dirfd` as a place; of the root itself."""
     return host(os.open, b"..", PLACE | os.O_DIRECTORY, dir_fd=dirfd)
+
+
+def open_named(dirfd: int) -> int:
+    """The first directory above `dirfd` whose name is not longer than the host tells names."""
+    above = Owned()
+    above.fd = open_parent(dirfd)
+    while True:
+        try:
+            name_of(above.fd)
+        except LinuxError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+        else:
+            found, above.fd = above.fd, -1
+            return found
+        higher = Owned()
+        higher.fd = open_parent(above.fd)
+        above = higher
 
 
 def by_descriptor(fd: int) -> bytes:

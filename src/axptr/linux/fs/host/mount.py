@@ -14,7 +14,7 @@ from ...._core.host.places import name_of
 from ....errors import LinuxError
 from ..mounts import Mount
 from ..writable import WritableDirs
-from .fd import open_beneath, open_parent
+from .fd import open_beneath, open_named, open_parent
 from .tree import HostNode
 
 _DELETED = b" (deleted)"
@@ -75,12 +75,21 @@ class HostMount(Mount):
         if self.whole:
             return node.enter(open_parent(node.fd))
         above = node.enter(open_parent(node.fd))
-        base, name = name_of(self.root.fd), name_of(above.fd)
+        try:
+            return self._beneath(above)
+        except LinuxError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+        self._beneath(node.enter(open_named(above.fd)))
+        return above
+
+    def _beneath(self, found: HostNode) -> HostNode:
+        base, name = name_of(self.root.fd), name_of(found.fd)
         if name == base:
-            if above.identity == self.root.identity:
-                return above
-        elif name.startswith(base + b"/"):
-            found = node.enter(open_beneath(self.root.fd, name[len(base) + 1 :]))
-            if found.identity == above.identity:
+            if found.identity == self.root.identity:
                 return found
+        elif name.startswith(base + b"/"):
+            again = found.enter(open_beneath(self.root.fd, name[len(base) + 1 :]))
+            if again.identity == found.identity:
+                return again
         raise LinuxError(errno.ENOENT)
