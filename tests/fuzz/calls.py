@@ -317,13 +317,14 @@ def state_of_host(directory: Path) -> dict[str, Any]:
 
 
 def descriptors() -> dict[int, str]:
-    found = {}
+    """Those open; not the one that the core holds for good (`places`), nor that of the list itself."""
+    found, held = {}, os.path.realpath("/proc/self/fd")
     for name in os.listdir("/proc/self/fd"):
         try:
             found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:  # that of the list itself
+        except OSError:
             continue
-    return found
+    return {fd: what for fd, what in found.items() if what != held}
 
 
 def _umask() -> int:
