@@ -49,6 +49,7 @@ WHERE = {
     "engine": "engine",
     "_core.cpu": "engine",
     "kernel": "kernel",
+    "_core.kernel": "kernel",
     "debug": "debug",
     "linux": "linux",
     "sandbox": "sandbox",

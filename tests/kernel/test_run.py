@@ -258,7 +258,8 @@ def test_posted_functions_run_in_the_loops_thread_at_once(machine):
 
 def test_a_post_to_a_busy_cpu_does_not_end_its_run(machine):
     seen = []
-    threading.Timer(0.05, lambda: machine.task.loop.post(seen.append, 1)).start()
+    loop = machine.task.loop = RunLoop(machine.engine)
+    threading.Timer(0.05, lambda: loop.post(seen.append, 1)).start()
     assert machine.run(SPIN, timeout=0.3).kind == "timeout"
     assert seen == [1]
 

@@ -193,12 +193,14 @@ class StopsAtPoints:
 
     # -- running
 
-    def _stopping(self, timeout: float | None, count: int | None, step: bool) -> Exit:
-        """A run that ends at points, or after one instruction."""
+    def _stopping(self, timeout: float | None, count: int | None, step: bool, raw: Raw | None = None) -> Exit:
+        """A run that ends at points, or after one instruction. raw: what its first piece came to, if there was one."""
         ends = None
         while True:
             space = self.space
-            if space is None or (space.stops is None and not step):
+            if raw is not None:
+                pass
+            elif space is None or (space.stops is None and not step):
                 raw = self._go(timeout, count, 0)
                 if raw[0] == "stopped" or raw[0] == "timeout":  # as nearly all
                     return Exit(raw[0], raw[1])
@@ -213,6 +215,7 @@ class StopsAtPoints:
             done = self._ended(raw, timeout, count, step)
             if done is not None:
                 return done
+            raw = None
             if ends is not None:
                 timeout = max(ends - monotonic(), 0.0)
 

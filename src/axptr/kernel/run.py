@@ -12,7 +12,8 @@ only when another is switched to, so that a lone task pays nothing. It has a sli
 Ctrl-C, and what a handler raises, comes out of `run`; every task then is as it was, and can be run on. `post` is how
 other threads reach the loop: the function is called by the thread that runs it.
 
-Not here: what a call waits for (`wait`), when (`timers`), the table of calls (`kernel`).
+Not here: what a turn is made of (`axptr._core.kernel.turns`), what a call waits for (`wait`), when (`timers`), the
+table of calls (`kernel`).
 
 Owner: the thread in `run`, or nobody; `post` alone is for all. A snapshot keeps the tasks; `adopt` puts them back.
 """
@@ -22,7 +23,9 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from ..errors import GuestLost, LinuxError
+from .._core.cpu.native.nativepages import NativePages
+from .._core.kernel.turns import Turns
+from ..errors import GuestLost
 from .timers import Timers
 
 TYPE_CHECKING = False
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
     from ..engine.engine import ExitKind
     from .hostpoll import HostPoller
     from .task import Task
-    from .wait import Blocked, Resume
 
     class Time(Protocol):
         """What a loop asks of a clock."""
@@ -48,10 +50,7 @@ if TYPE_CHECKING:
 
 SLICE = 0.004
 """Seconds of the CPU before another runnable task's turn."""
-LOOK = 0.01
-"""Seconds of the CPU between two looks at the host while some task waits for it."""
 _SOON = 1e-6
-_ROUNDING = 1e-9
 _BILLION = 1_000_000_000
 _NEVER = float("inf")
 _NOW = -_NEVER
@@ -114,7 +113,7 @@ class WorkClock:
             self._slept += max(until - self.monotonic(), 0.0)
 
 
-class RunLoop:
+class RunLoop(Turns):
     """The tasks that share one engine, in turn.
 
     engine: the CPU. current: the task whose registers it holds. timers: deadlines, by `clock`. slice: seconds
@@ -128,22 +127,14 @@ class RunLoop:
     def __init__(self, engine: Engine, *, clock: Time | None = None, slice: float = SLICE) -> None:
         self.engine = engine
         engine.keep_in_calls()
-        self.clock: Time = clock if clock is not None else Clock()
+        self.clock = clock if clock is not None else Clock()
         self.slice = slice
         self.timers = Timers()
-        self.current: Task | None = None
-        self.deadline: float | None = None
-        self.running = False
-        self.stopped_at: Exit | None = None
-        self.stopped: Task | None = None
-        self._ready: deque[Task] = deque()
-        self._queued: set[Task] = set()
-        self._blocked: set[Task] = set()
-        self._posted: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self._left = False
-        self._poller: HostPoller | None = None
-        self._looks_at = _NOW  # when the turn under way ends by itself
-        self._slice_end: float | None = None
+        self._ready = deque()
+        self._queued = set()
+        self._blocked = set()
+        self._posted = deque()
+        self._looks_at = _NOW
 
     # -- the tasks
 
@@ -174,19 +165,10 @@ class RunLoop:
         self._dequeue(task)
         if task.blocked is not None:
             task.waited(task.blocked)
+        task._ask_again()
         if self.current is task:
             task.switched(False)
             self.current = None
-
-    def enqueue(self, task: Task) -> None:
-        """A task can run, or has been woken: it gets its turn after those that are waiting for theirs."""
-        if task in self._queued:
-            return
-        self._queued.add(task)
-        self._ready.append(task)
-        if len(self._ready) == 2 and self._slice_end is None and self._looks_at != _NOW:
-            self._slice_end = self.clock.monotonic() + self.slice  # the first has to share from now on
-            self._be_back(self._slice_end)
 
     def close(self) -> None:
         """Take all tasks out, and give back the descriptors of the host. Idempotent."""
@@ -195,38 +177,6 @@ class RunLoop:
         if self._poller is not None:
             self._poller.close()
             self._poller = None
-
-    def _dequeue(self, task: Task) -> None:
-        if task in self._queued:
-            self._queued.remove(task)
-            self._ready.remove(task)
-
-    def adopt(self, task: Task) -> None:
-        """A task that says it is blocked is: put it into the queues of what it waits for, its deadline into ours."""
-        record = task.blocked
-        assert record is not None
-        task.loop = self
-        self._blocked.add(task)
-        self._dequeue(task)
-        for waitable, mask in record.on:
-            waitable.queue.add(task, mask)
-        if record.until is not None:
-            record.timer = self.timers.set(record.until, task.wake)
-        if record.woken is not None or task.disturbed():
-            self.enqueue(task)
-        if self.current is task:
-            self._come_out()
-
-    def _forget(self, task: Task) -> None:
-        """Out of all queues that a blocked task is in."""
-        record = task.blocked
-        if record is None:
-            return
-        for waitable, _ in record.on:
-            waitable.queue.remove(task)
-        if record.timer is not None:
-            self.timers.cancel(record.timer)
-            record.timer = None
 
     def interrupt(self, task: Task) -> None:
         """Have a task look at what has come for it (`Task.disturbed`), soon."""
@@ -276,35 +226,11 @@ class RunLoop:
     def _leave(self) -> None:
         self._left = True
 
-    def look(self) -> None:
-        """Call what was posted and what is due: between turns, and for a call that works for long."""
-        while self._posted:
-            function, args = self._posted.popleft()
-            function(*args)
-        if self.timers.heap:
-            self.timers.due(self.clock.monotonic())
-
     def arm(self, at: float, expire: Callable[[], object]) -> Any:
         """`timers.set`, for a handler: the turn under way ends in time for it."""
         timer = self.timers.set(at, expire)
         self._be_back(at)
         return timer
-
-    def _be_back(self, at: float) -> None:
-        """Have the turn under way end at a time, unless it will end by itself before that. The program runs on until
-        then."""
-        if at < self._looks_at:
-            seconds = at - self.clock.monotonic()
-            if seconds > _SOON:
-                self._looks_at = at
-                self.clock.shorten(self.engine, seconds)
-            else:
-                self._come_out()
-
-    def _come_out(self) -> None:
-        """End the turn under way, if there is one."""
-        if self._looks_at != _NOW:
-            self.engine.preempt()
 
     # -- running
 
@@ -329,31 +255,17 @@ class RunLoop:
         How the CPU came out of the last one that ended, or an exit of kind "timeout"; or at a point that somebody has
         set in the space of one (`engine.points`), which has the CPU then, and goes on with the next run.
         """
-        last: Exit | None = None
         if self.running:
             raise RuntimeError("this loop runs already")
         self.running = True
+        self._begin(isinstance(self.engine, NativePages) and type(self.clock).turn is Clock.turn)
         self.stopped_at = self.stopped = None
         self.deadline = None if timeout is None else wall() + timeout
         if self.current is not None:
             self._install(self.current)
             self.current.switched(True)
         try:
-            while True:
-                self.look()
-                if self._left:
-                    self._left = False
-                    return last if last is not None else self._came_out("stopped")
-                if self._ready:
-                    last = self._work() or last
-                    if self.stopped_at is not None:
-                        return self.stopped_at
-                    if done():
-                        return last if last is not None else self._came_out("stopped")
-                else:
-                    self._sleep()
-                if self.deadline is not None and self.over:
-                    return self._came_out("timeout")
+            return self._until(done)
         finally:
             self._stand_still()
             self.running = False
@@ -397,48 +309,13 @@ class RunLoop:
         if not poller.poll(seconds) and seconds is not None and not self.over:
             self.clock.slept(at)
 
-    def _work(self) -> Exit | None:
-        """Somebody can run: let him; his exit, if that was his end."""
-        return self._turn(self._ready[0])
+    def _time_left(self) -> float:
+        """Seconds until the time of the run is up, of one that has a deadline."""
+        assert self.deadline is not None
+        return max(self.deadline - wall(), _SOON)
 
     def _stand_still(self) -> None:
         """The run is over: nobody runs."""
-
-    def _turn(self, task: Task) -> Exit | None:
-        """Let a task run for a while; its exit, if that was its end."""
-        if task.blocked is not None:
-            self._resume(task)
-            if task.blocked is not None:
-                return None
-        self._switch(task)
-        if not self._goes_on(task, None):
-            return self._ended(task, None)
-        if task.blocked is not None:
-            return None
-        seconds = self._time(task)
-        limit = None if self.deadline is None else max(self.deadline - wall(), _SOON)
-        try:
-            exit = self.clock.turn(self.engine, seconds, limit)
-        except GuestLost:
-            exit = self._came_out("lost", 0)
-        finally:
-            self._looks_at = _NOW
-        if task.blocked is not None:
-            return None
-        if exit.kind == "timeout":
-            self._end_slice(task)
-        elif exit.points and not task.at_point(exit):
-            self.stopped_at, self.stopped = exit, task
-        elif not exit.points and not self._goes_on(task, exit):
-            return self._ended(task, exit)
-        return None
-
-    def _goes_on(self, task: Task, exit: Exit | None) -> bool:
-        """`task.on_exit`, without an exit `task.enter`, which may find that the registers are lost."""
-        try:
-            return task.enter() if exit is None else task.on_exit(exit)
-        except GuestLost:
-            return task.on_exit(self._came_out("lost", 0))
 
     def _kept(self) -> Any:
         """The registers in the CPU as a context; of a guest that is lost what says so when it is to go on."""
@@ -453,128 +330,6 @@ class RunLoop:
         self.remove(task)
         task.ended()
         return exit
-
-    def _switch(self, task: Task) -> None:
-        """Put a task's registers and memory into the CPU."""
-        engine = self.engine
-        if self.current is not task:
-            before = self.current
-            context = task.context
-            if before is not None:
-                before.context = self._kept() if context is None else engine.park()
-            self.current = None  # should what follows be refused
-            if context is not None:
-                engine.resume(context, task.space)
-                task.context = None
-            self.current = task
-            self._slice_end = None
-            self._install(task)
-            if before is not None:
-                before.handed_over(task)
-            else:
-                task.switched(True)
-        engine.attach(task.space)
-        if task.result is not None:
-            engine.regs.result = task.result & 0xFFFF_FFFF_FFFF_FFFF
-            task.result = None
-
-    def reinstall(self, task: Task) -> None:
-        """The task's calls go another way, by its kernel's dispatcher: from now on, or from its next turn on."""
-        if self.current is task:
-            self._install(task)
-
-    def _install(self, task: Task) -> None:
-        task.engine = self.engine
-        self.engine.on_syscall(task.kernel.dispatcher(task))
-
-    def _time(self, task: Task) -> float | None:
-        """Seconds that the task may run before somebody must look; None for any number."""
-        used, alone = task.time_left, len(self._ready) == 1
-        if alone:
-            self._slice_end = None
-            if not self.timers.heap and used is None and not (self._poller is not None and self._blocked):
-                self._looks_at = _NEVER
-                return None
-        now, seconds = self.clock.monotonic(), _NEVER
-        if not alone:
-            if self._slice_end is None:
-                self._slice_end = now + self.slice
-            seconds = self._slice_end - now
-        return self._until_a_look(now, seconds if used is None else min(seconds, used))
-
-    def _until_a_look(self, now: float, seconds: float) -> float | None:
-        """So many seconds from now, or as many as timers and the host allow; None for any number."""
-        if self.timers.heap and (until := self.clock.seconds_until(self.timers.next(), outside=True)) is not None:
-            seconds = min(seconds, until)
-        if self._poller is not None and self._blocked:
-            seconds = min(seconds, LOOK)
-        if seconds == _NEVER:
-            self._looks_at = _NEVER
-            return None
-        seconds = max(seconds, _SOON)
-        self._looks_at = now + seconds
-        return seconds
-
-    def _end_slice(self, task: Task) -> None:
-        """The CPU came out for a look: the next task's turn, if this one's is over."""
-        if self._blocked and self._poller is not None:
-            self._poller.poll(0.0)
-        late = self._slice_end is not None and self.clock.monotonic() >= self._slice_end - _ROUNDING
-        if late and len(self._ready) > 1:
-            self._slice_end = None
-            if self._ready[0] is task:
-                self._ready.rotate(-1)
-                task.preempted()
-
-    # -- calls that waited
-
-    def _resume(self, task: Task) -> None:
-        """Go on with the call of a task that was woken or disturbed: until it has a result, or waits again."""
-        record = task.blocked
-        assert record is not None
-        if record.woken is not None and record.again is not None:
-            self._go_on(task, record, record.again)
-        elif task.disturbed():
-            self._leave_wait(task)
-            outcome: int | LinuxError | None
-            try:
-                outcome = task.interrupted(record)
-            except LinuxError as error:
-                outcome = error
-            task.waited(record)
-            self._finish(task, outcome)
-        else:
-            self._dequeue(task)  # it was told to look, and there is nothing
-
-    def _go_on(self, task: Task, record: Blocked, again: Resume) -> None:
-        """Call `again`. What it raises besides `LinuxError` leaves the task waiting, to be woken at once."""
-        task.woken = record.woken or 0
-        self._leave_wait(task)
-        outcome: int | LinuxError | None
-        try:
-            outcome = again[0](task, *again[1])
-        except LinuxError as error:
-            outcome = error
-        except BaseException:
-            if task.blocked is None:
-                task.blocked = record
-                self.adopt(task)
-            raise
-        task.waited(record)
-        if task.blocked is not None:
-            task.blocked.call = record.call
-        else:
-            self._finish(task, outcome)
-
-    def _leave_wait(self, task: Task) -> None:
-        self._forget(task)
-        self._blocked.discard(task)
-        task.blocked = None
-
-    def _finish(self, task: Task, outcome: int | LinuxError | None) -> None:
-        """The call has a result. None: the registers are as they are to be."""
-        task.result = -outcome.errno if isinstance(outcome, LinuxError) else outcome
-        task.kernel.completed(task, outcome)
 
     def _check(self) -> None:
         """Raise `AssertionError` unless every task is where its record says."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 
-from .._core.mm.provider import Provider
+from .._core.kernel.waiting import Blocked, Waiting
 from .._core.words.budget import Budget
 from .._core.words.codes import MAX_RW_COUNT
 from ..errors import LinuxError
-from .wait import Blocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
     from ..engine import Engine, Exit
     from ..mm.space import AddrSpace
     from .kernel import Kernel, Syscall
-    from .run import RunLoop
     from .wait import Resume, Waitable
 
 
-class Task(Provider):
+class Task(Waiting):
     """A program in an address space. A provider: `ptr.read(task)` costs no more than `ptr.read(task.space)`.
 
     space: the task's memory; replaced through `set_space` only (exec). kernel, engine, loop: set once it runs.
@@ -38,11 +36,6 @@ class Task(Provider):
 
     kernel: Kernel
     engine: Engine
-    loop: RunLoop | None = None
-    blocked: Blocked | None = None
-    woken = 0
-    context: Any = None
-    result: int | None = None
     calling: tuple[Syscall, tuple[Any, ...]] | None = None
     """The call that waits and its arguments, while a tracer looks."""
 
@@ -78,21 +71,12 @@ class Task(Provider):
         kernel's own objects. Without `again` nothing but an interruption ends the wait. interrupted, restart: see
         `Blocked`.
         """
-        loop = self.loop
-        if loop is None:
-            raise RuntimeError("a task waits in the loop that runs it, and this one was never run")
-        if self.blocked is not None:
-            raise RuntimeError(f"this task waits already: {self.blocked}")
-        self.blocked = Blocked(tuple(on), until, again, restart, interrupted)
-        loop.adopt(self)
+        self._begin_wait(on, until, again, restart, interrupted)
         return None
 
-    def wake(self, events: int = 0) -> None:
-        """End the task's wait, as a queue does: it goes on, with these events, when its turn comes."""
-        record = self.blocked
-        if record is not None and self.loop is not None:
-            record.woken = (record.woken or 0) | events
-            self.loop.enqueue(self)
+    def time_over(self) -> None:
+        """The deadline of the wait has come. (A method of Python's own: the timer that calls it is kept by name.)"""
+        self.wake()
 
     def interrupt(self) -> None:
         """Something has come that the task must look at: have it leave its wait, or the CPU, for `disturbed`."""

@@ -15,13 +15,14 @@ import time
 
 from .._core.host import hostcalls
 from ..errors import LinuxError
+from ..kernel.run import Clock
 from ..named import NamedTuple
 from .fs.host.calls import host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .._core.phys.phys import PhysMemory
-    from ..engine import Exit, UnicornEngine
+    from ..engine import UnicornEngine
     from .fs.node import AnyStat
 
 _THREAD_USER = -3
@@ -115,13 +116,7 @@ class HostView:
 
         return UnicornEngine(phys)
 
-    def turn(self, engine: UnicornEngine, seconds: float | None, limit: float | None) -> Exit:
-        """Let the CPU run for so many seconds of the view's clock at most, and of the user's; None for any number."""
-        return engine.run(limit if seconds is None else seconds if limit is None else min(seconds, limit))
-
-    def shorten(self, engine: UnicornEngine, seconds: float) -> None:
-        """In a handler: the CPU comes out in so many seconds of the view's clock at the latest."""
-        engine.shorten(seconds)
+    turn, shorten = Clock.turn, Clock.shorten
 
     def seconds_until(self, when: float | None, *, outside: bool) -> float | None:
         """How long to sleep on the host until the monotonic clock shows `when`; None for ever.

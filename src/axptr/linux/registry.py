@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
+    from ..kernel.convert import Wrapper
+
     F = TypeVar("F", bound=Callable[..., "int | None"])
 
 HANDLERS: dict[str, FunctionType] = {}
 """Those of the files that have been loaded, by name; `name@architecture` where that has a handler of its own."""
+QUICK: dict[str, Callable[[Wrapper], Wrapper]] = {}
+"""Of those what serves them in compiled code, as far as it does."""
 HOMES = {name: f"{__package__}.{family}" for family, names in FAMILIES.items() for name in names.split()}
 """Name, or `name@architecture` -> the module that enters it."""
 
@@ -51,6 +55,11 @@ def call(name: str, arch: str | None = None) -> Callable[[F], F]:
     return register
 
 
+def at_once(name: str, make: Callable[[Wrapper], Wrapper]) -> None:
+    """Have `make(wrapper)` serve a call that was entered: what it does not do itself it leaves to the wrapper."""
+    QUICK[name] = make
+
+
 class _Entered(Syscall):
     """A call whose handler is loaded when it is first asked for. key: what it is entered by."""
 
@@ -59,6 +68,10 @@ class _Entered(Syscall):
     def __init__(self, nr: int, name: str, key: str) -> None:
         super().__init__(nr, name, None)
         self._key = key
+
+    def quick(self, plain: Wrapper) -> Wrapper:
+        make = QUICK.get(self._key)
+        return plain if make is None else make(plain)
 
     @property
     def handler(self) -> Any:

@@ -108,10 +108,11 @@ class SeededView(HostView):
         self._show_time()
         return engine
 
-    def turn(self, engine: UnicornEngine, seconds: float | None, limit: float | None) -> Exit:
-        return engine.run(limit, None if seconds is None else max(round(seconds * _BILLION), 1))
+    def turn(self, engine: Any, seconds: float | None, limit: float | None) -> Exit:
+        exit: Exit = engine.run(limit, None if seconds is None else max(round(seconds * _BILLION), 1))
+        return exit
 
-    def shorten(self, engine: UnicornEngine, seconds: float) -> None:
+    def shorten(self, engine: Any, seconds: float) -> None:
         engine.shorten(count=max(round(seconds * _BILLION), 1))
 
     def tick(self) -> None:

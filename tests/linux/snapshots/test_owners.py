@@ -19,7 +19,7 @@ ROOT = Path(axptr.__file__).parent
 def classes() -> dict[str, set[str]]:
     """Module -> its classes that are neither exceptions nor mere words for types."""
     found: dict[str, set[str]] = {}
-    for room in ("linux", "kernel"):
+    for room in ("linux", "kernel", "_core/kernel"):
         for path in sorted((ROOT / room).rglob("*.py")):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             for node in ast.parse(path.read_text()).body:

@@ -13,7 +13,8 @@ Not here: what a CPU does when it is asked (`unicorn`).
 Locking: one mutex guards the list. `kick` is called under it, so a beat that was removed is never kicked
 again. `running` and `asleep` are the two flags of a handshake, each written before the other is read; so are a beat's
 `deadline` and the time that the thread sleeps until. A CPU whose deadline lies behind that wakes nobody: tasks that take
-turns, each with a slice, cost the thread one look a slice.
+turns, each with a slice, cost the thread one look a slice: it keeps to a time that it was roused for, though whoever
+wanted that has come out long since, and the next one's lies behind it.
 """
 
 import os
@@ -60,6 +61,7 @@ _wake = cython.declare(pthread_cond_t)
 _beats = cython.declare(cython.pointer(Beat), cython.NULL)
 _asleep = cython.declare(cython.int, 0)
 _sleeps_until = cython.declare(int64_t, 0)  # 0: it is about to look
+_roused_for = cython.declare(int64_t, 0)  # a time at which it looks, whoever runs then; 0: none
 _alive = cython.declare(cython.int, 0)
 
 
@@ -113,11 +115,16 @@ def _body(unused: cython.p_void) -> cython.p_void:
     idle: cython.int = 0
     busy: cython.bint
     late: cython.bint
-    global _asleep, _sleeps_until
+    global _asleep, _sleeps_until, _roused_for
     pthread_mutex_lock(cython.address(_mutex))
     while True:
         due = _due(next_beat)
         now = clock_now()
+        if _roused_for:
+            if _roused_for <= now:
+                _roused_for = 0
+            elif _roused_for < due:
+                due = _roused_for
         if now < due:
             until.tv_sec = due // _second
             until.tv_nsec = due % _second
@@ -215,9 +222,14 @@ def beat_remove(beat: cython.pointer(Beat)) -> cython.void:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _rouse() -> cython.void:
-    """Have the thread look again when its next kick is due."""
+def _rouse(deadline: int64_t) -> cython.void:
+    """Have the thread look again when its next kick is due. deadline: of the one that asks; 0 for none."""
+    global _sleeps_until, _roused_for
     pthread_mutex_lock(cython.address(_mutex))
+    if deadline and not _asleep:
+        _roused_for = deadline
+        if deadline < _sleeps_until:
+            _sleeps_until = deadline  # nobody rouses it once more while it wakes
     pthread_cond_signal(cython.address(_wake))
     pthread_mutex_unlock(cython.address(_mutex))
 
@@ -233,7 +245,7 @@ def beat_start(beat: cython.pointer(Beat), deadline: int64_t) -> cython.void:
     beat.running = 1
     full_barrier()
     if _asleep or (deadline and deadline < _sleeps_until):
-        _rouse()
+        _rouse(deadline)
 
 
 @cython.cfunc
@@ -244,7 +256,7 @@ def beat_hasten(beat: cython.pointer(Beat), deadline: int64_t) -> cython.void:
     beat.deadline = deadline
     full_barrier()
     if deadline < _sleeps_until:
-        _rouse()
+        _rouse(deadline)
 
 
 @cython.cfunc
@@ -272,11 +284,12 @@ def beat_nudge(handle: cython.p_void) -> cython.void:
 
 def _after_fork():
     """In the child: the thread is not there, and the mutex may be held by it for ever."""
-    global _alive, _asleep, _sleeps_until, _beats
+    global _alive, _asleep, _sleeps_until, _roused_for, _beats
     _prepare()
     _alive = 0
     _asleep = 0
     _sleeps_until = 0
+    _roused_for = 0
     _beats = cython.NULL
 
 

@@ -46,6 +46,7 @@ cdef class RunningCpu:
     cdef void *owner               # by this thread
     cdef Beat *clock               # what asks it to come out; NULL: nothing does
     cdef uint64_t args[7]          # number and arguments of the call being served
+    cdef bint serving              # a call is being served
     cdef object error              # what a user's function raised
     cdef bint failed               # `error` is set
     cdef int stop_asked            # from any thread; stays until a run ends for it

@@ -147,6 +147,7 @@ class RunningCpu:
         """The Python part. Until it is done nobody runs without the GIL on this engine's account."""
         a: cython.pointer(uint64_t) = self.args
         axptr_unshare(self.phys.lock)
+        self.serving = True
         try:
             result = self.handler(a[0], a[1], a[2], a[3], a[4], a[5], a[6])
             if result is not None:
@@ -155,6 +156,7 @@ class RunningCpu:
             self.error = error
             self.failed = True
         finally:
+            self.serving = False
             axptr_share(self.phys.lock)
 
     # -- running ------------------------------------------------------------------------------------------
@@ -292,6 +294,10 @@ class RunningCpu:
         if self.busy and self.clock != cython.NULL and (self.deadline == 0 or ends < self.deadline):
             self.deadline = ends
             beat_hasten(self.clock, ends)
+
+    def _call_in_hand(self):
+        """In a handler: the number and the first argument of the call, as it was made; None elsewhere."""
+        return (self.args[0], self.args[1]) if self.serving else None
 
     def attach(self, space: SpaceCore):
         """The CPU sees `space` from its next instruction on; None takes its memory away.

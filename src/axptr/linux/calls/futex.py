@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import operator
 
+from ..._core.kernel.quick import at_word
 from ..._core.pointers.atomic import UserAtomic
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
 from ..abi.timespec import read_timespec
-from ..files.futex import ANY, awake, check_word, load, word_key
-from ..registry import call
+from ..files.futex import ANY, WHICH, awake, check_word, load, word_key
+from ..registry import at_once, call
 from ..signals.state import RESTART
 from ..uaccess import Bytes, ConstBytes
 
@@ -73,6 +74,9 @@ def sys_futex(
 
         return wait_to_be_moved(task, word, word2, private, value, _until(task, op, timeout))
     raise LinuxError(errno.ENOSYS)
+
+
+at_once("futex", lambda plain: at_word(plain, awake, ANY | WHICH))
 
 
 def _inheriting(task: LinuxTask, word: Bytes, op: int, timeout: ConstBytes) -> int | None:

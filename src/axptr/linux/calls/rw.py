@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import stat
 
+from ..._core.kernel.quick import reading, taken, writing
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import (
@@ -18,11 +19,12 @@ from ...kernel.abi import (
     c_uint,
     c_ulong,
 )
+from ..files.pipe import PipeFile, Slot
 from ..fs import notify
 from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND
 from ..fs.openfile import MAX_OFFSET, BrokenPipe, OpenFile, WouldBlock
 from ..fs.permissions import bytes_written
-from ..registry import call
+from ..registry import at_once, call
 from ..uaccess import (
     MAX_RW_COUNT,
     Bytes,
@@ -117,6 +119,8 @@ def _wait_to_read(task: LinuxTask, file: OpenFile, stop: WouldBlock, until: floa
 
 
 def _read_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], until: float | None) -> int | None:
+    if type(file) is PipeFile and (done := taken(task, file, rest)) is not None:
+        return done
     try:
         return _was_read(task, file, file.read(task, UserIter.over(task, rest), None))
     except WouldBlock as stop:
@@ -176,6 +180,10 @@ def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int | 
         )
     except WouldBlock as stop:
         return read_later(task, file, stop)
+
+
+at_once("read", lambda plain: reading(plain, PipeFile, _read_on, _not_read))
+at_once("write", lambda plain: writing(plain, PipeFile, Slot))
 
 
 @call("write")

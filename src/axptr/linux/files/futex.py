@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ANY = 0xFFFF_FFFF
 """All of the bits by which waiters can be told apart."""
 FUTEX_WAITV_MAX = 128
-_WHICH = ((1 << FUTEX_WAITV_MAX) - 1) << 32
+WHICH = ((1 << FUTEX_WAITV_MAX) - 1) << 32
 
 
 def which(index: int) -> int:
@@ -86,7 +86,7 @@ class FutexTable:
             return 0
         if found.inheriting:
             raise LinuxError(errno.EINVAL)
-        return found.queue.wake(bits | _WHICH, count)
+        return found.queue.wake(bits | WHICH, count)
 
     def requeue(self, key: Key, goal: Key, count: int) -> int:
         """Have the first `count` wait at another word instead; how many there were."""

@@ -144,7 +144,8 @@ class Making:
     def finish(self, machine: dict[str, Any], loop: dict[str, Any], tasks: list[LinuxTask]) -> None:
         """Let the machine and its loop be what was built."""
         self.memory.finish(self._names)
-        self.loop.__dict__.update(loop)
+        for name, value in loop.items():
+            setattr(self.loop, name, value)
         self.loop.current = None
         self.machine.__dict__.update(machine)
         self.machine.streams = set()

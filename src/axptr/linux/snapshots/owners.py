@@ -7,9 +7,9 @@ STATE are kept as they are, shared objects as shared; what is otherwise stands i
 from __future__ import annotations
 
 STATE = {
+    "_core.kernel.waiting": "WaitQueue Blocked",
     "kernel.run": "RunLoop",
     "kernel.timers": "Timer Timers",
-    "kernel.wait": "WaitQueue Blocked",
     "linux.abi.signals": "Info",
     "linux.arch.x86_64.cpu": "Cpu",
     "linux.ends": "Death",
@@ -119,11 +119,12 @@ STATE = {
 """Kept. Those with a rule of their own in `rules` are here, too."""
 
 TRANSIENT = {
+    "_core.kernel.turns": "Turns",
+    "_core.kernel.waiting": "Waiting Watch",
     "kernel.hostpoll": "HostQueue HostWaitable HostPoller",
     "kernel.crew": "CrewLoop",
     "kernel.run": "Clock WorkClock",
     "kernel.task": "Task",
-    "kernel.wait": "Watch",
     "linux.abi.layouts": "Layouts",
     "linux.files.fifo": "Opening",
     "linux.files.pty": "PtyFile",

@@ -265,25 +265,37 @@ the numbers |
         Open files among what it waits for and in the data of `again` stay open until it has gone on, whoever closes
         them meanwhile.
         """
-        super().block(on, until, again=again, restart=restart, interrupted=interrupted)
-        record = self.blocked
+        record = self._begin_wait(on, until, again, restart, interrupted)
         self.voluntary += 1
         self.group.voluntary += 1
-        if record is not None:
-            record.call = self.call_in_hand  # `again`'s is the same call, and the loop knows it
-            files = [waitable for waitable, _ in record.on if isinstance(waitable, OpenFile)]
-            if again is not None:
-                files += [x for x in again[1] if isinstance(x, OpenFile)]
-            record.held = tuple(files)
-            for file in files:
-                file.refs += 1
+        call = None
+        if self.going_on is not None:
+            call = self.going_on.call  # `again`'s is the same call
+        elif again is not None and self.trace is None:
+            call = self.engine._call_in_hand()  # type: ignore[attr-defined]
+        record.call = self.call_in_hand if call is None else call
+        held = []
+        for waitable, _ in record.on:
+            if isinstance(waitable, OpenFile):
+                waitable.refs += 1
+                held.append(waitable)
+        for it in again[1] if again is not None else ():
+            if isinstance(it, OpenFile):
+                it.refs += 1
+                held.append(it)
+        record.held = tuple(held)
         return None
 
     def waited(self, record: Blocked) -> None:
         """The open files that the call had in hand may be closed."""
-        files, record.held = record.held, ()
-        for file in files:
-            file.release(self.machine.locks)
+        files = record.held
+        if files:
+            record.held = ()
+            for file in files:
+                if file.refs > 1:
+                    file.refs -= 1
+                else:
+                    file.release(self.machine.locks)
 
     @property
     def call_in_hand(self) -> tuple[int, int]:
@@ -368,10 +380,12 @@ the numbers |
             from .trace import proceed
 
             return proceed(self)
-        self.timers.due(self)
-        if self.signals.deliverable(self) or self.signals.unsettled:
-            self.signals.deliver(self)
-        return not self.over
+        group, signals = self.group, self.signals
+        if group.timers.slice is not None:
+            group.timers.due(self)
+        if signals.unsettled or ((signals.alert or group.stopping) and signals.deliverable(self)):
+            signals.deliver(self)
+        return not self.leaving and not group.over
 
     def _stops_at_end(self) -> bool:
         """Whether a tracer wants to see it before its end."""

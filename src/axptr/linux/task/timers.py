@@ -58,8 +58,14 @@ class CpuTime:
 
     def hand_over(self, other: CpuTime) -> None:
         """`pause`, and `resume` of another of this machine, at one moment: clocks of CPU time are dear."""
-        other._since = now = self._now("guest_spent_ns")
-        self._stop(now)
+        total, user = self._host.cpu_ns()
+        beside = getattr(self.engine, "guest_spent_ns", 0)
+        now = total + beside, user + beside
+        other._since = now
+        if (since := self._since) is not None:
+            self._total += now[0] - since[0]
+            self._user = min(self._user + now[1] - since[1], self._total)
+            self._since = None
 
     def _stop(self, now: tuple[int, int]) -> None:
         if self._since is not None:

@@ -1,0 +1,33 @@
+from axptr._core.mm.provider cimport Provider
+
+cdef class Blocked:
+    cdef public object on          # a tuple of (waitable, mask)
+    cdef public object until
+    cdef public object again
+    cdef public object restart
+    cdef public object interrupted
+    cdef public object call
+    cdef public tuple held
+    cdef public object deaf
+    cdef public object woken
+    cdef public object timer       # the loop's, as long as the task is in it
+    cdef tuple queues              # those that the task was put into; None: see `on`
+
+cdef class WaitQueue:
+    cdef public dict _waiters
+    cdef public dict _watches
+
+    cpdef add(self, object task, object mask)
+    cpdef remove(self, object task)
+    cpdef wake(self, object mask=*, object n=*)
+    cdef int tell(self, object mask, bint exclusive) except -1
+
+cdef class Waiting(Provider):
+    cdef public Blocked blocked
+    cdef public object woken
+    cdef public object context
+    cdef public object result
+    cdef public object loop
+    cdef readonly Blocked going_on  # the record of a call that is being gone on with
+    cdef object answers            # what answers its calls in the run under way, as its kernel has it; None: not asked yet
+    cdef object answers_of         # which run that was
