@@ -45,7 +45,20 @@ DIRECTIVES = {
     "embedsignature": True,
 }
 FLAGS = ["-O1", "-g0", "-fno-strict-aliasing", "-fno-plt", "-Wno-unused-function", *CFLAGS]
-HOT = {"areas", "blocks", "codec", "codescan", "frames", "mmu", "paging", "pointer", "store", "transfer", "walk"}
+HOT = {
+    "areas",
+    "blocks",
+    "codec",
+    "codescan",
+    "elements",
+    "frames",
+    "mmu",
+    "paging",
+    "pointer",
+    "store",
+    "transfer",
+    "walk",
+}
 """Modules in which a byte is a few instructions away. In the others -O2, which takes half as long again to compile,
 changes no benchmark: what they do is calls of Python's own functions."""
 HOT_FLAGS = ["-O2", *CFLAGS]
