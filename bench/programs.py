@@ -47,6 +47,7 @@ def benchmarks() -> list[Benchmark]:
         _whole("echo", ("/bin/echo", "hello"), 2.0, qemu=True),
         _whole("python", ("/usr/bin/python3", "-S", "-c", "pass"), 1.0, qemu=True),
         _whole("ls", ("/bin/ls", "-lR", "{dir}/tree"), 1.0, qemu=True),
+        _whole("find", ("find", "{dir}/tree", "-newer", "/bin/sh"), 1.5, qemu=True),
         *(_auto(name, command) for name, command in _CHOICES.items()),
     ]
 

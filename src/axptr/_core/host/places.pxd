@@ -129,6 +129,49 @@ cdef extern from *:
         return fd;
     }
 
+    static ssize_t axptr_getxattrat(int at, const char *path, int flags, const char *name, void *into, size_t size);
+
+    /* An attribute of a file beneath a place, by its name in its directory: no descriptor of it is made. The size, or
+       minus the errno: EXDEV for a mount point, ELOOP for a link that is to be followed, ENOSYS where the host has no
+       getxattrat. The path ends with a name. */
+    static ssize_t axptr_getxattr_below(int at, const char *path, int follow, unsigned long flags,
+                                        unsigned long resolve, uint64_t device, const char *name, void *into,
+                                        size_t size)
+    {
+        struct axptr_told told;
+        const char *last = strrchr(path, '/');
+        char above[4096];
+        ssize_t done;
+        int fd = -1;
+        if (last) {
+            if (last - path >= (ptrdiff_t)sizeof above)
+                return -ENAMETOOLONG;
+            memcpy(above, path, last - path);
+            above[last - path] = 0;
+            fd = axptr_look(at, above, flags, resolve, device, &told);
+            if (fd < 0)
+                return fd;
+            if (!S_ISDIR(told.mode)) {
+                close(fd);
+                return S_ISLNK(told.mode) ? -ELOOP : -ENOTDIR;
+            }
+            at = fd;
+            device = axptr_dev(told.dev_major, told.dev_minor);
+            path = last + 1;
+        }
+        if (syscall(SYS_statx, at, path, AXPTR_NOFOLLOW | AXPTR_NO_AUTOMOUNT, AXPTR_BASIC_STATS, &told) < 0)
+            done = errno == EPERM ? -ENOSYS : -errno;
+        else if (axptr_dev(told.dev_major, told.dev_minor) != device)
+            done = -EXDEV;
+        else if (follow && S_ISLNK(told.mode))
+            done = -ELOOP;
+        else
+            done = axptr_getxattrat(at, path, AXPTR_NOFOLLOW, name, into, size);
+        if (fd >= 0)
+            close(fd);
+        return done;
+    }
+
     static void axptr_pack_stat(const struct axptr_told *told, void *into)
     {
         struct axptr_stat_x86_64 found = {
@@ -200,22 +243,33 @@ cdef extern from *:
         return into;
     }
 
-    /* An attribute of what a descriptor is, O_PATH too: its size, or minus the errno. held: axptr_descriptors(). */
-    static ssize_t axptr_getxattr(int held, int fd, const char *name, void *into, size_t size)
+    /* getxattrat(2): the size, or minus the errno; of a filter EPERM, which a file may say, too. */
+    static ssize_t axptr_getxattrat(int at, const char *path, int flags, const char *name, void *into, size_t size)
     {
         static int missing;
         struct { uint64_t value; uint32_t size, flags; } how = {(uintptr_t)into, (uint32_t)size, 0};
+        ssize_t done;
+        if (missing)
+            return -ENOSYS;
+        do
+            done = syscall(AXPTR_GETXATTRAT, at, path, flags, name, &how, sizeof how);
+        while (done < 0 && errno == EINTR);
+        if (done < 0 && errno == ENOSYS)
+            missing = 1;
+        return done < 0 ? -errno : done;
+    }
+
+    /* An attribute of what a descriptor is, O_PATH too: its size, or minus the errno. held: axptr_descriptors(). */
+    static ssize_t axptr_getxattr(int held, int fd, const char *name, void *into, size_t size)
+    {
         char path[32];
         ssize_t done;
         int at;
-        if (held >= 0 && !missing) {
+        if (held >= 0) {
             axptr_by(held, fd, path, &at);
-            do
-                done = syscall(AXPTR_GETXATTRAT, at, path, 0, name, &how, sizeof how);
-            while (done < 0 && errno == EINTR);
-            if (done >= 0 || (errno != ENOSYS && errno != EPERM))
-                return done < 0 ? -errno : done;
-            missing = errno == ENOSYS; /* a filter says EPERM, and so may a file */
+            done = axptr_getxattrat(at, path, 0, name, into, size);
+            if (done != -ENOSYS && done != -EPERM)
+                return done;
         }
         axptr_by(-1, fd, path, &at);
         do
@@ -305,6 +359,17 @@ cdef extern from *:
     void axptr_pack_stat(const axptr_told *told, void *into) nogil
     int axptr_descriptors()
     ssize_t axptr_getxattr(int held, int fd, const char *name, void *into, size_t size) nogil
+    ssize_t axptr_getxattr_below(
+        int at,
+        const char *path,
+        int follow,
+        unsigned long flags,
+        unsigned long resolve,
+        uint64_t device,
+        const char *name,
+        void *into,
+        size_t size,
+    ) nogil
     int axptr_reopen(int held, int fd, int flags, int quiet, int directory) nogil
     ssize_t axptr_name(int held, int fd, char *into, size_t size) nogil
     int axptr_tell_at(

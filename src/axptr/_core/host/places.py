@@ -16,6 +16,7 @@ from cython.cimports.axptr._core.host.places import (
     axptr_descriptors,
     axptr_dev,
     axptr_getxattr,
+    axptr_getxattr_below,
     axptr_look,
     axptr_name,
     axptr_pack_stat,
@@ -24,7 +25,7 @@ from cython.cimports.axptr._core.host.places import (
     axptr_tell_at,
 )
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cython.cimports.libc.errno import E2BIG, ENAMETOOLONG, ENOENT, ENOTDIR, ERANGE
+from cython.cimports.libc.errno import E2BIG, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP, ERANGE
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import memchr, memcmp
 from cython.cimports.posix.unistd import close
@@ -371,24 +372,22 @@ def status_at(task, dirfd: cython.int, path: bytes, follow: cython.bint):
 
 
 def xattr_at(task, path: bytes, follow: cython.bint, name: bytes):
-    """An extended attribute of the file that a path leads to, as `status_at`. Who may ask is judged by the caller."""
+    """An extended attribute of the file that a path leads to, as `status_at`. Who may ask is judged by the caller.
+
+    None also for a long one.
+    """
     way: Way
-    fd: cython.int
-    told: Status
+    size: cython.Py_ssize_t
+    few: cython.char[256]
+    text: cython.p_char = PyBytes_AS_STRING(name)
     start = _begins(task, _cwd, path, cython.address(way))
-    if start is None:
+    if start is None or way.slash or memchr(text, 0, PyBytes_GET_SIZE(name)) != cython.NULL:
         return None
-    told = Status.__new__(Status)
     with cython.nogil:
-        fd = axptr_look(way.at, way.path, _place, _resolve, way.device, cython.address(told.told))
-    if fd < 0:
-        return fd if fd in (-ENOENT, -ENOTDIR, -ENAMETOOLONG) else None
-    try:
-        if (follow or way.slash) and _is_link(told):
-            return None
-        return getxattr(fd, name)
-    finally:
-        close(fd)
+        size = axptr_getxattr_below(way.at, way.path, follow, _place, _resolve, way.device, text, few, 256)
+    if size >= 0:
+        return PyBytes_FromStringAndSize(few, size)
+    return size if size in (-ENODATA, -EOPNOTSUPP, -ENOENT, -ENOTDIR, -ENAMETOOLONG) else None
 
 
 def opened_at(task, dirfd: cython.int, path: bytes, flags: cython.int):
