@@ -13,6 +13,7 @@ from ..abi.timespec import read_timespec
 from ..fs import permissions
 from ..fs.openfile import O_NONBLOCK
 from ..ipc.mqueue import (
+    COOKIE_SIZE,
     HARD_MSG_MAX,
     HARD_MSGSIZE_MAX,
     MQ_PRIO_MAX,
@@ -21,10 +22,14 @@ from ..ipc.mqueue import (
     QUEUES_MAX,
     SIGEV_NONE,
     SIGEV_SIGNAL,
+    SIGEV_THREAD,
     MqFile,
     Queue,
+    Told,
     queue_cost,
 )
+from ..net.netlink import NetlinkEndpoint
+from ..net.socket import Socket
 from ..registry import call
 from ..task.limits import get_limit
 from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes, put_user, read_path, require_user
@@ -199,24 +204,36 @@ def _receive_on(task: LinuxTask, file: MqFile, message: int, priority: int, unti
 
 @call("mq_notify")
 def sys_mq_notify(task: LinuxTask, fd: c_int, event: ConstBytes) -> int:
-    """By a signal or not at all; by a thread takes a socket of the library's (EBADF as for a bad one)."""
+    """By a signal, not at all, or by a thread, whose library is told through a netlink socket of its own."""
     how = signal = value = 0
+    told: Told | None = None
     if not event.is_null:
         value, signal, how = unpack("<Qii48x", get_bytes(task, event.address, 64))
-        if how not in (SIGEV_SIGNAL, SIGEV_NONE, 2):
+        if how not in (SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD):
             raise LinuxError(errno.EINVAL)
         if how == SIGEV_SIGNAL and not 0 <= signal <= 64:
             raise LinuxError(errno.EINVAL)
-        if how == 2:
-            raise LinuxError(errno.EBADF)
+        if how == SIGEV_THREAD:
+            cookie = get_bytes(task, value, COOKIE_SIZE)
+            told = Told(_netlink(task, signal), cookie)
     file = _file(task, fd)
     if event.is_null:
         file.forget(task)
         return 0
     if file.messages.notify is not None:
         raise LinuxError(errno.EBUSY)
-    file.messages.notify = task, file, how, signal, value
+    file.messages.notify = task, file, how, signal, value, told
     return 0
+
+
+def _netlink(task: LinuxTask, fd: int) -> NetlinkEndpoint:
+    """netlink_getsockbyfd. EBADF, ENOTSOCK; EINVAL for a socket of another family."""
+    file = task.files.get(fd)
+    if not isinstance(file, Socket):
+        raise LinuxError(errno.ENOTSOCK)
+    if not isinstance(file.endpoint, NetlinkEndpoint):
+        raise LinuxError(errno.EINVAL)
+    return file.endpoint
 
 
 @call("mq_getsetattr")

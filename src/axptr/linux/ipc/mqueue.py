@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..fs.node import AnyStat
     from ..machine import Machine
+    from ..net.netlink import NetlinkEndpoint
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
 
@@ -30,13 +31,29 @@ _NODE = 48
 """What the kernel counts for a message besides its bytes, and for a priority (struct msg_msg, posix_msg_tree_node)."""
 _ST_DEV, _MAGIC = 0x13, 0x1980_0202
 _POLLIN, _POLLOUT, _POLLRDNORM, _POLLWRNORM = 1, 4, 0x40, 0x100
-SIGEV_SIGNAL, SIGEV_NONE = 0, 1
+SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD = 0, 1, 2
+COOKIE_SIZE = 32
+_WOKEN_UP, _REMOVED = 1, 2
 SI_MESGQ = -3
+
+
+class Told:
+    """Where a library that starts threads is told: its socket, and the bytes that it knows the request by, the last of
+    which says what came of it (NOTIFY_COOKIE_LEN)."""
+
+    __slots__ = ("cookie", "socket")
+
+    def __init__(self, socket: NetlinkEndpoint, cookie: bytes) -> None:
+        self.socket = socket
+        self.cookie = cookie
+
+    def tell(self, what: int) -> None:
+        self.socket.tell(self.cookie[:-1] + bytes((what,)))
 
 
 class Queue(Node):
     """One queue. messages: (-priority, number, bytes), the next first. notify: who is to be told of the first message
-    that comes to an empty queue, and how: signal, value."""
+    that comes to an empty queue, and how: signal and value, or where."""
 
     magic = _MAGIC
     dev = _ST_DEV
@@ -47,7 +64,7 @@ class Queue(Node):
         self.mode = stat.S_IFREG | mode
         self.most, self.size = most, size
         self.messages: list[tuple[int, int, bytes]] = []
-        self.notify: tuple[LinuxTask, MqFile, int, int, int] | None = None
+        self.notify: tuple[LinuxTask, MqFile, int, int, int, Told | None] | None = None
         self.to_read, self.to_write = WaitQueue(), WaitQueue()
         self._numbers = count()
         self._machine: Machine = task.machine
@@ -75,8 +92,10 @@ class Queue(Node):
         insort(self.messages, (-priority, next(self._numbers), text))
         woken = self.to_read.wake(_POLLIN | _POLLRDNORM)
         if empty and not woken and self.notify is not None:
-            goal, _, how, signal, value = self.notify
+            goal, _, how, signal, value, told = self.notify
             self.notify = None
+            if told is not None:
+                told.tell(_WOKEN_UP)
             if how == SIGEV_SIGNAL and signal and not goal.dead:
                 goal.signals.send(goal, Info(signal, SI_MESGQ, pid=task.pid, uid=task.creds.uid, value=value))
 
@@ -146,6 +165,8 @@ class MqFile(OpenFile):
         held = self.messages.notify
         if held is not None and (held[1] is self if task is None else held[0].group is task.group):
             self.messages.notify = None
+            if held[5] is not None:
+                held[5].tell(_REMOVED)
 
     def close(self) -> None:
         self.forget()

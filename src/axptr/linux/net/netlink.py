@@ -180,6 +180,11 @@ class NetlinkEndpoint(Endpoint):
         flags = NLM_F_CAPPED if capped else 0
         self._queue(_HEADER.pack(20 + len(shown), NLMSG_ERROR, flags, sequence, self.port) + pack("<i", -code) + shown)
 
+    def tell(self, packet: bytes) -> None:
+        """A message of the kernel's that nobody asked for here."""
+        if not self.dead:
+            self._queue(packet)
+
     def _queue(self, packet: bytes) -> None:
         cost = len(packet) + 768
         if self.queued + cost > self.options.receive_buffer:

@@ -56,7 +56,7 @@ STATE = {
     "linux.fs.walk": "FsContext",
     "linux.fs.writable": "WritableDirs",
     "linux.host": "HostView",
-    "linux.ipc.mqueue": "Queue MqFile MqFs",
+    "linux.ipc.mqueue": "Queue MqFile MqFs Told",
     "linux.ipc.msg": "Side MsgQueue MsgQueues",
     "linux.ipc.sem": "Waiting SemSet SemSets",
     "linux.ipc.shm": "Segment Segments",
