@@ -400,17 +400,20 @@ class Linux:
 
     # -- snapshots: see `snapshots.snapshot`
 
-    def snapshot(self) -> MachineSnapshot:
+    def snapshot(self, *, drop: Iterable[str] = ()) -> MachineSnapshot:
         """The whole machine as it is now, between two runs: to go back to, to branch from.
 
         It costs what plain data there is, page tables, and the pages of shared memory and of files that are mapped from
         memory. The machine goes on as it was. Files of the host are no part of it, but which are open, and where. What
         cannot go along (a connection of the host's, a pipe or device of the host's that is no standard stream) is a
         `SnapshotError` that names it. `LinuxError(ENOMEM)` when frames run out.
+
+        drop: what to leave out instead, "connections" or "files" or both: in a copy, and here after a restore, a
+        connection was reset by its peer (ECONNRESET, then the end; EPIPE), and of a file the other end is closed.
         """
         from .snapshots.face import take
 
-        return take(self)
+        return take(self, drop)
 
     def restore(self, snap: MachineSnapshot) -> None:
         """Be what the machine was: its own snapshot, or that of another of its family. Costs what has changed since.
@@ -421,9 +424,9 @@ class Linux:
 
         restore(self, snap)
 
-    def branch(self, count: int = 1) -> list[Linux]:
+    def branch(self, count: int = 1, *, drop: Iterable[str] = ()) -> list[Linux]:
         """Machines in the state of this one, which go their own ways; memory is shared until it is written."""
-        snap = self.snapshot()
+        snap = self.snapshot(drop=drop)
         return [self.from_snapshot(snap) for _ in range(count)]
 
     @classmethod

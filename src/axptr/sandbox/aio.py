@@ -92,17 +92,17 @@ class AsyncSandbox:
     async def changes(self) -> list[Change]:
         return await self._threads.do(self.sandbox.changes)
 
-    async def snapshot(self) -> MachineSnapshot:
+    async def snapshot(self, **options: Any) -> MachineSnapshot:
         """`Sandbox.snapshot`."""
-        return await self._threads.do(self.sandbox.snapshot)
+        return await self._threads.do(lambda: self.sandbox.snapshot(**options))
 
     async def restore(self, snap: MachineSnapshot) -> None:
         """`Sandbox.restore`."""
         await self._threads.do(lambda: self.sandbox.restore(snap))
 
-    async def branch(self, count: int = 1) -> list[AsyncSandbox]:
+    async def branch(self, count: int = 1, **options: Any) -> list[AsyncSandbox]:
         """`Sandbox.branch`."""
-        return [AsyncSandbox.of(box) for box in await self._threads.do(lambda: self.sandbox.branch(count))]
+        return [AsyncSandbox.of(box) for box in await self._threads.do(lambda: self.sandbox.branch(count, **options))]
 
     @classmethod
     async def from_snapshot(cls, snap: MachineSnapshot, **options: Any) -> Self:

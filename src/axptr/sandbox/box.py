@@ -213,14 +213,16 @@ class Sandbox:
 
     # -- snapshots
 
-    def snapshot(self) -> MachineSnapshot:
+    def snapshot(self, *, drop: Iterable[str] = ()) -> MachineSnapshot:
         """All of it as it is now: processes, memory, files, what is in pipes, the clock. Commands go on. What
-        cannot go along, such as a connection to the host's network, is an `axptr.SnapshotError` that names it."""
+        cannot go along, such as a connection to the host's network, is an `axptr.SnapshotError` that names it.
+
+        drop: what to leave out instead, "connections" or "files" or both: see `axptr.linux.Linux.snapshot`."""
         from . import branches
 
         if not self.linux.engine_why:
             self.run([_SHELL, "-c", ":"], check=True)  # a machine begins with its first program
-        return self._driver.call(lambda: branches.take(self))
+        return self._driver.call(lambda: branches.take(self, drop))
 
     def restore(self, snap: MachineSnapshot) -> None:
         """Be what it was: its own snapshot, or that of one it shares memory with. Costs what has changed since.
@@ -231,10 +233,10 @@ class Sandbox:
         self._driver.call(lambda: branches.restore(self, snap))
         self._go_on()
 
-    def branch(self, count: int = 1) -> list[Sandbox]:
+    def branch(self, count: int = 1, *, drop: Iterable[str] = ()) -> list[Sandbox]:
         """Sandboxes in the state of this one, which go their own ways. Memory is shared until somebody writes it; the
         mounts of host directories, the functions of the policy and trees of Python's are the same ones."""
-        snap = self.snapshot()
+        snap = self.snapshot(drop=drop)
         return [self.from_snapshot(snap) for _ in range(count)]
 
     @classmethod

@@ -16,6 +16,7 @@ from .spawned import Spawned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, TypeVar
 
     from ..linux.policy.policy import Policy
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _PLAIN = ("hostname", "user", "home", "env")
 
 
-def take(box: Sandbox) -> MachineSnapshot:
+def take(box: Sandbox, drop: Iterable[str]) -> MachineSnapshot:
     """By the machine's thread."""
     linux = box.linux
     linux.notes["sandbox"] = {
@@ -35,7 +36,7 @@ def take(box: Sandbox) -> MachineSnapshot:
         "limits": {name: getattr(box.limits, name) for name in Limits.__slots__},
         "commands": {spawned.pid: spawned.note() for spawned in box.commands.values() if not spawned.ended},
     }
-    return linux.snapshot()
+    return linux.snapshot(drop=drop)
 
 
 def from_snapshot(cls: type[S], snap: MachineSnapshot, engine: str | None, policy: Policy | None) -> S:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from axptr.linux import create_process
+from axptr.linux import PIPE, Linux, create_process
 from axptr.linux.net.address import mapped
 from axptr.linux.net.policy import Policy, parse
 
@@ -159,6 +159,37 @@ def test_the_hosts_loopback_is_reached_by_net_host_alone(compile_guest, servers)
     assert run_guest(program, *arguments, net="host").lines == ["300000 0", "answered", "listens"]
     only = {"net": "host", "allow_net": [f"127.0.0.1:{servers[0]}"]}
     assert run_guest(program, *arguments, **only).lines == ["300000 0", "ENETUNREACH", "listens"]
+
+
+EPOLLS = """
+import select, socket, sys
+port = int(sys.argv[1])
+one, watch = socket.create_connection(("127.0.0.1", port)), select.epoll()
+watch.register(one, select.EPOLLIN)
+one.sendall(b"ping")
+print(watch.poll(60) == [(one.fileno(), select.EPOLLIN)], one.recv(9))
+one.close()
+two, early = socket.socket(), select.epoll()
+two.setblocking(False)
+early.register(two, select.EPOLLOUT)
+print(two.connect_ex(("127.0.0.1", port)) in (0, 115))
+while not early.poll(60)[0][1] & select.EPOLLOUT:
+    pass
+early.modify(two, select.EPOLLIN)
+two.sendall(b"more")
+print(early.poll(60) == [(two.fileno(), select.EPOLLIN)], two.recv(9))
+two.close()
+print(early.poll(0))
+"""
+
+
+def test_sockets_of_the_hosts_are_watched_by_an_epoll(servers) -> None:
+    """Also one that was watched before it turned out to communicate with the outside."""
+    with Linux(overlay=True, net="host", env={"PATH": "/usr/bin:/bin"}) as linux:
+        process = linux.spawn(["python3", "-S", "-c", EPOLLS, servers[0]], stdin=b"", stdout=PIPE, stderr=2)
+        assert process.wait().exit_code == 0
+        assert process.stdout is not None
+        assert process.stdout.take() == b"True b'ping'\nTrue\nTrue b'more'\n[]\n"
 
 
 def test_what_is_not_allowed_is_unreachable(compile_guest) -> None:

@@ -133,7 +133,7 @@ def test_a_base_that_was_changed_is_refused(chain, tmp_path):
 
 
 def test_there_is_a_file_to_build_on(chain, tmp_path):
-    paths, _, snaps = chain
+    _, _, snaps = chain
     with Linux(overlay=True, env={"PATH": "/usr/bin:/bin"}) as machine:
         machine.spawn(["sh", "-c", "echo ready; read -r line"], stdin=PIPE, stdout=PIPE, stderr=2)
         ask(machine)

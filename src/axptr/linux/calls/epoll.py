@@ -8,6 +8,7 @@ import os
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
+from ...kernel.hostpoll import HostQueue
 from ..abi.timespec import read_timespec
 from ..files.epoll import EPOLLET, EPOLLEXCLUSIVE, EPOLLIN, EPOLLWAKEUP, EpollFile
 from ..files.eventfd import EFD_SEMAPHORE, EventFile
@@ -83,7 +84,7 @@ def sys_epoll_ctl(task: LinuxTask, epfd: c_int, op: c_int, fd: c_int, event: Con
 
 def _outside(file: OpenFile) -> bool:
     """Whether it is the host that tells of it."""
-    return file.poll_fd is not None
+    return file.poll_fd is not None or isinstance(file.queue, HostQueue)
 
 
 def _asked(task: LinuxTask, epfd: int, events: int, most: int) -> EpollFile:

@@ -79,7 +79,7 @@ def _send_on(
     if message.to:
         outside = elsewhere(socket.endpoint, message.to)
         if outside is not None:
-            socket.become(outside)
+            socket.become(outside, task.loop)
     try:
         sent += socket.endpoint.send(task, UserIter.over(task, rest), message)
     except Waits as stop:

@@ -126,7 +126,7 @@ def _connect_on(task: LinuxTask, socket: Socket, goal: bytes, until: float | Non
     over = until is not None and task.machine.host.monotonic() >= until
     outside = elsewhere(socket.endpoint, goal)
     if outside is not None:
-        socket.become(outside)
+        socket.become(outside, task.loop)
     try:
         socket.endpoint.connect(task, goal, not socket.blocks or over)
     except Waits as stop:

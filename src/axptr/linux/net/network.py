@@ -110,6 +110,16 @@ class Network:
         if self.endpoints.pop(end.number, None) is not None:
             self.give_back(SOCKET_COST)
 
+    def leave_host(self) -> None:
+        """Its machine is put back to what it was: sockets of the host's are no part of that, and over."""
+        from .outside import Outside
+
+        for end in list(self.endpoints.values()):
+            if isinstance(end, Outside) and not end.dead:
+                for watch in list(end.queue._watches):
+                    end.queue.remove(watch)
+                end.close()
+
     @cached_property
     def flight(self) -> Flight:
         """Open files in messages that nobody has received yet."""

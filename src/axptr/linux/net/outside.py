@@ -9,7 +9,7 @@ Options are kept as those of the machine's own sockets, and set on the host wher
 
 | field | exec | fork | a snapshot |
 | --- | --- | --- | --- |
-| the host's socket | keeps | shared with the open file | none of it: it is over then |
+| the host's socket | keeps | shared with the open file | none of it: refused, or `Dropped` then |
 """
 
 from __future__ import annotations

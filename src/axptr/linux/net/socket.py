@@ -28,6 +28,9 @@ from .endpoint import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from ...kernel.run import RunLoop
     from ...kernel.wait import WaitQueue
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
@@ -90,10 +93,17 @@ class Socket(OpenFile):
         self.endpoint = end
         end.network.opened(end)
 
-    def become(self, end: Endpoint) -> None:
-        """It turns out to communicate with the outside."""
+    def become(self, end: Endpoint, loop: RunLoop | None) -> None:
+        """It turns out to communicate with the outside: who waits for it or watches it does so there, by the loop."""
+        before = self.endpoint.queue
         self.endpoint = end
         end.network.endpoints[end.number] = end
+        waiters: list[tuple[Any, int]] = [*before._waiters.items(), *before._watches.items()]
+        for waiting, mask in waiters:
+            before.remove(waiting)
+            if waiting.loop is None:
+                waiting.loop = loop
+            end.queue.add(waiting, mask)
 
     @property
     def large(self) -> int:

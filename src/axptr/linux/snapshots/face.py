@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from ..process import Process
 from .snapshot import MachineSnapshot
+from .taking import DROPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from ..policy.policy import Policy
@@ -28,8 +30,11 @@ _USERS = ("changed", "eager")
 """Of our end of a stream: how whoever holds it is told."""
 
 
-def take(linux: Linux) -> MachineSnapshot:
+def take(linux: Linux, drop: Iterable[str] = ()) -> MachineSnapshot:
     """See `Linux.snapshot`."""
+    kinds = frozenset((drop,) if isinstance(drop, str) else drop)
+    if unknown := sorted(kinds.difference(DROPS)):
+        raise ValueError(f"{unknown[0]!r} is nothing that can be dropped; want some of {', '.join(DROPS)}")
     if linux.closed:
         raise RuntimeError("this machine is closed")
     if not linux.engine_why:
@@ -37,7 +42,7 @@ def take(linux: Linux) -> MachineSnapshot:
     started = [(process.pid, process.owner, process.task, _ends(process)) for process in linux._started.values()]
     kept = {name: getattr(linux, name) for name in _KEPT}
     extra = {**kept, "started": started, "policy": linux.kernel.policy}
-    return MachineSnapshot.take(linux.machine, extra)
+    return MachineSnapshot.take(linux.machine, extra, kinds)
 
 
 def make(

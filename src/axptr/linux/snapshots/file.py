@@ -374,9 +374,9 @@ def _require_leaves(graph: Graph) -> None:
             continue
         place = values[-1].index if values and isinstance(values[-1], Place) else -1
         leaf = graph.nodes[place] if place >= 0 else node
-        if len(values) != 1 or leaf.kind != LEAF or leaf.values[0] not in ("fd", "stream") or place in owners:
+        if len(values) != 1 or leaf.kind != LEAF or leaf.values[0] not in ("fd", "stream", "dead") or place in owners:
             raise SnapshotError(f"a {node.cls.__name__} of it has no file of its own")
-        if leaf.values[0] == "fd":
+        if leaf.values[0] != "stream":
             owners.add(place)
 
 

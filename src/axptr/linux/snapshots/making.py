@@ -73,6 +73,21 @@ class Making:
         self._opened.append(fd)
         return fd
 
+    def _dead(self, mode: int) -> int:
+        """A descriptor of which the other end is closed: the end of file for who reads, EPIPE for who writes."""
+        if mode in (os.O_RDONLY, os.O_WRONLY):
+            ends = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            fd, other = ends if mode == os.O_RDONLY else ends[::-1]
+            os.close(other)
+        else:
+            from socket import socketpair
+
+            one, two = socketpair()
+            two.close()
+            fd = one.detach()
+        self._opened.append(fd)
+        return fd
+
     def _held(self, number: int) -> Any:
         return self._snapshot.held[number]
 
@@ -105,6 +120,7 @@ class Making:
                 self._rewound.append((held, file.host_fd))
             else:
                 self._left.append(file)
+        self._left += [made[index] for index in plan.dead if made[index] is not None and made[index].owned]
         self._fresh = snapshot.graph.complete(made, self.leaf)
 
     def put_back(self) -> State:
@@ -150,7 +166,9 @@ class Making:
         self.machine.__dict__.update(machine)
         self.machine.streams = set()
         for file in self._files:
-            if file.stream is not None:
+            if file.dropped:
+                file.learn()  # that it is a pipe now, or a socket
+            elif file.stream is not None:
                 file.learn()  # the stream is another descriptor of the host's now
                 self.machine.streams.add(file.identity)
         for task in tasks:
@@ -170,6 +188,17 @@ class Making:
         for watch in self._watches:
             if watch not in watch.file.queue._watches:
                 watch.file.queue.add(watch, watch.mask)
+        self._wake_dropped(machine.get("network"))
+
+    @staticmethod
+    def _wake_dropped(network: Any) -> None:
+        """Who waits for a socket that was dropped waits for nothing."""
+        if network is not None:
+            from ..net.dropped import Dropped
+
+            for end in list(network.endpoints.values()):
+                if isinstance(end, Dropped):
+                    end.queue.wake()
 
     def _fill_proc(self, tasks: list[LinuxTask]) -> None:
         """Files of /proc are made by their names, as programs that look for them would have it."""
@@ -192,6 +221,7 @@ _LEAVES: dict[str, Callable[..., Any]] = {
     "object": Making._object,
     "cache": Making._object,
     "fd": Making._fd,
+    "dead": Making._dead,
     "held": Making._held,
     "stream": lambda making, number, fd: fd if making._stdio is None else making._stdio[number],
     "mapped": lambda making, number: making._snapshot.memory.backends[number].store.descriptors[0],

@@ -64,6 +64,7 @@ STATE = {
     "linux.load.vdso": "Vdso",
     "linux.machine": "Machine",
     "linux.mem.mm": "Mm",
+    "linux.net.dropped": "Dropped",
     "linux.net.endpoint": "Room Plain Received",
     "linux.net.flight": "Flight",
     "linux.net.inetoptions": "InetOptions",

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 class Plan(NamedTuple):
     """All by their places. files: an open file of the host's, the leaf that is its descriptor, and that one's number in
-    `held`. channels: open files of the host's. fifos: openings of FIFOs. nodes: places of the host's. started: the
-    numbers of the processes that the user started."""
+    `held`. channels: open files of the host's; dead: those of them that were dropped. fifos: openings of FIFOs. nodes:
+    places of the host's. started: the numbers of the processes that the user started."""
 
     files: list[tuple[int, int, int]]
     channels: list[int]
     fifos: list[int]
     nodes: list[int]
     started: list[int]
+    dead: list[int]
 
 
 def plan_of(graph: Graph) -> Plan:
-    plan = Plan([], [], [], [], _started(graph))
+    plan = Plan([], [], [], [], _started(graph), [])
     for index, node in enumerate(graph.nodes):
         if node.kind != INSTANCE:
             continue
@@ -41,6 +42,8 @@ def plan_of(graph: Graph) -> Plan:
             leaf = _value(node, "host_fd")
             if isinstance(leaf, Place) and graph.nodes[leaf.index].values[0] == "fd":
                 plan.files.append((index, leaf.index, graph.nodes[leaf.index].values[1]))
+            elif isinstance(leaf, Place) and graph.nodes[leaf.index].values[0] == "dead":
+                plan.dead.append(index)
     return plan
 
 

@@ -127,7 +127,9 @@ def machine_state(it: Any) -> dict[str, Any]:
 
 def _host_file(it: Any, capture: Capture) -> dict[str, Any]:
     state = {name: value for name, value in vars(it).items() if name not in ("channel", "_waitable")}
-    state["host_fd"] = Token(capture.owner.hold_file(it))
+    state["host_fd"] = leaf = Token(capture.owner.hold_file(it))
+    if leaf[0] == "dead":
+        state["dropped"] = True
     capture.owner.files.append(it)
     return state
 
@@ -193,7 +195,11 @@ def _object(it: Any, capture: Capture) -> tuple[Any, ...]:
 
 
 def _outside(it: Any, capture: Capture) -> Any:
-    raise SnapshotError("a connection of the host's network is open: close it first")
+    if "connections" not in capture.owner.drop:
+        raise SnapshotError("a connection of the host's network is open: close it first, or have it dropped")
+    from ..net.dropped import Dropped
+
+    return Dropped.of(it)
 
 
 def _end(it: Any, capture: Capture) -> dict[str, Any]:

@@ -68,12 +68,13 @@ class MachineSnapshot:
         self.loaded = False
 
     @classmethod
-    def take(cls, machine: Machine, extra: dict[str, Any]) -> MachineSnapshot:
-        """The state of a machine that does not run just now. extra: what else to keep, for `make` and `restore`."""
+    def take(cls, machine: Machine, extra: dict[str, Any], drop: frozenset[str] = frozenset()) -> MachineSnapshot:
+        """The state of a machine that does not run just now. extra: what else to keep, for `make` and `restore`. drop:
+        what to leave out of it where it cannot go along (`taking.DROPS`)."""
         if machine.loop.running:
             raise RuntimeError("a machine is snapshotted between its runs, not within one")
         machine.loop.look()
-        return cls(Taking(machine, extra), machine)
+        return cls(Taking(machine, extra, drop), machine)
 
     def make(self, stdio: tuple[int, int, int] | None, engine: str | None) -> Making:
         """Another machine in this state: `making.machine`."""
@@ -203,6 +204,9 @@ def _clear(machine: Machine, spaces: set[int], kept: set[int]) -> None:
         table.close_others(kept)
     for mounts in {id(task.fs.mounts): task.fs.mounts for task in tasks}.values():
         mounts.close_others(kept)
+    network = vars(machine).get("network")
+    if network is not None:
+        network.leave_host()
     for number, space in {id(task.mm.space): task.mm.space for task in tasks}.items():
         if number not in spaces:
             space.clear()

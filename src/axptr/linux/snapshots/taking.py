@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from os import O_ACCMODE
 
 from ..._core.words.graph import Capture, Graph
 from ...errors import SnapshotError
@@ -21,16 +22,19 @@ if TYPE_CHECKING:
 
 ROOTS = 7
 """Roots of a graph that are the machine's; those behind tell names of areas."""
+DROPS = ("connections", "files")
+"""What of the host may be left out: sockets; pipes, devices and the like that are open and no standard streams."""
 _FILES = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
 
 
 class Taking:
     """One walk. memory: the spaces and stores that it met. held: descriptors of the host. objects: what is the
     process's own, and lives on in it. tasks, files, nodes (of the host), watches: all of the machine, for whoever makes
-    a copy."""
+    a copy. drop: what is left out where it cannot go along, of `DROPS`."""
 
-    def __init__(self, machine: Machine, extra: dict[str, Any]) -> None:
+    def __init__(self, machine: Machine, extra: dict[str, Any], drop: frozenset[str] = frozenset()) -> None:
         """extra: what the face of the machine wants to have kept."""
+        self.drop = drop
         self.memory = MemoryImage(machine.phys)
         self.held: list[HeldFile] = []
         self.objects: list[Any] = []
@@ -89,5 +93,8 @@ class Taking:
         if file.stream is not None:
             return "stream", file.stream, file.host_fd
         if file.kind not in _FILES:
-            raise SnapshotError(f"{file.name().decode(errors='replace')} is open, which is the host's: close it first")
+            if "files" in self.drop:
+                return "dead", file.flags & O_ACCMODE
+            name = file.name().decode(errors="replace")
+            raise SnapshotError(f"{name} is open, which is the host's: close it first, or have it dropped")
         return "fd", self.hold(file.host_fd)

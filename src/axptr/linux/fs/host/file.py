@@ -73,6 +73,8 @@ class HostFile(OpenFile):
     stream: int | None = None
     """Which of the user's standard streams it is; None of other files."""
     owned = False
+    dropped = False
+    """Whether it is what a snapshot left in the place of a file that could not go along."""
     nameless = False
     rw_flags = 0
     _engaged = False  # whether there is something to be closed besides the descriptor
