@@ -62,7 +62,8 @@ def test_median_round_counts_and_order_alternates(harness: Any) -> None:
         return 1.0
 
     pair = harness.Pair(subject, peer, slow=1)
-    result = harness.measure(harness.Benchmark("n", "s", "p", 2.0, lambda mode: pair), harness.Mode.short())
+    mode = harness.Mode(smoke=False, round_seconds=0.004, rounds=9, slow_rounds=3)
+    result = harness.measure(harness.Benchmark("n", "s", "p", 2.0, lambda mode: pair), mode)
     assert result.ratio == 2.0
     assert order == ["subject", "peer", "peer", "subject", "subject", "peer"]
 
