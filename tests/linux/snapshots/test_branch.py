@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from axptr.errors import SnapshotError
 from axptr.linux import PIPE, Linux
 
 PROMPT = 'count=0; echo ready; while read -r line; do count=$((count + 1)); eval "$line"; done'
@@ -100,3 +101,36 @@ def test_the_next_branch_is_born_with_what_the_last_one_touched():
             assert ask(branches[number], b"echo $mine $count\n") == b"%d 2\n" % number
             branches[number].close()
         assert ask(linux, b"echo [$mine] $count\n") == b"[] 1\n"
+
+
+AVX = """
+#include <unistd.h>
+int main(void)
+{
+    char byte = 0;
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx"))
+        return write(1, "n", 1) - 1;
+    __asm__ volatile("vcmptrueps %%ymm15, %%ymm15, %%ymm15\\n"
+                     "mov $1, %%eax\\n mov $1, %%edi\\n mov %0, %%rsi\\n mov $1, %%edx\\n syscall\\n"
+                     "xor %%eax, %%eax\\n xor %%edi, %%edi\\n syscall"
+                     : : "r"(&byte) : "rax", "rdi", "rsi", "rdx", "rcx", "r11", "xmm15", "memory");
+    return byte;
+}
+"""
+
+
+def test_registers_that_an_emulated_cpu_lacks_are_named(compile_guest):
+    program = compile_guest("avx", source=AVX)
+    with Linux(engine="native", env={}) as linux:
+        process = linux.spawn([str(program)], stdin=PIPE, stdout=PIPE, stderr=2)
+        if ask(linux) != b"\0":
+            pytest.skip("this CPU has no AVX")
+        snap = linux.snapshot()
+        with pytest.raises(SnapshotError, match="AVX"):
+            Linux.from_snapshot(snap, engine="unicorn")
+        with Linux.from_snapshot(snap) as copy:
+            copy.process().stdin.feed(b"\7")
+            assert copy.process().wait().exit_code == 7
+        process.stdin.feed(b"\5")
+        assert process.wait().exit_code == 5

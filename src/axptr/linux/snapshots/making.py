@@ -7,9 +7,13 @@ from weakref import WeakSet
 
 from ..._core.words.budget import Budget
 from ..._core.words.codes import MAX_RW_COUNT
-from ...errors import LinuxError
+from ...engine.arch import X86_64
+from ...errors import LinuxError, SnapshotError
 from .memory import MemoryCopy
 from .rules import loop_state, machine_state, slots_of
+
+_LEGACY = 512
+_X87_AND_SSE = 3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,6 +163,9 @@ class Making:
 
     def finish(self, machine: dict[str, Any], loop: dict[str, Any], tasks: list[LinuxTask]) -> None:
         """Let the machine and its loop be what was built."""
+        if self.machine.engine.name == "unicorn":
+            for task in tasks:
+                _require_no_more_than_sse(task)
         self.memory.finish(self._names)
         for name, value in loop.items():
             setattr(self.loop, name, value)
@@ -229,6 +236,18 @@ _LEAVES: dict[str, Callable[..., Any]] = {
     "weak set": lambda making, *members: WeakSet(members),
 }
 """What makes something of a leaf, by its kind. (Functions of the class: what is made leaves no circle behind.)"""
+
+
+def _require_no_more_than_sse(task: LinuxTask) -> None:
+    """Raise `SnapshotError` for a task that has state in vector registers which the emulated CPU lacks. XSAVE: the mask
+    of what is in use stands behind the legacy region (Intel SDM vol. 1, 13.4.2)."""
+    context = task.context
+    if context is None or context.arch is not X86_64:
+        return
+    if int.from_bytes(context.extended[_LEGACY : _LEGACY + 8], "little") & ~_X87_AND_SSE:
+        raise SnapshotError(
+            f"process {task.pid} has registers of AVX in use, which the engine unicorn lacks: it goes on natively alone"
+        )
 
 
 def _walk(task: LinuxTask, mount: Any, path: bytes) -> Any:
