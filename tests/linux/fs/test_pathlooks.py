@@ -84,12 +84,9 @@ def compared(
     **options: object,
 ) -> None:
     rng = random.Random(seed)
-    top = tmp_path / "1" / "2" / "3" / "4" / "5" / "6" / "7"  # deeper than any path leads up
+    top = tmp_path.joinpath(*"123456789")  # deeper than any path leads up
     top.mkdir(parents=True)
     grow(rng, top)
-    for above in [top, *top.parents][:-2]:
-        if above.stat().st_uid == os.geteuid() and not above.stat().st_mode & 0o001:
-            above.chmod(0o711)  # so that nobody gets there
     lines = [f"{rng.choice('ccccddppfn')} {path(rng, top)}" for _ in range(60)]
     lines += [f"{at} " for at in "cdpfn"]
     command = [program, top, str(root), str(uid)]
