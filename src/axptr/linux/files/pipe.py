@@ -14,7 +14,6 @@ import errno
 import os
 import stat
 from collections import deque
-from contextlib import contextmanager
 from struct import pack
 
 from ...errors import LinuxError
@@ -28,6 +27,7 @@ from ..uaccess import CHUNK, put_bytes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from ..fs.node import AnyStat
     from ..machine import Machine
@@ -425,9 +425,13 @@ class PipeFile(OpenFile):
     def set_flags(self, flags: int) -> None:
         self.flags = flags
 
-    @contextmanager
-    def under_rwf(self, task: LinuxTask, flags: int) -> Iterator[None]:
+    def under_rwf(self, task: LinuxTask, flags: int) -> AbstractContextManager[None]:
         """RWF_NOWAIT is O_NONBLOCK for once."""
+        from contextlib import contextmanager  # which few runs need
+
+        return contextmanager(self._under_rwf)(task, flags)
+
+    def _under_rwf(self, task: LinuxTask, flags: int) -> Iterator[None]:
         with super().under_rwf(task, flags):
             before = self.flags
             if flags & _RWF_NOWAIT:
