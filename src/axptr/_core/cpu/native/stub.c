@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
+#define FLAG_ID 0x200000
 #define HIDDEN __attribute__((visibility("hidden")))
 
 static inline long call(long n, long a, long b, long c, long d, long e, long f)
@@ -96,6 +97,9 @@ static __attribute__((used)) void handler(int signal, siginfo_t *info, void *con
         fs = ~c->fs_base;
         gs = ~c->gs_base;
     }
+    /* The one flag of programs that rt_sigreturn leaves as it finds it, here (FIX_EFLAGS of arch/x86/kernel/signal.c). */
+    if ((__builtin_ia32_readeflags_u64() ^ (uint64_t)frame->uc_mcontext.gregs[REG_EFL]) & FLAG_ID)
+        __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() ^ FLAG_ID);
     if (c->fs_base != fs)
         __asm__ volatile("wrfsbase %0" : : "r"(c->fs_base));
     if (c->gs_base != gs)
