@@ -8,7 +8,7 @@ import re
 import pytest
 
 from axptr.errors import SnapshotError
-from axptr.linux import PIPE, Linux
+from axptr.linux import PIPE, Linux, MachineSnapshot
 
 from .test_branch import ask, linux  # noqa: F401
 
@@ -86,3 +86,35 @@ def test_with_a_seed_every_copy_goes_on_alike():
             copy.close()
             machine.restore(snap)
             assert ask(machine, draw) == first
+
+
+POLLS = r"""
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None)
+reader, writer = os.pipe()
+context, event = ctypes.c_ulong(0), ctypes.create_string_buffer(32)
+assert libc.syscall(206, 8, ctypes.byref(context)) == 0
+block = ctypes.create_string_buffer(struct.pack("<QIIHhIQQqQII", 77, 0, 0, 5, 0, reader, 1, 0, 0, 0, 0, 0), 64)
+blocks = (ctypes.c_void_p * 1)(ctypes.addressof(block))
+assert libc.syscall(209, context, ctypes.c_long(1), blocks) == 1
+print("ready", flush=True)
+for line in sys.stdin:
+    os.write(writer, line.strip().encode())
+    count = libc.syscall(208, context, ctypes.c_long(0), ctypes.c_long(1), event, struct.pack("<qq", 0, 0))
+    print(count, struct.unpack("<QQqq", event.raw)[::2] if count else None, flush=True)
+"""
+
+
+@pytest.mark.parametrize("engine", ["native", "unicorn"])
+def test_a_poll_that_is_under_way_goes_on_in_each_copy(engine, tmp_path):
+    with Linux(engine=engine, env=SHELL) as machine:
+        machine.spawn(["python3", "-c", POLLS], stdin=PIPE, stdout=PIPE, stderr=2)
+        assert ask(machine) == b"ready\n"
+        snap = machine.snapshot()
+        snap.save(tmp_path / "saved")
+        for source in (snap, MachineSnapshot.load(tmp_path / "saved")):
+            with Linux.from_snapshot(source) as copy:
+                assert (ask(copy, b"\n"), ask(copy, b"x\n")) == (b"0 None\n", b"1 (77, 1)\n")
+        for _ in range(2):
+            assert (ask(machine, b"\n"), ask(machine, b"x\n")) == (b"0 None\n", b"1 (77, 1)\n")
+            machine.restore(snap)
