@@ -19,7 +19,7 @@ from ...._core.host import hostcalls
 from ...._core.host.places import tell
 from ....errors import LinuxError
 from ....flags import READ, WRITE
-from ....mm.filecache import FileCache
+from ....mm.filecache import F_GETFL, FileCache
 from ...abi.openflags import O_LARGEFILE
 from ...task import waiting
 from ...task.limits import RLIM_INFINITY, RLIMIT_FSIZE, get_limit
@@ -43,10 +43,8 @@ if TYPE_CHECKING:
     from ..node import AnyStat, Node
     from .mount import HostMount
 
-_F_CREATED_QUERY, _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1028, 1031, 1032
+_F_SETFL, _F_CREATED_QUERY, _F_SETPIPE_SZ, _F_GETPIPE_SZ = 4, 1028, 1031, 1032
 PIPE_MOST = 1 << 20
-_TYPE = 0o170000
-"""S_IFMT."""
 _FALLOC_FL_KEEP_SIZE = 1
 _SURE_SIZE = 1 << 40
 """What a file of any file system may reach; beyond it the host is asked."""
@@ -106,12 +104,10 @@ class HostFile(OpenFile):
         if what is None:
             what = (status := tell(self.host_fd)).st_mode, status.identity
         self.mode, self._identity = what
-        self.kind = kind = self.mode & _TYPE
-        if kind in (stat.S_IFREG, stat.S_IFDIR):
-            self.seekable = True
-            return
-        self.asynchronous = kind in (stat.S_IFIFO, stat.S_IFSOCK) or (kind == stat.S_IFCHR and os.isatty(self.host_fd))
-        self.seekable = kind == stat.S_IFBLK
+        self.kind = kind = stat.S_IFMT(self.mode)
+        self.seekable = kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
+        terminal = kind == stat.S_IFCHR and os.isatty(self.host_fd)
+        self.asynchronous = terminal or kind in (stat.S_IFIFO, stat.S_IFSOCK)
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -123,9 +119,8 @@ class HostFile(OpenFile):
 
     def cache(self, task: LinuxTask) -> FileCache | None:
         """The cache of this file, if it is mapped somewhere."""
-        if self.kind != stat.S_IFREG or self._identity not in task.space.phys.caches.data:
-            return None
-        return FileCache.find(task.space.phys, *self._identity)
+        mapped = self.kind == stat.S_IFREG and self._identity in task.space.phys.caches.data
+        return FileCache.find(task.space.phys, *self._identity) if mapped else None
 
     @cached_property
     def channel(self) -> Channel | None:
@@ -480,27 +475,21 @@ class HostFile(OpenFile):
     def set_flags(self, flags: int) -> None:
         """On a descriptor that other processes use too the flags are ours alone."""
         if not self.shared:
-            import fcntl
-
             keep = O_NONBLOCK if self.channel is not None else 0  # ours, whatever the guest's is (`noblock`)
             told = O_APPEND | O_NONBLOCK | O_DIRECT | os.O_NOATIME
-            host(fcntl.fcntl, self.host_fd, fcntl.F_SETFL, flags & told | keep)
+            hostcalls.fcntl(self.host_fd, _F_SETFL, flags & told | keep)
         self.flags = flags
 
     @property
     def created(self) -> bool:
-        import fcntl
-
-        return bool(host(fcntl.fcntl, self.host_fd, _F_CREATED_QUERY))
+        return bool(hostcalls.fcntl(self.host_fd, _F_CREATED_QUERY))
 
     @property
     def large(self) -> int:
         """O_LARGEFILE, which open gives to every file and pipe to none."""
         if self.owned and self.seekable:
             return O_LARGEFILE
-        import fcntl
-
-        return host(fcntl.fcntl, self.host_fd, fcntl.F_GETFL) & O_LARGEFILE
+        return hostcalls.fcntl(self.host_fd, F_GETFL) & O_LARGEFILE
 
     def leases(self) -> bool:
         return self.regular
@@ -509,14 +498,12 @@ class HostFile(OpenFile):
         """A pipe that others use too keeps its size: EPERM, as beyond what a user may have."""
         if not self.is_pipe:
             raise LinuxError(errno.EBADF)
-        import fcntl
-
-        now = host(fcntl.fcntl, self.host_fd, _F_GETPIPE_SZ)
+        now = hostcalls.fcntl(self.host_fd, _F_GETPIPE_SZ)
         if size is None:
             return now
         if self.identity in task.machine.streams or size > max(now, PIPE_MOST):
             raise LinuxError(errno.EPERM if size <= 1 << 31 else errno.EINVAL)
-        return host(fcntl.fcntl, self.host_fd, _F_SETPIPE_SZ, size)
+        return hostcalls.fcntl(self.host_fd, _F_SETPIPE_SZ, size)
 
     def end(self, mode: int, pos: int | None = None, count: int = 0) -> AbstractContextManager[int]:
         from contextlib import nullcontext
