@@ -213,6 +213,40 @@ def test_one_of_a_crew_whose_process_was_ended_does_not_go_on_from_where_it_was_
     native.check()
 
 
+@pytest.mark.parametrize("number", [39, 56])
+def test_a_call_that_nobody_has_served_is_made_after_what_a_signal_does_to_the_registers(
+    native: NativeMachine, number: int
+) -> None:
+    """One that the host tells of by a notification, one by a signal. It computes for a while before each."""
+    engine, space, seen = native.engine, another(native), []
+    engine.keep_in_calls()
+    # again: inc rbx; mov [rdi], rbx; mov ecx, 10000000; dec ecx; jnz; mov eax, number; syscall; jmp again
+    computes = bytes.fromhex("48ffc3 48891f b980969800 ffc9 75fc")
+    space.write(CODE, computes + bytes((0xB8, number, 0, 0, 0)) + bytes.fromhex("0f05 ebe8"))
+    one = Guest(native, space, 1)
+    engine.resume(one.parked, space)
+
+    def serve(*call: int) -> None:
+        seen.append(call[0])
+        engine.stop()
+
+    engine.on_syscall(serve)
+    for turn in range(1, 12):
+        member = engine.join("one")
+        if engine.run_all(0.004)[1] is None:
+            time.sleep(0.01 * turn)  # it has made its call by now, or not: that is as good
+            engine.withdraw(member)
+            engine.resume(member, space)
+            engine.restore(engine.save())
+            assert engine.run(5).kind == "stopped"
+        assert seen == [number] * turn
+        assert engine.regs.rbx == one.first + turn
+        engine.regs.result = 1
+    engine.on_syscall(native._serve)
+    engine.attach(native.space)
+    native.check()
+
+
 def ended(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as stat:

@@ -143,6 +143,7 @@ class NativePages(NativeState):
         if self.busy:
             raise RuntimeError("this engine is running: a guest goes on between two runs")
         parked.recall()
+        parked.call_anew()  # a signal that it gets first must find it before the call
         stub: Stub = parked.stub
         if self.stub is not None:  # who was there is given up
             self.clock = cython.NULL

@@ -25,5 +25,7 @@ cdef class Parked:
     cdef int stay(self, Stub stub) except -1
     cdef Stub take_back(self)
     cdef int surface(self) except -1
+    cdef bint has_call(self) noexcept
+    cdef int call_anew(self) except -1
     cdef int leave(self) except -1
     cdef int give_up(self) except -1

@@ -20,6 +20,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_NAP,
     NAT_NOTHING,
     NAT_PATIENCE,
+    NAT_TURN,
     R_RIP,
     Stub,
     nat_cpu_time,
@@ -28,9 +29,13 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_interrupt,
     nat_next,
 )
-from cython.cimports.libc.stdint import int64_t
+from cython.cimports.libc.stdint import int64_t, uint64_t
 
 from axptr.errors import GuestLost
+
+_SIGSYS = cython.declare(uint64_t, 31)
+_page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
+_vsyscall = cython.declare(uint64_t, 0xFFFF_FFFF_FF60_0000)
 
 
 @cython.no_gc_clear
@@ -103,6 +108,23 @@ class Parked:
                 self.lost = True
         return 0
 
+    def has_call(self):
+        """Whether it came back with a call that nobody has served: one of those that come as a signal, too."""
+        if self.event == NAT_GUEST_CALL:
+            return True
+        return self.event == NAT_TURN and self.stub is not None and self.stub.s.channel.signal == _SIGSYS and (
+            self.stub.s.channel.address & _page_mask != _vsyscall
+        )
+
+    def call_anew(self):
+        """A call that nobody has served has not been made: the guest stands before it, and makes it when it goes on."""
+        if self.has_call():
+            self.surface()
+            self.event = 0
+            if not self.lost:
+                self.regs_[R_RIP] -= 2
+        return 0
+
     def leave(self):
         """Out of the stub, with all that it has there."""
         if self.stub is None:
@@ -129,7 +151,7 @@ class Parked:
         self.surface()
         if self.lost:
             raise GuestLost("the guest's process was ended from outside: its registers are lost")
-        if self.event == NAT_GUEST_CALL:  # as if it had not been made yet
+        if self.has_call():  # as if it had not been made yet
             self.regs_[R_RIP] -= 2
             general = user_regs(self.regs_, cython.address(self.segments))
             self.regs_[R_RIP] += 2
