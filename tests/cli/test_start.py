@@ -311,3 +311,19 @@ def test_what_a_module_raises_comes_out_and_none_is_left_half_loaded(copy: Path)
         "import axptr.linux.api",
     ]
     assert started(copy, *lines).split("\n")[:3] == ["here", "[]", "True"]
+
+
+def test_no_module_is_loaded_twice_where_the_order_is_not_as_they_import(copy: Path) -> None:
+    """A new import in one of them makes it so, before the list is mended."""
+    names = together.NAMES.split()
+    names.remove("model")
+    (copy / "axptr/cli/together.py").write_text(
+        (copy / "axptr/cli/together.py").read_text() + f"\nNAMES = {' '.join([*names, 'model'])!r}\n"
+    )
+    same = "print(axptr.linux.api.Linux is not None, axptr.model.DataModel is axptr.pointers.check.LP64.__class__)"
+    both = "print(sys.modules['axptr.model'].LP64 is sys.modules['axptr.pointers.check'].LP64)"
+    started(copy)
+    assert one_file(copy).exists()
+    assert (
+        started(copy, "import axptr.linux.api, axptr.model, axptr.pointers.check", same, both).split() == ["True"] * 3
+    )

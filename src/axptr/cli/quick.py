@@ -156,6 +156,9 @@ def _load(modules: list[Module]) -> None:
             if source.endswith(_INIT):
                 _enter(name, source)
         for name, source, code in modules:
+            if name in known and not source.endswith(_INIT):
+                half.remove(name)  # imported by one before it, which the order does not say: never a second one
+                continue
             if code is None:
                 module = _core_module(name, known[f"{_PACKAGE}_core"].LIBRARY)
             else:
