@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -90,6 +91,24 @@ pytestmark = LONG
 def test_every_item_has_a_branch_of_its_own(snapshot: Path, over: Any) -> None:
     with Pool(snapshot, 2, over=over) as pool:
         assert list(pool.map(snippet, range(12))) == [f"{100 + number} warm\n" for number in range(12)]
+
+
+@EVERYWHERE
+def test_nothing_of_a_pool_is_left_on_its_host(snapshot: Path, over: Any) -> None:
+    from axptr.pool import worker
+
+    directory = os.path.dirname(worker.place_of("x"))
+    before = set(os.listdir(directory))
+    with Pool(snapshot, 2, over=over) as first, Pool(snapshot, 1, over=over) as second:
+        assert list(second.map(snippet, range(1))) == ["100 warm\n"]
+        second.close()
+        assert list(first.map(snippet, range(4))) == [f"{100 + number} warm\n" for number in range(4)]
+    for _ in range(100):
+        left = {name for name in set(os.listdir(directory)) - before if name.startswith(f"axptr-{os.getuid()}-")}
+        if not left:
+            break
+        sleep(0.1)
+    assert not left
 
 
 @EVERYWHERE

@@ -6,11 +6,12 @@ Needs Dask: pip install 'axptr[dask]'.
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import Future
 
 from distributed import WorkerPlugin
 
-from .worker import call, file_of, forget
+from .worker import call, file_of, forget, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ class SnapshotPlugin(WorkerPlugin):  # type: ignore[misc,unused-ignore]
         file_of(self._key, self._data)
 
     def teardown(self, worker: Any) -> None:
-        forget(file_of(self._key, self._data))
+        forget(self._key)
 
 
 def _call(key: str, function: Function, item: Any) -> Any:
-    return call(file_of(key, b""), function, item)
+    return call(place_of(key), function, item)
 
 
 class DaskWorker:
@@ -71,4 +72,6 @@ class DaskWorker:
         pass
 
     def close(self) -> None:
-        pass
+        """The plugin, which all places have in common, goes with the first: each worker's file with it."""
+        with contextlib.suppress(Exception):  # it has gone already, or the cluster has
+            self._client.unregister_worker_plugin(f"axptr-{self._key}")

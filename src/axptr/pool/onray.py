@@ -6,7 +6,9 @@ Needs Ray: pip install 'axptr[ray]'.
 
 from __future__ import annotations
 
-from .worker import call, file_of
+import contextlib
+
+from .worker import call, file_of, forget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +22,11 @@ class _Holder:
     """The actor."""
 
     def __init__(self, key: str, data: Any) -> None:
+        self._key = key
         self._path = file_of(key, memoryview(data))
+
+    def forget(self) -> None:
+        forget(self._key)
 
     def call(self, function: Function, item: Any) -> Any:
         return call(self._path, function, item)
@@ -55,6 +61,8 @@ class RayWorker:
         import ray
 
         if self._actor is not None:
+            with contextlib.suppress(Exception):  # it may be gone; what it has on its node is its file
+                ray.get(self._actor.forget.remote(), timeout=10)
             ray.kill(self._actor)
             self._actor = None
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 
@@ -104,7 +104,7 @@ def _workers(count: int | None, over: Any, path: str) -> list[Any]:
         return [ProcessWorker(number, path) for number in range(count or len(os.sched_getaffinity(0)))]
     with open(path, "rb") as file:
         data = file.read()
-    key = hashlib.sha256(data).hexdigest()[:24]
+    key = secrets.token_hex(12)
     if over == "ray":
         from . import onray
 

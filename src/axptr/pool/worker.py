@@ -8,6 +8,7 @@ Not here: how a worker is reached.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 
@@ -37,14 +38,24 @@ def call(path: str, function: Function, item: Any) -> Any:
         return function(sandbox, item)
 
 
-def forget(path: str) -> None:
+def forget(key: str) -> None:
+    """The pool is over: its file goes. Who has it mapped keeps that."""
+    path = place_of(key)
     _loaded.pop(path, None)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def place_of(key: str) -> str:
+    """Where the file of a pool is on a host."""
+    directory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+    return os.path.join(directory, f"axptr-{os.getuid()}-{key}")
 
 
 def file_of(key: str, data: Any) -> str:
-    """The file on this host of a snapshot that came as bytes; made by the first who asks. key: made of the bytes."""
-    directory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
-    path = os.path.join(directory, f"axptr-{os.getuid()}-{key}")
+    """The file on this host of a snapshot that came as bytes; made by the first who asks. key: of the pool."""
+    path = place_of(key)
+    directory = os.path.dirname(path)
     if not os.path.exists(path):
         descriptor, name = tempfile.mkstemp(dir=directory, prefix=f"axptr-{key}-")
         try:
