@@ -131,9 +131,10 @@ def test_the_commands_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> No
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     (tmp_path / "crash.c").write_text(CRASH)
+    for tool in ("make", "gcc"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"there is no {tool}")
     if any("./crash" in command for command in commands(page)):
-        if shutil.which("gcc") is None:
-            pytest.skip("there is no gcc")
         subprocess.run(["gcc", "-o", "crash", "crash.c"], cwd=tmp_path, check=True)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for command in commands(page):
