@@ -75,6 +75,7 @@ cdef class Stub:
     cdef EngineLink link
     cdef readonly PhysMemory phys
     cdef object of                  # the space whose pages it caches, weakly
+    cdef void *place                # the same, borrowed: there until the link is `gone`, also while the collector takes it
     cdef int64_t seen               # CPU time that was accounted for, nanoseconds
     cdef Beat beat                  # the clock of its runs
     cdef nat_command commands[MAX_COMMANDS]   # what was decided: the stub's list is a copy

@@ -64,6 +64,7 @@ from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED
 from cython.cimports.axptr._core.words.codes import WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
+from cython.cimports.cpython.ref import PyObject
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, malloc, qsort
 from cython.cimports.libc.string import memcpy, memset
@@ -130,6 +131,7 @@ class Stub:
             raise EngineError(errno.ENOTSUP, "the host does not let the native engine have a memory file to share")
         self.phys = phys
         self.of = weakref.ref(space)
+        self.place = cython.cast(cython.p_void, space)
         self.held = cython.cast(cython.pointer(Held), calloc(_first_slots, cython.sizeof(Held)))
         if self.held == cython.NULL:
             raise MemoryError
@@ -202,15 +204,16 @@ class Stub:
 
     def end(self):
         """End the process and let go of what it may have held. Idempotent."""
-        space: SpaceCore
         nat_free(cython.address(self.s))
         self.frame = cython.NULL
         self.vectors = cython.NULL
         if self.phys is None or self.link.handle == cython.NULL:
             return
-        space = self.of() if not self.link.gone else None
-        if space is not None and not self.link.gone:
-            space.detach_engine(cython.address(self.link))
+        if not self.link.gone and self.place != cython.NULL:  # `of` may know of it no more, and it of the link still
+            cython.cast(SpaceCore, cython.cast(cython.pointer(PyObject), self.place)).detach_engine(
+                cython.address(self.link)
+            )
+        self.place = cython.NULL
         leave(self.phys, cython.address(self.link), cython.address(self.beat))
 
     # -- the guest's frame ---------------------------------------------------------------------------------

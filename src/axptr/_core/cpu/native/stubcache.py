@@ -174,6 +174,7 @@ class StubCache:
                 self.lay_aside(gone)
 
         stub.of = weakref.ref(space, lost)
+        stub.place = cython.cast(cython.p_void, space)
         kept[key] = stub
         return 0
 

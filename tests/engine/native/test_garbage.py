@@ -1,0 +1,37 @@
+"""An engine and its space that the collector takes together: neither is told of the other before it goes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SCRIPT = """
+import gc
+from axptr import AddrSpace, MappingFlags, PhysMemory
+from axptr.engine import NativeEngine
+
+def one():
+    phys = PhysMemory(1 << 26)
+    space = AddrSpace(4096, (1 << 47) - 8192, phys)
+    space.map_alloc(0x400000, 4096, MappingFlags.READ | MappingFlags.WRITE | MappingFlags.EXECUTE)
+    space.write(0x400000, bytes.fromhex("b83c000000 0f05"))
+    engine = NativeEngine(phys)
+    engine.attach(space)
+    engine.on_syscall(lambda *call: engine.stop())
+    engine.regs.rip = 0x400000
+    assert engine.run(60).kind == "stopped"
+    engine.circle = space.circle = [engine, space]
+    return space
+
+gc.disable()
+left = [one() for _ in range(8)]
+one()
+one()
+gc.collect()
+print("there")
+"""
+
+
+def test_a_space_and_an_engine_that_go_as_garbage_or_with_the_interpreter() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "there\n", "")
