@@ -13,7 +13,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from .box import Sandbox
-from .limits import DOWNLOADED, READ
+from .limits import DOWNLOADED, READ_AT_ONCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,10 +147,10 @@ class AsyncFiles:
     async def _do(self, function: Callable[[Files], T]) -> T:
         return await self._threads.do(lambda: function(self._sandbox.files))
 
-    async def read(self, path: Path, *, limit: int | None = READ) -> bytes:
+    async def read(self, path: Path, *, limit: int | None = READ_AT_ONCE) -> bytes:
         return await self._do(lambda files: files.read(path, limit=limit))
 
-    async def read_text(self, path: Path, *, limit: int | None = READ) -> str:
+    async def read_text(self, path: Path, *, limit: int | None = READ_AT_ONCE) -> str:
         return await self._do(lambda files: files.read_text(path, limit=limit))
 
     async def write(self, path: Path, data: bytes | str, *, mode: int = 0o644, parents: bool = True) -> None:

@@ -18,7 +18,7 @@ from ..linux.fs.walk import Entry as Place
 from ..linux.task.creds import Credentials
 from ..linux.task.filetable import FileTable
 from ..named import NamedTuple
-from .limits import DOWNLOADED, READ
+from .limits import DOWNLOADED, READ_AT_ONCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ class Files:
         """The machine was put back: what was open in it is open no more."""
         self._outsider = None
 
-    def read(self, path: Path, *, limit: int | None = READ) -> bytes:
+    def read(self, path: Path, *, limit: int | None = READ_AT_ONCE) -> bytes:
         """All bytes of a file, its holes as zeros. limit: how many they may be, None for any number; `OSError` (EFBIG)
         for more."""
         return self.do(path, lambda task, where: self._read(task, where, limit))
 
-    def read_text(self, path: Path, *, limit: int | None = READ) -> str:
+    def read_text(self, path: Path, *, limit: int | None = READ_AT_ONCE) -> str:
         """The same as text, in UTF-8: `UnicodeDecodeError` for what is none."""
         return self.read(path, limit=limit).decode()
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _UNLIMITED = (1 << 64) - 1
 _CPU, _FSIZE, _STACK, _CORE, _NPROC, _NOFILE, _MEMLOCK, _AS, _DATA = 0, 1, 3, 4, 6, 7, 8, 9, 2
 _SIGPENDING, _MSGQUEUE = 11, 12
-READ = 256 << 20
+READ_AT_ONCE = 256 << 20
 DOWNLOADED = 1 << 30
 """Bytes that `Files.read` and `Files.download` give at most where nobody says otherwise: a sparse file may be of any
 size, and have any number of names."""

@@ -61,7 +61,7 @@ SEND_BUFFER_FIRST, RECEIVE_BUFFER = 16_384, 131_072
 SEND_BUFFER = 2_626_560
 """What a connection over the loopback may have on its way, unless it is set."""
 _PIECE = 1 << 16
-_READ = -1
+_TAKEN = -1
 
 
 class TcpEndpoint(InetEndpoint):
@@ -78,7 +78,7 @@ class TcpEndpoint(InetEndpoint):
         self.pieces: deque[memoryview] = deque()
         self.queued = 0
         self.received = self.sent = 0
-        self.urgent: int | None = None  # the byte, or _READ, until what follows it is read
+        self.urgent: int | None = None  # the byte, or _TAKEN, until what follows it is read
         self.mark = 0  # its number among those received
         self.finished = False  # the other end will send nothing more (SOCK_DONE)
         self.connecting = False
@@ -511,7 +511,7 @@ class TcpEndpoint(InetEndpoint):
         return got
 
     def _receive_urgent(self, to: Goal, flags: int) -> Received:
-        if self.options.on("oob_inline") or self.urgent is None or self.urgent == _READ:
+        if self.options.on("oob_inline") or self.urgent is None or self.urgent == _TAKEN:
             raise LinuxError(errno.EINVAL)
         got = Received(0)
         if to.count:
@@ -521,7 +521,7 @@ class TcpEndpoint(InetEndpoint):
         else:
             got.flags |= MSG_TRUNC
         if not flags & MSG_PEEK:
-            self.urgent = _READ
+            self.urgent = _TAKEN
         got.flags |= MSG_OOB
         return got
 
@@ -539,7 +539,7 @@ class TcpEndpoint(InetEndpoint):
                 found |= READABLE
             if self.shut & SHUT_WRITE or self._has_room():
                 found |= WRITABLE
-            if self.urgent not in (None, _READ):
+            if self.urgent not in (None, _TAKEN):
                 found |= POLLPRI
         return found
 

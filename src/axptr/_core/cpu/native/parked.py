@@ -112,8 +112,11 @@ class Parked:
         """Whether it came back with a call that nobody has served: one of those that come as a signal, too."""
         if self.event == NAT_GUEST_CALL:
             return True
-        return self.event == NAT_TURN and self.stub is not None and self.stub.s.channel.signal == _SIGSYS and (
-            self.stub.s.channel.address & _page_mask != _vsyscall
+        return (
+            self.event == NAT_TURN
+            and self.stub is not None
+            and self.stub.s.channel.signal == _SIGSYS
+            and (self.stub.s.channel.address & _page_mask != _vsyscall)
         )
 
     def call_anew(self):
