@@ -23,12 +23,12 @@ _failed = pytest.StashKey[bool]()
 
 
 def pytest_configure() -> None:
-    """Signals of the keyboard do what they do in a terminal, for the programs that tests start too: who was started in
-    the background by a shell ignores them, and hands that on."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGQUIT) == signal.SIG_IGN:
-        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    """Signals do what they do for who logs in, for the programs that tests start too: who was started in the background
+    by a shell, or by something that ignores them, hands that on. (Python ignores SIGPIPE and SIGXFSZ itself, and starts
+    programs without that.)"""
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
