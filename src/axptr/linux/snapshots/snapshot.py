@@ -16,7 +16,6 @@ it was."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
 
@@ -32,7 +31,7 @@ from .view import resumed, state_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from ...engine import Engine
@@ -46,6 +45,21 @@ _DAMAGED = (
 """What values that have no meaning raise where a machine is made of them."""
 AHEAD = 64
 """Pages that a program which writes one after the other gets at once, natively."""
+
+
+class _Sensible:
+    """See `MachineSnapshot.sensible`. No generator: what is raised through one, and all that was made, would stay until
+    a collector comes."""
+
+    def __init__(self, loaded: bool) -> None:
+        self.loaded = loaded
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, failure: BaseException | None, where: object) -> None:
+        if self.loaded and isinstance(failure, _DAMAGED):
+            raise SnapshotError(f"no machine can be made of it: {failure!r}") from failure
 
 
 class MachineSnapshot:
@@ -92,16 +106,10 @@ class MachineSnapshot:
             raise
         return making
 
-    @contextmanager
-    def sensible(self) -> Iterator[None]:
+    def sensible(self) -> _Sensible:
         """Around all that is made of the snapshot: what comes from a file may describe nothing of the kind, which is a
         `SnapshotError` then."""
-        try:
-            yield
-        except _DAMAGED as failure:
-            if not self.loaded:
-                raise
-            raise SnapshotError(f"no machine can be made of it: {failure!r}") from failure
+        return _Sensible(self.loaded)
 
     # -- as bytes: see `file`
 

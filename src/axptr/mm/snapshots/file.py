@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from zlib import crc32
 
 from axptr.addr import PAGE_SIZE
@@ -22,7 +22,7 @@ from axptr.mm.snapshots.encode import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, Protocol, TypeVar
 
     from axptr._core.phys.phys import PhysMemory
@@ -137,7 +137,7 @@ def read(
     begin: takes the description and the number of pages, and gives what takes the pages. Raises `OSError`,
     `SnapshotError`, and what it raises.
     """
-    with _opened(path) as fd:
+    with _Opened(path) as fd:
         meta, npages, _, pages_crc = _head(fd, magic, version)
         decoder = begin(meta, npages)
         _check_pages(fd, npages, pages_crc, decoder.put)
@@ -160,12 +160,12 @@ def show(
         shown: list[Shown] = []
         heads: list[bytes] = []
         for base in bases:
-            with _opened(base) as fd:
+            with _Opened(base) as fd:
                 _, start, npages = _proved(fd, magic, version, verify)
                 files.callback(os.close, kept := os.dup(fd))
             shown.append((kept, start, npages))
             heads.append(os.pread(kept, _HEADER.size, 0))
-        with _opened(path) as fd:
+        with _Opened(path) as fd:
             meta, start, npages = _proved(fd, magic, version, verify)
             heads.append(os.pread(fd, _HEADER.size, 0))
             return begin(meta, [*shown, (fd, start, npages)], heads).finish()
@@ -179,16 +179,24 @@ def _proved(fd: int, magic: bytes, version: int, verify: bool) -> tuple[bytes, i
     return meta, start, npages
 
 
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[int]:
-    # A FIFO is not waited for.
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        yield fd
-    except SnapshotError as failure:
-        raise SnapshotError(f"{os.fsdecode(path)}: {failure}") from failure.__cause__
-    finally:
-        os.close(fd)
+class _Opened:
+    """A file to be read, whose errors then name it.
+
+    No generator: what is raised through one holds itself by its traceback, and with it all that was read, until a
+    collector comes."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+
+    def __enter__(self) -> int:
+        # A FIFO is not waited for.
+        self.fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        return self.fd
+
+    def __exit__(self, kind: object, failure: BaseException | None, where: object) -> None:
+        os.close(self.fd)
+        if isinstance(failure, SnapshotError):
+            raise SnapshotError(f"{os.fsdecode(self.path)}: {failure}") from failure.__cause__
 
 
 def _head(fd: int, magic: bytes, known: int) -> tuple[bytes, int, int, int]:
