@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from axptr import PAGE_SIZE, AddrSpace, PhysMemory
+from axptr.engine.arch import X86_64
 from axptr.linux.fs.host.tree import file_of
 from axptr.linux.fs.setup import host_tree
 from axptr.linux.fs.walk import FsContext
@@ -92,6 +94,7 @@ class Sides:
         self.files = FileTable(1024, machine.locks)
         space = AddrSpace(0x1000, 0x7FFF_FFFF_E000, self.phys)
         self.task = LinuxTask.first(machine, space, self.files, FsContext(host_tree([root], Proc), 0o022))
+        self.task.engine = SimpleNamespace(arch=X86_64)  # of a program that made a call
         self.table = LinuxKernel().dispatcher(self.task)
         self.paths = [root + b"/theirs", root + b"/ours"]
 

@@ -291,6 +291,21 @@ def time_of_day(seconds: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
+def unique_name() -> bytes:
+    """Random bytes that nothing else is named by; none that a program sees."""
+    return os.urandom(16)
+
+
+def dead_socket() -> int:
+    """A descriptor of the host's, which does not wait, of a connection that the other end has closed."""
+    import socket
+
+    one, other = socket.socketpair()
+    one.setblocking(False)
+    other.close()
+    return one.detach()
+
+
 def nameless_devices() -> tuple[int, int]:
     """The devices by which the host's pipes and sockets are told from its files."""
     import socket

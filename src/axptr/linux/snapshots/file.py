@@ -41,6 +41,7 @@ from ..fs.host.fd import by_descriptor
 from ..fs.host.file import HostFile
 from ..fs.host.tree import HostNode
 from ..fs.system import SystemTree
+from ..host import unique_name
 from ..policy.policy import Policy
 from .code import decode, encode
 from .hostfiles import HeldFile, find, identity
@@ -132,7 +133,7 @@ def _encoded(snap: MachineSnapshot, before: Saved | None) -> tuple[bytes, list[P
         tuple(_behind(space) for space in memory.spaces),
         named,
         () if before is None else before.heads,
-        os.urandom(16),
+        unique_name(),
     )
     rows = parts.rows if before is None else before.known.rows + parts.rows
     return encode(graph, besides), parts.all(), Known(rows, parts.count)

@@ -9,6 +9,7 @@ from ..._core.words.budget import Budget
 from ..._core.words.codes import MAX_RW_COUNT
 from ...engine.arch import X86_64
 from ...errors import LinuxError, SnapshotError
+from ..host import dead_socket
 from .memory import MemoryCopy
 from .rules import loop_state, machine_state, slots_of
 
@@ -84,11 +85,7 @@ class Making:
             fd, other = ends if mode == os.O_RDONLY else ends[::-1]
             os.close(other)
         else:
-            from socket import socketpair
-
-            one, two = socketpair()
-            two.close()
-            fd = one.detach()
+            fd = dead_socket()
         self._opened.append(fd)
         return fd
 
