@@ -42,6 +42,8 @@
 
 #define NAT_CLOSE_RANGE_UNSHARE 2
 #define NAT_CLOSE_RANGE_CLOEXEC 4
+#define NAT_WAIT_KILLABLE (1ul << 5) /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: Linux 5.19 */
+#define NAT_RESTART 513              /* ERESTARTNOINTR: no program sees it */
 #define NAT_NOTIF_SET_FLAGS _IOW('!', 4, uint64_t) /* SYNC_WAKE_UP: Linux 6.6 */
 #define NAT_MFD_NOEXEC 8u /* MFD_NOEXEC_SEAL, MFD_EXEC: Linux 6.3 */
 #define NAT_MFD_EXEC 16u
@@ -191,7 +193,12 @@ static int nat_child(void *argument)
     setpgid(0, 0); /* what a terminal sends is not for the stub */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         goto failed;
-    got = nat_sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&program, 0, 0, 0);
+    /* A call that we have seen is over when it is answered, and not for a signal: of two that come at once the kernel would
+       take the answer, and have the call made again (seccomp_do_user_notification). Before Linux 5.19 that may be. */
+    got = nat_sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | NAT_WAIT_KILLABLE, (long)&program,
+                  0, 0, 0);
+    if (got < 0 && errno == EINVAL)
+        got = nat_sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&program, 0, 0, 0);
     if (got < 0)
         goto failed;
     b->listener = (int)got; /* in the table that we share with our parent, until now */
@@ -413,8 +420,8 @@ static int nat_next(struct nat_stub *s, int milliseconds)
     return NAT_TURN;
 }
 
-/* Answer the call that waits. -1: it waits no more, a signal came. One to which a signal is on its way must not be answered:
-   where both come at once the kernel takes the answer, and has the call made again (seccomp_do_user_notification). */
+/* Answer the call that waits. -1: it waits no more, a signal came. One to which a signal of ours is on its way must not be
+   answered, but for what has it made again. */
 static int nat_answer(struct nat_stub *s, int64_t value, int error, int let_through)
 {
     union { struct seccomp_notif_resp a; char room[256]; } out;
@@ -424,6 +431,12 @@ static int nat_answer(struct nat_stub *s, int64_t value, int error, int let_thro
     out.a.error = error;
     out.a.flags = let_through ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
     return ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &out.a) ? -1 : 0;
+}
+
+/* Have the call that waits made again, behind the signal that is on its way: without one a guest would see the number. */
+static void nat_again(struct nat_stub *s)
+{
+    nat_answer(s, 0, -NAT_RESTART, 0);
 }
 
 /* Answer the guest's call that waits: it is its turn then. -1: it comes out, for a signal. */
@@ -451,8 +464,10 @@ static int nat_turn(struct nat_stub *s, int calling)
             nat_set_turn(s, 0);
             return 0;
         }
-        if (event == NAT_GUEST_CALL && calling)
+        if (event == NAT_GUEST_CALL && calling) {
+            nat_again(s);
             continue;
+        }
         if (event != NAT_NOTHING || nat_ended(s))
             return -1;
         looks += nat_had_time(s, &used);

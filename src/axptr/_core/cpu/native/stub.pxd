@@ -29,6 +29,7 @@ cdef extern from "host.h" nogil:
     int nat_ended(nat_stub *)
     int nat_ours(nat_stub *)
     void nat_interrupt(nat_stub *, int anyway)
+    void nat_again(nat_stub *)
     int64_t nat_cpu_time(nat_stub *)
     int NAT_NOTHING, NAT_GUEST_CALL, NAT_TURN, NAT_MAP_CALL
     int nat_next(nat_stub *, int milliseconds)

@@ -44,6 +44,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     R_RSI,
     WINDOW,
     Held,
+    nat_again,
     nat_command,
     nat_free,
     nat_go,
@@ -251,8 +252,7 @@ class Stub:
         return 0
 
     def surface(self, regs, segments):
-        """It waits in a guest's call: have it come out by a signal, which the host's kernel takes for a reason to make the
-        call again. It has been made: result and place stay as they are in `regs`, where the guest's registers go (NULL:
+        """It waits in a guest's call: have it come out by a signal, as if the call were to be made again. It has been made: result and place stay as they are in `regs`, where the guest's registers go (NULL:
         nowhere). -1: they are lost, it is dead now."""
         result: uint64_t
         after: uint64_t
@@ -261,6 +261,7 @@ class Stub:
             self.broken = True
             return -1
         nat_interrupt(cython.address(self.s), 1)
+        nat_again(cython.address(self.s))
         if nat_turn(cython.address(self.s), 1) < 0 or self.find_frame() < 0:
             return self.lose()
         if regs != cython.NULL:
