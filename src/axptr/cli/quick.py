@@ -57,6 +57,14 @@ class _Loader(SourceFileLoader):
         return code if code is not None else super().get_code(fullname)
 
 
+def _content(path: str) -> bytes:
+    fd = open_file(path, _O_CLOEXEC)
+    try:
+        return read(fd, fstat(fd).st_size)
+    finally:
+        close(fd)
+
+
 class QuickFinder:
     """Of the modules of this package, those whose bytecode is good."""
 
@@ -82,11 +90,7 @@ class QuickFinder:
         """The module of a source, if its bytecode is there and is of this source as it is."""
         cached = f"{folder}/__pycache__{last}{self._suffix}"
         try:
-            fd = open_file(cached, _O_CLOEXEC)
-            try:
-                data = read(fd, fstat(fd).st_size)
-            finally:
-                close(fd)
+            data = _content(cached)
             if data[:16] != HEAD + stamp(source):
                 return None
         except OSError:
@@ -124,11 +128,7 @@ def _read() -> list[Module] | None:
     First what it is of, how long that is, then the modules.
     """
     try:
-        fd = open_file(TOGETHER, _O_CLOEXEC)
-        try:
-            data = read(fd, fstat(fd).st_size)
-        finally:
-            close(fd)
+        data = _content(TOGETHER)
         if data[: len(HEAD)] != HEAD:
             return None
         start = len(HEAD) + 4

@@ -15,7 +15,7 @@ Locking: the GIL; `bring` runs under the memory's lock.
 import weakref
 
 import cython
-from cython.cimports.axptr._core.cpu.native.stub import Stub
+from cython.cimports.axptr._core.cpu.native.stub import Stub, by_number
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
 from cython.cimports.axptr._core.words.codes import EXECUTE, KIND_ALLOC, KIND_STORE, PAGE_SHIFT, READ, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
@@ -27,15 +27,6 @@ _most = cython.declare(uint64_t, 8192)  # pages that are worth to be remembered;
 _most_written = cython.declare(uint64_t, 512)  # each is a copy, wanted or not
 _news = cython.declare(uint64_t, 8)  # commands that say that there is something to learn
 _short_of_frames = cython.declare(uint64_t, 4096)
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cython.const[cython.void])) -> cython.int:
-    x: uint64_t = cython.cast(cython.pointer(uint64_t), a)[0]
-    y: uint64_t = cython.cast(cython.pointer(uint64_t), b)[0]
-    return (x > y) - (x < y)
 
 
 @cython.final
@@ -125,7 +116,7 @@ class Habits:
             if perms:
                 pages[count] = (stub.held[i].page << PAGE_SHIFT) | perms
                 count += 1
-        qsort(pages, count, 8, _compare)
+        qsort(pages, count, 8, by_number)
         free(self.pages)
         self.pages = pages
         self.count = count

@@ -71,6 +71,8 @@ cdef struct Held:
 cdef struct Segments:
     uint64_t fs_base, gs_base, selectors
 
+cdef int by_number(const void *a, const void *b) noexcept nogil
+
 cdef class Stub:
     cdef nat_stub s
     cdef EngineLink link

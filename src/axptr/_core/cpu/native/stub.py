@@ -97,7 +97,8 @@ def _come_out(handle: cython.p_void) -> cython.void:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _compare(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cython.const[cython.void])) -> cython.int:
+def by_number(a: cython.pointer(cython.const[cython.void]), b: cython.pointer(cython.const[cython.void])) -> cython.int:
+    """For qsort of numbers of 64 bits."""
     x: uint64_t = cython.cast(cython.pointer(uint64_t), a)[0]
     y: uint64_t = cython.cast(cython.pointer(uint64_t), b)[0]
     return (x > y) - (x < y)
@@ -459,7 +460,7 @@ class Stub:
             if self.held[i].perms and first <= self.held[i].page <= last:
                 pages[count] = self.held[i].page
                 count += 1
-        qsort(pages, count, 8, _compare)  # so that neighbours are taken away by one call
+        qsort(pages, count, 8, by_number)  # so that neighbours are taken away by one call
         for i in range(count):
             if failed == 0 and self.slot(pages[i]).perms:
                 failed = self.look_at(space, self.slot(pages[i]))
