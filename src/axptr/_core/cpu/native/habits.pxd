@@ -11,3 +11,4 @@ cdef class Habits:
     cdef void bring(self, Stub stub, SpaceCore space) noexcept nogil
     cdef int look_at_latest(self) except -1
     cdef int learn(self, Stub stub) except -1
+    cdef void take(self, Stub stub) noexcept nogil

@@ -9,7 +9,7 @@ Not here: what is held (`stub`), which space comes from where (`axptr.linux.snap
 
 Invariant: only what an area allows is brought in, as a fault of the guest would have it; and not what a write would date.
 
-Locking: the GIL; `bring` runs under the memory's lock.
+Locking: the GIL, and the memory's lock over what stubs have, which may be running, and over `pages`.
 """
 
 import weakref
@@ -96,17 +96,25 @@ class Habits:
         return self.learn(stub) if stub is not None else 0
 
     def learn(self, stub):
-        """What a stub has come to have is what the next is born with, if that is much more than it was born with itself."""
+        """What a stub has come to have is what the next is born with, if that is much more than it was born with itself.
+
+        It may be running, for another thread: what it has changes under the memory's lock.
+        """
+        axptr_lock_gil(stub.phys.lock)
+        if stub.maps >= stub.born + _news and stub.nused <= _most and stub.held != cython.NULL:
+            self.take(stub)
+        axptr_unlock(stub.phys.lock)
+        return 0
+
+    def take(self, stub):
+        """Note what it has. Lock held."""
         i: uint64_t
         count: uint64_t = 0
         written: uint64_t = 0
         perms: uint32_t
-        pages: cython.pointer(uint64_t)
-        if stub.maps < stub.born + _news or stub.nused > _most or stub.held == cython.NULL:
-            return 0
-        pages = cython.cast(cython.pointer(uint64_t), malloc(stub.nused * 8 + 8))
+        pages: cython.pointer(uint64_t) = cython.cast(cython.pointer(uint64_t), malloc(stub.nused * 8 + 8))
         if pages == cython.NULL:
-            return 0
+            return
         for i in range(stub.nslots):
             perms = stub.held[i].perms
             if perms & WRITE:
@@ -121,7 +129,6 @@ class Habits:
         self.pages = pages
         self.count = count
         stub.born = stub.maps
-        return 0
 
     def __reduce__(self):
         raise TypeError("what stubs had of memory is no state of a machine")
