@@ -17,6 +17,7 @@ from ..linux.fs.walk import AT_FDCWD, FsContext
 from ..linux.fs.walk import Entry as Place
 from ..linux.task.creds import Credentials
 from ..linux.task.filetable import FileTable
+from ..linux.uaccess import PATH_MAX
 from ..named import NamedTuple
 from .limits import DOWNLOADED, READ_AT_ONCE
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     Path = str | bytes | os.PathLike[str]
 
 _PIECE = 1 << 20
-_PATH_MAX = 4096
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link", stat.S_IFIFO: "fifo"}
 _KINDS.update({stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"})
 
@@ -317,7 +317,7 @@ class Inside:
     def _do(self, names: tuple[bytes, ...], function: Callable[[Any, bytes], T]) -> T:
         """EACCES and the like with the path; ENAMETOOLONG for one that no program could say."""
         try:
-            if sum(map(len, names)) + len(names) > _PATH_MAX:
+            if sum(map(len, names)) + len(names) > PATH_MAX:
                 raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
             return self._files.do(self._top, function)
         except OSError as error:

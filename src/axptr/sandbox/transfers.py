@@ -16,7 +16,7 @@ from .hostwalk import HostWalk, create, open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from .files import Entry, Piece
 
@@ -76,16 +76,22 @@ def upload(inside: Inside, source: bytes) -> None:
         _upload_file(inside, (), fd)
 
 
+def _next(todo: list[list[Any]], walk: HostWalk) -> Any:
+    """What is to be copied next, of lists of which the last is of where the walk is, on the way up where one is done;
+    None at the end."""
+    while todo:
+        if todo[-1]:
+            return todo[-1].pop()
+        todo.pop()
+        if todo:
+            walk.leave()
+    return None
+
+
 def _upload_tree(inside: Inside, walk: HostWalk) -> None:
     inside.make_dir(())
     todo = [_listed(walk)]
-    while todo:
-        if not todo[-1]:
-            todo.pop()
-            if todo:
-                walk.leave()
-            continue
-        name = todo[-1].pop()
+    while (name := _next(todo, walk)) is not None:
         names = (*walk.names, name)
         try:
             mode = os.lstat(name, dir_fd=walk.fd).st_mode
@@ -143,13 +149,7 @@ def download(inside: Inside, top: Entry, goal: bytes, allowance: Allowance) -> N
 
 def _download_tree(inside: Inside, walk: HostWalk, allowance: Allowance) -> None:
     todo = [_kept(inside, ())]
-    while todo:
-        if not todo[-1]:
-            todo.pop()
-            if todo:
-                walk.leave()
-            continue
-        entry = todo[-1].pop()
+    while (entry := _next(todo, walk)) is not None:
         name = os.fsencode(entry.name)
         names = (*walk.names, name)
         allowance.take(_BLOCK)

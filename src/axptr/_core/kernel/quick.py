@@ -12,7 +12,7 @@ Source: read(2), write(2), futex(2), pipe(7).
 import cython
 from cython.cimports.axptr._core.kernel.waiting import Waiting, WaitQueue
 from cython.cimports.axptr._core.mm.space import SpaceCore
-from cython.cimports.axptr._core.words.codes import READ, WRITE
+from cython.cimports.axptr._core.words.codes import MAX_RW_COUNT, PAGE_SIZE, READ, WRITE
 from cython.cimports.axptr._core.words.conversion import PyLong_AsUnsignedLongLongMask
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -20,8 +20,6 @@ from cython.cimports.libc.errno import EAGAIN
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 
 _user_end = cython.declare(uint64_t, 0x7FFF_FFFF_F000)
-_page = cython.declare(cython.Py_ssize_t, 4096)
-_most = cython.declare(uint64_t, 0x7FFF_F000)  # MAX_RW_COUNT
 _low = cython.declare(uint64_t, 0xFFFF_FFFF)
 _wronly = cython.declare(cython.int, 1)
 _accmode = cython.declare(cython.int, 3)
@@ -89,13 +87,13 @@ def _put(task: Waiting, file: object, address: uint64_t, count: uint64_t, made: 
     size: cython.Py_ssize_t = count
     last: object = None
     queue: WaitQueue
-    if count == 0 or size > _page or not pipe.readers or task.machine.watches is not None:
+    if count == 0 or size > PAGE_SIZE or not pipe.readers or task.machine.watches is not None:
         return -1
     if not _is_user(address, count):
         return -1
-    if many and size < _page:
+    if many and size < PAGE_SIZE:
         last = slots[many - 1]
-        if not last.open or last.start + len(last.data) + size > _page:
+        if not last.open or last.start + len(last.data) + size > PAGE_SIZE:
             last = None
         elif type(last.data) is not bytes:
             return -1
@@ -132,7 +130,7 @@ def reading(plain, pipe_file, again, interrupted):
                     return done
                 pipe: object = file.pipe
                 if not flags & _nonblock and count and not pipe.slots and pipe.writers and _is_user(address, count):
-                    rest: tuple = ((address, min(count, _most)),)
+                    rest: tuple = ((address, min(count, cython.cast(uint64_t, MAX_RW_COUNT))),)
                     return task.block(
                         ((file, _pollin),), None, again=(again, (file, rest, None)), interrupted=interrupted
                     )

@@ -19,6 +19,7 @@ import os
 import stat
 
 from ...named import NamedTuple
+from ..uaccess import PATH_MAX
 from .layers import NOBODY, LayeredFs, LayeredMount, LayeredNode, attributes_of, join
 
 TYPE_CHECKING = False
@@ -40,7 +41,6 @@ _KINDS = {
     stat.S_IFBLK: "device",
 }
 _PAGE = 4096
-_PATH_MAX = 4096
 CHANGES = 256 << 20
 """Bytes of paths of changes, at most where nobody says otherwise: a deep tree has many."""
 
@@ -109,7 +109,7 @@ class Overlay:
         limit: bytes that all paths may have together, None for any number; `OSError` (EFBIG) for more.
         """
         found, size = [], 0
-        for kind, path, above, below in self.differences(_PATH_MAX):
+        for kind, path, above, below in self.differences(PATH_MAX):
             node = above if above is not None else below
             assert node is not None
             what = _KINDS.get(stat.S_IFMT(node.mode), "file")

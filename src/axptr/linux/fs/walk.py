@@ -16,6 +16,7 @@ import errno
 
 from ..._core.host.places import straight
 from ...errors import LinuxError
+from ..uaccess import PATH_MAX
 from .node import DirNode, Node
 from .permissions import MAY_EXEC, MAY_WRITE, judge, require, require_follow, search, walks
 
@@ -29,7 +30,6 @@ AT_SYMLINK_NOFOLLOW = 0x100
 AT_REMOVEDIR = 0x200
 AT_SYMLINK_FOLLOW = 0x400
 AT_EMPTY_PATH = 0x1000
-_LONGEST = 4096  # PATH_MAX, for the host's calls and for names that are told
 
 MAX_LINKS = 40
 _RUN = 64
@@ -84,7 +84,7 @@ class FsContext:
     def shown(self, path: bytes, *, marked: bool = False) -> bytes:
         """What a path of the machine's tree is called below a root of one's own (d_path); as it is from elsewhere,
         which getcwd(2) has `marked`. ENAMETOOLONG."""
-        if len(path) >= _LONGEST:
+        if len(path) >= PATH_MAX:
             raise LinuxError(errno.ENAMETOOLONG)
         if self.root is self.mounts.mounts[0].root:
             return path
@@ -223,7 +223,7 @@ class FsContext:
         own = self.mounts.at(node, names[0])
         if own is not None:
             return own, 1
-        if sum(map(len, names)) + len(names) >= _LONGEST:
+        if sum(map(len, names)) + len(names) >= PATH_MAX:
             names = names[:1]
         found, taken = node.descend(task, names)
         if found.mount is None:

@@ -16,12 +16,19 @@
 #define KEEP_OVER 1000000000ll      /* what it is measured over, at most twice */
 #define KEEP_OFF 20000ll            /* more than what an interruption makes of a look */
 
+/* The counter and a clock at one moment. */
+struct keep_moment {
+    uint64_t cycles;
+    int64_t ns;
+};
+
+struct keep_rate {
+    struct keep_moment first, middle; /* where the measure began, and where the next will have begun */
+};
+
 struct clock_keeper {
-    uint64_t first, middle;         /* the counter where the measure began, and where the next will have begun */
-    int64_t first_ns, middle_ns;
-    uint64_t raw_first, raw_middle; /* the same of CLOCK_MONOTONIC_RAW, which goes at a rate of its own */
-    int64_t raw_first_ns, raw_middle_ns;
-    uint64_t looked, soon;          /* at the last look; counts until the next */
+    struct keep_rate monotonic, raw;  /* CLOCK_MONOTONIC_RAW goes at a rate of its own */
+    uint64_t looked, soon;            /* at the last look; counts until the next */
 };
 
 #ifdef __x86_64__
@@ -42,9 +49,10 @@ static int64_t keep_ns(clockid_t clock)
     return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
-/* The counter and a clock at one moment: of three looks the shortest. */
-static void keep_look(clockid_t clock, uint64_t *cycles, int64_t *ns)
+/* Of three looks at a clock the shortest. */
+static struct keep_moment keep_look(clockid_t clock)
 {
+    struct keep_moment found = {0, 0};
     uint64_t best = ~0ull;
     int i;
     for (i = 0; i < 3; i++) {
@@ -53,20 +61,17 @@ static void keep_look(clockid_t clock, uint64_t *cycles, int64_t *ns)
         after = keep_counter();
         if (after - before < best) {
             best = after - before;
-            *cycles = before + best / 2;
-            *ns = seen;
+            found.cycles = before + best / 2;
+            found.ns = seen;
         }
     }
+    return found;
 }
 
 static void keep_begin(struct clock_keeper *k)
 {
-    keep_look(CLOCK_MONOTONIC, &k->first, &k->first_ns);
-    k->middle = k->first;
-    k->middle_ns = k->first_ns;
-    keep_look(CLOCK_MONOTONIC_RAW, &k->raw_first, &k->raw_first_ns);
-    k->raw_middle = k->raw_first;
-    k->raw_middle_ns = k->raw_first_ns;
+    k->monotonic.first = k->monotonic.middle = keep_look(CLOCK_MONOTONIC);
+    k->raw.first = k->raw.middle = keep_look(CLOCK_MONOTONIC_RAW);
     k->looked = k->soon = 0;
 }
 
@@ -81,9 +86,17 @@ static inline int64_t keep_passed(uint64_t counts, uint64_t mult)
     return (int64_t)((__uint128_t)counts * mult >> CLOCK_SHIFT);
 }
 
-static inline uint64_t keep_mult(int64_t ns, uint64_t counts)
+/* Nanoseconds a count, << CLOCK_SHIFT, since the measure began. */
+static inline uint64_t keep_mult(const struct keep_rate *rate, struct keep_moment now)
 {
-    return (uint64_t)(((__uint128_t)(uint64_t)ns << CLOCK_SHIFT) / counts);
+    return (uint64_t)(((__uint128_t)(uint64_t)(now.ns - rate->first.ns) << CLOCK_SHIFT) / (now.cycles - rate->first.cycles));
+}
+
+/* The next measure begins where this one has come to. */
+static inline void keep_on(struct keep_rate *rate, struct keep_moment now)
+{
+    rate->first = rate->middle;
+    rate->middle = now;
 }
 
 /* The coarse clocks stand still from one tick of the host to the next, which is never less than a tick behind the time
@@ -107,51 +120,45 @@ static void keep_coarse(struct clock_page *p, int64_t ns, int64_t ahead_real, in
    CLOCK_BOOTTIME. all: whether more than the first two clocks are to be told. */
 static void keep_page(struct clock_keeper *k, struct clock_page *p, const int64_t ahead[3], int all)
 {
-    uint64_t cycles = 0, raw_cycles = 0;
-    int64_t ns = 0, raw_ns = 0, real, boot, tai, later;
-    keep_look(CLOCK_MONOTONIC, &cycles, &ns);
-    k->looked = cycles;
-    if (cycles <= k->first || ns - k->first_ns < KEEP_KNOWN) {
+    const struct keep_moment now = keep_look(CLOCK_MONOTONIC), *first = &k->monotonic.first;
+    struct keep_moment raw;
+    int64_t real, boot, tai, later;
+    k->looked = now.cycles;
+    if (now.cycles <= first->cycles || now.ns - first->ns < KEEP_KNOWN) {
         k->soon = 0;
         return;
     }
-    keep_look(CLOCK_MONOTONIC_RAW, &raw_cycles, &raw_ns);
+    raw = keep_look(CLOCK_MONOTONIC_RAW);
     tai = keep_ns(CLOCK_TAI);
     boot = keep_ns(CLOCK_BOOTTIME);
     real = keep_ns(CLOCK_REALTIME);
     later = keep_ns(CLOCK_MONOTONIC);
     if (p->counts) { /* does the counter still go as it did? */
-        int64_t told = p->ns[TELLS_MONOTONIC] + keep_passed(cycles - p->cycles, p->mult) - ahead[1];
-        if (told - ns > KEEP_OFF || ns - told > KEEP_OFF) {
+        int64_t told = p->ns[TELLS_MONOTONIC] + keep_passed(now.cycles - p->cycles, p->mult) - ahead[1];
+        if (told - now.ns > KEEP_OFF || now.ns - told > KEEP_OFF) {
             __atomic_store_n(&p->counts, 0, __ATOMIC_SEQ_CST);
             keep_begin(k);
             return;
         }
     }
     __atomic_store_n(&p->seq, p->seq | 1, __ATOMIC_SEQ_CST);
-    p->mult = keep_mult(ns - k->first_ns, cycles - k->first);
-    p->raw_mult = keep_mult(raw_ns - k->raw_first_ns, raw_cycles - k->raw_first);
-    p->cycles = cycles;
-    p->ns[TELLS_REALTIME] = real - (later - ns) + ahead[0];
-    p->ns[TELLS_MONOTONIC] = ns + ahead[1];
-    p->ns[TELLS_RAW] = raw_ns - keep_passed(raw_cycles - cycles, p->raw_mult) + ahead[1];
-    p->ns[TELLS_BOOTTIME] = boot - (later - ns) + ahead[2];
-    p->ns[TELLS_TAI] = tai - (later - ns) + ahead[0];
-    keep_coarse(p, ns, ahead[0], ahead[1]);
+    p->mult = keep_mult(&k->monotonic, now);
+    p->raw_mult = keep_mult(&k->raw, raw);
+    p->cycles = now.cycles;
+    p->ns[TELLS_REALTIME] = real - (later - now.ns) + ahead[0];
+    p->ns[TELLS_MONOTONIC] = now.ns + ahead[1];
+    p->ns[TELLS_RAW] = raw.ns - keep_passed(raw.cycles - now.cycles, p->raw_mult) + ahead[1];
+    p->ns[TELLS_BOOTTIME] = boot - (later - now.ns) + ahead[2];
+    p->ns[TELLS_TAI] = tai - (later - now.ns) + ahead[0];
+    keep_coarse(p, now.ns, ahead[0], ahead[1]);
     p->counts = !p->mult ? 0 : all ? TELLS : TELLS_MONOTONIC + 1;
     __atomic_store_n(&p->seq, p->seq + 1, __ATOMIC_SEQ_CST);
-    k->soon = (uint64_t)KEEP_SOON * (cycles - k->first) / (uint64_t)(ns - k->first_ns);
+    k->soon = (uint64_t)KEEP_SOON * (now.cycles - first->cycles) / (uint64_t)(now.ns - first->ns);
     if (all && p->steady < k->soon) /* the coarse ones go on before that; or are about to */
         k->soon = p->steady > k->soon / 20 ? p->steady : k->soon / 20;
-    if (ns - k->middle_ns >= KEEP_OVER) {
-        k->first = k->middle;
-        k->first_ns = k->middle_ns;
-        k->middle = cycles;
-        k->middle_ns = ns;
-        k->raw_first = k->raw_middle;
-        k->raw_first_ns = k->raw_middle_ns;
-        k->raw_middle = raw_cycles;
-        k->raw_middle_ns = raw_ns;
+    if (now.ns - k->monotonic.middle.ns >= KEEP_OVER) {
+        keep_on(&k->monotonic, now);
+        keep_on(&k->raw, raw);
     }
 }
 #endif

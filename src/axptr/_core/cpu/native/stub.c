@@ -21,24 +21,17 @@
 #define FLAG_ID 0x200000
 #define HIDDEN __attribute__((visibility("hidden")))
 
-static inline long call(long n, long a, long b, long c, long d, long e, long f)
-{
-    long result;
-    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
-
-/* The same by the instruction at `stub_early`, which goes unasked until there is a guest. */
-static inline long early_call(long n, long a, long b, long c, long d, long e, long f)
-{
-    long result;
-    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    __asm__ volatile("call stub_early" : "=a"(result) : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
+#define CALLS_BY(name, instruction) \
+    static inline long name(long n, long a, long b, long c, long d, long e, long f) \
+    { \
+        long result; \
+        register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f; \
+        __asm__ volatile(instruction : "=a"(result) : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) \
+                         : "rcx", "r11", "memory"); \
+        return result; \
+    }
+CALLS_BY(call, "syscall")
+CALLS_BY(early_call, "call stub_early") /* by the instruction there, which goes unasked until there is a guest */
 
 extern char stub_start[] HIDDEN, stub_restorer[] HIDDEN;
 
