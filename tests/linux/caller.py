@@ -156,9 +156,16 @@ class Caller:
         self._runs = 0
 
     def __call__(
-        self, script: Script, prepare: Callable[[Path], object] | None = None, same: Callable[[Answer], bool] = bool
+        self,
+        script: Script,
+        prepare: Callable[[Path], object] | None = None,
+        same: Callable[[Answer], bool] = bool,
+        lacks: tuple[list[object], str] | None = None,
     ) -> list[Answer]:
-        """What the host gave, which is what ours gave; but for calls of which `same` says that they may differ."""
+        """What the host gave, which is what ours gave; but for calls of which `same` says that they may differ.
+
+        lacks: what each call is about, and the error by which a kernel says that it does not know of that: where the
+        host says so whatever is asked, ours may know more."""
         self._runs += 1
         written = script.save(self._tmp_path / f"script{self._runs}")
         sides = []
@@ -174,7 +181,13 @@ class Caller:
         host, ours = (script.answers(side.lines) for side in sides)
         assert sides[0].status == sides[1].status == 0, sides
         assert len(host) == len(script.calls)
-        different = [(wanted, got) for wanted, got in zip(host, ours, strict=True) if wanted != got and same(wanted)]
+        of, error = lacks or ([None] * len(host), "")
+        known = {about for about, answer in zip(of, host, strict=True) if answer.error != error}
+        different = [
+            (wanted, got)
+            for wanted, got, about in zip(host, ours, of, strict=True)
+            if wanted != got and about in known and same(wanted)
+        ]
         if different:
             told = [
                 f"{wanted.call}\n    host {wanted.result} {wanted.error} {wanted.data}\n"

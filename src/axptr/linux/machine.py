@@ -61,6 +61,7 @@ class Machine:
     | memory_limit: bytes that all may hold | keeps | the same | the number |
     | vdso: what programs tell the time by | keeps | the same | programs have the pages |
     | pids: who has which number; init: the process that was there before the first | keeps | one more | the numbers |
+    | init_thread: its one thread, once somebody asked for it | keeps | the same | as it is |
     | first: the process that the user started first | keeps | the same | its number |
     | held: processes that the user looks at, and whose memory stays when they end | keeps | the same | their numbers |
     | phys, engine, loop: memory, the CPU, and who has it | keeps | the same | the memory; the rest is made anew |
@@ -129,6 +130,18 @@ class Machine:
     def tasks(self) -> dict[int, LinuxTask]:
         """Threads by their number."""
         return self.pids.tasks
+
+    def thread(self, tid: int) -> LinuxTask | None:
+        """The thread of a number, that of `init` too; None if nobody has it."""
+        found = self.pids.tasks.get(tid)
+        return self.init_thread if found is None and tid == INIT else found
+
+    @cached_property
+    def init_thread(self) -> LinuxTask:
+        """What `init` is seen as."""
+        from .task.init import make_init  # which few programs look at
+
+        return make_init(self)
 
     def start(self, engine: Engine, jobs: int = 1) -> None:
         """Let the machine have a CPU, which all its tasks share. jobs: how many of them may run at once, if it can do

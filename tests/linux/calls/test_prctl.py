@@ -77,3 +77,52 @@ def test_names_of_every_length(answers) -> None:
     for size in (1, 8, 15):
         script.call("prctl", NAME[1], END - size)
     answers(script)
+
+
+NUMBERS = (*range(83), 100, 0x5356_4D41, 0x5961_6D61, 0x4155_5856, 0x5356_4D42)
+OWN = {
+    21: "what is left to call, of which other tests are",
+    22: "what is left to call, of which other tests are",
+    23: "the capabilities that there are, which are a container's",
+    24: "the capabilities that there are, which are a container's",
+    31: "counters of events, of which there are none",
+    32: "counters of events, of which there are none",
+    33: "another test has it",
+    35: "takes a capability that a container has not",
+    47: "the capabilities that there are, which are a container's",
+    57: "takes a capability that a container has not",
+    58: "takes a capability that a container has not",
+    59: "calls that come back as signals cannot be had",
+    61: "as on a kernel without it", 62: "as on a kernel without it",
+    69: "of another CPU", 70: "of another CPU", 71: "of another CPU", 72: "of another CPU",
+    78: "as on a kernel without it",
+    0x5356_4D41: "as on a kernel without it",
+}  # fmt: skip
+"""Options that may give something else than on the host."""
+WORDS = tuple(itertools.product((0, 1, 2, 3, 4, 7, 64, -1), (0, 1, 2, 3), (0, 1), (0, 1)))
+_READS_COUNTER = 26, 2
+
+
+def test_every_option_gives_what_it_gives_on_the_host(answers) -> None:
+    """With numbers for arguments, those that are set in a row; and with an address. A kernel that is older may lack an
+    option, and says EINVAL to all of it."""
+    script, of = Script(), []
+    at = script.room(4096)
+    hidden = {40: [(at, 8)], 0x4155_5856: [(at, 448)]}
+    for option in NUMBERS:
+        if option in OWN:
+            continue
+        for words in WORDS:
+            if (option, words[0]) != _READS_COUNTER:
+                script.call("prctl", option, *words)
+                of.append(option)
+        for word in (0, 1, 8, 4096):
+            for args in ((at, word, 0, 0), (word, at, 0, 0), (word, at, 4096, 0), (at, word, 1, 0)):
+                script.call("prctl", option, *args, hide=hidden.get(option, ()))
+                of.append(option)
+        if option in (36, 28):
+            script.call("prctl", option, 0, 0, 0, 0)
+            of.append(option)
+    got = answers(script, lacks=(of, "EINVAL"))
+    for option in (1, 4, 15, 38, 41):
+        assert any(answer.result == 0 for answer, its in zip(got, of, strict=True) if its == option), option

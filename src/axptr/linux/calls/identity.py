@@ -110,7 +110,7 @@ def _set_three(now: Ids, wanted: tuple[int, int, int], privileged: bool) -> Ids:
 
 
 def _become(task: LinuxTask, uids: Ids) -> int:
-    task.adopt(task.creds.with_uids(uids, keep=bool(task.kept.keep_caps)))
+    task.adopt(task.creds.with_uids(uids))
     return 0
 
 

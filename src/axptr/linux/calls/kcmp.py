@@ -36,7 +36,7 @@ _SHARED: dict[int, Callable[[LinuxTask], object]] = {
 @call("kcmp")
 def sys_kcmp(task: LinuxTask, pid1: c_int, pid2: c_int, kind: c_int, index1: c_ulong, index2: c_ulong) -> int:
     """0 for the same, 1 and 2 for the order, 3 where there is none."""
-    one, other = task.machine.tasks.get(pid1), task.machine.tasks.get(pid2)
+    one, other = task.machine.thread(pid1), task.machine.thread(pid2)
     if one is None or other is None:
         raise LinuxError(errno.ESRCH)
     require_look(task, one)

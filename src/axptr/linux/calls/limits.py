@@ -46,7 +46,7 @@ def _set_limit(task: LinuxTask, number: int, soft: int, hard: int) -> None:
 def sys_prlimit64(task: LinuxTask, pid: c_int, resource: c_uint, new: ConstBytes, old: Bytes) -> int:
     """Another process's too, of the same user."""
     wanted = unpack("<QQ", get_bytes(task, new.address, 16)) if not new.is_null else None
-    goal = task if pid == 0 else task.machine.tasks.get(pid)
+    goal = task if pid == 0 else task.machine.thread(pid)
     if goal is None or goal.dead:
         raise LinuxError(errno.ESRCH)
     mine, its = task.creds, goal.creds

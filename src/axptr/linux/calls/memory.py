@@ -92,6 +92,8 @@ def sys_mmap(
     size = page_up(length)
     if flags & MAP_HUGETLB or size >= 1 << 64:
         raise LinuxError(errno.ENOMEM)
+    if task.mm.deny_gain and task.mm.denies(prot):
+        raise LinuxError(errno.EACCES)
     require_mapping(task)
     start = place(task.mm, addr, size, flags)
     kind = flags & MAP_TYPE
@@ -221,7 +223,7 @@ def _protect_some(task: LinuxTask, start: int, end: int, prot: int) -> tuple[int
     for begin, stop, area in islice(pieces(task, start, end), AREAS_AT_ONCE):
         if begin > at:
             code = errno.ENOMEM
-        elif _never(area, prot):
+        elif _never(area, prot) or (task.mm.deny_gain and task.mm.denies(prot, int(area.asked))):
             code = errno.EACCES
         elif task.mm.sealed and is_sealed(task, begin, stop):
             code = errno.EPERM

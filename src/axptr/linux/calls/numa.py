@@ -172,7 +172,7 @@ def _other(task: LinuxTask, pid: int) -> LinuxTask:
     """Whose memory it is about; 0 is the caller. ESRCH, EPERM."""
     if not pid:
         return task
-    other = task.machine.tasks.get(pid)
+    other = task.machine.thread(pid)
     if other is None or other.dead:
         raise LinuxError(errno.ESRCH)
     require_look(task, other)

@@ -12,6 +12,7 @@ from ..files.pidfd import PidFile
 from ..fs.openfile import O_NONBLOCK
 from ..registry import call
 from ..task.looking import require_look
+from .process import find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def sys_pidfd_open(task: LinuxTask, pid: c_int, flags: c_uint) -> int:
     """Of a process, by the number of its first thread; with PIDFD_THREAD of any thread."""
     if flags & ~(O_NONBLOCK | PIDFD_THREAD) or pid <= 0:
         raise LinuxError(errno.EINVAL)
-    goal = task.machine.pids.task(pid)
+    goal = find(task, pid)
     if not flags & PIDFD_THREAD and goal is not goal.group.leader:
         raise LinuxError(errno.ENOENT)
     file = PidFile.of(goal, flags & O_NONBLOCK, thread=bool(flags & PIDFD_THREAD))

@@ -67,7 +67,10 @@ def sys_getppid(task: LinuxTask) -> int:
 
 def find(task: LinuxTask, pid: int) -> LinuxTask:
     """The thread of a number, 0 for the caller's own. ESRCH."""
-    return task if pid == 0 else task.machine.pids.task(pid)
+    found = task if pid == 0 else task.machine.thread(pid)
+    if found is None:
+        raise LinuxError(errno.ESRCH)
+    return found
 
 
 def find_group(task: LinuxTask, pid: int) -> ThreadGroup:

@@ -45,7 +45,7 @@ def _transfer(
     there = _remote(task, *remote)
     if not any(size for _, size in there):
         return 0
-    other = task.machine.tasks.get(pid)
+    other = task.machine.thread(pid)
     if other is None or other.dead:
         raise LinuxError(errno.ESRCH)
     require_look(task, other)

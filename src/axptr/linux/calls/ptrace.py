@@ -51,7 +51,7 @@ def sys_ptrace(task: LinuxTask, request: c_long, pid: c_long, address: c_ulong, 
     if request == _TRACEME:
         return _trace_me(task)
     pid &= 0xFFFF_FFFF
-    tracee = task.machine.tasks.get(pid)
+    tracee = task.machine.thread(pid)
     if tracee is None:
         raise LinuxError(errno.ESRCH)
     if request in (_ATTACH, _SEIZE):
@@ -89,7 +89,7 @@ def _attach(task: LinuxTask, tracee: LinuxTask, seize: bool, address: int, data:
         if address or data & ~_OPTIONS:
             raise LinuxError(errno.EIO)
         _require_options(data)
-    if tracee.group is task.group or not may_look(task, tracee, by_files=False):
+    if tracee.group in (task.group, task.machine.init) or not may_look(task, tracee, by_files=False):
         raise LinuxError(errno.EPERM)
     if tracee.dead or tracee.over or (tracee.trace is not None and tracee.trace.tracer is not None):
         raise LinuxError(errno.EPERM)

@@ -181,8 +181,6 @@ def sys_sched_setparam(task: LinuxTask, pid: c_int, param: ConstBytes) -> int:
 def sys_sched_getscheduler(task: LinuxTask, pid: c_int) -> int:
     if pid < 0:
         raise LinuxError(errno.EINVAL)
-    if pid == task.machine.init.tgid:  # who was there before, of no thread
-        return 0
     sched = find(task, pid).sched
     return sched.policy | (SCHED_RESET_ON_FORK if sched.reset_on_fork else 0)
 
@@ -191,8 +189,7 @@ def sys_sched_getscheduler(task: LinuxTask, pid: c_int) -> int:
 def sys_sched_getparam(task: LinuxTask, pid: c_int, param: Bytes) -> int:
     if param.is_null or pid < 0:
         raise LinuxError(errno.EINVAL)
-    if pid != task.machine.init.tgid:
-        find(task, pid)
+    find(task, pid)
     put_bytes(task, param.address, bytes(4))
     return 0
 

@@ -183,7 +183,7 @@ def _give_up(task: LinuxTask, wanted: int, info: int, until: float | None) -> No
 
 def _thread(task: LinuxTask, tid: int) -> LinuxTask:
     """ESRCH if there is none."""
-    goal = task.machine.tasks.get(tid)
+    goal = task.machine.thread(tid)
     if goal is None:
         raise LinuxError(errno.ESRCH)
     return goal

@@ -58,7 +58,12 @@ def sys_timer_create(task: LinuxTask, clock: c_int, event: ConstBytes, number: B
         raise LinuxError(errno.EAGAIN)
     timers = task.group.timers.posix
     cpu_kind(task, clock)
-    made = timers.create(task, clock, how, signal, value)
+    wanted = None
+    if task.group.timers.restores:
+        wanted = int.from_bytes(get_bytes(task, number.address, 4), "little")
+        if wanted >> 31:
+            raise LinuxError(errno.EINVAL)
+    made = timers.create(task, clock, how, signal, value, wanted)
     made.thread = thread
     try:
         put_bytes(task, number.address, made.number.to_bytes(4, "little"))

@@ -57,7 +57,7 @@ class PidFile(OpenFile):
     def gone(self) -> bool:
         """Whether nobody has its number any more."""
         task = self.task
-        return task.machine.tasks.get(task.tid) is not task
+        return task.machine.thread(task.tid) is not task
 
     def ready(self, mask: int) -> int:
         if self.gone:

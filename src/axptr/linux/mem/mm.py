@@ -9,6 +9,7 @@ Not here: how it is filled (`image`, `stack`), and the calls that change it (`me
 from __future__ import annotations
 
 from ..._core.words.codes import GUARD_GAP
+from ..abi.mman import PROT_EXEC, PROT_WRITE
 from ..fs.node import Node
 from ..uaccess import USER_END
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..files.aio import AioContext
     from ..host import HostView
 
+MDWE_REFUSE_EXEC_GAIN, MDWE_NO_INHERIT = 1, 2
 STACK_TOP = USER_END
 _LEAST_GAP, _LARGEST_GAP = 128 << 20, USER_END // 6 * 5
 
@@ -35,7 +37,8 @@ class Mm:
     snapshot has the space, with the addresses in its bounds, and the other fields as they are.
 
     space: its pages. host: of the machine that it is in. exe: the program's file. auxv: the auxiliary vector, packed.
-    dumpable: whether others of its user may look into it (`task.looking`).
+    dumpable: whether others of its user may look into it (`task.looking`). deny_gain: PR_SET_MDWE's flags, by which
+    no page becomes executable, or is both that and writable. merges: whether equal pages may become one, which is kept.
     peak_size: the most bytes of areas that were seen. users: tasks that have it.
     sealed: ranges that nothing may change (mseal): they end with it.
     lock_future: what is mapped from now on is locked (mlockall).
@@ -56,6 +59,8 @@ class Mm:
         self.exe = Node(b"/")
         self.auxv = b""
         self.dumpable = True
+        self.deny_gain = 0
+        self.merges = False
         self.peak_size = 0
         self.users = 1
 
@@ -75,7 +80,19 @@ class Mm:
         other.users = 1
         other.aio = {}
         other.lock_future = False
+        other.inherit_flags(self)
         return other
+
+    def inherit_flags(self, old: Mm) -> None:
+        """Take what a fork and an exec hand on (mmf_init_flags)."""
+        self.deny_gain = 0 if old.deny_gain & MDWE_NO_INHERIT else old.deny_gain
+        self.merges = old.merges
+
+    def denies(self, prot: int, old: int = PROT_EXEC) -> bool:
+        """Whether pages that had the rights `old` may not have these (map_deny_write_exec)."""
+        if not self.deny_gain or not prot & PROT_EXEC:
+            return False
+        return bool(prot & PROT_WRITE) or not old & PROT_EXEC
 
     def release(self) -> None:
         """A task needs it no more; the last one's end gives all of it back."""

@@ -94,7 +94,7 @@ def _take_cred(task: LinuxTask, body: bytes) -> Cred:
         and (gid in creds.gids or creds.has(CAP_SETGID))
     ):
         raise LinuxError(errno.EPERM)
-    if pid != task.pid and pid not in task.machine.tasks:
+    if pid != task.pid and task.machine.thread(pid) is None:
         raise LinuxError(errno.ESRCH)
     if 0xFFFF_FFFF in (uid, gid):
         raise LinuxError(errno.EINVAL)
@@ -162,7 +162,7 @@ class ControlWriter:
     def put_process(self, pid: int) -> None:
         """A descriptor of who sent it; nothing of one that is no more (scm_pidfd_recv)."""
         task = self._task
-        sender = task.machine.tasks.get(pid)
+        sender = task.machine.thread(pid)
         if self._left < HEADER + 4:
             self.flags |= MSG_CTRUNC
         elif sender is not None:

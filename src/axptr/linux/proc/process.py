@@ -19,8 +19,8 @@ from .nodes import living, present_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..fs.node import Node
     from ..fs.openfile import OpenFile
-    from ..task.group import ThreadGroup
     from ..task.task import LinuxTask
 
 _NO_LIMIT = (1 << 64) - 1
@@ -50,6 +50,13 @@ def environ(task: LinuxTask) -> bytes:
     """ESRCH for who has no memory any more."""
     start, end = living(task).mm.env
     return present_bytes(task, start, end - start)
+
+
+def exe(task: LinuxTask) -> Node:
+    """The program's file. ENOENT for who has no memory."""
+    if not has_memory(task):
+        raise LinuxError(errno.ENOENT)
+    return task.mm.exe
 
 
 def vm_size(task: LinuxTask) -> int:
@@ -87,12 +94,9 @@ def stat(task: LinuxTask, whole: bool = True, *, shown: bool = True) -> bytes:
     return head + b" ".join(b"%d" % f for f in fields[4:]) + b"\n"
 
 
-def init_stat(group: ThreadGroup) -> bytes:
-    """The line of the process that was there before the first: it sleeps."""
-    fields = [0] * 53
-    fields[5:7] = [group.pgid, group.sid]
-    fields[8], fields[18], fields[20], fields[38] = -1, 20, 1, 17
-    return b"%d (init) S " % group.tgid + b" ".join(b"%d" % f for f in fields[4:]) + b"\n"
+def has_memory(task: LinuxTask) -> bool:
+    """Whether it has any: who has ended has none, and init never had."""
+    return not task.dead and task.mm is not task.machine.nothing
 
 
 def _state(task: LinuxTask) -> bytes:
@@ -104,7 +108,7 @@ def _state(task: LinuxTask) -> bytes:
     if task.halted:
         return b"T (stopped)"
     if task.blocked is None:
-        return b"R (running)"
+        return b"R (running)" if task.loop is not None else b"S (sleeping)"
     return b"D (disk sleep)" if task.blocked.deaf else b"S (sleeping)"
 
 
@@ -179,7 +183,7 @@ def status(task: LinuxTask) -> bytes:
         "Uid:\t" + "\t".join(map(str, uid)), "Gid:\t" + "\t".join(map(str, gid)),
         f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, creds.groups)) + " ",
         f"NStgid:\t{task.pid}", f"NSpid:\t{task.tid}", f"NSpgid:\t{group.pgid}", f"NSsid:\t{group.sid}",
-        "Kthread:\t0", *([] if task.dead else _kilobytes(task)), "CoreDumping:\t0", "THP_enabled:\t0",
+        "Kthread:\t0", *([] if not has_memory(task) else _kilobytes(task)), "CoreDumping:\t0", "THP_enabled:\t0",
         "untag_mask:\t0xffffffffffffffff",
         f"Threads:\t{max(group.live, 1)}", f"SigQ:\t{signals.pending.count}/{get_limit(task, RLIMIT_SIGPENDING)[0]}",
         f"SigPnd:\t{signals.pending.own.mask:016x}", f"ShdPnd:\t{signals.pending.shared.mask:016x}",

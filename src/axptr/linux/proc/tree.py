@@ -28,6 +28,8 @@ from .nodes import MemNode, NumberLink, PagemapNode, PlaceLink, SpaceLink, Stati
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..fs.node import Stat
     from ..task.creds import Credentials
     from ..task.task import LinuxTask
@@ -177,9 +179,7 @@ class Proc(DirNode):
                 del self._processes[gone]
             if len(self._processes) >= _KEPT:  # made again when asked for
                 self._processes.clear()
-            path = b"/proc/%d" % number
-            made = _process_dir(path, number, leader=True) if number in pids.tasks else _init_dir(path)
-            found = self._processes[number] = made
+            found = self._processes[number] = _process_dir(b"/proc/%d" % number, number, leader=True)
         return found
 
     def names(self, task: LinuxTask) -> list[bytes]:
@@ -215,12 +215,16 @@ class TaskDir(DirNode):
 
     def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
         number = _number(name)
-        if number is None or number not in self._who(task).group.threads:
+        if number is None or number not in self._numbers(task):
             return None
         return _process_dir(self.path + b"/" + name, number, leader=False)
 
     def names(self, task: LinuxTask) -> list[bytes]:
-        return [b"%d" % number for number in sorted(self._who(task).group.threads)]
+        return [b"%d" % number for number in sorted(self._numbers(task))]
+
+    def _numbers(self, task: LinuxTask) -> Iterable[int]:
+        about = self._who(task)
+        return about.group.threads or (about.tid,)  # init's one is in no table
 
 
 _WITH_END = frozenset(
@@ -283,7 +287,10 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     nodes: dict[bytes, Node] = {}
 
     def who(task: LinuxTask) -> LinuxTask:
-        return task.machine.pids.task(number)  # ESRCH when it is no more
+        found = task.machine.thread(number)
+        if found is None:  # it is no more
+            raise LinuxError(errno.ESRCH)
+        return found
 
     def seen(task: LinuxTask) -> LinuxTask:
         return seen_by(task, who(task))
@@ -338,7 +345,7 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     for name in (b"uid_map", b"gid_map", b"projid_map"):
         text(name, lambda t: b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF), 0o644)
     nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: running(t).fs.cwd)
-    nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: running(t).mm.exe)
+    nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: procself.exe(running(t)))
     nodes[b"root"] = PlaceLink(path + b"/root", lambda t: running(t).fs.root)
     nodes[b"fd"] = FdDir(path + b"/fd", who)
     nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo", seen)
@@ -386,18 +393,6 @@ def _rename(task: LinuxTask, about: LinuxTask, name: bytes) -> None:
     if about.group is not task.group:
         raise LinuxError(errno.EINVAL)
     procself.set_comm(about, name)
-
-
-def _init_dir(path: bytes) -> StaticDir:
-    """Of the process that was there before the first, which has no memory and no files that anybody could look at."""
-    texts: dict[bytes, Render] = {
-        b"cmdline": lambda t: b"",
-        b"comm": lambda t: b"init\n",
-        b"stat": lambda t: procself.init_stat(t.machine.init),
-        b"statm": lambda t: b"0 0 0 0 0 0 0\n",
-        b"status": lambda t: b"Name:\tinit\nState:\tS (sleeping)\nTgid:\t1\nPid:\t1\nPPid:\t0\nThreads:\t1\n",
-    }
-    return StaticDir(path, {name: TextNode(path + b"/" + name, render) for name, render in texts.items()})
 
 
 def _name_spaces(path: bytes, who: Who) -> StaticDir:

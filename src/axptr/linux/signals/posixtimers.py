@@ -153,12 +153,17 @@ class PosixTimers:
     def all(self) -> list[PosixTimer]:
         return list(self._timers.values())
 
-    def create(self, owner: LinuxTask, clock: int, how: int, signal: int, value: int | None) -> PosixTimer:
-        """value: what the signal carries, its number by default."""
-        number = self._next
+    def create(
+        self, owner: LinuxTask, clock: int, how: int, signal: int, value: int | None, wanted: int | None = None
+    ) -> PosixTimer:
+        """value: what the signal carries, its number by default. wanted: its number, EBUSY if that is taken."""
+        number = self._next if wanted is None else wanted
+        if wanted is not None and wanted in self._timers:
+            raise LinuxError(errno.EBUSY)
         while number in self._timers:
             number = (number + 1) & _INT_MAX
-        self._next = (number + 1) & _INT_MAX
+        if wanted is None:
+            self._next = (number + 1) & _INT_MAX
         timer = PosixTimer(owner, number, clock, how, signal, number if value is None else value)
         self._timers[number] = timer
         owner.machine.signal_tally.count += 1

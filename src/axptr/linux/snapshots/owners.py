@@ -105,6 +105,7 @@ STATE = {
     "linux.task.debugregs": "DebugRegisters",
     "linux.task.filetable": "FileTable",
     "linux.task.group": "Happening ThreadGroup",
+    "linux.task.init": "InitSignals",
     "linux.task.iocount": "IoCount",
     "linux.task.kept": "KeptState",
     "linux.task.limits": "Limits",

@@ -23,6 +23,7 @@ CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_S
 CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_ADMIN = 2, 19, 21
 CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP = 10, 18, 27, 29, 31
 LAST_CAP = 40
+SECBIT_NOROOT, SECBIT_NO_SETUID_FIXUP, SECBIT_KEEP_CAPS, SECBIT_NO_CAP_AMBIENT_RAISE = 1, 4, 16, 64
 OF_ROOT = sum(
     1 << cap
     for cap in (
@@ -43,7 +44,7 @@ class Credentials:
 
     fs_uid, fs_gid: by whom files are judged (setfsuid); files: all that they are judged by. walks: whether every
     directory may be searched. effective, permitted, inheritable, bounding, ambient: sets of capabilities, bit n for
-    number n.
+    number n. securebits: what of root's ways with them holds no more (prctl).
 
     | guarded by | exec | fork | a snapshot |
     | --- | --- | --- | --- |
@@ -52,7 +53,7 @@ class Credentials:
 
     __slots__ = (
         "ambient", "bounding", "effective", "files", "fs_gid", "fs_uid", "gids", "groups", "inheritable", "permitted",
-        "uids", "walks",
+        "securebits", "uids", "walks",
     )  # fmt: skip
 
     def __init__(self, uids: Ids, gids: Ids, groups: tuple[int, ...]) -> None:
@@ -60,7 +61,7 @@ class Credentials:
         self.gids = gids
         self.groups = groups
         self.fs_uid, self.fs_gid = uids[1], gids[1]
-        self.inheritable = self.ambient = 0
+        self.inheritable = self.ambient = self.securebits = 0
         self.bounding = OF_ROOT
         self.permitted = OF_ROOT if 0 in uids[:2] else 0
         self.effective = self.permitted if uids[1] == 0 else 0
@@ -99,21 +100,23 @@ class Credentials:
     def after_exec(self) -> Credentials:
         """The saved ids become the effective ones; root's capabilities are those that it may have at all."""
         uids, gids = (*self.uids[:2], self.uids[1]), (*self.gids[:2], self.gids[1])
-        if 0 in uids[:2]:
-            ambient, permitted = 0, self.inheritable | self.bounding
-            effective = permitted if uids[1] == 0 else 0
-        else:
-            ambient = permitted = effective = self.ambient
+        ambient = permitted = effective = self.ambient
+        if 0 in uids[:2] and not self.securebits & SECBIT_NOROOT:
+            permitted |= self.inheritable | self.bounding
+            effective = permitted if uids[1] == 0 else ambient
         return self.but(
             uids=uids, gids=gids, fs_uid=uids[1], fs_gid=gids[1],
-            permitted=permitted, effective=effective, ambient=ambient,
+            permitted=permitted, effective=effective, ambient=ambient, securebits=self.securebits & ~SECBIT_KEEP_CAPS,
         )  # fmt: skip
 
-    def with_uids(self, uids: Ids, *, keep: bool) -> Credentials:
-        """After setuid and its kin: root's capabilities go with root (cap_emulate_setxuid). keep: SECBIT_KEEP_CAPS."""
+    def with_uids(self, uids: Ids) -> Credentials:
+        """After setuid and its kin: root's capabilities go with root (cap_emulate_setxuid), unless it said that they
+        are to stay."""
         permitted, effective, ambient = self.permitted, self.effective, self.ambient
+        if self.securebits & SECBIT_NO_SETUID_FIXUP:
+            return self.but(uids=uids, fs_uid=uids[1])
         if 0 in self.uids and 0 not in uids:
-            if not keep:
+            if not self.securebits & SECBIT_KEEP_CAPS:
                 permitted = effective = 0
             ambient = 0
         if self.uids[1] == 0 and uids[1] != 0:
@@ -124,6 +127,8 @@ class Credentials:
 
     def with_fs_uid(self, uid: int) -> Credentials:
         effective = self.effective
+        if self.securebits & SECBIT_NO_SETUID_FIXUP:
+            return self.but(fs_uid=uid)
         if self.fs_uid == 0 and uid != 0:
             effective &= ~_OF_FILES
         elif self.fs_uid != 0 and uid == 0:

@@ -12,12 +12,12 @@ MCE_DEFAULT = 2
 class KeptState:
     """What a process has set about itself. A value of None is what the host's own process has: it is inherited.
 
-    An exec resets `keep_caps` alone; the name belongs to the task, whether it is dumpable to its memory.
+    An exec keeps it all; the name belongs to the task, whether it is dumpable to its memory, what becomes of its
+    capabilities to its credentials.
     """
 
     def __init__(self) -> None:
         self.pdeath_signal = 0
-        self.keep_caps = False
         self.tsc = PR_TSC_ENABLE
         self.mce = MCE_DEFAULT
         self.timer_slack: int | None = None
@@ -25,6 +25,3 @@ class KeptState:
         self.thp_disabled: int | None = None
         self.memory_policy = 0, 0
         self.personality = 0
-
-    def exec(self) -> None:
-        self.keep_caps = False

@@ -102,13 +102,6 @@ class PidTable:
     def session(self, sid: int) -> list[ThreadGroup]:
         return list(self._sessions.get(sid, ()))
 
-    def task(self, tid: int) -> LinuxTask:
-        """The thread of a number. ESRCH."""
-        found = self.tasks.get(tid)
-        if found is None:
-            raise LinuxError(errno.ESRCH)
-        return found
-
     def _check(self) -> None:
         """Raise `AssertionError` unless the tables agree."""
         for tid, task in self.tasks.items():

@@ -167,6 +167,7 @@ the numbers |
             self.group.exit_signal = SIGCHLD
         self.unshare_files()
         leave_memory(self)
+        mm.inherit_flags(self.mm)
         self.mm.release()
         self.set_space(mm.space)
         self.mm = mm
@@ -177,7 +178,6 @@ the numbers |
         self.mm.dumpable = readable and not self.creds.set_id
         mm.space.is_kin = mm.space.is_kin and self.mm.dumpable
         self.comm = os.path.basename(name)[:15]
-        self.kept.exec()
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
         self.rseq = None

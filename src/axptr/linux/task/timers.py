@@ -152,7 +152,7 @@ class Timer:
 
 class Timers:
     """The three interval timers of a process and those that it has made (posix, made), its CPU time, and
-    the limit on that."""
+    the limit on that. restores: whether those that it makes get the numbers that it says (prctl)."""
 
     def __init__(self, host: HostView) -> None:
         self._host = host
@@ -161,6 +161,7 @@ class Timers:
         self.virtual = Timer(SIGVTALRM)
         self.prof = Timer(SIGPROF)
         self._posix: PosixTimers | None = None
+        self.restores = False
         self._alarm: Deadline | None = None  # the real-time timer in the loop's heap
         self.cpu_limit: tuple[int, int] | None = None
         """RLIMIT_CPU, (soft, hard) seconds, as the program set it, or its parent did. One that it inherited of the host
