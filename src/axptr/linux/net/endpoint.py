@@ -270,6 +270,10 @@ class Endpoint:
     def option_changed(self) -> None:
         """An option of SOL_SOCKET was set."""
 
+    def least_wanted(self, count: int) -> int:
+        """How many bytes SO_RCVLOWAT comes to (sk_prot->set_rcvlowat)."""
+        return count
+
 
 def stopped(flags: int, nonblock: bool) -> bool:
     """Whether a call of a socket is not to wait."""

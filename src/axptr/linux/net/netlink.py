@@ -54,7 +54,11 @@ SOL_NETLINK = 270
 NLMSG_ERROR, NLMSG_DONE, FIRST_TYPE = 2, 3, 16
 NLM_F_REQUEST, NLM_F_MULTI, NLM_F_ACK, NLM_F_DUMP, NLM_F_CAPPED = 1, 2, 4, 0x300, 0x100
 _HEADER = Struct("<IHHII")
-_OPTIONS = (1, 2, 3, 4, 5, 8, 10, 11, 12)
+_ADD_MEMBERSHIP, _DROP_MEMBERSHIP, _LIST_MEMBERSHIPS = 1, 2, 9
+_FLAGS = (3, 4, 5, 8, 10, 11, 12)
+_OPTIONS = (_ADD_MEMBERSHIP, _DROP_MEMBERSHIP, *_FLAGS)
+_GROUPS = {NETLINK_ROUTE: 36}
+"""How many groups a protocol has, where it is not 32."""
 _CAP_ACK = 10
 _MOST = 32_768
 """Bytes of one answer."""
@@ -225,13 +229,26 @@ class NetlinkEndpoint(Endpoint):
     # -- options
 
     def set_option(self, task: LinuxTask, level: int, name: int, address: int, size: int) -> None:
+        """Groups are joined and left; what they would be told never happens."""
         if level != SOL_NETLINK or name not in _OPTIONS:
             raise LinuxError(errno.ENOPROTOOPT)
-        self.kept[name] = integer(task, address, size)
+        value = integer(task, address, size) if size >= 4 else 0
+        if name not in (_ADD_MEMBERSHIP, _DROP_MEMBERSHIP):
+            self.kept[name] = value
+            return
+        if not 0 < value <= _GROUPS.get(self.protocol, 32):
+            raise LinuxError(errno.EINVAL)
+        bit, joined = 1 << value - 1, self.kept.get(_ADD_MEMBERSHIP, 0)
+        self.kept[_ADD_MEMBERSHIP] = joined | bit if name == _ADD_MEMBERSHIP else joined & ~bit
 
     def get_option(self, task: LinuxTask, level: int, name: int, size: int) -> bytes:
-        if level != SOL_NETLINK or name not in _OPTIONS:
+        if level != SOL_NETLINK or name not in (*_FLAGS, _LIST_MEMBERSHIPS):
             raise LinuxError(errno.ENOPROTOOPT)
+        if name == _LIST_MEMBERSHIPS:
+            joined = self.kept.get(_ADD_MEMBERSHIP)  # there is no table before the first
+            return b"" if joined is None else joined.to_bytes(-(-_GROUPS.get(self.protocol, 32) // 32) * 4, "little")
+        if size < 4:
+            raise LinuxError(errno.EINVAL)
         return pack("<i", int(bool(self.kept.get(name, 0))))
 
     def close(self) -> None:

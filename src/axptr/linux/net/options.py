@@ -81,14 +81,15 @@ _NUMBERS = {
 _REFUSED = {
     SO_ATTACH_FILTER: errno.EINVAL,
     SO_DETACH_FILTER: errno.ENOENT,
-    SO_ATTACH_BPF: errno.EPERM,
     SO_ATTACH_REUSEPORT_CBPF: errno.EINVAL,
-    SO_ATTACH_REUSEPORT_EBPF: errno.EPERM,
-    SO_TXTIME: errno.EINVAL,
     SO_DETACH_REUSEPORT_BPF: errno.EINVAL,
 }
 """Filters and what else a container has not."""
 _STAMPING_KNOWN = (1 << 19) - 1
+_STAMPING_ID, _STAMPING_ID_TCP = 1 << 7, 1 << 16
+_TXTIME_CLOCKS = (0, 1, 11)
+"""CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_TAI."""
+_NO_RATE = (1 << 64) - 1
 
 
 class Options:
@@ -107,7 +108,7 @@ class Options:
         self.peek_offset = -1
         self.flags: dict[str, bool] = {}
         self.numbers: dict[str, int] = {"incoming_cpu": -1, "tx_rehash": 1}
-        self.pacing_rate = (1 << 64) - 1
+        self.pacing_rate = _NO_RATE
 
     @property
     def told_cred(self) -> bool:
@@ -161,7 +162,7 @@ def set_option(task: LinuxTask, end: Endpoint, name: int, address: int, size: in
         on, seconds = unpack("<ii", get_bytes(task, address, 8))
         options.linger = (bool(on), seconds if on else options.linger[1])
     elif name == SO_RCVLOWAT:
-        options.least = _INT_MAX if value < 0 else value or 1
+        options.least = end.least_wanted(_INT_MAX if value < 0 else value or 1)
         end.queue.wake()
     elif name in (SO_RCVTIMEO, SO_RCVTIMEO_NEW):
         options.receive_timeout = _timeout(task, address, size, options.receive_timeout)
@@ -174,7 +175,7 @@ def set_option(task: LinuxTask, end: Endpoint, name: int, address: int, size: in
 
 def _require_passing(end: Endpoint, name: int) -> None:
     """EOPNOTSUPP unless the family passes that on."""
-    if end.family != 1 and not (name == SO_PASSCRED and end.family == 16):
+    if end.family != 1 and not (name in (SO_PASSCRED, SO_PASSSEC) and end.family == 16):
         raise LinuxError(errno.EOPNOTSUPP)
 
 
@@ -191,8 +192,17 @@ def _set_kept(task: LinuxTask, end: Endpoint, name: int, value: int, address: in
         raise LinuxError(errno.EOPNOTSUPP)
     if name == SO_TXREHASH and value not in (-1, 0, 1):
         raise LinuxError(errno.EINVAL)
-    if name in (SO_TIMESTAMPING, SO_TIMESTAMPING_NEW) and value & ~_STAMPING_KNOWN:
+    if name in (SO_TIMESTAMPING, SO_TIMESTAMPING_NEW) and (
+        value & ~_STAMPING_KNOWN or (value & _STAMPING_ID_TCP and not value & _STAMPING_ID)
+    ):
         raise LinuxError(errno.EINVAL)
+    if name in (SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF):
+        if size == 4:
+            task.files.get(value)  # EBADF; there can be no descriptor of a program
+        raise LinuxError(errno.EINVAL)
+    if name == SO_TXTIME:
+        _set_txtime(task, end, address, size)
+        return
     if name in _REFUSED:
         raise LinuxError(_REFUSED[name])
     if name in _FLAGS:
@@ -220,7 +230,10 @@ def _set_kept(task: LinuxTask, end: Endpoint, name: int, value: int, address: in
             raise LinuxError(errno.EINVAL)
         options.numbers["buffers_locked"] = value
     elif name == SO_MAX_PACING_RATE:
-        options.pacing_rate = value & 0xFFFF_FFFF if size < 8 else unpack("<Q", get_bytes(task, address, 8))[0]
+        if size >= 8:
+            (options.pacing_rate,) = unpack("<Q", get_bytes(task, address, 8))
+        else:
+            options.pacing_rate = _NO_RATE if value == -1 else value & 0xFFFF_FFFF
     elif name == SO_BINDTOIFINDEX:
         if value < 0:
             raise LinuxError(errno.EINVAL)
@@ -228,10 +241,26 @@ def _set_kept(task: LinuxTask, end: Endpoint, name: int, value: int, address: in
     elif name in _NUMBERS:
         options.numbers[_NUMBERS[name]] = int(bool(value)) if name == SO_TXREHASH else value
     elif name == SO_BUSY_POLL_BUDGET:
+        if not 0 <= value <= 0xFFFF:
+            raise LinuxError(errno.EINVAL)
+    elif name == SO_RESERVE_MEM:
         if value < 0:
             raise LinuxError(errno.EINVAL)
+        raise LinuxError(errno.EOPNOTSUPP)  # nobody counts what a group's sockets hold
     elif name not in (SO_BSDCOMPAT, SO_CNX_ADVICE):
         raise LinuxError(errno.ENOPROTOOPT)
+
+
+def _set_txtime(task: LinuxTask, end: Endpoint, address: int, size: int) -> None:
+    """By which clock packets say when they are to go; any but CLOCK_MONOTONIC takes a right that nobody has."""
+    if size != 8:
+        raise LinuxError(errno.EINVAL)
+    clock, flags = unpack("<iI", get_bytes(task, address, 8))
+    if flags & ~3 or clock not in _TXTIME_CLOCKS:
+        raise LinuxError(errno.EINVAL)
+    if clock != 1:
+        raise LinuxError(errno.EPERM)
+    end.options.numbers["txtime"] = flags
 
 
 def _bind_to_device(task: LinuxTask, address: int, size: int) -> None:
@@ -286,7 +315,8 @@ def get_option(task: LinuxTask, end: Endpoint, name: int, size: int) -> bytes:
     if name in (SO_BINDTODEVICE, SO_ATTACH_FILTER):
         return b""
     if name == SO_TXTIME:
-        return bytes(8)
+        told = options.numbers.get("txtime")
+        return bytes(8) if told is None else pack("<iI", 1, told)
     if name in (SO_TIMESTAMPING, SO_TIMESTAMPING_NEW):
         return pack("<II", options.numbers.get("stamping", 0), 0)
     if name == SO_COOKIE:

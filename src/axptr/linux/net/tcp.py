@@ -61,6 +61,8 @@ SEND_BUFFER_FIRST, RECEIVE_BUFFER = 16_384, 131_072
 SEND_BUFFER = 2_626_560
 """What a connection over the loopback may have on its way, unless it is set."""
 _PIECE = 1 << 16
+_MOST_RECEIVED = 33_554_432
+"""The last of net.ipv4.tcp_rmem."""
 _TAKEN = -1
 
 
@@ -559,6 +561,11 @@ class TcpEndpoint(InetEndpoint):
         if level == IPPROTO_TCP:
             return self.tcp.get(self, name, size)
         return super().get_option(task, level, name, size)
+
+    def least_wanted(self, count: int) -> int:
+        """No more than half of what may lie here (tcp_set_rcvlowat)."""
+        locked = self.options.numbers.get("buffers_locked", 0) & 2
+        return min(count, (self.options.receive_buffer if locked else _MOST_RECEIVED) >> 1)
 
     def set_option(self, task: LinuxTask, level: int, name: int, address: int, size: int) -> None:
         if level == IPPROTO_TCP:

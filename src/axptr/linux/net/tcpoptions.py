@@ -24,6 +24,14 @@ TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_INFO, TCP_QUICKACK, TCP_CONGESTION, TCP_
 TCP_USER_TIMEOUT, TCP_REPAIR, TCP_FASTOPEN, TCP_TIMESTAMP, TCP_NOTSENT_LOWAT, TCP_CC_INFO = 18, 19, 23, 24, 25, 26
 TCP_FASTOPEN_CONNECT, TCP_ULP, TCP_INQ, TCP_TX_DELAY = 30, 31, 36, 37
 TCP_THIN_DUPACK = 17
+_SET_REFUSED = {
+    TCP_MD5SIG: errno.EINVAL, TCP_REPAIR: errno.EPERM, 20: errno.EPERM, 21: errno.EINVAL, 22: errno.EINVAL,
+    TCP_TIMESTAMP: errno.EPERM, 29: errno.EPERM, 32: errno.EINVAL, 33: errno.EINVAL,
+}  # fmt: skip
+"""Repair takes a right that no container gives; there are no signatures, and no keys of one's own (FASTOPEN_KEY)."""
+_GET_REFUSED = (20, 21, 29, 35)
+_TOLD_NOTHING = (TCP_CC_INFO, TCP_ULP, 28, 33)
+_MOST_RETRIES = 255
 _MSS_FIRST, _MSS = 536, 65_483
 _INFO = 248
 
@@ -41,7 +49,10 @@ _KEPT = {
     16: (0, 1, 0),  # TCP_THIN_LINEAR_TIMEOUTS
     27: (0, 2, 0),  # TCP_SAVE_SYN
     34: (0, 1, 0),  # TCP_FASTOPEN_NO_COOKIE
-    TCP_TX_DELAY: (0, None, 0),
+    TCP_TX_DELAY: (0, (1 << 28) - 1, 0),
+    44: (1000, 120_000, 120_000),  # TCP_RTO_MAX_MS
+    45: (8_000, 200_000, 200_000),  # TCP_RTO_MIN_US
+    46: (8_000, 200_000, 200_000),  # TCP_DELACK_MAX_US
 }
 """Number -> least and most (None: any, or a flag), and what it is at first."""
 
@@ -69,6 +80,8 @@ class TcpOptions:
             self.congestion = word
             return
         value = integer(task, address, size)
+        if name in _SET_REFUSED:
+            raise LinuxError(_SET_REFUSED[name])
         if name in _KEPT:
             least, most, _ = _KEPT[name]
             if least is None:
@@ -96,8 +109,6 @@ class TcpOptions:
             if value not in (0, 1):
                 raise LinuxError(errno.EINVAL)
             value = 0
-        elif name == TCP_REPAIR:
-            raise LinuxError(errno.EPERM)
         elif name != TCP_NOTSENT_LOWAT:
             raise LinuxError(errno.ENOPROTOOPT)
         self.kept[name] = value
@@ -107,8 +118,10 @@ class TcpOptions:
             return _info(end)
         if name == TCP_CONGESTION:
             return self.congestion.ljust(16, b"\0")
-        if name in (TCP_CC_INFO, TCP_ULP):
+        if name in _TOLD_NOTHING:
             return b""
+        if name in _GET_REFUSED:
+            raise LinuxError(errno.EINVAL)
         if name in _KEPT:
             value = self.kept.get(name, _KEPT[name][2])
         elif name == TCP_MAXSEG:
@@ -119,7 +132,7 @@ class TcpOptions:
             value = self.kept.get(name, 0)
         elif name == TCP_TIMESTAMP:
             value = end.network.milliseconds()
-        elif name == TCP_REPAIR:
+        elif name in (TCP_REPAIR, 43):  # TCP_IS_MPTCP
             value = 0
         else:
             raise LinuxError(errno.ENOPROTOOPT)
@@ -131,7 +144,9 @@ def _deferred(seconds: int) -> int:
     if seconds <= 0:
         return 0
     total = timeout = 1
-    while total < seconds:
+    for _ in range(_MOST_RETRIES - 1):
+        if total >= seconds:
+            break
         timeout = min(2 * timeout, 120)
         total += timeout
     return total
@@ -143,8 +158,10 @@ def _info(end: TcpEndpoint) -> bytes:
     connected = end.peer is not None
     pack_into("<BBBBBB", info, 0, end.state, 0, 0, 0, 0, 7 if connected else 0)
     info[6] = 0x77 if connected else 0
+    info[7] = 0 if connected else 1  # what was measured is not the network's doing
     mss = _MSS if connected else _MSS_FIRST
-    pack_into("<IIII", info, 8, 201_000, 40_000 if connected else 0, mss, mss)
+    times = (201_000, 40_000) if connected else (1_000_000, 0)
+    pack_into("<IIII", info, 8, *times, mss, mss if connected else 0)
     pack_into("<II", info, 76, 65_535, 65_535)  # pmtu, rcv_ssthresh
     pack_into("<IIIIII", info, 84 - 16, 50, 25, 0x7FFF_FFFF, 10, mss, 3)
     pack_into("<QQ", info, 120, end.sent, end.received)

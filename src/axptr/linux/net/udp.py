@@ -72,8 +72,9 @@ _UDP_OPTIONS = {1: 1, 101: 1, 102: 1, 103: 65_535, 104: 1}
 """Options of IPPROTO_UDP, and the most that each may be."""
 _COVERAGE = (10, 11)
 """Of UDP-Lite: how much of a datagram its checksum covers. None is ever damaged."""
-_UDP_TOLD = (*_COVERAGE, 100)
-"""Those, and encapsulation: always 0 where they cannot be set."""
+_ENCAP, _ENCAPSULATIONS = 100, (0, 2, 3)
+"""What datagrams have in them, which is for whoever reads them: nothing, ESP, L2TP."""
+_UDP_TOLD = (*_COVERAGE, _ENCAP)
 
 
 def _cost(size: int) -> int:
@@ -324,6 +325,9 @@ class UdpEndpoint(InetEndpoint):
         value = integer(task, address, size)
         if name in _COVERAGE and self.protocol == IPPROTO_UDPLITE:
             self.udp[name] = 0 if not value else min(max(value, 8), 65_535)
+            return
+        if name == _ENCAP and value in _ENCAPSULATIONS:
+            self.udp[name] = value
             return
         if name not in _UDP_OPTIONS:
             raise LinuxError(errno.ENOPROTOOPT)
