@@ -196,7 +196,7 @@ def test_a_context_of_an_xsave_area_is_taken_with_the_parts_that_it_has(machine:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"cs": 0x23}, "cs"),
+        ({"cs": 0x2B}, "cs"),
         ({"cs": 0x10}, "cs"),
         ({"ss": 0}, "ss"),
         ({"ds": 0x10}, "selector"),
@@ -310,3 +310,17 @@ def test_saving_in_a_handler_tells_the_call_that_is_served(machine: Machine) -> 
     machine.run("b805000000 0f05 b83c000000 0f05", rdi=3)
     assert seen[0].pc == CODE + 7
     assert (seen[0].read("rax"), seen[0].read("rdi"), seen[0].read("rcx")) == (5, 3, CODE + 7)
+
+
+def test_the_mode_of_32_bits_is_for_the_hosts_cpu_alone(machine: Machine, engine_name: str) -> None:
+    machine.run("b83c000000 0f05")
+    narrow = machine.engine.save().replace(cs=0x23)
+    if engine_name == "unicorn":
+        with pytest.raises(ValueError, match="cs"):
+            machine.engine.restore(narrow)
+        return
+    machine.engine.restore(narrow)
+    assert machine.engine.save() == narrow
+    assert machine.engine.narrow
+    machine.engine.reset()
+    assert machine.engine.save().read("cs") == 0x33

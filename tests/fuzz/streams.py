@@ -54,6 +54,7 @@ KEPT = [
     _kept("660fd67fa0", 0x56ED047326B6BC4C, 0x207),  # a store to a page of PROT_NONE that has been there: "not present"
     _kept("a77368c2", 0x11BCDB82347257D8, 0x256),
     _kept("4c0f618f60030000be", 0x74BB3656C63A1737, 0x40687),  # alignment check: SIGBUS, BUS_ADRALN
+    _kept("cb", 0x494C99362B9EDC5F, 0x697),  # a far return into 32 bits, where sigreturn then leads back, too
 ]
 """What once differed: run before all else."""
 

@@ -4,7 +4,8 @@ A device's page is no memory: the host's CPU faults there, whatever it is given.
 engine of Unicorn over the same space, made when it is first needed, and the guest goes on behind it. What a device's
 function sees and sets of registers is the engine's whose guest it is.
 
-Left out: instructions that Unicorn lacks (AVX and later) have no access to devices: the fault is reported.
+Left out: instructions that Unicorn lacks (AVX and later), and those of 32 bits, have no access to devices: the fault is
+reported.
 """
 
 from __future__ import annotations

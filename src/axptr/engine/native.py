@@ -75,7 +75,7 @@ class NativeEngine(SavesContexts, ReportsFaults, StopsAtPoints, NativeCrew):
         if kind != "fault":
             return Exit(kind, rip)
         wanted = MappingFlags(access)
-        if code == FAULT_NOT_MEMORY and wanted != MappingFlags.EXECUTE:
+        if code == FAULT_NOT_MEMORY and wanted != MappingFlags.EXECUTE and not self.narrow:
             done = self._step_at_device()
             if done is None or done.vector != 6:  # 6: one that the emulated CPU lacks
                 return done
@@ -87,7 +87,7 @@ class NativeEngine(SavesContexts, ReportsFaults, StopsAtPoints, NativeCrew):
 
         regs, code = self.regs, self._peek(self.reg_read("rip"), 15)
         opcode = decode(code).opcode
-        if opcode == _SYSCALL:
+        if opcode == _SYSCALL and not self.narrow:
             return self._run(timeout, ONE | single)
         own = regs.rflags & _TRAP_FLAG
         regs.rflags |= _TRAP_FLAG
@@ -191,7 +191,7 @@ class NativeEngine(SavesContexts, ReportsFaults, StopsAtPoints, NativeCrew):
 
     def _excepted(self, rip: int, vector: int, error: int) -> Exit:
         """An exception of the CPU; a fault where it was for an address that no CPU can form, which it does not tell."""
-        if vector in (12, 13) and error == 0:
+        if vector in (12, 13) and error == 0 and not self.narrow:
             from .operands import accesses, branch_target  # which few runs need
 
             code = self._peek(rip, 15)

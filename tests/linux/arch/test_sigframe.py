@@ -34,3 +34,20 @@ def test_what_becomes_of_a_frame_whose_vector_state_was_changed_moved_or_cut(com
     host, ours = run_host(program), run_guest(program, engine="native")
     assert len(host.lines) == 39
     assert ours.lines == host.lines
+
+
+def test_what_becomes_of_selectors_that_a_frame_is_given_and_of_a_program_in_the_mode_of_32_bits(
+    compile_guest, engine_name
+):
+    if engine_name != "native":
+        pytest.skip("the emulated CPU has the selectors of 64 bits alone")
+    program = compile_guest("selectors")
+    host, ours = run_host(program), run_guest(program, engine="native")
+    assert len(host.lines) > 240
+    assert (ours.lines, ours.status) == (host.lines, host.status)
+
+
+def test_an_emulated_cpu_has_no_mode_of_32_bits(compile_guest):
+    ours = run_guest(compile_guest("selectors"), engine="unicorn")
+    assert sum("back with 33 2b" in line for line in ours.lines) > 20
+    assert sum("trap 13 error 28" in line for line in ours.lines) > 20

@@ -8,6 +8,7 @@ from axptr.mm.space import AddrSpace
 
 class NativeCpu(RunningCpu):
     exits: int
+    narrow: bool
     xstate: bytes
     def __new__(cls, phys: PhysMemory, *, ahead: int = 0, traps_counter: bool = False) -> Self: ...
     def _run(self, timeout: float | None, single: int = 0) -> tuple[RawKind, int, int, int, int]: ...

@@ -12,7 +12,7 @@ Failure: `AttributeError` for an unknown name, `TypeError` for no integer, `Over
 
 import cython
 from cython.cimports.axptr._core.cpu.native.nativestate import R_RFLAGS, R_RSP
-from cython.cimports.axptr._core.cpu.native.stub import GENERAL, R_RIP, Segments, Stub
+from cython.cimports.axptr._core.cpu.native.stub import GENERAL, R_RIP, R_SEGMENTS, Segments, Stub
 from cython.cimports.axptr._core.cpu.running import RunningCpu
 from cython.cimports.axptr._core.cpu.x86.x86regs import is_loadable, register_bits
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
@@ -22,6 +22,7 @@ from axptr._core.cpu.x86 import x86regs
 from axptr.errors import GuestLost
 
 _segments = cython.declare(uint64_t, 0x002B_0000_0000_0033)  # cs, gs, fs, ss
+_of_32_bits = cython.declare(uint64_t, 0x10)  # less of cs
 _user_flags = cython.declare(uint64_t, 0x25_0DD5)  # of rflags: what a program, or its debugger (RF), may change
 _fixed_flags = cython.declare(uint64_t, 0x202)
 
@@ -81,7 +82,7 @@ class NativeState(RunningCpu):
         """The frame as the guest is to find it, whatever it has written there: segments, mask and the place of the
         vector state too."""
         memcpy(self.stub.frame, self.regs_, GENERAL * 8)
-        self.stub.frame[18] = _segments
+        self.stub.frame[R_SEGMENTS] = _segments - _of_32_bits * self.segments.narrow
         self.stub.frame[23] = self.stub.s.channel.vectors
         self.stub.frame[32] = 0  # uc_sigmask
         self.stub.s.channel.fs_base = self.segments.fs_base
@@ -211,8 +212,8 @@ class NativeState(RunningCpu):
         for i in range(4):
             if not is_loadable(words[23 + i]):
                 raise ValueError(f"no program can load the selector {words[23 + i]:#x}")
-        if words[17] != 0x33 or words[20] != 0x2B:
-            raise ValueError("a program of 64 bits has cs 0x33 and ss 0x2b")
+        if words[17] not in (0x33, 0x23) or words[20] != 0x2B:
+            raise ValueError("a program has cs 0x33, or 0x23 in the mode of 32 bits, and ss 0x2b")
         self.xstate = extended
         self.lost = False
         self.pending = 0
@@ -221,7 +222,14 @@ class NativeState(RunningCpu):
         r[R_RIP], r[R_RSP] = words[16], words[19]
         r[R_RFLAGS] = (words[18] & _user_flags) | _fixed_flags
         self.segments.fs_base, self.segments.gs_base = words[21], words[22]
+        self.segments.narrow = words[17] == 0x23
         self.segments.selectors = words[23] | words[24] << 16 | words[25] << 32 | words[26] << 48
+
+    @property
+    def narrow(self):
+        """Whether the guest has switched its CPU to the mode of 32 bits (by a far jump to cs 0x23): other instructions
+        than of 64, and addresses of 4 bytes."""
+        return self.segments.narrow != 0
 
     @property
     def xstate(self):
@@ -273,7 +281,8 @@ def user_regs(regs: cython.pointer(uint64_t), segments: cython.pointer(Segments)
     for i in range(15):
         words[i] = regs[_order[i]]
     words[15] = 0xFFFF_FFFF_FFFF_FFFF
-    words[16], words[17], words[18], words[19], words[20] = regs[R_RIP], 0x33, regs[R_RFLAGS], regs[R_RSP], 0x2B
+    words[16], words[18], words[19] = regs[R_RIP], regs[R_RFLAGS], regs[R_RSP]
+    words[17], words[20] = 0x23 if segments.narrow else 0x33, 0x2B
     words[21], words[22] = segments.fs_base, segments.gs_base
     for i in range(4):
         words[23 + i] = segments.selectors >> 16 * i & 0xFFFF

@@ -58,6 +58,7 @@ cdef enum:
     R_RDX = 12
     R_RAX = 13
     R_RIP = 16
+    R_SEGMENTS = 18         # cs, gs, fs, ss, 16 bits each
     MAX_COMMANDS = 384
     WINDOW = 128           # pages that are looked at in one go
 
@@ -67,9 +68,9 @@ cdef struct Held:
     uint32_t pfn
     uint32_t perms
 
-# Bases of fs and gs; selectors: of ds, es, fs, gs, 16 bits each.
+# Bases of fs and gs; selectors: of ds, es, fs, gs, 16 bits each. narrow: 1 in the CPU's mode of 32 bits (cs is 0x23).
 cdef struct Segments:
-    uint64_t fs_base, gs_base, selectors
+    uint64_t fs_base, gs_base, selectors, narrow
 
 cdef int by_number(const void *a, const void *b) noexcept nogil
 

@@ -42,6 +42,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     R_RDX,
     R_RIP,
     R_RSI,
+    R_SEGMENTS,
     WINDOW,
     Held,
     nat_again,
@@ -74,6 +75,7 @@ from axptr.errors import EngineError
 
 _MAP_FLAGS = cython.declare(uint32_t, 0x01 | 0x10 | 0x8000)  # shared, fixed, populated: its tables are filled at once
 _POPULATE = cython.declare(uint32_t, 0x8000)
+_code_of_32_bits = cython.declare(uint64_t, 0x23)  # cs in the CPU's mode of 32 bits
 _first_slots = cython.declare(uint64_t, 1024)
 _most_runs = cython.declare(uint64_t, 50_000)  # a process has 65,530 mappings at most
 
@@ -243,6 +245,7 @@ class Stub:
             regs[R_RAX], regs[R_RIP] = self.s.nr, self.s.ip
             regs[R_RDI], regs[R_RSI], regs[R_RDX] = self.s.args[0], self.s.args[1], self.s.args[2]
             regs[R_R10], regs[R_R8], regs[R_R9] = self.s.args[3], self.s.args[4], self.s.args[5]
+            segments.narrow = 0  # 32 bits call otherwise
             self.waiting = True
             return 0
         if event != NAT_TURN or self.find_frame() < 0:  # nobody told it to: the guest is in the stub's text
@@ -250,6 +253,7 @@ class Stub:
         memcpy(regs, self.frame, GENERAL * 8)
         segments.fs_base, segments.gs_base = self.s.channel.fs_base, self.s.channel.gs_base
         segments.selectors = self.s.channel.selectors
+        segments.narrow = (self.frame[R_SEGMENTS] & 0xFFFF) == _code_of_32_bits
         return 0
 
     def surface(self, regs, segments):

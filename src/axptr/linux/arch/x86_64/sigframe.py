@@ -19,7 +19,7 @@ from ....engine import Context
 from ....engine.arch import X86_64
 from ....errors import LinuxError
 from ....flags import WRITE
-from ...abi.signals import SA_ONSTACK, SA_RESTORER
+from ...abi.signals import SA_ONSTACK, SA_RESTORER, SI_KERNEL, SIGSEGV, Info
 from ...signals.state import on_altstack
 from ...uaccess import (
     USER_END,
@@ -30,21 +30,24 @@ from ...uaccess import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...abi.signals import Info
     from ...signals.actions import Action
     from ...task.task import LinuxTask
 
 _ORDER = (
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", "rax", "rcx", "rsp", "rip",
 )  # fmt: skip
+_OF_LDT = 4  # of a selector
+_PROTECTION = 13  # the vector of #GP
 _PLACES = [X86_64.registers.index(name) for name in _ORDER]
 _in_order = itemgetter(*_PLACES)
+_CODE, _CODE_OF_32_BITS, _DATA = 0x33, 0x23, 0x2B  # the selectors that programs have (asm/segment.h)
 _RFLAGS, _CS, _SS = map(X86_64.registers.index, ("rflags", "cs", "ss"))
 _ENTERED = [X86_64.registers.index(name) for name in ("rdi", "rsi", "rdx", "rax", "rsp", "rip")]
 """What a handler is entered with: its signal, siginfo, ucontext, no vectors' count, the frame, itself."""
 _FRAME = 8 + 304 + 128
 _FXSAVE = 512
-_UC_FLAGS = 2 | 4  # UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
+_UC_STRICT_RESTORE_SS = 4
+_UC_FLAGS = 2 | _UC_STRICT_RESTORE_SS  # 2: UC_SIGCONTEXT_SS
 _USER_RFLAGS = 0x50DD5  # what sigreturn sets: CF PF AF ZF SF TF DF OF RF AC (FIX_EFLAGS)
 _CLEARED = 0x10500  # what a handler begins without: DF TF RF
 _MXCSR_MASK = 0xFFFF
@@ -97,6 +100,7 @@ def push_frame(task: LinuxTask, info: Info, action: Action, mask: int) -> None:
     if altstack[1] & _SS_AUTODISARM:
         signals.altstack = (0, _SS_DISABLE, 0)
     words[_RFLAGS] &= ~_CLEARED
+    words[_CS], words[_SS] = _CODE, _DATA
     for place, word in zip(_ENTERED, (info.signal, frame + 312, frame + 8, 0, frame, action.handler), strict=True):
         words[place] = word
     engine.restore(Context(engine.arch, pack("<27Q", *words), _FRESH))
@@ -116,6 +120,7 @@ def pop_frame(task: LinuxTask) -> None:
         raise LinuxError(errno.EFAULT, "mxcsr has bits that no CPU has")
 
     back = list(unpack("<27Q", context.general))
+    back[_CS], refused = _selectors(ucontext)
     for place, word in zip(_PLACES, words, strict=True):
         back[place] = word
     back[_RFLAGS] = back[_RFLAGS] & ~_USER_RFLAGS | rflags & _USER_RFLAGS
@@ -128,6 +133,27 @@ def pop_frame(task: LinuxTask) -> None:
     address, flags, size = unpack("<Qi4xQ", ucontext[16:40])
     signals.altstack = (address, flags & 0xFFFF_FFFF & ~_SS_ONSTACK, size)
     signals.set_blocked(task, unpack_from("<Q", ucontext, 296)[0])
+    if refused >= 0:
+        signals.force(task, Info(SIGSEGV, SI_KERNEL, address=0, cpu=(_PROTECTION, refused, 0)))
+        engine.stop()
+
+
+def _selectors(ucontext: bytes) -> tuple[int, int]:
+    """cs as the frame has it, or 0x33, and the selector of it that no CPU takes from a program, or -1: that is its #GP
+    (13), where it was to go on.
+
+    Source: restore_sigcontext and force_valid_ss of arch/x86/kernel/signal_64.c. Left out: the frame of that #GP shows
+    0x33 and 0x2b.
+    """
+    (flags,) = unpack_from("<Q", ucontext)
+    code, data = (selector | 3 for selector in unpack_from("<H4xH", ucontext, 40 + 144))
+    if code == _CODE and not flags & _UC_STRICT_RESTORE_SS:
+        data = _DATA
+    if code in (_CODE, _CODE_OF_32_BITS) and data == _DATA:
+        return code, -1
+    if data & _OF_LDT:  # the way back by another stack (espfix), of whose fault no selector is told
+        return _CODE, 0
+    return (_CODE, code & ~3) if code not in (_CODE, _CODE_OF_32_BITS) else (code, data & ~3)
 
 
 def _shown(extended: bytes) -> bytes:
