@@ -1,4 +1,4 @@
-"""A hostile guest beside honest ones, all out at once on the host's cores: they compute on and their calls are their own,
+"""A hostile guest beside honest ones, all out at once on the host's cores: they compute on, their calls are their own
 whatever it does to its stub, and it maps nothing of theirs."""
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from .conftest import CODE, DATA, EXIT, PAGE, STACK_TOP, TARGET, NativeMachine, 
 from .test_hostile import CONTROL, HAND_OVER, MMAP, STACK_AT, call_sites, foreign_frame, jump, quad, text_size
 
 HONEST_CALL = 39
-# again: inc rbx; mov [rdi], rbx; mov rsi, rbx; mov eax, 39; syscall; cmp rax, rbx; jne bad; cmp [rdi], rbx; je again; bad: ud2
+# again: inc rbx; mov [rdi], rbx; mov rsi, rbx; mov eax, 39; syscall; cmp rax, rbx; jne bad; cmp [rdi], rbx; je again
+# bad: ud2
 HONEST = bytes.fromhex("48ffc3 48891f 4889de b827000000 0f05 4839d8 7505 48391f 74e6 0f0b")
 
 
