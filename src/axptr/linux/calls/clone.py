@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from struct import Struct
+from struct import Struct, unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_size_t, c_ulong
@@ -74,8 +74,7 @@ def sys_clone3(task: LinuxTask, args: ConstBytes, size: c_size_t) -> int | None:
         raise LinuxError(errno.EINVAL)
     if flags & CLONE_INTO_CGROUP and (cgroup >= 1 << 31 or size < _VER2):
         raise LinuxError(errno.EINVAL)
-    if count:
-        get_struct(task, numbers, 4 * count, 4 * count)
+    chosen = unpack(f"<{count}i", get_struct(task, numbers, 4 * count, 4 * count)) if count else ()
     if flags & ~_KNOWN or flags & (CLONE_DETACHED | (CSIGNAL & ~CLONE_NEWTIME)):
         raise LinuxError(errno.EINVAL)
     if flags & CLONE_SIGHAND and flags & CLONE_CLEAR_SIGHAND:
@@ -84,9 +83,7 @@ def sys_clone3(task: LinuxTask, args: ConstBytes, size: c_size_t) -> int | None:
         raise LinuxError(errno.EINVAL)
     if bool(stack) != bool(length) or not access_ok(stack, length):
         raise LinuxError(errno.EINVAL)
-    if count:  # choosing numbers takes a capability
-        raise LinuxError(errno.EPERM)
     if flags & CLONE_INTO_CGROUP:
         task.files.get(cgroup)
         raise LinuxError(errno.EBADF)
-    return clone(task, CloneArgs(flags, signal, stack + length, tls, parent, child, pidfd))
+    return clone(task, CloneArgs(flags, signal, stack + length, tls, parent, child, pidfd, chosen))

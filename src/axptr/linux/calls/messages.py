@@ -15,10 +15,13 @@ from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..abi.timespec import read_timespec
 from ..fs.openfile import BrokenPipe
+from ..net.address import family_of
 from ..net.control import let_go, read_control, write_control
 from ..net.endpoint import (
+    AF_UNSPEC,
     MSG_CMSG_CLOEXEC,
     MSG_DONTWAIT,
+    MSG_FASTOPEN,
     MSG_NOSIGNAL,
     MSG_WAITALL,
     MSG_WAITFORONE,
@@ -43,7 +46,7 @@ from ..uaccess import (
     put_user,
     require_user,
 )
-from .network import STORAGE, read_address, socket_of, write_address
+from .network import STORAGE, begin_connection, read_address, socket_of, write_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +71,33 @@ _INT_MAX = (1 << 31) - 1
 
 def _send(task: LinuxTask, socket: Socket, data: UserIter, message: Outgoing, end: End) -> int | None:
     until = socket.deadline(task, POLLOUT)
+    if message.flags & MSG_FASTOPEN and socket.endpoint.opens_by_sending:
+        return _open_on(task, socket, data.rest, message, until, end)
     return _send_on(task, socket, data.rest, message, until, 0, end)
+
+
+def _open_on(
+    task: LinuxTask, socket: Socket, rest: Rest, message: Outgoing, until: float | None, end: End, *held: Any
+) -> int | None:
+    """MSG_FASTOPEN: connect, then send, as to whoever has given no cookie yet (tcp_sendmsg_fastopen)."""
+    over = until is not None and task.machine.host.monotonic() >= until
+    try:
+        if message.to and family_of(message.to) == AF_UNSPEC:
+            raise LinuxError(errno.EOPNOTSUPP)
+        begin_connection(task, socket, message.to or b"", bool(message.flags & MSG_DONTWAIT) or over)
+    except Waits as stop:
+        again = _open_on, (socket, rest, message, until, end, *message.files)
+        return task.block(on=[(stop.on or socket, POLLOUT)], until=until, again=again, interrupted=_open_cut)
+    except LinuxError as error:
+        return end[0](task, socket, error, *end[1])
+    message.to = None
+    return _send_on(task, socket, rest, message, until, 0, end)
+
+
+def _open_cut(
+    task: LinuxTask, socket: Socket, rest: Rest, message: Outgoing, until: float | None, end: End, *held: Any
+) -> int | None:
+    return None if until is None else -errno.EINTR
 
 
 def _send_on(

@@ -124,16 +124,21 @@ def sys_connect(task: LinuxTask, fd: c_int, address: ConstBytes, size: c_int) ->
 def _connect_on(task: LinuxTask, socket: Socket, goal: bytes, until: float | None) -> int | None:
     """connect, until a time of the monotonic clock. What is under way then goes on by itself."""
     over = until is not None and task.machine.host.monotonic() >= until
-    outside = elsewhere(socket.endpoint, goal)
-    if outside is not None:
-        socket.become(outside, task.loop)
     try:
-        socket.endpoint.connect(task, goal, not socket.blocks or over)
+        begin_connection(task, socket, goal, over)
     except Waits as stop:
         again = _connect_on, (socket, goal, until)
         on = [(stop.on or socket, POLLOUT)]
         return task.block(on=on, until=until, again=again, interrupted=_connect_cut)
     return 0
+
+
+def begin_connection(task: LinuxTask, socket: Socket, goal: bytes, at_once: bool) -> None:
+    """Connect, or see how far a connection is; `Waits` while it is under way, if the call may wait."""
+    outside = elsewhere(socket.endpoint, goal)
+    if outside is not None:
+        socket.become(outside, task.loop)
+    socket.endpoint.connect(task, goal, not socket.blocks or at_once)
 
 
 def _connect_cut(task: LinuxTask, socket: Socket, goal: bytes, until: float | None) -> int | None:

@@ -254,6 +254,7 @@ class TmpNode(Node):
         self._require_open(task, flags)
         file = self.open_as(task, flags)
         if flags & os.O_TRUNC and self.inode.kind == stat.S_IFREG:
+            self.inode.require_resizable(0)
             self.inode.resize(0)
             self.inode.changed(content=True)
         return file
@@ -508,6 +509,7 @@ class TmpNode(Node):
         from .tmpfile import require_size
 
         require_size(task, self.inode, size)
+        self.inode.require_resizable(size)
         self.inode.changed(content=self.inode.resize(min(size, MAX_BYTES)))
 
     def setxattr(self, name: bytes, value: bytes, flags: int) -> None:

@@ -17,21 +17,26 @@ if TYPE_CHECKING:
 
     from ..task.task import LinuxTask
     from .listing import Listed
+    from .network import Network
     from .unix import UnixEndpoint
 
 SOCK_DIAG_BY_FAMILY, _DUMP = 20, 0x300
 _KINDS = {6: SOCK_STREAM, 17: SOCK_DGRAM}
-_SHOW_NAME, _SHOW_PEER, _SHOW_ICONS, _SHOW_RQLEN = 1, 4, 8, 16
+_SHOW_NAME, _SHOW_PEER, _SHOW_ICONS, _SHOW_RQLEN, _SHOW_UID = 1, 4, 8, 16, 64
+_NO_COOKIE = 0xFFFF_FFFF
 
 
 def answer_diag(task: LinuxTask, kind: int, asked: int, body: bytes) -> Iterator[bytes]:
-    """Sockets of a family, those in the states that are asked for. EINVAL, ENOENT."""
+    """Sockets of a family, those in the states that are asked for, or of AF_UNIX one by its number. EINVAL, ENOENT,
+    ESTALE."""
     if kind != SOCK_DIAG_BY_FAMILY or len(body) < 2:
         raise LinuxError(errno.EINVAL)
-    if asked & _DUMP != _DUMP:
-        raise LinuxError(errno.ENOENT)
     family, network = body[0], task.machine.network
-    if family == AF_UNIX and len(body) >= 24:
+    if asked & _DUMP != _DUMP:
+        if family != AF_UNIX or len(body) < 24:
+            raise LinuxError(errno.ENOENT)
+        yield _one_unix(network, body)
+    elif family == AF_UNIX and len(body) >= 24:
         states, _, show = unpack_from("<III", body, 4)
         for end in unix_sockets(network):
             if states >> _state(end) & 1:
@@ -44,6 +49,19 @@ def answer_diag(task: LinuxTask, kind: int, asked: int, body: bytes) -> Iterator
                     yield _inet(one)
     else:
         raise LinuxError(errno.ENOENT)
+
+
+def _one_unix(network: Network, body: bytes) -> bytes:
+    """The socket of AF_UNIX that has the number that is asked for (unix_diag_get_exact)."""
+    number, show, *cookie = unpack_from("<IIII", body, 8)
+    if not number:
+        raise LinuxError(errno.EINVAL)
+    for end in unix_sockets(network):
+        if end.number == number:
+            if cookie != [_NO_COOKIE, _NO_COOKIE] and cookie != [number, 0]:
+                raise LinuxError(errno.ESTALE)
+            return _unix(end, show)
+    raise LinuxError(errno.ENOENT)
 
 
 def _inet(one: Listed) -> bytes:
@@ -78,4 +96,5 @@ def _unix(end: UnixEndpoint, show: int) -> bytes:
             body += attribute(4, pack("<II", len(end.waiting), end.backlog))
         else:
             body += attribute(4, pack("<II", end.readable_bytes(), end.charged))
-    return body + attribute(6, bytes((end.shut,)))
+    body += attribute(6, bytes((end.shut,)))
+    return body + attribute(7, pack("<I", end.owner)) if show & _SHOW_UID else body

@@ -175,6 +175,8 @@ class Endpoint:
     family = AF_UNSPEC
     connects = False
     """Whether it is one of connections (SOCK_STREAM, SOCK_SEQPACKET)."""
+    opens_by_sending = False
+    """Whether MSG_FASTOPEN connects it."""
 
     def __init__(self, network: Network, kind: int, protocol: int, owner: int) -> None:
         self.network = network

@@ -92,7 +92,7 @@ class Outside(Endpoint):
         self._host.setblocking(False)
         super().__init__(like.network, like.kind, like.protocol, like.owner)
         self.family = like.family
-        self.connects = like.kind == SOCK_STREAM
+        self.connects = self.opens_by_sending = like.kind == SOCK_STREAM
         self.options = like.options
         self.number, self.group, self.mode = like.number, like.group, like.mode
         self._like = like

@@ -97,6 +97,11 @@ class Ports:
         self.bound.setdefault(port, []).append(end)
         return port
 
+    def connected(self, end: InetEndpoint, ip: bytes, goal: tuple[bytes, int]) -> bool:
+        """Whether another endpoint is the connection between these two places (__inet_check_established)."""
+        there = self.bound.get(end.port, ())
+        return any(other is not end and other.goal == goal and other.ip == ip for other in there)
+
     def conflicts(self, end: InetEndpoint, ip: bytes, port: int) -> bool:
         """Whether somebody has the port in a way that leaves none for `end`."""
         options = end.options

@@ -69,7 +69,7 @@ _TAKEN = -1
 class TcpEndpoint(InetEndpoint):
     """One end of a connection, or a listener."""
 
-    connects = True
+    connects = opens_by_sending = True
 
     def __init__(self, network: Network, family: int, owner: int) -> None:
         super().__init__(network, family, SOCK_STREAM, IPPROTO_TCP, owner)
@@ -117,11 +117,13 @@ class TcpEndpoint(InetEndpoint):
         if self.state != CLOSE or self.goal is not None:
             raise LinuxError(errno.EISCONN)
         goal = self._goal(address)
+        source = self.source_for(goal[0])
         if not self.claimed:
-            source = self.source_for(goal[0])
             self.port = self.ports.any_for(self, source, goal)
             self.claimed = True
-        self.ip, self.goal, self.shut, self.error = self.source_for(goal[0]), goal, 0, 0
+        elif self.ports.connected(self, source, goal):
+            raise LinuxError(errno.EADDRNOTAVAIL)
+        self.ip, self.goal, self.shut, self.error = source, goal, 0, 0
         self.state, self.connecting = SYN_SENT, True
         self._knock(task)
         if nonblock:

@@ -14,8 +14,10 @@ from ...errors import LinuxError
 from ...named import NamedTuple
 from ..abi.signals import SIGCHLD
 from ..uaccess import USER_END, put_user
+from .creds import CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN
 from .group import Happening
 from .limits import RLIMIT_NPROC, get_limit
+from .pids import PID_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ _NEW = (
 
 
 class CloneArgs(NamedTuple):
-    """struct kernel_clone_args. stack: where the new one's begins, 0 for where the caller's is."""
+    """struct kernel_clone_args. stack: where the new one's begins, 0 for where the caller's is. numbers: those
+    that are chosen for it, of its name space and those above."""
 
     flags: int
     exit_signal: int = SIGCHLD
@@ -45,6 +48,7 @@ class CloneArgs(NamedTuple):
     parent_tid: int = 0
     child_tid: int = 0
     pidfd: int = 0
+    numbers: tuple[int, ...] = ()
 
 
 def require_sense(task: LinuxTask, args: CloneArgs) -> None:
@@ -79,7 +83,7 @@ def clone(task: LinuxTask, args: CloneArgs) -> int | None:
     require_sense(task, args)
     _require_room(task, args)
     _ = task.machine.nothing  # what the new one has after its end: a lack of memory is this call's, and not that end's
-    tid = task.machine.pids.allocate()
+    tid = _number(task, args)
     place = _pidfd(task, args)
     try:
         child = _copy(task, args, tid)
@@ -116,6 +120,20 @@ def clone(task: LinuxTask, args: CloneArgs) -> int | None:
             task.blocked.again = (_wait, (tid, done))
         return None
     return tid if done is None else _wait(task, tid, done)
+
+
+def _number(task: LinuxTask, args: CloneArgs) -> int:
+    """The number of the new one, which a program may choose that has the right to (alloc_pid). There is one name
+    space: EINVAL for a number that nobody can have, and for more than one; EPERM, EEXIST, EAGAIN."""
+    pids = task.machine.pids
+    if not args.numbers:
+        return pids.allocate()
+    (chosen,) = args.numbers if len(args.numbers) == 1 else (0,)
+    if not 0 < chosen < PID_MAX:
+        raise LinuxError(errno.EINVAL)
+    if not (task.creds.has(CAP_CHECKPOINT_RESTORE) or task.creds.has(CAP_SYS_ADMIN)):
+        raise LinuxError(errno.EPERM)
+    return pids.claim(chosen)
 
 
 def _wait(task: LinuxTask, tid: int, done: Happening) -> int | None:

@@ -53,6 +53,15 @@ class PidTable:
                 self.made += 1
                 return number
 
+    def claim(self, number: int) -> int:
+        """A number that the program chose (CLONE_SET_TID). EEXIST if somebody has it; EAGAIN as `allocate`."""
+        if self.most is not None and len(self.tasks) >= self.most:
+            raise LinuxError(errno.EAGAIN)
+        if number == 1 or self._taken(number):
+            raise LinuxError(errno.EEXIST)
+        self.made += 1
+        return number
+
     def _taken(self, number: int) -> bool:
         return number in self.tasks or number in self.groups or number in self._members or number in self._sessions
 
