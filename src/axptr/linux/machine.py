@@ -143,9 +143,9 @@ class Machine:
 
         return make_init(self)
 
-    def start(self, engine: Engine, jobs: int = 1) -> None:
+    def start(self, engine: Engine, jobs: int = 1, *, clock: bool = True) -> None:
         """Let the machine have a CPU, which all its tasks share. jobs: how many of them may run at once, if it can do
-        that."""
+        that. clock: whether it has its own page for the time now; a copy of another machine finds it later."""
         self.engine = engine
         if jobs > 1 and engine.name == "native":
             from ..kernel.crew import CrewLoop  # which few runs need
@@ -153,7 +153,7 @@ class Machine:
             self.loop = CrewLoop(engine, jobs, clock=self.host)  # type: ignore[arg-type]
         else:
             self.loop = RunLoop(engine, clock=self.host)
-        if engine.name == "native":
+        if clock and engine.name == "native":
             engine.keep_clock(self.vdso.clock(self.host))  # type: ignore[attr-defined]
 
     def first_group(self, *, alone: bool = True) -> ThreadGroup:

@@ -18,7 +18,7 @@ from cython.cimports.axptr._core.mm.frames import FrameStore
 from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.mm.store import STORE_WRITTEN, store_get, store_put, store_slot
-from cython.cimports.axptr._core.paging.format import entry_paddr
+from cython.cimports.axptr._core.paging.format import entry_at, entry_paddr
 from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.words.buffers import borrow
@@ -312,6 +312,7 @@ class FramePool:
         i: uint64_t
         pfn: uint64_t
         at: uint64_t = vaddr
+        entry: uint64_t = 0  # what all of an area have
         slot: cython.pointer(uint64_t) = cython.NULL
         made: cython.bint = False
         rec: cython.pointer(AreaRec) = cython.NULL
@@ -334,6 +335,8 @@ class FramePool:
                 at = vaddr + (i << PAGE_SHIFT)
                 if rec == cython.NULL or at > rec.last:
                     rec = index_find(cython.address(space.areas), at)
+                    if rec != cython.NULL:
+                        space.set_leaf(cython.address(entry), rec.flags, 0, False, space.fmt.dirty if dirty else 0)
                 if rec == cython.NULL or rec.shared or not (rec.kind == KIND_ALLOC or rec.kind == KIND_STORE):
                     raise ValueError(f"no private area is at {at:#x}")
                 if i == 0 or (at >> PAGE_SHIFT) & _IN_TABLE == 0:
@@ -351,8 +354,8 @@ class FramePool:
                     made = True
                 if slot == cython.NULL:
                     raise LinuxError(errno.ENOMEM, "no frames left for page tables")
-                self.phys.incref(pfn)
-                space.set_leaf(slot, rec.flags, pfn, False, space.fmt.dirty if dirty else 0)
+                self.phys.refs[pfn] += 1
+                slot[0] = entry | entry_at(space.fmt, pfn << PAGE_SHIFT)
         finally:
             axptr_unlock(space.lock)
 

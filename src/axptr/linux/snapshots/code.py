@@ -36,6 +36,7 @@ from ..._core.words.graph import (
     Node,
     Place,
 )
+from ..._core.words.records import BYTES, FALSE, FLOAT, NEGATIVE, NONE, PLACE, POSITIVE, TEXT, TRUE, Records
 from ...engine.arch import ARCHITECTURES, Architecture
 from ...engine.context import Context
 from ...errors import SnapshotError
@@ -64,9 +65,7 @@ _CLASSES[MAPPING] = (WeakValueDictionary, WeakKeyDictionary)
 _ENUMS = ("axptr.flags", "axptr.errors")
 _MAKERS = ("linux.system:_proc", "linux.system:_sys")
 _REFUSED = ("linux.task.coredump", "linux.task.exec", "linux.snapshots")
-(NONE, TRUE, FALSE, POSITIVE, NEGATIVE, FLOAT, BYTES, TEXT, PLACE, ITEMS, NAME, CONTEXT, ARCHITECTURE, MEMBER) = range(
-    14
-)
+ITEMS, NAME, CONTEXT, ARCHITECTURE, MEMBER = range(PLACE + 1, PLACE + 6)
 _FLOAT = Struct("<d")
 
 
@@ -234,93 +233,12 @@ def encode(graph: Graph, besides: tuple[Any, ...]) -> bytes:
     return bytes(writer.out)
 
 
-class _Reader:
+class _Reader(Records):
     def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-        self._names: list[str] = []
         self._attributes: set[str] = set()  # names that may be an attribute's
         self.count = 0
-        self.limit = 0
 
-    def byte(self) -> int:
-        at = self._at
-        if at >= len(self._data):
-            raise SnapshotError("its description ends too early")
-        self._at = at + 1
-        return self._data[at]
-
-    def number(self) -> int:
-        at, data = self._at, self._data
-        value = shift = 0
-        while at < len(data):  # without a call for each byte: most of a load is spent here
-            byte = data[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                self._at = at
-                return value
-            shift += 7
-            if shift > 4096:
-                raise SnapshotError("a number in it is too long")
-        raise SnapshotError("its description ends too early")
-
-    def room(self) -> int:
-        """A number of things of at least one byte each."""
-        count = self.number()
-        if count > len(self._data) - self._at:
-            raise SnapshotError(f"it speaks of {count} things and has no room for them")
-        return count
-
-    def data(self) -> bytes:
-        size = self.room()
-        self._at += size
-        return self._data[self._at - size : self._at]
-
-    def text(self) -> str:
-        try:
-            return self.data().decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError:
-            raise SnapshotError("a name in it is no UTF-8") from None
-
-    def name(self) -> str:
-        number, names = self.number(), self._names
-        if number < len(names):
-            return names[number]
-        if number > len(names):
-            raise SnapshotError(f"it has no name number {number}")
-        names.append(text := self.text())
-        return text
-
-    def value(self, depth: int = 0) -> Any:
-        at, data = self._at, self._data
-        kind = data[at] if at < len(data) else self.byte()
-        self._at = at + 1
-        if kind == PLACE:
-            place = self.number()
-            if place >= self.limit:
-                raise SnapshotError(f"it names the object {place} where there is none yet")
-            return Place(place)
-        if kind == NONE:
-            return None
-        if kind == POSITIVE:
-            return self.number()
-        if kind == BYTES:
-            return self.data()
-        if kind in (TRUE, FALSE):
-            return kind == TRUE
-        if kind == TEXT:
-            return self.text()
-        if kind == NEGATIVE:
-            return -1 - self.number()
-        if kind == FLOAT:
-            self._at += 8
-            if self._at > len(self._data):
-                raise SnapshotError("its description ends too early")
-            return _FLOAT.unpack_from(self._data, self._at - 8)[0]
-        return self._rare(kind, depth)
-
-    def _rare(self, kind: int, depth: int) -> Any:
+    def rare(self, kind: int, depth: int) -> Any:
         if kind == ITEMS and depth < 64:
             cls = _find(self.name())
             items = [self.value(depth + 1) for _ in range(self.room())]
@@ -374,7 +292,7 @@ class _Reader:
                     self._attributes.add(name)
         # What cannot change stands behind what it names; the others may name anything.
         self.limit = index if kind in (TUPLE, FROZENSET, CALL, LEAF) else self.count
-        values = tuple([self.value() for _ in range(self.room())])
+        values = self.values()
         if kind == CALL and (not values or values[0] not in _CALLED or len(values) < 2):
             raise SnapshotError("it has something called that makes no object of a machine")
         if names is not None and len(names) != len(values):
@@ -384,10 +302,6 @@ class _Reader:
         if kind == ARRAY and [type(value) for value in values] != [bytes]:
             raise SnapshotError("an array in it is none")
         return Node(kind, cls, names, values)
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise SnapshotError("its description goes on after its end")
 
 
 def _fits(kind: int, cls: Any) -> bool:
@@ -409,6 +323,6 @@ def decode(data: bytes) -> tuple[Graph, tuple[Any, ...]]:
     reader.count = reader.room()
     nodes = tuple(reader.node(index) for index in range(reader.count))
     reader.limit = reader.count
-    roots = tuple(reader.value() for _ in range(reader.room()))
+    roots = reader.values()
     reader.end()
     return Graph(nodes, roots), besides

@@ -97,7 +97,7 @@ class MachineSnapshot:
         view = resumed(*self.view)
         made = Machine(self.memory_limit, view)
         made.phys = self.memory.phys
-        made.start(self._engine(engine or self.engine, view))
+        made.start(self._engine(engine or self.engine, view), clock=False)
         try:
             making = Making(self, made, view, stdio, {}, LinuxKernel())
             making.finish(*making.build())
