@@ -101,7 +101,7 @@ def test_verbs_take_their_mark_and_their_locks_back(own: AddrSpace) -> None:
 
 
 # In a finalizer nobody hears of it.
-@pytest.mark.filterwarnings("ignore:.*Epoch.__del__:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:.*(Epoch|Snapshot).__del__:pytest.PytestUnraisableExceptionWarning")
 def test_snapshots_and_files_give_the_lock_back(own: AddrSpace, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(0x3000))

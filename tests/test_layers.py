@@ -29,7 +29,10 @@ LAYERS = (
 )  # fmt: skip
 WHERE = {
     "addr": "words",
+    "light": "words",
+    "members": "words",
     "named": "words",
+    "weak": "words",
     "flags": "words",
     "errors": "words",
     "explain": "words",

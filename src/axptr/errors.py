@@ -7,13 +7,13 @@ errno at the system-call boundary and nowhere else.
 
 from __future__ import annotations
 
-import enum
 import errno as _errno
 import os
 
 from ._core.words.codes import ACCESS, EXECUTE, READ, WRITE
 from .addr import ADDRESS_END
 from .flags import MappingFlags
+from .members import Enum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LinuxError(OSError):
         return _errno.errorcode.get(self.errno, str(self.errno))
 
 
-class FaultReason(enum.Enum):
+class FaultReason(Enum):
     """Why user memory could not be touched."""
 
     MISALIGNED = "misaligned"

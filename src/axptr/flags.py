@@ -6,12 +6,11 @@ pointer does not ask for them. `MappingFlags(0)` is a mapping that nobody may to
 
 from __future__ import annotations
 
-import enum
-
 from axptr._core.words import codes
+from axptr.members import IntFlag
 
 
-class MappingFlags(enum.IntFlag, boundary=enum.STRICT):
+class MappingFlags(IntFlag):
     """What may be done with a mapping. Areas keep the flags as asked for."""
 
     READ = codes.READ
@@ -20,12 +19,6 @@ class MappingFlags(enum.IntFlag, boundary=enum.STRICT):
     USER = codes.USER
     DEVICE = codes.DEVICE
     UNCACHED = codes.UNCACHED
-
-    @classmethod
-    def _missing_(cls, value: object) -> object:
-        if not isinstance(value, int):
-            raise TypeError(f"flags are MappingFlags, not {type(value).__name__}")
-        return super()._missing_(value)
 
     def has_all(self, wanted: MappingFlags) -> bool:
         """Whether every flag of `wanted` is here."""

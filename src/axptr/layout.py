@@ -8,7 +8,6 @@ another spelling that has a `Form` (`forms`). Types that ctypes would follow on 
 from __future__ import annotations
 
 import ctypes
-from functools import lru_cache
 
 from .addr import checked_size
 from .forms.find import form_of
@@ -76,8 +75,20 @@ def _measure(T: Any) -> tuple[int, int]:
     return form.size, form.align
 
 
-@lru_cache(maxsize=1024)
+_MOST_KNOWN = 1024
+_known: dict[Any, tuple[int, int]] = {}
+
+
 def _measured(T: Any) -> tuple[int, int]:
+    found = _known.get(T)
+    if found is None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        found = _known[T] = _measured_anew(T)
+    return found
+
+
+def _measured_anew(T: Any) -> tuple[int, int]:
     own = getattr(T, "__axptr_layout__", None)
     if own is not None:
         return own  # type: ignore[no-any-return]

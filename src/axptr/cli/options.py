@@ -11,11 +11,13 @@ Left out: positional arguments, abbreviations, types, groups. A wrong command li
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import SimpleNamespace
     from typing import NoReturn
+else:
+    SimpleNamespace = type(sys.implementation)  # as `types` has it
 
 EXIT_USAGE = 125
 """A wrong command line or a failure of axptr itself: `env` and `timeout` use it so, a guest seldom does."""

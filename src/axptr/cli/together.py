@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _ROOT = __package__.partition(".")[0]
 NAMES = """
-    cli.confine named engine engine.auto _core _core.host _core.words _core.words.codes addr flags errors
-    _core.host.hostcalls _core.words.conversion kernel.convert _core.cpu _core.cpu.native _core.phys
+    cli.confine named engine engine.auto _core _core.host _core.words _core.words.codes addr members flags errors
+    _core.host.hostcalls _core.words.conversion kernel.convert _core.cpu _core.cpu.native _core.phys weak
     _core.phys.hostmem _core.phys.coherence _core.phys.runs forms forms.base forms.find model layout
-    _core.words.buffers _core.phys.phys _core.words.visit _core.words.budget _core.mm _core.mm.provider _core.paging
-    paging _core.paging.format _core.paging.walk _core.paging.paging _core.mm.store _core.mm.frames _core.mm.areas
-    _core.mm.journal _core.mm.mmu _core.mm.points _core.mm.guest _core.mm.transfer _core.mm.usermem _core.mm.space
-    _core.cpu.metronome _core.cpu.x86 _core.cpu.x86.x86regs _core.cpu.running _core.cpu.native.stub
+    _core.words.buffers _core.phys.phys _core.words.visit _core.words.budget _core.mm _core.mm.provider
+    _core.paging paging _core.paging.format _core.paging.walk _core.paging.paging _core.mm.store _core.mm.frames
+    _core.mm.areas _core.mm.journal _core.mm.mmu _core.mm.points _core.mm.guest _core.mm.transfer _core.mm.usermem
+    _core.mm.space _core.cpu.metronome _core.cpu.x86 _core.cpu.x86.x86regs _core.cpu.running _core.cpu.native.stub
     _core.cpu.native.nativestate _core.cpu.native.habits _core.cpu.native.parked _core.cpu.native.stubcache
-    _core.cpu.native.nativepages _core.kernel _core.kernel.waiting _core.kernel.turns kernel.timers kernel.run
-    kernel.kernel kernel.task kernel.wait kernel linux.fs linux.fs.host linux.fs.host.calls linux.host
+    _core.cpu.native.nativepages _core.kernel _core.kernel.waiting _core.kernel.turns light kernel.timers
+    kernel.run kernel.kernel kernel.task kernel.wait kernel linux.fs linux.fs.host linux.fs.host.calls linux.host
     linux.arguments linux.ends _core.host.places mm mm.filecache linux.abi linux.abi.openflags linux.fs.node
     linux.fs.openfile linux.task linux.task.creds linux.fs.permissions linux.fs.host.fd linux.abi.numbers
     linux.calls linux.registry linux.signals linux.abi.signals linux.arch linux.signals.actions
@@ -48,8 +48,8 @@ NAMES = """
     linux.system linux.api linux _core.cpu.native.clockpage _core.cpu.native.native _core.cpu.native.crew
     engine.arch engine.context engine.exit engine.faults engine.points engine.native linux.load.vdso
     linux.signals.host linux.task.ending linux.mem.limits linux.calls.memory linux.fs.notify linux.fs.opening
-    linux.calls.files _core.kernel.quick linux.files.pipe linux.calls.rw linux.arch.x86_64.prctl linux.calls.process
-    linux.task.rseq linux.calls.limits linux.files.robust
+    linux.calls.files _core.kernel.quick linux.files.pipe linux.calls.rw linux.arch.x86_64.prctl
+    linux.calls.process linux.task.rseq linux.calls.limits linux.files.robust
 """
 """What a run of a program that does nothing loads: each module behind those that it imports while it is loaded."""
 

@@ -10,12 +10,11 @@ Not here: enums that are no integers.
 from __future__ import annotations
 
 import ctypes
-import enum
 import sys
 from typing import Any, Generic, TypeVar
 
 from .base import Form, as_integer, fitted
-from .find import by_name, form_of, named, number_of
+from .find import by_name, form_of, is_enum, named, number_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def enum_type(members: type[E], underlying: Any) -> EnumType[E]:
 
     `TypeError` if either is something else, `OverflowError` if a member does not fit.
     """
-    if not (isinstance(members, type) and issubclass(members, enum.Enum) and issubclass(members, int)):
+    if not (isinstance(members, type) and is_enum(members) and issubclass(members, int)):
         raise TypeError(f"want an IntEnum or an IntFlag, not {members!r}")
     code = form_of(underlying)
     ctype = underlying if code is None else code.ctype

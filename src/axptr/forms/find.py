@@ -7,9 +7,9 @@ theirs has imported them. Failure: `form_of` raises `TypeError` for what looks l
 from __future__ import annotations
 
 import ctypes
-import enum
 import sys
 
+from ..members import Enum, IntFlag
 from .base import Form
 
 TYPE_CHECKING = False
@@ -48,9 +48,15 @@ def form_of(T: Any) -> Form | None:
 
         if issubclass(T, BaseType):
             return CType.of(T)
-    if isinstance(T, type) and issubclass(T, enum.Enum):
+    if isinstance(T, type) and is_enum(T):
         raise TypeError(f"{T.__name__} says no size: use enum_type({T.__name__}, c_int), with the type C gives it")
     return None
+
+
+def is_enum(T: type) -> bool:
+    """Whether it is a class of named values."""
+    enum = sys.modules.get("enum")  # who has one of its own has loaded it
+    return issubclass(T, (Enum, IntFlag)) or (enum is not None and issubclass(T, enum.Enum))
 
 
 def number_of(T: Any) -> Number | None:

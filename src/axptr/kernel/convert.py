@@ -15,16 +15,18 @@ Conversion never touches memory.
 from __future__ import annotations
 
 import ctypes
-import enum
 import errno
-from types import FunctionType
+import sys
 
 from .._core.words.conversion import bound
 from ..errors import LinuxError
+from ..members import IntFlag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import enum
     from collections.abc import Callable
+    from types import FunctionType
     from typing import Any
 
     Handler = Callable[..., "int | None"]
@@ -113,9 +115,10 @@ def _param(name: str, annotation: Any, where: str) -> Param:
                 return Param(name, annotation, "int", 8 * ctypes.sizeof(annotation), False)
             if code == "?":
                 return Param(name, annotation, "bool", 8, False)
-        if issubclass(annotation, enum.IntEnum):
+        enum = sys.modules.get("enum")  # who has an enum has loaded it
+        if enum and issubclass(annotation, enum.IntEnum):
             return Param(name, annotation, "enum", 32, True)
-        if issubclass(annotation, enum.IntFlag):
+        if issubclass(annotation, IntFlag) or (enum and issubclass(annotation, enum.IntFlag)):
             return Param(name, annotation, "enum", 32, False)
     elif hasattr(annotation, "ACCESS_FLAGS"):
         return Param(name, annotation, "pointer", 64, False)

@@ -12,7 +12,6 @@ A tracer (`on_enter`, `on_call`) or a count of calls swaps the dispatcher for a 
 from __future__ import annotations
 
 import errno
-from types import FunctionType
 
 from .._core.words.conversion import dispatcher
 from ..errors import LinuxError, UserFault
@@ -22,6 +21,7 @@ from .run import RunLoop
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FunctionType
     from typing import Any, TypeVar
 
     from ..engine import Engine, Exit

@@ -21,11 +21,11 @@ Owner: the thread in `run`, or nobody; `post` alone is for all. A snapshot keeps
 from __future__ import annotations
 
 import time
-from collections import deque
 
 from .._core.cpu.native.nativepages import NativePages
 from .._core.kernel.turns import Turns
 from ..errors import GuestLost
+from ..light import deque
 from .timers import Timers
 
 TYPE_CHECKING = False

@@ -6,8 +6,8 @@ program can be given: text with a NUL in it, a variable without a name. Each nam
 
 from __future__ import annotations
 
-import operator
 import os
+from _operator import index
 
 from ..engine.auto import ENGINES
 from .host import core_count
@@ -80,7 +80,7 @@ def streams(stdio: object) -> tuple[int, int, int]:
     numbers = []
     for fd in stdio:
         try:
-            number = operator.index(fd)
+            number = index(fd)
         except TypeError:
             raise TypeError(f"stdio is made of descriptors, which are numbers, not of {type(fd).__name__}") from None
         if number >= 1 << 31:
@@ -92,7 +92,7 @@ def streams(stdio: object) -> tuple[int, int, int]:
 def whole(what: str, value: object) -> int:
     """An integer, or what is one by `__index__`. what: what is said of it, if it is none."""
     try:
-        return operator.index(value)  # type: ignore[arg-type]
+        return index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{what}, not {type(value).__name__}") from None
 

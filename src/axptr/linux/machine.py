@@ -7,11 +7,11 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from functools import cached_property
 
 from .._core.host.hostcalls import HoleBuffer
 from ..errors import LinuxError
 from ..kernel.run import RunLoop
+from ..light import cached_property
 from ..mm.space import AddrSpace
 from .arch.x86_64.cpu import EMULATED
 from .files.locks import LockTable

@@ -10,9 +10,6 @@ Handlers are written with the names of `axptr.kernel.abi`; a `void *` is `Bytes`
 
 from __future__ import annotations
 
-from functools import cache
-from types import FunctionType
-
 from ..kernel.kernel import Syscall
 from .abi.numbers import ARCHITECTURES, NUMBERS
 from .calls import FAMILIES
@@ -20,6 +17,7 @@ from .calls import FAMILIES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FunctionType
     from typing import Any, TypeVar
 
     from ..kernel.convert import Wrapper
@@ -81,12 +79,16 @@ class _Entered(Syscall):
         return self._handler
 
 
-@cache
+_tables: dict[str, dict[int, Syscall]] = {}
+
+
 def table(arch: str) -> dict[int, Syscall]:
     """Number -> call, for those of an architecture that have a handler; not to be changed.
 
     A call that an architecture lacks is not in it.
     """
+    if (known := _tables.get(arch)) is not None:
+        return known
     entered: dict[int, Syscall] = {}
     for name, number in NUMBERS[arch].items():
         key = f"{name}@{arch}"
@@ -94,4 +96,5 @@ def table(arch: str) -> dict[int, Syscall]:
             key = name
         if key in HOMES:
             entered[number] = _Entered(number, name, key)
+    _tables[arch] = entered
     return entered

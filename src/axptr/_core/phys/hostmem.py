@@ -19,7 +19,6 @@ Failure: `LinuxError(ENOMEM)` for a mapping; a fork always goes on, with a `Runt
 
 import errno
 import os
-import weakref
 from _thread import get_ident
 
 import cython
@@ -48,8 +47,9 @@ from cython.cimports.posix.mman import (
 from cython.cimports.posix.unistd import close, lseek, pwrite
 
 from axptr.errors import LinuxError
+from axptr.weak import WeakSet
 
-_all_memories: "weakref.WeakSet[HostMemory]" = weakref.WeakSet()
+_all_memories: "WeakSet[HostMemory]" = WeakSet()
 
 
 def lazy(nbytes):

@@ -19,7 +19,6 @@ Failure: `alloc` raises `LinuxError(ENOMEM)`; nothing else fails half-way.
 
 import errno
 import os
-import weakref
 
 import cython
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_OLD, FRAME_TABLE, FRAME_WAITING
@@ -34,6 +33,7 @@ from cython.cimports.posix.mman import munmap
 from axptr._core.words.buffers import plain
 from axptr.addr import PhysAddr, checked_address, checked_size
 from axptr.errors import LinuxError
+from axptr.weak import WeakSet, WeakTable
 
 DEFAULT_SIZE = 64 << 30
 
@@ -84,8 +84,8 @@ class PhysMemory(FrameRuns):
         self.next_fresh = 1
         self.cache_limit = 16384
         self.fail_after = -1
-        self.caches = weakref.WeakValueDictionary()
-        self.spaces = weakref.WeakSet()  # and the views that show scattered frames: all with an `_after_fork`
+        self.caches = WeakTable()
+        self.spaces = WeakSet()  # and the views that show scattered frames: all with an `_after_fork`
         self.refs = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
         self.pins = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))
         self.next_free = cython.cast(cython.pointer(uint32_t), lazy(self.nframes * 4))

@@ -13,12 +13,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections import deque
 from struct import pack
 
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.wait import EVERY, WaitQueue
+from ...light import deque
 from ..fs.node import Node, Stat
 from ..fs.openfile import O_DIRECT, O_NONBLOCK, BrokenPipe, OpenFile, WouldBlock
 from ..mem.limits import charge

@@ -18,9 +18,9 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # not `signal`: every start would pay for its enums
 import _thread
 import os
-from collections import deque
 
 from ..._core.host import hostcalls
+from ...light import deque
 from ..abi.signals import (
     SI_KERNEL,
     SI_TKILL,

@@ -7,8 +7,7 @@ is ignored, blocked or handled (`signals`).
 
 from __future__ import annotations
 
-from collections import deque
-
+from ...light import deque
 from ..abi.signals import (
     FIRST_REAL_TIME,
     SI_TIMER,

@@ -7,8 +7,7 @@ before the run left out.
 
 from __future__ import annotations
 
-from functools import partial
-
+from ...light import partial
 from ..abi.signals import (
     SI_KERNEL,
     SIGALRM,

@@ -11,12 +11,13 @@ Not here: how pages and areas are put back (`_core.history`), and snapshots as b
 from __future__ import annotations
 
 from _thread import allocate_lock
+from _weakref import ref
 from sys import is_finalizing
-from weakref import WeakSet, ref
 
 from axptr._core.mm.frames import FrameStore
 from axptr._core.words.codes import PAGE_SHIFT, PAGE_SIZE
 from axptr.mm.area import MemoryArea
+from axptr.weak import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Epoch:
 
     __slots__ = ("__weakref__", "heirs", "notes", "parent", "snapshot")
 
-    heirs: WeakSet[Epoch]
+    heirs: WeakSet  # of epochs
     notes: Notes
     parent: Epoch | None
     snapshot: ref[Snapshot] | None

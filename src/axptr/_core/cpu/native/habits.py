@@ -12,7 +12,7 @@ Invariant: only what an area allows is brought in, as a fault of the guest would
 Locking: the GIL, and the memory's lock over what stubs have, which may be running, and over `pages`.
 """
 
-import weakref
+from _weakref import ref
 
 import cython
 from cython.cimports.axptr._core.cpu.native.stub import Stub, by_number
@@ -43,7 +43,7 @@ class Habits:
     def prepare(self, stub, space):
         """What a stub that is not started yet is to be born with."""
         self.look_at_latest()
-        self.latest = weakref.ref(stub)
+        self.latest = ref(stub)
         stub.habits = self
         if not self.count:
             return 0

@@ -16,7 +16,7 @@ Locking: `apply` is called under the memory's lock, and waits there for the stub
 
 import errno
 import os
-import weakref
+from _weakref import ref
 
 import cython
 from cython.cimports.axptr._core.cpu.native.stub import (
@@ -134,7 +134,7 @@ class Stub:
         if phys.fd < 0:
             raise EngineError(errno.ENOTSUP, "the host does not let the native engine have a memory file to share")
         self.phys = phys
-        self.of = weakref.ref(space)
+        self.of = ref(space)
         self.place = cython.cast(cython.p_void, space)
         self.held = cython.cast(cython.pointer(Held), calloc(_first_slots, cython.sizeof(Held)))
         if self.held == cython.NULL:

@@ -10,7 +10,7 @@ Not here: what a stub is (`stub`), what becomes of the guest's registers (`nativ
 Locking: the GIL. Each stub is used by the thread that runs the engine; one whose space has died by whoever dropped it.
 """
 
-import weakref
+from _weakref import ref
 
 import cython
 from cython.cimports.axptr._core.cpu.native.habits import Habits
@@ -173,7 +173,7 @@ class StubCache:
                 del kept[key]
                 self.lay_aside(gone)
 
-        stub.of = weakref.ref(space, lost)
+        stub.of = ref(space, lost)
         stub.place = cython.cast(cython.p_void, space)
         kept[key] = stub
         return 0

@@ -12,13 +12,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from functools import cached_property, partial, reduce
-from operator import or_
 
 from ...._core.host import hostcalls
 from ...._core.host.places import tell
 from ....errors import LinuxError
 from ....flags import READ, WRITE
+from ....light import cached_property, partial
 from ....mm.filecache import F_GETFL, FileCache
 from ...abi.openflags import O_LARGEFILE
 from ...task import waiting
@@ -190,7 +189,10 @@ class HostFile(OpenFile):
         """Where bytes go through; for O_DIRECT no better aligned than the user's memory is."""
         if not self.flags & O_DIRECT:
             return task.machine.bounce
-        return task.machine.bounce_like(reduce(or_, (address for address, _ in user.iov), 0))
+        bits = 0
+        for address, _ in user.iov:
+            bits |= address
+        return task.machine.bounce_like(bits)
 
     def _piece(self, left: int) -> int:
         """How much to transfer at once. With O_DIRECT every piece is as badly aligned as the whole."""
