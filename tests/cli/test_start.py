@@ -230,9 +230,10 @@ for name in sorted(name for name in sys.modules if name.startswith("axptr.")):
     print(name, module.__name__, module.__package__, module.__file__, getattr(module, "__cached__", None),
         getattr(module, "__path__", None), spec.name, spec.origin, spec.has_location, spec.cached, spec.parent,
         spec.submodule_search_locations, isinstance(module.__loader__, type(spec.loader)),
-        getattr(sys.modules[name.rpartition(".")[0]], name.rpartition(".")[2]) is module, sorted(vars(module)))
+        getattr(sys.modules[name.rpartition(".")[0]], name.rpartition(".")[2]) is module,
+        sorted({*vars(module)} - {"annotations"}))
 """
-    alone = "import axptr.linux.api, axptr.engine.native, " + ", ".join(
+    alone = "import axptr._core.host.starting, axptr.linux.api, axptr.engine.native, " + ", ".join(
         f"axptr.{name}" for name in together.NAMES.split()
     )
     slow = "sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != 'QuickFinder']"

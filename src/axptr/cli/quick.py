@@ -16,7 +16,7 @@ from __future__ import annotations
 import sys
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import MAGIC_NUMBER, ExtensionFileLoader, SourceFileLoader
-from _imp import create_dynamic, exec_dynamic
+from _imp import create_dynamic, exec_dynamic, extension_suffixes
 from marshal import loads
 from posix import close, fstat, read, stat
 from posix import open as open_file
@@ -24,10 +24,8 @@ from posix import open as open_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import CodeType, ModuleType
-
-    Module = tuple[str, str, CodeType | None]
-    """Name, source, and code: none for those of the core."""
+    from types import CodeType
+    from typing import Any
 
 _PACKAGE = __package__.partition(".")[0] + "."
 _COMPILED = _PACKAGE + "_core."  # of these the packages alone are Python's
@@ -38,7 +36,9 @@ _SUFFIX = f".{sys.implementation.cache_tag}.pyc"
 FOLDER = __file__.rpartition("/")[0]
 TOGETHER = f"{FOLDER}/__pycache__/together.{sys.implementation.cache_tag}.start"
 """The one file, which `together` writes."""
-_INIT = "/__init__.py"
+LIBRARY = f"{FOLDER.rpartition('/')[0]}/_core/library{extension_suffixes()[0]}"
+"""Of the core, as `axptr._core` says."""
+_STARTING = _COMPILED + "host.starting"
 
 
 def stamp(source: str) -> bytes:
@@ -115,94 +115,34 @@ def load_all() -> bool:
         return True
     if f"{_PACKAGE}linux.api" in sys.modules:  # somebody has had it loaded before
         return True
-    modules = _read()
+    starting = _starting()
+    try:
+        modules = starting.read(TOGETHER, HEAD, maker())
+    except (OSError, EOFError, ValueError, TypeError):
+        modules = None
     if modules is None:
         return sys.dont_write_bytecode
-    _load(modules)
+    starting.load(modules, _Loader, _SUFFIX, LIBRARY)
+    setattr(sys.modules[_STARTING.rpartition(".")[0]], "starting", starting)  # noqa: B010
     return True
 
 
-def _read() -> list[Module] | None:
-    """What stands in the one file; None if there is none, or if it is of other sources, places or another Python.
-
-    First what it is of, how long that is, then the modules.
-    """
-    try:
-        data = _content(TOGETHER)
-        if data[: len(HEAD)] != HEAD:
-            return None
-        start = len(HEAD) + 4
-        whose, sources = loads(memoryview(data)[start:])
-        if whose != maker() or any(stamp(source) != noted for source, noted in sources):
-            return None
-        found: list[Module] = loads(memoryview(data)[start + int.from_bytes(data[start - 4 : start], "little") :])
-        return found
-    except (OSError, EOFError, ValueError, TypeError):
-        return None
+def _starting() -> Any:
+    """The module of the core that does the work."""
+    if _STARTING not in sys.modules:
+        spec = ModuleSpec(_STARTING, ExtensionFileLoader(_STARTING, LIBRARY), origin=LIBRARY)
+        spec.has_location = True
+        module = create_dynamic(spec)
+        module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
+        module.__file__ = LIBRARY
+        exec_dynamic(module)
+        sys.modules[_STARTING] = module
+    return sys.modules[_STARTING]
 
 
 def maker() -> tuple[str, bytes, bytes]:
     """What the one file was made by, and where: it is no other's."""
     return FOLDER, stamp(f"{FOLDER}/quick.py"), stamp(f"{FOLDER}/together.py")
-
-
-def _load(modules: list[Module]) -> None:
-    """Each is entered as the import system does it, packages first: while their modules are loaded they are there."""
-    known = sys.modules
-    modules = [module for module in modules if module[0] not in known]
-    half = {name for name, *_ in modules}
-    try:
-        for name, source, *_ in modules:
-            if source.endswith(_INIT):
-                _enter(name, source)
-        for name, source, code in modules:
-            if name in known and not source.endswith(_INIT):
-                half.remove(name)  # imported by one before it, which the order does not say: never a second one
-                continue
-            if code is None:
-                module = _core_module(name, known[f"{_PACKAGE}_core"].LIBRARY)
-            else:
-                module = known[name] if source.endswith(_INIT) else _enter(name, source)
-                exec(code, module.__dict__)
-            half.remove(name)
-            parent, _, last = name.rpartition(".")
-            setattr(known[parent], last, module)
-    except BaseException:
-        for name in half:
-            known.pop(name, None)
-        raise
-
-
-def _enter(name: str, source: str) -> ModuleType:
-    """A module that has nothing yet."""
-    package = source.endswith(_INIT)
-    folder, _, last = source.rpartition("/")
-    spec = ModuleSpec(name, _Loader(name, source), origin=source, is_package=package)
-    spec.has_location = True
-    spec.cached = f"{folder}/__pycache__/{last[:-3]}{_SUFFIX}"
-    module = sys.modules[name] = type(sys)(name)
-    if package:
-        module.__path__ = spec.submodule_search_locations = [folder]
-    _describe(module, spec)
-    return module
-
-
-def _core_module(name: str, library: str) -> ModuleType:
-    """One of the core, which `axptr._core` finds in its library."""
-    spec = ModuleSpec(name, ExtensionFileLoader(name, library), origin=library)
-    spec.has_location = True
-    module = create_dynamic(spec)
-    _describe(module, spec)
-    sys.modules[name] = module
-    exec_dynamic(module)
-    return module
-
-
-def _describe(module: ModuleType, spec: ModuleSpec) -> None:
-    module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
-    module.__file__ = spec.origin
-    if spec.cached is not None:
-        module.__cached__ = spec.cached  # type: ignore[attr-defined]
 
 
 def files_are_limited() -> bool:

@@ -15,6 +15,7 @@ from .quick import FOLDER, HEAD, TOGETHER, files_are_limited, maker, stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ast
     from types import CodeType
 
 _ROOT = __package__.partition(".")[0]
@@ -98,5 +99,33 @@ def _source(name: str) -> tuple[str, str]:
 
 
 def _code(name: str, source: str) -> CodeType | None:
-    compiled = name.startswith(f"{_ROOT}._core.") and not source.endswith("/__init__.py")
-    return None if compiled else SourceFileLoader(name, source).get_code(name)
+    """A module's code as the import system compiles it, but for what no run looks at: the texts that describe functions
+    and classes, and the types in the signatures of those that are no system calls."""
+    if name.startswith(f"{_ROOT}._core.") and not source.endswith("/__init__.py"):
+        return None
+    import __future__
+
+    import ast
+
+    loader = SourceFileLoader(name, source)
+    tree = ast.parse(loader.get_data(source), source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            _strip(node)
+    tree.body = [it for it in tree.body if not (isinstance(it, ast.ImportFrom) and it.module == "__future__")]
+    made: CodeType = compile(tree, source, "exec", __future__.annotations.compiler_flag, dont_inherit=True)
+    return made
+
+
+def _strip(node: ast.FunctionDef | ast.ClassDef) -> None:
+    import ast
+
+    first = node.body[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        node.body[:1] = [] if node.body[1:] else [ast.copy_location(ast.Pass(), first)]
+    if isinstance(node, ast.ClassDef) or any(isinstance(made, ast.Call) for made in node.decorator_list):
+        return  # `@call("read")`: whoever enters a handler reads its types
+    node.returns = None
+    of = node.args
+    for one in (*of.posonlyargs, *of.args, *of.kwonlyargs, *filter(None, (of.vararg, of.kwarg))):
+        one.annotation = None

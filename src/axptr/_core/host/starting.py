@@ -1,0 +1,153 @@
+"""What `axptr.cli.quick` does for each module of a start, compiled: a start has two hundred of them.
+
+The one file with their code is mapped, not read, and what its sources are is asked of the host without an object each.
+
+Not here: which file that is, what stands in it and who writes it (`axptr.cli.quick`, `axptr.cli.together`). This module
+imports nothing of axptr: it is the first one of the core in a start.
+
+Failure: `OSError` for a file that cannot be had, and whatever a module raises.
+"""
+
+import sys
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import ExtensionFileLoader
+from _imp import create_dynamic, exec_dynamic
+
+import cython
+from cython.cimports.axptr._core.host.starting import PyMarshal_ReadObjectFromString, PyUnicode_EncodeFSDefault
+from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cython.cimports.libc.stdint import uint32_t
+from cython.cimports.libc.string import memcmp, memcpy
+from cython.cimports.posix.fcntl import O_CLOEXEC, O_RDONLY, open
+from cython.cimports.posix.mman import MAP_FAILED, MAP_POPULATE, MAP_PRIVATE, PROT_READ, mmap, munmap
+from cython.cimports.posix.stat import fstat, stat, struct_stat
+from cython.cimports.posix.unistd import close
+
+_INIT = "/__init__.py"
+_Module = type(sys)
+
+
+def read(path: str, head: bytes, maker: tuple):
+    """The modules in the file of that path; None if it is not there, begins otherwise, was made by another, or of
+    sources that are others now. `ValueError`, `EOFError` or `TypeError` if it is damaged."""
+    seen: struct_stat
+    name: bytes = PyUnicode_EncodeFSDefault(path)
+    fd: cython.int = open(name, O_RDONLY | O_CLOEXEC)
+    if fd < 0:
+        return None
+    size: cython.Py_ssize_t = seen.st_size if fstat(fd, cython.address(seen)) == 0 else 0
+    start: cython.Py_ssize_t = PyBytes_GET_SIZE(head) + 4
+    where: cython.p_void = MAP_FAILED
+    if size > start:
+        where = mmap(cython.NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0)
+    close(fd)
+    if where == MAP_FAILED:
+        return None
+    try:
+        return _modules(cython.cast(cython.pointer(cython.const[cython.char]), where), size, start, head, maker)
+    finally:
+        munmap(where, size)
+
+
+@cython.cfunc
+def _modules(
+    data: cython.pointer(cython.const[cython.char]),
+    size: cython.Py_ssize_t,
+    start: cython.Py_ssize_t,
+    head: bytes,
+    maker: tuple,
+):
+    length: uint32_t = 0
+    if memcmp(data, PyBytes_AS_STRING(head), start - 4):
+        return None
+    memcpy(cython.address(length), data + start - 4, 4)
+    if length > size - start:
+        return None
+    whose, sources = PyMarshal_ReadObjectFromString(data + start, length)
+    if whose != maker:
+        return None
+    for source, noted in sources:
+        if not _is_as(source, noted):
+            return None
+    return PyMarshal_ReadObjectFromString(data + start + length, size - start - length)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _is_as(source: str, noted: bytes) -> cython.bint:
+    """Whether a source has the time and size that bytecode notes of it."""
+    seen: struct_stat
+    stamp: uint32_t[2]
+    path: bytes = PyUnicode_EncodeFSDefault(source)
+    if PyBytes_GET_SIZE(noted) != 8 or stat(path, cython.address(seen)):
+        return False
+    stamp[0] = cython.cast(uint32_t, seen.st_mtime)
+    stamp[1] = cython.cast(uint32_t, seen.st_size)
+    return memcmp(cython.address(stamp), PyBytes_AS_STRING(noted), 8) == 0
+
+
+def load(modules: list, loader: type, suffix: str, library: str):
+    """Enter and execute modules (name, source, code; no code for those of the core's library) as the import system does,
+    packages first: while their modules are loaded they are there. None is left half loaded.
+
+    loader: of those that have a source. suffix: of their bytecode.
+    """
+    known: dict = sys.modules
+    half = {module[0] for module in modules if module[0] not in known}
+    modules = [module for module in modules if module[0] in half]
+    try:
+        for name, source, _ in modules:
+            if source.endswith(_INIT):
+                _enter(known, name, source, loader, suffix, True)
+        for name, source, code in modules:
+            package: cython.bint = source.endswith(_INIT)
+            if not package and name in known:
+                half.remove(name)  # imported by one before it, which the order does not say: never a second one
+                continue
+            if code is None:
+                module = _of_library(known, name, library)
+            else:
+                module = known[name] if package else _enter(known, name, source, loader, suffix, False)
+                exec(code, module.__dict__)
+            half.remove(name)
+            parent, _, last = name.rpartition(".")
+            setattr(known[parent], last, module)
+    except BaseException:
+        for name in half:
+            known.pop(name, None)
+        raise
+
+
+@cython.cfunc
+def _enter(known: dict, name: str, source: str, loader: type, suffix: str, package: cython.bint):
+    """A module that has nothing yet."""
+    folder, _, last = source.rpartition("/")
+    spec = ModuleSpec(name, loader(name, source), origin=source, is_package=package)
+    spec.has_location = True
+    spec.cached = cached = f"{folder}/__pycache__/{last[:-3]}{suffix}"
+    module = known[name] = _Module(name)
+    names: dict = module.__dict__
+    if package:
+        names["__path__"] = spec.submodule_search_locations = [folder]
+    names["__spec__"] = spec
+    names["__loader__"] = spec.loader
+    names["__package__"] = name if package else name.rpartition(".")[0]
+    names["__file__"] = source
+    names["__cached__"] = cached
+    return module
+
+
+@cython.cfunc
+def _of_library(known: dict, name: str, library: str):
+    """One of the core, which `axptr._core` finds in its library."""
+    spec = ModuleSpec(name, ExtensionFileLoader(name, library), origin=library)
+    spec.has_location = True
+    module = create_dynamic(spec)
+    names: dict = module.__dict__
+    names["__spec__"] = spec
+    names["__loader__"] = spec.loader
+    names["__package__"] = spec.parent
+    names["__file__"] = library
+    known[name] = module
+    exec_dynamic(module)
+    return module
