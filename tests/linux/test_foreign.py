@@ -15,3 +15,12 @@ def test_what_suites_of_others_found_is_as_on_the_host(compile_guest, tmp_path):
     assert found == wanted
     assert (ours.status, host.status) == (0, 0)
     assert len(host.lines) > 150
+
+
+def test_calls_that_a_filter_has_stop_for_the_tracer_are_as_on_the_host(compile_guest, tmp_path):
+    program = compile_guest("filterevents")
+    host = run_host(program, cwd=tmp_path)
+    ours = run_guest(program, cwd=tmp_path, allow_write=[tmp_path])
+    assert ours.lines == host.lines
+    assert (ours.status, host.status) == (0, 0)
+    assert sum("event 7" in line for line in host.lines) > 100

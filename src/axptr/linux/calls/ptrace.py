@@ -2,7 +2,7 @@
 arch/x86/kernel/ptrace.c of Linux 6.18.
 
 Only tasks of the machine have numbers here, so nothing of the host's can be traced. Left out (EIO, as on a CPU or a
-kernel without): block steps, emulated calls (SYSEMU), seccomp's filters.
+kernel without): block steps, emulated calls (SYSEMU), reading seccomp's filters.
 
 Not here: stops (`task.trace`), waits (`task.children`), registers (`task.traceregs`).
 """
@@ -15,14 +15,27 @@ from struct import Struct, pack, unpack, unpack_from
 from ...errors import LinuxError, UserFault
 from ...flags import WRITE
 from ...kernel.abi import c_long, c_ulong
-from ..abi.signals import SI_KERNEL, SIGKILL, SIGSTOP, Info
+from ..abi.signals import SI_KERNEL, SIGKILL, SIGSTOP, SIGTRAP, Info
 from ..arch.x86_64.prctl import ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS
 from ..proc.nodes import present_bytes
 from ..registry import call
 from ..task import traceregs as registers
+from ..task.creds import CAP_SYS_ADMIN
 from ..task.ending import tell_end
 from ..task.looking import may_look
-from ..task.trace import EXITKILL, SYSCALL_ENTRY, SYSCALL_EXIT, Trace, attach, let_go, resume, stop_if_halted
+from ..task.seccomp import suspended
+from ..task.trace import (
+    EXITKILL,
+    SECCOMP,
+    SUSPEND_SECCOMP,
+    SYSCALL_ENTRY,
+    SYSCALL_EXIT,
+    Trace,
+    attach,
+    let_go,
+    resume,
+    stop_if_halted,
+)
 from ..uaccess import USER_END, get_bytes, put_bytes, put_user
 
 TYPE_CHECKING = False
@@ -35,8 +48,8 @@ if TYPE_CHECKING:
 
 _TRACEME, _ATTACH, _SEIZE, _INTERRUPT, _KILL = 0, 16, 0x4206, 0x4207, 8
 _CONT, _SINGLESTEP, _SYSCALL = 7, 9, 24
-_OPTIONS = 0xFF | EXITKILL | 1 << 21
-_SUSPEND_SECCOMP = 1 << 21
+_OPTIONS = 0xFF | EXITKILL | SUSPEND_SECCOMP
+_SYSCALL_SECCOMP = 3
 _NT_PRSTATUS, _NT_FPREGSET, _NT_X86_XSTATE = 1, 2, 0x202
 _SIGINFO = 128
 _BASES = {ARCH_GET_FS: 168, ARCH_SET_FS: 168, ARCH_GET_GS: 176, ARCH_SET_GS: 176}
@@ -88,7 +101,7 @@ def _attach(task: LinuxTask, tracee: LinuxTask, seize: bool, address: int, data:
     if seize:
         if address or data & ~_OPTIONS:
             raise LinuxError(errno.EIO)
-        _require_options(data)
+        _require_options(task, data)
     if tracee.group in (task.group, task.machine.init) or not may_look(task, tracee, by_files=False):
         raise LinuxError(errno.EPERM)
     if tracee.dead or tracee.over or (tracee.trace is not None and tracee.trace.tracer is not None):
@@ -114,13 +127,15 @@ def _interrupt(tracee: LinuxTask, trace: Trace) -> int:
     return 0
 
 
-def _require_options(options: int) -> None:
-    if options & ~_OPTIONS or options & _SUSPEND_SECCOMP:
+def _require_options(task: LinuxTask, options: int) -> None:
+    if options & ~_OPTIONS:
         raise LinuxError(errno.EINVAL)
+    if options & SUSPEND_SECCOMP and (not task.creds.has(CAP_SYS_ADMIN) or task.seccomp is not None or suspended(task)):
+        raise LinuxError(errno.EPERM)
 
 
 def _set_options(task: LinuxTask, tracee: LinuxTask, trace: Trace, address: int, data: int) -> int:
-    _require_options(data)
+    _require_options(task, data)
     trace.options = data
     return 0
 
@@ -336,14 +351,15 @@ def _get_syscall_info(task: LinuxTask, tracee: LinuxTask, trace: Trace, address:
     words = unpack_from("<27Q", registers.general(tracee))
     named = dict(zip(tracee.engine.arch.registers, words, strict=True))
     op, body = 0, b""
-    if trace.info is not None and trace.info.code == 0x85 and trace.message in (SYSCALL_ENTRY, SYSCALL_EXIT):
-        op = trace.message
-        if op == SYSCALL_ENTRY:
-            arguments = (named[name] for name in tracee.engine.arch.arguments)
-            body = pack("<7Q", named["orig_rax"], *arguments)
-        else:
-            result = named["rax"]
-            body = pack("<QB", result, result > _MASK - 4095)
+    code = trace.info.code if trace.info is not None else 0
+    call = named["orig_rax"], *(named[name] for name in tracee.engine.arch.arguments)
+    if code == SIGTRAP | 0x80 and trace.message == SYSCALL_ENTRY:
+        op, body = SYSCALL_ENTRY, pack("<7Q", *call)
+    elif code == SIGTRAP | 0x80 and trace.message == SYSCALL_EXIT:
+        result = named["rax"]
+        op, body = SYSCALL_EXIT, pack("<QB", result, result > _MASK - 4095)
+    elif code == SIGTRAP | SECCOMP << 8:
+        op, body = _SYSCALL_SECCOMP, pack("<7QI", *call, trace.message & 0xFFFF_FFFF)
     head = pack("<BBHIQQ", op, 0, 0, tracee.layouts.audit, named["rip"], named["rsp"])
     made = head + body
     put_bytes(task, data, made[:address])

@@ -13,6 +13,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_uint
 from ..registry import call
 from ..task import seccomp
+from ..task.creds import CAP_SYS_ADMIN
 from ..task.seccomp import Filter, Seccomp
 from ..uaccess import Bytes, get_bytes, put_bytes
 
@@ -97,7 +98,7 @@ def _filter(task: LinuxTask, address: int) -> Filter:
     size, at = unpack("<H6xQ", get_bytes(task, address, 16))
     if not 0 < size <= seccomp.MOST_INSTRUCTIONS:
         raise LinuxError(errno.EINVAL)
-    if not task.kept.no_new_privs:
+    if not task.kept.no_new_privs and not task.creds.has(CAP_SYS_ADMIN):
         raise LinuxError(errno.EACCES)
     code = tuple(iter_unpack("<HBBI", get_bytes(task, at, size * _INSTRUCTION)))
     seccomp.check(code)

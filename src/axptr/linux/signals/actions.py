@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from ..abi.signals import SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGURG, SIGWINCH, bit
 
+SA_IMMUTABLE = 0x80_0000
+"""That a signal ends the program and nobody may keep it from that, no tracer either (the kernel's own)."""
 _IGNORED_BY_DEFAULT = sum(map(bit, (SIGCHLD, SIGCONT, SIGURG, SIGWINCH)))
 
 
@@ -46,6 +48,10 @@ CLONE_SIGHAND the same | numbers |
     def reset(self, signal: int) -> None:
         """Back to the default."""
         self._actions.pop(signal, None)
+
+    def let_kill(self, signal: int) -> None:
+        """Nothing keeps the signal from ending the program now (HANDLER_EXIT)."""
+        self._actions[signal] = Action(SIG_DFL, SA_IMMUTABLE)
 
     def copy(self) -> SigActions:
         other = SigActions()

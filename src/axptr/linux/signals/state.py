@@ -45,7 +45,7 @@ from ..abi.signals import (
 )
 from ..arch import frames, traps
 from ..ends import Death
-from .actions import Action, SigActions
+from .actions import SA_IMMUTABLE, Action, SigActions
 from .pending import Pending, TaskPending
 from .sending import choose, retarget
 from .stops import go_on, halt, settle, stop
@@ -368,6 +368,8 @@ flag | the table |
                 return None, True
         info = self.take(~self.blocked)
         if info is None or info.signal == SIGKILL or trace.tracer is None:
+            return info, False
+        if self.actions.get(info.signal).flags & SA_IMMUTABLE:
             return info, False
         signal_stop(task, info)
         return None, True

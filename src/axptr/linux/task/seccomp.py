@@ -3,8 +3,8 @@ by its number and words. Source: seccomp(2), kernel/seccomp.c, net/core/filter.c
 Linux 6.18.
 
 Filters are only ever added; fork, clone and exec keep them. Where none is, nothing of this is loaded or asked.
-Left out: a listener in user space (SECCOMP_RET_USER_NOTIF), and events for a tracer (SECCOMP_RET_TRACE): a call that
-would have waited for either is ENOSYS, as where nobody listens.
+Left out: a listener in user space (SECCOMP_RET_USER_NOTIF): a call that would have waited for it is ENOSYS, as where
+nobody listens.
 
 Not here: the call (`calls.seccomp`).
 """
@@ -17,7 +17,8 @@ from struct import Struct, pack
 from ...errors import LinuxError
 from ...named import NamedTuple
 from ..abi.numbers import NUMBERS
-from ..abi.signals import SI_KERNEL, SIGKILL, SIGSYS, Info
+from ..abi.signals import SI_KERNEL, SIGKILL, SIGSYS, Info, bit
+from .trace import PASSED, SUSPEND_SECCOMP, filtered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def judged(task: LinuxTask, inner: Dispatch) -> Dispatch:
 
     def dispatch(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
         limits = task.seccomp
-        if limits is None:
+        if limits is None or suspended(task):
             return inner(nr, a0, a1, a2, a3, a4, a5)
         if limits.mode == STRICT:
             if nr in allowed:
@@ -228,17 +229,25 @@ def judged(task: LinuxTask, inner: Dispatch) -> Dispatch:
             _end(task, Info(SIGKILL, SI_KERNEL), whole=False)
             return nr
         given = verdict(limits.filters, audit, nr, task.engine.regs.pc, (a0, a1, a2, a3, a4, a5))
-        if given & _ACTION in (ALLOW, LOG):
+        action = given & _ACTION
+        if action in (ALLOW, LOG) or (action == TRACE and task.trace is not None and task.trace.phase == PASSED):
             return inner(nr, a0, a1, a2, a3, a4, a5)
         return _refused(task, nr, given)
 
     return dispatch
 
 
-def _refused(task: LinuxTask, nr: int, given: int) -> int:
+def suspended(task: LinuxTask) -> bool:
+    """Whether a tracer has its filters set aside (PTRACE_O_SUSPEND_SECCOMP)."""
+    return task.trace is not None and bool(task.trace.options & SUSPEND_SECCOMP)
+
+
+def _refused(task: LinuxTask, nr: int, given: int) -> int | None:
     action, data = given & _ACTION, given & _DATA
     if action == ERRNO:
         return -min(data, _MAX_ERRNO)
+    if action == TRACE and filtered(task, nr, data):
+        return None
     if action in (USER_NOTIF, TRACE):
         return -errno.ENOSYS
     raw = pack("<iii4xQiI", SIGSYS, data, _SYS_SECCOMP, task.engine.regs.pc, nr & 0x7FFF_FFFF, task.layouts.audit)
@@ -256,7 +265,8 @@ def _end(task: LinuxTask, info: Info, *, whole: bool) -> None:
     if not whole and task.group.live > 1:
         task.exit_thread(0)
         return
-    if info.signal != SIGKILL:
-        task.actions.reset(info.signal)
     task.signals.force(task, info)
+    if info.signal != SIGKILL:
+        task.signals.blocked &= ~bit(info.signal)
+        task.actions.let_kill(info.signal)
     task.engine.stop()

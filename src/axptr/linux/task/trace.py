@@ -41,13 +41,14 @@ if TYPE_CHECKING:
     from .task import LinuxTask
 
 TRACESYSGOOD = 1
-FORK, VFORK, CLONE, EXEC, VFORK_DONE, EXIT = range(1, 7)
+FORK, VFORK, CLONE, EXEC, VFORK_DONE, EXIT, SECCOMP = range(1, 8)
 """Events; the option for each has the bit of its number."""
 STOP = 128
-EXITKILL = 1 << 20
+EXITKILL, SUSPEND_SECCOMP = 1 << 20, 1 << 21
 SYSCALL_ENTRY, SYSCALL_EXIT = 1, 2
-NOTHING, ENTRY, PENDING, IN_CALL = range(4)
-"""How far a call of the tracee's has come: there is none, it was made, it is to be done, it is being done."""
+NOTHING, ENTRY, PENDING, IN_CALL, FILTERED, PASSED = range(6)
+"""How far a call of the tracee's has come: there is none, it was made, it is to be done, it is being done; a filter had
+it stop for the tracer, it has stopped for that and is to be done."""
 _TRAP_FLAG = 0x100
 _ENOSYS = (1 << 64) - 38
 _MASK = (1 << 64) - 1
@@ -288,6 +289,8 @@ def _notify(task: LinuxTask, code: int, message: int = 0, again: tuple[object, .
 
 def event_stop(task: LinuxTask, event: int, message: int, *result: int) -> None:
     """In a call: the stop of an event; the call then has the result, or leaves registers as they are."""
+    if event != EXEC:
+        task.engine.regs.rax = _ENOSYS  # as during every call
     _notify(task, SIGTRAP | event << 8, message, (_go_on, result))
 
 
@@ -317,7 +320,7 @@ def resume(task: LinuxTask, signal: int, tracer: LinuxTask) -> None:
 def signal_stop(task: LinuxTask, info: Info) -> None:
     """A signal is about to be delivered: the tracer may have another delivered, or none (ptrace_signal)."""
     assert task.trace is not None
-    task.trace.given = info
+    task.trace.given, task.trace.message = info, 0
     _stop(task, info.signal, info, CLD_TRAPPED)
 
 
@@ -417,7 +420,19 @@ def proceed(task: LinuxTask) -> bool:
 def in_hand(task: LinuxTask) -> bool:
     """Whether a call was just made, and is to be done before anything else is made of how the CPU came out: an engine
     may have a trap for the trap flag behind the instruction that makes it."""
-    return task.trace is not None and task.trace.phase == ENTRY
+    return task.trace is not None and task.trace.phase in (ENTRY, FILTERED)
+
+
+def filtered(task: LinuxTask, number: int, data: int) -> bool:
+    """A filter says that the tracer is to see a call before it is done (SECCOMP_RET_TRACE): whether there is one that
+    wants to, for whom the task stops on its way back to the CPU."""
+    trace = task.trace
+    if trace is None or not trace.wants(SECCOMP):
+        return False
+    trace.call, trace.phase, trace.message = number, FILTERED, data
+    task.engine.regs.rax = _ENOSYS
+    task.interrupt()
+    return True
 
 
 def over(task: LinuxTask) -> bool:
@@ -429,6 +444,8 @@ def over(task: LinuxTask) -> bool:
     trace.leaving = True
     group = task.group
     status = group.death.signal if group.death is not None else (group.exit_code or task.code) << 8
+    if group.death is None and trace.call >= 0:
+        task.engine.regs.rax = _ENOSYS
     _notify(task, SIGTRAP | EXIT << 8, status)
     return False
 
@@ -441,10 +458,16 @@ def _call(task: LinuxTask, trace: Trace) -> bool:
             _notify(task, SIGTRAP | (0x80 if trace.options & TRACESYSGOOD else 0), SYSCALL_ENTRY)
             return True
     if trace.phase == PENDING:
-        trace.phase = IN_CALL
         _do(task, trace)
-        if task.over or task.blocked is not None:
-            return task.blocked is not None
+    if trace.phase == FILTERED:
+        trace.phase = PASSED
+        if trace.tracer is not None:
+            _notify(task, SIGTRAP | SECCOMP << 8, trace.message)
+            return True
+    if trace.phase == PASSED:
+        _do(task, trace)
+    if task.over or task.blocked is not None:
+        return task.blocked is not None
     if trace.phase != IN_CALL:
         return False
     trace.phase = NOTHING
@@ -461,8 +484,9 @@ def _call(task: LinuxTask, trace: Trace) -> bool:
 
 def _do(task: LinuxTask, trace: Trace) -> None:
     """The call, as the registers and the tracer have it by now; none for a number below 0."""
-    regs, number = task.engine.regs, trace.call & _MASK
+    regs, number, phase = task.engine.regs, trace.call & _MASK, trace.phase
     if number >> 31 & 1:
+        trace.phase = IN_CALL
         return
     before = regs.rax
     regs.rax = number
@@ -473,7 +497,9 @@ def _do(task: LinuxTask, trace: Trace) -> None:
     except LinuxError as error:
         result = -error.errno
     except BaseException:
-        regs.rax, trace.phase = before, PENDING
+        regs.rax = before
         raise
+    if trace.phase == phase:
+        trace.phase = IN_CALL
     if result is not None:
         regs.rax = result & _MASK
