@@ -48,8 +48,6 @@ class Death:
     pc: the instruction (`rip` too); regs: general registers by name, as they were at that moment.
     """
 
-    __slots__ = ("address", "code", "fault", "pc", "regs", "signal")
-
     def __init__(
         self, signal: int, code: int, address: int | None, fault: LinuxError | None, pc: int, regs: dict[str, int]
     ) -> None:

@@ -56,6 +56,14 @@ def test_restore_forgets_what_was_done_since(linux):
         assert linux.process() is process
 
 
+def test_a_process_that_a_signal_ended_and_nobody_has_waited_for_is_kept(linux):
+    ask(linux, b"(sh -c 'kill -SEGV $$' & sleep 1; wait $!; echo $?) & echo begun\n")
+    assert linux.run_until(lambda: any(one.group.death is not None for one in linux.machine.tasks.values()))
+    snap = linux.snapshot()
+    with Linux.from_snapshot(snap) as branch:
+        assert ask(branch) == b"139\n"
+
+
 def test_files_of_the_overlay_are_each_branchs_own(linux):
     ask(linux, b"echo before > /tmp/axptr-shared; echo done\n")
     snap = linux.snapshot()
