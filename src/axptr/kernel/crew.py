@@ -17,6 +17,7 @@ Owner: as of `RunLoop`. Between runs nobody is out: a snapshot finds every task 
 
 from __future__ import annotations
 
+from .._core.kernel.answering import CrewAnswering
 from .run import _NEVER, _NOW, _SOON, SLICE, RunLoop, wall
 
 TYPE_CHECKING = False
@@ -80,13 +81,7 @@ class CrewLoop(RunLoop):
         task.engine = self.engine
         answers = self._answers
         answers[task] = task.kernel.dispatcher(task)
-
-        def served(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
-            if self.current is not task:
-                self._serve(task)
-            return answers[task](nr, a0, a1, a2, a3, a4, a5)
-
-        self.engine.on_syscall(served)
+        self.engine.on_syscall(CrewAnswering(self, task, answers))
 
     def _serve(self, task: Task) -> None:
         """The CPU has the registers of another task that was out."""

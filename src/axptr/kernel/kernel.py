@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 
-from .._core.words.conversion import dispatcher
+from .._core.kernel.answering import Answering
 from ..errors import LinuxError, UserFault
 from .convert import Param, build, collect, params_of
 from .run import RunLoop
@@ -188,7 +188,7 @@ class Kernel:
         """The function that answers this task's calls: `fn(nr, a0, .., a5)` gives the result or `-errno`."""
         if self.on_enter is not None or self.on_call is not None or self.count_calls:
             return self._observed(task)
-        return dispatcher(self._table, task)
+        return Answering(self._table, task)
 
     def _observed(self, task: Task) -> Dispatch:
         on_enter, on_call = self.on_enter, self.on_call

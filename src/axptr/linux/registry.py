@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HANDLERS: dict[str, FunctionType] = {}
 """Those of the files that have been loaded, by name; `name@architecture` where that has a handler of its own."""
-QUICK: dict[str, Callable[[Wrapper], Wrapper]] = {}
+QUICK: dict[str, Callable[[Any], Wrapper]] = {}
 """Of those what serves them in compiled code, as far as it does."""
 HOMES = {name: f"{__package__}.{family}" for family, names in FAMILIES.items() for name in names.split()}
 """Name, or `name@architecture` -> the module that enters it."""
@@ -53,22 +53,26 @@ def call(name: str, arch: str | None = None) -> Callable[[F], F]:
     return register
 
 
-def at_once(name: str, make: Callable[[Wrapper], Wrapper]) -> None:
-    """Have `make(wrapper)` serve a call that was entered: what it does not do itself it leaves to the wrapper."""
-    QUICK[name] = make
+def at_once(name: str, make: Callable[[Any], Wrapper], arch: str | None = None) -> None:
+    """Have `make(wrapper)` serve a call that was entered: what it does not do itself it leaves to the wrapper.
+
+    arch: the architecture whose programs it can serve, None for all.
+    """
+    QUICK[name if arch is None else f"{name}@{arch}"] = make
 
 
 class _Entered(Syscall):
     """A call whose handler is loaded when it is first asked for. key: what it is entered by."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_arch", "_key")
 
-    def __init__(self, nr: int, name: str, key: str) -> None:
+    def __init__(self, nr: int, name: str, key: str, arch: str) -> None:
         super().__init__(nr, name, None)
         self._key = key
+        self._arch = arch
 
     def quick(self, plain: Wrapper) -> Wrapper:
-        make = QUICK.get(self._key)
+        make = QUICK.get(f"{self._key}@{self._arch}") or QUICK.get(self._key)
         return plain if make is None else make(plain)
 
     @property
@@ -95,6 +99,6 @@ def table(arch: str) -> dict[int, Syscall]:
         if key not in HOMES:
             key = name
         if key in HOMES:
-            entered[number] = _Entered(number, name, key)
+            entered[number] = _Entered(number, name, key, arch)
     _tables[arch] = entered
     return entered

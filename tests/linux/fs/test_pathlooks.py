@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from axptr.linux import Process
 from axptr.linux.fs.host.fd import openat2
+from axptr.linux.fs.node import Node
+from axptr.linux.fs.walk import FsContext
+from axptr.linux.task.task import LinuxTask
 
 from ..conftest import run_guest, run_host
 
@@ -125,3 +129,35 @@ def test_also_where_it_may_be_changed_and_without_openat2(
 def test_also_over_mounts(program: Path, tmp_path: Path) -> None:
     """The tree is a mount, and so is a directory in it."""
     compared(program, 4, tmp_path, 0, 0, mounts=lambda top: {str(top): str(top), f"{top}/a/a": f"{top}/a/a"})
+
+
+def alone(process: Process) -> None:
+    """Have every call served by its handler: nothing in one step."""
+    process.kernel.guard = lambda syscall, call: getattr(call, "plain", call)
+
+
+@needs_root
+@pytest.mark.parametrize("seed", range(10, 12))
+@pytest.mark.parametrize("uid", [0, NOBODY], ids=["root", "nobody"])
+def test_the_handlers_alone_tell_the_same(program: Path, seed: int, uid: int, tmp_path: Path) -> None:
+    compared(program, seed, tmp_path, 0, uid, watch=alone)
+
+
+def test_what_is_plain_is_not_walked(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step tells of it: the walk of the handlers is not even asked. An open for a mere place is theirs."""
+    grow(random.Random(1), tmp_path)
+    walked: list[bytes] = []
+    walk = FsContext.walk
+
+    def counted(self: FsContext, task: LinuxTask, node: Node, path: bytes, follow: bool) -> Node:
+        walked.append(path)
+        return walk(self, task, node, path, follow)
+
+    monkeypatch.setattr(FsContext, "walk", counted)
+    command, text = [program, tmp_path, "0", "0"], b"c a/b\nc none\nd file\n"
+    counts = {}
+    for name, watch in (("plain", None), ("handlers", alone)):
+        walked.clear()
+        assert run_guest(*command, input=text, watch=watch).status == 0
+        counts[name] = len([path for path in walked if path in (b"a/b", b"none", b"file", b"a")])
+    assert counts["plain"] < counts["handlers"] / 2

@@ -60,13 +60,22 @@ static void looks(int at)
         size("list", listxattr(path, buffer, 100));
         size("llist", llistxattr(path, buffer, 100));
         tell("access", access(path, R_OK), "0", 0, 0, 0, 0);
+        tell("access no mode", access(path, F_OK), "0", 0, 0, 0, 0);
+        tell("access search", access(path, X_OK), "0", 0, 0, 0, 0);
+        n = readlink(path, buffer, 3);
+        tell("readlink", n, "%ld %ld", n, n > 0 ? buffer[n - 1] : 0, 0, 0);
         if (path[0] != '/' && getcwd(absolute, 4000) && strlen(absolute) + strlen(path) < 4090) {
             strcat(absolute, "/");
             strcat(absolute, path);
             told("stat absolute", stat(absolute, &st), &st);
             told("lstat absolute", lstat(absolute, &st), &st);
+            tell("access absolute", access(absolute, R_OK), "0", 0, 0, 0, 0);
+            size("getxattr absolute", getxattr(absolute, "system.posix_acl_access", buffer, 100));
+            size("llist absolute", llistxattr(absolute, buffer, 1));
+            size("readlink absolute", readlink(absolute, buffer, 100));
         }
     }
+    tell("faccessat", syscall(SYS_faccessat, at, path, R_OK), "0", 0, 0, 0, 0);
     n = readlinkat(at, path, buffer, sizeof buffer);
     tell("readlinkat", n, "%ld %ld", n, n > 0 ? buffer[n - 1] : 0, 0, 0);
     for (int i = 0; i < 7; i++) {

@@ -35,6 +35,10 @@ cdef int64_t signal_period
 cdef int join(PhysMemory phys, EngineLink *link, Beat *beat) except -1
 cdef void leave(PhysMemory phys, EngineLink *link, Beat *beat) noexcept
 
+# What may answer system calls without a frame of Python's between: a number and six registers.
+cdef class Answers:
+    cdef object answer(self, const uint64_t *call)
+
 cdef class RunningCpu:
     cdef readonly PhysMemory phys
     cdef SpaceCore mmu             # the space the CPU sees, or None

@@ -62,6 +62,8 @@ class Registers:
     st6: int
     st7: int
 
+class Answers: ...
+
 class RunningCpu:
     phys: PhysMemory
     fills: int

@@ -27,6 +27,7 @@ cdef extern from *:
     #define SYS_faccessat2 439
     #endif
     #define AXPTR_GETXATTRAT 464 /* since Linux 6.13 */
+    #define AXPTR_LISTXATTRAT 465
     #define AXPTR_NOFOLLOW 0x100
     #define AXPTR_NO_AUTOMOUNT 0x800
     #define AXPTR_EMPTY_PATH 0x1000
@@ -129,14 +130,22 @@ cdef extern from *:
         return fd;
     }
 
-    static ssize_t axptr_getxattrat(int at, const char *path, int flags, const char *name, void *into, size_t size);
+    /* What stands at a name in a directory, no link followed: 0, or minus the errno; EXDEV for what is mounted there, ENOSYS
+       where the host is not to be asked so. */
+    static int axptr_tell_name(int at, const char *name, uint64_t device, struct axptr_told *into)
+    {
+        if (syscall(SYS_statx, at, name, AXPTR_NOFOLLOW | AXPTR_NO_AUTOMOUNT, AXPTR_BASIC_STATS, into) < 0)
+            return errno == EPERM ? -ENOSYS : -errno;
+        return axptr_dev(into->dev_major, into->dev_minor) == device ? 0 : -EXDEV;
+    }
 
-    /* An attribute of a file beneath a place, by its name in its directory: no descriptor of it is made. The size, or
-       minus the errno: EXDEV for a mount point, ELOOP for a link that is to be followed, ENOSYS where the host has no
-       getxattrat. The path ends with a name. */
-    static ssize_t axptr_getxattr_below(int at, const char *path, int follow, unsigned long flags,
-                                        unsigned long resolve, uint64_t device, const char *name, void *into,
-                                        size_t size)
+    static ssize_t axptr_xattrat(int at, const char *path, int flags, const char *name, void *into, size_t size);
+
+    /* An attribute of a file beneath a place, or with no name for one the names of all, by its own name in its directory: no
+       descriptor of it is made. The size, or minus the errno: EXDEV for a mount point, ELOOP for a link that is to be
+       followed, ENOSYS where the host has no getxattrat. The path ends with a name. */
+    static ssize_t axptr_xattr_below(int at, const char *path, int follow, unsigned long flags, unsigned long resolve,
+                                     uint64_t device, const char *name, void *into, size_t size)
     {
         struct axptr_told told;
         const char *last = strrchr(path, '/');
@@ -159,17 +168,68 @@ cdef extern from *:
             device = axptr_dev(told.dev_major, told.dev_minor);
             path = last + 1;
         }
-        if (syscall(SYS_statx, at, path, AXPTR_NOFOLLOW | AXPTR_NO_AUTOMOUNT, AXPTR_BASIC_STATS, &told) < 0)
-            done = errno == EPERM ? -ENOSYS : -errno;
-        else if (axptr_dev(told.dev_major, told.dev_minor) != device)
-            done = -EXDEV;
-        else if (follow && S_ISLNK(told.mode))
-            done = -ELOOP;
-        else
-            done = axptr_getxattrat(at, path, AXPTR_NOFOLLOW, name, into, size);
+        done = axptr_tell_name(at, path, device, &told);
+        if (done == 0)
+            done = follow && S_ISLNK(told.mode) ? -ELOOP : axptr_xattrat(at, path, AXPTR_NOFOLLOW, name, into, size);
         if (fd >= 0)
             close(fd);
         return done;
+    }
+
+    /* Where a link beneath a place leads: the size, or minus the errno, EINVAL for what is none. single: see
+       `axptr_tell_at`. */
+    static ssize_t axptr_readlink_below(int at, const char *path, int single, unsigned long flags, unsigned long resolve,
+                                        uint64_t device, char *into, size_t size)
+    {
+        struct axptr_told told;
+        ssize_t done;
+        int fd;
+        if (single) {
+            done = readlinkat(at, path, into, size);
+            if (done >= 0)
+                return done;
+            if (errno != EINVAL)
+                return -errno;
+            done = axptr_tell_name(at, path, device, &told);
+            return done ? done : S_ISLNK(told.mode) ? -ESTALE : -EINVAL;
+        }
+        fd = axptr_look(at, path, flags, resolve, device, &told);
+        if (fd < 0)
+            return fd;
+        done = -EINVAL;
+        if (S_ISLNK(told.mode)) {
+            done = readlinkat(fd, "", into, size);
+            if (done < 0)
+                done = -errno;
+        }
+        close(fd);
+        return done;
+    }
+
+    static int axptr_access(int fd, int mode);
+
+    /* Whether who we are may do that with a file beneath a place: 0, or minus the errno; ELOOP for a link. */
+    static int axptr_access_below(int at, const char *path, int single, int mode, unsigned long flags,
+                                  unsigned long resolve, uint64_t device)
+    {
+        struct axptr_told told;
+        int fd, refused;
+        if (single) {
+            refused = axptr_tell_name(at, path, device, &told);
+            if (refused)
+                return refused;
+            if (S_ISLNK(told.mode))
+                return -ELOOP;
+            if (mode && syscall(SYS_faccessat2, at, path, mode, AT_EACCESS | AXPTR_NOFOLLOW))
+                return errno == EPERM ? -ENOSYS : -errno;
+            return 0;
+        }
+        fd = axptr_look(at, path, flags, resolve, device, &told);
+        if (fd < 0)
+            return fd;
+        refused = S_ISLNK(told.mode) ? ELOOP : mode ? axptr_access(fd, mode) : 0;
+        close(fd);
+        return -refused;
     }
 
     static void axptr_pack_stat(const struct axptr_told *told, void *into)
@@ -243,8 +303,9 @@ cdef extern from *:
         return into;
     }
 
-    /* getxattrat(2): the size, or minus the errno; of a filter EPERM, which a file may say, too. */
-    static ssize_t axptr_getxattrat(int at, const char *path, int flags, const char *name, void *into, size_t size)
+    /* getxattrat(2), or without a name listxattrat(2): the size, or minus the errno; of a filter EPERM, which a file may
+       say, too. */
+    static ssize_t axptr_xattrat(int at, const char *path, int flags, const char *name, void *into, size_t size)
     {
         static int missing;
         struct { uint64_t value; uint32_t size, flags; } how = {(uintptr_t)into, (uint32_t)size, 0};
@@ -252,7 +313,8 @@ cdef extern from *:
         if (missing)
             return -ENOSYS;
         do
-            done = syscall(AXPTR_GETXATTRAT, at, path, flags, name, &how, sizeof how);
+            done = name ? syscall(AXPTR_GETXATTRAT, at, path, flags, name, &how, sizeof how)
+                        : syscall(AXPTR_LISTXATTRAT, at, path, flags, into, size);
         while (done < 0 && errno == EINTR);
         if (done < 0 && errno == ENOSYS)
             missing = 1;
@@ -267,7 +329,7 @@ cdef extern from *:
         int at;
         if (held >= 0) {
             axptr_by(held, fd, path, &at);
-            done = axptr_getxattrat(at, path, 0, name, into, size);
+            done = axptr_xattrat(at, path, 0, name, into, size);
             if (done != -ENOSYS && done != -EPERM)
                 return done;
         }
@@ -317,12 +379,9 @@ cdef extern from *:
     {
         int fd;
         if (single) {
-            if (syscall(SYS_statx, at, path, AXPTR_NOFOLLOW | AXPTR_NO_AUTOMOUNT, AXPTR_BASIC_STATS, into) == 0) {
-                if (axptr_dev(into->dev_major, into->dev_minor) == device)
-                    return 0;
-            } else if (errno != ENOSYS && errno != EPERM) {
-                return -errno;
-            }
+            int refused = axptr_tell_name(at, path, device, into);
+            if (refused != -ENOSYS && refused != -EXDEV)
+                return refused;
         }
         fd = axptr_look(at, path, flags, resolve, device, into);
         if (fd < 0)
@@ -359,7 +418,7 @@ cdef extern from *:
     void axptr_pack_stat(const axptr_told *told, void *into) nogil
     int axptr_descriptors()
     ssize_t axptr_getxattr(int held, int fd, const char *name, void *into, size_t size) nogil
-    ssize_t axptr_getxattr_below(
+    ssize_t axptr_xattr_below(
         int at,
         const char *path,
         int follow,
@@ -369,6 +428,19 @@ cdef extern from *:
         const char *name,
         void *into,
         size_t size,
+    ) nogil
+    ssize_t axptr_readlink_below(
+        int at,
+        const char *path,
+        int single,
+        unsigned long flags,
+        unsigned long resolve,
+        uint64_t device,
+        char *into,
+        size_t size,
+    ) nogil
+    int axptr_access_below(
+        int at, const char *path, int single, int mode, unsigned long flags, unsigned long resolve, uint64_t device
     ) nogil
     int axptr_reopen(int held, int fd, int flags, int quiet, int directory) nogil
     ssize_t axptr_name(int held, int fd, char *into, size_t size) nogil
@@ -399,9 +471,9 @@ cdef class Place:
     cdef bint lent
 
 
-cdef struct Way:
-    int at
-    uint64_t device
-    const char *path
-    bint single
-    bint slash
+# Whether the host is known to have no openat2.
+cpdef bint openat2_missing() noexcept
+# Where a path begins that leads down, behind slashes; -1 for one that is not `straight`.
+cdef Py_ssize_t leads_down(const unsigned char *text, Py_ssize_t size, set covered) except? -2
+# `reopen`: the descriptor, or minus the errno.
+cdef int reopened(int fd, int flags, bint quiet, bint directory) noexcept

@@ -11,21 +11,18 @@ unusual; else `LinuxError`. `ValueError` for a NUL in a name.
 
 import cython
 from cython.cimports.axptr._core.host.places import (
-    Way,
     axptr_access,
     axptr_descriptors,
     axptr_dev,
     axptr_getxattr,
-    axptr_getxattr_below,
     axptr_look,
     axptr_name,
     axptr_pack_stat,
     axptr_reopen,
     axptr_tell,
-    axptr_tell_at,
 )
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cython.cimports.libc.errno import E2BIG, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP, ERANGE
+from cython.cimports.libc.errno import E2BIG, ENOENT, ERANGE
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.libc.string import memchr, memcmp
 from cython.cimports.posix.unistd import close
@@ -41,17 +38,10 @@ _most = cython.declare(cython.Py_ssize_t, 65536)
 _billion = cython.declare(int64_t, 1_000_000_000)
 _slash = cython.declare(cython.uchar, 0x2F)
 _dot = cython.declare(cython.uchar, 0x2E)
-_cwd = cython.declare(cython.int, -100)
-"""AT_FDCWD."""
-_directory = cython.declare(cython.uint, 0o040000)
-_regular = cython.declare(cython.uint, 0o100000)
-_o_directory = cython.declare(cython.int, 0o200000)
 PLACE = 0o12400000
 """How places are opened: O_PATH, O_NOFOLLOW, O_CLOEXEC, the link itself where the last component is one."""
 RESOLVE = 0x02 | 0x04 | 0x08
 """RESOLVE_NO_MAGICLINKS, NO_SYMLINKS, BENEATH."""
-_place = cython.declare(cython.ulong, 0o12400000)
-_resolve = cython.declare(cython.ulong, 0x0E)
 _missing = cython.declare(cython.bint, False)
 
 
@@ -250,11 +240,7 @@ def look(kind: type, start: Place, path: bytes, flags: cython.ulong, resolve: cy
     return found
 
 
-@cython.cfunc
-@cython.inline
-@cython.exceptval(-2, check=False)
-def _straight(text: cython.p_uchar, size: cython.Py_ssize_t, covered: set) -> cython.Py_ssize_t:
-    """Where a path begins that leads down, behind slashes; -1 for one that is not `straight`."""
+def leads_down(text, size, covered: set):
     begin: cython.Py_ssize_t = 0
     while begin < size and text[begin] == _slash:
         begin += 1
@@ -282,149 +268,10 @@ def straight(path: bytes, covered: set):
     """
     text: cython.p_char = PyBytes_AS_STRING(path)
     size: cython.Py_ssize_t = PyBytes_GET_SIZE(path)
-    begin: cython.Py_ssize_t = _straight(cython.cast(cython.p_uchar, text), size, covered)
+    begin: cython.Py_ssize_t = leads_down(cython.cast(cython.p_uchar, text), size, covered)
     if begin < 0:
         return None
     return path if begin == 0 else PyBytes_FromStringAndSize(text + begin, size - begin)
-
-
-@cython.cfunc
-def _begins(task, dirfd: cython.int, path: bytes, way: cython.pointer(Way)) -> object:
-    """Where a path begins that one step can go: who holds that, and `way` filled; None for what is not so simple.
-
-    The step is from a place of the host's, or a directory of its that the task has open, in a mount of the tree, and
-    for a task that may search everything, or that is to the host's files what this process is (`fs.permissions`).
-    EBADF.
-    """
-    size: cython.Py_ssize_t = PyBytes_GET_SIZE(path)
-    text: cython.p_char = PyBytes_AS_STRING(path)
-    if size == 0 or _missing or memchr(text, 0, size) != cython.NULL:
-        return None
-    creds: object = task.creds
-    if not creds.walks and creds.files != task.machine.owner.files:
-        return None
-    start: object
-    mount: object
-    if text[0] == _slash:
-        start = task.fs.root
-    elif dirfd == _cwd:
-        start = task.fs.cwd
-    else:
-        start = task.files.get(dirfd)
-        if start.kind != _directory or start.host_fd is None or not start.owned:
-            return None
-        mount = start.mount
-        way.at = start.host_fd
-        way.device = start.identity[0]
-        return _led(start, mount, text, size, way)
-    if not isinstance(start, Place):
-        return None
-    place: Place = start
-    way.at = place.fd
-    way.device = place.device
-    return _led(place, place.mount, text, size, way)
-
-
-@cython.cfunc
-@cython.inline
-def _led(
-    start: object, mount: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)
-) -> object:
-    begin: cython.Py_ssize_t
-    if mount is None:
-        return None
-    begin = _straight(cython.cast(cython.p_uchar, text), size, mount.covered)
-    if begin < 0:
-        return None
-    way.path = text + begin
-    way.single = memchr(text + begin, _slash, size - begin) == cython.NULL
-    way.slash = text[size - 1] == _slash
-    return start
-
-
-@cython.cfunc
-@cython.inline
-def _is_link(status: Status) -> cython.bint:
-    return (status.told.mode & 0o170000) == 0o120000
-
-
-def status_at(task, dirfd: cython.int, path: bytes, follow: cython.bint):
-    """What the host tells of the file that a path leads to for a task, if one step can tell; no node is made.
-
-    Minus an errno for a name that is not there. None where the walk is to be asked: links, `..`, mount points, trees
-    that are not the host's, who may not search everything; and for a file that a mapping may have written to.
-    """
-    way: Way
-    refused: cython.int
-    start = _begins(task, dirfd, path, cython.address(way))
-    if start is None:
-        return None
-    found: Status = Status.__new__(Status)
-    with cython.nogil:
-        refused = axptr_tell_at(way.at, way.path, way.single, _place, _resolve, way.device, cython.address(found.told))
-    if refused < 0:
-        return refused if refused in (-ENOENT, -ENOTDIR, -ENAMETOOLONG) else None
-    if (follow or way.slash) and _is_link(found):
-        return None
-    if found.identity in task.space.phys.caches.data:
-        return None
-    return found
-
-
-def xattr_at(task, path: bytes, follow: cython.bint, name: bytes):
-    """An extended attribute of the file that a path leads to, as `status_at`. Who may ask is judged by the caller.
-
-    None also for a long one.
-    """
-    way: Way
-    size: cython.Py_ssize_t
-    few: cython.char[256]
-    text: cython.p_char = PyBytes_AS_STRING(name)
-    start = _begins(task, _cwd, path, cython.address(way))
-    if start is None or way.slash or memchr(text, 0, PyBytes_GET_SIZE(name)) != cython.NULL:
-        return None
-    with cython.nogil:
-        size = axptr_getxattr_below(way.at, way.path, follow, _place, _resolve, way.device, text, few, 256)
-    if size >= 0:
-        return PyBytes_FromStringAndSize(few, size)
-    return size if size in (-ENODATA, -EOPNOTSUPP, -ENOENT, -ENOTDIR, -ENAMETOOLONG) else None
-
-
-def opened_at(task, dirfd: cython.int, path: bytes, flags: cython.int):
-    """Open a regular file or a directory to be read, as `status_at`: (descriptor, mode, identity, mount).
-
-    flags: of the host's call. The file keeps its time of access, where we may ask for that. None also where the host
-    refuses, and for directories in which something is mounted.
-    """
-    way: Way
-    fd: cython.int
-    opened: cython.int
-    told: Status
-    start = _begins(task, dirfd, path, cython.address(way))
-    if start is None:
-        return None
-    mount: object = start.mount
-    if not mount.readonly and mount.writable.dirs:
-        return None
-    told = Status.__new__(Status)
-    with cython.nogil:
-        fd = axptr_look(way.at, way.path, _place, _resolve, way.device, cython.address(told.told))
-    if fd < 0:
-        return fd if fd in (-ENOENT, -ENOTDIR, -ENAMETOOLONG) else None
-    try:
-        kind: cython.uint = told.told.mode & 0o170000
-        identity: object = told.identity
-        directory: cython.bint = kind == _directory
-        if not directory and (kind != _regular or way.slash or flags & _o_directory):
-            return None
-        if directory and (mount.number, identity) in task.fs.mounts.within:
-            return None
-        opened = _reopened(fd, flags, True, directory)
-        if opened < 0:
-            return None
-        return opened, told.told.mode, identity, mount
-    finally:
-        close(fd)
 
 
 def getxattr(fd: cython.int, name: bytes):
@@ -450,9 +297,7 @@ def getxattr(fd: cython.int, name: bytes):
     return found[:size] if size >= 0 else size
 
 
-@cython.cfunc
-@cython.exceptval(check=False)
-def _reopened(fd: cython.int, flags: cython.int, quiet: cython.bint, directory: cython.bint) -> cython.int:
+def reopened(fd, flags, quiet, directory):
     opened: cython.int
     held: cython.int = axptr_descriptors()
     with cython.nogil:
@@ -466,7 +311,7 @@ def reopen(fd: cython.int, flags: cython.int, quiet: cython.bint, directory: cyt
     quiet: so that the file keeps its time of access, where we may ask for that (as its owner). directory: it is known
     to be one.
     """
-    opened: cython.int = _reopened(fd, flags, quiet, directory)
+    opened: cython.int = reopened(fd, flags, quiet, directory)
     if opened < 0:
         raise LinuxError(-opened)
     return opened

@@ -10,16 +10,14 @@ Source: read(2), write(2), futex(2), pipe(7).
 """
 
 import cython
+from cython.cimports.axptr._core.kernel.atonce import is_user, transfer
 from cython.cimports.axptr._core.kernel.waiting import Waiting, WaitQueue
-from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.codes import MAX_RW_COUNT, PAGE_SIZE, READ, WRITE
 from cython.cimports.axptr._core.words.conversion import PyLong_AsUnsignedLongLongMask
-from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cython.cimports.libc.errno import EAGAIN
-from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import uint32_t, uint64_t
 
-_user_end = cython.declare(uint64_t, 0x7FFF_FFFF_F000)
 _low = cython.declare(uint64_t, 0xFFFF_FFFF)
 _wronly = cython.declare(cython.int, 1)
 _accmode = cython.declare(cython.int, 3)
@@ -33,33 +31,13 @@ _any = cython.declare(object, 0xFFFF_FFFF)
 
 
 @cython.cfunc
-def _transfer(
-    task: Waiting, address: uint64_t, buffer: cython.p_char, size: uint64_t, access: cython.int
-) -> cython.bint:
-    """Whether all of it could be copied at once."""
-    done: uint64_t
-    space: SpaceCore = task._space
-    space.phys.alive()
-    axptr_lock_gil(space.phys.lock)
-    done = space.copy_at_once(address, cython.cast(cython.pointer(uint8_t), buffer), size, access)
-    axptr_unlock(space.phys.lock)
-    return done == size
-
-
-@cython.cfunc
-@cython.inline
-def _is_user(address: uint64_t, size: uint64_t) -> cython.bint:
-    return size <= _user_end and address <= _user_end - size
-
-
-@cython.cfunc
 def _taken(task: Waiting, file: object, address: uint64_t, count: uint64_t) -> cython.Py_ssize_t:
     """Of what stands first in a pipe as much as is wanted, into the user's memory; -1 where that is not all there is to
     it."""
     pipe: object = file.pipe
     slots: object = pipe.slots
     many: cython.Py_ssize_t = len(slots)
-    if not many or count == 0 or pipe.notices or task.machine.watches is not None or not _is_user(address, count):
+    if not many or count == 0 or pipe.notices or task.machine.watches is not None or not is_user(address, count):
         return -1
     slot: object = slots[0]
     data: object = slot.data
@@ -70,7 +48,7 @@ def _taken(task: Waiting, file: object, address: uint64_t, count: uint64_t) -> c
         size = count
     elif many > 1 and cython.cast(uint64_t, size) < count:
         return -1
-    if not _transfer(task, address, PyBytes_AS_STRING(data), size, WRITE):
+    if not transfer(task._space, address, PyBytes_AS_STRING(data), size, WRITE):
         return -1
     pipe.drop(size)
     file._node.used(task, written=False)
@@ -89,7 +67,7 @@ def _put(task: Waiting, file: object, address: uint64_t, count: uint64_t, made: 
     queue: WaitQueue
     if count == 0 or size > PAGE_SIZE or not pipe.readers or task.machine.watches is not None:
         return -1
-    if not _is_user(address, count):
+    if not is_user(address, count):
         return -1
     if many and size < PAGE_SIZE:
         last = slots[many - 1]
@@ -100,7 +78,7 @@ def _put(task: Waiting, file: object, address: uint64_t, count: uint64_t, made: 
     if last is None and many >= pipe.most:
         return -1
     raw: bytes = PyBytes_FromStringAndSize(cython.cast(cython.p_char, cython.NULL), size)
-    if not _transfer(task, address, PyBytes_AS_STRING(raw), size, READ):
+    if not transfer(task._space, address, PyBytes_AS_STRING(raw), size, READ):
         return -1
     if last is not None:
         last.data = last.data + raw
@@ -129,7 +107,7 @@ def reading(plain, pipe_file, again, interrupted):
                 if done >= 0:
                     return done
                 pipe: object = file.pipe
-                if not flags & _nonblock and count and not pipe.slots and pipe.writers and _is_user(address, count):
+                if not flags & _nonblock and count and not pipe.slots and pipe.writers and is_user(address, count):
                     rest: tuple = ((address, min(count, cython.cast(uint64_t, MAX_RW_COUNT))),)
                     return task.block(
                         ((file, _pollin),), None, again=(again, (file, rest, None)), interrupted=interrupted
@@ -174,7 +152,7 @@ def at_word(plain, awake, bits):
         value: uint64_t = PyLong_AsUnsignedLongLongMask(a2) & _low
         now: uint32_t = 0
         queue: WaitQueue
-        if op | 1 == _private | 1 and not address & 3 and _is_user(address, 4):
+        if op | 1 == _private | 1 and not address & 3 and is_user(address, 4):
             table: object = task.machine.futexes
             key: tuple = (task.mm, address)
             if op & 1:
@@ -184,7 +162,7 @@ def at_word(plain, awake, bits):
                 if not word.inheriting:
                     queue = word.queue
                     return queue.wake(bits, value if 0 < value < 0x8000_0000 else 1)
-            elif not a3 and _transfer(task, address, cython.cast(cython.p_char, cython.address(now)), 4, READ):
+            elif not a3 and transfer(task._space, address, cython.cast(cython.p_char, cython.address(now)), 4, READ):
                 if now != value:
                     return -EAGAIN
                 return task.block(((table.word(key), _any),), None, again=(awake, ()))

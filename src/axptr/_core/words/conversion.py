@@ -1,4 +1,4 @@
-"""How six registers become the arguments of a handler: `bound` makes the function that does it for one signature.
+"""How six registers become the arguments of a handler: `bound` makes what does it for one signature.
 
 Registers are unsigned 64-bit numbers. An argument is the low bits of its register, sign-extended or not, or what a type
 makes of that: a pointer, a `bool`, a member of an enum.
@@ -12,34 +12,62 @@ import cython
 from cython.cimports.axptr._core.words.conversion import PyLong_AsUnsignedLongLongMask
 from cython.cimports.libc.stdint import int64_t, uint64_t
 
-from axptr.errors import LinuxError
 
-
-@cython.final
 @cython.cclass
-class Signature:
-    """beyond: bits of a register that do not count, by place. signed: whether the highest that does is a sign.
-    made: by place, the type that is called with the number, None for the number itself."""
+class Bound:
+    """A handler that is called with a task and six registers: `call(task, a0, .., a5)`.
 
-    count: cython.int
-    beyond: cython.int[6]
-    signed: cython.bint[6]
-    made: list
+    beyond: bits of a register that do not count, by place. signed: whether the highest that does is a sign. made: by
+    place, the type that is called with the number, None for the number itself. What derives from it serves calls
+    without the handler, as far as it can (`axptr._core.kernel`).
+    """
+
+    def serve(self, task, registers):
+        """What the handler makes of them."""
+        count: cython.int = self.count
+        handler: object = self.handler
+        if count == 0:
+            return handler(task)
+        a0: object = _argument(self, 0, registers)
+        if count == 1:
+            return handler(task, a0)
+        a1: object = _argument(self, 1, registers)
+        if count == 2:
+            return handler(task, a0, a1)
+        a2: object = _argument(self, 2, registers)
+        if count == 3:
+            return handler(task, a0, a1, a2)
+        a3: object = _argument(self, 3, registers)
+        if count == 4:
+            return handler(task, a0, a1, a2, a3)
+        a4: object = _argument(self, 4, registers)
+        if count == 5:
+            return handler(task, a0, a1, a2, a3, a4)
+        return handler(task, a0, a1, a2, a3, a4, _argument(self, 5, registers))
+
+    def __call__(self, task, a0, a1, a2, a3, a4, a5):
+        registers: uint64_t[6]
+        registers[0] = PyLong_AsUnsignedLongLongMask(a0)
+        registers[1] = PyLong_AsUnsignedLongLongMask(a1)
+        registers[2] = PyLong_AsUnsignedLongLongMask(a2)
+        registers[3] = PyLong_AsUnsignedLongLongMask(a3)
+        registers[4] = PyLong_AsUnsignedLongLongMask(a4)
+        registers[5] = PyLong_AsUnsignedLongLongMask(a5)
+        return self.serve(task, registers)
 
     def __reduce__(self):
-        raise TypeError("a signature cannot be pickled")
+        raise TypeError("a call cannot be pickled")
 
 
 @cython.cfunc
 @cython.inline
-def _argument(signature: Signature, at: cython.int, register: object) -> object:
-    beyond: cython.int = signature.beyond[at]
-    if beyond or signature.signed[at]:
-        number: uint64_t = PyLong_AsUnsignedLongLongMask(register) << beyond
-        if signature.signed[at]:
-            register = cython.cast(int64_t, number) >> beyond
-        else:
-            register = number >> beyond
+def _argument(signature: Bound, at: cython.int, registers: cython.pointer(cython.const[uint64_t])) -> object:
+    number: uint64_t = registers[at] << signature.beyond[at]
+    register: object
+    if signature.signed[at]:
+        register = cython.cast(int64_t, number) >> signature.beyond[at]
+    else:
+        register = number >> signature.beyond[at]
     made: object = signature.made[at]
     return register if made is None else made(register)
 
@@ -47,47 +75,13 @@ def _argument(signature: Signature, at: cython.int, register: object) -> object:
 def bound(handler, arguments):
     """`call(task, a0, .., a5)`, which gives the handler its arguments and returns what it does.
 
-    arguments: of each after the task (bits, signed, made); see `Signature`. At most six.
+    arguments: of each after the task (bits, signed, made); see `Bound`. At most six.
     """
-    signature: Signature = Signature()
-    signature.count = len(arguments)
-    signature.made = [made for _, _, made in arguments]
+    call: Bound = Bound()
+    call.handler = handler
+    call.count = len(arguments)
+    call.made = [made for _, _, made in arguments]
     for at, (bits, signed, _) in enumerate(arguments):
-        signature.beyond[at] = 64 - bits
-        signature.signed[at] = signed
-
-    def call(task, a0, a1, a2, a3, a4, a5):
-        count: cython.int = signature.count
-        if count == 0:
-            return handler(task)
-        a0 = _argument(signature, 0, a0)
-        if count == 1:
-            return handler(task, a0)
-        a1 = _argument(signature, 1, a1)
-        if count == 2:
-            return handler(task, a0, a1)
-        a2 = _argument(signature, 2, a2)
-        if count == 3:
-            return handler(task, a0, a1, a2)
-        a3 = _argument(signature, 3, a3)
-        if count == 4:
-            return handler(task, a0, a1, a2, a3)
-        a4 = _argument(signature, 4, a4)
-        if count == 5:
-            return handler(task, a0, a1, a2, a3, a4)
-        return handler(task, a0, a1, a2, a3, a4, _argument(signature, 5, a5))
-
+        call.beyond[at] = 64 - bits
+        call.signed[at] = signed
     return call
-
-
-def dispatcher(table, task):
-    """`fn(nr, a0, .., a5)`: what the function that a table has for a number makes of a task and six registers; minus
-    the errno of a `LinuxError`."""
-
-    def dispatch(nr, a0, a1, a2, a3, a4, a5):
-        try:
-            return table[nr](task, a0, a1, a2, a3, a4, a5)
-        except LinuxError as error:
-            return -error.errno
-
-    return dispatch

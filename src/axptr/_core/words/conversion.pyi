@@ -1,9 +1,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-def dispatcher(
-    table: dict[int, Callable[[Any, int, int, int, int, int, int], int | None]], task: Any
-) -> Callable[[int, int, int, int, int, int, int], int | None]: ...
+class Bound:
+    def __call__(self, task: Any, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int, /) -> int | None: ...
+
 def bound(
     handler: Callable[..., int | None], arguments: Sequence[tuple[int, bool, Callable[[int], Any] | None]]
-) -> Callable[[Any, int, int, int, int, int, int], int | None]: ...
+) -> Bound: ...

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import errno
 import stat
+from functools import partial
 
-from ..._core.host.places import status_at
+from ..._core.kernel.filecalls import (
+    AT,
+    FSTAT,
+    LSTAT,
+    NEWFSTATAT,
+    PLAIN,
+    STAT,
+    STATX,
+    AccessCall,
+    ReadlinkCall,
+    StatusCall,
+)
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
 from ..abi.layouts import pack_statx
-from ..fs.host.tree import BASIC_STATS, CHANGE_TIMES
+from ..fs.host.file import HostFile
 from ..fs.node import Node
 from ..fs.permissions import MAY_WRITE, require_access
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
-from ..registry import call
+from ..registry import at_once, call
 from ..uaccess import (
     PATH_MAX,
     Bytes,
@@ -24,7 +36,6 @@ from ..uaccess import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..fs.node import AnyStat
     from ..task.task import LinuxTask
 
 AT_NO_AUTOMOUNT = 0x800
@@ -51,21 +62,6 @@ def read_name(task: LinuxTask, path: ConstBytes, flags: int) -> bytes:
     return read_path(task, path)
 
 
-def _told(task: LinuxTask, dirfd: int, path: ConstBytes, follow: bool) -> AnyStat | int:
-    """What is told of the file that a path in memory leads to, or minus an errno: in one step if that is so simple."""
-    name = read_path(task, path)
-    found = status_at(task, dirfd, name, follow)
-    return task.fs.resolve(task, dirfd, name, follow=follow).stat(task) if found is None else found
-
-
-def _put(task: LinuxTask, address: int, told: AnyStat | int) -> int:
-    """struct stat to memory, unless it is an errno."""
-    if isinstance(told, int):
-        return told
-    put_bytes(task, address, task.layouts.stat(told))
-    return 0
-
-
 def _found(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
     """`lookup` of a path in memory."""
     if not flags & AT_EMPTY_PATH:  # as nearly all
@@ -75,7 +71,8 @@ def _found(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
 
 @call("stat")
 def sys_stat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
-    return _put(task, statbuf.address, _told(task, AT_FDCWD, path, True))
+    put_bytes(task, statbuf.address, task.layouts.stat(_found(task, AT_FDCWD, path, 0).stat(task)))
+    return 0
 
 
 @call("fstat")
@@ -86,20 +83,20 @@ def sys_fstat(task: LinuxTask, fd: c_uint, statbuf: Bytes) -> int:
 
 @call("lstat")
 def sys_lstat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
-    return _put(task, statbuf.address, _told(task, AT_FDCWD, path, False))
+    put_bytes(task, statbuf.address, task.layouts.stat(_found(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).stat(task)))
+    return 0
 
 
 @call("newfstatat")
 def sys_newfstatat(task: LinuxTask, dirfd: c_int, path: ConstBytes, statbuf: Bytes, flags: c_int) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE):
         raise LinuxError(errno.EINVAL)
-    if not flags & AT_EMPTY_PATH:
-        return _put(task, statbuf.address, _told(task, dirfd, path, not flags & AT_SYMLINK_NOFOLLOW))
-    if not (name := read_name(task, path, flags)) and dirfd != AT_FDCWD:  # which is fstat
+    if not (name := read_name(task, path, flags)) and flags & AT_EMPTY_PATH and dirfd != AT_FDCWD:  # which is fstat
         status = task.files.get(dirfd).stat(task)
     else:
         status = lookup(task, dirfd, name, flags).stat(task)
-    return _put(task, statbuf.address, status)
+    put_bytes(task, statbuf.address, task.layouts.stat(status))
+    return 0
 
 
 @call("statx")
@@ -110,20 +107,14 @@ def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, ma
         raise LinuxError(errno.EINVAL)
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE):
         raise LinuxError(errno.EINVAL)
-    if not flags & (AT_EMPTY_PATH | AT_STATX_SYNC_TYPE) and mask & CHANGE_TIMES and not mask & ~BASIC_STATS:
-        name, follow = read_path(task, path), not flags & AT_SYMLINK_NOFOLLOW
-        told = status_at(task, dirfd, name, follow)
-        if told is not None:
-            if not isinstance(told, int):
-                put_bytes(task, buffer.address, told.statx())
-                return 0
-            return told
-        node = task.fs.resolve(task, dirfd, name, follow=follow)
-    else:
-        node = _found(task, dirfd, path, flags)
+    node = _found(task, dirfd, path, flags)
     raw = node.statx(task, flags & AT_STATX_SYNC_TYPE, mask)
     put_bytes(task, buffer.address, raw if raw is not None else pack_statx(node.stat(task)))
     return 0
+
+
+for _name, _form in (("stat", STAT), ("lstat", LSTAT), ("newfstatat", NEWFSTATAT), ("statx", STATX), ("fstat", FSTAT)):
+    at_once(_name, partial(StatusCall, form=_form, opened=HostFile), "x86_64")
 
 
 # -- access
@@ -160,6 +151,10 @@ def sys_faccessat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_int,
     return _access(task, dirfd, path, mode, flags)
 
 
+at_once("access", partial(AccessCall, form=PLAIN))
+at_once("faccessat", partial(AccessCall, form=AT))
+
+
 # -- symbolic links
 
 
@@ -183,6 +178,10 @@ def sys_readlink(task: LinuxTask, path: ConstBytes, buf: Bytes, size: c_int) -> 
 @call("readlinkat")
 def sys_readlinkat(task: LinuxTask, dirfd: c_int, path: ConstBytes, buf: Bytes, size: c_int) -> int:
     return _readlink(task, dirfd, path, buf, size)
+
+
+at_once("readlink", partial(ReadlinkCall, form=PLAIN))
+at_once("readlinkat", partial(ReadlinkCall, form=AT))
 
 
 # -- file systems

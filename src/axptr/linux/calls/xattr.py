@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from struct import Struct
 
-from ..._core.host.places import xattr_at
+from ..._core.kernel.filecalls import GETXATTR, LGETXATTR, LISTXATTR, LLISTXATTR, XattrCall
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..fs import notify
 from ..fs.node import Node
 from ..fs.permissions import judge, require_xattr
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
-from ..registry import call
+from ..registry import at_once, call
 from ..uaccess import (
     Bytes,
     ConstBytes,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
 _MAX_VALUE = 65536
-_JUDGED = b"user", b"trusted"
-"""Of these attributes it matters who reads them (`require_xattr`)."""
 
 
 def _node(task: LinuxTask, path: ConstBytes, follow: bool) -> Node:
@@ -59,16 +58,6 @@ def _getxattr(task: LinuxTask, node: Node, attribute: bytes, buf: Bytes, size: i
     return found if isinstance(found, int) else _give(task, found, buf, size)
 
 
-def _getxattr_at(task: LinuxTask, path: ConstBytes, follow: bool, attribute: bytes, buf: Bytes, size: int) -> int:
-    if attribute.startswith(_JUDGED):
-        return _getxattr(task, _node(task, path, follow), attribute, buf, size)
-    name = read_path(task, path)
-    found = xattr_at(task, name, follow, attribute)
-    if found is None:
-        found = task.fs.resolve(task, AT_FDCWD, name, follow=follow).xattr(attribute)
-    return found if isinstance(found, int) else _give(task, found, buf, size)
-
-
 def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
     try:
         attribute = name.read_cstr(task, 255)
@@ -82,13 +71,13 @@ def _xattr_name(task: LinuxTask, name: ConstBytes) -> bytes:
 @call("getxattr")
 def sys_getxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
     attribute = _xattr_name(task, name)  # first, as by path_getxattrat
-    return _getxattr_at(task, path, True, attribute, buf, size)
+    return _getxattr(task, _node(task, path, True), attribute, buf, size)
 
 
 @call("lgetxattr")
 def sys_lgetxattr(task: LinuxTask, path: ConstBytes, name: ConstBytes, buf: Bytes, size: c_size_t) -> int:
     attribute = _xattr_name(task, name)
-    return _getxattr_at(task, path, False, attribute, buf, size)
+    return _getxattr(task, _node(task, path, False), attribute, buf, size)
 
 
 @call("fgetxattr")
@@ -114,6 +103,12 @@ def sys_llistxattr(task: LinuxTask, path: ConstBytes, buf: Bytes, size: c_size_t
 @call("flistxattr")
 def sys_flistxattr(task: LinuxTask, fd: c_int, buf: Bytes, size: c_size_t) -> int:
     return _listxattr(task, _opened(task, fd), buf, size)
+
+
+at_once("getxattr", partial(XattrCall, form=GETXATTR))
+at_once("lgetxattr", partial(XattrCall, form=LGETXATTR))
+at_once("listxattr", partial(XattrCall, form=LISTXATTR))
+at_once("llistxattr", partial(XattrCall, form=LLISTXATTR))
 
 
 # -- changes

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from struct import unpack
 
+from ..._core.kernel.filecalls import AT, PLAIN, OpenCall
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint, c_ulong
 from ..abi.openflags import O_LARGEFILE
-from ..registry import call
+from ..registry import at_once, call
 from ..uaccess import ConstBytes, get_struct, read_path
 from . import notify
 from .host.tree import opened_plainly
@@ -157,11 +159,8 @@ def _placed(
     task: LinuxTask, dirfd: int, name: bytes, flags: int, mode: int, walk: RestrictedWalk | None = None
 ) -> int | None:
     """The descriptor of what is opened, once it is."""
-    plain = opened_plainly(task, dirfd, name, flags) if not flags & ~_PLAIN and walk is None else None
-    if isinstance(plain, int):
-        return plain
     try:
-        file = plain or open_file(task, dirfd, name, flags, mode, walk)
+        file = open_file(task, dirfd, name, flags, mode, walk)
     except OpenWaits as waits:
         from ..files.fifo import open_later
 
@@ -181,6 +180,12 @@ def sys_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint) -> i
 @call("openat")
 def sys_openat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_int, mode: c_uint) -> int | None:
     return _open(task, dirfd, path, flags, mode)
+
+
+_KEPT = os.O_DIRECTORY | os.O_NONBLOCK
+for _name, _form in (("open", PLAIN), ("openat", AT)):
+    _made = partial(OpenCall, form=_form, made=opened_plainly, plain_flags=_PLAIN, kept_flags=_KEPT)
+    at_once(_name, _made, "x86_64")
 
 
 @call("creat")

@@ -13,7 +13,7 @@ import os
 import stat
 
 from ...._core.host import hostcalls
-from ...._core.host.places import PLACE, Place, access, getxattr, name_of, opened_at, reopen
+from ...._core.host.places import PLACE, Place, access, getxattr, name_of, reopen
 from ....errors import LinuxError
 from ....mm.filecache import F_GETFL, FileCache
 from ...abi.openflags import O_LARGEFILE
@@ -484,19 +484,8 @@ class OpenedNode(HostNode):
         return self.reopen(task, flags, False)
 
 
-def opened_plainly(task: LinuxTask, dirfd: int, path: bytes, flags: int) -> HostFile | int | None:
-    """A regular file or directory of the host's, open to be read, if one step finds it and nobody else is to be asked:
-    what `open_node` gives of what the walk finds. Minus an errno for a name that is not there; None for all others.
-
-    flags: which make nothing, cut nothing and ask for no mere place.
-    """
-    machine = task.machine
-    if machine.rules is not None or task.creds.files != machine.owner.files:
-        return None
-    found = opened_at(task, dirfd, path, (flags | os.O_CLOEXEC | os.O_NOCTTY) & ~(O_LARGEFILE | os.O_NOFOLLOW))
-    if found is None or isinstance(found, int):
-        return found
-    fd, mode, identity, mount = found
+def opened_plainly(fd: int, flags: int, mount: HostMount, mode: int, identity: tuple[int, int]) -> HostFile:
+    """What `open_node` gives for a regular file or directory of the host's that is read, of a descriptor for it."""
     return HostFile(fd, flags & ~_NOT_KEPT, mount=mount, as_node=OpenedNode, what=(mode, identity))
 
 

@@ -1,0 +1,430 @@
+"""Calls that name files, where the host answers in one step: a path that leads down from a place of the host's, with no link,
+no `..` and no mount point in its way, for a task whose rights are the host's to judge.
+
+Each of these is made of the wrapper of its handler, which alone says what the call does: whatever is not so plain is left
+to it, before anything has changed. A policy's functions see handlers, and calls of this kind never come here then.
+
+Not here: the calls of the host (`axptr._core.host.places`), which of them is made when (`axptr.linux.calls`).
+
+Source: stat(2), statx(2), access(2), readlink(2), getxattr(2), listxattr(2), open(2).
+"""
+
+import cython
+from cython.cimports.axptr._core.host.places import (
+    Place,
+    axptr_access_below,
+    axptr_dev,
+    axptr_look,
+    axptr_pack_stat,
+    axptr_readlink_below,
+    axptr_tell,
+    axptr_tell_at,
+    axptr_told,
+    axptr_xattr_below,
+    leads_down,
+    openat2_missing,
+    reopened,
+)
+from cython.cimports.axptr._core.kernel.atonce import string, transfer
+from cython.cimports.axptr._core.kernel.filecalls import Way
+from cython.cimports.axptr._core.kernel.waiting import Waiting
+from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.axptr._core.words.codes import WRITE
+from cython.cimports.axptr._core.words.conversion import Bound
+from cython.cimports.libc.errno import EACCES, EINVAL, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP
+from cython.cimports.libc.stdint import int32_t, uint32_t, uint64_t
+from cython.cimports.libc.string import memchr, memcmp
+from cython.cimports.posix.unistd import close
+
+STAT, LSTAT, NEWFSTATAT, STATX, FSTAT = range(5)
+"""Forms of `StatusCall`."""
+GETXATTR, LGETXATTR, LISTXATTR, LLISTXATTR = range(4)
+"""Of `XattrCall`."""
+PLAIN, AT = range(2)
+"""Of those that take a path, or a directory's descriptor and a path."""
+
+_stat = cython.declare(cython.int, 0)
+_lstat = cython.declare(cython.int, 1)
+_newfstatat = cython.declare(cython.int, 2)
+_statx = cython.declare(cython.int, 3)
+_fstat = cython.declare(cython.int, 4)
+_lgetxattr = cython.declare(cython.int, 1)
+_listxattr = cython.declare(cython.int, 2)
+_stat_size = cython.declare(cython.int, 144)
+_statx_size = cython.declare(cython.int, 256)
+_path_max = cython.declare(cython.Py_ssize_t, 4095)
+_name_max = cython.declare(cython.Py_ssize_t, 255)
+_cwd = cython.declare(cython.int, -100)
+"""AT_FDCWD."""
+_kind = cython.declare(cython.uint, 0o170000)
+_directory = cython.declare(cython.uint, 0o040000)
+_regular = cython.declare(cython.uint, 0o100000)
+_link = cython.declare(cython.uint, 0o120000)
+_o_directory = cython.declare(cython.int, 0o200000)
+_o_cloexec = cython.declare(cython.int, 0o2000000)
+_o_noctty = cython.declare(cython.int, 0o400)
+_place = cython.declare(cython.ulong, 0o12400000)
+_resolve = cython.declare(cython.ulong, 0x0E)
+"""How places are opened: see `axptr._core.host.places`."""
+_nofollow = cython.declare(uint32_t, 0x100)
+_empty_path = cython.declare(uint32_t, 0x1000)
+_at_flags = cython.declare(uint32_t, 0x6900)
+"""AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE."""
+_sync_type = cython.declare(uint32_t, 0x6000)
+_statx_flags = cython.declare(uint32_t, 0x900)
+_basic_stats = cython.declare(uint32_t, 0x7FF)
+_change_times = cython.declare(uint32_t, 0xC0)
+_may_write = cython.declare(uint64_t, 2)
+_may = cython.declare(uint64_t, 7)
+
+
+# -- where a path begins
+
+
+@cython.cfunc
+def _begins(
+    task: Waiting, dirfd: cython.int, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)
+) -> object:
+    """Who holds what a path begins at, and `way` filled; None for what is not so simple.
+
+    The step is from a place of the host's, or a directory of its that the task has open, in a mount of the tree, and
+    for a task that may search everything, or that is to the host's files what this process is (`fs.permissions`).
+    """
+    if size == 0 or openat2_missing():
+        return None
+    creds: object = task.creds
+    if not creds.walks and creds.files != task.machine.owner.files:
+        return None
+    start: object
+    if text[0] == 0x2F:
+        start = task.fs.root
+    elif dirfd == _cwd:
+        start = task.fs.cwd
+    else:
+        start = cython.cast(dict, task.files._files).get(dirfd)
+        if start is None or start.kind != _directory or start.host_fd is None or not start.owned:
+            return None
+        way.at = start.host_fd
+        way.device = start.identity[0]
+        return _led(start, start.mount, text, size, way)
+    if not isinstance(start, Place):
+        return None
+    place: Place = start
+    way.at = place.fd
+    way.device = place.device
+    return _led(start, place.mount, text, size, way)
+
+
+@cython.cfunc
+@cython.inline
+def _led(
+    start: object, mount: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)
+) -> object:
+    begin: cython.Py_ssize_t
+    if mount is None:
+        return None
+    begin = leads_down(cython.cast(cython.p_uchar, text), size, mount.covered)
+    if begin < 0:
+        return None
+    way.path = text + begin
+    way.single = memchr(text + begin, 0x2F, size - begin) == cython.NULL
+    way.slash = text[size - 1] == 0x2F
+    return start
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _missing(refused: cython.int) -> cython.bint:
+    """Whether that is the errno of a name that is not there, which the walk would give, too."""
+    return refused == -ENOENT or refused == -ENOTDIR or refused == -ENAMETOOLONG
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _mapped(task: Waiting, told: cython.pointer(axptr_told)) -> cython.bint:
+    """Whether a mapping may have written to the file."""
+    if told.mode & _kind != _regular:
+        return False
+    space: SpaceCore = task._space
+    identity: tuple = (axptr_dev(told.dev_major, told.dev_minor), told.ino)
+    return identity in space.phys.caches.data
+
+
+@cython.cclass
+class FileCall(Bound):
+    """A call with a handler that does all of it."""
+
+    def __init__(self, plain: Bound, form: cython.int):
+        self.plain = plain
+        self.form = form
+
+
+# -- what a file is
+
+
+@cython.final
+@cython.cclass
+class StatusCall(FileCall):
+    """stat and its kin, in the structures of x86-64. The time that a mapping may know better is the handler's to tell.
+
+    opened: the class of an open file of the host's.
+    """
+
+    def __init__(self, plain: Bound, form: cython.int, opened):
+        FileCall.__init__(self, plain, form)
+        self.opened = opened
+
+    def serve(self, task, registers):
+        way: Way
+        told: axptr_told
+        path: cython.char[4096]
+        refused: cython.int
+        size: cython.Py_ssize_t
+        dirfd: cython.int = _cwd
+        where: uint64_t = registers[0]
+        to: uint64_t = registers[1]
+        flags: uint32_t = 0
+        form: cython.int = self.form
+        caller: Waiting = task
+        found: object
+        if form == _fstat:
+            found = self.described(caller, registers[0], to)
+            return self.plain.serve(task, registers) if found is None else found
+        if form == _lstat:
+            flags = _nofollow
+        elif form != _stat:
+            dirfd = cython.cast(int32_t, registers[0])
+            where = registers[1]
+            if form == _newfstatat:
+                to = registers[2]
+                flags = cython.cast(uint32_t, registers[3])
+                if flags & ~_at_flags & ~_empty_path:
+                    return self.plain.serve(task, registers)
+            else:
+                to = registers[4]
+                flags = cython.cast(uint32_t, registers[2])
+                mask: uint32_t = cython.cast(uint32_t, registers[3])
+                if flags & ~_statx_flags or not mask & _change_times or mask & ~_basic_stats:
+                    return self.plain.serve(task, registers)
+        if flags & _empty_path and where == 0:
+            size = 0
+        else:
+            size = string(caller._space, where, path, _path_max)
+        if flags & _empty_path:
+            found = self.described(caller, dirfd, to) if size == 0 and dirfd >= 0 and form != _statx else None
+            return self.plain.serve(task, registers) if found is None else found
+        if size <= 0:
+            return self.plain.serve(task, registers)
+        start: object = _begins(caller, dirfd, path, size, cython.address(way))
+        if start is None:
+            return self.plain.serve(task, registers)
+        with cython.nogil:
+            refused = axptr_tell_at(way.at, way.path, way.single, _place, _resolve, way.device, cython.address(told))
+        if refused < 0:
+            return refused if _missing(refused) else self.plain.serve(task, registers)
+        if (not flags & _nofollow or way.slash) and told.mode & _kind == _link:
+            return self.plain.serve(task, registers)
+        if _mapped(caller, cython.address(told)) or not _put(caller, form == _statx, cython.address(told), to):
+            return self.plain.serve(task, registers)
+        return 0
+
+    def described(self, task: Waiting, number, to):
+        """The same of an open file of the host's, regular or a directory; None where that is the handler's."""
+        told: axptr_told
+        refused: cython.int
+        file: object = cython.cast(dict, task.files._files).get(number & 0xFFFF_FFFF)
+        if type(file) is not self.opened or task.machine.host.repeats:
+            return None
+        kind: cython.uint = file.kind
+        fd: cython.int = file.host_fd
+        if kind != _regular and kind != _directory:
+            return None
+        with cython.nogil:
+            refused = axptr_tell(fd, cython.address(told))
+        if refused < 0 or _mapped(task, cython.address(told)) or not _put(task, False, cython.address(told), to):
+            return None
+        return _done
+
+
+_done = cython.declare(object, 0)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _put(task: Waiting, long: cython.bint, told: cython.pointer(axptr_told), to: uint64_t) -> cython.bint:
+    """struct statx (long) or struct stat to user memory, if that is there."""
+    packed: cython.char[144]
+    if long:
+        return transfer(task._space, to, cython.cast(cython.p_char, told), _statx_size, WRITE)
+    axptr_pack_stat(told, packed)
+    return transfer(task._space, to, packed, _stat_size, WRITE)
+
+
+# -- what it has
+
+
+@cython.final
+@cython.cclass
+class XattrCall(FileCall):
+    """getxattr, listxattr and their kin that do not follow a link. Of some attributes it matters who asks: the handler's."""
+
+    def serve(self, task, registers):
+        way: Way
+        path: cython.char[4096]
+        name: cython.char[256]
+        found: cython.char[1024]
+        size: cython.Py_ssize_t
+        caller: Waiting = task
+        lists: cython.bint = self.form >= _listxattr
+        follow: cython.bint = self.form != _lgetxattr and self.form <= _listxattr
+        to: uint64_t = registers[1] if lists else registers[2]
+        room: uint64_t = registers[2] if lists else registers[3]
+        if not lists:
+            size = string(caller._space, registers[1], name, _name_max)
+            if size <= 0 or not memcmp(name, b"user", 4) or (size >= 7 and not memcmp(name, b"trusted", 7)):
+                return self.plain.serve(task, registers)
+        size = string(caller._space, registers[0], path, _path_max)
+        start: object = _begins(caller, _cwd, path, size, cython.address(way)) if size > 0 else None
+        if start is None or way.slash:
+            return self.plain.serve(task, registers)
+        with cython.nogil:
+            size = axptr_xattr_below(
+                way.at, way.path, follow, _place, _resolve, way.device, cython.NULL if lists else name, found, 1024
+            )
+        if size >= 0:
+            if room == 0:
+                return size
+            if cython.cast(uint64_t, size) <= room and transfer(caller._space, to, found, size, WRITE):
+                return size
+            return self.plain.serve(task, registers)
+        if _missing(size) or size == -EOPNOTSUPP or (size == -ENODATA and not lists):
+            return size
+        return self.plain.serve(task, registers)
+
+
+# -- where it leads, and to whom
+
+
+@cython.final
+@cython.cclass
+class ReadlinkCall(FileCall):
+    """readlink, readlinkat."""
+
+    def serve(self, task, registers):
+        way: Way
+        path: cython.char[4096]
+        goal: cython.char[4096]
+        size: cython.Py_ssize_t
+        caller: Waiting = task
+        dirfd: cython.int = _cwd if self.form == 0 else cython.cast(int32_t, registers[0])
+        at: cython.int = self.form
+        room: int32_t = cython.cast(int32_t, registers[at + 2])
+        if room <= 0:
+            return self.plain.serve(task, registers)
+        size = string(caller._space, registers[at], path, _path_max)
+        start: object = _begins(caller, dirfd, path, size, cython.address(way)) if size > 0 else None
+        if start is None or way.slash:
+            return self.plain.serve(task, registers)
+        with cython.nogil:
+            size = axptr_readlink_below(way.at, way.path, way.single, _place, _resolve, way.device, goal, _path_max)
+        if size < 0:
+            return size if _missing(size) or size == -EINVAL else self.plain.serve(task, registers)
+        if size > room:
+            size = room
+        return (
+            size if transfer(caller._space, registers[at + 1], goal, size, WRITE) else self.plain.serve(task, registers)
+        )
+
+
+@cython.final
+@cython.cclass
+class AccessCall(FileCall):
+    """access, faccessat: of a task that is to the host's files what this process is, by its real ids too. Whether a file may
+    be changed at all is the handler's to say."""
+
+    def serve(self, task, registers):
+        way: Way
+        path: cython.char[4096]
+        size: cython.Py_ssize_t
+        refused: cython.int
+        caller: Waiting = task
+        dirfd: cython.int = _cwd if self.form == 0 else cython.cast(int32_t, registers[0])
+        at: cython.int = self.form
+        mode: uint64_t = registers[at + 1] & 0xFFFF_FFFF
+        if mode & ~_may or mode & _may_write:
+            return self.plain.serve(task, registers)
+        creds: object = task.creds
+        if creds.files != task.machine.owner.files or creds.by_real_ids() is not creds:
+            return self.plain.serve(task, registers)
+        size = string(caller._space, registers[at], path, _path_max)
+        start: object = _begins(caller, dirfd, path, size, cython.address(way)) if size > 0 else None
+        if start is None or way.slash:
+            return self.plain.serve(task, registers)
+        with cython.nogil:
+            refused = axptr_access_below(way.at, way.path, way.single, mode, _place, _resolve, way.device)
+        if refused == 0 or _missing(refused) or (refused == -EACCES and mode):
+            return refused
+        return self.plain.serve(task, registers)
+
+
+# -- opening
+
+
+@cython.final
+@cython.cclass
+class OpenCall(FileCall):
+    """open, openat of regular files and directories of the host's, to be read, where nobody else is to be asked. The file
+    keeps its time of access, where we may ask for that.
+
+    made: makes the open file of a descriptor, flags, a mount, mode and identity. plain_flags: those that ask for nothing
+    but what is there; kept_flags: those of them that the host is told.
+    """
+
+    def __init__(self, plain: Bound, form: cython.int, made, plain_flags: cython.int, kept_flags: cython.int):
+        FileCall.__init__(self, plain, form)
+        self.made = made
+        self.plain_flags = plain_flags
+        self.kept_flags = kept_flags
+
+    def serve(self, task, registers):
+        way: Way
+        path: cython.char[4096]
+        told: axptr_told
+        fd: cython.int
+        opened: cython.int
+        size: cython.Py_ssize_t
+        caller: Waiting = task
+        dirfd: cython.int = _cwd if self.form == 0 else cython.cast(int32_t, registers[0])
+        flags: cython.int = cython.cast(int32_t, registers[self.form + 1])
+        if flags & ~self.plain_flags:
+            return self.plain.serve(task, registers)
+        machine: object = task.machine
+        if machine.rules is not None or machine.watches is not None or task.creds.files != machine.owner.files:
+            return self.plain.serve(task, registers)
+        size = string(caller._space, registers[self.form], path, _path_max)
+        start: object = _begins(caller, dirfd, path, size, cython.address(way)) if size > 0 else None
+        if start is None:
+            return self.plain.serve(task, registers)
+        mount: object = start.mount
+        if not mount.readonly and mount.writable.dirs:
+            return self.plain.serve(task, registers)
+        with cython.nogil:
+            fd = axptr_look(way.at, way.path, _place, _resolve, way.device, cython.address(told))
+        if fd < 0:
+            return fd if _missing(fd) else self.plain.serve(task, registers)
+        kind: cython.uint = told.mode & _kind
+        directory: cython.bint = kind == _directory
+        opened = -1
+        try:
+            identity: tuple = (axptr_dev(told.dev_major, told.dev_minor), told.ino)
+            if directory:
+                if (mount.number, identity) not in task.fs.mounts.within:
+                    opened = reopened(fd, flags & self.kept_flags | _o_cloexec | _o_noctty, True, True)
+            elif kind == _regular and not way.slash and not flags & _o_directory:
+                opened = reopened(fd, flags & self.kept_flags | _o_cloexec | _o_noctty, True, False)
+        finally:
+            close(fd)
+        if opened < 0:
+            return self.plain.serve(task, registers)
+        return task.files.add(self.made(opened, flags, mount, told.mode, identity), cloexec=bool(flags & _o_cloexec))
