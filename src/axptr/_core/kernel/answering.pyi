@@ -7,9 +7,7 @@ Serves = Callable[[Any, int, int, int, int, int, int], int | None]
 Dispatch = Callable[[int, int, int, int, int, int, int], int | None]
 
 class Answering(Answers):
-    def __init__(
-        self, table: dict[int, Serves], task: Any
-    ) -> None: ...
+    def __init__(self, table: dict[int, Serves], task: Any) -> None: ...
     def __call__(self, nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int, /) -> int | None: ...
 
 class CrewAnswering(Answers):
