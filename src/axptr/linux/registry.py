@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 HANDLERS: dict[str, FunctionType] = {}
 """Those of the files that have been loaded, by name; `name@architecture` where that has a handler of its own."""
-QUICK: dict[str, Callable[[Any], Wrapper]] = {}
-"""Of those what serves them in compiled code, as far as it does."""
+QUICK: dict[str, tuple[Callable[..., Wrapper], tuple[object, ...]]] = {}
+"""Of those what serves them in compiled code, as far as it does; `name@architecture` where it can for that alone."""
 HOMES = {name: f"{__package__}.{family}" for family, names in FAMILIES.items() for name in names.split()}
 """Name, or `name@architecture` -> the module that enters it."""
 
@@ -53,12 +53,12 @@ def call(name: str, arch: str | None = None) -> Callable[[F], F]:
     return register
 
 
-def at_once(name: str, make: Callable[[Any], Wrapper], arch: str | None = None) -> None:
-    """Have `make(wrapper)` serve a call that was entered: what it does not do itself it leaves to the wrapper.
+def at_once(name: str, make: Callable[..., Wrapper], *what: object, arch: str | None = None) -> None:
+    """Have `make(wrapper, *what)` serve a call that was entered: what it does not do itself it leaves to the wrapper.
 
     arch: the architecture whose programs it can serve, None for all.
     """
-    QUICK[name if arch is None else f"{name}@{arch}"] = make
+    QUICK[name if arch is None else f"{name}@{arch}"] = make, what
 
 
 class _Entered(Syscall):
@@ -72,8 +72,11 @@ class _Entered(Syscall):
         self._arch = arch
 
     def quick(self, plain: Wrapper) -> Wrapper:
-        make = QUICK.get(f"{self._key}@{self._arch}") or QUICK.get(self._key)
-        return plain if make is None else make(plain)
+        found = QUICK.get(f"{self._key}@{self._arch}") or QUICK.get(self._key)
+        if found is None:
+            return plain
+        make, what = found
+        return make(plain, *what)
 
     @property
     def handler(self) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import stat
-from functools import partial
 
 from ..._core.kernel.filecalls import (
     AT,
@@ -114,7 +113,7 @@ def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, ma
 
 
 for _name, _form in (("stat", STAT), ("lstat", LSTAT), ("newfstatat", NEWFSTATAT), ("statx", STATX), ("fstat", FSTAT)):
-    at_once(_name, partial(StatusCall, form=_form, opened=HostFile), "x86_64")
+    at_once(_name, StatusCall, _form, HostFile, arch="x86_64")
 
 
 # -- access
@@ -151,8 +150,8 @@ def sys_faccessat2(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_int,
     return _access(task, dirfd, path, mode, flags)
 
 
-at_once("access", partial(AccessCall, form=PLAIN))
-at_once("faccessat", partial(AccessCall, form=AT))
+at_once("access", AccessCall, PLAIN)
+at_once("faccessat", AccessCall, AT)
 
 
 # -- symbolic links
@@ -180,8 +179,8 @@ def sys_readlinkat(task: LinuxTask, dirfd: c_int, path: ConstBytes, buf: Bytes, 
     return _readlink(task, dirfd, path, buf, size)
 
 
-at_once("readlink", partial(ReadlinkCall, form=PLAIN))
-at_once("readlinkat", partial(ReadlinkCall, form=AT))
+at_once("readlink", ReadlinkCall, PLAIN)
+at_once("readlinkat", ReadlinkCall, AT)
 
 
 # -- file systems

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from functools import partial
 from struct import Struct
 
 from ..._core.kernel.filecalls import GETXATTR, LGETXATTR, LISTXATTR, LLISTXATTR, XattrCall
@@ -105,10 +104,10 @@ def sys_flistxattr(task: LinuxTask, fd: c_int, buf: Bytes, size: c_size_t) -> in
     return _listxattr(task, _opened(task, fd), buf, size)
 
 
-at_once("getxattr", partial(XattrCall, form=GETXATTR))
-at_once("lgetxattr", partial(XattrCall, form=LGETXATTR))
-at_once("listxattr", partial(XattrCall, form=LISTXATTR))
-at_once("llistxattr", partial(XattrCall, form=LLISTXATTR))
+at_once("getxattr", XattrCall, GETXATTR)
+at_once("lgetxattr", XattrCall, LGETXATTR)
+at_once("listxattr", XattrCall, LISTXATTR)
+at_once("llistxattr", XattrCall, LLISTXATTR)
 
 
 # -- changes

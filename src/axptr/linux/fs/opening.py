@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from functools import partial
 from struct import unpack
 
 from ..._core.kernel.filecalls import AT, PLAIN, OpenCall
@@ -183,9 +182,8 @@ def sys_openat(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_int, mo
 
 
 _KEPT = os.O_DIRECTORY | os.O_NONBLOCK
-for _name, _form in (("open", PLAIN), ("openat", AT)):
-    _made = partial(OpenCall, form=_form, made=opened_plainly, plain_flags=_PLAIN, kept_flags=_KEPT)
-    at_once(_name, _made, "x86_64")
+at_once("open", OpenCall, PLAIN, opened_plainly, _PLAIN, _KEPT, arch="x86_64")
+at_once("openat", OpenCall, AT, opened_plainly, _PLAIN, _KEPT, arch="x86_64")
 
 
 @call("creat")
