@@ -1,4 +1,5 @@
-"""`axptr.members` does what `enum` does, for what it has: the same class body is made both ways and compared."""
+"""The command's members do what those of `enum` do, for what they have: the same class body is made both ways and
+compared. Who imports axptr has those of `enum`."""
 
 from __future__ import annotations
 
@@ -34,8 +35,8 @@ def flags(base: Any, **options: Any) -> Any:
 
 
 PAIRS = {
-    "values": (reason(members.Enum), reason(enum.Enum)),
-    "flags": (flags(members.IntFlag), flags(enum.IntFlag, boundary=enum.STRICT)),
+    "values": (reason(members.LightEnum), reason(enum.Enum)),
+    "flags": (flags(members.LightIntFlag), flags(enum.IntFlag, boundary=enum.STRICT)),
 }
 ASKED: dict[str, tuple[Callable[..., Any], ...]] = {
     "values": (
@@ -115,3 +116,12 @@ def test_flags_lie_in_memory_as_those_of_the_library_do() -> None:
     assert made.load(b"\xff") == 255
     with pytest.raises(TypeError, match="MappingFlags says no size"):
         UserPtr[MappingFlags]
+
+
+def test_who_imports_axptr_has_enums_of_the_library() -> None:
+    assert issubclass(MappingFlags, enum.IntFlag)
+    assert issubclass(FaultReason, enum.Enum)
+    with pytest.raises(TypeError, match="flags are MappingFlags"):
+        MappingFlags("x")
+    with pytest.raises(ValueError, match="invalid value"):
+        MappingFlags(1 << 20)

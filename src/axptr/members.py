@@ -1,17 +1,22 @@
-"""`Enum` and `IntFlag` as those of `enum`, without its import, which with all that it loads takes a start as long as
-ten modules of ours: for the few names that every run has.
+"""`Enum` and `IntFlag`: those of `enum` for who imports axptr. For the command the few names that every run has are
+made here, because `enum`, with all that it loads, takes a start as long as ten modules of ours.
 
-Done: members by name, value, number, in order; their texts; sets of flags with STRICT's borders; copies and pickles
-that are the same object. Not here: aliases, `auto`, `_missing_`, mixed-in types, and everything else that those have.
+Made here: members by name, value, number, in order; their texts; sets of flags with STRICT's borders; copies and
+pickles that are the same object. Not here: aliases, `auto`, `_missing_`, mixed-in types, and everything else that those
+have.
 
 Failure: `ValueError` for a value of no member, `KeyError` for a name of none, `TypeError` for what can be neither.
 """
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from enum import Enum, IntFlag
+
+    LightEnum, LightIntFlag = Enum, IntFlag
 else:
 
     class Members(type):
@@ -51,7 +56,7 @@ else:
         def __contains__(cls, value):
             return isinstance(value, cls) or (value.__hash__ is not None and value in cls._made)
 
-    class Enum(metaclass=Members):
+    class LightEnum(metaclass=Members):
         """A fixed set of values with names; a member is equal to itself alone."""
 
         @classmethod
@@ -77,7 +82,7 @@ else:
         def __reduce_ex__(self, protocol):
             return type(self), (self.value,)
 
-    class IntFlag(int, metaclass=Members):
+    class LightIntFlag(int, metaclass=Members):
         """Numbers that are sets of bits, each bit with a name."""
 
         @classmethod
@@ -144,5 +149,21 @@ else:
         def __reduce_ex__(self, protocol):
             return type(self), (int(self),)
 
+    if "axptr.cli.quick" in sys.modules:  # the command
+        Enum, IntFlag = LightEnum, LightIntFlag
+    else:
+        import enum
 
-__all__ = ["Enum", "IntFlag"]
+        Enum = enum.Enum
+
+        class IntFlag(enum.IntFlag, boundary=enum.STRICT):
+            """With the borders, and the error for what is no number, of the light one."""
+
+            @classmethod
+            def _missing_(cls, value):
+                if not isinstance(value, int):
+                    raise TypeError(f"flags are {cls.__name__}, not {type(value).__name__}")
+                return super()._missing_(value)
+
+
+__all__ = ["Enum", "IntFlag", "LightEnum", "LightIntFlag"]
