@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from queue import Queue
+from threading import Thread
+from time import sleep
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axptr.pool import WorkerLost
-from axptr.pool.campaign import Turn, campaign
+from axptr.pool.campaign import Turn, _Hands, campaign
 from axptr.pool.table import Table
 
 
@@ -22,6 +25,9 @@ class Gone(Exception):
 
 class Fake:
     """Does an item at once; `fails(item)` says how often it is lost before it is done."""
+
+    depth = 1
+    in_order = True
 
     def __init__(self, name: str, fails: Callable[[Any], int]) -> None:
         self.name = name
@@ -47,6 +53,108 @@ class Fake:
 
     def renew(self) -> None:
         self.renewed += 1
+
+
+class Row:
+    """Works on its items one after the other, in a thread; one that is lost takes all that wait behind it along.
+    left: how often each item is still to be lost."""
+
+    in_order = True
+
+    def __init__(self, name: str, depth: int, left: dict[Any, int], begun: list[Any]) -> None:
+        self.name = name
+        self.depth = depth
+        self.most = 0
+        self._left = left
+        self._begun = begun
+        self._start()
+
+    def _start(self) -> None:
+        self._items: Queue[Any] = Queue()
+        self.broken = False
+        self._waiting = 0
+        Thread(target=self._work, args=(self._items,), daemon=True).start()
+
+    def _work(self, items: Queue[Any]) -> None:
+        while (entry := items.get()) is not None:
+            future, function, item = entry
+            if self.broken:
+                future.set_exception(Gone())
+                continue
+            self._begun.append(item)
+            if self._left.get(item, 0):
+                self._left[item] -= 1
+                self.broken = True
+                future.set_exception(Gone())
+                continue
+            try:
+                value = function(None, item)
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+
+    def submit(self, function: Any, item: Any) -> Future[Any]:
+        if self.broken:
+            raise Gone()
+        future: Future[Any] = Future()
+        self._waiting += 1
+        future.add_done_callback(lambda future: setattr(self, "_waiting", self._waiting - 1))
+        self.most = max(self.most, self._waiting)
+        self._items.put((future, function, item))
+        return future
+
+    def lost(self, error: BaseException) -> bool:
+        return isinstance(error, Gone)
+
+    def renew(self) -> None:
+        self._items.put(None)
+        self._start()
+
+    def close(self) -> None:
+        self._items.put(None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 3), st.integers(1, 6), st.lists(st.tuples(st.integers(0, 20), st.integers(0, 3)), max_size=40),
+    st.integers(0, 2),
+)  # fmt: skip
+def test_items_that_wait_behind_one_that_is_lost_go_back_and_cost_it_no_try(
+    count: int, depth: int, items: list[tuple[int, int]], retries: int
+) -> None:
+    numbered = [(index, value, lost) for index, (value, lost) in enumerate(items)]
+    begun: list[Any] = []
+    left = {item: item[2] for item in numbered}
+    workers = [Row(f"row {number}", depth, left, begun) for number in range(count)]
+    found = list(campaign(workers, lambda sandbox, item: square(sandbox, item[1]), iter(numbered), retries))
+    for worker in workers:
+        worker.close()
+    assert sorted(outcome.index for outcome in found) == list(range(len(items)))
+    for outcome in found:
+        _, value, lost = outcome.item
+        assert begun.count(outcome.item) == min(lost, retries) + 1
+        if lost > retries:
+            assert isinstance(outcome.error, WorkerLost)
+        elif value == 13:
+            assert isinstance(outcome.error, ValueError)
+        else:
+            assert outcome.result() == value * value
+
+
+def test_short_items_are_given_ahead_and_long_ones_are_not() -> None:
+    long = Row("long", 5, {}, [])
+    list(campaign([long], lambda sandbox, item: sleep(0.11), range(4), 0))
+    long.close()
+    assert long.most == 1
+    hands = _Hands(Fake("deep", lambda item: 0))
+    hands.worker.depth = 5
+    for seconds, room in ((None, 1), (0.2, 1), (0.04, 2), (0.001, 5), (0.0, 5)):
+        hands.seconds = seconds
+        hands.turns = {Future(): Turn(number, None) for number in range(room - 1)}
+        assert hands.has_room()
+        hands.turns[Future()] = Turn(room, None)
+        assert not hands.has_room()
 
 
 def square(sandbox: object, item: int) -> int:

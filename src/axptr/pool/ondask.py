@@ -42,6 +42,9 @@ def _call(key: str, function: Function, item: Any) -> Any:
 class DaskWorker:
     """A place for one item at a time in a cluster."""
 
+    depth = 4
+    in_order = False
+
     def __init__(self, number: int, key: str, client: Any) -> None:
         self.name = f"place {number}"
         self._key = key

@@ -35,6 +35,9 @@ class _Holder:
 class RayWorker:
     """One actor. stored: the reference of the snapshot's bytes."""
 
+    depth = 16
+    in_order = True
+
     def __init__(self, number: int, key: str, stored: Any) -> None:
         import ray
 

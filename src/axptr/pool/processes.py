@@ -30,6 +30,9 @@ def _begin() -> None:
 class ProcessWorker:
     """One process, by the name of "process N"."""
 
+    depth = 16
+    in_order = True
+
     def __init__(self, number: int, path: str) -> None:
         self.name = f"process {number}"
         self._path = path
