@@ -210,6 +210,7 @@ def _pool_ray(mode: Mode) -> Pair:
     except ImportError:
         raise Skip("Ray is not installed: pip install 'axptr[ray]'") from None
     root = str(Path(__file__).resolve().parent.parent)
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else whatever the host does besides, it does to one side alone
     if not ray.is_initialized():
         ray.init(
             num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root}}
