@@ -26,6 +26,8 @@ from .uaccess import CHUNK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._core.phys.phys import PhysMemory
     from ..engine import Engine
     from .abi.signals import Info
@@ -48,6 +50,11 @@ if TYPE_CHECKING:
     from .policy.policy import Policy as Rules
     from .signals.console import Console
     from .task.task import LinuxTask
+
+
+def just(step: Callable[[], object]) -> object:
+    """Makes a step of closing."""
+    return step()
 
 
 class Machine:
@@ -191,13 +198,15 @@ class Machine:
         else:
             task.group.dumped = True
 
-    def close(self) -> None:
-        """End everything that still runs, and give all back. Idempotent."""
+    def close(self, attempt: Callable[[Callable[[], object]], object] = just) -> None:
+        """End everything that still runs, and give all back. Idempotent. attempt: makes each step of it."""
         from .task.ending import abandon
 
-        for task in list(self.tasks.values()):
-            abandon(task)
-        self.loop.close()
+        tasks: list[LinuxTask] = []
+        attempt(lambda: tasks.extend(self.tasks.values()))
+        for task in tasks:
+            attempt(lambda task=task: abandon(task))  # type: ignore[misc]
+        attempt(self.loop.close)
         if self.engine.name == "native":
             self.engine.keep_clock(None)  # type: ignore[attr-defined]
         for name in ("vdso", "segments", "semaphores", "messages", "queues", "memory_files"):

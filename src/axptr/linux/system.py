@@ -39,7 +39,7 @@ from .fs.walk import AT_FDCWD, FsContext
 from .fs.writable import WritableDirs
 from .host import HostView
 from .load.loader import find_program, search_path
-from .machine import Machine
+from .machine import Machine, just
 from .personality import LinuxKernel
 from .process import Process
 from .task import exec
@@ -90,6 +90,9 @@ class Linux:
     """
 
     engine: Engine
+
+    doubtful = False
+    """Whether its state came from a file, which may have said what makes no sense: it can be closed all the same."""
 
     def __init__(
         self,
@@ -498,12 +501,14 @@ class Linux:
         if self.closed:
             return
         self.closed = True
-        machine = self.machine
+        machine, attempt = self.machine, _whatever if self.doubtful else just
         if self.engine_why:
-            machine.close()
-            for group in machine.held:
-                group.leader.space.clear()
-        self.mounts.close()
+            machine.close(attempt)
+            groups: list[ThreadGroup] = []
+            attempt(lambda: groups.extend(machine.held))
+            for group in groups:
+                attempt(lambda group=group: group.leader.space.clear())  # type: ignore[misc]
+        attempt(lambda: self.mounts.close())
         if self.engine_why:
             self.engine.close()
 
@@ -512,6 +517,14 @@ class Linux:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _whatever(step: Callable[[], object]) -> object:
+    """A step of closing what may make no sense: whatever comes of it, the next is made."""
+    try:
+        return step()
+    except Exception:
+        return None
 
 
 def _stream(what: str, stream: object) -> Stream:

@@ -339,6 +339,65 @@ def test_made_up_descriptions_make_a_machine_or_are_refused(saved, tmp_path, see
             Linux.from_snapshot(MachineSnapshot.load(path), stdio=(0, 1, 2))
 
 
+def closes(machine: Linux) -> None:
+    """It gives back all that is not nonsense, and says nothing of the rest."""
+    machine.close()
+    machine.close()
+    assert machine.closed
+    assert machine.engine.space is None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_machine_of_a_made_up_description_can_be_used_and_closed(saved, tmp_path, seed):
+    """Whatever the verbs say of it: the interpreter lives, and `close` raises nothing."""
+    whole, rng = saved.read_bytes(), random.Random(1000 + seed)
+    plain, path = description(whole), tmp_path / "made up"
+    made, tries = 0, 0
+    while made < 8 and tries < 400:
+        tries += 1
+        meta = bytearray(plain)
+        at = rng.randrange(len(meta))
+        meta[at : at + rng.randrange(2)] = rng.randbytes(1)
+        path.write_bytes(resealed(whole, bytes(meta)))
+        try:
+            snapshot = MachineSnapshot.load(path)
+            machine = Linux.from_snapshot(snapshot, stdio=(0, 1, 2))
+        except (SnapshotError, LinuxError):
+            continue
+        made += 1
+        others: list[Linux] = []
+        for verb in rng.sample(range(5), 3):
+            with contextlib.suppress(Exception):
+                if verb == 0:
+                    machine.run_until(lambda: False, 0.05)
+                elif verb == 1:
+                    others.append(Linux.from_snapshot(machine.snapshot()))
+                elif verb == 2:
+                    machine.restore(snapshot)
+                elif verb == 3:
+                    machine.end_all()
+                else:
+                    machine.process().stdin.feed(b"x", last=True)
+        for one in (machine, *others):
+            closes(one)
+    assert made
+
+
+@pytest.mark.parametrize(
+    "name", [b"tasks", b"files", b"space", b"users", b"mounts", b"held", b"leader", b"timers", b"queue"]
+)
+def test_what_lacks_an_attribute_is_no_machine_or_can_be_closed(saved, tmp_path, name):
+    whole = saved.read_bytes()
+    meta = description(whole)
+    old = bytes([len(name)]) + name
+    (tmp_path / "made up").write_bytes(resealed(whole, meta.replace(old, bytes([len(name)]) + b"z" * len(name))))
+    try:
+        machine = Linux.from_snapshot(MachineSnapshot.load(tmp_path / "made up"), stdio=(0, 1, 2))
+    except (SnapshotError, LinuxError):
+        return
+    closes(machine)
+
+
 @pytest.mark.parametrize("name", [b"tgid", b"notes", b"started", b"mm"])
 def test_what_lacks_an_attribute_makes_no_machine(saved, tmp_path, name):
     whole = saved.read_bytes()

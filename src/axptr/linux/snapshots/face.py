@@ -42,7 +42,9 @@ def take(linux: Linux, drop: Iterable[str] = ()) -> MachineSnapshot:
     started = [(process.pid, process.owner, process.task, _ends(process)) for process in linux._started.values()]
     kept = {name: getattr(linux, name) for name in _KEPT}
     extra = {**kept, "started": started, "policy": linux.kernel.policy}
-    return MachineSnapshot.take(linux.machine, extra, kinds)
+    taken = MachineSnapshot.take(linux.machine, extra, kinds)
+    taken.doubtful = linux.doubtful
+    return taken
 
 
 def make(
@@ -70,6 +72,7 @@ def _wear(linux: Linux, making: Making, engine: str | None, policy: Policy | Non
     """Let it be the face of a machine that was made."""
     linux.machine, linux.kernel, linux.engine = making.machine, making.kernel, making.machine.engine
     linux.phys, linux.closed = making.machine.phys, False
+    linux.doubtful = making.doubtful
     for name in _KEPT:
         setattr(linux, name, making.extra[name])
     if engine is not None:

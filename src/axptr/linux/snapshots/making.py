@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 
 class Making:
-    """One copy. machine, loop: those that are to be it, whose state is not touched before `finish`."""
+    """One copy. machine, loop: those that are to be it, whose state is not touched before `finish`. doubtful: whether
+    it comes from a file."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Making:
         kernel: LinuxKernel,
     ) -> None:
         self._snapshot = snapshot
+        self.doubtful = snapshot.loaded or snapshot.doubtful
         self.machine = machine
         self.loop: RunLoop = machine.loop
         self.view = view

@@ -69,6 +69,8 @@ class MachineSnapshot:
     """
 
     saved: Saved | None = None
+    doubtful = False
+    """Whether it is of a machine that came from a file: what it says may make no sense."""
 
     def __init__(self, taking: Taking, machine: Machine) -> None:
         """For `take`."""
@@ -109,7 +111,7 @@ class MachineSnapshot:
     def sensible(self) -> _Sensible:
         """Around all that is made of the snapshot: what comes from a file may describe nothing of the kind, which is a
         `SnapshotError` then."""
-        return _Sensible(self.loaded)
+        return _Sensible(self.loaded or self.doubtful)
 
     # -- as bytes: see `file`
 
