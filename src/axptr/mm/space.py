@@ -294,6 +294,10 @@ class AddrSpace(History):
             raise ValueError(f"the snapshot is one of {frozen!r}, this is {self!r}")
         self._demand_alive()
         with self._history:
+            if self._epoch is snap._epoch and not snap._captures and self._is_untouched():
+                self.bounds = dict(frozen.bounds)
+                self.model = frozen.model
+                return
             before, self._epoch = self._epoch, None  # as in `snapshot`
             notes = path(before, snap._epoch)
             try:

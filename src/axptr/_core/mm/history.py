@@ -257,6 +257,20 @@ class History(BackedSpace):
 
     # -- back to a frozen space --------------------------------------------------------------------------------
 
+    def _is_untouched(self):
+        """Whether nothing has changed since the snapshot that was taken or gone back to last."""
+        axptr_lock_gil(self.lock)
+        self.note_views()
+        found: cython.bint = (
+            self.journal.on
+            and not self.journal.lost
+            and self.journal.npages == 0
+            and self.journal.nranges == 0
+            and self.journal.nback == 0
+        )
+        axptr_unlock(self.lock)
+        return found
+
     def _restore(self, frozen: SpaceCore):
         """Make this space what `frozen` is, where the journal has notes. Raises `LinuxError(ENOMEM)`, nothing changed then.
 

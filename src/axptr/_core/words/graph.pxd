@@ -1,4 +1,5 @@
 cimport cython
+from axptr._core.words.seen cimport Seen
 from cpython.ref cimport PyObject
 
 cdef extern from *:
@@ -74,15 +75,16 @@ cdef class Graph:
     cdef list values_of(self, Node node, list made)
     cdef refill(self, Node node, object it, list made)
     cdef object create(self, Node node, list made, object leaf)
-    cdef int meet(self, object value, object it, list made, set used, list todo) except -1
+    cdef int meet(self, object value, PyObject *it, list made, Seen used) except -1
     cdef Shape shape_of(self, Node node)
-    cdef int meet_state(self, Node node, object it, list made, set used, list todo) except -1
-    cdef int meet_weak(self, Node node, dict table, bint by_key, list made, set used, list todo) except -1
-    cdef int meet_items(self, Node node, dict table, list made, set used, list todo) except -1
+    cdef int meet_state(self, Node node, object it, list made, Seen used) except -1
+    cdef int meet_weak(self, Node node, dict table, bint by_key, list made, Seen used) except -1
+    cdef int meet_items(self, Node node, dict table, list made, Seen used) except -1
     cdef int set_right(self, Node node, object it, list made) except -1
     cdef PyObject* meant(self, Node node, Py_ssize_t k, list made) noexcept
     cdef int set_attributes(self, Node node, object it, list made) except -1
     cdef int set_slots(self, Node node, object it, list made, Shape shape) except -1
     cdef bint same_items(self, Node node, dict table, list made)
     cdef bint same_row(self, Node node, object row, list made)
-    cdef bint same_mapping(self, Node node, dict table, bint by_key, list made)
+    cdef bint same_mapping(self, Node node, dict table, list made)
+    cdef int set_weak(self, Node node, object it, list made) except -1

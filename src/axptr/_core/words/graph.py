@@ -33,8 +33,8 @@ from cython.cimports.axptr._core.words.graph import (
     slot_of,
     state_of,
 )
+from cython.cimports.axptr._core.words.seen import Seen
 from cython.cimports.cpython.dict import PyDict_GetItem, PyDict_Next
-from cython.cimports.cpython.long import PyLong_FromVoidPtr
 from cython.cimports.cpython.object import PyObject_GenericSetAttr
 from cython.cimports.cpython.ref import PyObject
 from cython.cimports.libc.stdlib import calloc, free
@@ -263,49 +263,50 @@ class Graph:
         """For each node an object that may become what it says, where one stands in its place; None for others.
 
         live: what the roots are now, as far as anything is. An object stands for one node at most. What cannot change,
-        and leaves, stand for none. slots: as `put_back` has it. The second result: the numbers (`id`) of those that were found, tuples too."""
+        and leaves, stand for none. slots: as `put_back` has it. The second result: those that
+        were found, tuples too, by their numbers (`id`)."""
         i: cython.Py_ssize_t
+        done: cython.Py_ssize_t = 0
         node: Node
         made: list = [None] * len(self.nodes)
-        used: set = set()
+        used: Seen = Seen(len(self.nodes))
         self.slots = slots
-        todo: list = []
         for i in range(min(len(live), len(self.roots))):
-            self.meet(self.roots[i], live[i], made, used, todo)
-        while todo:
-            i = todo.pop()
-            node = self.nodes[i]
+            self.meet(self.roots[i], PyList_GET_ITEM(live, i), made, used)
+        while done < used.waiting:  # each node once
+            i = used.line[done]
+            done += 1
+            node = cython.cast(Node, PyTuple_GET_ITEM(self.nodes, i))
             if node.kind == _INSTANCE:
-                self.meet_state(node, made[i], made, used, todo)
+                self.meet_state(node, made[i], made, used)
             elif node.kind == _DICT:
-                self.meet_items(node, made[i], made, used, todo)
+                self.meet_items(node, made[i], made, used)
             elif node.kind == _MAPPING:
-                self.meet_weak(node, made[i].data, node.cls is WeakKeyDictionary, made, used, todo)
+                self.meet_weak(node, made[i].data, node.cls is WeakKeyDictionary, made, used)
             elif node.kind == _LIST:
                 for value, it in zip(node.values, made[i], strict=False):
-                    self.meet(value, it, made, used, todo)
+                    self.meet(value, cython.cast(cython.pointer(PyObject), it), made, used)
         return made, used
 
-    def meet(self, value, it, made, used, todo):
-        """An object that stands where a value does."""
+    def meet(self, value, it, made, used):
+        """An object that stands where a value does; NULL for none."""
         i: cython.Py_ssize_t
         node: Node
-        if type(value) is not Place or it is None:
+        if type(value) is not Place or it == cython.NULL:
             return 0
         i = cython.cast(Place, value).index
-        node = self.nodes[i]
-        if node.kind > _FROZENSET or type(it) is not node.cls or made[i] is not None:
+        node = cython.cast(Node, PyTuple_GET_ITEM(self.nodes, i))
+        if node.kind > _FROZENSET or PyList_GET_ITEM(made, i) != cython.cast(cython.pointer(PyObject), None):
             return 0
-        number: object = PyLong_FromVoidPtr(cython.cast(cython.p_void, it))
-        if number in used:
+        if type(cython.cast(object, it)) is not node.cls or not used.enter(it):
             return 0
-        used.add(number)
         if node.kind < _TUPLE:
-            made[i] = it
-            todo.append(i)
+            made[i] = cython.cast(object, it)
+            used.line[used.waiting] = i
+            used.waiting += 1
         elif node.kind == _TUPLE:
-            for value, one in zip(node.values, it, strict=False):
-                self.meet(value, one, made, used, todo)
+            for value, one in zip(node.values, cython.cast(object, it), strict=False):
+                self.meet(value, cython.cast(cython.pointer(PyObject), one), made, used)
         return 0
 
     def shape_of(self, node):
@@ -313,7 +314,7 @@ class Graph:
             node.shape = Shape(node, self.slots(node.cls))
         return node.shape
 
-    def meet_state(self, node, it, made, used, todo):
+    def meet_state(self, node, it, made, used):
         k: cython.Py_ssize_t = 0
         at: cython.Py_ssize_t = 0
         key: cython.pointer(PyObject)
@@ -326,7 +327,7 @@ class Graph:
                 if key != cython.cast(cython.pointer(PyObject), names[k]):
                     break
                 if type(values[k]) is Place:
-                    self.meet(values[k], cython.cast(object, value), made, used, todo)
+                    self.meet(values[k], value, made, used)
                 k += 1
         shape: Shape = self.shape_of(node)
         seen: cython.Py_ssize_t = k
@@ -336,12 +337,13 @@ class Graph:
             if shape.offsets[k]:
                 value = at_offset(it, shape.offsets[k])
                 if value != cython.NULL:
-                    self.meet(values[k], cython.cast(object, value), made, used, todo)
+                    self.meet(values[k], value, made, used)
             else:
-                self.meet(values[k], getattr(it, names[k], None), made, used, todo)
+                found: object = getattr(it, names[k], None)
+                self.meet(values[k], cython.cast(cython.pointer(PyObject), found), made, used)
         return 0
 
-    def meet_items(self, node, table, made, used, todo):
+    def meet_items(self, node, table, made, used):
         k: cython.Py_ssize_t
         values: tuple = node.values
         items: list = None
@@ -350,27 +352,30 @@ class Graph:
                 if items is None:
                     items = list(table.items())
                 if k >> 1 < len(items):
-                    self.meet(values[k], items[k >> 1][0], made, used, todo)
-                    self.meet(values[k + 1], items[k >> 1][1], made, used, todo)
+                    name, found = items[k >> 1]
+                    self.meet(values[k], cython.cast(cython.pointer(PyObject), name), made, used)
+                    self.meet(values[k + 1], cython.cast(cython.pointer(PyObject), found), made, used)
             elif type(values[k + 1]) is Place:
-                self.meet(values[k + 1], table.get(values[k]), made, used, todo)
+                self.meet(values[k + 1], PyDict_GetItem(table, values[k]), made, used)
         return 0
 
-    def meet_weak(self, node, table, by_key, made, used, todo):
+    def meet_weak(self, node, table, by_key, made, used):
         """The same of a weak one: `table` has references in the place of its keys or of its values."""
         k: cython.Py_ssize_t = 0
         if by_key:
             for reference, value in list(table.items()):
                 if k + 1 < len(node.values):
-                    self.meet(node.values[k], reference(), made, used, todo)
-                    self.meet(node.values[k + 1], value, made, used, todo)
+                    it = reference()
+                    self.meet(node.values[k], cython.cast(cython.pointer(PyObject), it), made, used)
+                    self.meet(node.values[k + 1], cython.cast(cython.pointer(PyObject), value), made, used)
                 k += 2
             return 0
         for k in range(0, len(node.values), 2):
             if type(node.values[k]) is not Place:
                 reference = table.get(node.values[k])
                 if reference is not None:
-                    self.meet(node.values[k + 1], reference(), made, used, todo)
+                    it = reference()
+                    self.meet(node.values[k + 1], cython.cast(cython.pointer(PyObject), it), made, used)
         return 0
 
     def complete(self, made: list, leaf: object):
@@ -454,8 +459,11 @@ class Graph:
         elif node.kind == _LIST:
             if self.same_row(node, it, made):
                 return 0
-        elif self.same_mapping(node, it.data, node.cls is WeakKeyDictionary, made):
-            return 0
+        elif node.cls is WeakKeyDictionary:
+            if self.same_mapping(node, it.data, made):
+                return 0
+        else:
+            return self.set_weak(node, it, made)
         it.clear()
         self.refill(node, it, made)
         return 0
@@ -471,14 +479,25 @@ class Graph:
         found: cython.pointer(PyObject)
         names: tuple = node.names
         state: dict = state_of(it)
+        wrong: list = None
         # As long as all stands in the order in which it was seen.
         while k < len(names) and PyDict_Next(state, cython.address(at), cython.address(key), cython.address(found)):
-            if key != cython.cast(cython.pointer(PyObject), names[k]) or found != self.meant(node, k, made):
+            if key != cython.cast(cython.pointer(PyObject), names[k]):
                 break
+            if found != self.meant(node, k, made):
+                if wrong is None:
+                    wrong = []
+                wrong.append(k)
             k += 1
         there = k
-        if k == len(names) == len(state):
+        if wrong is not None:
+            for k in wrong:
+                PyObject_GenericSetAttr(it, names[k], cython.cast(object, self.meant(node, k, made)))
+        if there == len(names) == len(state):
             return 0
+        if there < len(state) and there < len(names) and names[there] in state:
+            state.clear()  # in another order: the next time it is in this one
+            there = 0
         for k in range(there, len(names)):
             value: object = node.values[k]
             if type(value) is Place:
@@ -521,20 +540,33 @@ class Graph:
             k += 2
         return True
 
-    def same_mapping(self, node, table, by_key, made):
-        """The same of a weak one, whose table has references in the place of its keys or of its values."""
+    def same_mapping(self, node, table, made):
+        """The same of one with weak keys, whose table has references in their place."""
         k: cython.Py_ssize_t = 0
         if 2 * len(table) != len(node.values):
             return False
         for key, value in table.items():
-            if by_key:
-                key = key()
-            else:
-                value = value()
-            if self.one(node.values[k], made) is not key or self.one(node.values[k + 1], made) is not value:
+            if self.one(node.values[k], made) is not key() or self.one(node.values[k + 1], made) is not value:
                 return False
             k += 2
         return True
+
+    def set_weak(self, node, it, made):
+        """Of one with weak values, which come and go: no order is kept."""
+        k: cython.Py_ssize_t
+        table: dict = it.data
+        for k in range(0, len(node.values), 2):
+            key = self.one(node.values[k], made)
+            value = self.one(node.values[k + 1], made)
+            reference = table.get(key)
+            if reference is None or reference() is not value:
+                it[key] = value
+        if 2 * len(table) != len(node.values):
+            keys: set = {self.one(value, made) for value in node.values[::2]}
+            for key in list(table):
+                if key not in keys:
+                    it.pop(key, None)
+        return 0
 
     def same_row(self, node, row, made):
         if len(row) != len(node.values):

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from .node import Node
 
 Key = tuple[int, tuple[int, int], bytes]
@@ -112,7 +114,7 @@ class MountTable:
         """The run is over."""
         self.close_others(set())
 
-    def close_others(self, kept: set[int]) -> None:
+    def close_others(self, kept: Container[int]) -> None:
         """It is over for all but the mounts of these numbers (`id`)."""
         for mount in self.mounts:
             if id(mount) not in kept:

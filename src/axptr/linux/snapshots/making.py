@@ -123,6 +123,8 @@ class Making:
                 self._rewound.append((held, file.host_fd))
             else:
                 self._left.append(file)
+        for index, it in plan.given:
+            made[index] = it
         self._left += [made[index] for index in plan.dead if made[index] is not None and made[index].owned]
         self._fresh = snapshot.graph.complete(made, self.leaf)
 

@@ -161,18 +161,21 @@ class MemoryCopy:
         if not self._image.backends:
             return
         fresh: dict[int, Backend] = {}
+        replaced: list[int] = []
         there = {key: made for space in self._spaces.values() for key, made in space.shown.items()}
         for (key, backend, of), named in zip(self._image.shows, names, strict=True):
             made: Any = there.get(key) if of is None else None
             if made is None:
                 made = part(backend, backend.offset, None if of is None else self.store(of))
+                replaced.append(key)
             if named is not None:
                 made.named = named
             fresh[key] = made
         for space in self._spaces.values():
             behind = dict(fresh)
-            for key, before in space.shown.items():
-                if key in fresh and fresh[key] is not before:
+            for key in replaced if space.shown else ():
+                before = space.shown.get(key)
+                if before is not None:
                     behind[id(before)] = fresh[key]
             space._swap_backends(behind)
             space.shown = fresh

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._core.words.graph import DICT, INSTANCE, LIST, TUPLE, Graph, Node, Place
+from ..._core.words.graph import DICT, INSTANCE, LEAF, LIST, TUPLE, Graph, Node, Place
 from ...named import NamedTuple
 from ..files.fifo import FifoOpening
 from ..fs.host.file import HostFile
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Plan(NamedTuple):
     """All by their places. files: an open file of the host's, the leaf that is its descriptor, and that one's number in
     `held`. channels: open files of the host's; dead: those of them that were dropped. fifos: openings of FIFOs. nodes:
-    places of the host's. started: the numbers of the processes that the user started."""
+    places of the host's. started: the numbers of the processes that the user started.
+    given: leaves that are the same in each copy, and what they are."""
 
     files: list[tuple[int, int, int]]
     channels: list[int]
@@ -25,11 +26,16 @@ class Plan(NamedTuple):
     nodes: list[int]
     started: list[int]
     dead: list[int]
+    given: list[tuple[int, Any]]
 
 
-def plan_of(graph: Graph) -> Plan:
-    plan = Plan([], [], [], [], _started(graph), [])
+def plan_of(graph: Graph, held: list[Any], objects: list[Any]) -> Plan:
+    """held, objects: what leaves of these kinds stand for."""
+    plan = Plan([], [], [], [], _started(graph), [], [])
+    same = {"held": held, "object": objects, "cache": objects}
     for index, node in enumerate(graph.nodes):
+        if node.kind == LEAF and (what := same.get(node.values[0])) is not None:
+            plan.given.append((index, what[node.values[1]]))
         if node.kind != INSTANCE:
             continue
         cls = node.cls

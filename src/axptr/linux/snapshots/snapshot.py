@@ -31,7 +31,7 @@ from .view import resumed, state_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from typing import Any
 
     from ...engine import Engine
@@ -178,7 +178,7 @@ class MachineSnapshot:
 
     @cached_property
     def plan(self) -> Plan:
-        return plan_of(self.graph)
+        return plan_of(self.graph, self.held, self.objects)
 
     def restore(self, machine: Machine, kernel: LinuxKernel, live: dict[str, Any]) -> Making:
         """Make a machine of this memory what it was, at the cost of what has changed since: its objects stay, as far as
@@ -205,7 +205,7 @@ class MachineSnapshot:
         return making
 
 
-def _clear(machine: Machine, spaces: set[int], kept: set[int]) -> None:
+def _clear(machine: Machine, spaces: set[int], kept: Container[int]) -> None:
     """Give back what a machine has, but for some spaces and objects, which are to be what they were in a moment."""
     loop, tasks = machine.loop, list(machine.tasks.values())
     for task in tasks:

@@ -12,6 +12,8 @@ from ..fs.openfile import O_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from ..files.locks import LockTable
     from ..fs.openfile import OpenFile
 
@@ -148,7 +150,7 @@ class FileTable:
         for fd in sorted(self._cloexec):
             self.close(fd)
 
-    def close_others(self, kept: set[int]) -> None:
+    def close_others(self, kept: Container[int]) -> None:
         """Close all but the open files of these numbers (`id`), whose descriptors stay as they are."""
         for fd, file in sorted(self._files.items()):
             if id(file) not in kept:
