@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .policy.policy import Policy as Rules
     from .signals.console import Console
     from .task.task import LinuxTask
+    from .task.uts import Uts
 
 
 def just(step: Callable[[], object]) -> object:
@@ -92,7 +93,8 @@ class Machine:
     | ptys: pseudo-terminals by their numbers | keeps | keeps | each one's state |
     | signal_tally: signals on their way | keeps | the same | the number |
     | signal_files: open signalfds, which hear of signals | keeps | keeps | through the tables that have them |
-    | inode numbers of shared mappings | go on | go on | the next |
+    | inode numbers of shared mappings, numbers of name spaces | go on | go on | the next |
+    | uts: its names | keeps | the same | as they are |
     | nothing: the memory of who has ended | - | - | nothing |
     | transfer buffers: valid within one call | - | - | nothing |
     """
@@ -108,6 +110,7 @@ class Machine:
         self.cpu = EMULATED
         self.memory_limit = memory_limit
         self._inodes = itertools.count(1024)
+        self._spaces = 0xF000_0000
         self.host = host if host is not None else HostView()
         self.owner = Credentials.of_host(self.host)
         self.init = ThreadGroup(self.host, INIT, None)
@@ -211,6 +214,18 @@ class Machine:
             self.engine.keep_clock(None)  # type: ignore[attr-defined]
         for name in ("vdso", "segments", "semaphores", "messages", "queues", "memory_files"):
             self.__dict__.pop(name, None)
+
+    def next_space(self) -> int:
+        """The number of the next name space (PROC_DYNAMIC_FIRST)."""
+        self._spaces += 1
+        return self._spaces
+
+    @cached_property
+    def uts(self) -> Uts:
+        """What it is called, to all who have no other view."""
+        from .task.uts import Uts
+
+        return Uts(self.host)
 
     def next_inode(self) -> int:
         """The inode number that maps show for the next shared anonymous mapping."""

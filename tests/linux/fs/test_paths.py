@@ -35,6 +35,7 @@ class FakeTask:
         self.machine.pids.tasks[self.tid] = self
         self.machine.pids.groups[self.pid] = self.group
         self.files = FileTable(16, LockTable())
+        self.machine.thread = self.machine.pids.tasks.get
 
 
 @pytest.fixture

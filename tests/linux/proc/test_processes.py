@@ -21,7 +21,7 @@ SCRIPTS = {
     "another's memory and descriptors": """
         (exec 7<<<"read through proc"; exec sleep 60) & c=$!
         until [ "$(cat /proc/$c/comm)" = sleep ]; do :; done
-        cat /proc/$c/fd/7; cut -d: -f1 /proc/$c/fdinfo/7; grep -c heap /proc/$c/maps
+        cat /proc/$c/fd/7; cut -d: -f1 /proc/$c/fdinfo/7; grep -c stack /proc/$c/maps
         tr '\\0' '\\n' </proc/$c/environ | grep -c '^PATH='; grep -c . /proc/$c/limits
         echo renamed >/proc/$c/comm 2>/dev/null || echo not the comm of another; echo 5 >/proc/$c/oom_score_adj
         cat /proc/$c/oom_score_adj; kill $c""",

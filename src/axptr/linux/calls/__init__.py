@@ -30,6 +30,7 @@ FAMILIES = {
     "calls.lsm": "lsm_get_self_attr lsm_list_modules lsm_set_self_attr",
     "calls.memory": "brk mmap mprotect munmap",
     "calls.mlock": "mlock mlock2 mlockall munlock munlockall",
+    "calls.mounts": "mount pivot_root umount2",
     "calls.mqueue": "mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink",
     "calls.mseal": "mseal",
     "calls.names": """
@@ -57,9 +58,9 @@ FAMILIES = {
     "calls.refused": """
         acct add_key bpf delete_module fanotify_init fanotify_mark finit_module fsconfig fsmount fsopen fspick
         init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kexec_file_load kexec_load keyctl
-        landlock_add_rule landlock_create_ruleset landlock_restrict_self memfd_secret mount mount_setattr move_mount
-        name_to_handle_at open_by_handle_at open_tree perf_event_open pivot_root quotactl quotactl_fd reboot
-        request_key setdomainname sethostname setns swapoff swapon umount2 unshare userfaultfd vhangup
+        landlock_add_rule landlock_create_ruleset landlock_restrict_self memfd_secret mount_setattr move_mount
+        name_to_handle_at open_by_handle_at open_tree perf_event_open quotactl quotactl_fd reboot
+        request_key swapoff swapon userfaultfd vhangup
     """,
     "calls.remap": "mremap remap_file_pages",
     "calls.rw": """
@@ -77,6 +78,7 @@ FAMILIES = {
         rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
         rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo setitimer sigaltstack signalfd signalfd4 tgkill tkill
     """,
+    "calls.spaces": "setdomainname sethostname setns unshare",
     "calls.splice": "copy_file_range sendfile splice tee vmsplice",
     "calls.stat": "access faccessat faccessat2 fstat fstatfs lstat newfstatat readlink readlinkat stat statfs statx",
     "calls.system": "getrandom getrusage sysfs sysinfo syslog times uname ustat",

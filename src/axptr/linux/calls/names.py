@@ -160,6 +160,9 @@ def _link(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Const
     follow = 0 if flags & AT_SYMLINK_FOLLOW else AT_SYMLINK_NOFOLLOW
     node = lookup(task, olddir, read_path(task, old), follow | flags & AT_EMPTY_PATH)
     directory, name = _new(task, newdir, new, source=node)
+    mounts = task.fs.mounts.mounts
+    if node.mount is not directory.mount and node.mount in mounts and directory.mount in mounts:
+        raise LinuxError(errno.EXDEV)
     judge(task, node, "read")
     judge(task, node, "write")
     try:

@@ -1,4 +1,4 @@
-"""Calls that need a right which no container gives: mounts, modules, clocks of the machine, other kernels, swap,
+"""Calls that need a right which no container gives: modules, clocks of the machine, other kernels, swap,
 quotas, tracing of the whole machine. What comes before the right is looked at is judged as on Linux, then it is EPERM.
 
 Whoever looks for such a thing finds what it finds in a container: the errno of a process without the capability, or
@@ -17,15 +17,13 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..registry import call
-from ..uaccess import PATH_MAX, Bytes, ConstBytes, get_bytes, read_path
+from ..uaccess import Bytes, ConstBytes, get_bytes, read_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
 _NOT_PERMITTED = errno.EPERM
-_MS_NOUSER, _MS_MAGIC = 1 << 31, 0xC0ED_0000
-_UMOUNT_FLAGS, _NOFOLLOW = 0xF, 8
 _SWAP_FLAGS = 0x7_FFFF
 _TYPES, _Q_SYNC = 3, 0x80_0001
 _PORTS = 65_536
@@ -41,44 +39,6 @@ def _refuse() -> int:
 
 
 # -- mounts
-
-
-def _text(task: LinuxTask, address: int) -> None:
-    """A string that may be NULL (copy_mount_string): EFAULT, EINVAL for one without an end."""
-    if address:
-        try:
-            ConstBytes(address).read_cstr(task, PATH_MAX - 1)
-        except LinuxError as error:
-            raise LinuxError(errno.EINVAL) if error.errno == errno.ENAMETOOLONG else error from None
-
-
-@call("mount")
-def sys_mount(
-    task: LinuxTask, source: ConstBytes, target: ConstBytes, kind: ConstBytes, flags: c_ulong, data: ConstBytes
-) -> int:
-    _text(task, kind.address)
-    _text(task, source.address)
-    if not data.is_null:
-        get_bytes(task, data.address, 1)
-    task.fs.resolve(task, AT_FDCWD, read_path(task, target))
-    if flags & 0xFFFF_0000 == _MS_MAGIC:
-        flags &= 0xFFFF
-    if flags & _MS_NOUSER:
-        raise LinuxError(errno.EINVAL)
-    return _refuse()
-
-
-@call("umount2")
-def sys_umount2(task: LinuxTask, target: ConstBytes, flags: c_int) -> int:
-    if flags & ~_UMOUNT_FLAGS:
-        raise LinuxError(errno.EINVAL)
-    task.fs.resolve(task, AT_FDCWD, read_path(task, target), follow=not flags & _NOFOLLOW)
-    return _refuse()
-
-
-@call("pivot_root")
-def sys_pivot_root(task: LinuxTask, new: ConstBytes, old: ConstBytes) -> int:
-    return _refuse()
 
 
 @call("open_tree")
@@ -160,16 +120,6 @@ def sys_swapoff(task: LinuxTask, path: ConstBytes) -> int:
 
 @call("reboot")
 def sys_reboot(task: LinuxTask, magic: c_int, magic2: c_int, command: c_uint, arg: ConstBytes) -> int:
-    return _refuse()
-
-
-@call("sethostname")
-def sys_sethostname(task: LinuxTask, name: ConstBytes, size: c_int) -> int:
-    return _refuse()
-
-
-@call("setdomainname")
-def sys_setdomainname(task: LinuxTask, name: ConstBytes, size: c_int) -> int:
     return _refuse()
 
 
@@ -380,45 +330,4 @@ def sys_open_by_handle_at(task: LinuxTask, mount: c_int, handle: ConstBytes, fla
         raise LinuxError(errno.EINVAL)
     if mount != AT_FDCWD:
         task.files.get(mount)
-    return _refuse()
-
-
-# -- name spaces
-
-
-_OF_PROCESS = 0x800 | 0x100 | 0x1_0000
-"""CLONE_SIGHAND, CLONE_VM, CLONE_THREAD: what only a process of one thread can be said to share no more."""
-_FS, _FILES, _SYSVSEM = 0x200, 0x400, 0x4_0000
-_NEW = 0x2_0000 | 0x200_0000 | 0x400_0000 | 0x800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000 | 0x80
-
-
-@call("unshare")
-def sys_unshare(task: LinuxTask, flags: c_ulong) -> int:
-    """What a thread shares with others becomes its own; there are no name spaces but those that it is in."""
-    if flags & ~(_OF_PROCESS | _FS | _FILES | _SYSVSEM | _NEW):
-        raise LinuxError(errno.EINVAL)
-    if flags & _OF_PROCESS and task.group.live > 1:
-        raise LinuxError(errno.EINVAL)
-    if flags & (0x100 | 0x800) and task.mm.users > 1:
-        raise LinuxError(errno.EINVAL)
-    if flags & _NEW:
-        return _refuse()
-    if flags & _FS:
-        task.fs = task.fs.copy()
-    if flags & _FILES:
-        task.unshare_files()
-    return 0
-
-
-@call("setns")
-def sys_setns(task: LinuxTask, fd: c_int, flags: c_int) -> int:
-    from ..files.pidfd import PidFile
-
-    file = task.files.get_io(fd)
-    if not isinstance(file, PidFile):
-        name = file.name()
-        if b":[" not in name or name.startswith((b"socket:", b"pipe:", b"anon_inode:")):
-            raise LinuxError(errno.EINVAL)
-    elif not flags or flags & ~_NEW:
-        raise LinuxError(errno.EINVAL)
     return _refuse()

@@ -39,7 +39,8 @@ def sys_uname(task: LinuxTask, buf: Bytes) -> int:
     u, persona = task.machine.host.uname, task.kept.personality
     machine = "i686" if persona & _PER_MASK == _PER_LINUX32 else task.engine.arch.name
     release = _as_26(u.release) if persona & _UNAME26 else u.release
-    fields = (u.sysname, u.nodename, release, u.version, machine, "(none)")
+    uts = task.uts
+    fields = (u.sysname, uts.node, release, u.version, machine, uts.domain)
     put_bytes(task, buf.address, b"".join(os.fsencode(f)[:64].ljust(65, b"\0") for f in fields))
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .mounts import Mount
+from .mounts import Mount, moved
 from .node import Node
 
 TYPE_CHECKING = False
@@ -33,6 +33,13 @@ class LaterMount(Mount):
     @root.setter
     def root(self, node: Node) -> None:
         """There is none yet."""
+
+    def twin(self) -> Mount:
+        """Of its tree, which is made now; this one has it until the run is over."""
+        other = Mount(moved(self.root, None), *self.device(), readonly=self.readonly)
+        for name in ("number", "name", "part", "noexec", "covered"):
+            setattr(other, name, getattr(self, name))
+        return other
 
 
 class LaterTmpMount(LaterMount):

@@ -132,7 +132,8 @@ class LayeredFs(TmpFs):
             low = self.find_below(path)
         if low is None:
             return None
-        node = LayeredNode(self._inode_of(path, low), parent, path.rpartition(b"/")[2])
+        above = parent.first if parent is not None else None
+        node = LayeredNode(self._inode_of(path, low), above, path.rpartition(b"/")[2])
         node.low, node.path_below = low, path
         node.mount = self.root.mount
         self.pure[path] = node
@@ -220,9 +221,8 @@ class LayeredNode(TmpNode):
             directory = node.directory
             found = directory.entries.get(name)
             if found is None:
-                return self._all_below(node, names[number:], path)
-            found.mount = self.mount
-            node = found  # type: ignore[assignment]
+                return self.seen_here(self._all_below(node, names[number:], path))  # type: ignore[return-value]
+            node = self.seen_here(found)  # type: ignore[assignment]
         if _as_directory(path) and not node.is_dir:
             raise LinuxError(errno.ELOOP if node.is_link else errno.ENOTDIR)
         return node
@@ -320,6 +320,10 @@ class LayeredNode(TmpNode):
 
     def take_up(self) -> None:
         """Make it, and what is above it, part of the tree above; the bytes of a file are left where they are."""
+        if self.original is not None:
+            self.first.take_up()  # type: ignore[attr-defined]
+            self.low = None
+            return
         low, inode = self.low, self.inode
         if low is None:
             return

@@ -6,10 +6,16 @@ nothing. The walk asks at every name that some mount point of that mount has; `.
 that holds the mount point. Every node names its mount, by which the walk knows the tree that it is in: names are moved
 and linked within one mount only (EXDEV), a mount point is neither removed nor moved (EBUSY).
 
-A table belongs to a machine, and is made before the run. A fork shares it; a snapshot carries it as it is.
+A table is a name space of mounts. The machine's is made before the run; `calls.mounts` changes it, and gives processes
+that ask for one a table of their own (`copy`). A fork shares it; a snapshot carries it as it is.
 """
 
 from __future__ import annotations
+
+import errno
+import itertools
+
+from ...errors import LinuxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,12 +27,19 @@ Key = tuple[int, tuple[int, int], bytes]
 
 
 class Mount:
-    """One mounted tree. Nothing of it changes once it stands in a table, but `covered`.
+    """One mounted tree. Of it changes where it stands, `covered` and its flags.
 
     root: its topmost node, which names this mount. above, name: the directory with the mount point, and its name there;
-    None and "" of the first. number: of the mount, as mountinfo shows it. covered: names of mount points in this tree.
-    source, kind, options: what `device` tells. readonly: nothing in it may be changed.
+    None and "" of the first. number: of the mount, as mountinfo shows it. covered: names of mount points in this tree,
+    and perhaps of others; twins of a mount in other tables have the same set. beneath: what is mounted at the same
+    place below it. part: what of its file system it shows, a path. source, kind, options: what `device` tells.
+    readonly: nothing in it may be changed. noexec: nothing in it can be run. expiring: MNT_EXPIRE was said once.
     """
+
+    beneath: Mount | None = None
+    part = b"/"
+    noexec = False
+    expiring = False
 
     above: Node | None = None
     name = b""
@@ -55,11 +68,26 @@ class Mount:
         """The path of the mount point, as it is now."""
         if self.above is None:
             return b"/"
-        return self.above.where().rstrip(b"/") + b"/" + self.name
+        mount = self.above.mount
+        whole = mount is not None and mount is not self and mount.is_root(self.above)
+        above = mount.place() if whole else self.above.where()  # type: ignore[union-attr]
+        return above.rstrip(b"/") + b"/" + self.name
 
     def device(self) -> tuple[bytes, bytes, bytes]:
         """What is mounted: the source, the kind of file system, and the options besides ro and rw."""
         return self._device
+
+    def twin(self) -> Mount:
+        """The same in another table."""
+        from copy import copy  # which a start would pay for
+
+        other = copy(self)
+        other.root = moved(self.root, other)
+        return other
+
+    def set_options(self, options: bytes) -> None:
+        """What is told of it besides ro and rw from now on."""
+        self._device = (*self.device()[:2], options)
 
     def close(self) -> None:
         """The run is over: give back what is held for it."""
@@ -69,14 +97,35 @@ class Mount:
         return b"ro" if self.readonly else b"rw"
 
 
+def moved(node: Node, mount: Mount | None) -> Node:
+    """A file as it is seen in another mount, to be held."""
+    other = node.hold()
+    if other is node:
+        other = node.doubled()
+    other.mount = mount
+    return other
+
+
+FIRST_SPACE = 0xEFFF_FFF8
+MOST = 1000
+"""Mounts of a table: each process may ask for a copy of it."""
+
+
 class MountTable:
-    """All mounts of a machine, in the order in which they were made; the first is the root's."""
+    """All mounts of a name space, in the order in which they were made; the first is the root's.
+
+    number: the name space's. stacked: the old root, where pivot_root left it over the new one.
+    every: the mounts of this table and its copies that hold something until the run is over.
+    """
 
     def __init__(self, first: Mount) -> None:
         self.mounts = [first]
+        self.number = FIRST_SPACE
+        self.every: list[Mount] = [first]
+        self._numbers = itertools.count(first.number + 1)
+        self.stacked: Mount | None = None
         self._at: dict[Key, Mount] = {}
         self.within: set[tuple[int, tuple[int, int]]] = set()  # directories that have mount points
-        self._last = first.number
 
     def at(self, directory: Node, name: bytes) -> Node | None:
         """The root of what is mounted at a name in a directory, None if nothing is."""
@@ -91,17 +140,94 @@ class MountTable:
         below = directory.mount
         if below is None:
             raise ValueError("a directory of no mount")
-        mount.above, mount.name = directory, name
-        self._last += 1
-        mount.number = self._last
-        key = (below.number, directory.identity, name)
-        old = self._at.get(key)
+        old = self._at.get((below.number, directory.identity, name))
         if old is not None:
             self.mounts.remove(old)
-        self.mounts.append(mount)
+        self.attach(directory, name, mount)
+        mount.beneath = None
+
+    def attach(self, directory: Node, name: bytes, mount: Mount) -> None:
+        """The same, but what was mounted there is seen again when this goes. A mount that has its number keeps it.
+        ENOSPC for more than there may be."""
+        below = directory.mount
+        assert below is not None
+        if mount not in self.mounts and len(self.mounts) >= MOST:
+            raise LinuxError(errno.ENOSPC)
+        mount.above, mount.name = directory, name
+        if mount not in self.mounts:
+            mount.number = next(self._numbers)
+            self.mounts.append(mount)
+        if not any(mount is one for one in self.every):
+            self.every.append(mount)
+        key = (below.number, directory.identity, name)
+        mount.beneath = self._at.get(key)
         below.covered.add(name)
         self._at[key] = mount
         self.within.add(key[:2])
+
+    def detach(self, mount: Mount) -> None:
+        """Take a mount away from where it stands, with what is mounted in it. It is still in the list."""
+        above = mount.above
+        assert above is not None
+        assert above.mount is not None
+        key = (above.mount.number, above.identity, mount.name)
+        if self._at.get(key) is mount:
+            if mount.beneath is not None:
+                self._at[key] = mount.beneath
+            else:
+                del self._at[key]
+                self.within = {known[:2] for known in self._at}
+        else:
+            over = next(one for one in self.mounts if one.beneath is mount)
+            over.beneath = mount.beneath
+        mount.above = mount.beneath = None
+
+    def remove(self, mount: Mount, *, later: bool = False) -> None:
+        """Unmount; what it held is given back, or when the run is over (later)."""
+        self.detach(mount)
+        self.mounts.remove(mount)
+        fs = getattr(mount, "fs", None)
+        if later or (fs is None and type(mount).close is not Mount.close):
+            return
+        self.every[:] = [one for one in self.every if one is not mount]
+        if fs is not None and all(getattr(one, "fs", None) is not fs for one in self.every):
+            mount.close()
+
+    def inside(self, mount: Mount) -> list[Mount]:
+        """What is mounted in a mount, and in those, each after what it is in."""
+        found = [mount]
+        for one in found:
+            found += [m for m in self.mounts if m.above is not None and m.above.mount is one and m not in found]
+        return found[1:]
+
+    def copy(self, number: int) -> MountTable:
+        """Another table of the same trees, with twins of the mounts, by the same numbers."""
+        other = MountTable.__new__(MountTable)
+        twins = {id(mount): mount.twin() for mount in self.mounts}
+        for mount in self.mounts:
+            twin = twins[id(mount)]
+            if mount.above is not None:
+                assert mount.above.mount is not None
+                twin.above = moved(mount.above, twins[id(mount.above.mount)])
+            if mount.beneath is not None:
+                twin.beneath = twins[id(mount.beneath)]
+        other.mounts = [twins[id(mount)] for mount in self.mounts]
+        other.number, other.every, other._numbers = number, self.every, self._numbers
+        other.every += [twin for twin in other.mounts if hasattr(twin, "fs") and all(twin is not m for m in self.every)]
+        other._at = {key: twins[id(mount)] for key, mount in self._at.items()}
+        other.within = set(self.within)
+        other.stacked = None
+        return other
+
+    def node_of(self, old: MountTable, node: Node) -> Node:
+        """What a node of another table's is in this copy of it."""
+        mount = node.mount
+        here = next((one for one in self.mounts if mount is not None and one.number == mount.number), None)
+        if here is None or here is mount:
+            return node
+        if node is old.mounts[0].root:
+            return here.root
+        return moved(node, here)
 
     def names_in(self, directory: Node) -> list[bytes]:
         """The names of the mount points in a directory."""
@@ -116,8 +242,11 @@ class MountTable:
 
     def close_others(self, kept: Container[int]) -> None:
         """It is over for all but the mounts of these numbers (`id`)."""
-        for mount in self.mounts:
-            if id(mount) not in kept:
+        closed: set[int] = set()
+        for mount in [*self.mounts, *self.every]:
+            what = id(getattr(mount, "fs", mount))
+            if id(mount) not in kept and what not in closed:
+                closed.add(what)
                 mount.close()
 
     def _check(self) -> None:

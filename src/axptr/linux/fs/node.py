@@ -181,6 +181,12 @@ class Node:
         """The same, to be kept for longer than one call."""
         return self
 
+    def doubled(self) -> Node:
+        """A copy, to be seen in another mount."""
+        from copy import copy  # which a start would pay for
+
+        return copy(self)
+
     def name_in(self) -> tuple[tuple[int, int], bytes] | None:
         """The directory that it is in, by its identity, and its name there; None where nobody knows."""
         return None

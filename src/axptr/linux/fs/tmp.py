@@ -10,6 +10,7 @@ Failure: `LinuxError` as Linux gives it, in its order; the tree is then as befor
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import stat
@@ -109,6 +110,8 @@ class TmpFs:
             node = todo.pop()
             if isinstance(node.inode, DirInode):
                 todo += node.inode.entries.values()
+            if node.parent_node is not None:
+                self.machine.tree_bytes -= INODE_COST + len(node.name)
             node.forget()
 
 
@@ -126,8 +129,11 @@ class TmpMount(Mount):
 class TmpNode(Node):
     """A name in a tree of memory. parent: None of a root, and of what never had a name. gone: it was removed.
 
-    cookie: where it is in the listing of its directory.
+    cookie: where it is in the listing of its directory. original: of a copy that another mount shows, the node in the
+    tree.
     """
+
+    original: TmpNode | None = None
 
     immutable = errno.EROFS
 
@@ -177,12 +183,15 @@ class TmpNode(Node):
             if self.inode.kind == stat.S_IFDIR and self.mount is not None and not self.gone:
                 return self.mount.place()
             return (self.mount.place() if self.mount is not None else b"").rstrip(b"/") + b"/#%d (deleted)" % self.ino
-        path, node, gone = b"", self, b""
-        while node.parent_node is not None:
+        path, node, gone, mount = b"", self, b"", self.mount
+        first = mount is None or mount is self.inode.fs.root.mount
+        while node.parent_node is not None and (first or not mount.is_root(node)):  # type: ignore[union-attr]
             path, gone = b"/" + node.name + path, gone or (b" (deleted)" if node.gone else b"")
             node = node.parent_node
-        base = node.mount.place().rstrip(b"/") if node.mount is not None else b""
-        return base + path + gone
+        if first:
+            mount = node.mount
+        base = mount.place().rstrip(b"/") if mount is not None else b""
+        return (base + path or b"/") + gone
 
     def stat(self, task: LinuxTask) -> Stat:
         return self.inode.stat()
@@ -225,15 +234,34 @@ class TmpNode(Node):
         if name == b".":
             return self
         found = self.find(name)
-        if found is not None:
-            found.mount = self.mount
+        return None if found is None else self.seen_here(found)
+
+    def seen_here(self, found: TmpNode) -> TmpNode:
+        """A node of this tree, in this node's mount. Those in the tree are in the first mount of it; what another
+        shows is a copy of them, of the same inode."""
+        mount = self.mount
+        if found.mount is mount:
+            return found
+        if mount is not None and self.inode.fs.root.mount is not mount and self.inode.fs.root.mount is not None:
+            found = found.doubled()
+        found.mount = mount
         return found
+
+    @property
+    def first(self) -> TmpNode:
+        """The node in the tree."""
+        return self.original or self
+
+    def doubled(self) -> TmpNode:
+        """A copy, for another mount."""
+        other = copy.copy(self)
+        other.original = self.first
+        return other
 
     def parent(self, task: LinuxTask) -> TmpNode:
         if self.parent_node is None:
             raise LinuxError(errno.ENOENT)
-        self.parent_node.mount = self.mount
-        return self.parent_node
+        return self.seen_here(self.parent_node)
 
     def names(self, task: LinuxTask) -> list[bytes]:
         return list(self.directory.entries)
@@ -330,10 +358,10 @@ class TmpNode(Node):
 
     def _made(self, inode: Inode, name: bytes) -> TmpNode:
         """Put a new file here."""
-        node = self.fs.new_node(inode, self, name)
+        node = self.fs.new_node(inode, self.first, name)
         self.directory.put(node)
         self.directory.changed(content=True)
-        return node
+        return self.seen_here(node)
 
     def _owner(self, directory: DirInode, creds: Credentials | None) -> tuple[int, int]:
         """Whose something new is that somebody makes here."""
@@ -453,12 +481,12 @@ class TmpNode(Node):
         if there is not None:
             if flags & RENAME_EXCHANGE:
                 goal.directory.take(there)
-                there.parent_node, there.name = self, name
+                there.parent_node, there.name = self.first, name
                 self.directory.put(there)
                 there.inode.changed()
             else:
                 goal.drop(there)
-        node.parent_node, node.name = goal, goal_name
+        node.parent_node, node.name = goal.first, goal_name
         goal.directory.put(node)
         if flags & RENAME_WHITEOUT:
             self._made(self._file_inode(self.directory, stat.S_IFCHR, 0, None), name)

@@ -119,6 +119,8 @@ def open_executable(node: Node, shown: str) -> Executable:
         raise ProgramError(errno.EACCES, f"{shown}: is a directory")
     if not stat.S_ISREG(node.mode):
         raise ProgramError(errno.EACCES, f"{shown}: is not a regular file")
+    if node.mount is not None and node.mount.noexec:
+        raise ProgramError(errno.EACCES, f"{shown}: permission denied (what is mounted there cannot be run)")
     try:
         file = node.open_program()
     except LinuxError as error:

@@ -25,9 +25,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..fs.mounts import MountTable
     from ..fs.node import AnyStat
     from ..mem.mm import Mm
     from ..task.task import LinuxTask
+    from ..task.uts import Uts
     from ..uaccess import UserIter
 
     Render = Callable[["LinuxTask"], bytes]
@@ -243,20 +245,33 @@ class SpaceLink(LinkNode):
     def __init__(self, path: bytes, kind: bytes, number: int, who: Who) -> None:
         super().__init__(path)
         self._who = who
-        self._text = b"%s:[%d]" % (kind, number)
-        self._space = _SpaceNode(self._text, number)
+        self._kind, self._number = kind, number
+
+    def _space_of(self, task: LinuxTask) -> _SpaceNode:
+        about, space, number = self._who(task), None, self._number
+        if self._kind == b"uts":
+            space = about.uts
+            number = space.number
+        elif self._kind == b"mnt":
+            space = about.fs.mounts  # type: ignore[assignment]
+            number = about.fs.mounts.number
+        made = _SpaceNode(b"%s:[%d]" % (self._kind, number), number)
+        made.kind, made.space = self._kind, space
+        return made
 
     def target(self, task: LinuxTask) -> bytes:
-        self._who(task)
-        return self._text
+        return self._space_of(task).path
 
     def follow(self, task: LinuxTask) -> Node:
-        self._who(task)
-        return self._space
+        return self._space_of(task)
 
 
 class _SpaceNode(Node):
-    """A name space (nsfs): to be told from others by its inode number."""
+    """A name space (nsfs): to be told from others by its inode number. kind: its name; space: itself, where there
+    can be several of the kind."""
+
+    kind = b""
+    space: Uts | MountTable | None = None
 
     dev = 0x4
     magic = 0x6E736673
@@ -272,11 +287,30 @@ class _SpaceNode(Node):
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise LinuxError(errno.EPERM)
-        return _SpaceFile(self, flags)
+        return SpaceFile(self, flags)
 
 
-class _SpaceFile(ProcFile):
+class SpaceFile(ProcFile):
+    """An open name space (setns, ioctl_nsfs(2))."""
+
     seekable = False
+
+    @property
+    def space(self) -> Uts | MountTable | None:
+        node = self.node()
+        return node.space if isinstance(node, _SpaceNode) else None
+
+    @property
+    def kind_flag(self) -> int:
+        """By which flag of clone there would be a new one."""
+        node = self.node()
+        return _SPACES.get(node.kind, 0) if isinstance(node, _SpaceNode) else 0
+
+
+_SPACES = {
+    b"cgroup": 0x200_0000, b"ipc": 0x800_0000, b"mnt": 0x2_0000, b"net": 0x4000_0000, b"pid": 0x2000_0000,
+    b"time": 0x80, b"user": 0x1000_0000, b"uts": 0x400_0000,
+}  # fmt: skip
 
 
 class MemNode(Node):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..files.aio import AIO_MAX_NR
 from ..mem.limits import MAX_MAP_COUNT
 from ..mem.vma import MMAP_MIN_ADDR
+from ..task.uts import NAME_MAX
 from .nodes import StaticDir, TextNode
 
 TYPE_CHECKING = False
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ..host import HostView
     from ..task.creds import Credentials
     from ..task.task import LinuxTask
-    from .nodes import Render
+    from .nodes import Render, Take
 
 _BEGUN_WITH = """
 abi/vsyscall32 1
@@ -229,8 +230,26 @@ def sys_tree(host: HostView) -> StaticDir:
         here = root
         for step in directories:
             here = here.directory(step)
-        here.add(name, SettingNode(b"/proc/sys/" + path, render, mode, has_end=True, splices=True))
+        taken = _TAKEN.get(path)
+        here.add(name, SettingNode(b"/proc/sys/" + path, render, mode, taken, has_end=True, splices=True))
     return root
+
+
+def _named(task: LinuxTask, data: bytes) -> bytes:
+    """Up to the first end of a line (proc_do_uts_string)."""
+    return data.partition(b"\n")[0].partition(b"\0")[0][:NAME_MAX]
+
+
+def _set_node(task: LinuxTask, data: bytes) -> None:
+    task.uts.node = _named(task, data)
+
+
+def _set_domain(task: LinuxTask, data: bytes) -> None:
+    task.uts.domain = _named(task, data)
+
+
+_TAKEN: dict[bytes, Take] = {b"kernel/hostname": _set_node, b"kernel/domainname": _set_domain}
+"""What can be set."""
 
 
 def _fixed(text: bytes) -> Render:
@@ -266,8 +285,8 @@ def _settings(host: HostView) -> dict[bytes, tuple[Render, int]]:
         b"fs/file-nr": (lambda t: b"%d\t0\t%d\n" % (len(t.files.descriptors()), files), 0o444),
         b"kernel/cap_last_cap": (_fixed(b"40\n"), 0o444),
         b"kernel/core_pattern": (_fixed(b"core\n"), 0o644),
-        b"kernel/domainname": (_fixed(b"(none)\n"), 0o644),
-        b"kernel/hostname": (_fixed(uname.nodename.encode() + b"\n"), 0o644),
+        b"kernel/domainname": (lambda t: t.uts.domain + b"\n", 0o644),
+        b"kernel/hostname": (lambda t: t.uts.node + b"\n", 0o644),
         b"kernel/ngroups_max": (_fixed(b"65536\n"), 0o444),
         b"kernel/osrelease": (_fixed(uname.release.encode() + b"\n"), 0o444),
         b"kernel/ostype": (_fixed(b"Linux\n"), 0o444),

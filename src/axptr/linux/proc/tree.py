@@ -429,11 +429,12 @@ def _mountinfo(task: LinuxTask) -> bytes:
         source, kind, options = mount.device()
         above = mount.above.mount if mount.above is not None else None
         device, access = mount.root.stat(task).st_dev, mount.access()
-        text += b"%d %d %d:%d / %s %s - %s %s %s\n" % (
+        text += b"%d %d %d:%d %s %s %s - %s %s %s\n" % (
             mount.number,
             above.number if above is not None else 0,
             os.major(device),
             os.minor(device),
+            escaped(mount.part),
             escaped(mount.place()),
             b",".join(filter(None, (access, options))),
             kind,

@@ -86,7 +86,7 @@ STATE = {
     "linux.policy.policy": "Policy",
     "linux.proc.nodes": (
         "ProcFile TextFile TextNode StaticDir PlaceLink NumberLink SpaceLink "
-        "_SpaceNode _SpaceFile MemNode MmFile MemFile PagemapNode PagemapFile"
+        "_SpaceNode SpaceFile MemNode MmFile MemFile PagemapNode PagemapFile"
     ),
     "linux.proc.settings": "SettingNode",
     "linux.proc.sysfs": "CpusDir GroupDir GroupFile SysDir SysFile SysLink",
@@ -117,6 +117,7 @@ STATE = {
     "linux.task.timers": "CpuTime ProcessTime Timer Timers",
     "linux.task.trace": "Trace Gone",
     "linux.task.usage": "Usage",
+    "linux.task.uts": "Uts",
 }
 """Kept. Those with a rule of their own in `rules` are here, too."""
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 _ROOT = "axptr."
 _PROC = ("linux.proc.tree", "linux.proc.nodes", "linux.proc.sysfs")
-_PROC_FILES = frozenset(("ProcFile", "TextFile", "_SpaceFile", "MmFile", "MemFile", "PagemapFile"))
+_PROC_FILES = frozenset(("ProcFile", "TextFile", "SpaceFile", "MmFile", "MemFile", "PagemapFile"))
 
 
 class Token(tuple):  # type: ignore[type-arg]

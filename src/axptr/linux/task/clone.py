@@ -2,7 +2,7 @@
 clone(2), kernel/fork.c (copy_process, clone3_args_valid) of Linux 6.18.
 
 What becomes of each field stands in the table of the class that has it. Not here: the calls and how their arguments
-are read (`calls.clone`), memory's twin (`Mm.copy`), name spaces (EPERM: they need a capability).
+are read (`calls.clone`), memory's twin (`Mm.copy`), name spaces (`spaces`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _NEW = (
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
     | CLONE_NEWTIME
 )  # fmt: skip
+_HAD = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS
+"""Of the name spaces those that a process can have for itself."""
 
 
 class CloneArgs(NamedTuple):
@@ -68,7 +70,7 @@ def require_sense(task: LinuxTask, args: CloneArgs) -> None:
         raise LinuxError(errno.EINVAL)
     if flags & CLONE_NEWTIME and flags & CLONE_VM:
         raise LinuxError(errno.EINVAL)
-    if flags & _NEW:
+    if flags & _NEW and (flags & _NEW & ~_HAD or not task.creds.has(CAP_SYS_ADMIN)):
         raise LinuxError(errno.EPERM)
     if flags & CLONE_SETTLS and args.tls >= USER_END:  # copy_thread
         raise LinuxError(errno.EPERM)
@@ -214,6 +216,11 @@ def _copy(task: LinuxTask, args: CloneArgs, tid: int) -> LinuxTask:
     child.kept = copy.copy(task.kept)
     child.seccomp = task.seccomp
     child.kept.pdeath_signal = 0
+    child.own_uts = task.own_uts
+    if flags & _NEW:
+        from .spaces import leave_spaces
+
+        leave_spaces(child, flags)
     child.sched = task.sched.fork()
     if task.sched.reset_on_fork and child.nice < 0:
         child.nice = 0

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .seccomp import Seccomp
     from .timers import Timers
     from .trace import Trace
+    from .uts import Uts
 
 MAX_QUEUED_SIGNALS = 1 << 17
 """However high RLIMIT_SIGPENDING is."""
@@ -78,6 +79,8 @@ the numbers |
     | debug: its debug registers, None until a tracer sets one | none | none | the numbers |
     | trace: by whom it is traced, and how; None for nobody | keeps | see `task.trace` | see there |
     | judged: the call that waits, for functions that look at it (`linux.policy`) | - | none | nothing |
+    | own_uts: names of the machine that it sees in place of the machine's | keeps | has the same, with CLONE_NEWUTS a \
+copy | as they are |
     | again: what `restart_syscall` goes on with | - | none | plain data |
     | registers, in the engine | a program's first | the same, with another result | all |
 
@@ -128,6 +131,7 @@ the numbers |
         self.trace: Trace | None = None
         self.judged: Kept | None = None
         self.debug: DebugRegisters | None = None
+        self.own_uts: Uts | None = None
         machine.pids.tasks[self.tid] = self
         if not group.threads:
             group.leader = self
@@ -205,6 +209,11 @@ the numbers |
     def pid(self) -> int:
         """The process's number."""
         return self.group.tgid
+
+    @property
+    def uts(self) -> Uts:
+        """What the machine is called, as it sees it."""
+        return self.own_uts or self.machine.uts
 
     @property
     def actions(self) -> SigActions:

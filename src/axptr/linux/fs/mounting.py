@@ -1,0 +1,304 @@
+"""What mount(2) makes of a tree: new mounts, the same directory in a second place, moved and removed ones.
+
+All of it is within the machine's own tree: nothing is mounted on the host, and what may be written of the host's files
+is what was allowed before, wherever they are shown. How mounts would go on to other name spaces (propagation) is taken
+as said, and nothing goes on. Source: mount(2), umount(2), pivot_root(2), fs/namespace.c of Linux 6.18.
+"""
+
+from __future__ import annotations
+
+import copy
+import errno
+import os
+import re
+
+from ...errors import LinuxError
+from .mounts import Mount, MountTable, moved
+from .walk import AT_FDCWD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..task.task import LinuxTask
+    from .node import Node
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_NOATIME, MS_NODIRATIME = 1, 2, 4, 8, 32, 1024, 2048
+MS_BIND, MS_MOVE, MS_REC, MS_RELATIME, MS_STRICTATIME = 4096, 8192, 16_384, 1 << 21, 1 << 24
+_TOLD = {MS_NOSUID: b"nosuid", MS_NODEV: b"nodev", MS_NOEXEC: b"noexec", MS_NODIRATIME: b"nodiratime"}
+_SIZE = re.compile(rb"\d+[kKmMgG%]?")
+_NUMBER = re.compile(rb"\d+")
+
+
+def options_of(flags: int) -> bytes:
+    """What mountinfo tells of flags, but ro and rw."""
+    told = [name for flag, name in _TOLD.items() if flags & flag]
+    told.append(b"noatime" if flags & MS_NOATIME else b"relatime")
+    return b",".join(told if not flags & MS_STRICTATIME or flags & MS_NOATIME else told[:-1])
+
+
+def root_of(node: Node) -> Mount | None:
+    """The mount whose root a node is."""
+    mount = node.mount
+    return mount if mount is not None and mount.is_root(node) else None
+
+
+def require_root(node: Node) -> Mount:
+    """EINVAL for what is no root of a mount."""
+    mount = root_of(node)
+    if mount is None:
+        raise LinuxError(errno.EINVAL)
+    return mount
+
+
+def _point(task: LinuxTask, path: bytes, node: Node) -> tuple[Node, bytes]:
+    """The directory of a mount point and its name there; of a mount's root, where that is mounted. EBUSY for /."""
+    mount = root_of(node)
+    if mount is not None:
+        if mount.above is None:
+            raise LinuxError(errno.EBUSY)
+        return mount.above, mount.name
+    fs = task.fs
+    if node.is_dir:
+        return fs.parent(task, node), node.where().rpartition(b"/")[2]
+    for _ in range(40):
+        entry = fs.entry(task, AT_FDCWD, path)
+        there = fs.child(task, entry)
+        if there is None or not there.is_link:
+            break
+        goal = there.target(task)
+        head = b"" if goal[:1] == b"/" else path.rpartition(b"/")[0] + b"/" if b"/" in path else b""
+        path = head + goal
+    return entry.directory, entry.name
+
+
+def put(task: LinuxTask, path: bytes, node: Node, mount: Mount) -> None:
+    """Mount at a path that leads to a node. ENOTDIR: a directory goes on a directory, anything else on no directory."""
+    if node.is_dir != mount.root.is_dir:
+        raise LinuxError(errno.ENOTDIR)
+    if node.removed:
+        raise LinuxError(errno.ENOENT)
+    directory, name = _point(task, path, node)
+    task.fs.mounts.attach(directory.hold(), name, mount)
+
+
+def _require_free(task: LinuxTask) -> None:
+    """EPERM where rules say what may be done with a file by where it is: it is to be nowhere else."""
+    if task.machine.rules is not None:
+        raise LinuxError(errno.EPERM)
+
+
+# -- kinds of trees
+
+
+def _shown_elsewhere(node: Node, mount: Mount) -> Mount:
+    """A second mount of what a node is the top of."""
+    from .latermount import LaterMount
+
+    if isinstance(mount, LaterMount):
+        made = Mount(
+            moved(node, None),
+            *mount.device(),
+            readonly=mount.readonly,
+        )
+    else:
+        made = copy.copy(mount)
+        made.root = moved(node, made)
+        made.covered = set()
+        if hasattr(made, "whole"):
+            made.whole = False
+    made.above, made.name, made.beneath = None, b"", None
+    here, place = node.where(), mount.place().rstrip(b"/")
+    below = here[len(place) :] if here.startswith(place + b"/") else b""
+    made.part = mount.part.rstrip(b"/") + below or b"/"
+    return made
+
+
+def bind(task: LinuxTask, node: Node, path: bytes, goal: Node, *, whole: bool) -> None:
+    """Show at a path what a node is; whole: with what is mounted in it."""
+    mount, table = node.mount, task.fs.mounts
+    if mount is None:
+        raise LinuxError(errno.EINVAL)
+    _require_free(task)
+    inside = [one for one in table.inside(mount) if _lies_in(task, one, node)] if whole else []
+    made = _shown_elsewhere(node, mount)
+    put(task, path, goal, made)
+    twins = {id(mount): made}
+    for one in inside:
+        above = one.above
+        assert above is not None
+        twins[id(one)] = other = _shown_elsewhere(one.root, one)
+        table.attach(moved(above, twins[id(above.mount)]), one.name, other)
+
+
+def _lies_in(task: LinuxTask, mount: Mount, node: Node) -> bool:
+    """Whether a mount stands somewhere below a directory."""
+    top = node.where().rstrip(b"/")
+    return root_of(node) is not None or mount.place().startswith(top + b"/")
+
+
+def _words(task: LinuxTask, data: bytes) -> dict[bytes, bytes]:
+    """Options of a tmpfs. EINVAL for one that it has not, or that is none."""
+    found: dict[bytes, bytes] = {}
+    for word in filter(None, data.split(b",")):
+        name, _, value = word.partition(b"=")
+        form = {
+            b"size": _SIZE,
+            b"nr_blocks": _SIZE,
+            b"nr_inodes": _SIZE,
+            b"mode": _NUMBER,
+            b"uid": _NUMBER,
+            b"gid": _NUMBER,
+        }
+        known = name in (b"huge", b"mpol", b"noswap", b"inode32", b"inode64", b"source")
+        if not known and (name not in form or not form[name].fullmatch(value)):
+            raise LinuxError(errno.EINVAL)
+        found[name] = value
+    return found
+
+
+def _tmpfs(task: LinuxTask, source: bytes, kind: bytes, data: bytes) -> Mount:
+    from .tmp import TmpFs, TmpMount
+
+    words, machine = _words(task, data), task.machine
+    try:
+        mode = int(words.get(b"mode", b"1777"), 8)
+    except ValueError:
+        raise LinuxError(errno.EINVAL) from None
+    device = os.makedev(0, 100 + machine.next_inode() % 0xF_FF00)
+    fs = TmpFs(task.space.phys, machine, device, mode=mode & 0o7777)
+    inode = fs.root.inode
+    inode.uid = int(words.get(b"uid", b"%d" % task.creds.fs_uid))
+    inode.gid = int(words.get(b"gid", b"%d" % task.creds.fs_gid))
+    return TmpMount(fs, source, kind)
+
+
+_OWN = {b"proc": b"/proc", b"sysfs": b"/sys", b"devtmpfs": b"/dev"}
+"""Trees of the machine's that there is one of, whoever mounts it, and where they are."""
+
+
+def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: bytes, flags: int, data: bytes) -> None:
+    """A file system of a kind. ENODEV for one that there is not, or that has no device here."""
+    if kind in (b"tmpfs", b"ramfs"):
+        made = _tmpfs(task, source, kind, data)
+    elif kind in _OWN:
+        _require_free(task)
+        found = next((one for one in task.fs.mounts.mounts if one.device()[1] == kind), None)
+        if found is None:
+            raise LinuxError(errno.EPERM)
+        made = Mount(moved(found.root, None), source, kind)
+        made.root.mount = made
+    elif kind in (b"ext2", b"ext3", b"ext4", b"xfs", b"btrfs", b"vfat", b"iso9660", b"squashfs"):
+        node = task.fs.resolve(task, AT_FDCWD, source)
+        raise LinuxError(errno.ENOTBLK if node.mode & 0o170000 != 0o060000 else errno.EPERM)
+    else:
+        raise LinuxError(errno.ENODEV)
+    made.readonly = bool(flags & MS_RDONLY)
+    made.noexec = bool(flags & MS_NOEXEC)
+    made.set_options(options_of(flags))
+    try:
+        put(task, path, goal, made)
+    except LinuxError:
+        made.close()
+        raise
+
+
+def remount(mount: Mount, flags: int, data: bytes) -> None:
+    mount.readonly = bool(flags & MS_RDONLY)
+    mount.noexec = bool(flags & MS_NOEXEC)
+    mount.set_options(options_of(flags))
+
+
+def move(task: LinuxTask, node: Node, path: bytes, goal: Node) -> None:
+    """EINVAL for what is no mount, or the root; ELOOP into itself."""
+    mount, table = require_root(node), task.fs.mounts
+    if mount.above is None or mount not in table.mounts:
+        raise LinuxError(errno.EINVAL)
+    _require_free(task)
+    if node.is_dir != goal.is_dir:
+        raise LinuxError(errno.EINVAL)
+    if goal.mount is mount or goal.mount in table.inside(mount):
+        raise LinuxError(errno.ELOOP)
+    directory, name = _point(task, path, goal)
+    table.detach(mount)
+    table.attach(directory.hold(), name, mount)
+
+
+# -- going
+
+
+def _is_used(task: LinuxTask, mount: Mount) -> bool:
+    """Whether somebody is in it, or has something of it open."""
+    tables = set()
+    for other in task.machine.tasks.values():
+        if other.fs.cwd.mount is mount or other.fs.root.mount is mount:
+            return True
+        if getattr(other.mm.exe, "mount", None) is mount and not other.dead:
+            return True
+        tables.add(other.files)
+    for table in tables:
+        for fd in table.descriptors():
+            node = table.get(fd).node()
+            if node is not None and node.mount is mount:
+                return True
+    return False
+
+
+def unmount(task: LinuxTask, mount: Mount, *, lazily: bool, expire: bool) -> None:
+    """EINVAL for the root of the tree; EBUSY for what is used, unless lazily; EAGAIN the first time that it is to go
+    only if nobody used it."""
+    table = task.fs.mounts
+    old: Mount | None = table.stacked
+    if mount is table.mounts[0] and old is not None:  # pivot_root(".", ".") has put the old root over the new one
+        table.stacked = None
+        _drop(table, old, later=True)
+        return
+    if mount.above is None or mount not in table.mounts:
+        raise LinuxError(errno.EINVAL)
+    if not lazily:
+        if any(one.above is not None and one.above.mount is mount for one in table.mounts) or _is_used(task, mount):
+            raise LinuxError(errno.EBUSY)
+        if expire and not mount.expiring:
+            mount.expiring = True
+            raise LinuxError(errno.EAGAIN)
+    if lazily:
+        for one in reversed(table.inside(mount)):
+            table.remove(one, later=True)
+    table.remove(mount, later=lazily and _is_used(task, mount))
+
+
+def _drop(table: MountTable, mount: Mount, *, later: bool) -> None:
+    for one in reversed(table.inside(mount)):
+        table.remove(one, later=later)
+    table.mounts.remove(mount)
+
+
+def pivot(task: LinuxTask, new: Node, old: Node, old_path: bytes) -> None:
+    """Make a mount the root, and have the one that was be in it (path_pivot_root)."""
+    table, fs = task.fs.mounts, task.fs
+    _require_free(task)
+    mount, root = root_of(new), table.mounts[0]
+    if fs.root is not root.root and not root.is_root(fs.root):
+        raise LinuxError(errno.EINVAL)
+    if new.mount is root or old.mount is root:
+        raise LinuxError(errno.EBUSY)
+    if mount is None or mount not in table.mounts or not _is_in(old, mount, table):
+        raise LinuxError(errno.EINVAL)
+    stacked = mount.is_root(old)
+    place = (old.hold(), b"") if stacked else _point(task, old_path, old)
+    table.detach(mount)
+    table.mounts.remove(mount)
+    table.mounts.insert(0, mount)
+    if stacked:
+        table.stacked = root
+    else:
+        table.attach(place[0].hold(), place[1], root)
+    for other in task.machine.tasks.values():
+        if other.fs.mounts is not table:
+            continue
+        if root.is_root(other.fs.root):
+            other.fs.root = mount.root
+        if root.is_root(other.fs.cwd) and other.fs.cwd.mount is root:
+            other.fs.cwd = mount.root
+
+
+def _is_in(node: Node, mount: Mount, table: MountTable) -> bool:
+    return node.mount is mount or node.mount in table.inside(mount)
