@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from struct import pack
 
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
 from ..mem.limits import memory_size
-from ..proc.tree import FILE_SYSTEMS
 from ..registry import call
 from ..task.usage import used_by
 from ..uaccess import (
@@ -47,6 +45,8 @@ def sys_uname(task: LinuxTask, buf: Bytes) -> int:
 
 def _as_26(release: str) -> str:
     """As a kernel of those that were numbered 2.6 (override_release): 6.1 is 2.6.61."""
+    import re  # which few programs need
+
     numbers = re.match(r"\d+\.(\d+)[\d.]*(.*)", release)
     return f"2.6.{60 + int(numbers[1])}{numbers[2]}" if numbers is not None else release
 
@@ -54,6 +54,8 @@ def _as_26(release: str) -> str:
 @call("sysfs")
 def sys_sysfs(task: LinuxTask, option: c_int, one: c_ulong, two: c_ulong) -> int:
     """Kinds of file systems by number, name, and how many there are."""
+    from ..proc.tree import FILE_SYSTEMS  # which few programs need here
+
     if option == 1:
         name = read_path(task, ConstBytes(one))
         if name not in FILE_SYSTEMS:

@@ -7,7 +7,6 @@ its own, as if nobody else had it mapped.
 from __future__ import annotations
 
 import os
-from enum import Enum
 
 from ..._core.mm import pages
 from ...flags import (
@@ -16,6 +15,7 @@ from ...flags import (
     WRITE,
     rwx,
 )
+from ...members import Enum
 from ..mem.vma import PAGE, ZERO_NAME
 
 TYPE_CHECKING = False

@@ -122,6 +122,8 @@ STATE = {
 """Kept. Those with a rule of their own in `rules` are here, too."""
 
 TRANSIENT = {
+    "_core.kernel.answering": "Answering CrewAnswering",
+    "_core.kernel.filecalls": "FileCall StatusCall XattrCall ReadlinkCall AccessCall OpenCall",
     "_core.kernel.turns": "Turns",
     "_core.kernel.waiting": "Waiting Watch",
     "kernel.hostpoll": "HostQueue HostWaitable HostPoller",

@@ -7,7 +7,6 @@ are read (`calls.clone`), memory's twin (`Mm.copy`), name spaces (`spaces`).
 
 from __future__ import annotations
 
-import copy
 import errno
 
 from ...errors import LinuxError
@@ -213,7 +212,7 @@ def _copy(task: LinuxTask, args: CloneArgs, tid: int) -> LinuxTask:
     child = type(task)(task.machine, group, mm, files, fs, actions, task.creds, tid)
     child.comm, child.nice = task.comm, task.nice
     child.cpu.engine = task.cpu.engine
-    child.kept = copy.copy(task.kept)
+    child.kept = task.kept.copy()
     child.seccomp = task.seccomp
     child.kept.pdeath_signal = 0
     child.own_uts = task.own_uts

@@ -25,3 +25,9 @@ class KeptState:
         self.thp_disabled: int | None = None
         self.memory_policy = 0, 0
         self.personality = 0
+
+    def copy(self) -> KeptState:
+        """The same, for a child."""
+        other = KeptState()
+        other.__dict__.update(self.__dict__)
+        return other
