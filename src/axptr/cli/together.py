@@ -24,9 +24,9 @@ NAMES = """
     _core.host.hostcalls _core.words.conversion kernel.convert _core.cpu _core.cpu.native _core.phys weak
     _core.phys.hostmem _core.phys.coherence _core.phys.runs forms forms.base forms.find model layout
     _core.words.buffers _core.phys.phys _core.words.visit _core.words.budget _core.mm _core.mm.provider _core.paging
-    paging _core.paging.format _core.paging.walk _core.paging.paging _core.mm.store _core.mm.frames _core.mm.areas
-    _core.mm.journal _core.mm.mmu _core.mm.points _core.mm.guest _core.mm.transfer _core.mm.usermem _core.mm.space
-    _core.cpu.metronome _core.cpu.x86 _core.cpu.x86.x86regs _core.cpu.running _core.cpu.native.stub
+    paging _core.paging.format _core.paging.walk _core.paging.paging _core.mm.store _core.mm.shelf _core.mm.frames
+    _core.mm.areas _core.mm.journal _core.mm.mmu _core.mm.points _core.mm.guest _core.mm.transfer _core.mm.usermem
+    _core.mm.space _core.cpu.metronome _core.cpu.x86 _core.cpu.x86.x86regs _core.cpu.running _core.cpu.native.stub
     _core.cpu.native.nativestate _core.cpu.native.habits _core.cpu.native.parked _core.cpu.native.stubcache
     _core.cpu.native.nativepages _core.kernel _core.kernel.waiting _core.kernel.turns light kernel.timers kernel.run
     _core.kernel.answering kernel.kernel kernel.task kernel.wait kernel linux.fs linux.fs.host linux.fs.host.calls

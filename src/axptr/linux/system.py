@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import os
 
+from .._core.mm.shelf import keep_programs
 from .._core.phys.phys import PhysMemory
 from ..addr import PAGE_SIZE
 from ..engine.auto import choose
@@ -133,6 +134,7 @@ class Linux:
         if policy is not None:
             policy.attach(machine, self.kernel)
         machine.phys = self.phys = PhysMemory(limit=memory)
+        keep_programs(self.phys)
         if disk_limit is not None:
             from .fs.disk import Disk
 

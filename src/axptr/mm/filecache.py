@@ -9,6 +9,7 @@ Not here: frames by page number (`_core.frames`), and who maps them (`mm.backend
 from __future__ import annotations
 
 import os
+import time
 from _thread import RLock
 
 from axptr._core.host import hostcalls
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 F_GETFL = 3
+_OLD = 2_000_000_000  # nanoseconds since a change, after which another shows in the file's times
 
 _making = RLock()  # so that threads that map a file at once make one cache for it
 
@@ -51,6 +53,8 @@ class FileCache(FrameStore):
                 made.device, made.inode = status.st_dev, status.st_ino
                 made._stamp = (status.st_size, status.st_mtime_ns)
                 found = phys.caches.setdefault((status.st_dev, status.st_ino), made)
+                if found is made and max(status.st_mtime_ns, status.st_ctime_ns) < time.time_ns() - _OLD:
+                    made._know(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             if found._stamp != (status.st_size, status.st_mtime_ns):
                 found.reload()
                 found._stamp = (status.st_size, status.st_mtime_ns)

@@ -1,11 +1,12 @@
 cimport cython
 from libc.stdint cimport uint64_t
-from axptr._core.mm.store cimport FrameStoreBody
+from axptr._core.mm.store cimport FrameStoreBody, StoreKey
 from axptr._core.phys.phys cimport PhysMemory
 
 cdef class FrameStore:
     cdef FrameStoreBody body
     cdef readonly PhysMemory phys
+    cdef StoreKey key
     cdef readonly object label
     cdef public object device      # st_dev and st_ino of the file; 0 for memory
     cdef public object inode

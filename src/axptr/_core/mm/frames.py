@@ -18,6 +18,7 @@ import errno as codes
 import os
 
 import cython
+from cython.cimports.axptr._core.mm.shelf import shelf_put, shelf_take
 from cython.cimports.axptr._core.mm.store import (
     STORE_WRITTEN,
     store_fill,
@@ -87,14 +88,28 @@ class FrameStore:
             close(self.body.out_fd)
         if self.body.count and not self.phys.forked:
             axptr_lock_gil(self.phys.lock)
+            if shelf_put(self.phys, cython.address(self.key), cython.address(self.body)):
+                axptr_unlock(self.phys.lock)
+                return
             for i in range(self.body.capacity):
                 if self.body.pfns[i]:
                     self.phys.decref(self.body.pfns[i])
             axptr_unlock(self.phys.lock)
         store_free(cython.address(self.body))
 
+    def _know(self, device, inode, size, changed, touched):
+        """It is new, and this is what the host says of its file, whose times are old: it begins with what is laid aside of that,
+        and may be laid aside itself, unless the file changes."""
+        self.key.device, self.key.inode, self.key.size = device, inode, size
+        self.key.changed, self.key.touched = changed, touched
+        self.key.known = True
+        axptr_lock_gil(self.phys.lock)
+        shelf_take(self.phys, cython.address(self.key), cython.address(self.body))
+        axptr_unlock(self.phys.lock)
+
     def writable_through(self, fd):
         """From now on pages are written back through (a duplicate of) this descriptor. Raises `OSError`."""
+        self.key.known = False
         if self.body.out_fd >= 0:
             return
         if hostcalls.fcntl(fd, _getfl) & os.O_APPEND:
@@ -195,6 +210,7 @@ class FrameStore:
         self.phys.alive()
         borrow(data, cython.address(view), False)
         axptr_lock_gil(self.phys.lock)
+        self.key.known = False
         pfn = store_get(cython.address(self.body), number)
         if pfn and into + view.len <= PAGE_SIZE:
             memcpy(self.phys.base + (pfn << PAGE_SHIFT) + into, view.buf, view.len)
@@ -240,6 +256,7 @@ class FrameStore:
         page: uint64_t
         self.phys.alive()
         axptr_lock_gil(self.phys.lock)
+        self.key.known = False
         for i in range(self.body.capacity):
             if self.body.pfns[i] == 0 or self.body.marks[i] & STORE_WRITTEN:
                 continue
@@ -310,6 +327,7 @@ class FrameStore:
 
     def put_copy(self, page, source):
         """A frame of its own for a page, with the bytes at host address `source`. FAULT_OK or FAULT_NOMEM."""
+        self.key.known = False
         fresh: uint64_t = self.phys.alloc_frame(False, False)
         if fresh == 0:
             return FAULT_NOMEM
@@ -365,6 +383,7 @@ class FrameStore:
         since: uint32_t = moment
         self.phys.alive()
         axptr_lock_gil(self.phys.lock)
+        self.key.known = False
         for i in range(self.body.capacity):
             if self.body.pfns[i] == 0 or (self.body.stamps[i] < since and self.phys.pins[self.body.pfns[i]] == 0):
                 continue

@@ -21,6 +21,9 @@ cdef class GuestMmu(Mmu):
     # Lock held.
     cdef void window(self, uint64_t first, uint64_t count, Shown* out) noexcept nogil
     cdef bint bring_own(self, uint64_t vaddr) noexcept nogil
+    cdef void bring_data(
+        self, AreaRec* rec, uint64_t* slot, uint64_t at, uint64_t end, uint64_t* first, uint64_t* last
+    ) noexcept nogil
     cdef void bring_row(
         self, AreaRec *rec, uint64_t *slot, uint64_t at, uint64_t end, bint own, uint64_t* first, uint64_t* last
     ) noexcept nogil

@@ -41,7 +41,9 @@ from cython.cimports.libc.string import memset
 from axptr.errors import LinuxError
 
 _SHORT_OF_FRAMES = cython.declare(uint64_t, 4096)  # fewer are left: nothing is brought in that was not asked for
-_BESIDE = cython.declare(cython.int, 32)  # pages of a file at most that are brought in where one of them is touched
+_BESIDE = cython.declare(cython.int, 32)  # pages of a file at most that are read where one of them is touched
+_SHOWN = cython.declare(uint64_t, 128)  # and so many around it at most are shown if they were read before
+_FREELY = cython.declare(uint64_t, 4096)  # pages that a space has before it must use much of what it has to get more
 
 
 @cython.no_gc_clear
@@ -168,10 +170,11 @@ class GuestMmu(Mmu):
                     self.points.fill_copy(watched)
 
     def bring_around(self, vaddr, first, last):
-        """A guest has written a page: where much around it is there, bring in what is missing beside it. Lock held.
+        """A guest has written a page: bring in what is missing beside it, ready to be written. Lock held.
 
-        As much as `around` says, and only where an eighth of the 2 MiB is in use already, so that a program that uses little of
-        much has few pages that it never touched. What was brought in lies in [*first, *last] then, pages.
+        As much as `around` says; in a space that has much, only where an eighth of the 2 MiB is in use already, so that a
+        program that uses little of much has few pages that it never touched. Of files, only the data of programs: elsewhere a
+        page that was not written shows what others write to the file. What was brought in lies in [*first, *last] then, pages.
         """
         slot: cython.pointer(uint64_t) = leaf_slot(self.phys, self.fmt, self.root, vaddr)
         rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
@@ -179,16 +182,39 @@ class GuestMmu(Mmu):
         size: uint64_t
         at: uint64_t
         end: uint64_t
-        if slot == cython.NULL or rec == cython.NULL or rec.kind != KIND_ALLOC or not self.granted(rec.flags) & WRITE:
+        if slot == cython.NULL or rec == cython.NULL or not self.granted(rec.flags) & WRITE:
+            return
+        if rec.kind != KIND_ALLOC and (rec.kind != KIND_STORE or rec.shared or not rec.store.program):
             return
         used = self.phys.used_in_run(slot)
-        size = 64 if used >= 256 else 16
+        size = 16 if used < 16 or rec.kind != KIND_ALLOC else 32 if used < 64 else 64
         size = cython.cast(uint64_t, min(size, self.around)) << PAGE_SHIFT
-        if used < 64 or self.phys.ndata + self.phys.ntable + _SHORT_OF_FRAMES > self.phys.limit_frames:
+        if (used < 64 and self.npopulated > _FREELY) or self.phys.is_short(_SHORT_OF_FRAMES):
             return
         at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
         end = min(vaddr | (size - 1), rec.last)
-        self.bring_row(rec, slot - ((vaddr - at) >> PAGE_SHIFT), at, end, True, first, last)
+        slot -= (page_start(vaddr) - at) >> PAGE_SHIFT
+        if rec.kind == KIND_ALLOC:
+            self.bring_row(rec, slot, at, end, True, first, last)
+        else:
+            self.bring_data(rec, slot, at, end, first, last)
+
+    def bring_data(self, rec, slot, at, end, first, last):
+        """Have the pages of [at, end) of a program's data, whose entries begin at `slot`, be the space's own. Lock held."""
+        page: uint64_t = (rec.offset + (at - rec.start)) >> PAGE_SHIFT
+        store_fill_row(rec.store, self.phys, page, page + ((end - at) >> PAGE_SHIFT))
+        first[0] = min(first[0], at)
+        last[0] = max(last[0], page_start(end))
+        while at < end:
+            if slot[0] == 0:
+                if not store_get(rec.store, page) or self.supply(rec, at, True, slot) != FAULT_OK:
+                    return
+            elif entry_valid(self.fmt, slot[0]) and not self.entry_allows(slot[0], WRITE):
+                if self.make_private(rec, at, slot) != FAULT_OK:
+                    return
+            page += 1
+            slot += 1
+            at += PAGE_SIZE
 
     def bring_row(self, rec, slot, at, end, own, first, last):
         """Bring in what is missing of [at, end), whose entries begin at `slot`: pages of its own, else those that the store
@@ -219,7 +245,8 @@ class GuestMmu(Mmu):
         """A guest is about to read a page of a file, or to run it: bring in what lies beside it, as far as `around` says.
         Lock held. What was brought in lies in [*first, *last] then, pages.
 
-        As on Linux (`do_fault_around`), where the pages are those that the file's cache has already.
+        As on Linux (`do_fault_around`), where the pages are those that the file's cache has already; of these more than of
+        those that are to be read.
         """
         slot: cython.pointer(uint64_t)
         rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
@@ -229,7 +256,7 @@ class GuestMmu(Mmu):
         page: uint64_t
         if rec == cython.NULL or rec.kind != KIND_STORE or not self.granted(rec.flags):
             return
-        if self.phys.ndata + self.phys.ntable + _SHORT_OF_FRAMES > self.phys.limit_frames:
+        if self.phys.is_short(_SHORT_OF_FRAMES):
             return
         slot = make_slot(self.phys, self.fmt, self.root, vaddr)
         if slot == cython.NULL:
@@ -238,6 +265,9 @@ class GuestMmu(Mmu):
         end = min(vaddr | (size - 1), rec.last)
         page = (rec.offset + (at - rec.start)) >> PAGE_SHIFT
         store_fill_row(rec.store, self.phys, page, page + ((end - at) >> PAGE_SHIFT))
+        size = _SHOWN << PAGE_SHIFT
+        at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
+        end = min(vaddr | (size - 1), rec.last)
         self.bring_row(rec, slot - ((page_start(vaddr) - at) >> PAGE_SHIFT), at, end, False, first, last)
 
     def fault_python(self, vaddr, access):

@@ -407,8 +407,9 @@ class Mmu(Provider):
         return FAULT_OK
 
     def new_frame(self, rec, slot, zero):
-        """A frame for a page of its own in an area; 0 if there is none. In areas of some size they lie side by side."""
-        if rec.last - rec.start >= _IN_A_RUN:
+        """A frame for a page of its own in an area; 0 if there is none. In areas of some size they lie side by side; where
+        guests get many at once in all."""
+        if rec.last - rec.start >= (_IN_A_RUN if self.around <= 1 else PAGE_SIZE):
             return self.phys.alloc_in_run(slot, zero)
         return self.phys.alloc_frame(False, zero)
 

@@ -237,6 +237,8 @@ class SpaceCore(UserSpace):
             rec = record_new(first, last, backend, name)
             rec.flags = bits
             rec.grow_limit = limit
+            if bits & EXECUTE and backend.store is not None:
+                backend.store.body.program = True
             if there != cython.NULL:
                 self.split_ends(first, last, 1)
                 gone = self.carve(first, last)

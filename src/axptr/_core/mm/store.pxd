@@ -6,6 +6,12 @@ cdef enum:
     STORE_WRITTEN = 1      # written through a shared mapping, not yet in the file
     STORE_SHARED = 2       # the frame is another store's too: see `sharing`
 
+# Which file a store is of, and as what the host told of it when the store was made.
+cdef struct StoreKey:
+    uint64_t device, inode, size
+    uint64_t changed, touched    # mtime and ctime, nanoseconds
+    bint known                   # and both were old
+
 # A page number -> frame map that code without the GIL can search. A slot whose frame is 0 has none now.
 cdef struct FrameStoreBody:
     uint64_t* keys         # page number + 1; 0 is a free slot
@@ -22,6 +28,10 @@ cdef struct FrameStoreBody:
     bint memory            # what is written stays here: the file only supplies pages that nobody has written yet
     uint64_t dated         # when a mapping that shares it last began to write to a page, in nanoseconds since 1970; 0: told
     uint64_t file_end      # of such a file the bytes before it count; what follows is zero
+    uint32_t* runs         # of each 512 pages, the piece of the memory that they had last; see `phys.runs`
+    uint64_t nruns
+    uint64_t owner         # of its runs; 0: it has none yet
+    bint program           # an area shows it that may be run
 
 cdef uint64_t store_slot(FrameStoreBody* body, uint64_t page) noexcept nogil
 cdef uint64_t store_supplied(FrameStoreBody* body, uint64_t page) noexcept nogil

@@ -14,6 +14,7 @@ FAULT_NOMEM.
 import cython
 from cython.cimports.axptr._core.mm.store import STORE_WRITTEN, FrameStoreBody
 from cython.cimports.axptr._core.phys.phys import PhysMemory
+from cython.cimports.axptr._core.phys.runs import RUN_FRAMES
 from cython.cimports.axptr._core.words.codes import (
     FAULT_BACKING,
     FAULT_NOMEM,
@@ -23,13 +24,14 @@ from cython.cimports.axptr._core.words.codes import (
 )
 from cython.cimports.libc.errno import EINTR, EIO, errno
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
-from cython.cimports.libc.stdlib import calloc, free
+from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memset
 from cython.cimports.posix.stat import fstat, struct_stat
 from cython.cimports.posix.time import CLOCK_REALTIME, clock_gettime, timespec
 from cython.cimports.posix.unistd import pread, pwrite
 
 _CLOCK_REALTIME_COARSE = cython.declare(cython.int, 5)
+_MOST_RUNS = cython.declare(uint64_t, 4096)  # of one file: 8 GiB
 
 
 def store_slot(body, page):
@@ -48,6 +50,7 @@ def store_free(body: cython.pointer(FrameStoreBody)) -> cython.void:
     free(body.pfns)
     free(body.stamps)
     free(body.marks)
+    free(body.runs)
 
 
 def store_get(body, page):
@@ -73,6 +76,7 @@ def store_put(body, page, pfn):
         bigger.stamps = cython.cast(cython.pointer(uint32_t), calloc(bigger.capacity, 4))
         bigger.marks = cython.cast(cython.pointer(uint8_t), calloc(bigger.capacity, 1))
         if not (bigger.keys and bigger.pfns and bigger.stamps and bigger.marks):
+            bigger.runs = cython.NULL
             store_free(cython.address(bigger))
             return -1
         for i in range(body.capacity):
@@ -83,6 +87,7 @@ def store_put(body, page, pfn):
                 bigger.stamps[at] = body.stamps[i]
                 bigger.marks[at] = body.marks[i]
                 bigger.used += 1
+        body.runs = cython.NULL
         store_free(body)
         body[0] = bigger
     at = store_slot(body, page)
@@ -130,6 +135,29 @@ def store_read(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uin
     return True
 
 
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _run_of(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uint64_t) -> cython.pointer(uint32_t):
+    """Where it is noted which piece of the memory a file's page is to lie in; NULL for none: a file that is very long."""
+    block: uint64_t = page // RUN_FRAMES
+    count: uint64_t
+    grown: cython.pointer(uint32_t)
+    if block >= _MOST_RUNS:
+        return cython.NULL
+    if block >= body.nruns:
+        count = max(block + 1, min(2 * body.nruns, _MOST_RUNS))
+        grown = cython.cast(cython.pointer(uint32_t), realloc(body.runs, count * 4))
+        if grown == cython.NULL:
+            return cython.NULL
+        memset(grown + body.nruns, 0, (count - body.nruns) * 4)
+        body.runs = grown
+        body.nruns = count
+    if body.owner == 0:
+        body.owner = phys.new_owner()
+    return body.runs + block
+
+
 def store_fill(body, phys, page, pfn):
     """The frame of `page` into `*pfn`, made if need be. FAULT_OK, FAULT_NOMEM or FAULT_BACKING. Lock held."""
     found: uint64_t = store_get(body, page)
@@ -139,7 +167,11 @@ def store_fill(body, phys, page, pfn):
     if page >= body.limit:
         return FAULT_BACKING
     from_file: cython.bint = body.fd >= 0 and (not body.memory or store_supplied(body, page) > 0)
-    found = phys.alloc_frame(False, not from_file)
+    run: cython.pointer(uint32_t) = _run_of(body, phys, page) if from_file else cython.NULL
+    if run == cython.NULL:
+        found = phys.alloc_frame(False, not from_file)
+    else:
+        found = phys.alloc_in(run, body.owner, cython.cast(uint32_t, page & (RUN_FRAMES - 1)), False)
     if found == 0:
         return FAULT_NOMEM
     if from_file and not store_read(body, phys, page, found):
@@ -161,7 +193,12 @@ def _read_row(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uint
     done: uint64_t = 0
     end: uint64_t = count << PAGE_SHIFT
     got: cython.Py_ssize_t = 1
-    first: uint64_t = phys.alloc_in_a_row(count)
+    run: cython.pointer(uint32_t) = _run_of(body, phys, page)
+    first: uint64_t = 0
+    if run != cython.NULL:
+        first = phys.row_in_run(run, body.owner, cython.cast(uint32_t, page & (RUN_FRAMES - 1)), count)
+    if first == 0:
+        first = phys.alloc_in_a_row(count)
     if first == 0:
         return False
     while done < end and got > 0:
@@ -170,7 +207,8 @@ def _read_row(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uint
             done += got
         elif got < 0 and errno == EINTR:
             got = 1
-    # Frames that were never used are zero past the end.
+    if done & (PAGE_SIZE - 1):  # past the end of the file the page is zero
+        memset(phys.base + (first << PAGE_SHIFT) + done, 0, PAGE_SIZE - (done & (PAGE_SIZE - 1)))
     for i in range(count):
         if i << PAGE_SHIFT >= done or store_put(body, page + i, first + i) < 0:
             phys.decref(first + i)
@@ -190,7 +228,7 @@ def store_fill_row(body, phys, first, last):
             page += 1
             continue
         start = page
-        while page <= last and store_get(body, page) == 0:
+        while page <= last and store_get(body, page) == 0 and (page == start or page & (RUN_FRAMES - 1)):
             page += 1
         if not _read_row(body, phys, start, page - start):
             return

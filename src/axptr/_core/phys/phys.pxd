@@ -4,6 +4,10 @@ from axptr._core.phys.runs cimport FrameRuns
 cdef class PhysMemory(FrameRuns):
     cdef uint64_t limit_frames
     cdef uint64_t ndata, ntable, peak, npinned
+    cdef uint64_t nshelved         # of `ndata`: what is laid aside, and given up when a frame is wanted; see `mm.shelf`
+    cdef void *shelf               # NULL: nothing is laid aside
+    cdef void (*shed)(PhysMemory phys, bint end) noexcept nogil
+    cdef uint64_t owners           # who had runs and is no page table, so far
     cdef bint poison
     cdef long fail_after           # fault injection: allocations left before they fail; -1 is off
     cdef readonly object spaces    # the spaces over this memory, weakly: see _after_fork
@@ -11,6 +15,11 @@ cdef class PhysMemory(FrameRuns):
 
     cdef uint64_t alloc_frame(self, bint table, bint zero) noexcept nogil
     cdef bint may_alloc(self) noexcept nogil
+    cdef bint has_room(self, uint64_t count) noexcept nogil
+    cdef bint is_short(self, uint64_t count) noexcept nogil
+    cdef uint64_t new_owner(self) noexcept nogil
+    cdef uint64_t row_in_run(self, uint32_t* run, uint64_t owner, uint32_t index, uint64_t count) noexcept nogil
+    cdef void note_peak(self) noexcept nogil
     cdef uint64_t alloc_in_a_row(self, uint64_t count) noexcept nogil
     cdef uint32_t used_in_run(self, uint64_t* slot) noexcept nogil
     cdef uint64_t alloc_in_run(self, uint64_t* slot, bint zero) noexcept nogil

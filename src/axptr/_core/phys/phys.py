@@ -96,6 +96,8 @@ class PhysMemory(FrameRuns):
         self.map_host(nbytes)
 
     def __dealloc__(self):
+        if self.shelf != cython.NULL:
+            self.shed(self, True)
         if self.refs:
             munmap(self.refs, self.nframes * 4)
         if self.pins:
@@ -134,19 +136,52 @@ class PhysMemory(FrameRuns):
         else:
             self.flags[pfn] = 0
             self.ndata += 1
-        if self.ndata + self.ntable > self.peak:
-            self.peak = self.ndata + self.ntable
+        self.note_peak()
         return pfn
 
     def may_alloc(self):
         """Whether one more frame is within the limit, and not to fail for a test."""
-        if self.ndata + self.ntable >= self.limit_frames or self.forked:
+        if not self.has_room(1) or self.forked:
             return False
         if self.fail_after >= 0:
             if self.fail_after == 0:
                 return False
             self.fail_after -= 1
         return True
+
+    def has_room(self, count):
+        """Whether so many more frames are within the limit, what is laid aside being given up for them."""
+        if self.ndata + self.ntable + count <= self.limit_frames:
+            return True
+        if self.nshelved == 0:
+            return False
+        self.shed(self, False)
+        return self.ndata + self.ntable + count <= self.limit_frames
+
+    def is_short(self, count):
+        """Whether fewer than so many frames are left within the limit: nothing is brought in then that was not asked for."""
+        return self.ndata + self.ntable - self.nshelved + count > self.limit_frames
+
+    def note_peak(self):
+        if self.ndata + self.ntable - self.nshelved > self.peak:
+            self.peak = self.ndata + self.ntable - self.nshelved
+
+    def new_owner(self):
+        """A number for one who wants runs, which is no page table's."""
+        self.owners += 1
+        return self.owners << 32
+
+    def row_in_run(self, run, owner, index, count):
+        """`count` data frames side by side in the owner's run, from number `index` on; 0 where one of them is not free, or
+        they would not all be in it."""
+        first: uint64_t
+        if self.fail_after >= 0 or self.forked or not self.has_room(count):
+            return 0
+        first = self.take_row(run, owner, index, count)
+        if first:
+            self.ndata += count
+            self.note_peak()
+        return first
 
     def alloc_in_a_row(self, count):
         """`count` data frames side by side that nobody ever had, each with one reference; 0 where single ones are to do:
@@ -172,7 +207,7 @@ class PhysMemory(FrameRuns):
     def alloc_in(self, run, owner, index, zero):
         """A data frame with one reference, number `index` of the owner's run or from anywhere; 0 if there is none."""
         pfn: uint64_t
-        if self.ndata + self.ntable >= self.limit_frames or self.fail_after == 0 or self.forked:
+        if self.fail_after == 0 or self.forked or not self.has_room(1):
             return 0
         pfn = self.place_in_run(run, owner, index)
         if pfn == 0:
@@ -188,15 +223,14 @@ class PhysMemory(FrameRuns):
         self.refs[pfn] = 1
         self.flags[pfn] = 0
         self.ndata += 1
-        if self.ndata + self.ntable > self.peak:
-            self.peak = self.ndata + self.ntable
+        self.note_peak()
         return pfn
 
     def alloc_run(self, count, align):
         """`count` zeroed data frames side by side, the first a multiple of `align` frames, or 0."""
         pfn: uint64_t
         first: uint64_t
-        if self.ndata + self.ntable + count > self.limit_frames or count > self.nframes or self.forked:
+        if count > self.nframes or self.forked or not self.has_room(count):
             return 0
         if self.fail_after >= 0:
             if self.fail_after == 0:
@@ -221,8 +255,7 @@ class PhysMemory(FrameRuns):
             self.refs[pfn] = 1
             self.flags[pfn] = 0
         self.ndata += count
-        if self.ndata + self.ntable > self.peak:
-            self.peak = self.ndata + self.ntable
+        self.note_peak()
         return first
 
     def find_free_run(self, count, align):
@@ -432,7 +465,7 @@ class PhysMemory(FrameRuns):
     @property
     def data_frames(self):
         """Frames in use for data."""
-        return self.ndata
+        return self.ndata - self.nshelved
 
     @property
     def table_frames(self):
@@ -441,12 +474,12 @@ class PhysMemory(FrameRuns):
 
     @property
     def frames_in_use(self):
-        return self.ndata + self.ntable
+        return self.ndata + self.ntable - self.nshelved
 
     @property
     def free_frames(self):
         """Frames that could still be had, for data or tables."""
-        return min(self.limit_frames, self.nframes - 1) - min(self.limit_frames, self.ndata + self.ntable)
+        return min(self.limit_frames, self.nframes - 1) - min(self.limit_frames, self.frames_in_use)
 
     @property
     def peak_frames(self):
@@ -534,8 +567,8 @@ class PhysMemory(FrameRuns):
         for i in range(self.quarantine_from, self.quarantine_from + self.nquarantine):
             if not self.flags[self.quarantine[i].pfn] & FRAME_WAITING:
                 raise AssertionError(f"frame {self.quarantine[i].pfn:#x} is noted as waiting and does not")
-        if self.peak < self.ndata + self.ntable:
-            raise AssertionError(f"{self.ndata + self.ntable} frames in use, at most {self.peak} so far")
+        if self.peak < self.ndata + self.ntable - self.nshelved:
+            raise AssertionError(f"{self.frames_in_use} frames in use, at most {self.peak} so far")
 
     def _spaces(self):
         """Those of `spaces` that live now. A weak set cannot be listed while another thread adds to it: then again."""

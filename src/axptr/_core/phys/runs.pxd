@@ -37,6 +37,7 @@ cdef class FrameRuns(Coherence):
     cdef bint is_spare(self, uint64_t pfn) noexcept nogil
     cdef uint32_t take_piece(self, uint64_t owner) noexcept nogil
     cdef uint64_t place_in_run(self, uint32_t* run, uint64_t owner, uint32_t index) noexcept nogil
+    cdef uint64_t take_row(self, uint32_t* run, uint64_t owner, uint32_t index, uint64_t count) noexcept nogil
     cdef void back_to_run(self, uint64_t pfn) noexcept nogil
     cdef bint break_a_run(self) noexcept nogil
     cdef void give_old_back(self, uint64_t keep) noexcept nogil

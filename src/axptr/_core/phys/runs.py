@@ -157,6 +157,32 @@ class FrameRuns(Coherence):
             pfn = cython.cast(uint64_t, piece) * RUN_FRAMES + index
         return pfn
 
+    def take_row(self, run, owner, index, count):
+        """`count` frames side by side of an owner's run, from number `index` on, each with one reference and what bytes it had;
+        0 where one of them is not free, or they would not all be in it."""
+        pfn: uint64_t
+        first: uint64_t
+        piece: cython.pointer(Piece)
+        if index + count > RUN_FRAMES:
+            return 0
+        if run[0] == 0 or self.pieces[run[0]].owner != owner or self.pieces[run[0]].state != PIECE_RUN:
+            run[0] = self.take_piece(owner)
+            if run[0] == 0:
+                return 0
+        piece = self.pieces + run[0]
+        first = cython.cast(uint64_t, run[0]) * RUN_FRAMES + index
+        for pfn in range(first, first + count):
+            if self.refs[pfn] or self.pins[pfn] or self.flags[pfn] & FRAME_WAITING:
+                return 0
+        for pfn in range(first, first + count):
+            if self.flags[pfn] & FRAME_OLD:
+                piece.old -= 1
+                self.nold -= 1
+            self.refs[pfn] = 1
+            self.flags[pfn] = 0
+        piece.used += count
+        return first
+
     def back_to_run(self, pfn):
         """Nobody holds this frame of a run any more."""
         number: uint32_t = cython.cast(uint32_t, pfn // RUN_FRAMES)

@@ -24,6 +24,7 @@ from array import array
 from ..._core.mm.frames import FrameStore
 from ..._core.mm.memfile import MemoryFile
 from ..._core.mm.pages import FramePool, private_pages, store_pages
+from ..._core.mm.shelf import keep_programs
 from ..._core.phys.phys import PhysMemory
 from ..._core.words.codes import KIND_STORE, PAGE_SIZE
 from ..._core.words.graph import CALL, INSTANCE, LEAF, Graph, Node, Place
@@ -257,6 +258,7 @@ class _Reading:
         self._limit = limit
         try:
             self._phys = PhysMemory(limit=limit)
+            keep_programs(self._phys)
         except (ValueError, TypeError, OverflowError) as failure:
             raise SnapshotError(f"its memory has a limit of {limit!r}") from failure
         self._npages, self._put = npages, 0 if shown is None else npages

@@ -135,6 +135,10 @@ class Credentials:
             effective |= _OF_FILES & self.permitted
         return self.but(fs_uid=uid, effective=effective)
 
+    def same(self, other: Credentials) -> bool:
+        """Whether it is nobody else."""
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
     def exposes(self, before: Credentials) -> bool:
         """Whether who becomes this from `before` may have what others are not to see (commit_creds)."""
         mine, old = (self.uids[1], self.gids[1], self.fs_uid, self.fs_gid), (before.uids[1], before.gids[1])

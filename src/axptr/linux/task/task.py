@@ -197,8 +197,9 @@ copy | as they are |
         if creds.exposes(self.creds):
             self.mm.dumpable = False
             self.kept.pdeath_signal = 0
+        if not creds.same(self.creds):
+            self.space.is_kin = False
         self.creds = creds
-        self.space.is_kin = False
 
     @property
     def layouts(self) -> Layouts:

@@ -63,7 +63,6 @@ class Habits:
         access: cython.int
         slot: cython.pointer(uint64_t)
         rec: cython.pointer(AreaRec)
-        left: uint64_t = stub.phys.limit_frames
         for i in range(self.count):
             at = self.pages[i] & _page_mask
             perms = cython.cast(uint32_t, self.pages[i] & (READ | WRITE | EXECUTE))
@@ -73,7 +72,7 @@ class Habits:
             access = EXECUTE if perms & EXECUTE else READ
             if perms & WRITE and not rec.shared and space.granted(rec.flags) & WRITE:
                 access = WRITE
-            if left and stub.phys.ndata + stub.phys.ntable + _short_of_frames > left:
+            if stub.phys.is_short(_short_of_frames):
                 break
             if space.at_once(at, access) == cython.NULL:
                 if access == READ and rec.kind == KIND_ALLOC:

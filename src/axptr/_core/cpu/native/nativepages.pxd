@@ -22,6 +22,7 @@ cdef class NativePages(NativeState):
     cdef void review(self) noexcept
     cdef bint must_tell(self, uint64_t page, int access) noexcept nogil
     cdef int fill(self, uint64_t vaddr, int access) noexcept nogil
+    cdef bint is_fresh(self, uint64_t page) noexcept nogil
     cdef void warm(self) noexcept nogil
     cdef int try_fill(self, uint64_t page, int access) noexcept nogil
     cdef uint64_t bring_ahead(self, uint64_t page) noexcept nogil

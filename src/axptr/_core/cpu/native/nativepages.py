@@ -16,6 +16,7 @@ from cython.cimports.axptr._core.cpu.native.parked import Parked
 from cython.cimports.axptr._core.cpu.native.stub import R_RIP, Stub
 from cython.cimports.axptr._core.cpu.native.stubcache import StubCache, in_the_way
 from cython.cimports.axptr._core.cpu.running import STEP_BARE, STEP_OPEN
+from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
 from cython.cimports.axptr._core.mm.points import Watched
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.phys import PhysMemory
@@ -26,6 +27,7 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_OK,
     FAULT_RANGE,
     FAULT_WATCHED,
+    KIND_ALLOC,
     READ,
     WRITE,
 )
@@ -223,6 +225,8 @@ class NativePages(NativeState):
         if self.phys.forked or page < self.mmu.first or page > self.mmu.last:
             code = FAULT_FORKED if self.phys.forked else FAULT_RANGE
         elif self.mmu.at_once(page, access) == cython.NULL:
+            if access == READ and self.is_fresh(page):
+                access = WRITE  # what is read of it is zero: it is there to be written
             if access != WRITE and self.mmu.around > 1:
                 self.mmu.bring_beside(page, cython.address(first), cython.address(last))
             # Should it make a copy of the page, that one page is stale: the copy is mapped over it, and `apply` sees that.
@@ -238,6 +242,13 @@ class NativePages(NativeState):
             self.stub.give_window(self.mmu, max(first, self.mmu.first), last, page, access)
         axptr_unlock(self.phys.lock)
         return code
+
+    def is_fresh(self, page):
+        """Whether a page is memory of its own that nobody has touched, and may be written. Lock held."""
+        rec: cython.pointer(AreaRec) = index_find(cython.address(self.mmu.areas), page)
+        if rec == cython.NULL or rec.kind != KIND_ALLOC or rec.shared or self.mmu.around <= 1 or self.mmu.has_points:
+            return False
+        return self.mmu.granted(rec.flags) & WRITE and self.mmu.at_once(page, READ) == cython.NULL
 
     def warm(self):
         """The stub has nothing yet: give it what the guest needs at once, its code, its stack and what is its thread's."""
@@ -310,7 +321,7 @@ class NativePages(NativeState):
             return page
         self.window = min(self.window * 2, self.ahead) if self.window else 4
         left = self.window
-        if self.phys.limit_frames and self.phys.ndata + self.phys.ntable + 4096 > self.phys.limit_frames:
+        if self.phys.is_short(4096):
             left = 0  # what it may have is short: nothing that was not asked for
         while left and at <= self.mmu.last and self.mmu.at_once(at, READ) == cython.NULL:
             if self.mmu.bring_in(at, WRITE, cython.address(slot)) != FAULT_OK:

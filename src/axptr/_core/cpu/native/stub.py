@@ -76,6 +76,7 @@ from axptr.errors import EngineError
 _MAP_FLAGS = cython.declare(uint32_t, 0x01 | 0x10 | 0x8000)  # shared, fixed, populated: its tables are filled at once
 _POPULATE = cython.declare(uint32_t, 0x8000)
 _code_of_32_bits = cython.declare(uint64_t, 0x23)  # cs in the CPU's mode of 32 bits
+_filled_at_once = cython.declare(uint64_t, 0x1_0000)
 _first_slots = cython.declare(uint64_t, 1024)
 _most_runs = cython.declare(uint64_t, 50_000)  # a process has 65,530 mappings at most
 
@@ -534,6 +535,9 @@ class Stub:
             self.ncommands += 1
         n = self.ncommands
         self.ncommands = 0
+        for i in range(n):  # of much that is read the host has its own way to guess
+            if self.commands[i].len > _filled_at_once and not self.commands[i].prot & WRITE:
+                self.commands[i].flags &= ~_POPULATE
         memcpy(
             cython.cast(cython.pointer(uint8_t), self.s.channel) + NAT_COMMANDS,
             self.commands,

@@ -9,7 +9,7 @@ cdef class StubCache:
     cdef PhysMemory phys
     cdef dict kept                 # by its id; the one that was used last is the last
     cdef list dying                # the space is no more, and has not let go of them yet
-    cdef Stub spare                # one whose space has gone, or goes just now, with nothing in it: for the next; or None
+    cdef list spares               # whose space has gone, or goes just now, with nothing in them: for the next
     cdef int limit
     cdef bint traps_counter        # rdtsc is a fault of theirs
     cdef int64_t spent             # CPU time of all of them so far, as far as noted, nanoseconds

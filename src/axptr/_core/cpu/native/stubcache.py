@@ -28,6 +28,7 @@ _BASES = tuple(0x6FFF_0000_0000 - (i << 40) for i in range(64)) + tuple(0x2_4000
 
 _turns = cython.declare(uint64_t, 8)  # taken in one stub, before a second is worth its start
 _most_of_space = cython.declare(cython.int, 4)
+_most_spares = cython.declare(cython.int, 2)
 
 
 @cython.cfunc
@@ -53,6 +54,7 @@ class StubCache:
         self.limit = limit
         self.kept = {}
         self.dying = []
+        self.spares = []
 
     def bury(self, stub):
         """Its space is no more, or about to go: the collector tells of it before, and the space still points to the
@@ -189,26 +191,28 @@ class StubCache:
         return not stub.broken and stub.strip() == 0
 
     def lay_aside(self, stub):
-        """The space of a stub has gone, or is about to: then it lets go of the stub a moment later. One is kept: what a
+        """The space of a stub has gone, or is about to: then it lets go of the stub a moment later. Few are kept: what a
         machine has does not depend on its past."""
         self.remember(stub)
-        if self.spare is None and self.may_serve(stub):
-            self.spare = stub
+        if len(self.spares) < _most_spares and self.may_serve(stub):
+            self.spares.append(stub)
         else:
             self.bury(stub)
         return 0
 
     def take_spare(self, space):
-        """The stub that was laid aside, if it is for this space and fits where that has no area; None otherwise."""
-        stub: Stub = self.spare
-        if stub is None or not stub.link.gone or (stub.maps and not space.kin) or in_the_way(space, stub.s.base):
-            return None
-        self.spare = None
-        if not self.fit(stub):
-            self.end(stub)
-            return None
-        space.attach_engine(cython.address(stub.link))
-        return stub
+        """A stub that was laid aside, if there is one for this space that fits where that has no area; None otherwise."""
+        stub: Stub
+        for stub in list(self.spares):
+            if not stub.link.gone or (stub.maps and not space.kin) or in_the_way(space, stub.s.base):
+                continue
+            self.spares.remove(stub)
+            if not self.fit(stub):
+                self.end(stub)
+                continue
+            space.attach_engine(cython.address(stub.link))
+            return stub
+        return None
 
     def fit(self, stub):
         """Whether a stub can be used."""
@@ -259,9 +263,8 @@ class StubCache:
             if stub.occupant != cython.NULL:  # nobody will go on with it
                 cython.cast(Parked, cython.cast(cython.pointer(PyObject), stub.occupant)).give_up()
             self.end(stub)
-        if self.spare is not None:
-            stub, self.spare = self.spare, None
-            self.bury(stub)
+        while self.spares:
+            self.bury(self.spares.pop())
         self.clean_up()
 
     def settle(self, busy):
