@@ -93,6 +93,7 @@ class NativeCrew(NativeCpu):
         """The guest in the CPU is to run beside the others, its calls going where they do now. What it is kept as."""
         if self.count == MOST:
             raise RuntimeError(f"{MOST} guests run already")
+        self.cache.most_spares = 2
         if self.bell_fd < 0:
             self.bell_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self.bell.kick = _ring
@@ -257,6 +258,23 @@ class NativeCrew(NativeCpu):
             self.exits += 1
             _collect(self, i, event)
 
+    def has_more(self):
+        """Whether another of the crew is to be served at once: this one had better not wait for our core then."""
+        fds: pollfd[48]
+        i: cython.int
+        n: cython.int = 0
+        for i in range(self.count):
+            if i == self.place:
+                continue
+            if self.members[i].event[0]:
+                return True
+            if self.members[i].out[0]:
+                fds[n].fd = self.members[i].s.listener
+                fds[n].events = POLLIN
+                fds[n].revents = 0
+                n += 1
+        return n > 0 and poll(fds, n, 0) > 0
+
     def let_go(self):
         """The guest in the CPU goes on by itself. 0, or a CAME_ code, and then it is still here."""
         code: cython.int
@@ -270,7 +288,9 @@ class NativeCrew(NativeCpu):
             _recall_stale(self)
         self.members[self.place].s = cython.address(self.stub.s)
         beat_start(cython.address(self.stub.beat), 0)
+        self.stub.s.apart = self.has_more()
         code = self.set_off()
+        self.stub.s.apart = 0
         if code:
             beat_end(cython.address(self.stub.beat))
             return code

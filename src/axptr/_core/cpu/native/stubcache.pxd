@@ -10,7 +10,7 @@ cdef class StubCache:
     cdef dict kept                 # by its id; the one that was used last is the last
     cdef list dying                # the space is no more, and has not let go of them yet
     cdef list spares               # whose space has gone, or goes just now, with nothing in them: for the next
-    cdef int limit
+    cdef int limit, most_spares
     cdef bint traps_counter        # rdtsc is a fault of theirs
     cdef int64_t spent             # CPU time of all of them so far, as far as noted, nanoseconds
     cdef readonly uint64_t made

@@ -28,7 +28,6 @@ _BASES = tuple(0x6FFF_0000_0000 - (i << 40) for i in range(64)) + tuple(0x2_4000
 
 _turns = cython.declare(uint64_t, 8)  # taken in one stub, before a second is worth its start
 _most_of_space = cython.declare(cython.int, 4)
-_most_spares = cython.declare(cython.int, 2)
 
 
 @cython.cfunc
@@ -52,6 +51,7 @@ class StubCache:
         self.phys = phys
         self.traps_counter = traps_counter
         self.limit = limit
+        self.most_spares = 1  # as many as run at once
         self.kept = {}
         self.dying = []
         self.spares = []
@@ -194,7 +194,7 @@ class StubCache:
         """The space of a stub has gone, or is about to: then it lets go of the stub a moment later. Few are kept: what a
         machine has does not depend on its past."""
         self.remember(stub)
-        if len(self.spares) < _most_spares and self.may_serve(stub):
+        if len(self.spares) < self.most_spares and self.may_serve(stub):
             self.spares.append(stub)
         else:
             self.bury(stub)
