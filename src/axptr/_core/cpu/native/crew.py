@@ -258,22 +258,13 @@ class NativeCrew(NativeCpu):
             self.exits += 1
             _collect(self, i, event)
 
-    def has_more(self):
-        """Whether another of the crew is to be served at once: this one had better not wait for our core then."""
-        fds: pollfd[48]
+    def has_others(self):
+        """Whether another of the crew runs, or is to be served: this one had better not wait for our core then."""
         i: cython.int
-        n: cython.int = 0
         for i in range(self.count):
-            if i == self.place:
-                continue
-            if self.members[i].event[0]:
+            if i != self.place and (self.members[i].out[0] or self.members[i].event[0]):
                 return True
-            if self.members[i].out[0]:
-                fds[n].fd = self.members[i].s.listener
-                fds[n].events = POLLIN
-                fds[n].revents = 0
-                n += 1
-        return n > 0 and poll(fds, n, 0) > 0
+        return False
 
     def let_go(self):
         """The guest in the CPU goes on by itself. 0, or a CAME_ code, and then it is still here."""
@@ -288,7 +279,7 @@ class NativeCrew(NativeCpu):
             _recall_stale(self)
         self.members[self.place].s = cython.address(self.stub.s)
         beat_start(cython.address(self.stub.beat), 0)
-        self.stub.s.apart = self.has_more()
+        self.stub.s.apart = self.has_others()
         code = self.set_off()
         self.stub.s.apart = 0
         if code:
