@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...kernel.run import RunLoop
     from ..fs.openfile import OpenFile
+    from ..task.task import LinuxTask
 
 EPOLLIN, EPOLLERR, EPOLLHUP, EPOLLRDNORM = 1, 8, 16, 0x40
 EPOLLEXCLUSIVE, EPOLLWAKEUP, EPOLLONESHOT, EPOLLET = 1 << 28, 1 << 29, 1 << 30, 1 << 31
@@ -236,6 +237,10 @@ class EpollFile(AnonFile):
             entry.events &= _PRIVATE
         elif not entry.events & EPOLLET:
             self.listed[entry] = None
+
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
+        """It has none but those of busy polling, which nothing here does (ep_eventpoll_ioctl)."""
+        raise LinuxError(errno.EINVAL)
 
     def keep(self, entries: list[Entry]) -> None:
         """The program could not be told of these: they are the first next time."""

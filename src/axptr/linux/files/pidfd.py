@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
-from ..fs.node import Stat
+from ...errors import LinuxError
+from ..fs.node import Node, Stat
 from ..fs.openfile import OpenFile
 
 TYPE_CHECKING = False
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
 _POLLIN, _POLLHUP, _POLLRDNORM = 1, 16, 64
 _MODE = 0o100700
+_NAME_SPACES = {
+    0xFF01: b"cgroup", 0xFF02: b"ipc", 0xFF03: b"mnt", 0xFF04: b"net", 0xFF05: b"pid", 0xFF06: b"pid_for_children",
+    0xFF07: b"time", 0xFF08: b"time_for_children", 0xFF09: b"user", 0xFF0A: b"uts",
+}  # fmt: skip
+"""PIDFD_GET_CGROUP_NAMESPACE and so on, and whose files in /proc/PID/ns they are."""
 _PIDFS = 0x1000_000E
 
 
@@ -71,6 +78,25 @@ class PidFile(OpenFile):
 
     def stat(self, task: LinuxTask) -> Stat:
         return Stat(_MODE, self._ino, _PIDFS, task.machine.host.realtime_ns())
+
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
+        """A name space of the process by a descriptor, as its file in /proc/PID/ns is (pidfd_ioctl)."""
+        name = _NAME_SPACES.get(command)
+        if name is None:
+            return super().ioctl(task, command, argument)
+        if argument:
+            raise LinuxError(errno.EINVAL)
+        if self.task.dead:
+            raise LinuxError(errno.ESRCH)
+        from ..proc.tree import name_spaces
+        from ..task.looking import require_look
+
+        require_look(task, self.task)
+        link = name_spaces(b"", lambda t: self.task).lookup(task, name)
+        assert link is not None
+        node = link.follow(task)
+        assert isinstance(node, Node)
+        return task.files.add(node.open(task, os.O_RDONLY), cloexec=True)
 
     def info(self) -> bytes:
         number = -1 if self.gone else self.task.tid

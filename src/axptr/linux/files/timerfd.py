@@ -7,12 +7,14 @@ periodic one asks nothing of the loop.
 from __future__ import annotations
 
 import errno
+from struct import unpack
 
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.wait import WaitQueue
 from ..fs.openfile import WouldBlock
 from ..task.clocks import Beat, moment
+from ..uaccess import get_bytes
 from .anon import AnonFile
 
 TYPE_CHECKING = False
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ..uaccess import UserIter
 
 _POLLIN = 1
+_SET_TICKS = 0x40085400
 
 
 class TimerFile(AnonFile):
@@ -62,6 +65,17 @@ class TimerFile(AnonFile):
         self.beat.interval = interval  # which is told even of one that is off
         self._arm()
         return before
+
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
+        """TFD_IOC_SET_TICKS: say how often it has rung, once at least."""
+        if command != _SET_TICKS:
+            return super().ioctl(task, command, argument)
+        (ticks,) = unpack("<Q", get_bytes(task, argument, 8))
+        if not ticks:
+            raise LinuxError(errno.EINVAL)
+        self.ticks = ticks
+        self.queue.wake()
+        return 0
 
     def left(self) -> tuple[int, int]:
         """(interval, nanoseconds until it goes off). A periodic one that has gone off runs on."""

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from ...errors import LinuxError
 from ...flags import WRITE
 from ..task import waiting
-from ..uaccess import CHUNK
+from ..task.creds import CAP_SYS_ADMIN
+from ..uaccess import CHUNK, get_bytes, put_user
 from .openfile import OpenFile
 
 TYPE_CHECKING = False
@@ -83,10 +84,28 @@ class FullFile(ZeroFile):
         raise LinuxError(errno.ENODEV)
 
 
+_GET_ENTROPY = 0x80045200
+_OF_ENTROPY = {0x40045201: 4, 0x40085203: 8, 0x5204: 0, 0x5206: 0, 0x5207: 0}
+"""Commands that change how much there is, and the size of what they read."""
+
+
 class RandomFile(DeviceFile):
     """Reads are the host's random bytes; writes are read and thrown away."""
 
     rwf = 0x3F
+
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
+        """How much entropy there is, which is enough; who may add to it or have it gathered anew changes nothing
+        (random_ioctl)."""
+        if command == _GET_ENTROPY:
+            put_user(task, argument, (256).to_bytes(4, "little"))
+        elif command not in _OF_ENTROPY:
+            raise LinuxError(errno.EINVAL)
+        elif not task.creds.has(CAP_SYS_ADMIN):
+            raise LinuxError(errno.EPERM)
+        elif _OF_ENTROPY[command]:
+            get_bytes(task, argument, _OF_ENTROPY[command])
+        return 0
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         return fill(to, task.machine.host.random)

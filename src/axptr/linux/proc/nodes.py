@@ -300,6 +300,26 @@ class SpaceFile(ProcFile):
         node = self.node()
         return node.space if isinstance(node, _SpaceNode) else None
 
+    def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
+        """ns_ioctl. All are owned by the one of users, which is the first and has none above it."""
+        kind = self.kind_flag
+        if command == _NS_GET_NSTYPE:
+            return kind
+        if command == _NS_GET_USERNS:
+            if kind == _SPACES[b"user"]:
+                raise LinuxError(errno.EPERM)
+            users = _SpaceNode(b"user:[%d]" % _FIRST_USERS, _FIRST_USERS)
+            users.kind = b"user"
+            return task.files.add(SpaceFile(users, os.O_RDONLY), cloexec=True)
+        if command == _NS_GET_PARENT:
+            raise LinuxError(errno.EPERM if kind in (_SPACES[b"user"], _SPACES[b"pid"]) else errno.EINVAL)
+        if command == _NS_GET_OWNER_UID:
+            if kind != _SPACES[b"user"]:
+                raise LinuxError(errno.EINVAL)
+            put_bytes(task, argument, bytes(4))
+            return 0
+        return super().ioctl(task, command, argument)
+
     @property
     def kind_flag(self) -> int:
         """By which flag of clone there would be a new one."""
@@ -307,6 +327,8 @@ class SpaceFile(ProcFile):
         return _SPACES.get(node.kind, 0) if isinstance(node, _SpaceNode) else 0
 
 
+_NS_GET_USERNS, _NS_GET_PARENT, _NS_GET_NSTYPE, _NS_GET_OWNER_UID = 0xB701, 0xB702, 0xB703, 0xB704
+_FIRST_USERS = 0xEFFF_FFFD
 _SPACES = {
     b"cgroup": 0x200_0000, b"ipc": 0x800_0000, b"mnt": 0x2_0000, b"net": 0x4000_0000, b"pid": 0x2000_0000,
     b"time": 0x80, b"user": 0x1000_0000, b"uts": 0x400_0000,

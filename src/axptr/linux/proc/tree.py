@@ -351,7 +351,7 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo", seen)
     nodes[b"mem"] = MemNode(path + b"/mem", seen)
     nodes[b"net"] = NetDir(path + b"/net")
-    nodes[b"ns"] = _name_spaces(path + b"/ns", seen)
+    nodes[b"ns"] = name_spaces(path + b"/ns", seen)
     nodes[b"pagemap"] = PagemapNode(path + b"/pagemap", seen)
     if leader:
         text(b"coredump_filter", lambda t: b"%08x\n" % t.group.coredump_filter, 0o644, procself.set_coredump_filter)
@@ -395,7 +395,7 @@ def _rename(task: LinuxTask, about: LinuxTask, name: bytes) -> None:
     procself.set_comm(about, name)
 
 
-def _name_spaces(path: bytes, who: Who) -> StaticDir:
+def name_spaces(path: bytes, who: Who) -> StaticDir:
     """The first name space of each kind, by the numbers that the kernel gives them (include/linux/proc_ns.h)."""
     kinds = {
         b"cgroup": (b"cgroup", 0xEFFFFFFB), b"ipc": (b"ipc", 0xEFFFFFFF), b"mnt": (b"mnt", 0xEFFFFFF8),
