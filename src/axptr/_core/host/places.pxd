@@ -147,28 +147,30 @@ cdef extern from *:
     static ssize_t axptr_xattr_below(int at, const char *path, int follow, unsigned long flags, unsigned long resolve,
                                      uint64_t device, const char *name, void *into, size_t size)
     {
-        struct axptr_told told;
+        struct axptr_told told, parent;
+        struct statfs system;
         const char *last = strrchr(path, '/');
         char above[4096];
         ssize_t done;
         int fd = -1;
         if (last) {
+            unsigned long how[3] = {(flags & ~(unsigned long)O_NOFOLLOW) | O_DIRECTORY, 0, resolve};
             if (last - path >= (ptrdiff_t)sizeof above)
                 return -ENAMETOOLONG;
             memcpy(above, path, last - path);
             above[last - path] = 0;
-            fd = axptr_look(at, above, flags, resolve, device, &told);
+            do
+                fd = (int)syscall(SYS_openat2, at, above, how, sizeof how);
+            while (fd < 0 && errno == EINTR);
             if (fd < 0)
-                return fd;
-            if (!S_ISDIR(told.mode)) {
-                close(fd);
-                return S_ISLNK(told.mode) ? -ELOOP : -ENOTDIR;
-            }
+                return -errno;
             at = fd;
-            device = axptr_dev(told.dev_major, told.dev_minor);
             path = last + 1;
         }
         done = axptr_tell_name(at, path, device, &told);
+        if (done == -EXDEV && fd >= 0 && axptr_tell(fd, &parent) == 0 && parent.dev_major == told.dev_major
+            && parent.dev_minor == told.dev_minor && fstatfs(fd, &system) == 0 && system.f_type != AXPTR_PROC_MAGIC)
+            done = 0;
         if (done == 0)
             done = follow && S_ISLNK(told.mode) ? -ELOOP : axptr_xattrat(at, path, AXPTR_NOFOLLOW, name, into, size);
         if (fd >= 0)
@@ -477,3 +479,5 @@ cpdef bint openat2_missing() noexcept
 cdef Py_ssize_t leads_down(const unsigned char *text, Py_ssize_t size, set covered) except? -2
 # `reopen`: the descriptor, or minus the errno.
 cdef int reopened(int fd, int flags, bint quiet, bint directory) noexcept
+# `name_of`: its size, or minus the errno.
+cdef Py_ssize_t named(int fd, char *into, Py_ssize_t size) noexcept

@@ -317,13 +317,18 @@ def reopen(fd: cython.int, flags: cython.int, quiet: cython.bint, directory: cyt
     return opened
 
 
-def name_of(fd: cython.int):
-    """The name that the host has for a descriptor now; ends with " (deleted)" if it was removed."""
-    size: cython.Py_ssize_t
-    text: cython.char[4097]
+def named(fd, into, size):
+    done: cython.Py_ssize_t
     held: cython.int = axptr_descriptors()
     with cython.nogil:
-        size = axptr_name(held, fd, text, 4097)
+        done = axptr_name(held, fd, into, size)
+    return done
+
+
+def name_of(fd: cython.int):
+    """The name that the host has for a descriptor now; ends with " (deleted)" if it was removed."""
+    text: cython.char[4097]
+    size: cython.Py_ssize_t = named(fd, text, 4097)
     if size < 0:
         raise LinuxError(-size)
     return PyBytes_FromStringAndSize(text, size)

@@ -28,6 +28,18 @@ def transfer(space: SpaceCore, address, buffer, size, access):
     return done == size
 
 
+def there(space: SpaceCore, address, size, access):
+    found: cython.bint = True
+    at: uint64_t = address
+    space.phys.alive()
+    axptr_lock_gil(space.phys.lock)
+    while found and at < address + size:
+        found = space.at_once(at, access) != cython.NULL
+        at = (at | IN_PAGE) + 1
+    axptr_unlock(space.phys.lock)
+    return found
+
+
 def string(space: SpaceCore, address, into, most):
     here: cython.pointer(uint8_t)
     end: cython.p_void

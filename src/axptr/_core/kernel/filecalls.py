@@ -6,7 +6,7 @@ to it, before anything has changed. A policy's functions see handlers, and calls
 
 Not here: the calls of the host (`axptr._core.host.places`), which of them is made when (`axptr.linux.calls`).
 
-Source: stat(2), statx(2), access(2), readlink(2), getxattr(2), listxattr(2), open(2).
+Source: stat(2), statx(2), access(2), readlink(2), getxattr(2), listxattr(2), open(2), read(2).
 """
 
 import cython
@@ -22,19 +22,20 @@ from cython.cimports.axptr._core.host.places import (
     axptr_told,
     axptr_xattr_below,
     leads_down,
+    named,
     openat2_missing,
     reopened,
 )
-from cython.cimports.axptr._core.kernel.atonce import string, transfer
+from cython.cimports.axptr._core.kernel.atonce import is_user, string, there, transfer
 from cython.cimports.axptr._core.kernel.filecalls import Way
 from cython.cimports.axptr._core.kernel.waiting import Waiting
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.codes import WRITE
 from cython.cimports.axptr._core.words.conversion import Bound
 from cython.cimports.libc.errno import EACCES, EINVAL, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP
-from cython.cimports.libc.stdint import int32_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import int32_t, int64_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memchr, memcmp
-from cython.cimports.posix.unistd import close
+from cython.cimports.posix.unistd import SEEK_CUR, close, lseek, pread, read
 
 STAT, LSTAT, NEWFSTATAT, STATX, FSTAT = range(5)
 """Forms of `StatusCall`."""
@@ -42,6 +43,8 @@ GETXATTR, LGETXATTR, LISTXATTR, LLISTXATTR = range(4)
 """Of `XattrCall`."""
 PLAIN, AT = range(2)
 """Of those that take a path, or a directory's descriptor and a path."""
+READ, PREAD = range(2)
+"""Of `ReadCall`."""
 
 _stat = cython.declare(cython.int, 0)
 _lstat = cython.declare(cython.int, 1)
@@ -76,6 +79,12 @@ _basic_stats = cython.declare(uint32_t, 0x7FF)
 _change_times = cython.declare(uint32_t, 0xC0)
 _may_write = cython.declare(uint64_t, 2)
 _may = cython.declare(uint64_t, 7)
+_at_once = cython.declare(uint64_t, 32768)
+"""Bytes of a read that are worth going round the handler for."""
+_wronly = cython.declare(cython.int, 1)
+_max_offset = cython.declare(int64_t, 0x7FFF_FFFF_0000_0000)
+_not_so = cython.declare(cython.int, 0o10040000)
+"""O_PATH, O_DIRECT."""
 
 
 # -- where a path begins
@@ -371,14 +380,63 @@ class AccessCall(FileCall):
 # -- opening
 
 
+@cython.cfunc
+@cython.exceptval(-2)
+def _home(fd: cython.int, told: cython.pointer(axptr_told), allowed: list) -> cython.int:
+    """Whether a file is beneath a directory that may be changed, as `WritableDirs.beneath` has it; -1 where that is to be
+    asked."""
+    name: cython.char[4097]
+    base: cython.char[4097]
+    found: axptr_told
+    rest: cython.p_char
+    size: cython.Py_ssize_t
+    above: cython.Py_ssize_t
+    other: cython.int
+    place: Place
+    if not allowed:
+        return 0
+    size = named(fd, name, 4097)
+    if size <= 0 or size > 4096:
+        return -1
+    name[size] = 0
+    for place in allowed:
+        above = named(place.fd, base, 4097)
+        if above <= 0 or above > 4096:
+            return -1
+        if base[above - 1] == 0x2F:
+            above -= 1
+        if size < above or memcmp(name, base, above) or (size > above and name[above] != 0x2F):
+            continue
+        if size == above:
+            if _same(place, told):
+                return 1
+            continue
+        rest = name + above + 1
+        with cython.nogil:
+            other = axptr_look(place.fd, rest, _place, _resolve, place.device, cython.address(found))
+        if other < 0:
+            return -1
+        close(other)
+        if found.ino == told.ino and found.dev_major == told.dev_major and found.dev_minor == told.dev_minor:
+            return 1
+    return 0 if named(fd, base, 4097) == size and not memcmp(name, base, size) else -1
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _same(place: Place, told: cython.pointer(axptr_told)) -> cython.bint:
+    return place.number == told.ino and place.device == axptr_dev(told.dev_major, told.dev_minor)
+
+
 @cython.final
 @cython.cclass
 class OpenCall(FileCall):
     """open, openat of regular files and directories of the host's, to be read, where nobody else is to be asked. The file
     keeps its time of access, where we may ask for that.
 
-    made: makes the open file of a descriptor, flags, a mount, mode and identity. plain_flags: those that ask for nothing
-    but what is there; kept_flags: those of them that the host is told.
+    made: makes the open file of a descriptor, flags, a mount, mode and identity, and whether it is `home`. plain_flags:
+    those that ask for nothing but what is there; kept_flags: those of them that the host is told.
     """
 
     def __init__(self, plain: Bound, form: cython.int, made, plain_flags: cython.int, kept_flags: cython.int):
@@ -407,24 +465,82 @@ class OpenCall(FileCall):
         if start is None:
             return self.plain.serve(task, registers)
         mount: object = start.mount
-        if not mount.readonly and mount.writable.dirs:
-            return self.plain.serve(task, registers)
         with cython.nogil:
             fd = axptr_look(way.at, way.path, _place, _resolve, way.device, cython.address(told))
         if fd < 0:
             return fd if _missing(fd) else self.plain.serve(task, registers)
         kind: cython.uint = told.mode & _kind
         directory: cython.bint = kind == _directory
+        home: cython.int = 0
+        plain: cython.bint
         opened = -1
         try:
             identity: tuple = (axptr_dev(told.dev_major, told.dev_minor), told.ino)
+            if not mount.readonly:
+                home = _home(fd, cython.address(told), mount.writable.dirs)
             if directory:
-                if (mount.number, identity) not in task.fs.mounts.within:
-                    opened = reopened(fd, flags & self.kept_flags | _o_cloexec | _o_noctty, True, True)
-            elif kind == _regular and not way.slash and not flags & _o_directory:
-                opened = reopened(fd, flags & self.kept_flags | _o_cloexec | _o_noctty, True, False)
+                plain = (mount.number, identity) not in task.fs.mounts.within
+            else:
+                plain = kind == _regular and not way.slash and not flags & _o_directory
+            if plain and home >= 0:
+                opened = reopened(fd, flags & self.kept_flags | _o_cloexec | _o_noctty, not home, directory)
         finally:
             close(fd)
         if opened < 0:
             return self.plain.serve(task, registers)
-        return task.files.add(self.made(opened, flags, mount, told.mode, identity), cloexec=bool(flags & _o_cloexec))
+        file: object = self.made(opened, flags, mount, told.mode, identity, home=home != 0)
+        return task.files.add(file, cloexec=bool(flags & _o_cloexec))
+
+
+# -- reading
+
+
+@cython.final
+@cython.cclass
+class ReadCall(FileCall):
+    """read, pread64 of a regular file of the host's that is mapped nowhere, in a few pages that are there.
+
+    opened: the class of an open file of the host's. others: what serves files of all other classes.
+    """
+
+    def __init__(self, plain: Bound, form: cython.int, opened, others):
+        FileCall.__init__(self, plain, form)
+        self.opened = opened
+        self.others = others
+
+    def serve(self, task, registers):
+        into: cython.char[32768]
+        done: cython.Py_ssize_t
+        caller: Waiting = task
+        to: uint64_t = registers[1]
+        count: uint64_t = registers[2]
+        at: int64_t = cython.cast(int64_t, registers[3])
+        form: cython.int = self.form
+        file: object = cython.cast(dict, task.files._files).get(registers[0] & 0xFFFF_FFFF)
+        if type(file) is not self.opened:
+            return self.others(task, registers[0], to, count, registers[3], registers[4], registers[5])
+        flags: cython.int = file.flags
+        if (
+            file.kind != _regular
+            or count == 0
+            or count > _at_once
+            or (form and (at < 0 or at > _max_offset))
+            or flags & 3 == _wronly
+            or flags & 3 == 3
+            or flags & _not_so
+            or not is_user(to, count)
+            or task.machine.watches is not None
+            or file._identity in cython.cast(SpaceCore, caller._space).phys.caches.data
+            or not there(caller._space, to, count, WRITE)
+        ):
+            return self.plain.serve(task, registers)
+        fd: cython.int = file.host_fd
+        with cython.nogil:
+            done = pread(fd, into, count, at) if form else read(fd, into, count)
+        if done < 0:
+            return self.plain.serve(task, registers)
+        if done and not transfer(caller._space, to, into, done, WRITE):
+            if not form:
+                lseek(fd, -done, SEEK_CUR)
+            return self.plain.serve(task, registers)
+        return task.group.io.read(done)

@@ -14,6 +14,8 @@ LISTXATTR: int
 LLISTXATTR: int
 PLAIN: int
 AT: int
+READ: int
+PREAD: int
 
 class FileCall(Bound):
     plain: Bound
@@ -31,7 +33,12 @@ class OpenCall(FileCall):
         self,
         plain: Bound,
         form: int,
-        made: Callable[[int, int, Any, int, tuple[int, int]], Any],
+        made: Callable[..., Any],
         plain_flags: int,
         kept_flags: int,
+    ) -> None: ...
+
+class ReadCall(FileCall):
+    def __init__(
+        self, plain: Bound, form: int, opened: type, others: Callable[[Any, int, int, int, int, int, int], int | None]
     ) -> None: ...

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import stat
 
+from ..._core.kernel.filecalls import PREAD, ReadCall
+from ..._core.kernel.filecalls import READ as READ_FORM
 from ..._core.kernel.quick import reading, taken, writing
 from ...errors import LinuxError
 from ...flags import READ, WRITE
@@ -21,7 +23,7 @@ from ...kernel.abi import (
 )
 from ..files.pipe import PipeFile, Slot
 from ..fs import notify
-from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND
+from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND, HostFile
 from ..fs.openfile import MAX_OFFSET, BrokenPipe, OpenFile, WouldBlock
 from ..fs.permissions import bytes_written
 from ..registry import at_once, call
@@ -38,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..._core.words.conversion import Bound
     from ..task.task import LinuxTask
 
 POLLIN, POLLOUT = 1, 4
@@ -182,7 +185,11 @@ def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int | 
         return read_later(task, file, stop)
 
 
-at_once("read", lambda plain: reading(plain, PipeFile, _read_on, _not_read))
+def _reads(plain: Bound) -> ReadCall:
+    return ReadCall(plain, READ_FORM, HostFile, reading(plain, PipeFile, _read_on, _not_read))
+
+
+at_once("read", _reads)
 at_once("write", lambda plain: writing(plain, PipeFile, Slot))
 
 
@@ -207,6 +214,9 @@ def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c
     require_user(task, buf.address, count, WRITE)
     _verify_area(pos, count)
     return _was_read(task, file, file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
+
+
+at_once("pread64", lambda plain: ReadCall(plain, PREAD, HostFile, plain))
 
 
 @call("pwrite64")

@@ -123,7 +123,7 @@ STATE = {
 
 TRANSIENT = {
     "_core.kernel.answering": "Answering CrewAnswering",
-    "_core.kernel.filecalls": "FileCall StatusCall XattrCall ReadlinkCall AccessCall OpenCall",
+    "_core.kernel.filecalls": "FileCall StatusCall XattrCall ReadlinkCall AccessCall OpenCall ReadCall",
     "_core.kernel.turns": "Turns",
     "_core.kernel.waiting": "Waiting Watch",
     "kernel.hostpoll": "HostQueue HostWaitable HostPoller",

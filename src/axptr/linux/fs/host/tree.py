@@ -484,9 +484,11 @@ class OpenedNode(HostNode):
         return self.reopen(task, flags, False)
 
 
-def opened_plainly(fd: int, flags: int, mount: HostMount, mode: int, identity: tuple[int, int]) -> HostFile:
+def opened_plainly(
+    fd: int, flags: int, mount: HostMount, mode: int, identity: tuple[int, int], *, home: bool
+) -> HostFile:
     """What `open_node` gives for a regular file or directory of the host's that is read, of a descriptor for it."""
-    return HostFile(fd, flags & ~_NOT_KEPT, mount=mount, as_node=OpenedNode, what=(mode, identity))
+    return HostFile(fd, flags & ~_NOT_KEPT, home=home, mount=mount, as_node=OpenedNode, what=(mode, identity))
 
 
 def file_of(
