@@ -58,6 +58,15 @@ def _line(task: LinuxTask, area: MemoryArea, names: dict[int, str]) -> str:
     return f"{head:<73}{name}" if name else head
 
 
+def file_name(area: MemoryArea) -> str:
+    """The file that an area shows, by the name that it has now."""
+    store = area.backend.store
+    if store is None:
+        return area.name
+    named = getattr(area.backend, "named", None)
+    return os.fsdecode(named()) if named is not None else _file_name(store)
+
+
 def area_name(task: LinuxTask, area: MemoryArea) -> str:
     """What an area is called: its file, `[heap]` and `[stack]` where they are now, "" for any other."""
     if area.backend.store is None and area.name != ZERO_NAME:

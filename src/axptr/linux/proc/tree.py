@@ -28,7 +28,7 @@ from .nodes import MemNode, NumberLink, PagemapNode, PlaceLink, SpaceLink, Stati
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..fs.node import Stat
     from ..task.creds import Credentials
@@ -354,6 +354,7 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     nodes[b"ns"] = name_spaces(path + b"/ns", seen)
     nodes[b"pagemap"] = PagemapNode(path + b"/pagemap", seen)
     if leader:
+        nodes[b"map_files"] = LaterDir(path + b"/map_files", lambda: _map_files(path, seen))
         text(b"coredump_filter", lambda t: b"%08x\n" % t.group.coredump_filter, 0o644, procself.set_coredump_filter)
         text(b"timerslack_ns", lambda t: b"%d\n" % (t.kept.timer_slack or 50000), 0o666)
         nodes[b"task"] = TaskDir(path + b"/task", who)
@@ -365,6 +366,34 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
         node.whose = who if name != b"net" else None
     made.whose = who
     return made
+
+
+class LaterDir(DirNode):
+    """A directory that is made when it is first looked into, as this or that of a process seldom is."""
+
+    mode = stat.S_IFDIR | 0o500
+
+    def __init__(self, path: bytes, make: Callable[[], DirNode]) -> None:
+        super().__init__(path)
+        self._make = make
+
+    @cached_property
+    def _made(self) -> DirNode:
+        made = self._make()
+        made.whose = self.whose
+        return made
+
+    def lookup(self, task: LinuxTask, name: bytes) -> Node | None:
+        return self._made.lookup(task, name)
+
+    def names(self, task: LinuxTask) -> list[bytes]:
+        return self._made.names(task)
+
+
+def _map_files(path: bytes, who: Who) -> DirNode:
+    from .mapfiles import MapFilesDir
+
+    return MapFilesDir(path + b"/map_files", who)
 
 
 def _details(leader: bool) -> dict[bytes, tuple[Render, int]]:
