@@ -16,7 +16,8 @@ def ran(room):
     space.map_alloc(0x10000, 0x1000, MappingFlags.READ | MappingFlags.EXECUTE)
     space.map_alloc(0x20000, 0x1000, MappingFlags.READ | MappingFlags.WRITE)
     space.write(0x10000, bytes.fromhex("48ff0425000002000f05"))  # inc qword [0x20000]; syscall
-    taken = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    with open("/proc/self/statm") as statm:
+        taken = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (taken + room, taken + room))
     try:
         engine = UnicornEngine(memory)
