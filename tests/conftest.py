@@ -11,6 +11,7 @@ import gc
 import signal
 from collections.abc import Callable, Generator, Iterator
 
+import hypothesis
 import pytest
 
 import engines
@@ -29,6 +30,8 @@ def pytest_configure() -> None:
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    hypothesis.settings.register_profile("ours", deadline=None)  # how long an example takes is the machine's affair
+    hypothesis.settings.load_profile("ours")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
