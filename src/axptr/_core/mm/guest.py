@@ -43,7 +43,7 @@ from axptr.errors import LinuxError
 _SHORT_OF_FRAMES = cython.declare(uint64_t, 4096)  # fewer are left: nothing is brought in that was not asked for
 _BESIDE = cython.declare(cython.int, 32)  # pages of a file at most that are read where one of them is touched
 _SHOWN = cython.declare(uint64_t, 128)  # and so many around it at most are shown if they were read before
-_FREELY = cython.declare(uint64_t, 4096)  # pages that a space has before it must use much of what it has to get more
+_LARGE = cython.declare(uint64_t, (32 << PAGE_SHIFT) - 1)  # in smaller areas what is there is what was touched
 
 
 @cython.no_gc_clear
@@ -172,9 +172,10 @@ class GuestMmu(Mmu):
     def bring_around(self, vaddr, first, last):
         """A guest has written a page: bring in what is missing beside it, ready to be written. Lock held.
 
-        As much as `around` says; in a space that has much, only where an eighth of the 2 MiB is in use already, so that a
-        program that uses little of much has few pages that it never touched. Of files, only the data of programs: elsewhere a
-        page that was not written shows what others write to the file. What was brought in lies in [*first, *last] then, pages.
+        As much as `around` says; of memory, in large areas alone and where an eighth of the 2 MiB is in use already: programs
+        see what is there (mincore(2), pagemap), and one that uses little of much has few pages that it never touched. Of files,
+        only the data of programs: elsewhere a page that was not written shows what others write to the file. What was brought
+        in lies in [*first, *last] then, pages.
         """
         slot: cython.pointer(uint64_t) = leaf_slot(self.phys, self.fmt, self.root, vaddr)
         rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
@@ -186,10 +187,14 @@ class GuestMmu(Mmu):
             return
         if rec.kind != KIND_ALLOC and (rec.kind != KIND_STORE or rec.shared or not rec.store.program):
             return
-        used = self.phys.used_in_run(slot)
-        size = 16 if used < 16 or rec.kind != KIND_ALLOC else 32 if used < 64 else 64
+        size = 16
+        if rec.kind == KIND_ALLOC:
+            used = self.phys.used_in_run(slot)
+            if used < 64 or rec.last - rec.start < _LARGE:
+                return
+            size = 64 if used >= 256 else 16
         size = cython.cast(uint64_t, min(size, self.around)) << PAGE_SHIFT
-        if (used < 64 and self.npopulated > _FREELY) or self.phys.is_short(_SHORT_OF_FRAMES):
+        if self.phys.is_short(_SHORT_OF_FRAMES):
             return
         at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
         end = min(vaddr | (size - 1), rec.last)
