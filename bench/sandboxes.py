@@ -36,6 +36,21 @@ began = time.perf_counter()
 assert box.run(["/bin/sh", "-c", "echo hi"]).stdout.strip() in (b"hi", "hi")
 print(time.perf_counter() - began)
 """
+OPENS = "i=0; while [ $i -lt 2000 ]; do : < /etc/passwd; i=$((i+1)); done"
+SANDLOCK_HANDLERS = f"""
+import sandlock, time
+class Judge(sandlock.Handler):
+    seen = 0
+    def handle(self, call):
+        self.seen += 1
+        return sandlock.NotifAction.continue_()
+judge = Judge()
+box = sandlock.Sandbox(fs_readable=["/usr", "/lib", "/lib64", "/bin", "/etc"])
+began = time.perf_counter()
+done = box.run_with_handlers(["/bin/sh", "-c", {OPENS!r}], [("openat", judge)])
+assert done.success and judge.seen >= 2000, (done, judge.seen)
+print(time.perf_counter() - began)
+"""
 RUNS = 2000
 
 
@@ -49,6 +64,13 @@ def benchmarks() -> list[Benchmark]:
         Benchmark("policy.before", "fcntl with a function before it", "the bare handler and 1 us", 1.0, _before),
         Benchmark("policy.argument", "the same, which asks for an argument", "the same", 1.0, _argument),
         Benchmark("policy.after", "fcntl with a function after it", "the same", 1.0, _after),
+        Benchmark(
+            "policy.sandlock",
+            "a shell opens a file 2,000 times, a function before each",
+            "sandlock's handlers",
+            None,
+            _handlers,
+        ),
         Benchmark("pool.two", "a campaign over two processes", "over one", 1 / 1.8, _pool_two),
         Benchmark("pool.ray", "a campaign over two actors of a local Ray", "over two processes", 1.05, _pool_ray),
     ]
@@ -157,6 +179,24 @@ def _argument(mode: Mode) -> Pair:
 
 def _after(mode: Mode) -> Pair:
     return _policy(lambda policy: policy.after("fcntl")(lambda call: call.result))
+
+
+def _handlers(mode: Mode) -> Pair:
+    command = [sys.executable, "-c", SANDLOCK_HANDLERS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise Skip(f"sandlock does not run here: {(done.stderr.strip().splitlines() or ['?'])[-1][:200]}")
+    policy = Policy()
+    policy.before("openat")(lambda call: None)
+    box = Sandbox(policy=policy)
+
+    def side(times: int) -> float:
+        began = time.perf_counter()
+        for _ in range(times):
+            assert box.run(OPENS).ok
+        return time.perf_counter() - began
+
+    return Pair(side, told(command), operations=2000, slow=1, close=box.close)
 
 
 # -- pools

@@ -19,12 +19,11 @@ try:
         ExecResult,
         OutputLimitExceededError,
         SandboxEnvironment,
+        SandboxEnvironmentLimits,
         sandboxenv,
     )
 except ImportError:
     raise SystemExit("inspect_ai is not installed: pip install inspect_ai") from None
-
-MOST = 100 << 20
 
 
 @sandboxenv(name="axptr")
@@ -77,11 +76,12 @@ class AxptrSandbox(SandboxEnvironment):  # type: ignore[misc]
         await self.box.files.write(file, contents)
 
     async def read_file(self, file: str, text: bool = True) -> str | bytes:
+        limits = SandboxEnvironmentLimits
         try:
-            data = await self.box.files.read(file, limit=MOST)
+            data = await self.box.files.read(file, limit=limits.MAX_READ_FILE_SIZE)
         except OSError as error:
             if error.errno == errno.EFBIG:
-                raise OutputLimitExceededError("100 MiB", None) from None
+                raise OutputLimitExceededError(limits.MAX_READ_FILE_SIZE_STR, None) from None
             raise
         return data.decode() if text else data
 

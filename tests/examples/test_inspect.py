@@ -28,6 +28,9 @@ class OutputLimitExceededError(Exception):
         super().__init__(limit_str)
         self.truncated_output = truncated_output
 
+class SandboxEnvironmentLimits:
+    MAX_READ_FILE_SIZE, MAX_READ_FILE_SIZE_STR = 100 << 20, "100 MiB"
+
 class SandboxEnvironment(abc.ABC):
     @abc.abstractmethod
     async def exec(self, cmd, input=None, cwd=None, env=None, user=None, timeout=None, timeout_retry=True,
@@ -107,7 +110,6 @@ asyncio.run(main())
 KNOWN = {
     "test_read_file_not_allowed", "test_write_binary_file_without_permissions",
     "test_write_text_file_without_permissions",  # they want a user that is not root
-    "test_read_file_limit",  # it has a limit of its own
     "test_exec_as_user",  # adduser's chfn fails in a sandbox
 }  # fmt: skip
 """What does not hold here, nor all of it in inspect_ai's own providers."""

@@ -67,6 +67,7 @@ class Known:
     def __init__(self, rows: list[tuple[int, int, int]], count: int) -> None:
         self.rows = sorted(rows)
         self.count = count
+        self._row = (0, 0, 0)  # where the last was found: the next is there, as a rule
 
     def only(self, frames: Iterable[int]) -> Known:
         """What is known of these frames, by their physical addresses."""
@@ -78,10 +79,13 @@ class Known:
         return Known(rows, self.count)
 
     def find(self, paddr: int) -> int | None:
+        first, number, count = self._row
+        if 0 <= paddr - first < count * PAGE_SIZE:
+            return number + (paddr - first) // PAGE_SIZE
         at = bisect_right(self.rows, (paddr, MOST, MOST)) - 1
         if at < 0:
             return None
-        first, number, count = self.rows[at]
+        first, number, count = self._row = self.rows[at]
         page = (paddr - first) // PAGE_SIZE
         return number + page if page < count else None
 
