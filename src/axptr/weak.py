@@ -69,15 +69,25 @@ class WeakTable:
         found = self.data.get(key)
         return None if found is None else found()
 
+    def __setitem__(self, key: Hashable, value: Any) -> None:
+        made = _Named(value, self._gone)
+        made.key = key
+        self.data[key] = made
+
     def setdefault(self, key: Hashable, value: Any) -> Any:
         """What is there by that key, now this value if it was nothing."""
         found = self.get(key)
         if found is not None:
             return found
-        made = _Named(value, self._gone)
-        made.key = key
-        self.data[key] = made
+        self[key] = value
         return value
+
+    def pop(self, key: Hashable, default: Any = None) -> Any:
+        found = self.data.pop(key, None)
+        return default if found is None or (value := found()) is None else value
+
+    def items(self) -> list[tuple[Hashable, Any]]:
+        return [(key, value) for key, it in [*self.data.items()] if (value := it()) is not None]
 
     def values(self) -> list[Any]:
         return [value for it in [*self.data.values()] if (value := it()) is not None]

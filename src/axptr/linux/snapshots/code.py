@@ -40,6 +40,7 @@ from ..._core.words.records import BYTES, FALSE, FLOAT, NEGATIVE, NONE, PLACE, P
 from ...engine.arch import ARCHITECTURES, Architecture
 from ...engine.context import Context
 from ...errors import SnapshotError
+from ...weak import WeakTable
 from .owners import STATE, TRANSIENT
 
 TYPE_CHECKING = False
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
 _ROOT = "axptr."
 _BUILTIN: dict[str, Any] = {
     "list": list, "dict": dict, "set": set, "tuple": tuple, "frozenset": frozenset, "deque": deque,
-    "bytearray": bytearray, "weak values": WeakValueDictionary, "weak keys": WeakKeyDictionary, "method": MethodType,
+    "bytearray": bytearray, "weak values": WeakValueDictionary, "weak keys": WeakKeyDictionary,
+    "weak table": WeakTable, "method": MethodType,
     "partial": functools.partial, "count": itertools.count, "view": memoryview,
 }  # fmt: skip
 _NAMES = {made: name for name, made in _BUILTIN.items()}
@@ -61,7 +63,7 @@ _CLASSES: dict[int, tuple[Any, ...]] = {
     ARRAY: (bytearray,),
     FROZENSET: (frozenset,),
 }
-_CLASSES[MAPPING] = (WeakValueDictionary, WeakKeyDictionary)
+_CLASSES[MAPPING] = (WeakValueDictionary, WeakKeyDictionary, WeakTable)
 _ENUMS = ("axptr.flags", "axptr.errors")
 _MAKERS = ("linux.system:_proc", "linux.system:_sys")
 _REFUSED = ("linux.task.coredump", "linux.task.exec", "linux.snapshots")

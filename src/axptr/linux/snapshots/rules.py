@@ -36,6 +36,7 @@ from ...errors import SnapshotError
 from ...kernel.kernel import Kernel
 from ...kernel.run import RunLoop
 from ...mm.space import AddrSpace
+from ...weak import WeakTable
 from ..host import HostView
 from ..machine import Machine
 from .owners import STATE
@@ -243,6 +244,7 @@ RULES: dict[type, Rule] = {
     frozenset: Rule(FROZENSET),
     bytearray: Rule(ARRAY),
     WeakValueDictionary: Rule(MAPPING),
+    WeakTable: Rule(MAPPING),
     WeakKeyDictionary: Rule(MAPPING),
     MethodType: Rule(CALL, _method),
     functools.partial: Rule(CALL, _partial),
