@@ -338,7 +338,7 @@ def test_nothing_of_the_host_can_be_looked_at_by_numbers_of_processes(engine: st
             place = f"/proc/{number}"
             result = box.run(f"cat {place}/environ {place}/cmdline {place}/maps; ls {place}/root/")
             assert b"pytest" not in result.stdout + result.stderr
-            assert not result.ok
+            assert number == 1 or not result.ok  # the machine has a process 1 of its own
 
 
 WALK = """
