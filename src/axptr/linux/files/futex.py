@@ -13,11 +13,11 @@ Owner: the machine's thread. fork, exec and a snapshot need nothing of it: a wor
 from __future__ import annotations
 
 import errno
+from weakref import WeakValueDictionary
 
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.wait import WaitQueue
-from ...weak import WeakTable
 from ..uaccess import require_user
 
 TYPE_CHECKING = False
@@ -65,21 +65,23 @@ class FutexTable:
     """The words that somebody waits at."""
 
     def __init__(self) -> None:
-        self._words = WeakTable()
+        self._words: WeakValueDictionary[Key, FutexWord] = WeakValueDictionary()
 
     def word(self, key: Key) -> FutexWord:
         """What to wait for; it lives as long as a task's record names it."""
-        found: FutexWord | None = self._words.get(key)
-        return self._words.setdefault(key, FutexWord(key)) if found is None else found
+        found = self._words.get(key)
+        if found is None:
+            found = self._words[key] = FutexWord(key)
+        return found
 
     def get(self, key: Key) -> FutexWord | None:
         """The word, if somebody waits at it."""
-        return self._words.get(key)  # type: ignore[no-any-return]
+        return self._words.get(key)
 
     def wake(self, key: Key, count: int, bits: int) -> int:
         """Wake the first `count` of those that wait with one of these bits; how many there were. EINVAL where one is to
         be moved to a word with a holder, and to be woken by nothing else."""
-        found: FutexWord | None = self._words.get(key)
+        found = self._words.get(key)
         if found is None:
             return 0
         if found.inheriting:
@@ -88,7 +90,7 @@ class FutexTable:
 
     def requeue(self, key: Key, goal: Key, count: int) -> int:
         """Have the first `count` wait at another word instead; how many there were."""
-        found: FutexWord | None = self._words.get(key)
+        found = self._words.get(key)
         if found is None or count == 0:
             return 0
         if found.inheriting:
