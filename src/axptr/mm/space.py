@@ -295,8 +295,7 @@ class AddrSpace(History):
         self._demand_alive()
         with self._history:
             if self._epoch is snap._epoch and not snap._captures and self._is_untouched():
-                self.bounds = dict(frozen.bounds)
-                self.model = frozen.model
+                self.bounds, self.model = dict(frozen.bounds), frozen.model
                 return
             before, self._epoch = self._epoch, None  # as in `snapshot`
             notes = path(before, snap._epoch)
@@ -307,18 +306,14 @@ class AddrSpace(History):
                     released = self._restore(frozen)
                     for store, copy, moment in snap._captures:
                         twin = self._twins.get(store)
-                        if twin is None:
-                            store.revert(copy, moment)
-                        else:
-                            twin.revert(copy, 0)
+                        store.revert(copy, moment) if twin is None else twin.revert(copy, 0)
             except LinuxError:
                 self._epoch = before
                 raise
             self._epoch = snap._epoch
             if self._twins:
                 use_twins(self, self._twins)
-            self.bounds = dict(frozen.bounds)
-            self.model = frozen.model
+            self.bounds, self.model = dict(frozen.bounds), frozen.model
         if released:
             sync_all(released)
 
@@ -582,14 +577,13 @@ class AddrSpace(History):
         return self._describe(REASONS[code], bad, access, size, completed)
 
     def _describe(self, reason: FaultReason, bad: int, access: int, size: int, completed: int) -> UserFault:
-        low, high = self._neighbours(min(bad, ADDRESS_END - 1))
-        below = None if low is None else MemoryArea.of(low)
-        above = None if high is None else MemoryArea.of(high)
+        beside = self._neighbours(min(bad, ADDRESS_END - 1))
+        below, above = (None if one is None else MemoryArea.of(one) for one in beside)
         return describe(reason, bad, access, size, completed, below, above)
 
     def __repr__(self) -> str:
-        end = self.base + self.size
-        return f"<AddrSpace {self.base:#x}-{end:#x} {self.page_table.format.name}, {self.area_count} areas>"
+        where = f"{self.base:#x}-{self.base + self.size:#x} {self.page_table.format.name}"
+        return f"<AddrSpace {where}, {self.area_count} areas>"
 
     def __str__(self) -> str:
         return self.format_maps()
