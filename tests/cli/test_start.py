@@ -71,6 +71,11 @@ def test_a_run_of_true_loads_what_it_needs(environment: dict[str, str], engine_n
         assert {f"axptr.{name}" for name in together.NAMES.split()} == {*ours} - first - {"axptr"}
 
 
+def test_a_run_of_echo_loads_none_of_the_librarys_dear_modules(environment: dict[str, str], engine_name: str) -> None:
+    """It asks for random bytes and wakes whoever waits at a futex, as every program of a C library that says a word."""
+    assert not NEVER & set(loaded("/bin/echo", environment))
+
+
 def test_the_quick_finder_finds_all_of_ours_as_the_import_system_does() -> None:
     """Each module that it gives is what the standard finder would give, by source, bytecode and package."""
     script = """

@@ -12,8 +12,8 @@ Failure: `UserFault` (misaligned too; not memory for a device), `OverflowError` 
 futex(2), arch_futex_atomic_op_inuser of Linux, GCC's `__atomic` built-ins.
 """
 
+import _operator as operator
 import ctypes
-import operator
 import sys
 from _thread import RLock
 

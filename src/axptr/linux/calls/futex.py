@@ -7,8 +7,8 @@ This is the one call that wants its word aligned.
 
 from __future__ import annotations
 
+import _operator as operator
 import errno
-import operator
 
 from ..._core.kernel.quick import at_word
 from ..._core.pointers.atomic import UserAtomic
