@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from axptr.linux import PIPE, Linux, Policy, Rules, Tmpfs
+from axptr.linux import PIPE, HostDir, Linux, Policy, Rules, Tmpfs
 
 from ..conftest import run_guest
 
@@ -213,3 +213,60 @@ def test_a_snapshot_has_its_mounts(tmp_path: Path) -> None:
             assert there.stdout.take().endswith(b"kept\nkept\n")
             if copy is not linux:
                 copy.close()
+
+
+LOCKED = """\
+stat("hidden/secret", &found) = -1 ENOENT
+umount2("hidden", 0) = -1 EINVAL
+umount2("hidden", MNT_DETACH) = -1 EINVAL
+mount("hidden", "open", 0, MS_MOVE, 0) = -1 EINVAL
+mount(".", "open", 0, MS_BIND, 0) = 0
+stat("open/hidden", &found) = 0
+stat("open/hidden/secret", &found) = -1 ENOENT
+umount2("open/hidden", MNT_DETACH) = -1 EINVAL
+open("open/fixed/new", O_CREAT | O_WRONLY, 0644) = -1 EROFS
+mount(0, "open/fixed", 0, MS_REMOUNT | MS_BIND, 0) = -1 EPERM
+umount2("open", MNT_DETACH) = 0
+fstatat(inside, "hidden/secret", &found, 0) = -1 ENOENT
+unshare(CLONE_NEWNS) = 0
+fstatat(inside, "hidden/secret", &found, 0) = -1 ENOENT
+fchdir(inside) = 0
+mount(".", "hidden", 0, MS_BIND, 0) = -1 EINVAL
+stat("hidden/secret", &found) = -1 ENOENT
+chdir(words[1]) = 0
+mount(".", "open", 0, MS_BIND | MS_REC, 0) = 0
+umount2("open", 0) = -1 EBUSY
+umount2("open", MNT_DETACH) = 0
+mount(".", "open", 0, MS_BIND, 0) = 0
+umount2("open", 0) = 0
+mount(0, "fixed", 0, MS_REMOUNT | MS_BIND, 0) = -1 EPERM
+mount("fixed", "open", 0, MS_BIND, 0) = 0
+mount(0, "open", 0, MS_REMOUNT | MS_BIND, 0) = -1 EPERM
+open("open/new", O_CREAT | O_WRONLY, 0644) = -1 EROFS
+umount2("open", 0) = 0
+mount("none", "open", "tmpfs", 0, "uid=99999999999999999999") = -1 EINVAL
+mount("none", "open", "tmpfs", 0, "gid=4294967295") = -1 EINVAL
+mount("/", "open", 0, MS_BIND, 0) = 0
+chdir("open") = 0
+syscall(SYS_pivot_root, ".", ".") = 0
+umount2(".", MNT_DETACH) = 0
+access("/proc/self/status", F_OK) = 0
+fchdir(top) = 0
+access("proc/self/status", F_OK) = 0
+chdir(words[1]) = 0
+stat("hidden/secret", &found) = -1 ENOENT
+"""
+
+
+def test_what_was_mounted_before_the_run_hides_what_is_below_it_whatever_root_mounts(
+    compile_guest: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Linux locks mounts that a more privileged name space made: neither taken off nor gone round."""
+    for name in ("hidden", "fixed", "open"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "hidden" / "secret").write_text("not to be seen")
+    mounts = {str(tmp_path / "hidden"): Tmpfs(), str(tmp_path / "fixed"): HostDir(tmp_path / "fixed", readonly=True)}
+    outcome = run_guest(compile_guest("lockedmounts"), tmp_path, user="0:0", mounts=mounts, allow_write=[tmp_path])
+    assert outcome.stderr == b""
+    assert [line.strip() for line in outcome.stdout.decode().splitlines()] == LOCKED.splitlines()
+    assert list((tmp_path / "fixed").iterdir()) == []

@@ -10,7 +10,7 @@ from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.codes import IN_PAGE, PAGE_SIZE, READ
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint64_t
-from cython.cimports.libc.string import memchr, memcpy
+from cython.cimports.libc.string import memchr, memcpy, strlen
 
 _user_end = cython.declare(uint64_t, 0x7FFF_FFFF_F000)
 
@@ -64,6 +64,7 @@ def string(space: SpaceCore, address, into, most):
         memcpy(into + done, here, step)
         done += step
     axptr_unlock(space.phys.lock)
-    if found >= 0:
-        into[found] = 0
-    return found
+    if found < 0:
+        return found
+    into[found] = 0
+    return strlen(into)  # another CPU may have ended it earlier since it was looked at

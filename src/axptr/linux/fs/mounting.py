@@ -76,8 +76,16 @@ def put(task: LinuxTask, path: bytes, node: Node, mount: Mount) -> None:
         raise LinuxError(errno.ENOTDIR)
     if node.removed:
         raise LinuxError(errno.ENOENT)
+    _require_here(task, node.mount)
     directory, name = _point(task, path, node)
     task.fs.mounts.attach(directory.hold(), name, mount)
+
+
+def _require_here(task: LinuxTask, mount: Mount | None) -> Mount:
+    """EINVAL for what is not mounted in the task's name space (check_mnt)."""
+    if mount is None or mount not in task.fs.mounts.mounts:
+        raise LinuxError(errno.EINVAL)
+    return mount
 
 
 def _require_free(task: LinuxTask) -> None:
@@ -106,6 +114,8 @@ def _shown_elsewhere(node: Node, mount: Mount) -> Mount:
         if hasattr(made, "whole"):
             made.whole = False
     made.above, made.name, made.beneath = None, b"", None
+    made.locked = made.along = False
+    made.readonly_locked = mount.readonly_locked
     here, place = node.where(), mount.place().rstrip(b"/")
     below = here[len(place) :] if here.startswith(place + b"/") else b""
     made.part = mount.part.rstrip(b"/") + below or b"/"
@@ -113,20 +123,28 @@ def _shown_elsewhere(node: Node, mount: Mount) -> Mount:
 
 
 def bind(task: LinuxTask, node: Node, path: bytes, goal: Node, *, whole: bool) -> None:
-    """Show at a path what a node is; whole: with what is mounted in it."""
-    mount, table = node.mount, task.fs.mounts
-    if mount is None:
-        raise LinuxError(errno.EINVAL)
+    """Show at a path what a node is; whole: with what is mounted in it. What is locked comes along whatever is said,
+    where Linux says EINVAL: what it hides stays hidden."""
+    mount, table = _require_here(task, node.mount), task.fs.mounts
     _require_free(task)
-    inside = [one for one in table.inside(mount) if _lies_in(task, one, node)] if whole else []
+    inside = [one for one in table.inside(mount) if (whole or one.locked) and _lies_in(task, one, node)]
     made = _shown_elsewhere(node, mount)
     put(task, path, goal, made)
     twins = {id(mount): made}
     for one in inside:
         above = one.above
         assert above is not None
+        twin = twins.get(id(above.mount))
+        if twin is None:
+            continue
         twins[id(one)] = other = _shown_elsewhere(one.root, one)
-        table.attach(moved(above, twins[id(above.mount)]), one.name, other)
+        other.locked, other.along = one.locked, not whole
+        try:
+            table.attach(moved(above, twin), one.name, other)
+        except LinuxError:
+            for half in reversed([*twins.values()][:-1]):
+                table.remove(half)
+            raise
 
 
 def _lies_in(task: LinuxTask, mount: Mount, node: Node) -> bool:
@@ -155,6 +173,10 @@ def _words(task: LinuxTask, data: bytes) -> dict[bytes, bytes]:
     return found
 
 
+def _owners(task: LinuxTask) -> tuple[tuple[bytes, int], tuple[bytes, int]]:
+    return (b"uid", task.creds.fs_uid), (b"gid", task.creds.fs_gid)
+
+
 def _tmpfs(task: LinuxTask, source: bytes, kind: bytes, data: bytes) -> Mount:
     from .tmp import TmpFs, TmpMount
 
@@ -163,11 +185,13 @@ def _tmpfs(task: LinuxTask, source: bytes, kind: bytes, data: bytes) -> Mount:
         mode = int(words.get(b"mode", b"1777"), 8)
     except ValueError:
         raise LinuxError(errno.EINVAL) from None
+    uid, gid = (int(words[who][:12]) if who in words else own for who, own in _owners(task))
+    if max(mode, uid, gid) >= 0xFFFF_FFFF:  # none, and what has no room
+        raise LinuxError(errno.EINVAL)
     device = os.makedev(0, 100 + machine.next_inode() % 0xF_FF00)
     fs = TmpFs(task.space.phys, machine, device, mode=mode & 0o7777)
     inode = fs.root.inode
-    inode.uid = int(words.get(b"uid", b"%d" % task.creds.fs_uid))
-    inode.gid = int(words.get(b"gid", b"%d" % task.creds.fs_gid))
+    inode.uid, inode.gid = uid, gid
     return TmpMount(fs, source, kind)
 
 
@@ -202,6 +226,9 @@ def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: byt
 
 
 def remount(mount: Mount, flags: int, data: bytes) -> None:
+    """EPERM for one that is to stay read-only."""
+    if mount.readonly_locked and not flags & MS_RDONLY:
+        raise LinuxError(errno.EPERM)
     mount.readonly = bool(flags & MS_RDONLY)
     mount.noexec = bool(flags & MS_NOEXEC)
     mount.set_options(options_of(flags))
@@ -210,9 +237,10 @@ def remount(mount: Mount, flags: int, data: bytes) -> None:
 def move(task: LinuxTask, node: Node, path: bytes, goal: Node) -> None:
     """EINVAL for what is no mount, or the root; ELOOP into itself."""
     mount, table = require_root(node), task.fs.mounts
-    if mount.above is None or mount not in table.mounts:
+    if mount.above is None or mount not in table.mounts or mount.locked:
         raise LinuxError(errno.EINVAL)
     _require_free(task)
+    _require_here(task, goal.mount)
     if node.is_dir != goal.is_dir:
         raise LinuxError(errno.EINVAL)
     if goal.mount is mount or goal.mount in table.inside(mount):
@@ -249,26 +277,20 @@ def unmount(task: LinuxTask, mount: Mount, *, lazily: bool, expire: bool) -> Non
     old: Mount | None = table.stacked
     if mount is table.mounts[0] and old is not None:  # pivot_root(".", ".") has put the old root over the new one
         table.stacked = None
-        _drop(table, old, later=True)
+        table.drop(old)
+        table.mounts.remove(old)
         return
-    if mount.above is None or mount not in table.mounts:
+    if mount.above is None or mount not in table.mounts or mount.locked:
         raise LinuxError(errno.EINVAL)
+    inside = table.inside(mount)
     if not lazily:
-        if any(one.above is not None and one.above.mount is mount for one in table.mounts) or _is_used(task, mount):
+        if not all(one.along for one in inside) or any(_is_used(task, one) for one in (mount, *inside)):
             raise LinuxError(errno.EBUSY)
         if expire and not mount.expiring:
             mount.expiring = True
             raise LinuxError(errno.EAGAIN)
-    if lazily:
-        for one in reversed(table.inside(mount)):
-            table.remove(one, later=True)
+    table.drop(mount)
     table.remove(mount, later=lazily and _is_used(task, mount))
-
-
-def _drop(table: MountTable, mount: Mount, *, later: bool) -> None:
-    for one in reversed(table.inside(mount)):
-        table.remove(one, later=later)
-    table.mounts.remove(mount)
 
 
 def pivot(task: LinuxTask, new: Node, old: Node, old_path: bytes) -> None:
@@ -280,7 +302,7 @@ def pivot(task: LinuxTask, new: Node, old: Node, old_path: bytes) -> None:
         raise LinuxError(errno.EINVAL)
     if new.mount is root or old.mount is root:
         raise LinuxError(errno.EBUSY)
-    if mount is None or mount not in table.mounts or not _is_in(old, mount, table):
+    if mount is None or mount not in table.mounts or mount.locked or not _is_in(old, mount, table):
         raise LinuxError(errno.EINVAL)
     stacked = mount.is_root(old)
     place = (old.hold(), b"") if stacked else _point(task, old_path, old)

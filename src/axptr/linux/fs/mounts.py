@@ -34,12 +34,17 @@ class Mount:
     and perhaps of others; twins of a mount in other tables have the same set. beneath: what is mounted at the same
     place below it. part: what of its file system it shows, a path. source, kind, options: what `device` tells.
     readonly: nothing in it may be changed. noexec: nothing in it can be run. expiring: MNT_EXPIRE was said once.
+    locked, readonly_locked: who started the run has put it over what is not to be seen, or wants it unchanged
+    (MNT_LOCKED, MNT_LOCK_READONLY): no program takes it away, whoever it is. along: a locked one that came with a
+    directory that was bound without what is mounted in it.
     """
 
     beneath: Mount | None = None
     part = b"/"
     noexec = False
     expiring = False
+    locked = along = False
+    readonly_locked = False
 
     above: Node | None = None
     name = b""
@@ -56,7 +61,7 @@ class Mount:
     ) -> None:
         self.root = root
         self._device = source, kind, options
-        self.readonly = readonly
+        self.readonly = self.readonly_locked = readonly
         self.covered: set[bytes] = set()
         root.mount = self
 
@@ -145,6 +150,7 @@ class MountTable:
             self.mounts.remove(old)
         self.attach(directory, name, mount)
         mount.beneath = None
+        mount.locked = True
 
     def attach(self, directory: Node, name: bytes, mount: Mount) -> None:
         """The same, but what was mounted there is seen again when this goes. A mount that has its number keeps it.
@@ -193,6 +199,15 @@ class MountTable:
         if fs is not None and all(getattr(one, "fs", None) is not fs for one in self.every):
             mount.close()
 
+    def drop(self, mount: Mount) -> None:
+        """Let a mount that stands nowhere any more, and what is mounted in it, be seen only by who is there: locked
+        ones stay where they are in it (UMOUNT_CONNECTED)."""
+        for one in reversed(self.inside(mount)):
+            if one.locked and not one.beneath:
+                self.mounts.remove(one)
+            else:
+                self.remove(one, later=True)
+
     def inside(self, mount: Mount) -> list[Mount]:
         """What is mounted in a mount, and in those, each after what it is in."""
         found = [mount]
@@ -214,7 +229,7 @@ class MountTable:
         other.mounts = [twins[id(mount)] for mount in self.mounts]
         other.number, other.every, other._numbers = number, self.every, self._numbers
         other.every += [twin for twin in other.mounts if hasattr(twin, "fs") and all(twin is not m for m in self.every)]
-        other._at = {key: twins[id(mount)] for key, mount in self._at.items()}
+        other._at = {key: twins.get(id(mount), mount) for key, mount in self._at.items()}
         other.within = set(self.within)
         other.stacked = None
         return other
@@ -255,7 +270,8 @@ class MountTable:
             raise AssertionError("directories with mount points are not those of the table")
         for (number, identity, name), mount in self._at.items():
             above = mount.above
-            if above is None or above.mount is None or mount not in self.mounts or name not in above.mount.covered:
+            there = mount in self.mounts or mount.locked
+            if above is None or above.mount is None or not there or name not in above.mount.covered:
                 raise AssertionError(f"{name!r} is mounted nowhere")
             if (above.mount.number, above.identity, mount.name) != (number, identity, name):
                 raise AssertionError(f"{name!r} is mounted elsewhere than the table says")
