@@ -15,15 +15,8 @@ _MODULES = "whether it has loadable modules is the host's kernel's own affair; h
 _PORTS = "whether it knows of the CPU's ports is the host's kernel's own affair"
 _MOUNTS = "there is one name space of mounts, of which /proc/self/mountinfo tells"
 _LATER = "came with Linux 6.17; programs do without"
-_ASYNC = "is as in a kernel without CONFIG_AIO; programs then use threads"
 _LANDLOCK = "is as where landlock was not enabled"
 DIFFERS = {
-    "io_setup": _ASYNC,
-    "io_destroy": _ASYNC,
-    "io_submit": _ASYNC,
-    "io_cancel": _ASYNC,
-    "io_getevents": _ASYNC,
-    "io_pgetevents": _ASYNC,
     "syscall_335": "is for probes of the kernel's own; nobody else makes it (the host: SIGILL)",
     "modify_ldt": "programs of 64 bits have no segments of their own",
     "iopl": _PORTS,

@@ -84,12 +84,13 @@ static void memory(void)
 static void pages(void)
 {
     uint64_t v[3];
-    char *p = mmap(0, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *p = mmap(0, 256 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int file = open("/proc/self/exe", O_RDONLY), fd = open("/proc/self/pagemap", O_RDONLY);
     volatile char *f = mmap(0, 4096, PROT_READ, MAP_PRIVATE, file, 0);
     p[0] = 1;
     (void)*f;
-    pread(fd, v, 16, (long)p / 4096 * 8);
+    pread(fd, v, 8, (long)p / 4096 * 8);
+    pread(fd, v + 1, 8, ((long)p / 4096 + 255) * 8); /* far away: more than one page may come in at a touch */
     pread(fd, v + 2, 8, (long)f / 4096 * 8);
     printf("pagemap: present %d %d, file %d %d", (int)(v[0] >> 63), (int)(v[1] >> 63), (int)(v[0] >> 61 & 1),
            (int)(v[2] >> 61 & 1));
