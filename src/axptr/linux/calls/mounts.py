@@ -63,22 +63,23 @@ def sys_mount(
         raise LinuxError(errno.EINVAL)
     require_admin(task)
     if flags & mounting.MS_REMOUNT:
-        mounting.remount(mounting.require_root(goal), flags, options)
+        mounting.remount(mounting.require_root(mounting.own(task, goal)), flags, options)
     elif flags & mounting.MS_BIND:
         if not what:
             raise LinuxError(errno.EINVAL)
-        node = task.fs.resolve(task, AT_FDCWD, what)
-        mounting.bind(task, node, path, goal, whole=bool(flags & mounting.MS_REC))
+        node = mounting.own(task, task.fs.resolve(task, AT_FDCWD, what))
+        mounting.bind(task, node, path, mounting.own(task, goal), whole=bool(flags & mounting.MS_REC))
     elif flags & _MS_PROPAGATION:
-        _propagate(goal, flags)
+        _propagate(mounting.own(task, goal), flags)
     elif flags & mounting.MS_MOVE:
         if not what:
             raise LinuxError(errno.EINVAL)
-        mounting.move(task, task.fs.resolve(task, AT_FDCWD, what), path, goal)
+        node = mounting.own(task, task.fs.resolve(task, AT_FDCWD, what))
+        mounting.move(task, node, path, mounting.own(task, goal))
     else:
         if kind.is_null:
             raise LinuxError(errno.EINVAL)
-        mounting.mount_new(task, what or b"none", path, goal, type_, flags, options)
+        mounting.mount_new(task, what or b"none", path, mounting.own(task, goal), type_, flags, options)
     return 0
 
 
@@ -98,7 +99,7 @@ def sys_umount2(task: LinuxTask, target: ConstBytes, flags: c_int) -> int:
     require_admin(task)
     if flags & _MNT_EXPIRE and flags & (_MNT_FORCE | _MNT_DETACH):
         raise LinuxError(errno.EINVAL)
-    mount = mounting.require_root(goal)
+    mount = mounting.require_root(mounting.own(task, goal))
     mounting.unmount(task, mount, lazily=bool(flags & _MNT_DETACH), expire=bool(flags & _MNT_EXPIRE))
     return 0
 
@@ -113,5 +114,5 @@ def sys_pivot_root(task: LinuxTask, new: ConstBytes, old: ConstBytes) -> int:
     below = task.fs.resolve(task, AT_FDCWD, path)
     if not below.is_dir:
         raise LinuxError(errno.ENOTDIR)
-    mounting.pivot(task, top, below, path)
+    mounting.pivot(task, mounting.own(task, top), mounting.own(task, below), path)
     return 0

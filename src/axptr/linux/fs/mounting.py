@@ -28,6 +28,18 @@ _SIZE = re.compile(rb"\d+[kKmMgG%]?")
 _NUMBER = re.compile(rb"\d+")
 
 
+def own(task: LinuxTask, node: Node) -> Node:
+    """A node that a path led to, in a mount of the task's own table. EINVAL for what is in none (check_mnt): what was
+    held when its mount went, or is in another name space."""
+    mount, table = node.mount, task.fs.mounts
+    if mount in table.mounts:
+        return node
+    here = None if mount is None else table.same(mount)
+    if here is None:
+        raise LinuxError(errno.EINVAL)
+    return here.root if here.is_root(node) else moved(node, here)
+
+
 def options_of(flags: int) -> bytes:
     """What mountinfo tells of flags, but ro and rw."""
     told = [name for flag, name in _TOLD.items() if flags & flag]
@@ -78,7 +90,7 @@ def put(task: LinuxTask, path: bytes, node: Node, mount: Mount) -> None:
         raise LinuxError(errno.ENOENT)
     _require_here(task, node.mount)
     directory, name = _point(task, path, node)
-    task.fs.mounts.attach(directory.hold(), name, mount)
+    task.fs.mounts.attach(own(task, directory).hold(), name, mount)
 
 
 def _require_here(task: LinuxTask, mount: Mount | None) -> Mount:
@@ -246,6 +258,7 @@ def move(task: LinuxTask, node: Node, path: bytes, goal: Node) -> None:
     if goal.mount is mount or goal.mount in table.inside(mount):
         raise LinuxError(errno.ELOOP)
     directory, name = _point(task, path, goal)
+    directory = own(task, directory)
     table.detach(mount)
     table.attach(directory.hold(), name, mount)
 
@@ -306,13 +319,15 @@ def pivot(task: LinuxTask, new: Node, old: Node, old_path: bytes) -> None:
         raise LinuxError(errno.EINVAL)
     stacked = mount.is_root(old)
     place = (old.hold(), b"") if stacked else _point(task, old_path, old)
+    if not stacked:
+        place = own(task, place[0]).hold(), place[1]
     table.detach(mount)
     table.mounts.remove(mount)
     table.mounts.insert(0, mount)
     if stacked:
         table.stacked = root
     else:
-        table.attach(place[0].hold(), place[1], root)
+        table.attach(place[0], place[1], root)
     for other in task.machine.tasks.values():
         if other.fs.mounts is not table:
             continue

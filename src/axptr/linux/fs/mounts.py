@@ -234,10 +234,14 @@ class MountTable:
         other.stacked = None
         return other
 
+    def same(self, mount: Mount) -> Mount | None:
+        """The mount of this table that one of another's is a twin of, or has as its own."""
+        return next((m for m in self.mounts if m.number == mount.number and m.covered is mount.covered), None)
+
     def node_of(self, old: MountTable, node: Node) -> Node:
         """What a node of another table's is in this copy of it."""
         mount = node.mount
-        here = next((one for one in self.mounts if mount is not None and one.number == mount.number), None)
+        here = None if mount is None else self.same(mount)
         if here is None or here is mount:
             return node
         if node is old.mounts[0].root:
