@@ -51,7 +51,7 @@ static void child(void) {
         printf("child, round %d: %d %d %d\n", round, got[0], got[1], got[2]);
         fflush(stdout);
     }
-    struct timespec a_little = {0, 300000000};
+    struct timespec a_little = {0, 30000000};
     printf("slept %d\n", say(clock_nanosleep(CLOCK_MONOTONIC, 0, &a_little, 0)));
     pid_t pid = syscall(SYS_fork);
     if (!pid) _exit(3);

@@ -40,11 +40,14 @@ from ..mem.limits import (
     charge,
     is_sealed,
     require_data,
+    require_lock,
+    require_lock_right,
     require_mapping,
     require_space,
     require_splits,
     require_unsealed,
 )
+from ..mem.mm import LOCK_ON_FAULT
 from ..mem.vma import (
     AREAS_AT_ONCE,
     PAGE,
@@ -96,6 +99,10 @@ def sys_mmap(
         raise LinuxError(errno.EACCES)
     require_mapping(task)
     start = place(task.mm, addr, size, flags)
+    if flags & MAP_LOCKED:
+        require_lock_right(task)
+    if flags & MAP_LOCKED or task.mm.lock_future:
+        require_lock(task, size, errno.EAGAIN)
     kind = flags & MAP_TYPE
     data = kind == MAP_PRIVATE and bool(prot & PROT_WRITE) and not flags & MAP_GROWSDOWN
     require_space(task, size, data=data, replaced=(start, start + size) if flags & MAP_FIXED else (0, 0))
@@ -109,7 +116,7 @@ def sys_mmap(
     if prot & 7 == PROT_EXEC:
         task.space.set_read_unasked(start, size, True)
     if flags & MAP_LOCKED or task.mm.lock_future:
-        lock_area(task, start, start + size)
+        lock_area(task, start, start + size, on_fault=not flags & MAP_LOCKED and task.mm.lock_future == LOCK_ON_FAULT)
     elif flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE:
         populate(task, start, start + size)
     return start
@@ -295,12 +302,14 @@ def sys_brk(task: LinuxTask, addr: c_ulong) -> int:
             return mm.brk
         try:
             require_mapping(task)
+            if mm.lock_future:
+                require_lock(task, new - old, errno.EAGAIN)
             require_space(task, new - old, data=True)
             space.map_alloc(old, new - old, PROT_FLAGS[3])
         except LinuxError:
             return mm.brk
         if mm.lock_future:
-            lock_area(task, old, new)
+            lock_area(task, old, new, on_fault=mm.lock_future == LOCK_ON_FAULT)
     mm.brk = addr
     return addr
 

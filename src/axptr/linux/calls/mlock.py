@@ -1,7 +1,7 @@
 """Promises to keep memory: mlock(2), mlock2, munlock, mlockall, munlockall. Source: mm/mlock.c of Linux 6.18.
 
 Nothing is ever swapped out, so a promise costs nothing: what is locked is brought in, and areas know it, since some
-advice is refused for them. RLIMIT_MEMLOCK is not enforced.
+advice is refused for them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import errno
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_size_t, c_ulong
-from ..mem.limits import require_splits
+from ..mem.limits import require_lock, require_lock_right, require_splits
+from ..mem.mm import LOCK, LOCK_ON_FAULT
 from ..mem.vma import (
     PAGE,
     in_turns,
@@ -48,6 +49,10 @@ def _set(task: LinuxTask, addr: int, length: int, locked: bool, on_fault: bool =
 
 
 def _lock(task: LinuxTask, addr: int, length: int, flags: int) -> int:
+    require_lock_right(task)
+    start = addr & -PAGE
+    size = page_up(length + (addr & (PAGE - 1))) & ((1 << 64) - 1)
+    require_lock(task, size, errno.ENOMEM, (start, min(start + size, USER_END)))
     start, end = _set(task, addr, length, True, bool(flags & MLOCK_ONFAULT))
     failed = populate(task, start, end, stop_at_failure=True)
     waiting.breathe(task)  # it may have been left off
@@ -78,18 +83,24 @@ def sys_munlock(task: LinuxTask, addr: c_ulong, length: c_size_t) -> int:
 def sys_mlockall(task: LinuxTask, flags: c_int) -> int:
     if not flags or flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) or flags == MCL_ONFAULT:
         raise LinuxError(errno.EINVAL)
-    task.mm.lock_future = bool(flags & MCL_FUTURE)
+    require_lock_right(task)
+    if flags & MCL_CURRENT:
+        areas = task.space.areas()
+        total = sum(area.size for area in areas)
+        require_lock(task, total - sum(area.size for area in areas if area.locked), errno.ENOMEM)
+    task.mm.lock_future = (LOCK_ON_FAULT if flags & MCL_ONFAULT else LOCK) if flags & MCL_FUTURE else 0
     if flags & MCL_CURRENT:
         for start, end, _ in in_turns(task, 0, USER_END):
             task.space.set_locked(start, end - start, True, on_fault=bool(flags & MCL_ONFAULT))
-            populate(task, start, end)
+            if not flags & MCL_ONFAULT:
+                populate(task, start, end)
             waiting.breathe(task)  # it may have been left off
     return 0
 
 
 @call("munlockall")
 def sys_munlockall(task: LinuxTask) -> int:
-    task.mm.lock_future = False
+    task.mm.lock_future = 0
     for start, end, _ in in_turns(task, 0, USER_END):
         task.space.set_locked(start, end - start, False)
     return 0

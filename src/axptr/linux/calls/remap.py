@@ -14,6 +14,7 @@ from ...mm.backend import part
 from ..abi.mman import MAP_FIXED
 from ..mem.limits import (
     MAX_MAP_COUNT,
+    require_lock,
     require_mapping,
     require_space,
     require_splits,
@@ -85,6 +86,8 @@ def _check_area(task: LinuxTask, area: MemoryArea, addr: int, old: int, new: int
         raise LinuxError(errno.EFAULT)
     if new > old:
         require_mapping(task)
+        if area.locked:
+            require_lock(task, new - old, errno.EAGAIN)
         _require_more(task, area, new - old)
 
 

@@ -1,5 +1,6 @@
-"""What of memory a process may have: RLIMIT_AS, RLIMIT_DATA, the number of mappings, and the run's own limit. Source:
-getrlimit(2), mm/mmap.c (`may_expand_vm`), mm/vma.c; Documentation/admin-guide/sysctl/vm.rst (max_map_count).
+"""What of memory a process may have: RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, the number of mappings, and the run's own
+limit. Source: getrlimit(2), mm/mmap.c (`may_expand_vm`), mm/vma.c, mm/mlock.c; Documentation/admin-guide/sysctl/vm.rst
+(max_map_count).
 
 All is checked before a call changes anything. What the run may hold (`--memory-limit`) is frames; the books that are
 kept of areas, and the buffers of pipes, are taken off it.
@@ -10,7 +11,8 @@ from __future__ import annotations
 import errno
 
 from ...errors import LinuxError
-from ..task.limits import RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, get_limit
+from ..task.creds import CAP_IPC_LOCK
+from ..task.limits import RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, get_limit
 from .vma import pieces
 
 TYPE_CHECKING = False
@@ -44,6 +46,25 @@ def require_data(task: LinuxTask, size: int) -> None:
     total, of_data = task.space._mapped_bytes()
     if of_data + size > limit & -4096 and total + size <= get_limit(task, RLIMIT_AS)[0] & -4096:
         raise LinuxError(errno.ENOMEM)
+
+
+def require_lock_right(task: LinuxTask) -> None:
+    """EPERM unless anything may be locked at all (can_do_mlock)."""
+    if not get_limit(task, RLIMIT_MEMLOCK)[0] and not task.creds.has(CAP_IPC_LOCK):
+        raise LinuxError(errno.EPERM)
+
+
+def require_lock(task: LinuxTask, size: int, code: int, again: tuple[int, int] = (0, 0)) -> None:
+    """`code` unless `size` bytes more may be locked (mlock_future_ok). again: a range of which what is locked already
+    is among them."""
+    limit = get_limit(task, RLIMIT_MEMLOCK)[0]
+    if limit == RLIM_INFINITY or task.creds.has(CAP_IPC_LOCK):
+        return
+    locked = size + sum(area.size for area in task.space.areas() if area.locked)
+    if locked > limit & -4096 and again[0] < again[1]:
+        locked -= sum(stop - start for start, stop, area in pieces(task, *again) if area.locked)
+    if locked > limit & -4096:
+        raise LinuxError(code)
 
 
 def require_mapping(task: LinuxTask) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MDWE_REFUSE_EXEC_GAIN, MDWE_NO_INHERIT = 1, 2
 STACK_TOP = USER_END
+LOCK, LOCK_ON_FAULT = 1, 2
 _LEAST_GAP, _LARGEST_GAP = 128 << 20, USER_END // 6 * 5
 
 
@@ -41,7 +42,7 @@ class Mm:
     no page becomes executable, or is both that and writable. merges: whether equal pages may become one, which is kept.
     peak_size: the most bytes of areas that were seen. users: tasks that have it.
     sealed: ranges that nothing may change (mseal): they end with it.
-    lock_future: what is mapped from now on is locked (mlockall).
+    lock_future: what is mapped from now on is locked (mlockall): LOCK, or LOCK_ON_FAULT as it is touched.
     aio: contexts of asynchronous input and output, by number: they end with it, and a fork has none.
     membarrier: what has been registered for, as commands of membarrier(2). mmap_base: mappings go downwards from it.
     The addresses have the names and meaning of struct mm_struct (prctl(2), PR_SET_MM); 0 if there is nothing.
@@ -52,7 +53,7 @@ class Mm:
         self.space = space
         self.host = host
         self.mmap_base = mmap_base(stack_limit)
-        self.lock_future = False
+        self.lock_future = 0
         self.sealed: tuple[tuple[int, int], ...] = ()
         self.membarrier = 0
         self.aio: dict[int, AioContext] = {}
@@ -79,7 +80,7 @@ class Mm:
         other.space = self.space.try_clone()
         other.users = 1
         other.aio = {}
-        other.lock_future = False
+        other.lock_future = 0
         other.inherit_flags(self)
         return other
 

@@ -196,7 +196,9 @@ def populate(task: LinuxTask, start: int, end: int, *, stop_at_failure: bool = F
     return failed
 
 
-def lock_area(task: LinuxTask, start: int, end: int) -> None:
-    """Note that a mapping is locked, and bring its pages in; those that cannot be are not missed."""
-    task.space.set_locked(start, end - start, True)
-    populate(task, start, end)
+def lock_area(task: LinuxTask, start: int, end: int, *, on_fault: bool = False) -> None:
+    """Note that a mapping is locked, and bring its pages in now or, on_fault, as they are touched; those that cannot be
+    are not missed."""
+    task.space.set_locked(start, end - start, True, on_fault=on_fault)
+    if not on_fault:
+        populate(task, start, end)

@@ -20,7 +20,7 @@ Ids = tuple[int, int, int]
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = (
     0, 1, 3, 4, 5, 6, 7, 8,
 )  # fmt: skip
-CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_ADMIN = 2, 19, 21
+CAP_DAC_READ_SEARCH, CAP_IPC_LOCK, CAP_SYS_PTRACE, CAP_SYS_ADMIN = 2, 14, 19, 21
 CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP = 10, 18, 27, 29, 31
 CAP_CHECKPOINT_RESTORE = LAST_CAP = 40
 SECBIT_NOROOT, SECBIT_NO_SETUID_FIXUP, SECBIT_KEEP_CAPS, SECBIT_NO_CAP_AMBIENT_RAISE = 1, 4, 16, 64
@@ -28,11 +28,12 @@ OF_ROOT = sum(
     1 << cap
     for cap in (
         CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,
-        CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP,
+        CAP_NET_BIND_SERVICE, CAP_IPC_LOCK, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_MKNOD, CAP_AUDIT_WRITE,
+        CAP_SETFCAP,
     )
 )  # fmt: skip
-"""What root may do: the set of containers, but for raw sockets, and look into every process and arrange the tree of the
-machine, which is all theirs."""
+"""What root may do: the set of containers, but for raw sockets, and look into every process, keep memory and arrange
+the tree of the machine, which is all theirs."""
 _OF_FILES = sum(
     1 << cap for cap in (CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, 9, 32)
 )

@@ -1,7 +1,7 @@
 """Resource limits: what a process has of the host's, and what it has set. Source: getrlimit(2), asm-generic/resource.h.
 
 Kept by those whom they concern: memory (`mem.limits`), files' sizes (`fs.host.file`), time (`task.timers`), signals,
-descriptors, processes (`task.clone`). Not kept: RLIMIT_MEMLOCK, RSS, LOCKS, MSGQUEUE, RTPRIO and RTTIME.
+descriptors, processes (`task.clone`). Not kept: RLIMIT_RSS, LOCKS, MSGQUEUE, RTPRIO and RTTIME.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .task import LinuxTask
 
 RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_AS = 0, 1, 2, 3, 4, 7, 9
-RLIMIT_NPROC, RLIMIT_SIGPENDING, RLIMIT_NICE = 6, 11, 13
+RLIMIT_NPROC, RLIMIT_MEMLOCK, RLIMIT_SIGPENDING, RLIMIT_NICE = 6, 8, 11, 13
 RLIM_INFINITY = (1 << 64) - 1
 
 NAMES = (

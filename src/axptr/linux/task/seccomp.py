@@ -246,7 +246,7 @@ def _refused(task: LinuxTask, nr: int, given: int) -> int | None:
     action, data = given & _ACTION, given & _DATA
     if action == ERRNO:
         return -min(data, _MAX_ERRNO)
-    if action == TRACE and filtered(task, nr, data):
+    if action == TRACE and filtered(task, data):
         return None
     if action in (USER_NOTIF, TRACE):
         return -errno.ENOSYS

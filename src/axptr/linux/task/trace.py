@@ -375,17 +375,23 @@ def traced(task: LinuxTask, inner: Dispatch) -> Dispatch:
         trace = task.trace
         if trace is None or not (trace.by_call or trace.by_step):
             if trace is not None:
-                trace.call = nr
+                trace.call = _entered(task)
             result = inner(nr, a0, a1, a2, a3, a4, a5)
             if task.blocked is not None and (trace := task.trace) is not None:
-                trace.phase, trace.call = IN_CALL, nr
+                trace.phase = IN_CALL
             return result
-        trace.call, trace.phase = nr, ENTRY
+        trace.call, trace.phase = _entered(task), ENTRY
         task.engine.regs.rax = _ENOSYS
         task.interrupt()
         return None
 
     return dispatch
+
+
+def _entered(task: LinuxTask) -> int:
+    """All of the register that has a call's number: a tracer sees it whole, though no more than the low half counts."""
+    whole: int = task.engine.regs.rax
+    return whole - (1 << 64) if whole >> 63 else whole
 
 
 def proceed(task: LinuxTask) -> bool:
@@ -423,13 +429,13 @@ def in_hand(task: LinuxTask) -> bool:
     return task.trace is not None and task.trace.phase in (ENTRY, FILTERED)
 
 
-def filtered(task: LinuxTask, number: int, data: int) -> bool:
+def filtered(task: LinuxTask, data: int) -> bool:
     """A filter says that the tracer is to see a call before it is done (SECCOMP_RET_TRACE): whether there is one that
     wants to, for whom the task stops on its way back to the CPU."""
     trace = task.trace
     if trace is None or not trace.wants(SECCOMP):
         return False
-    trace.call, trace.phase, trace.message = number, FILTERED, data
+    trace.phase, trace.message = FILTERED, data
     task.engine.regs.rax = _ENOSYS
     task.interrupt()
     return True
@@ -484,8 +490,8 @@ def _call(task: LinuxTask, trace: Trace) -> bool:
 
 def _do(task: LinuxTask, trace: Trace) -> None:
     """The call, as the registers and the tracer have it by now; none for a number below 0."""
-    regs, number, phase = task.engine.regs, trace.call & _MASK, trace.phase
-    if number >> 31 & 1:
+    regs, number, phase = task.engine.regs, trace.call & 0xFFFF_FFFF, trace.phase
+    if number >> 31:
         trace.phase = IN_CALL
         return
     before = regs.rax

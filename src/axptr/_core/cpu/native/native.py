@@ -65,6 +65,7 @@ from cython.cimports.axptr._core.words.codes import (
 from cython.cimports.axptr._core.words.lock import axptr_lock_nogil, axptr_unlock
 from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
 
+_SIGILL = cython.declare(uint64_t, 4)
 _SIGUSR1 = cython.declare(uint64_t, 10)
 _SIGSYS = cython.declare(uint64_t, 31)
 _ARCH_I386 = cython.declare(uint64_t, 0x4000_0003)
@@ -203,6 +204,10 @@ class NativeCpu(NativePages):
         trap: uint64_t = self.stub.frame[G_TRAP]
         error: uint64_t = self.stub.frame[G_ERROR]
         code: cython.int
+        if (
+            signal == _SIGILL
+        ):  # also of a part of the CPU that is to be asked for (XFD), which leaves the last trap there
+            trap, error = 6, 0
         if signal == _SIGUSR1:
             return 0
         if signal == _SIGSYS:

@@ -107,7 +107,8 @@ def push_frame(task: LinuxTask, info: Info, action: Action, mask: int) -> None:
 
 
 def pop_frame(task: LinuxTask) -> None:
-    """rt_sigreturn: registers, mask and alternate stack as the frame says. EFAULT if it cannot be read."""
+    """rt_sigreturn: registers, mask and alternate stack as the frame says. EFAULT if it cannot be read; if that is so
+    of the vector state alone, mask and general registers are the frame's all the same, and the vectors new."""
     engine, signals = task.engine, task.signals
     context = engine.save()
     frame = context.sp - 8
@@ -115,27 +116,34 @@ def pop_frame(task: LinuxTask) -> None:
     words = unpack_from("<17Q", ucontext, 40)
     (rflags,) = unpack_from("<Q", ucontext, 40 + 136)
     (fpstate,) = unpack_from("<Q", ucontext, 40 + 184)
-    image = _saved(task, fpstate, len(context.extended)) if fpstate else _FRESH
-    if unpack_from("<I", image, 24)[0] > _MXCSR_MASK:
-        raise LinuxError(errno.EFAULT, "mxcsr has bits that no CPU has")
-
     back = list(unpack("<27Q", context.general))
     back[_CS], refused = _selectors(ucontext)
     for place, word in zip(_PLACES, words, strict=True):
         back[place] = word
     back[_RFLAGS] = back[_RFLAGS] & ~_USER_RFLAGS | rflags & _USER_RFLAGS
-    try:
-        engine.restore(Context(engine.arch, pack("<27Q", *back), image))
-    except ValueError:
-        raise LinuxError(errno.EFAULT, "the CPU cannot be in the state that the frame has") from None
+    signals.set_blocked(task, unpack_from("<Q", ucontext, 296)[0])
     if task.trace is not None:
         task.trace.call = -1
+    try:
+        image = _saved(task, fpstate, len(context.extended)) if fpstate else _FRESH
+        if unpack_from("<I", image, 24)[0] > _MXCSR_MASK:
+            raise LinuxError(errno.EFAULT, "mxcsr has bits that no CPU has")
+        _enter(task, back, image)
+    except LinuxError:
+        _enter(task, back, _FRESH)
+        raise
     address, flags, size = unpack("<Qi4xQ", ucontext[16:40])
     signals.altstack = (address, flags & 0xFFFF_FFFF & ~_SS_ONSTACK, size)
-    signals.set_blocked(task, unpack_from("<Q", ucontext, 296)[0])
     if refused >= 0:
         signals.force(task, Info(SIGSEGV, SI_KERNEL, address=0, cpu=(_PROTECTION, refused, 0)))
         engine.stop()
+
+
+def _enter(task: LinuxTask, words: list[int], image: bytes) -> None:
+    try:
+        task.engine.restore(Context(task.engine.arch, pack("<27Q", *words), image))
+    except ValueError:
+        raise LinuxError(errno.EFAULT, "the CPU cannot be in the state that the frame has") from None
 
 
 def _selectors(ucontext: bytes) -> tuple[int, int]:
