@@ -46,7 +46,7 @@ def sys_unshare(task: LinuxTask, flags: c_ulong) -> int:
         task.fs = task.fs.copy()
     if flags & _FILES:
         task.unshare_files()
-    leave_spaces(task, flags)
+    leave_spaces(task, names=bool(flags & CLONE_NEWUTS), mounts=bool(flags & CLONE_NEWNS))
     return 0
 
 

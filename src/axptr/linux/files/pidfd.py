@@ -88,7 +88,7 @@ class PidFile(OpenFile):
             raise LinuxError(errno.EINVAL)
         if self.task.dead:
             raise LinuxError(errno.ESRCH)
-        from ..proc.tree import name_spaces
+        from ..proc.nodes import name_spaces
         from ..task.looking import require_look
 
         require_look(task, self.task)

@@ -484,3 +484,17 @@ class PagemapFile(MmFile):
             done += self.put(to, pack(f"<{some}Q", *entries), pos)
             page += some
         return done
+
+
+def name_spaces(path: bytes, who: Who) -> StaticDir:
+    """The first name space of each kind, by the numbers that the kernel gives them (include/linux/proc_ns.h)."""
+    kinds = {
+        b"cgroup": (b"cgroup", 0xEFFFFFFB), b"ipc": (b"ipc", 0xEFFFFFFF), b"mnt": (b"mnt", 0xEFFFFFF8),
+        b"net": (b"net", 0xEFFFFFF9), b"pid": (b"pid", 0xEFFFFFFC), b"pid_for_children": (b"pid", 0xEFFFFFFC),
+        b"time": (b"time", 0xEFFFFFFA), b"time_for_children": (b"time", 0xEFFFFFFA),
+        b"user": (b"user", 0xEFFFFFFD), b"uts": (b"uts", 0xEFFFFFFE),
+    }  # fmt: skip
+    nodes: dict[bytes, Node] = {name: SpaceLink(path + b"/" + name, *of, who) for name, of in kinds.items()}
+    for node in nodes.values():
+        node.whose = who
+    return StaticDir(path, nodes, 0o511)

@@ -24,7 +24,7 @@ from ..mem.limits import memory_size
 from ..task.looking import may_look, seen_by
 from . import process as procself
 from .maps import format_maps, format_rollup, format_smaps
-from .nodes import MemNode, NumberLink, PagemapNode, PlaceLink, SpaceLink, StaticDir, TextNode
+from .nodes import MemNode, NumberLink, PagemapNode, PlaceLink, StaticDir, TextNode, name_spaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -422,20 +422,6 @@ def _rename(task: LinuxTask, about: LinuxTask, name: bytes) -> None:
     if about.group is not task.group:
         raise LinuxError(errno.EINVAL)
     procself.set_comm(about, name)
-
-
-def name_spaces(path: bytes, who: Who) -> StaticDir:
-    """The first name space of each kind, by the numbers that the kernel gives them (include/linux/proc_ns.h)."""
-    kinds = {
-        b"cgroup": (b"cgroup", 0xEFFFFFFB), b"ipc": (b"ipc", 0xEFFFFFFF), b"mnt": (b"mnt", 0xEFFFFFF8),
-        b"net": (b"net", 0xEFFFFFF9), b"pid": (b"pid", 0xEFFFFFFC), b"pid_for_children": (b"pid", 0xEFFFFFFC),
-        b"time": (b"time", 0xEFFFFFFA), b"time_for_children": (b"time", 0xEFFFFFFA),
-        b"user": (b"user", 0xEFFFFFFD), b"uts": (b"uts", 0xEFFFFFFE),
-    }  # fmt: skip
-    nodes: dict[bytes, Node] = {name: SpaceLink(path + b"/" + name, *of, who) for name, of in kinds.items()}
-    for node in nodes.values():
-        node.whose = who
-    return StaticDir(path, nodes, 0o511)
 
 
 # -- what is mounted

@@ -219,7 +219,7 @@ def _copy(task: LinuxTask, args: CloneArgs, tid: int) -> LinuxTask:
     if flags & _NEW:
         from .spaces import leave_spaces
 
-        leave_spaces(child, flags)
+        leave_spaces(child, names=bool(flags & CLONE_NEWUTS), mounts=bool(flags & CLONE_NEWNS))
     child.sched = task.sched.fork()
     if task.sched.reset_on_fork and child.nice < 0:
         child.nice = 0

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from .clone import CLONE_NEWNS, CLONE_NEWUTS
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .task import LinuxTask
 
 
-def leave_spaces(task: LinuxTask, flags: int) -> None:
-    """Give a task, whose FsContext is its own, copies of the name spaces that flags say."""
-    if flags & CLONE_NEWUTS:
+def leave_spaces(task: LinuxTask, *, names: bool, mounts: bool) -> None:
+    """Give a task, whose FsContext is its own, copies of its name spaces: of the machine's names, of mounts."""
+    if names:
         task.own_uts = task.uts.copy(task.machine.next_space())
-    if flags & CLONE_NEWNS:
+    if mounts:
         fs = task.fs
         old, table = fs.mounts, fs.mounts.copy(task.machine.next_space())
         for name in ("root", "cwd"):
