@@ -344,15 +344,7 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     nodes[b"attr"] = AttributesDir(path + b"/attr", who)
     for name in (b"uid_map", b"gid_map", b"projid_map"):
         text(name, lambda t: b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF), 0o644)
-    nodes[b"cwd"] = PlaceLink(path + b"/cwd", lambda t: running(t).fs.cwd)
-    nodes[b"exe"] = PlaceLink(path + b"/exe", lambda t: procself.exe(running(t)))
-    nodes[b"root"] = PlaceLink(path + b"/root", lambda t: running(t).fs.root)
-    nodes[b"fd"] = FdDir(path + b"/fd", who)
-    nodes[b"fdinfo"] = FdInfoDir(path + b"/fdinfo", seen)
-    nodes[b"mem"] = MemNode(path + b"/mem", seen)
-    nodes[b"net"] = NetDir(path + b"/net")
-    nodes[b"ns"] = name_spaces(path + b"/ns", seen)
-    nodes[b"pagemap"] = PagemapNode(path + b"/pagemap", seen)
+    nodes |= _places(path, who, seen, running)
     if leader:
         nodes[b"map_files"] = LaterDir(path + b"/map_files", lambda: _map_files(path, seen))
         text(b"coredump_filter", lambda t: b"%08x\n" % t.group.coredump_filter, 0o644, procself.set_coredump_filter)
@@ -366,6 +358,21 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
         node.whose = who if name != b"net" else None
     made.whose = who
     return made
+
+
+def _places(path: bytes, who: Who, seen: Who, running: Who) -> dict[bytes, Node]:
+    """What of /proc/PID leads elsewhere: to files, to memory, to other directories."""
+    return {
+        b"cwd": PlaceLink(path + b"/cwd", lambda t: running(t).fs.cwd),
+        b"exe": PlaceLink(path + b"/exe", lambda t: procself.exe(running(t))),
+        b"root": PlaceLink(path + b"/root", lambda t: running(t).fs.root),
+        b"fd": FdDir(path + b"/fd", who),
+        b"fdinfo": FdInfoDir(path + b"/fdinfo", seen),
+        b"mem": MemNode(path + b"/mem", seen),
+        b"net": NetDir(path + b"/net"),
+        b"ns": name_spaces(path + b"/ns", seen),
+        b"pagemap": PagemapNode(path + b"/pagemap", seen),
+    }
 
 
 class LaterDir(DirNode):
