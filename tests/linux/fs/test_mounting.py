@@ -246,6 +246,11 @@ open("open/new", O_CREAT | O_WRONLY, 0644) = -1 EROFS
 umount2("open", 0) = 0
 mount("none", "open", "tmpfs", 0, "uid=99999999999999999999") = -1 EINVAL
 mount("none", "open", "tmpfs", 0, "gid=4294967295") = -1 EINVAL
+deep 1, then ENOSPC
+readlink("/proc/self/cwd", path, sizeof path) = 0
+access("../../..", F_OK) = 0
+chdir(words[1]) = 0
+umount2("open", MNT_DETACH) = 0
 mount("/", "open", 0, MS_BIND, 0) = 0
 chdir("open") = 0
 syscall(SYS_pivot_root, ".", ".") = 0

@@ -53,6 +53,17 @@ int main(int count, char **words) {
     SHOW(umount2("open", 0));
     SHOW(mount("none", "open", "tmpfs", 0, "uid=99999999999999999999"));
     SHOW(mount("none", "open", "tmpfs", 0, "gid=4294967295"));
+    int deep = 0, wrong = mount("none", "open", "tmpfs", 0, 0) || chdir("open");
+    while (!wrong && deep < 2000 && !mkdir("a", 0755) && !mkdir("a/b", 0755) && !mount("none", "a/b", "tmpfs", 0, 0)) {
+        wrong = chdir("a/b");
+        deep++;
+    }
+    printf("deep %d, then %s\n", deep > 100 && !wrong, strerrorname_np(errno));
+    char path[8192];
+    SHOW(readlink("/proc/self/cwd", path, sizeof path));
+    SHOW(access("../../..", F_OK));
+    SHOW(chdir(words[1]));
+    SHOW(umount2("open", MNT_DETACH));
     SHOW(mount("/", "open", 0, MS_BIND, 0));
     SHOW(chdir("open"));
     SHOW(syscall(SYS_pivot_root, ".", "."));

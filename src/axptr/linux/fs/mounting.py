@@ -259,6 +259,7 @@ def move(task: LinuxTask, node: Node, path: bytes, goal: Node) -> None:
         raise LinuxError(errno.ELOOP)
     directory, name = _point(task, path, goal)
     directory = own(task, directory)
+    table.require_room(directory, mount)
     table.detach(mount)
     table.attach(directory.hold(), name, mount)
 
@@ -321,6 +322,7 @@ def pivot(task: LinuxTask, new: Node, old: Node, old_path: bytes) -> None:
     place = (old.hold(), b"") if stacked else _point(task, old_path, old)
     if not stacked:
         place = own(task, place[0]).hold(), place[1]
+    table.require_room(place[0], root)
     table.detach(mount)
     table.mounts.remove(mount)
     table.mounts.insert(0, mount)

@@ -111,9 +111,20 @@ def moved(node: Node, mount: Mount | None) -> Node:
     return other
 
 
+def _depth(mount: Mount) -> int:
+    """How many mounts one is in."""
+    found = 0
+    while mount.above is not None and mount.above.mount is not None:
+        found += 1
+        mount = mount.above.mount
+    return found
+
+
 FIRST_SPACE = 0xEFFF_FFF8
 MOST = 1000
 """Mounts of a table: each process may ask for a copy of it."""
+DEEPEST = 200
+"""Mounts within one another: a place is told by walking up through all of them."""
 
 
 class MountTable:
@@ -157,8 +168,7 @@ class MountTable:
         ENOSPC for more than there may be."""
         below = directory.mount
         assert below is not None
-        if mount not in self.mounts and len(self.mounts) >= MOST:
-            raise LinuxError(errno.ENOSPC)
+        self.require_room(directory, mount)
         mount.above, mount.name = directory, name
         if mount not in self.mounts:
             mount.number = next(self._numbers)
@@ -170,6 +180,16 @@ class MountTable:
         below.covered.add(name)
         self._at[key] = mount
         self.within.add(key[:2])
+
+    def require_room(self, directory: Node, mount: Mount) -> None:
+        """ENOSPC where there are too many mounts, or one would be too deep."""
+        if mount not in self.mounts and len(self.mounts) >= MOST:
+            raise LinuxError(errno.ENOSPC)
+        deepest = max(map(_depth, self.inside(mount)), default=0)
+        height = max(0, deepest - _depth(mount))
+        above = directory.mount
+        if above is not None and _depth(above) + height >= DEEPEST:
+            raise LinuxError(errno.ENOSPC)
 
     def detach(self, mount: Mount) -> None:
         """Take a mount away from where it stands, with what is mounted in it. It is still in the list."""
