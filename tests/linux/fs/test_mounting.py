@@ -252,6 +252,7 @@ access("../../..", F_OK) = 0
 chdir(words[1]) = 0
 umount2("open", MNT_DETACH) = 0
 mount("/", "open", 0, MS_BIND, 0) = 0
+stat("open/usr/..", &found) = 0
 chdir("open") = 0
 syscall(SYS_pivot_root, ".", ".") = 0
 umount2(".", MNT_DETACH) = 0
@@ -260,6 +261,8 @@ fchdir(top) = 0
 access("proc/self/status", F_OK) = 0
 chdir(words[1]) = 0
 stat("hidden/secret", &found) = -1 ENOENT
+mount("none", "open", "tmpfs", 0, 0) = 0
+umount2("open", 0) = 0
 """
 
 

@@ -65,6 +65,7 @@ int main(int count, char **words) {
     SHOW(chdir(words[1]));
     SHOW(umount2("open", MNT_DETACH));
     SHOW(mount("/", "open", 0, MS_BIND, 0));
+    SHOW(stat("open/usr/..", &found));
     SHOW(chdir("open"));
     SHOW(syscall(SYS_pivot_root, ".", "."));
     SHOW(umount2(".", MNT_DETACH));
@@ -74,5 +75,7 @@ int main(int count, char **words) {
     SHOW(access("proc/self/status", F_OK));
     SHOW(chdir(words[1]));
     SHOW(stat("hidden/secret", &found));
+    SHOW(mount("none", "open", "tmpfs", 0, 0));
+    SHOW(umount2("open", 0));
     return 0;
 }

@@ -88,8 +88,8 @@ class HostMount(Mount):
         if name == base:
             if found.identity == self.root.identity:
                 return found
-        elif name.startswith(base + b"/"):
-            again = found.enter(open_beneath(self.root.fd, name[len(base) + 1 :]))
+        elif name.startswith(head := base.rstrip(b"/") + b"/"):
+            again = found.enter(open_beneath(self.root.fd, name[len(head) :]))
             if again.identity == found.identity:
                 return again
         raise LinuxError(errno.ENOENT)
