@@ -14,6 +14,7 @@
 #define KEEP_SOON 1000000ll         /* nanoseconds: how often it is renewed */
 #define KEEP_KNOWN 5000000ll        /* from here on the rate is known */
 #define KEEP_OVER 1000000000ll      /* what it is measured over, at most twice */
+#define KEEP_TOGETHER 1000ll        /* within so long clocks are looked at together */
 #define KEEP_OFF 20000ll            /* more than what an interruption makes of a look */
 
 /* The counter and a clock at one moment. */
@@ -122,17 +123,26 @@ static void keep_page(struct clock_keeper *k, struct clock_page *p, const int64_
 {
     const struct keep_moment now = keep_look(CLOCK_MONOTONIC), *first = &k->monotonic.first;
     struct keep_moment raw;
-    int64_t real, boot, tai, later;
+    int64_t real, boot, tai, later, best = INT64_MAX;
+    int tries;
     k->looked = now.cycles;
     if (now.cycles <= first->cycles || now.ns - first->ns < KEEP_KNOWN) {
         k->soon = 0;
         return;
     }
     raw = keep_look(CLOCK_MONOTONIC_RAW);
-    tai = keep_ns(CLOCK_TAI);
-    boot = keep_ns(CLOCK_BOOTTIME);
-    real = keep_ns(CLOCK_REALTIME);
-    later = keep_ns(CLOCK_MONOTONIC);
+    tai = boot = real = later = 0;
+    for (tries = 0; tries < 8 && best > KEEP_TOGETHER; tries++) { /* of looks that others came between, the shortest */
+        const int64_t start = keep_ns(CLOCK_MONOTONIC);
+        const int64_t of_tai = keep_ns(CLOCK_TAI);
+        const int64_t of_boot = keep_ns(CLOCK_BOOTTIME);
+        const int64_t of_real = keep_ns(CLOCK_REALTIME);
+        const int64_t end = keep_ns(CLOCK_MONOTONIC);
+        if (end - start < best) {
+            best = end - start;
+            tai = of_tai, boot = of_boot, real = of_real, later = end;
+        }
+    }
     if (p->counts) { /* does the counter still go as it did? */
         int64_t told = p->ns[TELLS_MONOTONIC] + keep_passed(now.cycles - p->cycles, p->mult) - ahead[1];
         if (told - now.ns > KEEP_OFF || now.ns - told > KEEP_OFF) {
