@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from axptr.linux import PIPE, HostDir, Linux, Policy, Rules, Tmpfs
+from axptr.linux import PIPE, HostDir, Linux, MachineSnapshot, Policy, Rules, Tmpfs
 
 from ..conftest import run_guest
 
@@ -278,3 +278,24 @@ def test_what_was_mounted_before_the_run_hides_what_is_below_it_whatever_root_mo
     assert outcome.stderr == b""
     assert [line.strip() for line in outcome.stdout.decode().splitlines()] == LOCKED.splitlines()
     assert list((tmp_path / "fixed").iterdir()) == []
+
+
+def test_a_second_mount_of_sys_and_proc_is_in_a_snapshot_as_it_was(tmp_path: Path) -> None:
+    script = (
+        "mkdir /tmp/axptr-second && mount --bind / /tmp/axptr-second && cd /tmp/axptr-second && umount -l . &&"
+        " echo there\n"
+        "read -r line; ls sys/devices/system/cpu/online && cat proc/self/comm"
+    )
+    with Linux(overlay=True) as machine:
+        process = machine.spawn(["sh", "-c", script], stdin=PIPE, stdout=PIPE, stderr=2, user="0:0")
+        tasks = machine.machine.tasks
+        assert machine.run_until(lambda: process.stdout.total > 0 and all(task.blocked for task in tasks.values()))
+        assert process.stdout.take() == b"there\n"
+        snap = machine.snapshot()
+    snap.save(tmp_path / "saved")
+    for kept in (snap, MachineSnapshot.load(tmp_path / "saved")):
+        with Linux.from_snapshot(kept) as machine:
+            process = machine.process()
+            process.stdin.feed(b"on\n", last=True)
+            assert process.wait().exit_code == 0
+            assert process.stdout.take() == b"sys/devices/system/cpu/online\ncat\n"

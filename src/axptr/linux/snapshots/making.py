@@ -210,8 +210,8 @@ class Making:
 
     def _fill_proc(self, tasks: list[LinuxTask]) -> None:
         """Files of /proc are made by their names, as programs that look for them would have it."""
-        for made, path in self._proc:
-            found = _walk(tasks[0], made.mount, path) if tasks else None
+        for made, path in sorted(self._proc, key=lambda one: len(one[1])):  # the roots of mounts first
+            found = _walk(tasks[0], made.mount, path, made) if tasks else None
             if found is not None and type(found) is type(made):
                 for name, value in vars(found).items():
                     made.__dict__.setdefault(name, value)
@@ -251,11 +251,13 @@ def _require_no_more_than_sse(task: LinuxTask) -> None:
         )
 
 
-def _walk(task: LinuxTask, mount: Any, path: bytes) -> Any:
-    if mount is None:
+def _walk(task: LinuxTask, mount: Any, path: bytes, made: Any) -> Any:
+    """What a path leads to, in a tree made anew for `made` that is a second mount's root itself."""
+    if mount is None or mount.root is made:
+        from ..proc.sysfs import make_sys
         from ..proc.tree import Proc
 
-        node: Any = Proc()
+        node: Any = make_sys() if path.startswith(b"/sys") else Proc()
     else:
         node = mount.root
     try:
