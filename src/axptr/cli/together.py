@@ -49,7 +49,8 @@ NAMES = """
     linux.task.scheduling linux.task.task linux.system linux.api linux _core.cpu.native.clockpage
     _core.cpu.native.native _core.cpu.native.crew engine.arch engine.context engine.exit engine.faults
     engine.points engine.native linux.load.vdso linux.signals.host linux.task.ending linux.mem.limits
-    linux.calls.memory linux.fs.notify linux.fs.opening linux.calls.files _core.kernel.quick linux.files.pipe
+    linux.calls.memory linux.fs.notify linux.fs.opening linux.calls.files
+    _core.kernel.accounts _core.kernel.fields _core.kernel.pieces _core.kernel.quick linux.files.pipe
     linux.calls.rw linux.arch.x86_64.prctl linux.calls.process linux.task.rseq linux.calls.limits
     linux.files.robust
 """

@@ -172,8 +172,7 @@ class CrewLoop(RunLoop):
 
     def _look_around(self) -> None:
         """Nobody came back, and it is time for a look: at the host, at the clocks of those that are out, at slices."""
-        if self._blocked and self._poller is not None:
-            self._poller.poll(0.0)
+        self._look_at_host()
         now, others = self.clock.monotonic(), len(self._ready) > len(self._out)
         for task, since in list(self._out.items()):
             late = others and now >= since + self.slice

@@ -268,6 +268,7 @@ class RunLoop(Turns):
             return self._until(done)
         finally:
             self._stand_still()
+            self._end()
             self.running = False
             self.deadline = None
             if self.current is not None:
@@ -306,7 +307,9 @@ class RunLoop(Turns):
         if self.deadline is not None:
             left = max(self.deadline - wall(), 0.0)
             seconds = left if seconds is None else min(seconds, left)
-        if not poller.poll(seconds) and seconds is not None and not self.over:
+        told = poller.poll(seconds)
+        self._polled = self.clock.monotonic()
+        if not told and seconds is not None and not self.over:
             self.clock.slept(at)
 
     def _time_left(self) -> float:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..engine import Engine, Exit
     from ..mm.space import AddrSpace
-    from .kernel import Kernel, Syscall
+    from .kernel import Kernel
     from .wait import Resume, Waitable
 
 
@@ -34,10 +34,9 @@ class Task(Waiting):
     A snapshot keeps the space, the registers, `blocked` and `result`.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "engine")
     kernel: Kernel
     engine: Engine
-    calling: tuple[Syscall, tuple[Any, ...]] | None = None
-    """The call that waits and its arguments, while a tracer looks."""
 
     def __init__(self, space: AddrSpace) -> None:
         self.set_space(space)

@@ -30,6 +30,8 @@ class Timer:
 class Timers:
     """The heap. Timers of one time go off in the order in which they were set. heap: empty, if there are none."""
 
+    __slots__ = ("_dead", "_serial", "heap")
+
     def __init__(self) -> None:
         self.heap: list[tuple[float, int, Timer]] = []
         self._serial = 0

@@ -35,14 +35,26 @@ cdef int64_t signal_period
 cdef int join(PhysMemory phys, EngineLink *link, Beat *beat) except -1
 cdef void leave(PhysMemory phys, EngineLink *link, Beat *beat) noexcept
 
+# What becomes of a call in compiled code.
+cdef enum:
+    CALL_OPEN = 0          # nothing: it is to be answered
+    CALL_DONE = 1
+    CALL_WAITS = 2         # its guest is not to go on
+
 # What may answer system calls without a frame of Python's between: a number and six registers.
 cdef class Answers:
+    cdef int at_once(self, const uint64_t *call, int64_t *result) except -1
     cdef object answer(self, const uint64_t *call)
+
+# Who may put another guest on the CPU while a run is under way: asked where the guest whose call was served does not go on.
+cdef class Exchange:
+    cdef bint exchange(self) except -1
 
 cdef class RunningCpu:
     cdef readonly PhysMemory phys
     cdef SpaceCore mmu             # the space the CPU sees, or None
     cdef object handler            # what system calls go to
+    cdef Exchange successor        # who may have another guest go on in the run under way, or None
     cdef bint closed
 
     # The run under way.
@@ -51,6 +63,7 @@ cdef class RunningCpu:
     cdef Beat *clock               # what asks it to come out; NULL: nothing does
     cdef uint64_t args[7]          # number and arguments of the call being served
     cdef bint serving              # a call is being served
+    cdef uint64_t answered         # calls that were answered by Python code
     cdef object error              # what a user's function raised
     cdef bint failed               # `error` is set
     cdef int stop_asked            # from any thread; stays until a run ends for it
@@ -87,10 +100,13 @@ cdef class RunningCpu:
     cdef int set_register(self, str name, object value) except -1
 
     cdef int check_mine(self) except -1
+    cdef int handle(self, object handler) except -1
     cdef int64_t require_ready(self, object timeout) except -2
     cdef object execute(self, int64_t wait)
     cdef int asked_to_stop(self) noexcept nogil
     cdef int beaten(self) noexcept nogil
+    cdef void goes_on_for(self, int64_t wait) noexcept nogil
+    cdef void hasten(self, int64_t wait) noexcept nogil
     cdef void serve_in_python(self) noexcept nogil
     cdef void call_handler(self) noexcept
 

@@ -19,6 +19,9 @@ from cython.cimports.axptr._core.cpu.metronome import (
     clock_now,
 )
 from cython.cimports.axptr._core.cpu.running import (
+    CALL_DONE,
+    CALL_OPEN,
+    CALL_WAITS,
     CAME_BREAK,
     CAME_BROKEN,
     CAME_ERROR,
@@ -96,9 +99,22 @@ def _with_gil(cpu: RunningCpu) -> cython.void:
 class Answers:
     """What a kernel answers calls with: a handler as any other (`on_syscall`), that is called without Python's numbers too."""
 
+    def at_once(self, call, result):
+        """What it does itself of a number and six registers: a CALL_ code; nothing has changed if that is CALL_OPEN."""
+        return CALL_OPEN
+
     def answer(self, call):
-        """Of a number and six registers: an int for the result, or None to leave all registers."""
+        """The rest of it: an int for the result, or None to leave all registers."""
         return self(call[0], call[1], call[2], call[3], call[4], call[5], call[6])
+
+
+@cython.cclass
+class Exchange:
+    """Who may put another guest on the CPU while a run is under way."""
+
+    def exchange(self):
+        """The guest whose call was served is not to go on: another may, in the same run. True if the CPU has one that is to."""
+        return False
 
 
 @cython.no_gc_clear
@@ -155,15 +171,31 @@ class RunningCpu:
     def call_handler(self):
         """The Python part. Until it is done nobody runs without the GIL on this engine's account."""
         a: cython.pointer(uint64_t) = self.args
+        value: int64_t = 0
+        code: cython.int = CALL_OPEN
         axptr_unshare(self.phys.lock)
         self.serving = True
         try:
-            if isinstance(self.handler, Answers):
-                result = cython.cast(Answers, self.handler).answer(a)
-            else:
-                result = self.handler(a[0], a[1], a[2], a[3], a[4], a[5], a[6])
-            if result is not None:
-                self.put_result(register_bits(result))
+            compiled: cython.bint = isinstance(self.handler, Answers)
+            if compiled:
+                code = cython.cast(Answers, self.handler).at_once(a, cython.address(value))
+            if code == CALL_DONE:
+                self.put_result(value)
+            elif code == CALL_OPEN:
+                self.answered += 1
+                if compiled:
+                    result = cython.cast(Answers, self.handler).answer(a)
+                else:
+                    result = self.handler(a[0], a[1], a[2], a[3], a[4], a[5], a[6])
+                if result is not None:
+                    self.put_result(register_bits(result))
+                elif self.preempted:
+                    code = CALL_WAITS
+            if code == CALL_WAITS:
+                self.serving = False
+                self.preempted = 0  # before the look at what others have posted: who posts asks for it afterwards
+                if self.single or self.successor is None or not self.successor.exchange():
+                    self.preempted = 1
         except BaseException as error:
             self.error = error
             self.failed = True
@@ -180,6 +212,13 @@ class RunningCpu:
         if self.stop_inside or self.stop_asked:
             return CAME_STOPPED
         return CAME_TIMEOUT if self.preempted else 0
+
+    def goes_on_for(self, wait):
+        """In a handler: the run under way ends in so many nanoseconds (-1: it does not), whatever was said before."""
+        kicked: cython.int = self.clock.kicked
+        self.deadline = clock_now() + wait if wait >= 0 else 0
+        beat_start(self.clock, self.deadline)
+        self.clock.kicked = kicked
 
     def beaten(self):
         """The clock has asked the CPU to come out: a CAME_ code if that was for something, else 0."""
@@ -302,7 +341,11 @@ class RunningCpu:
         self.check_mine()
         if not timeout >= 0:
             raise ValueError(f"a timeout of {timeout} seconds")
-        ends: int64_t = clock_now() + cython.cast(int64_t, min(timeout, 1e9) * 1e9)
+        self.hasten(cython.cast(int64_t, min(timeout, 1e9) * 1e9))
+
+    def hasten(self, wait):
+        """`shorten`, in nanoseconds."""
+        ends: int64_t = clock_now() + wait
         if self.busy and self.clock != cython.NULL and (self.deadline == 0 or ends < self.deadline):
             self.deadline = ends
             beat_hasten(self.clock, ends)
@@ -336,7 +379,12 @@ class RunningCpu:
         self.check_mine()
         if not callable(handler):
             raise TypeError(f"a system call handler is callable, not {type(handler).__name__}")
+        self.handle(handler)
+
+    def handle(self, handler):
+        """`on_syscall`, for those who know that it is callable."""
         self.handler = handler
+        return 0
 
     @property
     def regs(self):

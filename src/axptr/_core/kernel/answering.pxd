@@ -1,10 +1,11 @@
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from axptr._core.cpu.running cimport Answers
 
 cdef class Answering(Answers):
     cdef object table
     cdef object task
 
+    cdef int at_once(self, const uint64_t *call, int64_t *result) except -1
     cdef object answer(self, const uint64_t *call)
 
 cdef class CrewAnswering(Answers):
@@ -13,4 +14,5 @@ cdef class CrewAnswering(Answers):
     cdef dict answers
 
     cdef object _of_task(self)
+    cdef int at_once(self, const uint64_t *call, int64_t *result) except -1
     cdef object answer(self, const uint64_t *call)

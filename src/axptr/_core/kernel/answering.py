@@ -6,8 +6,13 @@ Failure: `LinuxError` is minus its errno; whatever else is raised comes out of t
 """
 
 import cython
-from cython.cimports.axptr._core.cpu.running import Answers
+from cython.cimports.axptr._core.cpu.running import CALL_OPEN, Answers
+from cython.cimports.axptr._core.kernel.fields import calm, class_of, task_class
+from cython.cimports.axptr._core.kernel.quick import Quick
+from cython.cimports.axptr._core.kernel.waiting import Waiting
 from cython.cimports.axptr._core.words.conversion import Bound
+from cython.cimports.cpython.dict import PyDict_GetItem
+from cython.cimports.cpython.object import PyObject
 
 from axptr.errors import LinuxError
 
@@ -23,12 +28,26 @@ class Answering(Answers):
         self.table = table
         self.task = task
 
+    def at_once(self, call, result):
+        found: cython.pointer(PyObject) = PyDict_GetItem(self.table, call[0])
+        if class_of(self.task) != task_class:
+            return CALL_OPEN
+        if (
+            found == cython.NULL
+            or not isinstance(cython.cast(object, found), Quick)
+            or not calm(cython.cast(Waiting, self.task))
+        ):
+            return CALL_OPEN
+        return cython.cast(Quick, found).at_once(self.task, call, result)
+
     def answer(self, call):
         number: object = call[0]
         try:
             serves: object = cython.cast(dict, self.table).get(number)
             if serves is None:
                 serves = self.table[number]
+            if isinstance(serves, Quick):  # which has been asked
+                serves = cython.cast(Quick, serves).plain
             if isinstance(serves, Bound):
                 return cython.cast(Bound, serves).serve(self.task, call + 1)
             return serves(self.task, call[1], call[2], call[3], call[4], call[5], call[6])
@@ -62,6 +81,10 @@ class CrewAnswering(Answers):
         if self.loop.current is not self.task:
             self.loop._serve(self.task)
         return self.answers[self.task]
+
+    def at_once(self, call, result):
+        answers: object = self._of_task()
+        return cython.cast(Answers, answers).at_once(call, result) if isinstance(answers, Answers) else CALL_OPEN
 
     def answer(self, call):
         answers: object = self._of_task()

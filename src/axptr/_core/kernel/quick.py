@@ -1,22 +1,28 @@
 """Calls that hand one task's turn to another, where they are done at once: a piece of a pipe that is there, a word that
-somebody waits at. Whatever is not plain (a page that is not there, an end that is watched, a packet) is left to the handler
-that does all of it, before anything has changed.
+somebody waits at. Whatever is not plain (a page that is not there, an end that is watched, a packet, a signal, somebody who
+looks on) is left to the handler that does all of it, before anything has changed.
 
-Each of these is made of that handler's wrapper, and takes its place: `call(task, a0, .., a5)`.
+Each of these (`Quick`) is made of that handler's wrapper, and takes its place: `call(task, a0, .., a5)`. What answers a
+task's calls (`answering`) has them do it without a call of Python's.
 
-Not here: what pipes and words are (`axptr.linux.files`), how a call waits (`waiting`).
+Not here: what pipes and words are (`axptr.linux.files`), where their fields lie (`fields`), how a call waits (`waiting`).
 
 Source: read(2), write(2), futex(2), pipe(7).
 """
 
 import cython
+from cython.cimports.axptr._core.cpu.running import CALL_DONE, CALL_OPEN, CALL_WAITS
 from cython.cimports.axptr._core.kernel.atonce import is_user, transfer
-from cython.cimports.axptr._core.kernel.waiting import Waiting, WaitQueue
-from cython.cimports.axptr._core.words.codes import MAX_RW_COUNT, PAGE_SIZE, READ, WRITE
+from cython.cimports.axptr._core.kernel.fields import calm, class_of, fields, get, hold, put, word_class
+from cython.cimports.axptr._core.kernel.pieces import end_of, go_on_by, put_in, take_out
+from cython.cimports.axptr._core.kernel.turns import Turns
+from cython.cimports.axptr._core.kernel.waiting import Blocked, Waiting, WaitQueue
+from cython.cimports.axptr._core.words.codes import MAX_RW_COUNT, READ
 from cython.cimports.axptr._core.words.conversion import PyLong_AsUnsignedLongLongMask
-from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cython.cimports.cpython.long import PyLong_AsLong
+from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.errno import EAGAIN
-from cython.cimports.libc.stdint import uint32_t, uint64_t
+from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
 
 _low = cython.declare(uint64_t, 0xFFFF_FFFF)
 _wronly = cython.declare(cython.int, 1)
@@ -25,147 +31,188 @@ _nonblock = cython.declare(cython.int, 0o4000)
 _direct = cython.declare(cython.int, 0o40000)
 _path = cython.declare(cython.int, 0o10000000)
 _pollin = cython.declare(object, 1)
-_readable = cython.declare(object, 0x41)  # POLLIN, POLLRDNORM
 _private = cython.declare(uint64_t, 128)
 _any = cython.declare(object, 0xFFFF_FFFF)
+_zero = cython.declare(object, 0)
+
+
+# -- waiting
 
 
 @cython.cfunc
-def _taken(task: Waiting, file: object, address: uint64_t, count: uint64_t) -> cython.Py_ssize_t:
-    """Of what stands first in a pipe as much as is wanted, into the user's memory; -1 where that is not all there is to
-    it."""
-    pipe: object = file.pipe
-    slots: object = pipe.slots
-    many: cython.Py_ssize_t = len(slots)
-    if not many or count == 0 or pipe.notices or task.machine.watches is not None or not is_user(address, count):
-        return -1
-    slot: object = slots[0]
-    data: object = slot.data
-    if type(data) is not bytes or slot.packet:
-        return -1
-    size: cython.Py_ssize_t = PyBytes_GET_SIZE(data)
-    if cython.cast(uint64_t, size) > count:
-        size = count
-    elif many > 1 and cython.cast(uint64_t, size) < count:
-        return -1
-    if not transfer(task._space, address, PyBytes_AS_STRING(data), size, WRITE):
-        return -1
-    pipe.drop(size)
-    file._node.used(task, written=False)
-    task.group.io.read(size)
-    return size
+def _wait(
+    task: Waiting, waitable: object, queue: WaitQueue, mask: object, again: tuple, interrupted: object
+) -> Blocked:
+    """`LinuxTask.block` for an event of one thing, for ever, of a task for which there is nothing else to do."""
+    record: Blocked = Blocked.__new__(Blocked)
+    loop: Turns = task.loop
+    group: object = cython.cast(object, get(task, fields.group))
+    record.on = ((waitable, mask),)
+    record.again = again
+    record.restart = _zero
+    record.interrupted = interrupted
+    record.queues = (queue,)
+    task.blocked = record
+    loop._blocked.add(task)
+    loop._dequeue(task)
+    queue.add(task, mask)
+    task.voluntary += 1
+    put(group, fields.voluntary, PyLong_AsLong(cython.cast(object, get(group, fields.voluntary))) + 1)
+    return record
 
 
 @cython.cfunc
-def _put(task: Waiting, file: object, address: uint64_t, count: uint64_t, made: object) -> cython.Py_ssize_t:
-    """Up to a page of the user's memory into a pipe; -1 where it is not as simple as that."""
-    pipe: object = file.pipe
-    slots: object = pipe.slots
-    many: cython.Py_ssize_t = len(slots)
-    size: cython.Py_ssize_t = count
-    last: object = None
-    queue: WaitQueue
-    if count == 0 or size > PAGE_SIZE or not pipe.readers or task.machine.watches is not None:
-        return -1
-    if not is_user(address, count):
-        return -1
-    if many and size < PAGE_SIZE:
-        last = slots[many - 1]
-        if not last.open or last.start + len(last.data) + size > PAGE_SIZE:
-            last = None
-        elif type(last.data) is not bytes:
-            return -1
-    if last is None and many >= pipe.most:
-        return -1
-    raw: bytes = PyBytes_FromStringAndSize(cython.cast(cython.p_char, cython.NULL), size)
-    if not transfer(task._space, address, PyBytes_AS_STRING(raw), size, READ):
-        return -1
-    if last is not None:
-        last.data = last.data + raw
-    else:
-        slots.append(made(raw, open=True))
-    queue = pipe.to_read
-    queue.wake(_readable)
-    queue = pipe.to_both
-    queue.wake(_readable)
-    file._node.used(task, written=True)
-    task.group.io.wrote(size)
-    return size
+@cython.inline
+def _may_wait(task: Waiting) -> cython.bint:
+    return task.blocked is None and task.going_on is None and isinstance(task.loop, Turns) and calm(task)
 
 
-def reading(plain, pipe_file, again, interrupted):
-    """read(2). pipe_file: the class of a pipe's ends; again, interrupted: of a read that waits."""
-
-    def call(task, a0, a1, a2, a3, a4, a5):
-        file: object = task.files._files.get(PyLong_AsUnsignedLongLongMask(a0) & _low)
-        if type(file) is pipe_file:
-            flags: cython.int = file.flags
-            if flags & _accmode != _wronly and flags & _accmode != _accmode and not flags & _path:
-                address: uint64_t = PyLong_AsUnsignedLongLongMask(a1)
-                count: uint64_t = PyLong_AsUnsignedLongLongMask(a2)
-                done: cython.Py_ssize_t = _taken(task, file, address, count)
-                if done >= 0:
-                    return done
-                pipe: object = file.pipe
-                if not flags & _nonblock and count and not pipe.slots and pipe.writers and is_user(address, count):
-                    rest: tuple = ((address, min(count, cython.cast(uint64_t, MAX_RW_COUNT))),)
-                    return task.block(
-                        ((file, _pollin),), None, again=(again, (file, rest, None)), interrupted=interrupted
-                    )
-        return plain(task, a0, a1, a2, a3, a4, a5)
-
-    return call
+# -- calls
 
 
-def taken(task: Waiting, file, rest: tuple):
-    """For a read of a pipe's end that waited: how much it got, None where that is to be looked at in all its parts."""
-    address, count = rest[0]
-    done: cython.Py_ssize_t = _taken(task, file, address, count) if len(rest) == 1 else -1
-    return done if done >= 0 else None
+@cython.cclass
+class Quick:
+    """A call as far as it is done at once; `plain` does the rest."""
+
+    def at_once(self, task, a, result):
+        """CALL_DONE, with a result; CALL_WAITS: it waits now; CALL_OPEN: nothing has been done. a: its number, then its
+        arguments. Of a task of the class that `fields` knows."""
+        return CALL_OPEN
+
+    def __call__(self, task: Waiting, a0, a1, a2, a3, a4, a5):
+        a: uint64_t[7]
+        result: int64_t = 0
+        loop: Turns
+        if calm(task) and isinstance(task.loop, Turns):
+            a[1], a[2] = PyLong_AsUnsignedLongLongMask(a0), PyLong_AsUnsignedLongLongMask(a1)
+            a[3], a[4] = PyLong_AsUnsignedLongLongMask(a2), PyLong_AsUnsignedLongLongMask(a3)
+            a[5], a[6] = PyLong_AsUnsignedLongLongMask(a4), PyLong_AsUnsignedLongLongMask(a5)
+            call: object = task.engine._call_in_hand()
+            if call is not None:
+                a[0] = call[0]
+                code: cython.int = self.at_once(task, a, cython.address(result))
+                if code == CALL_DONE:
+                    return result
+                if code == CALL_WAITS:
+                    loop = task.loop
+                    if loop.current is task:
+                        loop._come_out()
+                    return None
+        return self.plain(task, a0, a1, a2, a3, a4, a5)
 
 
-def writing(plain, pipe_file, made):
-    """write(2). pipe_file: the class of a pipe's ends; made: that of what stands in a pipe."""
+@cython.cclass
+class Reading(Quick):
+    """read(2) of pipes."""
 
-    def call(task, a0, a1, a2, a3, a4, a5):
-        file: object = task.files._files.get(PyLong_AsUnsignedLongLongMask(a0) & _low)
-        if type(file) is pipe_file:
-            flags: cython.int = file.flags
-            if flags & _accmode and flags & _accmode != _accmode and not flags & (_path | _direct):
-                done: cython.Py_ssize_t = _put(
-                    task, file, PyLong_AsUnsignedLongLongMask(a1), PyLong_AsUnsignedLongLongMask(a2), made
-                )
-                if done >= 0:
-                    return done
-        return plain(task, a0, a1, a2, a3, a4, a5)
+    def at_once(self, task, a, result):
+        found: cython.pointer(PyObject) = end_of(task, a[1])
+        if found == cython.NULL:
+            return CALL_OPEN
+        file: object = cython.cast(object, found)
+        flags: cython.long = PyLong_AsLong(cython.cast(object, get(file, fields.flags)))
+        if flags & _accmode == _wronly or flags & _accmode == _accmode or flags & _path:
+            return CALL_OPEN
+        done: cython.Py_ssize_t = take_out(task, file, a[2], a[3])
+        if done >= 0:
+            result[0] = done
+            return CALL_DONE
+        pipe: object = cython.cast(object, get(file, fields.pipe))
+        if flags & _nonblock or not a[3] or not is_user(a[2], a[3]) or cython.cast(object, get(pipe, fields.slots)):
+            return CALL_OPEN
+        if (
+            flags & _accmode
+            or PyLong_AsLong(cython.cast(object, get(pipe, fields.writers))) == 0
+            or not _may_wait(task)
+        ):
+            return CALL_OPEN
+        rest: tuple = ((a[2], min(a[3], cython.cast(uint64_t, MAX_RW_COUNT))),)
+        queue: WaitQueue = cython.cast(WaitQueue, get(pipe, fields.to_read))
+        record: Blocked = _wait(task, file, queue, _pollin, (self.again, (file, rest, None)), self.interrupted)
+        record.call = (a[0], a[1])
+        record.held = (file,)
+        hold(file)
+        return CALL_WAITS
 
-    return call
+
+@cython.cclass
+class Writing(Quick):
+    """write(2) of pipes."""
+
+    def at_once(self, task, a, result):
+        found: cython.pointer(PyObject) = end_of(task, a[1])
+        if found == cython.NULL:
+            return CALL_OPEN
+        file: object = cython.cast(object, found)
+        flags: cython.long = PyLong_AsLong(cython.cast(object, get(file, fields.flags)))
+        if not flags & _accmode or flags & _accmode == _accmode or flags & (_path | _direct):
+            return CALL_OPEN
+        done: cython.Py_ssize_t = put_in(task, file, a[2], a[3])
+        if done < 0:
+            return CALL_OPEN
+        result[0] = done
+        return CALL_DONE
+
+
+@cython.cclass
+class AtWord(Quick):
+    """futex(2): waiting for ever at a word of one's own memory, and waking who does."""
+
+    def at_once(self, task, a, result):
+        address: uint64_t = a[1]
+        op: uint64_t = a[2] & _low
+        value: uint64_t = a[3] & _low
+        now: uint32_t = 0
+        queue: WaitQueue
+        if op | 1 != _private | 1 or address & 3 or not is_user(address, 4):
+            return CALL_OPEN
+        table: object = cython.cast(object, get(task, fields.machine)).futexes
+        key: tuple = (cython.cast(object, get(task, fields.mm)), address)
+        word: object
+        if op & 1:
+            word = table.get(key)
+            if word is None:
+                result[0] = 0
+                return CALL_DONE
+            if cython.cast(object, get(word, fields.inheriting)):
+                return CALL_OPEN
+            queue = cython.cast(WaitQueue, get(word, fields.queue))
+            result[0] = queue.wake(self.bits, value if 0 < value < 0x8000_0000 else 1)
+            return CALL_DONE
+        if a[4] or not transfer(task._space, address, cython.cast(cython.p_char, cython.address(now)), 4, READ):
+            return CALL_OPEN
+        if now != value:
+            result[0] = -EAGAIN
+            return CALL_DONE
+        if not _may_wait(task):
+            return CALL_OPEN
+        word = table.word(key)
+        if class_of(word) != word_class:
+            return CALL_OPEN
+        queue = cython.cast(WaitQueue, get(word, fields.queue))
+        record: Blocked = _wait(task, word, queue, _any, self.again, None)
+        record.call = (a[0], address)
+        return CALL_WAITS
+
+
+def reading(plain, again, interrupted):
+    """read(2). again, interrupted: of a read that waits."""
+    made: Reading = Reading()
+    made.plain, made.again, made.interrupted = plain, again, interrupted
+    go_on_by(again, None)
+    return made
+
+
+def writing(plain):
+    """write(2)."""
+    made: Writing = Writing()
+    made.plain = plain
+    return made
 
 
 def at_word(plain, awake, bits):
-    """futex(2): waiting for ever at a word of one's own memory, and waking who does. awake: how a wait goes on; bits: what a
-    plain wake is an event of."""
-
-    def call(task, a0, a1, a2, a3, a4, a5):
-        address: uint64_t = PyLong_AsUnsignedLongLongMask(a0)
-        op: uint64_t = PyLong_AsUnsignedLongLongMask(a1) & _low
-        value: uint64_t = PyLong_AsUnsignedLongLongMask(a2) & _low
-        now: uint32_t = 0
-        queue: WaitQueue
-        if op | 1 == _private | 1 and not address & 3 and is_user(address, 4):
-            table: object = task.machine.futexes
-            key: tuple = (task.mm, address)
-            if op & 1:
-                word: object = table.get(key)
-                if word is None:
-                    return 0
-                if not word.inheriting:
-                    queue = word.queue
-                    return queue.wake(bits, value if 0 < value < 0x8000_0000 else 1)
-            elif not a3 and transfer(task._space, address, cython.cast(cython.p_char, cython.address(now)), 4, READ):
-                if now != value:
-                    return -EAGAIN
-                return task.block(((table.word(key), _any),), None, again=(awake, ()))
-        return plain(task, a0, a1, a2, a3, a4, a5)
-
-    return call
+    """futex(2). awake: how a wait goes on; bits: what a plain wake is an event of."""
+    made: AtWord = AtWord()
+    made.plain, made.again, made.bits = plain, (awake, ()), bits
+    go_on_by(None, awake)
+    return made

@@ -1,6 +1,8 @@
-from axptr._core.kernel.waiting cimport Blocked, Waiting
+from libc.stdint cimport uint64_t
+from axptr._core.kernel.accounts cimport ShortTurns
+from axptr._core.kernel.waiting cimport Blocked, Waiting, Waker
 
-cdef class Turns:
+cdef class Turns(Waker):
     cdef public object engine, clock, timers, slice, deadline, stopped_at, stopped
     cdef public bint running
     cdef public Waiting current
@@ -13,7 +15,16 @@ cdef class Turns:
     cdef public double _looks_at   # when the turn under way ends by itself
     cdef public object _slice_end
     cdef bint native               # the engine is the host's CPU, under the host's clock
+    cdef bint host_time            # the clocks are the host's
+    cdef bint single               # one task at a time has the CPU
+    cdef ShortTurns short_turns
+    cdef Py_ssize_t heap_at        # where the timers have their heap; 0: in their `__dict__`
     cdef object run_under_way      # another for each run
+    cdef object done               # of the run under way: whether it is over
+    cdef uint64_t asked            # how many calls had been answered by Python code when that was asked last
+    cdef bint news                 # something else has happened since that it may depend on
+    cdef bint refused              # the task in the CPU is to end: it has said so in the middle of a run
+    cdef public double _polled     # when the host was looked at last
 
     cpdef enqueue(self, Waiting task)
     cpdef adopt(self, Waiting task)
@@ -29,9 +40,19 @@ cdef class Turns:
     cpdef _install(self, Waiting task)
     cpdef _resume(self, Waiting task)
     cpdef _end_slice(self, Waiting task)
+    cpdef _poll(self, double now)
+    cpdef _look_at_host(self)
+    cdef bint next_one(self, Waiting before) except -1
+    cdef bint is_done(self) except -1
+    cdef double now(self) except? -1
+    cdef int put_result(self, Waiting task) except -1
+    cdef int hand_over(self, Waiting before, Waiting task) except -1
     cpdef _until_a_look(self, double now, double seconds)
     cdef time_of(self, Waiting task)
     cdef object ran(self, Waiting task, object seconds)
     cdef go_on(self, Waiting task, Blocked record)
     cdef leave_wait(self, Waiting task)
     cdef finish(self, Waiting task, object outcome)
+    cdef let_go(self, Waiting task, Blocked record)
+    cdef int line_up(self, Waiting task) except -1
+    cdef bint any_timers(self) except -1

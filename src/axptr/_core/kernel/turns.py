@@ -7,10 +7,31 @@ Not here: the start and the end of a run, the host and its descriptors (`axptr.k
 Owner: the thread of the run.
 """
 
+from time import monotonic, time_ns
+
 import cython
+from cython.cimports.axptr._core.cpu.metronome import clock_now
 from cython.cimports.axptr._core.cpu.native.nativepages import NativePages
 from cython.cimports.axptr._core.cpu.native.parked import Parked
-from cython.cimports.axptr._core.kernel.waiting import Blocked, Waiting, WaitQueue
+from cython.cimports.axptr._core.cpu.native.stub import R_RAX
+from cython.cimports.axptr._core.cpu.running import RunningCpu
+from cython.cimports.axptr._core.kernel.accounts import CpuPart, ShortTurns
+from cython.cimports.axptr._core.kernel.fields import (
+    calm,
+    class_of,
+    field_of,
+    fields,
+    general_way,
+    get,
+    let_go,
+    task_class,
+    untimed,
+)
+from cython.cimports.axptr._core.kernel.pieces import gone_on
+from cython.cimports.axptr._core.kernel.waiting import Blocked, Waiting, WaitQueue, Waker
+from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.cpython.object import PyObject
+from cython.cimports.libc.stdint import int64_t, uint64_t
 
 from axptr.errors import GuestLost, LinuxError
 
@@ -25,26 +46,50 @@ _word = cython.declare(object, 0xFFFF_FFFF_FFFF_FFFF)
 
 
 @cython.cclass
-class Turns:
+class Turns(Waker):
     """The tasks that can run, in a row; those that wait; the one in the CPU. `RunLoop` says what its fields are."""
+
+    def __cinit__(self, *args, **kwargs):
+        mine: type = Turns
+        self.single = type(self).enqueue == cython.cast(object, mine).enqueue
+        self.short_turns = ShortTurns()
+
+    def now(self):
+        """Seconds of the clock."""
+        return clock_now() * 1e-9 if self.host_time else self.clock.monotonic()
 
     # -- who can run
 
     def enqueue(self, task):
         """A task can run, or has been woken: it gets its turn after those that are waiting for theirs."""
+        self.line_up(task)
+
+    def runnable(self, task):
+        if self.single:
+            return self.line_up(task)
+        self.enqueue(task)
+        return 0
+
+    def line_up(self, task):
         if task in self._queued:
-            return
+            return 0
         self._queued.add(task)
         self._ready.append(task)
         if self._slice_end is None and self._looks_at != _now and len(self._ready) == 2:
-            ends: cython.double = self.clock.monotonic() + self.slice  # the first has to share from now on
+            ends: cython.double = self.now() + cython.cast(
+                cython.double, self.slice
+            )  # the first has to share from now on
             self._slice_end = ends
             self._be_back(ends)
+        return 0
 
     def _dequeue(self, task):
         if task in self._queued:
             self._queued.remove(task)
-            self._ready.remove(task)
+            if self._ready[0] is task:
+                self._ready.popleft()
+            else:
+                self._ready.remove(task)
 
     def adopt(self, task):
         """A task that says it is blocked is: put it into the queues of what it waits for, its deadline into ours."""
@@ -90,18 +135,27 @@ class Turns:
         while self._posted:
             function, args = self._posted.popleft()
             function(*args)
-        if self.timers.heap:
+        if self.any_timers():
             self.timers.due(self.clock.monotonic())
+
+    def any_timers(self):
+        """Whether some are set."""
+        if self.heap_at:
+            return len(cython.cast(list, get(self.timers, self.heap_at))) != 0
+        return bool(self.timers.heap)
 
     def _be_back(self, at):
         """Have the turn under way end at a time, unless it will end by itself before that. The program runs on until
         then."""
         seconds: cython.double
         if at < self._looks_at:
-            seconds = at - cython.cast(cython.double, self.clock.monotonic())
+            seconds = at - self.now()
             if seconds > _soon:
                 self._looks_at = at
-                self.clock.shorten(self.engine, seconds)
+                if self.host_time:
+                    cython.cast(RunningCpu, self.engine).hasten(cython.cast(int64_t, seconds * 1e9))
+                else:
+                    self.clock.shorten(self.engine, seconds)
             else:
                 self._come_out()
 
@@ -112,16 +166,16 @@ class Turns:
 
     def time_of(self, task):
         """Seconds that the task may run before somebody must look; None for any number."""
-        used = task.time_left
+        used = None if calm(task) else task.time_left
         alone: cython.bint = len(self._ready) == 1
         seconds: cython.double = _never
         now: cython.double
         if alone:
             self._slice_end = None
-            if used is None and not self.timers.heap and (self._poller is None or not self._blocked):
+            if used is None and not self.any_timers() and (self._poller is None or not self._blocked):
                 self._looks_at = _never
                 return None
-        now = self.clock.monotonic()
+        now = self.now()
         if not alone:
             if self._slice_end is None:
                 self._slice_end = now + cython.cast(cython.double, self.slice)
@@ -132,12 +186,12 @@ class Turns:
 
     def _until_a_look(self, now, seconds):
         """So many seconds from now, or as many as timers and the host allow; None for any number."""
-        if self.timers.heap:
+        if self.any_timers():
             until = self.clock.seconds_until(self.timers.next(), outside=True)
             if until is not None:
                 seconds = min(seconds, cython.cast(cython.double, until))
         if self._poller is not None and self._blocked:
-            seconds = min(seconds, _look)
+            seconds = min(seconds, self._polled + _look - cython.cast(cython.double, now))
         if seconds == _never:
             self._looks_at = _never
             return None
@@ -145,11 +199,22 @@ class Turns:
         self._looks_at = now + seconds
         return seconds
 
+    def _poll(self, now):
+        """See what the host has for those who wait for it."""
+        self._polled = now
+        self._poller.poll(0.0)
+
+    def _look_at_host(self):
+        """The same, if somebody waits, and it is time."""
+        if self._poller is not None and self._blocked:
+            now: cython.double = self.now()
+            if now >= self._polled + _look - _rounding:
+                self._poll(now)
+
     def _end_slice(self, task):
         """The CPU came out for a look: the next task's turn, if this one's is over."""
         late: cython.bint
-        if self._blocked and self._poller is not None:
-            self._poller.poll(0.0)
+        self._look_at_host()
         late = self._slice_end is not None and self.clock.monotonic() >= self._slice_end - _rounding
         if late and len(self._ready) > 1:
             self._slice_end = None
@@ -162,8 +227,11 @@ class Turns:
     def _until(self, done):
         """Turns until `done()`, which is asked after each; as `run_until` has it."""
         last = None
+        self.done = done
+        self.news = True
         while True:
             self.look()
+            self._look_at_host()
             if self._left:
                 self._left = False
                 return last if last is not None else self._came_out("stopped")
@@ -201,6 +269,10 @@ class Turns:
             exit = self._came_out("lost", 0)
         finally:
             self._looks_at = _now
+        if self.refused:
+            self.refused = False
+            return self._ended(self.current, None)
+        task = self.current  # perhaps another by now
         if task.blocked is not None:
             return None
         if exit.kind == "timeout":
@@ -223,9 +295,64 @@ class Turns:
         if limit is not None:
             seconds = limit if seconds is None else min(seconds, limit)
         raw: tuple = self.engine._run(seconds)
-        if raw[0] == "timeout" and task.blocked is not None:
+        if raw[0] == "timeout" and (self.refused or self.current.blocked is not None):
             return None
         return self.engine._stopping(seconds, None, False, raw)
+
+    def exchange(self):
+        """The task that made the call in hand waits: the next one has the CPU, without an end of the run, if a turn of it is
+        no more than that. All that is done is what the way over the end of the run does."""
+        before: Waiting = self.current
+        if before is None or before.blocked is None or not self._ready or self._posted or self._left or general_way:
+            return False
+        if self.any_timers() and self.timers.due(self.clock.monotonic()):
+            self.news = True
+        self._looks_at = _now
+        return self.next_one(before)
+
+    def is_done(self):
+        """Whether the run is over. What is done at once of calls changes nothing about that."""
+        cpu: RunningCpu = self.engine
+        if cpu.answered == self.asked and not self.news:
+            return False
+        self.asked = cpu.answered
+        self.news = False
+        return self.done()
+
+    def next_one(self, before):
+        """Whether the first who can run has the CPU now, in the run under way."""
+        cpu: NativePages = self.engine
+        limit: cython.double
+        task: Waiting = self._ready[0]
+        if task is before or type(task.context) is not Parked or cython.cast(SpaceCore, task._space).has_points:
+            return False
+        if self.is_done() or self._left or self._posted:
+            self.news = True
+            return False
+        self._look_at_host()
+        if self.deadline is not None and self.over:
+            return False
+        if task.blocked is not None:
+            self._resume(task)
+            if task.blocked is not None:
+                return False
+        self._switch(task)
+        if cpu.lost:
+            return False
+        if not calm(task):
+            self.news = True
+            if not self._goes_on(task, None):
+                self.refused = True
+                return False
+        if task.blocked is not None or cpu.lost or self._posted:
+            return False
+        seconds = self.time_of(task)
+        if self.deadline is not None:
+            limit = self._time_left()
+            if seconds is None or limit < cython.cast(cython.double, seconds):
+                seconds = limit
+        cpu.goes_on_for(-1 if seconds is None else cython.cast(int64_t, cython.cast(cython.double, seconds) * 1e9))
+        return True
 
     def _goes_on(self, task, exit):
         """`task.on_exit`, without an exit `task.enter`, which may find that the registers are lost."""
@@ -244,13 +371,13 @@ class Turns:
                 if context is None:
                     before.context = self._kept()
                 elif isinstance(engine, NativePages):
-                    before.context = cython.cast(NativePages, engine)._park()
+                    before.context = cython.cast(NativePages, engine).put_aside()
                 else:
                     before.context = engine.park()
             self.current = None  # should what follows be refused
             if context is not None:
                 if type(context) is Parked:
-                    cython.cast(NativePages, engine)._resume(context, task._space)
+                    cython.cast(NativePages, engine).put_on(context, task._space)
                 else:
                     engine.resume(context, task._space)
                 task.context = None
@@ -258,13 +385,44 @@ class Turns:
             self._slice_end = None
             self._install(task)
             if before is not None:
-                before.handed_over(task)
+                self.hand_over(before, task)
             else:
                 task.switched(True)
-        engine.attach(task._space)
+        if not isinstance(engine, RunningCpu) or cython.cast(RunningCpu, engine).mmu is not task._space:
+            engine.attach(task._space)
         if task.result is not None:
-            engine.regs.result = task.result & _word
-            task.result = None
+            self.put_result(task)
+
+    def put_result(self, task):
+        """A call that waited has its result: into the register."""
+        engine: object = self.engine
+        cpu: NativePages
+        if isinstance(engine, NativePages):
+            cpu = engine
+            if cpu.in_call and not cpu.lost and not cpu.closed:
+                cpu.regs_[R_RAX] = cython.cast(uint64_t, cython.cast(int64_t, task.result))
+                task.result = None
+                return 0
+        engine.regs.result = task.result & _word
+        task.result = None
+        return 0
+
+    def hand_over(self, before, task):
+        """The CPU goes from one task to another."""
+        if (
+            self.native
+            and not general_way
+            and class_of(before) == task_class
+            and class_of(task) == task_class
+            and untimed(before)
+            and untimed(task)
+            and self.short_turns.hand_over(
+                cython.cast(CpuPart, get(before, fields.cpu)), cython.cast(CpuPart, get(task, fields.cpu))
+            )
+        ):
+            return 0
+        before.handed_over(task)
+        return 0
 
     def reinstall(self, task: Waiting):
         """The task's calls go another way, by its kernel's dispatcher: from now on, or from its next turn on."""
@@ -273,16 +431,34 @@ class Turns:
             self._install(task)
 
     def _install(self, task):
-        task.engine = self.engine
+        engine: cython.pointer(PyObject) = cython.cast(cython.pointer(PyObject), self.engine)
+        if task_class == cython.NULL or class_of(task) != task_class or get(task, fields.engine) != engine:
+            task.engine = self.engine
+        task.host_time = self.host_time
         if task.answers is None or task.answers_of is not self.run_under_way:
             task.answers = task.kernel.dispatcher(task)
             task.answers_of = self.run_under_way
-        self.engine.on_syscall(task.answers)
+        if isinstance(self.engine, RunningCpu):
+            cython.cast(RunningCpu, self.engine).handle(task.answers)
+        else:
+            self.engine.on_syscall(task.answers)
 
     def _begin(self, native: cython.bint):
         """A run begins. native: the engine is the host's CPU, for which time passes as for the host."""
         self.native = native
+        view: object = type(self.clock)
+        self.host_time = native and view.monotonic is monotonic and getattr(view, "realtime_ns", None) is time_ns
+        self.refused = False
+        self.heap_at = field_of(type(self.timers), "heap")
+        if native and self.jobs == 1:
+            cython.cast(RunningCpu, self.engine).successor = self
         self.run_under_way = object()
+
+    def _end(self):
+        """The run is over."""
+        if self.native:
+            cython.cast(RunningCpu, self.engine).successor = None
+        self.done = None
 
     # -- calls that waited
 
@@ -305,6 +481,15 @@ class Turns:
     def go_on(self, task, record):
         """Call `again`. What it raises besides `LinuxError` leaves the task waiting, to be woken at once."""
         again: tuple = record.again
+        done: int64_t
+        if record.timer is None and record.woken and calm(task) and task.calling is None:
+            done = gone_on(task, record)
+            if done >= 0:
+                self.leave_wait(task)
+                self.let_go(task, record)
+                task.result = done
+                return
+        self.news = True
         task.woken = 0 if record.woken is None else record.woken
         self.leave_wait(task)
         task.going_on = record
@@ -324,6 +509,14 @@ class Turns:
             task.blocked.call = record.call
         else:
             self.finish(task, outcome)
+
+    def let_go(self, task, record):
+        """`Task.waited`, of a task of the class that is known: the open files may be closed."""
+        files: tuple = record.held
+        if len(files) == 1 and let_go(files[0]) == 0:
+            record.held = ()
+        elif files:
+            task.waited(record)
 
     def leave_wait(self, task):
         self._forget(task)

@@ -1,3 +1,4 @@
+from axptr._core.cpu.running cimport Exchange
 from axptr._core.mm.provider cimport Provider
 
 cdef class Blocked:
@@ -22,12 +23,20 @@ cdef class WaitQueue:
     cpdef wake(self, object mask=*, object n=*)
     cdef int tell(self, object mask, bint exclusive) except -1
 
+cdef class Waker(Exchange):
+    cdef int runnable(self, Waiting task) except -1
+
 cdef class Waiting(Provider):
     cdef public Blocked blocked
     cdef public object woken
     cdef public object context
     cdef public object result
     cdef public object loop
+    cdef public long long voluntary, involuntary   # how often it left the CPU, by waiting or at the end of a slice
+    cdef public object calling     # the call that waits and its arguments, while a tracer looks
+    cdef bint host_time            # the clocks of its loop are the host's
     cdef readonly Blocked going_on  # the record of a call that is being gone on with
     cdef object answers            # what answers its calls in the run under way, as its kernel has it; None: not asked yet
     cdef object answers_of         # which run that was
+
+    cdef int rouse(self, object events) except -1

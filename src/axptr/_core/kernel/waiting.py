@@ -9,6 +9,7 @@ Owner: the thread of the loop that the tasks belong to. A snapshot keeps records
 """
 
 import cython
+from cython.cimports.axptr._core.cpu.running import Exchange
 
 EVERY = (1 << 64) - 1
 _every = cython.declare(object, EVERY)
@@ -59,15 +60,17 @@ class WaitQueue:
         One that waits for no event is not put in: only its time or an interruption ends such a wait.
         """
         if mask:
-            waiters: dict = self._watches if isinstance(task, _watch) else self._waiters
+            waiters: dict = (
+                self._waiters if isinstance(task, Waiting) or not isinstance(task, _watch) else self._watches
+            )
             before = waiters.get(task)
             waiters[task] = mask if before is None else before | mask
 
     def remove(self, task):
         """Nothing happens if it is not there."""
-        waiters: dict = self._watches if isinstance(task, _watch) else self._waiters
-        if waiters:
-            waiters.pop(task, None)
+        waiters: dict = self._waiters if isinstance(task, Waiting) or not isinstance(task, _watch) else self._watches
+        if waiters and task in waiters:
+            del waiters[task]
 
     def change(self, watch, mask):
         """Have one who watches hear of other events; it keeps its place."""
@@ -91,7 +94,10 @@ class WaitQueue:
                 woken.append((task, events))
         for task, events in woken:
             del self._waiters[task]
-            task.wake(events)
+            if isinstance(task, Waiting):
+                cython.cast(Waiting, task).rouse(events)
+            else:
+                task.wake(events)
         if self._watches:
             self.tell(mask, True)
         return len(woken)
@@ -187,6 +193,15 @@ _no_call = cython.declare(tuple, (0, 0))
 
 
 @cython.cclass
+class Waker(Exchange):
+    """A loop, as those see it who wake its tasks."""
+
+    def runnable(self, task):
+        """It can run, or has been woken."""
+        return 0
+
+
+@cython.cclass
 class Waiting(Provider):
     """Of a task what the loop looks at, at each of its turns: see `axptr.kernel.task.Task`, which alone derives from it."""
 
@@ -206,10 +221,17 @@ class Waiting(Provider):
 
     def wake(self, events=0):
         """End the task's wait, as a queue does: it goes on, with these events, when its turn comes."""
+        self.rouse(events)
+
+    def rouse(self, events):
         record: Blocked = self.blocked
         if record is not None and self.loop is not None:
             record.woken = events if record.woken is None else record.woken | events
-            self.loop.enqueue(self)
+            if isinstance(self.loop, Waker):
+                cython.cast(Waker, self.loop).runnable(self)
+            else:
+                self.loop.enqueue(self)
+        return 0
 
     def _ask_again(self):
         """What answers its calls is not known any more."""

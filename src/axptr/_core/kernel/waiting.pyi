@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from axptr._core.mm.provider import Provider
+from axptr.kernel.kernel import Syscall
 from axptr.kernel.run import RunLoop
 from axptr.kernel.task import Task
 from axptr.kernel.timers import Timer
@@ -57,6 +58,9 @@ class Waiting(Provider):
     context: Any
     result: int | None
     loop: RunLoop | None
+    voluntary: int
+    involuntary: int
+    calling: tuple[Syscall, tuple[Any, ...]] | None
     def wake(self, events: int = 0) -> None: ...
     going_on: Blocked | None
     def _begin_wait(

@@ -499,6 +499,10 @@ class Graph:
             state.clear()  # in another order: the next time it is in this one
             there = 0
         for k in range(there, len(names)):
+            if shape.offsets[k]:
+                if at_offset(it, shape.offsets[k]) != self.meant(node, k, made):
+                    PyObject_GenericSetAttr(it, names[k], cython.cast(object, self.meant(node, k, made)))
+                continue
             value: object = node.values[k]
             if type(value) is Place:
                 value = made[cython.cast(Place, value).index]

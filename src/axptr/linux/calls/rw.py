@@ -11,7 +11,8 @@ import stat
 
 from ..._core.kernel.filecalls import PREAD, ReadCall
 from ..._core.kernel.filecalls import READ as READ_FORM
-from ..._core.kernel.quick import reading, taken, writing
+from ..._core.kernel.pieces import taken
+from ..._core.kernel.quick import Quick, reading, writing
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import (
@@ -21,7 +22,7 @@ from ...kernel.abi import (
     c_uint,
     c_ulong,
 )
-from ..files.pipe import PipeFile, Slot
+from ..files.pipe import PipeFile
 from ..fs import notify
 from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND, HostFile
 from ..fs.openfile import MAX_OFFSET, BrokenPipe, OpenFile, WouldBlock
@@ -185,12 +186,12 @@ def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int | 
         return read_later(task, file, stop)
 
 
-def _reads(plain: Bound) -> ReadCall:
-    return ReadCall(plain, READ_FORM, HostFile, reading(plain, PipeFile, _read_on, _not_read))
+def _reads(plain: Bound) -> Quick:
+    return reading(ReadCall(plain, READ_FORM, HostFile, plain), _read_on, _not_read)
 
 
 at_once("read", _reads)
-at_once("write", lambda plain: writing(plain, PipeFile, Slot))
+at_once("write", writing)
 
 
 @call("write")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 from weakref import WeakValueDictionary
 
+from ..._core.kernel.fields import learn_word
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.wait import WaitQueue
@@ -51,6 +52,8 @@ class FutexWord:
     word and the address by which they know it.
     """
 
+    __slots__ = ("__weakref__", "inheriting", "key", "queue")
+
     def __init__(self, key: Key) -> None:
         self.key = key
         self.queue = WaitQueue()
@@ -59,6 +62,9 @@ class FutexWord:
     def ready(self, mask: int) -> int:
         """What a word is waited for nobody sees in it."""
         return 0
+
+
+learn_word(FutexWord)
 
 
 class FutexTable:

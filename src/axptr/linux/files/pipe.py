@@ -15,6 +15,7 @@ import os
 import stat
 from struct import pack
 
+from ..._core.kernel.fields import learn_pipe
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.wait import EVERY, WaitQueue
@@ -92,6 +93,11 @@ class Pipe:
     | notices: who hears by a signal that something was taken out | the machine's thread | shared | of its open files |
     | partners: who waits in open(2) for somebody at the other end | the machine's thread | - | nothing |
     """
+
+    __slots__ = (
+        "__weakref__", "_machine", "most", "notices", "partners", "readers", "readers_seen",
+        "slots", "to_both", "to_read", "to_write", "writers", "writers_seen",
+    )  # fmt: skip
 
     def __init__(self, task: LinuxTask) -> None:
         """ENFILE where the run's memory has no room for it."""
@@ -209,7 +215,10 @@ class Pipe:
 
 
 class PipeNode(Node):
-    """What a descriptor of a pipe leads to: attributes, and the pipe to be opened once more."""
+    """What a descriptor of a pipe leads to: attributes, and the pipe to be opened once more. accessed, modified: when,
+    in nanoseconds."""
+
+    __slots__ = ("accessed", "modified")
 
     magic = 0x5049_5045
     dev = _ST_DEV
@@ -223,13 +232,17 @@ class PipeNode(Node):
         self._stat = Stat(self.mode, self._ino, _ST_DEV, task.machine.host.realtime_ns())
         self._stat.st_uid, self._stat.st_gid = task.creds.euid, task.creds.egid
         self._stat.st_blksize = PAGE
+        self.accessed = self.modified = task.machine.host.realtime_ns()
 
     @property
     def ino(self) -> int:
         return self._ino
 
     def stat(self, task: LinuxTask) -> Stat:
-        return self._stat
+        stat = self._stat
+        stat.st_atime_ns = self.accessed
+        stat.st_mtime_ns = stat.st_ctime_ns = self.modified
+        return stat
 
     def where(self) -> bytes:
         return b"pipe:[%d]" % self._ino
@@ -237,9 +250,9 @@ class PipeNode(Node):
     def used(self, task: LinuxTask, *, written: bool) -> None:
         now = task.machine.host.realtime_ns()
         if written:
-            self._stat.st_mtime_ns = self._stat.st_ctime_ns = now
+            self.modified = now
         else:
-            self._stat.st_atime_ns = now
+            self.accessed = now
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         if flags & O_DIRECT:
@@ -266,6 +279,8 @@ class PipeFile(OpenFile):
 
     hung_up_at: how many writers there had been when it was opened: a hang-up is told of only after others came.
     """
+
+    __slots__ = ("_node", "pipe")
 
     kind = stat.S_IFIFO
     asynchronous = True
@@ -466,6 +481,9 @@ class PipeFile(OpenFile):
         if not self._closed:
             self._closed = True
             self.pipe.closed(self)
+
+
+learn_pipe(OpenFile, PipeFile, PipeNode, Pipe, Slot)
 
 
 def make_pipe(task: LinuxTask, flags: int) -> tuple[PipeFile, PipeFile]:

@@ -118,6 +118,8 @@ class OpenFile:
     notice: Notice | None = None
     """Who hears of its events by signals, once anybody is to."""
 
+    __slots__ = ("__dict__", "__weakref__", "flags", "refs", "watchers")
+
     owner = (0, 0)  # F_OWNER_TID, nobody
     owner_uids = (0, 0)
     signal = 0

@@ -111,6 +111,8 @@ flag | the table |
     | saved_mask: to go back to after the handler that ends a sigsuspend | none | none | the number |
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_restart", "alert")
+
     def __init__(self, actions: SigActions, shared: Pending) -> None:
         """shared: what is pending for the process."""
         self.actions = actions

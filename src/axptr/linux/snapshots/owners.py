@@ -123,10 +123,12 @@ STATE = {
 """Kept. Those with a rule of their own in `rules` are here, too."""
 
 TRANSIENT = {
+    "_core.kernel.accounts": "IoTally CpuPart ShortTurns",
     "_core.kernel.answering": "Answering CrewAnswering",
     "_core.kernel.filecalls": "FileCall StatusCall XattrCall ReadlinkCall AccessCall OpenCall ReadCall",
     "_core.kernel.turns": "Turns",
-    "_core.kernel.waiting": "Waiting Watch",
+    "_core.kernel.quick": "AtWord Quick Reading Writing",
+    "_core.kernel.waiting": "Waiting Waker Watch",
     "kernel.hostpoll": "HostQueue HostWaitable HostPoller",
     "kernel.crew": "CrewLoop",
     "kernel.run": "Clock WorkClock",

@@ -11,6 +11,7 @@ from enum import Enum
 from types import FunctionType, MethodType
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from ..._core.kernel.accounts import IoTally
 from ..._core.kernel.waiting import KEPT, Blocked, WaitQueue
 from ..._core.mm.frames import FrameStore
 from ..._core.phys.phys import PhysMemory
@@ -109,6 +110,7 @@ def _task(it: Any, capture: Capture) -> dict[str, Any]:
     state = dict(vars(it))
     state.pop("calling", None)
     state.update(blocked=it.blocked, woken=it.woken, result=it.result, loop=it.loop)
+    state.update(voluntary=it.voluntary, involuntary=it.involuntary, calling=None)
     state["context"] = it.loop.registers(it) if it.loop is not None else None
     state["host_signals"] = None
     capture.owner.tasks.append(it)
@@ -229,7 +231,11 @@ _TAKES: dict[str, tuple[int, Take]] = {
     "linux.policy.policy:Policy": (LEAF, _object),
     "linux.net.outside:Outside": (STANDIN, _outside),
 }
-_COMPILED: dict[type, tuple[str, ...]] = {Blocked: KEPT, WaitQueue: ("_waiters", "_watches")}
+_COMPILED: dict[type, tuple[str, ...]] = {
+    Blocked: KEPT,
+    IoTally: ("rchar", "wchar", "syscr", "syscw"),
+    WaitQueue: ("_waiters", "_watches"),
+}
 _LEAVES = ((Machine, "machine"), (RunLoop, "loop"), (Kernel, "kernel"), (HostView, "view"))
 
 RULES: dict[type, Rule] = {
@@ -295,10 +301,9 @@ def _find(it: Any, cls: type) -> Rule:
 
 def slots_of(cls: type) -> tuple[str, ...]:
     """The attributes of a class's objects that are in no `__dict__`."""
-    if (compiled := _COMPILED.get(cls)) is not None:
-        return compiled
     found: list[str] = []
     for base in cls.__mro__:
+        found += _COMPILED.get(base, ())
         own = base.__dict__.get("__slots__", ())
         for name in (own,) if isinstance(own, str) else own:
             if name not in ("__weakref__", "__dict__"):

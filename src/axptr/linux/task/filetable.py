@@ -33,6 +33,8 @@ class FileTable:
     `lowest` it costs a step for each that is taken from there on.
     """
 
+    __slots__ = ("__weakref__", "_cloexec", "_files", "_free", "_locks", "limit", "users")
+
     def __init__(self, limit: int, locks: LockTable) -> None:
         """locks: of the run; a descriptor that is closed drops some."""
         self._locks = locks

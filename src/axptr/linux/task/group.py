@@ -74,6 +74,7 @@ have stopped do | keeps | nobody waits | with those who wait |
     """
 
     leader: LinuxTask
+    __slots__ = ("__dict__", "__weakref__", "death", "exit_code", "io", "stopping", "timers", "voluntary")
 
     def __init__(self, host: HostView, tgid: int, parent: ThreadGroup | None) -> None:
         self._host = host

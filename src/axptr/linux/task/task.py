@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
+from ..._core.kernel.fields import learn_task
 from ...errors import LinuxError
 from ...kernel.task import Task
 from ..abi.layouts import LAYOUTS
@@ -19,11 +20,12 @@ from ..signals.actions import SigActions
 from ..signals.state import RESTART, SignalState, first_argument
 from ..uaccess import put_user
 from .creds import Credentials
+from .filetable import FileTable
 from .group import Happening, ThreadGroup
 from .kept import KeptState
 from .limits import RLIMIT_SIGPENDING, get_limit
 from .scheduling import Scheduling
-from .timers import CpuTime
+from .timers import CpuTime, Timer, Timers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,10 +42,8 @@ if TYPE_CHECKING:
     from ..signals.host import HostSignals
     from ..signals.state import Again
     from .debugregs import DebugRegisters
-    from .filetable import FileTable
     from .rseq import Rseq
     from .seccomp import Seccomp
-    from .timers import Timers
     from .trace import Trace
     from .uts import Uts
 
@@ -87,6 +87,10 @@ copy | as they are |
     host_signals: where signals of the host come in, None if they are not the program's.
     """
 
+    __slots__ = (
+        "cpu", "files", "group", "judged", "leaving", "machine", "mm", "set_child_tid", "signals", "trace",
+    )  # fmt: skip
+
     def __init__(
         self,
         machine: Machine,
@@ -123,7 +127,6 @@ copy | as they are |
         self.cpu = CpuTime(machine.host)
         self.set_child_tid = 0
         self.vfork: Happening | None = None
-        self.voluntary = self.involuntary = 0
         self.leaving = False
         self.code = 0
         self.dead = False
@@ -437,3 +440,6 @@ copy | as they are |
     def time_left(self) -> float | None:
         """Until a clock of the CPU time that it uses must be looked at."""
         return self.timers.slice
+
+
+learn_task(LinuxTask, ThreadGroup, Timers, Timer, SignalState, FileTable)

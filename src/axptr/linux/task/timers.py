@@ -7,6 +7,7 @@ before the run left out.
 
 from __future__ import annotations
 
+from ..._core.kernel.accounts import CpuPart
 from ...light import partial
 from ..abi.signals import (
     SI_KERNEL,
@@ -31,7 +32,7 @@ SIGXCPU, SIGVTALRM, SIGPROF = 24, 26, 27
 _BILLION = 1_000_000_000
 
 
-class CpuTime:
+class CpuTime(CpuPart):
     """The CPU time of a thread. `resume` and `pause` are called by the loop, around the time that it has the CPU.
 
     engine: the CPU, some of which run guests in a process of their own, whose time comes on top.
@@ -41,7 +42,7 @@ class CpuTime:
         self._host = host
         self.engine: Engine | None = None
         self._total = self._user = 0
-        self._since: tuple[int, int] | None = None
+        self._since = None
 
     def _now(self, clock: str = "guest_cpu_ns") -> tuple[int, int]:
         total, user = self._host.cpu_ns()
@@ -50,17 +51,22 @@ class CpuTime:
 
     def resume(self) -> None:
         """What the guest has used and nobody has noted is its own."""
+        self._settle()
         self._since = self._now("guest_spent_ns")
+        self._begins()
 
     def pause(self) -> None:
+        self._settle()
         self._stop(self._now())
 
     def hand_over(self, other: CpuTime) -> None:
         """`pause`, and `resume` of another of this machine, at one moment: clocks of CPU time are dear."""
+        self._settle()
         total, user = self._host.cpu_ns()
         beside = getattr(self.engine, "guest_spent_ns", 0)
         now = total + beside, user + beside
         other._since = now
+        other._begins()
         if (since := self._since) is not None:
             self._total += now[0] - since[0]
             self._user = min(self._user + now[1] - since[1], self._total)
@@ -69,13 +75,17 @@ class CpuTime:
     def _stop(self, now: tuple[int, int]) -> None:
         if self._since is not None:
             total, user = self._since
-            self._total += now[0] - total
-            self._user = min(self._user + now[1] - user, self._total)
+            self._note(now[0] - total, now[1] - user)
             self._since = None
+
+    def _note(self, total: int, user: int) -> None:
+        self._total += total
+        self._user = min(self._user + user, self._total)
 
     @property
     def total(self) -> int:
         """Nanoseconds, in user and kernel mode."""
+        self._settle()
         if self._since is None:
             return self._total
         return self._total + self._now()[0] - self._since[0]
@@ -83,6 +93,7 @@ class CpuTime:
     @property
     def user(self) -> int:
         """Nanoseconds in user mode."""
+        self._settle()
         if self._since is None:
             return self._user
         return min(self._user + self._now()[1] - self._since[1], self.total)
@@ -152,6 +163,8 @@ class Timer:
 class Timers:
     """The three interval timers of a process and those that it has made (posix, made), its CPU time, and
     the limit on that. restores: whether those that it makes get the numbers that it says (prctl)."""
+
+    __slots__ = ("__dict__", "__weakref__", "_posix", "cpu_limit", "prof", "virtual")
 
     def __init__(self, host: HostView) -> None:
         self._host = host

@@ -1,8 +1,10 @@
 from libc.stdint cimport uint64_t
 from axptr._core.cpu.native.nativestate cimport NativeState
+from axptr._core.cpu.native.parked cimport Parked
 from axptr._core.cpu.native.stub cimport Stub
 from axptr._core.cpu.native.stubcache cimport StubCache
 from axptr._core.mm.points cimport Leave
+from axptr._core.mm.space cimport SpaceCore
 
 cdef uint64_t many_waiting
 
@@ -11,12 +13,15 @@ cdef class NativePages(NativeState):
     cdef uint64_t next_page        # where the next write is expected
     cdef Leave leave               # of what a debugger wants, in the run under way
     cdef StubCache cache           # the stubs, that of `mmu` among them
+    cdef int was_kicked            # the clock has asked the guest that went aside in the run under way, which nobody has seen
     cdef bint many                 # a run of several guests is under way: see `crew`
 
     cdef int need_stub(self) except -1
     cdef int enter_stub(self, Stub stub) except -1
     cdef int leave_stub(self) except -1
     cdef int drop_stub(self) except -1
+    cdef Parked put_aside(self)
+    cdef int put_on(self, Parked parked, SpaceCore space) except -1
     cdef void settle(self) noexcept nogil
     cdef void begin_single(self, int single) noexcept
     cdef void review(self) noexcept

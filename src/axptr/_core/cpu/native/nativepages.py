@@ -123,6 +123,10 @@ class NativePages(NativeState):
         self.check_mine()
         if self.busy:
             raise RuntimeError("this engine is running: a guest is parked between two runs")
+        return self.put_aside()
+
+    def put_aside(self):
+        """`_park`, in a run too: one in which another guest is put on the CPU before it goes on."""
         parked: Parked = Parked.__new__(Parked)
         stub: Stub = self.stub
         memcpy(parked.regs_, self.regs_, cython.sizeof(self.regs_))
@@ -130,10 +134,13 @@ class NativePages(NativeState):
         parked.in_call, parked.lost, parked.event = self.in_call, self.lost, self.pending
         parked.image = self.image
         if stub is not None:
+            if self.busy:
+                beat_end(cython.address(stub.beat))
+                self.was_kicked |= stub.beat.kicked
             self.clock = cython.NULL
             self.stub = None
             parked.stay(stub)
-            self.cache.account(stub)
+            stub.unseen = self.cache.unseen = True
         self.in_call = self.lost = False
         self.pending = 0
         self.image = None
@@ -144,6 +151,10 @@ class NativePages(NativeState):
         self.check_mine()
         if self.busy:
             raise RuntimeError("this engine is running: a guest goes on between two runs")
+        self.put_on(parked, space)
+
+    def put_on(self, parked, space):
+        """`_resume`, in a run too."""
         parked.recall()
         parked.call_anew()  # a signal that it gets first must find it before the call
         stub: Stub = parked.stub
@@ -156,7 +167,10 @@ class NativePages(NativeState):
             parked.leave()
             stub = None
         if space is not self.mmu:
-            self.attach(space)
+            if space is None or space.phys is not self.phys:
+                raise ValueError("the space lies in another PhysMemory than this engine's")
+            self.leave_stub()
+            self.mmu = space
         memcpy(self.regs_, parked.regs_, cython.sizeof(self.regs_))
         self.segments = parked.segments
         self.in_call, self.lost = parked.in_call, parked.lost
@@ -165,6 +179,12 @@ class NativePages(NativeState):
         if stub is not None:
             self.enter_stub(parked.take_back())
             self.cache.used(stub)
+        if self.busy:
+            if self.stub is None:
+                self.need_stub()
+            self.clock.kicked = self.was_kicked
+            self.was_kicked = 0
+        return 0
 
     def _keep_in_calls(self):
         """Between two runs, too, a guest stays in its call, until somebody wants more of it than its result. One whose process
@@ -341,12 +361,14 @@ class NativePages(NativeState):
     @property
     def guest_cpu_ns(self):
         """CPU time of the guest so far, nanoseconds: it is no time of any thread of this process."""
-        return self.cache.account(self.stub) if self.stub is not None else self.cache.spent
+        if self.stub is not None:
+            self.cache.account(self.stub)
+        return self.cache.catch_up(None)
 
     @property
     def guest_spent_ns(self):
         """The same as far as it has been noted: of a guest that runs what it used before."""
-        return self.cache.spent
+        return self.cache.catch_up(self.stub)
 
     @property
     def guest_pid(self):

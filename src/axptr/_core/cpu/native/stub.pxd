@@ -81,6 +81,7 @@ cdef class Stub:
     cdef object of                  # the space whose pages it caches, weakly
     cdef void *place                # the same, borrowed: there until the link is `gone`, also while the collector takes it
     cdef int64_t seen               # CPU time that was accounted for, nanoseconds
+    cdef bint unseen                # it has run since
     cdef Beat beat                  # the clock of its runs
     cdef nat_command commands[MAX_COMMANDS]   # what was decided: the stub's list is a copy
     cdef uint32_t ncommands

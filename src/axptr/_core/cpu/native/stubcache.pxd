@@ -12,6 +12,7 @@ cdef class StubCache:
     cdef list spares               # whose space has gone, or goes just now, with nothing in them: for the next
     cdef int limit, most_spares
     cdef bint traps_counter        # rdtsc is a fault of theirs
+    cdef bint unseen               # some have run, of which that was not noted
     cdef int64_t spent             # CPU time of all of them so far, as far as noted, nanoseconds
     cdef readonly uint64_t made
 
@@ -34,3 +35,4 @@ cdef class StubCache:
     cdef int drop(self, Stub stub) except -1
     cdef int settle(self, Stub busy) except -1
     cdef int64_t account(self, Stub stub) except -1
+    cdef int64_t catch_up(self, Stub but) except -1

@@ -295,4 +295,17 @@ class StubCache:
         now: int64_t = nat_cpu_time(cython.address(stub.s))
         self.spent += now - stub.seen
         stub.seen = now
+        stub.unseen = False
+        return self.spent
+
+    def catch_up(self, but):
+        """The same for all that have run since that was done, but for one."""
+        stub: Stub
+        left: cython.bint = False
+        if self.unseen:
+            for stub in self.kept.values():
+                if stub.unseen and stub is not but:
+                    self.account(stub)
+                left = left or stub.unseen
+            self.unseen = left
         return self.spent

@@ -1,0 +1,3 @@
+from typing import Any
+
+def taken(task: Any, file: Any, rest: tuple[tuple[int, int], ...]) -> int | None: ...

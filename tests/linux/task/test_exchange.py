@@ -1,0 +1,124 @@
+"""Tasks that hand their turn to one another at each call: what they come to is the same by the short way and by the
+general one, and nobody else starves meanwhile."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import engines
+from axptr._core.kernel.fields import take_shortcuts
+
+from ..conftest import run_guest, run_host
+
+SEEDS = range(8)
+needs_native = pytest.mark.skipif(engines.missing("native") is not None, reason="the native engine cannot run here")
+PING = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(void)
+{
+    int a[2], b[2];
+    char c = 0;
+    pid_t pids[2];
+    if (pipe(a) || pipe(b)) return 1;
+    for (int i = 0; i < 2; i++)
+        if (!(pids[i] = fork())) {
+            int from = i ? a[0] : b[0], to = i ? b[1] : a[1];
+            if (!i && write(to, &c, 1) != 1) _exit(1);
+            while (read(from, &c, 1) == 1 && write(to, &c, 1) == 1) ;
+            _exit(0);
+        }
+    puts("they play");
+    fflush(stdout);
+    if (read(0, &c, 1) != 1) return 2;
+    kill(pids[0], SIGKILL);
+    kill(pids[1], SIGKILL);
+    printf("told %c\n", c);
+    return 0;
+}
+"""
+SLEEP = PING.replace("if (read(0, &c, 1) != 1) return 2;", "c = 'n'; usleep(50000);")
+
+
+@pytest.fixture
+def general_way() -> Iterator[None]:
+    take_shortcuts(False)
+    yield
+    take_shortcuts(True)
+
+
+def differ(program: Path) -> list[int]:
+    """The seeds with which it does not print what it prints on the host."""
+    wrong = []
+    for seed in SEEDS:
+        ours, theirs = run_guest(program, str(seed), timeout=120), run_host(program, str(seed))
+        if (ours.stdout, ours.status) != (theirs.stdout, theirs.status):
+            wrong.append(seed)
+    return wrong
+
+
+def test_random_exchanges_come_to_what_they_come_to_on_the_host(compile_guest: Callable[..., Path]) -> None:
+    assert differ(compile_guest("exchange", "-static", "-pthread")) == []
+
+
+@pytest.mark.usefixtures("general_way")
+def test_so_they_do_the_general_way(compile_guest: Callable[..., Path]) -> None:
+    assert differ(compile_guest("exchange", "-static", "-pthread")) == []
+
+
+@contextmanager
+def playing(program: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "axptr", "run", "--engine", "native", *options, "--", str(program)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert select.select([process.stdout], [], [], 120)[0], "it never began"
+            assert os.read(process.stdout.fileno(), 100) == b"they play\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@needs_native
+def test_who_waits_for_the_host_hears_of_it_while_others_play(compile_guest: Callable[..., Path]) -> None:
+    with playing(compile_guest("ping", "-static", source=PING)) as process:
+        assert process.communicate(b"x", timeout=120)[0] == b"told x\n"
+        assert process.returncode == 0
+
+
+@needs_native
+def test_who_sleeps_wakes_while_others_play(compile_guest: Callable[..., Path]) -> None:
+    with playing(compile_guest("sleep", "-static", source=SLEEP)) as process:
+        assert process.communicate(timeout=120)[0] == b"told n\n"
+        assert process.returncode == 0
+
+
+@needs_native
+def test_ctrl_c_ends_those_who_play(compile_guest: Callable[..., Path]) -> None:
+    with playing(compile_guest("ping", "-static", source=PING)) as process:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
+        assert process.returncode in (130, -signal.SIGINT)
+
+
+@needs_native
+def test_the_time_of_a_run_ends_those_who_play(compile_guest: Callable[..., Path]) -> None:
+    with playing(compile_guest("ping", "-static", source=PING), "--timeout", "1") as process:
+        begin = time.monotonic()
+        process.stdin, stdin = None, process.stdin  # which stays open
+        process.communicate(timeout=120)
+        assert process.returncode != 0
+        assert time.monotonic() - begin < 100
+        assert stdin is not None
+        stdin.close()
