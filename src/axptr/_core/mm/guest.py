@@ -41,6 +41,8 @@ from cython.cimports.libc.string import memset
 from axptr.errors import LinuxError
 
 _SHORT_OF_FRAMES = cython.declare(uint64_t, 4096)  # fewer are left: nothing is brought in that was not asked for
+# As Linux (fault_around_bytes): a write beyond is a fault, of which the times of the file tell.
+_AROUND_SHARED = cython.declare(cython.int, 16)
 _BESIDE = cython.declare(cython.int, 32)  # pages of a file at most that are read where one of them is touched
 _SHOWN = cython.declare(uint64_t, 128)  # and so many around it at most are shown if they were read before
 _LARGE = cython.declare(uint64_t, (32 << PAGE_SHIFT) - 1)  # in smaller areas what is there is what was touched
@@ -270,7 +272,7 @@ class GuestMmu(Mmu):
         end = min(vaddr | (size - 1), rec.last)
         page = (rec.offset + (at - rec.start)) >> PAGE_SHIFT
         store_fill_row(rec.store, self.phys, page, page + ((end - at) >> PAGE_SHIFT))
-        size = _SHOWN << PAGE_SHIFT
+        size = cython.cast(uint64_t, _AROUND_SHARED if rec.shared else _SHOWN) << PAGE_SHIFT
         at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
         end = min(vaddr | (size - 1), rec.last)
         self.bring_row(rec, slot - ((page_start(vaddr) - at) >> PAGE_SHIFT), at, end, False, first, last)
