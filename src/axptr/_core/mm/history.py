@@ -9,7 +9,6 @@ frame and the right to be written, and gets its bytes of then. So a loop of rest
 to drop, for what it writes each time. Such a page counts as changed until it is found unchanged a few times.
 
 Not here: which changes lie between two snapshots (`mm.snapshot`), files and formats (`mm.snapshots.file`).
-
 Failure: a clone that fails leaves its half to be thrown away, this space as it was. `_restore` reserves all it needs
 before it changes anything: ENOMEM leaves the space as it was.
 """
@@ -41,6 +40,7 @@ from cython.cimports.axptr._core.mm.journal import (
     journal_cool,
     journal_has,
     journal_hot,
+    journal_is_empty,
     journal_page,
     journal_range,
     journal_reset,
@@ -261,13 +261,7 @@ class History(BackedSpace):
         """Whether nothing has changed since the snapshot that was taken or gone back to last."""
         axptr_lock_gil(self.lock)
         self.note_views()
-        found: cython.bint = (
-            self.journal.on
-            and not self.journal.lost
-            and self.journal.npages == 0
-            and self.journal.nranges == 0
-            and self.journal.nback == 0
-        )
+        found: cython.bint = journal_is_empty(cython.address(self.journal))
         axptr_unlock(self.lock)
         return found
 
@@ -574,12 +568,8 @@ class History(BackedSpace):
         return found
 
 
-# -- for the collector of cycles -------------------------------------------------------------------------------------
-#
-# The records of areas hold references in C that Cython knows nothing of. A pager whose function leads back to its space
-# is a cycle through them, and without these two it would live for ever.
-
-
+# The collector of cycles: records of areas hold references in C that Cython knows nothing of. A pager whose function
+# leads back to its space is a cycle through them, and without these two it would live for ever.
 def areas_traverse(self, visit, arg):
     """tp_traverse: what Cython knows, then the backend of each area. With the GIL, areas stay as they are meanwhile."""
     i: uint32_t

@@ -34,3 +34,4 @@ cdef void journal_reset(Journal* journal) noexcept nogil
 cdef int journal_check(Journal* journal, uint64_t first, uint64_t last) except -1
 cdef void journal_free(Journal* journal) noexcept nogil
 cdef bint journal_has(Journal* journal, uint64_t vaddr) noexcept nogil
+cdef bint journal_is_empty(Journal* journal) noexcept nogil

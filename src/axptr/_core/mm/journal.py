@@ -169,6 +169,13 @@ def journal_has(journal, vaddr):
     return low < journal.nranges and journal.ranges[low].first <= vaddr
 
 
+def journal_is_empty(journal):
+    """Whether it has noted all and found nothing; nothing was put back either that may have changed unseen."""
+    if not journal.on or journal.lost:
+        return False
+    return journal.npages == 0 and journal.nranges == 0 and journal.nback == 0
+
+
 def journal_reset(journal):
     """Begin anew; what views show stays noted."""
     journal.npages = journal.nranges = 0

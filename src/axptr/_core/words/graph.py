@@ -40,18 +40,10 @@ from cython.cimports.cpython.ref import PyObject
 from cython.cimports.libc.stdlib import calloc, free
 
 ATOM, INSTANCE, LIST, DICT, SET, ARRAY, MAPPING, TUPLE, FROZENSET, CALL, LEAF, STANDIN = range(12)
-_ATOM = cython.declare(cython.int, 0)
-_INSTANCE = cython.declare(cython.int, 1)
-_LIST = cython.declare(cython.int, 2)
-_DICT = cython.declare(cython.int, 3)
-_SET = cython.declare(cython.int, 4)
-_ARRAY = cython.declare(cython.int, 5)
-_MAPPING = cython.declare(cython.int, 6)
-_TUPLE = cython.declare(cython.int, 7)
-_FROZENSET = cython.declare(cython.int, 8)
-_CALL = cython.declare(cython.int, 9)
-_LEAF = cython.declare(cython.int, 10)
-_STANDIN = cython.declare(cython.int, 11)
+cython.declare(_ATOM=cython.int, _INSTANCE=cython.int, _LIST=cython.int, _DICT=cython.int, _SET=cython.int)
+cython.declare(_ARRAY=cython.int, _MAPPING=cython.int, _TUPLE=cython.int, _FROZENSET=cython.int, _CALL=cython.int)
+cython.declare(_LEAF=cython.int, _STANDIN=cython.int)
+_ATOM, _INSTANCE, _LIST, _DICT, _SET, _ARRAY, _MAPPING, _TUPLE, _FROZENSET, _CALL, _LEAF, _STANDIN = range(12)
 
 
 @cython.final
@@ -582,9 +574,7 @@ class Graph:
 
     @cython.cfunc
     def one(self, value: object, made: list):
-        if type(value) is Place:
-            return made[cython.cast(Place, value).index]
-        return value
+        return made[cython.cast(Place, value).index] if type(value) is Place else value
 
     @cython.cfunc
     def values_of(self, node: Node, made: list) -> list:
@@ -594,16 +584,10 @@ class Graph:
     def refill(self, node: Node, it: object, made: list):
         k: cython.Py_ssize_t
         values: tuple = node.values
-        names: tuple
         if node.kind == _INSTANCE:
-            names = node.names
-            for k in range(len(names)):
-                PyObject_GenericSetAttr(it, names[k], self.one(values[k], made))
-        elif node.kind == _DICT:
-            table: dict = it
-            for k in range(0, len(values), 2):
-                table[self.one(values[k], made)] = self.one(values[k + 1], made)
-        elif node.kind == _MAPPING:
+            for k in range(len(node.names)):
+                PyObject_GenericSetAttr(it, node.names[k], self.one(values[k], made))
+        elif node.kind == _DICT or node.kind == _MAPPING:
             for k in range(0, len(values), 2):
                 it[self.one(values[k], made)] = self.one(values[k + 1], made)
         elif node.kind == _SET:
