@@ -37,7 +37,7 @@ def test_a_set_may_lose_members_while_it_is_walked() -> None:
         seen += 1
         kept.clear()
     assert seen == 100
-    assert len(bag) == 1  # the last one stands in the loop's name
+    assert [*bag] in ([thing], [_], [thing, _], [_, thing])  # what the names of the loops hold
 
 
 def test_a_table_keeps_the_first_while_it_lives_and_nothing_after() -> None:

@@ -43,7 +43,7 @@ GETXATTR, LGETXATTR, LISTXATTR, LLISTXATTR = range(4)
 """Of `XattrCall`."""
 PLAIN, AT = range(2)
 """Of those that take a path, or a directory's descriptor and a path."""
-READ, PREAD = range(2)
+NEXT, PLACED = range(2)
 """Of `ReadCall`."""
 
 _stat = cython.declare(cython.int, 0)

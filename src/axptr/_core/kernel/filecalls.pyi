@@ -14,8 +14,8 @@ LISTXATTR: int
 LLISTXATTR: int
 PLAIN: int
 AT: int
-READ: int
-PREAD: int
+NEXT: int
+PLACED: int
 
 class FileCall(Bound):
     plain: Bound

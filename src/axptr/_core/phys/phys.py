@@ -96,8 +96,9 @@ class PhysMemory(FrameRuns):
         self.map_host(nbytes)
 
     def __dealloc__(self):
+        give_up = self.shed  # a function, of C
         if self.shelf != cython.NULL:
-            self.shed(self, True)
+            give_up(self, True)
         if self.refs:
             munmap(self.refs, self.nframes * 4)
         if self.pins:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import errno
 import stat
 
-from ..._core.kernel.filecalls import PREAD, ReadCall
-from ..._core.kernel.filecalls import READ as READ_FORM
+from ..._core.kernel.filecalls import NEXT, PLACED, ReadCall
 from ..._core.kernel.pieces import taken
 from ..._core.kernel.quick import Quick, reading, writing
 from ...errors import LinuxError
@@ -187,7 +186,7 @@ def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int | 
 
 
 def _reads(plain: Bound) -> Quick:
-    return reading(ReadCall(plain, READ_FORM, HostFile, plain), _read_on, _not_read)
+    return reading(ReadCall(plain, NEXT, HostFile, plain), _read_on, _not_read)
 
 
 at_once("read", _reads)
@@ -217,7 +216,7 @@ def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c
     return _was_read(task, file, file.read(task, UserIter.single(task, buf.address, min(count, MAX_RW_COUNT)), pos))
 
 
-at_once("pread64", lambda plain: ReadCall(plain, PREAD, HostFile, plain))
+at_once("pread64", lambda plain: ReadCall(plain, PLACED, HostFile, plain))
 
 
 @call("pwrite64")

@@ -13,12 +13,12 @@ Not here: the functions and the page (`_core/cpu/native/vdso.c`, `clock.h`).
 from __future__ import annotations
 
 import os
-import time
 
 from ..._core.cpu.native.clockpage import ClockPage, image
 from ..._core.mm.frames import FrameStore
 from ...flags import MappingFlags
 from ...mm.backend import StoreBackend
+from ..host import wall
 from ..mem.vma import PAGE, page_up, place
 
 TYPE_CHECKING = False
@@ -86,7 +86,7 @@ _seen: list[Any] = [-2.0, ""]
 
 def _clock_source() -> str:
     """It changes where the host finds its counter wanting: it is looked up again after a second."""
-    now = time.monotonic()
+    now = wall()
     if not _seen[0] <= now < _seen[0] + 1:
         _seen[:] = now, _clock_source_now()
     return _seen[1]  # type: ignore[no-any-return]

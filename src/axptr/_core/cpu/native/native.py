@@ -66,6 +66,8 @@ from cython.cimports.axptr._core.words.lock import axptr_lock_nogil, axptr_unloc
 from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
 
 _SIGILL = cython.declare(uint64_t, 4)
+_SI_KERNEL = cython.declare(uint64_t, 0x80)
+_URETPROBE = cython.declare(uint64_t, 335)
 _SIGUSR1 = cython.declare(uint64_t, 10)
 _SIGSYS = cython.declare(uint64_t, 31)
 _ARCH_I386 = cython.declare(uint64_t, 0x4000_0003)
@@ -204,10 +206,11 @@ class NativeCpu(NativePages):
         trap: uint64_t = self.stub.frame[G_TRAP]
         error: uint64_t = self.stub.frame[G_ERROR]
         code: cython.int
-        if (
-            signal == _SIGILL
-        ):  # also of a part of the CPU that is to be asked for (XFD), which leaves the last trap there
-            trap, error = 6, 0
+        if signal == _SIGILL:
+            if self.stub.s.channel.code == _SI_KERNEL:  # uretprobe, which no filter of the host's kernel sees (6.14)
+                self.regs_[R_RAX] = _URETPROBE
+                return self.served()
+            trap, error = 6, 0  # where the CPU was to be asked for a part of it (XFD) the last trap stands there
         if signal == _SIGUSR1:
             return 0
         if signal == _SIGSYS:
