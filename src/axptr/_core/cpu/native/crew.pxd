@@ -43,5 +43,4 @@ cdef class NativeCrew(NativeCpu):
     cdef int loop_many(self) noexcept nogil
     cdef int pick(self) noexcept nogil
     cdef int listen(self) noexcept nogil
-    cdef bint has_others(self) noexcept nogil
     cdef int let_go(self) noexcept nogil

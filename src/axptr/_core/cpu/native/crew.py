@@ -258,14 +258,6 @@ class NativeCrew(NativeCpu):
             self.exits += 1
             _collect(self, i, event)
 
-    def has_others(self):
-        """Whether another of the crew runs, or is to be served: this one had better not wait for our core then."""
-        i: cython.int
-        for i in range(self.count):
-            if i != self.place and (self.members[i].out[0] or self.members[i].event[0]):
-                return True
-        return False
-
     def let_go(self):
         """The guest in the CPU goes on by itself. 0, or a CAME_ code, and then it is still here."""
         code: cython.int
@@ -279,9 +271,7 @@ class NativeCrew(NativeCpu):
             _recall_stale(self)
         self.members[self.place].s = cython.address(self.stub.s)
         beat_start(cython.address(self.stub.beat), 0)
-        self.stub.s.apart = self.has_others()
         code = self.set_off()
-        self.stub.s.apart = 0
         if code:
             beat_end(cython.address(self.stub.beat))
             return code

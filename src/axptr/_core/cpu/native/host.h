@@ -65,7 +65,6 @@ struct nat_stub {
     int64_t nr;              /* that call, as the kernel has it */
     uint64_t args[6], ip;
     int64_t cpu_time;        /* as seen last */
-    int apart;    /* whoever answers goes on with something else: it is to run on another core, if one is idle */
     int failed;   /* where a start failed, as a number of enum nat_stage */
 };
 
@@ -426,18 +425,12 @@ static int nat_next(struct nat_stub *s, int milliseconds)
 static int nat_answer(struct nat_stub *s, int64_t value, int error, int let_through)
 {
     union { struct seccomp_notif_resp a; char room[256]; } out;
-    int failed;
     memset(&out, 0, sizeof out);
     out.a.id = s->id;
     out.a.val = value;
     out.a.error = error;
     out.a.flags = let_through ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0;
-    if (s->apart)
-        ioctl(s->listener, NAT_NOTIF_SET_FLAGS, 0ul);
-    failed = ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &out.a);
-    if (s->apart)
-        ioctl(s->listener, NAT_NOTIF_SET_FLAGS, 1ul); /* it sleeps when it calls, so that we are woken best on its core */
-    return failed ? -1 : 0;
+    return ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &out.a) ? -1 : 0;
 }
 
 /* Have the call that waits made again, behind the signal that is on its way: without one a guest would see the number. */

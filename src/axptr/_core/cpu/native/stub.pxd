@@ -17,7 +17,7 @@ cdef extern from "host.h" nogil:
     struct nat_stub:
         nat_channel *channel
         uint64_t base
-        int pid, listener, owner, guest_turn, apart, failed
+        int pid, listener, owner, guest_turn, failed
         int64_t nr
         uint64_t args[6]
         uint64_t ip

@@ -546,14 +546,9 @@ class Stub:
         self.s.channel.ncommands = n
         self.s.channel.resume = resume
         self.maps += n
-        apart: cython.int = self.s.apart
-        if n:
-            self.s.apart = 0  # we wait for each
         if nat_go(cython.address(self.s)) < 0:
             return self.lose()
         for i in range(n):
-            if i + 1 == n and resume:
-                self.s.apart = apart
             if nat_judge(cython.address(self.s), self.commands + i) < 0:
                 return self.lose()
             self.judged += 1
