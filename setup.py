@@ -64,28 +64,6 @@ HOT = {
 """Modules in which a byte is a few instructions away. In the others -O2, which takes half as long again to compile,
 changes no benchmark: what they do is calls of Python's own functions."""
 HOT_FLAGS = ["-O2", *CFLAGS]
-COLD = {
-    "argv",
-    "budget",
-    "clockpage",
-    "corrections",
-    "cpudevices",
-    "fieldhook",
-    "format",
-    "memfile",
-    "metronome",
-    "points",
-    "sharing",
-    "starting",
-    "state",
-    "stepping",
-    "strings",
-    "uclib",
-    "watched",
-    "x86regs",
-}
-"""Modules that no call and no fault goes through, but once: compiled in two thirds of the time."""
-COLD_FLAGS = ["-Og", *CFLAGS]
 LINK_FLAGS = [] if CFLAGS else ["-Wl,-s"]
 NATIVE = CORE / "cpu" / "native"
 IN_GUEST = [
@@ -135,7 +113,7 @@ class BuildCore(build_ext):
         refuse_where_it_cannot_run()
         refuse_without_compiler()
         self.workers = self.parallel if isinstance(self.parallel, int) and self.parallel > 1 else processors()
-        flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(HOT)}\n{sorted(COLD)}\n{LINK_FLAGS}\n"
+        flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(HOT)}\n{LINK_FLAGS}\n"
         self.force = self.force or (NOTE.exists() and NOTE.read_text() != flags)
         (library,) = self.extensions
         self.make_guest_code()
@@ -200,7 +178,7 @@ class BuildCore(build_ext):
 
         def compiled(source):
             stem = Path(source).stem
-            flags = FLAGS + (HOT_FLAGS if stem in HOT else COLD_FLAGS if stem in COLD else [])
+            flags = FLAGS + (HOT_FLAGS if stem in HOT else [])
             self.compiler.compile([source], output_dir=self.build_temp, extra_postargs=flags, include_dirs=folders)
 
         with ThreadPoolExecutor(self.workers) as pool:
