@@ -7,11 +7,11 @@ traceback keeps what it used alive.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import signal
 from collections.abc import Callable, Generator, Iterator
 
-import hypothesis
 import pytest
 
 import engines
@@ -30,8 +30,11 @@ def pytest_configure() -> None:
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    hypothesis.settings.register_profile("ours", deadline=None)  # how long an example takes is the machine's affair
-    hypothesis.settings.load_profile("ours")
+    with contextlib.suppress(ImportError):  # what users try of an installed package goes without
+        from hypothesis import settings
+
+        settings.register_profile("ours", deadline=None)  # how long an example takes is the machine's affair
+        settings.load_profile("ours")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
