@@ -1,23 +1,12 @@
 from cpython.object cimport PyObject
 from axptr._core.kernel.waiting cimport Waiting
+from axptr._core.words.slots cimport at_offset as get, at_offset_of as get_of
 
 cdef extern from *:
     """
-    #include <structmember.h>
     #ifndef AXPTR_FIELDS_H
     #define AXPTR_FIELDS_H
-    /* Where an attribute of `__slots__` lies in the objects of a class; 0 for any other. */
-    static Py_ssize_t axptr_field(PyObject *cls, PyObject *name)
-    {
-        PyObject *found = _PyType_Lookup((PyTypeObject *)cls, name);
-        PyMemberDef *member;
-        if (found == NULL || !Py_IS_TYPE(found, &PyMemberDescr_Type))
-            return 0;
-        member = ((PyMemberDescrObject *)found)->d_member;
-        return member->type == T_OBJECT_EX && !(member->flags & READONLY) ? member->offset : 0;
-    }
     #define axptr_class(it) ((PyObject *)Py_TYPE(it))
-    #define axptr_get(it, offset) (*(PyObject **)((char *)(it) + (offset)))
     static inline void axptr_set(PyObject *it, Py_ssize_t offset, PyObject *value)
     {
         PyObject **at = (PyObject **)((char *)it + offset), *before = *at;
@@ -27,10 +16,7 @@ cdef extern from *:
     }
     #endif
     """
-    Py_ssize_t field_of "axptr_field"(object cls, object name)
     PyObject* class_of "axptr_class"(object it)
-    PyObject* get "axptr_get"(object it, Py_ssize_t offset)       # borrowed; NULL: not set
-    PyObject* get_of "axptr_get"(PyObject *it, Py_ssize_t offset)
     void put "axptr_set"(object it, Py_ssize_t offset, object value)
 
 # Where the fields lie.

@@ -10,12 +10,12 @@ Not here: what is done with it (`quick`, `turns`).
 import cython
 from cython.cimports.axptr._core.kernel.fields import (
     class_of,
-    field_of,
     fields,
     get,
     get_of,
     put,
 )
+from cython.cimports.axptr._core.words.slots import slot_of
 from cython.cimports.cpython.long import PyLong_AsLong
 from cython.cimports.cpython.object import PyObject
 
@@ -35,7 +35,7 @@ word_class = cython.NULL
 
 @cython.cfunc
 def _at(cls: object, name: str) -> cython.Py_ssize_t:
-    offset: cython.Py_ssize_t = field_of(cls, name)
+    offset: cython.Py_ssize_t = slot_of(cls, name)
     if not offset:
         raise TypeError(f"{name} is no slot of {cls}")
     return offset

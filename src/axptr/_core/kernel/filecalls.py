@@ -94,12 +94,12 @@ _not_so = cython.declare(cython.int, 0o10040000)
 def _begins(
     task: Waiting, dirfd: cython.int, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)
 ) -> object:
-    """Who holds what a path begins at, and `way` filled; None for what is not so simple.
+    """Who holds what a path begins at, and `way` filled; None for what is not so simple. size: none if it is no path.
 
     The step is from a place of the host's, or a directory of its that the task has open, in a mount of the tree, and
     for a task that may search everything, or that is to the host's files what this process is (`fs.permissions`).
     """
-    if size == 0 or openat2_missing():
+    if size <= 0 or openat2_missing():
         return None
     creds: object = task.creds
     if not creds.walks and creds.files != task.machine.owner.files:
@@ -223,8 +223,6 @@ class StatusCall(FileCall):
         if flags & _empty_path:
             found = self.described(caller, dirfd, to) if size == 0 and dirfd >= 0 and form != _statx else None
             return self.plain.serve(task, registers) if found is None else found
-        if size <= 0:
-            return self.plain.serve(task, registers)
         start: object = _begins(caller, dirfd, path, size, cython.address(way))
         if start is None:
             return self.plain.serve(task, registers)
@@ -294,7 +292,7 @@ class XattrCall(FileCall):
             if size <= 0 or not memcmp(name, b"user", 4) or (size >= 7 and not memcmp(name, b"trusted", 7)):
                 return self.plain.serve(task, registers)
         size = string(caller._space, registers[0], path, _path_max)
-        start: object = _begins(caller, _cwd, path, size, cython.address(way)) if size > 0 else None
+        start: object = _begins(caller, _cwd, path, size, cython.address(way))
         if start is None or way.slash:
             return self.plain.serve(task, registers)
         with cython.nogil:
@@ -332,7 +330,7 @@ class ReadlinkCall(FileCall):
         if room <= 0:
             return self.plain.serve(task, registers)
         size = string(caller._space, registers[at], path, _path_max)
-        start: object = _begins(caller, dirfd, path, size, cython.address(way)) if size > 0 else None
+        start: object = _begins(caller, dirfd, path, size, cython.address(way))
         if start is None or way.slash:
             return self.plain.serve(task, registers)
         with cython.nogil:
@@ -367,7 +365,7 @@ class AccessCall(FileCall):
         if creds.files != task.machine.owner.files or creds.by_real_ids() is not creds:
             return self.plain.serve(task, registers)
         size = string(caller._space, registers[at], path, _path_max)
-        start: object = _begins(caller, dirfd, path, size, cython.address(way)) if size > 0 else None
+        start: object = _begins(caller, dirfd, path, size, cython.address(way))
         if start is None or way.slash:
             return self.plain.serve(task, registers)
         with cython.nogil:
@@ -461,7 +459,7 @@ class OpenCall(FileCall):
         if machine.rules is not None or machine.watches is not None or task.creds.files != machine.owner.files:
             return self.plain.serve(task, registers)
         size = string(caller._space, registers[self.form], path, _path_max)
-        start: object = _begins(caller, dirfd, path, size, cython.address(way)) if size > 0 else None
+        start: object = _begins(caller, dirfd, path, size, cython.address(way))
         if start is None:
             return self.plain.serve(task, registers)
         mount: object = start.mount

@@ -19,7 +19,6 @@ from cython.cimports.axptr._core.kernel.accounts import CpuPart, ShortTurns
 from cython.cimports.axptr._core.kernel.fields import (
     calm,
     class_of,
-    field_of,
     fields,
     general_way,
     get,
@@ -30,6 +29,7 @@ from cython.cimports.axptr._core.kernel.fields import (
 from cython.cimports.axptr._core.kernel.pieces import gone_on
 from cython.cimports.axptr._core.kernel.waiting import Blocked, Waiting, WaitQueue, Waker
 from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.axptr._core.words.slots import slot_of
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import int64_t, uint64_t
 
@@ -449,7 +449,7 @@ class Turns(Waker):
         view: object = type(self.clock)
         self.host_time = native and view.monotonic is monotonic and getattr(view, "realtime_ns", None) is time_ns
         self.refused = False
-        self.heap_at = field_of(type(self.timers), "heap")
+        self.heap_at = slot_of(type(self.timers), "heap")
         if native and self.jobs == 1:
             cython.cast(RunningCpu, self.engine).successor = self
         self.run_under_way = object()

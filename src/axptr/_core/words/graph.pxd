@@ -4,23 +4,9 @@ from cpython.ref cimport PyObject
 
 cdef extern from *:
     """
-    #include <structmember.h>
-    /* Where an attribute of `__slots__` lies in the objects of a class; 0 for any other. */
-    static Py_ssize_t axptr_slot(PyObject *cls, PyObject *name)
-    {
-        PyObject *found = _PyType_Lookup((PyTypeObject *)cls, name);
-        PyMemberDef *member;
-        if (found == NULL || !Py_IS_TYPE(found, &PyMemberDescr_Type))
-            return 0;
-        member = ((PyMemberDescrObject *)found)->d_member;
-        return member->type == T_OBJECT_EX && !(member->flags & READONLY) ? member->offset : 0;
-    }
-    #define axptr_at(it, offset) (*(PyObject **)((char *)(it) + (offset)))
     #define axptr_has_dict(it) (Py_TYPE(it)->tp_dictoffset != 0)
     #define axptr_state_of(it) PyObject_GenericGetDict(it, NULL)
     """
-    Py_ssize_t slot_of "axptr_slot"(object cls, object name)
-    PyObject* at_offset "axptr_at"(object it, Py_ssize_t offset)
     bint has_dict "axptr_has_dict"(object it)
     dict state_of "axptr_state_of"(object it)    # its `__dict__`
     PyObject* PyTuple_GET_ITEM(tuple, Py_ssize_t)

@@ -28,12 +28,11 @@ import cython
 from cython.cimports.axptr._core.words.graph import (
     PyList_GET_ITEM,
     PyTuple_GET_ITEM,
-    at_offset,
     has_dict,
-    slot_of,
     state_of,
 )
 from cython.cimports.axptr._core.words.seen import Seen
+from cython.cimports.axptr._core.words.slots import at_offset, slot_of
 from cython.cimports.cpython.dict import PyDict_GetItem, PyDict_Next
 from cython.cimports.cpython.object import PyObject_GenericSetAttr
 from cython.cimports.cpython.ref import PyObject

@@ -13,12 +13,12 @@ Owner: the machine's thread. fork, exec and a snapshot need nothing of it: a wor
 from __future__ import annotations
 
 import errno
-from weakref import WeakValueDictionary
 
 from ..._core.kernel.fields import learn_word
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.wait import WaitQueue
+from ...weak import WeakTable
 from ..uaccess import require_user
 
 TYPE_CHECKING = False
@@ -71,23 +71,24 @@ class FutexTable:
     """The words that somebody waits at."""
 
     def __init__(self) -> None:
-        self._words: WeakValueDictionary[Key, FutexWord] = WeakValueDictionary()
+        self._words = WeakTable()  # key -> FutexWord
 
     def word(self, key: Key) -> FutexWord:
         """What to wait for; it lives as long as a task's record names it."""
-        found = self._words.get(key)
+        found = self.get(key)
         if found is None:
-            found = self._words[key] = FutexWord(key)
+            found = FutexWord(key)
+            self._words.setdefault(key, found)
         return found
 
     def get(self, key: Key) -> FutexWord | None:
         """The word, if somebody waits at it."""
-        return self._words.get(key)
+        return self._words.get(key)  # type: ignore[no-any-return]
 
     def wake(self, key: Key, count: int, bits: int) -> int:
         """Wake the first `count` of those that wait with one of these bits; how many there were. EINVAL where one is to
         be moved to a word with a holder, and to be woken by nothing else."""
-        found = self._words.get(key)
+        found = self.get(key)
         if found is None:
             return 0
         if found.inheriting:
@@ -96,7 +97,7 @@ class FutexTable:
 
     def requeue(self, key: Key, goal: Key, count: int) -> int:
         """Have the first `count` wait at another word instead; how many there were."""
-        found = self._words.get(key)
+        found = self.get(key)
         if found is None or count == 0:
             return 0
         if found.inheriting:

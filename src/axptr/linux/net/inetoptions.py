@@ -177,13 +177,19 @@ class InetOptions:
         if number != 1 or not end.network.up:
             raise LinuxError(errno.ENODEV)
         if name == MCAST_JOIN_GROUP:
-            if group in self.groups:
-                raise LinuxError(errno.EADDRINUSE)
-            self.groups.add(group)
-        elif group not in self.groups:
-            raise LinuxError(errno.EADDRNOTAVAIL)
+            self._join(group)
         else:
-            self.groups.discard(group)
+            self._leave(group)
+
+    def _join(self, group: bytes) -> None:
+        if group in self.groups:
+            raise LinuxError(errno.EADDRINUSE)
+        self.groups.add(group)
+
+    def _leave(self, group: bytes) -> None:
+        if group not in self.groups:
+            raise LinuxError(errno.EADDRNOTAVAIL)
+        self.groups.discard(group)
 
     def _set_number4(self, end: InetEndpoint, name: int, value: int, size: int) -> None:
         least, most, first = _NUMBERS4[name]
@@ -210,9 +216,7 @@ class InetOptions:
                 raise LinuxError(errno.EINVAL)
             if not (number == 1 or is_loopback(via)) or not end.network.up:
                 raise LinuxError(errno.ENODEV)
-            if group in self.groups:
-                raise LinuxError(errno.EADDRINUSE)
-            self.groups.add(group)
+            self._join(group)
         elif group not in self.groups:
             known = is_any(via) or is_loopback(via) or number == 1
             raise LinuxError(errno.EADDRNOTAVAIL if known else errno.ENODEV)
@@ -232,13 +236,9 @@ class InetOptions:
                     raise LinuxError(errno.EINVAL)
                 if number != 1:
                     raise LinuxError(errno.ENODEV)
-                if group in self.groups:
-                    raise LinuxError(errno.EADDRINUSE)
-                self.groups.add(group)
-            elif group not in self.groups:
-                raise LinuxError(errno.EADDRNOTAVAIL)
+                self._join(group)
             else:
-                self.groups.discard(group)
+                self._leave(group)
             return
         if name in _HEADERS6:
             self._set_header6(task, name, address, size)

@@ -157,11 +157,14 @@ def _selectors(ucontext: bytes) -> tuple[int, int]:
     code, data = (selector | 3 for selector in unpack_from("<H4xH", ucontext, 40 + 144))
     if code == _CODE and not flags & _UC_STRICT_RESTORE_SS:
         data = _DATA
-    if code in (_CODE, _CODE_OF_32_BITS) and data == _DATA:
-        return code, -1
+    refused = -1
+    if code not in (_CODE, _CODE_OF_32_BITS):
+        code, refused = _CODE, code & ~3
+    elif data != _DATA:
+        refused = data & ~3
     if data & _OF_LDT:  # the way back by another stack (espfix), of whose fault no selector is told
-        return _CODE, 0
-    return (_CODE, code & ~3) if code not in (_CODE, _CODE_OF_32_BITS) else (code, data & ~3)
+        refused = 0
+    return code, refused
 
 
 def _shown(extended: bytes) -> bytes:
