@@ -21,6 +21,45 @@ def test_an_exec_resets_what_the_kernel_kept_for_the_old_memory(compile_guest):
     assert ours.lines == host.lines
     assert "robust list 1, size 24, a new page is there 1" in ours.lines[0]
     assert "robust list 0, size 24, a new page is there 0" in ours.lines[1]
+    assert [line[-1] for line in ours.lines] == ["1", "0"]  # the word that is cleared for who waits for the thread
+
+
+def test_an_exec_clears_the_word_of_one_who_shared_the_memory(compile_guest):
+    """As an end does: who shares the memory still waits for that word."""
+    source = r"""
+    #define _GNU_SOURCE
+    #include <linux/futex.h>
+    #include <sched.h>
+    #include <signal.h>
+    #include <stdio.h>
+    #include <sys/syscall.h>
+    #include <sys/wait.h>
+    #include <unistd.h>
+    static char stack[65536];
+    static volatile int word = 77;
+    static int child(void *pipe) {
+        execl("/proc/self/exe", "x", "child", (char *)0);
+        return 9;
+    }
+    int main(int argc, char **argv) {
+        char byte;
+        if (argc > 1) return read(0, &byte, 1);  /* lives until its parent has looked */
+        int flags = CLONE_VM | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD, status, p[2];
+        pipe(p);
+        dup2(p[0], 0);
+        int pid = clone(child, stack + sizeof stack, flags, 0, 0, 0, &word);
+        while (word == 77)
+            ;
+        while (word)
+            syscall(SYS_futex, &word, FUTEX_WAIT, pid, 0, 0, 0);
+        printf("%d, lives: %d\n", word, waitpid(pid, 0, WNOHANG) == 0);
+        write(p[1], "x", 1);
+        waitpid(pid, &status, 0);
+        printf("%x\n", status);
+    }"""
+    program = compile_guest("clears", "-static", source=source)
+    ours, host = run_guest(program), run_host(program)
+    assert ours.lines == host.lines == ["0, lives: 1", "100"]
 
 
 def test_a_restored_space_and_its_program_agree_on_the_heap():
