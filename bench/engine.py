@@ -25,7 +25,9 @@ NOTHING = 500
 """A system-call number that Linux does not use."""
 EXIT = 60
 CALLS = 20_000
+RUNS = 1000
 CODE = 0x40_0000
+LOAD, SYSCALL = bytes.fromhex("488b042510000000"), bytes.fromhex("0f05")
 STACK = 0x7FFE_0000_0000
 
 COMPILE = (
@@ -43,6 +45,13 @@ def benchmarks() -> list[Benchmark]:
             "a Python hook under Unicorn that reads the seven registers with reg_read_batch",
             1 / 20,
             _prepare_syscall,
+        ),
+        Benchmark(
+            "engine.fault",
+            "a run of Unicorn that ends in a refused read",
+            "one that ends in a system call, whose handler stops it",
+            8.0,
+            _prepare_fault,
         ),
         Benchmark(
             "guest.hash",
@@ -132,6 +141,34 @@ def _bare_caller(unicorn: Any) -> Any:
 
     uc.hook_add(unicorn.UC_HOOK_INSN, hook, None, 1, 0, x86.UC_X86_INS_SYSCALL)
     return functools.partial(uc.emu_start, CODE, 0)
+
+
+def _prepare_fault(mode: Mode) -> Pair:
+    """The text of a fault is made when it is read: it is no part of this."""
+    try:
+        return Pair(work(_ended(LOAD)), work(_ended(SYSCALL)), operations=RUNS)
+    except ImportError as error:
+        raise Skip(str(error)) from None
+
+
+def _ended(code: bytes) -> Any:
+    """RUNS runs of one instruction, each of which ends at it or behind it."""
+    from axptr import UnicornEngine
+
+    space = AddrSpace(0, SPACE_SIZE)
+    space.map_alloc(CODE, PAGE_SIZE, MappingFlags.READ | MappingFlags.EXECUTE)
+    space.write(CODE, code)
+    engine = UnicornEngine(space.phys)
+    engine.attach(space)
+    engine.on_syscall(lambda *_: engine.stop())
+
+    def run() -> None:
+        for _ in range(RUNS):
+            engine.regs.rip = CODE
+            engine.run()
+
+    run()
+    return run
 
 
 def _prepare_guest(name: str, smaller: str, mode: Mode) -> Pair:

@@ -1,11 +1,15 @@
-"""Scattered transfers: an iovec array copied in and used, against the same bytes flat and that many Python calls."""
+"""Transfers where the call counts: an iovec array copied in and used, against the same bytes flat and that many Python
+calls; a byte by a partial verb against the same by a strict one, which takes the same road.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import random
 import struct
+from typing import Any
 
-from axptr import PAGE_SIZE, AddrSpace, IoVec
+from axptr import PAGE_SIZE, AddrSpace, IoVec, UserPtr
 
 from .harness import Benchmark, Mode, Pair, work
 from .memory import BASE, SEED, Twin
@@ -22,7 +26,14 @@ def benchmarks() -> list[Benchmark]:
             f"a flat copy of the same bytes, and {SEGMENTS} empty Python calls",
             2.0,
             _prepare,
-        )
+        ),
+        Benchmark(
+            "partial.1",
+            "a byte by pointer.copy_in and another by copy_out",
+            "the same by read_slice and write_slice",
+            1.5,
+            _prepare_partial,
+        ),
     ]
 
 
@@ -59,3 +70,25 @@ def _flat(view: memoryview, buffer: bytearray) -> None:
 
 def _nothing() -> None:
     pass
+
+
+def _prepare_partial(mode: Mode) -> Pair:
+    twin = Twin.filled(16 * PAGE_SIZE)
+    pointers = [UserPtr[ctypes.c_char](BASE + random.Random(SEED + i).randrange(16 * PAGE_SIZE)) for i in range(256)]
+    return Pair(
+        work(_partial, pointers, twin.space, bytearray(1)),
+        work(_strict, pointers, twin.space),
+        close=twin.close,
+        operations=2 * len(pointers),
+    )
+
+
+def _partial(pointers: list[Any], space: AddrSpace, buffer: bytearray) -> None:
+    for pointer in pointers:
+        pointer.copy_in(space, buffer)
+        pointer.copy_out(space, buffer)
+
+
+def _strict(pointers: list[Any], space: AddrSpace) -> None:
+    for pointer in pointers:
+        pointer.write_slice(space, pointer.read_slice(space, 1))

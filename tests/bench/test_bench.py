@@ -121,7 +121,7 @@ def test_every_bar_of_the_project_has_a_benchmark() -> None:
         assert name in listed
     for name in ("restore.size", "restore.madvise", "restore.qiling", "clone.fork", "cow.break", "populate.written"):
         assert name in listed
-    for name in ("areas.calls.1000000", "native.touch", "native.restore"):
+    for name in ("areas.calls.1000000", "native.touch", "native.restore", "partial.1", "engine.fault"):
         assert name in listed
 
 

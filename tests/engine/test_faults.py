@@ -94,6 +94,16 @@ def test_write_across_pages_of_which_the_first_is_read_only_names_its_first_byte
     assert machine.space.read(DATA + PAGE, 8) == bytes(8)
 
 
+def test_a_fault_is_explained_when_it_is_asked_for(machine: Machine) -> None:
+    """A run that ends in one does not pay for its text: what is told is the space as it is then."""
+    exit = machine.run("8b07", rdi=EDGE + 0x123)  # mov eax, [rdi]
+    machine.space.map_alloc(EDGE + 5 * PAGE, PAGE, R, name="came later")
+    assert "came later" in str(exit.fault)
+    told = str(exit.fault)
+    machine.space.unmap(EDGE + 5 * PAGE, PAGE)
+    assert str(exit.fault) == told
+
+
 def test_page_that_was_read_still_faults_when_written(machine: Machine) -> None:
     machine.space.protect(DATA, PAGE, R)
     exit = machine.run("8b07 8907", rdi=DATA + 8)  # mov eax, [rdi]; mov [rdi], eax

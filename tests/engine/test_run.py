@@ -462,6 +462,14 @@ def test_two_engines_share_a_space(machine: Machine) -> None:
     other.close()
 
 
+@pytest.mark.parametrize("memory", [None, 5, "memory"])
+def test_an_engine_of_no_memory_is_a_type_error(machine: Machine, memory: object) -> None:
+    with pytest.raises(TypeError, match="phys"):
+        machine.kind(memory)
+    with pytest.raises(TypeError):
+        machine.kind()
+
+
 def test_engine_says_what_to_install_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     phys = PhysMemory(1 << 24)
     monkeypatch.delitem(sys.modules, "unicorn", raising=False)

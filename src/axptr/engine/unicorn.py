@@ -16,6 +16,7 @@ import sys
 
 from .._core.cpu.unicorn import uclib
 from .._core.cpu.unicorn.unicorn import UnicornCpu
+from .._core.words.codes import EXECUTE, READ, WRITE
 from ..flags import MappingFlags
 from .arch import X86_64
 from .context import SavesContexts
@@ -103,7 +104,7 @@ class UnicornEngine(SavesContexts, ReportsFaults, StopsAtPoints, UnicornCpu):
         """The exit for what the CPU came out with."""
         kind, rip, what, access, code = raw
         if kind == "fault":
-            return self._faulted(rip, what, MappingFlags(access), code)
+            return self._faulted(rip, what, access, code)
         if kind == "exception":
             vector, rip, error = self._as_delivered(what, rip, access)
             self.reg_write("rip", rip)
@@ -118,9 +119,9 @@ class UnicornEngine(SavesContexts, ReportsFaults, StopsAtPoints, UnicornCpu):
         if count is not None:
             self._shorten(count)
 
-    def _faulted(self, rip: int, address: int, access: MappingFlags, code: int) -> Exit:
+    def _faulted(self, rip: int, address: int, access: int, code: int) -> Exit:
         vector = 14
-        if access & MappingFlags.EXECUTE:
+        if access & EXECUTE:
             if rip == address and not X86_64.is_canonical(address):
                 vector = 13
                 branch = self._branch_to(address)
@@ -131,11 +132,11 @@ class UnicornEngine(SavesContexts, ReportsFaults, StopsAtPoints, UnicornCpu):
         else:
             instruction = self._peek(rip, 15)
             if not X86_64.is_canonical(address):
-                writes = access == MappingFlags.WRITE
+                writes = access == WRITE
                 vector = 12 if uses_stack_segment(instruction, writes) else 13
-            if access == MappingFlags.READ and updates_memory(instruction):
-                access = MappingFlags.WRITE
-        return self._refused(rip, address, access, vector, code)
+            if access == READ and updates_memory(instruction):
+                access = WRITE
+        return self._refused(rip, address, MappingFlags(access), vector, code)
 
     def _branch_to(self, target: int) -> Branch | None:
         """The jump that led to an address that is not canonical, if it can be told."""
