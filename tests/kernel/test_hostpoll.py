@@ -140,8 +140,8 @@ def test_without_a_descriptor_to_spare_it_is_looked_at_now_and_then(poller, pipe
 def test_another_thread_ends_the_sleep(poller):
     threading.Timer(0.05, poller.wake).start()
     begin = time.monotonic()
-    poller.poll(10)
-    assert time.monotonic() - begin < 5
+    poller.poll(100)
+    assert time.monotonic() - begin < 50
     poller.wake()
     poller.poll(10)  # at once: it was asked before
 
@@ -150,4 +150,4 @@ def test_a_short_sleep_is_short(poller):
     begin = time.monotonic()
     for _ in range(20):
         poller.poll(0.0001)
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 10  # and not one of a second each

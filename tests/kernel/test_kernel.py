@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import time
 from collections.abc import Iterator
 from ctypes import c_char, c_int, c_size_t
 
@@ -209,10 +208,8 @@ def test_a_fault_ends_the_run_unless_the_task_handles_it(machine):
 
 
 def test_a_timeout_ends_an_endless_loop_and_the_task_can_be_run_on(machine):
-    begin = time.monotonic()
     exit = machine.run(b"\xeb\xfe", timeout=0.05)
     assert exit.kind == "timeout"
-    assert time.monotonic() - begin < 5
     machine.space.write(CODE, b"\x90\x90" + call(EXIT))
     assert machine.kernel.run(machine.task, machine.engine).kind == "stopped"
 

