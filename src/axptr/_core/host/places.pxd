@@ -139,6 +139,45 @@ cdef extern from *:
         return axptr_dev(into->dev_major, into->dev_minor) == device ? 0 : -EXDEV;
     }
 
+    /* The directory that has the last name of a path beneath a place, which ends with a name: `at` itself, or a new
+       descriptor; minus the errno. The name is what *path is then. */
+    static int axptr_above(int at, const char **path, unsigned long flags, unsigned long resolve)
+    {
+        const char *last = strrchr(*path, '/');
+        unsigned long how[3] = {(flags & ~(unsigned long)O_NOFOLLOW) | O_DIRECTORY, 0, resolve};
+        char above[4096];
+        int fd;
+        if (!last)
+            return at;
+        if (last - *path >= (ptrdiff_t)sizeof above)
+            return -ENAMETOOLONG;
+        memcpy(above, *path, last - *path);
+        above[last - *path] = 0;
+        do
+            fd = (int)syscall(SYS_openat2, at, above, how, sizeof how);
+        while (fd < 0 && errno == EINTR);
+        *path = last + 1;
+        return fd < 0 ? -errno : fd;
+    }
+
+    /* `axptr_tell_name` of a file in a directory of `axptr_above`, which may be of another device than `at` is. */
+    static int axptr_tell_below(int at, int above, const char *name, uint64_t device, struct axptr_told *into)
+    {
+        struct axptr_told parent;
+        struct statfs system;
+        int refused = axptr_tell_name(above, name, device, into);
+        if (refused == -EXDEV && above != at && axptr_tell(above, &parent) == 0 && parent.dev_major == into->dev_major
+            && parent.dev_minor == into->dev_minor && fstatfs(above, &system) == 0 && system.f_type != AXPTR_PROC_MAGIC)
+            return 0;
+        return refused;
+    }
+
+    static void axptr_leave(int at, int above)
+    {
+        if (above != at)
+            close(above);
+    }
+
     static ssize_t axptr_xattrat(int at, const char *path, int flags, const char *name, void *into, size_t size);
 
     /* An attribute of a file beneath a place, or with no name for one the names of all, by its own name in its directory: no
@@ -147,91 +186,54 @@ cdef extern from *:
     static ssize_t axptr_xattr_below(int at, const char *path, int follow, unsigned long flags, unsigned long resolve,
                                      uint64_t device, const char *name, void *into, size_t size)
     {
-        struct axptr_told told, parent;
-        struct statfs system;
-        const char *last = strrchr(path, '/');
-        char above[4096];
+        struct axptr_told told;
         ssize_t done;
-        int fd = -1;
-        if (last) {
-            unsigned long how[3] = {(flags & ~(unsigned long)O_NOFOLLOW) | O_DIRECTORY, 0, resolve};
-            if (last - path >= (ptrdiff_t)sizeof above)
-                return -ENAMETOOLONG;
-            memcpy(above, path, last - path);
-            above[last - path] = 0;
-            do
-                fd = (int)syscall(SYS_openat2, at, above, how, sizeof how);
-            while (fd < 0 && errno == EINTR);
-            if (fd < 0)
-                return -errno;
-            at = fd;
-            path = last + 1;
-        }
-        done = axptr_tell_name(at, path, device, &told);
-        if (done == -EXDEV && fd >= 0 && axptr_tell(fd, &parent) == 0 && parent.dev_major == told.dev_major
-            && parent.dev_minor == told.dev_minor && fstatfs(fd, &system) == 0 && system.f_type != AXPTR_PROC_MAGIC)
-            done = 0;
+        int above = axptr_above(at, &path, flags, resolve);
+        if (above < 0)
+            return above;
+        done = axptr_tell_below(at, above, path, device, &told);
         if (done == 0)
-            done = follow && S_ISLNK(told.mode) ? -ELOOP : axptr_xattrat(at, path, AXPTR_NOFOLLOW, name, into, size);
-        if (fd >= 0)
-            close(fd);
+            done = follow && S_ISLNK(told.mode) ? -ELOOP : axptr_xattrat(above, path, AXPTR_NOFOLLOW, name, into, size);
+        axptr_leave(at, above);
         return done;
     }
 
-    /* Where a link beneath a place leads: the size, or minus the errno, EINVAL for what is none. single: see
-       `axptr_tell_at`. */
-    static ssize_t axptr_readlink_below(int at, const char *path, int single, unsigned long flags, unsigned long resolve,
+    /* Where a link beneath a place leads: the size, or minus the errno, EINVAL for what is none. The path ends with a
+       name. */
+    static ssize_t axptr_readlink_below(int at, const char *path, unsigned long flags, unsigned long resolve,
                                         uint64_t device, char *into, size_t size)
     {
         struct axptr_told told;
         ssize_t done;
-        int fd;
-        if (single) {
-            done = readlinkat(at, path, into, size);
-            if (done >= 0)
-                return done;
-            if (errno != EINVAL)
-                return -errno;
-            done = axptr_tell_name(at, path, device, &told);
-            return done ? done : S_ISLNK(told.mode) ? -ESTALE : -EINVAL;
-        }
-        fd = axptr_look(at, path, flags, resolve, device, &told);
-        if (fd < 0)
-            return fd;
-        done = -EINVAL;
-        if (S_ISLNK(told.mode)) {
-            done = readlinkat(fd, "", into, size);
-            if (done < 0)
+        int above = axptr_above(at, &path, flags, resolve);
+        if (above < 0)
+            return above;
+        done = axptr_tell_below(at, above, path, device, &told);
+        if (done == 0) {
+            done = S_ISLNK(told.mode) ? readlinkat(above, path, into, size) : -EINVAL;
+            if (done == -1)
                 done = -errno;
         }
-        close(fd);
+        axptr_leave(at, above);
         return done;
     }
 
-    static int axptr_access(int fd, int mode);
-
-    /* Whether who we are may do that with a file beneath a place: 0, or minus the errno; ELOOP for a link. */
-    static int axptr_access_below(int at, const char *path, int single, int mode, unsigned long flags,
-                                  unsigned long resolve, uint64_t device)
+    /* Whether who we are may do that with a file beneath a place: 0, or minus the errno; ELOOP for a link. The path ends
+       with a name. */
+    static int axptr_access_below(int at, const char *path, int mode, unsigned long flags, unsigned long resolve,
+                                  uint64_t device)
     {
         struct axptr_told told;
-        int fd, refused;
-        if (single) {
-            refused = axptr_tell_name(at, path, device, &told);
-            if (refused)
-                return refused;
-            if (S_ISLNK(told.mode))
-                return -ELOOP;
-            if (mode && syscall(SYS_faccessat2, at, path, mode, AT_EACCESS | AXPTR_NOFOLLOW))
-                return errno == EPERM ? -ENOSYS : -errno;
-            return 0;
-        }
-        fd = axptr_look(at, path, flags, resolve, device, &told);
-        if (fd < 0)
-            return fd;
-        refused = S_ISLNK(told.mode) ? ELOOP : mode ? axptr_access(fd, mode) : 0;
-        close(fd);
-        return -refused;
+        int refused, above = axptr_above(at, &path, flags, resolve);
+        if (above < 0)
+            return above;
+        refused = axptr_tell_below(at, above, path, device, &told);
+        if (!refused && S_ISLNK(told.mode))
+            refused = -ELOOP;
+        if (!refused && mode && syscall(SYS_faccessat2, above, path, mode, AT_EACCESS | AXPTR_NOFOLLOW))
+            refused = errno == EPERM ? -ENOSYS : -errno;
+        axptr_leave(at, above);
+        return refused;
     }
 
     static void axptr_pack_stat(const struct axptr_told *told, void *into)
@@ -374,17 +376,20 @@ cdef extern from *:
         return done < 0 ? -errno : done;
     }
 
-    /* What the host tells of a file beneath a place: 0, or minus the errno. single: the path is one name, which leads
-       nowhere else whoever changes what; its mount point may be a /proc. */
-    static int axptr_tell_at(int at, const char *path, int single, unsigned long flags, unsigned long resolve,
+    /* What the host tells of a file beneath a place: 0, or minus the errno. slash: the path ends with one. What its own
+       directory can tell needs no descriptor of it, which costs more than the rest. */
+    static int axptr_tell_at(int at, const char *path, int slash, unsigned long flags, unsigned long resolve,
                              uint64_t device, struct axptr_told *into)
     {
-        int fd;
-        if (single) {
-            int refused = axptr_tell_name(at, path, device, into);
+        const char *name = path;
+        int fd, above = slash ? -EXDEV : axptr_above(at, &name, flags, resolve);
+        if (above >= 0) {
+            int refused = axptr_tell_below(at, above, name, device, into);
+            axptr_leave(at, above);
             if (refused != -ENOSYS && refused != -EXDEV)
                 return refused;
-        }
+        } else if (!slash)
+            return above;
         fd = axptr_look(at, path, flags, resolve, device, into);
         if (fd < 0)
             return fd;
@@ -434,7 +439,6 @@ cdef extern from *:
     ssize_t axptr_readlink_below(
         int at,
         const char *path,
-        int single,
         unsigned long flags,
         unsigned long resolve,
         uint64_t device,
@@ -442,14 +446,14 @@ cdef extern from *:
         size_t size,
     ) nogil
     int axptr_access_below(
-        int at, const char *path, int single, int mode, unsigned long flags, unsigned long resolve, uint64_t device
+        int at, const char *path, int mode, unsigned long flags, unsigned long resolve, uint64_t device
     ) nogil
     int axptr_reopen(int held, int fd, int flags, int quiet, int directory) nogil
     ssize_t axptr_name(int held, int fd, char *into, size_t size) nogil
     int axptr_tell_at(
         int at,
         const char *path,
-        int single,
+        int slash,
         unsigned long flags,
         unsigned long resolve,
         uint64_t device,

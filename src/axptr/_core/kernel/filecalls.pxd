@@ -2,12 +2,11 @@ from libc.stdint cimport uint64_t
 from axptr._core.kernel.waiting cimport Waiting
 from axptr._core.words.conversion cimport Bound
 
-# Where one step begins: a descriptor, its file's device, the path from there; whether that is one name, and ends with a slash.
+# Where one step begins: a descriptor, its file's device, the path from there, and whether that ends with a slash.
 cdef struct Way:
     int at
     uint64_t device
     const char *path
-    bint single
     bint slash
 
 cdef class FileCall(Bound):

@@ -34,7 +34,7 @@ from cython.cimports.axptr._core.words.codes import WRITE
 from cython.cimports.axptr._core.words.conversion import Bound
 from cython.cimports.libc.errno import EACCES, EINVAL, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP
 from cython.cimports.libc.stdint import int32_t, int64_t, uint32_t, uint64_t
-from cython.cimports.libc.string import memchr, memcmp
+from cython.cimports.libc.string import memcmp
 from cython.cimports.posix.unistd import SEEK_CUR, close, lseek, pread, read
 
 STAT, LSTAT, NEWFSTATAT, STATX, FSTAT = range(5)
@@ -136,7 +136,6 @@ def _led(
     if begin < 0:
         return None
     way.path = text + begin
-    way.single = memchr(text + begin, 0x2F, size - begin) == cython.NULL
     way.slash = text[size - 1] == 0x2F
     return start
 
@@ -227,7 +226,7 @@ class StatusCall(FileCall):
         if start is None:
             return self.plain.serve(task, registers)
         with cython.nogil:
-            refused = axptr_tell_at(way.at, way.path, way.single, _place, _resolve, way.device, cython.address(told))
+            refused = axptr_tell_at(way.at, way.path, way.slash, _place, _resolve, way.device, cython.address(told))
         if refused < 0:
             return refused if _missing(refused) else self.plain.serve(task, registers)
         if (not flags & _nofollow or way.slash) and told.mode & _kind == _link:
@@ -334,7 +333,7 @@ class ReadlinkCall(FileCall):
         if start is None or way.slash:
             return self.plain.serve(task, registers)
         with cython.nogil:
-            size = axptr_readlink_below(way.at, way.path, way.single, _place, _resolve, way.device, goal, _path_max)
+            size = axptr_readlink_below(way.at, way.path, _place, _resolve, way.device, goal, _path_max)
         if size < 0:
             return size if _missing(size) or size == -EINVAL else self.plain.serve(task, registers)
         if size > room:
@@ -369,7 +368,7 @@ class AccessCall(FileCall):
         if start is None or way.slash:
             return self.plain.serve(task, registers)
         with cython.nogil:
-            refused = axptr_access_below(way.at, way.path, way.single, mode, _place, _resolve, way.device)
+            refused = axptr_access_below(way.at, way.path, mode, _place, _resolve, way.device)
         if refused == 0 or _missing(refused) or (refused == -EACCES and mode):
             return refused
         return self.plain.serve(task, registers)

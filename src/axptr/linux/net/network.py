@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import errno
 import itertools
-from functools import cached_property
 
 from ...errors import LinuxError
+from ...light import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
 from struct import pack
 
 from ...errors import LinuxError, UserFault
@@ -24,6 +23,7 @@ from ..uaccess import CHUNK, USER_END, put_bytes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from ..fs.mounts import MountTable
     from ..fs.node import AnyStat
@@ -120,9 +120,13 @@ class TextFile(ProcFile):
             self._content = self._text.render(task)
         return self.put(to, self._content[start : start + to.count], pos)
 
-    @contextmanager
-    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> AbstractContextManager[int]:
         """The text in a file of the host's memory, at our position; EINVAL for what cannot splice."""
+        from contextlib import contextmanager  # which few runs need
+
+        return contextmanager(self._end)(mode)
+
+    def _end(self, mode: int) -> Iterator[int]:
         if mode != os.O_RDONLY or not self._text.splices or self._task is None:
             raise LinuxError(errno.EINVAL)
         if self._content is None or self._pos == 0:

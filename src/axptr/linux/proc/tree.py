@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from functools import cached_property
 
 from ...errors import LinuxError
+from ...light import cached_property
 from ..fs.mounts import escaped
 from ..fs.node import (
     DirNode,
