@@ -52,7 +52,7 @@ def _run(command: list[str | Path], **options: object) -> subprocess.CompletedPr
     options.setdefault("env", ENVIRONMENT)
     if "input" not in options:
         options.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.run(command, capture_output=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(command, capture_output=True, timeout=500, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def status_of_shell(returncode: int) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from .conftest import run_axptr, run_host, status_of_shell
 
+pytestmark = pytest.mark.timeout(600)  # a second of CPU time on each side, whoever else wants the machine
 BUSY = "while :; do :; done"
 ENDED = 128 + signal.SIGXCPU
 

@@ -1,4 +1,7 @@
-"""Running programs in this process, and on the host, with the same files as standard streams."""
+"""Running programs in this process, and on the host, with the same files as standard streams.
+
+How long a program may take is the test's limit (pytest-timeout), not another one.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class Outcome:
 def run_guest(
     *command: str | Path,
     input: bytes = b"",
-    timeout: float = 60,
+    timeout: float = 500,
     watch: Callable[[Process], Any] | None = None,
     after: Callable[[Process], Any] | None = None,
     **options: Any,
@@ -72,7 +75,7 @@ def run_host(*command: str | Path, input: bytes = b"", cwd: Path | None = None) 
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         stdin.write(input)
         stdin.seek(0)
-        done = subprocess.run(command, stdin=stdin, stdout=out, stderr=err, env=ENVIRONMENT, cwd=cwd, timeout=60)
+        done = subprocess.run(command, stdin=stdin, stdout=out, stderr=err, env=ENVIRONMENT, cwd=cwd, timeout=500)
         out.seek(0)
         err.seek(0)
         status = done.returncode if done.returncode >= 0 else 128 - done.returncode

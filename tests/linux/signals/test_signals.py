@@ -231,6 +231,7 @@ def test_the_clocks_of_cpu_time_are_the_programs_own(compile_guest):
     )
 
 
+@pytest.mark.timeout(600)  # two seconds of CPU time on each side, whoever else wants the machine
 @pytest.mark.parametrize("handled", [True, False])
 def test_a_limit_on_cpu_time_sends_its_signals(compile_guest, handled):
     same_as_host(
