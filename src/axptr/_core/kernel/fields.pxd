@@ -33,6 +33,8 @@ cdef struct Fields:
     Py_ssize_t accessed, modified                                 # of its node
     Py_ssize_t slots, most, readers, writers, to_read, to_both, notices   # of a pipe
     Py_ssize_t data, start, open, packet                          # of what is in it
+    Py_ssize_t endpoint                                           # of an open socket
+    Py_ssize_t set                                                # of an open file that is an epoll
     Py_ssize_t queue, inheriting                                  # of a word
 
 cdef Fields fields
@@ -42,6 +44,8 @@ cdef PyObject *pipe_class
 cdef PyObject *end_class
 cdef PyObject *node_class
 cdef PyObject *slot_class
+cdef PyObject *socket_class
+cdef PyObject *epoll_class
 cdef PyObject *word_class
 
 cdef bint calm(Waiting task) noexcept

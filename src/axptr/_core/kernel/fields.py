@@ -30,6 +30,8 @@ pipe_class = cython.NULL
 end_class = cython.NULL
 node_class = cython.NULL
 slot_class = cython.NULL
+socket_class = cython.NULL
+epoll_class = cython.NULL
 word_class = cython.NULL
 
 
@@ -64,11 +66,16 @@ def learn_task(task, group, timers, timer, signals, files):
     task_class = cython.cast(cython.pointer(PyObject), task)
 
 
-def learn_pipe(file, end, node, pipe, slot):
-    """The classes of open files, of a pipe's ends, nodes, of pipes and what is in them."""
+def learn_file(file):
+    """The class of open files, of which all of them derive."""
+    _kept.append(file)
+    fields.flags, fields.refs = _at(file, "flags"), _at(file, "refs")
+
+
+def learn_pipe(end, node, pipe, slot):
+    """The classes of a pipe's ends, nodes, of pipes and what is in them."""
     global end_class, node_class, pipe_class, slot_class
     _kept.extend((end, node, pipe, slot))
-    fields.flags, fields.refs = _at(file, "flags"), _at(file, "refs")
     fields.node, fields.pipe = _at(end, "_node"), _at(end, "pipe")
     fields.accessed, fields.modified = _at(node, "accessed"), _at(node, "modified")
     fields.slots, fields.most = _at(pipe, "slots"), _at(pipe, "most")
@@ -80,6 +87,22 @@ def learn_pipe(file, end, node, pipe, slot):
     node_class = cython.cast(cython.pointer(PyObject), node)
     pipe_class = cython.cast(cython.pointer(PyObject), pipe)
     slot_class = cython.cast(cython.pointer(PyObject), slot)
+
+
+def learn_socket(socket):
+    """The class of open sockets."""
+    global socket_class
+    _kept.append(socket)
+    fields.endpoint = _at(socket, "endpoint")
+    socket_class = cython.cast(cython.pointer(PyObject), socket)
+
+
+def learn_epoll(epoll):
+    """The class of open files that are epolls."""
+    global epoll_class
+    _kept.append(epoll)
+    fields.set = _at(epoll, "set")
+    epoll_class = cython.cast(cython.pointer(PyObject), epoll)
 
 
 def take_shortcuts(on: cython.bint):

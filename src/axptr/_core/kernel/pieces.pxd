@@ -1,6 +1,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
-from axptr._core.kernel.waiting cimport Blocked, Waiting
+from axptr._core.kernel.accounts cimport IoTally
+from axptr._core.kernel.waiting cimport Waiting
 
 cdef extern from "<time.h>" nogil:
     cdef struct timespec:
@@ -15,9 +16,7 @@ cdef extern from *:
     """
     object PyType_GenericAlloc "axptr_made"(PyObject *cls, Py_ssize_t)
 
-cdef PyObject *end_of(Waiting task, uint64_t fd) except? NULL
+cdef PyObject *file_of(Waiting task, uint64_t fd) except? NULL
+cdef IoTally tally_of(Waiting task)
 cdef Py_ssize_t take_out(Waiting task, object file, uint64_t address, uint64_t count) except -2
 cdef Py_ssize_t put_in(Waiting task, object file, uint64_t address, uint64_t count) except -2
-# What a call that waited comes to, if that is plain: its result; -1: it is to be gone on with.
-cdef int64_t gone_on(Waiting task, Blocked record) except -2
-cdef int go_on_by(object read_on, object awake) except -1

@@ -10,7 +10,6 @@ from cython.cimports.axptr._core.kernel.accounts import IoTally
 from cython.cimports.axptr._core.kernel.atonce import is_user, transfer
 from cython.cimports.axptr._core.kernel.fields import (
     class_of,
-    end_class,
     fields,
     get,
     get_of,
@@ -33,20 +32,15 @@ _yes = cython.declare(object, True)
 _billion = cython.declare(int64_t, 1_000_000_000)
 _zero = cython.declare(object, 0)
 
-_read_on = cython.declare(object, None)  # how a read that waited goes on
-_awake = cython.declare(object, None)  # the same of a wait at a word
-
 
 # -- pipes
 
 
-def end_of(task, fd):
-    """The open file of a descriptor, borrowed, if it is a pipe's end that nobody looks at but its user; NULL."""
+def file_of(task, fd):
+    """The open file of a descriptor, borrowed; NULL for none, and where somebody hears of what is done to files."""
     table: cython.pointer(PyObject) = get_of(get(task, fields.files), fields.table)
     file: cython.pointer(PyObject) = PyDict_GetItem(cython.cast(dict, table), fd & _low)
-    if file == cython.NULL or class_of(cython.cast(object, file)) != end_class:
-        return cython.NULL
-    if cython.cast(object, get(task, fields.machine)).watches is not None:
+    if file != cython.NULL and cython.cast(object, get(task, fields.machine)).watches is not None:
         return cython.NULL
     return file
 
@@ -64,8 +58,7 @@ def _used(task: Waiting, file: object, written: cython.bint) -> cython.int:
     return 0
 
 
-@cython.cfunc
-def _tally(task: Waiting) -> IoTally:
+def tally_of(task):
     return cython.cast(IoTally, get_of(get(task, fields.group), fields.io))
 
 
@@ -95,7 +88,7 @@ def take_out(task, file, address, count):
     else:
         pipe.drop(size)
     _used(task, file, False)
-    tally: IoTally = _tally(task)
+    tally: IoTally = tally_of(task)
     tally.syscr += 1
     tally.rchar += size
     return size
@@ -144,7 +137,7 @@ def put_in(task, file, address, count):
     queue = cython.cast(WaitQueue, get(pipe, fields.to_both))
     queue.wake(_readable)
     _used(task, file, True)
-    tally: IoTally = _tally(task)
+    tally: IoTally = tally_of(task)
     tally.syscw += 1
     tally.wchar += size
     return size
@@ -157,31 +150,3 @@ def taken(task: Waiting, file, rest: tuple):
         return None
     done: cython.Py_ssize_t = take_out(task, file, address, count)
     return done if done >= 0 else None
-
-
-def gone_on(task, record):
-    """What a call that waited comes to, if that is plain: its result. -1: it is to be gone on with."""
-    again: tuple = record.again
-    if again[0] is _awake:
-        return 0 if record.woken else -1
-    if again[0] is not _read_on:
-        return -1
-    data: tuple = again[1]
-    file: object = data[0]
-    rest: tuple = data[1]
-    if class_of(file) != end_class or len(rest) != 1:
-        return -1
-    if cython.cast(object, get(task, fields.machine)).watches is not None:
-        return -1
-    address, count = rest[0]
-    return take_out(task, file, address, count)
-
-
-def go_on_by(read_on, awake):
-    """How a read that waited goes on, and a wait at a word; None leaves it as it is."""
-    global _read_on, _awake
-    if read_on is not None:
-        _read_on = read_on
-    if awake is not None:
-        _awake = awake
-    return 0

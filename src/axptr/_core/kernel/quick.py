@@ -1,22 +1,34 @@
-"""Calls that hand one task's turn to another, where they are done at once: a piece of a pipe that is there, a word that
-somebody waits at. Whatever is not plain (a page that is not there, an end that is watched, a packet, a signal, somebody who
+"""Calls that hand one task's turn to another, where they are done at once: a piece of a pipe or a stream that is there, a
+word that somebody waits at. Whatever is not plain (a page that is not there, an end that is watched, a packet, a signal, somebody who
 looks on) is left to the handler that does all of it, before anything has changed.
 
 Each of these (`Quick`) is made of that handler's wrapper, and takes its place: `call(task, a0, .., a5)`. What answers a
 task's calls (`answering`) has them do it without a call of Python's.
 
-Not here: what pipes and words are (`axptr.linux.files`), where their fields lie (`fields`), how a call waits (`waiting`).
+Not here: what pipes and words are (`axptr.linux.files`), where their fields lie (`fields`), how a call waits (`waiting`),
+calls that ask what is ready (`pollcalls`).
 
-Source: read(2), write(2), futex(2), pipe(7).
+Source: read(2), write(2), recv(2), send(2), futex(2), pipe(7).
 """
 
 import cython
 from cython.cimports.axptr._core.cpu.running import CALL_DONE, CALL_OPEN, CALL_WAITS
 from cython.cimports.axptr._core.kernel.atonce import is_user, transfer
-from cython.cimports.axptr._core.kernel.fields import calm, class_of, fields, get, hold, put, word_class
-from cython.cimports.axptr._core.kernel.pieces import end_of, go_on_by, put_in, take_out
+from cython.cimports.axptr._core.kernel.fields import (
+    calm,
+    class_of,
+    end_class,
+    fields,
+    get,
+    hold,
+    put,
+    socket_class,
+    word_class,
+)
+from cython.cimports.axptr._core.kernel.pieces import file_of, put_in, take_out, tally_of
+from cython.cimports.axptr._core.kernel.streams import End
 from cython.cimports.axptr._core.kernel.turns import Turns
-from cython.cimports.axptr._core.kernel.waiting import Blocked, Waiting, WaitQueue
+from cython.cimports.axptr._core.kernel.waiting import Blocked, Resumed, Waiting, WaitQueue, resumed
 from cython.cimports.axptr._core.words.codes import MAX_RW_COUNT, READ
 from cython.cimports.axptr._core.words.conversion import PyLong_AsUnsignedLongLongMask
 from cython.cimports.cpython.long import PyLong_AsLong
@@ -30,7 +42,10 @@ _accmode = cython.declare(cython.int, 3)
 _nonblock = cython.declare(cython.int, 0o4000)
 _direct = cython.declare(cython.int, 0o40000)
 _path = cython.declare(cython.int, 0o10000000)
+_dontwait = cython.declare(uint64_t, 0x40)
+_nosignal = cython.declare(uint64_t, 0x4000)
 _pollin = cython.declare(object, 1)
+_one = cython.declare(object, 1)
 _private = cython.declare(uint64_t, 128)
 _any = cython.declare(object, 0xFFFF_FFFF)
 _zero = cython.declare(object, 0)
@@ -39,10 +54,7 @@ _zero = cython.declare(object, 0)
 # -- waiting
 
 
-@cython.cfunc
-def _wait(
-    task: Waiting, waitable: object, queue: WaitQueue, mask: object, again: tuple, interrupted: object
-) -> Blocked:
+def wait(task, waitable, queue, mask, again, interrupted):
     """`LinuxTask.block` for an event of one thing, for ever, of a task for which there is nothing else to do."""
     record: Blocked = Blocked.__new__(Blocked)
     loop: Turns = task.loop
@@ -61,9 +73,7 @@ def _wait(
     return record
 
 
-@cython.cfunc
-@cython.inline
-def _may_wait(task: Waiting) -> cython.bint:
+def may_wait(task):
     return task.blocked is None and task.going_on is None and isinstance(task.loop, Turns) and calm(task)
 
 
@@ -71,7 +81,7 @@ def _may_wait(task: Waiting) -> cython.bint:
 
 
 @cython.cclass
-class Quick:
+class Quick(Resumed):
     """A call as far as it is done at once; `plain` does the rest."""
 
     def at_once(self, task, a, result):
@@ -101,53 +111,171 @@ class Quick:
         return self.plain(task, a0, a1, a2, a3, a4, a5)
 
 
+@cython.cfunc
+def _wait_to_read(
+    task: Waiting,
+    file: object,
+    queue: WaitQueue,
+    again: tuple,
+    interrupted: object,
+    a: cython.pointer(cython.const[uint64_t]),
+) -> cython.int:
+    record: Blocked = wait(task, file, queue, _pollin, again, interrupted)
+    record.call = (a[0], a[1])
+    record.held = (file,)
+    hold(file)
+    return CALL_WAITS
+
+
+@cython.cfunc
+def _rest(a: cython.pointer(cython.const[uint64_t])) -> tuple:
+    """The user's memory of which nothing has been filled yet."""
+    return ((a[2], min(a[3], cython.cast(uint64_t, MAX_RW_COUNT))),)
+
+
+@cython.cfunc
+def _finds_nothing(
+    file: object, flags: cython.long, a: cython.pointer(cython.const[uint64_t]), result: cython.pointer(int64_t)
+) -> cython.int:
+    """Of a stream that gave nothing: CALL_DONE if that is what the call tells, CALL_WAITS if it is to wait for something."""
+    end: End = cython.cast(End, get(file, fields.endpoint))
+    if not a[3] or not is_user(a[2], a[3]) or not end.is_empty():
+        return CALL_OPEN
+    if flags & _nonblock:
+        result[0] = -EAGAIN
+        return CALL_DONE
+    return CALL_WAITS if end.options.receive_timeout is None else CALL_OPEN
+
+
 @cython.cclass
 class Reading(Quick):
-    """read(2) of pipes."""
+    """read(2) of pipes and streams."""
 
     def at_once(self, task, a, result):
-        found: cython.pointer(PyObject) = end_of(task, a[1])
+        found: cython.pointer(PyObject) = file_of(task, a[1])
+        done: cython.Py_ssize_t
         if found == cython.NULL:
             return CALL_OPEN
         file: object = cython.cast(object, found)
         flags: cython.long = PyLong_AsLong(cython.cast(object, get(file, fields.flags)))
+        if class_of(file) == socket_class and not flags & _path:
+            done = self.received(task, file, a[2], a[3])
+            code: cython.int = CALL_DONE if done >= 0 else _finds_nothing(file, flags, a, result)
+            if done >= 0:
+                result[0] = done
+            if code != CALL_WAITS:
+                return code
+            if not may_wait(task):
+                return CALL_OPEN
+            end: End = cython.cast(End, get(file, fields.endpoint))
+            return _wait_to_read(task, file, end.queue, (self.again, (file, _rest(a), None)), self.interrupted, a)
+        if class_of(file) != end_class:
+            return CALL_OPEN
         if flags & _accmode == _wronly or flags & _accmode == _accmode or flags & _path:
             return CALL_OPEN
-        done: cython.Py_ssize_t = take_out(task, file, a[2], a[3])
+        done = take_out(task, file, a[2], a[3])
         if done >= 0:
             result[0] = done
             return CALL_DONE
         pipe: object = cython.cast(object, get(file, fields.pipe))
         if flags & _nonblock or not a[3] or not is_user(a[2], a[3]) or cython.cast(object, get(pipe, fields.slots)):
             return CALL_OPEN
-        if (
-            flags & _accmode
-            or PyLong_AsLong(cython.cast(object, get(pipe, fields.writers))) == 0
-            or not _may_wait(task)
-        ):
+        if flags & _accmode or PyLong_AsLong(cython.cast(object, get(pipe, fields.writers))) == 0 or not may_wait(task):
             return CALL_OPEN
-        rest: tuple = ((a[2], min(a[3], cython.cast(uint64_t, MAX_RW_COUNT))),)
         queue: WaitQueue = cython.cast(WaitQueue, get(pipe, fields.to_read))
-        record: Blocked = _wait(task, file, queue, _pollin, (self.again, (file, rest, None)), self.interrupted)
-        record.call = (a[0], a[1])
-        record.held = (file,)
-        hold(file)
-        return CALL_WAITS
+        return _wait_to_read(task, file, queue, (self.again, (file, _rest(a), None)), self.interrupted, a)
+
+    def received(self, task, file, address, count):
+        """What has come to a stream; -1 where that is not all there is to it."""
+        done: cython.Py_ssize_t = cython.cast(End, get(file, fields.endpoint)).take(task, address, count)
+        if done >= 0:
+            tally_of(task).read(done)
+        return done
+
+    def go_on(self, task, record):
+        data: tuple = cython.cast(tuple, record.again)[1]
+        file: object = data[0]
+        rest: tuple = data[1]
+        if len(rest) != 1 or cython.cast(object, get(task, fields.machine)).watches is not None:
+            return -1
+        address, count = rest[0]
+        if class_of(file) == socket_class:
+            return self.received(task, file, address, count)
+        return take_out(task, file, address, count) if class_of(file) == end_class else -1
 
 
 @cython.cclass
 class Writing(Quick):
-    """write(2) of pipes."""
+    """write(2) of pipes and streams."""
 
     def at_once(self, task, a, result):
-        found: cython.pointer(PyObject) = end_of(task, a[1])
+        found: cython.pointer(PyObject) = file_of(task, a[1])
+        done: cython.Py_ssize_t = -1
         if found == cython.NULL:
             return CALL_OPEN
         file: object = cython.cast(object, found)
         flags: cython.long = PyLong_AsLong(cython.cast(object, get(file, fields.flags)))
-        if not flags & _accmode or flags & _accmode == _accmode or flags & (_path | _direct):
+        if flags & _path:
             return CALL_OPEN
-        done: cython.Py_ssize_t = put_in(task, file, a[2], a[3])
+        if class_of(file) == socket_class:
+            done = cython.cast(End, get(file, fields.endpoint)).put(task, a[2], a[3])
+            if done >= 0:
+                tally_of(task).wrote(done)
+        elif class_of(file) == end_class and flags & _accmode == _wronly and not flags & _direct:
+            done = put_in(task, file, a[2], a[3])
+        if done < 0:
+            return CALL_OPEN
+        result[0] = done
+        return CALL_DONE
+
+
+@cython.cclass
+class Receiving(Quick):
+    """recvfrom(2) of streams, without an address."""
+
+    def at_once(self, task, a, result):
+        found: cython.pointer(PyObject) = file_of(task, a[1])
+        if found == cython.NULL or a[4] & ~_dontwait or a[5]:
+            return CALL_OPEN
+        file: object = cython.cast(object, found)
+        flags: cython.long = PyLong_AsLong(cython.cast(object, get(file, fields.flags)))
+        if class_of(file) != socket_class or flags & _path:
+            return CALL_OPEN
+        end: End = cython.cast(End, get(file, fields.endpoint))
+        done: cython.Py_ssize_t = end.take(task, a[2], a[3])
+        if done >= 0:
+            result[0] = done
+            return CALL_DONE
+        code: cython.int = _finds_nothing(file, _nonblock if a[4] else flags, a, result)
+        if code != CALL_WAITS:
+            return code
+        if not may_wait(task):
+            return CALL_OPEN
+        data: tuple = (file, _rest(a), 0, 1, None, 0, self.end)
+        return _wait_to_read(task, file, end.queue, (self.again, data), self.interrupted, a)
+
+    def go_on(self, task, record):
+        data: tuple = cython.cast(tuple, record.again)[1]
+        file: object = data[0]
+        rest: tuple = data[1]
+        if class_of(file) != socket_class or len(rest) != 1 or data[2:6] != self.plainly or data[6] != self.end:
+            return -1
+        address, count = rest[0]
+        return cython.cast(End, get(file, fields.endpoint)).take(task, address, count)
+
+
+@cython.cclass
+class Sending(Quick):
+    """sendto(2) of streams, without an address."""
+
+    def at_once(self, task, a, result):
+        found: cython.pointer(PyObject) = file_of(task, a[1])
+        if found == cython.NULL or a[4] & ~(_dontwait | _nosignal) or a[5]:
+            return CALL_OPEN
+        file: object = cython.cast(object, found)
+        if class_of(file) != socket_class or PyLong_AsLong(cython.cast(object, get(file, fields.flags))) & _path:
+            return CALL_OPEN
+        done: cython.Py_ssize_t = cython.cast(End, get(file, fields.endpoint)).put(task, a[2], a[3])
         if done < 0:
             return CALL_OPEN
         result[0] = done
@@ -184,22 +312,25 @@ class AtWord(Quick):
         if now != value:
             result[0] = -EAGAIN
             return CALL_DONE
-        if not _may_wait(task):
+        if not may_wait(task):
             return CALL_OPEN
         word = table.word(key)
         if class_of(word) != word_class:
             return CALL_OPEN
         queue = cython.cast(WaitQueue, get(word, fields.queue))
-        record: Blocked = _wait(task, word, queue, _any, self.again, None)
+        record: Blocked = wait(task, word, queue, _any, self.again, None)
         record.call = (a[0], address)
         return CALL_WAITS
+
+    def go_on(self, task, record):
+        return 0
 
 
 def reading(plain, again, interrupted):
     """read(2). again, interrupted: of a read that waits."""
     made: Reading = Reading()
     made.plain, made.again, made.interrupted = plain, again, interrupted
-    go_on_by(again, None)
+    resumed[again] = made
     return made
 
 
@@ -210,9 +341,25 @@ def writing(plain):
     return made
 
 
+def receiving(plain, again, interrupted, end):
+    """recvfrom(2). again, interrupted: of one that waits; end: how it ends, without an address."""
+    made: Receiving = Receiving()
+    made.plain, made.again, made.interrupted, made.end = plain, again, interrupted, end
+    made.plainly = (0, 1, None, 0)
+    resumed[again] = made
+    return made
+
+
+def sending(plain):
+    """sendto(2)."""
+    made: Sending = Sending()
+    made.plain = plain
+    return made
+
+
 def at_word(plain, awake, bits):
     """futex(2). awake: how a wait goes on; bits: what a plain wake is an event of."""
     made: AtWord = AtWord()
     made.plain, made.again, made.bits = plain, (awake, ()), bits
-    go_on_by(None, awake)
+    resumed[awake] = made
     return made

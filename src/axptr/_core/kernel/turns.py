@@ -26,10 +26,10 @@ from cython.cimports.axptr._core.kernel.fields import (
     task_class,
     untimed,
 )
-from cython.cimports.axptr._core.kernel.pieces import gone_on
-from cython.cimports.axptr._core.kernel.waiting import Blocked, Waiting, WaitQueue, Waker
+from cython.cimports.axptr._core.kernel.waiting import Blocked, Resumed, Waiting, WaitQueue, Waker, resumed
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.slots import slot_of
+from cython.cimports.cpython.dict import PyDict_GetItem
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import int64_t, uint64_t
 
@@ -482,8 +482,9 @@ class Turns(Waker):
         """Call `again`. What it raises besides `LinuxError` leaves the task waiting, to be woken at once."""
         again: tuple = record.again
         done: int64_t
-        if record.timer is None and record.woken and calm(task) and task.calling is None:
-            done = gone_on(task, record)
+        plain: cython.pointer(PyObject) = PyDict_GetItem(resumed, again[0])
+        if plain != cython.NULL and record.woken and calm(task) and task.calling is None:
+            done = cython.cast(Resumed, plain).go_on(task, record)
             if done >= 0:
                 self.leave_wait(task)
                 self.let_go(task, record)

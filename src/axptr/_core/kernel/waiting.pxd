@@ -1,3 +1,4 @@
+from libc.stdint cimport int64_t
 from axptr._core.cpu.running cimport Exchange
 from axptr._core.mm.provider cimport Provider
 
@@ -22,6 +23,18 @@ cdef class WaitQueue:
     cpdef remove(self, object task)
     cpdef wake(self, object mask=*, object n=*)
     cdef int tell(self, object mask, bint exclusive) except -1
+
+cdef class Watch:
+    cdef public object loop
+    cdef public bint exclusive
+
+    cpdef wake(self, object events)
+
+# By the function with which a record goes on: how it does in compiled code. Its result; -1: it is to be gone on with.
+cdef class Resumed:
+    cdef int64_t go_on(self, Waiting task, Blocked record) except -2
+
+cdef dict resumed
 
 cdef class Waker(Exchange):
     cdef int runnable(self, Waiting task) except -1

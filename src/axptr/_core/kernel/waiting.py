@@ -15,13 +15,13 @@ EVERY = (1 << 64) - 1
 _every = cython.declare(object, EVERY)
 
 
+@cython.cclass
 class Watch:
     """Who hears of events without waiting: `wake(events)` is called at each, until it is taken out of the queue.
 
     exclusive: of several such, those behind one that took the event need not hear of it.
     """
 
-    exclusive = False
     blocked = None
 
     def __init__(self, loop):
@@ -32,8 +32,9 @@ class Watch:
         """Whether somebody will do something about it."""
         raise NotImplementedError
 
-
-_watch = cython.declare(object, Watch)
+    def goes_outside(self, loop):
+        """What it watches is a descriptor of the host from now on."""
+        self.loop = loop
 
 
 @cython.cclass
@@ -60,15 +61,13 @@ class WaitQueue:
         One that waits for no event is not put in: only its time or an interruption ends such a wait.
         """
         if mask:
-            waiters: dict = (
-                self._waiters if isinstance(task, Waiting) or not isinstance(task, _watch) else self._watches
-            )
+            waiters: dict = self._watches if isinstance(task, Watch) else self._waiters
             before = waiters.get(task)
             waiters[task] = mask if before is None else before | mask
 
     def remove(self, task):
         """Nothing happens if it is not there."""
-        waiters: dict = self._waiters if isinstance(task, Waiting) or not isinstance(task, _watch) else self._watches
+        waiters: dict = self._watches if isinstance(task, Watch) else self._waiters
         if waiters and task in waiters:
             del waiters[task]
 
@@ -103,11 +102,15 @@ class WaitQueue:
         return len(woken)
 
     def tell(self, mask, exclusive):
-        watches: list = [(watch, wanted & mask) for watch, wanted in self._watches.items() if wanted & mask]
+        watches: list = []
+        watch: Watch
+        for watch, wanted in self._watches.items():
+            if watch.exclusive == exclusive and wanted & mask:
+                watches.append((watch, wanted & mask))
         if not exclusive:
             watches.reverse()
         for watch, events in watches:
-            if watch.exclusive == exclusive and watch.wake(events) and exclusive:
+            if watch.wake(events) and exclusive:
                 break
         return 0
 
@@ -185,6 +188,17 @@ class Blocked:
     def __repr__(self):
         then = f", then {self.again[0].__qualname__}{self.again[1]}" if self.again is not None else ""
         return f"<Blocked on {self.on} until {self.until}{then}>"
+
+
+@cython.cclass
+class Resumed:
+    """How calls of one kind that waited go on, as far as that is plain."""
+
+    def go_on(self, task, record):
+        return -1
+
+
+resumed = {}
 
 
 KEPT = ("again", "call", "deaf", "held", "interrupted", "on", "restart", "until", "woken")

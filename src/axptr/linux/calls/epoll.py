@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from ..._core.kernel.pollcalls import epoll_control, epoll_waiting
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
@@ -13,7 +14,7 @@ from ..abi.timespec import read_timespec
 from ..files.epoll import EPOLLET, EPOLLEXCLUSIVE, EPOLLIN, EPOLLWAKEUP, EpollFile
 from ..files.eventfd import EFD_SEMAPHORE, EventFile
 from ..fs.openfile import O_NONBLOCK
-from ..registry import call
+from ..registry import at_once, call
 from ..uaccess import Bytes, ConstBytes, get_bytes, put_user, require_user
 from .poll import over, set_mask, wakes
 
@@ -99,16 +100,16 @@ def _asked(task: LinuxTask, epfd: int, events: int, most: int) -> EpollFile:
 
 
 def _wait_on(
-    task: LinuxTask, epoll: EpollFile, events: int, most: int, until: float | None, masked: bool
+    task: LinuxTask, epoll: EpollFile, events: int, most: int, until: float | None, masked: bool | None
 ) -> int | None:
-    """epoll_wait until a monotonic time, with another signal mask or not."""
+    """epoll_wait until a monotonic time. masked: with another signal mask; None: compiled code may go on with it."""
     try:
         told = _tell(task, epoll, events, most)
         if not told and not over(task, until):
             if task.disturbed():
                 return -errno.EINTR
             again = _wait_on, (epoll, events, most, until, masked)
-            return task.block(on=[(epoll.waiters, EPOLLIN)], until=wakes(task, until), again=again, interrupted=_cut)
+            return task.block(on=[(epoll.set, EPOLLIN)], until=wakes(task, until), again=again, interrupted=_cut)
     except LinuxError:
         if masked:
             task.signals.restore_mask(task)
@@ -125,7 +126,7 @@ def _cut(task: LinuxTask, *data: object) -> int:
 
 def _tell(task: LinuxTask, epoll: EpollFile, events: int, most: int) -> int:
     """Tell the program of those that are ready (ep_send_events). EFAULT if it could be told of none."""
-    found = epoll.collect(most)
+    found = epoll.set.collect(most)
     size, data_at = task.layouts.event.size, task.layouts.data_at
     told = 0
     try:
@@ -133,14 +134,14 @@ def _tell(task: LinuxTask, epoll: EpollFile, events: int, most: int) -> int:
             at = events + told * size
             put_user(task, at, ready.to_bytes(4, "little"))  # epoll_put_uevent
             put_user(task, at + data_at, entry.data.to_bytes(8, "little"))
-            epoll.told(entry)
+            epoll.set.told(entry)
     except LinuxError:
-        epoll.keep([entry for entry, _ in found[told:]])
+        epoll.set.keep([entry for entry, _ in found[told:]])
         if not told:
             raise
         return told
     finally:
-        epoll.done()
+        epoll.set.done()
     return len(found)
 
 
@@ -152,6 +153,11 @@ def _until(task: LinuxTask, timeout: int) -> float | None:
 def sys_epoll_wait(task: LinuxTask, epfd: c_int, events: Bytes, most: c_int, timeout: c_int) -> int | None:
     epoll = _asked(task, epfd, events.address, most)
     return _wait_on(task, epoll, events.address, most, _until(task, timeout), False)
+
+
+at_once("epoll_ctl", epoll_control, arch="x86_64")
+at_once("epoll_wait", lambda plain: epoll_waiting(plain, _wait_on, _cut, False), arch="x86_64")
+at_once("epoll_pwait", lambda plain: epoll_waiting(plain, _wait_on, _cut, True), arch="x86_64")
 
 
 def _pwait(task: LinuxTask, epfd: int, events: int, most: int, until: float | None, mask: int, size: int) -> int | None:

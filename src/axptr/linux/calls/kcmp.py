@@ -62,7 +62,7 @@ def _watched(task: LinuxTask, other: LinuxTask, address: int) -> OpenFile:
     epoll = other.files.get(efd)
     if not isinstance(epoll, EpollFile):
         raise LinuxError(errno.EINVAL)
-    found = [file for fd, file in epoll.entries if fd == tfd]
+    found = [file for fd, file in epoll.set.entries if fd == tfd]
     if skip >= len(found):
         raise LinuxError(errno.ENOENT)
     watched: OpenFile = found[skip]

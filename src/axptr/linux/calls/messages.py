@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 from struct import Struct, pack
 
+from ..._core.kernel.quick import receiving, sending
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
@@ -33,7 +34,7 @@ from ..net.endpoint import (
 )
 from ..net.families import elsewhere
 from ..net.socket import Socket
-from ..registry import call
+from ..registry import at_once, call
 from ..uaccess import (
     IOV_MAX,
     MAX_RW_COUNT,
@@ -284,6 +285,10 @@ def sys_recvfrom(
     socket = socket_of(task, fd)
     to = UserIter.single(task, data.address, size)
     return _receive(task, socket, to, flags, (_received, (address.address, size_at.address)))
+
+
+at_once("recvfrom", lambda plain: receiving(plain, _receive_on, _receive_cut, (_received, (0, 0))))
+at_once("sendto", sending)
 
 
 def _received(task: LinuxTask, socket: Socket, outcome: Received | LinuxError, address: int, size_at: int) -> int:

@@ -9,11 +9,12 @@ import errno
 import select
 from struct import iter_unpack, pack, unpack
 
+from ..._core.kernel.pollcalls import polling
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
 from ..abi.timespec import read_timespec
-from ..registry import call
+from ..registry import at_once, call
 from ..signals.state import NO_HANDLER
 from ..task.limits import RLIMIT_NOFILE, get_limit
 from ..uaccess import (
@@ -94,6 +95,9 @@ def sys_poll(task: LinuxTask, fds: Bytes, nfds: c_uint, timeout: c_int) -> int |
     wanted = _asked(task, fds.address, nfds)
     until = None if timeout < 0 else task.machine.host.monotonic() + timeout / 1000
     return _poll_on(task, fds.address, wanted, until)
+
+
+at_once("poll", polling)
 
 
 def _asked(task: LinuxTask, fds: int, nfds: int) -> Wanted:

@@ -10,7 +10,6 @@ import errno
 import stat
 
 from ..._core.kernel.filecalls import NEXT, PLACED, ReadCall
-from ..._core.kernel.pieces import taken
 from ..._core.kernel.quick import Quick, reading, writing
 from ...errors import LinuxError
 from ...flags import READ, WRITE
@@ -21,7 +20,6 @@ from ...kernel.abi import (
     c_uint,
     c_ulong,
 )
-from ..files.pipe import PipeFile
 from ..fs import notify
 from ..fs.host.file import RWF_APPEND, RWF_NOAPPEND, HostFile
 from ..fs.openfile import MAX_OFFSET, BrokenPipe, OpenFile, WouldBlock
@@ -122,8 +120,6 @@ def _wait_to_read(task: LinuxTask, file: OpenFile, stop: WouldBlock, until: floa
 
 
 def _read_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], until: float | None) -> int | None:
-    if type(file) is PipeFile and (done := taken(task, file, rest)) is not None:
-        return done
     try:
         return _was_read(task, file, file.read(task, UserIter.over(task, rest), None))
     except WouldBlock as stop:

@@ -483,7 +483,7 @@ class PipeFile(OpenFile):
             self.pipe.closed(self)
 
 
-learn_pipe(OpenFile, PipeFile, PipeNode, Pipe, Slot)
+learn_pipe(PipeFile, PipeNode, Pipe, Slot)
 
 
 def make_pipe(task: LinuxTask, flags: int) -> tuple[PipeFile, PipeFile]:

@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 
+from ..._core.kernel.fields import learn_file
 from ...errors import LinuxError
 from ...kernel.wait import WaitQueue
 
@@ -408,3 +409,6 @@ class PathFile(OpenFile):
 
     def node(self) -> Node | None:
         return self._node
+
+
+learn_file(OpenFile)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 
+from ..._core.kernel.streams import End
 from ...errors import LinuxError
 from ...kernel.wait import WaitQueue
 from ..fs.openfile import WouldBlock
@@ -165,7 +166,7 @@ class Received:
         self.flags = 0
 
 
-class Endpoint:
+class Endpoint(End):
     """The base: nothing but options, an error that waits to be told, and who waits.
 
     shut: SHUT_READ, SHUT_WRITE. error: told once, by the next call. owner, group, mode: of its file, at first the
@@ -187,11 +188,8 @@ class Endpoint:
         self.mode = 0o140777
         self.queue = WaitQueue()
         self.options = Options(network)
-        self.error = 0
-        self.shut = 0
         self.state = CLOSE
         self.number = network.next_number()
-        self.dead = False
 
     # -- errors and events
 
@@ -205,10 +203,6 @@ class Endpoint:
         """Something went wrong that nobody waits for: the next call tells."""
         self.error = code
         self.queue.wake()
-
-    def poll(self) -> int:
-        """All of poll's events that are there now."""
-        return 0
 
     # -- what families may have
 

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 
+from ..._core.kernel.fields import learn_socket
 from ...errors import LinuxError
 from ..files.sigio import F_OWNER_PGRP, F_OWNER_PID, owner_of, set_owner
 from ..fs.node import Node, Stat
@@ -83,6 +84,8 @@ class Socket(OpenFile):
     endpoint: what it is one end of; another in its place where it turns out that it communicates with the outside.
     """
 
+    __slots__ = ("endpoint",)
+
     kind = stat.S_IFSOCK
     asynchronous = urgent = True
     moves = False
@@ -102,7 +105,7 @@ class Socket(OpenFile):
         for waiting, mask in waiters:
             before.remove(waiting)
             if waiting.loop is None:
-                waiting.loop = loop
+                waiting.goes_outside(loop)
             end.queue.add(waiting, mask)
 
     @property
@@ -206,3 +209,6 @@ class Socket(OpenFile):
         end = self.endpoint
         end.network.closed(end)
         end.network.later(end.close)
+
+
+learn_socket(Socket)

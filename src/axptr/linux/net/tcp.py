@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 
+from ..._core.kernel.streams import TcpEnd
 from ...errors import LinuxError
 from ..fs.openfile import BrokenPipe
 from .address import Place, family_of, is_link_local, is_multicast, sockaddr
@@ -29,17 +30,13 @@ from .endpoint import (
     MSG_OOB,
     MSG_PEEK,
     MSG_TRUNC,
-    POLLERR,
-    POLLHUP,
     POLLPRI,
-    POLLRDHUP,
     READABLE,
     SHUT_BOTH,
     SHUT_READ,
     SHUT_WRITE,
     SOCK_STREAM,
     SYN_SENT,
-    WRITABLE,
     Endpoint,
     Goal,
     Outgoing,
@@ -66,8 +63,15 @@ _MOST_RECEIVED = 33_554_432
 _TAKEN = -1
 
 
-class TcpEndpoint(InetEndpoint):
-    """One end of a connection, or a listener."""
+class TcpEndpoint(TcpEnd, InetEndpoint):
+    """One end of a connection, or a listener.
+
+    pieces: bytes that came, `queued` in all that were not read; of the first piece `head` were. urgent: the urgent
+    byte, or _TAKEN, until what follows it is read; mark: its number among those received. finished: the other end will
+    send nothing more (SOCK_DONE). cramped: somebody found no room to send (SOCK_NOSPACE).
+    """
+
+    peer: TcpEndpoint | None
 
     connects = opens_by_sending = True
 
@@ -76,13 +80,6 @@ class TcpEndpoint(InetEndpoint):
         self.ports = network.tcp
         self.options.send_buffer, self.options.receive_buffer = SEND_BUFFER_FIRST, RECEIVE_BUFFER
         self.tcp = TcpOptions()
-        self.peer: TcpEndpoint | None = None
-        self.pieces: deque[memoryview] = deque()
-        self.queued = 0
-        self.received = self.sent = 0
-        self.urgent: int | None = None  # the byte, or _TAKEN, until what follows it is read
-        self.mark = 0  # its number among those received
-        self.finished = False  # the other end will send nothing more (SOCK_DONE)
         self.connecting = False
         self.waiting: deque[TcpEndpoint] = deque()
         self.arriving: deque[TcpEndpoint] = deque()
@@ -344,15 +341,9 @@ class TcpEndpoint(InetEndpoint):
         if self.queued:
             self.network.give_back(self.queued)
         self.pieces.clear()
-        self.queued = 0
+        self.queued = self.head = 0
 
     # -- transfers
-
-    @property
-    def capacity(self) -> int:
-        """Bytes that may be on the way to the other end: in its queue, and in ours."""
-        peer = self.peer
-        return self.options.send_buffer + (peer.options.receive_buffer // 2 if peer is not None else 0)
 
     def send(self, task: LinuxTask, data: Source, message: Outgoing) -> int:
         if self.state == SYN_SENT:
@@ -367,15 +358,16 @@ class TcpEndpoint(InetEndpoint):
             return self._send_to_nobody(data, peer)
         urgent = bool(message.flags & MSG_OOB)
         while data.count:
-            room = self.capacity - peer.queued
+            room = self.capacity() - peer.queued
             if room <= 0:
+                self.cramped = True
                 raise Waits(done, data.rest)
             size = min(data.count, room, _PIECE)
             try:
                 piece = taken(data, size)
                 if urgent and not data.count:
                     peer._urgent_comes(piece)
-                peer._came(piece)
+                peer.came(piece)
             except LinuxError:
                 if not done:
                     raise
@@ -401,25 +393,13 @@ class TcpEndpoint(InetEndpoint):
             self._reset_came()
         return size
 
-    def _came(self, piece: bytes) -> None:
-        if piece:
-            self.network.hold(len(piece))
-            self.pieces.append(memoryview(piece))
-            self.queued += len(piece)
-            self.received += len(piece)
-        self.queue.wake(READABLE)
-
     def _urgent_comes(self, piece: bytes) -> None:
         """The last byte of what comes next is urgent (tcp_check_urg)."""
-        if self._to_mark() == 0 and self.pieces and not self.options.on("oob_inline"):
-            self._drop(self.pieces[0], 1)  # the one before, which nobody wanted as such
+        if self.to_mark() == 0 and self.pieces and not self.options.on("oob_inline"):
+            self.drop(1)  # the one before, which nobody wanted as such
         self.urgent, self.mark = piece[-1], self.received + len(piece) - 1
         self.queue.wake(POLLPRI)
         self.queue.wake(READABLE)  # as at the bytes it comes with (tcp_urg)
-
-    def _to_mark(self) -> int:
-        """How many bytes are to be read before the urgent one; -1 where there is none."""
-        return -1 if self.urgent is None else self.mark - (self.received - self.queued)
 
     def receive(self, task: LinuxTask, to: Goal, flags: int, least: int) -> Received:
         if self.state == LISTEN:
@@ -430,17 +410,17 @@ class TcpEndpoint(InetEndpoint):
         if flags & MSG_PEEK:
             return self._look(to, flags, got, least)
         while to.count:
-            before = self._to_mark()
+            before = self.to_mark()
             if before == 0 and got.count:
                 break
             if before == 0 and self.pieces and not self.options.on("oob_inline"):
-                self._drop(self.pieces[0], 1)
+                self.drop(1)
                 continue
             if not self.pieces:
                 if got.count >= least or self._over(got.count):
                     break
                 raise Waits(got.count, to.rest)
-            piece = self.pieces[0] if before <= 0 else self.pieces[0][:before]
+            piece = self.rest_of(0) if before <= 0 else self.rest_of(0)[:before]
             size = min(len(piece), to.count)
             if flags & MSG_TRUNC:
                 size = min(len(piece), to.count - got.count)
@@ -454,29 +434,10 @@ class TcpEndpoint(InetEndpoint):
                         raise LinuxError(errno.EFAULT)
             got.count += size
             cut = size < min(len(piece), to.count + size)
-            self._drop(self.pieces[0], size)
+            self.drop(size)
             if cut and not flags & MSG_TRUNC:
                 break
         return got
-
-    def _drop(self, piece: memoryview, size: int) -> None:
-        """The first bytes of the queue were taken; who waits to send goes on once a third is free."""
-        if size == len(piece):
-            self.pieces.popleft()
-        else:
-            self.pieces[0] = piece[size:]
-        self.queued -= size
-        if self._to_mark() < 0:
-            self.urgent = None
-        self.network.give_back(size)
-        peer = self.peer
-        if peer is not None and not peer.dead and peer._has_room():
-            peer.queue.wake(WRITABLE)
-
-    def _has_room(self) -> bool:
-        """sk_stream_is_writeable."""
-        peer = self.peer
-        return peer is None or peer.queued <= self.capacity * 2 // 3
 
     def _over(self, done: int) -> bool:
         """Whether nothing more can come; with nothing received, what there is to say of it."""
@@ -492,12 +453,13 @@ class TcpEndpoint(InetEndpoint):
         return False
 
     def _look(self, to: Goal, flags: int, got: Received, least: int) -> Received:
-        before = self._to_mark()
+        before = self.to_mark()
         skipped = int(before == 0 and self.queued > 0 and not self.options.on("oob_inline"))
         if self.queued - skipped < least and before <= 0 and not self._over(self.queued - skipped):
             raise Waits(0, to.rest)
         most = before if before > 0 else self.queued
-        for piece in self.pieces:
+        for number in range(len(self.pieces)):
+            piece = self.rest_of(number)
             part = piece[skipped : skipped + most]
             skipped -= len(piece) - len(piece[skipped:])
             size = min(len(part), to.count)
@@ -529,30 +491,12 @@ class TcpEndpoint(InetEndpoint):
         got.flags |= MSG_OOB
         return got
 
-    def poll(self) -> int:
-        if self.state == LISTEN:
-            return READABLE if self.waiting else 0
-        found = POLLERR if self.error else 0
-        if self.shut == SHUT_BOTH or self.state == CLOSE:
-            found |= POLLHUP
-        if self.shut & SHUT_READ:
-            found |= READABLE | POLLRDHUP
-        if self.state != SYN_SENT:
-            hidden = self._to_mark() == 0 and not self.options.on("oob_inline")
-            if self.queued >= self.options.least + hidden:
-                found |= READABLE
-            if self.shut & SHUT_WRITE or self._has_room():
-                found |= WRITABLE
-            if self.urgent not in (None, _TAKEN):
-                found |= POLLPRI
-        return found
-
     def readable_bytes(self) -> int:
-        before = self._to_mark()
+        before = self.to_mark()
         return self.queued if before < 0 or self.options.on("oob_inline") else min(before, self.queued)
 
     def at_mark(self) -> int:
-        return int(self._to_mark() == 0)
+        return int(self.to_mark() == 0)
 
     def unsent_bytes(self) -> int:
         return max(0, self.peer.queued - RECEIVE_BUFFER) if self.peer is not None else 0

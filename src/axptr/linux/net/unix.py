@@ -14,8 +14,8 @@ shared with the open file | plain data; peers by number |
 from __future__ import annotations
 
 import errno
-from collections import deque
 
+from ..._core.kernel.streams import Message, UnixEnd, allocated
 from ...errors import LinuxError
 from ..uaccess import put_bytes
 from .endpoint import (
@@ -39,29 +39,12 @@ if TYPE_CHECKING:
     from ..fs.node import Node
     from ..fs.openfile import OpenFile
     from ..task.task import LinuxTask
-    from .endpoint import Cred
     from .network import Network
 
 SIOCINQ, SIOCOUTQ, _SIOCATMARK = 0x541B, 0x5411, 0x8905
 _PAGE = 4096
-_SHARED_INFO, _BUFFER = 320, 256
-"""Of a buffer of Linux': what stands behind its bytes, and the record itself."""
-_HEAD = _PAGE - _SHARED_INFO
-_LINEAR = 4 * _PAGE - _SHARED_INFO
+_LINEAR = 4 * _PAGE - 320
 _FRAGMENTS = 17 * _PAGE
-STREAM_MOST = _HEAD + 8 * _PAGE
-"""Bytes of one message of a stream."""
-
-
-def _allocated(size: int) -> int:
-    """What kmalloc gives for a buffer's head of so many bytes."""
-    return max(512, 1 << (((size + 63) & ~63) + _SHARED_INFO - 1).bit_length()) + _BUFFER
-
-
-def cost_of_stream(size: int) -> int:
-    """What a message of a stream is charged with (skb->truesize)."""
-    paged = min(size, -(-max(0, size - _HEAD) // _PAGE) * _PAGE)
-    return _allocated(size - paged) + -(-paged // _PAGE) * _PAGE
 
 
 def cost_of_packet(size: int) -> int:
@@ -69,25 +52,13 @@ def cost_of_packet(size: int) -> int:
     paged = 0
     if size > _LINEAR:
         paged = -(-min(size - _LINEAR, _FRAGMENTS) // _PAGE) * _PAGE
-    return _allocated(max(0, size - paged)) + paged
+    return allocated(max(0, size - paged)) + paged
 
 
-class Message:
-    """What lies in a queue. sender: who is charged with `cost` until it is read. user: whose files they count as."""
-
-    __slots__ = ("cost", "cred", "data", "files", "sender", "user")
-
-    def __init__(self, data: bytes, cost: int, sender: UnixEndpoint, user: int) -> None:
-        self.data = memoryview(data)
-        self.cost = cost
-        self.sender = sender
-        self.user = user
-        self.cred: Cred | None = None
-        self.files: tuple[OpenFile, ...] = ()
-
-
-class UnixEndpoint(Endpoint):
+class UnixEndpoint(UnixEnd, Endpoint):
     """What sockets of AF_UNIX have in common."""
+
+    peer: UnixEndpoint | None
 
     family = AF_UNIX
 
@@ -95,10 +66,6 @@ class UnixEndpoint(Endpoint):
         super().__init__(network, kind, 0, owner)
         self.address: bytes | None = None
         self.node: Node | None = None
-        self.peer: UnixEndpoint | None = None
-        self.messages: deque[Message] = deque()
-        self.urgent: Message | None = None
-        self.charged = 0
         self.room = Room()
 
     # -- names
@@ -128,10 +95,6 @@ class UnixEndpoint(Endpoint):
 
     # -- what is sent
 
-    def write_room(self) -> bool:
-        """unix_writable."""
-        return self.state != LISTEN and self.charged * 4 <= self.options.send_buffer
-
     def option_changed(self) -> None:
         if self.write_room():
             self.queue.wake(WRITABLE | POLLWRBAND)
@@ -143,10 +106,6 @@ class UnixEndpoint(Endpoint):
             raise LinuxError(errno.EPIPE)
         if self.charged >= self.options.send_buffer:
             raise Waits(done, rest)
-
-    def charge(self, cost: int) -> None:
-        self.network.hold(cost)
-        self.charged += cost
 
     def new_message(self, task: LinuxTask, data: bytes, cost: int, message: Outgoing, other: UnixEndpoint) -> Message:
         """A message of this socket's, charged to it; its files are on their way."""
@@ -160,14 +119,6 @@ class UnixEndpoint(Endpoint):
             made.files = message.files
             self.network.flight.depart(made.files, made.user)
         return made
-
-    def read_off(self, message: Message) -> None:
-        """A message is out of the queue and nobody's any more: its sender has room again (sock_wfree)."""
-        sender = message.sender
-        sender.charged -= message.cost
-        self.network.give_back(message.cost)
-        if not sender.dead and sender.write_room():
-            sender.queue.wake(WRITABLE | POLLWRBAND)
 
     def hand_over(self, message: Message, got: Received) -> None:
         """What came with a message is the receiver's now."""

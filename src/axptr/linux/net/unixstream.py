@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 
+from ..._core.kernel.streams import Message, cost_of_stream
 from ...errors import LinuxError
 from ..fs.openfile import BrokenPipe
 from .endpoint import (
@@ -20,17 +21,12 @@ from .endpoint import (
     LISTEN,
     MSG_OOB,
     MSG_PEEK,
-    POLLERR,
-    POLLHUP,
     POLLPRI,
-    POLLRDHUP,
-    POLLWRBAND,
     READABLE,
     SHUT_BOTH,
     SHUT_READ,
     SHUT_WRITE,
     SOCK_DGRAM,
-    WRITABLE,
     Endpoint,
     Goal,
     Outgoing,
@@ -39,7 +35,7 @@ from .endpoint import (
     Waits,
     taken,
 )
-from .unix import STREAM_MOST, Message, UnixEndpoint, cost_of_stream
+from .unix import UnixEndpoint
 from .unixnames import sockaddr, unix_name
 
 TYPE_CHECKING = False
@@ -145,22 +141,6 @@ class Connected(UnixEndpoint):
         self.discard_queue()
         super().close()
 
-    def poll(self) -> int:
-        found = POLLERR if self.error else 0
-        if self.shut == SHUT_BOTH:
-            found |= POLLHUP
-        if self.shut & SHUT_READ:
-            found |= POLLRDHUP | READABLE
-        if self.messages or self.waiting:
-            found |= READABLE
-        if self.urgent is not None:
-            found |= POLLPRI
-        if self.state == CLOSE:
-            found |= POLLHUP
-        if self.write_room():
-            found |= WRITABLE | POLLWRBAND
-        return found
-
 
 class Stream(Connected):
     """SOCK_STREAM."""
@@ -176,7 +156,7 @@ class Stream(Connected):
             raise LinuxError(errno.ENOTCONN)
         if self.shut & SHUT_WRITE:
             raise BrokenPipe()
-        most = max(1, min((self.options.send_buffer >> 1) - 64, STREAM_MOST))
+        most = self.most()
         try:
             while data.count > last:
                 self.require_room(done, data.rest)

@@ -12,7 +12,9 @@ from types import FunctionType, MethodType
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..._core.kernel.accounts import IoTally
-from ..._core.kernel.waiting import KEPT, Blocked, WaitQueue
+from ..._core.kernel.eventpoll import EventPoll, Watched
+from ..._core.kernel.streams import End, Message, TcpEnd, UnixEnd
+from ..._core.kernel.waiting import KEPT, Blocked, WaitQueue, Watch
 from ..._core.mm.frames import FrameStore
 from ..._core.phys.phys import PhysMemory
 from ..._core.words.graph import (
@@ -235,6 +237,24 @@ _COMPILED: dict[type, tuple[str, ...]] = {
     Blocked: KEPT,
     IoTally: ("rchar", "wchar", "syscr", "syscw"),
     WaitQueue: ("_waiters", "_watches"),
+    Watch: ("loop", "exclusive"),
+    Watched: ("epoll", "fd", "file", "events", "data"),
+    EventPoll: ("entries", "listed", "queue", "polled", "outside"),
+    End: ("network", "options", "queue", "kind", "error", "shut", "state", "dead"),
+    TcpEnd: (
+        "peer",
+        "pieces",
+        "head",
+        "queued",
+        "received",
+        "sent",
+        "urgent",
+        "mark",
+        "finished",
+        "cramped",
+    ),
+    UnixEnd: ("peer", "messages", "waiting", "urgent", "charged"),
+    Message: ("data", "cred", "sender", "cost", "user", "files"),
 }
 _LEAVES = ((Machine, "machine"), (RunLoop, "loop"), (Kernel, "kernel"), (HostView, "view"))
 
