@@ -31,6 +31,20 @@ def schedstat(task: LinuxTask) -> bytes:
     return b"%d 0 %d\n" % (task.cpu.user + task.cpu.system, task.voluntary + task.involuntary + 1)
 
 
+def ksm_merging_pages(task: LinuxTask) -> bytes:
+    """Equal pages never become one here."""
+    return b"" if task.dead else b"0\n"
+
+
+def ksm_stat(task: LinuxTask) -> bytes:
+    """That it was asked for (prctl) is kept and told."""
+    if task.dead:
+        return b""
+    counts = (b"ksm_rmap_items", b"ksm_zero_pages", b"ksm_merging_pages", b"ksm_process_profit")
+    asked = b"yes" if task.mm.merges else b"no"
+    return b"".join(b"%s 0\n" % name for name in counts) + b"ksm_merge_any: %s\nksm_mergeable: %s\n" % (asked, asked)
+
+
 def sched(task: LinuxTask) -> bytes:
     used = task.cpu.user + task.cpu.system
     at = task.machine.host.monotonic_ns()

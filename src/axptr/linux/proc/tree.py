@@ -240,8 +240,8 @@ _SHUT = frozenset((b"auxv", b"environ", b"maps", b"smaps", b"smaps_rollup"))
 
 
 _DETAILS = {
-    b"mountstats": 0o400, b"numa_maps": 0o444, b"sched": 0o644, b"schedstat": 0o444, b"syscall": 0o400,
-    b"timers": 0o444,
+    b"ksm_merging_pages": 0o400, b"ksm_stat": 0o400, b"mountstats": 0o400, b"numa_maps": 0o444, b"sched": 0o644,
+    b"schedstat": 0o444, b"syscall": 0o400, b"timers": 0o444,
 }  # fmt: skip
 """Texts of `proc.details`, and their modes."""
 
