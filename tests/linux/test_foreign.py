@@ -28,11 +28,11 @@ def test_calls_that_a_filter_has_stop_for_the_tracer_are_as_on_the_host(compile_
     assert sum("event 7" in line for line in host.lines) > 100
 
 
-@pytest.mark.parametrize("name", ["locked", "badvectors"])
+@pytest.mark.parametrize("name", ["locked", "badvectors", "placeheld"])
 def test_programs_made_of_what_suites_found_are_as_on_the_host(compile_guest, tmp_path, name):
     program = compile_guest(name)
     host = run_host(program, cwd=tmp_path)
-    ours = run_guest(program, cwd=tmp_path)
+    ours = run_guest(program, cwd=tmp_path, allow_write=[tmp_path])
     assert ours.lines == host.lines
     assert (ours.status, host.status) == (0, 0)
     assert len(host.lines) > 15

@@ -413,6 +413,7 @@ cdef extern from *:
         uint32_t nsec
     struct axptr_told:
         uint32_t mask, blksize, nlink, uid, gid
+        uint64_t attributes, more[14]
         uint16_t mode
         uint64_t ino, size, blocks
         axptr_time atime, ctime, mtime

@@ -76,6 +76,8 @@ _at_flags = cython.declare(uint32_t, 0x6900)
 _sync_type = cython.declare(uint32_t, 0x6000)
 _statx_flags = cython.declare(uint32_t, 0x900)
 _basic_stats = cython.declare(uint32_t, 0x7FF)
+_mount_root = cython.declare(uint64_t, 0x2000)
+"""STATX_ATTR_MOUNT_ROOT: the host's mounts are not the machine's."""
 _change_times = cython.declare(uint32_t, 0xC0)
 _may_write = cython.declare(uint64_t, 2)
 _may = cython.declare(uint64_t, 7)
@@ -231,6 +233,10 @@ class StatusCall(FileCall):
             return refused if _missing(refused) else self.plain.serve(task, registers)
         if (not flags & _nofollow or way.slash) and told.mode & _kind == _link:
             return self.plain.serve(task, registers)
+        if form == _statx:
+            if told.attributes & _mount_root or start.mount is None:
+                return self.plain.serve(task, registers)
+            told.more[0] = start.mount.number
         if _mapped(caller, cython.address(told)) or not _put(caller, form == _statx, cython.address(told), to):
             return self.plain.serve(task, registers)
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
+from struct import pack_into, unpack_from
 
 from ..._core.kernel.filecalls import (
     AT,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 AT_NO_AUTOMOUNT = 0x800
 AT_STATX_SYNC_TYPE = 0x6000
 AT_EACCESS = 0x200
+_MNT_ID, _MNT_ID_UNIQUE, _MOUNT_ROOT = 0x1000, 0x4000, 0x2000
+_ATTRIBUTES = 0x20_3000
+"""Those that every file system can tell: STATX_ATTR_AUTOMOUNT, _MOUNT_ROOT, _DAX."""
 
 
 def lookup(task: LinuxTask, dirfd: int, path: bytes, flags: int) -> Node:
@@ -108,8 +112,28 @@ def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, ma
         raise LinuxError(errno.EINVAL)
     node = _found(task, dirfd, path, flags)
     raw = node.statx(task, flags & AT_STATX_SYNC_TYPE, mask)
-    put_bytes(task, buffer.address, raw if raw is not None else pack_statx(node.stat(task)))
+    raw = raw if raw is not None else pack_statx(node.stat(task))
+    put_bytes(task, buffer.address, _in_its_mount(raw, node, mask))
     return 0
+
+
+def _in_its_mount(raw: bytes, node: Node, mask: int) -> bytes:
+    """struct statx with what it says of mounts, which are the machine's own (vfs_statx_path)."""
+    mount = node.mount
+    told = bytearray(raw)
+    (got, attributes), (known,) = unpack_from("<I4xQ", told), unpack_from("<Q", told, 56)
+    number = 0 if mount is None else mount.number
+    if mask & _MNT_ID_UNIQUE:
+        got, number = got & ~_MNT_ID | _MNT_ID_UNIQUE, number | 1 << 31
+    else:
+        got |= _MNT_ID
+    attributes &= ~_MOUNT_ROOT
+    if mount is not None and mount.is_root(node):
+        attributes |= _MOUNT_ROOT
+    pack_into("<I", told, 0, got)
+    for at, value in ((8, attributes), (56, known | _ATTRIBUTES), (144, number)):
+        pack_into("<Q", told, at, value)
+    return bytes(told)
 
 
 for _name, _form in (("stat", STAT), ("lstat", LSTAT), ("newfstatat", NEWFSTATAT), ("statx", STATX), ("fstat", FSTAT)):

@@ -108,11 +108,12 @@ class Closings:
     def closed(self, file: OpenFile) -> None:
         watches = self._machine.watches
         node = file.node()
-        if watches is None or node is None or file.flags & 0o10000000:
+        if watches is None or node is None:
             return
         task = next(iter(self._machine.tasks.values()), None)
         if task is None:
             return
-        happened(task, CLOSE_WRITE if file.writable else CLOSE_NOWRITE, node)
-        if node.removed and watches.watched(node.identity) and not _is_open(task, node.identity):
+        if not file.flags & 0o10000000:  # O_PATH: nobody hears of it, but the file may have had no other place any more
+            happened(task, CLOSE_WRITE if file.writable else CLOSE_NOWRITE, node)
+        if watches.watched(node.identity) and node.removed and not _is_open(task, node.identity):
             watches.gone(node.identity)

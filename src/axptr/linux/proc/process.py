@@ -236,7 +236,9 @@ def fdinfo(task: LinuxTask, fd: int, file: OpenFile) -> bytes:
     except LinuxError:
         inode = 0
     flags = task.layouts.open_flags(flags)
-    return b"pos:\t%d\nflags:\t0%o\nmnt_id:\t1\nino:\t%d\n" % (position, flags, inode) + file.info()
+    node = file.node()
+    mount = node.mount.number if node is not None and node.mount is not None else 0
+    return b"pos:\t%d\nflags:\t0%o\nmnt_id:\t%d\nino:\t%d\n" % (position, flags, mount, inode) + file.info()
 
 
 # -- what may be set
