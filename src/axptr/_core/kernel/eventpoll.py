@@ -112,11 +112,9 @@ class EventPoll:
         self.polled = WaitQueue()
 
     def ready(self, mask):
-        """Whether an entry is ready; those that are found not to be leave the list."""
+        """Whether an entry is ready; those that are found not to be leave the list, whatever was asked."""
         entry: Watched
         wanted: uint64_t = mask
-        if not wanted & (EPOLLIN | EPOLLRDNORM):
-            return 0
         self.look_outside()
         for entry in list(self.listed):
             if entry.ready_now():

@@ -54,7 +54,7 @@ cdef class TcpEnd(End):
 
     cpdef int64_t capacity(self) except -1
     cpdef bint has_room(self) except -1
-    cpdef int64_t to_mark(self) except -2
+    cpdef int64_t to_mark(self) except? -2
     cpdef came(self, bytes piece)
     cpdef drop(self, int64_t size)
 

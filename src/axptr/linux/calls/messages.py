@@ -241,7 +241,7 @@ def _sent_one(
 
 
 def _receive(task: LinuxTask, socket: Socket, to: UserIter, flags: int, end: End) -> int | None:
-    least = to.count if flags & MSG_WAITALL else min(socket.endpoint.options.least, to.count)
+    least = (to.count if flags & MSG_WAITALL else min(socket.endpoint.options.least, to.count)) or 1  # sock_rcvlowat
     return _receive_on(task, socket, to.rest, flags, least, socket.deadline(task, POLLIN), 0, end)
 
 
@@ -252,7 +252,7 @@ def _receive_on(
     stays = flags & MSG_DONTWAIT or not socket.blocks or (until is not None and task.machine.host.monotonic() >= until)
     try:
         try:
-            got = socket.endpoint.receive(task, to, flags, min(1, to.count) if stays else least - done)
+            got = socket.endpoint.receive(task, to, flags, 1 if stays else least - done)
         except Waits as stop:
             if stays:
                 raise LinuxError(errno.EAGAIN) from None

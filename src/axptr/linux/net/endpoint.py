@@ -266,6 +266,13 @@ class Endpoint(End):
     def option_changed(self) -> None:
         """An option of SOL_SOCKET was set."""
 
+    def send_buffer_set(self) -> None:
+        """SO_SNDBUF: who waits for room is told (sk_write_space)."""
+        self.queue.wake(WRITABLE | POLLWRBAND)
+
+    def least_set(self) -> None:
+        """SO_RCVLOWAT."""
+
     def least_wanted(self, count: int) -> int:
         """How many bytes SO_RCVLOWAT comes to (sk_prot->set_rcvlowat)."""
         return count

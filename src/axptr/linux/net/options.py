@@ -145,6 +145,7 @@ def set_option(task: LinuxTask, end: Endpoint, name: int, address: int, size: in
         value = min(value & 0xFFFF_FFFF, options.buffer_limit) if name == SO_SNDBUF else max(value, 0)
         options.send_buffer = max(2 * min(value, _INT_MAX // 2), _SNDBUF_LEAST)
         options.numbers["buffers_locked"] = options.numbers.get("buffers_locked", 0) | 1
+        end.send_buffer_set()
     elif name in (SO_RCVBUF, SO_RCVBUFFORCE):
         value = min(value & 0xFFFF_FFFF, options.buffer_limit) if name == SO_RCVBUF else max(value, 0)
         options.receive_buffer = max(2 * min(value, _INT_MAX // 2), _RCVBUF_LEAST)
@@ -163,7 +164,7 @@ def set_option(task: LinuxTask, end: Endpoint, name: int, address: int, size: in
         options.linger = (bool(on), seconds if on else options.linger[1])
     elif name == SO_RCVLOWAT:
         options.least = end.least_wanted(_INT_MAX if value < 0 else value or 1)
-        end.queue.wake()
+        end.least_set()
     elif name in (SO_RCVTIMEO, SO_RCVTIMEO_NEW):
         options.receive_timeout = _timeout(task, address, size, options.receive_timeout)
     elif name in (SO_SNDTIMEO, SO_SNDTIMEO_NEW):

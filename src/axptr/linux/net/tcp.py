@@ -37,6 +37,7 @@ from .endpoint import (
     SHUT_WRITE,
     SOCK_STREAM,
     SYN_SENT,
+    WRITABLE,
     Endpoint,
     Goal,
     Outgoing,
@@ -409,6 +410,8 @@ class TcpEndpoint(TcpEnd, InetEndpoint):
         got = Received(0)
         if flags & MSG_PEEK:
             return self._look(to, flags, got, least)
+        if not to.count and not self.queued and not self._over(0):
+            raise Waits(0, to.rest)
         while to.count:
             before = self.to_mark()
             if before == 0 and got.count:
@@ -420,24 +423,32 @@ class TcpEndpoint(TcpEnd, InetEndpoint):
                 if got.count >= least or self._over(got.count):
                     break
                 raise Waits(got.count, to.rest)
-            piece = self.rest_of(0) if before <= 0 else self.rest_of(0)[:before]
-            size = min(len(piece), to.count)
+            size = min(self.queued if before <= 0 else before, to.count)
             if flags & MSG_TRUNC:
-                size = min(len(piece), to.count - got.count)
+                size = min(size, to.count - got.count)
                 if not size:
                     break
-            else:
-                copied = to.copy_out(piece[:size])
-                if copied < size:
-                    size = copied
-                    if not got.count and not copied:
-                        raise LinuxError(errno.EFAULT)
-            got.count += size
-            cut = size < min(len(piece), to.count + size)
-            self.drop(size)
-            if cut and not flags & MSG_TRUNC:
+            elif self._copy(to, size) < size:
+                if not got.count:
+                    raise LinuxError(errno.EFAULT)
                 break
+            got.count += size
+            self.drop(size)
         return got
+
+    def _copy(self, to: Goal, size: int, skipped: int = 0) -> int:
+        """Copy the next bytes, which are one buffer of Linux'; how many before a fault."""
+        done = number = 0
+        while done < size:
+            piece = self.rest_of(number)
+            part = piece[skipped : skipped + size - done]
+            skipped = max(0, skipped - len(piece))
+            number += 1
+            copied = to.copy_out(part)
+            done += copied
+            if copied < len(part):
+                break
+        return done
 
     def _over(self, done: int) -> bool:
         """Whether nothing more can come; with nothing received, what there is to say of it."""
@@ -457,23 +468,10 @@ class TcpEndpoint(TcpEnd, InetEndpoint):
         skipped = int(before == 0 and self.queued > 0 and not self.options.on("oob_inline"))
         if self.queued - skipped < least and before <= 0 and not self._over(self.queued - skipped):
             raise Waits(0, to.rest)
-        most = before if before > 0 else self.queued
-        for number in range(len(self.pieces)):
-            piece = self.rest_of(number)
-            part = piece[skipped : skipped + most]
-            skipped -= len(piece) - len(piece[skipped:])
-            size = min(len(part), to.count)
-            most -= size
-            if not size:
-                if part or not most:
-                    break
-                continue
-            copied = size if flags & MSG_TRUNC else to.copy_out(part[:size])
-            got.count += copied
-            if copied < size:
-                if not got.count:
-                    raise LinuxError(errno.EFAULT)
-                break
+        size = min(before if before > 0 else self.queued - skipped, to.count)
+        if not flags & MSG_TRUNC and self._copy(to, size, skipped) < size:
+            raise LinuxError(errno.EFAULT)
+        got.count = size
         return got
 
     def _receive_urgent(self, to: Goal, flags: int) -> Received:
@@ -507,6 +505,16 @@ class TcpEndpoint(TcpEnd, InetEndpoint):
         if level == IPPROTO_TCP:
             return self.tcp.get(self, name, size)
         return super().get_option(task, level, name, size)
+
+    def send_buffer_set(self) -> None:
+        if self.has_room():
+            self.cramped = False
+            self.queue.wake(WRITABLE)
+
+    def least_set(self) -> None:
+        """Who waits is told if that is enough now (tcp_data_ready)."""
+        if self.finished or 0 < self.queued >= self.options.least:
+            self.queue.wake(READABLE)
 
     def least_wanted(self, count: int) -> int:
         """No more than half of what may lie here (tcp_set_rcvlowat)."""

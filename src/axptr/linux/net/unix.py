@@ -95,7 +95,7 @@ class UnixEndpoint(UnixEnd, Endpoint):
 
     # -- what is sent
 
-    def option_changed(self) -> None:
+    def send_buffer_set(self) -> None:
         if self.write_room():
             self.queue.wake(WRITABLE | POLLWRBAND)
 
@@ -195,9 +195,9 @@ class UnixEndpoint(UnixEnd, Endpoint):
         return int(self.urgent is None or (len(self.messages) > 1 and self.messages[1] is self.urgent))
 
     def shut_down(self, how: int) -> None:
-        """Mark directions as shut and tell who waits."""
-        if self.shut | how != self.shut:
-            self.shut |= how
-            self.queue.wake()
-            if how & SHUT_READ:
-                self.room.queue.wake()
+        """Mark directions as shut and tell who waits, be it again (sk_state_change)."""
+        before = self.shut
+        self.shut |= how
+        self.queue.wake()
+        if self.shut & ~before & SHUT_READ:
+            self.room.queue.wake()

@@ -161,9 +161,13 @@ class Stream(Connected):
             while data.count > last:
                 self.require_room(done, data.rest)
                 size = min(data.count - last, most)
-                piece = taken(data, size)
-                if other.dead or other.shut & SHUT_READ:
-                    raise BrokenPipe(done)
+                try:
+                    piece = taken(data, size)
+                    if other.dead or other.shut & SHUT_READ:
+                        raise BrokenPipe(done)
+                except LinuxError:
+                    self.send_buffer_set()  # what was charged for it is free again
+                    raise
                 other.messages.append(self.new_message(task, piece, cost_of_stream(size), message, other))
                 message.files = ()
                 other.queue.wake(READABLE)
@@ -211,6 +215,8 @@ class Stream(Connected):
             return self._look(to, got)
         cred: Cred | None = None
         checked = False
+        if not to.count and not self.messages and not self._over(got):
+            raise Waits(0, to.rest)
         while to.count:
             message = self._next(got.count)
             if message is None:
@@ -281,7 +287,7 @@ class Stream(Connected):
     def _look(self, to: Goal, got: Received) -> Received:
         """MSG_PEEK, which waits for the first byte only."""
         at = self._seen(0, 0)
-        if at >= len(self.messages) and to.count and not self._over(got):
+        if at >= len(self.messages) and not self._over(got):
             raise Waits(0, to.rest)
         while at < len(self.messages):
             message = self.messages[at]
