@@ -110,8 +110,8 @@ static void clones(void) {
     R(syscall(SYS_pidfd_send_signal, fd, SIGTERM, 0, 0)); R(poll(&pf, 1, 5000)); waitpid(p, &s, 0); status("by pidfd", s); close(fd);
     p = syscall(SYS_clone, 0, 0, 0, 0, 0); if (!p) _exit(2);
     R(waitpid(p, &s, 0)); R(waitpid(p, &s, __WCLONE) == p); status("no signal", s);
-    p = syscall(SYS_clone, SIGUSR2, 0, 0, 0, 0); if (!p) _exit(2);
-    signal(SIGUSR2, SIG_IGN); R(waitpid(p, &s, __WALL) == p); status("other signal", s);
+    signal(SIGUSR2, SIG_IGN); p = syscall(SYS_clone, SIGUSR2, 0, 0, 0, 0); if (!p) _exit(2);
+    R(waitpid(p, &s, __WALL) == p); status("other signal", s);
     volatile int *word = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     p = vfork(); if (!p) { *word = 5; _exit(6); } printf("vfork %d\n", *word); waitpid(p, &s, 0); status("vfork", s);
     p = fork(); if (!p) { *word = 7; _exit(0); } waitpid(p, &s, 0); printf("fork %d\n", *word);
@@ -142,8 +142,9 @@ static void relatives(void) {
         if (!q) { R(setsid() == getpid()); R(getpgrp() == getpid()); R(setpgid(0, 0)); R(setpgid(0, getppid())); R(setsid()); _exit(0); }
         waitpid(q, &s, 0);
         q = child(0); R(setpgid(q, q)); waitpid(q, &s, 0); R(setpgid(q, q));
-        q = fork(); if (!q) { char *a[] = {"sleep", "1", 0}; execv("/bin/sleep", a); _exit(1); }
-        usleep(300000); R(setpgid(q, q)); kill(q, SIGKILL); waitpid(q, &s, 0);
+        int ended[2]; if (pipe2(ended, O_CLOEXEC)) _exit(1); /* by the exec */
+        q = fork(); if (!q) { char *a[] = {"sleep", "1000", 0}; execv("/bin/sleep", a); _exit(1); }
+        close(ended[1]); if (read(ended[0], &c, 1)) {} close(ended[0]); R(setpgid(q, q)); kill(q, SIGKILL); waitpid(q, &s, 0);
         _exit(0);
     }
     waitpid(p, &s, 0); status("session", s);

@@ -81,15 +81,15 @@ static void inherits(void) {
     unsigned w = 0; R(futex(&w, FUTEX_LOCK_PI, 0, 0, 0, 0)); printf("%d\n", w == (unsigned)gettid()); R(futex(&w, FUTEX_LOCK_PI, 0, 0, 0, 0)); R(futex(&w, FUTEX_TRYLOCK_PI, 0, 0, 0, 0));
     R(futex(&w, FUTEX_UNLOCK_PI, 0, 0, 0, 0)); printf("%x\n", w); R(futex(&w, FUTEX_UNLOCK_PI, 0, 0, 0, 0)); w = 1 << 29; R(futex(&w, FUTEX_LOCK_PI, 0, 0, 0, 0)); R(futex((char *)&w + 1, FUTEX_LOCK_PI, 0, 0, 0, 0)); R(futex(0, FUTEX_LOCK_PI, 0, 0, 0, 0));
 }
-static unsigned w1, w2; static atomic_int up;
-static void *waiter(void *n) { up++; long r = futex(&w1, FUTEX_WAIT_BITSET, 0, 0, 0, (unsigned)(long)n); return (void *)(r < 0 ? -(long)errno : r); }
+static unsigned w1, w2; static atomic_int up, waiting[4];
+static void *waiter(void *n) { waiting[up++] = gettid(); long r = futex(&w1, FUTEX_WAIT_BITSET, 0, 0, 0, (unsigned)(long)n); return (void *)(r < 0 ? -(long)errno : r); }
 static void futexes(void) {
     pthread_t t[4]; struct timespec z = {0, 5000000}, bad = {0, 1000000000};
     R(futex(&w1, FUTEX_WAIT, 1, 0, 0, 0)); R(futex(&w1, FUTEX_WAIT, 0, &z, 0, 0)); R(futex(&w1, FUTEX_WAIT, 0, &bad, 0, 0)); R(futex(&w1, FUTEX_WAIT_BITSET, 0, 0, 0, 0)); R(futex(&w1, FUTEX_WAIT_BITSET, 0, &z, 0, 1));
     R(futex(&w1, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &z, 0, 1)); R(futex(&w1, 77, 0, 0, 0, 0)); R(futex(&w1, FUTEX_WAKE, 1, 0, 0, 0)); R(futex((void *)4096, FUTEX_WAKE, 1, 0, 0, 0)); R(futex((void *)2, FUTEX_WAKE, 1, 0, 0, 0));
     for (long i = 0; i < 4; i++) pthread_create(&t[i], 0, waiter, (void *)(1 << i));
-    while (up < 4) usleep(1000);
-    usleep(20000); R(futex(&w1, FUTEX_WAKE_BITSET, 9, 0, 0, 2)); R(futex(&w1, FUTEX_CMP_REQUEUE, 1, (void *)1, &w2, 5)); R(futex(&w1, FUTEX_CMP_REQUEUE, 1, (void *)1, &w2, 0));
+    for (int i = 0; i < 4; i++) { while (!waiting[i]) usleep(1000); asleep(waiting[i]); }
+    R(futex(&w1, FUTEX_WAKE_BITSET, 9, 0, 0, 2)); R(futex(&w1, FUTEX_CMP_REQUEUE, 1, (void *)1, &w2, 5)); R(futex(&w1, FUTEX_CMP_REQUEUE, 1, (void *)1, &w2, 0));
     R(futex(&w2, FUTEX_WAKE, 9, 0, 0, 0)); R(futex(&w1, FUTEX_WAKE_OP, 9, (void *)9, &w2, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 0))); printf("w2 %u\n", w2);
     for (int i = 0; i < 4; i++) { void *r; pthread_join(t[i], &r); printf("woken %ld\n", (long)r); }
     unsigned *sh = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

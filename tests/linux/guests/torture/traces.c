@@ -349,13 +349,14 @@ static void test_events(int options) {
     fflush(stdout);
 }
 
+static void until(pid_t pid, char want) { int tracer; for (int i = 0; i < 5000 && state(pid, &tracer) != want; i++) usleep(1000); }
 static void sleeper(void) { struct timespec t = {30, 0}; nanosleep(&t, NULL); }
 static void test_seize(void) {
     printf("== seize\n");
     fflush(stdout);
     pid_t pid = fork();
     if (!pid) { sleeper(); _exit(9); }
-    usleep(50000);
+    until(pid, 'S');
     say("addr", T(PTRACE_SEIZE, pid, 1, 0));
     say("options", T(PTRACE_SEIZE, pid, 0, 0x400000));
     say("seize", T(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD));
@@ -397,7 +398,7 @@ static void test_attach(void) {
     fflush(stdout);
     pid_t pid = fork();
     if (!pid) { sleeper(); _exit(9); }
-    usleep(50000);
+    until(pid, 'S');
     say("attach", T(PTRACE_ATTACH, pid, 0, 0));
     heed("attached", pid);
     info("attached", pid);
@@ -412,7 +413,7 @@ static void test_attach(void) {
     int tracer = 0;
     printf("%c\n", state(pid, &tracer));
     say("detach", T(PTRACE_DETACH, pid, 0, 0));
-    usleep(20000);
+    until(pid, 'T');
     tracer = 0;
     char now = state(pid, &tracer);
     printf("%c %d\n", now, tracer);
@@ -437,7 +438,7 @@ static void test_tracer_dies(int kills) {
         while (read(q[0], &c, 1) > 0) { }
         _exit(11);
     }
-    usleep(30000);
+    until(goal, 'S');
     pid_t tracer = fork();
     if (!tracer) {
         close(q[1]);
