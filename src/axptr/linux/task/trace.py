@@ -33,7 +33,7 @@ from .group import Happening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ...kernel.kernel import Dispatch
     from .clone import CloneArgs
@@ -248,12 +248,7 @@ def _stop(task: LinuxTask, code: int, info: Info | None, why: int, again: tuple[
     assert trace.tracer is not None
     if trace.flagged:
         trace.flagged = False
-        if task.loop is not None and task.loop.current is task:
-            task.engine.regs.rflags &= ~_TRAP_FLAG
-        elif task.loop is not None and task.context is not None:
-            with suppress(GuestLost):
-                context = task.loop.registers(task)
-                task.context = context.replace(rflags=context.read("rflags") & ~_TRAP_FLAG)
+        _change(task, "rflags", lambda flags: flags & ~_TRAP_FLAG)
     trace.stopped, trace.code, trace.shown, trace.info, trace.why = True, code, code, info, why
     trace.listening = False
     task.block(on=[(trace.resumed, 1)], again=again or (_go_on, ()))  # type: ignore[arg-type]
@@ -280,6 +275,17 @@ def tell_tracer(task: LinuxTask, code: int, status: int) -> None:
     tracer.group.changed.queue.wake()
 
 
+def _change(task: LinuxTask, name: str, change: Callable[[int], int]) -> None:
+    """Of a register. Those in the CPU are another task's where this one goes on with a call that waited."""
+    loop = task.loop
+    if loop is None or loop.current is task:
+        setattr(task.engine.regs, name, change(getattr(task.engine.regs, name)))
+    elif task.context is not None:
+        with suppress(GuestLost):
+            context = loop.registers(task)
+            task.context = context.replace(**{name: change(context.read(name))})
+
+
 def _notify(task: LinuxTask, code: int, message: int = 0, again: tuple[object, ...] = ()) -> None:
     """A stop that is no signal's (ptrace_notify)."""
     assert task.trace is not None
@@ -290,7 +296,7 @@ def _notify(task: LinuxTask, code: int, message: int = 0, again: tuple[object, .
 def event_stop(task: LinuxTask, event: int, message: int, *result: int) -> None:
     """In a call: the stop of an event; the call then has the result, or leaves registers as they are."""
     if event != EXEC:
-        task.engine.regs.rax = _ENOSYS  # as during every call
+        _change(task, "rax", lambda number: _ENOSYS)  # as during every call
     _notify(task, SIGTRAP | event << 8, message, (_go_on, result))
 
 
