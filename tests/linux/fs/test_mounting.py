@@ -49,7 +49,7 @@ at /b 1
 mount("a/f", "file", NULL, MS_BIND, NULL) = 0
 file: first
 unlink("file") = -1 EBUSY
-/f /file rw,relatime - tmpfs none rw
+/f /file rw,relatime - tmpfs none rw,size=1024k,mode=750
 umount2("file", 0) = 0
 file: plain file
 mount(NULL, "b", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) = 0
@@ -62,9 +62,9 @@ mount(NULL, "b/s", NULL, MS_REMOUNT, NULL) = -1 EINVAL
 mount(NULL, "b", NULL, MS_PRIVATE | MS_REC, NULL) = 0
 mount(NULL, "b", NULL, MS_PRIVATE | MS_SHARED, NULL) = -1 EINVAL
 mount(NULL, "b/s", NULL, MS_SLAVE, NULL) = -1 EINVAL
-/ /a rw,relatime - tmpfs none rw
-/ /b rw,relatime - tmpfs none rw
-/s /c rw,relatime - tmpfs none rw
+/ /a rw,relatime - tmpfs none rw,size=1024k,mode=750
+/ /b rw,relatime - tmpfs none rw,size=1024k,mode=750
+/s /c rw,relatime - tmpfs none rw,size=1024k,mode=750
 mount("none", "a", "tmpfs", MS_NOSUID | MS_NOEXEC, NULL) = 0
 a/f: ENOENT
 umount2("a", 0) = 0

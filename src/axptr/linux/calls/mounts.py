@@ -63,7 +63,7 @@ def sys_mount(
         raise LinuxError(errno.EINVAL)
     require_admin(task)
     if flags & mounting.MS_REMOUNT:
-        mounting.remount(mounting.require_root(mounting.own(task, goal)), flags, options)
+        mounting.remount(task, mounting.require_root(mounting.own(task, goal)), flags, options)
     elif flags & mounting.MS_BIND:
         if not what:
             raise LinuxError(errno.EINVAL)

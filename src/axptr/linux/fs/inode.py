@@ -132,6 +132,8 @@ class Inode:
 
     def write(self, offset: int, data: memoryview) -> int:
         """Put bytes at `offset`, the file growing as need be; how many. ENOSPC if there is no memory for any."""
+        if (room := self.fs.room) is not None:
+            data = data[: room.fits(self, offset, len(data))]
         if (disk := self.fs.machine.disk) is not None:
             disk.require(self, offset, len(data))
         end = offset + len(data)
@@ -198,6 +200,8 @@ class Inode:
 
     def allocate(self, task: LinuxTask, offset: int, size: int, *, keep_size: bool) -> None:
         """Bring the pages of a range in (fallocate). ENOSPC; what was brought in below the end stays."""
+        if (room := self.fs.room) is not None:
+            room.require_pages(self, offset, size)
         if (disk := self.fs.machine.disk) is not None:
             disk.require(self, offset, size)
         end = offset + size

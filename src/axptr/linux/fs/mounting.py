@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_NOATIME, MS_NODIRATIME = 1, 2, 4, 8, 32, 1024, 2048
 MS_BIND, MS_MOVE, MS_REC, MS_RELATIME, MS_STRICTATIME = 4096, 8192, 16_384, 1 << 21, 1 << 24
 _TOLD = {MS_NOSUID: b"nosuid", MS_NODEV: b"nodev", MS_NOEXEC: b"noexec", MS_NODIRATIME: b"nodiratime"}
-_SIZE = re.compile(rb"\d+[kKmMgG%]?")
+_SIZE = re.compile(rb"\d+[kKmMgGtTpPeE]?")
+_PERCENT = re.compile(rb"\d+(%|[kKmMgGtTpPeE]?)")
 _NUMBER = re.compile(rb"\d+")
+_PAGE = 4096
 
 
 def own(task: LinuxTask, node: Node) -> Node:
@@ -171,7 +173,7 @@ def _words(task: LinuxTask, data: bytes) -> dict[bytes, bytes]:
     for word in filter(None, data.split(b",")):
         name, _, value = word.partition(b"=")
         form = {
-            b"size": _SIZE,
+            b"size": _PERCENT,
             b"nr_blocks": _SIZE,
             b"nr_inodes": _SIZE,
             b"mode": _NUMBER,
@@ -191,6 +193,7 @@ def _owners(task: LinuxTask) -> tuple[tuple[bytes, int], tuple[bytes, int]]:
 
 def _tmpfs(task: LinuxTask, source: bytes, kind: bytes, data: bytes) -> Mount:
     from .tmp import TmpFs, TmpMount
+    from .tmproom import Room, limits_of
 
     words, machine = _words(task, data), task.machine
     try:
@@ -200,11 +203,21 @@ def _tmpfs(task: LinuxTask, source: bytes, kind: bytes, data: bytes) -> Mount:
     uid, gid = (int(words[who][:12]) if who in words else own for who, own in _owners(task))
     if max(mode, uid, gid) >= 0xFFFF_FFFF:  # none, and what has no room
         raise LinuxError(errno.EINVAL)
+    limits = (None, None) if kind == b"ramfs" else limits_of(words, _memory(task))
     device = os.makedev(0, 100 + machine.next_inode() % 0xF_FF00)
     fs = TmpFs(task.space.phys, machine, device, mode=mode & 0o7777)
+    fs.limit(Room(*limits))
     inode = fs.root.inode
     inode.uid, inode.gid = uid, gid
-    return TmpMount(fs, source, kind)
+    mount = TmpMount(fs, source, kind)
+    mode_told = b"" if mode & 0o7777 == 0o1777 else b",mode=%03o" % (mode & 0o7777)
+    mount.owner_told = mode_told + (b",uid=%d" % uid if uid else b"") + (b",gid=%d" % gid if gid else b"")
+    return mount
+
+
+def _memory(task: LinuxTask) -> int:
+    """Pages of the machine's memory."""
+    return (task.machine.memory_limit or task.space.phys.size) // _PAGE
 
 
 _OWN = {b"proc": b"/proc", b"sysfs": b"/sys", b"devtmpfs": b"/dev"}
@@ -237,10 +250,16 @@ def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: byt
         raise
 
 
-def remount(mount: Mount, flags: int, data: bytes) -> None:
-    """EPERM for one that is to stay read-only."""
+def remount(task: LinuxTask, mount: Mount, flags: int, data: bytes) -> None:
+    """EPERM for one that is to stay read-only; EINVAL for a tmpfs that is to hold less than it does."""
     if mount.readonly_locked and not flags & MS_RDONLY:
         raise LinuxError(errno.EPERM)
+    fs = getattr(mount, "fs", None)
+    room = None if flags & MS_BIND else getattr(fs, "room", None)
+    if room is not None:
+        from .tmproom import limits_of
+
+        room.change(*limits_of(_words(task, data), _memory(task)))
     mount.readonly = bool(flags & MS_RDONLY)
     mount.noexec = bool(flags & MS_NOEXEC)
     mount.set_options(options_of(flags))

@@ -82,6 +82,10 @@ class Mount:
         """What is mounted: the source, the kind of file system, and the options besides ro and rw."""
         return self._device
 
+    def details(self) -> bytes:
+        """What is told of the file system itself besides ro and rw, each option with a comma before it."""
+        return b""
+
     def twin(self) -> Mount:
         """The same in another table."""
         from copy import copy  # which a start would pay for

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..task.creds import Credentials
     from ..task.task import LinuxTask
     from .openfile import OpenFile
+    from .tmproom import Room
 
 TMPFS_MAGIC = 0x01021994
 NAME_MAX = 255
@@ -51,11 +52,13 @@ def _fail(code: int) -> NoReturn:
 class TmpFs:
     """One file system in memory. phys: where its pages are. device: st_dev. root: its topmost directory.
 
-    machine: whose tree it is; what inodes and names cost counts against its memory, together with all frames.
+    machine: whose tree it is; what inodes and names cost counts against its memory, together with all frames. room:
+    what it may hold of its own, where that was said.
     """
 
     magic = TMPFS_MAGIC
     layered = False
+    room: Room | None = None
 
     def __init__(self, phys: PhysMemory, machine: Machine, device: int, *, mode: int = 0o1777) -> None:
         self.phys = phys
@@ -99,9 +102,25 @@ class TmpFs:
         if (disk := self.machine.disk) is not None:
             total = disk.limit // PAGE
             free = min(free, max(disk.limit - disk.used(), 0) // PAGE)
+        files, spare = total, free
+        if (room := self.room) is not None:
+            if room.pages is not None:
+                total, free = room.pages, max(room.pages - room.pages_used(), 0)
+            if room.inodes is not None:
+                files, spare = room.inodes, max(room.inodes - room.inodes_used(), 0)
         return pack(
-            "<qqQQQQQqqqq32x", self.magic, PAGE, total, free, free, total, free, self.device, NAME_MAX, PAGE, 0x1020
+            "<qqQQQQQqqqq32x", self.magic, PAGE, total, free, free, files, spare, self.device, NAME_MAX, PAGE, 0x1020
         )
+
+    def limit(self, room: Room) -> None:
+        """It may hold so much, as a tree that is new."""
+        self.room = room
+        room.enter(self.root.inode)
+
+    def require_inode(self) -> None:
+        """ENOSPC unless there may be one more file, or one more name of one."""
+        if self.room is not None:
+            self.room.require_inode()
 
     def close(self) -> None:
         """Give all pages back; the tree is empty then."""
@@ -116,11 +135,15 @@ class TmpFs:
 
 
 class TmpMount(Mount):
-    """A tree in memory, mounted."""
+    """A tree in memory, mounted. owner_told: what is told of whose its root was made."""
 
     def __init__(self, fs: TmpFs, source: bytes = b"tmpfs", kind: bytes = b"tmpfs", *, readonly: bool = False) -> None:
         super().__init__(fs.root, source, kind, b"relatime", readonly=readonly)
         self.fs = fs
+        self.owner_told = b""
+
+    def details(self) -> bytes:
+        return (b"" if self.fs.room is None else self.fs.room.told()) + self.owner_told
 
     def close(self) -> None:
         self.fs.close()
@@ -353,12 +376,15 @@ class TmpNode(Node):
         directory = self._writable_directory()
         if self.find(name) is not None:
             raise LinuxError(errno.EEXIST)
+        self.fs.require_inode()
         self.fs.charge(INODE_COST + len(name))
         return directory
 
     def _made(self, inode: Inode, name: bytes) -> TmpNode:
         """Put a new file here."""
         node = self.fs.new_node(inode, self.first, name)
+        if self.fs.room is not None:
+            self.fs.room.enter(inode)
         self.directory.put(node)
         self.directory.changed(content=True)
         return self.seen_here(node)
@@ -400,8 +426,11 @@ class TmpNode(Node):
         from .tmpfile import TmpFile
 
         directory = self._writable_directory()
+        self.fs.require_inode()
         self.fs.charge(INODE_COST)
         inode = self._file_inode(directory, stat.S_IFREG | mode, umask, creds)
+        if self.fs.room is not None:
+            self.fs.room.enter(inode)
         inode.nlink, inode.linkable = 0, not flags & os.O_EXCL
         node = self.fs.new_node(inode, None, b"")
         node.mount = self.mount
@@ -472,6 +501,7 @@ class TmpNode(Node):
         if there is not None and there.is_dir and not flags & RENAME_EXCHANGE and not there.is_empty():
             raise LinuxError(errno.ENOTEMPTY)
         if flags & RENAME_WHITEOUT:
+            self.fs.require_inode()
             self.fs.charge(INODE_COST + len(name))
         self._move(node, goal, goal_name, there, flags)
 

@@ -440,7 +440,7 @@ def _mounts(task: LinuxTask) -> bytes:
     for mount in task.fs.mounts.mounts:
         source, kind, options = mount.device()
         told = b",".join(filter(None, (mount.access(), options)))
-        text += b"%s %s %s %s 0 0\n" % (escaped(source), escaped(mount.place()), kind, told)
+        text += b"%s %s %s %s 0 0\n" % (escaped(source), escaped(mount.place()), kind, told + mount.details())
     return text
 
 
@@ -461,7 +461,7 @@ def _mountinfo(task: LinuxTask) -> bytes:
             b",".join(filter(None, (access, options))),
             kind,
             escaped(source),
-            access,
+            access + mount.details(),
         )
     return text
 

@@ -53,6 +53,7 @@ STATE = {
     "linux.fs.disk": "Disk",
     "linux.fs.system": "SystemMount SystemNode SystemTree",
     "linux.fs.tmp": "TmpFs TmpMount TmpNode",
+    "linux.fs.tmproom": "Room",
     "linux.fs.tmpfile": "TmpFile TmpDirFile",
     "linux.fs.ttynames": "TerminalNode Pts",
     "linux.fs.walk": "FsContext",

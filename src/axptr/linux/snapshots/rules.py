@@ -228,6 +228,7 @@ _TAKES: dict[str, tuple[int, Take]] = {
     "linux.streams:Inlet": (INSTANCE, _end),
     "linux.streams:Outlet": (INSTANCE, _end),
     "linux.fs.disk:Disk": (INSTANCE, _disk),
+    "linux.fs.tmproom:Room": (INSTANCE, _disk),
     "linux.fs.system:SystemMount": (INSTANCE, _given),
     "linux.fs.system:SystemTree": (LEAF, _object),
     "linux.policy.policy:Policy": (LEAF, _object),
