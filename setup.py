@@ -5,6 +5,9 @@ largest first; only those that changed, or whose declarations (.pxd) did, or all
 library (`axptr._core` says why). A compile error fails the install; what the machine lacks for compiling is said in one
 line before anything is translated.
 
+What all modules share is read once: Cython reads the declarations before a process is forked for each module, the
+compiler Python's headers into a precompiled one.
+
 What `CFLAGS` says comes last, after our own flags, and then nothing is stripped: who sets it wants to debug or to
 package.
 """
@@ -18,6 +21,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,6 +69,32 @@ HOT = {
 changes no benchmark: what they do is calls of Python's own functions."""
 HOT_FLAGS = ["-O2", *CFLAGS]
 LINK_FLAGS = [] if CFLAGS else ["-Wl,-s"]
+FIRST = """\
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <compile.h>
+#include <frameobject.h>
+#include <pythread.h>
+#include <traceback.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static __attribute__((noinline, unused)) void axptr_xdecref(PyObject *it) { Py_XDECREF(it); }
+#undef Py_XDECREF
+#define Py_XDECREF(it) axptr_xdecref((PyObject *)(it))
+"""
+"""What each module begins with. References that may be none are dropped where a function ends by an error, and there
+are hundreds in a module: a call of each is less to compile than the look at a counter."""
+COLD = f"""\
+{FIRST}
+static __attribute__((noinline, unused)) void axptr_decref(PyObject *it) {{ Py_DECREF(it); }}
+#undef Py_DECREF
+#define Py_DECREF(it) axptr_decref((PyObject *)(it))
+"""
+"""What those begin with that are not hot."""
 NATIVE = CORE / "cpu" / "native"
 IN_GUEST = [
     "-O2",
@@ -80,13 +110,13 @@ STUB_FLAGS = [
     "-mno-red-zone",
     "-fpie",
     "-fno-asynchronous-unwind-tables",
-    "-fno-tree-loop-distribute-patterns",
     "-fno-tree-vectorize",
     "-nostdlib",
     "-static",
     "-no-pie",
     "-Wl,--build-id=none,--oformat,binary",
 ]
+GNU_STUB_FLAGS = ["-fno-tree-loop-distribute-patterns"]
 VDSO_FLAGS = [
     *IN_GUEST,
     "-fPIC",
@@ -113,22 +143,72 @@ class BuildCore(build_ext):
         refuse_where_it_cannot_run()
         refuse_without_compiler()
         self.workers = self.parallel if isinstance(self.parallel, int) and self.parallel > 1 else processors()
-        flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(HOT)}\n{LINK_FLAGS}\n"
+        flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(HOT)}\n{LINK_FLAGS}\n{COLD}"
         self.force = self.force or (NOTE.exists() and NOTE.read_text() != flags)
-        (library,) = self.extensions
-        self.make_guest_code()
-        library.sources = self.translate(library.sources)
+        GENERATED.mkdir(parents=True, exist_ok=True)
         super().run()
         NOTE.write_text(flags)
         if self.inplace or getattr(self, "editable_mode", False):
             write_start()
 
-    def make_guest_code(self):
-        """Compiles what runs beside a guest and in it, the stub and the vDSO: bytes in modules of the engine."""
-        GENERATED.mkdir(parents=True, exist_ok=True)
+    def build_extension(self, ext):
+        """Translates and compiles what is older than its source, and links all."""
         for copy in (GENERATED / NATIVE).glob("*.h"):  # Cython's, which the compiler would take for the header itself
             copy.unlink()
-        self.make_bytes("nat_text", "stub", ["stub.c", "channel.h", "stub.ld"], STUB_FLAGS)
+        with ThreadPoolExecutor(2) as beside:
+            made = [
+                beside.submit(self.make_guest_code),
+                beside.submit(self.make_header, "hot.h", FIRST, [*FLAGS, *HOT_FLAGS]),
+                beside.submit(self.make_header, "cold.h", COLD, FLAGS),
+            ]
+            translations = Translations(ext.sources, self.force)
+            for one in made:
+                one.result()
+        c = {source: str(GENERATED / Path(source).with_suffix(".c")) for source in ext.sources}
+        objects = self.compiler.object_filenames([*c.values()], output_dir=self.build_temp)
+        headers = [*map(str, NATIVE.glob("*.h")), *map(str, GENERATED.glob("*_bytes.h"))]
+        stale = [
+            source
+            for source, made in zip(ext.sources, objects, strict=True)
+            if self.force
+            or source in translations.stale
+            or newer_group([c[source], *(headers if str(NATIVE) in source else ())], made)
+        ]
+        for made in objects:
+            Path(made).parent.mkdir(parents=True, exist_ok=True)
+
+        def build(source):
+            translations.make(source)
+            hot = Path(source).stem in HOT
+            flags = [*FLAGS, *HOT_FLAGS] if hot else FLAGS
+            self.compiler.compile(
+                [c[source]],
+                output_dir=self.build_temp,
+                extra_postargs=["-include", str(GENERATED / ("hot.h" if hot else "cold.h")), *flags],
+                include_dirs=[str(NATIVE), str(GENERATED)],
+            )
+
+        in_processes(build, stale, self.workers)
+        library = self.get_ext_fullpath(ext.name)
+        if self.force or newer_group(objects, library):
+            self.compiler.link_shared_object(
+                objects, library, libraries=self.get_libraries(ext), extra_postargs=LINK_FLAGS
+            )
+
+    def make_header(self, name, text, flags):
+        """What modules begin with, precompiled: for this compiler and this Python."""
+        header, done = GENERATED / name, GENERATED / f"{name}.gch"
+        folders = {sysconfig.get_path("include"), sysconfig.get_path("platinclude")}
+        command = [*self.compiler.compiler_so, *(f"-I{folder}" for folder in sorted(folders)), *flags]
+        text = f"/* {sys.version}\n{shlex.join(command)} */\n{text}"
+        if self.force or not done.exists() or header.read_text() != text:
+            header.write_text(text)
+            subprocess.run([*command, "-x", "c-header", str(header), "-o", str(done)], check=True)
+
+    def make_guest_code(self):
+        """Compiles what runs beside a guest and in it, the stub and the vDSO: bytes in modules of the engine."""
+        gnu = [] if "clang" in self.compiler.compiler_so[0] else GNU_STUB_FLAGS
+        self.make_bytes("nat_text", "stub", ["stub.c", "channel.h", "stub.ld"], [*STUB_FLAGS, *gnu])
         self.make_bytes("nat_vdso", "vdso", ["vdso.c", "clock.h", "vdso.ld"], VDSO_FLAGS)
 
     def make_bytes(self, name, stem, files, flags):
@@ -146,48 +226,98 @@ class BuildCore(build_ext):
         size = f"static const size_t {name}_size = {len(text)};"
         target.write_text(f"static const unsigned char {name}[] = {{\n{rows or 0}}};\n{size}\n")
 
-    def translate(self, sources):
-        """Turns Python into C; the C files, in the same order."""
-        from Cython.Build import cythonize
+
+class Translations:
+    """Turns Python into C, a module at a time, after Cython has found out which are stale.
+
+    It would read the declarations of a module's imports once more for each, which is half of its time: here they are
+    read before processes are forked, and a process makes one module of what it finds.
+    """
+
+    def __init__(self, sources, force):
+        from Cython.Build import Dependencies
         from Cython.Compiler import Options
 
         Options.emit_code_comments = False  # nobody reads them, and they are a fifth of what is written
-        made = cythonize(
+        self.stale = {}
+        self.translate = Dependencies.cythonize_one
+        Dependencies.cythonize_one = lambda source, *rest: self.stale.update({source: rest})
+        Dependencies.cythonize(
             [Extension(module(source), [source]) for source in sources],
-            nthreads=self.workers if self.workers > 1 else 0,
-            force=self.force,
+            force=force,
             build_dir=str(GENERATED),
             include_path=[str(SOURCE)],
             compiler_directives=DIRECTIVES,
         )
-        where = {extension.name: extension.sources[0] for extension in made}
-        return [where[module(source)] for source in sources]
+        Dependencies.cythonize_one = self.translate
+        self.context = None
+        if len(self.stale) > 1:
+            try:
+                self.read_declarations()
+            except Exception:  # another Cython has other insides, or there is an error in them, of which it tells
+                self.context = None
 
-    def build_extension(self, ext):
-        """Compiles what is older than its source, and links all."""
-        objects = {
-            source: self.compiler.object_filenames([source], output_dir=self.build_temp)[0] for source in ext.sources
-        }
-        headers = [*map(str, NATIVE.glob("*.h")), *map(str, GENERATED.glob("*_bytes.h"))]
-        stale = [
-            source
-            for source, made in objects.items()
-            if self.force or newer_group([source, *(headers if str(NATIVE) in source else ())], made)
-        ]
-        folders = [str(NATIVE), str(GENERATED)]
+    def read_declarations(self):
+        from Cython.Build import Dependencies
+        from Cython.Compiler import Errors, Main
 
-        def compiled(source):
-            stem = Path(source).stem
-            flags = FLAGS + (HOT_FLAGS if stem in HOT else [])
-            self.compiler.compile([source], output_dir=self.build_temp, extra_postargs=flags, include_dirs=folders)
+        Errors.init_thread()
+        rest = next(iter(self.stale.values()))
+        options = next(it for it in rest if isinstance(it, Main.CompilationOptions))
+        context = Main.Context.from_options(options)
+        self.tree = Dependencies.create_dependency_tree()
+        self.names = {}
+        for path in sorted(CORE.rglob("*.pxd")):
+            if path.stem != "__init__":
+                self.names[str(path)] = module(path)
+                context.find_module(module(path))
+        if not Errors.get_errors_count():
+            self.context = context
 
-        with ThreadPoolExecutor(self.workers) as pool:
-            list(pool.map(compiled, stale))
-        library = self.get_ext_fullpath(ext.name)
-        if self.force or newer_group(objects.values(), library):
-            self.compiler.link_shared_object(
-                list(objects.values()), library, libraries=self.get_libraries(ext), extra_postargs=LINK_FLAGS
-            )
+    def make(self, source):
+        """In a process of its own."""
+        if source not in self.stale:
+            return
+        if self.context is not None:
+            from Cython.Compiler import Main
+
+            files = {os.path.relpath(file) for file in self.tree.all_dependencies(source)}
+            others = {name for file, name in self.names.items() if file not in files}
+            self.context.pxds = {name: it for name, it in self.context.pxds.items() if name not in others}
+            Main.Context.from_options = lambda options: self.context
+        self.translate(source, *self.stale[source])
+
+
+def in_processes(work, items, workers):
+    """Calls `work` with each of them in a process that is forked for it; ends all where one fails."""
+    waiting, running, failed = [*reversed(items)], {}, []
+    sys.stdout.flush()
+    while running or (waiting and not failed):
+        if waiting and not failed and len(running) < workers:
+            item = waiting.pop()
+            process = os.fork()
+            if not process:
+                call_and_exit(work, item)
+            running[process] = item
+        else:
+            process, status = os.wait()
+            if (item := running.pop(process, None)) and status:
+                failed.append(item)
+    if failed:
+        sys.exit(f"axptr: not compiled: {', '.join(failed)}")
+
+
+def call_and_exit(work, item):
+    status = 1
+    try:
+        work(item)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def write_start():
