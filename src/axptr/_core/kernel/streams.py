@@ -7,7 +7,7 @@ that is `axptr.linux.net`, whose endpoints derive from these, and which says who
 Source: tcp(7), unix(7), net/ipv4/tcp.c, net/unix/af_unix.c, net/core/stream.c of Linux 6.18.
 """
 
-from collections import deque
+from _collections import deque  # `collections` is more than a run needs
 
 import cython
 from cython.cimports.axptr._core.kernel.atonce import is_user, there, transfer
