@@ -183,3 +183,16 @@ def test_wrong_trees_are_refused() -> None:
     overlay = Overlay()
     with pytest.raises(RuntimeError):
         overlay.changes()
+
+
+def test_a_link_tells_nothing_of_what_lies_beneath_a_mount(tmp_path: Path) -> None:
+    """Not even that a directory is there, through which one could come back."""
+    (tmp_path / "vault" / "in").mkdir(parents=True)
+    (tmp_path / "open" / "in").mkdir(parents=True)
+    (tmp_path / "file").write_text("found")
+    for name in ("vault", "open"):
+        (tmp_path / f"to-{name}").symlink_to(f"{name}/in/../../file")
+        (tmp_path / f"all-{name}").symlink_to(tmp_path / name / "in" / ".." / ".." / "file")
+    script = "for i in vault open; do for k in $i/in/../../file to-$i all-$i; do [ -e $k ]; echo $?; done; done"
+    out, err = shell(script, mounts={str(tmp_path / "vault"): Tmpfs()}, cwd=tmp_path)
+    assert (out.split(), err) == (["1", "1", "1", "0", "0", "0"], "")

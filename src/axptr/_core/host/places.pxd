@@ -376,6 +376,38 @@ cdef extern from *:
         return done < 0 ? -errno : done;
     }
 
+    /* The first link on a path beneath a place, whose name is [*begin, *end) of the path: the size of what it says, or minus
+       the errno, EINVAL where there is none. */
+    static ssize_t axptr_first_link(int at, const char *path, unsigned long flags, unsigned long resolve, uint64_t device,
+                                    size_t *begin, size_t *end, struct axptr_told *told, char *into, size_t size)
+    {
+        char above[4096];
+        size_t i = 0;
+        for (;;) {
+            int fd;
+            while (path[i] == '/')
+                i++;
+            *begin = i;
+            while (path[i] && path[i] != '/')
+                i++;
+            *end = i;
+            if (*begin == i || i >= sizeof above)
+                return -EINVAL;
+            memcpy(above, path, i);
+            above[i] = 0;
+            fd = axptr_look(at, above, flags, resolve, device, told);
+            if (fd < 0)
+                return fd;
+            if (S_ISLNK(told->mode)) {
+                ssize_t done = readlinkat(fd, "", into, size);
+                int refused = errno;
+                close(fd);
+                return done < 0 ? -refused : done;
+            }
+            close(fd);
+        }
+    }
+
     /* What the host tells of a file beneath a place: 0, or minus the errno. slash: the path ends with one. What its own
        directory can tell needs no descriptor of it, which costs more than the rest. */
     static int axptr_tell_at(int at, const char *path, int slash, unsigned long flags, unsigned long resolve,
@@ -461,6 +493,18 @@ cdef extern from *:
         axptr_told *into,
     ) nogil
     int axptr_access(int fd, int mode) nogil
+    ssize_t axptr_first_link(
+        int at,
+        const char *path,
+        unsigned long flags,
+        unsigned long resolve,
+        uint64_t device,
+        size_t *begin,
+        size_t *end,
+        axptr_told *told,
+        char *into,
+        size_t size,
+    ) nogil
 
 
 cdef class Status:
@@ -480,8 +524,9 @@ cdef class Place:
 
 # Whether the host is known to have no openat2.
 cpdef bint openat2_missing() noexcept
-# Where a path begins that leads down, behind slashes; -1 for one that is not `straight`.
-cdef Py_ssize_t leads_down(const unsigned char *text, Py_ssize_t size, set covered) except? -2
+# Where a path begins that leads down, behind slashes; -1 for one that is not `straight`. climbs: how many `..` are in it, none
+# of them at its end; NULL for one that may have none.
+cdef Py_ssize_t leads_down(const unsigned char *text, Py_ssize_t size, set covered, int *climbs) except? -2
 # `reopen`: the descriptor, or minus the errno.
 cdef int reopened(int fd, int flags, bint quiet, bint directory) noexcept
 # `name_of`: its size, or minus the errno.

@@ -240,7 +240,7 @@ def look(kind: type, start: Place, path: bytes, flags: cython.ulong, resolve: cy
     return found
 
 
-def leads_down(text, size, covered: set):
+def leads_down(text, size, covered: set, climbs):
     begin: cython.Py_ssize_t = 0
     while begin < size and text[begin] == _slash:
         begin += 1
@@ -252,7 +252,9 @@ def leads_down(text, size, covered: set):
         while end < size and text[end] != _slash:
             end += 1
         if end - at == 2 and text[at] == _dot and text[at + 1] == _dot:
-            return -1
+            if climbs == cython.NULL or end == size:
+                return -1
+            climbs[0] += 1
         for one in covered:
             name: bytes = cython.cast(bytes, one)
             if PyBytes_GET_SIZE(name) == end - at and not memcmp(PyBytes_AS_STRING(name), text + at, end - at):
@@ -268,7 +270,7 @@ def straight(path: bytes, covered: set):
     """
     text: cython.p_char = PyBytes_AS_STRING(path)
     size: cython.Py_ssize_t = PyBytes_GET_SIZE(path)
-    begin: cython.Py_ssize_t = leads_down(cython.cast(cython.p_uchar, text), size, covered)
+    begin: cython.Py_ssize_t = leads_down(cython.cast(cython.p_uchar, text), size, covered, cython.NULL)
     if begin < 0:
         return None
     return path if begin == 0 else PyBytes_FromStringAndSize(text + begin, size - begin)

@@ -1,5 +1,6 @@
-"""Calls that name files, where the host answers in one step: a path that leads down from a place of the host's, with no link,
-no `..` and no mount point in its way, for a task whose rights are the host's to judge.
+"""Calls that name files, where the host answers in one step: a path that leads down from a place of the host's, or up again
+in its mount, with no mount point of ours in its way, for a task whose rights are the host's to judge. Of a link that is in
+the way the host is asked what it says, and the path that comes of it is gone in the same manner.
 
 Each of these is made of the wrapper of its handler, which alone says what the call does: whatever is not so plain is left
 to it, before anything has changed. A policy's functions see handlers, and calls of this kind never come here then.
@@ -14,6 +15,7 @@ from cython.cimports.axptr._core.host.places import (
     Place,
     axptr_access_below,
     axptr_dev,
+    axptr_first_link,
     axptr_look,
     axptr_pack_stat,
     axptr_readlink_below,
@@ -32,9 +34,9 @@ from cython.cimports.axptr._core.kernel.waiting import Waiting
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.codes import WRITE
 from cython.cimports.axptr._core.words.conversion import Bound
-from cython.cimports.libc.errno import EACCES, EINVAL, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP
+from cython.cimports.libc.errno import EACCES, EINVAL, ELOOP, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP
 from cython.cimports.libc.stdint import int32_t, int64_t, uint32_t, uint64_t
-from cython.cimports.libc.string import memcmp
+from cython.cimports.libc.string import memcmp, memcpy, strlen
 from cython.cimports.posix.unistd import SEEK_CUR, close, lseek, pread, read
 
 STAT, LSTAT, NEWFSTATAT, STATX, FSTAT = range(5)
@@ -66,9 +68,13 @@ _link = cython.declare(cython.uint, 0o120000)
 _o_directory = cython.declare(cython.int, 0o200000)
 _o_cloexec = cython.declare(cython.int, 0o2000000)
 _o_noctty = cython.declare(cython.int, 0o400)
+_o_nofollow = cython.declare(cython.int, 0o400000)
 _place = cython.declare(cython.ulong, 0o12400000)
 _resolve = cython.declare(cython.ulong, 0x0E)
 """How places are opened: see `axptr._core.host.places`."""
+_no_xdev = cython.declare(cython.ulong, 0x01)
+_most_links = cython.declare(cython.int, 8)
+"""Gone through here: a path with more is the walk's, which counts all."""
 _nofollow = cython.declare(uint32_t, 0x100)
 _empty_path = cython.declare(uint32_t, 0x1000)
 _at_flags = cython.declare(uint32_t, 0x6900)
@@ -107,6 +113,7 @@ def _begins(
     if not creds.walks and creds.files != task.machine.owner.files:
         return None
     start: object
+    way.links = 0
     if text[0] == 0x2F:
         start = task.fs.root
     elif dirfd == _cwd:
@@ -117,29 +124,90 @@ def _begins(
             return None
         way.at = start.host_fd
         way.device = start.identity[0]
-        return _led(start, start.mount, text, size, way)
+        return _led(start, text, size, way)
+    return _from(start, text, size, way)
+
+
+@cython.cfunc
+def _from(start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)) -> object:
+    """`_begins` at a node."""
     if not isinstance(start, Place):
         return None
     place: Place = start
     way.at = place.fd
     way.device = place.device
-    return _led(start, place.mount, text, size, way)
+    return _led(start, text, size, way)
 
 
 @cython.cfunc
-@cython.inline
-def _led(
-    start: object, mount: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)
-) -> object:
+def _led(start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)) -> object:
+    """`_begins` at what `way` says already."""
     begin: cython.Py_ssize_t
+    climbs: cython.int = 0
+    mount: object = start.mount
     if mount is None:
         return None
-    begin = leads_down(cython.cast(cython.p_uchar, text), size, mount.covered)
+    begin = leads_down(cython.cast(cython.p_uchar, text), size, mount.covered, cython.address(climbs))
     if begin < 0:
         return None
     way.path = text + begin
     way.slash = text[size - 1] == 0x2F
+    way.resolve = (
+        _resolve | _no_xdev if climbs else _resolve
+    )  # what is mounted in a /proc of the host's, and up, tells of it
     return start
+
+
+@cython.cfunc
+def _past_link(task: Waiting, start: object, way: cython.pointer(Way), text: cython.p_char) -> object:
+    """`_begins` behind the first link that is in the way: the path that comes of it is in `text`, where the other was.
+
+    Who may follow a link at the end is only asked where it is the task's own (`fs.permissions.require_follow`).
+    """
+    goal: cython.char[4096]
+    whole: cython.char[4096]
+    told: axptr_told
+    begin: cython.size_t
+    end: cython.size_t
+    size: cython.Py_ssize_t
+    before: cython.size_t
+    rest: cython.size_t
+    way.links += 1
+    if way.links > _most_links:
+        return None
+    with cython.nogil:
+        size = axptr_first_link(
+            way.at,
+            way.path,
+            _place,
+            way.resolve,
+            way.device,
+            cython.address(begin),
+            cython.address(end),
+            cython.address(told),
+            goal,
+            4096,
+        )
+    if size <= 0:
+        return None
+    before = 0 if goal[0] == 0x2F else begin
+    rest = strlen(way.path + end)
+    if before + size + rest > cython.cast(cython.size_t, _path_max):
+        return None
+    begin = 0
+    while begin < rest and way.path[end + begin] == 0x2F:
+        begin += 1
+    if begin == rest and told.uid != task.creds.fs_uid:
+        return None
+    memcpy(whole, way.path, before)
+    memcpy(whole + before, goal, size)
+    memcpy(whole + before + size, way.path + end, rest)
+    size += before + rest
+    memcpy(text, whole, size)
+    text[size] = 0
+    if goal[0] == 0x2F:
+        return _from(task.fs.root, text, size, way)
+    return _led(start, text, size, way)
 
 
 @cython.cfunc
@@ -225,14 +293,20 @@ class StatusCall(FileCall):
             found = self.described(caller, dirfd, to) if size == 0 and dirfd >= 0 and form != _statx else None
             return self.plain.serve(task, registers) if found is None else found
         start: object = _begins(caller, dirfd, path, size, cython.address(way))
+        while start is not None:
+            with cython.nogil:
+                refused = axptr_tell_at(
+                    way.at, way.path, way.slash, _place, way.resolve, way.device, cython.address(told)
+                )
+            if refused == 0 and told.mode & _kind == _link and (not flags & _nofollow or way.slash):
+                refused = -ELOOP
+            if refused != -ELOOP:
+                break
+            start = _past_link(caller, start, cython.address(way), path)
         if start is None:
             return self.plain.serve(task, registers)
-        with cython.nogil:
-            refused = axptr_tell_at(way.at, way.path, way.slash, _place, _resolve, way.device, cython.address(told))
         if refused < 0:
             return refused if _missing(refused) else self.plain.serve(task, registers)
-        if (not flags & _nofollow or way.slash) and told.mode & _kind == _link:
-            return self.plain.serve(task, registers)
         if form == _statx:
             if told.attributes & _mount_root or start.mount is None:
                 return self.plain.serve(task, registers)
@@ -298,12 +372,24 @@ class XattrCall(FileCall):
                 return self.plain.serve(task, registers)
         size = string(caller._space, registers[0], path, _path_max)
         start: object = _begins(caller, _cwd, path, size, cython.address(way))
+        while start is not None and not way.slash:
+            with cython.nogil:
+                size = axptr_xattr_below(
+                    way.at,
+                    way.path,
+                    follow,
+                    _place,
+                    way.resolve,
+                    way.device,
+                    cython.NULL if lists else name,
+                    found,
+                    1024,
+                )
+            if size != -ELOOP:
+                break
+            start = _past_link(caller, start, cython.address(way), path)
         if start is None or way.slash:
             return self.plain.serve(task, registers)
-        with cython.nogil:
-            size = axptr_xattr_below(
-                way.at, way.path, follow, _place, _resolve, way.device, cython.NULL if lists else name, found, 1024
-            )
         if size >= 0:
             if room == 0:
                 return size
@@ -336,10 +422,14 @@ class ReadlinkCall(FileCall):
             return self.plain.serve(task, registers)
         size = string(caller._space, registers[at], path, _path_max)
         start: object = _begins(caller, dirfd, path, size, cython.address(way))
+        while start is not None and not way.slash:
+            with cython.nogil:
+                size = axptr_readlink_below(way.at, way.path, _place, way.resolve, way.device, goal, _path_max)
+            if size != -ELOOP:
+                break
+            start = _past_link(caller, start, cython.address(way), path)
         if start is None or way.slash:
             return self.plain.serve(task, registers)
-        with cython.nogil:
-            size = axptr_readlink_below(way.at, way.path, _place, _resolve, way.device, goal, _path_max)
         if size < 0:
             return size if _missing(size) or size == -EINVAL else self.plain.serve(task, registers)
         if size > room:
@@ -371,10 +461,14 @@ class AccessCall(FileCall):
             return self.plain.serve(task, registers)
         size = string(caller._space, registers[at], path, _path_max)
         start: object = _begins(caller, dirfd, path, size, cython.address(way))
+        while start is not None and not way.slash:
+            with cython.nogil:
+                refused = axptr_access_below(way.at, way.path, mode, _place, way.resolve, way.device)
+            if refused != -ELOOP:
+                break
+            start = _past_link(caller, start, cython.address(way), path)
         if start is None or way.slash:
             return self.plain.serve(task, registers)
-        with cython.nogil:
-            refused = axptr_access_below(way.at, way.path, mode, _place, _resolve, way.device)
         if refused == 0 or _missing(refused) or (refused == -EACCES and mode):
             return refused
         return self.plain.serve(task, registers)
@@ -465,13 +559,20 @@ class OpenCall(FileCall):
             return self.plain.serve(task, registers)
         size = string(caller._space, registers[self.form], path, _path_max)
         start: object = _begins(caller, dirfd, path, size, cython.address(way))
+        while start is not None:
+            with cython.nogil:
+                fd = axptr_look(way.at, way.path, _place, way.resolve, way.device, cython.address(told))
+            if fd >= 0 and told.mode & _kind == _link and not flags & _o_nofollow:
+                close(fd)
+                fd = -ELOOP
+            if fd != -ELOOP:
+                break
+            start = _past_link(caller, start, cython.address(way), path)
         if start is None:
             return self.plain.serve(task, registers)
-        mount: object = start.mount
-        with cython.nogil:
-            fd = axptr_look(way.at, way.path, _place, _resolve, way.device, cython.address(told))
         if fd < 0:
             return fd if _missing(fd) else self.plain.serve(task, registers)
+        mount: object = start.mount
         kind: cython.uint = told.mode & _kind
         directory: cython.bint = kind == _directory
         home: cython.int = 0
