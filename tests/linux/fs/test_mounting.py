@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from axptr.linux import PIPE, HostDir, Linux, MachineSnapshot, Policy, Rules, Tmpfs
+from axptr.linux.fs import mounting
+from axptr.linux.fs.host.tree import HostNode
 
 from ..conftest import run_guest
 
@@ -278,6 +280,37 @@ def test_what_was_mounted_before_the_run_hides_what_is_below_it_whatever_root_mo
     assert outcome.stderr == b""
     assert [line.strip() for line in outcome.stdout.decode().splitlines()] == LOCKED.splitlines()
     assert list((tmp_path / "fixed").iterdir()) == []
+
+
+def test_what_hides_comes_along_though_the_host_renames_directories_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time that a bind asks for a name, those of the host are others."""
+    if shutil.which("mount") is None:
+        pytest.skip("the host has no mount")
+    one, other, hidden = tmp_path / "one", tmp_path / "other", Path("top", "hidden")
+    (one / hidden).mkdir(parents=True)
+    (one / hidden / "secret").write_text("not to be seen")
+    (one / "top" / "seen").touch()
+    (tmp_path / "shown").mkdir()
+    asked: list[bytes] = []
+    told, bind = HostNode.where, mounting.bind
+
+    def where(node: HostNode) -> bytes:
+        asked.append(found := told(node))
+        (one if one.exists() else other).rename(other if one.exists() else one)
+        return found
+
+    def while_binding(*what: Any, **how: Any) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(HostNode, "where", where)
+            bind(*what, **how)
+
+    monkeypatch.setattr(mounting, "bind", while_binding)
+    script = f"cd {tmp_path} && mount --bind {one}/top shown && ls shown shown/hidden"
+    outcome = run_guest("/bin/sh", "-c", script, user="0:0", mounts={str(one / hidden): Tmpfs()})
+    assert asked
+    assert outcome.lines == ["shown:", "hidden", "seen", "", "shown/hidden:"], outcome
 
 
 def test_a_second_mount_of_sys_and_proc_is_in_a_snapshot_as_it_was(tmp_path: Path) -> None:

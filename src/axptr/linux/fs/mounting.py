@@ -161,10 +161,29 @@ def bind(task: LinuxTask, node: Node, path: bytes, goal: Node, *, whole: bool) -
             raise
 
 
+_LONGEST = 2048
+"""Directories above one another whose path can still be said."""
+
+
 def _lies_in(task: LinuxTask, mount: Mount, node: Node) -> bool:
-    """Whether a mount stands somewhere below a directory."""
-    top = node.where().rstrip(b"/")
-    return root_of(node) is not None or mount.place().startswith(top + b"/")
+    """Whether a mount stands somewhere below a directory: the directories above its place are looked at, one by one, and
+    not their names, which others may change meanwhile. In one that itself stands in a mount: what that one does decides.
+
+    Where the way up is lost it may be so. ENAMETOOLONG.
+    """
+    at = mount.above
+    if root_of(node) is not None or at is None or at.mount is not node.mount:
+        return True
+    for _ in range(_LONGEST):
+        if at.identity == node.identity:
+            return True
+        if root_of(at) is not None:
+            return False
+        try:
+            at = at.parent(task)
+        except LinuxError:
+            return True
+    raise LinuxError(errno.ENAMETOOLONG)
 
 
 def _words(task: LinuxTask, data: bytes) -> dict[bytes, bytes]:
