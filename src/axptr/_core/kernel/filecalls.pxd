@@ -2,16 +2,6 @@ from libc.stdint cimport uint64_t
 from axptr._core.kernel.waiting cimport Waiting
 from axptr._core.words.conversion cimport Bound
 
-# Where one step begins: a descriptor, its file's device, the path from there, whether that ends with a slash, how it is to be
-# resolved (openat2(2)), and how many links were gone through.
-cdef struct Way:
-    int at
-    uint64_t device
-    const char *path
-    bint slash
-    unsigned long resolve
-    int links
-
 cdef class FileCall(Bound):
     cdef readonly Bound plain             # what does all of it
     cdef int form                  # which of several calls it is

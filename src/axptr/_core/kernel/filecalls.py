@@ -1,6 +1,4 @@
-"""Calls that name files, where the host answers in one step: a path that leads down from a place of the host's, or up again
-in its mount, with no mount point of ours in its way, for a task whose rights are the host's to judge. Of a link that is in
-the way the host is asked what it says, and the path that comes of it is gone in the same manner.
+"""Calls that name files, where the host answers in one step: of a path whose way is plain (`ways`).
 
 Each of these is made of the wrapper of its handler, which alone says what the call does: whatever is not so plain is left
 to it, before anything has changed. A policy's functions see handlers, and calls of this kind never come here then.
@@ -15,7 +13,6 @@ from cython.cimports.axptr._core.host.places import (
     Place,
     axptr_access_below,
     axptr_dev,
-    axptr_first_link,
     axptr_look,
     axptr_pack_stat,
     axptr_readlink_below,
@@ -23,20 +20,18 @@ from cython.cimports.axptr._core.host.places import (
     axptr_tell_at,
     axptr_told,
     axptr_xattr_below,
-    leads_down,
     named,
-    openat2_missing,
     reopened,
 )
 from cython.cimports.axptr._core.kernel.atonce import is_user, string, there, transfer
-from cython.cimports.axptr._core.kernel.filecalls import Way
 from cython.cimports.axptr._core.kernel.waiting import Waiting
+from cython.cimports.axptr._core.kernel.ways import PLACE, RESOLVE, Way, begins, is_missing, past_link
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.codes import WRITE
 from cython.cimports.axptr._core.words.conversion import Bound
-from cython.cimports.libc.errno import EACCES, EINVAL, ELOOP, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP
+from cython.cimports.libc.errno import EACCES, EINVAL, ELOOP, ENODATA, EOPNOTSUPP
 from cython.cimports.libc.stdint import int32_t, int64_t, uint32_t, uint64_t
-from cython.cimports.libc.string import memcmp, memcpy, strlen
+from cython.cimports.libc.string import memcmp
 from cython.cimports.posix.unistd import SEEK_CUR, close, lseek, pread, read
 
 STAT, LSTAT, NEWFSTATAT, STATX, FSTAT = range(5)
@@ -69,12 +64,6 @@ _o_directory = cython.declare(cython.int, 0o200000)
 _o_cloexec = cython.declare(cython.int, 0o2000000)
 _o_noctty = cython.declare(cython.int, 0o400)
 _o_nofollow = cython.declare(cython.int, 0o400000)
-_place = cython.declare(cython.ulong, 0o12400000)
-_resolve = cython.declare(cython.ulong, 0x0E)
-"""How places are opened: see `axptr._core.host.places`."""
-_no_xdev = cython.declare(cython.ulong, 0x01)
-_most_links = cython.declare(cython.int, 8)
-"""Gone through here: a path with more is the walk's, which counts all."""
 _nofollow = cython.declare(uint32_t, 0x100)
 _empty_path = cython.declare(uint32_t, 0x1000)
 _at_flags = cython.declare(uint32_t, 0x6900)
@@ -93,129 +82,6 @@ _wronly = cython.declare(cython.int, 1)
 _max_offset = cython.declare(int64_t, 0x7FFF_FFFF_0000_0000)
 _not_so = cython.declare(cython.int, 0o10040000)
 """O_PATH, O_DIRECT."""
-
-
-# -- where a path begins
-
-
-@cython.cfunc
-def _begins(
-    task: Waiting, dirfd: cython.int, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)
-) -> object:
-    """Who holds what a path begins at, and `way` filled; None for what is not so simple. size: none if it is no path.
-
-    The step is from a place of the host's, or a directory of its that the task has open, in a mount of the tree, and
-    for a task that may search everything, or that is to the host's files what this process is (`fs.permissions`).
-    """
-    if size <= 0 or openat2_missing():
-        return None
-    creds: object = task.creds
-    if not creds.walks and creds.files != task.machine.owner.files:
-        return None
-    start: object
-    way.links = 0
-    if text[0] == 0x2F:
-        start = task.fs.root
-    elif dirfd == _cwd:
-        start = task.fs.cwd
-    else:
-        start = cython.cast(dict, task.files._files).get(dirfd)
-        if start is None or start.kind != _directory or start.host_fd is None or not start.owned:
-            return None
-        way.at = start.host_fd
-        way.device = start.identity[0]
-        return _led(start, text, size, way)
-    return _from(start, text, size, way)
-
-
-@cython.cfunc
-def _from(start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)) -> object:
-    """`_begins` at a node."""
-    if not isinstance(start, Place):
-        return None
-    place: Place = start
-    way.at = place.fd
-    way.device = place.device
-    return _led(start, text, size, way)
-
-
-@cython.cfunc
-def _led(start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)) -> object:
-    """`_begins` at what `way` says already."""
-    begin: cython.Py_ssize_t
-    climbs: cython.int = 0
-    mount: object = start.mount
-    if mount is None:
-        return None
-    begin = leads_down(cython.cast(cython.p_uchar, text), size, mount.covered, cython.address(climbs))
-    if begin < 0:
-        return None
-    way.path = text + begin
-    way.slash = text[size - 1] == 0x2F
-    way.resolve = (
-        _resolve | _no_xdev if climbs else _resolve
-    )  # what is mounted in a /proc of the host's, and up, tells of it
-    return start
-
-
-@cython.cfunc
-def _past_link(task: Waiting, start: object, way: cython.pointer(Way), text: cython.p_char) -> object:
-    """`_begins` behind the first link that is in the way: the path that comes of it is in `text`, where the other was.
-
-    Who may follow a link at the end is only asked where it is the task's own (`fs.permissions.require_follow`).
-    """
-    goal: cython.char[4096]
-    whole: cython.char[4096]
-    told: axptr_told
-    begin: cython.size_t
-    end: cython.size_t
-    size: cython.Py_ssize_t
-    before: cython.size_t
-    rest: cython.size_t
-    way.links += 1
-    if way.links > _most_links:
-        return None
-    with cython.nogil:
-        size = axptr_first_link(
-            way.at,
-            way.path,
-            _place,
-            way.resolve,
-            way.device,
-            cython.address(begin),
-            cython.address(end),
-            cython.address(told),
-            goal,
-            4096,
-        )
-    if size <= 0:
-        return None
-    before = 0 if goal[0] == 0x2F else begin
-    rest = strlen(way.path + end)
-    if before + size + rest > cython.cast(cython.size_t, _path_max):
-        return None
-    begin = 0
-    while begin < rest and way.path[end + begin] == 0x2F:
-        begin += 1
-    if begin == rest and told.uid != task.creds.fs_uid:
-        return None
-    memcpy(whole, way.path, before)
-    memcpy(whole + before, goal, size)
-    memcpy(whole + before + size, way.path + end, rest)
-    size += before + rest
-    memcpy(text, whole, size)
-    text[size] = 0
-    if goal[0] == 0x2F:
-        return _from(task.fs.root, text, size, way)
-    return _led(start, text, size, way)
-
-
-@cython.cfunc
-@cython.inline
-@cython.exceptval(check=False)
-def _missing(refused: cython.int) -> cython.bint:
-    """Whether that is the errno of a name that is not there, which the walk would give, too."""
-    return refused == -ENOENT or refused == -ENOTDIR or refused == -ENAMETOOLONG
 
 
 @cython.cfunc
@@ -292,21 +158,21 @@ class StatusCall(FileCall):
         if flags & _empty_path:
             found = self.described(caller, dirfd, to) if size == 0 and dirfd >= 0 and form != _statx else None
             return self.plain.serve(task, registers) if found is None else found
-        start: object = _begins(caller, dirfd, path, size, cython.address(way))
+        start: object = begins(caller, dirfd, path, size, cython.address(way))
         while start is not None:
             with cython.nogil:
                 refused = axptr_tell_at(
-                    way.at, way.path, way.slash, _place, way.resolve, way.device, cython.address(told)
+                    way.at, way.path, way.slash, PLACE, way.resolve, way.device, cython.address(told)
                 )
             if refused == 0 and told.mode & _kind == _link and (not flags & _nofollow or way.slash):
                 refused = -ELOOP
             if refused != -ELOOP:
                 break
-            start = _past_link(caller, start, cython.address(way), path)
+            start = past_link(caller, start, cython.address(way), path)
         if start is None:
             return self.plain.serve(task, registers)
         if refused < 0:
-            return refused if _missing(refused) else self.plain.serve(task, registers)
+            return refused if is_missing(refused) else self.plain.serve(task, registers)
         if form == _statx:
             if told.attributes & _mount_root or start.mount is None:
                 return self.plain.serve(task, registers)
@@ -371,14 +237,14 @@ class XattrCall(FileCall):
             if size <= 0 or not memcmp(name, b"user", 4) or (size >= 7 and not memcmp(name, b"trusted", 7)):
                 return self.plain.serve(task, registers)
         size = string(caller._space, registers[0], path, _path_max)
-        start: object = _begins(caller, _cwd, path, size, cython.address(way))
+        start: object = begins(caller, _cwd, path, size, cython.address(way))
         while start is not None and not way.slash:
             with cython.nogil:
                 size = axptr_xattr_below(
                     way.at,
                     way.path,
                     follow,
-                    _place,
+                    PLACE,
                     way.resolve,
                     way.device,
                     cython.NULL if lists else name,
@@ -387,7 +253,7 @@ class XattrCall(FileCall):
                 )
             if size != -ELOOP:
                 break
-            start = _past_link(caller, start, cython.address(way), path)
+            start = past_link(caller, start, cython.address(way), path)
         if start is None or way.slash:
             return self.plain.serve(task, registers)
         if size >= 0:
@@ -396,7 +262,7 @@ class XattrCall(FileCall):
             if cython.cast(uint64_t, size) <= room and transfer(caller._space, to, found, size, WRITE):
                 return size
             return self.plain.serve(task, registers)
-        if _missing(size) or size == -EOPNOTSUPP or (size == -ENODATA and not lists):
+        if is_missing(size) or size == -EOPNOTSUPP or (size == -ENODATA and not lists):
             return size
         return self.plain.serve(task, registers)
 
@@ -421,17 +287,17 @@ class ReadlinkCall(FileCall):
         if room <= 0:
             return self.plain.serve(task, registers)
         size = string(caller._space, registers[at], path, _path_max)
-        start: object = _begins(caller, dirfd, path, size, cython.address(way))
+        start: object = begins(caller, dirfd, path, size, cython.address(way))
         while start is not None and not way.slash:
             with cython.nogil:
-                size = axptr_readlink_below(way.at, way.path, _place, way.resolve, way.device, goal, _path_max)
+                size = axptr_readlink_below(way.at, way.path, PLACE, way.resolve, way.device, goal, _path_max)
             if size != -ELOOP:
                 break
-            start = _past_link(caller, start, cython.address(way), path)
+            start = past_link(caller, start, cython.address(way), path)
         if start is None or way.slash:
             return self.plain.serve(task, registers)
         if size < 0:
-            return size if _missing(size) or size == -EINVAL else self.plain.serve(task, registers)
+            return size if is_missing(size) or size == -EINVAL else self.plain.serve(task, registers)
         if size > room:
             size = room
         return (
@@ -460,16 +326,16 @@ class AccessCall(FileCall):
         if creds.files != task.machine.owner.files or creds.by_real_ids() is not creds:
             return self.plain.serve(task, registers)
         size = string(caller._space, registers[at], path, _path_max)
-        start: object = _begins(caller, dirfd, path, size, cython.address(way))
+        start: object = begins(caller, dirfd, path, size, cython.address(way))
         while start is not None and not way.slash:
             with cython.nogil:
-                refused = axptr_access_below(way.at, way.path, mode, _place, way.resolve, way.device)
+                refused = axptr_access_below(way.at, way.path, mode, PLACE, way.resolve, way.device)
             if refused != -ELOOP:
                 break
-            start = _past_link(caller, start, cython.address(way), path)
+            start = past_link(caller, start, cython.address(way), path)
         if start is None or way.slash:
             return self.plain.serve(task, registers)
-        if refused == 0 or _missing(refused) or (refused == -EACCES and mode):
+        if refused == 0 or is_missing(refused) or (refused == -EACCES and mode):
             return refused
         return self.plain.serve(task, registers)
 
@@ -510,7 +376,7 @@ def _home(fd: cython.int, told: cython.pointer(axptr_told), allowed: list) -> cy
             continue
         rest = name + above + 1
         with cython.nogil:
-            other = axptr_look(place.fd, rest, _place, _resolve, place.device, cython.address(found))
+            other = axptr_look(place.fd, rest, PLACE, RESOLVE, place.device, cython.address(found))
         if other < 0:
             return -1
         close(other)
@@ -558,20 +424,20 @@ class OpenCall(FileCall):
         if machine.rules is not None or machine.watches is not None or task.creds.files != machine.owner.files:
             return self.plain.serve(task, registers)
         size = string(caller._space, registers[self.form], path, _path_max)
-        start: object = _begins(caller, dirfd, path, size, cython.address(way))
+        start: object = begins(caller, dirfd, path, size, cython.address(way))
         while start is not None:
             with cython.nogil:
-                fd = axptr_look(way.at, way.path, _place, way.resolve, way.device, cython.address(told))
+                fd = axptr_look(way.at, way.path, PLACE, way.resolve, way.device, cython.address(told))
             if fd >= 0 and told.mode & _kind == _link and not flags & _o_nofollow:
                 close(fd)
                 fd = -ELOOP
             if fd != -ELOOP:
                 break
-            start = _past_link(caller, start, cython.address(way), path)
+            start = past_link(caller, start, cython.address(way), path)
         if start is None:
             return self.plain.serve(task, registers)
         if fd < 0:
-            return fd if _missing(fd) else self.plain.serve(task, registers)
+            return fd if is_missing(fd) else self.plain.serve(task, registers)
         mount: object = start.mount
         kind: cython.uint = told.mode & _kind
         directory: cython.bint = kind == _directory

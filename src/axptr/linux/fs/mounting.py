@@ -166,8 +166,8 @@ _LONGEST = 2048
 
 
 def _lies_in(task: LinuxTask, mount: Mount, node: Node) -> bool:
-    """Whether a mount stands somewhere below a directory: the directories above its place are looked at, one by one, and
-    not their names, which others may change meanwhile. In one that itself stands in a mount: what that one does decides.
+    """Whether a mount stands somewhere below a directory: the directories above its place are looked at, and not their
+    names, which others may change meanwhile. Of one that stands in another mount: what that one does decides.
 
     Where the way up is lost it may be so. ENAMETOOLONG.
     """

@@ -1,0 +1,136 @@
+"""The way of a call that names a file, where the host can go it in one step: what it begins at, and the path from there.
+
+A path that leads down from a place of the host's, or up again in its mount, with no mount point of ours in its way, for a
+task whose rights are the host's to judge. Of a link that is in the way the host is asked what it says, and the path that
+comes of it is gone in the same manner. Whatever is not so plain is the walk's (`axptr.linux.fs.walk`).
+
+Not here: the steps of the host's (`axptr._core.host.places`), the calls (`filecalls`).
+"""
+
+import cython
+from cython.cimports.axptr._core.host.places import Place, axptr_first_link, axptr_told, leads_down, openat2_missing
+from cython.cimports.axptr._core.kernel.ways import PLACE, RESOLVE, Way
+from cython.cimports.libc.errno import ENAMETOOLONG, ENOENT, ENOTDIR
+from cython.cimports.libc.string import memcpy, strlen
+
+_path_max = cython.declare(cython.Py_ssize_t, 4095)
+_cwd = cython.declare(cython.int, -100)
+"""AT_FDCWD."""
+_directory = cython.declare(cython.uint, 0o040000)
+_no_xdev = cython.declare(cython.ulong, 0x01)
+"""RESOLVE_NO_XDEV."""
+_most_links = cython.declare(cython.int, 8)
+"""Gone through here: a path with more is the walk's, which counts all."""
+
+
+def begins(task, dirfd, text, size, way):
+    """Who holds what a path begins at, and `way` filled; None for what is not so simple. size: none if it is no path.
+
+    The step is from a place of the host's, or a directory of its that the task has open, in a mount of the tree, and
+    for a task that may search everything, or that is to the host's files what this process is (`fs.permissions`).
+    """
+    if size <= 0 or openat2_missing():
+        return None
+    creds: object = task.creds
+    if not creds.walks and creds.files != task.machine.owner.files:
+        return None
+    start: object
+    way.links = 0
+    if text[0] == 0x2F:
+        start = task.fs.root
+    elif dirfd == _cwd:
+        start = task.fs.cwd
+    else:
+        start = cython.cast(dict, task.files._files).get(dirfd)
+        if start is None or start.kind != _directory or start.host_fd is None or not start.owned:
+            return None
+        way.at = start.host_fd
+        way.device = start.identity[0]
+        return _led(start, text, size, way)
+    return _from(start, text, size, way)
+
+
+@cython.cfunc
+def _from(start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)) -> object:
+    """`begins` at a node."""
+    if not isinstance(start, Place):
+        return None
+    place: Place = start
+    way.at = place.fd
+    way.device = place.device
+    return _led(start, text, size, way)
+
+
+@cython.cfunc
+def _led(start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)) -> object:
+    """`begins` at what `way` says already."""
+    begin: cython.Py_ssize_t
+    climbs: cython.int = 0
+    mount: object = start.mount
+    if mount is None:
+        return None
+    begin = leads_down(cython.cast(cython.p_uchar, text), size, mount.covered, cython.address(climbs))
+    if begin < 0:
+        return None
+    way.path = text + begin
+    way.slash = text[size - 1] == 0x2F
+    way.resolve = RESOLVE
+    if climbs:
+        way.resolve |= _no_xdev  # down into a /proc of the host's, and up again, would tell of what is there
+    return start
+
+
+def past_link(task, start, way, text):
+    """`begins` behind the first link that is in the way: the path that comes of it is in `text`, where the other was.
+
+    Who may follow a link at the end is only asked where it is the task's own (`fs.permissions.require_follow`).
+    """
+    goal: cython.char[4096]
+    whole: cython.char[4096]
+    told: axptr_told
+    begin: cython.size_t
+    end: cython.size_t
+    size: cython.Py_ssize_t
+    before: cython.size_t
+    rest: cython.size_t
+    way.links += 1
+    if way.links > _most_links:
+        return None
+    with cython.nogil:
+        size = axptr_first_link(
+            way.at,
+            way.path,
+            PLACE,
+            way.resolve,
+            way.device,
+            cython.address(begin),
+            cython.address(end),
+            cython.address(told),
+            goal,
+            4096,
+        )
+    if size <= 0:
+        return None
+    before = 0 if goal[0] == 0x2F else begin
+    rest = strlen(way.path + end)
+    if before + size + rest > cython.cast(cython.size_t, _path_max):
+        return None
+    begin = 0
+    while begin < rest and way.path[end + begin] == 0x2F:
+        begin += 1
+    if begin == rest and told.uid != task.creds.fs_uid:
+        return None
+    memcpy(whole, way.path, before)
+    memcpy(whole + before, goal, size)
+    memcpy(whole + before + size, way.path + end, rest)
+    size += before + rest
+    memcpy(text, whole, size)
+    text[size] = 0
+    if goal[0] == 0x2F:
+        return _from(task.fs.root, text, size, way)
+    return _led(start, text, size, way)
+
+
+def is_missing(refused):
+    """Whether that is the errno of a name that is not there, which the walk would give, too."""
+    return refused == -ENOENT or refused == -ENOTDIR or refused == -ENAMETOOLONG
