@@ -19,7 +19,7 @@ from cython.cimports.axptr._core.kernel.eventpoll import (
     EPOLLRDNORM,
     EPOLLWAKEUP,
 )
-from cython.cimports.axptr._core.kernel.fields import class_of, fields, get, socket_class
+from cython.cimports.axptr._core.kernel.fields import class_of, epoll_class, fields, get, socket_class
 from cython.cimports.axptr._core.kernel.streams import End
 from cython.cimports.axptr._core.kernel.waiting import WaitQueue, Watch
 from cython.cimports.libc.stdint import uint32_t, uint64_t
@@ -38,8 +38,15 @@ def events_of(file, mask):
     return file.ready(mask)
 
 
+def queue_of(file):
+    """Who waits for an open file: a `WaitQueue`."""
+    if class_of(file) == socket_class:
+        return cython.cast(End, get(file, fields.endpoint)).queue
+    return file.queue
+
+
 @cython.cclass
-class Watched(Watch):
+class Entry(Watch):
     """One watched descriptor. events: as it was asked for; data: what the program is told with it."""
 
     def __init__(self, epoll: EventPoll, loop, fd, file, events: uint32_t, data: uint64_t):
@@ -74,8 +81,12 @@ class Watched(Watch):
 
     def start(self):
         """Watch the file, and look at it once."""
-        self.file.queue.add(self, self.mask_now())
+        queue_of(self.file).add(self, self.mask_now())
         self.look()
+
+    def forget(self):
+        """The file is closed for good."""
+        self.epoll.drop(self)
 
     def look(self):
         """List it if it is ready by now."""
@@ -83,7 +94,7 @@ class Watched(Watch):
             self.epoll.listen(self)
 
     def stop(self):
-        self.file.queue.remove(self)
+        queue_of(self.file).remove(self)
         if self.loop is not None:
             self.epoll.outside -= 1
 
@@ -99,6 +110,7 @@ class EventPoll:
 
     | field | guarded by | exec, fork | a snapshot |
     | --- | --- | --- | --- |
+    | owner: the open file | set once | the same | the same |
     | entries: by descriptor and open file | the machine's thread | the open file's, so shared | all of them |
     | listed: entries that may be ready, in order | the machine's thread | so shared | all of them |
     | outside: of how many entries the host tells | the machine's thread | so shared | the number |
@@ -111,9 +123,32 @@ class EventPoll:
         self.queue = WaitQueue()
         self.polled = WaitQueue()
 
+    def __init__(self, owner):
+        self.owner = owner
+
+    def add(self, loop, fd, file, events, data):
+        """Watch a file that is not watched yet."""
+        entry: Entry = Entry(self, loop, fd, file, events, data)
+        self.entries[fd, file] = entry
+        cython.cast(list, get(file, fields.watchers)).append(entry)
+        entry.start()
+
+    def remove(self, entry):
+        """Watch a file no more."""
+        cython.cast(list, get(entry.file, fields.watchers)).remove(entry)
+        self.drop(entry)
+
+    def drop(self, entry):
+        """Watch a file no more, of which it need not hear that."""
+        entry.stop()
+        self.listed.pop(entry, None)
+        del self.entries[entry.fd, entry.file]
+        if class_of(entry.file) == epoll_class:
+            entry.file.left(self.owner)
+
     def ready(self, mask):
         """Whether an entry is ready; those that are found not to be leave the list, whatever was asked."""
-        entry: Watched
+        entry: Entry
         wanted: uint64_t = mask
         self.look_outside()
         for entry in list(self.listed):
@@ -124,7 +159,7 @@ class EventPoll:
 
     def look_outside(self):
         """Hear what the host has to tell by now of its files."""
-        entry: Watched
+        entry: Entry
         if self.outside:
             for entry in self.entries.values():
                 if entry.loop is not None:
@@ -142,14 +177,14 @@ class EventPoll:
     def change(self, entry, events, data):
         """Watch for other events."""
         entry.events, entry.data = events | _unasked, data
-        queue: object = entry.file.queue
+        queue: object = queue_of(entry.file)
         queue.change(entry, entry.mask_now())
         entry.look()
 
     def collect(self, most):
         """The first entries that are ready, with their events; they have left the list, and `told` settles which of
         them come back."""
-        entry: Watched
+        entry: Entry
         events: uint32_t
         found: list = []
         self.look_outside()

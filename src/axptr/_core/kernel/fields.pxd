@@ -28,7 +28,7 @@ cdef struct Fields:
     Py_ssize_t at                                                 # of one of them
     Py_ssize_t alert, restart                                     # of signals
     Py_ssize_t table                                              # of descriptors
-    Py_ssize_t flags, refs                                        # of an open file
+    Py_ssize_t flags, refs, watchers                              # of an open file
     Py_ssize_t node, pipe                                         # of a pipe's end
     Py_ssize_t accessed, modified                                 # of its node
     Py_ssize_t slots, most, readers, writers, to_read, to_both, notices   # of a pipe

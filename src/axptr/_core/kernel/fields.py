@@ -69,7 +69,7 @@ def learn_task(task, group, timers, timer, signals, files):
 def learn_file(file):
     """The class of open files, of which all of them derive."""
     _kept.append(file)
-    fields.flags, fields.refs = _at(file, "flags"), _at(file, "refs")
+    fields.flags, fields.refs, fields.watchers = _at(file, "flags"), _at(file, "refs"), _at(file, "watchers")
 
 
 def learn_pipe(end, node, pipe, slot):

@@ -1,5 +1,5 @@
-"""Calls that ask what is ready, as far as they are done at once (`quick` says what that means): other events for what an
-epoll watches, what is ready of it, a poll of a few descriptors that has something to tell.
+"""Calls that ask what is ready, as far as they are done at once (`quick` says what that means): what an epoll is to watch
+of sockets, what is ready of it, a poll of a few descriptors that has something to tell.
 
 Not here: what an epoll is (`eventpoll`), the calls in full (`axptr.linux.calls.epoll`, `axptr.linux.calls.poll`).
 
@@ -15,9 +15,10 @@ from cython.cimports.axptr._core.kernel.eventpoll import (
     EPOLLEXCLUSIVE,
     EPOLLHUP,
     EPOLLWAKEUP,
+    Entry,
     EventPoll,
-    Watched,
     events_of,
+    queue_of,
 )
 from cython.cimports.axptr._core.kernel.fields import (
     class_of,
@@ -31,7 +32,7 @@ from cython.cimports.axptr._core.kernel.fields import (
 from cython.cimports.axptr._core.kernel.pieces import file_of
 from cython.cimports.axptr._core.kernel.quick import may_wait, wait
 from cython.cimports.axptr._core.kernel.turns import Turns
-from cython.cimports.axptr._core.kernel.waiting import Blocked, Waiting, resumed
+from cython.cimports.axptr._core.kernel.waiting import Blocked, Waiting, WaitQueue, resumed
 from cython.cimports.axptr._core.words.codes import READ, WRITE
 from cython.cimports.cpython.dict import PyDict_GetItem
 from cython.cimports.cpython.long import PyLong_AsLong
@@ -41,6 +42,8 @@ from cython.cimports.libc.string import memcpy
 
 _low = cython.declare(uint64_t, 0xFFFF_FFFF)
 _path = cython.declare(cython.long, 0o10000000)
+_add = cython.declare(uint64_t, 1)
+_del = cython.declare(uint64_t, 2)
 _mod = cython.declare(uint64_t, 3)
 _event = cython.declare(cython.Py_ssize_t, 12)  # bytes of a struct epoll_event
 _in = cython.declare(object, 1)
@@ -58,32 +61,45 @@ def _epoll_of(task: Waiting, fd: uint64_t) -> EventPoll:
 
 @cython.cclass
 class EpollControl(Quick):
-    """epoll_ctl(2): other events for a socket that is watched."""
+    """epoll_ctl(2) of sockets."""
 
     def at_once(self, task, a, result):
         raw: uint8_t[12]
         events: uint32_t
         data: uint64_t
+        op: uint64_t = a[2] & _low
         epoll: EventPoll = _epoll_of(task, a[1])
-        if epoll is None or a[2] & _low != _mod or not is_user(a[4], _event):
+        if epoll is None or op < _add or op > _mod or (op != _del and not is_user(a[4], _event)):
             return CALL_OPEN
         file: cython.pointer(PyObject) = file_of(task, a[3])
         if file == cython.NULL or class_of(cython.cast(object, file)) != socket_class:
             return CALL_OPEN
         if PyLong_AsLong(cython.cast(object, get_of(file, fields.flags))) & _path:
             return CALL_OPEN
-        found: cython.pointer(PyObject) = PyDict_GetItem(epoll.entries, (a[3] & _low, cython.cast(object, file)))
-        if found == cython.NULL:
+        fd: object = a[3] & _low
+        found: cython.pointer(PyObject) = PyDict_GetItem(epoll.entries, (fd, cython.cast(object, file)))
+        result[0] = 0
+        if (found == cython.NULL) != (op == _add):
             return CALL_OPEN
-        entry: Watched = cython.cast(Watched, found)
+        if op == _del:
+            entry: Entry = cython.cast(Entry, found)  # held until it is nobody's any more
+            epoll.remove(entry)
+            return CALL_DONE
         if not transfer(task._space, a[4], cython.cast(cython.p_char, raw), _event, READ):
             return CALL_OPEN
         memcpy(cython.address(events), raw, 4)
         memcpy(cython.address(data), raw + 4, 8)
-        if (entry.events | events) & EPOLLEXCLUSIVE:
+        if events & EPOLLEXCLUSIVE:
             return CALL_OPEN
-        epoll.change(entry, events & ~cython.cast(uint32_t, EPOLLWAKEUP), data)
-        result[0] = 0
+        events &= ~cython.cast(uint32_t, EPOLLWAKEUP)
+        if op == _mod:
+            if cython.cast(Entry, found).exclusive:
+                return CALL_OPEN
+            epoll.change(cython.cast(Entry, found), events, data)
+        elif type(queue_of(cython.cast(object, file))) is WaitQueue:
+            epoll.add(None, fd, cython.cast(object, file), events, data)
+        else:  # the host tells of it
+            return CALL_OPEN
         return CALL_DONE
 
 
@@ -124,7 +140,7 @@ class EpollWaiting(Quick):
         raw: uint8_t[12]
         ready: uint32_t
         done: cython.Py_ssize_t = 0
-        entry: Watched
+        entry: Entry
         wanted: cython.Py_ssize_t = min(most, len(epoll.listed))
         if epoll.outside:
             return -1

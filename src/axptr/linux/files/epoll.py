@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from ..._core.kernel.eventpoll import EventPoll, Watched
+from ..._core.kernel.eventpoll import Entry, EventPoll
 from ..._core.kernel.fields import learn_epoll
 from ...errors import LinuxError
 from .anon import AnonFile
@@ -26,18 +26,6 @@ MAX_NESTS = 4
 """How deep epolls may watch one another (EP_MAX_NESTS)."""
 
 
-class Entry(Watched):
-    """One watched descriptor. owner: who watches it."""
-
-    def __init__(self, owner: EpollFile, loop: RunLoop | None, fd: int, file: OpenFile, events: int, data: int) -> None:
-        super().__init__(owner.set, loop, fd, file, events, data)
-        self.owner = owner
-
-    def forget(self) -> None:
-        """The file is closed for good."""
-        self.owner.drop(self)
-
-
 class EpollFile(AnonFile):
     """An open file that is a set.
 
@@ -53,7 +41,7 @@ class EpollFile(AnonFile):
 
     def __init__(self) -> None:
         super().__init__(0)
-        self.set = EventPoll()
+        self.set = EventPoll(self)
         self.above: dict[EpollFile, int] = {}
 
     @property
@@ -74,10 +62,7 @@ class EpollFile(AnonFile):
             raise LinuxError(errno.EEXIST)
         if isinstance(file, EpollFile):
             file.above[self] = file.above.get(self, 0) + 1
-        entry = Entry(self, loop, fd, file, events, data)
-        self.set.entries[key] = entry
-        file.watchers.append(entry)
-        entry.start()
+        self.set.add(loop, fd, file, events, data)
 
     def change(self, fd: int, file: OpenFile, events: int, data: int) -> None:
         """ENOENT if it is not watched; EINVAL for one that is watched exclusively."""
@@ -88,9 +73,7 @@ class EpollFile(AnonFile):
 
     def remove(self, fd: int, file: OpenFile) -> None:
         """ENOENT if it is not watched."""
-        entry = self._find(fd, file)
-        file.watchers.remove(entry)
-        self.drop(entry)
+        self.set.remove(self._find(fd, file))
 
     def _find(self, fd: int, file: OpenFile) -> Entry:
         entry = self.set.entries.get((fd, file))
@@ -98,20 +81,15 @@ class EpollFile(AnonFile):
             raise LinuxError(errno.ENOENT)
         return entry
 
-    def drop(self, entry: Entry) -> None:
-        """Watch a file no more, of which nobody else needs to hear that."""
-        entry.stop()
-        self.set.listed.pop(entry, None)
-        del self.set.entries[entry.fd, entry.file]
-        if isinstance(entry.file, EpollFile):
-            entry.file.above[self] -= 1
-            if not entry.file.above[self]:
-                del entry.file.above[self]
+    def left(self, above: EpollFile) -> None:
+        """Another watches it no more under one descriptor."""
+        self.above[above] -= 1
+        if not self.above[above]:
+            del self.above[above]
 
     def close(self) -> None:
         for entry in list(self.set.entries.values()):
-            entry.file.watchers.remove(entry)
-            self.drop(entry)
+            self.set.remove(entry)
 
     # -- nesting
 

@@ -7,7 +7,7 @@ STATE are kept as they are, shared objects as shared; what is otherwise stands i
 from __future__ import annotations
 
 STATE = {
-    "_core.kernel.eventpoll": "EventPoll",
+    "_core.kernel.eventpoll": "Entry EventPoll",
     "_core.kernel.streams": "Message",
     "_core.kernel.waiting": "WaitQueue Blocked",
     "kernel.run": "RunLoop",
@@ -18,7 +18,7 @@ STATE = {
     "linux.files.aio": "AioContext AioPoll",
     "linux.files.anon": "AnonNode AnonFile",
     "linux.files.dnotify": "DirectoryNotice",
-    "linux.files.epoll": "Entry EpollFile",
+    "linux.files.epoll": "EpollFile",
     "linux.files.eventfd": "EventFile",
     "linux.files.fifo": "NamedOpening FifoOpening",
     "linux.files.futex": "FutexWord FutexTable",
@@ -128,7 +128,6 @@ TRANSIENT = {
     "_core.kernel.accounts": "IoTally CpuPart ShortTurns",
     "_core.kernel.answering": "Answering CrewAnswering",
     "_core.kernel.filecalls": "FileCall StatusCall XattrCall ReadlinkCall AccessCall OpenCall ReadCall",
-    "_core.kernel.eventpoll": "Watched",
     "_core.kernel.pollcalls": "EpollControl EpollWaiting Polling",
     "_core.kernel.streams": "End TcpEnd UnixEnd",
     "_core.kernel.turns": "Turns",

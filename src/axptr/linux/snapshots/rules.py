@@ -12,7 +12,7 @@ from types import FunctionType, MethodType
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..._core.kernel.accounts import IoTally
-from ..._core.kernel.eventpoll import EventPoll, Watched
+from ..._core.kernel.eventpoll import Entry, EventPoll
 from ..._core.kernel.streams import End, Message, TcpEnd, UnixEnd
 from ..._core.kernel.waiting import KEPT, Blocked, WaitQueue, Watch
 from ..._core.mm.frames import FrameStore
@@ -160,7 +160,7 @@ def _fifo_opening(it: Any, capture: Capture) -> dict[str, Any]:
 
 def _entry(it: Any, capture: Capture) -> dict[str, Any]:
     capture.owner.watches.append(it)
-    return dict(vars(it))
+    return {}
 
 
 def _death(it: Any, capture: Capture) -> dict[str, Any]:
@@ -219,7 +219,7 @@ _TAKES: dict[str, tuple[int, Take]] = {
     "linux.fs.host.tree:OpenedNode": (STANDIN, _opened_node),
     "linux.fs.inode:Inode": (INSTANCE, _inode),
     "linux.files.fifo:FifoOpening": (INSTANCE, _fifo_opening),
-    "linux.files.epoll:Entry": (INSTANCE, _entry),
+    "_core.kernel.eventpoll:Entry": (INSTANCE, _entry),
     "linux.ends:Death": (INSTANCE, _death),
     "linux.task.trace:Trace": (INSTANCE, _trace),
     "linux.files.locks:FileLocks": (INSTANCE, _file_locks),
@@ -239,8 +239,8 @@ _COMPILED: dict[type, tuple[str, ...]] = {
     IoTally: ("rchar", "wchar", "syscr", "syscw"),
     WaitQueue: ("_waiters", "_watches"),
     Watch: ("loop", "exclusive"),
-    Watched: ("epoll", "fd", "file", "events", "data"),
-    EventPoll: ("entries", "listed", "queue", "polled", "outside"),
+    Entry: ("epoll", "fd", "file", "events", "data"),
+    EventPoll: ("owner", "entries", "listed", "queue", "polled", "outside"),
     End: ("network", "options", "queue", "kind", "error", "shut", "state", "dead"),
     TcpEnd: (
         "peer",
