@@ -158,7 +158,7 @@ static void step(int k)
         for (int m = 0; m < 3; m++) p[m] = (struct pollfd){rnd(9) ? fds[rnd(ENDS)] : 1000, events & 0x2fff, 7};
         p[rnd(3)].fd = sets[ep];
         r = poll(p, rnd(4), 0);
-        printf("%d poll %d %d %d %d: %x %x %x\n", k, r, p[0].fd, p[1].fd, p[2].fd, p[0].revents, p[1].revents, p[2].revents);
+        printf("%d poll %d: %x %x %x\n", k, r, p[0].revents, p[1].revents, p[2].revents);
         break;
     }
     case 14:
