@@ -34,7 +34,9 @@ from .campaign import campaign, options_of
 BATCH = 250
 """Calls to one process, about."""
 SLOW = 5
-"""Seconds after which a call has hung."""
+"""Seconds of CPU time, about, after which a call has hung."""
+PATIENCE = 20
+"""So many times as long by the clock, which goes on while others have the machine."""
 MEMORY_LIMIT = 64 << 20
 RARELY = frozenset({59, 322, 60, 231, 282, 15})
 """exec, exit, sigreturn: one in fifty of those that come up, for they end the process or take it elsewhere."""
@@ -264,17 +266,19 @@ class Session:
 
 
 class limited:
-    """`Hung` if the block takes longer than so many seconds."""
+    """`Hung` if the block takes longer than so many seconds (`SLOW`, `PATIENCE`)."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
     def __enter__(self) -> None:
         self.old = signal.signal(signal.SIGALRM, self._hung)
-        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        self.used, self.ends = time.process_time(), time.monotonic() + PATIENCE * self.seconds
+        signal.setitimer(signal.ITIMER_REAL, self.seconds, self.seconds)
 
     def _hung(self, number: int, frame: Any) -> None:
-        raise Hung
+        if time.process_time() - self.used > self.seconds / 2 or time.monotonic() >= self.ends:
+            raise Hung
 
     def __exit__(self, *exc: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
