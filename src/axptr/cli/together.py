@@ -26,32 +26,33 @@ NAMES = """
     _core.words.budget _core.mm _core.mm.provider _core.paging paging _core.paging.format _core.paging.walk
     _core.paging.paging _core.mm.store _core.mm.shelf _core.mm.frames _core.mm.areas _core.mm.journal _core.mm.mmu
     _core.mm.points _core.mm.guest _core.mm.transfer _core.mm.usermem _core.mm.space _core.cpu.metronome
-    _core.cpu.x86 _core.cpu.x86.x86regs _core.cpu.running _core.words.conversion _core.kernel.answering
-    kernel.convert _core.cpu.native _core.cpu.native.stub _core.cpu.native.nativestate _core.cpu.native.habits
-    _core.cpu.native.parked _core.cpu.native.stubcache _core.cpu.native.nativepages _core.kernel.waiting
-    _core.kernel.accounts _core.kernel.atonce _core.kernel.streams _core.kernel.turns light kernel.timers kernel.run
-    kernel.kernel kernel.task kernel.wait kernel linux.fs linux.fs.host linux.fs.host.calls linux.host
-    linux.arguments linux.ends _core.host.places mm mm.filecache linux.abi linux.abi.openflags linux.fs.node
-    linux.fs.openfile linux.task linux.task.creds linux.fs.permissions linux.fs.host.fd linux.abi.numbers
-    linux.calls linux.registry linux.signals linux.abi.signals linux.arch linux.signals.actions
-    linux.signals.pending linux.signals.sending linux.task.usage linux.signals.stops linux.signals.state
-    linux.task.waiting linux.task.limits _core.pointers pointers pointers.access pointers.check
-    _core.pointers.blocks _core.pointers.codec _core.words.fieldhook _core.pointers.pointertype pointers.fields
-    _core.pointers.elements _core.pointers.view _core.pointers.live pointers.walking _core.pointers.pointer
-    pointers.values _core.pointers.iovec linux.known linux.uaccess linux.fs.host.noblock linux.fs.host.file
-    linux.fs.host.tree linux.process _core.mm.backing _core.mm.history mm.area _core.mm.sharing mm.backend mm.fault
-    mm.snapshots mm.snapshots.snapshot mm.twins mm.space linux.arch.x86_64 linux.arch.x86_64.cpu linux.fs.mounts
-    linux.fs.writable linux.fs.host.mount linux.fs.latermount linux.fs.host.terminal linux.fs.ttynames linux.fs.dev
-    linux.fs.setup linux.fs.walk linux.load linux.load.elf linux.load.loader linux.files linux.files.locks
-    linux.task.iocount linux.abi.timespec linux.task.timers linux.task.group linux.task.pids linux.machine
-    linux.personality _core.pointers.argv pointers.text pointers.strings _core.kernel.ways _core.kernel.filecalls
-    kernel.abi linux.abi.layouts linux.calls.stat linux.abi.mman linux.mem _core.mm.pages linux.mem.vma
-    linux.load.image linux.mem.mm linux.load.stack linux.task.exec linux.task.filetable linux.task.kept
-    linux.task.scheduling linux.task.task linux.system linux.api linux _core.cpu.native.clockpage
-    _core.cpu.native.native _core.cpu.native.crew engine.arch engine.context engine.exit engine.faults engine.points
-    engine.native linux.load.vdso linux.signals.host linux.task.ending linux.mem.limits linux.calls.memory
-    linux.fs.notify linux.fs.opening linux.calls.files _core.kernel.fields _core.kernel.pieces _core.kernel.quick
-    linux.calls.rw linux.arch.x86_64.prctl linux.calls.process linux.task.rseq linux.calls.limits linux.files.robust
+    _core.cpu.x86 _core.cpu.x86.x86regs _core.cpu.running _core.kernel.waiting _core.kernel.accounts
+    _core.kernel.atonce _core.kernel.streams _core.cpu.native _core.cpu.native.stub _core.cpu.native.nativestate
+    _core.cpu.native.parked _core.cpu.native.habits _core.cpu.native.stubcache _core.cpu.native.nativepages
+    _core.kernel.fields _core.kernel.turns _core.words.conversion _core.kernel.pieces _core.kernel.quick
+    _core.kernel.answering kernel.convert light kernel.timers kernel.run kernel.kernel kernel.task kernel.wait
+    kernel linux.fs linux.fs.host linux.fs.host.calls linux.host linux.arguments linux.ends _core.host.places mm
+    mm.filecache linux.abi linux.abi.openflags linux.fs.node linux.fs.openfile linux.task linux.task.creds
+    linux.fs.permissions linux.fs.host.fd linux.abi.numbers linux.calls linux.registry linux.signals
+    linux.abi.signals linux.arch linux.signals.actions linux.signals.pending linux.signals.sending linux.task.usage
+    linux.signals.stops linux.signals.state linux.task.waiting linux.task.limits _core.pointers pointers
+    pointers.access pointers.check _core.pointers.blocks _core.pointers.codec _core.words.fieldhook
+    _core.pointers.pointertype pointers.fields _core.pointers.elements _core.pointers.view _core.pointers.live
+    pointers.walking _core.pointers.pointer pointers.values _core.pointers.iovec linux.known linux.uaccess
+    linux.fs.host.noblock linux.fs.host.file linux.fs.host.tree linux.process _core.mm.backing _core.mm.history
+    mm.area _core.mm.sharing mm.backend mm.fault mm.snapshots mm.snapshots.snapshot mm.twins mm.space
+    linux.arch.x86_64 linux.arch.x86_64.cpu linux.fs.mounts linux.fs.writable linux.fs.host.mount
+    linux.fs.latermount linux.fs.host.terminal linux.fs.ttynames linux.fs.dev linux.fs.setup linux.fs.walk
+    linux.load linux.load.elf linux.load.loader linux.files linux.files.locks linux.task.iocount linux.abi.timespec
+    linux.task.timers linux.task.group linux.task.pids linux.machine linux.personality _core.pointers.argv
+    pointers.text pointers.strings _core.kernel.ways _core.kernel.filecalls kernel.abi linux.abi.layouts
+    linux.calls.stat linux.abi.mman linux.mem _core.mm.pages linux.mem.vma linux.load.image linux.mem.mm
+    linux.load.stack linux.task.exec linux.task.filetable linux.task.kept linux.task.scheduling linux.task.task
+    linux.system linux.api linux _core.cpu.native.clockpage _core.cpu.native.native _core.cpu.native.crew
+    engine.arch engine.context engine.exit engine.faults engine.points engine.native linux.load.vdso
+    linux.signals.host linux.task.ending linux.mem.limits linux.calls.memory linux.fs.notify linux.fs.opening
+    linux.calls.files linux.calls.rw linux.arch.x86_64.prctl linux.calls.process linux.task.rseq linux.calls.limits
+    linux.files.robust
 """
 """What a run of a program that does nothing loads: each module behind those that it imports while it is loaded."""
 
