@@ -143,7 +143,7 @@ class BuildCore(build_ext):
         refuse_where_it_cannot_run()
         refuse_without_compiler()
         self.workers = self.parallel if isinstance(self.parallel, int) and self.parallel > 1 else processors()
-        flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(HOT)}\n{LINK_FLAGS}\n"
+        flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(HOT)}\n{LINK_FLAGS}\n{COLD}"
         self.force = self.force or (NOTE.exists() and NOTE.read_text() != flags)
         GENERATED.mkdir(parents=True, exist_ok=True)
         super().run()
