@@ -17,8 +17,7 @@ PROGRAMS = sorted(path.stem for path in (GUESTS / "equal").glob("*.c"))
 
 
 FORKS = re.compile(r"fork\(\)|pthread_create")
-SEVERAL = [name for name in PROGRAMS if FORKS.search((GUESTS / f"equal/{name}.c").read_text()) and name != "rseq"]
-"""Where tasks run at once, no CPU is one task's, and there is no rseq."""
+SEVERAL = [name for name in PROGRAMS if FORKS.search((GUESTS / f"equal/{name}.c").read_text())]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -167,6 +167,10 @@ class NativeEngine(SavesContexts, ReportsFaults, StopsAtPoints, NativeCrew):
         """Bring one of the crew back: it is parked as others are from now on."""
         self._withdraw(parked)
 
+    def fence(self, parked: Parked) -> None:
+        """Have one of the crew come out, if it runs: all that it did is done when this returns. It goes on then."""
+        self._fence_of(parked)
+
     def nudge(self, parked: Parked) -> None:
         """One of the crew is to be seen: `run_all` ends with it, as if its time were over, when it is back."""
         self._nudge(parked)

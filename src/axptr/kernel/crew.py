@@ -6,8 +6,11 @@ Runnable tasks are let go, up to `jobs` of them, each in a process of its own; w
 turn, by the one thread that runs the loop. So a handler never meets another one, and a task is touched only by the
 thread that serves it; what runs on beside it is other programs' own code.
 
-Who is out has its slice only while others want to run. A signal, a tracer or the end of a run brings it back; what it
-came back with then is looked at when it is let go again.
+Who is out has a CPU to itself, by number (`Task.cpus` says which it may have), and its slice only while others want to
+run. A signal, a tracer or the end of a run brings it back; what it came back with then is looked at when it is let go
+again.
+A task that finds that somebody else had its CPU meanwhile, or that it has another, hears of it before it goes on
+(`Task.placed`).
 
 Not here: how an engine lets go several guests (`axptr._core.cpu.native.crew`). Runs that repeat have one task at a
 time.
@@ -22,6 +25,8 @@ from .run import _NEVER, _NOW, _SOON, SLICE, RunLoop, wall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..engine import Exit, NativeEngine
     from .kernel import Dispatch
     from .run import Time
@@ -37,6 +42,8 @@ class CrewLoop(RunLoop):
         super().__init__(engine, clock=clock, slice=slice)
         self.jobs = jobs
         self._out: dict[Task, float] = {}  # who was let go, and since when
+        self._cpus: list[Task | None] = [None] * jobs  # who of those has each
+        self._last: list[Task | None] = [None] * jobs  # who ran there last, and was not disturbed since
         self._answers: dict[Task, Dispatch] = {}  # what answers their calls, of those that were let go once
         self._yields: Task | None = None
         self._alone = False  # the last turn was of one with breakpoints, which no other runs beside
@@ -44,9 +51,13 @@ class CrewLoop(RunLoop):
     # -- the tasks
 
     def remove(self, task: Task) -> None:
-        if self._out.pop(task, None) is not None and self.current is not task:
-            self.engine.withdraw(task.context)
+        if task in self._out:
+            if self.current is not task:
+                self._bring_back(task)
+            else:
+                self._is_back(task)
         self._answers.pop(task, None)
+        self._last = [None if last is task else last for last in self._last]
         super().remove(task)
 
     def enqueue(self, task: Task) -> None:
@@ -69,6 +80,25 @@ class CrewLoop(RunLoop):
 
     def switch(self) -> None:
         self._yields = self.current
+        self._come_out()
+
+    def fence(self, those: Callable[[Task], bool], *, disturb: bool = False) -> None:
+        for task in list(self._out):
+            if task is not self.current and those(task):
+                if disturb:
+                    self._bring_back(task)
+                    self._come_out()
+                else:
+                    self.engine.fence(task.context)
+
+    def moved(self) -> None:
+        self._last = [None] * self.jobs
+
+    def shift(self, task: Task) -> None:
+        if task not in self._out or task.cpus >> task.cpu_number & 1:
+            return
+        if task is not self.current:
+            self._bring_back(task)
         self._come_out()
 
     def reinstall(self, task: Task) -> None:
@@ -97,7 +127,7 @@ class CrewLoop(RunLoop):
         self._alone = alone is not None and not self._alone
         if alone is not None and self._alone:
             self._stand_still()
-            return self._turn(alone)
+            return self._turn_alone(alone)
         ended = self._let_go()
         if ended is not None or not self._out:
             return ended
@@ -127,6 +157,15 @@ class CrewLoop(RunLoop):
         self._yields = None
         return None
 
+    def _turn_alone(self, task: Task) -> Exit | None:
+        if task.blocked is not None:
+            self._resume(task)
+            if task.blocked is not None or task not in self._queued:
+                return None
+        self._switch(task)
+        self._place(task)
+        return self._turn(task)
+
     def _let_go(self) -> Exit | None:
         for task in tuple(self._ready):
             if len(self._out) >= self.jobs:
@@ -137,16 +176,39 @@ class CrewLoop(RunLoop):
                 self._resume(task)
                 if task.blocked is not None or task not in self._queued:
                     continue
+            if not self._has_place(task):
+                continue
             self._switch(task)
+            self._place(task)
             if not self._goes_on(task, None):
                 return self._ended(task, None)
             if task.blocked is not None or task not in self._queued:
                 continue
             task.context = self.engine.join(task)
             task.switched(False)
+            task.set_out(task.context)
             self.current = None
             self._out[task] = self.clock.monotonic()
+            self._cpus[task.cpu_number] = task
         return None
+
+    def _has_place(self, task: Task) -> bool:
+        """Whether a CPU is free that the task may have."""
+        return any(has is None and task.cpus >> number & 1 for number, has in enumerate(self._cpus))
+
+    def _place(self, task: Task) -> None:
+        """Give it one, that which it had if it can be. The engine has its registers."""
+        free = [number for number, has in enumerate(self._cpus) if has is None and task.cpus >> number & 1]
+        number = task.cpu_number if task.cpu_number in free else free[0]
+        if self._last[number] is not task:
+            self._last = [task if n == number else None if last is task else last for n, last in enumerate(self._last)]
+            task.placed(number)
+
+    def _is_back(self, task: Task) -> None:
+        """It is not out any more. Its CPU is free."""
+        if self._out.pop(task, None) is not None:
+            self._cpus[task.cpu_number] = None
+            task.set_out(None)
 
     def _came_back(self, task: Task | None) -> None:
         """The run is over, and the CPU has the registers of this task, or nobody's."""
@@ -157,7 +219,7 @@ class CrewLoop(RunLoop):
             return
         if self.current is not task:
             self._serve(task)
-        self._out.pop(task, None)
+        self._is_back(task)
         task.context = None
 
     def _time_of_all(self) -> float | None:
@@ -167,7 +229,7 @@ class CrewLoop(RunLoop):
             seconds = min(self._out.values()) + self.slice - now
         for task in self._out:
             if (used := task.time_left) is not None:
-                seconds = min(seconds, used)
+                seconds = min(seconds, used / len(self._out))  # of a clock that all of them may drive
         return self._until_a_look(now, seconds)
 
     def _look_around(self) -> None:
@@ -189,8 +251,19 @@ class CrewLoop(RunLoop):
             self._ready.append(task)
 
     def _bring_back(self, task: Task) -> None:
-        del self._out[task]
+        """It is to be let go anew, and has been disturbed. What it has used is its own."""
+        before = self.current
+        if before is not None:
+            before.handed_over(task)
+        else:
+            task.switched(True)
         self.engine.withdraw(task.context)
+        self._is_back(task)
+        self._last[task.cpu_number] = None
+        if before is not None:
+            task.handed_over(before)
+        else:
+            task.switched(False)
 
     def _stand_still(self) -> None:
         for task in list(self._out):
@@ -202,3 +275,5 @@ class CrewLoop(RunLoop):
         for task in self._out:
             if task not in self._queued or task.blocked is not None or task.context is None:
                 raise AssertionError(f"{task} runs, and is not to run")
+        if sorted(map(id, self._out)) != sorted(id(task) for task in self._cpus if task is not None):
+            raise AssertionError(f"{list(self._out)} are out, and the CPUs are those of {self._cpus}")

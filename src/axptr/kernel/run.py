@@ -196,6 +196,16 @@ class RunLoop(Turns):
         self._slice_end = self.clock.monotonic()
         self._come_out()
 
+    def fence(self, those: Callable[[Task], bool], *, disturb: bool = False) -> None:
+        """In a handler: what those others did is done when this returns. disturb: as if they had lost the CPU, too.
+        Here nobody runs beside who makes a call."""
+
+    def moved(self) -> None:
+        """Between runs: the tasks are others, or as they were once."""
+
+    def shift(self, task: Task) -> None:
+        """In a handler: a task may run on other CPUs (`Task.cpus`) than before. Here there is one."""
+
     # -- what happens outside
 
     @property

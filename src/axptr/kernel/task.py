@@ -35,6 +35,10 @@ class Task(Waiting):
     """
 
     __slots__ = ("__dict__", "__weakref__", "engine")
+    cpus = -1
+    """Those on which it may run, as bits."""
+    cpu_number = 0
+    """The one that it has, or had last."""
     kernel: Kernel
     engine: Engine
 
@@ -136,6 +140,14 @@ class Task(Waiting):
 
     def preempted(self) -> None:
         """The task's slice is over, and others have their turn."""
+
+    def placed(self, cpu: int) -> None:
+        """The task, whose registers the engine has, is about to go on, on the CPU of this number, and was disturbed:
+        another ran there meanwhile, or it ran on another. Only where several run at once."""
+        self.cpu_number = cpu
+
+    def set_out(self, parked: Any) -> None:
+        """It runs by itself from now on, and the engine knows it by this; None: it is back for good."""
 
     def switched(self, running: bool) -> None:
         """The task has got the CPU, or has lost it, to another or at the end of a run."""

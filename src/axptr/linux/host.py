@@ -61,6 +61,8 @@ class HostView:
     """
 
     repeats = False
+    cpu_count = 1
+    """How many tasks may run at once, however many the host has: that is what the engine is."""
 
     def __init__(self) -> None:
         self._protected: dict[str, int] = {}
@@ -246,11 +248,6 @@ class HostView:
     @property
     def uname(self) -> UtsName:
         return UtsName(*os.uname()[:4])
-
-    @property
-    def cpu_count(self) -> int:
-        """One, however many the host has: that is what the engine is."""
-        return 1
 
     @property
     def memory_size(self) -> int:

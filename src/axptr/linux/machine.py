@@ -161,6 +161,7 @@ class Machine:
             from ..kernel.crew import CrewLoop  # which few runs need
 
             self.loop = CrewLoop(engine, jobs, clock=self.host)  # type: ignore[arg-type]
+            self.host.cpu_count = jobs
         else:
             self.loop = RunLoop(engine, clock=self.host)
         if clock and engine.name == "native":

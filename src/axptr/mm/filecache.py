@@ -186,6 +186,7 @@ class FileCache(FrameStore):
                 guard = getattr(space, "_guard_store", None)
                 if guard is not None:
                     guard(self, first, end)
+            self.phys._fence()  # who has the right still may be writing
             self.tell_time()
             stamp = self.host_stamp()
             known = stamp == self._stamp

@@ -204,6 +204,7 @@ class AddrSpace(History):
         """
         twin = AddrSpace(self.base, self.size, self.phys, self.format)
         self._clone_into(twin, False)
+        self.phys._fence()  # nobody writes on to what is the twin's too
         twin.bounds.update(self.bounds)
         twin._twins = dict(self._twins)
         twin.model = self.model
@@ -228,6 +229,7 @@ class AddrSpace(History):
                     stores = self._shared_memory() if shared else []
                     captures = [(store, *self._captured(store)) for store in stores]
                     notes = self._clone_into(frozen, True)
+                    self.phys._fence()
             except LinuxError:
                 self._epoch = before
                 raise

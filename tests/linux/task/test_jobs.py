@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,12 +106,12 @@ int main(void) {
 )
 
 
-def run(program: Path, *arguments: str, jobs: int = 2, out: Path) -> str:
+def run(program: Path, *arguments: str, jobs: int = 2, out: Path, status: int = 0, **options: Any) -> str:
     with open(out, "w+b") as file:
-        argv = [str(program), *arguments]
-        with create_process(argv[0], argv, stdio=(0, file.fileno(), 2), engine="native", engine_jobs=jobs) as process:
+        argv, stdio = [str(program), *arguments], (0, file.fileno(), 2)
+        with create_process(argv[0], argv, stdio=stdio, engine="native", engine_jobs=jobs, **options) as process:
             result = process.run(120)
-            assert (result.timed_out, result.exit_code) == (False, 0), result
+            assert (result.timed_out, result.exit_code) == (False, status), result
         file.seek(0)
         return file.read().decode()
 

@@ -35,5 +35,6 @@ cdef class GuestMmu(Mmu):
     cdef int engine_fill(self, uint64_t vaddr, int access, uint64_t* paddr, int* perms) noexcept nogil
     # The same fault with the GIL, for FAULT_PYTHON; raises what the user's function raised.
     cdef int fault_python(self, uint64_t vaddr, int access) except -1
+    cdef int clear_dirty(self) except -1
     cdef int attach_engine(self, EngineLink* link) except -1
     cdef void detach_engine(self, EngineLink* link) noexcept

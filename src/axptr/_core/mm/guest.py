@@ -14,7 +14,7 @@ from cython.cimports.axptr._core.mm.guest import Shown
 from cython.cimports.axptr._core.mm.mmu import Mmu, leaves_of
 from cython.cimports.axptr._core.mm.points import Points, Watched
 from cython.cimports.axptr._core.mm.store import store_fill_row, store_get
-from cython.cimports.axptr._core.paging.format import entry_paddr, entry_permissions, entry_valid
+from cython.cimports.axptr._core.paging.format import entry_clean, entry_paddr, entry_permissions, entry_valid
 from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED, EngineLink
 from cython.cimports.axptr._core.words.codes import (
@@ -276,6 +276,16 @@ class GuestMmu(Mmu):
         at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
         end = min(vaddr | (size - 1), rec.last)
         self.bring_row(rec, slot - ((page_start(vaddr) - at) >> PAGE_SHIFT), at, end, False, first, last)
+
+    def clear_dirty(self):
+        """Pages that were written count as unwritten from now on; CPUs have been told of each. Lock held."""
+        self.phys.fence()  # who writes from here on is noticed
+        walk: Leaves = leaves_of(self, self.first, self.last)
+        while next_leaf(cython.address(walk)):
+            if walk.slot[0] & self.fmt.dirty:
+                walk.slot[0] = entry_clean(self.fmt, walk.slot[0])
+        self.tlb_drop(self.first, self.last)
+        return 0
 
     def fault_python(self, vaddr, access):
         try:

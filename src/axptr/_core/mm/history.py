@@ -49,7 +49,7 @@ from cython.cimports.axptr._core.mm.journal import (
 from cython.cimports.axptr._core.mm.mmu import leaves_of
 from cython.cimports.axptr._core.mm.space import SpaceCore, note_released
 from cython.cimports.axptr._core.mm.store import store_fill
-from cython.cimports.axptr._core.paging.format import entry_at, entry_clean, entry_paddr
+from cython.cimports.axptr._core.paging.format import entry_at, entry_paddr
 from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf, prune, skip_leaves
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE
 from cython.cimports.axptr._core.words.codes import (
@@ -547,7 +547,7 @@ class History(BackedSpace):
         """Addresses of the pages written since they were brought in, or since the last clearing; in order.
 
         By pointers, by a guest CPU, by a debugger's `write`; also populated for writing, put back by `restore`, or
-        shown by a writable live view. `clear` begins anew. Costs one look at every page that has a frame.
+        shown by a writable live view. `clear` begins anew. Costs one or two looks at every page that has a frame.
         """
         found = []
         self.phys.alive()
@@ -560,9 +560,8 @@ class History(BackedSpace):
                     found.append(walk.at)
                     if clear:
                         self.notify(walk.at, walk.at | IN_PAGE)
-                        walk.slot[0] = entry_clean(self.fmt, walk.slot[0])
             if clear and found:
-                self.tlb_drop(self.first, self.last)
+                self.clear_dirty()
         finally:
             axptr_unlock(self.lock)
         return found

@@ -32,6 +32,8 @@ cdef struct EngineLink:
     void* owner            # identifies the thread that runs the engine
     void (*stop)(void* handle) noexcept nogil   # asks a running guest to come out
     void* handle
+    int (*fence)(void* runner) except -1        # has one come out that runs beside what its owner does; NULL: none does
+    void* runner
 
 # Bits of PhysMemory.flags
 cdef enum:
@@ -68,6 +70,7 @@ cdef class Coherence(HostMemory):
     cdef void watch(self, uint64_t pfn) noexcept nogil
     cdef void drop_watched(self, EngineLink* link) noexcept nogil
     cdef void flushed(self, EngineLink* link) noexcept nogil
+    cdef int fence(self) except -1
     cdef void settle_quarantine(self) noexcept nogil
     cdef int add_engine(self, EngineLink* link) except -1
     cdef void remove_engine(self, EngineLink* link) noexcept

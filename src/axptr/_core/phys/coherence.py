@@ -26,7 +26,7 @@ from cython.cimports.axptr._core.phys.coherence import (
     Waiting,
 )
 from cython.cimports.axptr._core.phys.hostmem import HostMemory
-from cython.cimports.axptr._core.words.lock import axptr_thread
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_thread, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free, realloc
 from cython.cimports.libc.string import memmove
@@ -95,6 +95,27 @@ class Coherence(HostMemory):
             if other != link and other.running and not other.at_rest and other.need_flush:
                 return True
         return False
+
+    def fence(self):
+        """Have those guests come out that this thread let run and that may still use what was taken from them: for whoever
+        cannot wait for that until the call in hand returns. With the GIL, lock held."""
+        link: cython.pointer(EngineLink)
+        i: uint32_t
+        for i in range(self.nengines):
+            link = self.engines[i]
+            if link.fence == cython.NULL or link.owner != axptr_thread():
+                continue
+            if link.running and not link.at_rest and link.need_flush:
+                link.fence(link.runner)
+        return 0
+
+    def _fence(self):
+        """The same, for Python."""
+        axptr_lock_gil(self.lock)
+        try:
+            self.fence()
+        finally:
+            axptr_unlock(self.lock)
 
     def mark_stale(self, link):
         """There is something for the engine to drop."""

@@ -204,7 +204,7 @@ _REGISTRATION = {_PRIVATE: _REGISTER_PRIVATE, _SYNC: _REGISTER_SYNC, _RSEQ: _REG
 
 @call("membarrier")
 def sys_membarrier(task: LinuxTask, cmd: c_int, flags: c_uint, cpu: c_int) -> int:
-    """On one CPU every other task has passed a barrier already; what is registered belongs to the memory."""
+    """A task that does not run has passed a barrier. What is registered belongs to the memory."""
     if flags and (cmd != _RSEQ or flags != 1):  # MEMBARRIER_CMD_FLAG_CPU
         raise LinuxError(errno.EINVAL)
     if cmd == _QUERY:
@@ -218,6 +218,12 @@ def sys_membarrier(task: LinuxTask, cmd: c_int, flags: c_uint, cpu: c_int) -> in
         raise LinuxError(errno.EPERM)
     if cmd in (_REGISTER_GLOBAL, *_REGISTRATION.values()):
         task.mm.membarrier |= cmd
+    elif cmd in (_GLOBAL, _GLOBAL_EXPEDITED):
+        task.machine.loop.fence(lambda other: True)
+    elif flags:  # only of those on one CPU
+        task.machine.loop.fence(lambda other: other.mm is task.mm and other.cpu_number == cpu, disturb=True)  # type: ignore[attr-defined]
+    else:
+        task.machine.loop.fence(lambda other: other.mm is task.mm, disturb=cmd == _RSEQ)  # type: ignore[attr-defined]
     return 0
 
 

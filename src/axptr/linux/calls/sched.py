@@ -1,4 +1,4 @@
-"""Scheduling: one CPU, on which programs run in turn. What they ask for is kept for them to read back; the host is not
+"""Scheduling: on which CPUs a program may run, and what else it asks for, kept for it to read back; the host is not
 told. Source: sched(7), sched_setattr(2), ioprio_set(2), kernel/sched/syscalls.c, block/ioprio.c of Linux 6.18.
 
 The guest has no capability: real-time and deadline policies, and real-time I/O, are EPERM.
@@ -48,25 +48,34 @@ def sys_sched_yield(task: LinuxTask) -> int:
 def sys_sched_getaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Bytes) -> int:
     if size & 7 or size * 8 & 0xFFFF_FFFF < 64:  # bits, counted in 32 of them
         raise LinuxError(errno.EINVAL)
-    find(task, pid)
-    put_bytes(task, mask.address, pack("<Q", (1 << task.machine.host.cpu_count) - 1))
+    those = find(task, pid).cpus & _all(task)
+    put_bytes(task, mask.address, pack("<Q", those))
     return 8
 
 
 @call("sched_setaffinity")
 def sys_sched_setaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: ConstBytes) -> int:
-    wanted = get_bytes(task, mask.address, min(size, 8))
-    find(task, pid)
-    if not wanted or not wanted[0] & 1:
+    wanted = int.from_bytes(get_bytes(task, mask.address, min(size, 8)), "little") & _all(task)
+    goal = find(task, pid)
+    if task.creds.euid not in (0, goal.creds.euid, goal.creds.uid):
+        raise LinuxError(errno.EPERM)
+    if not wanted:
         raise LinuxError(errno.EINVAL)
+    goal.sched.cpus = -1 if wanted == _all(task) else wanted
+    task.machine.loop.shift(goal)
     return 0
+
+
+def _all(task: LinuxTask) -> int:
+    """The machine's CPUs, as bits."""
+    return (1 << task.machine.host.cpu_count) - 1
 
 
 @call("getcpu")
 def sys_getcpu(task: LinuxTask, cpu: Bytes, node: Bytes, cache: Bytes) -> int:
-    for ptr in (cpu, node):
+    for ptr, number in ((cpu, task.cpu_number), (node, 0)):
         if not ptr.is_null:
-            put_user(task, ptr.address, bytes(4))
+            put_user(task, ptr.address, pack("<I", number))
     return 0
 
 

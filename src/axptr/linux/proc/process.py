@@ -86,6 +86,7 @@ def stat(task: LinuxTask, whole: bool = True, *, shown: bool = True) -> bytes:
     masks = (signals.pending.own.mask, signals.blocked, task.actions.ignored_mask, task.actions.caught_mask)
     fields[31:35] = [mask & low for mask in masks]
     fields[38] = group.exit_signal if task is group.leader else -1
+    fields[39] = task.cpu_number
     fields[45:52] = [*mm.data, mm.start_brk, *mm.args, *mm.env]
     if not shown:
         fields[26:29] = [int(mm.code[0] != 0), int(mm.code[1] != 0), 0]
@@ -168,12 +169,24 @@ def _kilobytes(task: LinuxTask) -> list[str]:
     return [f"{name}:\t{value >> 10:8} kB" for name, value in rows]
 
 
+def _numbers(bits: int) -> str:
+    """As `%*pbl` prints them."""
+    rows: list[list[int]] = []
+    for number in range(bits.bit_length()):
+        if bits >> number & 1:
+            if rows and rows[-1][1] == number - 1:
+                rows[-1][1] = number
+            else:
+                rows.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in rows)
+
+
 def status(task: LinuxTask) -> bytes:
     from ..task.limits import RLIMIT_SIGPENDING, get_limit
 
     group, creds, limits = task.group, task.creds, task.seccomp
     uid, gid = (*creds.uids, creds.fs_uid), (*creds.gids, creds.fs_gid)
-    signals, cpus = task.signals, task.machine.host.cpu_count
+    signals, cpus = task.signals, task.cpus & (1 << task.machine.host.cpu_count) - 1
     name = task.comm.decode(errors="surrogateescape").replace("\\", "\\\\").replace("\n", "\\n")
     open_files = max(256, -(-(task.files.descriptors() or [0])[-1] // 64) * 64)
     lines = [
@@ -195,8 +208,8 @@ def status(task: LinuxTask) -> bytes:
         f"NoNewPrivs:\t{task.kept.no_new_privs or 0}", f"Seccomp:\t{limits.mode if limits else 0}",
         f"Seccomp_filters:\t{len(limits.filters) if limits else 0}",
         "Speculation_Store_Bypass:\tnot vulnerable",
-        "SpeculationIndirectBranch:\tnot affected", f"Cpus_allowed:\t{(1 << cpus) - 1:x}",
-        f"Cpus_allowed_list:\t{f'0-{cpus - 1}' if cpus > 1 else '0'}", "Mems_allowed:\t1",
+        "SpeculationIndirectBranch:\tnot affected", f"Cpus_allowed:\t{cpus:x}",
+        f"Cpus_allowed_list:\t{_numbers(cpus)}", "Mems_allowed:\t1",
         "Mems_allowed_list:\t0", f"voluntary_ctxt_switches:\t{task.voluntary}",
         f"nonvoluntary_ctxt_switches:\t{task.involuntary}",
     ]  # fmt: skip

@@ -499,7 +499,7 @@ def _meminfo(task: LinuxTask) -> bytes:
 
 
 def _cpuinfo(task: LinuxTask) -> bytes:
-    return task.machine.cpu.text()
+    return task.machine.cpu.text(task.machine.host.cpu_count)
 
 
 def _uptime(task: LinuxTask) -> bytes:

@@ -10,6 +10,7 @@ from ..._core.words.codes import MAX_RW_COUNT
 from ...engine.arch import X86_64
 from ...errors import LinuxError, SnapshotError
 from ..host import dead_socket
+from ..task.rseq import settle
 from .memory import MemoryCopy
 from .rules import loop_state, machine_state, slots_of
 
@@ -172,6 +173,7 @@ class Making:
             setattr(self.loop, name, value)
         self.loop.current = None
         self.machine.__dict__.update(machine)
+        self.machine.host.cpu_count = self.loop.jobs
         self.machine.streams = set()
         for file in self._files:
             if file.dropped:
@@ -182,6 +184,9 @@ class Making:
         for task in tasks:
             task.set_space(task.mm.space)
             task.budget = Budget(per_call=MAX_RW_COUNT)
+            if self.loop.jobs == 1 and (task.sched.cpu or task.sched.cpus != -1):
+                settle(task)
+        self.loop.moved()
         self._fill_proc(tasks)
         for waiting in self.loop._blocked:
             record = waiting.blocked

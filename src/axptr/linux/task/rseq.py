@@ -7,9 +7,8 @@ Linux 6.18, Documentation on struct rseq in include/uapi/linux/rseq.h.
 
 struct rseq_cs: version, flags (4 bytes each), start_ip, post_commit_offset, abort_ip.
 
-One CPU: what disturbs a piece of code is a signal handler (`leave_section`), or another task that has the CPU meanwhile
-(`preempted`). Where several tasks run at once, what one does for its CPU alone is not safe from those on the same one:
-there is no such call then, as on Linux without it.
+What disturbs a piece of code is a signal handler (`leave_section`), another task that has its CPU meanwhile, or another
+CPU (`disturbed`). Where several tasks run at once, each has a CPU of its own, whose number is told here.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from ..uaccess import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...engine.context import Context
     from ...kernel.abi import c_int, c_uint
     from .task import LinuxTask
 else:
@@ -54,8 +54,6 @@ class Rseq(NamedTuple):
 
 @call("rseq")
 def sys_rseq(task: LinuxTask, area: Bytes, size: c_uint, flags: c_int, signature: c_uint) -> int:
-    if task.loop is not None and task.loop.jobs > 1:
-        raise LinuxError(errno.ENOSYS)
     asked, have = Rseq(area.address, size, signature), task.rseq
     if flags & RSEQ_FLAG_UNREGISTER:
         if flags & ~RSEQ_FLAG_UNREGISTER or have is None or have[:2] != asked[:2]:
@@ -78,7 +76,7 @@ def sys_rseq(task: LinuxTask, area: Bytes, size: c_uint, flags: c_int, signature
         put_bytes(task, asked.address + 8, bytes(8))
     task.rseq = asked
     try:
-        _tell(task, asked, 0)
+        _tell(task, asked, task.sched.cpu)
     except LinuxError as error:  # found on the way back to the program
         _kill(task, error)
     return 0
@@ -86,8 +84,9 @@ def sys_rseq(task: LinuxTask, area: Bytes, size: c_uint, flags: c_int, signature
 
 def _tell(task: LinuxTask, rseq: Rseq, cpu: int) -> None:
     """Put the number of the CPU, and those of the node and of the thread on its CPUs, where the program reads them."""
-    put_bytes(task, rseq.address, pack("<II", 0, cpu))
-    put_bytes(task, rseq.address + 20, pack("<II", 0, 0))
+    start = 0 if cpu == _UNINITIALIZED else cpu
+    put_bytes(task, rseq.address, pack("<II", start, cpu))
+    put_bytes(task, rseq.address + 20, pack("<II", 0, start))
 
 
 def _force(task: LinuxTask, error: LinuxError) -> None:
@@ -101,17 +100,34 @@ def _kill(task: LinuxTask, error: LinuxError) -> None:
     task.engine.stop()
 
 
-def preempted(task: LinuxTask) -> None:
-    """The task's slice is over, and another's begins."""
+def disturbed(task: LinuxTask, moved: bool = False) -> None:
+    """Another has the CPU of the task, whose registers the engine has, or had it; or (moved) it has another."""
+    assert task.rseq is not None
     try:
         leave_section(task)
+        if moved:
+            _tell(task, task.rseq, task.sched.cpu)
     except LinuxError as error:
         _force(task, error)
 
 
-def leave_section(task: LinuxTask) -> None:
+def settle(task: LinuxTask) -> None:
+    """The task, which runs in no engine yet, was on a machine of several CPUs, and is on one of one now."""
+    task.sched.cpu, task.sched.cpus = 0, -1
+    if task.rseq is None:
+        return
+    try:
+        if task.context is not None:
+            leave_section(task, task.context)
+        _tell(task, task.rseq, 0)
+    except LinuxError as error:
+        _force(task, error)
+
+
+def leave_section(task: LinuxTask, context: Context | None = None) -> None:
     """The task is disturbed where it is: in the section that it has named, it will go on at that one's abort handler.
 
+    context: where its registers are, if not in the engine.
     EFAULT, EINVAL if what it has named cannot be read or is none: SIGSEGV.
     """
     rseq = task.rseq
@@ -129,10 +145,12 @@ def leave_section(task: LinuxTask) -> None:
     (signature,) = unpack("<I", get_bytes(task, abort - 4, 4))
     if signature != rseq.signature:
         raise LinuxError(errno.EINVAL)
-    regs = task.engine.regs
-    inside = start <= regs.pc < end
+    pc = context.pc if context is not None else task.engine.regs.pc
+    inside = start <= pc < end
     if inside and flags:
         raise LinuxError(errno.EINVAL)
     put_bytes(task, rseq.address + 8, bytes(8))
-    if inside:
-        regs.pc = abort
+    if inside and context is not None:
+        task.context = context.replace(**{context.arch.pc: abort})
+    elif inside:
+        task.engine.regs.pc = abort

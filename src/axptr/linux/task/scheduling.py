@@ -4,17 +4,20 @@ from __future__ import annotations
 
 
 class Scheduling:
-    """policy: SCHED_OTHER, BATCH or IDLE. ioprio: as ioprio_set(2) has it.
+    """policy: SCHED_OTHER, BATCH or IDLE. ioprio: as ioprio_set(2) has it. cpus: those on which it may run, as bits.
+    cpu: the one that it has, or had last.
 
-    All are the task's alone; an exec keeps them, a fork inherits them unless `reset_on_fork`.
+    All are the task's alone; an exec keeps them, a fork inherits them, policies unless `reset_on_fork`.
     """
 
-    __slots__ = ("ioprio", "policy", "reset_on_fork")
+    __slots__ = ("cpu", "cpus", "ioprio", "policy", "reset_on_fork")
 
     def __init__(self) -> None:
         self.policy = 0
         self.reset_on_fork = False
         self.ioprio = 0
+        self.cpus = -1
+        self.cpu = 0
 
     def fork(self) -> Scheduling:
         """What a new task begins with."""
@@ -22,4 +25,5 @@ class Scheduling:
         if not self.reset_on_fork:
             child.policy = self.policy
         child.ioprio = self.ioprio
+        child.cpus, child.cpu = self.cpus, self.cpu
         return child

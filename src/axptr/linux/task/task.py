@@ -30,6 +30,7 @@ from .timers import CpuTime, Timer, Timers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from ...engine import Exit
     from ...kernel.wait import Blocked, Resume, Waitable
@@ -419,10 +420,28 @@ copy | as they are |
     def preempted(self) -> None:
         self.involuntary += 1
         self.group.involuntary += 1
-        if self.rseq is not None:
-            from .rseq import preempted
+        if self.rseq is not None and self.loop is not None and self.loop.current is self:
+            from .rseq import disturbed
 
-            preempted(self)
+            disturbed(self)
+
+    @property
+    def cpus(self) -> int:  # type: ignore[override]
+        return self.sched.cpus
+
+    @property
+    def cpu_number(self) -> int:  # type: ignore[override]
+        return self.sched.cpu
+
+    def placed(self, cpu: int) -> None:
+        moved, self.sched.cpu = self.sched.cpu != cpu, cpu
+        if self.rseq is not None:
+            from .rseq import disturbed
+
+            disturbed(self, moved)
+
+    def set_out(self, parked: Any) -> None:
+        self.cpu.out = parked
 
     def switched(self, running: bool) -> None:
         if running:

@@ -20,6 +20,7 @@ from .limits import RLIM_INFINITY, RLIMIT_CPU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..._core.cpu.native.parked import Parked
     from ...engine import Engine
     from ...kernel.run import RunLoop
     from ...kernel.timers import Timer as Deadline
@@ -43,6 +44,12 @@ class CpuTime(CpuPart):
         self.engine: Engine | None = None
         self._total = self._user = 0
         self._since = None
+        self.out: Parked | None = None  # where it runs on by itself, beside others
+
+    @property
+    def _beside(self) -> int:
+        """What it has used where it runs by itself, and nobody has noted."""
+        return self.out._used if self.out is not None else 0
 
     def _now(self, clock: str = "guest_cpu_ns") -> tuple[int, int]:
         total, user = self._host.cpu_ns()
@@ -87,7 +94,7 @@ class CpuTime(CpuPart):
         """Nanoseconds, in user and kernel mode."""
         self._settle()
         if self._since is None:
-            return self._total
+            return self._total + self._beside
         return self._total + self._now()[0] - self._since[0]
 
     @property
@@ -95,7 +102,7 @@ class CpuTime(CpuPart):
         """Nanoseconds in user mode."""
         self._settle()
         if self._since is None:
-            return self._user
+            return self._user + self._beside
         return min(self._user + self._now()[1] - self._since[1], self.total)
 
     @property

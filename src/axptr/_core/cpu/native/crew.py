@@ -135,6 +135,13 @@ class NativeCrew(NativeCpu):
         if parked in self.crew and not (self.here and self.who is parked):
             parked.recall()
             self.leave_crew(parked)
+            if parked.stub is not None:
+                parked.stub.unseen = self.cache.unseen = True
+
+    def _fence_of(self, parked: Parked):
+        """Have one of the crew come out, if it runs: what it did is done before this returns. It goes on by itself."""
+        self.check_mine()
+        parked.recall()
 
     def _nudge(self, parked: Parked):
         """One of the crew is to be seen: the run ends when it is back, which is soon."""

@@ -29,6 +29,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_interrupt,
     nat_next,
 )
+from cython.cimports.cpython.ref import PyObject
 from cython.cimports.libc.stdint import int64_t, uint64_t
 
 from axptr.errors import GuestLost
@@ -36,6 +37,16 @@ from axptr.errors import GuestLost
 _SIGSYS = cython.declare(uint64_t, 31)
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _vsyscall = cython.declare(uint64_t, 0xFFFF_FFFF_FF60_0000)
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=False)
+def _fence(runner: cython.p_void) -> cython.int:
+    """Have the guest in a stub come out, if it runs beside what its owner does."""
+    stub: Stub = cython.cast(Stub, cython.cast(cython.pointer(PyObject), runner))
+    if stub.occupant != cython.NULL:
+        cython.cast(Parked, cython.cast(cython.pointer(PyObject), stub.occupant)).recall()
+    return 0
 
 
 @cython.no_gc_clear
@@ -51,6 +62,8 @@ class Parked:
         """What the guest has in a stub is this one's."""
         self.stub = stub
         stub.occupant = cython.cast(cython.p_void, self)
+        stub.link.runner = cython.cast(cython.p_void, stub)
+        stub.link.fence = _fence
         return 0
 
     def take_back(self):
@@ -95,6 +108,12 @@ class Parked:
                 if event == NAT_NOTHING:
                     looks += nat_had_time(cython.address(self.stub.s), cython.address(used))
         return self.collect(ENDED if event == NAT_NOTHING else event)
+
+    @property
+    def _used(self):
+        """Nanoseconds of CPU time that it has used and that nobody has noted."""
+        stub: Stub = self.stub
+        return nat_cpu_time(cython.address(stub.s)) - stub.seen if stub is not None else 0
 
     def surface(self):
         """Out of the call that it waits in; it stays in the stub. The turn there is ours."""

@@ -23,11 +23,16 @@ class Cpu(NamedTuple):
     frame: int
     rows: tuple[tuple[str, str], ...]
 
-    def text(self) -> bytes:
-        """/proc/cpuinfo of a machine that has one of it."""
-        return ("".join(f"{name}: {value}\n" for name, value in self.rows) + "\n").encode()
+    def text(self, count: int) -> bytes:
+        """/proc/cpuinfo of a machine that has so many of it, each a core of one package."""
+        return "".join(self._one(number, count) for number in range(count)).encode()
+
+    def _one(self, number: int, count: int) -> str:
+        told = dict.fromkeys(_NUMBERS, str(number)) | dict.fromkeys(_COUNTS, str(count))
+        return "".join(f"{name}: {told.get(name.strip(), value)}\n" for name, value in self.rows) + "\n"
 
 
+_NUMBERS, _COUNTS = ("processor", "core id", "apicid", "initial apicid"), ("siblings", "cpu cores")
 _ALONE = {"processor": "0", "physical id": "0", "siblings": "1", "core id": "0", "cpu cores": "1", "apicid": "0"}
 
 
