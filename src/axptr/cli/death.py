@@ -78,7 +78,7 @@ def _memory_limit(process: Process, death: Death) -> list[str]:
     wanted = death.fault is not None and death.fault.errno == errno.ENOMEM
     if limit is None:
         return ["  the host has no memory left for it"] if wanted else []
-    if not wanted and process.phys.peak_frames < limit // PAGE_SIZE:
+    if not wanted and process.machine.account.peak < limit & -PAGE_SIZE:
         return []
     return [f"  it may hold {limit / (1 << 20):,.4g} MiB, page tables included: --memory-limit"]
 

@@ -26,7 +26,7 @@ def statistics(process: Process, wall: float) -> str:
     space, phys = process.space.stats(), process.phys
     calls = process.kernel.calls
     faults = [(kind, int(space[key])) for kind, key in FAULT_KINDS]
-    peak = phys.peak_frames
+    peak = process.machine.account.peak // PAGE_SIZE
     lines = [
         "axptr: statistics",
         f"  engine              {process.engine.name} ({process.engine_why})",

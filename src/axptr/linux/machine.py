@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .._core.phys.charges import Account
     from .._core.phys.phys import PhysMemory
     from ..engine import Engine
     from .abi.signals import Info
@@ -67,6 +68,7 @@ class Machine:
     | owner: who the host's process is, by which the host judges | keeps | the same | made anew |
     | cpu: what programs are told of it | keeps | the same | goes by the engine |
     | memory_limit: bytes that all may hold | keeps | the same | the number |
+    | account: the frames that they hold | keeps | the same | has that one; begun anew, in a copy too |
     | vdso: what programs tell the time by | keeps | the same | programs have the pages |
     | pids: who has which number; init: the process that was there before the first | keeps | one more | the numbers |
     | init_thread: its one thread, once somebody asked for it | keeps | the same | as it is |
@@ -100,6 +102,7 @@ class Machine:
     """
 
     phys: PhysMemory
+    account: Account
     engine: Engine
     loop: RunLoop
 

@@ -104,7 +104,8 @@ class LinuxKernel(Kernel):
         done is done."""
         machine.terminals.enter()
         try:
-            machine.loop.run_until(done, timeout)
-            machine.loop.look()
+            with machine.account.acting():
+                machine.loop.run_until(done, timeout)
+                machine.loop.look()
         finally:
             machine.terminals.leave()

@@ -22,8 +22,8 @@ import errno
 import os
 
 from .._core.mm.shelf import keep_programs
+from .._core.phys.charges import Account
 from .._core.phys.phys import PhysMemory
-from ..addr import PAGE_SIZE
 from ..engine.auto import choose
 from ..errors import LinuxError
 from ..mm.space import AddrSpace
@@ -133,8 +133,9 @@ class Linux:
         machine.net_policy = reach
         if policy is not None:
             policy.attach(machine, self.kernel)
-        machine.phys = self.phys = PhysMemory(limit=memory)
-        keep_programs(self.phys)
+        machine.phys = self.phys = PhysMemory()
+        machine.account = Account(self.phys, memory)
+        keep_programs(self.phys, memory)
         if disk_limit is not None:
             from .fs.disk import Disk
 
@@ -201,6 +202,20 @@ class Linux:
         owner: the machine is for this process alone, which stands in it where the host's process does on the host."""
         if self.closed:
             raise RuntimeError("this machine is closed")
+        with self.machine.account.acting():
+            return self._start(program, argv, environ, streams, cwd, user, host_signals, owner)
+
+    def _start(
+        self,
+        program: bytes,
+        argv: list[bytes],
+        environ: list[bytes],
+        streams: tuple[Stream, ...],
+        cwd: bytes | None,
+        user: User | None,
+        host_signals: bool,
+        owner: bool,
+    ) -> Process:
         machine = self.machine
         if not owner:
             _ = machine.nothing  # what it has after its end: a lack of memory is told now
@@ -492,7 +507,7 @@ class Linux:
         self.engine.attach(machine.nothing.space)
         prepare = getattr(self.engine, "prepare", None)
         limit = machine.memory_limit
-        if prepare is not None and limit is not None and self.phys.frames_in_use * PAGE_SIZE > limit // 2:
+        if prepare is not None and limit is not None and machine.account.used > limit // 2:
             try:  # not by `contextlib`, which a start would pay for
                 prepare()
             except OSError:  # the next program is told, if it is still so

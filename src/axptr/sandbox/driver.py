@@ -103,7 +103,7 @@ class Driver:
                 self._leader = threading.get_ident()
         if not call.done:
             try:
-                call.make()
+                self._make(call)
             finally:
                 self._give_up()
         return call.result()  # type: ignore[no-any-return]
@@ -180,8 +180,12 @@ class Driver:
     def _serve(self) -> None:
         """Make the calls that others ask for."""
         while self._calls:
-            self._calls.popleft().make()
+            self._make(self._calls.popleft())
             self._changed.notify_all()
+
+    def _make(self, call: _Call) -> None:
+        with self._linux.machine.account.acting():
+            call.make()
 
     def _interrupt(self) -> None:
         if self._linux.engine_why:

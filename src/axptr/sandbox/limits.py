@@ -2,7 +2,7 @@
 
 | limit | of what | what a program sees of it |
 | --- | --- | --- |
-| memory | all frames, files in memory and books of them included | ENOMEM; ENOSPC for files; death by a page |
+| memory | frames of its own (below), files in memory and books included | ENOMEM; ENOSPC for files; death by a page |
 | disk | bytes of files that were written, in the overlay and in trees in memory | ENOSPC |
 | processes | processes and threads at once | EAGAIN |
 | open_files | descriptors of one process | EMFILE |
@@ -10,6 +10,8 @@
 | cpu | seconds of the CPU that one process uses, whole ones | SIGXCPU, a second later SIGKILL |
 | time | seconds that one command takes | all that it started is ended |
 | output | bytes of standard output and error of one command, each | the same |
+
+Frames that a branch shares with the snapshot that it came of are none of its own until it writes them.
 """
 
 from __future__ import annotations

@@ -136,10 +136,12 @@ class Spawned:
         assert ended is not None
         out, err = (self._rest(outlet) for outlet in (process.stdout, process.stderr))
         denied = [one for one in self._policy.denied if one.origin == self.pid]
-        usage = Usage(process.usage, monotonic() - self._began, process.phys.peak_frames * 4096)
+        usage = Usage(process.usage, monotonic() - self._began, process.machine.account.peak)
         self._result = Result(self.args, ended, out, err, usage, self._limit, denied)
         if process.stdin is not None:
             process.stdin.close()
+        if self._result.limit == "memory":  # the next command shall have room
+            process.linux.let_go(self._group)
 
     def _rest(self, outlet: Outlet | None) -> bytes:
         """What is left of its output. What others write there from now on nobody reads."""

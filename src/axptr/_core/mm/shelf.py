@@ -9,7 +9,7 @@ file is what it was, by device, inode, size and both of its times. Those times m
 (`mm.filecache`), so that no change can hide within one tick of the host's clock. A file that is written through a mapping
 is never laid here, nor are files that no program has mapped to run.
 
-The frames count as free: whoever wants one and finds none has the shelf cleared first. No descriptor is kept.
+The frames count as free, and nobody is charged for them: whoever wants one and finds none has the shelf cleared first. No descriptor is kept.
 
 Not here: the stores themselves (`store`, `frames`), which file is which (`mm.filecache`).
 
@@ -20,6 +20,7 @@ import cython
 from cython.cimports.axptr._core.mm.shelf import SHELF_PLACES, Kept, Shelf
 from cython.cimports.axptr._core.mm.store import FrameStoreBody, StoreKey, store_free
 from cython.cimports.axptr._core.phys.phys import PhysMemory
+from cython.cimports.axptr._core.words.codes import PAGE_SIZE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint64_t
 from cython.cimports.libc.stdlib import calloc, free
@@ -67,10 +68,11 @@ def _clear_all(phys: PhysMemory, end: cython.bint) -> cython.void:
         phys.shelf = cython.NULL
 
 
-def keep_programs(phys: PhysMemory):
-    """From now on lay pages of programs aside that nobody maps, in an eighth of what the memory may have at most.
-    `MemoryError`."""
+def keep_programs(phys: PhysMemory, limit=None):
+    """From now on lay pages of programs aside that nobody maps: in an eighth of so many bytes at most, and of what the memory
+    may have. `MemoryError`."""
     made: cython.pointer(Shelf)
+    most: uint64_t = phys.limit_frames if limit is None else limit // PAGE_SIZE
     if phys.shelf == cython.NULL:
         made = cython.cast(cython.pointer(Shelf), calloc(1, cython.sizeof(Shelf)))
         if made == cython.NULL:
@@ -78,7 +80,7 @@ def keep_programs(phys: PhysMemory):
         phys.shelf = made
         phys.shed = _clear_all
     axptr_lock_gil(phys.lock)
-    _shelf(phys).most = min(_most, phys.limit_frames // 8)
+    _shelf(phys).most = min(_most, phys.limit_frames // 8, most // 8)
     axptr_unlock(phys.lock)
 
 
@@ -132,6 +134,9 @@ def shelf_put(phys, key, body):
     place.key = key[0]
     place.body = body[0]
     place.body.fd = -1
+    for i in range(body.capacity):
+        if body.pfns[i]:
+            phys.discharge(body.pfns[i])
     phys.nshelved += body.count
     return True
 
@@ -152,6 +157,12 @@ def shelf_take(phys, key, body):
             _clear(phys, at)  # of a file that is no more
             return False
         kept = cython.address(at.body)
+        if not phys.may_charge(kept.count):
+            _clear(phys, at)
+            return False
+        for i in range(kept.capacity):
+            if kept.pfns[i]:
+                phys.charge(kept.pfns[i], 1)
         phys.nshelved -= kept.count
         phys.note_peak()
         body.keys, body.pfns, body.stamps, body.marks = kept.keys, kept.pfns, kept.stamps, kept.marks

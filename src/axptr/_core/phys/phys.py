@@ -5,7 +5,7 @@ stores, snapshots, callers of `alloc`) and a count of pins (live Python views, a
 is free when both are zero, so that a view never shows another owner's bytes. Frame 0 is never handed out: 0 means
 "no frame" in this package.
 
-Not here: frames that are free, and which lie side by side (`runs`); the mapping itself, and what a fork does to it
+Not here: frames that are free, and which lie side by side (`runs`); whose account one is charged to (`charges`); the mapping itself, and what a fork does to it
 (`hostmem`); what a frame is used for (`space`, `frames`), and how tables are laid out (`paging`).
 
 Invariants, checked by `_check`: those of `runs`; `ndata + ntable` is the number of frames with a reference or a pin, or waiting
@@ -21,9 +21,10 @@ import errno
 import os
 
 import cython
+from cython.cimports.axptr._core.phys.charges import FrameAccounts
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_OLD, FRAME_TABLE, FRAME_WAITING
 from cython.cimports.axptr._core.phys.hostmem import lazy
-from cython.cimports.axptr._core.phys.runs import RUN_FRAMES, FrameRuns, in_a_run
+from cython.cimports.axptr._core.phys.runs import RUN_FRAMES, in_a_run
 from cython.cimports.axptr._core.words.codes import PAGE_SHIFT, PAGE_SIZE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
@@ -62,7 +63,7 @@ class Held:
 # write files back. (So its base holds no objects.)
 @cython.no_gc
 @cython.cclass
-class PhysMemory(FrameRuns):
+class PhysMemory(FrameAccounts):
     """`size` bytes of physical memory (default 64 GiB of address, nothing resident).
 
     limit: at most so many bytes of frames, for data and page tables together, may be in use; past it `alloc`
@@ -137,7 +138,7 @@ class PhysMemory(FrameRuns):
         else:
             self.flags[pfn] = 0
             self.ndata += 1
-        self.note_peak()
+        self.count_in(pfn, 1)
         return pfn
 
     def may_alloc(self):
@@ -151,21 +152,15 @@ class PhysMemory(FrameRuns):
         return True
 
     def has_room(self, count):
-        """Whether so many more frames are within the limit, what is laid aside being given up for them."""
+        """Whether so many more frames are within the limits, what is laid aside being given up for them."""
+        if not self.may_charge(count):
+            return False
         if self.ndata + self.ntable + count <= self.limit_frames:
             return True
         if self.nshelved == 0:
             return False
         self.shed(self, False)
         return self.ndata + self.ntable + count <= self.limit_frames
-
-    def is_short(self, count):
-        """Whether fewer than so many frames are left within the limit: nothing is brought in then that was not asked for."""
-        return self.ndata + self.ntable - self.nshelved + count > self.limit_frames
-
-    def note_peak(self):
-        if self.ndata + self.ntable - self.nshelved > self.peak:
-            self.peak = self.ndata + self.ntable - self.nshelved
 
     def new_owner(self):
         """A number for one who wants runs, which is no page table's."""
@@ -181,7 +176,7 @@ class PhysMemory(FrameRuns):
         first = self.take_row(run, owner, index, count)
         if first:
             self.ndata += count
-            self.note_peak()
+            self.count_in(first, count)
         return first
 
     def alloc_in_a_row(self, count):
@@ -224,7 +219,7 @@ class PhysMemory(FrameRuns):
         self.refs[pfn] = 1
         self.flags[pfn] = 0
         self.ndata += 1
-        self.note_peak()
+        self.count_in(pfn, 1)
         return pfn
 
     def alloc_run(self, count, align):
@@ -256,37 +251,7 @@ class PhysMemory(FrameRuns):
             self.refs[pfn] = 1
             self.flags[pfn] = 0
         self.ndata += count
-        self.note_peak()
-        return first
-
-    def find_free_run(self, count, align):
-        """A run among the freed frames, taken off the stacks. Only when no fresh frames are left: costs O(frames)."""
-        pfn: uint64_t
-        first: uint64_t = 0
-        run: uint64_t = 0
-        pfn = 1
-        while pfn < self.nframes and first == 0:
-            if pfn == self.next_fresh and pfn < self.floor:
-                pfn = self.floor  # what lies between was never made
-                run = 0
-                continue
-            if not self.is_spare(pfn):
-                run = 0
-            elif run or pfn % align == 0:
-                run += 1
-                if run == count:
-                    first = pfn + 1 - count
-            pfn += 1
-        if first == 0:
-            return 0
-        self.cached_head = self.clean_head = 0
-        self.ncached = 0
-        for pfn in range(1, self.next_fresh):
-            if self.is_spare(pfn) and not first <= pfn < first + count:
-                self.push_free(pfn, True)
-        for pfn in range(self.floor, self.nframes):
-            if self.is_spare(pfn) and not first <= pfn < first + count:
-                self.push_free(pfn, True)
+        self.count_in(first, count)
         return first
 
     def incref(self, pfn):
@@ -329,6 +294,7 @@ class PhysMemory(FrameRuns):
             self.free_frame(pfn)
 
     def free_frame(self, pfn):
+        self.discharge(pfn)
         if self.flags[pfn] & FRAME_TABLE:
             self.ntable -= 1
         else:
@@ -480,7 +446,12 @@ class PhysMemory(FrameRuns):
     @property
     def free_frames(self):
         """Frames that could still be had, for data or tables."""
-        return min(self.limit_frames, self.nframes - 1) - min(self.limit_frames, self.frames_in_use)
+        number: uint64_t = self.acting()
+        free: uint64_t = min(self.limit_frames, self.nframes - 1) - min(self.limit_frames, self.frames_in_use)
+        if number:
+            limit: uint64_t = self.charges[number].limit
+            return min(free, limit - min(limit, self.charges[number].used))
+        return free
 
     @property
     def peak_frames(self):
@@ -527,6 +498,7 @@ class PhysMemory(FrameRuns):
                 raise AssertionError(f"{cached} frames are cached, counted {self.ncached}")
             self._check_held(cached + clean, self._check_runs())
             self._check_lists()
+            self._check_accounts()
         finally:
             axptr_unlock(self.lock)
 

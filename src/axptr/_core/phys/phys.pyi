@@ -1,12 +1,12 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
-from axptr._core.phys.hostmem import HostMemory
+from axptr._core.phys.charges import FrameAccounts
 from axptr.addr import PhysAddr
 
 DEFAULT_SIZE: int
 
-class PhysMemory(HostMemory):
+class PhysMemory(FrameAccounts):
     caches: Any
     spaces: Any
     def __init__(self, size: int | None = None, *, limit: int | None = None, poison: bool | None = None) -> None: ...

@@ -40,6 +40,7 @@ cdef class FrameRuns(Coherence):
     cdef uint64_t take_row(self, uint32_t* run, uint64_t owner, uint32_t index, uint64_t count) noexcept nogil
     cdef void back_to_run(self, uint64_t pfn) noexcept nogil
     cdef bint break_a_run(self) noexcept nogil
+    cdef uint64_t find_free_run(self, uint64_t count, uint64_t align) noexcept nogil
     cdef void give_old_back(self, uint64_t keep) noexcept nogil
 
 cdef inline bint in_a_run(FrameRuns memory, uint64_t pfn) noexcept nogil:

@@ -224,6 +224,36 @@ class FrameRuns(Coherence):
                 self.push_free(pfn, (self.flags[pfn] & FRAME_OLD) != 0)
         return True
 
+    def find_free_run(self, count, align):
+        """A run among the freed frames, taken off the stacks. Only when no fresh frames are left: costs O(frames)."""
+        pfn: uint64_t
+        first: uint64_t = 0
+        run: uint64_t = 0
+        pfn = 1
+        while pfn < self.nframes and first == 0:
+            if pfn == self.next_fresh and pfn < self.floor:
+                pfn = self.floor  # what lies between was never made
+                run = 0
+                continue
+            if not self.is_spare(pfn):
+                run = 0
+            elif run or pfn % align == 0:
+                run += 1
+                if run == count:
+                    first = pfn + 1 - count
+            pfn += 1
+        if first == 0:
+            return 0
+        self.cached_head = self.clean_head = 0
+        self.ncached = 0
+        for pfn in range(1, self.next_fresh):
+            if self.is_spare(pfn) and not first <= pfn < first + count:
+                self.push_free(pfn, True)
+        for pfn in range(self.floor, self.nframes):
+            if self.is_spare(pfn) and not first <= pfn < first + count:
+                self.push_free(pfn, True)
+        return first
+
     def give_old_back(self, keep):
         """Give the host back what frames of runs hold that nobody holds, until at most `keep` are left."""
         pfn: uint64_t

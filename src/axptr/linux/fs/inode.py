@@ -24,7 +24,6 @@ from .node import Stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..._core.phys.phys import PhysMemory
     from ..files.pipe import Pipe
     from ..task.task import LinuxTask
     from .tmp import TmpFs, TmpNode
@@ -384,10 +383,3 @@ class DirInode(Inode):
         del self.cookies[node.cookie]
         self.size -= _DIRENT
         self.nlink -= node.is_dir
-
-
-def held_pages(phys: PhysMemory) -> int:
-    """Frames that the machine may still have, for statfs."""
-    limit = phys.limit
-    total = (limit // PAGE) if limit is not None else phys.size // PAGE
-    return max(0, total - phys.frames_in_use)

@@ -17,7 +17,7 @@ import stat
 from struct import pack, unpack
 
 from ...errors import LinuxError
-from .inode import F_SEAL_EXEC, MAX_BYTES, PAGE, DirInode, Inode, held_pages
+from .inode import F_SEAL_EXEC, MAX_BYTES, PAGE, DirInode, Inode
 from .mounts import Mount
 from .node import Node, Stat
 from .nodedir import NodeDirFile
@@ -90,15 +90,16 @@ class TmpFs:
         """Count what is kept besides pages. ENOSPC if the machine has no room for it."""
         machine = self.machine
         limit = machine.memory_limit
-        if limit is not None and machine.tree_bytes + size + self.phys.frames_in_use * PAGE > limit:
+        if limit is not None and machine.tree_bytes + size + machine.account.used > limit:
             raise LinuxError(errno.ENOSPC)
         if size > 0 and machine.disk is not None:
             machine.disk.require_books(size)
         machine.tree_bytes += size
 
     def statfs(self) -> bytes:
-        free = held_pages(self.phys)
+        account = self.machine.account
         total = (self.machine.memory_limit or self.phys.size) // PAGE
+        free = max(0, (self.phys.size if account.limit is None else account.limit) - account.used) // PAGE
         if (disk := self.machine.disk) is not None:
             total = disk.limit // PAGE
             free = min(free, max(disk.limit - disk.used(), 0) // PAGE)

@@ -110,16 +110,18 @@ def charge(task: LinuxTask, areas: int = 0, pipes: int = 0) -> None:
     limit = task.machine.memory_limit
     if limit is None:
         return
-    phys = task.space.phys
+    account = task.machine.account
     cost = (task.space.area_count + areas) * AREA_COST + pipes
     cost += task.machine.pipe_bytes + task.machine.tree_bytes + task.machine.socket_bytes
-    if (areas or pipes) and cost + phys.frames_in_use * 4096 > limit - limit // 16:
+    if (areas or pipes) and cost + account.used > limit - limit // 16:
         raise LinuxError(errno.ENOMEM)
-    phys._set_limit(max(limit - cost, 0))
+    account.limit = max(limit - cost, 0)
 
 
 def memory_size(task: LinuxTask) -> tuple[int, int]:
     """Bytes of memory that the machine shows, and how many are free."""
-    phys, machine = task.space.phys, task.machine
-    total = machine.memory_limit if machine.memory_limit is not None else min(phys.size, machine.host.memory_size)
-    return total, max(0, total - phys.frames_in_use * 4096)
+    machine = task.machine
+    total = machine.memory_limit
+    if total is None:
+        total = min(machine.phys.size, machine.host.memory_size)
+    return total, max(0, total - machine.account.used)

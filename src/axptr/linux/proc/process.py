@@ -161,7 +161,7 @@ def _kilobytes(task: LinuxTask) -> list[str]:
     task.mm.peak_size = max(task.mm.peak_size, size)
     rows = [
         ("VmPeak", task.mm.peak_size), ("VmSize", size), ("VmLck", locked), ("VmPin", 0),
-        ("VmHWM", max(min(phys.peak_frames, size // PAGE), pages.resident) * PAGE), ("VmRSS", pages.resident * PAGE),
+        ("VmHWM", max(min(task.machine.account.peak, size), pages.resident * PAGE)), ("VmRSS", pages.resident * PAGE),
         ("RssAnon", pages.own * PAGE), ("RssFile", pages.file * PAGE), ("RssShmem", pages.shared * PAGE),
         ("VmData", data), ("VmStk", stack), ("VmExe", exe), ("VmLib", max(code - exe, 0)),
         ("VmPTE", phys.table_frames * PAGE), ("VmSwap", 0), ("HugetlbPages", 0),

@@ -178,7 +178,7 @@ def _control_group() -> GroupDir:
         return b"max\n" if limit is None else b"%d\n" % (limit & -_PAGE)
 
     def memory_used(task: LinuxTask) -> bytes:
-        return b"%d\n" % (task.space.phys.frames_in_use * _PAGE)
+        return b"%d\n" % (task.machine.account.used)
 
     def processes(task: LinuxTask) -> bytes:
         return b"".join(b"%d\n" % number for number in sorted(task.machine.pids.groups))

@@ -25,6 +25,7 @@ from ..._core.mm.frames import FrameStore
 from ..._core.mm.memfile import MemoryFile
 from ..._core.mm.pages import FramePool, private_pages, store_pages
 from ..._core.mm.shelf import keep_programs
+from ..._core.phys.charges import Account
 from ..._core.phys.phys import PhysMemory
 from ..._core.words.codes import KIND_STORE, PAGE_SIZE
 from ..._core.words.graph import CALL, INSTANCE, LEAF, Graph, Node, Place
@@ -257,17 +258,20 @@ class _Reading:
         _require_bases(bases, heads[:-1])
         self._limit = limit
         try:
-            self._phys = PhysMemory(limit=limit)
-            keep_programs(self._phys)
+            self._phys = PhysMemory()
+            empty.account = Account(self._phys)
+            keep_programs(self._phys, limit)
         except (ValueError, TypeError, OverflowError) as failure:
             raise SnapshotError(f"its memory has a limit of {limit!r}") from failure
         self._npages, self._put = npages, 0 if shown is None else npages
-        self._pool = FramePool(self._phys, npages, shown)
+        with empty.account.acting():
+            self._pool = FramePool(self._phys, npages, shown)
 
     def put(self, data: Any) -> None:
         """The next pages' bytes."""
         try:
-            self._pool.put(self._put, data)
+            with self._snap.account.acting():
+                self._pool.put(self._put, data)
         except ValueError as failure:
             raise SnapshotError(str(failure)) from None
         self._put += memoryview(data).nbytes // PAGE_SIZE
@@ -276,7 +280,8 @@ class _Reading:
         if self._put != self._npages:
             raise SnapshotError(f"{self._npages - self._put} of its pages are missing")
         try:
-            return self._finish()
+            with self._snap.account.acting():
+                return self._finish()
         except _DAMAGED as failure:
             raise SnapshotError(f"its description makes no sense: {failure!r}") from failure
 

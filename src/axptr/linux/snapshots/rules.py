@@ -125,7 +125,8 @@ def loop_state(it: Any) -> dict[str, Any]:
 
 def machine_state(it: Any) -> dict[str, Any]:
     left_out = (
-        "bounce", "_pages", "hole", "engine", "loop", "phys", "host", "terminals", "core", "core_failed", "streams",
+        "bounce", "_pages", "hole", "engine", "loop", "phys", "account", "host", "terminals", "core", "core_failed",
+        "streams",
     )  # fmt: skip
     return {name: value for name, value in vars(it).items() if name not in left_out}
 

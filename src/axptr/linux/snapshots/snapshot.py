@@ -19,6 +19,7 @@ from __future__ import annotations
 from functools import cached_property
 from os import PathLike
 
+from ..._core.phys.charges import Account
 from ...engine.native import NativeEngine
 from ...errors import SnapshotError
 from ..machine import Machine
@@ -63,9 +64,9 @@ class _Sensible:
 
 
 class MachineSnapshot:
-    """graph: plain data. memory: spaces and stores. held: descriptors of the host's files. objects: what is this
-    process's own. view: the state of the machine's clocks. engine: the name of its CPU. loaded: whether another process
-    made it. saved: where its pages are in files, if they are.
+    """graph: plain data. memory: spaces and stores. account: who is charged for them. held: descriptors of the host's
+    files. objects: what is this process's own. view: the state of the machine's clocks. engine: the name of its CPU.
+    loaded: whether another process made it. saved: where its pages are in files, if they are.
     """
 
     saved: Saved | None = None
@@ -75,7 +76,13 @@ class MachineSnapshot:
     def __init__(self, taking: Taking, machine: Machine) -> None:
         """For `take`."""
         self.view = state_of(machine.host)
-        self.graph = taking.walk()
+        self.account = machine.account.hand_over()
+        try:
+            with self.account.acting():
+                self.graph = taking.walk()
+        except BaseException:
+            machine.account.take_back(self.account)
+            raise
         self.memory = taking.memory
         self.held = taking.held
         self.objects = taking.objects
@@ -99,10 +106,12 @@ class MachineSnapshot:
         view = resumed(*self.view)
         made = Machine(self.memory_limit, view)
         made.phys = self.memory.phys
+        made.account = Account(made.phys, self.memory_limit, of=self.account)
         made.start(self._engine(engine or self.engine, view), clock=False)
         try:
             making = Making(self, made, view, stdio, {}, LinuxKernel())
-            making.finish(*making.build())
+            with made.account.acting():
+                making.finish(*making.build())
         except BaseException:
             made.engine.close()
             raise
@@ -196,12 +205,14 @@ class MachineSnapshot:
                 there[space.line] = space
         view = resumed(*self.view)
         making = Making(self, machine, view, None, there, kernel)
-        making.look(live)
-        _clear(machine, {id(space) for space in making.memory.spaces}, making.kept)
-        machine.loop.clock = view
-        if view.repeats:
-            view.take_over(machine.engine)  # type: ignore[attr-defined]
-        making.finish(*making.put_back())
+        with machine.account.acting():
+            making.look(live)
+            _clear(machine, {id(space) for space in making.memory.spaces}, making.kept)
+            machine.loop.clock = view
+            if view.repeats:
+                view.take_over(machine.engine)  # type: ignore[attr-defined]
+            making.finish(*making.put_back())
+        machine.account.go_below(self.account)
         return making
 
 

@@ -46,6 +46,6 @@ def used_by(task: LinuxTask, *, alone: bool = False) -> Usage:
     left = task if alone else task.group
     usage.voluntary, usage.involuntary = left.voluntary, left.involuntary
     stats = task.space.stats()
-    usage.resident = task.space.phys.peak_frames * 4
+    usage.resident = task.machine.account.peak >> 10
     usage.minor = sum(stats[kind] for kind in ("faults_read", "faults_write", "faults_fetch"))
     return usage
