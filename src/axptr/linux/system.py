@@ -202,49 +202,36 @@ class Linux:
         owner: the machine is for this process alone, which stands in it where the host's process does on the host."""
         if self.closed:
             raise RuntimeError("this machine is closed")
-        with self.machine.account.acting():
-            return self._start(program, argv, environ, streams, cwd, user, host_signals, owner)
-
-    def _start(
-        self,
-        program: bytes,
-        argv: list[bytes],
-        environ: list[bytes],
-        streams: tuple[Stream, ...],
-        cwd: bytes | None,
-        user: User | None,
-        host_signals: bool,
-        owner: bool,
-    ) -> Process:
         machine = self.machine
-        if not owner:
-            _ = machine.nothing  # what it has after its end: a lack of memory is told now
-        table = FileTable(limit=1024, locks=machine.locks)
-        try:
-            space = AddrSpace(0, 1 << 47, self.phys)
-        except LinuxError as error:
-            raise ProgramError(error.errno, f"{os.fsdecode(program)}: {error.strerror}", own=owner) from None
-        space.fault_around = _AROUND
-        space.is_kin = user is None  # which its programs lose when they become somebody else
-        task = LinuxTask.first(machine, space, table, FsContext(self.mounts, machine.host.umask), alone=owner)
-        try:
-            task.kernel = self.kernel
-            for number, limit in self.limits.items():
-                task.group.limits.set(number, *limit)
-            self._place(task, cwd, user)
-            if user is not None:
-                from .users import surroundings
+        with machine.account.acting():
+            if not owner:
+                _ = machine.nothing  # what it has after its end: a lack of memory is told now
+            table = FileTable(limit=1024, locks=machine.locks)
+            try:
+                space = AddrSpace(0, 1 << 47, self.phys)
+            except LinuxError as error:
+                raise ProgramError(error.errno, f"{os.fsdecode(program)}: {error.strerror}", own=owner) from None
+            space.fault_around = _AROUND
+            space.is_kin = user is None  # which its programs lose when they become somebody else
+            task = LinuxTask.first(machine, space, table, FsContext(self.mounts, machine.host.umask), alone=owner)
+            try:
+                task.kernel = self.kernel
+                for number, limit in self.limits.items():
+                    task.group.limits.set(number, *limit)
+                self._place(task, cwd, user)
+                if user is not None:
+                    from .users import surroundings
 
-                environ = surroundings(task, environ)
-            self._run_program(task, program, argv, environ, streams, host_signals)
-            process = Process(self, task, owner=owner)
-            process.stdin, process.stdout, process.stderr = self._ends
-            self._started[process.pid] = process
-        except BaseException:
-            self._undo(task)
-            raise
-        table.limit = get_limit(task, RLIMIT_NOFILE)[0]
-        return process
+                    environ = surroundings(task, environ)
+                self._run_program(task, program, argv, environ, streams, host_signals)
+                process = Process(self, task, owner=owner)
+                process.stdin, process.stdout, process.stderr = self._ends
+                self._started[process.pid] = process
+            except BaseException:
+                self._undo(task)
+                raise
+            table.limit = get_limit(task, RLIMIT_NOFILE)[0]
+            return process
 
     def _place(self, task: LinuxTask, cwd: bytes | None, user: User | None) -> None:
         """Where it is, and who."""
