@@ -252,8 +252,8 @@ class Account:
         self.memory = memory
 
     def __dealloc__(self):
-        if cython.cast(cython.p_void, self.memory) == cython.cast(cython.p_void, None) or self.number == 0:
-            return
+        if cython.cast(cython.p_void, self.memory) == cython.cast(cython.p_void, None) or self.memory.forked:
+            return  # after a fork the lock may be held for ever
         axptr_lock_gil(self.memory.lock)
         self.memory.charges[self.number].held = 0
         self.memory.settle(self.number)
