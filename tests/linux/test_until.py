@@ -133,6 +133,7 @@ def test_time_that_is_up_and_a_death_on_the_way_are_what_they_are(tmp_path_facto
     source = "int never(void) { return 1; } int main(int n, char **v) { if (n > 1) *(volatile int *)0 = 1; for (;;); }"
     program = compiled(shared_directory(tmp_path_factory), "never", source, ("-O0",))
     with create_process(program) as process:
+        assert process.run(timeout=60, until="main").stopped is not None
         assert process.run(timeout=0.3, until="never").timed_out
         assert process.run(timeout=0.3, until="main").timed_out  # it is past that
     with create_process(program, ["never", "die"]) as process:

@@ -66,7 +66,7 @@ int main(void) {
   it=(struct itimerspec){{100,0},{100,0}}; R(syscall(SYS_timer_settime,id,0,&it,0)); R(syscall(SYS_timer_gettime,id,&old)); printf("%ld %ld\n",old.it_value.tv_sec,old.it_interval.tv_sec);
   /* cpu */
   ev.sigev_notify=SIGEV_SIGNAL; ev.sigev_signo=SIGUSR1; sigset_t u; sigemptyset(&u); sigaddset(&u,SIGUSR1); sigprocmask(SIG_UNBLOCK,&u,0);
-  R(syscall(SYS_timer_create,2,&ev,&t)); id=*(int*)&t; it=(struct itimerspec){{0,0},{0,10000000}}; hits=0; R(syscall(SYS_timer_settime,id,0,&it,0)); ms(30); printf("idle %d\n",hits); burn(30); printf("burnt %d code %d\n",hits,last.si_code);
+  R(syscall(SYS_timer_create,2,&ev,&t)); id=*(int*)&t; it=(struct itimerspec){{0,0},{0,100000000}}; hits=0; R(syscall(SYS_timer_settime,id,0,&it,0)); ms(30); printf("idle %d\n",hits); burn(300); printf("burnt %d code %d\n",hits,last.si_code);
   R(syscall(SYS_timer_create,3,&ev,&t));
   /* errors */
   int cl[]={4,5,6,10,12,-1,-2,99}; for(int i=0;i<8;i++){printf("%d ",cl[i]); R(syscall(SYS_timer_create,cl[i],&ev,&t));}

@@ -1,5 +1,6 @@
 /* The calls that each do one thing of futex, and waiters that are moved to a word with a holder. */
 #include "show.h"
+#include <dirent.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -15,7 +16,19 @@ static pthread_t threads[8];
 static long futex(uint32_t *w, int op, uint32_t v, void *t, uint32_t *w2, uint32_t v3) { return syscall(SYS_futex, w, op, v, t, w2, v3); }
 static struct timespec in(int clock, int ms) { struct timespec t; clock_gettime(clock, &t); t.tv_nsec += ms * 1000000L; t.tv_sec += t.tv_nsec / 1000000000; t.tv_nsec %= 1000000000; return t; }
 static long err(long r) { return r < 0 ? -errno : r; }
-static void asleep(int count) { while (__atomic_load_n(&progress, 5) < count) usleep(1000); usleep(20000); }
+static int all_asleep(void) { /* but for this thread */
+    char path[64], line[512]; int all = 1; struct dirent *e; DIR *d = opendir("/proc/self/task");
+    while (d && (e = readdir(d))) {
+        if (e->d_name[0] == '.' || atol(e->d_name) == syscall(SYS_gettid)) continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", e->d_name);
+        FILE *f = fopen(path, "r"); if (!f) continue;
+        if (fgets(line, sizeof line, f) && strrchr(line, ')')) all &= strrchr(line, ')')[2] == 'S';
+        fclose(f);
+    }
+    closedir(d);
+    return all;
+}
+static void asleep(int count) { while (__atomic_load_n(&progress, 5) < count || !all_asleep()) usleep(1000); }
 
 static void odd(void) {
     uint32_t w = 5;
