@@ -22,21 +22,21 @@ _ROOT = __package__.partition(".")[0]
 NAMES = """
     cli.confine named engine engine.auto _core _core.host _core.words _core.words.codes addr members flags errors
     _core.host.hostcalls _core.kernel _core.cpu _core.phys weak _core.phys.hostmem _core.phys.coherence
-    _core.phys.runs forms forms.base forms.find model layout _core.words.buffers _core.phys.phys _core.words.visit
-    _core.words.budget _core.mm _core.mm.provider _core.paging paging _core.paging.format _core.paging.walk
-    _core.paging.paging _core.mm.store _core.mm.shelf _core.mm.frames _core.mm.areas _core.mm.journal _core.mm.mmu
-    _core.mm.points _core.mm.guest _core.mm.transfer _core.mm.usermem _core.mm.space _core.cpu.metronome
-    _core.cpu.x86 _core.cpu.x86.x86regs _core.cpu.running _core.kernel.waiting _core.kernel.accounts
-    _core.kernel.atonce _core.kernel.streams _core.cpu.native _core.cpu.native.stub _core.cpu.native.nativestate
-    _core.cpu.native.parked _core.cpu.native.habits _core.cpu.native.stubcache _core.cpu.native.nativepages
-    _core.kernel.fields _core.kernel.turns _core.words.conversion _core.kernel.pieces _core.kernel.quick
-    _core.kernel.answering kernel.convert light kernel.timers kernel.run kernel.kernel kernel.task kernel.wait
-    kernel linux.fs linux.fs.host linux.fs.host.calls linux.host linux.arguments linux.ends _core.host.places mm
-    mm.filecache linux.abi linux.abi.openflags linux.fs.node linux.fs.openfile linux.task linux.task.creds
-    linux.fs.permissions linux.fs.host.fd linux.abi.numbers linux.calls linux.registry linux.signals
-    linux.abi.signals linux.arch linux.signals.actions linux.signals.pending linux.signals.sending linux.task.usage
-    linux.signals.stops linux.signals.state linux.task.waiting linux.task.limits _core.pointers pointers
-    pointers.access pointers.check _core.pointers.blocks _core.pointers.codec _core.words.fieldhook
+    _core.phys.runs _core.phys.charges forms forms.base forms.find model layout _core.words.buffers _core.phys.phys
+    _core.words.visit _core.words.budget _core.mm _core.mm.provider _core.paging paging _core.paging.format
+    _core.paging.walk _core.paging.paging _core.mm.store _core.mm.shelf _core.mm.frames _core.mm.areas
+    _core.mm.journal _core.mm.mmu _core.mm.points _core.mm.guest _core.mm.transfer _core.mm.usermem _core.mm.space
+    _core.cpu.metronome _core.cpu.x86 _core.cpu.x86.x86regs _core.cpu.running _core.kernel.waiting
+    _core.kernel.accounts _core.kernel.atonce _core.kernel.streams _core.cpu.native _core.cpu.native.stub
+    _core.cpu.native.nativestate _core.cpu.native.parked _core.cpu.native.habits _core.cpu.native.stubcache
+    _core.cpu.native.nativepages _core.kernel.fields _core.kernel.turns _core.words.conversion _core.kernel.pieces
+    _core.kernel.quick _core.kernel.answering kernel.convert light kernel.timers kernel.run kernel.kernel
+    kernel.task kernel.wait kernel linux.fs linux.fs.host linux.fs.host.calls linux.host linux.arguments linux.ends
+    _core.host.places mm mm.filecache linux.abi linux.abi.openflags linux.fs.node linux.fs.openfile linux.task
+    linux.task.creds linux.fs.permissions linux.fs.host.fd linux.abi.numbers linux.calls linux.registry
+    linux.signals linux.abi.signals linux.arch linux.signals.actions linux.signals.pending linux.signals.sending
+    linux.task.usage linux.signals.stops linux.signals.state linux.task.waiting linux.task.limits _core.pointers
+    pointers pointers.access pointers.check _core.pointers.blocks _core.pointers.codec _core.words.fieldhook
     _core.pointers.pointertype pointers.fields _core.pointers.elements _core.pointers.view _core.pointers.live
     pointers.walking _core.pointers.pointer pointers.values _core.pointers.iovec linux.known linux.uaccess
     linux.fs.host.noblock linux.fs.host.file linux.fs.host.tree linux.process _core.mm.backing _core.mm.history

@@ -13,4 +13,4 @@ cdef class EpollWaiting(Quick):
     cdef Py_ssize_t tell(self, Waiting task, EventPoll epoll, uint64_t events, Py_ssize_t most) except -2
 
 cdef class Polling(Quick):
-    pass
+    cdef object limit

@@ -47,6 +47,7 @@ _del = cython.declare(uint64_t, 2)
 _mod = cython.declare(uint64_t, 3)
 _event = cython.declare(cython.Py_ssize_t, 12)  # bytes of a struct epoll_event
 _in = cython.declare(object, 1)
+_most = cython.declare(cython.Py_ssize_t, 0x7FFF_FFFF // 12)  # events that a call may ask for
 _few = 16  # descriptors
 
 
@@ -113,7 +114,9 @@ class EpollWaiting(Quick):
         until: object = None
         loop: Turns
         epoll: EventPoll = _epoll_of(task, a[1])
-        if epoll is None or most <= 0 or not is_user(a[2], cython.cast(uint64_t, most) * 12) or (a[5] and self.masks):
+        if epoll is None or most <= 0 or most > _most or (a[5] and self.masks):
+            return CALL_OPEN
+        if not is_user(a[2], cython.cast(uint64_t, most) * _event):
             return CALL_OPEN
         told: cython.Py_ssize_t = self.tell(task, epoll, a[2], most)
         if told > 0 or (told == 0 and timeout == 0):
@@ -182,7 +185,9 @@ class Polling(Quick):
         at: uint64_t
         count: int64_t = 0
         file: cython.pointer(PyObject)
-        if size == 0 or size > 8 * _few or not is_user(a[1], size) or not there(task._space, a[1], size, WRITE):
+        if size == 0 or size > 8 * _few or size > 8 * cython.cast(uint64_t, self.limit(task)):
+            return CALL_OPEN
+        if not is_user(a[1], size) or not there(task._space, a[1], size, WRITE):
             return CALL_OPEN
         if not transfer(task._space, a[1], cython.cast(cython.p_char, raw), size, READ):
             return CALL_OPEN
@@ -226,8 +231,8 @@ def epoll_waiting(plain, again, interrupted, masks):
     return made
 
 
-def polling(plain):
-    """poll(2)."""
+def polling(plain, limit):
+    """poll(2). limit: of how many descriptors a task may ask."""
     made: Polling = Polling()
-    made.plain = plain
+    made.plain, made.limit = plain, limit
     return made

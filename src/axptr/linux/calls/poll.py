@@ -97,12 +97,17 @@ def sys_poll(task: LinuxTask, fds: Bytes, nfds: c_uint, timeout: c_int) -> int |
     return _poll_on(task, fds.address, wanted, until)
 
 
-at_once("poll", polling)
+def _most(task: LinuxTask) -> int:
+    """Of how many descriptors it may ask."""
+    return min(get_limit(task, RLIMIT_NOFILE)[0], 1 << 20)
+
+
+at_once("poll", polling, _most)
 
 
 def _asked(task: LinuxTask, fds: int, nfds: int) -> Wanted:
     """The array of struct pollfd."""
-    if nfds > min(get_limit(task, RLIMIT_NOFILE)[0], 1 << 20):
+    if nfds > _most(task):
         raise LinuxError(errno.EINVAL)
     data = get_bytes(task, fds, 8 * nfds) if nfds else b""
     return tuple((fd, events) for fd, events, _ in iter_unpack("<iHH", data))
