@@ -18,8 +18,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define CODE 0x10000000ul
-#define DATA 0x20000000ul
+#define CODE 0x50000000ul /* the heap begins within a GiB of the program */
+#define DATA 0x60000000ul
 #define PAGES 4
 #define PARTS 0xe7ul /* x87, SSE, AVX, AVX-512 */
 #define MOST 4096
@@ -68,7 +68,7 @@ __asm__(".text\n"
     "handler_entry: pushfq\n andl $~0x40500, (%rsp)\n popfq\n"
     "rdfsbase %rax\n mov %rax, out_fs(%rip)\n rdgsbase %rax\n mov %rax, out_gs(%rip)\n"
     "mov own_fs(%rip), %rax\n wrfsbase %rax\n jmp handler\n"
-    ".data\n target: .quad 0x10000000\n plain: .long 0x1f80\n.text\n");
+    ".data\n target: .quad 0x50000000\n plain: .long 0x1f80\n.text\n");
 
 static uint64_t next(void) {
     random_state ^= random_state << 13;

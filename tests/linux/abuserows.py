@@ -261,7 +261,7 @@ SYSTEM: dict[str, Row] = {
     "getresgid": lambda e: [out(4), out(4), out(4)],
     "getrandom": lambda e: [out(16, hide=True), 16, 0],
     "getcpu": lambda e: [out(4, hide=True, word=True), out(4, hide=True, word=True), 0],
-    "mincore": lambda e: [0x2000_0000, Count(4096), out(1)],
+    "mincore": lambda e: [0x6000_0000, Count(4096), out(1)],
     "wait4": lambda e: [-1, out(4), 1, out(144)],
     "waitid": lambda e: [0, 0, out(128), 5, out(144)],
     "capget": lambda e: [Pointer(pack("<Ii", 0x2008_0522, 0)), out(24, hide=True)],

@@ -25,10 +25,10 @@ from axptr.linux.abi.numbers import NUMBERS
 
 from .conftest import run_guest, run_host
 
-ARENA, SIZE = 0x1000_0000, 0x4_0000  # as in guests/caller.c
+ARENA, SIZE = 0x5000_0000, 0x4_0000  # as in guests/caller.c
 END = ARENA + SIZE
 """Where memory ends: nothing is mapped from here on."""
-READ_ONLY = 0x2000_0000
+READ_ONLY = 0x6000_0000
 NOWHERE = 0x3000_0000_0000
 BAD = (NOWHERE, END, 1, 1 << 47, (1 << 64) - 8)
 """Addresses that no call can use, of each kind that there is."""

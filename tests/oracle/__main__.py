@@ -17,7 +17,7 @@ def disassembled(code: bytes) -> str:
     except ImportError:
         return ""
     md = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    return "; ".join(f"{i.mnemonic} {i.op_str}".strip() for i in md.disasm(code, 0x10000000))
+    return "; ".join(f"{i.mnemonic} {i.op_str}".strip() for i in md.disasm(code, 0x50000000))
 
 
 def main() -> int:

@@ -9,8 +9,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define CODE 0x10000000ul
-#define DATA 0x20000000ul /* two pages, and none behind them */
+#define CODE 0x50000000ul /* the heap begins within a GiB of the program */
+#define DATA 0x60000000ul /* two pages, and none behind them */
 #define SIZE 8192ul
 
 struct piece { uint64_t seed; uint8_t size, floats, aligned, code[53]; };
@@ -42,7 +42,7 @@ __asm__(".text\n"
     ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n movups %xmm\\n, 136+16*\\n(%rax)\n .endr\n"
     ".irp n,0,1,2,3,4,5,6,7\n movq %mm\\n, 392+8*\\n(%rax)\n .endr\n"
     "emms\n cld\n pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n ret\n"
-    ".data\n target: .quad 0x10000000\n.text\n");
+    ".data\n target: .quad 0x50000000\n.text\n");
 
 static uint64_t next(void) {
     random_state ^= random_state << 13;

@@ -324,8 +324,8 @@ static void memories(void) {
 }
 
 int main(int argc, char **argv) {
-    /* at the same place on both kernels, and where a count of 2 GiB stays within user space */
-    char *base = mmap((void *)0x20000000, 16 * PAGE, PROT_READ | PROT_WRITE,
+    /* at the same place on both kernels, where no heap is (it begins within a GiB of the program), and where a count of 2 GiB stays within user space */
+    char *base = mmap((void *)0x60000000, 16 * PAGE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     good = base;
     ro = base + 2 * PAGE;

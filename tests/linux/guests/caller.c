@@ -15,10 +15,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define ARENA ((unsigned char *)0x10000000)
+#define ARENA ((unsigned char *)0x50000000) /* the heap of a program at 0x400000 begins anywhere in the GiB behind it */
 #define SIZE 0x40000
 #define PAGE 4096
-#define READ_ONLY ((unsigned char *)0x20000000)
+#define READ_ONLY ((unsigned char *)0x60000000)
 
 static char script[4 << 20], line[4 << 20];
 static unsigned char before[SIZE];

@@ -31,7 +31,7 @@ int main(int argc, char **argv) {
     struct sigaction action = {.sa_handler = caught};
     sigaction(SIGSEGV, &action, 0);
     sigaction(SIGBUS, &action, 0);
-    char *b = (char *)0x20000000;
+    char *b = (char *)0x60000000; /* no heap is there: it begins within a GiB of the program */
     long base = (long)b;
     setvbuf(stdout, 0, _IOLBF, 0);
 

@@ -115,7 +115,7 @@ static void nested(int signal, siginfo_t *info, void *context) {
 
 int main(void) {
     setvbuf(stdout, 0, _IOLBF, 0);
-    page = mmap((void *)0x20000000, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    page = mmap((void *)0x60000000, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     mprotect(page + 4096, 4096, PROT_READ | PROT_WRITE);
     int caught[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
     for (int i = 0; i < 5; i++) install(caught[i], tell, 0);
