@@ -30,7 +30,7 @@ from cython.cimports.axptr._core.kernel.fields import (
     socket_class,
 )
 from cython.cimports.axptr._core.kernel.pieces import file_of
-from cython.cimports.axptr._core.kernel.quick import may_wait, wait
+from cython.cimports.axptr._core.kernel.quick import may_wait, socket_of, wait
 from cython.cimports.axptr._core.kernel.turns import Turns
 from cython.cimports.axptr._core.kernel.waiting import Blocked, Waiting, WaitQueue, resumed
 from cython.cimports.axptr._core.words.codes import READ, WRITE
@@ -72,13 +72,11 @@ class EpollControl(Quick):
         epoll: EventPoll = _epoll_of(task, a[1])
         if epoll is None or op < _add or op > _mod or (op != _del and not is_user(a[4], _event)):
             return CALL_OPEN
-        file: cython.pointer(PyObject) = file_of(task, a[3])
-        if file == cython.NULL or class_of(cython.cast(object, file)) != socket_class:
-            return CALL_OPEN
-        if PyLong_AsLong(cython.cast(object, get_of(file, fields.flags))) & _path:
+        file: object = socket_of(task, a[3])
+        if file is None:
             return CALL_OPEN
         fd: object = a[3] & _low
-        found: cython.pointer(PyObject) = PyDict_GetItem(epoll.entries, (fd, cython.cast(object, file)))
+        found: cython.pointer(PyObject) = PyDict_GetItem(epoll.entries, (fd, file))
         result[0] = 0
         if (found == cython.NULL) != (op == _add):
             return CALL_OPEN
@@ -97,8 +95,8 @@ class EpollControl(Quick):
             if cython.cast(Entry, found).exclusive:
                 return CALL_OPEN
             epoll.change(cython.cast(Entry, found), events, data)
-        elif type(queue_of(cython.cast(object, file))) is WaitQueue:
-            epoll.add(None, fd, cython.cast(object, file), events, data)
+        elif type(queue_of(file)) is WaitQueue:
+            epoll.add(None, fd, file, events, data)
         else:  # the host tells of it
             return CALL_OPEN
         return CALL_DONE
@@ -106,7 +104,11 @@ class EpollControl(Quick):
 
 @cython.cclass
 class EpollWaiting(Quick):
-    """epoll_wait(2), and epoll_pwait(2) without a mask."""
+    """epoll_wait(2), and epoll_pwait(2) without a mask. masks: whether there is one, in its fifth argument."""
+
+    def __init__(self, plain, again, interrupted, masks):
+        self.plain, self.again, self.interrupted, self.masks = plain, again, interrupted, masks
+        resumed[again] = self
 
     def at_once(self, task, a, result):
         most: int32_t = cython.cast(int32_t, a[3])
@@ -174,7 +176,10 @@ class EpollWaiting(Quick):
 
 @cython.cclass
 class Polling(Quick):
-    """poll(2) of a few descriptors, one of which is ready, or nobody waits."""
+    """poll(2) of a few descriptors, one of which is ready, or nobody waits. limit: of how many a task may ask."""
+
+    def __init__(self, plain, limit):
+        self.plain, self.limit = plain, limit
 
     def at_once(self, task, a, result):
         raw: uint8_t[128]
@@ -214,25 +219,3 @@ class Polling(Quick):
                 return CALL_OPEN
         result[0] = count
         return CALL_DONE
-
-
-def epoll_control(plain):
-    """epoll_ctl(2)."""
-    made: EpollControl = EpollControl()
-    made.plain = plain
-    return made
-
-
-def epoll_waiting(plain, again, interrupted, masks):
-    """epoll_wait(2). again, interrupted: of one that waits; masks: whether there is one, in its fifth argument."""
-    made: EpollWaiting = EpollWaiting()
-    made.plain, made.again, made.interrupted, made.masks = plain, again, interrupted, masks
-    resumed[again] = made
-    return made
-
-
-def polling(plain, limit):
-    """poll(2). limit: of how many descriptors a task may ask."""
-    made: Polling = Polling()
-    made.plain, made.limit = plain, limit
-    return made

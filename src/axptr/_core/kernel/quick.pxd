@@ -26,6 +26,7 @@ cdef class AtWord(Quick):
     cdef object bits
     cdef tuple again
 
+cdef object socket_of(Waiting task, uint64_t fd)
 # The task waits for an event of one thing, for ever: its record.
 cdef Blocked wait(Waiting task, object waitable, WaitQueue queue, object mask, tuple again, object interrupted)
 # Whether nothing keeps it from that.

@@ -80,9 +80,23 @@ def may_wait(task):
 # -- calls
 
 
+def socket_of(task, fd):
+    """The open socket of a descriptor; None for anything else, and for one that only names it (O_PATH)."""
+    found: cython.pointer(PyObject) = file_of(task, fd)
+    if found == cython.NULL or class_of(cython.cast(object, found)) != socket_class:
+        return None
+    file: object = cython.cast(object, found)
+    return None if PyLong_AsLong(cython.cast(object, get(file, fields.flags))) & _path else file
+
+
 @cython.cclass
 class Quick(Resumed):
-    """A call as far as it is done at once; `plain` does the rest."""
+    """A call as far as it is done at once; `plain` does the rest.
+
+    again, interrupted, where a call may wait: how one that waits goes on, and what an interruption makes of it."""
+
+    def __init__(self, plain):
+        self.plain = plain
 
     def at_once(self, task, a, result):
         """CALL_DONE, with a result; CALL_WAITS: it waits now; CALL_OPEN: nothing has been done. a: its number, then its
@@ -150,6 +164,10 @@ def _finds_nothing(
 @cython.cclass
 class Reading(Quick):
     """read(2) of pipes and streams."""
+
+    def __init__(self, plain, again, interrupted):
+        self.plain, self.again, self.interrupted = plain, again, interrupted
+        resumed[again] = self
 
     def at_once(self, task, a, result):
         found: cython.pointer(PyObject) = file_of(task, a[1])
@@ -231,16 +249,18 @@ class Writing(Quick):
 
 @cython.cclass
 class Receiving(Quick):
-    """recvfrom(2) of streams, without an address."""
+    """recvfrom(2) of streams, without an address. end: how one ends, without an address."""
+
+    def __init__(self, plain, again, interrupted, end):
+        self.plain, self.again, self.interrupted, self.end = plain, again, interrupted, end
+        self.plainly = (0, 1, None, 0)
+        resumed[again] = self
 
     def at_once(self, task, a, result):
-        found: cython.pointer(PyObject) = file_of(task, a[1])
-        if found == cython.NULL or a[4] & ~_dontwait or a[5]:
+        file: object = socket_of(task, a[1])
+        if file is None or a[4] & ~_dontwait or a[5]:
             return CALL_OPEN
-        file: object = cython.cast(object, found)
         flags: cython.long = PyLong_AsLong(cython.cast(object, get(file, fields.flags)))
-        if class_of(file) != socket_class or flags & _path:
-            return CALL_OPEN
         end: End = cython.cast(End, get(file, fields.endpoint))
         done: cython.Py_ssize_t = end.take(task, a[2], a[3])
         if done >= 0:
@@ -269,11 +289,8 @@ class Sending(Quick):
     """sendto(2) of streams, without an address."""
 
     def at_once(self, task, a, result):
-        found: cython.pointer(PyObject) = file_of(task, a[1])
-        if found == cython.NULL or a[4] & ~(_dontwait | _nosignal) or a[5]:
-            return CALL_OPEN
-        file: object = cython.cast(object, found)
-        if class_of(file) != socket_class or PyLong_AsLong(cython.cast(object, get(file, fields.flags))) & _path:
+        file: object = socket_of(task, a[1])
+        if file is None or a[4] & ~(_dontwait | _nosignal) or a[5]:
             return CALL_OPEN
         done: cython.Py_ssize_t = cython.cast(End, get(file, fields.endpoint)).put(task, a[2], a[3])
         if done < 0:
@@ -284,7 +301,12 @@ class Sending(Quick):
 
 @cython.cclass
 class AtWord(Quick):
-    """futex(2): waiting for ever at a word of one's own memory, and waking who does."""
+    """futex(2): waiting for ever at a word of one's own memory, and waking who does. awake: how a wait goes on; bits: what
+    a plain wake is an event of."""
+
+    def __init__(self, plain, awake, bits):
+        self.plain, self.again, self.bits = plain, (awake, ()), bits
+        resumed[awake] = self
 
     def at_once(self, task, a, result):
         address: uint64_t = a[1]
@@ -324,42 +346,3 @@ class AtWord(Quick):
 
     def go_on(self, task, record):
         return 0
-
-
-def reading(plain, again, interrupted):
-    """read(2). again, interrupted: of a read that waits."""
-    made: Reading = Reading()
-    made.plain, made.again, made.interrupted = plain, again, interrupted
-    resumed[again] = made
-    return made
-
-
-def writing(plain):
-    """write(2)."""
-    made: Writing = Writing()
-    made.plain = plain
-    return made
-
-
-def receiving(plain, again, interrupted, end):
-    """recvfrom(2). again, interrupted: of one that waits; end: how it ends, without an address."""
-    made: Receiving = Receiving()
-    made.plain, made.again, made.interrupted, made.end = plain, again, interrupted, end
-    made.plainly = (0, 1, None, 0)
-    resumed[again] = made
-    return made
-
-
-def sending(plain):
-    """sendto(2)."""
-    made: Sending = Sending()
-    made.plain = plain
-    return made
-
-
-def at_word(plain, awake, bits):
-    """futex(2). awake: how a wait goes on; bits: what a plain wake is an event of."""
-    made: AtWord = AtWord()
-    made.plain, made.again, made.bits = plain, (awake, ()), bits
-    resumed[awake] = made
-    return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from ..._core.kernel.pollcalls import epoll_control, epoll_waiting
+from ..._core.kernel.pollcalls import EpollControl, EpollWaiting
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
@@ -155,9 +155,9 @@ def sys_epoll_wait(task: LinuxTask, epfd: c_int, events: Bytes, most: c_int, tim
     return _wait_on(task, epoll, events.address, most, _until(task, timeout), False)
 
 
-at_once("epoll_ctl", epoll_control, arch="x86_64")
-at_once("epoll_wait", lambda plain: epoll_waiting(plain, _wait_on, _cut, False), arch="x86_64")
-at_once("epoll_pwait", lambda plain: epoll_waiting(plain, _wait_on, _cut, True), arch="x86_64")
+at_once("epoll_ctl", EpollControl, arch="x86_64")
+at_once("epoll_wait", EpollWaiting, _wait_on, _cut, False, arch="x86_64")
+at_once("epoll_pwait", EpollWaiting, _wait_on, _cut, True, arch="x86_64")
 
 
 def _pwait(task: LinuxTask, epfd: int, events: int, most: int, until: float | None, mask: int, size: int) -> int | None:

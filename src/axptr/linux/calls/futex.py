@@ -10,7 +10,7 @@ from __future__ import annotations
 import _operator as operator
 import errno
 
-from ..._core.kernel.quick import at_word
+from ..._core.kernel.quick import AtWord
 from ..._core.pointers.atomic import UserAtomic
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
@@ -76,7 +76,7 @@ def sys_futex(
     raise LinuxError(errno.ENOSYS)
 
 
-at_once("futex", lambda plain: at_word(plain, awake, ANY | WHICH))
+at_once("futex", AtWord, awake, ANY | WHICH)
 
 
 def _inheriting(task: LinuxTask, word: Bytes, op: int, timeout: ConstBytes) -> int | None:

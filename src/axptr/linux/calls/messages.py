@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from struct import Struct, pack
 
-from ..._core.kernel.quick import receiving, sending
+from ..._core.kernel.quick import Receiving, Sending
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
@@ -287,8 +287,8 @@ def sys_recvfrom(
     return _receive(task, socket, to, flags, (_received, (address.address, size_at.address)))
 
 
-at_once("recvfrom", lambda plain: receiving(plain, _receive_on, _receive_cut, (_received, (0, 0))))
-at_once("sendto", sending)
+at_once("recvfrom", lambda plain: Receiving(plain, _receive_on, _receive_cut, (_received, (0, 0))))
+at_once("sendto", Sending)
 
 
 def _received(task: LinuxTask, socket: Socket, outcome: Received | LinuxError, address: int, size_at: int) -> int:

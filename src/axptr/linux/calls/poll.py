@@ -9,7 +9,7 @@ import errno
 import select
 from struct import iter_unpack, pack, unpack
 
-from ..._core.kernel.pollcalls import polling
+from ..._core.kernel.pollcalls import Polling
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.abi import c_int, c_size_t, c_uint
@@ -102,7 +102,7 @@ def _most(task: LinuxTask) -> int:
     return min(get_limit(task, RLIMIT_NOFILE)[0], 1 << 20)
 
 
-at_once("poll", polling, _most)
+at_once("poll", Polling, _most)
 
 
 def _asked(task: LinuxTask, fds: int, nfds: int) -> Wanted:

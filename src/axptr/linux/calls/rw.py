@@ -10,7 +10,7 @@ import errno
 import stat
 
 from ..._core.kernel.filecalls import NEXT, PLACED, ReadCall
-from ..._core.kernel.quick import Quick, reading, writing
+from ..._core.kernel.quick import Reading, Writing
 from ...errors import LinuxError
 from ...flags import READ, WRITE
 from ...kernel.abi import (
@@ -38,7 +38,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..._core.words.conversion import Bound
     from ..task.task import LinuxTask
 
 POLLIN, POLLOUT = 1, 4
@@ -181,12 +180,8 @@ def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int | 
         return read_later(task, file, stop)
 
 
-def _reads(plain: Bound) -> Quick:
-    return reading(ReadCall(plain, NEXT, HostFile, plain), _read_on, _not_read)
-
-
-at_once("read", _reads)
-at_once("write", writing)
+at_once("read", lambda plain: Reading(ReadCall(plain, NEXT, HostFile, plain), _read_on, _not_read))
+at_once("write", Writing)
 
 
 @call("write")
