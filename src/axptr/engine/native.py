@@ -186,6 +186,11 @@ class NativeEngine(SavesContexts, ReportsFaults, StopsAtPoints, NativeCrew):
         """Of the guest that the CPU has after `run_all`, however that ended; None if it has none."""
         return self._tag
 
+    def settle(self) -> None:
+        """Between two runs: have its processes lose now, and not when they run again, what was taken from them. Until then
+        frames that others of the same memory give up wait for them."""
+        self._settle_now()
+
     def close(self) -> None:
         """Give the CPU back now rather than with the last reference. Idempotent; `RuntimeError` while it runs."""
         super().close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from axptr.errors import SnapshotError
@@ -109,6 +111,57 @@ def test_the_next_branch_is_born_with_what_the_last_one_touched():
             assert ask(branches[number], b"echo $mine $count\n") == b"%d 2\n" % number
             branches[number].close()
         assert ask(linux, b"echo [$mine] $count\n") == b"[] 1\n"
+
+
+def test_what_a_branch_gave_up_is_free_while_its_origin_stands_still(linux):
+    """No frame waits for processes that have lost it."""
+    snap = linux.snapshot()
+    used = []
+    for _ in range(4):
+        with Linux.from_snapshot(snap) as branch:
+            assert ask(branch, b"mine=1; echo $count\n") == b"1\n"
+        del branch
+        gc.collect()
+        used.append(linux.phys.frames_in_use)
+    assert used[1:] == used[:-1]
+    assert ask(linux, b"echo [$mine] $count\n") == b"[] 1\n"
+
+
+PAGES = """
+#include <unistd.h>
+static volatile char page[256][4096] __attribute__((aligned(4096))) = {{1}};
+int main(void)
+{
+    char byte = 1;
+    for (int i = 0; i < 256; i++)
+        page[i][0] = 1;
+    write(1, &byte, 1);
+    while (read(0, &byte, 1) == 1) {
+        for (int i = 0; i < 256; i += 16) {
+            page[i][1] = byte; /* changed, and as it was: a page counts as written for either */
+            page[i + 8][2] = byte, page[i + 8][2] = 0;
+        }
+        write(1, &byte, 1);
+    }
+}
+"""
+
+
+def test_a_branch_is_born_with_copies_of_what_is_written_alone(compile_guest):
+    """Of 16 pages of a program's data that a fault brings in, two are written."""
+    with Linux(engine="native", env={}) as linux:
+        linux.spawn([str(compile_guest("pages", source=PAGES))], stdin=PIPE, stdout=PIPE, stderr=2)
+        assert ask(linux) == b"\1"
+        snap = linux.snapshot()
+        own, fills = [], []
+        for number in range(4):
+            with Linux.from_snapshot(snap) as branch:
+                before = branch.phys.data_frames
+                assert ask(branch, bytes((number,))) == bytes((number,))
+                own.append(branch.phys.data_frames - before)
+                fills.append(branch.engine.fills)
+        assert own[0] >= 256 > 64 > own[3]
+        assert fills[3] < 4 < 16 <= fills[0]
 
 
 AVX = """

@@ -50,7 +50,7 @@ class MemoryImage:
 
     def add(self, snap: Snapshot) -> None:
         """A frozen space that came from elsewhere."""
-        snap._frozen.habits = Habits()
+        snap._frozen.habits = Habits(snap._frozen)
         self.spaces.append(snap)
         self.lines.append(object())
 
@@ -78,7 +78,7 @@ class MemoryImage:
         snap = space._freeze(shared=False)
         if behind:
             snap._frozen._swap_backends(behind)
-        snap._frozen.habits = Habits()
+        snap._frozen.habits = Habits(snap._frozen)
         self.spaces.append(snap)
         if space.line is None:
             space.line = object()

@@ -97,7 +97,10 @@ class MachineSnapshot:
         if machine.loop.running:
             raise RuntimeError("a machine is snapshotted between its runs, not within one")
         machine.loop.look()
-        return cls(Taking(machine, extra, drop), machine)
+        taken = cls(Taking(machine, extra, drop), machine)
+        if machine.engine.name == "native":  # it may not run for long, and frames of its copies would wait for it
+            machine.engine.settle()  # type: ignore[attr-defined]
+        return taken
 
     def make(self, stdio: tuple[int, int, int] | None, engine: str | None) -> Making:
         """Another machine in this state: `making.machine`."""

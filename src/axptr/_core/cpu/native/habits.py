@@ -3,7 +3,8 @@
 Copies of a machine begin at the same instruction, and most of what they touch first is the same. So the stub of a copy gets
 at its start, by a few calls that nobody judges, what the one before it had in the end: pages that it read as the table has
 them, pages that it wrote with a frame of their own already. What that turns out not to touch costs it a copy of some
-pages, and is no more than a guess: nothing that a guest can see depends on it but its time.
+pages, and is no more than a guess: nothing that a guest can see depends on it but its time. A page counts as written if
+the guest came out for it, or its bytes are not what they were: many come to be writable beside one that is written.
 
 Not here: what is held (`stub`), which space comes from where (`axptr.linux.snapshots.memory`).
 
@@ -17,10 +18,13 @@ from _weakref import ref
 import cython
 from cython.cimports.axptr._core.cpu.native.stub import Stub, by_number
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
-from cython.cimports.axptr._core.words.codes import EXECUTE, KIND_ALLOC, KIND_STORE, PAGE_SHIFT, READ, WRITE
+from cython.cimports.axptr._core.mm.guest import Shown
+from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.axptr._core.words.codes import EXECUTE, KIND_ALLOC, KIND_STORE, PAGE_SHIFT, PAGE_SIZE, READ, WRITE
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
-from cython.cimports.libc.stdint import uint32_t, uint64_t
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import free, malloc, qsort
+from cython.cimports.libc.string import memcmp
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
 _most = cython.declare(uint64_t, 8192)  # pages that are worth to be remembered; more are a program that does much
@@ -32,7 +36,10 @@ _short_of_frames = cython.declare(uint64_t, 4096)
 @cython.final
 @cython.cclass
 class Habits:
-    """Those of the spaces that were made of one frozen one. Nothing is known at first."""
+    """Those of the spaces that were made of one frozen one, `origin`. Nothing is known at first."""
+
+    def __cinit__(self, origin: SpaceCore):
+        self.origin = ref(origin)
 
     def __dealloc__(self):
         free(self.pages)
@@ -51,6 +58,7 @@ class Habits:
         axptr_lock_gil(stub.phys.lock)
         if not space.has_points and space.around > 1 and not stub.phys.forked:
             self.bring(stub, space)
+            stub.phys.flushed(cython.address(stub.link))  # what it is given is as the table has it now
         axptr_unlock(stub.phys.lock)
         return 0
 
@@ -88,6 +96,9 @@ class Habits:
             first = last = at
         if first <= last:
             stub.give_window(space, first, last, first, READ)
+        for i in range(self.count):
+            if self.pages[i] & WRITE and stub.slot(self.pages[i] >> PAGE_SHIFT).perms & WRITE:
+                stub.slot(self.pages[i] >> PAGE_SHIFT).wanted = 1  # as one of them came out for it once
 
     def look_at_latest(self):
         """Learn of the stub that was born last, if it lives."""
@@ -99,13 +110,36 @@ class Habits:
 
         It may be running, for another thread: what it has changes under the memory's lock.
         """
+        origin: SpaceCore = self.origin()
+        if origin is None or origin.phys is not stub.phys:
+            return 0
         axptr_lock_gil(stub.phys.lock)
         if stub.maps >= stub.born + _news and stub.nused <= _most and stub.held != cython.NULL:
-            self.take(stub)
+            self.take(stub, origin)
         axptr_unlock(stub.phys.lock)
         return 0
 
-    def take(self, stub):
+    def is_written(self, origin, stub, note):
+        """Whether a guest wrote a page that it may write: it came out for that, or the bytes are not those of the origin."""
+        there: Shown
+        if note.wanted:
+            return True
+        origin.window(note.page << PAGE_SHIFT, 1, cython.address(there))
+        if there.perms == 0:
+            return True
+        if there.pfn == note.pfn:
+            return False
+        base: cython.pointer(uint8_t) = stub.phys.base
+        return (
+            memcmp(
+                base + (cython.cast(uint64_t, there.pfn) << PAGE_SHIFT),
+                base + (cython.cast(uint64_t, note.pfn) << PAGE_SHIFT),
+                PAGE_SIZE,
+            )
+            != 0
+        )
+
+    def take(self, stub, origin):
         """Note what it has. Lock held."""
         i: uint64_t
         count: uint64_t = 0
@@ -117,8 +151,9 @@ class Habits:
         for i in range(stub.nslots):
             perms = stub.held[i].perms
             if perms & WRITE:
-                written += 1
-                if written > _most_written:
+                if written < _most_written and self.is_written(origin, stub, stub.held + i):
+                    written += 1
+                else:
                     perms &= ~cython.cast(uint32_t, WRITE)
             if perms:
                 pages[count] = (stub.held[i].page << PAGE_SHIFT) | perms

@@ -225,6 +225,22 @@ class NativePages(NativeState):
         if self.phys.nquarantine:
             _settle(self)
 
+    def _settle_now(self):
+        """Between two runs: have all stubs lose now what they lost. Until then frames that anybody gives up wait for them."""
+        failed: cython.int
+        self.check_mine()
+        if self.busy:
+            raise RuntimeError("this engine is running: its processes are settled between two runs")
+        stub: Stub = self.stub
+        if stub is not None and not stub.broken and stub.asked():
+            self.bring_out()
+            axptr_lock_gil(self.phys.lock)
+            failed = stub.apply(self.mmu) if not stub.broken else -1
+            axptr_unlock(self.phys.lock)
+            if failed < 0:
+                self.drop_stub()
+        self.cache.settle(self.stub)
+
     def fill(self, vaddr, access):
         """Have the stub map the page at `vaddr`, brought in if an area allows this access; FAULT_OK or why not."""
         code: cython.int = self.try_fill(vaddr & _page_mask, access)

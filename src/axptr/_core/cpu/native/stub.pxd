@@ -1,4 +1,4 @@
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from axptr._core.cpu.metronome cimport Beat
 from axptr._core.mm.points cimport Leave
 from axptr._core.mm.space cimport SpaceCore
@@ -62,11 +62,12 @@ cdef enum:
     MAX_COMMANDS = 384
     WINDOW = 128           # pages that are looked at in one go
 
-# A page that the stub has mapped: its number, the frame, what it may do there. perms 0: not any more.
+# A page that the stub has mapped: its number, the frame, what it may do there. perms 0: not any more. wanted: a guest has
+# come out for it to write there; it was given beside another otherwise.
 cdef struct Held:
     uint64_t page
     uint32_t pfn
-    uint32_t perms
+    uint16_t perms, wanted
 
 # Bases of fs and gs; selectors: of ds, es, fs, gs, 16 bits each. narrow: 1 in the CPU's mode of 32 bits (cs is 0x23).
 cdef struct Segments:

@@ -65,9 +65,9 @@ from cython.cimports.axptr._core.mm.guest import Shown
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.coherence import FRAME_CODE, FRAME_WCACHED
 from cython.cimports.axptr._core.words.codes import WRITE
-from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
+from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_thread, axptr_unlock
 from cython.cimports.cpython.ref import PyObject
-from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, malloc, qsort
 from cython.cimports.libc.string import memcpy, memset
 
@@ -142,6 +142,7 @@ class Stub:
             raise MemoryError
         self.nslots = _first_slots
         self.link.at_rest = 1
+        self.link.owner = axptr_thread()  # nobody is asked out of one that is not started
         self.beat.kick = _nobody
         self.beat.handle = cython.address(self.s)
         join(phys, cython.address(self.link), cython.address(self.beat))
@@ -350,9 +351,11 @@ class Stub:
             self.nruns -= not self.goes_on(note)
         if after.perms:
             self.nruns -= not self.goes_on(after)
+        if note.page != page:
+            note.wanted = 0
         note.page = page
         note.pfn = cython.cast(uint32_t, pfn)
-        note.perms = perms
+        note.perms = cython.cast(uint16_t, perms)
         if perms:
             self.nruns += not self.goes_on(note)
         if after.perms:
@@ -398,6 +401,8 @@ class Stub:
                     marks[0] |= FRAME_WCACHED
                 self.give(at, pfn, perms)
             first += count << 12
+        if access == WRITE and self.slot(page >> 12).perms & WRITE:
+            self.slot(page >> 12).wanted = 1
 
     def forget(self):
         """Take everything from it; 0, or -1 if it is dead now."""
