@@ -187,8 +187,9 @@ class NativeEngine(SavesContexts, ReportsFaults, StopsAtPoints, NativeCrew):
         return self._tag
 
     def settle(self) -> None:
-        """Between two runs: have its processes lose now, and not when they run again, what was taken from them. Until then
-        frames that others of the same memory give up wait for them."""
+        """Between two runs: have its processes lose now, not when they run again, what was taken from them.
+
+        Until then frames that others of the same memory give up wait for them."""
         self._settle_now()
 
     def close(self) -> None:
