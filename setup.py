@@ -24,6 +24,7 @@ import tempfile
 import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -48,7 +49,7 @@ DIRECTIVES = {
     "binding": False,
     "embedsignature": True,
 }
-FLAGS = ["-O1", "-g0", "-fno-strict-aliasing", "-fno-plt", "-pipe", "-w", *CFLAGS]
+FLAGS = ["-O1", "-g0", "-fno-strict-aliasing", "-fno-plt", "-pipe", "-w"]
 """No warnings: looking for them is a tenth of the compiler's time, and what there is to warn of in C that was made of
 Python is said by Cython."""
 HOT = {
@@ -67,7 +68,19 @@ HOT = {
 }
 """Modules in which a byte is a few instructions away. In the others -O2, which takes half as long again to compile,
 changes no benchmark: what they do is calls of Python's own functions."""
-HOT_FLAGS = ["-O2", *CFLAGS]
+HOT_FLAGS = [*FLAGS, "-O2", *CFLAGS]
+COLD_FLAGS = [
+    *FLAGS,
+    "-fno-tree-pta",
+    "-fno-tree-bit-ccp",
+    "-fno-tree-dse",
+    "-fno-tree-dominator-opts",
+    "-fno-if-conversion",
+    "-fno-if-conversion2",
+    *CFLAGS,
+]
+"""Without the passes that find next to nothing in what Cython writes, where each step is a call, but are a seventh of
+the compiler's time. (`-Og` is a quarter, and costs guests 3 percent of each system call.)"""
 LINK_FLAGS = [] if CFLAGS else ["-Wl,-s"]
 FIRST = """\
 #define PY_SSIZE_T_CLEAN
@@ -139,11 +152,19 @@ PACKAGES = (
 class BuildCore(build_ext):
     """`build_ext` that looks for a compiler first, then translates and compiles on all processors."""
 
+    def finalize_options(self):
+        """Keeps what was compiled: an editable install would put it where the next one, with more extras, finds nothing
+        of it."""
+        super().finalize_options()
+        if getattr(self, "editable_mode", False):
+            self.build_temp = f"build/temp.{self.plat_name}-{sys.implementation.cache_tag}{sys.abiflags}"
+
     def run(self):
         refuse_where_it_cannot_run()
         refuse_without_compiler()
         self.workers = self.parallel if isinstance(self.parallel, int) and self.parallel > 1 else processors()
-        flags = f"{sorted(DIRECTIVES.items())}\n{FLAGS}\n{sorted(HOT)}\n{LINK_FLAGS}\n{COLD}"
+        tools = f"{version('cython')} {os.environ.get('CC')}\n{sorted(DIRECTIVES.items())}"
+        flags = f"{tools}\n{HOT_FLAGS}\n{COLD_FLAGS}\n{sorted(HOT)}\n{LINK_FLAGS}\n{COLD}"
         self.force = self.force or (NOTE.exists() and NOTE.read_text() != flags)
         GENERATED.mkdir(parents=True, exist_ok=True)
         super().run()
@@ -158,8 +179,8 @@ class BuildCore(build_ext):
         with ThreadPoolExecutor(2) as beside:
             made = [
                 beside.submit(self.make_guest_code),
-                beside.submit(self.make_header, "hot.h", FIRST, [*FLAGS, *HOT_FLAGS]),
-                beside.submit(self.make_header, "cold.h", COLD, FLAGS),
+                beside.submit(self.make_header, "hot.h", FIRST, HOT_FLAGS),
+                beside.submit(self.make_header, "cold.h", COLD, COLD_FLAGS),
             ]
             translations = Translations(ext.sources, self.force)
             for one in made:
@@ -180,7 +201,7 @@ class BuildCore(build_ext):
         def build(source):
             translations.make(source)
             hot = Path(source).stem in HOT
-            flags = [*FLAGS, *HOT_FLAGS] if hot else FLAGS
+            flags = HOT_FLAGS if hot else COLD_FLAGS
             self.compiler.compile(
                 [c[source]],
                 output_dir=self.build_temp,
@@ -238,6 +259,8 @@ class Translations:
         from Cython.Build import Dependencies
         from Cython.Compiler import Options
 
+        # Cython's own declarations are as old as its installation, which may be one for this build alone
+        Dependencies.DependencyTree.timestamp = lambda tree, file: os.path.getmtime(file) if is_ours(file) else 0
         Options.emit_code_comments = False  # nobody reads them, and they are a fifth of what is written
         self.stale = {}
         self.translate = Dependencies.cythonize_one
@@ -286,6 +309,10 @@ class Translations:
             self.context.pxds = {name: it for name, it in self.context.pxds.items() if name not in others}
             Main.Context.from_options = lambda options: self.context
         self.translate(source, *self.stale[source])
+
+
+def is_ours(file):
+    return SOURCE.resolve() in Path(file).resolve().parents
 
 
 def in_processes(work, items, workers):

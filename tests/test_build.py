@@ -6,6 +6,7 @@ those suffice.
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -114,6 +115,15 @@ def written_later(where: Path, name: str) -> None:
 
 def test_a_build_without_a_change_compiles_nothing(built: Path) -> None:
     assert rebuilt(built) == set()
+
+
+def test_an_editable_install_compiles_nothing_again_though_its_cython_is_newer(built: Path, tmp_path: Path) -> None:
+    """pip gives each build an installation of its own, whose declarations are younger than what was made of them."""
+    cython = Path(importlib.import_module("Cython").__file__ or "").parent
+    shutil.copytree(cython, tmp_path / "Cython", copy_function=shutil.copyfile)
+    done = setup(built, "editable_wheel", "--dist-dir", str(tmp_path), PYTHONPATH=str(tmp_path))
+    assert list(tmp_path.glob("*.whl"))
+    assert "gcc -shared" in done.stdout and "Cythonizing" not in done.stdout and " -c build/" not in done.stdout
 
 
 def test_a_changed_module_is_compiled_alone(built: Path) -> None:
