@@ -113,14 +113,6 @@ class CrewLoop(RunLoop):
         answers[task] = task.kernel.dispatcher(task)
         self.engine.on_syscall(CrewAnswering(self, task, answers))
 
-    def _serve(self, task: Task) -> None:
-        """The CPU has the registers of another task that was out."""
-        before, self.current = self.current, task
-        if before is not None:
-            before.handed_over(task)
-        else:
-            task.switched(True)
-
     def _work(self) -> Exit | None:
         """Let go who can run, and see to the first that comes back for something; its exit, if that was its end."""
         alone = next((task for task in self._ready if task.space.stops is not None), None)

@@ -302,3 +302,34 @@ def test_nothing_is_parked_in_a_run_and_what_a_closed_engine_had_is_lost(native:
     engine.close()
     with pytest.raises(RuntimeError, match="lost"):
         engine.saved(guest.parked)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a machine of one core")
+def test_one_that_goes_on_beside_another_does_so_on_another_core(native: NativeMachine) -> None:
+    """It is kept off the one where the other was let go on, while there is another; alone it may run anywhere."""
+    engine, ours = native.engine, os.sched_getaffinity(0)
+    guests = [Guest(native, another(native), number) for number in (1, 2)]
+    for guest in guests:
+        guest.space.write(CODE, bytes.fromhex("48ffc3 48891f ebf8"))  # again: inc rbx; mov [rdi], rbx; jmp again
+    masks: list[set[int]] = []
+    for _ in range(20):  # whoever lets them go may have been moved between the two
+        members = []
+        for guest in guests:
+            engine.resume(guest.parked, guest.space)
+            members.append(engine.join(guest))
+        assert engine.run_all(0.02)[1] is None
+        masks = [os.sched_getaffinity(pid) for pid in engine.guest_pids if os.sched_getaffinity(pid) != ours]
+        for guest, member in zip(guests, members, strict=True):
+            engine.withdraw(member)
+            guest.parked = member
+        if masks:
+            break
+    assert [len(ours - mask) for mask in masks] == [1]
+    for guest in guests:
+        engine.resume(guest.parked, guest.space)
+        member = engine.join(guest)
+        assert engine.run_all(0.02)[1] is None
+        engine.withdraw(member)
+    assert all(os.sched_getaffinity(pid) == ours for pid in engine.guest_pids)
+    engine.attach(native.space)
+    native.check()

@@ -1,5 +1,7 @@
 from libc.stdint cimport int64_t, uint64_t
 from axptr._core.cpu.running cimport Answers
+from axptr._core.kernel.turns cimport Turns
+from axptr._core.kernel.waiting cimport Waiting
 
 cdef class Answering(Answers):
     cdef object table
@@ -9,8 +11,8 @@ cdef class Answering(Answers):
     cdef object answer(self, const uint64_t *call)
 
 cdef class CrewAnswering(Answers):
-    cdef object loop
-    cdef object task
+    cdef Turns loop
+    cdef Waiting task
     cdef dict answers
 
     cdef object _of_task(self)

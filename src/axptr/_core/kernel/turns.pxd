@@ -46,6 +46,7 @@ cdef class Turns(Waker):
     cdef bint is_done(self) except -1
     cdef double now(self) except? -1
     cdef int put_result(self, Waiting task) except -1
+    cpdef _serve(self, Waiting task)
     cdef int hand_over(self, Waiting before, Waiting task) except -1
     cpdef _until_a_look(self, double now, double seconds)
     cdef time_of(self, Waiting task)

@@ -407,6 +407,15 @@ class Turns(Waker):
         task.result = None
         return 0
 
+    def _serve(self, task):
+        """The CPU has the registers of another task, which ran beside others."""
+        before: Waiting = self.current
+        self.current = task
+        if before is not None:
+            self.hand_over(before, task)
+        else:
+            task.switched(True)
+
     def hand_over(self, before, task):
         """The CPU goes from one task to another."""
         if (

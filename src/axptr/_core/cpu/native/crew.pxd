@@ -11,6 +11,9 @@ cdef extern from "<poll.h>" nogil:
     int poll(pollfd *, unsigned long, int)
     int POLLIN
 
+cdef extern from "<sched.h>" nogil:
+    int sched_getcpu()
+
 cdef extern from "<unistd.h>" nogil:
     long read_fd "read"(int, void *, size_t)
     long write_fd "write"(int, const void *, size_t)
@@ -44,3 +47,4 @@ cdef class NativeCrew(NativeCpu):
     cdef int pick(self) noexcept nogil
     cdef int listen(self) noexcept nogil
     cdef int let_go(self) noexcept nogil
+    cdef void find_core(self) noexcept nogil

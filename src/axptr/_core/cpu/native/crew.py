@@ -19,10 +19,20 @@ import os
 
 import cython
 from cython.cimports.axptr._core.cpu.metronome import beat_add, beat_end, beat_remove, beat_start, clock_now
-from cython.cimports.axptr._core.cpu.native.crew import MOST, POLLIN, Member, close_fd, poll, pollfd, read_fd, write_fd
+from cython.cimports.axptr._core.cpu.native.crew import (
+    MOST,
+    POLLIN,
+    Member,
+    close_fd,
+    poll,
+    pollfd,
+    read_fd,
+    sched_getcpu,
+    write_fd,
+)
 from cython.cimports.axptr._core.cpu.native.native import NativeCpu
 from cython.cimports.axptr._core.cpu.native.parked import ENDED, TO_GO, Parked
-from cython.cimports.axptr._core.cpu.native.stub import NAT_NOTHING, Stub, nat_ended, nat_interrupt, nat_next
+from cython.cimports.axptr._core.cpu.native.stub import NAT_NOTHING, Stub, nat_ended, nat_interrupt, nat_next, nat_place
 from cython.cimports.axptr._core.cpu.running import CAME_ASTRAY, CAME_BROKEN, CAME_RENEW, CAME_TIMEOUT
 from cython.cimports.axptr._core.words.lock import axptr_lock_nogil, axptr_unlock
 from cython.cimports.libc.stdint import int64_t, uint64_t
@@ -277,6 +287,7 @@ class NativeCrew(NativeCpu):
         if stale:
             _recall_stale(self)
         self.members[self.place].s = cython.address(self.stub.s)
+        self.find_core()
         beat_start(cython.address(self.stub.beat), 0)
         code = self.set_off()
         if code:
@@ -285,6 +296,18 @@ class NativeCrew(NativeCpu):
         self.members[self.place].out[0] = 1
         self.here = False
         return 0
+
+    def find_core(self):
+        """The guest in the CPU is about to go on: not on a core where another does."""
+        core: cython.int = sched_getcpu()
+        taken: cython.bint = False
+        alone: cython.bint = True
+        i: cython.int
+        for i in range(self.count):
+            if i != self.place and self.members[i].out[0]:
+                alone = False
+                taken = taken or self.members[i].s.core == core
+        nat_place(self.members[self.place].s, core, taken, alone)
 
     def loop_many(self):
         code: cython.int

@@ -65,6 +65,9 @@ struct nat_stub {
     int64_t nr;              /* that call, as the kernel has it */
     uint64_t args[6], ip;
     int64_t cpu_time;        /* as seen last */
+    int core;      /* of the host's, on which it was let go on; -1: one of several */
+    int kept_off;  /* a core on which it does not run; -1: none */
+    int elsewhere; /* the only one on which it does then; -1: several */
     int failed;   /* where a start failed, as a number of enum nat_stage */
 };
 
@@ -476,6 +479,36 @@ static int nat_turn(struct nat_stub *s, int calling)
     }
 }
 
+/* From now on it goes on on any core that is ours but this; -1: on any. */
+static void nat_keep_off(struct nat_stub *s, int core)
+{
+    cpu_set_t may;
+    int i;
+    if (s->kept_off == core || sched_getaffinity(0, sizeof may, &may))
+        return;
+    if (core >= 0)
+        CPU_CLR(core, &may);
+    if (!s->pid || CPU_COUNT(&may) == 0 || sched_setaffinity(s->pid, sizeof may, &may))
+        return;
+    s->kept_off = core;
+    s->elsewhere = -1;
+    for (i = 0; CPU_COUNT(&may) == 1 && i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &may))
+            s->elsewhere = i;
+}
+
+/* Before it goes on, from this core of ours. With SYNC_WAKE_UP it does so on that one, and those that run beside each
+   other would share it for long, whatever is free. taken: one of the others was let go on there and has not come back;
+   alone: there is none. */
+static void nat_place(struct nat_stub *s, int core, int taken, int alone)
+{
+    if (taken)
+        nat_keep_off(s, core);
+    else if (alone || s->kept_off == core) /* to be woken elsewhere takes longer */
+        nat_keep_off(s, -1);
+    s->core = s->kept_off == core ? s->elsewhere : core;
+}
+
 /* Give it the turn back. A stop and a continue make it hand over again. -1: it is dead. */
 static int nat_go(struct nat_stub *s)
 {
@@ -538,7 +571,7 @@ static int nat_start(struct nat_stub *s, int frames, uint64_t base, int traps_co
     void *block = MAP_FAILED;
     uint64_t one = 1;
     memset(s, 0, sizeof *s);
-    s->listener = -1;
+    s->listener = s->core = s->kept_off = -1;
     s->base = base;
     s->failed = NAT_NO_MEMFD;
     b.control = nat_memfd("axptr-control", NAT_MFD_NOEXEC);

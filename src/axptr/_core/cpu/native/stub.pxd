@@ -17,7 +17,7 @@ cdef extern from "host.h" nogil:
     struct nat_stub:
         nat_channel *channel
         uint64_t base
-        int pid, listener, owner, guest_turn, failed
+        int pid, listener, owner, guest_turn, failed, core
         int64_t nr
         uint64_t args[6]
         uint64_t ip
@@ -35,6 +35,7 @@ cdef extern from "host.h" nogil:
     int nat_next(nat_stub *, int milliseconds)
     int nat_answer(nat_stub *, int64_t value, int error, int let_through)
     int nat_answer_guest(nat_stub *, int64_t value)
+    void nat_place(nat_stub *, int core, int taken, int alone)
     void nat_set_turn(nat_stub *, int guests)
     int nat_had_time(nat_stub *, int64_t *used)
     int NAT_NAP, NAT_PATIENCE
