@@ -350,7 +350,8 @@ def call_and_exit(work, item):
 def write_start():
     """The bytecode of what a run of a checkout loads, as installers write that of a package: whoever has none written
     finds it there."""
-    script = "import sys; sys.path.insert(0, sys.argv[1]); import axptr.cli.run, axptr.cli.together as it; it.write()"
+    names = "axptr.cli.main, axptr.cli.run, axptr.cli.together as it"
+    script = f"import sys; sys.path.insert(0, sys.argv[1]); import {names}; it.write()"
     subprocess.run([sys.executable, "-I", "-S", "-c", script, str(SOURCE.resolve())], check=True)
 
 
