@@ -33,6 +33,7 @@ from cython.cimports.axptr._core.words.codes import (
     PAGE_SIZE,
     TRAIT_SEALED,
     WRITE,
+    page_start,
 )
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.buffer import PyBuffer_FillInfo, PyBuffer_Release
@@ -71,7 +72,8 @@ def area_traits(space: SpaceCore):
     return found
 
 
-def private_pages(space: SpaceCore):
+@cython.cfunc
+def _private_pages(space: SpaceCore):
     """The pages of private areas that have a frame: packed native pairs (address with marks, physical address)."""
     count: uint64_t
     found: bytes = b""
@@ -85,6 +87,27 @@ def private_pages(space: SpaceCore):
     finally:
         axptr_unlock(space.lock)
     return found
+
+
+def private_rows(space: SpaceCore):
+    """The pages of private areas that have a frame, by rows of pages side by side, in order: `(address, physical address,
+    pages, marks)`. Their frames lie side by side, too, but for pages of zeros, whose physical address says nothing."""
+    pairs: bytes = _private_pages(space)
+    pair: cython.pointer(uint64_t) = cython.cast(cython.pointer(uint64_t), PyBytes_AS_STRING(pairs))
+    end: cython.pointer(uint64_t) = pair + len(pairs) // 8
+    count: uint64_t
+    rows: list = []
+    while pair < end:
+        count = 1
+        while (
+            pair + 2 * count < end
+            and pair[2 * count] == pair[0] + (count << PAGE_SHIFT)
+            and (pair[0] & MARK_ZERO or pair[2 * count + 1] == pair[1] + (count << PAGE_SHIFT))
+        ):
+            count += 1
+        rows.append((page_start(pair[0]), pair[1], count, pair[0] & IN_PAGE))
+        pair += 2 * count
+    return rows
 
 
 @cython.cfunc

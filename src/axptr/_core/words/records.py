@@ -8,15 +8,21 @@
 Whoever reads one derives from `Records` and says what the rarer tags mean (`rare`). Nothing that is read is believed: a
 count is no larger than the bytes that are left, a place lies before `limit`.
 
+And `crc32`, by which files are proved.
+
 Not here: what a description is of (`axptr.linux.snapshots.code`), and how one is written.
 
 Failure: `SnapshotError` that says what is wrong.
 """
 
+from zlib import crc32 as _by_table
+
 import cython
+from cython.cimports.axptr._core.words.checksum import checksum, checksum_is_fast
 from cython.cimports.axptr._core.words.graph import Place
+from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cython.cimports.libc.stdint import uint8_t, uint64_t
+from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
 
 from axptr.errors import SnapshotError
@@ -151,3 +157,21 @@ class Records:
     def end(self):
         if self.at != self.size:
             raise SnapshotError("its description goes on after its end")
+
+
+def crc32(data: object, before: cython.uint = 0):
+    """`zlib.crc32` of a buffer that nobody changes, behind what gave `before`. Where the CPU can, a tenth of its time."""
+    view: cython.Py_buffer
+    count: cython.size_t = 0
+    done: uint32_t = before
+    PyObject_GetBuffer(data, cython.address(view), PyBUF_SIMPLE)
+    try:
+        if view.len >= 64 and checksum_is_fast():
+            count = view.len & ~cython.cast(cython.size_t, 15)
+            with cython.nogil:
+                done = checksum(done, cython.cast(cython.pointer(cython.uchar), view.buf), count)
+        if count == cython.cast(cython.size_t, view.len):
+            return done
+    finally:
+        PyBuffer_Release(cython.address(view))
+    return _by_table(memoryview(data).cast("B")[count:], done)

@@ -10,6 +10,8 @@ BYTES: int
 TEXT: int
 PLACE: int
 
+def crc32(data: Any, before: int = 0) -> int: ...
+
 class Records:
     limit: int
     def __init__(self, data: bytes) -> None: ...

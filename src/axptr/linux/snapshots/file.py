@@ -19,15 +19,14 @@ from __future__ import annotations
 
 import functools
 import os
-from array import array
 
 from ..._core.mm.frames import FrameStore
 from ..._core.mm.memfile import MemoryFile
-from ..._core.mm.pages import FramePool, private_pages, store_pages
+from ..._core.mm.pages import FramePool, private_rows, store_pages
 from ..._core.mm.shelf import keep_programs
 from ..._core.phys.charges import Account
 from ..._core.phys.phys import PhysMemory
-from ..._core.words.codes import KIND_STORE, PAGE_SIZE
+from ..._core.words.codes import KIND_STORE, MARK_ZERO, PAGE_SIZE
 from ..._core.words.graph import CALL, INSTANCE, LEAF, Graph, Node, Place
 from ...errors import SnapshotError
 from ...mm.backend import FileBackend, SharedBackend, StoreBackend, file_cache
@@ -97,12 +96,14 @@ def save(snap: MachineSnapshot, path: str | os.PathLike[str], since: MachineSnap
     snap.saved = Saved((*(before.heads if before is not None else ()), head), known)
 
 
-def _frames(snap: MachineSnapshot) -> Iterator[int]:
-    """The physical addresses of all frames that a snapshot holds."""
+def _frames(snap: MachineSnapshot) -> Iterator[tuple[int, int]]:
+    """All frames that a snapshot holds, but those of zeros: physical addresses, and how many lie side by side there."""
     for space in snap.memory.spaces:
-        yield from array("Q", private_pages(space._frozen))[1::2]
+        for _, paddr, npages, marks in private_rows(space._frozen):
+            if not marks & MARK_ZERO:
+                yield paddr, npages
     for store in snap.memory.stores:
-        yield from (paddr for _, paddr in store_pages(store))
+        yield from ((paddr, 1) for _, paddr in store_pages(store))
 
 
 def pickled(snap: MachineSnapshot, protocol: int) -> tuple[bytes, list[Any]]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
-from array import array
-from bisect import bisect_right
+from bisect import bisect_right, insort
 
 from axptr._core.mm.pages import (
     ZEROS,
     FrameSpan,
     area_traits,
-    private_pages,
+    private_rows,
     store_pages,
 )
 from axptr._core.phys.phys import PhysMemory
@@ -69,33 +68,45 @@ class Known:
         self.count = count
         self._row = (0, 0, 0)  # where the last was found: the next is there, as a rule
 
-    def only(self, frames: Iterable[int]) -> Known:
-        """What is known of these frames, by their physical addresses."""
+    def only(self, frames: Iterable[tuple[int, int]]) -> Known:
+        """What is known of these frames: physical addresses, and how many lie side by side there."""
         rows: list[tuple[int, int, int]] = []
-        for paddr in sorted(set(frames)):
-            number = self.find(paddr)
-            if number is not None:
-                _add_row(rows, paddr, number)
+        done = 0
+        for paddr, npages in sorted(frames):
+            end = paddr + npages * PAGE_SIZE
+            paddr = max(paddr, done)
+            while paddr < end:
+                number, count = self.span(paddr, (end - paddr) // PAGE_SIZE)
+                if number is not None:
+                    _add_row(rows, paddr, number, count)
+                paddr += count * PAGE_SIZE
+            done = max(done, end)
         return Known(rows, self.count)
 
-    def find(self, paddr: int) -> int | None:
+    def span(self, paddr: int, npages: int) -> tuple[int | None, int]:
+        """Of frames side by side, `npages` at most: the number of the first, or None, and for how many that goes on."""
         first, number, count = self._row
-        if 0 <= paddr - first < count * PAGE_SIZE:
-            return number + (paddr - first) // PAGE_SIZE
-        at = bisect_right(self.rows, (paddr, MOST, MOST)) - 1
-        if at < 0:
-            return None
-        first, number, count = self._row = self.rows[at]
+        if not 0 <= paddr - first < count * PAGE_SIZE:
+            at = bisect_right(self.rows, (paddr, MOST, MOST)) - 1
+            first, number, count = self._row = self.rows[at] if at >= 0 else (0, 0, 0)
+            if not 0 <= paddr - first < count * PAGE_SIZE:
+                ahead = self.rows[at + 1][0] - paddr if at + 1 < len(self.rows) else npages * PAGE_SIZE
+                return None, min(npages, ahead // PAGE_SIZE)
         page = (paddr - first) // PAGE_SIZE
-        return number + page if page < count else None
+        return number + page, min(npages, count - page)
+
+    def add(self, paddr: int, number: int, npages: int) -> None:
+        """Frames side by side of which none was known."""
+        insort(self.rows, (paddr, number, npages))
+        self._row = (paddr, number, npages)
 
 
-def _add_row(rows: list[tuple[int, int, int]], paddr: int, number: int) -> None:
+def _add_row(rows: list[tuple[int, int, int]], paddr: int, number: int, npages: int = 1) -> None:
     first, start, count = rows[-1] if rows else (0, 0, 0)
     if count and paddr == first + count * PAGE_SIZE and number == start + count:
-        rows[-1] = first, start, count + 1
+        rows[-1] = first, start, count + npages
     else:
-        rows.append((paddr, number, 1))
+        rows.append((paddr, number, npages))
 
 
 class Parts:
@@ -107,23 +118,32 @@ class Parts:
         self.rows: list[tuple[int, int, int]] = []
         """Where the bytes of which frames are now, as `Known` has it: no others than those of here."""
         self._known = known
-        self._numbers: dict[int, int] = {}
-        self._frames: list[int] = []
+        self._own = Known([], 0)
+        self._spans: list[tuple[int, int]] = []
         self._done: list[Part] = []
 
     def frame(self, paddr: int, *, alone: bool = False) -> int:
         """The number of a frame's bytes. alone: they are nobody else's when they are read."""
-        number = None if alone else self._numbers.get(paddr)
-        if number is None and self._known is not None:
-            number = self._known.find(paddr)
-        if number is None:
-            number = self.count
-            self._frames.append(paddr)
-            self.count += 1
-            _add_row(self.rows, paddr, number)
-            if not alone:
-                self._numbers[paddr] = number
-        return number
+        return self.frames(paddr, 1, alone=alone)[0][0]
+
+    def frames(self, paddr: int, npages: int, *, alone: bool = False) -> list[tuple[int, int]]:
+        """The same of frames side by side: the number of the first, for how many that goes on; then of those behind."""
+        found: list[tuple[int, int]] = []
+        while npages:
+            number, count = (None, npages) if alone else self._own.span(paddr, npages)
+            if number is None and self._known is not None:
+                number, count = self._known.span(paddr, count)
+            if number is None:
+                number = self.count
+                self.count += count
+                self._spans.append((paddr, count))
+                _add_row(self.rows, paddr, number, count)
+                if not alone:
+                    self._own.add(paddr, number, count)
+            found.append((number, count))
+            paddr += count * PAGE_SIZE
+            npages -= count
+        return found
 
     def page(self, data: bytes) -> int:
         self._flush()
@@ -132,12 +152,11 @@ class Parts:
         return self.count - 1
 
     def _flush(self) -> None:
-        frames, self._frames = self._frames, []
-        first = 0
-        for at in range(1, len(frames) + 1):
-            if at == len(frames) or frames[at] != frames[at - 1] + PAGE_SIZE:
-                self._done.append(FrameSpan(self.phys, frames[first], at - first))
-                first = at
+        spans, self._spans = self._spans, []
+        rows: list[tuple[int, int, int]] = []
+        for paddr, npages in spans:
+            _add_row(rows, paddr, rows[-1][1] + rows[-1][2] if rows else 0, npages)
+        self._done += [FrameSpan(self.phys, paddr, npages) for paddr, _, npages in rows]
 
     def all(self) -> list[Part]:
         self._flush()
@@ -215,20 +234,19 @@ def describe(
 
 def _runs(space: AddrSpace, parts: Parts) -> list[bytes]:
     """Private pages that have a frame, side by side ones with bytes side by side in one record."""
-    listed = array("Q", private_pages(space))
     runs: list[bytes] = []
     start = count = index = dirty = 0
-    for marked, paddr in zip(listed[::2], listed[1::2], strict=True):
-        vaddr = marked & -PAGE_SIZE
-        mark = marked & MARK_DIRTY
-        number = ZEROS if marked & MARK_ZERO else parts.frame(paddr)
-        follows = number == ZEROS if index == ZEROS else number == index + count
-        if count and follows and mark == dirty and vaddr == start + count * PAGE_SIZE:
-            count += 1
-            continue
-        if count:
-            runs.append(RUN.pack(start, count, index, dirty))
-        start, count, index, dirty = vaddr, 1, number, mark
+    for vaddr, paddr, npages, marks in private_rows(space):
+        mark = marks & MARK_DIRTY
+        for number, some in [(ZEROS, npages)] if marks & MARK_ZERO else parts.frames(paddr, npages):
+            follows = number == ZEROS if index == ZEROS else number == index + count
+            if count and follows and mark == dirty and vaddr == start + count * PAGE_SIZE:
+                count += some
+            else:
+                if count:
+                    runs.append(RUN.pack(start, count, index, dirty))
+                start, count, index, dirty = vaddr, some, number, mark
+            vaddr += some * PAGE_SIZE
     if count:
         runs.append(RUN.pack(start, count, index, dirty))
     return runs

@@ -13,8 +13,8 @@ import os
 import stat
 import struct
 from contextlib import ExitStack
-from zlib import crc32
 
+from axptr._core.words.records import crc32
 from axptr.addr import PAGE_SIZE
 from axptr.errors import SnapshotError
 from axptr.mm.snapshots.decode import Decoder
@@ -50,6 +50,7 @@ VERSION = 2
 _HEADER = struct.Struct("<8sIIQQQIII8sI")
 # magic, version, flags, file size, description's size, pages, page size, crc of description, crc of pages, 0, crc
 _CHUNK = 1 << 20
+_PIECE = 1 << 18  # what a CPU keeps near while it is copied, summed up and written
 
 
 def save(snap: Snapshot, path: str | os.PathLike[str], *, embed_files: bool = False) -> None:
@@ -69,13 +70,15 @@ def write(path: str | os.PathLike[str], magic: bytes, version: int, meta: bytes,
         try:
             _write(fd, memoryview(bytes(_HEADER.size) + meta + bytes(start - _HEADER.size - len(meta))))
             checksum = 0
+            piece = memoryview(bytearray(_PIECE))
             for part in parts:
-                view = memoryview(part)
-                for at in range(0, len(view), _CHUNK):
+                view = memoryview(part).cast("B")
+                for at in range(0, len(view), _PIECE):
                     # One look at the bytes for both: a file's page in it may change under us.
-                    piece = bytes(view[at : at + _CHUNK])
-                    checksum = crc32(piece, checksum)
-                    _write(fd, memoryview(piece))
+                    some = piece[: len(view) - at]
+                    some[:] = view[at : at + _PIECE]
+                    checksum = crc32(some, checksum)
+                    _write(fd, some)
             head = _HEADER.pack(
                 magic,
                 version,
