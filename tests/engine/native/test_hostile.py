@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from .conftest import CODE, DATA, EXIT, PAGE, STACK_TOP, TARGET, NativeMachine
+from .conftest import CODE, DATA, EXIT, PAGE, STACK_TOP, TARGET, NativeMachine, R, W
 
 CONTROL, CONTROL_SIZE, STACK_AT = 0x10000, 0x20000, 0x10000
 SIGNAL, FRAME, VECTORS = 0, 32, 40
@@ -182,20 +182,44 @@ def test_a_guest_that_never_comes_back_is_stopped(native: NativeMachine) -> None
     native.check()
 
 
-def test_a_guest_that_blocks_the_signal_is_ended(native: NativeMachine) -> None:
-    """rt_sigreturn through the stub, with a mask of everything, into an endless loop."""
-    base = started(native)
+def signals_off(to: int) -> bytes:
+    """The frame of a signal that returns to `to` and blocks all of them."""
     frame = bytearray(1024)
-    struct.pack_into("<Q", frame, 40 + 16 * 8, CODE + 0x100)  # rip
+    struct.pack_into("<Q", frame, 40 + 16 * 8, to)  # rip
     struct.pack_into("<Q", frame, 40 + 15 * 8, DATA + 0x800)  # rsp
     struct.pack_into("<Q", frame, 40 + 17 * 8, 0x202)
     struct.pack_into("<Q", frame, 40 + 18 * 8, 0x002B_0000_0000_0033)
     struct.pack_into("<Q", frame, 40 + 32 * 8, (1 << 64) - 1)
-    native.space.write(DATA, bytes(frame))
+    return bytes(frame)
+
+
+def test_a_guest_that_blocks_the_signal_is_ended(native: NativeMachine) -> None:
+    """rt_sigreturn through the stub, with a mask of everything, into an endless loop."""
+    base = started(native)
+    native.space.write(DATA, signals_off(CODE + 0x100))
     native.space.write(CODE + 0x100, bytes.fromhex("ebfe"))
     begin = time.monotonic()
-    attempt(native, "48bc" + quad(DATA) + jump(base + 0x10), 0.1)
+    # mov rax, DATA; mov al, [rax]: without the page the host's kernel would find no frame
+    exit = native.run("48b8" + quad(DATA) + "8a00 48bc" + quad(DATA) + jump(base + 0x10), timeout=0.1)
+    assert time.monotonic() - begin > 1, "the signal reached it"
     assert time.monotonic() - begin < 60
+    assert exit.kind == "fault"
+    native.check()
+
+
+def test_a_guest_that_blocks_the_signal_and_calls_on_is_ended(native: NativeMachine) -> None:
+    """Asked out of a call, for what the call took away, it makes the next one, and the next."""
+    base = started(native)
+    native.space.write(DATA, signals_off(CODE + 0x100))
+    native.space.write(CODE + 0x100, bytes.fromhex("b8f4010000 0f05 ebf7"))  # mov eax, 500; syscall; jmp back
+    native.engine.on_syscall(lambda *_: native.space.unmap(DATA + PAGE, PAGE) or 0)
+    begin = time.monotonic()
+    native.space.map_alloc(DATA + PAGE, PAGE, R | W, replace=True, populate=True)
+    native.run("48b8" + quad(DATA) + "8a00 8a8000100000 48bc" + quad(DATA) + jump(base + 0x10), timeout=0.5)
+    with pytest.raises(RuntimeError, match="lost"):  # of a call there are no registers but those of the call
+        native.engine.reg_read("rbx")
+    assert time.monotonic() - begin < 20
+    native.engine.on_syscall(native._serve)
     native.check()
 
 

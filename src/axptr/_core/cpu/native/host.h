@@ -48,8 +48,11 @@
 #define NAT_MFD_NOEXEC 8u /* MFD_NOEXEC_SEAL, MFD_EXEC: Linux 6.3 */
 #define NAT_MFD_EXEC 16u
 #define NAT_ENOUGH 2000000ll                       /* nanoseconds of CPU time in which it could have handed over */
-#define NAT_NAP 20                                 /* milliseconds between two looks at one that does not answer */
-#define NAT_PATIENCE 100                           /* looks that find that it could have: it is ended then */
+#define NAT_NAP 10                                 /* milliseconds between two looks at one that does not answer */
+#define NAT_PATIENCE 20                            /* looks that find that it could have: it is ended then */
+#define NAT_WORK (4ull << 20)                      /* bytes that it maps or gives up: a look more */
+#define NAT_MOST_WORK 200                          /* looks more, at most */
+#define NAT_CALLS_ANEW 100                         /* how often it may make a call again that it is asked out of */
 #define NAT_TEXT_AT 0x1000                         /* of the text in the file that is executed */
 
 struct nat_stub {
@@ -68,6 +71,7 @@ struct nat_stub {
     int core;      /* of the host's, on which it was let go on; -1: one of several */
     int kept_off;  /* a core on which it does not run; -1: none */
     int elsewhere; /* the only one on which it does then; -1: several */
+    int work;                /* looks more that the call which it was let make may take */
     int failed;   /* where a start failed, as a number of enum nat_stage */
 };
 
@@ -455,27 +459,39 @@ static int nat_answer_guest(struct nat_stub *s, int64_t value)
     return 0;
 }
 
+/* What it says next. NAT_NOTHING: it has ended, or could have said something and does not, which is the same for who waits
+   under a lock. What it was told to do has its time. */
+static int nat_await(struct nat_stub *s)
+{
+    int64_t used = 0;
+    int looks = -1, event;
+    while ((event = nat_next(s, NAT_NAP)) == NAT_NOTHING && !nat_ended(s)) {
+        if (looks < 0) {
+            used = nat_cpu_time(s); /* what it uses from now on */
+            looks = 0;
+        } else
+            looks += nat_had_time(s, &used);
+        if (looks >= NAT_PATIENCE + s->work)
+            break;
+    }
+    s->work = 0;
+    return event;
+}
+
 /* Wait for a hand-over. -1: it does not come. `calling`: it was asked out of a call, which it may make again once more, for
-   another signal. */
+   another signal; one that keeps signals out makes call after call. */
 static int nat_turn(struct nat_stub *s, int calling)
 {
-    int64_t used = nat_cpu_time(s);
-    int looks = 0;
+    int again = calling ? NAT_CALLS_ANEW : 0;
     for (;;) {
-        int event = nat_next(s, NAT_NAP);
+        int event = nat_await(s);
         if (event == NAT_TURN) {
             nat_set_turn(s, 0);
             return 0;
         }
-        if (event == NAT_GUEST_CALL && calling) {
-            nat_again(s);
-            continue;
-        }
-        if (event != NAT_NOTHING || nat_ended(s))
+        if (event != NAT_GUEST_CALL || again-- == 0)
             return -1;
-        looks += nat_had_time(s, &used);
-        if (looks >= NAT_PATIENCE)
-            return -1;
+        nat_again(s);
     }
 }
 
@@ -526,19 +542,8 @@ static int nat_go(struct nat_stub *s)
    proves that the calls before it are over; it is refused itself. 0: it was that; -1: it did something else, or nothing. */
 static int nat_judge(struct nat_stub *s, const struct nat_command *want)
 {
-    int64_t used = nat_cpu_time(s);
-    int looks = 0;
     for (;;) {
-        int event = nat_next(s, NAT_NAP);
-        if (event == NAT_NOTHING) {
-            if (nat_ended(s))
-                return -1;
-            looks += nat_had_time(s, &used);
-            if (looks >= NAT_PATIENCE)
-                return -1;
-            continue;
-        }
-        if (event != NAT_MAP_CALL
+        if (nat_await(s) != NAT_MAP_CALL
             || (uint32_t)s->nr != want->op || s->args[0] != want->addr || s->args[1] != want->len
             || (want->op != NAT_MUNMAP && s->args[2] != want->prot)
             || (want->op == NAT_MMAP
@@ -547,8 +552,11 @@ static int nat_judge(struct nat_stub *s, const struct nat_command *want)
         if (want->op == NAT_MUNMAP && want->len == 0) {
             if (nat_answer(s, 0, -EPERM, 0) == 0)
                 return 0;
-        } else if (nat_answer(s, 0, 0, 1) == 0)
-            return 0;
+        } else {
+            s->work = want->len / NAT_WORK < NAT_MOST_WORK ? (int)(want->len / NAT_WORK) : NAT_MOST_WORK;
+            if (nat_answer(s, 0, 0, 1) == 0)
+                return 0;
+        }
     }
 }
 
@@ -603,6 +611,7 @@ static int nat_start(struct nat_stub *s, int frames, uint64_t base, int traps_co
         close(b.program);
     if (s->pid && !error) {
         ioctl(s->listener, NAT_NOTIF_SET_FLAGS, one); /* refused before Linux 6.6: slower only */
+        s->work = NAT_MOST_WORK;
         if (nat_turn(s, 0) == 0) {
             s->failed = NAT_OK;
             return 0;

@@ -17,20 +17,17 @@ from cython.cimports.axptr._core.cpu.native.parked import ENDED, TO_GO
 from cython.cimports.axptr._core.cpu.native.stub import (
     NAT_GUEST_CALL,
     NAT_MAP_CALL,
-    NAT_NAP,
     NAT_NOTHING,
-    NAT_PATIENCE,
     NAT_TURN,
     R_RIP,
     Stub,
+    nat_await,
     nat_cpu_time,
     nat_ended,
-    nat_had_time,
     nat_interrupt,
-    nat_next,
 )
 from cython.cimports.cpython.ref import PyObject
-from cython.cimports.libc.stdint import int64_t, uint64_t
+from cython.cimports.libc.stdint import uint64_t
 
 from axptr.errors import GuestLost
 
@@ -95,19 +92,20 @@ class Parked:
 
     def recall(self):
         """Have it come back, if it runs. What it came back with stays to be looked at."""
-        event: cython.int = NAT_NOTHING
-        looks: cython.int = 0
-        used: int64_t
+        event: cython.int
+        ended: cython.bint
         if not self.out:
             return 0
         with cython.nogil:
             nat_interrupt(cython.address(self.stub.s), 1)
-            used = nat_cpu_time(cython.address(self.stub.s))
-            while event == NAT_NOTHING and looks < NAT_PATIENCE and not nat_ended(cython.address(self.stub.s)):
-                event = nat_next(cython.address(self.stub.s), NAT_NAP)
-                if event == NAT_NOTHING:
-                    looks += nat_had_time(cython.address(self.stub.s), cython.address(used))
-        return self.collect(ENDED if event == NAT_NOTHING else event)
+            event = nat_await(cython.address(self.stub.s))
+            ended = nat_ended(cython.address(self.stub.s))
+        if event != NAT_NOTHING:
+            return self.collect(event)
+        self.collect(ENDED)
+        if not ended:  # it was let run and keeps signals out, whatever it says
+            self.lost = True
+        return 0
 
     @property
     def _used(self):

@@ -38,7 +38,7 @@ cdef extern from "host.h" nogil:
     void nat_place(nat_stub *, int core, int taken, int alone)
     void nat_set_turn(nat_stub *, int guests)
     int nat_had_time(nat_stub *, int64_t *used)
-    int NAT_NAP, NAT_PATIENCE
+    int nat_await(nat_stub *)
     int nat_turn(nat_stub *, int calling)
     int nat_go(nat_stub *)
     int nat_judge(nat_stub *, const nat_command *want)
