@@ -1,7 +1,6 @@
 """seccomp(2), and what prctl(2) says of it. Source: kernel/seccomp.c of Linux 6.18.
 
-Not here: what becomes of calls (`task.seccomp`). Refused: a listener in user space (EINVAL), of which the sizes are
-told all the same.
+Not here: what becomes of calls (`task.seccomp`), who listens to them (`files.usernotif`).
 """
 
 from __future__ import annotations
@@ -59,14 +58,21 @@ def set_strict(task: LinuxTask) -> int:
 
 
 def set_filter(task: LinuxTask, flags: int, address: int) -> int:
-    """0, or with SECCOMP_FILTER_FLAG_TSYNC the number of a thread that has filters of its own."""
-    if flags & ~_KNOWN or flags & _LISTENER or (flags & _WAIT_KILLABLE and not flags & _LISTENER):
+    """0; with SECCOMP_FILTER_FLAG_TSYNC the number of a thread that has filters of its own; with
+    SECCOMP_FILTER_FLAG_NEW_LISTENER a descriptor."""
+    if flags & ~_KNOWN or (flags & _WAIT_KILLABLE and not flags & _LISTENER):
+        raise LinuxError(errno.EINVAL)
+    if flags & _TSYNC and flags & _LISTENER and not flags & _TSYNC_ESRCH:
         raise LinuxError(errno.EINVAL)
     made = _filter(task, address)
+    if flags & _LISTENER:
+        task.files.require_room()
     before = task.seccomp
     if before is not None and before.mode != seccomp.FILTER:
         raise LinuxError(errno.EINVAL)
     filters = before.filters if before is not None else ()
+    if flags & _LISTENER and any(one.listener is not None for one in filters):
+        raise LinuxError(errno.EBUSY)
     others = [thread for thread in task.group.threads.values() if thread is not task and not thread.dead]
     if flags & _TSYNC:
         for thread in others:
@@ -82,7 +88,13 @@ def set_filter(task: LinuxTask, flags: int, address: int) -> int:
         if task.kept.no_new_privs:
             thread.kept.no_new_privs = 1
         _restrict(thread, limits)
-    return 0
+    if not flags & _LISTENER:
+        return 0
+    from ..files.usernotif import ListenerFile  # which few programs have
+
+    first = int.from_bytes(task.machine.host.random(8), "little")
+    made.listener = ListenerFile(made, first, killable=bool(flags & _WAIT_KILLABLE))
+    return task.files.add(made.listener, cloexec=True)
 
 
 def _follows(thread: LinuxTask, filters: tuple[Filter, ...]) -> bool:
@@ -106,7 +118,8 @@ def _filter(task: LinuxTask, address: int) -> Filter:
 
 
 def _restrict(task: LinuxTask, limits: Seccomp) -> None:
-    task.seccomp = limits
+    seccomp.let_go(task)
+    task.seccomp = seccomp.keep(limits)
     task.space.is_kin = False
     if task.loop is not None:
         task.loop.reinstall(task)

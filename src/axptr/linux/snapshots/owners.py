@@ -33,6 +33,7 @@ STATE = {
     "linux.files.sigio": "Notice",
     "linux.files.termios": "Termios",
     "linux.files.timerfd": "TimerFile",
+    "linux.files.usernotif": "Notification ListenerFile",
     "linux.fs.dev": "DeviceNode TtyNode Dev",
     "linux.fs.devfiles": "DeviceFile NullFile ZeroFile FullFile RandomFile",
     "linux.fs.given": "TreeStat TreeMount GivenNode GivenFile",

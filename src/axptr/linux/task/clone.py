@@ -213,7 +213,10 @@ def _copy(task: LinuxTask, args: CloneArgs, tid: int) -> LinuxTask:
     child.comm, child.nice = task.comm, task.nice
     child.cpu.engine = task.cpu.engine
     child.kept = task.kept.copy()
-    child.seccomp = task.seccomp
+    if task.seccomp is not None:
+        from .seccomp import keep
+
+        child.seccomp = keep(task.seccomp)
     child.kept.pdeath_signal = 0
     child.own_uts = task.own_uts
     if flags & _NEW:

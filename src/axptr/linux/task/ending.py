@@ -89,6 +89,10 @@ def end_thread(task: LinuxTask) -> None:
         thread_ended(task)
     group.timers.cpu.end(task.cpu)
     task.dead = True
+    if task.seccomp is not None:
+        from .seccomp import let_go
+
+        let_go(task)
     task.signals.pending.own.discard(_ALL)
     if last:
         group.pending.discard(_ALL)

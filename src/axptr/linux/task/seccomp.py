@@ -3,10 +3,8 @@ by its number and words. Source: seccomp(2), kernel/seccomp.c, net/core/filter.c
 Linux 6.18.
 
 Filters are only ever added; fork, clone and exec keep them. Where none is, nothing of this is loaded or asked.
-Left out: a listener in user space (SECCOMP_RET_USER_NOTIF): a call that would have waited for it is ENOSYS, as where
-nobody listens.
 
-Not here: the call (`calls.seccomp`).
+Not here: the call (`calls.seccomp`), who answers calls in the place of the kernel (`files.usernotif`).
 """
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from .trace import PASSED, SUSPEND_SECCOMP, filtered
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...kernel.kernel import Dispatch
+    from ..files.usernotif import ListenerFile
     from .task import LinuxTask
 
     Instruction = tuple[int, int, int, int]
@@ -58,13 +57,16 @@ _KNOWN = (
 
 
 class Filter:
-    """One program. plain: what it gave by the number alone, for those calls where it looked at nothing else."""
+    """One program. plain: what it gave by the number alone, for those calls where it looked at nothing else. users: how
+    many tasks it judges. listener: who answers where it says so, None for nobody."""
 
-    __slots__ = ("code", "plain")
+    __slots__ = ("code", "listener", "plain", "users")
 
     def __init__(self, code: tuple[Instruction, ...]) -> None:
         self.code = code
         self.plain: dict[int, int] = {}
+        self.users = 0
+        self.listener: ListenerFile | None = None
 
 
 class Seccomp(NamedTuple):
@@ -192,21 +194,44 @@ def _computed(op: int, a: int, b: int) -> int:
     return a & _WORD
 
 
-def verdict(filters: tuple[Filter, ...], audit: int, number: int, pc: int, words: tuple[int, ...]) -> int:
-    """What all of them together say: the strictest, of equals the one that was set last."""
+def verdict(
+    filters: tuple[Filter, ...], audit: int, number: int, pc: int, words: tuple[int, ...]
+) -> tuple[int, Filter | None]:
+    """What all of them together say: the strictest, of equals the one that was set last; and which one said it."""
     found, data = ALLOW, b""
+    match: Filter | None = None
     for one in reversed(filters):
         given = one.plain.get(number)
         if given is None:
             if not data:
-                signed = (number & _WORD ^ 1 << 31) - (1 << 31)
-                data = _DATA_OF.pack(signed, audit, pc, *words)
+                data = data_of(audit, number, pc, words)
             given, deep = run(one.code, data)
             if not deep and len(one.plain) < MOST_INSTRUCTIONS:
                 one.plain[number] = given
         if _strictness(given) < _strictness(found):
-            found = given
-    return found
+            found, match = given, one
+    return found, match
+
+
+def data_of(audit: int, number: int, pc: int, words: tuple[int, ...]) -> bytes:
+    """struct seccomp_data."""
+    return _DATA_OF.pack((number & _WORD ^ 1 << 31) - (1 << 31), audit, pc, *words)
+
+
+def keep(limits: Seccomp | None) -> Seccomp | None:
+    """A task has these from now on."""
+    for one in limits.filters if limits is not None else ():
+        one.users += 1
+    return limits
+
+
+def let_go(task: LinuxTask) -> None:
+    """A task has none any more: it has others, or is no more."""
+    limits = task.seccomp
+    for one in limits.filters if limits is not None else ():
+        one.users -= 1
+        if not one.users and one.listener is not None:
+            one.listener.left()
 
 
 def _strictness(given: int) -> int:
@@ -228,10 +253,17 @@ def judged(task: LinuxTask, inner: Dispatch) -> Dispatch:
                 return inner(nr, a0, a1, a2, a3, a4, a5)
             _end(task, Info(SIGKILL, SI_KERNEL), whole=False)
             return nr
-        given = verdict(limits.filters, audit, nr, task.engine.regs.pc, (a0, a1, a2, a3, a4, a5))
+        words = (a0, a1, a2, a3, a4, a5)
+        if task.passed is not None:
+            passed, task.passed = task.passed, None
+            if passed == data_of(audit, nr, task.engine.regs.pc, words):
+                return inner(nr, a0, a1, a2, a3, a4, a5)
+        given, match = verdict(limits.filters, audit, nr, task.engine.regs.pc, words)
         action = given & _ACTION
         if action in (ALLOW, LOG) or (action == TRACE and task.trace is not None and task.trace.phase == PASSED):
             return inner(nr, a0, a1, a2, a3, a4, a5)
+        if action == USER_NOTIF and match is not None and match.listener is not None:
+            return match.listener.ask(task, data_of(audit, nr, task.engine.regs.pc, words))
         return _refused(task, nr, given)
 
     return dispatch

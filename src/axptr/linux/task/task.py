@@ -76,6 +76,7 @@ class LinuxTask(Task):
 the numbers |
     | leaving, code, dead: it is to end, with what; it has ended | - | none | as they are |
     | seccomp: what it may still call, None for all | keeps | has the same | plain data |
+    | passed: the call that who listens to its filter let go on, until that is made | - | none | plain data |
     | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
     | debug: its debug registers, None until a tracer sets one | none | none | the numbers |
     | trace: by whom it is traced, and how; None for nobody | keeps | see `task.trace` | see there |
@@ -122,6 +123,7 @@ copy | as they are |
         self.robust_list = (0, 24)
         self.rseq: Rseq | None = None
         self.seccomp: Seccomp | None = None
+        self.passed: bytes | None = None
         self.sched = Scheduling()
         self.again: Again | None = None
         self.host_signals: HostSignals | None = None
