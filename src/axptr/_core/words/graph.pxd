@@ -28,7 +28,9 @@ cdef class Rule:
 cdef class Shape:
     cdef Py_ssize_t *offsets
     cdef tuple unset
+    cdef Py_ssize_t *unset_at      # where they lie, 0 of what is no plain slot
     cdef bint slotted
+    cdef int unset_in(self, object it) except -1
 
 @cython.final
 cdef class Node:
@@ -62,6 +64,7 @@ cdef class Graph:
     cdef refill(self, Node node, object it, list made)
     cdef object create(self, Node node, list made, object leaf)
     cdef int meet(self, object value, PyObject *it, list made, Seen used) except -1
+    cdef int meet_row(self, tuple values, object row, list made, Seen used) except -1
     cdef Shape shape_of(self, Node node)
     cdef int meet_state(self, Node node, object it, list made, Seen used) except -1
     cdef int meet_weak(self, Node node, dict table, bint by_key, list made, Seen used) except -1

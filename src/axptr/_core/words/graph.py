@@ -86,6 +86,13 @@ class Shape:
         names: tuple = node.names
         self.slotted = False
         self.unset = tuple([name for name in slots if name not in names])
+        self.unset_at = cython.cast(
+            cython.pointer(cython.Py_ssize_t), calloc(len(self.unset) + 1, cython.sizeof(cython.Py_ssize_t))
+        )
+        if self.unset_at == cython.NULL:
+            raise MemoryError
+        for k in range(len(self.unset)):
+            self.unset_at[k] = slot_of(node.cls, self.unset[k])
         self.offsets = cython.cast(
             cython.pointer(cython.Py_ssize_t), calloc(len(names) + 1, cython.sizeof(cython.Py_ssize_t))
         )
@@ -98,6 +105,18 @@ class Shape:
 
     def __dealloc__(self):
         free(self.offsets)
+        free(self.unset_at)
+
+    def unset_in(self, it):
+        """Take what the node has not from the slots of an object."""
+        k: cython.Py_ssize_t
+        for k in range(len(self.unset)):
+            if self.unset_at[k]:
+                if at_offset(it, self.unset_at[k]) != cython.NULL:
+                    delattr(it, self.unset[k])
+            elif hasattr(it, self.unset[k]):
+                delattr(it, self.unset[k])
+        return 0
 
 
 @cython.final
@@ -275,9 +294,22 @@ class Graph:
             elif node.kind == _MAPPING:
                 self.meet_weak(node, made[i].data, node.cls is WeakKeyDictionary, made, used)
             elif node.kind == _LIST:
-                for value, it in zip(node.values, made[i], strict=False):
-                    self.meet(value, cython.cast(cython.pointer(PyObject), it), made, used)
+                self.meet_row(node.values, made[i], made, used)
         return made, used
+
+    def meet_row(self, values, row, made, used):
+        """The objects in a list, a tuple or the like that stand where values do."""
+        k: cython.Py_ssize_t
+        if type(row) is list:
+            for k in range(min(len(values), len(cython.cast(list, row)))):
+                self.meet(values[k], PyList_GET_ITEM(row, k), made, used)
+        elif isinstance(row, tuple):
+            for k in range(min(len(values), len(cython.cast(tuple, row)))):
+                self.meet(values[k], PyTuple_GET_ITEM(row, k), made, used)
+        else:
+            for value, it in zip(values, row, strict=False):
+                self.meet(value, cython.cast(cython.pointer(PyObject), it), made, used)
+        return 0
 
     def meet(self, value, it, made, used):
         """An object that stands where a value does; NULL for none."""
@@ -296,8 +328,7 @@ class Graph:
             used.line[used.waiting] = i
             used.waiting += 1
         elif node.kind == _TUPLE:
-            for value, one in zip(node.values, cython.cast(object, it), strict=False):
-                self.meet(value, cython.cast(cython.pointer(PyObject), one), made, used)
+            self.meet_row(node.values, cython.cast(object, it), made, used)
         return 0
 
     def shape_of(self, node):
@@ -411,12 +442,15 @@ class Graph:
         What is right already is not touched."""
         i: cython.Py_ssize_t
         node: Node
+        anew: bytearray = bytearray(len(self.nodes))
+        for place in fresh:
+            anew[place] = 1
         self.slots = slots
         for i in range(len(self.nodes)):
-            node = self.nodes[i]
+            node = cython.cast(Node, PyTuple_GET_ITEM(self.nodes, i))
             if node.kind >= _TUPLE:
                 continue
-            if i in fresh:
+            if anew[i]:
                 self.refill(node, made[i], made)
             else:
                 self.set_right(node, made[i], made)
@@ -508,10 +542,7 @@ class Graph:
             for name in list(state):
                 if name not in names:
                     del state[name]
-        for name in shape.unset:
-            if hasattr(it, name):
-                delattr(it, name)
-        return 0
+        return shape.unset_in(it)
 
     def set_slots(self, node, it, made, shape):
         """Of an object that has nothing but slots."""
@@ -519,10 +550,7 @@ class Graph:
         for k in range(len(node.names)):
             if not shape.offsets[k] or at_offset(it, shape.offsets[k]) != self.meant(node, k, made):
                 PyObject_GenericSetAttr(it, node.names[k], cython.cast(object, self.meant(node, k, made)))
-        for name in shape.unset:
-            if hasattr(it, name):
-                delattr(it, name)
-        return 0
+        return shape.unset_in(it)
 
     def same_items(self, node, table, made):
         """Whether a table has the very keys and values that its node says, in this order."""
@@ -564,8 +592,14 @@ class Graph:
         return 0
 
     def same_row(self, node, row, made):
+        k: cython.Py_ssize_t
         if len(row) != len(node.values):
             return False
+        if type(row) is list:
+            for k in range(len(node.values)):
+                if self.meant(node, k, made) != PyList_GET_ITEM(row, k):
+                    return False
+            return True
         for value, it in zip(node.values, row, strict=False):
             if self.one(value, made) is not it:
                 return False
