@@ -40,6 +40,8 @@ def pytest_configure() -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     choices = ("unicorn", "native", "both")
     parser.addoption("--engine", choices=choices, help="the engines of tests that run guests (tests/engines.py)")
+    text = "where the seeds of tests that draw at random begin (tests/linux/snapshots/test_points.py)"
+    parser.addoption("--first-seed", type=int, default=0, metavar="N", help=text)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
