@@ -40,7 +40,7 @@ def benchmarks() -> list[Benchmark]:
         _inside("sha256", SHA, 256, 1.05),
         _inside("loop", LOOP, 10_000_000, 1.05),
         _whole("gzip", ("gzip", "-9c", "{dir}/text"), 1.3),
-        _whole("sort", ("sort", "-S64M", "{dir}/text"), 1.3),
+        _whole("sort", ("sort", "-S64M", "{dir}/text"), 1.3, options=("--engine-jobs", "2")),
         _whole("sqlite3", ("sqlite3", ":memory:", _SQL), 1.3),
         _whole("cc1", ("{cc1}", "-quiet", "-O2", "-o", "/dev/null", "{dir}/many.c"), 1.5),
         _whole("avx2", ("{dir}/avx",), 1.3),
@@ -71,12 +71,12 @@ _SQL = (
 )
 
 
-def _native(command: list[str]) -> list[str]:
-    return _over("native", command)
+def _native(command: list[str], *options: str) -> list[str]:
+    return _over("native", command, *options)
 
 
-def _over(engine: str, command: list[str]) -> list[str]:
-    return [*axptr_command()[:2], "--engine", engine, "--", *command]
+def _over(engine: str, command: list[str], *options: str) -> list[str]:
+    return [*axptr_command()[:2], "--engine", engine, *options, "--", *command]
 
 
 def _auto(name: str, command: tuple[str, ...]) -> Benchmark:
@@ -129,12 +129,14 @@ def in_directory(sides: Callable[[Path], tuple[Side, Side]], slow: int) -> Pair:
     return Pair(subject, peer, slow=slow, close=directory.cleanup)
 
 
-def _whole(name: str, command: tuple[str, ...], bar: float, *, qemu: bool = False) -> Benchmark:
+def _whole(
+    name: str, command: tuple[str, ...], bar: float, *, qemu: bool = False, options: tuple[str, ...] = ()
+) -> Benchmark:
     def prepare(mode: Mode) -> Pair:
         def sides(where: Path) -> tuple[Side, Side]:
             ready = _made(command, where, small=mode.smoke)
             before = [needed("qemu-x86_64")] if qemu else []
-            return timed(_native(ready)), timed([*before, *ready])
+            return timed(_native(ready, *options)), timed([*before, *ready])
 
         return in_directory(sides, slow=3)
 

@@ -46,7 +46,7 @@ def checked_address(value: object, what: str = "address") -> int:
 
     Raises `TypeError` if it is no integer, `ValueError` if it is negative or above 2**64 - 1.
     """
-    number = _integer(value, what)
+    number = value if type(value) is int else _integer(value, what)
     if not 0 <= number < ADDRESS_END:
         raise ValueError(f"{what} {number:#x} is not an unsigned 64-bit number")
     return number
@@ -54,7 +54,7 @@ def checked_address(value: object, what: str = "address") -> int:
 
 def checked_size(value: object, what: str = "size") -> int:
     """`value` as a count of bytes or elements, 0 or more; `TypeError` or `ValueError` otherwise."""
-    number = _integer(value, what)
+    number = value if type(value) is int else _integer(value, what)
     if number < 0:
         raise ValueError(f"{what} {number} is negative")
     return number

@@ -155,12 +155,13 @@ def file_cache(phys: PhysMemory, file: FileLike, write: bool) -> tuple[FileCache
             fd = file.fileno()
         else:
             raise TypeError(f"a file is a path, a descriptor or has fileno(), not {type(file).__name__}")
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             raise LinuxError(errno.ENODEV, "only a regular file can be mapped")
         mode = hostcalls.fcntl(fd, F_GETFL) & (os.O_ACCMODE | os.O_PATH)
         if mode not in (os.O_RDONLY, os.O_RDWR):
             raise LinuxError(errno.EACCES, "the descriptor cannot be read")
-        cache = FileCache.of(phys, fd)
+        cache = FileCache.of(phys, fd, status)
         if write and mode == os.O_RDWR:
             cache.writable_through(fd)
             return cache, True

@@ -43,10 +43,13 @@ class FileCache(FrameStore):
     _stamp: tuple[int, int] = (-1, -1)
 
     @classmethod
-    def of(cls, phys: PhysMemory, fd: int) -> FileCache:
-        """The cache of the file that a descriptor stands for, made at first use. Changes by others are taken in."""
+    def of(cls, phys: PhysMemory, fd: int, status: os.stat_result | None = None) -> FileCache:
+        """The cache of the file that a descriptor stands for, made at first use. Changes by others are taken in.
+
+        status: what the host has just said of it."""
         with _making:
-            status = os.fstat(fd)
+            if status is None:
+                status = os.fstat(fd)
             found = cls.find(phys, status.st_dev, status.st_ino)
             if found is None:
                 made = cls(phys, fd, os.readlink(f"/proc/self/fd/{fd}"))

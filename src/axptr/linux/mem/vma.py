@@ -10,9 +10,10 @@ import errno
 
 from ..._core.mm.pages import count_pages
 from ..._core.words.codes import GUARD_GAP
-from ...addr import PAGE_SIZE, VirtAddrRange
+from ...addr import PAGE_SIZE
 from ...errors import LinuxError
 from ...flags import MappingFlags
+from ...mm.area import MemoryArea
 from ..abi.mman import MAP_32BIT, MAP_FIXED, MAP_FIXED_NOREPLACE
 from ..task import waiting
 from ..uaccess import USER_END
@@ -21,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...mm.area import MemoryArea
+    from ...mm.area import AreaFields
     from ...mm.space import AddrSpace
     from ..task.task import LinuxTask
     from .mm import Mm
@@ -66,30 +67,36 @@ def place(mm: Mm, addr: int, size: int, flags: int) -> int:
     top = USER_END if topdown else high
     if hint and hint <= top - size and is_free(mm, hint, size) and not near_stack(mm, hint + size):
         return hint
-    space = mm.space
-    found = space.find_free_area(low, size, VirtAddrRange(low, high), topdown=topdown)
+    found = _gap(mm, low, high, size, topdown=topdown)
     while found is not None and (above := near_stack(mm, found + size)) is not None:
         # Below what grows down a gap stays free: look on the other side of it.
         if topdown:
             high = above - STACK_GAP
         else:
             low = above
-        found = space.find_free_area(low, size, VirtAddrRange(low, high), topdown=topdown) if low < high else None
+        found = _gap(mm, low, high, size, topdown=topdown)
     if found is None and topdown:  # as arch_get_unmapped_area: from TASK_UNMAPPED_BASE upwards
-        found = space.find_free_area(0, size, VirtAddrRange(USER_END // 3 & -PAGE, USER_END))
+        found = _gap(mm, USER_END // 3 & -PAGE, USER_END, size)
     if found is None:
         raise LinuxError(errno.ENOMEM)
     return found
 
 
 def is_free(mm: Mm, start: int, size: int) -> bool:
-    return mm.space.find_free_area(start, size, VirtAddrRange(start, start + size)) == start
+    return _gap(mm, start, start + size, size) == start
+
+
+def _gap(mm: Mm, low: int, high: int, size: int, *, topdown: bool = False) -> int | None:
+    """A free place for `size` bytes in [low, high), the first or the last: `find_free_area`, of checked numbers."""
+    if low >= high or size > min(high - low, mm.space.size):
+        return None
+    return mm.space._gap(low, high - 1, page_up(size), PAGE, topdown)
 
 
 def near_stack(mm: Mm, end: int) -> int | None:
     """The start of the first area from `end` on, if it grows down and `end` is inside the gap below it."""
-    area = next_area(mm, end, min(end + STACK_GAP, USER_END))
-    return area.start if area is not None and area.grows_down else None
+    fields = _next(mm, end, min(end + STACK_GAP, USER_END))
+    return fields[0] if fields is not None and fields[6] else None
 
 
 def in_turns(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, MemoryArea]]:
@@ -135,13 +142,18 @@ def pieces(task: LinuxTask, start: int, end: int) -> Iterator[tuple[int, int, Me
 
 def next_area(owner: LinuxTask | Mm, at: int, end: int) -> MemoryArea | None:
     """The first area that has a byte in [at, end). O(log n)."""
-    end = min(end, USER_END)
+    fields = _next(owner, at, min(end, USER_END))
+    return None if fields is None else MemoryArea.of(fields)
+
+
+def _next(owner: LinuxTask | Mm, at: int, end: int) -> AreaFields | None:
+    """The same as the space has it: an object of each is made for nothing where one number is asked for."""
     if at >= end:
         return None
-    below, above = owner.space.neighbours(at)
-    if below is not None and below.end > at:
+    below, above = owner.space._neighbours(at)
+    if below is not None and below[1] > at:
         return below
-    return above if above is not None and above.start < end else None
+    return above if above is not None and above[0] < end else None
 
 
 def extent(task: LinuxTask, area: MemoryArea) -> tuple[int, int]:

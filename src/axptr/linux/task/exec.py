@@ -99,8 +99,8 @@ def refuse_written(task: LinuxTask, node: Node) -> None:
             raise LinuxError(errno.ETXTBSY)
     cache = node.mapped(task)
     if cache is not None:
-        for area in task.space.areas():
-            if area.backend.store is cache and area.backend.shared and not area.backend.sealed:
+        for _, _, _, backend, *_ in task.space._all_areas():
+            if backend.store is cache and backend.shared and not backend.sealed:
                 raise LinuxError(errno.ETXTBSY)
 
 
