@@ -110,12 +110,37 @@ def read_later(task: LinuxTask, file: OpenFile, stop: WouldBlock) -> int | None:
     return _wait_to_read(task, file, stop, file.deadline(task, POLLIN))
 
 
-def _wait_to_read(task: LinuxTask, file: OpenFile, stop: WouldBlock, until: float | None) -> int | None:
+def _wait_to_read(task: LinuxTask, file: OpenFile, stop: WouldBlock, until: float | None, done: int = 0) -> int | None:
+    done += stop.done
     if until is not None and task.machine.host.monotonic() >= until:
-        raise LinuxError(errno.EAGAIN)
-    again = _read_on, (file, stop.rest, until)
+        if not done:
+            raise LinuxError(errno.EAGAIN)
+        return _was_read(task, file, done)
+    on = [(stop.on or file, POLLIN)]
+    if done:
+        again = _read_rest, (file, stop.rest, until, done)
+        return task.block(on=on, until=until, again=again, interrupted=_rest_not_read)
     wakes = until if stop.until is None else stop.until
-    return task.block(on=[(stop.on or file, POLLIN)], until=wakes, again=again, interrupted=_not_read)
+    return task.block(on=on, until=wakes, again=(_read_on, (file, stop.rest, until)), interrupted=_not_read)
+
+
+def _read_rest(
+    task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], until: float | None, done: int
+) -> int | None:
+    """There was less than is wanted at once (SO_RCVLOWAT), `done` bytes."""
+    try:
+        done += file.read_on(task, UserIter.over(task, rest), done)
+    except WouldBlock as stop:
+        return _wait_to_read(task, file, stop, until, done)
+    except LinuxError:
+        pass  # of what went well nothing is lost
+    return _was_read(task, file, done)
+
+
+def _rest_not_read(
+    task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], until: float | None, done: int
+) -> int | None:
+    return _was_read(task, file, done)
 
 
 def _read_on(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], until: float | None) -> int | None:

@@ -223,6 +223,10 @@ class OpenFile:
         """Read to user memory, at the file's own position (moving it) or at `pos`; bytes done, 0 at the end."""
         raise LinuxError(errno.EINVAL)
 
+    def read_on(self, task: LinuxTask, to: UserIter, done: int) -> int:
+        """The same once more, for a call that has got `done` bytes and wants more."""
+        return self.read(task, to, None)
+
     def job_control(self, task: LinuxTask, *, write: bool) -> None:
         """Before a call transfers: a terminal stops those who are in its background."""
 

@@ -129,8 +129,12 @@ class Socket(OpenFile):
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         if not to.count:  # sock_read_iter
             return 0
+        return self.read_on(task, to, 0)
+
+    def read_on(self, task: LinuxTask, to: UserIter, done: int) -> int:
+        least = min(self.endpoint.options.least, to.count + done) - done  # sock_rcvlowat
         try:
-            got = self.endpoint.receive(task, to, 0, 1)
+            got = self.endpoint.receive(task, to, 0, least)
         except Waits as stop:
             if self.blocks:
                 raise

@@ -47,7 +47,7 @@ from .endpoint import (
     taken,
 )
 from .inet import InetEndpoint
-from .tcpoptions import IPPROTO_TCP, TcpOptions
+from .tcpoptions import IPPROTO_TCP, TCP_INQ, TcpOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -407,6 +407,13 @@ class TcpEndpoint(TcpEnd, InetEndpoint):
             raise LinuxError(errno.ENOTCONN)
         if flags & MSG_OOB:
             return self._receive_urgent(to, flags)
+        got = self._receive(to, flags, least)
+        if self.tcp.kept.get(TCP_INQ):
+            left = self.readable_bytes() or int(self.finished)  # tcp_inq_hint: there is the end to be read
+            got.ancillary.append((IPPROTO_TCP, TCP_INQ, left.to_bytes(4, "little")))
+        return got
+
+    def _receive(self, to: Goal, flags: int, least: int) -> Received:
         got = Received(0)
         if flags & MSG_PEEK:
             return self._look(to, flags, got, least)

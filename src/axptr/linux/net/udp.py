@@ -20,6 +20,7 @@ from .endpoint import (
     CLOSE,
     ESTABLISHED,
     MSG_ERRQUEUE,
+    MSG_MORE,
     MSG_OOB,
     MSG_PEEK,
     MSG_TRUNC,
@@ -72,6 +73,7 @@ _UDP_OPTIONS = {1: 1, 101: 1, 102: 1, 103: 65_535, 104: 1}
 """Options of IPPROTO_UDP, and the most that each may be."""
 _COVERAGE = (10, 11)
 """Of UDP-Lite: how much of a datagram its checksum covers. None is ever damaged."""
+_CORK = 1
 _ENCAP, _ENCAPSULATIONS = 100, (0, 2, 3)
 """What datagrams have in them, which is for whoever reads them: nothing, ESP, L2TP."""
 _UDP_TOLD = (*_COVERAGE, _ENCAP)
@@ -79,6 +81,11 @@ _UDP_TOLD = (*_COVERAGE, _ENCAP)
 
 def _cost(size: int) -> int:
     return _SMALL_COST if size <= _SMALL else cost_of_packet(size + _HEADERS)
+
+
+def _most(ip: bytes) -> int:
+    """Bytes of a datagram to this address."""
+    return MOST4 if len(ip) == 4 else MOST6
 
 
 class Datagram:
@@ -95,7 +102,10 @@ class Datagram:
 
 
 class UdpEndpoint(InetEndpoint):
-    """A socket of datagrams."""
+    """A socket of datagrams.
+
+    corked: what was sent with more to come (MSG_MORE, UDP_CORK) of one datagram, for whom, with what marks; or None.
+    """
 
     def __init__(self, network: Network, family: int, owner: int, protocol: int = IPPROTO_UDP) -> None:
         super().__init__(network, family, SOCK_DGRAM, protocol, owner)
@@ -104,6 +114,7 @@ class UdpEndpoint(InetEndpoint):
         self.queued = 0
         self.drops = 0
         self.udp: dict[int, int] = {}
+        self.corked: tuple[bytes, Place, tuple[int, int]] | None = None
 
     # -- connecting
 
@@ -149,9 +160,12 @@ class UdpEndpoint(InetEndpoint):
             raise LinuxError(errno.EMSGSIZE)
         if message.flags & MSG_OOB:
             raise LinuxError(errno.EOPNOTSUPP)
+        more = bool(message.flags & MSG_MORE or self.udp.get(_CORK))
+        if self.corked is not None:
+            return self._append(data, size, more)
         goal = self._goal_of(message.to)
         self.take_error()
-        if size > (MOST4 if len(goal[0]) == 4 else MOST6):
+        if size > _most(goal[0]):
             raise LinuxError(errno.EMSGSIZE)
         if self.shut & SHUT_WRITE:
             raise LinuxError(errno.EPIPE)
@@ -159,6 +173,39 @@ class UdpEndpoint(InetEndpoint):
         self.ensure_port()
         marks = self._marks(message, len(goal[0]) == 4)
         body = taken(data, size)
+        if more:
+            self._cork(body, goal, marks)
+        else:
+            self._send(body, goal, marks)
+        return size
+
+    def _append(self, data: Source, size: int, more: bool) -> int:
+        """One that follows those with more to come is of their datagram, whomever it is for. What cannot be is the end
+        of all (udp_flush_pending_frames)."""
+        assert self.corked is not None
+        before, goal, marks = self.corked
+        self._uncork()
+        if self.shut & SHUT_WRITE:
+            raise LinuxError(errno.EPIPE)
+        if len(before) + size > _most(goal[0]):
+            raise LinuxError(errno.EMSGSIZE)
+        body = before + taken(data, size)
+        if more:
+            self._cork(body, goal, marks)
+        else:
+            self._send(body, goal, marks)
+        return size
+
+    def _cork(self, body: bytes, goal: Place, marks: tuple[int, int]) -> None:
+        self.network.hold(_cost(len(body)))
+        self.corked = body, goal, marks
+
+    def _uncork(self) -> None:
+        if self.corked is not None:
+            self.network.give_back(_cost(len(self.corked[0])))
+            self.corked = None
+
+    def _send(self, body: bytes, goal: Place, marks: tuple[int, int]) -> None:
         source = self.source_for(goal[0]), self.port
         found = self._goals(goal, source)
         for end in found:
@@ -166,7 +213,6 @@ class UdpEndpoint(InetEndpoint):
         if not found and self.goal is not None and not is_multicast(goal[0]):
             self.error = errno.ECONNREFUSED
             self.queue.wake()
-        return size
 
     def _marks(self, message: Outgoing, four: bool) -> tuple[int, int]:
         """Hops and traffic class of a datagram: of the message, else of the socket, else as they are by default
@@ -303,8 +349,12 @@ class UdpEndpoint(InetEndpoint):
     def readable_bytes(self) -> int:
         return len(self.datagrams[0].data) if self.datagrams else 0
 
+    def unsent_bytes(self) -> int:
+        return _cost(len(self.corked[0])) if self.corked is not None else 0
+
     def close(self) -> None:
         self.shut = SHUT_BOTH
+        self._uncork()
         while self.datagrams:
             self._take()
         super().close()
@@ -335,3 +385,7 @@ class UdpEndpoint(InetEndpoint):
         if most == 65_535 and not 0 <= value <= most:
             raise LinuxError(errno.EINVAL)
         self.udp[name] = int(bool(value)) if most == 1 else value
+        if name == _CORK and not value and self.corked is not None:
+            body, goal, marks = self.corked
+            self._uncork()
+            self._send(body, goal, marks)
