@@ -56,7 +56,11 @@ class LinuxKernel(Kernel):
         if task.trace is not None:  # type: ignore[attr-defined]
             from .task.trace import traced
 
-            return traced(task, dispatch)  # type: ignore[arg-type]
+            dispatch = traced(task, dispatch)  # type: ignore[arg-type]
+        if task.diverted is not None:  # type: ignore[attr-defined]
+            from .task.userdispatch import diverted
+
+            return diverted(task, dispatch)  # type: ignore[arg-type]
         return dispatch
 
     @staticmethod

@@ -92,7 +92,7 @@ OWN = {
     47: "the capabilities that there are, which are a container's",
     57: "takes a capability that a container has not",
     58: "takes a capability that a container has not",
-    59: "calls that come back as signals cannot be had",
+    59: "calls come back as signals, of which another test is",
     61: "as on a kernel without it", 62: "as on a kernel without it",
     69: "of another CPU", 70: "of another CPU", 71: "of another CPU", 72: "of another CPU",
     78: "as on a kernel without it",

@@ -15,7 +15,7 @@ from ..mem.mm import MDWE_NO_INHERIT, MDWE_REFUSE_EXEC_GAIN
 from ..registry import call
 from ..task.creds import CAP_SETPCAP, SECBIT_KEEP_CAPS, SECBIT_NO_CAP_AMBIENT_RAISE
 from ..task.kept import MCE_DEFAULT, PR_TSC_ENABLE
-from ..uaccess import ConstBytes, put_bytes, put_user
+from ..uaccess import USER_END, ConstBytes, put_bytes, put_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _KEEP_CAPS_LOCKED = SECBIT_KEEP_CAPS << 1
 _MM_AUXV, _MM_MAP, _MM_MAP_SIZE, _SIZE_OF_MM_MAP = 12, 14, 15, 104
 _STORE_BYPASS, _INDIRECT_BRANCH, _L1D_FLUSH = 0, 1, 2
 _SPEC_PRCTL, _SPEC_ENABLE, _SPEC_DISABLE, _SPEC_FORCE_DISABLE, _SPEC_DISABLE_NOEXEC = 1, 2, 4, 8, 16
+_DISPATCH_OFF, _DISPATCH_OUTSIDE, _DISPATCH_INSIDE = 0, 1, 2
 _RESTORE_OFF, _RESTORE_ON, _RESTORE_GET = 0, 1, 2
 _SAVED_AUXV = 8 * 56
 """sizeof(mm->saved_auxv) on x86-64."""
@@ -296,9 +297,24 @@ def _get_memory_merge(task: LinuxTask, *args: int) -> int:
     return int(task.mm.merges)
 
 
-def _user_dispatch(task: LinuxTask, arg2: int, *rest: int) -> int:
-    """Nobody has calls come back as signals: it can only be switched off."""
-    _refuse(arg2, *rest)
+def _user_dispatch(task: LinuxTask, mode: int, start: int, size: int, selector: int) -> int:
+    """Have calls come back as signals, but for those made in some place or, inclusively, outside of one
+    (task_set_syscall_user_dispatch)."""
+    if mode == _DISPATCH_OFF:
+        _refuse(start, size, selector)
+        task.diverted = None
+        return 0
+    end = start + size & (1 << 64) - 1
+    _refuse(mode not in (_DISPATCH_OUTSIDE, _DISPATCH_INSIDE))
+    _refuse(end <= start and bool(start if mode == _DISPATCH_OUTSIDE else True))
+    if selector >= USER_END:
+        raise LinuxError(errno.EFAULT)
+    from ..task.userdispatch import Diverted  # which few programs have
+
+    inside = mode == _DISPATCH_INSIDE
+    task.diverted = Diverted(end, (1 << 64) - size, selector) if inside else Diverted(start, size, selector)
+    if task.loop is not None:
+        task.loop.reinstall(task)
     return 0
 
 

@@ -117,6 +117,7 @@ STATE = {
     "linux.task.rseq": "Rseq",
     "linux.task.scheduling": "Scheduling",
     "linux.task.seccomp": "Filter Seccomp",
+    "linux.task.userdispatch": "Diverted",
     "linux.task.task": "LinuxTask",
     "linux.task.timers": "CpuTime ProcessTime Timer Timers",
     "linux.task.trace": "Trace Gone",

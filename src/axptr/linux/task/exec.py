@@ -142,6 +142,7 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
         raise
     old_tid = task.tid
     task.become(mm, name, readable=readable)
+    task.diverted = None
     task.files.close_on_exec()
     engine = task.engine
     engine.attach(mm.space)

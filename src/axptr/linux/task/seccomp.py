@@ -251,7 +251,7 @@ def judged(task: LinuxTask, inner: Dispatch) -> Dispatch:
         if limits.mode == STRICT:
             if nr in allowed:
                 return inner(nr, a0, a1, a2, a3, a4, a5)
-            _end(task, Info(SIGKILL, SI_KERNEL), whole=False)
+            end_by(task, Info(SIGKILL, SI_KERNEL), whole=False)
             return nr
         words = (a0, a1, a2, a3, a4, a5)
         if task.passed is not None:
@@ -288,11 +288,11 @@ def _refused(task: LinuxTask, nr: int, given: int) -> int | None:
         task.signals.force(task, info)
         task.engine.stop()
     else:
-        _end(task, info, whole=action != KILL_THREAD)
+        end_by(task, info, whole=action != KILL_THREAD)
     return nr
 
 
-def _end(task: LinuxTask, info: Info, *, whole: bool) -> None:
+def end_by(task: LinuxTask, info: Info, *, whole: bool) -> None:
     """End the thread, and its process by the signal if it is the last, or if that is meant."""
     if not whole and task.group.live > 1:
         task.exit_thread(0)

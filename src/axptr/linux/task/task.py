@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .rseq import Rseq
     from .seccomp import Seccomp
     from .trace import Trace
+    from .userdispatch import Diverted
     from .uts import Uts
 
 MAX_QUEUED_SIGNALS = 1 << 17
@@ -77,6 +78,7 @@ the numbers |
     | leaving, code, dead: it is to end, with what; it has ended | - | none | as they are |
     | seccomp: what it may still call, None for all | keeps | has the same | plain data |
     | passed: the call that who listens to its filter let go on, until that is made | - | none | plain data |
+    | diverted: which of its calls come back as signals (`task.userdispatch`), or None | none | none | plain data |
     | rseq: its area; sched: what it asked of the scheduler | none; keeps | see `task.rseq`; see there | plain data |
     | debug: its debug registers, None until a tracer sets one | none | none | the numbers |
     | trace: by whom it is traced, and how; None for nobody | keeps | see `task.trace` | see there |
@@ -124,6 +126,7 @@ copy | as they are |
         self.rseq: Rseq | None = None
         self.seccomp: Seccomp | None = None
         self.passed: bytes | None = None
+        self.diverted: Diverted | None = None
         self.sched = Scheduling()
         self.again: Again | None = None
         self.host_signals: HostSignals | None = None
