@@ -29,7 +29,7 @@ NEVER_OURS = (
     "mm.snapshots.file",
 )  # fmt: skip
 """Modules and packages of ours that a program needs which does what they are for."""
-MOST = 217
+MOST = 218
 """Modules of ours, packages counted."""
 
 

@@ -512,7 +512,7 @@ def test_the_loop_does_as_a_naive_one(seed: int):
         player.loop = loop
     try:
         while True:
-            if not loop._ready:
+            if not loop.queue.all:
                 for player in players:  # nobody could wake them
                     if player.blocked is not None and player.blocked.until is None:
                         player.disturbance = True

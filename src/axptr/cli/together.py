@@ -29,8 +29,9 @@ NAMES = """
     _core.cpu.metronome _core.cpu.x86 _core.cpu.x86.x86regs _core.cpu.running _core.kernel.waiting
     _core.kernel.accounts _core.kernel.atonce _core.kernel.streams _core.cpu.native _core.cpu.native.stub
     _core.cpu.native.nativestate _core.cpu.native.parked _core.cpu.native.habits _core.cpu.native.stubcache
-    _core.cpu.native.nativepages _core.kernel.fields _core.kernel.turns _core.words.conversion _core.kernel.pieces
-    _core.kernel.quick _core.kernel.answering kernel.convert light kernel.timers kernel.run kernel.kernel
+    _core.cpu.native.nativepages _core.kernel.fields light _core.kernel.runqueue _core.kernel.turns
+    _core.words.conversion _core.kernel.pieces
+    _core.kernel.quick _core.kernel.answering kernel.convert kernel.timers kernel.run kernel.kernel
     kernel.task kernel.wait kernel linux.fs linux.fs.host linux.fs.host.calls linux.host linux.arguments linux.ends
     _core.host.places mm mm.filecache linux.abi linux.abi.openflags linux.fs.node linux.fs.openfile linux.task
     linux.task.creds linux.fs.permissions linux.fs.host.fd linux.abi.numbers linux.calls linux.registry

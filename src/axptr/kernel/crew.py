@@ -7,8 +7,8 @@ turn, by the one thread that runs the loop. So a handler never meets another one
 thread that serves it; what runs on beside it is other programs' own code.
 
 Who is out has a CPU to itself, by number (`Task.cpus` says which it may have), and its slice only while others want to
-run. A signal, a tracer or the end of a run brings it back; what it came back with then is looked at when it is let go
-again.
+run. Who was woken goes before those that had a slice (`RunQueue`), and takes the CPU of one of them. A signal, a tracer
+or the end of a run brings it back; what it came back with then is looked at when it is let go again.
 A task that finds that somebody else had its CPU meanwhile, or that it has another, hears of it before it goes on
 (`Task.placed`).
 
@@ -21,6 +21,8 @@ Owner: as of `RunLoop`. Between runs nobody is out: a snapshot finds every task 
 from __future__ import annotations
 
 from .._core.kernel.answering import CrewAnswering
+from .._core.kernel.turns import PROMPT
+from ..named import NamedTuple
 from .run import _NEVER, _NOW, _SOON, SLICE, RunLoop, wall
 
 TYPE_CHECKING = False
@@ -33,6 +35,15 @@ if TYPE_CHECKING:
     from .task import Task
 
 
+class Turn(NamedTuple):
+    """Of a task that is out: since when, for how many seconds while others want to run, and whether that is a turn of
+    its own, or of what the woken ones share."""
+
+    since: float
+    seconds: float
+    own: bool
+
+
 class CrewLoop(RunLoop):
     """jobs: how many tasks may run at once. engine: one that can let go several (`join`, `run_all`)."""
 
@@ -41,7 +52,7 @@ class CrewLoop(RunLoop):
     def __init__(self, engine: NativeEngine, jobs: int, *, clock: Time | None = None, slice: float = SLICE) -> None:
         super().__init__(engine, clock=clock, slice=slice)
         self.jobs = jobs
-        self._out: dict[Task, float] = {}  # who was let go, and since when
+        self._out: dict[Task, Turn] = {}  # who was let go
         self._cpus: list[Task | None] = [None] * jobs  # who of those has each
         self._last: list[Task | None] = [None] * jobs  # who ran there last, and was not disturbed since
         self._answers: dict[Task, Dispatch] = {}  # what answers their calls, of those that were let go once
@@ -61,16 +72,12 @@ class CrewLoop(RunLoop):
         super().remove(task)
 
     def enqueue(self, task: Task) -> None:
-        if task in self._queued:
-            return
-        self._queued.add(task)
-        self._ready.append(task)
-        if self._looks_at == _NOW:
+        if not self.queue.add(task) or self._looks_at == _NOW:
             return
         if len(self._out) < self.jobs:
             self._come_out()
         else:
-            self._be_back(self.clock.monotonic() + self.slice)
+            self._be_back(self.clock.monotonic() + self.queue.slice * (PROMPT if self.queue.share > 0 else 1))
 
     def interrupt(self, task: Task) -> None:
         if task in self._out and self.current is not task:
@@ -115,7 +122,8 @@ class CrewLoop(RunLoop):
 
     def _work(self) -> Exit | None:
         """Let go who can run, and see to the first that comes back for something; its exit, if that was its end."""
-        alone = next((task for task in self._ready if task.space.stops is not None), None)
+        rows = self.queue.woken, self.queue.ready
+        alone = next((task for row in rows for task in row if task.space.stops is not None), None)
         self._alone = alone is not None and not self._alone
         if alone is not None and self._alone:
             self._stand_still()
@@ -152,21 +160,26 @@ class CrewLoop(RunLoop):
     def _turn_alone(self, task: Task) -> Exit | None:
         if task.blocked is not None:
             self._resume(task)
-            if task.blocked is not None or task not in self._queued:
+            if task.blocked is not None or task not in self.queue.all:
                 return None
         self._switch(task)
         self._place(task)
-        return self._turn(task)
+        try:
+            return self._turn(task)
+        finally:
+            self.queue.interrupt(self.clock.monotonic())
 
     def _let_go(self) -> Exit | None:
-        for task in tuple(self._ready):
+        queue = self.queue
+        woken, ready = tuple(queue.woken), tuple(queue.ready)
+        for task in woken + ready if queue.share > 0 else ready + woken:
             if len(self._out) >= self.jobs:
                 break
-            if task in self._out or task not in self._queued or task.space.stops is not None:
+            if task in self._out or task not in queue.all or task.space.stops is not None:
                 continue
             if task.blocked is not None:
                 self._resume(task)
-                if task.blocked is not None or task not in self._queued:
+                if task.blocked is not None or task not in queue.all:
                     continue
             if not self._has_place(task):
                 continue
@@ -174,13 +187,15 @@ class CrewLoop(RunLoop):
             self._place(task)
             if not self._goes_on(task, None):
                 return self._ended(task, None)
-            if task.blocked is not None or task not in self._queued:
+            if task.blocked is not None or task not in queue.all:
                 continue
             task.context = self.engine.join(task)
             task.switched(False)
             task.set_out(task.context)
             self.current = None
-            self._out[task] = self.clock.monotonic()
+            own = len(queue.all) <= self.jobs or queue.share <= 0 or task in ready
+            seconds = queue.rests.pop(task, queue.slice) if own else queue.share / self.jobs  # of all that are out
+            self._out[task] = Turn(self.clock.monotonic(), seconds, own)
             self._cpus[task.cpu_number] = task
         return None
 
@@ -198,9 +213,22 @@ class CrewLoop(RunLoop):
 
     def _is_back(self, task: Task) -> None:
         """It is not out any more. Its CPU is free."""
-        if self._out.pop(task, None) is not None:
+        turn = self._out.pop(task, None)
+        if turn is not None:
             self._cpus[task.cpu_number] = None
             task.set_out(None)
+            self._count(task, turn)
+
+    def _count(self, task: Task, turn: Turn) -> None:
+        """What is left of the turn is its own, or the woken ones'; once an own one is over, they have a whole slice."""
+        queue = self.queue
+        used = self.clock.monotonic() - turn.since
+        if not turn.own:
+            queue.share = max(queue.share - used, 0.0)
+        elif task in queue.all and used < turn.seconds:
+            queue.rests[task] = turn.seconds - used
+        else:
+            queue.share = queue.slice
 
     def _came_back(self, task: Task | None) -> None:
         """The run is over, and the CPU has the registers of this task, or nobody's."""
@@ -217,30 +245,54 @@ class CrewLoop(RunLoop):
     def _time_of_all(self) -> float | None:
         """Seconds that those who are out may run before somebody must look; None for any number."""
         now, seconds = self.clock.monotonic(), _NEVER
-        if len(self._ready) > len(self._out):
-            seconds = min(self._out.values()) + self.slice - now
+        queue = self.queue
+        if len(queue.all) > len(self._out):
+            seconds = min(turn.since + turn.seconds for turn in self._out.values()) - now
+            if queue.share > 0 and any(task not in self._out for task in queue.woken):
+                seconds = min(seconds, min(map(self._may_lose, self._out.values())) - now)
         for task in self._out:
             if (used := task.time_left) is not None:
                 seconds = min(seconds, used / len(self._out))  # of a clock that all of them may drive
         return self._until_a_look(now, seconds)
 
+    def _may_lose(self, turn: Turn) -> float:
+        """When it may be interrupted for one that was woken: an own turn, once."""
+        whole = self.queue.slice
+        return turn.since + whole * PROMPT if turn.own and turn.seconds == whole else _NEVER
+
     def _look_around(self) -> None:
         """Nobody came back, and it is time for a look: at the host, at the clocks of those that are out, at slices."""
         self._look_at_host()
-        now, others = self.clock.monotonic(), len(self._ready) > len(self._out)
-        for task, since in list(self._out.items()):
-            late = others and now >= since + self.slice
+        now, others = self.clock.monotonic(), len(self.queue.all) > len(self._out)
+        for task, turn in list(self._out.items()):
+            late = others and now >= turn.since + turn.seconds
             if late or task.time_left is not None:
                 self._bring_back(task)
                 if late:
                     task.preempted()
                     self._to_the_end(task)
+        if others and self.queue.share > 0:
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        """Whoever was woken and finds no CPU has that of one who has had a turn of its own for a moment."""
+        queue = self.queue
+        for task in [task for task in queue.woken if task not in self._out]:
+            if self._has_place(task):
+                continue
+            for other, turn in self._out.items():
+                if now >= self._may_lose(turn) - _SOON and task.cpus >> other.cpu_number & 1:
+                    self._bring_back(other)
+                    other.preempted()
+                    queue.step_back(other)
+                    break
+            else:
+                break
 
     def _to_the_end(self, task: Task) -> None:
         """Those that wait for their turn have it before this one."""
-        if task in self._queued and len(self._ready) > len(self._out):
-            self._ready.remove(task)
-            self._ready.append(task)
+        if task in self.queue.all and len(self.queue.all) > len(self._out):
+            self.queue.behind(task, self.clock.monotonic())
 
     def _bring_back(self, task: Task) -> None:
         """It is to be let go anew, and has been disturbed. What it has used is its own."""
@@ -265,7 +317,7 @@ class CrewLoop(RunLoop):
         """Raise `AssertionError` unless every task is where its record says, and nobody is out who waits."""
         super()._check()
         for task in self._out:
-            if task not in self._queued or task.blocked is not None or task.context is None:
+            if task not in self.queue.all or task.blocked is not None or task.context is None:
                 raise AssertionError(f"{task} runs, and is not to run")
         if sorted(map(id, self._out)) != sorted(id(task) for task in self._cpus if task is not None):
             raise AssertionError(f"{list(self._out)} are out, and the CPUs are those of {self._cpus}")

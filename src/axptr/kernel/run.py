@@ -5,9 +5,10 @@
     loop.run(task, timeout)
 
 A turn: take note of what happened (timers, what other threads posted, descriptors of the host), take the first runnable
-task, finish the call it waited in, let it have the CPU until it blocks, ends, or its slice is over. When none can run,
-sleep on the host until the next deadline. A task that is switched away from keeps its registers itself; they are saved
-only when another is switched to, so that a lone task pays nothing. It has a slice only while others are runnable.
+task (`axptr._core.kernel.runqueue` has their order), finish the call it waited in, let it have the CPU until it blocks,
+ends, or its slice is over. When none can run, sleep on the host until the next deadline. A task that is switched away
+from keeps its registers itself; they are saved only when another is switched to, so that a lone task pays nothing. It
+has a slice only while others are runnable.
 
 Ctrl-C, and what a handler raises, comes out of `run`; every task then is as it was, and can be run on. `post` is how
 other threads reach the loop: the function is called by the thread that runs it.
@@ -23,6 +24,7 @@ from __future__ import annotations
 import time
 
 from .._core.cpu.native.nativepages import NativePages
+from .._core.kernel.runqueue import RunQueue
 from .._core.kernel.turns import Turns
 from ..errors import GuestLost
 from ..light import deque
@@ -116,10 +118,10 @@ class WorkClock:
 class RunLoop(Turns):
     """The tasks that share one engine, in turn.
 
-    engine: the CPU. current: the task whose registers it holds. timers: deadlines, by `clock`. slice: seconds
-    that a task has while others are runnable. deadline: of the run under way, by `wall`; None for none. stopped_at: the
-    exit with which the last run ended at a breakpoint or a watchpoint, stopped: the task that was there; None if it did
-    not.
+    engine: the CPU. current: the task whose registers it holds. timers: deadlines, by `clock`. queue: who can run,
+    and who of them is first; its slice is what a task has while others can run. deadline: of the run under way, by
+    `wall`; None for none. stopped_at: the exit with which the last run ended at a breakpoint or a watchpoint, stopped:
+    the task that was there; None if it did not.
     """
 
     jobs = 1  # how many tasks may run at once
@@ -128,10 +130,8 @@ class RunLoop(Turns):
         self.engine = engine
         engine.keep_in_calls()
         self.clock = clock if clock is not None else Clock()
-        self.slice = slice
+        self.queue = RunQueue(slice)
         self.timers = Timers()
-        self._ready = deque()
-        self._queued = set()
         self._blocked = set()
         self._posted = deque()
         self._looks_at = _NOW
@@ -141,16 +141,16 @@ class RunLoop(Turns):
     @property
     def tasks(self) -> set[Task]:
         """All of them, runnable and blocked."""
-        return self._queued | self._blocked
+        return self.queue.all | self._blocked
 
     @property
     def empty(self) -> bool:
         """Whether there are none."""
-        return not self._queued and not self._blocked
+        return not self.queue.all and not self._blocked
 
     def add(self, task: Task) -> None:
         """Have a task take its turns here; one that is blocked, once it is woken. Nothing happens if it does."""
-        if task in self._queued or task in self._blocked:
+        if task in self.queue.all or task in self._blocked:
             return
         task.loop = self
         if task.blocked is not None:
@@ -193,7 +193,10 @@ class RunLoop(Turns):
 
     def switch(self) -> None:
         """In a handler: the task that makes the call goes on only after all others that are runnable had a turn."""
-        self._slice_end = self.clock.monotonic()
+        task = self.current
+        if task is not None and task is self.queue.turn and len(self.queue.all) > 1:
+            self.queue.behind(task, self.clock.monotonic())
+            task.preempted()
         self._come_out()
 
     def fence(self, those: Callable[[Task], bool], *, disturb: bool = False) -> None:
@@ -256,7 +259,7 @@ class RunLoop(Turns):
         Others stay as they are, to be run on with it, or when another is waited for.
         """
         self.add(task)
-        last = self.run_until(lambda: task not in self._queued and task not in self._blocked, timeout)
+        last = self.run_until(lambda: task not in self.queue.all and task not in self._blocked, timeout)
         self.show(task)
         return last
 
@@ -299,7 +302,7 @@ class RunLoop(Turns):
 
     def show(self, task: Task) -> None:
         """Between runs: have the CPU hold a task's registers and see its memory, if it has not ended."""
-        if task in self._queued or task in self._blocked:
+        if task in self.queue.all or task in self._blocked:
             self._switch(task)
 
     def _came_out(self, kind: ExitKind, pc: int | None = None) -> Exit:
@@ -346,8 +349,7 @@ class RunLoop(Turns):
 
     def _check(self) -> None:
         """Raise `AssertionError` unless every task is where its record says."""
-        if set(self._ready) != self._queued or len(self._ready) != len(self._queued):
-            raise AssertionError(f"queue {list(self._ready)}, set {self._queued}")
+        self.queue._check()
         for task in self.tasks:
             if task.loop is not self:
                 raise AssertionError(f"{task} belongs to {task.loop}")
@@ -356,7 +358,7 @@ class RunLoop(Turns):
         for task in self._blocked:
             record = task.blocked
             assert record is not None
-            if record.woken is not None and task not in self._queued:
+            if record.woken is not None and task not in self.queue.all:
                 raise AssertionError(f"{task} was woken, and is not runnable")
             for waitable, _ in record.on:
                 waitable.queue._check()

@@ -1,19 +1,19 @@
 from libc.stdint cimport uint64_t
 from axptr._core.kernel.accounts cimport ShortTurns
+from axptr._core.kernel.runqueue cimport RunQueue
 from axptr._core.kernel.waiting cimport Blocked, Waiting, Waker
 
 cdef class Turns(Waker):
-    cdef public object engine, clock, timers, slice, deadline, stopped_at, stopped
+    cdef public object engine, clock, timers, deadline, stopped_at, stopped
     cdef public bint running
     cdef public Waiting current
-    cdef public object _ready      # a deque
-    cdef public set _queued
+    cdef public RunQueue queue     # who can run
     cdef public set _blocked
     cdef public object _posted     # a deque
     cdef public bint _left
     cdef public object _poller
     cdef public double _looks_at   # when the turn under way ends by itself
-    cdef public object _slice_end
+    cdef bint hurried              # the turn under way is to end soon, for one that was woken in it
     cdef bint native               # the engine is the host's CPU, under the host's clock
     cdef bint host_time            # the clocks are the host's
     cdef bint single               # one task at a time has the CPU

@@ -26,6 +26,7 @@ from cython.cimports.axptr._core.kernel.fields import (
     task_class,
     untimed,
 )
+from cython.cimports.axptr._core.kernel.runqueue import RunQueue
 from cython.cimports.axptr._core.kernel.waiting import Blocked, Resumed, Waiting, WaitQueue, Waker, resumed
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.slots import slot_of
@@ -37,7 +38,10 @@ from axptr.errors import GuestLost, LinuxError
 
 LOOK = 0.01
 """Seconds of the CPU between two looks at the host while some task waits for it."""
+PROMPT = 0.125
+"""Of a slice: how long a task that has a turn of its own goes on when it has woken another."""
 _look = cython.declare(cython.double, LOOK)
+_prompt = cython.declare(cython.double, PROMPT)
 _soon = cython.declare(cython.double, 1e-6)
 _rounding = cython.declare(cython.double, 1e-9)
 _never = cython.declare(cython.double, float("inf"))
@@ -47,7 +51,7 @@ _word = cython.declare(object, 0xFFFF_FFFF_FFFF_FFFF)
 
 @cython.cclass
 class Turns(Waker):
-    """The tasks that can run, in a row; those that wait; the one in the CPU. `RunLoop` says what its fields are."""
+    """The tasks that can run; those that wait; the one in the CPU. `RunLoop` says what its fields are."""
 
     def __cinit__(self, *args, **kwargs):
         mine: type = Turns
@@ -61,7 +65,7 @@ class Turns(Waker):
     # -- who can run
 
     def enqueue(self, task):
-        """A task can run, or has been woken: it gets its turn after those that are waiting for theirs."""
+        """A task can run, or has been woken: `RunQueue` says when its turn comes."""
         self.line_up(task)
 
     def runnable(self, task):
@@ -71,25 +75,17 @@ class Turns(Waker):
         return 0
 
     def line_up(self, task):
-        if task in self._queued:
-            return 0
-        self._queued.add(task)
-        self._ready.append(task)
-        if self._slice_end is None and self._looks_at != _now and len(self._ready) == 2:
-            ends: cython.double = self.now() + cython.cast(
-                cython.double, self.slice
-            )  # the first has to share from now on
-            self._slice_end = ends
-            self._be_back(ends)
+        queue: RunQueue = self.queue
+        if queue.add(task) and queue.own and self._looks_at != _now and not self.hurried:
+            now: cython.double = self.now()
+            self.hurried = True
+            if queue.ends == _never:
+                queue.ends = now + queue.slice  # it has to share from now on
+            self._be_back(min(queue.ends, now + queue.slice * _prompt) if queue.share > 0 else queue.ends)
         return 0
 
     def _dequeue(self, task):
-        if task in self._queued:
-            self._queued.remove(task)
-            if self._ready[0] is task:
-                self._ready.popleft()
-            else:
-                self._ready.remove(task)
+        self.queue.remove(task)
 
     def adopt(self, task):
         """A task that says it is blocked is: put it into the queues of what it waits for, its deadline into ours."""
@@ -167,19 +163,19 @@ class Turns(Waker):
     def time_of(self, task):
         """Seconds that the task may run before somebody must look; None for any number."""
         used = None if calm(task) else task.time_left
-        alone: cython.bint = len(self._ready) == 1
+        queue: RunQueue = self.queue
         seconds: cython.double = _never
         now: cython.double
-        if alone:
-            self._slice_end = None
+        self.hurried = False
+        if len(queue.all) == 1 and queue.alone(task):
             if used is None and not self.any_timers() and (self._poller is None or not self._blocked):
                 self._looks_at = _never
                 return None
-        now = self.now()
-        if not alone:
-            if self._slice_end is None:
-                self._slice_end = now + cython.cast(cython.double, self.slice)
-            seconds = cython.cast(cython.double, self._slice_end) - now
+            now = self.now()
+        else:
+            now = self.now()
+            queue.begin(task, now)
+            seconds = queue.ends - now
         if used is not None:
             seconds = min(seconds, cython.cast(cython.double, used))
         return self._until_a_look(now, seconds)
@@ -213,14 +209,15 @@ class Turns(Waker):
 
     def _end_slice(self, task):
         """The CPU came out for a look: the next task's turn, if this one's is over."""
-        late: cython.bint
+        queue: RunQueue = self.queue
+        now: cython.double
         self._look_at_host()
-        late = self._slice_end is not None and self.clock.monotonic() >= self._slice_end - _rounding
-        if late and len(self._ready) > 1:
-            self._slice_end = None
-            if self._ready[0] is task:
-                self._ready.rotate(-1)
-                task.preempted()
+        if queue.turn is task and queue.ends != _never:
+            now = self.clock.monotonic()
+            if now >= queue.ends - _rounding:
+                queue.behind(task, now)
+                if len(queue.all) > 1:
+                    task.preempted()
 
     # -- a turn
 
@@ -235,7 +232,7 @@ class Turns(Waker):
             if self._left:
                 self._left = False
                 return last if last is not None else self._came_out("stopped")
-            if self._ready:
+            if len(self.queue.all) != 0:
                 ended = self._work()
                 if ended is not None:
                     last = ended
@@ -250,7 +247,14 @@ class Turns(Waker):
 
     def _work(self):
         """Somebody can run: let him; his exit, if that was his end."""
-        return self._turn(self._ready[0])
+        queue: RunQueue = self.queue
+        task: Waiting = queue.first()
+        before: Waiting = queue.turn
+        if before is not None and before is not task:  # who was woken goes first
+            self._switch(before)
+            queue.interrupt(self.now())
+            before.preempted()
+        return self._turn(task)
 
     def _turn(self, task):
         """Let a task run for a while; its exit, if that was its end."""
@@ -303,7 +307,14 @@ class Turns(Waker):
         """The task that made the call in hand waits: the next one has the CPU, without an end of the run, if a turn of it is
         no more than that. All that is done is what the way over the end of the run does."""
         before: Waiting = self.current
-        if before is None or before.blocked is None or not self._ready or self._posted or self._left or general_way:
+        if (
+            before is None
+            or before.blocked is None
+            or not len(self.queue.all)
+            or self._posted
+            or self._left
+            or general_way
+        ):
             return False
         if self.any_timers() and self.timers.due(self.clock.monotonic()):
             self.news = True
@@ -323,8 +334,13 @@ class Turns(Waker):
         """Whether the first who can run has the CPU now, in the run under way."""
         cpu: NativePages = self.engine
         limit: cython.double
-        task: Waiting = self._ready[0]
-        if task is before or type(task.context) is not Parked or cython.cast(SpaceCore, task._space).has_points:
+        task: Waiting = self.queue.first()
+        if (
+            task is before
+            or self.queue.turn is not None
+            or type(task.context) is not Parked
+            or cython.cast(SpaceCore, task._space).has_points
+        ):
             return False
         if self.is_done() or self._left or self._posted:
             self.news = True
@@ -382,7 +398,6 @@ class Turns(Waker):
                     engine.resume(context, task._space)
                 task.context = None
             self.current = task
-            self._slice_end = None
             self._install(task)
             if before is not None:
                 self.hand_over(before, task)
@@ -468,6 +483,8 @@ class Turns(Waker):
         if self.native:
             cython.cast(RunningCpu, self.engine).successor = None
         self.done = None
+        if self.queue.ends != _never:
+            self.queue.set_down(self.now())
 
     # -- calls that waited
 

@@ -2,6 +2,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from axptr._core.kernel.runqueue import RunQueue
 from axptr.engine import Engine, Exit
 from axptr.kernel.hostpoll import HostPoller
 from axptr.kernel.run import Time
@@ -9,25 +10,23 @@ from axptr.kernel.task import Task
 from axptr.kernel.timers import Timers
 
 LOOK: float
+PROMPT: float
 
 class Turns:
     engine: Engine
     clock: Time
     timers: Timers
-    slice: float
     deadline: float | None
     stopped_at: Exit | None
     stopped: Task | None
     running: bool
     current: Task | None
-    _ready: deque[Task]
-    _queued: set[Task]
+    queue: RunQueue
     _blocked: set[Task]
     _posted: deque[tuple[Callable[..., object], tuple[Any, ...]]]
     _left: bool
     _poller: HostPoller | None
     _looks_at: float
-    _slice_end: float | None
     _polled: float
     def enqueue(self, task: Task) -> None: ...
     def adopt(self, task: Task) -> None: ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 STATE = {
     "_core.kernel.eventpoll": "Entry EventPoll",
+    "_core.kernel.runqueue": "RunQueue",
     "_core.kernel.streams": "Message",
     "_core.kernel.waiting": "WaitQueue Blocked",
     "kernel.run": "RunLoop",
@@ -136,7 +137,7 @@ TRANSIENT = {
     "_core.kernel.quick": "AtWord Quick Reading Receiving Sending Writing",
     "_core.kernel.waiting": "Resumed Waiting Waker Watch",
     "kernel.hostpoll": "HostQueue HostWaitable HostPoller",
-    "kernel.crew": "CrewLoop",
+    "kernel.crew": "CrewLoop Turn",
     "kernel.run": "Clock WorkClock",
     "kernel.task": "Task",
     "linux.abi.layouts": "Layouts",

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..._core.kernel.accounts import IoTally
 from ..._core.kernel.eventpoll import Entry, EventPoll
+from ..._core.kernel.runqueue import RunQueue
 from ..._core.kernel.streams import End, Message, TcpEnd, UnixEnd
 from ..._core.kernel.waiting import KEPT, Blocked, WaitQueue, Watch
 from ..._core.mm.frames import FrameStore
@@ -120,7 +121,7 @@ def _task(it: Any, capture: Capture) -> dict[str, Any]:
 
 
 def loop_state(it: Any) -> dict[str, Any]:
-    return {name: getattr(it, name) for name in ("slice", "timers", "_ready", "_queued", "_blocked")}
+    return {name: getattr(it, name) for name in ("queue", "timers", "_blocked")}
 
 
 def machine_state(it: Any) -> dict[str, Any]:
@@ -238,6 +239,7 @@ _TAKES: dict[str, tuple[int, Take]] = {
 _COMPILED: dict[type, tuple[str, ...]] = {
     Blocked: KEPT,
     IoTally: ("rchar", "wchar", "syscr", "syscw"),
+    RunQueue: ("slice", "woken", "ready", "all", "rests", "share", "turn", "own"),
     WaitQueue: ("_waiters", "_watches"),
     Watch: ("loop", "exclusive"),
     Entry: ("epoll", "fd", "file", "events", "data"),
