@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from axptr._core.phys.phys import PhysMemory
+from axptr.engine.native import NativeEngine
 from axptr.mm.space import AddrSpace
 
 from .conftest import CODE, DATA, PAGE, NativeMachine, R, W
@@ -147,3 +148,44 @@ def test_frames_side_by_side_need_few_mappings(native: NativeMachine) -> None:
     for start in range(3):
         each(native, WRITE_EACH, AREA + start * PAGE, (8192 - start + 2) // 3, 3 * PAGE)
     assert mappings(native) - before < 100
+
+
+DOWN = (1 << 64) - PAGE
+
+
+def bring_ahead(native: NativeMachine) -> None:
+    native.engine.close()
+    native.engine = NativeEngine(native.phys, ahead=64)
+    native.engine.attach(native.space)
+    native.engine.on_syscall(native._serve)
+
+
+def test_who_writes_page_after_page_downwards_finds_the_next_ones_there(native: NativeMachine) -> None:
+    """As upwards: in ever larger steps, and never a page of the area below."""
+    bring_ahead(native)
+    native.space.map_alloc(AREA, 512 * PAGE, R | W)
+    native.space.map_alloc(AREA - 64 * PAGE, 64 * PAGE, R | W, name="below")
+    before = native.engine.fills
+    each(native, WRITE_EACH, AREA + 511 * PAGE, 512, DOWN)
+    assert native.engine.fills - before < 64
+    assert native.space.query(AREA - PAGE) is None
+    each(native, ADD_EACH, AREA, 512)
+    assert native.engine.regs.rsi == 512 * 513 // 2
+
+
+def test_a_direction_is_told_by_two_writes(native: NativeMachine) -> None:
+    """One page and one far from it bring in nothing else."""
+    bring_ahead(native)
+    native.space.map_alloc(AREA, 512 * PAGE, R | W)
+    for page in (300, 200, 298, 198):
+        each(native, WRITE_EACH, AREA + page * PAGE, 1)
+    assert native.space.presence(AREA, 512 * PAGE).count(1) == 4
+
+
+def test_what_is_there_already_is_mapped_by_runs_of_frames_side_by_side(native: NativeMachine) -> None:
+    native.space.map_alloc(AREA, 512 * PAGE, R | W)
+    native.space.write(AREA, b"\1" * (512 * PAGE))
+    before = native.engine.fills
+    each(native, ADD_EACH, AREA, 512)
+    assert native.engine.fills - before < 16
+    assert mappings(native) < 32

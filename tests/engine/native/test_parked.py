@@ -324,7 +324,8 @@ def test_one_that_goes_on_beside_another_does_so_on_another_core(native: NativeM
             guest.parked = member
         if masks:
             break
-    assert [len(ours - mask) for mask in masks] == [1]
+    assert 1 <= len(masks) <= 2  # both, if they met on either core
+    assert all(len(ours - mask) == 1 for mask in masks)
     for guest in guests:
         engine.resume(guest.parked, guest.space)
         member = engine.join(guest)

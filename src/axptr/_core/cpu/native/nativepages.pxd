@@ -10,7 +10,7 @@ cdef uint64_t many_waiting
 
 cdef class NativePages(NativeState):
     cdef int around, ahead, window
-    cdef uint64_t next_page        # where the next write is expected
+    cdef uint64_t next_page, page_below   # where the next write is expected; 1: nowhere
     cdef Leave leave               # of what a debugger wants, in the run under way
     cdef StubCache cache           # the stubs, that of `mmu` among them
     cdef int was_kicked            # the clock has asked the guest that went aside in the run under way, which nobody has seen
@@ -30,4 +30,5 @@ cdef class NativePages(NativeState):
     cdef bint is_fresh(self, uint64_t page) noexcept nogil
     cdef void warm(self) noexcept nogil
     cdef int try_fill(self, uint64_t page, int access) noexcept nogil
-    cdef uint64_t bring_ahead(self, uint64_t page) noexcept nogil
+    cdef void bring_ahead(self, uint64_t page, uint64_t *first, uint64_t *last) noexcept nogil
+    cdef void find_run(self, uint64_t page, uint64_t *first, uint64_t *last) noexcept nogil

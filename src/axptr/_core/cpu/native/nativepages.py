@@ -13,10 +13,11 @@ import cython
 from cython.cimports.axptr._core.cpu.metronome import beat_end, beat_start
 from cython.cimports.axptr._core.cpu.native.nativestate import R_RSP, NativeState, extent_of, first_image, put_vectors
 from cython.cimports.axptr._core.cpu.native.parked import Parked
-from cython.cimports.axptr._core.cpu.native.stub import R_RIP, Stub
+from cython.cimports.axptr._core.cpu.native.stub import R_RIP, WINDOW, Stub
 from cython.cimports.axptr._core.cpu.native.stubcache import StubCache, in_the_way
 from cython.cimports.axptr._core.cpu.running import STEP_BARE, STEP_OPEN
 from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
+from cython.cimports.axptr._core.mm.guest import Shown
 from cython.cimports.axptr._core.mm.points import Watched
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.phys.phys import PhysMemory
@@ -32,7 +33,7 @@ from cython.cimports.axptr._core.words.codes import (
     WRITE,
 )
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_lock_nogil, axptr_unlock
-from cython.cimports.libc.stdint import uint32_t, uint64_t
+from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
@@ -260,7 +261,9 @@ class NativePages(NativeState):
         axptr_lock_nogil(self.phys.lock)
         if self.phys.forked or page < self.mmu.first or page > self.mmu.last:
             code = FAULT_FORKED if self.phys.forked else FAULT_RANGE
-        elif self.mmu.at_once(page, access) == cython.NULL:
+        elif self.mmu.at_once(page, access) != cython.NULL:
+            self.find_run(page, cython.address(first), cython.address(last))
+        else:
             if access == READ and self.is_fresh(page):
                 access = WRITE  # what is read of it is zero: it is there to be written
             if access != WRITE and self.mmu.around > 1:
@@ -274,10 +277,30 @@ class NativePages(NativeState):
                 if self.mmu.around > 1:
                     self.mmu.bring_around(page, cython.address(first), cython.address(last))
                 if self.ahead:
-                    last = max(last, self.bring_ahead(page))
+                    self.bring_ahead(page, cython.address(first), cython.address(last))
             self.stub.give_window(self.mmu, max(first, self.mmu.first), last, page, access)
         axptr_unlock(self.phys.lock)
         return code
+
+    def find_run(self, page, first, last):
+        """A page is there already: so may be those beside it, whoever brought them in. As far as their frames lie side by
+        side the stub maps them by one call. Lock held. They lie in [*first, *last] then."""
+        shown: Shown[WINDOW]
+        start: uint64_t = max(page & ~cython.cast(uint64_t, WINDOW * 4096 - 1), self.mmu.first)
+        at: uint64_t = (page - start) >> 12
+        low: uint64_t = at
+        high: uint64_t = at
+        self.mmu.window(start, WINDOW, shown)
+        while low and shown[low - 1].perms == shown[at].perms and shown[low - 1].pfn + 1 == shown[low].pfn:
+            low -= 1
+        while (
+            high + 1 < WINDOW
+            and shown[high + 1].perms == shown[at].perms
+            and shown[high].pfn + 1 == shown[high + 1].pfn
+        ):
+            high += 1
+        first[0] = min(first[0], start + (low << 12))
+        last[0] = max(last[0], start + (high << 12))
 
     def is_fresh(self, page):
         """Whether a page is memory of its own that nobody has touched, and may be written. Lock held."""
@@ -344,28 +367,41 @@ class NativePages(NativeState):
             )
         axptr_unlock(self.phys.lock)
 
-    def bring_ahead(self, page):
-        """A guest that writes page after page finds the next ones there; the last of them. Lock held.
+    def bring_ahead(self, page, first, last):
+        """A guest that writes page after page, up or down, finds the next ones there. Lock held. They lie in [*first, *last]
+        then.
 
-        Not those of a file, which would be dated and written back as if it had written them."""
+        Not those of a file, which would be dated and written back as if it had written them; downwards none of another area.
+        """
         slot: cython.pointer(uint64_t)
         left: cython.int
-        at: uint64_t = page + 4096
-        if page != self.next_page or self.mmu.keeps_times(at):
+        rec: cython.pointer(AreaRec) = index_find(cython.address(self.mmu.areas), page)
+        down: cython.bint = page == self.page_below
+        step: int64_t = -4096 if down else 4096
+        at: uint64_t = page + cython.cast(uint64_t, step)
+        bottom: uint64_t = self.mmu.first if rec == cython.NULL else max(rec.start & _page_mask, self.mmu.first)
+        if not (down or page == self.next_page) or self.mmu.keeps_times(page if down else at):
             self.window = 0
-            self.next_page = at
-            return page
+            self.next_page = page + 4096
+            self.page_below = page - 4096
+            return
         self.window = min(self.window * 2, self.ahead) if self.window else 4
         left = self.window
         if self.phys.is_short(4096):
             left = 0  # what it may have is short: nothing that was not asked for
         while left and at <= self.mmu.last and self.mmu.at_once(at, READ) == cython.NULL:
+            if down and at < bottom:
+                break
             if self.mmu.bring_in(at, WRITE, cython.address(slot)) != FAULT_OK:
                 break
-            at += 4096
+            at += cython.cast(uint64_t, step)
             left -= 1
-        self.next_page = at
-        return at - 4096
+        if down:
+            self.next_page, self.page_below = 1, at  # 1: no page
+            first[0] = min(first[0], at + 4096)
+        else:
+            self.next_page, self.page_below = at, 1
+            last[0] = max(last[0], at - 4096)
 
     def prepare(self):
         """Start the guest's process now rather than with the first run. `OSError` where the host does not allow it."""
