@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 
 
 class Turn(NamedTuple):
-    """Of a task that is out: since when, for how many seconds while others want to run, and whether that is a turn of
-    its own, or of what the woken ones share."""
+    """Of a task that is out: since when, for how many seconds while others want to run; whether that is a turn of its
+    own, or of what the woken ones share, and whether it is the rest of one."""
 
     since: float
     seconds: float
     own: bool
+    begun: bool
 
 
 class CrewLoop(RunLoop):
@@ -194,8 +195,10 @@ class CrewLoop(RunLoop):
             task.set_out(task.context)
             self.current = None
             own = len(queue.all) <= self.jobs or queue.share <= 0 or task in ready
-            seconds = queue.rests.pop(task, queue.slice) if own else queue.share / self.jobs  # of all that are out
-            self._out[task] = Turn(self.clock.monotonic(), seconds, own)
+            begun = own and task in queue.rests
+            whole = queue.slice * task.weight
+            seconds = queue.rests.pop(task, whole) if own else queue.share / self.jobs  # of all that are out
+            self._out[task] = Turn(self.clock.monotonic(), seconds, own, begun)
             self._cpus[task.cpu_number] = task
         return None
 
@@ -257,8 +260,7 @@ class CrewLoop(RunLoop):
 
     def _may_lose(self, turn: Turn) -> float:
         """When it may be interrupted for one that was woken: an own turn, once."""
-        whole = self.queue.slice
-        return turn.since + whole * PROMPT if turn.own and turn.seconds == whole else _NEVER
+        return turn.since + self.queue.slice * PROMPT if turn.own and not turn.begun else _NEVER
 
     def _look_around(self) -> None:
         """Nobody came back, and it is time for a look: at the host, at the clocks of those that are out, at slices."""

@@ -39,6 +39,8 @@ class Task(Waiting):
     """Those on which it may run, as bits."""
     cpu_number = 0
     """The one that it has, or had last."""
+    weight: float = 1.0
+    """How long its turns are while others want to run, in slices."""
     kernel: Kernel
     engine: Engine
 

@@ -80,6 +80,7 @@ class Machine:
     | terminals: those that a program has changed | keeps | the same | nothing |
     | streams: the user's standard streams, by device and inode | keeps | the same | nothing |
     | outputs: the open files of the user's standard outputs | keeps | the same | nothing |
+    | nice: the nice value that programs begin with | keeps | the same | the number |
     | pipe_bytes: what the pipes that programs made may hold | keeps | the same | the number |
     | network: its sockets, by which names | keeps | the same | see there |
     | net_policy: what of the outside they may reach; None for nothing | keeps | the same | as it is |
@@ -125,6 +126,7 @@ class Machine:
         self.terminals = Terminals()
         self.streams: set[tuple[int, int]] = set()
         self.outputs: list[OpenFile] = []
+        self.nice = self.host.nice
         self.pipe_bytes = 0
         self.watches: Watches | None = None
         self.tree_bytes = 0

@@ -48,10 +48,15 @@ static void *spin(void *me)
     return 0;
 }
 
+static int policy = -1, least;
+
 /* Until the thread has used a time, whatever the others do. */
 static void *work(void *me)
 {
-    long ends = nanoseconds(CLOCK_THREAD_CPUTIME_ID) + length;
+    long ends;
+    if (me && policy >= 0 && (setpriority(PRIO_PROCESS, gettid(), least) ||
+                              sched_setscheduler(0, policy, &(struct sched_param){0}))) fail("setpriority");
+    ends = nanoseconds(CLOCK_THREAD_CPUTIME_ID) + length;
     while (nanoseconds(CLOCK_THREAD_CPUTIME_ID) < ends)
         for (volatile int i = 0; i < 2000; i++) ;
     note((long)me);
@@ -181,6 +186,12 @@ int main(int argc, char **argv)
         printf("%ld %ld %ld", hops[0], hops[1], nanoseconds(CLOCK_PROCESS_CPUTIME_ID));
         for (long i = 0; i < tasks; i++) printf(" %ld %ld", used[i], switches[i]);
         puts("");
+    } else if (!strncmp(kind, "nice", 4)) { /* of the CPU time, parts of a thousand that the first one has of two or more */
+        policy = kind[4] == 'i' ? SCHED_IDLE : kind[4] == 'b' ? SCHED_BATCH : SCHED_OTHER;
+        least = kind[4] ? 0 : 19;
+        for (long i = tasks; i--;) threads[i] = start(work, i);
+        pthread_join(threads[0], 0);
+        printf("%ld\n", used[0] * 1000 / nanoseconds(CLOCK_PROCESS_CPUTIME_ID));
     } else { /* of all CPU time, parts of a thousand that those have who compute */
         void *(*body)(void *) = !strcmp(kind, "pairs") ? many : !strcmp(kind, "doze") ? doze : yield;
         long sum = 0;

@@ -75,6 +75,16 @@ def test_who_gives_its_turn_up_goes_behind_those_who_compute(turns: Path) -> Non
     assert part > 900
 
 
+@pytest.mark.parametrize(
+    ("kind", "least", "most"), [("nice", 850, 990), ("nicei", 850, 990), ("niceb", 400, 600), ("niceo", 400, 600)]
+)
+def test_who_is_nice_or_idle_has_little_beside_one_that_is_not_and_batches_have_their_part(
+    turns: Path, kind: str, least: int, most: int
+) -> None:
+    (part,) = told(turns, kind, 2, 40, seed=1)
+    assert least < part < most
+
+
 def rest_of(machine: Linux) -> bytes:
     process = machine.process()
     assert process.wait(500).status == 0

@@ -1,7 +1,7 @@
 """Who runs next: `RunQueue`, the tasks of a loop that can run, in their order.
 
 They stand in two rows. Who was woken, or is new, stands in `woken`; who has had a slice and wants another, in `ready`; who came
-first is first. Each of `ready` has turns of its own, of a slice. The woken ones go before them, and even interrupt such a
+first is first. Each of `ready` has turns of its own, of a slice, or as much of it as its weight says (`Task.weight`). The woken ones go before them, and even interrupt such a
 turn, the rest of which comes after theirs; but all of them share one slice, until an own turn is over. Whose slice that was
 when it ended goes behind all others. So
 
@@ -114,7 +114,9 @@ class RunQueue:
         self.own = own
         if own:
             left = self.rests.pop(task, None) if self.rests else None
-            self.ends = now + (self.slice if left is None else cython.cast(cython.double, left))
+            if left is None:
+                left = self.slice * cython.cast(object, task).weight
+            self.ends = now + cython.cast(cython.double, left)
         else:
             self.ends = now + self.share
         return 0

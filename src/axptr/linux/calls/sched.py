@@ -1,5 +1,6 @@
-"""Scheduling: on which CPUs a program may run, and what else it asks for, kept for it to read back; the host is not
-told. Source: sched(7), sched_setattr(2), ioprio_set(2), kernel/sched/syscalls.c, block/ioprio.c of Linux 6.18.
+"""Scheduling: on which CPUs a program may run, its share of them, and what else it asks for, kept for it to read back;
+the host is not told. Source: sched(7), sched_setattr(2), ioprio_set(2), kernel/sched/syscalls.c, block/ioprio.c of
+Linux 6.18.
 
 The guest has no capability: real-time and deadline policies, and real-time I/O, are EPERM.
 """
@@ -15,6 +16,15 @@ from ...kernel.abi import c_int, c_uint
 from ..fs.host.calls import host
 from ..registry import call
 from ..task.limits import RLIMIT_NICE, get_limit
+from ..task.scheduling import (
+    SCHED_BATCH,
+    SCHED_DEADLINE,
+    SCHED_EXT,
+    SCHED_FIFO,
+    SCHED_IDLE,
+    SCHED_OTHER,
+    SCHED_RR,
+)
 from ..uaccess import Bytes, ConstBytes, get_bytes, get_struct, put_bytes, put_user
 from .process import find
 
@@ -23,7 +33,6 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
 PRIO_PROCESS, PRIO_PGRP, PRIO_USER = range(3)
-SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE, SCHED_EXT = 0, 1, 2, 3, 5, 6, 7
 SCHED_RESET_ON_FORK = 0x4000_0000
 _POLICIES = (SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE, SCHED_EXT)
 _FAIR = (SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, SCHED_EXT)
@@ -119,7 +128,7 @@ def sys_getpriority(task: LinuxTask, which: c_int, who: c_int) -> int:
 
 @call("setpriority")
 def sys_setpriority(task: LinuxTask, which: c_int, who: c_int, nice: c_int) -> int:
-    """Kept for the program to read back: the host is not told."""
+    """How long the turns of those are (`LinuxTask.weight`): the host is not told."""
     wanted = max(-20, min(nice, 19))
     failed = 0
     for other in _those(task, which, who):

@@ -1,6 +1,11 @@
-"""What a task has asked of the scheduler (`calls.sched`), kept for it to read back."""
+"""What a task has asked of the scheduler (`calls.sched`), kept for it to read back; its policy gives it its weight
+(`LinuxTask.weight`)."""
 
 from __future__ import annotations
+
+SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE, SCHED_EXT = 0, 1, 2, 3, 5, 6, 7
+LEAST_WEIGHT, MOST_WEIGHT = 1 / 16, 4.0
+"""Of a turn, in slices."""
 
 
 class Scheduling:

@@ -24,7 +24,7 @@ from .filetable import FileTable
 from .group import Happening, ThreadGroup
 from .kept import KeptState
 from .limits import RLIMIT_SIGPENDING, get_limit
-from .scheduling import Scheduling
+from .scheduling import LEAST_WEIGHT, MOST_WEIGHT, SCHED_IDLE, Scheduling
 from .timers import CpuTime, Timer, Timers
 
 TYPE_CHECKING = False
@@ -119,7 +119,7 @@ copy | as they are |
         self.signals.pending.own.tally = group.pending.tally = machine.signal_tally
         self.creds = creds
         self.comm = b""
-        self.nice = machine.host.nice
+        self.nice = machine.nice
         self.kept = KeptState()
         self.clear_child_tid = 0
         self.robust_list = (0, 24)
@@ -433,6 +433,15 @@ copy | as they are |
     @property
     def cpus(self) -> int:  # type: ignore[override]
         return self.sched.cpus
+
+    @property
+    def weight(self) -> float:  # type: ignore[override]
+        """By its nice value, against that with which the machine began: a quarter more for each step, as Linux has it
+        (sched_prio_to_weight). Shorter or longer turns than these cost others more than they give."""
+        if self.sched.policy == SCHED_IDLE:
+            return LEAST_WEIGHT
+        steps = self.nice - self.machine.nice
+        return 1.0 if steps == 0 else min(max(1.25**-steps, LEAST_WEIGHT), MOST_WEIGHT)
 
     @property
     def cpu_number(self) -> int:  # type: ignore[override]
