@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - programs of one line
 """What `ip`, `ss`, the C library and /proc/net tell of the machine's network: as a host's that has a loopback alone."""
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import run_guest
+from ..conftest import run_guest, run_host
 
 NEEDS_IP = pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is not installed")
 
@@ -114,3 +115,35 @@ def test_ss_sees_sockets() -> None:
     outcome = run_guest("/bin/sh", "-c", "ss -Htlna; ss -s")
     assert outcome.status == 0
     assert any(line.startswith("Total:") for line in outcome.lines)
+
+
+GENERIC = r"""
+import socket, struct
+s=socket.socket(16, socket.SOCK_RAW, 16); s.bind((0,0)); s.settimeout(0.2); port=s.getsockname()[0]
+def ask(body, typ=16, flags=1):
+    s.send(struct.pack('<IHHII',16+len(body),typ,flags,7,0)+body)
+    out=[]
+    while True:
+        try: r=bytearray(s.recv(65536))
+        except TimeoutError: break
+        at=0
+        while at+16<=len(r):
+            n,t,f,q,p=struct.unpack_from('<IHHII',r,at)
+            out.append((n,t,f,q,p==port,bytes(r[at+16:at+n]).hex())); at+=(n+3)&~3
+    return out
+g=struct.pack('<BBH',3,1,0)
+name=struct.pack('<HH',11,2)+b'nlctrl\0\0'; ident=struct.pack('<HHH2x',6,1,16); other=struct.pack('<HHH2x',6,1,999)
+for b in (g+name, g+ident, g+other+name, struct.pack('<BBH',3,0,0)+name, g, struct.pack('<BBH',99,1,0), g+other, g+struct.pack('<HH',11,2)+b'nosuch\0\0', b'', b'\3'):
+    for fl in (1,5): print(b.hex(), fl, ask(b,16,fl))
+print(ask(g,99,5), ask(struct.pack('<BBH',10,1,0),16,1))
+print([x for x in ask(g,16,0x301) if 'nlctrl'.encode().hex() in x[5] or x[1]==3])
+"""
+
+
+@pytest.mark.skipif(shutil.which("python3", path="/usr/bin") is None, reason="needs python3")
+def test_the_one_generic_family_is_that_which_tells_of_them() -> None:
+    command = ["/usr/bin/python3", "-S", "-c", GENERIC]
+    host = run_host(*command)
+    if host.status:
+        pytest.skip("the host has no NETLINK_GENERIC")
+    assert run_guest(*command).stdout == host.stdout

@@ -180,7 +180,7 @@ class NetlinkEndpoint(Endpoint):
 
     def _tell_error(self, asked: bytes, sequence: int, code: int) -> None:
         capped = not code or bool(self.kept.get(_CAP_ACK))
-        shown = asked[: _HEADER.size] if capped else asked
+        shown = asked[: _HEADER.size] if capped else asked.ljust(aligned(len(asked)), b"\0")
         flags = NLM_F_CAPPED if capped else 0
         self._queue(_HEADER.pack(20 + len(shown), NLMSG_ERROR, flags, sequence, self.port) + pack("<i", -code) + shown)
 
@@ -269,9 +269,11 @@ def create_netlink(network: Network, kind: int, protocol: int, owner: int) -> Ne
         from .route import answer_route as answer
     elif protocol == NETLINK_SOCK_DIAG:
         from .diag import answer_diag as answer
+    elif protocol == NETLINK_GENERIC:
+        from .generic import answer_generic as answer
     return NetlinkEndpoint(network, kind, protocol, owner, answer)
 
 
 def _nothing(task: LinuxTask, kind: int, flags: int, body: bytes) -> Iterable[bytes]:
-    """There is no family of NETLINK_GENERIC, and nobody answers to events."""
+    """Nobody answers to events."""
     raise LinuxError(errno.ENOENT)
