@@ -1,5 +1,6 @@
 cimport cython
 from axptr._core.words.seen cimport Seen
+from axptr._core.words.shape cimport Shape
 from cpython.ref cimport PyObject
 
 cdef extern from *:
@@ -22,15 +23,6 @@ cdef class Rule:
     cdef readonly object take
     cdef readonly tuple slots
     cdef readonly frozenset omit
-
-# Where the attributes of an INSTANCE lie. offsets: of each of its node's names, 0 in the `__dict__`. unset: slots that it has not.
-@cython.final
-cdef class Shape:
-    cdef Py_ssize_t *offsets
-    cdef tuple unset
-    cdef Py_ssize_t *unset_at      # where they lie, 0 of what is no plain slot
-    cdef bint slotted
-    cdef int unset_in(self, object it) except -1
 
 @cython.final
 cdef class Node:

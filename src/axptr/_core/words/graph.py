@@ -32,11 +32,11 @@ from cython.cimports.axptr._core.words.graph import (
     state_of,
 )
 from cython.cimports.axptr._core.words.seen import Seen
-from cython.cimports.axptr._core.words.slots import at_offset, slot_of
+from cython.cimports.axptr._core.words.shape import Shape
+from cython.cimports.axptr._core.words.slots import at_offset
 from cython.cimports.cpython.dict import PyDict_GetItem, PyDict_Next
 from cython.cimports.cpython.object import PyObject_GenericSetAttr
 from cython.cimports.cpython.ref import PyObject
-from cython.cimports.libc.stdlib import calloc, free
 
 ATOM, INSTANCE, LIST, DICT, SET, ARRAY, MAPPING, TUPLE, FROZENSET, CALL, LEAF, STANDIN = range(12)
 cython.declare(_ATOM=cython.int, _INSTANCE=cython.int, _LIST=cython.int, _DICT=cython.int, _SET=cython.int)
@@ -74,49 +74,6 @@ class Rule:
         self.take = take
         self.slots = slots
         self.omit = omit
-
-
-@cython.final
-@cython.cclass
-class Shape:
-    """For `Graph.shape_of`. slots: the names of all slots of the class."""
-
-    def __cinit__(self, node: Node, slots: tuple):
-        k: cython.Py_ssize_t
-        names: tuple = node.names
-        self.slotted = False
-        self.unset = tuple([name for name in slots if name not in names])
-        self.unset_at = cython.cast(
-            cython.pointer(cython.Py_ssize_t), calloc(len(self.unset) + 1, cython.sizeof(cython.Py_ssize_t))
-        )
-        if self.unset_at == cython.NULL:
-            raise MemoryError
-        for k in range(len(self.unset)):
-            self.unset_at[k] = slot_of(node.cls, self.unset[k])
-        self.offsets = cython.cast(
-            cython.pointer(cython.Py_ssize_t), calloc(len(names) + 1, cython.sizeof(cython.Py_ssize_t))
-        )
-        if self.offsets == cython.NULL:
-            raise MemoryError
-        for k in range(len(names)):
-            if names[k] in slots:
-                self.offsets[k] = slot_of(node.cls, names[k])
-                self.slotted = True
-
-    def __dealloc__(self):
-        free(self.offsets)
-        free(self.unset_at)
-
-    def unset_in(self, it):
-        """Take what the node has not from the slots of an object."""
-        k: cython.Py_ssize_t
-        for k in range(len(self.unset)):
-            if self.unset_at[k]:
-                if at_offset(it, self.unset_at[k]) != cython.NULL:
-                    delattr(it, self.unset[k])
-            elif hasattr(it, self.unset[k]):
-                delattr(it, self.unset[k])
-        return 0
 
 
 @cython.final
@@ -333,7 +290,7 @@ class Graph:
 
     def shape_of(self, node):
         if node.shape is None:
-            node.shape = Shape(node, self.slots(node.cls))
+            node.shape = Shape(node.cls, node.names, self.slots(node.cls))
         return node.shape
 
     def meet_state(self, node, it, made, used):
