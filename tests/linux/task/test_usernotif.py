@@ -10,6 +10,7 @@ import pytest
 
 import engines
 from axptr.linux import PIPE, Linux
+from axptr.linux.files.usernotif import ListenerFile
 
 from ..conftest import run_guest, run_host
 from ..snapshots.test_branch import ask
@@ -75,3 +76,46 @@ def test_a_call_that_waits_for_an_answer_gets_it_in_each_branch(compile_guest: C
         assert ask(linux, b"a") == b"a\n"
         linux.restore(snap)
         assert ask(linux, b"c") == b"c\n"
+
+
+UNHEARD = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+static void handler(int s) { (void)s; }
+int main(void) {
+    struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+                                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {4, code};
+    struct sigaction a = {.sa_handler = handler};
+    struct itimerval t = {{0, 1000}, {0, 1000}};
+    int interrupted = 0;
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program) < 0) return 1;
+    sigaction(SIGALRM, &a, 0);
+    setitimer(ITIMER_REAL, &t, 0);
+    for (int i = 0; i < 50; i++) interrupted += syscall(SYS_getppid) == -1 && errno == EINTR;
+    printf("%d\n", interrupted);
+}
+"""
+
+
+def test_calls_that_nobody_listened_to_leave_nothing_behind(
+    compile_guest: Compile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = compile_guest("unheard", *FLAGS, source=UNHEARD)
+    most: list[int] = []
+    ask_ours = ListenerFile.ask
+    monkeypatch.setattr(
+        ListenerFile, "ask", lambda self, *args: (ask_ours(self, *args), most.append(len(self.asked)))[0]
+    )
+    assert run_guest(program).stdout == b"50\n"
+    assert len(most) == 50
+    assert max(most) == 1

@@ -101,7 +101,7 @@ class ListenerFile(AnonFile):
         """The call that is in hand waits until it is answered."""
         one = Notification(task, self._next, data)
         self._next = self._next + 1 & _WORD
-        self.asked.append(one)
+        self._waiting().append(one)
         self.tokens += 1
         given = task.block(on=[(one, 1)], again=(_answered, (one,)))
         self._queue.wake(_POLLIN | _POLLRDNORM)
