@@ -170,7 +170,7 @@ class BuildCore(build_ext):
         super().run()
         NOTE.write_text(flags)
         if self.inplace or getattr(self, "editable_mode", False):
-            write_start()
+            write_bytecode()
 
     def build_extension(self, ext):
         """Translates and compiles what is older than its source, and links all."""
@@ -347,12 +347,13 @@ def call_and_exit(work, item):
         os._exit(status)
 
 
-def write_start():
-    """The bytecode of what a run of a checkout loads, as installers write that of a package: whoever has none written
-    finds it there."""
-    names = "axptr.cli.main, axptr.cli.run, axptr.cli.together as it"
-    script = f"import sys; sys.path.insert(0, sys.argv[1]); import {names}; it.write()"
-    subprocess.run([sys.executable, "-I", "-S", "-c", script, str(SOURCE.resolve())], check=True)
+def write_bytecode():
+    """Of a checkout, all of it and the one file of what each run loads, as installers write that of a package: in many
+    containers nobody else may (PYTHONDONTWRITEBYTECODE), and each run would compile what it needs."""
+    package = SOURCE.resolve() / "axptr"
+    subprocess.run([sys.executable, "-I", "-S", "-m", "compileall", "-q", "-j0", str(package)], check=True)
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import axptr.cli.run, axptr.cli.together as it; it.write()"
+    subprocess.run([sys.executable, "-I", "-S", "-c", script, str(package.parent)], check=True)
 
 
 def processors():

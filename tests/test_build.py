@@ -160,6 +160,7 @@ def test_a_wheel_has_a_stripped_library_and_declarations_but_no_generated_c(buil
     assert all(name.startswith(("axptr/", "axptr-")) for name in names)
 
 
+TAG = sys.implementation.cache_tag
 COMPILES = """\
 import sys
 sys.addaudithook(lambda event, given: event == "compile" and given[1] and print(given[1], file=sys.stderr))
@@ -174,10 +175,12 @@ def test_a_run_of_a_checkout_compiles_no_python_though_it_writes_none(tmp_path: 
     """PYTHONDONTWRITEBYTECODE is set in many containers."""
     shutil.copy(ROOT / "setup.py", tmp_path)
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    subprocess.run([sys.executable, "-c", "import setup; setup.write_start()"], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-c", "import setup; setup.write_bytecode()"], cwd=tmp_path, check=True)
     run = [sys.executable, "-B", "-I", "-S", "-c", COMPILES]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+    sources = [path for path in (tmp_path / "src").rglob("*.py") if path.name != "__init__.py"]
+    assert not [path for path in sources if not (path.parent / "__pycache__" / f"{path.stem}.{TAG}.pyc").exists()]
 
 
 def test_two_modules_of_one_name_are_refused(tmp_path: Path) -> None:
