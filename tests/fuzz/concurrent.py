@@ -6,25 +6,34 @@ that takes the operations in every order; the guest `concurrent.c` runs it many 
 that a seed makes.
 
     python -m tests.fuzz.concurrent --seeds 1000
+    python -m tests.fuzz.concurrent --seeds 200 --disturb    # stopped, continued, put back and branched under way
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # pytest has it there already
 
+from axptr.linux import PIPE, Linux
+from axptr.linux.abi.signals import SI_USER, Info
+from axptr.linux.signals.sending import send_process
 from linux.conftest import GUESTS, run_guest, run_host
 from programs import compiled
 
 MOST_STATES = 60_000
 ROUNDS = 12
+PATIENCE = 100.0
+"""Seconds until one that is disturbed must have ended."""
 VARS, PIPES, SEMS = 3, 2, 2
 
 
@@ -162,18 +171,66 @@ def check(guest: Path, seed: int, **options: object) -> tuple[set[str], set[str]
     return set(ours.lines), allowed, wrong
 
 
+def disturbed(guest: Path, seed: int, **options: object) -> tuple[set[str], set[str], str]:
+    """As `check`, of ours alone, of a run that is stopped and continued, put back and branched again and again."""
+    program, allowed = programs(seed)
+    words = [str(ROUNDS), str(seed), "tp"[seed % 2], *(",".join(operations) for operations in program)]
+    dice, ends = random.Random(seed), time.monotonic() + PATIENCE
+    machine = Linux(**options)  # type: ignore[arg-type]
+    try:
+        machine.spawn([os.fspath(guest), *words], stdout=PIPE)
+        while machine.step(0.05):
+            if time.monotonic() > ends:
+                return set(), allowed, f"seed {seed}, {' '.join(words)}: no end\n"
+            machine.machine.loop._check()
+            _disturb(machine, dice)
+            if dice.random() < 0.02:
+                snap = machine.snapshot()
+                for _ in range(dice.randrange(8)):
+                    if machine.step(0.01):
+                        _disturb(machine, dice)
+                if dice.randrange(2):
+                    machine.restore(snap)
+                else:
+                    machine.close()
+                    machine = Linux.from_snapshot(snap)
+                machine.machine.loop._check()
+        process = machine.process()
+        assert process.stdout is not None
+        result, out = process.wait(PATIENCE), process.stdout.take().decode()
+    finally:
+        machine.close()
+    lines = out.splitlines()
+    wrong = ""
+    if result.status or len(lines) != ROUNDS or set(lines) - allowed:
+        wrong = f"seed {seed}, {' '.join(words)}: {result}, not allowed: {sorted(set(lines) - allowed)[:5]}\n"
+    return set(lines), allowed, wrong
+
+
+def _disturb(machine: Linux, dice: random.Random) -> None:
+    """Now and then a process is stopped; most are soon continued, and whoever is left is when nobody can run."""
+    groups = [group for group in machine.machine.pids.groups.values() if group.tgid > 1 and not group.zombie]
+    stopped = [group for group in groups if group.stopped]
+    if stopped and (not machine.machine.loop.queue.all or dice.random() < 0.2):
+        send_process(dice.choice(stopped), Info(SIGCONT, SI_USER))
+    elif groups and dice.random() < 0.05:
+        send_process(dice.choice(groups), Info(SIGSTOP, SI_USER))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.concurrent", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many tasks run at once, natively")
+    parser.add_argument("--disturb", action="store_true", help="stop, continue, put back and branch them under way")
     options = parser.parse_args()
     wrong = seen = possible = 0
     with tempfile.TemporaryDirectory() as directory:
         guest = build(Path(directory))
         for seed in range(options.first, options.first + options.seeds):
-            ours, allowed, text = check(guest, seed, engine=options.engine, engine_jobs=options.jobs)
+            judge = disturbed if options.disturb else check
+            ours, allowed, text = judge(guest, seed, engine=options.engine, engine_jobs=options.jobs)
             seen, possible = seen + len(ours), possible + len(allowed)
             if text:
                 wrong += 1

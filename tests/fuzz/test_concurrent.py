@@ -28,3 +28,10 @@ def test_outcomes_of_concurrent_programs_are_allowed(guest: Path, first: int, en
     engine = "unicorn" if engine_name == "unicorn" else "auto"
     for seed in range(first, first + 10):
         assert not concurrent.check(guest, seed, engine=engine)[2]
+
+
+@pytest.mark.parametrize("first", [0, 20, 25])
+def test_so_they_are_of_runs_that_are_stopped_put_back_and_branched(guest: Path, first: int, engine_name: str) -> None:
+    engine = "unicorn" if engine_name == "unicorn" else "auto"
+    for seed in range(first, first + 5):
+        assert not concurrent.disturbed(guest, seed, engine=engine)[2]

@@ -118,3 +118,89 @@ def test_a_poll_that_is_under_way_goes_on_in_each_copy(engine, tmp_path):
         for _ in range(2):
             assert (ask(machine, b"\n"), ask(machine, b"x\n")) == (b"0 None\n", b"1 (77, 1)\n")
             machine.restore(snap)
+
+
+WAITS = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+static int first, second;
+static struct timespec soon = {0, 300000000}, later = {0, 600000000};
+static void *wait(void *unused) {
+    long one = syscall(SYS_futex, &first, FUTEX_WAIT_PRIVATE, 0, &soon, 0, 0);
+    long two = syscall(SYS_futex, &second, FUTEX_WAIT_PRIVATE, 0, 0, 0, 0);
+    printf("%ld %ld %d\n", one, two, two < 0 ? errno : 0);
+    return unused;
+}
+int main(void) {
+    pthread_t thread; char c;
+    pthread_create(&thread, 0, wait, 0);
+    if (write(1, "ready\n", 6) != 6 || read(0, &c, 1) != 1) return 1;
+    syscall(SYS_futex, &first, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+    nanosleep(&later, 0);
+    second = 1;
+    syscall(SYS_futex, &second, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+    pthread_join(thread, 0);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("engine", ["native", "unicorn"])
+def test_the_time_of_a_wait_that_is_over_ends_no_other_wait_of_a_copy(engine, compile_guest):
+    program = compile_guest("waits2", "-static", "-pthread", source=WAITS)
+    with Linux(engine=engine) as machine:
+        process = machine.spawn([str(program)], stdin=PIPE, stdout=PIPE)
+        machine.run_until(lambda: process.stdout.total > 0 and len(machine.machine.loop._blocked) == 2)
+        snap = machine.snapshot()
+        copy = Linux.from_snapshot(snap)
+        machine.restore(snap)
+        for one in (copy, machine):
+            one.machine.loop._check()
+            one.process().stdin.feed(b"x", last=True)
+            assert one.process().wait(100).status == 0
+            assert one.process().stdout.take() == b"ready\n0 0 0\n"
+        copy.close()
+
+
+WOKEN = r"""
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+static int word;
+static struct timespec soon = {0, 10000000};
+static void *wait(void *unused) { syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, 0, 0, 0); return unused; }
+int main(void) {
+    pthread_t threads[2]; char c;
+    for (int i = 0; i < 2; i++) pthread_create(threads + i, 0, wait, 0);
+    nanosleep(&soon, 0);
+    syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+    return read(0, &c, 1) != 1;
+}
+"""
+
+
+def test_who_was_woken_takes_no_wake_of_another_in_a_copy(compile_guest):
+    program = compile_guest("woken", "-static", "-pthread", source=WOKEN)
+    with Linux(seed=1, engine="unicorn") as machine:
+        machine.spawn([str(program)], stdin=PIPE)
+        while not any(task.blocked.woken for task in machine.machine.loop._blocked):
+            assert machine.step()
+        snap = machine.snapshot()
+        machine.restore(snap)
+        with Linux.from_snapshot(snap) as copy:
+            for one in (copy, machine):
+                tasks = [task for task in one.machine.loop._blocked if task.tid != task.group.tgid]
+                (other,) = (task for task in tasks if task.blocked.woken is None)
+                ((word, _),) = other.blocked.on
+                assert len(tasks) == 2
+                assert word.queue.wake(n=1) == 1
+                assert other.blocked.woken is not None

@@ -171,6 +171,10 @@ class Blocked:
         self.held = ()
         self.deaf = False
 
+    def requeued(self):
+        """The queues that it was put into are others now: those of `on`."""
+        self.queues = None
+
     @property
     def data(self):
         return self.again[1] if self.again is not None else ()

@@ -190,7 +190,12 @@ class Making:
         self._fill_proc(tasks)
         for waiting in self.loop._blocked:
             record = waiting.blocked
-            for waitable, mask in record.on if record is not None else ():
+            if record is None:
+                continue
+            record.requeued()
+            if record.woken is not None:  # it has left the queue: the next wake is for others
+                continue
+            for waitable, mask in record.on:
                 if waiting not in waitable.queue._waiters:
                     waitable.queue.add(waiting, mask)
         vdso = self.machine.__dict__.get("vdso")

@@ -237,7 +237,7 @@ _TAKES: dict[str, tuple[int, Take]] = {
     "linux.net.outside:Outside": (STANDIN, _outside),
 }
 _COMPILED: dict[type, tuple[str, ...]] = {
-    Blocked: KEPT,
+    Blocked: (*KEPT, "timer"),
     IoTally: ("rchar", "wchar", "syscr", "syscw"),
     RunQueue: ("slice", "woken", "ready", "all", "rests", "share", "turn", "own"),
     WaitQueue: ("_waiters", "_watches"),
