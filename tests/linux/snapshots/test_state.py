@@ -202,5 +202,5 @@ def test_who_was_woken_takes_no_wake_of_another_in_a_copy(compile_guest):
                 (other,) = (task for task in tasks if task.blocked.woken is None)
                 ((word, _),) = other.blocked.on
                 assert len(tasks) == 2
-                assert word.queue.wake(n=1) == 1
+                assert word.queue.wake() == 1
                 assert other.blocked.woken is not None
