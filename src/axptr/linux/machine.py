@@ -195,7 +195,8 @@ class Machine:
     def dump_core(self, task: LinuxTask, info: Info) -> None:
         """A signal ends the task's process: write its core if that is one that leaves one. That of a process that the
         user did not start has its number behind the name."""
-        from .task.coredump import DUMPING, write_core
+        from .abi.signals import DUMPING
+        from .task.coredump import write_core
 
         if info.signal not in DUMPING or self.core is None:
             return

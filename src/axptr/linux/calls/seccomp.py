@@ -118,8 +118,9 @@ def _filter(task: LinuxTask, address: int) -> Filter:
 
 
 def _restrict(task: LinuxTask, limits: Seccomp) -> None:
+    seccomp.keep(limits)  # first: nobody is told that there is none any more of those that stay
     seccomp.let_go(task)
-    task.seccomp = seccomp.keep(limits)
+    task.seccomp = limits
     task.space.is_kin = False
     if task.loop is not None:
         task.loop.reinstall(task)

@@ -22,6 +22,7 @@ from ...flags import (
 from ...kernel.wait import WaitQueue
 from ..abi.numbers import NUMBERS
 from ..abi.signals import (
+    DUMPING,
     FIRST_REAL_TIME,
     SA_NODEFER,
     SA_RESETHAND,
@@ -167,6 +168,11 @@ flag | the table |
         ready = self.pending.mask & ~self.blocked & ~_STOPPING
         return any(self.actions.fatal(n) for n in range(1, 65) if ready & bit(n))
 
+    def ends_at_once(self, signal: int) -> bool:
+        """Whether a process that is sent this ends, without a core: whoever waits for an end alone waits no more
+        (complete_signal)."""
+        return self.actions.fatal(signal) and not bit(signal) & _STOPPING and signal not in DUMPING
+
     def left_to_host(self, signal: int) -> bool:
         """Whether the host may do to this process what the signal does by default: nobody handles or blocks it."""
         return not self.blocked & bit(signal) and self.actions.get(signal).handler == SIG_DFL
@@ -217,6 +223,9 @@ flag | the table |
             file.notify(signal)
         chosen = choose(task, signal, own=own)
         if chosen is not None and not chosen.signals.blocked & bit(signal):
+            record = chosen.blocked
+            if record is not None and record.deaf and chosen.trace is None and chosen.signals.ends_at_once(signal):
+                record.deaf = False
             chosen.signals.alert = True
             chosen.interrupt()
 
@@ -251,6 +260,7 @@ flag | the table |
     def force(self, task: LinuxTask, info: Info) -> None:
         """A signal that the program cannot avoid: blocked or ignored, it kills."""
         signal = info.signal
+        task.passed = None  # it did not come to that call
         if self.blocked & bit(signal) or self.actions.get(signal).handler == SIG_IGN:
             self.actions.reset(signal)
             self.blocked &= ~bit(signal)
@@ -321,7 +331,12 @@ flag | the table |
     # -- delivery
 
     def deliver(self, task: LinuxTask) -> None:
-        """Deliver everything deliverable: handler frames are stacked, a fatal signal ends the process."""
+        """Deliver everything deliverable: handler frames are stacked, a fatal signal ends the process.
+
+        A call that was let go on (`LinuxTask.passed`) is made first."""
+        if task.passed is not None and task.trace is None and not self.pending.mask & bit(SIGKILL):
+            self._rewind(task, None)
+            return
         while not task.over:
             if task.trace is not None and (task.trace.tracer is not None or task.trace.given is not None):
                 info, stands = self._traced(task)

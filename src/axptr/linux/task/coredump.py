@@ -14,7 +14,7 @@ from struct import pack, unpack_from
 
 from ...errors import GuestLost, LinuxError
 from ...flags import EXECUTE, READ, WRITE
-from ..abi.signals import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSEGV, SIGSYS, SIGTRAP, SIGXFSZ, Info
+from ..abi.signals import Info
 from ..proc.maps import PageKind, kind_of_page
 from ..uaccess import get_bytes
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ...mm.area import MemoryArea
     from .task import LinuxTask
 
-DUMPING = frozenset((SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGXFSZ, 24))
-"""Signals that leave a core (signal(7)); 24 is SIGXCPU."""
 _PAGE = 4096
 _HEADER, _PROGRAM_HEADER = 64, 56
 _NT_PRSTATUS, _NT_FPREGSET, _NT_PRPSINFO, _NT_AUXV = 1, 2, 3, 6

@@ -246,6 +246,9 @@ def judged(task: LinuxTask, inner: Dispatch) -> Dispatch:
 
     def dispatch(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
         limits = task.seccomp
+        passed, task.passed = task.passed, None
+        if passed is not None and task.signals.alert:
+            task.engine.stop()  # for what waits until the call has been made
         if limits is None or suspended(task):
             return inner(nr, a0, a1, a2, a3, a4, a5)
         if limits.mode == STRICT:
@@ -254,10 +257,8 @@ def judged(task: LinuxTask, inner: Dispatch) -> Dispatch:
             end_by(task, Info(SIGKILL, SI_KERNEL), whole=False)
             return nr
         words = (a0, a1, a2, a3, a4, a5)
-        if task.passed is not None:
-            passed, task.passed = task.passed, None
-            if passed == data_of(audit, nr, task.engine.regs.pc, words):
-                return inner(nr, a0, a1, a2, a3, a4, a5)
+        if passed is not None and passed == data_of(audit, nr, task.engine.regs.pc, words):
+            return inner(nr, a0, a1, a2, a3, a4, a5)
         given, match = verdict(limits.filters, audit, nr, task.engine.regs.pc, words)
         action = given & _ACTION
         if action in (ALLOW, LOG) or (action == TRACE and task.trace is not None and task.trace.phase == PASSED):
