@@ -51,15 +51,18 @@ def name_of(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PROCESS)
-def test_a_file_of_the_process_has_the_form_of_the_hosts(tmp_path, name):
+def test_a_file_of_the_process_has_the_form_of_the_hosts(tmp_path, name, engine_name):
     if name.startswith("ksm") and not Path("/proc/self", name).exists():
         pytest.skip("this kernel has no such file")
     host, ours = map(form, both(tmp_path, *name_of(name)))
     assert host
     if name == "smaps":  # as many areas as there are; the first is the program's
+        if engine_name == "unicorn":  # whose CPU has no protection keys
+            host = [line for line in host if not line.startswith("ProtectionKey")]
+        one = next(number for number, line in enumerate(host) if line.startswith("VmFlags")) + 1
         first = [line.split(":")[0] for line in ours]
-        assert first[1:25] == [line.split(":")[0] for line in host][1:25]
-        assert len(ours) % 25 == 0
+        assert first[1:one] == [line.split(":")[0] for line in host][1:one]
+        assert len(ours) % one == 0
         return
     if name == "cgroup":
         assert ours[-1] == host[-1]

@@ -187,6 +187,7 @@ def format_smaps(task: LinuxTask) -> str:
     """/proc/self/smaps (proc_pid_smaps(5))."""
     names: dict[int, str] = {}
     text = []
+    key = f"ProtectionKey:  {0:8}\n" if task.machine.cpu.has("ospke") else ""  # there is none but the first
     for area in task.space.areas():
         found = count_pages(task, area)
         rows = [("Rss", found.resident), ("Pss", found.resident), ("Pss_Dirty", found.own + found.dirty_shared)]
@@ -194,7 +195,7 @@ def format_smaps(task: LinuxTask) -> str:
             _line(task, area, names) + "\n",
             _text([("Size", area.size // PAGE), ("KernelPageSize", 1), ("MMUPageSize", 1)]),
             _text(rows + _rows(found, found.resident if area.locked else 0)),
-            f"THPeligible:           0\nVmFlags: {_vm_flags(area)}\n",
+            f"THPeligible:           0\n{key}VmFlags: {_vm_flags(area)}\n",
         ]
     return "".join(text)
 

@@ -23,6 +23,10 @@ class Cpu(NamedTuple):
     frame: int
     rows: tuple[tuple[str, str], ...]
 
+    def has(self, flag: str) -> bool:
+        """Whether /proc/cpuinfo names it."""
+        return any(flag in value.split() for name, value in self.rows if name.strip() == "flags")
+
     def text(self, count: int) -> bytes:
         """/proc/cpuinfo of a machine that has so many of it, each a core of one package."""
         return "".join(self._one(number, count) for number in range(count)).encode()
