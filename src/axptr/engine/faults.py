@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import errno
 
-from .._core.words.codes import FAULT_NOMEM
-from ..errors import LinuxError
+from .._core.words.codes import FAULT_NOMEM, FAULT_PROTECTION
+from ..errors import FaultReason, LinuxError
 from .arch import X86_64
 from .exit import Exit
 
@@ -34,12 +34,14 @@ class ReportsFaults:
         if code == FAULT_NOMEM:
             fault = LinuxError(errno.ENOMEM, f"no memory for the page at {address:#x}")
             return Exit("fault", rip, address=address, access=wanted, fault=fault, trap=trap, vector=vector)
+        # Where the CPU refuses what the space allows, a protection key does.
+        otherwise = FaultReason.PROTECTION if code == FAULT_PROTECTION else FaultReason.BACKING_FAILED
         return Exit(
             "fault",
             rip,
             address=address,
             access=wanted,
-            find=lambda: space.fault(address, wanted, size=0),
+            find=lambda: space.fault(address, wanted, size=0, otherwise=otherwise),
             trap=trap,
             vector=vector,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import engines
 from engines import BOTH
 
 from ..conftest import run_guest, run_host
@@ -187,3 +188,55 @@ def test_instruction_that_the_cpu_says_it_lacks_is_like_any_undefined_one(
     program = compile_guest("traps")
     ours, undefined = run_guest(program, "90" + code), run_host(program, "900f0b")
     assert ours.lines[0].split(": ")[1] == undefined.lines[0].split(": ")[1]
+
+
+KEYS = """
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static char *page;
+
+static void handler(int signal, siginfo_t *info, void *context)
+{
+    printf("signal %d code %d address %ld\\n", signal, info->si_code, (long)((char *)info->si_addr - page));
+    fflush(stdout);
+    _exit(1);
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO };
+    unsigned taken = atoi(argv[1]);
+    page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    page[8] = 1;
+    sigaction(SIGSEGV, &action, 0);
+    if (argv[2][0] == 'w')
+        __asm__ volatile("wrpkru; movb $1, 8(%3); xor %%eax, %%eax; wrpkru"
+            : "+a"(taken) : "c"(0), "d"(0), "r"(page) : "memory");
+    else
+        __asm__ volatile("wrpkru; movb 8(%3), %%al; xor %%eax, %%eax; wrpkru"
+            : "+a"(taken) : "c"(0), "d"(0), "r"(page) : "memory");
+    puts("went on");
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(engines.missing("native") is not None, reason="needs the native engine")
+@pytest.mark.skipif(" ospke" not in Path("/proc/cpuinfo").read_text(), reason="this CPU has no protection keys")
+@pytest.mark.parametrize(
+    "taken", ["0", "1", "2", "3"]
+)  # of key 0, which all pages have: 1: all rights, 2: that to write
+@pytest.mark.parametrize("access", ["read", "write"])
+def test_rights_that_a_program_takes_from_its_own_protection_key_are_a_fault_of_their_own(
+    compile_guest: Callable[..., Path], taken: str, access: str
+) -> None:
+    """Not one that bringing the page mends: a guest that did so was let run into it again, for ever."""
+    program = compile_guest("keys", source=KEYS)
+    host, ours = run_host(program, taken, access), run_guest(program, taken, access, engine="native", timeout=20)
+    assert (ours.lines, ours.status) == (host.lines, host.status)
+    refused = taken in ("1", "3") or (taken, access) == ("2", "write")
+    assert host.lines == ["signal 11 code 4 address 8" if refused else "went on"]

@@ -70,6 +70,7 @@ RESTART, NO_HANDLER, NEVER, ALWAYS = 0, 1, 2, 3
 (ERESTARTNOINTR). Where it is a function
 and its data, those are gone on with if no handler ran (ERESTART_RESTARTBLOCK)."""
 
+_BY_KEY = 0x20  # of a page fault's error code (X86_PF_PK)
 _STOPPING = sum(map(bit, (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)))
 _UNBLOCKABLE = bit(SIGKILL) | bit(SIGSTOP)
 _SS_DISABLE, _SS_AUTODISARM = 2, 1 << 31
@@ -308,7 +309,9 @@ flag | the table |
                 reason = FaultReason.BACKING_FAILED
         cpu = traps(task).page_fault(task, address, wanted)
         if reason is FaultReason.PROTECTION:
-            code = 2  # SEGV_ACCERR
+            by_key = wanted and task.space.check_region_access(VirtAddrRange.from_start_size(address, 1), wanted)
+            code = 4 if by_key else 2  # SEGV_PKUERR, SEGV_ACCERR
+            cpu = cpu[0], cpu[1] | (_BY_KEY if by_key else 0), cpu[2]
         elif reason is FaultReason.BACKING_FAILED:
             code, signal = 2, SIGBUS  # BUS_ADRERR
         self.force(task, Info(signal, code, address=address, fault=fault, cpu=cpu))

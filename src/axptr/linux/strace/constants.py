@@ -124,7 +124,7 @@ FADVISE = table(
 )
 SIGNALS: Table = {number.value: number.name for number in signal.Signals}
 SI_CODE = {
-    signal.SIGSEGV: table("SEGV_MAPERR=1 SEGV_ACCERR=2"),
+    signal.SIGSEGV: table("SEGV_MAPERR=1 SEGV_ACCERR=2 SEGV_PKUERR=4"),
     signal.SIGBUS: table("BUS_ADRALN=1 BUS_ADRERR=2 BUS_OBJERR=3"),
     signal.SIGFPE: table("FPE_INTDIV=1 FPE_INTOVF=2 FPE_FLTDIV=3 FPE_FLTINV=7"),
     signal.SIGILL: table("ILL_ILLOPC=1 ILL_ILLOPN=2 ILL_PRVOPC=5"),

@@ -56,6 +56,7 @@ from cython.cimports.axptr._core.cpu.running import (
 from cython.cimports.axptr._core.words.codes import (
     EXECUTE,
     FAULT_OK,
+    FAULT_PROTECTION,
     FAULT_PYTHON,
     FAULT_UNMAPPED,
     FAULT_WATCHED,
@@ -234,6 +235,9 @@ class NativeCpu(NativePages):
             self.fault_addr = self.stub.frame[G_CR2]
             self.refused_access = EXECUTE if error & 16 else (WRITE if error & 2 else READ)
             self.refused_page = self.fault_addr & _page_mask
+            if error & 32:  # by a protection key, which the guest has taken rights from: the page is as it should be
+                self.refused = FAULT_PROTECTION
+                return CAME_FAULT
             code = self.fill(self.fault_addr, self.refused_access)
             if code == FAULT_OK:
                 if error & 16:  # it has not begun: a breakpoint there is still to come
