@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 
 from .._core.words.codes import FAULT_NOMEM, FAULT_PROTECTION
-from ..errors import FaultReason, LinuxError
+from ..errors import FaultReason, LinuxError, UserFault
 from .arch import X86_64
 from .exit import Exit
 
@@ -34,14 +34,12 @@ class ReportsFaults:
         if code == FAULT_NOMEM:
             fault = LinuxError(errno.ENOMEM, f"no memory for the page at {address:#x}")
             return Exit("fault", rip, address=address, access=wanted, fault=fault, trap=trap, vector=vector)
-        # Where the CPU refuses what the space allows, a protection key does.
-        otherwise = FaultReason.PROTECTION if code == FAULT_PROTECTION else FaultReason.BACKING_FAILED
         return Exit(
             "fault",
             rip,
             address=address,
             access=wanted,
-            find=lambda: space.fault(address, wanted, size=0, otherwise=otherwise),
+            find=lambda: _found(space, address, wanted, code),
             trap=trap,
             vector=vector,
         )
@@ -53,3 +51,12 @@ class ReportsFaults:
         if not 0 <= vaddr < 1 << 64:
             return b""
         return bytes(buffer[: self.space.read_into(vaddr, buffer)])
+
+
+def _found(space: AddrSpace, address: int, wanted: MappingFlags, code: int) -> UserFault:
+    """Why an access was refused. What the CPU refuses though the space allows it, a protection key does."""
+    fault = space.fault(address, wanted, size=0)
+    if code == FAULT_PROTECTION and fault.reason is FaultReason.BACKING_FAILED:
+        fault.reason = FaultReason.PROTECTION
+        fault.cause = f"its protection key refuses page {address & -4096:#x}"
+    return fault

@@ -529,18 +529,8 @@ class AddrSpace(History):
 
         return html(self)
 
-    def fault(
-        self,
-        vaddr: int,
-        access: MappingFlags,
-        size: int = 1,
-        completed: int = 0,
-        otherwise: FaultReason = FaultReason.BACKING_FAILED,
-    ) -> UserFault:
-        """The `UserFault` that an access refused at `vaddr` gives: built, not raised, the cause found by looking.
-
-        otherwise: the cause where nothing here refuses it.
-        """
+    def fault(self, vaddr: int, access: MappingFlags, size: int = 1, completed: int = 0) -> UserFault:
+        """The `UserFault` that an access refused at `vaddr` gives: built, not raised, the cause found by looking."""
         if vaddr == ADDRESS_END:  # what comes after the last byte there can be
             return self._describe(FaultReason.OUT_OF_RANGE, vaddr, int(access), size, completed)
         byte = VirtAddrRange.from_start_size(vaddr, 1)
@@ -552,7 +542,7 @@ class AddrSpace(History):
         elif self._device_at(vaddr) is not None:
             reason = FaultReason.NOT_MEMORY
         else:
-            reason = otherwise
+            reason = FaultReason.BACKING_FAILED
         return self._describe(reason, vaddr, int(access), size, completed)
 
     def _fault_at(self, vaddr: int, access: MappingFlags, size: int = 1, completed: int = 0) -> UserFault:
