@@ -16,7 +16,10 @@ _PORTS = "whether it knows of the CPU's ports is the host's kernel's own affair"
 _MOUNTS = "there is one name space of mounts, of which /proc/self/mountinfo tells"
 _LATER = "came with Linux 6.17; programs do without"
 _LANDLOCK = "is as where landlock was not enabled"
+_KEYS = "is as on a CPU without protection keys"
 DIFFERS = {
+    "pkey_alloc": _KEYS,
+    "pkey_free": _KEYS,
     "syscall_335": "is for probes of the kernel's own; nobody else makes it (the host: SIGILL)",
     "modify_ldt": "programs of 64 bits have no segments of their own",
     "iopl": _PORTS,

@@ -111,6 +111,9 @@ def test_small_input_gives_what_it_gives_on_the_host(
         excepted(program, name, tmp_path)
         return
     host, ours = both(program, name, tmp_path)
+    if name == "protexec" and b"signal 11" in host.stdout:  # the host's CPU has protection keys, which make it so
+        assert (ours.stdout, ours.status) == (b"read of a PROT_EXEC page: signal 0\n", 0)
+        return
     assert (ours.stdout, ours.status) == (host.stdout, host.status)
     if name != "txtbsy":  # which also tries system(), and there are no processes yet
         assert ours.stderr == host.stderr

@@ -141,7 +141,7 @@ def outcome(program: Path, what: str, engine: str, jobs: int, spoil: bool) -> tu
     mounts = {"/tmp": Tmpfs(), "/mnt": program.parent}
     with Linux(engine=engine, engine_jobs=jobs, overlay=True, mounts=mounts, policy=policy) as linux:
         script = f"cd /tmp; {ready}; exec /mnt/{program.name} {what}"
-        linux.spawn(["/bin/sh", "-c", script], stdin=0, stdout=PIPE, stderr=PIPE)
+        linux.spawn(["/bin/sh", "-c", script], cwd="/", stdin=0, stdout=PIPE, stderr=PIPE)
         process = linux.process()
         assert not process.wait(60).timed_out
         assert process.stdout is not None
@@ -181,7 +181,7 @@ def test_a_thread_on_another_cpu_loses_each_race(compile_guest: Callable[..., Pa
         script = (
             f"echo good > /tmp/good; echo evil > /tmp/evil; for i in $(seq 20); do /mnt/{program.name} {times}; done"
         )
-        linux.spawn(["/bin/sh", "-c", script], stdin=0, stdout=PIPE, stderr=2)
+        linux.spawn(["/bin/sh", "-c", script], cwd="/", stdin=0, stdout=PIPE, stderr=2)
         process, won = linux.process(), b""
         assert process.stdout is not None
         while min(looked) < 100 or sum(looked) < times:
