@@ -24,6 +24,7 @@ import tempfile
 import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -260,7 +261,7 @@ class Translations:
         from Cython.Compiler import Options
 
         # Cython's own declarations are as old as its installation, which may be one for this build alone
-        Dependencies.DependencyTree.timestamp = lambda tree, file: os.path.getmtime(file) if is_ours(file) else 0
+        Dependencies.DependencyTree.timestamp = lambda tree, file: timestamp(file)
         Options.emit_code_comments = False  # nobody reads them, and they are a fifth of what is written
         self.stale = {}
         self.translate = Dependencies.cythonize_one
@@ -311,8 +312,10 @@ class Translations:
         self.translate(source, *self.stale[source])
 
 
-def is_ours(file):
-    return SOURCE.resolve() in Path(file).resolve().parents
+@cache
+def timestamp(file):
+    """When a source of ours was changed; of anybody else's nothing is ever newer than what was made of it."""
+    return os.path.getmtime(file) if SOURCE.resolve() in Path(file).resolve().parents else 0
 
 
 def in_processes(work, items, workers):

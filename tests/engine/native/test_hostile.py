@@ -8,6 +8,7 @@ import struct
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,6 +21,15 @@ MMAP, MPROTECT, MUNMAP, SIGRETURN, HAND_OVER = 9, 10, 11, 15, 0x1FFE
 
 def quad(value: int) -> str:
     return struct.pack("<Q", value).hex()
+
+
+def noise(at: int, length: int) -> Iterator[str]:
+    """Code that fills the control block at `at` from one place on up to `length`, makes a call, and ends."""
+    for skip in (0, 0x40, STACK_AT, STACK_AT + 0x8000):
+        if skip < length:
+            # mov rdi, at; mov ecx, length / 8; mov rax, noise; rep stosq; mov eax, 500; syscall; mov eax, 60; syscall
+            code = "48bf" + quad(at + skip) + "b9" + struct.pack("<I", (length - skip) // 8).hex()
+            yield code + "48b8" + quad(0x8000_1234_5678_9ABC) + "f348ab b8f4010000 0f05 b83c000000 0f05"
 
 
 def jump(to: int, **registers: int) -> str:

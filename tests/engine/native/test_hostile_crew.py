@@ -4,7 +4,6 @@ whatever it does to its stub, and it maps nothing of theirs."""
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator
 from functools import partial
 
@@ -14,7 +13,7 @@ from axptr.engine import Exit
 from axptr.mm.space import AddrSpace
 
 from .conftest import CODE, DATA, EXIT, PAGE, STACK_TOP, TARGET, NativeMachine, R, W, X
-from .test_hostile import CONTROL, HAND_OVER, MMAP, STACK_AT, call_sites, foreign_frame, jump, quad, text_size
+from .test_hostile import CONTROL, HAND_OVER, MMAP, call_sites, foreign_frame, jump, noise, text_size
 
 HONEST_CALL = 39
 # again: inc rbx; mov [rdi], rbx; mov rsi, rbx; mov eax, 39; syscall; cmp rax, rbx; jne bad; cmp [rdi], rbx; je again
@@ -119,13 +118,7 @@ def test_a_forged_hand_over_is_nobody_elses_event(crew: Crew) -> None:
 @pytest.mark.parametrize("length", [0x100, 0x10000, 0x20000])
 def test_noise_in_the_control_block_is_the_harm_of_its_own_guest(crew: Crew, length: int) -> None:
     """All that the stub and the engine tell each other, with calls between and behind."""
-    at = crew.base + CONTROL
-    for skip in (0, 0x40, STACK_AT, STACK_AT + 0x8000):
-        if skip >= length:
-            continue
-        # mov rdi, at; mov ecx, length / 8; mov rax, noise; rep stosq; mov eax, 500; syscall; mov eax, 60; syscall
-        code = "48bf" + quad(at + skip) + "b9" + struct.pack("<I", (length - skip) // 8).hex()
-        code += "48b8" + quad(0x8000_1234_5678_9ABC) + "f348ab b8f4010000 0f05 b83c000000 0f05"
+    for code in noise(crew.base + CONTROL, length):
         crew.attempt(code, 0.2)
         crew.check()
 

@@ -3,7 +3,6 @@ that both have is changed, to whoever waits for it. It gets of the other what th
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Iterator
 
@@ -18,9 +17,9 @@ from .test_hostile import (
     MMAP,
     MPROTECT,
     MUNMAP,
-    STACK_AT,
     foreign_frame,
     jump,
+    noise,
     quad,
     signals_off,
     text_size,
@@ -177,13 +176,7 @@ def test_a_forged_hand_over_is_not_the_other_threads_event(pair: Pair) -> None:
 
 @pytest.mark.parametrize("length", [0x100, 0x10000, 0x20000])
 def test_noise_in_the_control_block_is_the_harm_of_its_own_thread(pair: Pair, length: int) -> None:
-    at = pair.base + CONTROL
-    for skip in (0, 0x40, STACK_AT, STACK_AT + 0x8000):
-        if skip >= length:
-            continue
-        # mov rdi, at; mov ecx, length / 8; mov rax, noise; rep stosq; mov eax, 500; syscall; mov eax, 60; syscall
-        code = "48bf" + quad(at + skip) + "b9" + struct.pack("<I", (length - skip) // 8).hex()
-        code += "48b8" + quad(0x8000_1234_5678_9ABC) + "f348ab b8f4010000 0f05 b83c000000 0f05"
+    for code in noise(pair.base + CONTROL, length):
         pair.attempt(code, 0.2)
         pair.check()
 

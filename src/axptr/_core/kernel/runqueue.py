@@ -1,9 +1,9 @@
 """Who runs next: `RunQueue`, the tasks of a loop that can run, in their order.
 
-They stand in two rows. Who was woken, or is new, stands in `woken`; who has had a slice and wants another, in `ready`; who came
-first is first. Each of `ready` has turns of its own, of a slice, or as much of it as its weight says (`Task.weight`). The woken ones go before them, and even interrupt such a
-turn, the rest of which comes after theirs; but all of them share one slice, until an own turn is over. Whose slice that was
-when it ended goes behind all others. So
+They stand in two rows. Who was woken, or is new, stands in `woken`; who has had a slice and wants another, in `ready`; who
+came first is first. Each of `ready` has turns of its own, of a slice, or as much of it as its weight says (`Task.weight`).
+The woken ones go before them, and even interrupt such a turn, the rest of which comes after theirs; but all of them share
+one slice, until an own turn is over. Whose slice that was when it ended goes behind all others. So
 
 - who waits often, and works little, hardly waits for those who only compute;
 - no chain of tasks that wake each other keeps one that computes waiting: its turn comes when those before it have had theirs,

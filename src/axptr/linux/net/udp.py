@@ -173,10 +173,7 @@ class UdpEndpoint(InetEndpoint):
         self.ensure_port()
         marks = self._marks(message, len(goal[0]) == 4)
         body = taken(data, size)
-        if more:
-            self._cork(body, goal, marks)
-        else:
-            self._send(body, goal, marks)
+        self._send(body, goal, marks, more)
         return size
 
     def _append(self, data: Source, size: int, more: bool) -> int:
@@ -190,22 +187,20 @@ class UdpEndpoint(InetEndpoint):
         if len(before) + size > _most(goal[0]):
             raise LinuxError(errno.EMSGSIZE)
         body = before + taken(data, size)
-        if more:
-            self._cork(body, goal, marks)
-        else:
-            self._send(body, goal, marks)
+        self._send(body, goal, marks, more)
         return size
-
-    def _cork(self, body: bytes, goal: Place, marks: tuple[int, int]) -> None:
-        self.network.hold(_cost(len(body)))
-        self.corked = body, goal, marks
 
     def _uncork(self) -> None:
         if self.corked is not None:
             self.network.give_back(_cost(len(self.corked[0])))
             self.corked = None
 
-    def _send(self, body: bytes, goal: Place, marks: tuple[int, int]) -> None:
+    def _send(self, body: bytes, goal: Place, marks: tuple[int, int], more: bool = False) -> None:
+        """more: there is more of it to come, for which it waits."""
+        if more:
+            self.network.hold(_cost(len(body)))
+            self.corked = body, goal, marks
+            return
         source = self.source_for(goal[0]), self.port
         found = self._goals(goal, source)
         for end in found:
