@@ -27,7 +27,8 @@ WAYS = {"f": "forks", "m": "syncs", "b": "fences", "u": "unmaps", "x": "becomes 
 def test_one_that_keeps_signals_out_holds_nobody_up(
     compile_guest: Compile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaf: str, other: str
 ) -> None:
-    """Where the other needs it to come out, its process ends of it, soon."""
+    """Where the other needs it to come out, its process ends of it, soon. So it does where the deaf one's slice was over before
+    the other ended or became another: nobody can say which is first."""
     program = compile_guest("deafthread", *FLAGS)
     monkeypatch.chdir(tmp_path)
     began = time.monotonic()
@@ -38,7 +39,9 @@ def test_one_that_keeps_signals_out_holds_nobody_up(
         assert not process.wait(60).timed_out
         assert process.stdout is not None
         out = process.stdout.take().decode().splitlines()
-    assert out == [*{"x": ["another", "0"], "e": ["end", "0"]}.get(other, ["137"]), "the shell goes on"]
+    whole = {"x": [["another", "0"]], "e": [["end", "0"]]}.get(other, [])
+    assert out.pop() == "the shell goes on"
+    assert out in [["137"], *whole]
     assert time.monotonic() - began < 10
 
 
