@@ -72,6 +72,10 @@ struct nat_stub {
     int kept_off;  /* a core on which it does not run; -1: none */
     int elsewhere; /* the only one on which it does then; -1: several */
     int work;                /* looks more that the call which it was let make may take */
+    volatile int listening;  /* who waits for it cannot look whether it comes; the rest is for that (`listen.h`) */
+    volatile int looks;      /* that found that it could have come since it was asked; -1: it has not been */
+    int64_t looked, used;    /* when that was last, and its CPU time then */
+    int overdue;             /* it was ended for that */
     int failed;   /* where a start failed, as a number of enum nat_stage */
 };
 
@@ -396,19 +400,11 @@ static void nat_kill(struct nat_stub *s)
 
 enum nat_event { NAT_NOTHING, NAT_GUEST_CALL, NAT_TURN, NAT_MAP_CALL };
 
-/* What it says next, waiting at most so many milliseconds. What it said before has been answered. */
-static int nat_next(struct nat_stub *s, int milliseconds)
+/* What it has said, or says next: this waits. */
+static int nat_receive(struct nat_stub *s)
 {
     union { struct seccomp_notif q; char room[256]; } in;
-    struct pollfd p = {s->listener, POLLIN, 0};
     int i;
-    if (poll(&p, 1, milliseconds) != 1 || !(p.revents & POLLIN)) {
-        if (p.revents & POLLHUP) { /* it has ended, or is about to */
-            struct timespec t = {0, 100000};
-            nanosleep(&t, NULL);
-        }
-        return NAT_NOTHING;
-    }
     memset(&in, 0, sizeof in);
     if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, &in.q))
         return NAT_NOTHING; /* a signal came first: the call is made again */
@@ -425,6 +421,19 @@ static int nat_next(struct nat_stub *s, int milliseconds)
     s->asked = 0; /* a signal that has not come yet comes before the guest's next instruction */
     pthread_mutex_unlock(&s->mutex);
     return NAT_TURN;
+}
+
+/* What it says next, waiting at most so many milliseconds. What it said before has been answered. */
+static int nat_next(struct nat_stub *s, int milliseconds)
+{
+    struct pollfd p = {s->listener, POLLIN, 0};
+    if (poll(&p, 1, milliseconds) == 1 && p.revents & POLLIN)
+        return nat_receive(s);
+    if (p.revents & POLLHUP) { /* it has ended, or is about to */
+        struct timespec t = {0, 100000};
+        nanosleep(&t, NULL);
+    }
+    return NAT_NOTHING;
 }
 
 /* Answer the call that waits. -1: it waits no more, a signal came. One to which a signal of ours is on its way must not be

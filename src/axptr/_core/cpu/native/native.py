@@ -34,6 +34,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_ended,
     nat_had_time,
     nat_interrupt,
+    nat_listen,
     nat_next,
 )
 from cython.cimports.axptr._core.cpu.native.stubcache import in_the_way
@@ -146,10 +147,12 @@ class NativeCpu(NativePages):
         """Until the guest makes a call or hands over. 0, or a CAME_ code."""
         naps: cython.int = 0
         used: int64_t = -1
-        event: cython.int = nat_next(cython.address(self.stub.s), _nap)
+        event: cython.int = nat_listen(cython.address(self.stub.s))
         while event == NAT_NOTHING:
             if nat_ended(cython.address(self.stub.s)):
                 self.stub.lose()
+                if self.stub.s.overdue:
+                    return CAME_ASTRAY
                 # One that had not woken yet has not let the guest run.
                 return CAME_BROKEN if self.stub.s.channel.awake else CAME_RENEW
             if not self.clock.kicked:

@@ -17,7 +17,7 @@ cdef extern from "host.h" nogil:
     struct nat_stub:
         nat_channel *channel
         uint64_t base
-        int pid, listener, owner, guest_turn, failed, core
+        int pid, listener, owner, guest_turn, failed, core, overdue
         int64_t nr
         uint64_t args[6]
         uint64_t ip
@@ -44,6 +44,10 @@ cdef extern from "host.h" nogil:
     int nat_judge(nat_stub *, const nat_command *want)
     int NAT_MMAP, NAT_MPROTECT, NAT_MUNMAP
     uint64_t NAT_CONTROL, NAT_CONTROL_SIZE, NAT_COMMANDS, NAT_STACK, NAT_SPAN, NAT_USER_END
+
+cdef extern from "listen.h" nogil:
+    int nat_listen(nat_stub *)
+    void nat_beat(nat_stub *)
 
 cdef extern from "stub_bytes.h" nogil:
     const unsigned char nat_text[]

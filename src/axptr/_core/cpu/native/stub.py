@@ -46,6 +46,7 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     WINDOW,
     Held,
     nat_again,
+    nat_beat,
     nat_command,
     nat_free,
     nat_go,
@@ -94,7 +95,7 @@ _STAGES = {
 @cython.exceptval(check=False)
 def _come_out(handle: cython.p_void) -> cython.void:
     """Ask the guest to come out, from any thread."""
-    nat_interrupt(cython.cast(cython.pointer(nat_stub), handle), 0)
+    nat_beat(cython.cast(cython.pointer(nat_stub), handle))
 
 
 @cython.cfunc
