@@ -44,7 +44,7 @@ NAMES = """
     mm.area _core.mm.sharing mm.backend mm.fault mm.snapshots mm.snapshots.snapshot mm.twins mm.space
     linux.arch.x86_64 linux.arch.x86_64.cpu linux.fs.mounts linux.fs.writable linux.fs.host.mount
     linux.fs.latermount linux.fs.host.terminal linux.fs.ttynames linux.fs.dev linux.fs.setup linux.fs.walk
-    linux.load linux.load.elf linux.load.loader linux.files linux.files.locks linux.task.iocount linux.abi.timespec
+    linux.load linux.load.elf linux.load.loader linux.files linux.files.locks linux.abi.timespec
     linux.task.timers linux.task.group linux.task.pids linux.machine linux.personality _core.pointers.argv
     pointers.text pointers.strings _core.kernel.ways _core.kernel.filecalls kernel.abi linux.abi.layouts
     linux.calls.stat linux.abi.mman linux.mem _core.mm.pages linux.mem.vma linux.load.image linux.mem.mm
@@ -52,8 +52,8 @@ NAMES = """
     linux.system linux.api linux _core.cpu.native.clockpage _core.cpu.native.native _core.cpu.native.crew
     engine.arch engine.context engine.exit engine.faults engine.points engine.native linux.load.vdso
     linux.signals.host linux.task.ending linux.mem.limits linux.calls.memory linux.fs.notify linux.fs.opening
-    linux.calls.files linux.calls.rw linux.arch.x86_64.prctl linux.calls.process linux.task.rseq linux.calls.limits
-    linux.files.robust
+    linux.calls.files _core.kernel.hostio linux.calls.rw linux.arch.x86_64.prctl linux.calls.process
+    linux.task.rseq linux.calls.limits linux.files.robust
 """
 """What a run of a program that does nothing loads: each module behind those that it imports while it is loaded."""
 

@@ -26,8 +26,3 @@ cdef class ReadlinkCall(FileCall):
 
 cdef class AccessCall(FileCall):
     cdef object serve(self, object task, const uint64_t *registers)
-
-cdef class ReadCall(FileCall):
-    cdef object opened
-    cdef object others
-    cdef object serve(self, object task, const uint64_t *registers)

@@ -3,9 +3,10 @@
 Each of these is made of the wrapper of its handler, which alone says what the call does: whatever is not so plain is left
 to it, before anything has changed. A policy's functions see handlers, and calls of this kind never come here then.
 
-Not here: the calls of the host (`axptr._core.host.places`), which of them is made when (`axptr.linux.calls`).
+Not here: the calls of the host (`axptr._core.host.places`), which of them is made when (`axptr.linux.calls`), what is read and
+written (`hostio`).
 
-Source: stat(2), statx(2), access(2), readlink(2), getxattr(2), listxattr(2), open(2), read(2).
+Source: stat(2), statx(2), access(2), readlink(2), getxattr(2), listxattr(2), open(2).
 """
 
 import cython
@@ -23,16 +24,16 @@ from cython.cimports.axptr._core.host.places import (
     named,
     reopened,
 )
-from cython.cimports.axptr._core.kernel.atonce import is_user, string, there, transfer
+from cython.cimports.axptr._core.kernel.atonce import string, transfer
 from cython.cimports.axptr._core.kernel.waiting import Waiting
 from cython.cimports.axptr._core.kernel.ways import PLACE, RESOLVE, Way, begins, is_missing, past_link
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.codes import WRITE
 from cython.cimports.axptr._core.words.conversion import Bound
 from cython.cimports.libc.errno import EACCES, EINVAL, ELOOP, ENODATA, EOPNOTSUPP
-from cython.cimports.libc.stdint import int32_t, int64_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import int32_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcmp
-from cython.cimports.posix.unistd import SEEK_CUR, close, lseek, pread, read
+from cython.cimports.posix.unistd import close
 
 STAT, LSTAT, NEWFSTATAT, STATX, FSTAT = range(5)
 """Forms of `StatusCall`."""
@@ -40,8 +41,6 @@ GETXATTR, LGETXATTR, LISTXATTR, LLISTXATTR = range(4)
 """Of `XattrCall`."""
 PLAIN, AT = range(2)
 """Of those that take a path, or a directory's descriptor and a path."""
-NEXT, PLACED = range(2)
-"""Of `ReadCall`."""
 
 _stat = cython.declare(cython.int, 0)
 _lstat = cython.declare(cython.int, 1)
@@ -76,12 +75,6 @@ _mount_root = cython.declare(uint64_t, 0x2000)
 _change_times = cython.declare(uint32_t, 0xC0)
 _may_write = cython.declare(uint64_t, 2)
 _may = cython.declare(uint64_t, 7)
-_at_once = cython.declare(uint64_t, 32768)
-"""Bytes of a read that are worth going round the handler for."""
-_wronly = cython.declare(cython.int, 1)
-_max_offset = cython.declare(int64_t, 0x7FFF_FFFF_0000_0000)
-_not_so = cython.declare(cython.int, 0o10040000)
-"""O_PATH, O_DIRECT."""
 
 
 @cython.cfunc
@@ -460,57 +453,3 @@ class OpenCall(FileCall):
             return self.plain.serve(task, registers)
         file: object = self.made(opened, flags, mount, told.mode, identity, home=home != 0)
         return task.files.add(file, cloexec=bool(flags & _o_cloexec))
-
-
-# -- reading
-
-
-@cython.final
-@cython.cclass
-class ReadCall(FileCall):
-    """read, pread64 of a regular file of the host's that is mapped nowhere, in a few pages that are there.
-
-    opened: the class of an open file of the host's. others: what serves files of all other classes.
-    """
-
-    def __init__(self, plain: Bound, form: cython.int, opened, others):
-        FileCall.__init__(self, plain, form)
-        self.opened = opened
-        self.others = others
-
-    def serve(self, task, registers):
-        into: cython.char[32768]
-        done: cython.Py_ssize_t
-        caller: Waiting = task
-        to: uint64_t = registers[1]
-        count: uint64_t = registers[2]
-        at: int64_t = cython.cast(int64_t, registers[3])
-        form: cython.int = self.form
-        file: object = cython.cast(dict, task.files._files).get(registers[0] & 0xFFFF_FFFF)
-        if type(file) is not self.opened:
-            return self.others(task, registers[0], to, count, registers[3], registers[4], registers[5])
-        flags: cython.int = file.flags
-        if (
-            file.kind != _regular
-            or count == 0
-            or count > _at_once
-            or (form and (at < 0 or at > _max_offset))
-            or flags & 3 == _wronly
-            or flags & 3 == 3
-            or flags & _not_so
-            or not is_user(to, count)
-            or task.machine.watches is not None
-            or file._identity in cython.cast(SpaceCore, caller._space).phys.caches.data
-            or not there(caller._space, to, count, WRITE)
-        ):
-            return self.plain.serve(task, registers)
-        fd: cython.int = file.host_fd
-        with cython.nogil:
-            done = pread(fd, into, count, at) if form else read(fd, into, count)
-        if done < 0:
-            return self.plain.serve(task, registers)
-        if done and not transfer(caller._space, to, into, done, WRITE):
-            if not form:
-                lseek(fd, -done, SEEK_CUR)
-            return self.plain.serve(task, registers)
-        return task.group.io.read(done)

@@ -14,8 +14,6 @@ LISTXATTR: int
 LLISTXATTR: int
 PLAIN: int
 AT: int
-NEXT: int
-PLACED: int
 
 class FileCall(Bound):
     plain: Bound
@@ -36,9 +34,4 @@ class OpenCall(FileCall):
         made: Callable[..., Any],
         plain_flags: int,
         kept_flags: int,
-    ) -> None: ...
-
-class ReadCall(FileCall):
-    def __init__(
-        self, plain: Bound, form: int, opened: type, others: Callable[[Any, int, int, int, int, int, int], int | None]
     ) -> None: ...

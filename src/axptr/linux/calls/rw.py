@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import stat
 
-from ..._core.kernel.filecalls import NEXT, PLACED, ReadCall
+from ..._core.kernel.hostio import NEXT, NEXT_PARTS, PLACED, ReadCall, WriteCall
 from ..._core.kernel.quick import Reading, Writing
 from ...errors import LinuxError
 from ...flags import READ, WRITE
@@ -38,6 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..._core.words.conversion import Bound
     from ..task.task import LinuxTask
 
 POLLIN, POLLOUT = 1, 4
@@ -205,8 +206,16 @@ def sys_read(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t) -> int | 
         return read_later(task, file, stop)
 
 
+def _write_rest(task: LinuxTask, file: OpenFile, rest: tuple[tuple[int, int], ...], done: int) -> int | None:
+    return _write_on(task, file, rest, file.deadline(task, POLLOUT), done)
+
+
+def _writes(plain: Bound, form: int) -> WriteCall:
+    return WriteCall(plain, form, HostFile, plain, bytes_written, _write_rest)
+
+
 at_once("read", lambda plain: Reading(ReadCall(plain, NEXT, HostFile, plain), _read_on, _not_read))
-at_once("write", Writing)
+at_once("write", lambda plain: Writing(_writes(plain, NEXT)))
 
 
 @call("write")
@@ -233,6 +242,7 @@ def sys_pread64(task: LinuxTask, fd: c_uint, buf: Bytes, count: c_size_t, pos: c
 
 
 at_once("pread64", lambda plain: ReadCall(plain, PLACED, HostFile, plain))
+at_once("pwrite64", _writes, PLACED)
 
 
 @call("pwrite64")
@@ -276,6 +286,10 @@ def sys_readv(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> i
 @call("writev")
 def sys_writev(task: LinuxTask, fd: c_ulong, vec: ConstBytes, vlen: c_ulong) -> int | None:
     return _writev(task, _writable(task, fd), vec, vlen, None)
+
+
+at_once("readv", lambda plain: ReadCall(plain, NEXT_PARTS, HostFile, plain))
+at_once("writev", _writes, NEXT_PARTS)
 
 
 @call("preadv")

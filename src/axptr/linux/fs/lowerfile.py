@@ -42,6 +42,10 @@ class LowerFile(OpenFile):
             self._above.pos = self._below.seek(0, os.SEEK_CUR)
         return self._below if self._above is None else self._above
 
+    @property
+    def beneath(self) -> OpenFile:  # type: ignore[override]
+        return self._file
+
     def node(self) -> TmpNode:
         return self._node
 

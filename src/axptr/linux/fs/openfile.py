@@ -110,6 +110,8 @@ class OpenFile:
     """What poll says of a file of which nothing comes of itself: POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM."""
     pipe: Pipe | None = None
     """The machine's own pipe of which this is an end."""
+    beneath: OpenFile | None = None
+    """The open file that reads go to, of one through which another is seen."""
     rwf = 0
     """RWF_* flags that change nothing about a transfer of this file."""
     asynchronous = False

@@ -111,7 +111,6 @@ STATE = {
     "linux.task.filetable": "FileTable",
     "linux.task.group": "Happening ThreadGroup",
     "linux.task.init": "InitSignals",
-    "linux.task.iocount": "IoCount",
     "linux.task.kept": "KeptState",
     "linux.task.limits": "Limits",
     "linux.task.pids": "PidTable",
@@ -122,7 +121,7 @@ STATE = {
     "linux.task.task": "LinuxTask",
     "linux.task.timers": "CpuTime ProcessTime Timer Timers",
     "linux.task.trace": "Trace Gone",
-    "linux.task.usage": "Usage",
+    "linux.task.usage": "Usage IoCount",
     "linux.task.uts": "Uts",
 }
 """Kept. Those with a rule of their own in `rules` are here, too."""
@@ -130,7 +129,8 @@ STATE = {
 TRANSIENT = {
     "_core.kernel.accounts": "IoTally CpuPart ShortTurns",
     "_core.kernel.answering": "Answering CrewAnswering",
-    "_core.kernel.filecalls": "FileCall StatusCall XattrCall ReadlinkCall AccessCall OpenCall ReadCall",
+    "_core.kernel.filecalls": "FileCall StatusCall XattrCall ReadlinkCall AccessCall OpenCall",
+    "_core.kernel.hostio": "TransferCall ReadCall WriteCall",
     "_core.kernel.pollcalls": "EpollControl EpollWaiting Polling",
     "_core.kernel.streams": "End TcpEnd UnixEnd",
     "_core.kernel.turns": "Turns",

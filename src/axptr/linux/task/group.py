@@ -9,10 +9,9 @@ from __future__ import annotations
 from ...kernel.wait import WaitQueue
 from ..abi.signals import SIGCHLD
 from ..signals.pending import Pending
-from .iocount import IoCount
 from .limits import RLIMIT_CPU, Limits
 from .timers import Timers
-from .usage import Usage
+from .usage import IoCount, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

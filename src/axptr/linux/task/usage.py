@@ -1,4 +1,5 @@
-"""What a process has used: CPU time, memory, faults. Source: getrusage(2), struct rusage.
+"""What a process has used: CPU time, memory, faults, and what it has read and written. Source: getrusage(2), struct
+rusage, proc_pid_io(5).
 
 Plain numbers, added up when a thread ends and when a child is waited for.
 """
@@ -6,6 +7,8 @@ Plain numbers, added up when a thread ends and when a child is waited for.
 from __future__ import annotations
 
 from struct import pack
+
+from ..._core.kernel.accounts import IoTally
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,3 +52,13 @@ def used_by(task: LinuxTask, *, alone: bool = False) -> Usage:
     usage.resident = task.machine.account.peak >> 10
     usage.minor = sum(stats[kind] for kind in ("faults_read", "faults_write", "faults_fetch"))
     return usage
+
+
+class IoCount(IoTally):
+    """Of a process, as /proc/self/io tells; the machine's thread alone uses it. Exec keeps it, a fork begins with none,
+    a snapshot has it.
+
+    rchar, wchar: bytes that calls have read and written; syscr, syscw: how many such calls.
+    """
+
+    __slots__ = ()

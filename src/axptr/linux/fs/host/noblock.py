@@ -49,28 +49,29 @@ def epoll_takes(fd: int) -> bool:
 
 
 class Channel:
-    """Transfers over a host descriptor that may block. fd: what is to be polled, read and written."""
+    """Transfers over a host descriptor that may block. fd: what is to be polled, read and written. nowait: whether
+    it blocks by itself, and each transfer is to say that it is not to."""
 
     def __init__(self, fd: int, flags: int, kind: int, *, shared: bool) -> None:
         """`shared`: others use the description too. flags: the access mode that it has."""
         self.fd = fd
         self._own = -1
-        self._nowait = False
+        self.nowait = False
         if not shared:
             host(os.set_blocking, fd, False)
             return
-        self._nowait = True
+        self.nowait = True
         if kind == stat.S_IFIFO or (kind == stat.S_IFCHR and os.isatty(fd)):
             wanted = flags & os.O_ACCMODE | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             try:
                 self.fd = self._own = os.open(by_descriptor(fd), wanted)
             except OSError:
                 return
-            self._nowait = False
+            self.nowait = False
 
     def read(self, view: memoryview) -> int:
         """As much as there is; EAGAIN for nothing."""
-        if not self._nowait:
+        if not self.nowait:
             return host(os.readv, self.fd, [view])
         try:
             return host(os.preadv, self.fd, [view], -1, os.RWF_NOWAIT)
@@ -82,7 +83,7 @@ class Channel:
 
     def write(self, data: memoryview) -> int:
         """As much as there is room for; EAGAIN for none."""
-        if not self._nowait:
+        if not self.nowait:
             return host(os.write, self.fd, data)
         try:
             return host(os.pwritev, self.fd, [data], -1, os.RWF_NOWAIT)
@@ -94,7 +95,7 @@ class Channel:
 
     def require(self, event: int) -> None:
         """Before a call of the host that this class has not: EAGAIN if the descriptor is not ready for it."""
-        if self._nowait:
+        if self.nowait:
             self._require(event)
 
     def _require(self, event: int) -> None:
