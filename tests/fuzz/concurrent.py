@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -171,14 +172,26 @@ def check(guest: Path, seed: int, **options: object) -> tuple[set[str], set[str]
     return set(ours.lines), allowed, wrong
 
 
-def disturbed(guest: Path, seed: int, **options: object) -> tuple[set[str], set[str], str]:
-    """As `check`, of ours alone, of a run that is stopped and continued, put back and branched again and again."""
+def traced(words: list[str]) -> list[str]:
+    """The command, its whole tree traced by a program of the machine's: at each call, signal, fork and end."""
+    strace = shutil.which("strace")
+    return words if strace is None else [strace, "-f", "-qq", "-o", "/dev/null", *words]
+
+
+def disturbed(
+    guest: Path, seed: int, *, trace: bool | None = None, **options: object
+) -> tuple[set[str], set[str], str]:
+    """As `check`, of ours alone, of a run that is stopped and continued, put back and branched again and again. trace:
+    whether it is traced besides, by default one in four."""
     program, allowed = programs(seed)
     words = [str(ROUNDS), str(seed), "tp"[seed % 2], *(",".join(operations) for operations in program)]
+    command = [os.fspath(guest), *words]
+    if seed % 4 == 3 if trace is None else trace:
+        command = traced(command)
     dice, ends = random.Random(seed), time.monotonic() + PATIENCE
     machine = Linux(**options)  # type: ignore[arg-type]
     try:
-        machine.spawn([os.fspath(guest), *words], stdout=PIPE)
+        machine.spawn(command, stdout=PIPE)
         while machine.step(0.05):
             if time.monotonic() > ends:
                 return set(), allowed, f"seed {seed}, {' '.join(words)}: no end\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 import pytest
 
@@ -93,3 +94,21 @@ def test_one_that_has_not_changed_stays_as_it_is(root):
         back(graph, root)
         assert look(root) == WAS
         assert root.row[2][0] is inner
+
+
+class Pair(NamedTuple):
+    """A tuple of a class of its own."""
+
+    one: Plain
+    number: int
+
+
+def test_what_stands_in_a_tuple_with_names_is_found(root):
+    root.row[2] = Pair(root.row[0], 5)
+    graph = Capture({**RULES, Pair: Rule(TUPLE)}, refuse, None).finish(root)
+    one = root.row[2].one
+    root.row[0] = None
+    one.number = 9
+    assert back(graph, root)[0] is root
+    assert root.row[2].one is one
+    assert one.number == 2

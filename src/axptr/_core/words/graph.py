@@ -261,8 +261,9 @@ class Graph:
             for k in range(min(len(values), len(cython.cast(list, row)))):
                 self.meet(values[k], PyList_GET_ITEM(row, k), made, used)
         elif isinstance(row, tuple):
-            for k in range(min(len(values), len(cython.cast(tuple, row)))):
-                self.meet(values[k], PyTuple_GET_ITEM(row, k), made, used)
+            fields: tuple = cython.cast(tuple, row)  # of a class of its own, perhaps
+            for k in range(min(len(values), len(fields))):
+                self.meet(values[k], PyTuple_GET_ITEM(fields, k), made, used)
         else:
             for value, it in zip(values, row, strict=False):
                 self.meet(value, cython.cast(cython.pointer(PyObject), it), made, used)
