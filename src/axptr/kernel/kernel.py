@@ -184,6 +184,12 @@ class Kernel:
 
         return unknown
 
+    def dissolve(self) -> None:
+        """No call will be made any more: the table does not lead back here."""
+        self._table.clear()
+        del self._table.kernel
+        self.guard = None
+
     def dispatcher(self, task: Task) -> Dispatch:
         """The function that answers this task's calls: `fn(nr, a0, .., a5)` gives the result or `-errno`."""
         if self.on_enter is not None or self.on_call is not None or self.count_calls:

@@ -178,6 +178,11 @@ class RunLoop(Turns):
             self._poller.close()
             self._poller = None
 
+    def dissolve(self) -> None:
+        """It is closed for good: nothing is to be called any more."""
+        self._posted.clear()
+        self.timers = Timers()
+
     def interrupt(self, task: Task) -> None:
         """Have a task look at what has come for it (`Task.disturbed`), soon."""
         if task in self._blocked:

@@ -175,3 +175,18 @@ def engine(name: object, seed: object) -> str:
             "only a run on the engine 'unicorn' repeats: the host's CPU has a clock and numbers of its own"
         )
     return name
+
+
+def stream(what: str, given: object) -> int | bytes | None:
+    """A stream as `spawn` is given it."""
+    from .streams import DEVNULL, PIPE, STDOUT
+
+    if given is None:
+        return DEVNULL
+    if isinstance(given, int) and not isinstance(given, bool):
+        if given >= 0 or given in (PIPE, DEVNULL) or (given == STDOUT and what == "stderr"):
+            return given
+        raise ValueError(f"{what} is {given}, which is no descriptor")
+    if what == "stdin" and isinstance(given, (bytes, bytearray, memoryview)):
+        return bytes(given)
+    raise TypeError(f"{what} is PIPE, DEVNULL or a descriptor, not {type(given).__name__}")

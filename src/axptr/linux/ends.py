@@ -1,4 +1,5 @@
-"""How a program ends, and how it fails to start: `Result`, `Death`, `ProgramError`. Plain values that name no task.
+"""How a program ends, and how it fails to start: `Result`, `Death`, `ProgramError`. Plain values that name no task. And
+what is told of a machine that makes no sense (`sensible`).
 
 Not here: what makes them (`load`, `signals`, `api`), how they are printed (`axptr.cli`).
 """
@@ -7,11 +8,16 @@ from __future__ import annotations
 
 import errno
 
-from ..errors import LinuxError
+from ..errors import LinuxError, SnapshotError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
     from .until import Stop
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
 EXIT_FAILED = 125
 
@@ -109,3 +115,25 @@ class Result:
         if self.stopped is not None:
             return f"<Result stopped: {self.stopped}>"
         return f"<Result signal {self.signal}>" if self.signal else "<Result timed out>"
+
+
+def sensible(verb: F) -> F:
+    """A verb of a machine, or of what is in one. Of a machine that came from a file, which may describe nothing of the
+    kind, what makes no sense is `SnapshotError` wherever it is met."""
+
+    def checked(it: Any, *args: Any, **named: Any) -> Any:
+        try:
+            return verb(it, *args, **named)
+        except Exception as failure:
+            if not it.doubtful:
+                raise
+            from .snapshots.nonsense import of_file
+
+            if not of_file(failure, bool(args or named)):
+                raise
+            raise SnapshotError(f"it came from a file, and makes no sense: {failure!r}") from failure
+
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):  # no `functools`: a start would pay for it
+        setattr(checked, name, getattr(verb, name))
+    checked.__wrapped__ = verb  # type: ignore[attr-defined]
+    return checked  # type: ignore[return-value]

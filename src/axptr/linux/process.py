@@ -5,7 +5,7 @@ Not here: how it is started (`system`, `api`), how it ends (`task.ending`).
 
 from __future__ import annotations
 
-from .ends import Result
+from .ends import Result, sensible
 from .host import wall as now
 
 TYPE_CHECKING = False
@@ -53,29 +53,38 @@ class Process:
         self.phys: PhysMemory = task.space.phys
         self.pid = task.pid
         self._closed = False
+        self._last: LinuxTask | None = None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether its machine came from a file."""
+        return self.linux.doubtful
 
     @property
     def task(self) -> LinuxTask:
         """The main thread of the program, in the end the last that it had."""
-        return self._first.leader
+        return self._first.leader if self._last is None else self._last
 
     @property
     def space(self) -> AddrSpace:
         """The program's address space now (execve makes a new one)."""
         return self.task.space
 
+    @sensible
     def area_name(self, area: MemoryArea) -> str:
         """What an area is called in the program's /proc/self/maps: its file, `[heap]`, `[stack]`, or ""."""
         from .proc.maps import area_name
 
         return area_name(self.task, area)
 
+    @sensible
     def format_maps(self) -> str:
         """The areas as the program sees them in /proc/self/maps. `space.format_maps` knows of no heap and no stack."""
         from .proc.maps import format_maps
 
         return format_maps(self.task, self.space)
 
+    @sensible
     def format_svg(self, title: str = "") -> str:
         """The same as a picture: `space.format_svg`, with the heap and the stack named."""
         return self.space.format_svg(title, name_of=self.area_name)
@@ -86,6 +95,7 @@ class Process:
         return self._first.zombie
 
     @property
+    @sensible
     def result(self) -> Result | None:
         """How it ended; None as long as it has not. `wall` is not told here."""
         if not self._first.zombie:
@@ -95,16 +105,18 @@ class Process:
         return Result(exit_code=self._first.exit_code)
 
     @property
+    @sensible
     def usage(self) -> Usage:
         """What the process has used, and those of its children that it has waited for."""
         from .task.usage import Usage, used_by
 
         total = Usage()
         group = self._first
-        total.add(group.used if group.zombie else used_by(group.leader))
+        total.add(group.used if group.zombie else used_by(self.task))
         total.add(group.waited)
         return total
 
+    @sensible
     def run(self, timeout: float | None = None, *, until: str | int | None = None, count: int = 1) -> Result:
         """Run the machine until the program exits or dies, or `timeout` seconds have passed.
 
@@ -126,6 +138,7 @@ class Process:
             return run_until(self, until, count, timeout)
         return self.wait(timeout)
 
+    @sensible
     def wait(self, timeout: float | None = None) -> Result:
         """The same, and the result once more for a program that has ended."""
         self._require_open()
@@ -137,6 +150,7 @@ class Process:
         result.wall = now() - begin
         return result
 
+    @sensible
     def run_rest(self, timeout: float | None = None) -> bool:
         """After the program's end: run on what it left in the background, as long as one of those has a standard output
         open, which is how long whoever reads it would wait on the host. Whether that is over by now, or it took longer
@@ -149,6 +163,7 @@ class Process:
             raise RuntimeError("the program has not ended: run() runs it, and all others with it")
         return self.kernel.run_rest(self.machine, timeout)
 
+    @sensible
     def signal(self, number: int) -> None:
         """Send it a signal, as its parent; nothing happens to one that has ended. It is delivered when it runs."""
         from .abi.signals import SI_USER, Info
@@ -158,6 +173,7 @@ class Process:
             raise ValueError(f"{number} is no signal")
         send_process(self._first, Info(number, SI_USER))
 
+    @sensible
     def end(self, number: int = 9) -> None:
         """End it here and now, as if a signal that it cannot handle had: no instruction of it runs any more."""
         from .task.ending import end_group
@@ -166,6 +182,7 @@ class Process:
         if not group.zombie:
             end_group(group, number)
 
+    @sensible
     def end_all(self) -> None:
         """The same, of all processes that came of it too, whoever's children they are now."""
         from .task.ending import end_group
@@ -184,6 +201,13 @@ class Process:
         """The machine was put back to before it was started: there is no such process any more."""
         self._closed = True
 
+    def dissolve(self) -> None:
+        """Its machine is closed: it and our ends of its streams are left to whoever holds them."""
+        self._last = self.task
+        for end in (self.stdin, self.stdout, self.stderr):
+            if end is not None:
+                end.dissolve()
+
     def close(self) -> None:
         """Give its memory back, which ends it if it still runs; with a machine of its own, that and all its files too.
         The process is of no use afterwards. Idempotent."""
@@ -199,6 +223,9 @@ class Process:
             for end in (self.stdin, self.stdout, self.stderr):
                 if end is not None:
                     end.close()
+            if self.machine.pids.groups.get(self._first.tgid) is not self._first:
+                self._last = self.task
+                self._first.dissolve()
 
     def _require_open(self) -> None:
         if self._closed or self.linux.closed:

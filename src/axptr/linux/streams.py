@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 
 from ..kernel.wait import EVERY, Watch
+from .ends import sensible
 from .files.pipe import PAGE, PipeFile, make_pipe
 from .fs.openfile import BrokenPipe
 
@@ -34,6 +35,9 @@ _NOBODY: Any = None
 class _End(Watch):
     """What both have. changed: called, by the machine's thread, when bytes went over or the other side was closed.
     eager: whether that is to happen at once, not only when the program's turn is over by itself."""
+
+    doubtful = False
+    """Whether its machine came from a file."""
 
     def __init__(self, loop: RunLoop, file: PipeFile) -> None:
         super().__init__(None)
@@ -62,6 +66,10 @@ class _End(Watch):
     def move(self) -> None:
         raise NotImplementedError
 
+    def dissolve(self) -> None:
+        """The machine is closed: nothing will come any more, and the pipe leads here no more."""
+        self._file.queue.remove(self)
+
     def close(self) -> None:
         """Have our end of the pipe closed. Idempotent."""
         if not self.closed:
@@ -83,6 +91,7 @@ class Inlet(_End):
     def left(self) -> int:
         return len(self._left)
 
+    @sensible
     def feed(self, data: bytes | bytearray | memoryview, *, last: bool = False) -> None:
         """Have bytes go over as there is room. last: then close our end. What nobody will read any more is dropped, and
         `broken` says so."""
@@ -147,6 +156,7 @@ class Outlet(_End):
             self.move()
         self.data.clear()
 
+    @sensible
     def take(self, count: int | None = None) -> bytes:
         """Bytes that have come, at most so many; none if there are none now."""
         if not self.closed:

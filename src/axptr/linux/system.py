@@ -29,7 +29,7 @@ from ..errors import LinuxError
 from ..mm.space import AddrSpace
 from . import arguments
 from .arch.x86_64.cpu import of_host
-from .ends import ProgramError
+from .ends import ProgramError, sensible
 from .fs.host.file import HostFile
 from .fs.host.mount import HostMount
 from .fs.host.tree import standard_stream
@@ -40,7 +40,7 @@ from .fs.walk import AT_FDCWD, FsContext
 from .fs.writable import WritableDirs
 from .host import HostView
 from .load.loader import find_program, search_path
-from .machine import Machine, just
+from .machine import Machine, just, whatever
 from .personality import LinuxKernel
 from .process import Process
 from .task import exec
@@ -149,6 +149,7 @@ class Linux:
 
     # -- starting programs
 
+    @sensible
     def spawn(
         self,
         argv: Sequence[Text],
@@ -176,16 +177,17 @@ class Linux:
         if not words and program is None:
             raise ValueError("argv is empty: which program?")
         name = arguments.text("program", program) if program is not None else words[0]
-        given = tuple(_stream(what, stream) for what, stream in (("stdin", stdin), ("stdout", stdout)))
+        given = tuple(arguments.stream(what, stream) for what, stream in (("stdin", stdin), ("stdout", stdout)))
         return self.start(
             name,
             words or [name],
             self.env if env is None else arguments.environment(env),
-            streams=(*given, _stream("stderr", stderr)),
+            streams=(*given, arguments.stream("stderr", stderr)),
             cwd=arguments.text("cwd", cwd) if cwd is not None else None,
             user=user,
         )
 
+    @sensible
     def start(
         self,
         program: bytes,
@@ -382,10 +384,12 @@ class Linux:
     # -- running
 
     @property
+    @sensible
     def processes(self) -> list[int]:
         """The numbers of the processes that there are, init's left out."""
         return [tgid for tgid in self.machine.pids.groups if tgid != self.machine.init.tgid]
 
+    @sensible
     def run_until(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
         """Run all programs until `done()`, which is asked after each turn, or nothing is left that could run, or
         `timeout` seconds have passed. Whether it is done."""
@@ -396,6 +400,7 @@ class Linux:
             self.kernel.run_machine(self.machine, lambda: done() or loop.empty, timeout)
         return done()
 
+    @sensible
     def step(self, timeout: float | None = None) -> bool:
         """Let one program have its turn: until its slice is over, it waits or ends.
         Where all wait, for one that need not any more, or `timeout` seconds. Whether anything is left to run."""
@@ -407,6 +412,7 @@ class Linux:
 
     # -- snapshots: see `snapshots.snapshot`
 
+    @sensible
     def snapshot(self, *, drop: Iterable[str] = ()) -> MachineSnapshot:
         """The whole machine as it is now, between two runs: to go back to, to branch from.
 
@@ -422,6 +428,7 @@ class Linux:
 
         return take(self, drop)
 
+    @sensible
     def restore(self, snap: MachineSnapshot) -> None:
         """Be what the machine was: its own snapshot, or that of another of its family. Costs what has changed since.
 
@@ -431,6 +438,7 @@ class Linux:
 
         restore(self, snap)
 
+    @sensible
     def branch(self, count: int = 1, *, drop: Iterable[str] = ()) -> list[Linux]:
         """Machines in the state of this one, which go their own ways; memory is shared until it is written."""
         snap = self.snapshot(drop=drop)
@@ -456,12 +464,14 @@ class Linux:
 
         return make(cls, snap, stdio, engine, policy)
 
+    @sensible
     def process(self, pid: int | None = None) -> Process:
         """A program that was started here, by its number; by default the first. `KeyError` for none that is open."""
         return self._started[self.machine.first.tgid if pid is None else pid]
 
     # -- the end
 
+    @sensible
     def end_all(self) -> None:
         """End every process here and now."""
         from .task.ending import end_group
@@ -505,7 +515,7 @@ class Linux:
         if self.closed:
             return
         self.closed = True
-        machine, attempt = self.machine, _whatever if self.doubtful else just
+        machine, attempt = self.machine, whatever if self.doubtful else just
         if self.engine_why:
             machine.close(attempt)
             groups: list[ThreadGroup] = []
@@ -514,36 +524,24 @@ class Linux:
                 attempt(lambda group=group: group.leader.space.clear())  # type: ignore[misc]
         attempt(lambda: self.mounts.close())
         if self.engine_why:
+            self.engine.on_syscall(lambda *_: None)  # what it has leads to a task
             self.engine.close()
+            attempt(self._dissolve)
+
+    def _dissolve(self) -> None:
+        """It is closed: what it had is to go at once, and not when a collector comes."""
+        while self._started:
+            self._started.popitem()[1].dissolve()
+        if self._of_streams is not None:
+            self._of_streams.dissolve()
+        self.machine.dissolve()
+        self.kernel.dissolve()
 
     def __enter__(self) -> Linux:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _whatever(step: Callable[[], object]) -> object:
-    """A step of closing what may make no sense: whatever comes of it, the next is made."""
-    try:
-        return step()
-    except Exception:
-        return None
-
-
-def _stream(what: str, stream: object) -> Stream:
-    """A stream as `spawn` is given it."""
-    from .streams import DEVNULL, PIPE, STDOUT
-
-    if stream is None:
-        return DEVNULL
-    if isinstance(stream, int) and not isinstance(stream, bool):
-        if stream >= 0 or stream in (PIPE, DEVNULL) or (stream == STDOUT and what == "stderr"):
-            return stream
-        raise ValueError(f"{what} is {stream}, which is no descriptor")
-    if what == "stdin" and isinstance(stream, (bytes, bytearray, memoryview)):
-        return bytes(stream)
-    raise TypeError(f"{what} is PIPE, DEVNULL or a descriptor, not {type(stream).__name__}")
 
 
 def _layout(root: object, mounts: Mapping[Text, object] | None, overlay: Overlay | bool) -> Layout | None:

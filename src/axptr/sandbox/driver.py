@@ -65,6 +65,11 @@ class _Call:
         return self.value
 
 
+def _nothing() -> bool:
+    """What somebody who does not lead waits for."""
+    return False
+
+
 class Driver:
     """For one machine. jobs: what runs in it."""
 
@@ -74,7 +79,7 @@ class Driver:
         self._leader: int | None = None
         self._calls: deque[_Call] = deque()
         self._waiting: dict[object, Callable[[], bool]] = {}
-        self._leading: Callable[[], bool] = lambda: False
+        self._leading: Callable[[], bool] = _nothing
         self._own: threading.Thread | None = None
         self.jobs: dict[Job, None] = {}
 
@@ -173,7 +178,7 @@ class Driver:
 
     def _give_up(self) -> None:
         with self._changed:
-            self._leader = None
+            self._leader, self._leading = None, _nothing
             self._serve()
             self._changed.notify_all()
 

@@ -195,3 +195,23 @@ def test_registers_that_an_emulated_cpu_lacks_are_named(compile_guest):
             assert copy.process().wait().exit_code == 7
         process.stdin.feed(b"\5")
         assert process.wait().exit_code == 5
+
+
+def test_a_closed_machine_leaves_nothing_for_the_collector(linux):
+    snap = linux.snapshot()
+
+    def begin_and_end():
+        with Linux.from_snapshot(snap) as branch:
+            assert ask(branch, b"cd /tmp; echo 5 > x; read y < x; echo $y\n") == b"5\n"
+            process = branch.process()
+        assert process.usage.system >= 0
+        assert process.task.dead
+
+    begin_and_end()
+    gc.collect()
+    gc.disable()
+    try:
+        begin_and_end()
+        assert gc.collect() < 10
+    finally:
+        gc.enable()

@@ -88,6 +88,12 @@ class LayeredFs(TmpFs):
         self.root.directory.hidden.clear()
         self.adopt(inode, self.lower)
 
+    def dissolve(self) -> None:
+        mount = self.lower.mount
+        super().dissolve()
+        if mount is not None:
+            mount.dissolve()
+
     # -- what is below
 
     def find_below(self, path: bytes) -> Node | None:

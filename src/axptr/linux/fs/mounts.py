@@ -101,6 +101,10 @@ class Mount:
     def close(self) -> None:
         """The run is over: give back what is held for it."""
 
+    def dissolve(self) -> None:
+        """The machine is closed: it and what is in it name each other no more."""
+        vars(self).clear()
+
     def access(self) -> bytes:
         """`ro` or `rw`, as the tables of mounts say it."""
         return b"ro" if self.readonly else b"rw"
@@ -282,6 +286,9 @@ class MountTable:
     def close(self) -> None:
         """The run is over."""
         self.close_others(set())
+        for mount in [*self.mounts, *self.every]:
+            mount.dissolve()
+        self.mounts, self.every, self._at = [], [], {}
 
     def close_others(self, kept: Container[int]) -> None:
         """It is over for all but the mounts of these numbers (`id`)."""

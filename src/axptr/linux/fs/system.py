@@ -157,6 +157,11 @@ class SystemMount(TreeMount):
         super().__init__(tree, device)
         self.root = SystemNode(self, "", tree.stat(""))
 
+    def dissolve(self) -> None:
+        if "host" in vars(self):  # once
+            self.host.dissolve()
+        super().dissolve()
+
 
 class SystemNode(GivenNode):
     """A directory, text or link of the tree; what is the host's is a node of the host's."""

@@ -134,6 +134,10 @@ class TmpFs:
                 self.machine.tree_bytes -= INODE_COST + len(node.name)
             node.forget()
 
+    def dissolve(self) -> None:
+        """The machine is closed: what is in the tree and it name each other no more."""
+        vars(self).clear()
+
 
 class TmpMount(Mount):
     """A tree in memory, mounted. owner_told: what is told of whose its root was made."""
@@ -148,6 +152,11 @@ class TmpMount(Mount):
 
     def close(self) -> None:
         self.fs.close()
+
+    def dissolve(self) -> None:
+        if "fs" in vars(self):  # once
+            self.fs.dissolve()
+        super().dissolve()
 
 
 class TmpNode(Node):

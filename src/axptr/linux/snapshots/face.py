@@ -6,7 +6,11 @@ holds them goes on with them. A copy has objects of its own.
 
 from __future__ import annotations
 
+from collections import deque
+
+from ..files.pipe import Pipe, PipeFile, Slot
 from ..process import Process
+from ..streams import Inlet, Outlet
 from .snapshot import MachineSnapshot
 from .taking import DROPS
 
@@ -16,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..policy.policy import Policy
-    from ..streams import Inlet, Outlet
     from ..system import Linux
     from .making import Making
 
@@ -83,8 +86,26 @@ def _wear(linux: Linux, making: Making, engine: str | None, policy: Policy | Non
         policy.attach(linux.machine, linux.kernel)
     linux._started = {}
     for pid, owner, task, ends in making.extra["started"]:
+        if making.doubtful:
+            _require_ends(ends)
         process = linux._started[pid] = Process(linux, task, owner=owner)
         process.refer(task, ends)
+
+
+def _require_ends(ends: Ends) -> None:
+    """Raise `TypeError` for what are no ends of streams, which their holder calls without asking the machine."""
+    for end, cls in zip(ends, (Inlet, Outlet, Outlet), strict=True):
+        if end is None:
+            continue
+        held = end.left if type(end) is Inlet else end.data  # type: ignore[union-attr]
+        pipe = end._file.pipe
+        if type(end) is not cls or type(end._file) is not PipeFile or type(pipe) is not Pipe:
+            raise TypeError(f"{end!r} is no {cls.__name__}")
+        if type(held) is not (int if cls is Inlet else bytearray) or end.changed is not None:
+            raise TypeError(f"an {cls.__name__} holds {held!r}")
+        if type(pipe.slots) is not deque or any(type(slot) is not Slot for slot in pipe.slots):
+            raise TypeError(f"a pipe holds {pipe.slots!r}")
+        end.doubtful = True
 
 
 def restore(linux: Linux, snap: MachineSnapshot) -> None:

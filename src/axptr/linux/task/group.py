@@ -124,6 +124,14 @@ have stopped do | keeps | nobody waits | with those who wait |
         child.oom_score_adj, child.coredump_filter = self.oom_score_adj, self.coredump_filter
         return child
 
+    def dissolve(self) -> None:
+        """The machine is closed: it has no relatives any more, and no threads."""
+        self.parent = self.born_of = self.origin = self.tty = self.tracees = None
+        self.children.clear()
+        self.threads.clear()
+        self.gone.clear()
+        self.__dict__.pop("leader", None)
+
     @property
     def ppid(self) -> int:
         """The parent's number, 0 of the process that has none."""

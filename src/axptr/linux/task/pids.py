@@ -111,6 +111,11 @@ class PidTable:
     def session(self, sid: int) -> list[ThreadGroup]:
         return list(self._sessions.get(sid, ()))
 
+    def dissolve(self) -> None:
+        """The machine is closed: nobody has a number any more."""
+        for table in (self.tasks, self.groups, self._members, self._sessions):
+            table.clear()
+
     def _check(self) -> None:
         """Raise `AssertionError` unless the tables agree."""
         for tid, task in self.tasks.items():

@@ -33,6 +33,7 @@ _news = cython.declare(uint64_t, 8)  # commands that say that there is something
 _short_of_frames = cython.declare(uint64_t, 4096)
 
 
+@cython.no_gc_clear  # stubs ask it while a collector ends them
 @cython.final
 @cython.cclass
 class Habits:
