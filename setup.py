@@ -99,9 +99,21 @@ FIRST = """\
 static __attribute__((noinline, unused)) void axptr_xdecref(PyObject *it) { Py_XDECREF(it); }
 #undef Py_XDECREF
 #define Py_XDECREF(it) axptr_xdecref((PyObject *)(it))
+
+static __attribute__((noinline, unused)) PyObject *axptr_import(const char *name)
+{
+    PyObject *key = PyUnicode_FromString(name), *module = key ? PyImport_GetModule(key) : NULL;
+    Py_XDECREF(key);
+    if (module && module != Py_None)
+        return module;
+    Py_XDECREF(module);
+    return PyErr_Occurred() ? NULL : PyImport_ImportModule(name);
+}
+#define PyImport_ImportModule axptr_import
 """
 """What each module begins with. References that may be none are dropped where a function ends by an error, and there
-are hundreds in a module: a call of each is less to compile than the look at a counter."""
+are hundreds in a module: a call of each is less to compile than the look at a counter. A module imports a dozen others,
+which as a rule are there: to look is a tenth of what a call of `__import__` costs, and a start makes a thousand."""
 COLD = f"""\
 {FIRST}
 static __attribute__((noinline, unused)) void axptr_decref(PyObject *it) {{ Py_DECREF(it); }}

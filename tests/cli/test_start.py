@@ -236,7 +236,7 @@ for name in sorted(name for name in sys.modules if name.startswith("axptr.")):
         getattr(module, "__path__", None), spec.name, spec.origin, spec.has_location, spec.cached, spec.parent,
         spec.submodule_search_locations, isinstance(module.__loader__, type(spec.loader)),
         getattr(sys.modules[name.rpartition(".")[0]], name.rpartition(".")[2]) is module,
-        sorted({*vars(module)} - {"annotations"}))
+        sorted({*vars(module)} - {"annotations", "__annotations__"}))
 """
     alone = "import axptr._core.host.starting, axptr.linux.api, axptr.engine.native, " + ", ".join(
         f"axptr.{name}" for name in together.NAMES.split()
@@ -317,6 +317,18 @@ def test_what_a_module_raises_comes_out_and_none_is_left_half_loaded(copy: Path)
         "import axptr.linux.api",
     ]
     assert started(copy, *lines).split("\n")[:3] == ["here", "[]", "True"]
+
+
+def test_a_name_that_a_module_does_not_have_cannot_be_imported_from_it(copy: Path) -> None:
+    source = copy / "axptr/linux/system.py"
+    text = source.read_text()
+    source.write_text(text.replace("\nfrom . ", "\nfrom .ends import nothing_there\nfrom . "))
+    said = started(copy, status=1)
+    assert "cannot import name 'nothing_there' from 'axptr.linux.ends'" in said
+    assert one_file(copy).exists()
+    source.write_text(text.replace("\nfrom . ", "\nfrom . import strace as never_used\nfrom . "))
+    alone = "print(sys.modules['axptr.linux.system'].never_used is sys.modules['axptr.linux.strace'])"
+    assert started(copy, alone).strip() == "True"  # a module of a package, which nobody had loaded
 
 
 def test_no_module_is_loaded_twice_where_the_order_is_not_as_they_import(copy: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from _frozen_importlib_external import SourceFileLoader
 from marshal import dumps
+from sys import intern
 
 from .quick import FOLDER, HEAD, TOGETHER, files_are_limited, maker, stamp
 
@@ -17,6 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
     from types import CodeType
+
+    _Import = tuple[str, tuple[str, ...], tuple[str, ...]]
+    """A module, what is taken of it, and the names it gets."""
 
 _ROOT = __package__.partition(".")[0]
 NAMES = """
@@ -88,7 +92,7 @@ def write() -> bool:
 def _data(modules: list[tuple[str, str]]) -> bytes:
     """As `quick` reads it. `OSError` or `ImportError` if a source is not there, or is being changed."""
     sources = [(source, stamp(source)) for _, source in modules]
-    made = [(name, source, _code(name, source)) for name, source in modules]
+    made = [(name, source, *_code(name, source)) for name, source in modules]
     if sources != [(source, stamp(source)) for source, _ in sources]:
         raise ImportError("a source is being changed")
     head = dumps((maker(), sources))
@@ -101,11 +105,12 @@ def _source(name: str) -> tuple[str, str]:
     return f"{_ROOT}.{name}", f"{place}/__init__.py" if os.path.isdir(place) else f"{place}.py"
 
 
-def _code(name: str, source: str) -> CodeType | None:
+def _code(name: str, source: str) -> tuple[CodeType | None, tuple[_Import, ...]]:
     """A module's code as the import system compiles it, but for what no run looks at: the texts that describe functions
-    and classes, and the types in the signatures of those that are no system calls."""
+    and classes, the types in the signatures of those that are no system calls, and what is imported for them. What it
+    imports of ours before it does anything else stands beside it."""
     if name.startswith(f"{_ROOT}._core.") and not source.endswith("/__init__.py"):
-        return None
+        return None, ()
     import __future__
 
     import ast
@@ -115,9 +120,44 @@ def _code(name: str, source: str) -> CodeType | None:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             _strip(node)
-    tree.body = [it for it in tree.body if not (isinstance(it, ast.ImportFrom) and it.module == "__future__")]
+    tree.body = [it for it in tree.body if not _is_for_checkers(it)]
+    imports = _taken_out(tree, name if source.endswith("/__init__.py") else name.rpartition(".")[0])
     made: CodeType = compile(tree, source, "exec", __future__.annotations.compiler_flag, dont_inherit=True)
-    return made
+    return made, imports
+
+
+def _is_for_checkers(node: ast.stmt) -> bool:
+    """`from __future__ import annotations`, `if TYPE_CHECKING:`."""
+    import ast
+
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "__future__"
+    if not isinstance(node, ast.If) or node.orelse:
+        return False
+    return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _taken_out(tree: ast.Module, package: str) -> tuple[_Import, ...]:
+    """The imports of our own modules among those at the top, which are no longer in the tree then."""
+    import ast
+
+    found = []
+    for node in [*tree.body]:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            above = package.split(".")[: package.count(".") + 2 - node.level]
+            whose = ".".join(above if node.module is None else [*above, node.module])
+            names = tuple(one.name for one in node.names)
+            found.append((intern(whose), names, tuple(intern(one.asname or one.name) for one in node.names)))
+            tree.body.remove(node)
+        elif not isinstance(node, (ast.Import, ast.ImportFrom)) and not _is_text(node):
+            break
+    return tuple(found)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    import ast
+
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _strip(node: ast.FunctionDef | ast.ClassDef) -> None:

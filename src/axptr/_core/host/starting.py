@@ -1,6 +1,8 @@
 """What `axptr.cli.quick` does for each module of a start, compiled: a start has two hundred of them.
 
 The one file with their code is mapped, not read, and what its sources are is asked of the host without an object each.
+What a module imports of those before it is bound without a call of `__import__`, and modules of the core are had from
+their library by name. Memory for all of it is asked of the host with its pages, which a fault each costs twice as much.
 
 Not here: which file that is, what stands in it and who writes it (`axptr.cli.quick`, `axptr.cli.together`). This module
 imports nothing of axptr: it is the first one of the core in a start.
@@ -11,13 +13,23 @@ Failure: `OSError` for a file that cannot be had, and whatever a module raises.
 import sys
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import ExtensionFileLoader
-from _imp import create_dynamic, exec_dynamic
 
 import cython
-from cython.cimports.axptr._core.host.starting import PyMarshal_ReadObjectFromString, PyUnicode_EncodeFSDefault
+from cython.cimports.axptr._core.host.starting import (
+    RTLD_NOLOAD,
+    PyMarshal_ReadObjectFromString,
+    PyModule_ExecDef,
+    PyModule_GetDef,
+    PyUnicode_EncodeFSDefault,
+    axptr_made,
+    axptr_pages_at_once,
+    axptr_pages_by_fault,
+)
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cython.cimports.cpython.dict import PyDict_GetItem
 from cython.cimports.libc.stdint import uint32_t
 from cython.cimports.libc.string import memcmp, memcpy
+from cython.cimports.posix.dlfcn import RTLD_NOW, dlopen
 from cython.cimports.posix.fcntl import O_CLOEXEC, O_RDONLY, open
 from cython.cimports.posix.mman import MAP_FAILED, MAP_POPULATE, MAP_PRIVATE, PROT_READ, mmap, munmap
 from cython.cimports.posix.stat import fstat, stat, struct_stat
@@ -43,9 +55,11 @@ def read(path: str, head: bytes, maker: tuple):
     close(fd)
     if where == MAP_FAILED:
         return None
+    axptr_pages_at_once()
     try:
         return _modules(cython.cast(cython.pointer(cython.const[cython.char]), where), size, start, head, maker)
     finally:
+        axptr_pages_by_fault()
         munmap(where, size)
 
 
@@ -87,27 +101,32 @@ def _is_as(source: str, noted: bytes) -> cython.bint:
 
 
 def load(modules: list, loader: type, suffix: str, library: str):
-    """Enter and execute modules (name, source, code; no code for those of the core's library) as the import system does,
-    packages first: while their modules are loaded they are there. None is left half loaded.
+    """Enter and execute modules (name, source, code, imports; no code for those of the core's library) as the import
+    system does, packages first: while their modules are loaded they are there. None is left half loaded.
 
+    imports: (module, names, what they become here), which the code has no statements for: they would be its first.
     loader: of those that have a source. suffix: of their bytecode.
     """
     known: dict = sys.modules
     half = {module[0] for module in modules if module[0] not in known}
     modules = [module for module in modules if module[0] in half]
+    path: bytes = PyUnicode_EncodeFSDefault(library)
+    handle: cython.p_void = dlopen(path, RTLD_NOW | RTLD_NOLOAD)  # it is loaded: we are in it
+    axptr_pages_at_once()
     try:
-        for name, source, _ in modules:
+        for name, source, _, _ in modules:
             if source.endswith(_INIT):
                 _enter(known, name, source, loader, suffix, True)
-        for name, source, code in modules:
+        for name, source, code, imports in modules:
             package: cython.bint = source.endswith(_INIT)
             if not package and name in known:
                 half.remove(name)  # imported by one before it, which the order does not say: never a second one
                 continue
             if code is None:
-                module = _of_library(known, name, library)
+                module = _of_library(known, name, library, handle)
             else:
                 module = known[name] if package else _enter(known, name, source, loader, suffix, False)
+                _bind(known, module.__dict__, imports)
                 exec(code, module.__dict__)
             half.remove(name)
             parent, _, last = name.rpartition(".")
@@ -116,6 +135,36 @@ def load(modules: list, loader: type, suffix: str, library: str):
         for name in half:
             known.pop(name, None)
         raise
+    finally:
+        axptr_pages_by_fault()
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _bind(known: dict, names: dict, imports: tuple) -> cython.int:
+    """What `from module import name as here` does, for all of them."""
+    for whose, taken, here in imports:
+        there = known.get(whose)
+        theirs: dict = {} if there is None else there.__dict__
+        for i in range(len(taken)):
+            found = PyDict_GetItem(theirs, taken[i])
+            names[here[i]] = (
+                _imported(known, names, whose, taken[i]) if found is cython.NULL else cython.cast(object, found)
+            )
+    return 0
+
+
+@cython.cfunc
+def _imported(known: dict, names: dict, whose: str, name: str):
+    """A name that the module does not have yet: it is made at first use, or is a module of a package."""
+    module = __import__(whose, names, None, (name,), 0)
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        found = known.get(f"{whose}.{name}")
+        if found is None:
+            raise ImportError(f"cannot import name {name!r} from {whose!r}", name=whose) from None
+        return found
 
 
 @cython.cfunc
@@ -123,7 +172,7 @@ def _enter(known: dict, name: str, source: str, loader: type, suffix: str, packa
     """A module that has nothing yet."""
     folder, _, last = source.rpartition("/")
     spec = ModuleSpec(name, loader(name, source), origin=source, is_package=package)
-    spec.has_location = True
+    spec.has_location, spec._initializing = True, False
     spec.cached = cached = f"{folder}/__pycache__/{last[:-3]}{suffix}"
     module = known[name] = _Module(name)
     names: dict = module.__dict__
@@ -138,16 +187,17 @@ def _enter(known: dict, name: str, source: str, loader: type, suffix: str, packa
 
 
 @cython.cfunc
-def _of_library(known: dict, name: str, library: str):
+def _of_library(known: dict, name: str, library: str, handle: cython.p_void):
     """One of the core, which `axptr._core` finds in its library."""
     spec = ModuleSpec(name, ExtensionFileLoader(name, library), origin=library)
-    spec.has_location = True
-    module = create_dynamic(spec)
+    spec.has_location, spec._initializing = True, False
+    init: bytes = f"PyInit_{name.rpartition('.')[2]}".encode()
+    module = axptr_made(handle, init, spec)
     names: dict = module.__dict__
     names["__spec__"] = spec
     names["__loader__"] = spec.loader
     names["__package__"] = spec.parent
     names["__file__"] = library
     known[name] = module
-    exec_dynamic(module)
+    PyModule_ExecDef(module, PyModule_GetDef(module))
     return module
