@@ -7,8 +7,6 @@ another spelling that has a `Form` (`forms`). Types that ctypes would follow on 
 
 from __future__ import annotations
 
-import ctypes
-
 from .addr import checked_size
 from .forms.find import form_of
 from .model import LP64, DataModel, checked_model
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _HOST_POINTERS = frozenset("zZXO")
-_Simple: type = ctypes.c_int.__mro__[1]
-_Pointer: type = ctypes.POINTER(ctypes.c_int).__mro__[1]
-_Function: type = ctypes.CFUNCTYPE(None).__mro__[1]
 
 
 class _SizeAlign(NamedTuple):
@@ -93,6 +88,8 @@ def _measured_anew(T: Any) -> tuple[int, int]:
     if own is not None:
         return own  # type: ignore[no-any-return]
     refuse_host_pointers(T)
+    import ctypes  # not at every start
+
     size = ctypes.sizeof(T)
     if size == 0:
         raise TypeError(f"{T.__name__} has no size: {_what_to_do(T)}")
@@ -100,6 +97,8 @@ def _measured_anew(T: Any) -> tuple[int, int]:
 
 
 def _what_to_do(T: Any) -> str:
+    import ctypes
+
     if issubclass(T, ctypes.Array) and ctypes.sizeof(T._type_):
         item = T._type_.__name__
         return f"point at its elements, UserPtr[{item}]; at the end of a structure: field('name[0]')"
@@ -110,9 +109,11 @@ def refuse_host_pointers(T: Any) -> None:
     """Raise `TypeError` unless T is a ctypes type that holds no pointer of the host's."""
     if not isinstance(T, type):
         raise TypeError(f"want a ctypes type, a user pointer type or a struct code, not {T!r}")
-    if issubclass(T, (_Pointer, _Function)):
+    import _ctypes as ctypes  # not at every start
+
+    if issubclass(T, (ctypes._Pointer, ctypes.CFuncPtr)):
         raise TypeError(f"{T.__name__} points into the host: use UserPtr[...] or c_void_p for a guest's pointer")
-    if issubclass(T, _Simple):
+    if issubclass(T, ctypes._SimpleCData):
         if getattr(T, "_type_", "O") in _HOST_POINTERS:
             raise TypeError(f"{T.__name__} points into the host: use UserPtr[...] or c_void_p for a guest's pointer")
     elif issubclass(T, ctypes.Array) and hasattr(T, "_type_"):

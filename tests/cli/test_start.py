@@ -16,9 +16,10 @@ from axptr.cli import together
 from cli.conftest import axptr
 
 NEVER = {
-    "argparse", "bisect", "collections", "contextlib", "dataclasses", "enum", "fcntl", "functools", "importlib",
-    "inspect", "logging", "mmap", "operator", "pathlib", "re", "resource", "select", "selectors", "shutil", "signal",
-    "socket", "subprocess", "tempfile", "threading", "traceback", "typing", "unicorn", "uuid", "warnings", "weakref",
+    "_ctypes", "argparse", "bisect", "collections", "contextlib", "ctypes", "dataclasses", "enum", "fcntl",
+    "functools", "importlib", "inspect", "logging", "mmap", "operator", "pathlib", "re", "resource", "select",
+    "selectors", "shutil", "signal", "socket", "subprocess", "tempfile", "threading", "traceback", "typing",
+    "unicorn", "uuid", "warnings", "weakref",
 }  # fmt: skip
 """Modules of Python's library, and others', that cost a start more than they give it."""
 NEVER_OURS = (

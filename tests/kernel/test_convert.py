@@ -11,6 +11,7 @@ import pytest
 
 from axptr._core.pointers.pointer import UserConstPtr, UserPtr
 from axptr.errors import LinuxError
+from axptr.kernel import abi
 from axptr.kernel.convert import build, params_of
 from axptr.kernel.kernel import Kernel, Syscall
 
@@ -167,3 +168,9 @@ def test_an_annotation_that_cannot_be_found_names_handler_and_parameter(handler)
         params_of(handler)
     with pytest.raises(TypeError, match=f"{handler.__name__}.*'buf'"):
         Kernel().syscall(1, "one")(handler)
+
+
+@pytest.mark.parametrize("name", [name for name in abi.__all__ if name.startswith("c_")])
+@pytest.mark.parametrize("register", [0, 5, BIG, 1 << 63, 0x8000_8000_8000_8000, 0x7FFF_FFFF_7FFF])
+def test_names_of_abi_are_converted_as_the_types_that_they_are_called_after(name: str, register: int) -> None:
+    assert converted(getattr(abi, name), register) == converted(getattr(ctypes, name), register)

@@ -13,18 +13,18 @@ the notification by which a guest's call gets to its handler.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 import sys
 
+from .._core.host.hostcalls import landlock_allow, landlock_restrict, landlock_ruleset, landlock_version, prctl
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from types import SimpleNamespace
 
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_VERSION, _PATH_BENEATH, _NO_NEW_PRIVS = 1, 1, 38
+_NO_NEW_PRIVS = 38
 _RUN_FILE, _WRITE_FILE, _TRUNCATE = 1, 1 << 1, 1 << 14
 _CHANGES = _RUN_FILE | _WRITE_FILE | sum(1 << bit for bit in range(4, 13))  # remove and make, of every kind
 _REFER = 1 << 13
@@ -55,26 +55,27 @@ def confine(writable: Iterable[bytes], *, network: bool) -> str | None:
     whether it may reach the network. Why it could not be done, None if it was."""
     if len(os.listdir("/proc/self/task")) > 1:  # it would hold for this thread alone
         return "this process has other threads"
-    library = ctypes.CDLL(None, use_errno=True)
-    syscall = library.syscall
-    abi = syscall(_CREATE_RULESET, None, 0, _VERSION)
-    if abi < 1:
-        return f"the host has no Landlock: {os.strerror(ctypes.get_errno())}"
+    try:
+        abi = landlock_version()
+    except OSError as error:
+        return f"the host has no Landlock: {error.strerror}"
     handled = _CHANGES | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0)
     attributes = struct.pack("<QQQ", handled, _TCP if abi >= 4 and not network else 0, _OTHERS if abi >= 6 else 0)
-    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
-    rules = syscall(_CREATE_RULESET, attributes[:size], size, 0)
-    if rules < 0:
-        return f"Landlock: {os.strerror(ctypes.get_errno())}"
+    try:
+        rules = landlock_ruleset(attributes[: 24 if abi >= 6 else 16 if abi >= 4 else 8])
+    except OSError as error:
+        return f"Landlock: {error.strerror}"
     try:
         streams = [b"/proc/self/fd/%d" % fd for fd in range(3)]
         for path in (*_DEVICES, _TERMINALS, *streams):
-            _allow(syscall, rules, path, handled & ~_RUN_FILE)  # one that there is not is not needed
+            _allow(rules, path, handled & ~_RUN_FILE)  # one that there is not is not needed
         for path in (*writable, *_bytecode()):
-            if (failed := _allow(syscall, rules, path, handled & ~_RUN_FILE)) is not None:
+            if (failed := _allow(rules, path, handled & ~_RUN_FILE)) is not None:
                 return failed
-        if library.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0) or syscall(_RESTRICT_SELF, rules, 0):
-            return f"Landlock: {os.strerror(ctypes.get_errno())}"
+        prctl(_NO_NEW_PRIVS, 1)
+        landlock_restrict(rules)
+    except OSError as error:
+        return f"Landlock: {error.strerror}"
     finally:
         os.close(rules)
     return None
@@ -82,6 +83,8 @@ def confine(writable: Iterable[bytes], *, network: bool) -> str | None:
 
 def forgo() -> str | None:
     """Have the calls of `FORGONE` refused to this process, with EPERM, from now on. Why not, None if it was done."""
+    import ctypes  # not at every start
+
     from ..linux.abi.numbers import NUMBERS
 
     numbers = sorted(NUMBERS["x86_64"][name] for name in FORGONE.split() if name in NUMBERS["x86_64"])
@@ -131,15 +134,15 @@ def _bytecode() -> list[bytes]:
     return [os.fsencode(place) for place in places if os.access(place, os.W_OK)]
 
 
-def _allow(syscall: Callable[..., int], rules: int, path: bytes, handled: int) -> str | None:
+def _allow(rules: int, path: bytes, handled: int) -> str | None:
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError as error:
         return f"{os.fsdecode(path)}: {error.strerror}"
     try:
-        rights = handled if os.path.isdir(path) else handled & _OF_FILES
-        if syscall(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("<Qi", rights, fd), 0):
-            return f"Landlock: {os.fsdecode(path)}: {os.strerror(ctypes.get_errno())}"
+        landlock_allow(rules, handled if os.path.isdir(path) else handled & _OF_FILES, fd)
+    except OSError as error:
+        return f"Landlock: {os.fsdecode(path)}: {error.strerror}"
     finally:
         os.close(fd)
     return None

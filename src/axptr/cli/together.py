@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _ROOT = __package__.partition(".")[0]
 NAMES = """
-    cli.confine named engine engine.auto _core _core.host _core.words _core.words.codes addr members flags errors
-    _core.host.hostcalls _core.kernel _core.cpu _core.phys weak _core.phys.hostmem _core.phys.coherence
+    named engine engine.auto _core _core.host _core.words _core.words.codes addr members flags errors
+    _core.host.hostcalls cli.confine _core.kernel _core.cpu _core.phys weak _core.phys.hostmem _core.phys.coherence
     _core.phys.runs _core.phys.charges forms forms.base forms.find model layout _core.words.buffers _core.phys.phys
     _core.words.visit _core.words.budget _core.mm _core.mm.provider _core.paging paging _core.paging.format
     _core.paging.walk _core.paging.paging _core.mm.store _core.mm.shelf _core.mm.frames _core.mm.areas
@@ -34,7 +34,7 @@ NAMES = """
     _core.kernel.accounts _core.kernel.atonce _core.kernel.streams _core.cpu.native _core.cpu.native.stub
     _core.cpu.native.nativestate _core.cpu.native.parked _core.cpu.native.habits _core.cpu.native.stubcache
     _core.cpu.native.nativepages _core.kernel.fields light _core.kernel.runqueue _core.kernel.turns
-    _core.words.conversion _core.kernel.pieces
+    _core.words.conversion kernel.abi _core.kernel.pieces
     _core.kernel.quick _core.kernel.answering kernel.convert kernel.timers kernel.run kernel.kernel
     kernel.task kernel.wait kernel linux.fs linux.fs.host linux.fs.host.calls linux.host linux.arguments linux.ends
     _core.host.places mm mm.filecache linux.abi linux.abi.openflags linux.fs.node linux.fs.openfile linux.task
@@ -50,7 +50,7 @@ NAMES = """
     linux.fs.latermount linux.fs.host.terminal linux.fs.ttynames linux.fs.dev linux.fs.setup linux.fs.walk
     linux.load linux.load.elf linux.load.loader linux.files linux.files.locks linux.abi.timespec
     linux.task.timers linux.task.group linux.task.pids linux.machine linux.personality _core.pointers.argv
-    pointers.text pointers.strings _core.kernel.ways _core.kernel.filecalls kernel.abi linux.abi.layouts
+    pointers.text pointers.strings _core.kernel.ways _core.kernel.filecalls linux.abi.layouts
     linux.calls.stat linux.abi.mman linux.mem _core.mm.pages linux.mem.vma linux.load.image linux.mem.mm
     linux.load.stack linux.task.exec linux.task.filetable linux.task.kept linux.task.scheduling linux.task.task
     linux.system linux.api linux _core.cpu.native.clockpage _core.cpu.native.native _core.cpu.native.crew

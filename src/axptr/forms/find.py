@@ -6,7 +6,6 @@ theirs has imported them. Failure: `form_of` raises `TypeError` for what looks l
 
 from __future__ import annotations
 
-import ctypes
 import sys
 
 from ..members import Enum, IntFlag
@@ -70,6 +69,8 @@ def number_of(T: Any) -> Number | None:
     code = getattr(T, "_type_", None)
     if not isinstance(code, str) or code not in tuple("bBhHiIlLqQP"):
         return None
+    import ctypes  # not at every start
+
     swapped = ctypes.sizeof(T) > 1 and getattr(T, OTHER_ORDER, None) is T
     return ("big" if (sys.byteorder == "little") == swapped else "little"), code.islower()
 

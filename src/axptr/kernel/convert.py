@@ -2,7 +2,7 @@
 
 | annotation | the handler gets |
 | --- | --- |
-| a ctypes integer (`c_int`, `c_size_t`, ...) | `int`: the low bits, sign-extended if the type is signed |
+| a name of `abi`, or a ctypes integer (`c_int`, `c_size_t`, ...) | `int`: the low bits, sign-extended if it is signed |
 | `int`, `c_void_p` | `int`: the register, unsigned |
 | `c_bool` | `bool`: the low byte is not zero |
 | `UserPtr[T]`, `UserConstPtr[T]` | a pointer; nothing is checked yet |
@@ -14,13 +14,13 @@ Conversion never touches memory.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import sys
 
 from .._core.words.conversion import bound
 from ..errors import LinuxError
 from ..members import IntFlag
+from .abi import CInteger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,11 @@ def _found(annotation: Any, handler: FunctionType, name: str, where: str) -> Any
 def _param(name: str, annotation: Any, where: str) -> Param:
     if annotation is int:
         return Param(name, int, "int", 64, False)
+    if isinstance(annotation, CInteger):
+        return Param(name, annotation, "int", annotation.bits, annotation.signed)
     if isinstance(annotation, type):
+        import ctypes  # not at every start
+
         code = getattr(annotation, "_type_", None)
         if hasattr(annotation, "ACCESS_FLAGS"):
             raise TypeError(f"{where}: parameter {name!r} needs {annotation.__name__}[T], what it points at")

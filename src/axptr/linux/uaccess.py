@@ -10,13 +10,12 @@ Transfers go in chunks of CHUNK bytes: what a guest's count says is never alloca
 from __future__ import annotations
 
 import errno
-from ctypes import c_char
 
 from .._core.pointers.iovec import (
     IoStream,
     IoVec,
 )
-from .._core.pointers.pointer import UserConstPtr, UserPtr
+from .._core.pointers.pointer import BYTES, CONST_BYTES
 from .._core.words.codes import IOV_MAX, MAX_RW_COUNT
 from ..addr import PAGE_SIZE, VirtAddrRange
 from ..errors import LinuxError, UserFault
@@ -25,6 +24,15 @@ from ..kernel.task import Task
 from .known import known_bytes
 
 TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ctypes import c_char
+
+    from .._core.pointers.pointer import UserConstPtr, UserPtr
+
+    Bytes = UserPtr[c_char]
+    ConstBytes = UserConstPtr[c_char]
+else:
+    Bytes, ConstBytes = BYTES, CONST_BYTES  # without ctypes, for which a start has no time
 
 USER_END = 0x7FFF_FFFF_F000
 """TASK_SIZE: one past the last byte of user space (x86-64, four levels)."""
@@ -33,9 +41,6 @@ _OFFSET = PAGE_SIZE - 1
 _WORD = (1 << 64) - 1
 """Sums of a program's pointer and an offset wrap as the kernel's do."""
 CHUNK = 1 << 18
-
-Bytes = UserPtr[c_char]
-ConstBytes = UserConstPtr[c_char]
 
 
 def access_ok(address: int, size: int) -> bool:

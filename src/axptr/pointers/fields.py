@@ -8,8 +8,6 @@ Not here: addresses, memory (`_core.pointer`), lists (`walking`).
 
 from __future__ import annotations
 
-import ctypes
-
 from axptr._core.pointers.codec import name_of
 from axptr.errors import FaultReason, UserFault
 from axptr.forms.find import form_of
@@ -55,6 +53,8 @@ def _member(T: Any, name: str) -> tuple[int, Any]:
 
 
 def _element(T: Any, i: int, path: str) -> tuple[int, Any]:
+    import ctypes  # not at every start
+
     item: Any
     form = form_of(T)
     if form is not None and form.ctype is not None:
@@ -78,6 +78,8 @@ def _item_of(array: Any) -> Any:
 
 
 def _field_type(T: Any, name: str) -> Any:
+    import ctypes
+
     if not (isinstance(T, type) and issubclass(T, (ctypes.Structure, ctypes.Union))):
         raise TypeError(f"{name_of(T)} has no fields")
     for base in T.__mro__:
@@ -120,6 +122,8 @@ def _inside(T: Any, offset: int) -> tuple[str, int, Any] | None:
         return _element_at(item, length, offset)
     if not isinstance(T, type):
         return None
+    import ctypes
+
     if issubclass(T, ctypes.Array):
         array: Any = T
         return _element_at(_item_of(array), array._length_, offset)

@@ -14,13 +14,12 @@ what cannot be decoded, E2BIG for an array over its limits. Source: execve(2), f
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import struct
 import sys
 
 from .._core.pointers.argv import gather
-from .._core.pointers.pointer import UserConstPtr
+from .._core.pointers.pointer import CONST_BYTES
 from .._core.words.budget import charge
 from ..addr import ADDRESS_END, PAGE_SIZE, checked_address, checked_size
 from ..errors import LinuxError, UserFault
@@ -33,14 +32,13 @@ if TYPE_CHECKING:
 
     from .provider import AddrSpaceProvider
 
-WCHAR_ENCODING = f"utf-{8 * ctypes.sizeof(ctypes.c_wchar)}-{'le' if sys.byteorder == 'little' else 'be'}"
-"""What a string of the host's `wchar_t` is: UTF-32 on Linux, UTF-16 on Windows."""
+WCHAR_ENCODING = f"utf-32-{'le' if sys.byteorder == 'little' else 'be'}"
+"""What a string of the host's `wchar_t` is, on Linux."""
 MAX_ARG_LEN = 32 * PAGE_SIZE - 1
 """Bytes of one argument without its terminator (MAX_ARG_STRLEN, execve(2))."""
 MAX_ARG_TOTAL = 2 << 20
 """Bytes of all arguments: a quarter of the usual 8 MiB of stack."""
 
-_Bytes = UserConstPtr[ctypes.c_char]
 _WORDS = {4: "I", 8: "Q"}
 _ORDERS = {"little": "<", "big": ">"}
 
@@ -54,7 +52,7 @@ def read_terminated(
     """
     start, size = checked_address(address), checked_size(width, "width")
     if size == 1:
-        return _Bytes(start).read_cstr(provider, max_len)
+        return CONST_BYTES(start).read_cstr(provider, max_len)
     if size not in (2, 4, 8):
         raise ValueError(f"elements are of 1, 2, 4 or 8 bytes, not {size}")
     return terminated(provider, start, size, 1, max_len)
@@ -117,7 +115,7 @@ def read_string_array(
         if len(strings) == len(pointers):
             break
         try:
-            text = _Bytes(pointers[len(strings)]).read_cstr(provider, min(most, left))
+            text = CONST_BYTES(pointers[len(strings)]).read_cstr(provider, min(most, left))
         except UserFault as fault:
             fault.object = f"{name}[{len(strings)}]"
             raise

@@ -6,7 +6,6 @@ Not here: strings at an address, and arrays of them (`strings`); UTF-8 of bytes,
 from __future__ import annotations
 
 import codecs
-import ctypes
 import errno
 
 from .._core.pointers.codec import name_of
@@ -53,6 +52,8 @@ def text_of(
     size. max_len: code units without the terminator. Raises `UserFault` for a misaligned pointer too, the rest as
     `read_text`; `TypeError` if T is nothing that text is made of, `ValueError` if the encoding has other units.
     """
+    import ctypes  # not at every start
+
     kind, model = ptr.type, ptr.type.model or model_of(provider)
     if kind.model is None and model != LP64:
         kind = kind.under(model)
@@ -70,6 +71,8 @@ def text_of(
 
 
 def _is_char(T: Any) -> bool:
+    import ctypes
+
     form = form_of(T)
     return (T if form is None else form.ctype) is ctypes.c_char
 

@@ -10,7 +10,6 @@ Failure: `UserFault` where a link cannot be read; `LinuxError(E2BIG)`, `LinuxErr
 
 from __future__ import annotations
 
-import ctypes
 import errno
 
 from axptr._core.pointers.codec import name_of
@@ -83,4 +82,6 @@ def container_of(ptr: Any, T: Any, member: str) -> Any:
     offset, found = place(ptr.cast(T).type.seen, member)
     if ptr.cast(found).type is not ptr.type:
         raise TypeError(f"{name_of(T)}.{member} is {name_of(found)}, and {ptr!r} points at {name_of(ptr.T)}")
+    import ctypes  # not at every start
+
     return (ptr.cast(ctypes.c_uint8) - offset).cast(T)

@@ -37,7 +37,7 @@ def test_every_class_that_can_hold_state_is_in_one_of_the_tables():
     """Calls, loaders and decoders hold none: their objects live within one call."""
     within_a_call = (
         "linux.calls", "linux.load", "linux.policy", "linux.strace", "linux.uaccess", "linux.proc.maps",
-        "linux.snapshots", "kernel.convert",
+        "linux.snapshots", "kernel.abi", "kernel.convert",
     )  # fmt: skip
     others = {
         "linux.fs.commit:_Commit", "linux.fs.walk:Entry", "linux.fs.restricted:RestrictedWalk", "linux.ends:Result",

@@ -65,6 +65,23 @@ cdef extern from *:
         return syscall(SYS_tee, fd, goal, size, flags);
     }
 
+    /* landlock(7), whose numbers are those of every architecture. */
+    static int axptr_landlock_ruleset(const void *attributes, size_t size, unsigned int flags)
+    {
+        return (int)syscall(444, attributes, size, flags);
+    }
+
+    static int axptr_landlock_allow(int rules, unsigned long rights, int fd)
+    {
+        struct { unsigned long rights; int fd; } __attribute__((packed)) beneath = {rights, fd};
+        return (int)syscall(445, rules, 1, &beneath, 0);
+    }
+
+    static int axptr_landlock_restrict(int rules)
+    {
+        return (int)syscall(446, rules, 0);
+    }
+
     static int axptr_adjtimex(void *timex)
     {
         return (int)syscall(SYS_adjtimex, timex);
@@ -106,6 +123,9 @@ cdef extern from *:
     int axptr_renameat2(int at, const char *name, int goal, const char *goal_name, unsigned int flags) nogil
     long axptr_getdents64(int fd, void *into, size_t size) nogil
     long axptr_tee(int fd, int goal, size_t size, unsigned int flags) nogil
+    int axptr_landlock_ruleset(const void *attributes, size_t size, unsigned int flags) nogil
+    int axptr_landlock_allow(int rules, unsigned long rights, int fd) nogil
+    int axptr_landlock_restrict(int rules) nogil
     int axptr_adjtimex(void *timex) nogil
     int axptr_alarm_refused(int clock) nogil
     int axptr_poll(int fd, int events) nogil

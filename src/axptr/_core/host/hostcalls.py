@@ -14,6 +14,9 @@ from cython.cimports.axptr._core.host.hostcalls import (
     axptr_adjtimex,
     axptr_alarm_refused,
     axptr_getdents64,
+    axptr_landlock_allow,
+    axptr_landlock_restrict,
+    axptr_landlock_ruleset,
     axptr_map_refused,
     axptr_openat2,
     axptr_poll,
@@ -290,6 +293,35 @@ def prctl(option: cython.int, argument: cython.ulong = 0):
     if result == -1:
         raise LinuxError(errno)
     return result
+
+
+def landlock_version():
+    """That of Landlock's interface, from 1."""
+    version: cython.int = axptr_landlock_ruleset(cython.NULL, 0, 1)
+    if version < 0:
+        raise LinuxError(errno)
+    return version
+
+
+def landlock_ruleset(attributes: bytes):
+    """The descriptor of a new set of rules. attributes: struct landlock_ruleset_attr, as long as the version has it."""
+    size: cython.size_t = len(attributes)
+    rules: cython.int = axptr_landlock_ruleset(PyBytes_AS_STRING(attributes), size, 0)
+    if rules < 0:
+        raise LinuxError(errno)
+    return rules
+
+
+def landlock_allow(rules: cython.int, rights: cython.ulong, fd: cython.int):
+    """A rule more: these rights beneath that directory, or of that file."""
+    if axptr_landlock_allow(rules, rights, fd):
+        raise LinuxError(errno)
+
+
+def landlock_restrict(rules: cython.int):
+    """This thread, and those that it makes, to the rules, for good."""
+    if axptr_landlock_restrict(rules):
+        raise LinuxError(errno)
 
 
 def getauxval(kind: cython.ulong):

@@ -13,7 +13,6 @@ futex(2), arch_futex_atomic_op_inuser of Linux, GCC's `__atomic` built-ins.
 """
 
 import _operator as operator
-import ctypes
 import sys
 from _thread import RLock
 
@@ -89,6 +88,12 @@ def _word_of(ptype) -> Word:
     return word
 
 
+def _c_uint32():
+    from ctypes import c_uint32  # not at every start
+
+    return c_uint32
+
+
 @cython.final
 @cython.cclass
 class UserAtomic:
@@ -104,7 +109,7 @@ class UserAtomic:
 
     def __cinit__(self, address, T=None):
         if T is None:
-            T = address.T if isinstance(address, Pointer) else ctypes.c_uint32
+            T = address.T if isinstance(address, Pointer) else _c_uint32()
         self.address = checked_address(address)
         self.kind = UserPtr.of(T)
         if hasattr(T, "ACCESS_FLAGS"):

@@ -75,11 +75,11 @@ cdef enum:
     KIND_FORM = 9          # what a `Form` makes of the bytes
 
 cdef class Codec:
-    cdef readonly object T
+    cdef object own            # T; None of bytes' own until somebody asks: see `tell`
     cdef readonly uint64_t size
     cdef readonly uint64_t align
     cdef object ctype          # the ctypes type that lies in memory so: T itself, or what a form stands for
-    cdef readonly object seen  # T as the model has it that the type is fixed to; T itself if it is fixed to none
+    cdef object looks          # T as the model has it that the type is fixed to; T itself if it is fixed to none
     cdef readonly object model # that model, or None
     cdef object form           # the Form of KIND_FORM
     cdef object load_many      # its method, near at hand
@@ -93,4 +93,7 @@ cdef class Codec:
     cdef object box_many(self, const uint8_t* p, Py_ssize_t n)
     cdef int unbox(self, object value, uint8_t* p) except -1
 
+cdef object of_bytes           # handed in as the T of those types that are made without ctypes
+cdef object told(Codec codec)
+cdef int tell() except -1
 cdef uint64_t as_address(object value) except? -1

@@ -3,13 +3,15 @@
 A `Codec` knows the size and alignment of its T and turns bytes into a Python value (`box`) and back (`unbox`). It sees
 host memory only.
 
+Codecs of `c_char` are needed by whoever reads paths, and a start has no time for ctypes: those two that `pointertype`
+makes of `of_bytes` know their T when somebody asks for it.
+
 Not here: addresses and access (`pointer`), sizes of compound types (`layout`).
 
 Failure: `unbox` raises `TypeError` or `OverflowError` for a value that is no T and then has stored nothing that anybody
 uses; `box` raises `LinuxError(EILSEQ)` for what is no character.
 """
 
-import ctypes
 import errno
 
 import cython
@@ -48,21 +50,27 @@ from axptr.layout import Layout
 
 _SIGNED = "bhilqn"
 _UNSIGNED = "BHILQNP"
-_SIMPLE = ctypes.c_int.__mro__[1]
-_WCHAR_CODE = "I" if ctypes.sizeof(ctypes.c_wchar) == 4 else "H"
+of_bytes = object()
+_untold = cython.declare(list, [])
 
 
 class Codec:
     """The way of values of T into memory and out of it. size, align: of one T, in bytes."""
 
     def __cinit__(self, T, const=False, model=None, seen=None):
+        if T is of_bytes:
+            self.size = self.align = 1
+            self.kind = self.native = KIND_CHAR
+            self.format = b"B"
+            _untold.append(self)
+            return
         form = form_of(T)
-        self.T = T if form is None else form.T
+        self.own = T if form is None else form.T
         self.model = model
         if model is not None:
             T = seen
             form = form_of(T)
-        self.seen = T
+        self.looks = T
         layout = Layout.of(T)
         self.size = layout.size
         self.align = layout.align
@@ -80,7 +88,7 @@ class Codec:
         elif isinstance(T, Codec):
             self.kind = KIND_POINTER
             self.format = b"Q"
-        elif isinstance(T, type) and issubclass(T, _SIMPLE):
+        elif isinstance(T, type) and issubclass(T, _simple()):
             code = T._type_
             swapped: cython.bint = self.size > 1 and getattr(T, OTHER_ORDER, None) is T
             self.boxed = code == "g"
@@ -98,7 +106,7 @@ class Codec:
                 code = "B"
             elif code == "u":
                 self.kind = KIND_WCHAR
-                code = _WCHAR_CODE
+                code = "I" if self.size == 4 else "H"
             else:
                 self.boxed = True
             self.native = self.kind
@@ -108,6 +116,15 @@ class Codec:
                 self.kind = KIND_SWAPPED
             else:
                 self.format = code.encode()
+
+    @property
+    def T(self):
+        return told(self)
+
+    @property
+    def seen(self):
+        told(self)
+        return self.looks
 
     def box(self, p):
         """The Python value of one T at `p`."""
@@ -125,7 +142,7 @@ class Codec:
         if kind == KIND_FLOAT:
             return _float(p, self.size)
         if kind == KIND_POINTER:
-            return self.T(cython.cast(cython.pointer(uint64_t), p)[0])
+            return self.own(cython.cast(cython.pointer(uint64_t), p)[0])
         if kind == KIND_BOOL:
             return p[0] != 0
         if kind == KIND_CHAR:
@@ -172,26 +189,26 @@ class Codec:
         whole: bytes
         if kind == KIND_UNSIGNED or kind == KIND_SIGNED:
             if not PyLong_CheckExact(value):
-                value = _as_integer(value, self.T)
+                value = _as_integer(value, self.own)
             if kind == KIND_UNSIGNED:
-                number = _to_unsigned(value, self.T)
+                number = _to_unsigned(value, self.own)
                 if self.size < 8 and number >> (self.size * 8):
-                    raise OverflowError(f"{value} does not fit in {name_of(self.T)}")
+                    raise OverflowError(f"{value} does not fit in {name_of(self.own)}")
             else:
-                signed = _to_signed(value, self.T)
+                signed = _to_signed(value, self.own)
                 if self.size < 8 and signed != (signed << (64 - self.size * 8)) >> (64 - self.size * 8):
-                    raise OverflowError(f"{value} does not fit in {name_of(self.T)}")
+                    raise OverflowError(f"{value} does not fit in {name_of(self.own)}")
                 number = cython.cast(uint64_t, signed)
         elif kind == KIND_FLOAT:
             if not isinstance(value, (int, float)) and not hasattr(type(value), "__float__"):
-                raise TypeError(f"{name_of(self.T)} needs a number, not {type(value).__name__}")
+                raise TypeError(f"{name_of(self.own)} needs a number, not {type(value).__name__}")
             real = value
             if self.size == 8:
                 memcpy(cython.address(number), cython.address(real), 8)
             else:
                 single = cython.cast(cython.float, real)
                 if isinf(single) and not isinf(real):
-                    raise OverflowError(f"{value} does not fit in {name_of(self.T)}")
+                    raise OverflowError(f"{value} does not fit in {name_of(self.own)}")
                 memcpy(cython.address(number), cython.address(single), 4)
         elif kind == KIND_POINTER:
             number = as_address(value)
@@ -215,12 +232,12 @@ class Codec:
             else:
                 if self.boxed:
                     value = _boxed_scalar(self.ctype, value)
-                elif self.model is not None and isinstance(self.T, type) and isinstance(value, self.T):
+                elif self.model is not None and isinstance(self.own, type) and isinstance(value, self.own):
                     from axptr.forms.foreign import converted  # few programs are foreign: not at every start
 
                     value = converted(value, self.ctype)
                 elif not isinstance(value, self.ctype):
-                    raise TypeError(f"want an instance of {name_of(self.T)}, not {type(value).__name__}")
+                    raise TypeError(f"want an instance of {name_of(self.own)}, not {type(value).__name__}")
                 whole = bytes(memoryview(value).cast("B")) if memoryview(value).c_contiguous else bytes(value)
                 if self.boxed:  # long double: 80 bits, and what the host's memory had after them
                     whole = whole[:10].ljust(self.size, b"\0")
@@ -321,6 +338,32 @@ def as_address(value: object) -> uint64_t:
     if value is None or axptr_as_u64(value, cython.address(number)):
         return number
     return checked_address(value)
+
+
+@cython.cfunc
+def _simple():
+    """What numbers of ctypes are made of: who asks has one."""
+    from _ctypes import _SimpleCData
+
+    return _SimpleCData
+
+
+def told(codec):
+    """A codec's T."""
+    if codec.own is None:
+        tell()
+    return codec.own
+
+
+def tell():
+    """Tell codecs of bytes what their T is."""
+    from ctypes import c_char
+
+    one: Codec
+    for one in _untold:
+        one.own = one.looks = one.ctype = c_char
+    del _untold[:]
+    return 0
 
 
 def name_of(T):

@@ -8,8 +8,8 @@ Not here: the verbs (`pointer`), runs of bytes (`blocks`), how a value is stored
 Failure: as of the verbs; a store that fails has stored nothing.
 """
 
-import ctypes
 import errno
+import sys
 
 import cython
 from cython.cimports.axptr._core.mm.provider import space_of
@@ -21,6 +21,7 @@ from cython.cimports.axptr._core.pointers.codec import (
     KIND_UNSIGNED,
     axptr_as_u64,
     axptr_made,
+    told,
 )
 from cython.cimports.axptr._core.pointers.pointertype import PointerType
 from cython.cimports.axptr._core.words.buffers import borrow
@@ -49,7 +50,7 @@ def _fetch(
     try:
         return block_fetch(provider, space_of(provider), addr, buffer, size, align)
     except UserFault as fault:
-        _name_fault(fault, addr, ptype.T, ptype.seen, size // ptype.size)
+        _name_fault(fault, addr, told(ptype), ptype.looks, size // ptype.size)
         raise
 
 
@@ -58,7 +59,7 @@ def put_elements(provider, ptype, addr, buffer, size, align):
     try:
         return block_put(provider, space_of(provider), addr, buffer, size, align)
     except UserFault as fault:
-        _name_fault(fault, addr, ptype.T, ptype.seen, size // ptype.size)
+        _name_fault(fault, addr, told(ptype), ptype.looks, size // ptype.size)
         raise
 
 
@@ -68,7 +69,7 @@ def _take(provider: object, ptype: PointerType, addr: uint64_t, size: uint64_t):
     try:
         return block_take(provider, space_of(provider), addr, size, ptype.align, ptype.mutable)
     except UserFault as fault:
-        _name_fault(fault, addr, ptype.T, ptype.seen, size // ptype.size)
+        _name_fault(fault, addr, told(ptype), ptype.looks, size // ptype.size)
         raise
 
 
@@ -132,6 +133,16 @@ def _is_bytes(ptype: PointerType) -> cython.bint:
     return ptype.size == 1 and (ptype.kind == KIND_CHAR or ptype.kind == KIND_UNSIGNED)
 
 
+@cython.cfunc
+@cython.exceptval(-1)
+def _is_array(ptype: PointerType, data: object) -> cython.bint:
+    """Whether it is a ctypes array of the type's T."""
+    if type(data) is bytes:
+        return False
+    ctypes = sys.modules.get("_ctypes")  # who has an array has loaded it
+    return ctypes is not None and isinstance(data, ctypes.Array) and data._type_ is told(ptype)
+
+
 def read_elements(provider, ptype, addr, n):
     """n elements, copied out in the form that their type gives them."""
     count: uint64_t = 0
@@ -152,8 +163,7 @@ def write_elements(provider, ptype, addr, data):
     buffer: cython.pointer(uint8_t)
     total: uint64_t
     i: uint64_t = 0
-    is_array = isinstance(data, ctypes.Array) and data._type_ is ptype.ctype
-    if is_array or (_is_bytes(ptype) and not isinstance(data, (list, tuple))):
+    if _is_array(ptype, data) or (_is_bytes(ptype) and not isinstance(data, (list, tuple))):
         borrow(data, cython.address(view), False)
     elif ptype.kind == KIND_FORM:
         PyObject_GetBuffer(ptype.form.dump_many(data), cython.address(view), PyBUF_SIMPLE)

@@ -5,12 +5,10 @@ Not here: the verbs (`pointer`), pinning and windows (`view`), copies (`elements
 Failure: as of the verbs; `BufferError` over a memory that cannot pin.
 """
 
-import ctypes
-
 import cython
 from cython.cimports.axptr._core.mm.provider import space_of
 from cython.cimports.axptr._core.mm.space import SpaceCore
-from cython.cimports.axptr._core.pointers.codec import KIND_FORM, KIND_OBJECT, KIND_POINTER, KIND_SWAPPED
+from cython.cimports.axptr._core.pointers.codec import KIND_FORM, KIND_OBJECT, KIND_POINTER, KIND_SWAPPED, told
 from cython.cimports.axptr._core.pointers.elements import bytes_of
 from cython.cimports.axptr._core.pointers.pointertype import PointerType
 from cython.cimports.axptr._core.pointers.view import pin_span
@@ -46,7 +44,12 @@ def show_one(provider, ptype, addr):
     view = _pinned(provider, ptype, addr, 1)
     if ptype.kind == KIND_FORM:
         return ptype.form.live(view)
-    return (ctypes.c_uint64 if ptype.kind == KIND_POINTER else ptype.ctype).from_buffer(view)
+    if ptype.kind == KIND_POINTER:
+        from ctypes import c_uint64
+
+        return c_uint64.from_buffer(view)
+    told(ptype)
+    return ptype.ctype.from_buffer(view)
 
 
 @cython.cfunc
@@ -64,7 +67,7 @@ def _pin(space: SpaceCore, ptype: PointerType, addr: uint64_t, count: uint64_t):
     try:
         return pin_span(space, addr, count, ptype.size, ptype.align, ptype.access, b"B" if rows else ptype.format, rows)
     except UserFault as fault:
-        _name_fault(fault, addr, ptype.T, ptype.seen, count)
+        _name_fault(fault, addr, told(ptype), ptype.looks, count)
         raise
 
 

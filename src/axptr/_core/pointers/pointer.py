@@ -27,6 +27,7 @@ from cython.cimports.axptr._core.pointers.codec import (
     KIND_UNSIGNED,
     axptr_as_u64,
     axptr_from_u64,
+    told,
 )
 from cython.cimports.axptr._core.pointers.elements import (
     put_elements,
@@ -53,6 +54,7 @@ from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
 
+from axptr._core.pointers import pointertype as _types
 from axptr._core.pointers.codec import name_of
 from axptr._core.pointers.pointertype import subscribed
 from axptr.addr import ADDRESS_END, checked_address
@@ -125,7 +127,7 @@ def _foreign(provider: object, ptype: PointerType):
         if model == LP64:
             return None
     if ptype.last_model is not model:
-        twin = fixed_type(ptype.T, ptype.const, model)
+        twin = fixed_type(told(ptype), ptype.const, model)
         ptype.last_twin = twin
         ptype.last_model = model
         return twin
@@ -151,7 +153,7 @@ class Pointer:
     @property
     def T(self):
         """The type it points at."""
-        return self.type.T
+        return told(self.type)
 
     @property
     def ACCESS_FLAGS(self):
@@ -183,7 +185,7 @@ class Pointer:
         if not isinstance(other, Pointer):
             return NotImplemented
         that: Pointer = other
-        return self.addr == that.addr and self.type.T is that.type.T
+        return self.addr == that.addr and told(self.type) is told(that.type)
 
     def __lt__(self, other):
         return self._compare(other) < 0
@@ -234,7 +236,7 @@ class Pointer:
         if not isinstance(other, Pointer):
             return NotImplemented
         that: Pointer = other
-        if that.type.T is not self.type.T:
+        if told(that.type) is not told(self.type):
             raise TypeError(f"no distance between {self.type!r} and {that.type!r}")
         distance, rest = divmod(int(self.addr) - int(that.addr), int(self.type.size))
         if rest:
@@ -274,7 +276,7 @@ class Pointer:
             or (self.type.kind == KIND_FORM and self.type.form.address)
             or self.type.kind == KIND_POINTER
         ):
-            raise TypeError(f"an array of {name_of(self.type.T)} has no NULL that ends it")
+            raise TypeError(f"an array of {name_of(told(self.type))} has no NULL that ends it")
         return _walking.each(self, provider, limit)
 
     def follow(self, provider, /, path, limit, end=0):
@@ -322,7 +324,7 @@ class Pointer:
                 if self.type.kind == KIND_UNSIGNED:
                     return axptr_from_u64(local)
                 if self.type.kind == KIND_POINTER:
-                    return _pointer(self.type.T, local)
+                    return _pointer(self.type.own, local)
                 return self.type.box(cython.cast(cython.pointer(uint8_t), cython.address(local)))
         other = _foreign(provider, self.type)
         if other is not None:
@@ -360,7 +362,7 @@ class Pointer:
         """The bytes before the terminator, as `bytes` or decoded."""
         ptype: PointerType = self.type
         if ptype.size != 1 or not (ptype.kind == KIND_CHAR or ptype.kind <= KIND_SIGNED):
-            raise TypeError(f"text is made of c_char, not {name_of(ptype.T)}")
+            raise TypeError(f"text is made of c_char, not {name_of(told(ptype))}")
         return block_text(provider, space_of(provider), self.addr, max_len, text)
 
     def read_cstr(self, provider, /, max_len=None):
@@ -459,7 +461,7 @@ class UserPtr(Pointer):
 
     def as_const(self):
         """The same pointer, for reading only."""
-        return _pointer(pointer_type(self.type.T, True, self.type.model), self.addr)
+        return _pointer(pointer_type(told(self.type), True, self.type.model), self.addr)
 
     def get(self, provider, /):
         """A live ctypes instance of T: what is stored in it lands in user memory. Needs READ and WRITE; pinned.
@@ -567,5 +569,7 @@ def _rebuild(ptype, address):
 
 
 made_by(cython.cast(axptr_vectorcall, make_pointer), cython.cast(axptr_is_one, _is_one))
+BYTES = _types.BYTES
+CONST_BYTES = _types.CONST_BYTES
 for _class in (Pointer, UserConstPtr, UserPtr):
     axptr_forbid_new(_class)

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator
-from ctypes import _SimpleCData
+from ctypes import _SimpleCData, c_char
 from typing import Any, Generic, Never, Self, SupportsIndex, TypeVar, overload
 
 from axptr._core.pointers.pointertype import PointerType
@@ -14,6 +14,9 @@ E = TypeVar("E", bound=int)
 
 # The overloads of `Never` are for pointers of which a checker knows nothing (`UserPtr.of("<HH")`, `UserPtr[Any]`): no
 # other pointer is one of `Never`, and of `Any` the first one that fits is taken.
+
+BYTES: type[UserPtr[c_char]]
+CONST_BYTES: type[UserConstPtr[c_char]]
 
 class Pointer(Generic[T_co]):
     ACCESS_FLAGS: MappingFlags

@@ -3,14 +3,16 @@
 Called with an address, a type makes a pointer. What makes it stands in `pointer`, which is built on this module and leaves
 here, when it is loaded, the two functions that a type needs of it: see `made_by`.
 
+ctypes is met when the first type is made that is not of bytes: a start has no time for it. From then on pointers may be
+members of its structures.
+
 Not here: pointers, and what is done with them (`pointer`); how a T lies in memory (`codec`, `axptr.forms.foreign`).
 
 Failure: `TypeError` for what is no T.
 """
 
-import ctypes
-
 import cython
+from cython.cimports.axptr._core.pointers.codec import of_bytes, tell, told
 from cython.cimports.axptr._core.pointers.pointertype import axptr_enable_vectorcall, axptr_is_one, axptr_vectorcall
 from cython.cimports.axptr._core.words.codes import READ, WRITE
 from cython.cimports.cpython.object import PyObject
@@ -30,14 +32,16 @@ def _set_fields(cls, fields):
     return set_fields(cls, fields)
 
 
-fieldhook.watch(_set_fields)  # from here on pointers may be members of structures
-
-_AGGREGATES = (ctypes.Structure, ctypes.Union)
+_aggregates = cython.declare(tuple, None)
+"""ctypes' structures and unions, once it was met."""
 types = {}
 const_types = {}
 _fixed = cython.declare(dict, {})
 _maker = cython.declare(axptr_vectorcall, cython.NULL)
 _is_one = cython.declare(axptr_is_one, cython.NULL)
+BYTES = None
+"""`UserPtr[c_char]`, and below `UserConstPtr[c_char]`, which are there before ctypes is."""
+CONST_BYTES = None
 
 
 class PointerType(Codec):
@@ -57,7 +61,7 @@ class PointerType(Codec):
 
     def under(self, model):
         """The same type fixed to a data model: `UserPtr[UserPtr[c_char]].under(ILP32)(argv) + 1` is 4 bytes on."""
-        return pointer_type(self.T, self.const, checked_model(model))
+        return pointer_type(told(self), self.const, checked_model(model))
 
     def to(self, T):
         """The same to another T."""
@@ -94,17 +98,30 @@ class PointerType(Codec):
         return cython.cast(uintptr_t, cython.cast(cython.pointer(PyObject), self)) >> 4
 
     def __repr__(self):
-        return f"{'UserConstPtr' if self.const else 'UserPtr'}[{name_of(self.T)}]" + (
+        return f"{'UserConstPtr' if self.const else 'UserPtr'}[{name_of(told(self))}]" + (
             "" if self.model is None else f".under({self.model!r})"
         )
 
     def __reduce__(self):
-        return _type_again, (*by_name(self.T), self.const, self.model)
+        return _type_again, (*by_name(told(self)), self.const, self.model)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _meet_ctypes() -> cython.int:
+    global _aggregates
+    import ctypes
+
+    tell()
+    types[ctypes.c_char], const_types[ctypes.c_char] = BYTES, CONST_BYTES
+    fieldhook.watch(_set_fields)
+    _aggregates = (ctypes.Structure, ctypes.Union)
+    return 0
 
 
 def _awaits_fields(T):
     """Whether T is a structure or a union whose fields are still to be told; ctypes' own bases never get any."""
-    if not isinstance(T, type) or not issubclass(T, _AGGREGATES) or hasattr(T, "_fields_"):
+    if not isinstance(T, type) or not issubclass(T, _aggregates) or hasattr(T, "_fields_"):
         return False
     return T.__module__.partition(".")[0] not in ("ctypes", "_ctypes")
 
@@ -114,6 +131,8 @@ def subscribed(T, const, names):
 
     names: whether text that is no struct code is such a name.
     """
+    if _aggregates is None:
+        _meet_ctypes()
     if isinstance(T, str) and names and T.isidentifier():
         try:
             return pointer_type(T, const, None)
@@ -132,9 +151,11 @@ def _ready(T, const):
 
 def pointer_type(T, const, model):
     """The one `PointerType` for T, fixed to no data model or to this one; made at first use."""
+    if _aggregates is None:
+        _meet_ctypes()
     if isinstance(T, PointerType) and T.model is not None:
         # What points at pointers of a data model lies in its memory too.
-        return fixed_type(pointer_type(T.T, T.const, None), const, T.model)
+        return fixed_type(pointer_type(told(T), T.const, None), const, T.model)
     if model is not None:
         return fixed_type(T, const, model)
     known = const_types if const else types
@@ -173,8 +194,9 @@ def offset_of(field, of):
 
 def made_by(maker, is_one):
     """From now on `maker` is the vectorcall of the types, and `is_one` says whether an object is a pointer of a type."""
-    global _maker, _is_one
+    global _maker, _is_one, BYTES, CONST_BYTES
     _maker = maker
     _is_one = is_one
-    probe: PointerType = pointer_type(ctypes.c_char, True, None)
+    BYTES, CONST_BYTES = PointerType(of_bytes, False), PointerType(of_bytes, True)
+    probe: PointerType = BYTES
     axptr_enable_vectorcall(PointerType, offset_of(cython.address(probe.call), probe))

@@ -12,7 +12,7 @@ Not here: types that pointers point at (`axptr.layout`, which refuses the same).
 Failure: `TypeError` for such a buffer and for what is none, `BufferError` for one that is read-only or in pieces.
 """
 
-import ctypes
+import sys
 
 import cython
 from cython.cimports.cpython.buffer import (
@@ -27,7 +27,7 @@ from cython.cimports.libc.string import strchr
 
 from axptr.layout import refuse_host_pointers
 
-_CData: type = ctypes.c_int.__mro__[2]
+_of_ctypes = None
 
 
 def borrow(data, view, writable):
@@ -56,8 +56,20 @@ def borrow(data, view, writable):
 
 @cython.cfunc
 @cython.exceptval(-1)
+def _is_of_ctypes(owner) -> cython.bint:
+    global _of_ctypes
+    if _of_ctypes is None:
+        ctypes = sys.modules.get("_ctypes")  # whoever has an object of it has loaded it
+        if ctypes is None:
+            return False
+        _of_ctypes = ctypes._SimpleCData.__mro__[1]
+    return isinstance(owner, _of_ctypes)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
 def _demand_plain(owner, code: cython.p_char) -> cython.int:
-    if isinstance(owner, _CData):
+    if _is_of_ctypes(owner):
         refuse_host_pointers(type(owner))
     elif code != cython.NULL and _follows(code):
         raise TypeError(f"the buffer holds pointers of the host ({code.decode(errors='replace')!r})")

@@ -7,8 +7,6 @@ Failure: what is wrong with the fields comes out of the class statement. A ctype
 does up to CPython 3.13 is left alone, and says `TypeError` of a user pointer among the fields, as it does without us.
 """
 
-import ctypes
-
 from cython.cimports.axptr._core.words.fieldhook import axptr_set_plain, axptr_set_quietly, axptr_watch
 
 _set_fields = None
@@ -16,6 +14,8 @@ _set_fields = None
 
 def set_plain(cls, fields):
     """Set `_fields_` as ctypes does."""
+    import ctypes
+
     axptr_set_plain(cls, "_fields_", fields, issubclass(cls, ctypes.Union))
 
 
@@ -45,4 +45,6 @@ def watch(set_fields):
     """
     global _set_fields
     _set_fields = set_fields
+    import ctypes
+
     axptr_watch(type(ctypes.Structure), type(ctypes.Union), _asked)

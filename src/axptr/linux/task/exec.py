@@ -10,6 +10,7 @@ import os
 import stat
 
 from ...errors import LinuxError
+from ...kernel.abi import c_int
 from ...mm.space import AddrSpace
 from ...pointers.strings import read_string_array
 from ..abi.signals import SI_KERNEL, SIGSEGV, Info
@@ -27,12 +28,9 @@ from .limits import RLIMIT_STACK, get_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...kernel.abi import c_int
     from ..fs.node import Node
     from ..load.loader import Resolve
     from .task import LinuxTask
-else:
-    from ctypes import c_int
 
 AT_EXECVE_CHECK = 0x10000
 

@@ -17,6 +17,7 @@ import errno
 from struct import Struct, pack, unpack
 
 from ...errors import LinuxError
+from ...kernel.abi import c_int, c_uint
 from ...named import NamedTuple
 from ..abi.layouts import RSEQ_ALIGN
 from ..registry import call
@@ -32,10 +33,7 @@ from ..uaccess import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...engine.context import Context
-    from ...kernel.abi import c_int, c_uint
     from .task import LinuxTask
-else:
-    from ctypes import c_int, c_uint
 
 RSEQ_FLAG_UNREGISTER = 1
 _ORIGINAL = 32
