@@ -122,6 +122,23 @@ def test_what_epoll_refuses_is_always_ready(poller, tmp_path: Path):
         assert thing.ready(OUT) == OUT
 
 
+PRI, ERR = 2, 8
+
+
+def test_what_epoll_refuses_wakes_nobody_who_waits_for_what_never_comes_of_it(poller, tmp_path: Path):
+    """Who is woken for nothing waits again at once, and so for ever, before all others (poll without events)."""
+    with open(tmp_path / "file", "wb") as file:
+        thing, task, other = HostWaitable(file.fileno()), Sleeper(poller), Sleeper(poller)
+        task.wait(thing, PRI | ERR)
+        assert (task.events, len(thing.queue)) == (0, 1)
+        other.wait(thing, OUT)
+        assert other.events & OUT
+        other.wait(thing, OUT)
+        assert other.events & OUT
+        assert (task.events, len(thing.queue)) == (0, 1)
+        thing.queue.remove(task)
+
+
 def test_without_a_descriptor_to_spare_it_is_looked_at_now_and_then(poller, pipe, monkeypatch):
     def refuse(fd: int) -> int:
         raise OSError(24, "too many")

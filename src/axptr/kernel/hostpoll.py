@@ -6,8 +6,8 @@ it, and sleeps.
 
 A descriptor is duplicated when it is first waited for, so that it may be closed meanwhile, and two that are one to
 the host do not meet. It is armed for one event at a time (EPOLLONESHOT): what happens while nobody waits costs
-nothing. What epoll refuses (regular files) is always ready. Where the host has no descriptor left to give, those that
-are waited for are looked at every few milliseconds instead.
+nothing. What epoll refuses (regular files) is always ready, to be read and written. Where the host has no descriptor
+left to give, those that are waited for are looked at every few milliseconds instead.
 
 Owner: the thread of the loop, but for `wake`. A fork of the host must not share it; a snapshot keeps none of it.
 """
@@ -19,7 +19,7 @@ import os
 import select
 
 from .._core.host import hostcalls
-from .wait import EVERY, WaitQueue, Watch
+from .wait import WaitQueue, Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 POLLERR, POLLHUP, POLLNVAL = 8, 16, 32
 _ALWAYS = POLLERR | POLLHUP | POLLNVAL
+_READY = 0x145
+"""POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM: what a regular file always is (DEFAULT_POLLMASK)."""
 _SELECT_LIMIT = 1024
 _LONGEST = 1 << 20
 """Seconds that one sleep lasts at most: the host's calls do not take any number."""
@@ -104,6 +106,14 @@ class HostQueue(WaitQueue):
         elif self._closing:
             self.close()
 
+    def refused(self) -> None:
+        """Epoll takes no file of which poll has but this to say, and says it always. Who waits for what never comes
+        of it, an error or what is urgent, is not woken, and waits for something else."""
+        self._armed &= ~_READY
+        self.wake(_READY)
+        if self._closing:
+            self.close()
+
     def wanted(self) -> int:
         """All that anybody waits for."""
         wanted = 0
@@ -168,8 +178,8 @@ class HostPoller:
                 os.close(own)
                 raise
         except OSError as error:
-            if error.errno == errno.EPERM:  # no file of which poll could say more than this
-                queue.happened(EVERY)
+            if error.errno == errno.EPERM:
+                queue.refused()
             else:
                 self._unregistered.add(queue)
             return

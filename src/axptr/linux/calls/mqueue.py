@@ -76,7 +76,7 @@ def sys_mq_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint, a
             raise LinuxError(errno.EINVAL)
         permissions.require(task, queue, (permissions.MAY_READ, permissions.MAY_WRITE, 6)[access])
     file = MqFile(queue, access | flags & O_NONBLOCK)
-    return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))
+    return task.files.add(file, cloexec=True)  # whatever is asked for
 
 
 def _make(task: LinuxTask, name: bytes, mode: int, asked: tuple[int, int] | None) -> Queue:

@@ -157,7 +157,8 @@ def _get_tsc(task: LinuxTask, arg2: int, *unused: int) -> int:
 
 
 def _set_timer_slack(task: LinuxTask, arg2: int, *unused: int) -> int:
-    task.kept.timer_slack = arg2 or None
+    kept = task.kept
+    kept.timer_slack = arg2 or kept.default_slack
     return 0
 
 

@@ -11,6 +11,7 @@ import errno
 from ..._core.kernel.eventpoll import Entry, EventPoll
 from ..._core.kernel.fields import learn_epoll
 from ...errors import LinuxError
+from ..fs.node import kernel_device
 from .anon import AnonFile
 
 TYPE_CHECKING = False
@@ -86,6 +87,15 @@ class EpollFile(AnonFile):
         self.above[above] -= 1
         if not self.above[above]:
             del self.above[above]
+
+    def info(self) -> bytes:
+        """A line for each entry; the inode is that of what is watched."""
+        lines = []
+        for entry in self.set.entries.values():
+            device, inode = entry.file.identity
+            words = entry.fd, entry.events, entry.data, entry.file.position, inode, kernel_device(device)
+            lines.append(b"tfd: %8d events: %8x data: %16x  pos:%d ino:%x sdev:%x\n" % words)
+        return b"".join(lines)
 
     def close(self) -> None:
         for entry in list(self.set.entries.values()):

@@ -50,6 +50,10 @@ class EventFile(AnonFile):
             events |= _POLLOUT
         return events & mask
 
+    def info(self) -> bytes:
+        """The number that Linux gives each of them is not kept: nothing takes it."""
+        return b"eventfd-count: %16x\neventfd-id: 0\neventfd-semaphore: %d\n" % (self.count, self.semaphore)
+
     def add(self, amount: int = 1) -> None:
         """Add to the counter from inside the kernel, which stops at the most there is."""
         self.count = min(self.count + amount, _MOST)

@@ -17,6 +17,7 @@ from struct import Struct, pack
 from ...errors import LinuxError
 from ...flags import WRITE
 from ...kernel.wait import WaitQueue
+from ..fs.node import kernel_device
 from ..fs.notify import Closings
 from ..fs.openfile import WouldBlock
 from ..uaccess import put_bytes
@@ -183,6 +184,15 @@ class InotifyFile(AnonFile):
                 return
         self._events.append(event)
         self._queue.wake(_POLLIN | _POLLRDNORM)
+
+    def info(self) -> bytes:
+        """A line for each watch, the newest first, without the handle of its file: nothing here opens by handles."""
+        lines = []
+        for mark in reversed(self.marks.values()):
+            device, inode = mark.node.identity
+            words = mark.wd, inode, kernel_device(device), mark.mask
+            lines.append(b"inotify wd:%x ino:%x sdev:%x mask:%x ignored_mask:0 \n" % words)
+        return b"".join(lines)
 
     # -- reading
 

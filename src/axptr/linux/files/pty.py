@@ -40,6 +40,8 @@ _BUFFER = 4095
 _WAITING = 8192
 """How much of it waits (tty_buffer_set_limit of pty.c)."""
 _MAJOR = 136
+_GROUP = 5
+"""The group of terminals, whose they are at first."""
 
 
 class Pty(jobs.Terminal):
@@ -47,7 +49,8 @@ class Pty(jobs.Terminal):
 
     | field | guarded by | exec, fork | a snapshot |
     | --- | --- | --- | --- |
-    | number, owner (uid) | set once | the same | as they are |
+    | number | set once | the same | as it is |
+    | mode, uid, gid: what the slave's name is judged by | the machine's thread | shared | as they are |
     | session, pgrp (of `Terminal`) | the machine's thread | shared | numbers |
     | discipline: modes, what was typed | the machine's thread | shared | its fields |
     | typed_ahead: of the master, not taken in; shown: not read by it | the machine's thread | shared | bytes |
@@ -59,7 +62,8 @@ class Pty(jobs.Terminal):
     def __init__(self, machine: Machine, number: int, owner: int) -> None:
         super().__init__(machine)
         self.number = number
-        self.owner = owner
+        self.mode = stat.S_IFCHR | 0o620
+        self.uid, self.gid = owner, _GROUP
         self.device = os.makedev(_MAJOR, number)
         self.discipline = LineDiscipline(self, Termios.of_slave())
         self.typed_ahead = bytearray()
@@ -183,9 +187,10 @@ def _tell_of_modes(pty: Pty, old: Termios, new: Termios) -> None:
         return
     before, after = _flow(old), _flow(new)
     external = (old.lflag | new.lflag) & EXTPROC
-    if before != after or external:
-        bits = PKT_DOSTOP if after else PKT_NOSTOP
-        pty.tell(bits | (PKT_IOCTL if external else 0), PKT_DOSTOP | PKT_NOSTOP)
+    if before != after:
+        pty.tell(PKT_DOSTOP if after else PKT_NOSTOP, PKT_DOSTOP | PKT_NOSTOP)
+    if external:
+        pty.tell(PKT_IOCTL, 0)
 
 
 def _flow(termios: Termios) -> bool:

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 TCGETS, TCSETS, TCSETSW, TCSETSF, TCGETA, TCSETA, TCSETAW, TCSETAF, TCSBRK, TCXONC, TCFLSH = range(0x5401, 0x540C)
 TIOCEXCL, TIOCNXCL, TIOCSCTTY, TIOCGPGRP, TIOCSPGRP, TIOCOUTQ, TIOCSTI, TIOCGWINSZ, TIOCSWINSZ = range(0x540C, 0x5415)
-TIOCGSOFTCAR, TIOCSSOFTCAR, FIONREAD, TIOCPKT = 0x5419, 0x541A, 0x541B, 0x5420
+TIOCGSOFTCAR, TIOCSSOFTCAR, FIONREAD, TIOCCONS, TIOCPKT = 0x5419, 0x541A, 0x541B, 0x541D, 0x5420
 TIOCNOTTY, TIOCSETD, TIOCGETD, TCSBRKP = range(0x5422, 0x5426)
 TIOCSBRK, TIOCCBRK, TIOCGSID = range(0x5427, 0x542A)
 TCGETS2, TCSETS2, TCSETSW2, TCSETSF2 = 0x802C542A, 0x402C542B, 0x402C542C, 0x402C542D
 TIOCGPTN, TIOCSPTLCK, TIOCGDEV, TIOCSIG, TIOCGPKT, TIOCGPTLCK, TIOCGEXCL, TIOCGPTPEER = (
     0x80045430, 0x40045431, 0x80045432, 0x40045436, 0x80045438, 0x80045439, 0x80045440, 0x5441,
 )  # fmt: skip
+TIOCVHANGUP, TIOCGLCKTRMIOS, TIOCSLCKTRMIOS = 0x5437, 0x5456, 0x5457
 _GET = {TCGETS: 36, TCGETA: 18, TCGETS2: 44}
 _SET = {TCSETS: 36, TCSETSW: 36, TCSETA: 18, TCSETAW: 18, TCSETS2: 44, TCSETSW2: 44}
 _SET_FLUSHED = {TCSETSF: 36, TCSETAF: 18, TCSETSF2: 44}
@@ -208,6 +209,17 @@ def _simulate(task: LinuxTask, file: PtyFile, argument: int) -> int:
     raise LinuxError(errno.EIO)
 
 
+def _tell_locked(task: LinuxTask, file: PtyFile, argument: int) -> int:
+    """Which modes are locked, as struct termios: none ever."""
+    put_bytes(task, argument, bytes(_GET[TCGETS]))
+    return 0
+
+
+def _not_permitted(task: LinuxTask, file: PtyFile, argument: int) -> int:
+    """What takes CAP_SYS_ADMIN, which nobody has."""
+    raise LinuxError(errno.EPERM)
+
+
 _BOTH: dict[int, Callable[[LinuxTask, PtyFile, int], int | None]] = {
     TIOCGWINSZ: _window,
     TIOCSWINSZ: _set_window,
@@ -229,6 +241,10 @@ _BOTH: dict[int, Callable[[LinuxTask, PtyFile, int], int | None]] = {
     TIOCSTI: _simulate,
     TIOCGDEV: _tell_device,
     TIOCGSOFTCAR: _tell_local,
+    TIOCCONS: _not_permitted,
+    TIOCVHANGUP: _not_permitted,
+    TIOCGLCKTRMIOS: _tell_locked,
+    TIOCSLCKTRMIOS: _not_permitted,
 }
 
 

@@ -68,6 +68,9 @@ class SignalFile(AnonFile):
         self.reader = task
         return self.ready(mask)
 
+    def info(self) -> bytes:
+        return b"sigmask:\t%016x\n" % self.mask
+
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         self.reader = task
         room, done = to.count // _SIZE, 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _POLLIN = 1
 _SET_TICKS = 0x40085400
+_SECOND = 10**9
 
 
 class TimerFile(AnonFile):
@@ -33,7 +34,8 @@ class TimerFile(AnonFile):
     | field | guarded by | exec, fork | a snapshot |
     | --- | --- | --- | --- |
     | clock | set once | the same | the number |
-    | beat, ticks (gone off and not read) | the machine's thread | the open file's, so shared | numbers |
+    | beat, absolute: how it was set | the machine's thread | the open file's, so shared | numbers |
+    | ticks: gone off and not read | the machine's thread | so shared | the number |
     | the deadline in the loop's heap | the machine's thread | the same | nothing: it is set again |
     | queue | the machine's thread | - | nothing: who waits says so |
     """
@@ -44,6 +46,7 @@ class TimerFile(AnonFile):
         super().__init__(flags)
         self.clock = clock
         self.beat = Beat()
+        self.absolute = False
         self.ticks = 0
         self._host, self._loop = task.machine.host, task.loop
         self._queue = WaitQueue()
@@ -60,7 +63,7 @@ class TimerFile(AnonFile):
     def set(self, value: int, interval: int, *, absolute: bool) -> tuple[int, int]:
         """As timerfd_settime; (interval, what was left) of before."""
         before = self.beat.interval, self._left()
-        self.ticks = 0
+        self.ticks, self.absolute = 0, absolute
         self.beat.set(self._host.clock_ns(self.clock), value, interval, absolute=absolute)
         self.beat.interval = interval  # which is told even of one that is off
         self._arm()
@@ -76,6 +79,12 @@ class TimerFile(AnonFile):
         self.ticks = ticks
         self.queue.wake()
         return 0
+
+    def info(self) -> bytes:
+        """The flags are those of the call that set it last, as far as they are kept: TFD_TIMER_ABSTIME."""
+        left = self._left()
+        words = self.clock, self.ticks, self.absolute, *divmod(left, _SECOND), *divmod(self.beat.interval, _SECOND)
+        return b"clockid: %d\nticks: %d\nsettime flags: 0%o\nit_value: (%d, %d)\nit_interval: (%d, %d)\n" % words
 
     def left(self) -> tuple[int, int]:
         """(interval, nanoseconds until it goes off). A periodic one that has gone off runs on."""

@@ -37,6 +37,11 @@ _MOUNT_FLAGS = 0x1020
 _MAX_NON_LFS = (1 << 31) - 1
 
 
+def kernel_device(device: int) -> int:
+    """A device's number as the kernel itself keeps it (dev_t inside), and tells it in /proc/PID/fdinfo."""
+    return os.major(device) << 20 | os.minor(device)
+
+
 class Stat:
     """What `stat` tells of a file of our own; the same names as `os.stat_result`. Times in nanoseconds."""
 

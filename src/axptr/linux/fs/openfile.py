@@ -208,6 +208,14 @@ class OpenFile:
         """What /proc/PID/fdinfo tells of it besides what it tells of every file."""
         return b""
 
+    @property
+    def position(self) -> int:
+        """Where the next transfer begins; 0 of what has no position."""
+        try:
+            return self.seek(0, os.SEEK_CUR)
+        except LinuxError:
+            return 0
+
     def default_owner(self, task: LinuxTask) -> tuple[int, int] | None:
         """Who is to be signalled (F_SETOWN) where nobody said it; None for nobody."""
         return None

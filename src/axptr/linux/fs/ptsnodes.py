@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _DEVPTS = 0x18
 _MAGIC = 0x1CD1
-_TTY = 5
-"""The group of terminals."""
 _MOST = 4096
 """Terminals that there may be (kernel.pty.max)."""
 
@@ -31,23 +29,37 @@ _MOST = 4096
 class SlaveNode(Node):
     """/dev/pts/N."""
 
-    mode = stat.S_IFCHR | 0o620
     dev = _DEVPTS
     magic = _MAGIC
-    immutable = errno.EROFS
 
     def __init__(self, path: bytes, pty: Pty) -> None:
         super().__init__(path)
         self._pty = pty
+        self.mode = pty.mode
 
     @property
     def ino(self) -> int:
         return self._pty.number + 3
 
     def stat(self, task: LinuxTask) -> Stat:
-        found = Stat(self.mode, self.ino, self.dev, task.machine.host.realtime_ns(), rdev=self._pty.device)
-        found.st_uid, found.st_gid, found.st_blksize = self._pty.owner, _TTY, 1024
+        pty = self._pty
+        found = Stat(pty.mode, self.ino, self.dev, task.machine.host.realtime_ns(), rdev=pty.device)
+        found.st_uid, found.st_gid, found.st_blksize = pty.uid, pty.gid, 1024
         return found
+
+    def changeable(self) -> SlaveNode:
+        return self
+
+    def set_mode(self, mode: int) -> None:
+        self._pty.mode = self.mode = stat.S_IFCHR | mode & 0o7777
+
+    def set_owner(self, uid: int, gid: int) -> None:
+        pty, keep = self._pty, (-1, 0xFFFF_FFFF)
+        pty.uid = pty.uid if uid in keep else uid
+        pty.gid = pty.gid if gid in keep else gid
+
+    def set_times(self, times: bytes | None) -> None:
+        """None are kept: all are those of the moment."""
 
     def open(self, task: LinuxTask, flags: int) -> SlaveFile:
         """EIO while the master keeps it locked, or is no more."""

@@ -32,6 +32,7 @@ _SEQ_SHIFT = 15
 _MOST = 1 << _SEQ_SHIFT
 _LAST_SEQ = (1 << 16) - 1
 _MIN_CYCLE = 64
+_NOBODY = (1 << 32) - 1
 PERM = Struct("<iIIIIIHHIQQ")
 """struct ipc64_perm of x86-64."""
 
@@ -71,8 +72,11 @@ class Object:
         return PERM.pack(self.key, self.uid, self.gid, self.cuid, self.cgid, self.mode, self.seq, 0, 0, 0, 0)
 
     def set_perm(self, task: LinuxTask, raw: bytes) -> None:
-        """IPC_SET: owner and permissions."""
-        _, self.uid, self.gid, _, _, mode, *_ = PERM.unpack(raw[: PERM.size])
+        """IPC_SET: owner and permissions. EINVAL for an owner who is nobody (ipc_update_perm)."""
+        _, uid, gid, _, _, mode, *_ = PERM.unpack(raw[: PERM.size])
+        if _NOBODY in (uid, gid):
+            raise LinuxError(errno.EINVAL)
+        self.uid, self.gid = uid, gid
         self.mode = self.mode & ~0o777 | mode & 0o777
         self.ctime = seconds(task)
 

@@ -5,14 +5,16 @@ ipc/mqueue.c of Linux 6.18.
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from bisect import insort
 from itertools import count
 
+from ...errors import LinuxError
 from ...kernel.wait import WaitQueue
 from ..abi.signals import Info
 from ..fs.node import Node, Stat
-from ..fs.openfile import OpenFile
+from ..fs.openfile import OpenFile, sought
 from ..mem.limits import charge
 
 TYPE_CHECKING = False
@@ -29,6 +31,8 @@ HARD_MSG_MAX, HARD_MSGSIZE_MAX = 65536, 16 << 20
 QUEUES_MAX = 256
 _NODE = 48
 """What the kernel counts for a message besides its bytes, and for a priority (struct msg_msg, posix_msg_tree_node)."""
+_SIZE = 80
+"""What stat tells of the text in it (FILENT_SIZE)."""
 _ST_DEV, _MAGIC = 0x13, 0x1980_0202
 _POLLIN, _POLLOUT, _POLLRDNORM, _POLLWRNORM = 1, 4, 0x40, 0x100
 SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD = 0, 1, 2
@@ -68,7 +72,7 @@ class Queue(Node):
         self.to_read, self.to_write = WaitQueue(), WaitQueue()
         self._numbers = count()
         self._machine: Machine = task.machine
-        self._stat = Stat(self.mode, task.machine.next_inode(), _ST_DEV, task.machine.host.realtime_ns(), size=80)
+        self._stat = Stat(self.mode, task.machine.next_inode(), _ST_DEV, task.machine.host.realtime_ns(), size=_SIZE)
         self._stat.st_uid, self._stat.st_gid = task.creds.euid, task.creds.egid
         self._stat.st_blksize = 4096
 
@@ -159,6 +163,16 @@ class MqFile(OpenFile):
         if pos is None:
             self._pos += done
         return done
+
+    def seek(self, offset: int, whence: int) -> int:
+        """All is data, up to the size that stat tells (default_llseek). EINVAL, ENXIO."""
+        if whence in (os.SEEK_DATA, os.SEEK_HOLE):
+            if not 0 <= offset < _SIZE:
+                raise LinuxError(errno.ENXIO)
+            self._pos = offset if whence == os.SEEK_DATA else _SIZE
+        else:
+            self._pos = sought(offset, (0, self._pos, _SIZE)[whence])
+        return self._pos
 
     def forget(self, task: LinuxTask | None = None) -> None:
         """No notification any more, of this open file or of a process."""

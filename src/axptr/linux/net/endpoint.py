@@ -191,6 +191,10 @@ class Endpoint(End):
         self.state = CLOSE
         self.number = network.next_number()
 
+    def info(self) -> bytes:
+        """What /proc/PID/fdinfo tells of the socket besides what it tells of every file."""
+        return b""
+
     # -- errors and events
 
     def take_error(self) -> None:

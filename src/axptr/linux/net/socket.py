@@ -119,6 +119,9 @@ class Socket(OpenFile):
     def ready(self, mask: int) -> int:
         return self.endpoint.poll() & (mask | POLLERR | POLLHUP)
 
+    def info(self) -> bytes:
+        return self.endpoint.info()
+
     def deadline(self, task: LinuxTask, event: int) -> float | None:
         options = self.endpoint.options
         timeout = options.receive_timeout if event & READABLE else options.send_timeout

@@ -140,6 +140,10 @@ class UnixEndpoint(UnixEnd, Endpoint):
         """Files in messages that lie here, each as often as it does."""
         return [file for message in self.messages for file in message.files]
 
+    def info(self) -> bytes:
+        """How many files lie here (unix_show_fdinfo)."""
+        return b"scm_fds: %d\n" % len(self.queued_files())
+
     def discard_queue(self) -> None:
         """Forget all that lies here, files too."""
         self.urgent = None

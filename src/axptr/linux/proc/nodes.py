@@ -104,6 +104,11 @@ class TextFile(ProcFile):
         self._task: LinuxTask | None = None  # whose call is making a transfer
         self.always_ready = node.always_ready
 
+    @property
+    def pollable(self) -> bool:
+        """Those that tell of changes can be watched, though nothing here ever changes unasked for (mounts_poll)."""
+        return self.always_ready != OpenFile.always_ready
+
     def seek(self, offset: int, whence: int) -> int:
         if whence == os.SEEK_END and self._text.has_end:
             self._pos = target = sought(offset, 0)

@@ -11,7 +11,7 @@ import os
 
 from ...errors import LinuxError
 from ...flags import WRITE
-from ..abi.openflags import O_LARGEFILE
+from ..fs.openfile import O_PATH
 from ..mem.vma import PAGE
 from ..uaccess import USER_END
 from .maps import count_all
@@ -237,11 +237,9 @@ def io(task: LinuxTask) -> bytes:
 
 def fdinfo(task: LinuxTask, fd: int, file: OpenFile) -> bytes:
     """Position, flags and inode of a descriptor (proc_pid_fdinfo(5))."""
-    try:
-        position = file.seek(0, os.SEEK_CUR)
-    except LinuxError:
-        position = 0
-    flags = file.flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY) | O_LARGEFILE
+    flags = file.flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY)
+    if not flags & O_PATH:
+        flags |= file.large
     if task.files.cloexec(fd):
         flags |= os.O_CLOEXEC
     try:
@@ -251,7 +249,7 @@ def fdinfo(task: LinuxTask, fd: int, file: OpenFile) -> bytes:
     flags = task.layouts.open_flags(flags)
     node = file.node()
     mount = node.mount.number if node is not None and node.mount is not None else 0
-    return b"pos:\t%d\nflags:\t0%o\nmnt_id:\t%d\nino:\t%d\n" % (position, flags, mount, inode) + file.info()
+    return b"pos:\t%d\nflags:\t0%o\nmnt_id:\t%d\nino:\t%d\n" % (file.position, flags, mount, inode) + file.info()
 
 
 # -- what may be set

@@ -21,6 +21,8 @@ class KeptState:
         self.tsc = PR_TSC_ENABLE
         self.mce = MCE_DEFAULT
         self.timer_slack: int | None = None
+        self.default_slack: int | None = None
+        """What PR_SET_TIMERSLACK sets for 0: what the parent had (struct task_struct's default_timer_slack_ns)."""
         self.no_new_privs: int | None = None
         self.thp_disabled: int | None = None
         self.memory_policy = 0, 0
@@ -30,4 +32,5 @@ class KeptState:
         """The same, for a child."""
         other = KeptState()
         other.__dict__.update(self.__dict__)
+        other.default_slack = self.timer_slack
         return other
