@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import engines
 from axptr._core.kernel.fields import take_shortcuts
+from axptr.linux.task.task import LinuxTask
 
 from ..conftest import run_guest, run_host
 
@@ -122,3 +124,69 @@ def test_the_time_of_a_run_ends_those_who_play(compile_guest: Callable[..., Path
         assert time.monotonic() - begin < 100
         assert stdin is not None
         stdin.close()
+
+
+LIMITED = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    int a[2], b[2], status, ended;
+    char c = 0;
+    long rounds = atol(argv[2]);
+    struct rlimit limit = {atol(argv[1]), atol(argv[1]) + 5};
+    pid_t child;
+    signal(SIGPIPE, SIG_IGN);
+    if (pipe(a) || pipe(b) || setrlimit(RLIMIT_CPU, &limit)) return 1;
+    limit.rlim_cur = limit.rlim_max = 0;
+    setrlimit(RLIMIT_CORE, &limit);
+    for (int i = 0; i < 2; i++)
+        if (!(child = fork())) {
+            int from = i ? a[0] : b[0], to = i ? b[1] : a[1];
+            close(i ? a[1] : b[1]), close(i ? b[0] : a[0]);
+            if (!i && write(to, &c, 1) != 1) _exit(1);
+            while (rounds-- && read(from, &c, 1) == 1 && write(to, &c, 1) == 1)
+                for (volatile int k = 0; k < 2000; k++) ;
+            _exit(0);
+        }
+    close(a[0]), close(a[1]), close(b[0]), close(b[1]);
+    ended = 0;
+    for (int i = 0; i < 2; i++)
+        if (wait(&status) > 0 && WIFSIGNALED(status) && !ended)
+            printf("the first was ended by %d\n", ended = WTERMSIG(status));
+    if (!ended) puts("all went well");
+    return 0;
+}
+"""
+
+
+@needs_native
+def test_those_with_a_limit_of_cpu_time_hand_over_at_once_too(
+    compile_guest: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As all in a sandbox: no read waits by its handler."""
+    waits = []
+    general = LinuxTask.block
+
+    def block(task: LinuxTask, *args: Any, **options: Any) -> None:
+        waits.append(task.tid)
+        return general(task, *args, **options)
+
+    monkeypatch.setattr(LinuxTask, "block", block)
+    program = compile_guest("limited", "-static", source=LIMITED)
+    assert run_guest(program, "60", "1000", timeout=120).stdout == b"all went well\n"
+    assert len(waits) < 20
+
+
+@needs_native
+def test_the_limit_ends_one_of_those_who_hand_over(compile_guest: Callable[..., Path]) -> None:
+    """Of a second each, when both together have used two."""
+    program = compile_guest("limited", "-static", source=LIMITED)
+    begin = time.process_time()
+    ours, theirs = run_guest(program, "1", str(1 << 40), timeout=400), run_host(program, "1", str(1 << 40))
+    assert ours.stdout == theirs.stdout == b"the first was ended by 24\n"
+    assert time.process_time() - begin < 20

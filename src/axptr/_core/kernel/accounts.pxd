@@ -8,6 +8,9 @@ cdef class CpuPart:
     cdef int64_t began             # the same by the wall clock, nanoseconds
     cdef int64_t part              # of the time of `turns`, by the wall clock
     cdef ShortTurns turns          # in which some of its time lies that is not its own yet; None
+    cdef object limit              # of its process, when the clocks were read for that last; None: it is near
+    cdef object run                # in which that was
+    cdef double sure_until         # until then it is not used up, by the wall clock, seconds
 
     cdef int settle(self) except -1
 

@@ -49,6 +49,7 @@ cdef PyObject *epoll_class
 cdef PyObject *word_class
 
 cdef bint calm(Waiting task) noexcept
-cdef bint untimed(Waiting task) noexcept
+cdef PyObject *cpu_limit_of(Waiting task) noexcept
+cdef bint unasked(Waiting task) noexcept
 cdef int hold(object file) except -1
 cdef int let_go(object file) except -1

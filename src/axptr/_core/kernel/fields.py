@@ -126,12 +126,17 @@ def _is_zero(it: cython.pointer(PyObject)) -> cython.bint:
     return it == cython.cast(cython.pointer(PyObject), _zero)
 
 
-def untimed(task):
-    """Whether nobody is to be told of the CPU time that a task, of the class that was learned, uses."""
+def cpu_limit_of(task):
+    """The limit of CPU time of a task's process, of the class that was learned; NULL for none."""
+    limit: cython.pointer(PyObject) = get_of(get_of(get(task, fields.group), fields.timers), fields.cpu_limit)
+    return cython.NULL if limit == _none else limit
+
+
+def unasked(task):
+    """Whether nobody but its limit is to be told of the CPU time that a task, of the class that was learned, uses."""
     timers: cython.pointer(PyObject) = get_of(get(task, fields.group), fields.timers)
     return (
-        get_of(timers, fields.cpu_limit) == _none
-        and get_of(timers, fields.posix) == _none
+        get_of(timers, fields.posix) == _none
         and get_of(get_of(timers, fields.virtual), fields.at) == _none
         and get_of(get_of(timers, fields.prof), fields.at) == _none
     )
@@ -153,7 +158,6 @@ def calm(task):
         and _is_zero(get_of(group, fields.stopping))
         and get_of(group, fields.exit_code) == _none
         and get_of(group, fields.death) == _none
-        and untimed(task)
     )
 
 

@@ -16,6 +16,7 @@ cdef class Turns(Waker):
     cdef bint hurried              # the turn under way is to end soon, for one that was woken in it
     cdef bint native               # the engine is the host's CPU, under the host's clock
     cdef bint host_time            # the clocks are the host's
+    cdef bint one_guest            # `native`, and no other runs beside it
     cdef bint single               # one task at a time has the CPU
     cdef ShortTurns short_turns
     cdef Py_ssize_t heap_at        # where the timers have their heap; 0: in their `__dict__`
@@ -48,6 +49,7 @@ cdef class Turns(Waker):
     cdef int put_result(self, Waiting task) except -1
     cpdef _serve(self, Waiting task)
     cdef int hand_over(self, Waiting before, Waiting task) except -1
+    cdef object cpu_time_of(self, Waiting task)
     cpdef _until_a_look(self, double now, double seconds)
     cdef time_of(self, Waiting task)
     cdef object ran(self, Waiting task, object seconds)

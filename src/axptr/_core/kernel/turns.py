@@ -19,12 +19,13 @@ from cython.cimports.axptr._core.kernel.accounts import CpuPart, ShortTurns
 from cython.cimports.axptr._core.kernel.fields import (
     calm,
     class_of,
+    cpu_limit_of,
     fields,
     general_way,
     get,
     let_go,
     task_class,
-    untimed,
+    unasked,
 )
 from cython.cimports.axptr._core.kernel.runqueue import RunQueue
 from cython.cimports.axptr._core.kernel.waiting import Blocked, Resumed, Waiting, WaitQueue, Waker, resumed
@@ -43,6 +44,7 @@ PROMPT = 0.125
 _look = cython.declare(cython.double, LOOK)
 _prompt = cython.declare(cython.double, PROMPT)
 _soon = cython.declare(cython.double, 1e-6)
+_near = cython.declare(cython.double, 0.02)  # seconds of CPU time that are left: they are watched as they go
 _rounding = cython.declare(cython.double, 1e-9)
 _never = cython.declare(cython.double, float("inf"))
 _now = cython.declare(cython.double, -float("inf"))
@@ -162,7 +164,7 @@ class Turns(Waker):
 
     def time_of(self, task):
         """Seconds that the task may run before somebody must look; None for any number."""
-        used = None if calm(task) else task.time_left
+        used = self.cpu_time_of(task)
         queue: RunQueue = self.queue
         seconds: cython.double = _never
         now: cython.double
@@ -179,6 +181,33 @@ class Turns(Waker):
         if used is not None:
             seconds = min(seconds, cython.cast(cython.double, used))
         return self._until_a_look(now, seconds)
+
+    def cpu_time_of(self, task):
+        """Seconds until a clock of the CPU time that the task uses must be looked at; None for none.
+
+        A limit is looked at when half of what was left has passed: this thread and one guest use no more than two seconds of
+        their CPUs in one, and the clocks need not be read at each turn.
+        """
+        part: CpuPart
+        now: cython.double
+        left: cython.double
+        if class_of(task) != task_class or general_way or not unasked(task):
+            return task.time_left
+        limit: cython.pointer(PyObject) = cpu_limit_of(task)
+        if limit == cython.NULL:
+            return None
+        if not self.host_time or not self.one_guest:
+            return task.time_left
+        part = cython.cast(CpuPart, get(task, fields.cpu))
+        now = self.now()
+        if part.limit is not cython.cast(object, limit) or part.run is not self.run_under_way or now >= part.sure_until:
+            left = task.time_left
+            if left < _near:
+                part.limit = None
+                return left
+            part.limit, part.run = cython.cast(object, limit), self.run_under_way
+            part.sure_until = now + left / 2
+        return part.sure_until - now
 
     def _until_a_look(self, now, seconds):
         """So many seconds from now, or as many as timers and the host allow; None for any number."""
@@ -438,8 +467,8 @@ class Turns(Waker):
             and not general_way
             and class_of(before) == task_class
             and class_of(task) == task_class
-            and untimed(before)
-            and untimed(task)
+            and unasked(before)
+            and unasked(task)
             and self.short_turns.hand_over(
                 cython.cast(CpuPart, get(before, fields.cpu)), cython.cast(CpuPart, get(task, fields.cpu))
             )
@@ -474,7 +503,8 @@ class Turns(Waker):
         self.host_time = native and view.monotonic is monotonic and getattr(view, "realtime_ns", None) is time_ns
         self.refused = False
         self.heap_at = slot_of(type(self.timers), "heap")
-        if native and self.jobs == 1:
+        self.one_guest = native and self.jobs == 1
+        if self.one_guest:
             cython.cast(RunningCpu, self.engine).successor = self
         self.run_under_way = object()
 
