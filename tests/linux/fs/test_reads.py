@@ -8,12 +8,13 @@ import random
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from axptr.linux import Process
+from axptr.linux import Overlay, Process
 
 from ..conftest import ENVIRONMENT, create_process, run_guest, run_host
 
@@ -60,11 +61,10 @@ def a_pipe() -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("watch", [None, alone], ids=["at once", "handlers"])
-def test_random_transfers_give_what_they_give_on_the_host(
-    transfers: Path, seed: int, watch: Callable[[Process], None] | None, tmp_path: Path
-) -> None:
-    """A pipe gives and takes as much as there is; a file has a limit, and an end at which some of it goes."""
+@pytest.mark.parametrize("way", ["at once", "handlers", "overlay"])
+def test_random_transfers_give_what_they_give_on_the_host(transfers: Path, seed: int, way: str, tmp_path: Path) -> None:
+    """A pipe gives and takes as much as there is; a file has a limit, and an end at which some of it goes. Under an
+    overlay it lies in memory as soon as it is written to."""
     data = random.Random(seed).randbytes(100_000)
     for side in ("host", "ours"):
         (tmp_path / side).write_bytes(data)
@@ -73,17 +73,18 @@ def test_random_transfers_give_what_they_give_on_the_host(
         done = subprocess.run(words, stdin=read, stdout=write, stderr=subprocess.PIPE, env=ENVIRONMENT, check=True)
     told = tmp_path / "told"
     words = words[0], str(tmp_path / "ours"), *words[2:]
-    with a_pipe() as (read, write), told.open("wb") as err:
+    overlay = Overlay() if way == "overlay" else None
+    with a_pipe() as (read, write), told.open("wb") as err, ExitStack() as run:
         stdio = read, write, err.fileno()
-        with create_process(words[0], list(words), stdio=stdio, env=ENVIRONMENT, allow_write=[tmp_path]) as process:
-            if watch is not None:
-                watch(process)
-            assert process.run(500).status == 0
-    different = [
-        (a, b) for a, b in zip(done.stderr.splitlines(), told.read_bytes().splitlines(), strict=True) if a != b
-    ]
+        options: dict[str, Any] = {"allow_write": [tmp_path]} if overlay is None else {"overlay": overlay}
+        process = run.enter_context(create_process(words[0], list(words), stdio=stdio, env=ENVIRONMENT, **options))
+        if way == "handlers":
+            alone(process)
+        assert process.run(500).status == 0
+    pairs = zip(done.stderr.splitlines(), told.read_bytes().splitlines(), strict=True)
+    different = [(theirs, ours) for theirs, ours in pairs if theirs != ours]
     assert not different, different[:3]
-    assert (tmp_path / "host").read_bytes() == (tmp_path / "ours").read_bytes()
+    assert (tmp_path / "ours").read_bytes() == (data if overlay is not None else (tmp_path / "host").read_bytes())
 
 
 WRITER = """

@@ -1,4 +1,4 @@
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from axptr._core.kernel.filecalls cimport FileCall
 from axptr._core.kernel.waiting cimport Waiting
 
@@ -15,6 +15,8 @@ cdef class TransferCall(FileCall):
     cdef int descriptor(self, Waiting task, object file, unsigned int kind) except? -1
 
 cdef class ReadCall(TransferCall):
+    cdef object from_memory(self, Waiting task, object file, Part *parts, uint64_t count, int64_t at,
+                            const uint64_t *registers)
     cdef object serve(self, object task, const uint64_t *registers)
 
 cdef class WriteCall(TransferCall):

@@ -1,5 +1,6 @@
-"""Reads and writes of the host's open files, where the host does them in one step: of regular files that are mapped nowhere, and
-of pipes, terminals and sockets that give and take what there is, in a few pages that are there.
+"""Reads and writes of open files that are done in one step: by the host, of its regular files that are mapped nowhere, and
+of its pipes, terminals and sockets, which give and take what there is; in the machine's own memory, of files that lie there. All of
+that in a few pages that are there.
 
 Each of these is made of the wrapper of its handler, which alone says what the call does: whatever is not so plain is left
 to it, before anything has been moved. Of what an open file would wait for the host says EAGAIN, and the handler hears that itself.
@@ -15,8 +16,10 @@ from cython.cimports.axptr._core.kernel.filecalls import FileCall
 from cython.cimports.axptr._core.kernel.hostio import Part
 from cython.cimports.axptr._core.kernel.waiting import Waiting
 from cython.cimports.axptr._core.mm.space import SpaceCore
+from cython.cimports.axptr._core.words.buffers import borrow
 from cython.cimports.axptr._core.words.codes import READ, WRITE
 from cython.cimports.axptr._core.words.conversion import Bound
+from cython.cimports.cpython.buffer import PyBuffer_Release
 from cython.cimports.libc.errno import EFAULT
 from cython.cimports.libc.stdint import int64_t, uint64_t
 from cython.cimports.posix.unistd import SEEK_CUR, lseek, pread, pwrite, read, write
@@ -38,6 +41,8 @@ _append = cython.declare(cython.int, 0o2000)
 _not_so = cython.declare(cython.int, 0o10040000)
 """O_PATH, O_DIRECT."""
 _max_offset = cython.declare(int64_t, 0x7FFF_FFFF_0000_0000)
+_far = cython.declare(int64_t, 1 << 60)
+"""Of a file in memory: where ends are near."""
 _fsize = cython.declare(object, 1)
 """RLIMIT_FSIZE."""
 _infinity = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_FFFF)
@@ -117,9 +122,9 @@ class ReadCall(TransferCall):
         if file is None:
             return self.plain.serve(task, registers)
         flags: cython.int = file.flags
-        if type(file) is not self.opened:
+        if type(file) is not self.opened and not file.in_memory:
             file = file.beneath
-            if type(file) is not self.opened:
+            if type(file) is not self.opened and (file is None or not file.in_memory):
                 return self.left(task, registers)
         if (
             flags & _wronly
@@ -131,6 +136,8 @@ class ReadCall(TransferCall):
             return self.plain.serve(task, registers)
         kind: cython.uint = file.kind
         count: uint64_t = self.parts_of(task, registers, WRITE, parts)
+        if count and file.in_memory:
+            return self.from_memory(task, file, parts, count, at, registers)
         fd: cython.int = self.descriptor(task, file, kind) if count else -1
         if fd < 0:
             return self.plain.serve(task, registers)
@@ -153,6 +160,34 @@ class ReadCall(TransferCall):
                 break
             size += step
         return task.group.io.read(size)
+
+    def from_memory(self, task, file, parts, count, at, registers):
+        """What there is, into parts of the user's memory that are there."""
+        buffer: Py_buffer
+        i: uint64_t
+        step: uint64_t
+        size: uint64_t = 0
+        done: uint64_t = 0
+        failed: cython.bint = False
+        for i in range(count):
+            size += parts[i].size
+        placed: cython.bint = self.form == _placed
+        view: object = task.machine.bounce[:size]
+        have: uint64_t = file.read_bytes(view, at if placed else None)
+        borrow(view, cython.address(buffer), False)
+        bytes_read: cython.p_char = cython.cast(cython.p_char, buffer.buf)
+        for i in range(count):
+            step = min(have - done, parts[i].size)
+            if step and not transfer(task._space, parts[i].at, bytes_read + done, step, WRITE):
+                failed = True
+                break
+            done += step
+        PyBuffer_Release(cython.address(buffer))
+        if failed:  # it was there a moment ago
+            if not placed:
+                file.pos -= have
+            return self.plain.serve(task, registers)
+        return task.group.io.read(have)
 
 
 @cython.final
@@ -177,7 +212,8 @@ class WriteCall(TransferCall):
         file: object = cython.cast(dict, task.files._files).get(registers[0] & 0xFFFF_FFFF)
         if file is None:
             return self.plain.serve(task, registers)
-        if type(file) is not self.opened:
+        in_memory: cython.bint = file.in_memory
+        if type(file) is not self.opened and not in_memory:
             return self.left(task, registers)
         flags: cython.int = file.flags
         mode: cython.int = flags & _accmode
@@ -188,16 +224,24 @@ class WriteCall(TransferCall):
         kind: cython.uint = file.kind
         if kind == _regular:
             limit: uint64_t = task.group.limits.get(_fsize)[0]
-            if limit != _infinity or (flags & _append and file.shared):
+            if limit != _infinity or (flags & _append and not in_memory and file.shared):
                 return self.plain.serve(task, registers)
+        if in_memory and (file.inode.seals or file.pos > _far or (form == _placed and at > _far)):
+            return self.plain.serve(task, registers)
         count: uint64_t = self.parts_of(task, registers, READ, parts)
-        fd: cython.int = self.descriptor(task, file, kind) if count else -1
-        if fd < 0:
+        fd: cython.int = -1
+        if count and not in_memory:
+            fd = self.descriptor(task, file, kind)
+        if count == 0 or (fd < 0 and not in_memory):
             return self.plain.serve(task, registers)
         for i in range(count):
             if not transfer(cython.cast(Waiting, task)._space, parts[i].at, out + size, parts[i].size, READ):
                 return self.plain.serve(task, registers)
             size += parts[i].size
+        if in_memory:
+            done = file.write_bytes(out[:size], at if form == _placed else None)
+            self.written(task, file)
+            return task.group.io.wrote(done)
         with cython.nogil:
             done = pwrite(fd, out, size, at) if form == _placed else write(fd, out, size)
         if done < 0:

@@ -55,6 +55,7 @@ class TmpFile(OpenFile):
     """An open regular file."""
 
     seekable = True
+    in_memory = True
     kind = stat.S_IFREG
 
     def __init__(self, node: TmpNode, flags: int) -> None:
