@@ -237,7 +237,7 @@ def encode(graph: Graph, besides: tuple[Any, ...]) -> bytes:
 
 class _Reader(Records):
     def __init__(self, data: bytes) -> None:
-        self._attributes: set[str] = set()  # names that may be an attribute's
+        self._attributes: dict[tuple[str, ...], tuple[str, ...]] = {}  # names of the attributes of objects alike
         self.count = 0
 
     def rare(self, kind: int, depth: int) -> Any:
@@ -277,6 +277,17 @@ class _Reader(Records):
             pass
         raise SnapshotError(f"it names {name}, which has no member {value!r}")
 
+    def attributes(self) -> tuple[str, ...]:
+        """The names of an object's attributes, the same for all objects that have these."""
+        names = tuple([self.name() for _ in range(self.room())])
+        known = self._attributes.get(names)
+        if known is None:
+            for name in names:
+                if not name.isidentifier() or name.startswith("__"):
+                    raise SnapshotError(f"an attribute in it is called {name!r}")
+            known = self._attributes[names] = names
+        return known
+
     def node(self, index: int) -> Node:
         kind = self.number()
         cls: Any = None
@@ -284,14 +295,7 @@ class _Reader(Records):
             cls = _find(self.name())
             if not _fits(kind, cls):
                 raise SnapshotError(f"an object in it is a {cls!r} and of the kind {kind}")
-        names = None
-        if kind == INSTANCE:
-            names = tuple([self.name() for _ in range(self.room())])
-            for name in names:
-                if name not in self._attributes:
-                    if not name.isidentifier() or name.startswith("__"):
-                        raise SnapshotError(f"an attribute in it is called {name!r}")
-                    self._attributes.add(name)
+        names = self.attributes() if kind == INSTANCE else None
         # What cannot change stands behind what it names; the others may name anything.
         self.limit = index if kind in (TUPLE, FROZENSET, CALL, LEAF) else self.count
         values = self.values()
@@ -306,7 +310,9 @@ class _Reader(Records):
         return Node(kind, cls, names, values)
 
 
+@functools.cache
 def _fits(kind: int, cls: Any) -> bool:
+    """Whether an object of a class, which `_find` gave, is kept as this kind."""
     if kind in _CLASSES:
         return cls in _CLASSES[kind]
     if not isinstance(cls, type) or issubclass(cls, Enum):

@@ -294,17 +294,17 @@ class _Reading:
             raise SnapshotError(f"its engine is {snap.engine!r}")
         snap.held = [HeldFile.found(*record) for record in self._held]
         snap.objects = [self._object(*record) for record in self._objects]
-        stores, shown, spaces, behind, named = self._rest
+        stores, shown, spaces, shows, named = self._rest
         memory = snap.memory = MemoryImage(self._phys)
         memory.stores = [self._store(*record) for record in stores]
         memory.shown = set(shown)
         _require_leaves(self._graph)
-        for meta, shows in zip(spaces, behind, strict=True):
-            memory.add(self._space(meta, memory.stores, shows))
+        for meta, shown_there in zip(spaces, shows, strict=True):
+            memory.add(self._space(meta, memory.stores, shown_there))
         snap.saved = Saved(self._heads, Known(self._pool.shown, self._npages)) if self._heads else None
         del self._pool
-        areas = [{area.start: area for area in space.areas()} for space in memory.spaces]
-        memory.backends = [areas[number][start].backend for number, start in named]
+        behind = [{start: backend for start, _, _, backend, *_ in s._frozen._all_areas()} for s in memory.spaces]
+        memory.backends = [behind[number][start] for number, start in named]
         if len(self._graph.roots) != ROOTS + len(memory.backends):
             raise SnapshotError("it names more areas, or fewer, than there are")
         return snap
@@ -343,7 +343,7 @@ class _Reading:
     def _space(self, meta: bytes, stores: list[FrameStore], shows: Any) -> Snapshot:
         decoder = Decoder(meta, self._npages, AddrSpace, self._phys, pool=self._pool, outside=stores)
         snap = Snapshot._of_parts(*decoder.finish())
-        areas = {area.start: area.backend for area in snap.areas() if area.backend.store is not None}
+        areas = {start: backend for start, _, _, backend, *_ in snap._frozen._all_areas() if backend.store is not None}
         if set(areas) != {start for start, _, _ in shows}:
             raise SnapshotError("its spaces have other areas than it says")
         snap._frozen._swap_backends({id(areas[start]): _backed(areas[start], *how) for start, *how in shows})
