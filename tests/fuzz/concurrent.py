@@ -191,7 +191,7 @@ def disturbed(
     dice, ends = random.Random(seed), time.monotonic() + PATIENCE
     machine = Linux(**options)  # type: ignore[arg-type]
     try:
-        machine.spawn(command, stdout=PIPE)
+        machine.spawn(command, stdout=PIPE, stderr=PIPE)
         while machine.step(0.05):
             if time.monotonic() > ends:
                 return set(), allowed, f"seed {seed}, {' '.join(words)}: no end\n"
@@ -210,19 +210,26 @@ def disturbed(
                 machine.machine.loop._check()
         process = machine.process()
         assert process.stdout is not None
+        assert process.stderr is not None
         result, out = process.wait(PATIENCE), process.stdout.take().decode()
+        said = process.stderr.take().decode(errors="replace")
     finally:
         machine.close()
     lines = out.splitlines()
     wrong = ""
     if result.status or len(lines) != ROUNDS or set(lines) - allowed:
-        wrong = f"seed {seed}, {' '.join(words)}: {result}, not allowed: {sorted(set(lines) - allowed)[:5]}\n"
+        wrong = f"seed {seed}, {' '.join(words)}: {result}, not allowed: {sorted(set(lines) - allowed)[:5]} {said}\n"
     return set(lines), allowed, wrong
 
 
 def _disturb(machine: Linux, dice: random.Random) -> None:
-    """Now and then a process is stopped; most are soon continued, and whoever is left is when nobody can run."""
-    groups = [group for group in machine.machine.pids.groups.values() if group.tgid > 1 and not group.zombie]
+    """Now and then a process is stopped; most are soon continued, and whoever is left is when nobody can run. Not a
+    tracer, which tries at its start what stops tell it."""
+    groups = [
+        group
+        for group in machine.machine.pids.groups.values()
+        if group.tgid > 1 and not group.zombie and group.leader.comm == b"concurrent"
+    ]
     stopped = [group for group in groups if group.stopped]
     if stopped and (not machine.machine.loop.queue.all or dice.random() < 0.2):
         send_process(dice.choice(stopped), Info(SIGCONT, SI_USER))

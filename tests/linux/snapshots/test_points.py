@@ -118,10 +118,18 @@ PROGRAMS = {
     "polls": ["python3", "-S", "-c", PYTHON_POLLS],
     "async": ["python3", "-S", "-c", PYTHON_ASYNC],
     "computes": ["python3", "-S", "-c", PYTHON_COMPUTES],
+    "traced": ["sh", "-c", "strace -f -q -o t sh -c 'for i in 1 2 3; do echo $i | cat; done; kill -USR1 $$'; echo $?; grep -c 'exited with' t; grep -c 'killed by SIGUSR1' t"],
+    "traced threads": ["sh", "-c", 'strace -f -qq -e trace=none -o t python3 -S -c "$THREADS_TEXT"; echo $?'],
     "terminal": ["script", "-qec", "echo on a terminal; test -t 0 && echo yes; stty size", "/dev/null"],
 }  # fmt: skip
-NEEDS = {"make": ("make",), "xz": ("xz",), "git": ("git",)}
-ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C", "MAKEFILE_TEXT": MAKEFILE}
+NEEDS = {"make": ("make",), "xz": ("xz",), "git": ("git",), "traced": ("strace",), "traced threads": ("strace",)}
+ENV = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/tmp",
+    "LC_ALL": "C",
+    "MAKEFILE_TEXT": MAKEFILE,
+    "THREADS_TEXT": PYTHON_THREADS,
+}
 
 
 def looked_at() -> Policy:

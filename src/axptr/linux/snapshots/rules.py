@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     Take = Callable[[Any, Capture], Any]
 
 _ROOT = "axptr."
-_PROC = ("linux.proc.tree", "linux.proc.mapfiles", "linux.proc.nodes", "linux.proc.sysfs")
+_PROC = ("linux.proc.tree", "linux.proc.mapfiles", "linux.proc.nodes", "linux.proc.settings", "linux.proc.sysfs")
 _PROC_FILES = frozenset(("ProcFile", "TextFile", "SpaceFile", "MmFile", "MemFile", "PagemapFile"))
 
 
