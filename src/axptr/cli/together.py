@@ -41,16 +41,16 @@ NAMES = """
     linux.task.creds linux.fs.permissions linux.fs.host.fd linux.abi.numbers linux.calls linux.registry
     linux.signals linux.abi.signals linux.arch linux.signals.actions linux.signals.pending linux.signals.sending
     linux.task.usage linux.signals.stops linux.signals.state linux.task.waiting linux.task.limits _core.pointers
-    pointers pointers.access pointers.check _core.pointers.blocks _core.pointers.codec _core.words.fieldhook
-    _core.pointers.pointertype pointers.fields _core.pointers.elements _core.pointers.view _core.pointers.live
-    pointers.walking _core.pointers.pointer pointers.values _core.pointers.iovec linux.known linux.uaccess
+    pointers _core.pointers.blocks _core.pointers.codec _core.words.fieldhook
+    _core.pointers.pointertype _core.pointers.elements _core.pointers.view _core.pointers.live
+    _core.pointers.pointer _core.pointers.iovec linux.known linux.uaccess
     linux.fs.host.noblock linux.fs.host.file linux.fs.host.tree linux.process _core.mm.backing _core.mm.history
     mm.area _core.mm.sharing mm.backend mm.fault mm.snapshots mm.snapshots.snapshot mm.twins mm.space
     linux.arch.x86_64 linux.arch.x86_64.cpu linux.fs.mounts linux.fs.writable linux.fs.host.mount
     linux.fs.latermount linux.fs.host.terminal linux.fs.ttynames linux.fs.dev linux.fs.setup linux.fs.walk
     linux.load linux.load.elf linux.load.loader linux.files linux.files.locks linux.abi.timespec
-    linux.task.timers linux.task.group linux.task.pids linux.machine linux.personality _core.pointers.argv
-    pointers.text pointers.strings _core.kernel.ways _core.kernel.filecalls linux.abi.layouts
+    linux.task.timers linux.task.group linux.task.pids linux.machine linux.personality
+    _core.kernel.ways _core.kernel.filecalls linux.abi.layouts
     linux.calls.stat linux.abi.mman linux.mem _core.mm.pages linux.mem.vma linux.load.image linux.mem.mm
     linux.load.stack linux.task.exec linux.task.filetable linux.task.kept linux.task.scheduling linux.task.task
     linux.system linux.api linux _core.cpu.native.clockpage _core.cpu.native.native _core.cpu.native.crew
@@ -95,7 +95,8 @@ def _data(modules: list[tuple[str, str]]) -> bytes:
     made = [(name, source, *_code(name, source)) for name, source in modules]
     if sources != [(source, stamp(source)) for source, _ in sources]:
         raise ImportError("a source is being changed")
-    head = dumps((maker(), sources))
+    root = os.path.dirname(FOLDER)
+    head = dumps((maker(), root, [(source[len(root) + 1 :], noted) for source, noted in sources]))
     return HEAD + len(head).to_bytes(4, "little") + head + dumps(made)
 
 
@@ -120,6 +121,7 @@ def _code(name: str, source: str) -> tuple[CodeType | None, tuple[_Import, ...]]
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             _strip(node)
+    tree.body = [_without_type(it) for it in tree.body]
     tree.body = [it for it in tree.body if not _is_for_checkers(it)]
     imports = _taken_out(tree, name if source.endswith("/__init__.py") else name.rpartition(".")[0])
     made: CodeType = compile(tree, source, "exec", __future__.annotations.compiler_flag, dont_inherit=True)
@@ -135,6 +137,15 @@ def _is_for_checkers(node: ast.stmt) -> bool:
     if not isinstance(node, ast.If) or node.orelse:
         return False
     return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _without_type(node: ast.stmt) -> ast.stmt:
+    """`name: type = value` without the type."""
+    import ast
+
+    if not isinstance(node, ast.AnnAssign) or node.value is None:
+        return node
+    return ast.copy_location(ast.Assign([node.target], node.value), node)
 
 
 def _taken_out(tree: ast.Module, package: str) -> tuple[_Import, ...]:

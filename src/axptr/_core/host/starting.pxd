@@ -1,3 +1,5 @@
+from posix.stat cimport struct_stat
+
 cdef extern from *:
     """
     #include <dlfcn.h>
@@ -36,6 +38,13 @@ cdef extern from *:
 
 cdef extern from "dlfcn.h":
     int RTLD_NOLOAD
+
+cdef extern from "fcntl.h":
+    int O_DIRECTORY
+    int O_PATH
+
+cdef extern from "sys/stat.h":
+    int fstatat(int at, const char *path, struct_stat *into, int flags) nogil
 
 cdef extern from "marshal.h":
     ctypedef struct PyModuleDef

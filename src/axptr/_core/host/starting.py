@@ -16,6 +16,8 @@ from _frozen_importlib_external import ExtensionFileLoader
 
 import cython
 from cython.cimports.axptr._core.host.starting import (
+    O_DIRECTORY,
+    O_PATH,
     RTLD_NOLOAD,
     PyMarshal_ReadObjectFromString,
     PyModule_ExecDef,
@@ -24,6 +26,7 @@ from cython.cimports.axptr._core.host.starting import (
     axptr_made,
     axptr_pages_at_once,
     axptr_pages_by_fault,
+    fstatat,
 )
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cython.cimports.cpython.dict import PyDict_GetItem
@@ -32,7 +35,7 @@ from cython.cimports.libc.string import memcmp, memcpy
 from cython.cimports.posix.dlfcn import RTLD_NOW, dlopen
 from cython.cimports.posix.fcntl import O_CLOEXEC, O_RDONLY, open
 from cython.cimports.posix.mman import MAP_FAILED, MAP_POPULATE, MAP_PRIVATE, PROT_READ, mmap, munmap
-from cython.cimports.posix.stat import fstat, stat, struct_stat
+from cython.cimports.posix.stat import fstat, struct_stat
 from cython.cimports.posix.unistd import close
 
 _INIT = "/__init__.py"
@@ -77,23 +80,30 @@ def _modules(
     memcpy(cython.address(length), data + start - 4, 4)
     if length > size - start:
         return None
-    whose, sources = PyMarshal_ReadObjectFromString(data + start, length)
+    whose, root, sources = PyMarshal_ReadObjectFromString(data + start, length)
     if whose != maker:
         return None
-    for source, noted in sources:
-        if not _is_as(source, noted):
-            return None
+    path: bytes = PyUnicode_EncodeFSDefault(root)
+    at: cython.int = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)  # the way there is walked once
+    if at < 0:
+        return None
+    try:
+        for source, noted in sources:
+            if not _is_as(at, source, noted):
+                return None
+    finally:
+        close(at)
     return PyMarshal_ReadObjectFromString(data + start + length, size - start - length)
 
 
 @cython.cfunc
 @cython.exceptval(-1)
-def _is_as(source: str, noted: bytes) -> cython.bint:
-    """Whether a source has the time and size that bytecode notes of it."""
+def _is_as(at: cython.int, source: str, noted: bytes) -> cython.bint:
+    """Whether a source in that directory has the time and size that bytecode notes of it."""
     seen: struct_stat
     stamp: uint32_t[2]
     path: bytes = PyUnicode_EncodeFSDefault(source)
-    if PyBytes_GET_SIZE(noted) != 8 or stat(path, cython.address(seen)):
+    if PyBytes_GET_SIZE(noted) != 8 or fstatat(at, path, cython.address(seen), 0):
         return False
     stamp[0] = cython.cast(uint32_t, seen.st_mtime)
     stamp[1] = cython.cast(uint32_t, seen.st_size)
@@ -172,8 +182,8 @@ def _enter(known: dict, name: str, source: str, loader: type, suffix: str, packa
     """A module that has nothing yet."""
     folder, _, last = source.rpartition("/")
     spec = ModuleSpec(name, loader(name, source), origin=source, is_package=package)
-    spec.has_location, spec._initializing = True, False
-    spec.cached = cached = f"{folder}/__pycache__/{last[:-3]}{suffix}"
+    spec._set_fileattr, spec._initializing = True, False
+    spec._cached = cached = f"{folder}/__pycache__/{last[: len(last) - 3]}{suffix}"
     module = known[name] = _Module(name)
     names: dict = module.__dict__
     if package:
@@ -190,13 +200,13 @@ def _enter(known: dict, name: str, source: str, loader: type, suffix: str, packa
 def _of_library(known: dict, name: str, library: str, handle: cython.p_void):
     """One of the core, which `axptr._core` finds in its library."""
     spec = ModuleSpec(name, ExtensionFileLoader(name, library), origin=library)
-    spec.has_location, spec._initializing = True, False
+    spec._set_fileattr, spec._initializing = True, False
     init: bytes = f"PyInit_{name.rpartition('.')[2]}".encode()
     module = axptr_made(handle, init, spec)
     names: dict = module.__dict__
     names["__spec__"] = spec
     names["__loader__"] = spec.loader
-    names["__package__"] = spec.parent
+    names["__package__"] = name.rpartition(".")[0]
     names["__file__"] = library
     known[name] = module
     PyModule_ExecDef(module, PyModule_GetDef(module))

@@ -42,6 +42,7 @@ from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import int64_t, uint8_t, uint64_t
 
+from axptr import pointers as _pointers
 from axptr._core.pointers.codec import name_of
 from axptr._core.pointers.pointer import Pointer, UserPtr
 from axptr.addr import checked_address
@@ -49,8 +50,6 @@ from axptr.flags import MappingFlags
 from axptr.forms.find import form_of, number_of
 from axptr.layout import Layout
 from axptr.model import LP64
-from axptr.pointers import check as _check
-from axptr.pointers.values import model_at
 
 _others = RLock()
 _words = cython.declare(dict, {})
@@ -189,12 +188,12 @@ class UserAtomic:
             raw = cython.cast(Provider, provider).space_ptr
         if self.kind.model is not None or (raw != cython.NULL and not cython.cast(SpaceCore, raw).foreign):
             return self.word
-        model = model_at(provider, None)
+        model = _pointers.values.model_at(provider, None)
         return self.word if model == LP64 else _word_of(self.kind.under(model))
 
     @cython.cfunc
     def run(self, provider, word: Word, op: cython.int, value: uint64_t, expected: uint64_t):
-        return _check.visit(provider, lambda memory: self._on(memory, word, op, value, expected))
+        return _pointers.check.visit(provider, lambda memory: self._on(memory, word, op, value, expected))
 
     def _on(self, memory, word: Word, op: cython.int, value: uint64_t, expected: uint64_t):
         access: cython.int = READ if op == AXPTR_LOAD else WRITE if op == AXPTR_STORE else READ | WRITE
@@ -248,13 +247,15 @@ class UserAtomic:
         size = int(word.size)
         start = int(self.address)
         with _others:
-            _check.check_region(memory, start, Layout(size, size), access)
+            _pointers.check.check_region(memory, start, Layout(size, size), access)
             old = 0
             if access & MappingFlags.READ:
-                old = int.from_bytes(_check.load(_Here(memory), start, size, size), word.order)
+                old = int.from_bytes(_pointers.check.load(_Here(memory), start, size, size), word.order)
             if access & MappingFlags.WRITE and (op != AXPTR_COMPARE or old == expected):
                 new = _AFTER[op](old, value) if op in _AFTER else value
-                _check.store(_Here(memory), start, (new & ((1 << 8 * size) - 1)).to_bytes(size, word.order), size)
+                _pointers.check.store(
+                    _Here(memory), start, (new & ((1 << 8 * size) - 1)).to_bytes(size, word.order), size
+                )
             return old
 
 

@@ -40,11 +40,11 @@ from cython.cimports.cpython.unicode import PyUnicode_DecodeUTF8
 from cython.cimports.libc.stdint import uint8_t, uint64_t
 from cython.cimports.libc.string import memchr, memcpy
 
+from axptr import pointers as _pointers
 from axptr._core.words.budget import budget_of
 from axptr.addr import checked_address, checked_size
 from axptr.errors import LinuxError
 from axptr.flags import MappingFlags
-from axptr.pointers import check as _check
 
 _ENDLESS = cython.declare(uint64_t, cython.cast(uint64_t, -1))
 
@@ -76,7 +76,9 @@ def block_fetch(provider, raw, addr, buffer, size, align):
 def block_put(provider, raw, addr, buffer, size, align):
     """Copy `size` bytes from the host, all or a `UserFault` and nothing."""
     if raw == cython.NULL:
-        _check.store(provider, addr, PyBytes_FromStringAndSize(cython.cast(cython.p_char, buffer), size), align)
+        _pointers.check.store(
+            provider, addr, PyBytes_FromStringAndSize(cython.cast(cython.p_char, buffer), size), align
+        )
         return 0
     space: SpaceCore = cython.cast(SpaceCore, raw)
     return space.moved(addr, buffer, size, align, WRITE)
@@ -151,7 +153,7 @@ def block_counted(provider, addr, buf, access):
     done: uint64_t
     raw: cython.pointer(PyObject) = space_of(provider)
     if raw == cython.NULL:
-        count, fault = _check.partial(provider, addr, buf, MappingFlags(access))
+        count, fault = _pointers.check.partial(provider, addr, buf, MappingFlags(access))
         return count if fault is None else Copied(count, fault)
     done = block_partial(raw, addr, buf, access, cython.address(whole))
     return done if done == whole else Copied(done, block_stop(raw, addr, access, whole, done))
@@ -163,7 +165,7 @@ def partial(provider, start, buf, access):
     done: uint64_t
     raw: cython.pointer(PyObject) = space_of(provider)
     if raw == cython.NULL:
-        return _check.partial(provider, start, buf, access)
+        return _pointers.check.partial(provider, start, buf, access)
     addr: uint64_t = checked_address(start)
     done = block_partial(raw, addr, buf, int(access), cython.address(whole))
     return done, None if done == whole else block_stop(raw, addr, int(access), whole, done)
@@ -186,7 +188,7 @@ def block_text(provider, raw, addr, max_len, decoded):
         if limit < most:
             most = limit
     if raw == cython.NULL:
-        data = _check.scan(provider, addr, 1, 1, READ, most)
+        data = _pointers.check.scan(provider, addr, 1, 1, READ, most)
         return _decode(data) if decoded else data
     space = cython.cast(SpaceCore, raw)
     budget = _budget(provider, raw)
@@ -243,7 +245,7 @@ def block_text(provider, raw, addr, max_len, decoded):
 @cython.cfunc
 def _loaded(provider: object, addr: uint64_t, size: uint64_t, align: uint64_t) -> bytes:
     """`check.load`, whose answer has the size that was asked for."""
-    blob: bytes = _check.load(provider, addr, size, align)
+    blob: bytes = _pointers.check.load(provider, addr, size, align)
     if blob is None or cython.cast(uint64_t, len(blob)) != size:
         raise RuntimeError(f"{size} bytes were asked for, not {'none' if blob is None else len(blob)}")
     return blob

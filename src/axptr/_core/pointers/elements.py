@@ -30,10 +30,10 @@ from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 from cython.cimports.libc.stdint import uint8_t, uint64_t
 from cython.cimports.libc.stdlib import free, malloc
 
+from axptr import pointers as _pointers
 from axptr.addr import ADDRESS_END, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags
-from axptr.pointers.fields import name_fault as _name_fault
 
 
 @cython.cfunc
@@ -50,7 +50,7 @@ def _fetch(
     try:
         return block_fetch(provider, space_of(provider), addr, buffer, size, align)
     except UserFault as fault:
-        _name_fault(fault, addr, told(ptype), ptype.looks, size // ptype.size)
+        _pointers.fields.name_fault(fault, addr, told(ptype), ptype.looks, size // ptype.size)
         raise
 
 
@@ -59,7 +59,7 @@ def put_elements(provider, ptype, addr, buffer, size, align):
     try:
         return block_put(provider, space_of(provider), addr, buffer, size, align)
     except UserFault as fault:
-        _name_fault(fault, addr, told(ptype), ptype.looks, size // ptype.size)
+        _pointers.fields.name_fault(fault, addr, told(ptype), ptype.looks, size // ptype.size)
         raise
 
 
@@ -69,7 +69,7 @@ def _take(provider: object, ptype: PointerType, addr: uint64_t, size: uint64_t):
     try:
         return block_take(provider, space_of(provider), addr, size, ptype.align, ptype.mutable)
     except UserFault as fault:
-        _name_fault(fault, addr, told(ptype), ptype.looks, size // ptype.size)
+        _pointers.fields.name_fault(fault, addr, told(ptype), ptype.looks, size // ptype.size)
         raise
 
 

@@ -27,14 +27,13 @@ from cython.cimports.libc.stdint import uint8_t, uint64_t
 from cython.cimports.libc.stdlib import free, malloc
 from cython.cimports.libc.string import memcpy
 
+from axptr import pointers as _pointers
 from axptr._core.pointers.blocks import Copied
 from axptr._core.pointers.pointer import Pointer
 from axptr.addr import ADDRESS_END, checked_address, checked_size
 from axptr.errors import FaultReason, LinuxError, UserFault
 from axptr.flags import MappingFlags
 from axptr.model import LP64
-from axptr.pointers import check as _check
-from axptr.pointers.values import model_at
 
 _ZEROS = bytes(1 << 16)
 _MOST = cython.declare(uint64_t, MAX_RW_COUNT)
@@ -110,17 +109,17 @@ class IoVec:
             raise LinuxError(errno.EINVAL, f"an array of {number} segments: {IOV_MAX} are allowed")
         if number == 0:
             return made
-        model = None if _is_native(provider, address) else model_at(provider, address)
+        model = None if _is_native(provider, address) else _pointers.values.model_at(provider, address)
         entry = 16 if model is None else 2 * model.pointer
         if start + entry * number > limit:
             raise _past(start, entry * number, MappingFlags.READ, "iov")
         try:
-            blob: bytes = _check.load(provider, start, entry * number, 1)
+            blob: bytes = _pointers.check.load(provider, start, entry * number, 1)
         except UserFault as fault:
             fault.object = f"iov[{fault.completed // entry}]"
             # The host judges each as it comes: a negative length before the bad byte is found first.
             if fault.completed >= entry:
-                _refuse_negative(_widened(_check.load(provider, start, fault.completed & -entry, 1), model))
+                _refuse_negative(_widened(_pointers.check.load(provider, start, fault.completed & -entry, 1), model))
             raise
         blob = _widened(blob, model)
         _refuse_negative(blob)
@@ -289,7 +288,7 @@ class IoStream:
         """`over` the provider's memory, which of most is the space that they lead to."""
         raw: cython.pointer(PyObject) = space_of(self.provider)
         if raw == cython.NULL:
-            return _check.visit(self.provider, lambda memory: self.over(memory, buf, access))
+            return _pointers.check.visit(self.provider, lambda memory: self.over(memory, buf, access))
         mark_enter()
         try:
             return self.over(cython.cast(object, raw), buf, access)
@@ -324,7 +323,7 @@ class IoStream:
                     part = size - done
                 address: uint64_t = self.iov.pairs[2 * self.index] + self.at
                 piece = memoryview(buf).cast("B")[done : done + part]
-                got = _check.counted(
+                got = _pointers.check.counted(
                     memory,
                     memory.read_into(address, piece) if access == READ else memory.write_from(address, piece),
                     min(part, self.remaining),
@@ -341,7 +340,7 @@ class IoStream:
         start = int(self.iov.pairs[2 * self.index])
         bad = min(start + int(self.at), ADDRESS_END)  # 2**64, where a segment goes on past the last byte
         whole: uint64_t = self.iov.pairs[2 * self.index + 1]
-        fault = _check.fault_at(memory, bad, MappingFlags(access), whole, bad - start)
+        fault = _pointers.check.fault_at(memory, bad, MappingFlags(access), whole, bad - start)
         if self.iov.count != 1:
             fault.object = f"iov[{self.index}].iov_base"
         return Copied(done, fault)

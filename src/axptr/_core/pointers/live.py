@@ -15,11 +15,10 @@ from cython.cimports.axptr._core.pointers.view import pin_span
 from cython.cimports.cpython.object import PyObject
 from cython.cimports.libc.stdint import uint64_t
 
+from axptr import pointers as _pointers
 from axptr.errors import UserFault
 from axptr.flags import MappingFlags
 from axptr.layout import Layout
-from axptr.pointers import check as _check
-from axptr.pointers.fields import name_fault as _name_fault
 
 
 def show_elements(provider, ptype, addr, n):
@@ -30,7 +29,7 @@ def show_elements(provider, ptype, addr, n):
     rows: cython.bint = ptype.kind == KIND_FORM or (whole and ptype.const)
     plain: cython.bint = whole and not ptype.const
     if total == 0:
-        _check.check_region_with(provider, addr, Layout(0, ptype.align), MappingFlags(ptype.access))
+        _pointers.check.check_region_with(provider, addr, Layout(0, ptype.align), MappingFlags(ptype.access))
         view = (ptype.ctype * 0)() if plain else _empty(ptype, rows)
         return ptype.form.live_many(view, 0) if ptype.kind == KIND_FORM else view
     view = _pinned(provider, ptype, addr, count)
@@ -58,7 +57,7 @@ def _pinned(provider: object, ptype: PointerType, addr: uint64_t, count: uint64_
     raw: cython.pointer(PyObject) = space_of(provider)
     if raw != cython.NULL:
         return _pin(cython.cast(object, raw), ptype, addr, count)
-    return _check.view(provider, lambda memory: _pin(memory, ptype, addr, count))
+    return _pointers.check.view(provider, lambda memory: _pin(memory, ptype, addr, count))
 
 
 @cython.cfunc
@@ -67,7 +66,7 @@ def _pin(space: SpaceCore, ptype: PointerType, addr: uint64_t, count: uint64_t):
     try:
         return pin_span(space, addr, count, ptype.size, ptype.align, ptype.access, b"B" if rows else ptype.format, rows)
     except UserFault as fault:
-        _name_fault(fault, addr, told(ptype), ptype.looks, count)
+        _pointers.fields.name_fault(fault, addr, told(ptype), ptype.looks, count)
         raise
 
 

@@ -54,6 +54,7 @@ from cython.cimports.cpython.object import PyObject
 from cython.cimports.cpython.ref import Py_DECREF, Py_INCREF
 from cython.cimports.libc.stdint import uint8_t, uint16_t, uint32_t, uint64_t
 
+from axptr import pointers as _pointers
 from axptr._core.pointers import pointertype as _types
 from axptr._core.pointers.codec import name_of
 from axptr._core.pointers.pointertype import subscribed
@@ -61,9 +62,6 @@ from axptr.addr import ADDRESS_END, checked_address
 from axptr.errors import FaultReason, UserFault
 from axptr.flags import MappingFlags
 from axptr.model import LP64
-from axptr.pointers import check as _check
-from axptr.pointers import walking as _walking
-from axptr.pointers.fields import place as _place
 
 
 @cython.cfunc
@@ -123,7 +121,7 @@ def _foreign(provider: object, ptype: PointerType):
             return None
         model = cython.cast(SpaceCore, raw).data_model
     else:
-        model = _check.model_of(provider)
+        model = _pointers.check.model_of(provider)
         if model == LP64:
             return None
     if ptype.last_model is not model:
@@ -258,7 +256,7 @@ class Pointer:
         Raises `AttributeError` if there is no such field, `IndexError` beyond an array, `TypeError` for a bit field
         and for what has no fields or elements, `ValueError` for what is no path.
         """
-        offset, T = _place(self.type.seen, name)
+        offset, T = _pointers.fields.place(self.type.seen, name)
         return self._moved(offset, pointer_type(T, self.type.const, self.type.model))
 
     def each(self, provider, /, limit=None):
@@ -277,7 +275,7 @@ class Pointer:
             or self.type.kind == KIND_POINTER
         ):
             raise TypeError(f"an array of {name_of(told(self.type))} has no NULL that ends it")
-        return _walking.each(self, provider, limit)
+        return _pointers.walking.each(self, provider, limit)
 
     def follow(self, provider, /, path, limit, end=0):
         """The nodes of a linked list, lazily, this one first: pointers of this type, each where the `path` of the one before points.
@@ -289,7 +287,7 @@ class Pointer:
         other = _foreign(provider, self.type)
         if other is not None:
             return other(self.addr).follow(provider, path, limit, end)
-        return _walking.follow(self, provider, path, limit, end)
+        return _pointers.walking.follow(self, provider, path, limit, end)
 
     # -- copies from user memory ------------------------------------------------------------------------------
 
@@ -409,9 +407,9 @@ class Pointer:
         other = _foreign(provider, ptype)
         if other is not None:
             return other(self.addr).get_as_null_terminated(provider, max_len)
-        length = _check.visit(
+        length = _pointers.check.visit(
             provider,
-            lambda memory: _check.check_null_terminated(
+            lambda memory: _pointers.check.check_null_terminated(
                 memory, self.addr, ptype.seen, MappingFlags(ptype.access), max_len
             )[1],
         )

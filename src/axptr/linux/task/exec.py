@@ -12,7 +12,6 @@ import stat
 from ...errors import LinuxError
 from ...kernel.abi import c_int
 from ...mm.space import AddrSpace
-from ...pointers.strings import read_string_array
 from ..abi.signals import SI_KERNEL, SIGSEGV, Info
 from ..calls.stat import lookup
 from ..ends import ProgramError
@@ -44,6 +43,8 @@ def read_strings(task: LinuxTask, address: int, name: str) -> list[bytes]:
     if not address:
         return []
     most = strings_limit(get_limit(task, RLIMIT_STACK)[0])
+    from ...pointers.strings import read_string_array  # the program of a run has its arguments already
+
     return read_string_array(task, address, max_len=_MAX_STRING - 1, max_total=most, name=name)
 
 
