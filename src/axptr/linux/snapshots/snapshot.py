@@ -162,6 +162,8 @@ class MachineSnapshot:
         It opens files of the host's, and says what programs may do with them: load only what you trust with that. No
         code of it is run. Raises `SnapshotError` for a file that is damaged, of another version or no snapshot, and
         where a file that was open or mapped is not there, is another, or was changed; `LinuxError(ENOMEM)`; `OSError`.
+        A value that its owner has no use for is found where it is used: whatever verb of a machine of it meets that
+        raises `SnapshotError`, and the machine can still be closed.
         """
         from .file import load
 
