@@ -89,6 +89,8 @@ class LayeredFs(TmpFs):
         self.adopt(inode, self.lower)
 
     def dissolve(self) -> None:
+        if "lower" not in vars(self):  # once, whoever of its mounts says it
+            return
         mount = self.lower.mount
         super().dissolve()
         if mount is not None:

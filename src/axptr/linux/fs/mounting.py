@@ -239,8 +239,8 @@ def _memory(task: LinuxTask) -> int:
     return (task.machine.memory_limit or task.space.phys.size) // _PAGE
 
 
-_OWN = {b"proc": b"/proc", b"sysfs": b"/sys", b"devtmpfs": b"/dev"}
-"""Trees of the machine's that there is one of, whoever mounts it, and where they are."""
+_OWN = {b"proc": b"proc", b"sysfs": b"sysfs", b"devtmpfs": b"devtmpfs", b"devpts": b"devtmpfs"}
+"""Trees of the machine's that there is one of, whoever mounts it, and in what mount they are."""
 
 
 def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: bytes, flags: int, data: bytes) -> None:
@@ -249,10 +249,13 @@ def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: byt
         made = _tmpfs(task, source, kind, data)
     elif kind in _OWN:
         _require_free(task)
-        found = next((one for one in task.fs.mounts.mounts if one.device()[1] == kind), None)
-        if found is None:
+        found = next((one for one in task.fs.mounts.mounts if one.device()[1] == _OWN[kind]), None)
+        top = found.root if found is not None else None
+        if top is not None and kind == b"devpts":  # all terminals, as without instances (fs/devpts/inode.c)
+            top = top.lookup(task, b"pts")
+        if top is None:
             raise LinuxError(errno.EPERM)
-        made = Mount(moved(found.root, None), source, kind)
+        made = Mount(moved(top, None), source, kind)
         made.root.mount = made
     elif kind in (b"ext2", b"ext3", b"ext4", b"xfs", b"btrfs", b"vfat", b"iso9660", b"squashfs"):
         node = task.fs.resolve(task, AT_FDCWD, source)
@@ -327,7 +330,7 @@ def unmount(task: LinuxTask, mount: Mount, *, lazily: bool, expire: bool) -> Non
     only if nobody used it."""
     table = task.fs.mounts
     old: Mount | None = table.stacked
-    if mount is table.mounts[0] and old is not None:  # pivot_root(".", ".") has put the old root over the new one
+    if old is not None and mount in (table.mounts[0], old):  # pivot_root(".", ".") has put the old root over the new
         table.stacked = None
         table.drop(old)
         table.mounts.remove(old)

@@ -165,8 +165,12 @@ class Node:
         return False
 
     def where(self) -> bytes:
-        """The name that it has now, as /proc/self/fd shows it."""
-        return self.path
+        """The name that it has now, as /proc/self/fd shows it: of a file of our own, where its mount stands."""
+        mount, path = self.mount, self.path
+        top = mount.root.path if mount is not None else b""
+        if not top or mount is None or not (path + b"/").startswith(top.rstrip(b"/") + b"/"):
+            return path
+        return mount.place().rstrip(b"/") + path[len(top.rstrip(b"/")) :] or b"/"
 
     def open(self, task: LinuxTask, flags: int) -> OpenFile:
         """Open what is there. The caller has refused links, and directories where something is to be written."""
@@ -191,6 +195,17 @@ class Node:
         from copy import copy  # which a start would pay for
 
         return copy(self)
+
+    def under(self, mount: Mount | None) -> Node:
+        """The same as it was found in a directory of that mount: of our own files, one of which stands for a name
+        wherever it is seen, a copy in all mounts but the first."""
+        if self.mount is None:
+            self.mount = mount
+        elif self.path and self.mount is not mount:
+            other = self.doubled()
+            other.mount = mount
+            return other
+        return self
 
     def name_in(self) -> tuple[tuple[int, int], bytes] | None:
         """The directory that it is in, by its identity, and its name there; None where nobody knows."""
@@ -248,8 +263,7 @@ class Node:
             below = above.lookup(task, name)
             if below is None:
                 raise LinuxError(errno.ENOENT)
-            below.mount = mount
-            above = below
+            above = below.under(mount)
         return above
 
     # -- symbolic links

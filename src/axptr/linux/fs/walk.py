@@ -104,9 +104,7 @@ class FsContext:
         if own is not None:
             return own
         found = directory.lookup(task, entry.name)
-        if found is not None and found.mount is None:
-            found.mount = directory.mount
-        return found
+        return found if found is None else found.under(directory.mount)
 
     def parent(self, task: LinuxTask, node: Node) -> Node:
         """The directory above; of the root itself. ENOENT if that is not in the tree any more."""
@@ -226,9 +224,7 @@ class FsContext:
         if sum(map(len, names)) + len(names) >= PATH_MAX:
             names = names[:1]
         found, taken = node.descend(task, names)
-        if found.mount is None:
-            found.mount = node.mount
-        return found, taken
+        return found.under(node.mount), taken
 
     def entry(self, task: LinuxTask, dirfd: int, path: bytes) -> Entry:
         """Where a name is to be made, moved or removed: everything before the last component is resolved."""

@@ -231,7 +231,7 @@ _WITH_END = frozenset(
     (b"auxv", b"cmdline", b"coredump_filter", b"environ", b"loginuid", b"oom_adj", b"oom_score_adj", b"sessionid")
 )
 """Texts that are no seq_file of the kernel's."""
-FILE_SYSTEMS = {b"proc": False, b"devtmpfs": False, b"tmpfs": False, b"ext4": True}
+FILE_SYSTEMS = {b"proc": False, b"devtmpfs": False, b"tmpfs": False, b"devpts": False, b"ext4": True}
 """Those that there are, by name, and whether one lies on a device."""
 _SECRET = frozenset((b"io", b"personality", b"stack", b"syscall", b"timers"))
 """Texts that tell of what is a process's own, to who may look into it when it is read."""
