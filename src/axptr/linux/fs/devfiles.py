@@ -63,6 +63,7 @@ class DeviceFile(OpenFile):
 class NullFile(DeviceFile):
     """Reads are empty; writes take everything and look at nothing."""
 
+    swallows = True
     rwf = 0x3F
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
@@ -81,6 +82,8 @@ class ZeroFile(NullFile):
 
 
 class FullFile(ZeroFile):
+    swallows = False
+
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         raise LinuxError(errno.ENOSPC)
 

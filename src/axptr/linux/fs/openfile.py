@@ -110,6 +110,8 @@ class OpenFile:
     """What poll says of a file of which nothing comes of itself: POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM."""
     pipe: Pipe | None = None
     """The machine's own pipe of which this is an end."""
+    swallows = False
+    """Whether it takes all that is written to it, and looks at nothing."""
     in_memory = False
     """Whether its bytes are the machine's own: `read_bytes` and `write_bytes` are all that a transfer does to it."""
     beneath: OpenFile | None = None
