@@ -235,7 +235,7 @@ for name in sorted(name for name in sys.modules if name.startswith("axptr.")):
     spec = module.__spec__
     print(name, module.__name__, module.__package__, module.__file__, getattr(module, "__cached__", None),
         getattr(module, "__path__", None), spec.name, spec.origin, spec.has_location, spec.cached, spec.parent,
-        spec.submodule_search_locations, isinstance(module.__loader__, type(spec.loader)),
+        spec.submodule_search_locations, spec._initializing, isinstance(module.__loader__, type(spec.loader)),
         getattr(sys.modules[name.rpartition(".")[0]], name.rpartition(".")[2]) is module,
         sorted({*vars(module)} - {"annotations", "__annotations__"}))
 """

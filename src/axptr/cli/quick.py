@@ -132,6 +132,7 @@ def _starting() -> Any:
     if _STARTING not in sys.modules:
         spec = ModuleSpec(_STARTING, ExtensionFileLoader(_STARTING, LIBRARY), origin=LIBRARY)
         spec.has_location = True
+        setattr(spec, "_initializing", False)  # noqa: B010 - as the import system leaves it
         module = create_dynamic(spec)
         module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
         module.__file__ = LIBRARY
