@@ -30,7 +30,7 @@ NEVER_OURS = (
     "mm.snapshots.file",
 )  # fmt: skip
 """Modules and packages of ours that a program needs which does what they are for."""
-MOST = 218
+MOST = 219
 """Modules of ours, packages counted."""
 
 

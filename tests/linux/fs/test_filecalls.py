@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from axptr.linux import Overlay, Process, Tmpfs
+from axptr.linux import Overlay, Policy, Process, SystemTree, Tmpfs
 
 from ..conftest import Outcome, run_guest, run_host
 
@@ -105,3 +105,92 @@ def everything(root: Path) -> list[object]:
         content = path.read_bytes() if path.is_file() and not path.is_symlink() else None
         found.append((str(path), s.st_mode, s.st_nlink, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns, content))
     return found
+
+
+@pytest.fixture(scope="session")
+def names(compile_guest: Callable[..., Path]) -> Path:
+    return compile_guest("overlaidnames", "-static")
+
+
+def grow(top: Path) -> None:
+    """Names three deep, with links of all kinds between them."""
+    top /= "top"
+    for one in "abcd":
+        for other in "abcdx":
+            (top / one / other / "a").mkdir(parents=True)
+            (top / one / other / "a" / "x").write_bytes(f"{one}{other}".encode())
+            (top / one / other / "y").write_bytes(b"y" * 5000)
+            (top / one / other / "l").symlink_to("a")
+        (top / one / "y").write_bytes(b"")
+        (top / one / "l").symlink_to("../b/c")
+        (top / one / "m").symlink_to("/top/d/x")
+    os.link(top / "a" / "y", top / "x")
+    os.link(top / "a" / "a" / "y", top / "b" / "m2")
+    (top / "l").symlink_to("c")
+    (top / "m").symlink_to("nothing")
+    (top / "y").symlink_to("a/a/y")
+    os.setxattr(top / "x", "user.a", b"below")
+
+
+NAMES = range(24)
+
+
+@pytest.mark.parametrize("seed", NAMES)
+def test_names_under_an_overlay_are_found_as_on_the_disk(names: Path, tmp_path: Path, seed: int) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, as the calls are root's")
+    where = tmp_path / "host"
+    try:
+        grow(where)
+        host = run_host(names, where, str(seed), "1500")
+        shutil.rmtree(where)
+        grow(where)
+    except OSError:
+        pytest.skip("needs extended attributes")
+    before = everything(where)
+    compare(host, run_guest(names, where, str(seed), "1500", overlay=Overlay()))
+    assert everything(where) == before
+
+
+CALLS = [
+    *(
+        "stat",
+        "lstat",
+        "newfstatat",
+        "statx",
+        "fstat",
+        "access",
+        "faccessat",
+        "readlink",
+        "readlinkat",
+        "open",
+        "openat",
+    ),
+    *("read", "pread64", "getxattr", "lgetxattr", "listxattr", "llistxattr"),
+]
+WORDS = {
+    "usr": ["bin", "lib", "etc", "share", "env", "usr", "passwd", "tmp", "ssl", "ld.so.cache"],
+    "etc": ["ssl", "certs", "usr", "lib", "hosts", "passwd", "var", "run", "lock", "bin"],
+}
+
+
+def to_the_handlers() -> Policy:
+    """A policy whose functions see all calls that name files: none is then answered before its handler."""
+    policy = Policy()
+    for call in CALLS:
+        policy.before(call)(lambda call: None)
+    return policy
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("top", WORDS)
+def test_names_of_a_system_are_found_at_once_as_by_the_walk(names: Path, seed: int, top: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, as the calls are root's")
+
+    def run(policy: Policy | None) -> Outcome:
+        words = f"/guest/{names.name}", "/", str(seed), "1200", top, *WORDS[top]
+        mounts = {"/guest": names.parent}
+        return run_guest(*words, root=SystemTree(), overlay=Overlay(), policy=policy, mounts=mounts, cwd="/")
+
+    compare(run(to_the_handlers()), run(None))

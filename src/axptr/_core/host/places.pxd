@@ -447,8 +447,8 @@ cdef extern from *:
         uint32_t mask, blksize, nlink, uid, gid
         uint64_t attributes, more[14]
         uint16_t mode
-        uint64_t ino, size, blocks
-        axptr_time atime, ctime, mtime
+        uint64_t ino, size, blocks, attributes_mask
+        axptr_time atime, btime, ctime, mtime
         uint32_t rdev_major, rdev_minor, dev_major, dev_minor
     int axptr_tell(int fd, axptr_told *into) nogil
     int axptr_look(
@@ -507,6 +507,30 @@ cdef extern from *:
     ) nogil
 
 
+# Where one step begins: a descriptor, its file's device, the path from there, whether that ends with a slash, how it is to be
+# resolved (openat2(2)), and how many links were gone through. shift: where the path stands in what was said, less its own start.
+# refused: minus the errno that is known already, 0 for none.
+# layered: it leads below a tree over another (`axptr._core.kernel.overlaid`); then `raw` has the path, `below` the same without `.`, `..` and
+# slashes too many. floor: where in the path the names begin that are the host's to tell. held: somebody holds what it leads to.
+# climbs: the path leads there only if what it goes up from is there.
+cdef struct Way:
+    int at
+    uint64_t device
+    const char *path
+    bint slash
+    unsigned long resolve
+    int links
+    Py_ssize_t shift
+    int refused
+    bint layered
+    bint held
+    bint climbs
+    size_t floor
+    Py_ssize_t below_size
+    char below[4352]
+    char raw[4352]
+
+
 cdef class Status:
     cdef axptr_told told
 
@@ -531,3 +555,5 @@ cdef Py_ssize_t leads_down(const unsigned char *text, Py_ssize_t size, set cover
 cdef int reopened(int fd, int flags, bint quiet, bint directory) noexcept
 # `name_of`: its size, or minus the errno.
 cdef Py_ssize_t named(int fd, char *into, Py_ssize_t size) noexcept
+# The place of a descriptor that was opened beneath another, which owns it, and of which that was told.
+cdef Place seen(type kind, Place start, int fd, const axptr_told *told)

@@ -232,12 +232,22 @@ def look(kind: type, start: Place, path: bytes, flags: cython.ulong, resolve: cy
         return -ENOENT
     with cython.nogil:
         fd = axptr_look(at, text, flags, resolve, device, cython.address(status.told))
-    if fd < 0:
-        return fd
+    return fd if fd < 0 else _come(found, start, fd, status)
+
+
+@cython.cfunc
+def _come(found: Place, start: Place, fd: cython.int, status: Status) -> Place:
+    """The place of a descriptor that was opened beneath another."""
     _fill(found, fd, status)
     found.mount = start.mount
-    found.home = start.home and found.number == start.number and found.device == device  # `.`
+    found.home = start.home and found.number == start.number and found.device == start.device  # `.`
     return found
+
+
+def seen(kind, start, fd, told):
+    status: Status = Status.__new__(Status)
+    status.told = told[0]
+    return _come(kind.__new__(kind), start, fd, status)
 
 
 def leads_down(text, size, covered: set, climbs):

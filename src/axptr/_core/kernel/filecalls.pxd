@@ -17,6 +17,7 @@ cdef class OpenCall(FileCall):
     cdef int kept_flags
 
     cdef object serve(self, object task, const uint64_t *registers)
+    cdef object shown(self, Waiting task, object start, object node, int flags, const uint64_t *registers)
 
 cdef class XattrCall(FileCall):
     cdef object serve(self, object task, const uint64_t *registers)

@@ -1,4 +1,5 @@
-"""Calls that name files, where the host answers in one step: of a path whose way is plain (`ways`).
+"""Calls that name files, where the host answers in one step: of a path whose way is plain (`ways`), below a tree over
+another, too.
 
 Each of these is made of the wrapper of its handler, which alone says what the call does: whatever is not so plain is left
 to it, before anything has changed. A policy's functions see handlers, and calls of this kind never come here then.
@@ -12,21 +13,29 @@ Source: stat(2), statx(2), access(2), readlink(2), getxattr(2), listxattr(2), op
 import cython
 from cython.cimports.axptr._core.host.places import (
     Place,
+    Way,
     axptr_access_below,
     axptr_dev,
     axptr_look,
     axptr_pack_stat,
     axptr_readlink_below,
     axptr_tell,
-    axptr_tell_at,
     axptr_told,
     axptr_xattr_below,
     named,
     reopened,
 )
 from cython.cimports.axptr._core.kernel.atonce import string, transfer
+from cython.cimports.axptr._core.kernel.overlaid import PLACE, RESOLVE, found_below, holder, readable
 from cython.cimports.axptr._core.kernel.waiting import Waiting
-from cython.cimports.axptr._core.kernel.ways import PLACE, RESOLVE, Way, begins, is_missing, past_link
+from cython.cimports.axptr._core.kernel.ways import (
+    Way,
+    begins,
+    is_missing,
+    past_link,
+    told_below,
+    told_of,
+)
 from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.words.codes import WRITE
 from cython.cimports.axptr._core.words.conversion import Bound
@@ -153,16 +162,13 @@ class StatusCall(FileCall):
             return self.plain.serve(task, registers) if found is None else found
         start: object = begins(caller, dirfd, path, size, cython.address(way))
         while start is not None:
-            with cython.nogil:
-                refused = axptr_tell_at(
-                    way.at, way.path, way.slash, PLACE, way.resolve, way.device, cython.address(told)
-                )
+            refused = told_of(start, cython.address(way), cython.address(told))
             if refused == 0 and told.mode & _kind == _link and (not flags & _nofollow or way.slash):
                 refused = -ELOOP
             if refused != -ELOOP:
                 break
             start = past_link(caller, start, cython.address(way), path)
-        if start is None:
+        if start is None or refused > 0:
             return self.plain.serve(task, registers)
         if refused < 0:
             return refused if is_missing(refused) else self.plain.serve(task, registers)
@@ -170,16 +176,18 @@ class StatusCall(FileCall):
             if told.attributes & _mount_root or start.mount is None:
                 return self.plain.serve(task, registers)
             told.more[0] = start.mount.number
-        if _mapped(caller, cython.address(told)) or not _put(caller, form == _statx, cython.address(told), to):
+        if not way.layered and _mapped(caller, cython.address(told)):
             return self.plain.serve(task, registers)
-        return 0
+        return 0 if _put(caller, form == _statx, cython.address(told), to) else self.plain.serve(task, registers)
 
     def described(self, task: Waiting, number, to):
         """The same of an open file of the host's, regular or a directory; None where that is the handler's."""
         told: axptr_told
         refused: cython.int
         file: object = cython.cast(dict, task.files._files).get(number & 0xFFFF_FFFF)
-        if type(file) is not self.opened or task.machine.host.repeats:
+        if type(file) is not self.opened:
+            return None if file is None else _described_below(task, file.overlaid, to)
+        if task.machine.host.repeats:
             return None
         kind: cython.uint = file.kind
         fd: cython.int = file.host_fd
@@ -190,6 +198,15 @@ class StatusCall(FileCall):
         if refused < 0 or _mapped(task, cython.address(told)) or not _put(task, False, cython.address(told), to):
             return None
         return _done
+
+
+@cython.cfunc
+def _described_below(task: Waiting, node: object, to: uint64_t) -> object:
+    """`described` of a file that a tree over another has below."""
+    told: axptr_told
+    if node is None or told_below(node, cython.address(told)) or not _put(task, False, cython.address(told), to):
+        return None
+    return _done
 
 
 _done = cython.declare(object, 0)
@@ -232,6 +249,10 @@ class XattrCall(FileCall):
         size = string(caller._space, registers[0], path, _path_max)
         start: object = begins(caller, _cwd, path, size, cython.address(way))
         while start is not None and not way.slash:
+            if way.refused:
+                return way.refused
+            if way.held or (way.layered and start.inode.fs.kept):
+                return self.plain.serve(task, registers)
             with cython.nogil:
                 size = axptr_xattr_below(
                     way.at,
@@ -282,6 +303,14 @@ class ReadlinkCall(FileCall):
         size = string(caller._space, registers[at], path, _path_max)
         start: object = begins(caller, dirfd, path, size, cython.address(way))
         while start is not None and not way.slash:
+            if way.refused:
+                return way.refused
+            if way.held:
+                return (
+                    _no_link
+                    if not way.climbs and _is_no_link(start, cython.address(way))
+                    else self.plain.serve(task, registers)
+                )
             with cython.nogil:
                 size = axptr_readlink_below(way.at, way.path, PLACE, way.resolve, way.device, goal, _path_max)
             if size != -ELOOP:
@@ -298,6 +327,17 @@ class ReadlinkCall(FileCall):
         )
 
 
+@cython.cfunc
+@cython.exceptval(-1)
+def _is_no_link(start: object, way: cython.pointer(Way)) -> cython.bint:
+    """Whether what somebody holds below is none."""
+    node: object = holder(start.inode.fs, way)
+    return node is not None and not node.is_link
+
+
+_no_link = cython.declare(object, -EINVAL)
+
+
 @cython.final
 @cython.cclass
 class AccessCall(FileCall):
@@ -307,6 +347,7 @@ class AccessCall(FileCall):
     def serve(self, task, registers):
         way: Way
         path: cython.char[4096]
+        told: axptr_told
         size: cython.Py_ssize_t
         refused: cython.int
         caller: Waiting = task
@@ -316,17 +357,23 @@ class AccessCall(FileCall):
         if mode & ~_may or mode & _may_write:
             return self.plain.serve(task, registers)
         creds: object = task.creds
-        if creds.files != task.machine.owner.files or creds.by_real_ids() is not creds:
+        if creds.by_real_ids() is not creds:
             return self.plain.serve(task, registers)
+        foreign: cython.bint = creds.files != task.machine.owner.files
         size = string(caller._space, registers[at], path, _path_max)
         start: object = begins(caller, dirfd, path, size, cython.address(way))
-        while start is not None and not way.slash:
-            with cython.nogil:
-                refused = axptr_access_below(way.at, way.path, mode, PLACE, way.resolve, way.device)
+        while start is not None and (way.layered or not (way.slash or foreign)):
+            if way.layered:
+                refused = told_of(start, cython.address(way), cython.address(told))
+                if refused == 0:
+                    refused = readable(cython.address(told), mode)
+            else:
+                with cython.nogil:
+                    refused = axptr_access_below(way.at, way.path, mode, PLACE, way.resolve, way.device)
             if refused != -ELOOP:
                 break
             start = past_link(caller, start, cython.address(way), path)
-        if start is None or way.slash:
+        if start is None or (not way.layered and (way.slash or foreign)) or refused > 0:
             return self.plain.serve(task, registers)
         if refused == 0 or is_missing(refused) or (refused == -EACCES and mode):
             return refused
@@ -414,11 +461,16 @@ class OpenCall(FileCall):
         if flags & ~self.plain_flags:
             return self.plain.serve(task, registers)
         machine: object = task.machine
-        if machine.rules is not None or machine.watches is not None or task.creds.files != machine.owner.files:
+        if machine.rules is not None or machine.watches is not None:
             return self.plain.serve(task, registers)
+        foreign: cython.bint = task.creds.files != machine.owner.files
         size = string(caller._space, registers[self.form], path, _path_max)
         start: object = begins(caller, dirfd, path, size, cython.address(way))
-        while start is not None:
+        while start is not None and (way.layered or not foreign):
+            if way.refused:
+                return way.refused
+            if way.held and not way.climbs:
+                return self.shown(caller, start, holder(start.inode.fs, cython.address(way)), flags, registers)
             with cython.nogil:
                 fd = axptr_look(way.at, way.path, PLACE, way.resolve, way.device, cython.address(told))
             if fd >= 0 and told.mode & _kind == _link and not flags & _o_nofollow:
@@ -427,10 +479,13 @@ class OpenCall(FileCall):
             if fd != -ELOOP:
                 break
             start = past_link(caller, start, cython.address(way), path)
-        if start is None:
+        if start is None or (foreign and not way.layered):
             return self.plain.serve(task, registers)
         if fd < 0:
             return fd if is_missing(fd) else self.plain.serve(task, registers)
+        if way.layered:
+            found: object = found_below(start.inode.fs, cython.address(way), fd, cython.address(told))
+            return self.shown(caller, start, found, flags, registers)
         mount: object = start.mount
         kind: cython.uint = told.mode & _kind
         directory: cython.bint = kind == _directory
@@ -452,4 +507,15 @@ class OpenCall(FileCall):
         if opened < 0:
             return self.plain.serve(task, registers)
         file: object = self.made(opened, flags, mount, told.mode, identity, home=home != 0)
+        return task.files.add(file, cloexec=bool(flags & _o_cloexec))
+
+    def shown(self, task, start, node, flags, registers):
+        """What a tree over another shows of what is below: opened, if it is a directory or a regular file."""
+        kind: cython.uint
+        if node is None:
+            return self.plain.serve(task, registers)
+        kind = node.mode & _kind
+        if kind != _directory and (kind != _regular or flags & _o_directory):
+            return self.plain.serve(task, registers)
+        file: object = start.seen_here(node).open(task, flags)
         return task.files.add(file, cloexec=bool(flags & _o_cloexec))

@@ -1,19 +1,5 @@
-from libc.stdint cimport uint64_t
+from axptr._core.host.places cimport Way, axptr_told
 from axptr._core.kernel.waiting cimport Waiting
-
-cdef enum:
-    PLACE = 0o12400000             # how places are opened, and beneath others: see `axptr._core.host.places`
-    RESOLVE = 0x0E
-
-# Where one step begins: a descriptor, its file's device, the path from there, whether that ends with a slash, how it is to be
-# resolved (openat2(2)), and how many links were gone through.
-cdef struct Way:
-    int at
-    uint64_t device
-    const char *path
-    bint slash
-    unsigned long resolve
-    int links
 
 # Who holds what a path begins at, and `way` filled; None for what is the walk's. size: none if it is no path.
 cdef object begins(Waiting task, int dirfd, char *text, Py_ssize_t size, Way *way)
@@ -21,3 +7,7 @@ cdef object begins(Waiting task, int dirfd, char *text, Py_ssize_t size, Way *wa
 cdef object past_link(Waiting task, object start, Way *way, char *text)
 # Whether that is the errno, below zero, of a name that is not there.
 cdef bint is_missing(int refused) noexcept
+# What the host tells of what a way leads to, no link followed: 0, or minus the errno; 1 where it is the handler's to say.
+cdef int told_of(object start, Way *way, axptr_told *told) except 2
+# The same of a node below a tree over another: 0, or 1.
+cdef int told_below(object node, axptr_told *told) except 2

@@ -1,16 +1,26 @@
 """The way of a call that names a file, where the host can go it in one step: what it begins at, and the path from there.
 
 A path that leads down from a place of the host's, or up again in its mount, with no mount point of ours in its way, for a
-task whose rights are the host's to judge. Of a link that is in the way the host is asked what it says, and the path that
+task whose rights are the host's to judge; or from a directory of a tree over another (`overlaid`), for one that may search
+everything. Of a link that is in the way the host is asked what it says, and the path that
 comes of it is gone in the same manner. Whatever is not so plain is the walk's (`axptr.linux.fs.walk`).
 
 Not here: the steps of the host's (`axptr._core.host.places`), the calls (`filecalls`).
 """
 
 import cython
-from cython.cimports.axptr._core.host.places import Place, axptr_first_link, axptr_told, leads_down, openat2_missing
-from cython.cimports.axptr._core.kernel.ways import PLACE, RESOLVE, Way
-from cython.cimports.libc.errno import ENAMETOOLONG, ENOENT, ENOTDIR
+from cython.cimports.axptr._core.host.places import (
+    Place,
+    Way,
+    axptr_first_link,
+    axptr_tell,
+    axptr_tell_at,
+    axptr_told,
+    leads_down,
+    openat2_missing,
+)
+from cython.cimports.axptr._core.kernel.overlaid import PLACE, RESOLVE, adopted, descended, holder
+from cython.cimports.libc.errno import ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR
 from cython.cimports.libc.string import memcpy, strlen
 
 _path_max = cython.declare(cython.Py_ssize_t, 4095)
@@ -42,23 +52,52 @@ def begins(task, dirfd, text, size, way):
         start = task.fs.cwd
     else:
         start = cython.cast(dict, task.files._files).get(dirfd)
-        if start is None or start.kind != _directory or start.host_fd is None or not start.owned:
+        if start is None or start.kind != _directory:
+            return None
+        if start.host_fd is None:
+            return _from(task, start.node(), text, size, way)
+        if not start.owned:
             return None
         way.at = start.host_fd
         way.device = start.identity[0]
         return _led(start, text, size, way)
-    return _from(start, text, size, way)
+    return _from(task, start, text, size, way)
 
 
 @cython.cfunc
-def _from(start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)) -> object:
+def _from(
+    task: object, start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)
+) -> object:
     """`begins` at a node."""
     if not isinstance(start, Place):
-        return None
+        return _over(task, start, text, size, way)
     place: Place = start
     way.at = place.fd
     way.device = place.device
     return _led(start, text, size, way)
+
+
+@cython.cfunc
+def _over(
+    task: object, start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)
+) -> object:
+    """`begins` at a directory of a tree over another."""
+    begin: cython.Py_ssize_t
+    climbs: cython.int = 0
+    if start is None or not start.layered or not task.creds.walks:
+        return None
+    mount: object = start.mount
+    if mount is None:
+        return None
+    begin = leads_down(cython.cast(cython.p_uchar, text), size, mount.covered, cython.address(climbs))
+    if begin < 0:
+        return None
+    tree: object = descended(start, text, size, begin, True, way)
+    if tree is not start.inode.fs or way.refused == -ELOOP:
+        return None
+    if climbs:
+        way.resolve |= _no_xdev
+    return start
 
 
 @cython.cfunc
@@ -73,6 +112,10 @@ def _led(start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cytho
     if begin < 0:
         return None
     way.path = text + begin
+    way.shift = begin
+    way.refused = 0
+    way.layered = way.held = way.climbs = False
+    way.floor = 0
     way.slash = text[size - 1] == 0x2F
     way.resolve = RESOLVE
     if climbs:
@@ -93,6 +136,8 @@ def past_link(task, start, way, text):
     size: cython.Py_ssize_t
     before: cython.size_t
     rest: cython.size_t
+    if way.refused or way.held:
+        return None
     way.links += 1
     if way.links > _most_links:
         return None
@@ -109,9 +154,9 @@ def past_link(task, start, way, text):
             goal,
             4096,
         )
-    if size <= 0:
+    if size <= 0 or begin < way.floor:
         return None
-    before = 0 if goal[0] == 0x2F else begin
+    before = 0 if goal[0] == 0x2F else begin + way.shift
     rest = strlen(way.path + end)
     if before + size + rest > cython.cast(cython.size_t, _path_max):
         return None
@@ -120,17 +165,45 @@ def past_link(task, start, way, text):
         begin += 1
     if begin == rest and told.uid != task.creds.fs_uid:
         return None
-    memcpy(whole, way.path, before)
+    memcpy(whole, text, before)
     memcpy(whole + before, goal, size)
     memcpy(whole + before + size, way.path + end, rest)
     size += before + rest
     memcpy(text, whole, size)
     text[size] = 0
     if goal[0] == 0x2F:
-        return _from(task.fs.root, text, size, way)
+        return _from(task, task.fs.root, text, size, way)
+    if way.layered:
+        return _over(task, start, text, size, way)
     return _led(start, text, size, way)
 
 
 def is_missing(refused):
     """Whether that is the errno of a name that is not there, which the walk would give, too."""
     return refused == -ENOENT or refused == -ENOTDIR or refused == -ENAMETOOLONG
+
+
+def told_of(start, way, told):
+    refused: cython.int = way.refused
+    if refused:
+        return refused
+    if not way.held or way.climbs:
+        with cython.nogil:
+            refused = axptr_tell_at(way.at, way.path, way.slash, PLACE, way.resolve, way.device, told)
+        if refused:
+            return refused
+    if way.held:
+        node: object = holder(start.inode.fs, way)
+        return 1 if node is None else told_below(node, told)
+    return 1 if way.layered and not adopted(start.inode.fs, told) else 0
+
+
+def told_below(node, told):
+    refused: cython.int
+    fd: cython.int
+    if node.inode.copied or not isinstance(node.low, Place):
+        return 1
+    fd = cython.cast(Place, node.low).fd
+    with cython.nogil:
+        refused = axptr_tell(fd, told)
+    return 1 if refused or not adopted(node.inode.fs, told) else 0

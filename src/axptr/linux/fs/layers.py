@@ -6,6 +6,8 @@ those in `hidden` (whiteouts). What is found below and was not changed yet is a 
 above, known by its path below and made again when nobody holds it. The first change takes it up: attributes at once,
 bytes page by page when they are wanted. Names below are never followed as links, and nothing below is ever changed.
 
+Down to a name both this and calls done at once go by `axptr._core.kernel.overlaid`.
+
 More than overlayfs does: numbers of files stay, hard links stay together, and a descriptor that was opened before the
 first write sees it. As there: a mapping made before that does not.
 
@@ -19,6 +21,7 @@ import os
 import stat
 from weakref import WeakValueDictionary
 
+from ..._core.kernel.overlaid import below
 from ...errors import LinuxError
 from .inode import DirInode, Inode
 from .lowerfile import LowerFile
@@ -76,6 +79,11 @@ class LayeredFs(TmpFs):
 
     def next_number(self) -> int:
         return _FIRST_NUMBER + super().next_number()
+
+    def close(self) -> None:
+        super().close()
+        for inode in self.kept.values():  # of which no name may be in the tree above
+            inode.data = inode.pipe = None
 
     def reset(self) -> None:
         """Throw all changes away."""
@@ -170,6 +178,8 @@ class LayeredFs(TmpFs):
 class LayeredNode(TmpNode):
     """A name in the tree above, or one that was found below and not changed yet (`low` is then what it is there)."""
 
+    layered = True
+
     def __init__(self, inode: Inode, parent: TmpNode | None, name: bytes) -> None:
         self.low: Node | None = None
         self.path_below: bytes | None = None
@@ -221,55 +231,34 @@ class LayeredNode(TmpNode):
 
     def at_once(self, path: bytes) -> LayeredNode | None:
         """As far as names are in the tree above by these; the rest, where nothing was changed, by one step below."""
-        node: LayeredNode = self
-        names = [name for name in path.split(b"/") if name not in (b"", b".")]
-        for number, name in enumerate(names):
-            if node.is_link:
-                raise LinuxError(errno.ELOOP)
-            directory = node.directory
-            found = directory.entries.get(name)
-            if found is None:
-                return self.seen_here(self._all_below(node, names[number:], path))  # type: ignore[return-value]
-            node = self.seen_here(found)  # type: ignore[assignment]
-        if _as_directory(path) and not node.is_dir:
-            raise LinuxError(errno.ELOOP if node.is_link else errno.ENOTDIR)
-        return node
-
-    def _all_below(self, node: LayeredNode, names: list[bytes], path: bytes) -> LayeredNode:
-        directory, fs = node.directory, self.layers
-        if any(len(name) > 255 for name in names[:1]):
-            raise LinuxError(errno.ENAMETOOLONG)
-        if directory.below is None or names[0] in directory.hidden:
-            raise LinuxError(errno.ENOENT)
+        found = below(self, path)
+        if isinstance(found, int):
+            raise LinuxError(-found)
         slash = _as_directory(path)
-        if not slash and self._untouched(directory.below, names):
-            below = join(directory.below, b"/".join(names))
-            known = fs.dirs.get(below) or fs.pure.get(below)
-            if known is not None:
-                return known
-            low = fs.lower.at_once(below)
-            if low is not None:
-                made = fs.node_of(below, low)
-                assert made is not None
-                return made
-        for name in names:
+        if isinstance(found, bytes):
+            fs = self.layers
+            known = fs.pure.get(found)
+            low = fs.lower.at_once(found) if known is None and not slash else None
+            found = known if known is not None else None if low is None else fs.node_of(found, low)
+        if found is None:
+            found = self._by_names(path)
+        if slash and not found.is_dir:
+            raise LinuxError(errno.ELOOP if found.is_link else errno.ENOTDIR)
+        return self.seen_here(found)  # type: ignore[return-value]
+
+    def _by_names(self, path: bytes) -> LayeredNode:
+        """Name by name."""
+        node = self
+        for name in path.split(b"/"):
+            if name in (b"", b"."):
+                continue
             if node.is_link:
                 raise LinuxError(errno.ELOOP)
             step = node.find(name)
             if step is None:
                 raise LinuxError(errno.ENOENT)
             node = step
-        if slash and not node.is_dir:
-            raise LinuxError(errno.ELOOP if node.is_link else errno.ENOTDIR)
         return node
-
-    def _untouched(self, base: bytes, names: list[bytes]) -> bool:
-        """Whether nothing on the way was taken up, so that a path below is the path here."""
-        for name in names[:-1]:
-            base = join(base, name)
-            if base in self.layers.dirs:
-                return False
-        return True
 
     def descend(self, task: LinuxTask, names: list[bytes]) -> tuple[LayeredNode, int]:
         if len(names) > 1:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..._core.phys.phys import PhysMemory
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
-    from .node import AnyStat
+    from .node import AnyStat, Node
     from .tmp import TmpNode
 
 
@@ -34,6 +34,10 @@ class LowerFile(OpenFile):
         self._node = node
         self._below = below
         self._above: TmpFile | None = None
+
+    @property
+    def overlaid(self) -> Node | None:  # type: ignore[override]
+        return self._node
 
     @property
     def _file(self) -> OpenFile:

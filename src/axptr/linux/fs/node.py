@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn, TypeAlias
 
-    from ..._core.host.places import Status
+    from ..._core.host.places import Place, Status
     from ..._core.mm.frames import FrameStore
     from ..task.creds import Credentials
     from ..task.task import LinuxTask
     from .mounts import Mount
     from .openfile import OpenFile
 
+    Ground: TypeAlias = tuple[Place, dict[bytes, bool] | None, dict[bytes, frozenset[bytes]] | None]
     AnyStat: TypeAlias = "Stat | Status | os.stat_result"
     """What tells of a file, by the same names."""
 
@@ -95,6 +96,8 @@ class Node:
     """What an attempt to change it gives. Of /proc, which has no such operations; EROFS elsewhere."""
     by_host = False
     """Whether it is the host's, which judges for itself who may do what with it."""
+    layered = False
+    """Whether it is in a tree over another."""
     mount: Mount | None = None
     """The mount that it is in; None for what is in no tree (a pipe, a name space)."""
     twin: bytes | None = None
@@ -245,6 +248,15 @@ class Node:
             node = self.lookup(task, name)
             found.append((name, node.ino if node is not None else 1, node.mode if node is not None else stat.S_IFDIR))
         return found
+
+    @property
+    def ground(self) -> Ground | None:
+        """Of the topmost directory below an overlay, how the host is asked of what is there; None where it is not.
+
+        The place that paths begin at; what of it is made up, by path and whether that is a directory, and which names
+        of made up directories are the host's. None for both where all is the host's.
+        """
+        return None
 
     def at_once(self, path: bytes) -> Node | None:
         """What a path leads to from this directory if one step can tell: no `..` in it, nothing mounted on it.

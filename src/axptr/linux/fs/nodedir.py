@@ -37,6 +37,10 @@ class NodeDirFile(OpenFile):
         self._entries: list[tuple[bytes, int, int]] | None = None
         self._pos = 0
 
+    @property
+    def overlaid(self) -> Node | None:  # type: ignore[override]
+        return self._node if self._node.layered else None
+
     def stat(self, task: LinuxTask) -> AnyStat:
         return self._node.stat(task)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..task.task import LinuxTask
     from .mounts import Mount
-    from .node import Node
+    from .node import Ground, Node
     from .shape import Shaper
 
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "nix", "gnu")
@@ -54,6 +54,7 @@ _CHOSEN: dict[str, frozenset[str]] = {
     "etc/pki/tls": frozenset({"certs", "cert.pem", "openssl.cnf"}),
 }
 """Directories of our own in which files of the host are shown, and which."""
+_CHOSEN_NAMES = {path.encode(): frozenset(map(str.encode, names)) for path, names in _CHOSEN.items()}
 _DIRECTORIES = {
     "etc": 0o755, "etc/ssl": 0o755, "etc/pki": 0o755, "etc/pki/tls": 0o755, "home": 0o755, "home/user": 0o755,
     "media": 0o755, "mnt": 0o755, "opt": 0o755, "root": 0o700,
@@ -112,6 +113,7 @@ class SystemTree(Tree):
         for path in self.texts:
             while path := path.rpartition("/")[0]:
                 self.directories.setdefault(path, 0o755)
+        self._made: dict[bytes, bool] | None = None
 
     def mounted(self, shaper: Shaper) -> Mount:
         """For `fs.shape`: this tree as a mount."""
@@ -137,6 +139,13 @@ class SystemTree(Tree):
 
     def read(self, path: str, offset: int, size: int) -> bytes:
         return self.texts[path][offset : offset + size]
+
+    def made(self) -> dict[bytes, bool]:
+        """The paths of all that, and whether a directory stands there."""
+        if self._made is None:
+            self._made = {os.fsencode(path): False for path in (*self.texts, *_LINKS)}
+            self._made.update((os.fsencode(path), True) for path in self.directories)
+        return self._made
 
     # -- what is the host's
 
@@ -195,6 +204,10 @@ class SystemNode(GivenNode):
             if error.errno in (errno.ENOENT, errno.ELOOP):
                 return None
             raise
+
+    @property
+    def ground(self) -> Ground | None:
+        return None if self.at else (self.given.host.root, self.given.system.made(), _CHOSEN_NAMES)
 
     def at_once(self, path: bytes) -> Node:
         """All of it: ENOENT, ENOTDIR, ELOOP if a link is in the way."""

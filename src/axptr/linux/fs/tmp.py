@@ -257,10 +257,11 @@ class TmpNode(Node):
         return self.inode
 
     def find(self, name: bytes) -> TmpNode | None:
-        """What has a name here, whoever asks. ENAMETOOLONG."""
-        if len(name) > NAME_MAX:
+        """What has a name here, whoever asks. ENOTDIR, ENAMETOOLONG."""
+        entries = self.directory.entries
+        if len(name) > NAME_MAX and not self.removed:
             raise LinuxError(errno.ENAMETOOLONG)
-        return self.directory.entries.get(name)
+        return entries.get(name)
 
     def lookup(self, task: LinuxTask, name: bytes) -> TmpNode | None:
         self.directory  # noqa: B018 - ENOTDIR

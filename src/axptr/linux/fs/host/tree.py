@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ...._core.mm.frames import FrameStore
     from ...task.creds import Credentials
     from ...task.task import LinuxTask
-    from ..node import AnyStat
+    from ..node import AnyStat, Ground
     from ..openfile import OpenFile
     from .mount import HostMount
 
@@ -161,6 +161,10 @@ class HostNode(Place, Node):
                     kind = stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode)
                 found.append((os.fsencode(entry.name), entry.inode(), kind))
         return found
+
+    @property
+    def ground(self) -> Ground:
+        return self, None, None
 
     def at_once(self, path: bytes) -> HostNode:
         return look_beneath(HostNode, self, path)

@@ -1,0 +1,3 @@
+from axptr.linux.fs.layers import LayeredNode
+
+def below(start: LayeredNode, path: bytes) -> LayeredNode | bytes | int | None: ...
