@@ -26,6 +26,8 @@ NEEDS_IP = pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is no
         "route show table local",
         "-6 route",
         "neigh",
+        "rule",
+        "-6 rule",
     ],
 )
 def test_ip_tells_what_it_tells_on_the_host(both, arguments: str) -> None:

@@ -68,10 +68,10 @@ def removed(task: LinuxTask, node: Node | None, directory: Node | None = None, n
     identity, is_dir = node.identity, stat.S_ISDIR(node.mode)
     if not is_dir:
         watches.tell(identity, ATTRIB)
+    if (is_dir or node.removed) and not _is_open(task, identity):
+        watches.gone(identity)  # d_delete lets it go before its directory hears of it (d_delete_notify)
     if directory is not None:
         watches.tell(directory.identity, DELETE | (_ISDIR if is_dir else 0), name)
-    if (is_dir or node.removed) and not _is_open(task, identity):
-        watches.gone(identity)
 
 
 def renamed(

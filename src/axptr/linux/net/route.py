@@ -1,7 +1,8 @@
 """NETLINK_ROUTE: the loopback as `ip` and the C library ask for it. Source: rtnetlink(7), net/core/rtnetlink.c,
 net/ipv4/devinet.c, net/ipv6/addrconf.c of Linux 6.18.
 
-Links, addresses, routes to this machine; no neighbours, no other tables. Whatever would change something is EPERM.
+Links, addresses, routes to this machine, the rules that there are of themselves; no neighbours, no other tables.
+Whatever would change something is EPERM.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from ..task.task import LinuxTask
 
 RTM_NEWLINK, RTM_GETLINK, RTM_NEWADDR, RTM_GETADDR, RTM_NEWROUTE, RTM_GETROUTE = 16, 18, 20, 22, 24, 26
-_EMPTY = frozenset((30, 34, 38, 42, 46, 62, 66, 74, 78, 82, 86, 90, 106))
-"""Questions to which there is nothing: neighbours, rules, queues, ..."""
+RTM_NEWRULE, RTM_GETRULE = 32, 34
+_EMPTY = frozenset((30, 38, 42, 46, 62, 66, 74, 78, 82, 86, 90, 106))
+"""Questions to which there is nothing: neighbours, queues, ..."""
 _DUMP = 0x300
 _ALWAYS = 0xFFFF_FFFF
 _RT_TABLE_LOCAL, _RTPROT_KERNEL, _RTN_LOCAL, _SCOPE_HOST, _PERMANENT = 255, 2, 2, 254, 0x80
@@ -48,10 +50,27 @@ def answer_route(task: LinuxTask, kind: int, asked: int, body: bytes) -> Iterato
             yield from _routes(task, family)
         else:
             yield _route_to(task, family, body)
-    elif kind not in _EMPTY:
+    elif kind == RTM_GETRULE and dumps:
+        yield from _rules(body[0] if body else AF_UNSPEC)
+    elif kind not in _EMPTY and kind != RTM_GETRULE:
         raise LinuxError(errno.EOPNOTSUPP)
     elif not dumps:
         raise LinuxError(errno.ENOENT)
+
+
+_RULES = {AF_INET: ((0, 255), (32_766, 254), (32_767, 253)), AF_INET6: ((0, 255), (32_766, 254))}
+"""Each with the table that it sends to: those that there are of themselves (fib_default_rules_init)."""
+_FR_ACT_TO_TBL = 1
+
+
+def _rules(family: int) -> Iterator[bytes]:
+    """Which table is looked at for a route: all, one after the other (struct fib_rule_hdr)."""
+    for one, rules in _RULES.items():
+        for priority, table in rules if family in (AF_UNSPEC, one) else ():
+            body = pack("<HBBBBBBBBI", RTM_NEWRULE, one, 0, 0, 0, table, 0, 0, _FR_ACT_TO_TBL, 0)
+            body += attribute(15, pack("<I", table)) + attribute(14, pack("<I", _ALWAYS))
+            body += attribute(21, bytes((_RTPROT_KERNEL,)))
+            yield body + (attribute(6, pack("<I", priority)) if priority else b"")
 
 
 def _require_loopback(body: bytes) -> None:
