@@ -129,7 +129,7 @@ class Inode:
                 self.data.read_into(offset, view[:count])
         return count
 
-    def write(self, offset: int, data: memoryview) -> int:
+    def write(self, offset: int, data: memoryview | bytes) -> int:
         """Put bytes at `offset`, the file growing as need be; how many. ENOSPC if there is no memory for any."""
         if (room := self.fs.room) is not None:
             data = data[: room.fits(self, offset, len(data))]
@@ -149,7 +149,7 @@ class Inode:
                 code = errno.ENOSPC
         if offset + done < end and end > old:
             self._shrink(max(old, offset + done if done else old))
-        if not done and data.nbytes:
+        if not done and data:
             raise LinuxError(code)
         return done
 
