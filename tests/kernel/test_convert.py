@@ -174,3 +174,9 @@ def test_an_annotation_that_cannot_be_found_names_handler_and_parameter(handler)
 @pytest.mark.parametrize("register", [0, 5, BIG, 1 << 63, 0x8000_8000_8000_8000, 0x7FFF_FFFF_7FFF])
 def test_names_of_abi_are_converted_as_the_types_that_they_are_called_after(name: str, register: int) -> None:
     assert converted(getattr(abi, name), register) == converted(getattr(ctypes, name), register)
+
+
+@pytest.mark.parametrize("name", [name for name in abi.__all__ if name.startswith("c_")])
+def test_pointers_at_names_of_abi_point_at_the_types_of_ctypes(name: str) -> None:
+    assert UserPtr[getattr(abi, name)] is UserPtr[getattr(ctypes, name)]
+    assert UserConstPtr.of(getattr(abi, name)) is UserConstPtr.of(getattr(ctypes, name))

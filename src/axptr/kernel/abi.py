@@ -3,7 +3,7 @@
 A handler annotated `fd: c_int` receives a plain `int`: the register converted as C would. At run time these say width
 and sign, which is all that the framework asks; to a type checker they are `int`, which is what the handler gets. The
 types of ctypes work just as well as annotations, without the help of the checker. They are not these: a start has no
-time to load ctypes for a name. What a pointer points at (`UserPtr[T]`) is one of those.
+time to load ctypes for a name. `UserPtr[c_int]` points at the one of the same name.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ class CInteger:
 
     def __repr__(self) -> str:
         return self.__name__
+
+    @property
+    def __ctype__(self) -> type:
+        """The type of ctypes."""
+        import ctypes  # not at a start
+
+        return getattr(ctypes, self.__name__)  # type: ignore[no-any-return]
 
 
 TYPE_CHECKING = False

@@ -133,6 +133,7 @@ def subscribed(T, const, names):
     """
     if _aggregates is None:
         _meet_ctypes()
+    T = getattr(T, "__ctype__", T)  # a name of `axptr.kernel.abi`, which is no type
     if isinstance(T, str) and names and T.isidentifier():
         try:
             return pointer_type(T, const, None)
