@@ -12,9 +12,10 @@ import sys
 import pytest
 
 from axptr import Sandbox
+from axptr._core.words.graph import Graph, Node, Place
 from axptr.errors import LinuxError, SnapshotError
 from axptr.linux import PIPE, Linux, MachineSnapshot, Policy, Rules, SystemTree
-from axptr.linux.snapshots.code import _find, decode
+from axptr.linux.snapshots.code import _find, decode, encode
 from snapfiles import description, resealed
 
 from .test_branch import ask
@@ -417,6 +418,21 @@ def test_no_name_leads_anywhere_but_to_a_machines_state(saved, tmp_path, name):
     meta = description(whole)
     assert meta.count(old) == 1
     refused(tmp_path / "made up", resealed(whole, meta.replace(old, new)))
+
+
+@pytest.mark.parametrize("name", ["_above", "parent"])
+def test_what_lies_in_itself_is_refused(saved, tmp_path, name):
+    """Whoever asked for its path, or for an ancestor, would go up without end."""
+    whole = saved.read_bytes()
+    graph, besides = decode(description(whole))
+    nodes = list(graph.nodes)
+    index = next(
+        i for i, n in enumerate(nodes) if n.names and name in n.names and type(n.values[n.names.index(name)]) is Place
+    )
+    node = nodes[index]
+    values = [Place(index) if key == name else value for key, value in zip(node.names, node.values, strict=True)]
+    nodes[index] = Node(node.kind, node.cls, node.names, tuple(values))
+    refused(tmp_path / "made up", resealed(whole, encode(Graph(tuple(nodes), graph.roots), besides)))
 
 
 def test_names_of_functions_lead_to_those_that_go_on_with_a_call():
