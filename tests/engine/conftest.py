@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from axptr._core.cpu.native.native import _receipts_end
 from axptr._core.phys.phys import PhysMemory
 from axptr.engine import Engine, Exit, NativeEngine, UnicornEngine
 from axptr.flags import MappingFlags
@@ -94,3 +95,16 @@ def machine(engine_name: str) -> Iterator[Machine]:
     gc.collect()
     assert phys.frames_in_use == 0
     phys._check()
+
+
+@pytest.fixture(params=["listening", "polling"])
+def waiting(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Both ways to wait for what a lone guest says: hosts before Linux 6.11 have the second alone.
+
+    A module of tests that runs guests by the native engine takes it by `pytest.mark.usefixtures`."""
+    before = _receipts_end()
+    if request.param == "listening" and not before:
+        pytest.skip("the host lets a receipt wait for ever")
+    _receipts_end(request.param == "listening")
+    yield request.param
+    _receipts_end(before)

@@ -22,7 +22,7 @@ LOOP = bytes.fromhex("488b07 48ffc0 488907 0f05 ffcb 75f1")
 
 
 @pytest.fixture
-def engine(engine_name: str) -> Iterator[Engine]:
+def engine(engine_name: str, waiting: str) -> Iterator[Engine]:
     space = AddrSpace(0x1000, 1 << 32, PhysMemory(1 << 30))
     space.map_alloc(CODE, 0x1000, R | X)
     space.map_alloc(DATA, 0x1000, R | W)

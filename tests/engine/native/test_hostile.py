@@ -14,6 +14,7 @@ import pytest
 
 from .conftest import CODE, DATA, EXIT, PAGE, STACK_TOP, TARGET, NativeMachine, R, W
 
+pytestmark = pytest.mark.usefixtures("waiting")
 CONTROL, CONTROL_SIZE, STACK_AT = 0x10000, 0x20000, 0x10000
 SIGNAL, FRAME, VECTORS = 0, 32, 40
 MMAP, MPROTECT, MUNMAP, SIGRETURN, HAND_OVER = 9, 10, 11, 15, 0x1FFE

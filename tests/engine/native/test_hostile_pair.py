@@ -26,6 +26,7 @@ from .test_hostile import (
 )
 from .test_hostile_crew import HONEST, HONEST_CALL
 
+pytestmark = pytest.mark.usefixtures("waiting")
 HONEST_CODE, HONEST_DATA = CODE + 8 * PAGE, DATA + 8 * PAGE
 LOST_PAGE, SEEN = DATA + 4 * PAGE, DATA + 2 * PAGE
 """A page that comes and goes, and where the hostile one writes what it finds in it."""

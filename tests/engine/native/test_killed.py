@@ -20,6 +20,7 @@ from axptr.linux import create_process
 
 from .conftest import CODE, NativeMachine
 
+pytestmark = pytest.mark.usefixtures("waiting")
 PROGRAMS = [
     ("/bin/sh", "-c", "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; echo $i"),
     ("/usr/bin/python3", "-S", "-c", "x = [i for i in range(50000)]; print(len(x), sum(x))"),

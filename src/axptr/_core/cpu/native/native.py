@@ -36,6 +36,8 @@ from cython.cimports.axptr._core.cpu.native.stub import (
     nat_interrupt,
     nat_listen,
     nat_next,
+    nat_receipts_end,
+    nat_say_receipts_end,
 )
 from cython.cimports.axptr._core.cpu.native.stubcache import in_the_way
 from cython.cimports.axptr._core.cpu.running import (
@@ -78,6 +80,14 @@ _vsyscall = cython.declare(uint64_t, 0xFFFF_FFFF_FF60_0000)
 _resume_flag = cython.declare(uint64_t, 0x1_0000)
 _nap = cython.declare(cython.int, 50)  # milliseconds: the longest wait without a look at the stub's life
 _patience = cython.declare(cython.int, 40)  # naps in which a guest could have answered to a signal: it keeps it out
+
+
+def _receipts_end(told: object = None) -> bool:
+    """Whether the host ends a receipt with the guest's process, so that none is polled for. told: what a test says of it."""
+    before: cython.bint = nat_receipts_end()
+    if told is not None:
+        nat_say_receipts_end(bool(told))
+    return before
 
 
 @cython.no_gc_clear

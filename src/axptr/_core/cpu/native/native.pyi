@@ -6,6 +6,8 @@ from axptr._core.cpu.running import RawKind, RunningCpu
 from axptr._core.phys.phys import PhysMemory
 from axptr.mm.space import AddrSpace
 
+def _receipts_end(told: bool | None = None) -> bool: ...
+
 class NativeCpu(RunningCpu):
     exits: int
     narrow: bool

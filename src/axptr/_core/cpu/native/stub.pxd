@@ -46,6 +46,8 @@ cdef extern from "host.h" nogil:
     uint64_t NAT_CONTROL, NAT_CONTROL_SIZE, NAT_COMMANDS, NAT_STACK, NAT_SPAN, NAT_USER_END
 
 cdef extern from "listen.h" nogil:
+    int nat_receipts_end()
+    void nat_say_receipts_end(int)
     int nat_listen(nat_stub *)
     void nat_beat(nat_stub *)
 
