@@ -72,7 +72,7 @@ def _new(
 
 
 def _old(task: LinuxTask, entry: Entry) -> Node:
-    """The directory of a name that is to be moved or removed: EROFS unless allowed, EBUSY for what is mounted.
+    """The directory of a name that is to be moved or removed: EROFS unless allowed.
 
     Unlike a file system that is read-only as a whole, ENOENT comes first: programs remove what may not be there.
     """
@@ -83,8 +83,6 @@ def _old(task: LinuxTask, entry: Entry) -> Node:
         if error.errno in (errno.EROFS, errno.EPERM) and fs.child(task, entry) is None:
             raise LinuxError(errno.ENOENT) from None
         raise
-    if fs.mounts.at(entry.directory, entry.name) is not None:
-        raise LinuxError(errno.EBUSY)
     return directory
 
 
@@ -208,6 +206,9 @@ def _unlink(task: LinuxTask, dirfd: int, path: ConstBytes, directory: bool) -> i
         if entry.slash and not directory:
             raise LinuxError(errno.EISDIR if node.is_dir else errno.ENOTDIR)
         require_delete(task, origin, node)
+    mounted = task.fs.mounts.at(entry.directory, entry.name)
+    if mounted is not None:  # what kind it is comes first (may_delete)
+        raise LinuxError(errno.EBUSY if mounted.is_dir == directory else errno.ENOTDIR if directory else errno.EISDIR)
     victim = _with_more_names(task, origin, entry)
     lost = notify.victim(task, origin, entry.name)
     origin.remove(entry.spelled, directory)
@@ -278,9 +279,10 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
     if task.machine.rules is not None:
         judge_move(task, task.fs.child(task, source))
         judge_move(task, task.fs.child(task, goal))
-    if not trusted(task, origin) and _nothing_to_rename(task, source, goal, flags):
+    busy = any(task.fs.mounts.at(entry.directory, entry.name) is not None for entry in (source, goal))
+    if (busy or not trusted(task, origin)) and _nothing_to_rename(task, source, goal, flags):
         return 0
-    if task.fs.mounts.at(goal.directory, goal.name) is not None:
+    if busy:
         raise LinuxError(errno.EBUSY)
     victim = None if flags & RENAME_EXCHANGE else _with_more_names(task, directory, goal)
     moved, lost = notify.victim(task, origin, source.name), notify.victim(task, directory, goal.name)

@@ -28,6 +28,7 @@ class HostMount(Mount):
     def __init__(self, path: bytes, writable: WritableDirs, *, readonly: bool = False) -> None:
         """`path` is opened as the host finds it, links followed. Raises `OSError`."""
         super().__init__(HostNode(os.open(path, os.O_PATH | os.O_CLOEXEC)), readonly=readonly)
+        self.root.stat_again()
         self.writable = writable
         self.whole = name_of(self.root.fd) == b"/"
 
