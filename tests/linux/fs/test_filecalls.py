@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from axptr.linux import Overlay, Policy, Process, SystemTree, Tmpfs
+from axptr.linux import HostDir, Overlay, Policy, Process, SystemTree, Tmpfs
+from axptr.linux.policy.judged import Call
 
 from ..conftest import Outcome, run_guest, run_host
 
@@ -171,14 +173,21 @@ CALLS = [
 WORDS = {
     "usr": ["bin", "lib", "etc", "share", "env", "usr", "passwd", "tmp", "ssl", "ld.so.cache"],
     "etc": ["ssl", "certs", "usr", "lib", "hosts", "passwd", "var", "run", "lock", "bin"],
+    "sys": ["dev", "sys", "usr", "lib", "kernel", "block", "class", "net", "etc", "mm"],
+    "usr/include": ["dev", "sys", "linux", "usr", "x86_64-linux-gnu", "cdefs.h", "etc", "lib", "types.h", "tmp"],
 }
 
 
 def to_the_handlers() -> Policy:
-    """A policy whose functions see all calls that name files: none is then answered before its handler."""
+    """A policy whose functions look at the arguments of each call that names files: it is made with what they saw then,
+    by its handler."""
+
+    def look(call: Call) -> None:
+        assert call.args
+
     policy = Policy()
-    for call in CALLS:
-        policy.before(call)(lambda call: None)
+    for name in CALLS:
+        policy.before(name)(look)
     return policy
 
 
@@ -187,6 +196,8 @@ def to_the_handlers() -> Policy:
 def test_names_of_a_system_are_found_at_once_as_by_the_walk(names: Path, seed: int, top: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, as the calls are root's")
+    if not os.path.isdir(f"/{top}"):
+        pytest.skip(f"needs /{top}")
 
     def run(policy: Policy | None) -> Outcome:
         words = f"/guest/{names.name}", "/", str(seed), "1200", top, *WORDS[top]
@@ -194,3 +205,44 @@ def test_names_of_a_system_are_found_at_once_as_by_the_walk(names: Path, seed: i
         return run_guest(*words, root=SystemTree(), overlay=Overlay(), policy=policy, mounts=mounts, cwd="/")
 
     compare(run(to_the_handlers()), run(None))
+
+
+POINTS = ["a/b", "c", "b/x"]
+"""Where something is mounted: names that other directories have, too."""
+MOUNTING = "for i in " + " ".join(POINTS) + '; do mount --bind "$1/in/$i" "$1/host/top/$i"; done; shift; exec "$@"'
+
+
+def grow_mounts(top: Path) -> dict[str, HostDir]:
+    """The same names with others mounted over some of them."""
+    shutil.rmtree(top, ignore_errors=True)
+    grow(top / "host")
+    for point in POINTS:
+        grow(top / "in" / point)
+    return {str(top / "host" / "top" / point): HostDir(top / "in" / point) for point in POINTS}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("overlay", [False, True])
+def test_names_of_mount_points_are_found_elsewhere_as_on_the_host(
+    names: Path, tmp_path: Path, overlay: bool, seed: int
+) -> None:
+    """Against the host, and at once as by the handlers."""
+    mounting = ["unshare", "-m", "sh", "-c", MOUNTING, "sh", str(tmp_path)]
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("needs a root that may mount")
+    words = str(tmp_path / "host"), str(seed), "1500"
+    try:
+        grow_mounts(tmp_path)
+    except OSError:
+        pytest.skip("needs extended attributes")
+    host = run_host(*mounting, names, *words)
+
+    def run(policy: Policy | None) -> Outcome:
+        mounts = grow_mounts(tmp_path)
+        above = Overlay() if overlay else None
+        allowed = [] if overlay else [tmp_path]
+        return run_guest(names, *words, mounts=mounts, overlay=above, allow_write=allowed, policy=policy)
+
+    ours = run(None)
+    compare(run(to_the_handlers()), ours)
+    compare(host, ours)

@@ -2,7 +2,7 @@
 another, too.
 
 Each of these is made of the wrapper of its handler, which alone says what the call does: whatever is not so plain is left
-to it, before anything has changed. A policy's functions see handlers, and calls of this kind never come here then.
+to it, before anything has changed. What a policy's function has looked at the handler is called with, and not this.
 
 Not here: the calls of the host (`axptr._core.host.places`), which of them is made when (`axptr.linux.calls`), what is read and
 written (`hostio`).

@@ -2,8 +2,8 @@
 
 A path that leads down from a place of the host's, or up again in its mount, with no mount point of ours in its way, for a
 task whose rights are the host's to judge; or from a directory of a tree over another (`overlaid`), for one that may search
-everything. Of a link that is in the way the host is asked what it says, and the path that
-comes of it is gone in the same manner. Whatever is not so plain is the walk's (`axptr.linux.fs.walk`).
+everything. Where a name is that of a mount point, too, the directory is looked at in which it stands. Of a link that is in
+the way the host is asked what it says, and the path that comes of it is gone in the same manner. Whatever is not so plain is the walk's (`axptr.linux.fs.walk`).
 
 Not here: the steps of the host's (`axptr._core.host.places`), the calls (`filecalls`).
 """
@@ -12,6 +12,7 @@ import cython
 from cython.cimports.axptr._core.host.places import (
     Place,
     Way,
+    axptr_dev,
     axptr_first_link,
     axptr_tell,
     axptr_tell_at,
@@ -31,6 +32,9 @@ _no_xdev = cython.declare(cython.ulong, 0x01)
 """RESOLVE_NO_XDEV."""
 _most_links = cython.declare(cython.int, 8)
 """Gone through here: a path with more is the walk's, which counts all."""
+_most_looks = cython.declare(cython.int, 4)
+"""At directories on the way of one path: with more names that mount points have it is the walk's."""
+_no_names = cython.declare(set, set())
 
 
 def begins(task, dirfd, text, size, way):
@@ -60,7 +64,7 @@ def begins(task, dirfd, text, size, way):
             return None
         way.at = start.host_fd
         way.device = start.identity[0]
-        return _led(start, text, size, way)
+        return _led(task, start, text, size, way)
     return _from(task, start, text, size, way)
 
 
@@ -74,7 +78,7 @@ def _from(
     place: Place = start
     way.at = place.fd
     way.device = place.device
-    return _led(start, text, size, way)
+    return _led(task, start, text, size, way)
 
 
 @cython.cfunc
@@ -86,10 +90,7 @@ def _over(
     climbs: cython.int = 0
     if start is None or not start.layered or not task.creds.walks:
         return None
-    mount: object = start.mount
-    if mount is None:
-        return None
-    begin = leads_down(cython.cast(cython.p_uchar, text), size, mount.covered, cython.address(climbs))
+    begin = _leads(task, start, text, size, way, True, cython.address(climbs))
     if begin < 0:
         return None
     tree: object = descended(start, text, size, begin, True, way)
@@ -101,16 +102,26 @@ def _over(
 
 
 @cython.cfunc
-def _led(start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)) -> object:
+def _led(task: object, start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cython.pointer(Way)) -> object:
     """`begins` at what `way` says already."""
     begin: cython.Py_ssize_t
     climbs: cython.int = 0
-    mount: object = start.mount
-    if mount is None:
-        return None
-    begin = leads_down(cython.cast(cython.p_uchar, text), size, mount.covered, cython.address(climbs))
+    begin = _leads(task, start, text, size, way, False, cython.address(climbs))
     if begin < 0:
         return None
+    _fill(text, size, begin, climbs, way)
+    return start
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _fill(
+    text: cython.p_char,
+    size: cython.Py_ssize_t,
+    begin: cython.Py_ssize_t,
+    climbs: cython.int,
+    way: cython.pointer(Way),
+) -> cython.void:
     way.path = text + begin
     way.shift = begin
     way.refused = 0
@@ -120,7 +131,120 @@ def _led(start: object, text: cython.p_char, size: cython.Py_ssize_t, way: cytho
     way.resolve = RESOLVE
     if climbs:
         way.resolve |= _no_xdev  # down into a /proc of the host's, and up again, would tell of what is there
-    return start
+
+
+# -- mount points
+
+
+@cython.cfunc
+@cython.exceptval(-2)
+def _leads(
+    task: object,
+    start: object,
+    text: cython.p_char,
+    size: cython.Py_ssize_t,
+    way: cython.pointer(Way),
+    layered: cython.bint,
+    climbs: cython.p_int,
+) -> cython.Py_ssize_t:
+    """Where a path begins that leads down with no mount point on it, or -1: `leads_down`, which knows names alone."""
+    begin: cython.Py_ssize_t
+    mount: object = start.mount
+    if mount is None:
+        return -1
+    begin = leads_down(cython.cast(cython.p_uchar, text), size, mount.covered, climbs)
+    if begin >= 0:
+        return begin
+    climbs[0] = 0
+    begin = leads_down(cython.cast(cython.p_uchar, text), size, _no_names, climbs)
+    return begin if begin >= 0 and _is_clear(task, start, text, size, begin, way, layered, climbs[0]) else -1
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _is_clear(
+    task: object,
+    start: object,
+    text: cython.p_char,
+    size: cython.Py_ssize_t,
+    begin: cython.Py_ssize_t,
+    way: cython.pointer(Way),
+    layered: cython.bint,
+    climbs: cython.int,
+) -> cython.bint:
+    """Whether nothing is mounted at a name of a path, by the directories in which those names are that mount points have.
+    `Mounts.at` asks the same."""
+    found: object
+    saved: cython.char
+    looks: cython.int = 0
+    end: cython.Py_ssize_t
+    stop: cython.Py_ssize_t
+    at: cython.Py_ssize_t = begin
+    mount: object = start.mount
+    points: dict = task.fs.mounts._at
+    while at < size:
+        end = at
+        while end < size and text[end] != 0x2F:
+            end += 1
+        name: bytes = text[at:end]
+        if name in cython.cast(set, mount.covered):
+            looks += 1
+            if looks > _most_looks:
+                return False
+            stop = at
+            while stop > begin and text[stop - 1] == 0x2F:
+                stop -= 1
+            if stop == begin:
+                found = start.identity
+            else:
+                saved = text[stop]
+                text[stop] = 0
+                found = _directory_at(start, text, stop, begin, way, layered, climbs)
+                text[stop] = saved
+            if found is None:
+                return False
+            if found is False:
+                return True
+            if (mount.number, found, name) in points:
+                return False
+        at = end + 1
+    return True
+
+
+@cython.cfunc
+def _directory_at(
+    start: object,
+    text: cython.p_char,
+    size: cython.Py_ssize_t,
+    begin: cython.Py_ssize_t,
+    way: cython.pointer(Way),
+    layered: cython.bint,
+    climbs: cython.int,
+) -> object:
+    """The identity of what a path leads to; False where nothing leads on from there but what a link says, which is gone
+    through first; None where that is the walk's to say."""
+    above: Way
+    told: axptr_told
+    refused: cython.int
+    device: object
+    if layered:
+        node: object = descended(start, text, size, begin, True, cython.address(above))
+        if node is None or above.refused == -ELOOP:
+            return None
+        if node is not start.inode.fs:
+            return node.identity
+        if climbs:
+            above.resolve |= _no_xdev
+    else:
+        if size - begin >= 2 and text[size - 1] == 0x2E and text[size - 2] == 0x2E:
+            return None  # up at the end, which is more than a look at a name
+        above.at, above.device = way.at, way.device
+        _fill(text, size, begin, climbs, cython.address(above))
+    refused = told_of(start, cython.address(above), cython.address(told))
+    if refused:
+        return False if refused == -ELOOP or is_missing(refused) else None
+    device = start.inode.fs.device if layered else axptr_dev(told.dev_major, told.dev_minor)
+    return device, told.ino
 
 
 def past_link(task, start, way, text):
@@ -175,7 +299,7 @@ def past_link(task, start, way, text):
         return _from(task, task.fs.root, text, size, way)
     if way.layered:
         return _over(task, start, text, size, way)
-    return _led(start, text, size, way)
+    return _led(task, start, text, size, way)
 
 
 def is_missing(refused):
