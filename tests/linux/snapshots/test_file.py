@@ -12,9 +12,10 @@ import sys
 import pytest
 
 from axptr import Sandbox
-from axptr._core.words.graph import Graph, Node, Place
+from axptr._core.words.graph import INSTANCE, Graph, Node, Place
 from axptr.errors import LinuxError, SnapshotError
 from axptr.linux import PIPE, Linux, MachineSnapshot, Policy, Rules, SystemTree
+from axptr.linux.snapshots.chains import _objects
 from axptr.linux.snapshots.code import _find, decode, encode
 from snapfiles import description, resealed
 
@@ -420,19 +421,96 @@ def test_no_name_leads_anywhere_but_to_a_machines_state(saved, tmp_path, name):
     refused(tmp_path / "made up", resealed(whole, meta.replace(old, new)))
 
 
-@pytest.mark.parametrize("name", ["_above", "parent"])
-def test_what_lies_in_itself_is_refused(saved, tmp_path, name):
-    """Whoever asked for its path, or for an ancestor, would go up without end."""
+NESTED = """
+import ctypes, os, select, time
+epolls = [select.epoll() for _ in range(3)]
+pipe = os.pipe()
+for below, above in zip([pipe[0], epolls[0].fileno(), epolls[1].fileno()], epolls): above.register(below, 1)
+libc = ctypes.CDLL(None)
+libc.unshare(0x10020000)  # CLONE_NEWUSER | CLONE_NEWNS
+os.mkdir("/tmp/axptr-one")
+for path in (b"/tmp/axptr-one", b"/tmp/axptr-one/two/three"):
+    libc.mount(b"none", path, b"tmpfs", 0, None)
+    os.makedirs("/tmp/axptr-one/two/three", exist_ok=True)
+file = open("/tmp/axptr-one/two/three/file", "w")
+if os.fork():
+    print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory):
+    """The file of a machine with epolls that watch each other, mounts within one another, and a child."""
+    path = tmp_path_factory.mktemp("machine") / "saved"
+    with Linux(overlay=True, env=SHELL) as machine:
+        process = machine.spawn(["python3", "-S", "-c", NESTED], stdin=PIPE, stdout=PIPE, stderr=2)
+        machine.run_until(lambda: process.stdout.total > 0, 60)
+        machine.snapshot().save(path)
+    return path
+
+
+def reached(graph, start: int, names: tuple[str, ...]) -> set[int]:
+    """What attributes lead to from an object, one after the other."""
+    found = {start}
+    for name in names:
+        found = {
+            k for i in found if name in (graph.nodes[i].names or ()) for k in _objects(graph, graph.nodes[i], name)
+        }
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "back"),
+    [
+        ("LayeredNode", "_above", ()),
+        ("TmpNode", "parent_node", ()),
+        ("TmpNode", "inode", ("entries",)),
+        ("TmpMount", "above", ("mount",)),
+        ("ThreadGroup", "parent", ()),
+        ("Entry", "file", ("set", "entries")),
+        ("EventPoll", "queue", ("_watches", "epoll")),
+    ],
+)
+def test_what_lies_in_itself_is_refused(nested, tmp_path, cls, name, back):
+    """Whoever asked for its path, for an ancestor or for who watches would go on without end. back: how what the
+    attribute is made to be leads to its owner."""
+    whole = nested.read_bytes()
+    graph, besides = decode(description(whole))
+    nodes = list(graph.nodes)
+    index, goal = next(
+        (i, k)
+        for i, node in enumerate(nodes)
+        if node.kind == INSTANCE and node.cls.__name__ == cls and reached(graph, i, (name,))
+        for k in range(len(nodes))
+        if i in reached(graph, k, back)
+    )
+    node = nodes[index]
+    values = [Place(goal) if key == name else value for key, value in zip(node.names, node.values, strict=True)]
+    nodes[index] = Node(node.kind, node.cls, node.names, tuple(values))
+    data = resealed(whole, encode(Graph(tuple(nodes), graph.roots), besides))
+    (tmp_path / "made up").write_bytes(data)
+    with pytest.raises(SnapshotError, match="lies in itself"):
+        MachineSnapshot.load(tmp_path / "made up")
+
+
+@pytest.mark.parametrize(("name", "value"), [("stream", None), ("stream", 1), ("owned", True)])
+def test_a_file_of_the_users_that_does_not_know_it_is_refused(saved, tmp_path, name, value):
+    """It would be closed with the machine, or kept as the machine's own."""
     whole = saved.read_bytes()
     graph, besides = decode(description(whole))
     nodes = list(graph.nodes)
-    index = next(
-        i for i, n in enumerate(nodes) if n.names and name in n.names and type(n.values[n.names.index(name)]) is Place
-    )
+    index = next(i for i, n in enumerate(nodes) if n.kind == INSTANCE and n.cls.__name__ == "HostFile")
     node = nodes[index]
-    values = [Place(index) if key == name else value for key, value in zip(node.names, node.values, strict=True)]
+    assert node.values[node.names.index("stream")] == 2
+    values = [value if key == name else one for key, one in zip(node.names, node.values, strict=True)]
     nodes[index] = Node(node.kind, node.cls, node.names, tuple(values))
     refused(tmp_path / "made up", resealed(whole, encode(Graph(tuple(nodes), graph.roots), besides)))
+
+
+def test_what_does_not_lie_in_itself_is_loaded(nested):
+    with Linux.from_snapshot(MachineSnapshot.load(nested)) as machine:
+        machine.run_until(lambda: False, 0.01)
 
 
 def test_names_of_functions_lead_to_those_that_go_on_with_a_call():

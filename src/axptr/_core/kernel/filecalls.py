@@ -184,7 +184,7 @@ class StatusCall(FileCall):
         """The same of an open file of the host's, regular or a directory; None where that is the handler's."""
         told: axptr_told
         refused: cython.int
-        file: object = cython.cast(dict, task.files._files).get(number & 0xFFFF_FFFF)
+        file: object = cython.cast(dict, task.files._files, typecheck=True).get(number & 0xFFFF_FFFF)
         if type(file) is not self.opened:
             return None if file is None else _described_below(task, file.overlaid, to)
         if task.machine.host.repeats:

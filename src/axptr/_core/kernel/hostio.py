@@ -118,7 +118,7 @@ class ReadCall(TransferCall):
         size: uint64_t = 0
         at: int64_t = cython.cast(int64_t, registers[3])
         form: cython.int = self.form
-        file: object = cython.cast(dict, task.files._files).get(registers[0] & 0xFFFF_FFFF)
+        file: object = cython.cast(dict, task.files._files, typecheck=True).get(registers[0] & 0xFFFF_FFFF)
         if file is None:
             return self.plain.serve(task, registers)
         flags: cython.int = file.flags
@@ -209,7 +209,7 @@ class WriteCall(TransferCall):
         size: uint64_t = 0
         at: int64_t = cython.cast(int64_t, registers[3])
         form: cython.int = self.form
-        file: object = cython.cast(dict, task.files._files).get(registers[0] & 0xFFFF_FFFF)
+        file: object = cython.cast(dict, task.files._files, typecheck=True).get(registers[0] & 0xFFFF_FFFF)
         if file is None:
             return self.plain.serve(task, registers)
         in_memory: cython.bint = file.in_memory

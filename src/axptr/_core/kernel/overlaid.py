@@ -76,7 +76,7 @@ def descended(start, text, size, begin, judged, way):
             return None
         if dots == 0:
             name = _name(text, at, end)
-            found: object = cython.cast(dict, inode.entries).get(name)
+            found: object = cython.cast(dict, inode.entries, typecheck=True).get(name)
             if found is None:
                 return _below(tree, inode, text, at, size, judged, way)
             node = found
@@ -117,7 +117,7 @@ def _below(
     if way.refused:
         return tree
     whole: bytes = _name(way.below, 0, way.below_size)
-    if cython.cast(dict, tree.dirs).get(whole) is not None:
+    if cython.cast(dict, tree.dirs, typecheck=True).get(whole) is not None:
         return None
     if not judged:
         return tree
@@ -163,7 +163,11 @@ def _spelled(
     climbs: cython.bint = False
     hidden: set = inode.hidden
     name: bytes
-    if ground is None or ground[1] is None or (base and _name(way.below, 0, base) not in cython.cast(dict, ground[1])):
+    if (
+        ground is None
+        or ground[1] is None
+        or (base and _name(way.below, 0, base) not in cython.cast(dict, ground[1], typecheck=True))
+    ):
         shown = -1
     while at < size:
         if text[at] == _slash:
@@ -192,9 +196,9 @@ def _spelled(
                 if name in hidden:
                     way.refused = -ENOENT
                     return not climbs
-                if climbs and name in cython.cast(dict, inode.entries):
+                if climbs and name in cython.cast(dict, inode.entries, typecheck=True):
                     return False
-            elif cython.cast(dict, tree.dirs).get(_name(way.below, 0, done)) is not None:
+            elif cython.cast(dict, tree.dirs, typecheck=True).get(_name(way.below, 0, done)) is not None:
                 return False
             above = done
             if done:
@@ -224,10 +228,10 @@ def _spelled(
 def _shown(ground: tuple, whole: bytes, above: bytes, name: bytes) -> cython.int:
     """What stands at a path in a directory that is made up: 1 what the host has, 0 a directory that is made up, too, 2
     something else of that kind, -1 nothing."""
-    known: object = cython.cast(dict, ground[1]).get(whole)
+    known: object = cython.cast(dict, ground[1], typecheck=True).get(whole)
     if known is not None:
         return 0 if known else 2
-    names: object = cython.cast(dict, ground[2]).get(above)
+    names: object = cython.cast(dict, ground[2], typecheck=True).get(above)
     return 1 if names is not None and name in names else -1
 
 
@@ -244,7 +248,7 @@ def _long(text: cython.p_char, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -
 @cython.cfunc
 def _held(tree: object, path: bytes) -> object:
     """The node of what was not changed and somebody holds: see `LayeredFs.pure`."""
-    reference: object = cython.cast(dict, tree.pure.data).get(path)
+    reference: object = cython.cast(dict, tree.pure.data, typecheck=True).get(path)
     return None if reference is None else reference()
 
 
@@ -270,7 +274,7 @@ def readable(told, wanted):
 def adopted(tree, told):
     device: uint64_t = tree.device
     identity: tuple = (axptr_dev(told.dev_major, told.dev_minor), told.ino)
-    if told.nlink > 1 and told.mode & _kind != _directory and identity in cython.cast(dict, tree.kept):
+    if told.nlink > 1 and told.mode & _kind != _directory and identity in cython.cast(dict, tree.kept, typecheck=True):
         return False
     told.ino = tree.number(identity[0], told.ino)
     told.dev_major = cython.cast(cython.uint, (device >> 8) & 0xFFF) | cython.cast(

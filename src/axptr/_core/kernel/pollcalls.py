@@ -167,7 +167,7 @@ class EpollWaiting(Quick):
         return done if done or not found else -1
 
     def go_on(self, task, record):
-        file, events, most, _, masked = cython.cast(tuple, record.again)[1]
+        file, events, most, _, masked = cython.cast(tuple, record.again, typecheck=True)[1]
         if masked is not None:
             return -1
         told: cython.Py_ssize_t = self.tell(task, cython.cast(EventPoll, get(file, fields.set)), events, most)

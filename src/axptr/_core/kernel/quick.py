@@ -211,7 +211,7 @@ class Reading(Quick):
         return done
 
     def go_on(self, task, record):
-        data: tuple = cython.cast(tuple, record.again)[1]
+        data: tuple = cython.cast(tuple, record.again, typecheck=True)[1]
         file: object = data[0]
         rest: tuple = data[1]
         if len(rest) != 1 or cython.cast(object, get(task, fields.machine)).watches is not None:
@@ -275,7 +275,7 @@ class Receiving(Quick):
         return _wait_to_read(task, file, end.queue, (self.again, data), self.interrupted, a)
 
     def go_on(self, task, record):
-        data: tuple = cython.cast(tuple, record.again)[1]
+        data: tuple = cython.cast(tuple, record.again, typecheck=True)[1]
         file: object = data[0]
         rest: tuple = data[1]
         if class_of(file) != socket_class or len(rest) != 1 or data[2:6] != self.plainly or data[6] != self.end:

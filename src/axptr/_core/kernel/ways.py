@@ -55,7 +55,7 @@ def begins(task, dirfd, text, size, way):
     elif dirfd == _cwd:
         start = task.fs.cwd
     else:
-        start = cython.cast(dict, task.files._files).get(dirfd)
+        start = cython.cast(dict, task.files._files, typecheck=True).get(dirfd)
         if start is None or start.kind != _directory:
             return None
         if start.host_fd is None:

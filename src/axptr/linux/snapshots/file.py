@@ -44,6 +44,7 @@ from ..fs.host.tree import HostNode
 from ..fs.system import SystemTree
 from ..host import unique_name
 from ..policy.policy import Policy
+from .chains import require_ends
 from .code import decode, encode
 from .hostfiles import HeldFile, find, identity
 from .memory import MemoryImage
@@ -65,8 +66,6 @@ _STORES = (FrameStore, MemoryFile)
 _BACKENDS = (StoreBackend, SharedBackend, FileBackend)
 _DESCRIPTORS = {HostFile: "host_fd", FifoOpening: "fd"}
 """Attributes that are descriptors of the host's, and closed by their owners."""
-_UPWARDS = frozenset(("parent_node", "_above", "parent"))
-"""Attributes that lead from a name to its directory, from a process to its parent."""
 _DAMAGED = (LookupError, TypeError, ValueError, AttributeError, OverflowError, AssertionError)
 """What values that have no meaning raise where they are used."""
 
@@ -301,7 +300,7 @@ class _Reading:
         memory.stores = [self._store(*record) for record in stores]
         memory.shown = set(shown)
         _require_leaves(self._graph)
-        _require_tops(self._graph)
+        require_ends(self._graph)
         for meta, shown_there in zip(spaces, shows, strict=True):
             memory.add(self._space(meta, memory.stores, shown_there))
         snap.saved = Saved(self._heads, Known(self._pool.shown, self._npages)) if self._heads else None
@@ -388,27 +387,12 @@ def _require_leaves(graph: Graph) -> None:
         leaf = graph.nodes[place] if place >= 0 else node
         if len(values) != 1 or leaf.kind != LEAF or leaf.values[0] not in ("fd", "stream", "dead") or place in owners:
             raise SnapshotError(f"a {node.cls.__name__} of it has no file of its own")
+        state = dict(zip(node.names or (), node.values, strict=True))
+        number = leaf.values[1] if leaf.values[0] == "stream" else None
+        if state.get("stream") != number or (number is not None and state.get("owned") is not False):
+            raise SnapshotError("a file of it is the user's, and does not know that")
         if leaf.values[0] != "stream":
             owners.add(place)
-
-
-def _require_tops(graph: Graph) -> None:
-    """Raise `SnapshotError` where one goes up from a name or a process and never comes to an end."""
-    above: dict[int, int] = {}
-    for index, node in enumerate(graph.nodes):
-        for name, value in zip(node.names or (), node.values, strict=False) if node.kind == INSTANCE else ():
-            if name in _UPWARDS and isinstance(value, Place):
-                above[index] = value.index
-    ends: set[int] = set()
-    for start in above:
-        way: set[int] = set()
-        at: int | None = start
-        while at is not None and at not in ends:
-            if at in way:
-                raise SnapshotError(f"a {graph.nodes[at].cls.__name__} of it lies in itself")
-            way.add(at)
-            at = above.get(at)
-        ends |= way
 
 
 def _is_lent(node: Node, graph: Graph) -> bool:
