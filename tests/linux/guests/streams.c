@@ -178,9 +178,9 @@ static void nothing(int s) { (void)s; }
 
 /* -- a server, and clients that wait */
 
-static void serve(int l, int edge)
+static void serve(int l, int edge, int left)
 {
-    int ep = epoll_create1(0), left = -1;
+    int ep = epoll_create1(0);
     struct epoll_event e[8], in = {.events = EPOLLIN, .data.fd = l};
     static char data[70000];
     epoll_ctl(ep, EPOLL_CTL_ADD, l, &in);
@@ -192,7 +192,6 @@ static void serve(int l, int edge)
             if (fd == l) {
                 struct epoll_event c = {.events = EPOLLIN | (edge ? EPOLLET : 0), .data.fd = accept4(l, 0, 0, SOCK_NONBLOCK)};
                 if (c.data.fd < 0) _exit(5);
-                left = left < 0 ? 1 : left + 1;
                 epoll_ctl(ep, EPOLL_CTL_ADD, c.data.fd, &c);
                 continue;
             }
@@ -265,7 +264,7 @@ static int echo(int rounds)
     struct sigaction act = {.sa_handler = nothing, .sa_flags = rnd(2) ? SA_RESTART : 0};
     sigaction(SIGALRM, &act, 0);
     pid_t server = fork();
-    if (!server) serve(l, edge);
+    if (!server) serve(l, edge, clients);
     close(l);
     if (rnd(2)) setitimer(ITIMER_REAL, &v, 0);
     for (int i = 0; i < clients; i++) {

@@ -100,7 +100,7 @@ a b c: ; echo $@; echo $@ > $@
 """
 PROGRAMS = {
     "pipes": ["sh", "-c", "for i in 1 2 3 4 5 6; do echo $i | sed s/^/x/ | tr x y; done; echo $(echo a | cat | cat)"],
-    "jobs": ["bash", "-c", "for i in 1 2 3 4; do (echo $i | cat > f$i; exit $i) & done; for p in $(jobs -p); do wait $p; echo $?; done; cat f*"],
+    "jobs": ["bash", "-c", "for i in 1 2 3 4; do (echo $i | cat > f$i; exit $i) & all=\"$all $!\"; done; for p in $all; do wait $p; echo $?; done; cat f*"],
     "trap": ["bash", "-c", 'trap "echo usr" USR1; for i in 1 2 3; do kill -USR1 $$; done; trap "echo end" EXIT; cat <<X\nhere $((6*7))\nX\n'],
     "files": ["sh", "-c", "mkdir -p d/e; for i in 1 2 3 4 5; do echo $i >> d/e/f; ln -sf f d/e/l$i; done; mv d/e d/g; cat d/g/l3; ls d/g; rm -r d; ls"],
     "fifo": ["sh", "-c", "mkfifo p; (for i in 1 2 3 4; do echo line $i; done > p) & while read x; do echo got $x; done < p; wait"],

@@ -239,3 +239,19 @@ def test_a_sleep_goes_on_with_what_is_left_when_the_process_is_run_on(compile_gu
             runs += 1
     assert runs >= 5
     assert time.monotonic() - begin >= 1.8
+
+
+@pytest.mark.parametrize("ends", ["nobody", "the other"])
+def test_who_ends_in_a_wait_gives_back_the_memory_that_it_waits_on(compile_guest, ends: str):
+    """`run_guest` holds the process, whose task this is."""
+    before = """#include <sys/syscall.h>
+#include <linux/futex.h>
+#include <sched.h>
+static int word; static char stack[65536] __attribute__((aligned(16)));
+static int other(void *code) { usleep(20000); syscall(SYS_exit_group, 3); return 0; }"""
+    wait = "syscall(SYS_futex, &word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 0, 0, 0, 0);"
+    second = "clone(other, stack + sizeof stack, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, 0);"
+    body = (second if ends == "the other" else "") + wait
+    source = "#define _GNU_SOURCE\n" + HEADERS + before + "\nint main(void) {" + body + "}"
+    ours = run_guest(compile_guest("waitends", "-static", source=source), timeout=0.3 if ends == "nobody" else 60)
+    assert ours.result.exit_code == (3 if ends == "the other" else None)

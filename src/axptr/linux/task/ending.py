@@ -55,6 +55,7 @@ def end_group(group: ThreadGroup, signal: int = SIGKILL) -> None:
 def abandon(task: LinuxTask) -> None:
     """The machine is no more: give back what a thread has, and tell nobody."""
     task.machine.loop.remove(task)
+    task.blocked = None  # what it waited on may hold its memory
     if not task.dead:
         task.dead = True
         task.files.release()
@@ -78,6 +79,7 @@ def end_thread(task: LinuxTask) -> None:
         if (made := group.timers.made) is not None:
             made.clear(group)
     machine.loop.remove(task)
+    task.blocked = None  # what it waited on may hold its memory
     if group.tracees:
         from .trace import tracer_ended
 
