@@ -202,9 +202,9 @@ sys.meta_path.remove(Spy)
 """
 
 
-def started(place: Path, *lines: str, options: tuple[str, ...] = (), status: int = 0) -> str:
-    """What a Python says that has loaded all from there, and then goes through these lines."""
-    script = "\n".join((SPY.format(place=str(place)), *lines))
+def started(place: Path, *lines: str, options: tuple[str, ...] = (), status: int = 0, before: str = "") -> str:
+    """What a Python says that has gone through `before`, loaded all from there, and then goes through these lines."""
+    script = "\n".join((before, SPY.format(place=str(place)), *lines))
     done = subprocess.run(
         [sys.executable, "-I", *options, "-c", script], capture_output=True, text=True, env={}, timeout=100
     )
@@ -249,6 +249,63 @@ for name in sorted(name for name in sys.modules if name.startswith("axptr.")):
     one_by_one = started(copy, slow, alone, told, options=("-X", "importtime"))
     plain = [line for line in one_by_one.splitlines() if line.startswith("axptr.")]
     assert not [pair for pair in zip(at_once.splitlines(), plain, strict=True) if pair[0] != pair[1]]
+
+
+LISTENS = """
+import ctypes, sys
+class Arenas(ctypes.Structure):
+    _fields_ = [("context", ctypes.c_void_p), ("alloc", ctypes.c_void_p), ("free", ctypes.c_void_p)]
+def arenas():
+    found = Arenas()
+    ctypes.pythonapi.PyObject_GetArenaAllocator(ctypes.byref(found))
+    return found.context, found.alloc, found.free
+told, allocators, first = [], [], arenas()
+def hear(event, args):
+    if event == "import" and args[0].startswith("axptr._core.") and args[1] is not None:
+        told.append(args)
+        allocators.append(arenas())
+sys.addaudithook(hear)
+"""
+
+
+def test_who_listens_hears_of_each_module_of_the_core(copy: Path) -> None:
+    """As the import system tells of the first of them: name and library."""
+    started(copy)
+    look = """
+there = sorted(name for name, made in sys.modules.items() if (getattr(made, "__file__", None) or "") == told[0][1])
+assert sorted(one[0] for one in told) == there and len(there) > 40, there
+assert {one[1:] for one in told} == {told[0][1:]}
+print("right", told[0][0])
+"""
+    assert started(copy, look, before=LISTENS) == "right axptr._core.host.starting\n"
+
+
+def test_arenas_of_a_start_come_with_their_pages_and_later_ones_as_before(copy: Path) -> None:
+    """So do those that come after a start which failed."""
+    started(copy)
+    look = """
+made = [one for one in allocators if one != first]
+assert arenas() == first and made, "an allocator stayed, or none was there"
+_, alloc, free = made[-1]
+at = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)(alloc)(None, 1 << 20)
+there = (ctypes.c_ubyte * 256)()
+assert ctypes.CDLL(None).mincore(ctypes.c_void_p(at), ctypes.c_size_t(1 << 20), there) == 0
+assert all(one & 1 for one in there), "pages that are to be had by a fault"
+ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)(free)(first[0], at, 1 << 20)
+print("right")
+"""
+    assert started(copy, look, before=LISTENS) == "right\n"
+    fails = """
+import atexit
+def end():
+    print("as before" if arenas() == first and any(one != first for one in allocators) else "another")
+atexit.register(end)
+def fail(event, args):
+    if event == "import" and args[0] == "axptr._core.kernel.turns" and args[1] is not None:
+        raise RuntimeError("not that one")
+sys.addaudithook(fail)
+"""
+    assert "as before\n" in started(copy, before=LISTENS + fails, status=1)
 
 
 @pytest.mark.parametrize("what", ["longer", "newer", "older", "gone"])

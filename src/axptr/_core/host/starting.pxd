@@ -5,6 +5,11 @@ cdef extern from *:
     #include <dlfcn.h>
     #include <sys/mman.h>
 
+    /* As `_imp.create_dynamic` tells whoever listens (PySys_AddAuditHook): nothing costs where nobody does. */
+    static int axptr_told(PyObject *name, PyObject *path) {
+        return PySys_Audit("import", "OOOOO", name, path, Py_None, Py_None, Py_None);
+    }
+
     /* A module of this library as its PyInit_ makes it, to be executed by who asks. */
     static PyObject *axptr_made(void *library, const char *init, PyObject *spec) {
         PyObject *(*make)(void) = (PyObject *(*)(void))dlsym(library, init);
@@ -33,6 +38,7 @@ cdef extern from *:
     static void axptr_pages_by_fault(void) { PyObject_SetArenaAllocator(&axptr_arenas); }
     """
     object axptr_made(void *library, const char *init, object spec)
+    int axptr_told(object name, object path) except -1
     void axptr_pages_at_once() noexcept
     void axptr_pages_by_fault() noexcept
 

@@ -202,6 +202,7 @@ def _of_library(known: dict, name: str, library: str, handle: cython.p_void):
     spec = ModuleSpec(name, ExtensionFileLoader(name, library), origin=library)
     spec._set_fileattr, spec._initializing = True, False
     init: bytes = f"PyInit_{name.rpartition('.')[2]}".encode()
+    axptr_told(name, library)
     module = axptr_made(handle, init, spec)
     names: dict = module.__dict__
     names["__spec__"] = spec
