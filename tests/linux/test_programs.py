@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from axptr.linux import ProgramError, create_process
+from axptr.linux import Policy, ProgramError, create_process
 
 from .conftest import ENVIRONMENT, run_guest, run_host
 
@@ -154,6 +156,37 @@ def test_a_process_that_has_ended_or_is_closed_is_not_run_again(compile_guest):
     process.close()
     with pytest.raises(RuntimeError, match="closed"):
         process.run(20)
+
+
+@pytest.mark.parametrize("program", [["/bin/sleep", "0.5"], ["/bin/sh", "-c", "for i in $(seq 20000); do :; done"]])
+def test_a_process_that_runs_in_another_thread_is_not_closed_and_runs_on(program):
+    process = create_process(program[0], program, env=ENVIRONMENT)
+    found = []
+    thread = threading.Thread(target=lambda: found.append(process.run(60)))
+    thread.start()
+    while not process.machine.loop.running:
+        time.sleep(0.001)
+    with pytest.raises(RuntimeError, match="between its runs"):
+        process.close()
+    thread.join()
+    assert [result.status for result in found] == [0]
+    process.close()
+    assert process.phys.data_frames == 0
+
+
+def test_a_process_is_not_closed_by_what_looks_at_its_calls():
+    policy = Policy()
+
+    @policy.before("getpid")
+    def close(call):
+        with pytest.raises(RuntimeError, match="between its runs"):
+            process.close()
+        closed.append(call.name)
+
+    closed: list[str] = []
+    with create_process("/bin/sh", ["sh", "-c", "exit 3"], env=ENVIRONMENT, policy=policy) as process:
+        assert process.run(60).status == 3
+    assert closed
 
 
 def test_a_timeout_ends_a_busy_and_a_waiting_program(compile_guest):

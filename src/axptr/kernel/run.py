@@ -285,10 +285,12 @@ class RunLoop(Turns):
         try:
             return self._until(done)
         finally:
-            self._stand_still()
-            self._end()
-            self.running = False
-            self.deadline = None
+            try:
+                self._stand_still()
+                self._end()
+            finally:  # whatever came in between: the machine can be closed
+                self.running = False
+                self.deadline = None
             if self.current is not None:
                 self.current.switched(False)
 

@@ -210,13 +210,13 @@ class Process:
 
     def close(self) -> None:
         """Give its memory back, which ends it if it still runs; with a machine of its own, that and all its files too.
-        The process is of no use afterwards. Idempotent."""
+        The process is of no use afterwards. Idempotent. `RuntimeError` as of `Linux.close`."""
         if self._closed:
             return
-        self._closed = True
         if self.owner:
             self.linux.close()
-        elif not self.linux.closed:
+        self._closed = True
+        if not self.owner and not self.linux.closed:
             self.end()
             self.linux.forget(self)
             self.linux.let_go(self._first)

@@ -511,15 +511,16 @@ class Linux:
                 pass
 
     def close(self) -> None:
-        """End everything, close all files and give the memory back. Idempotent."""
+        """End everything, close all files and give the memory back. Idempotent. `RuntimeError` within a run."""
         if self.closed:
             return
+        if self.engine_why and self.machine.loop.running:
+            raise RuntimeError("a machine is closed between its runs, not within one")
         self.closed = True
         machine, attempt = self.machine, whatever if self.doubtful else just
         if self.engine_why:
             machine.close(attempt)
-            groups: list[ThreadGroup] = []
-            attempt(lambda: groups.extend(machine.held))
+            groups: list[ThreadGroup] = attempt(lambda: list(machine.held)) or []  # type: ignore[assignment]
             for group in groups:
                 attempt(lambda group=group: group.leader.space.clear())  # type: ignore[misc]
         attempt(lambda: self.mounts.close())
