@@ -138,7 +138,7 @@ def _below(
 
 @cython.cfunc
 @cython.exceptval(-1)
-def _spelled(
+def _spelled(  # long: each name is looked at once, for all that it may be
     tree: object,
     inode: object,
     ground: object,
