@@ -35,3 +35,40 @@ print("there")
 def test_a_space_and_an_engine_that_go_as_garbage_or_with_the_interpreter() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (0, "there\n", "")
+
+
+BRANCHES = """
+import gc
+from axptr.linux import PIPE, Linux
+
+gc.disable()
+with Linux(engine="native", overlay=True, env={"PATH": "/usr/bin:/bin"}) as machine:
+    loop = 'while read -r line; do eval "$line"; done'
+    process = machine.spawn(["sh", "-c", loop], stdin=PIPE, stdout=PIPE, stderr=2)
+    process.stdin.feed(b"echo ready\\n")
+    machine.run_until(lambda: process.stdout.total > 0, 60)
+    snap = machine.snapshot()
+
+def one():
+    branch = Linux.from_snapshot(snap)
+    there = branch.process()
+    there.stdin.feed(b"i=0; while [ $i -lt 300 ]; do i=$((i+1)); done; echo $i\\n")
+    branch.run_until(lambda: there.stdout.total > 6, 60)
+    branch.circle = [branch, there]
+    return branch
+
+for _ in range(3):
+    one()
+    one()
+    gc.collect()
+left = [one() for _ in range(3)]
+del snap, machine, process, left
+gc.collect()
+print("there")
+"""
+
+
+def test_branches_that_go_as_garbage_with_what_they_came_from() -> None:
+    """What their stubs had is learned while the collector ends them, of an origin that goes with them."""
+    done = subprocess.run([sys.executable, "-c", BRANCHES], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "there\n", "")

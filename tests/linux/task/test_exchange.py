@@ -190,3 +190,38 @@ def test_the_limit_ends_one_of_those_who_hand_over(compile_guest: Callable[..., 
     ours, theirs = run_guest(program, "1", str(1 << 40), timeout=400), run_host(program, "1", str(1 << 40))
     assert ours.stdout == theirs.stdout == b"the first was ended by 24\n"
     assert time.process_time() - begin < 20
+
+
+ALONE = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+static volatile sig_atomic_t told;
+static void tell(int number) { told = number; }
+int main(int argc, char **argv)
+{
+    struct rlimit limit = {1, 5};
+    struct rusage used;
+    int ends[2], calls = !strcmp(argv[1], "calls");
+    char c = 0;
+    signal(SIGXCPU, tell);
+    if (pipe(ends) || setrlimit(RLIMIT_CPU, &limit)) return 1;
+    while (!told)
+        if (calls && (write(ends[1], &c, 1) != 1 || read(ends[0], &c, 1) != 1)) return 2;
+    getrusage(RUSAGE_SELF, &used);
+    long centiseconds = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 100 +
+                        (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 10000;
+    if (centiseconds < 95 || centiseconds > 150) printf("after %ld\n", centiseconds);
+    else puts("in time");
+    return 0;
+}
+"""
+
+
+@needs_native
+@pytest.mark.parametrize("what", ["calls", "computes"])
+def test_the_limit_of_one_alone_is_told_when_it_is_used_up(compile_guest: Callable[..., Path], what: str) -> None:
+    program = compile_guest("alone", "-static", source=ALONE)
+    assert run_guest(program, what, timeout=60).stdout == b"in time\n"
