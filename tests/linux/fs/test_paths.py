@@ -10,6 +10,7 @@ import pytest
 
 from axptr._core.host.places import name_of
 from axptr.errors import LinuxError
+from axptr.linux import Overlay
 from axptr.linux.files.locks import LockTable
 from axptr.linux.fs import writable
 from axptr.linux.fs.host.fd import openat2
@@ -18,6 +19,7 @@ from axptr.linux.fs.walk import AT_FDCWD, FsContext
 from axptr.linux.task.filetable import FileTable
 from axptr.linux.task.pids import PidTable
 
+from ..conftest import run_guest, run_host
 from ..trees import file_system, walker
 
 
@@ -267,3 +269,25 @@ def test_a_file_that_is_moved_out_while_it_is_judged_is_not_taken_for_what_has_i
     with pytest.raises(LinuxError) as caught:
         node.changeable()
     assert caught.value.errno == errno.EROFS
+
+
+LONG = r"""
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+int main(void) {
+    char name[300];
+    memset(name, 'a', 299), name[299] = 0;
+    fclose(fopen("there", "w"));
+    char *pairs[][2] = {{"missing", name}, {name, "missing"}, {"there", name}, {name, name}};
+    for (int i = 0; i < 4; i++) printf("%d %d\n", rename(pairs[i][0], pairs[i][1]), errno);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("tree", ["disk", "memory"])
+def test_what_is_renamed_is_looked_for_before_its_new_name(compile_guest, tmp_path, tree):
+    program = compile_guest("renames", "-static", source=LONG)
+    options = {"allow_write": [tmp_path]} if tree == "disk" else {"overlay": Overlay()}
+    assert run_guest(program, cwd=tmp_path, **options).stdout == run_host(program, cwd=tmp_path).stdout

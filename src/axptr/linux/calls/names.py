@@ -276,6 +276,8 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
             return 0
     origin = _old(task, source)
     directory = task.fs.changeable_directory(task, goal)
+    if len(goal.name) > 255 and task.fs.child(task, source) is None:  # who is to move is looked for first
+        raise LinuxError(errno.ENOENT)
     if task.machine.rules is not None:
         judge_move(task, task.fs.child(task, source))
         judge_move(task, task.fs.child(task, goal))
