@@ -17,6 +17,7 @@ from axptr.errors import LinuxError, SnapshotError
 from axptr.linux import PIPE, Linux, MachineSnapshot, Policy, Rules, SystemTree
 from axptr.linux.snapshots.chains import _objects
 from axptr.linux.snapshots.code import _find, decode, encode
+from axptr.linux.snapshots.kinds import _KINDS, wanted_of
 from snapfiles import description, resealed
 
 from .test_branch import ask
@@ -492,6 +493,44 @@ def test_what_lies_in_itself_is_refused(nested, tmp_path, cls, name, back):
     (tmp_path / "made up").write_bytes(data)
     with pytest.raises(SnapshotError, match="lies in itself"):
         MachineSnapshot.load(tmp_path / "made up")
+
+
+FIELDS = """
+import os, select, socket, threading
+r, w = os.pipe(); os.write(w, b"x"); a, b = socket.socketpair()
+e = select.epoll(); e.register(r, 1); e.register(a, 1)
+lock = threading.Lock(); lock.acquire(); threading.Thread(target=lock.acquire, daemon=True).start()
+print("here", flush=True)
+input()
+"""
+
+
+def test_what_compiled_code_takes_as_it_lies_is_what_it_is_to_be(tmp_path):
+    """Each attribute once as nothing, as a number and as something else of the machine, and left out."""
+    with Linux(env=SHELL) as machine:
+        process = machine.spawn(["python3", "-S", "-c", FIELDS], stdin=PIPE, stdout=PIPE, stderr=2)
+        machine.run_until(lambda: process.stdout.total > 0, 60)
+        machine.snapshot().save(tmp_path / "saved")
+    whole = (tmp_path / "saved").read_bytes()
+    graph, besides = decode(description(whole))
+    told = {
+        (node.cls.__qualname__, name): (k, wanted)
+        for k, node in enumerate(graph.nodes)
+        if node.kind == INSTANCE
+        for name, wanted in wanted_of(node.cls)
+    }
+    assert {name for _, name in told} == {name for kinds in _KINDS.values() for name in kinds}
+    other = next(k for k, node in enumerate(graph.nodes) if node.kind == INSTANCE and node.cls.__name__ == "FsContext")
+    for (_, name), (k, wanted) in told.items():
+        node = graph.nodes[k]
+        left = [pair for pair in zip(node.names, node.values, strict=True) if pair[0] != name]
+        for value in (None, 1, Place(other), ...):
+            if wanted == "int" and value == 1:
+                continue
+            made = left if value is ... else [*left, (name, value)]
+            nodes = list(graph.nodes)
+            nodes[k] = Node(node.kind, node.cls, tuple(key for key, _ in made), tuple(value for _, value in made))
+            refused(tmp_path / "made up", resealed(whole, encode(Graph(tuple(nodes), graph.roots), besides)))
 
 
 @pytest.mark.parametrize(("name", "value"), [("stream", None), ("stream", 1), ("owned", True)])

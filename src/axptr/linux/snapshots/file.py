@@ -47,6 +47,7 @@ from ..policy.policy import Policy
 from .chains import require_ends
 from .code import decode, encode
 from .hostfiles import HeldFile, find, identity
+from .kinds import require_kinds
 from .memory import MemoryImage
 from .taking import ROOTS
 
@@ -301,6 +302,7 @@ class _Reading:
         memory.shown = set(shown)
         _require_leaves(self._graph)
         require_ends(self._graph)
+        require_kinds(self._graph)
         for meta, shown_there in zip(spaces, shows, strict=True):
             memory.add(self._space(meta, memory.stores, shown_there))
         snap.saved = Saved(self._heads, Known(self._pool.shown, self._npages)) if self._heads else None
