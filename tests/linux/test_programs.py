@@ -174,6 +174,20 @@ def test_a_process_that_runs_in_another_thread_is_not_closed_and_runs_on(program
     assert process.phys.data_frames == 0
 
 
+def test_a_run_that_does_not_come_to_begin_is_over(monkeypatch):
+    """A signal's handler may raise there, too."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with create_process("/bin/sh", ["sh", "-c", "exit 3"], env=ENVIRONMENT) as process:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(process.machine.loop), "_begin", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                process.run(60)
+        assert process.run(60).status == 3
+
+
 def test_a_process_is_not_closed_by_what_looks_at_its_calls():
     policy = Policy()
 

@@ -276,23 +276,23 @@ class RunLoop(Turns):
         if self.running:
             raise RuntimeError("this loop runs already")
         self.running = True
-        self._begin(isinstance(self.engine, NativePages) and type(self.clock).turn is Clock.turn)
-        self.stopped_at = self.stopped = None
-        self.deadline = None if timeout is None else wall() + timeout
-        if self.current is not None:
-            self._install(self.current)
-            self.current.switched(True)
         try:
-            return self._until(done)
-        finally:
+            self._begin(isinstance(self.engine, NativePages) and type(self.clock).turn is Clock.turn)
+            self.stopped_at = self.stopped = None
+            self.deadline = None if timeout is None else wall() + timeout
+            if self.current is not None:
+                self._install(self.current)
+                self.current.switched(True)
             try:
+                return self._until(done)
+            finally:
                 self._stand_still()
                 self._end()
-            finally:  # whatever came in between: the machine can be closed
-                self.running = False
-                self.deadline = None
-            if self.current is not None:
-                self.current.switched(False)
+                if self.current is not None:
+                    self.current.switched(False)
+        finally:  # whatever came in between: the machine can be closed
+            self.running = False
+            self.deadline = None
 
     def park(self) -> None:
         """Between turns: have their task keep the registers that the CPU holds, so that another can be made in it."""

@@ -274,7 +274,7 @@ def test_nor_is_it_for_a_lie_about_whether_it_ran(pair: Pair) -> None:
             break
     else:
         pytest.fail(f"it goes on and on: {waited}")
-    assert len(waited) == 1
+    assert sum(long > 0.1 for long in waited) == 1  # before it was deaf it may have come out at once
     pair.check()
 
 
