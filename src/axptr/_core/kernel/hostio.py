@@ -141,8 +141,7 @@ class ReadCall(TransferCall):
         fd: cython.int = self.descriptor(task, file, kind) if count else -1
         if fd < 0:
             return self.plain.serve(task, registers)
-        for i in range(count):
-            size += parts[i].size
+        size = _size_of(parts, count)
         with cython.nogil:
             done = pread(fd, into, size, at) if form == _placed else read(fd, into, size)
         if done < 0:
@@ -166,11 +165,9 @@ class ReadCall(TransferCall):
         buffer: Py_buffer
         i: uint64_t
         step: uint64_t
-        size: uint64_t = 0
         done: uint64_t = 0
         failed: cython.bint = False
-        for i in range(count):
-            size += parts[i].size
+        size: uint64_t = _size_of(parts, count)
         placed: cython.bint = self.form == _placed
         view: object = task.machine.bounce[:size]
         have: uint64_t = file.read_bytes(view, at if placed else None)
@@ -232,9 +229,7 @@ class WriteCall(TransferCall):
         count: uint64_t = self.parts_of(task, registers, READ, parts)
         fd: cython.int = -1
         if count and swallows:
-            for i in range(count):
-                size += parts[i].size
-            return task.group.io.wrote(size)
+            return task.group.io.wrote(_size_of(parts, count))
         if count and not in_memory:
             fd = self.descriptor(task, file, kind)
         if count == 0 or (fd < 0 and not in_memory):
@@ -257,6 +252,18 @@ class WriteCall(TransferCall):
         elif 0 < cython.cast(uint64_t, done) < size:
             return self.rest(task, file, _left(parts, count, done), done)
         return task.group.io.wrote(done)
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _size_of(parts: cython.pointer(Part), count: uint64_t) -> uint64_t:
+    """Bytes of all parts."""
+    i: uint64_t
+    size: uint64_t = 0
+    for i in range(count):
+        size += parts[i].size
+    return size
 
 
 @cython.cfunc

@@ -54,8 +54,7 @@ def end_group(group: ThreadGroup, signal: int = SIGKILL) -> None:
 
 def abandon(task: LinuxTask) -> None:
     """The machine is no more: give back what a thread has, and tell nobody."""
-    task.machine.loop.remove(task)
-    task.blocked = None  # what it waited on may hold its memory
+    _take_out(task)
     if not task.dead:
         task.dead = True
         task.files.release()
@@ -78,8 +77,7 @@ def end_thread(task: LinuxTask) -> None:
         group.timers.stop(machine.loop)
         if (made := group.timers.made) is not None:
             made.clear(group)
-    machine.loop.remove(task)
-    task.blocked = None  # what it waited on may hold its memory
+    _take_out(task)
     if group.tracees:
         from .trace import tracer_ended
 
@@ -116,6 +114,12 @@ def end_thread(task: LinuxTask) -> None:
         forget(task)
     if last:
         _end_process(group, task.code)
+
+
+def _take_out(task: LinuxTask) -> None:
+    """It has no more turns, and waits for nothing: what it waited on may hold its memory."""
+    task.machine.loop.remove(task)
+    task.blocked = None
 
 
 def _leave_signals(task: LinuxTask) -> None:
