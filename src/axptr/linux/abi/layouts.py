@@ -37,6 +37,7 @@ class Layouts(NamedTuple):
     action: the kernel's struct sigaction: handler, flags, the restorer where there is one, mask. semaphores: what
     follows the permissions in struct semid64_ds: when it was used, when changed, how many. audit: its name to filters
     of calls and tracers (AUDIT_ARCH_*). open_flags: makes its flags of open(2) the host's, and the host's its own.
+    stat_owner: where a struct stat has the owner, and the group after it.
     """
 
     stat: Callable[[AnyStat], bytes]
@@ -47,6 +48,7 @@ class Layouts(NamedTuple):
     semaphores: Struct
     audit: int
     open_flags: Callable[[int], int]
+    stat_owner: int
 
     def read_action(self, raw: bytes) -> tuple[int, int, int, int]:
         """Handler, flags, restorer and mask, of as many bytes as `action` has."""
@@ -104,11 +106,21 @@ _WITH_RESTORER, _SEMAPHORES = Struct("<QQQQ"), Struct("<qqQ16x")
 _EVENT = Struct("<I4xQ")
 LAYOUTS = {
     "x86_64": Layouts(
-        _stat_x86_64, Struct("<IQ"), 4, _WITH_RESTORER, True, Struct("<q8xq8xQ16x"), 0xC000_003E, of_program("x86_64")
+        _stat_x86_64,
+        Struct("<IQ"),
+        4,
+        _WITH_RESTORER,
+        True,
+        Struct("<q8xq8xQ16x"),
+        0xC000_003E,
+        of_program("x86_64"),
+        28,
     ),
-    "aarch64": Layouts(_stat_generic, _EVENT, 8, _WITH_RESTORER, True, _SEMAPHORES, 0xC000_00B7, of_program("aarch64")),
+    "aarch64": Layouts(
+        _stat_generic, _EVENT, 8, _WITH_RESTORER, True, _SEMAPHORES, 0xC000_00B7, of_program("aarch64"), 24
+    ),
     "riscv64": Layouts(
-        _stat_generic, _EVENT, 8, Struct("<QQQ"), False, _SEMAPHORES, 0xC000_00F3, of_program("riscv64")
+        _stat_generic, _EVENT, 8, Struct("<QQQ"), False, _SEMAPHORES, 0xC000_00F3, of_program("riscv64"), 24
     ),
 }
 """By the architecture's name."""

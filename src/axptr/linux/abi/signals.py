@@ -83,6 +83,16 @@ class Info:
         code, pid, uid, value = unpack_from("<8xi4xiIQ", raw)
         return cls(signal, code, pid=pid, uid=uid, value=value, raw=raw[:_KNOWN])
 
+    def from_user(self, uid: int) -> Info:
+        """The same as one is told of it to whom the sender is called otherwise."""
+        other = Info.__new__(Info)
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.uid = uid
+        if self.raw is not None:
+            other.raw = self.raw[:20] + uid.to_bytes(4, "little") + self.raw[24:]
+        return other
+
     def sent_by(self, pid: int) -> None:
         """Another is to be told as the sender."""
         self.pid = pid

@@ -14,6 +14,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int
 from ..registry import call
 from ..task.creds import CAP_SETGID, CAP_SETPCAP, CAP_SETUID
+from ..task.userspace import gid_of, may_set_groups, shown_gid, shown_uid, told_gid, told_uid, uid_of
 from ..uaccess import Bytes, ConstBytes, get_bytes, put_bytes, put_user
 from .process import find
 
@@ -31,25 +32,25 @@ _CAP_VERSION = 0x20080522
 
 @call("getuid")
 def sys_getuid(task: LinuxTask) -> int:
-    return task.creds.uid
+    return shown_uid(task.creds.space, task.creds.uid)
 
 
 @call("getgid")
 def sys_getgid(task: LinuxTask) -> int:
-    return task.creds.gid
+    return shown_gid(task.creds.space, task.creds.gid)
 
 
 @call("geteuid")
 def sys_geteuid(task: LinuxTask) -> int:
-    return task.creds.euid
+    return shown_uid(task.creds.space, task.creds.euid)
 
 
 @call("getegid")
 def sys_getegid(task: LinuxTask) -> int:
-    return task.creds.egid
+    return shown_gid(task.creds.space, task.creds.egid)
 
 
-def _three(task: LinuxTask, values: Ids, pointers: tuple[Bytes, Bytes, Bytes]) -> int:
+def _three(task: LinuxTask, values: list[int], pointers: tuple[Bytes, Bytes, Bytes]) -> int:
     for value, ptr in zip(values, pointers, strict=True):
         put_user(task, ptr.address, pack("<I", value))
     return 0
@@ -57,12 +58,12 @@ def _three(task: LinuxTask, values: Ids, pointers: tuple[Bytes, Bytes, Bytes]) -
 
 @call("getresuid")
 def sys_getresuid(task: LinuxTask, real: Bytes, effective: Bytes, saved: Bytes) -> int:
-    return _three(task, task.creds.uids, (real, effective, saved))
+    return _three(task, [shown_uid(task.creds.space, uid) for uid in task.creds.uids], (real, effective, saved))
 
 
 @call("getresgid")
 def sys_getresgid(task: LinuxTask, real: Bytes, effective: Bytes, saved: Bytes) -> int:
-    return _three(task, task.creds.gids, (real, effective, saved))
+    return _three(task, [shown_gid(task.creds.space, gid) for gid in task.creds.gids], (real, effective, saved))
 
 
 # -- becoming somebody else
@@ -73,11 +74,22 @@ def _require(allowed: bool) -> None:
         raise LinuxError(errno.EPERM)
 
 
-def _valid(wanted: int) -> int:
-    """An id that somebody can have; EINVAL for -1, which elsewhere means that it stays."""
-    if wanted == -1:
-        raise LinuxError(errno.EINVAL)
-    return wanted & 0xFFFF_FFFF
+def _user(task: LinuxTask, wanted: int) -> int:
+    """The user that the task means; EINVAL for nobody, and for -1, which elsewhere means that it stays."""
+    return told_uid(task.creds.space, wanted & _STAYS)
+
+
+def _group(task: LinuxTask, wanted: int) -> int:
+    return told_gid(task.creds.space, wanted & _STAYS)
+
+
+def _users(task: LinuxTask, *wanted: int) -> tuple[int, ...]:
+    """The same of several, each of which may stay."""
+    return tuple(_STAYS if one == -1 else _user(task, one) for one in wanted)
+
+
+def _groups(task: LinuxTask, *wanted: int) -> tuple[int, ...]:
+    return tuple(_STAYS if one == -1 else _group(task, one) for one in wanted)
 
 
 def _set(now: Ids, wanted: int, privileged: bool) -> Ids:
@@ -102,7 +114,7 @@ def _set_two(now: Ids, real: int, effective: int, privileged: bool) -> Ids:
     return made[0], made[1], made[2]
 
 
-def _set_three(now: Ids, wanted: tuple[int, int, int], privileged: bool) -> Ids:
+def _set_three(now: Ids, wanted: tuple[int, ...], privileged: bool) -> Ids:
     """setresuid, setresgid."""
     _require(privileged or all(one == _STAYS or one in now for one in wanted))
     real, effective, saved = (old if one == _STAYS else one for old, one in zip(now, wanted, strict=True))
@@ -121,53 +133,55 @@ def _join(task: LinuxTask, gids: Ids) -> int:
 
 @call("setuid")
 def sys_setuid(task: LinuxTask, uid: c_int) -> int:
-    return _become(task, _set(task.creds.uids, _valid(uid), task.creds.has(CAP_SETUID)))
+    return _become(task, _set(task.creds.uids, _user(task, uid), task.creds.has_here(CAP_SETUID)))
 
 
 @call("setgid")
 def sys_setgid(task: LinuxTask, gid: c_int) -> int:
-    return _join(task, _set(task.creds.gids, _valid(gid), task.creds.has(CAP_SETGID)))
+    return _join(task, _set(task.creds.gids, _group(task, gid), task.creds.has_here(CAP_SETGID)))
 
 
 @call("setreuid")
 def sys_setreuid(task: LinuxTask, real: c_int, effective: c_int) -> int:
-    wanted = real & _STAYS, effective & _STAYS
-    return _become(task, _set_two(task.creds.uids, *wanted, task.creds.has(CAP_SETUID)))
+    real, effective = _users(task, real, effective)
+    return _become(task, _set_two(task.creds.uids, real, effective, task.creds.has_here(CAP_SETUID)))
 
 
 @call("setregid")
 def sys_setregid(task: LinuxTask, real: c_int, effective: c_int) -> int:
-    wanted = real & _STAYS, effective & _STAYS
-    return _join(task, _set_two(task.creds.gids, *wanted, task.creds.has(CAP_SETGID)))
+    real, effective = _groups(task, real, effective)
+    return _join(task, _set_two(task.creds.gids, real, effective, task.creds.has_here(CAP_SETGID)))
 
 
 @call("setresuid")
 def sys_setresuid(task: LinuxTask, real: c_int, effective: c_int, saved: c_int) -> int:
-    wanted = real & _STAYS, effective & _STAYS, saved & _STAYS
-    return _become(task, _set_three(task.creds.uids, wanted, task.creds.has(CAP_SETUID)))
+    wanted = _users(task, real, effective, saved)
+    return _become(task, _set_three(task.creds.uids, wanted, task.creds.has_here(CAP_SETUID)))
 
 
 @call("setresgid")
 def sys_setresgid(task: LinuxTask, real: c_int, effective: c_int, saved: c_int) -> int:
-    wanted = real & _STAYS, effective & _STAYS, saved & _STAYS
-    return _join(task, _set_three(task.creds.gids, wanted, task.creds.has(CAP_SETGID)))
+    wanted = _groups(task, real, effective, saved)
+    return _join(task, _set_three(task.creds.gids, wanted, task.creds.has_here(CAP_SETGID)))
 
 
 @call("setfsuid")
 def sys_setfsuid(task: LinuxTask, uid: c_int) -> int:
     """What it was before, whether it may be changed or not."""
-    creds, wanted = task.creds, uid & _STAYS
-    if wanted != _STAYS and (wanted in (*creds.uids, creds.fs_uid) or creds.has(CAP_SETUID)):
+    creds = task.creds
+    wanted = uid_of(creds.space, uid & _STAYS)
+    if wanted != _STAYS and (wanted in (*creds.uids, creds.fs_uid) or creds.has_here(CAP_SETUID)):
         task.adopt(creds.with_fs_uid(wanted))
-    return creds.fs_uid
+    return shown_uid(creds.space, creds.fs_uid)
 
 
 @call("setfsgid")
 def sys_setfsgid(task: LinuxTask, gid: c_int) -> int:
-    creds, wanted = task.creds, gid & _STAYS
-    if wanted != _STAYS and (wanted in (*creds.gids, creds.fs_gid) or creds.has(CAP_SETGID)):
+    creds = task.creds
+    wanted = gid_of(creds.space, gid & _STAYS)
+    if wanted != _STAYS and (wanted in (*creds.gids, creds.fs_gid) or creds.has_here(CAP_SETGID)):
         task.adopt(creds.but(fs_gid=wanted))
-    return creds.fs_gid
+    return shown_gid(creds.space, creds.fs_gid)
 
 
 @call("getgroups")
@@ -178,20 +192,21 @@ def sys_getgroups(task: LinuxTask, size: c_int, groups: Bytes) -> int:
     if size:
         if len(have) > size:
             raise LinuxError(errno.EINVAL)
-        put_bytes(task, groups.address, pack(f"<{len(have)}I", *have))
+        put_bytes(task, groups.address, pack(f"<{len(have)}I", *(shown_gid(task.creds.space, gid) for gid in have)))
     return len(have)
 
 
 @call("setgroups")
 def sys_setgroups(task: LinuxTask, size: c_int, groups: ConstBytes) -> int:
-    _require(task.creds.has(CAP_SETGID))
+    _require(task.creds.has_here(CAP_SETGID) and may_set_groups(task.creds.space))
     count = size & 0xFFFF_FFFF
     if count > MOST_GROUPS:
         raise LinuxError(errno.EINVAL)
     told = unpack(f"<{count}I", get_bytes(task, groups.address, 4 * count)) if count else ()
-    if _STAYS in told:
+    found = [told_gid(task.creds.space, gid) for gid in told]
+    if _STAYS in found:
         raise LinuxError(errno.EINVAL)
-    task.adopt(task.creds.but(groups=tuple(sorted(told))))
+    task.adopt(task.creds.but(groups=tuple(sorted(found))))
     return 0
 
 
@@ -241,7 +256,7 @@ def sys_capset(task: LinuxTask, header: Bytes, data: ConstBytes) -> int:
     words = (*unpack(f"<{size // 4}I", get_bytes(task, data.address, size)), 0, 0, 0)
     effective, permitted, inheritable = (words[n] | words[n + 3] << 32 for n in range(3))
     creds = task.creds
-    if not creds.has(CAP_SETPCAP):
+    if not creds.has_here(CAP_SETPCAP):
         _require(not inheritable & ~(creds.inheritable | creds.permitted))
     _require(not inheritable & ~(creds.inheritable | creds.bounding))
     _require(not permitted & ~creds.permitted)

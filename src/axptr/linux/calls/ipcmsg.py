@@ -102,7 +102,7 @@ def sys_msgctl(task: LinuxTask, number: c_int, command: c_int, buffer: Bytes) ->
         raw = get_bytes(task, buffer.address, _SET_SIZE)
         queue = queues.owned(task, number)
         (most,) = unpack("<Q", raw[88:96])
-        if most > MSGMNB and task.creds.euid != 0:
+        if most > MSGMNB and not task.creds.reigns:
             raise LinuxError(errno.EPERM)
         queue.set_perm(task, raw)
         queue.most = most

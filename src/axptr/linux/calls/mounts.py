@@ -26,7 +26,8 @@ _PAGE = 4096
 
 
 def require_admin(task: LinuxTask) -> None:
-    if not task.creds.has(CAP_SYS_ADMIN):
+    """EPERM for who may not arrange the mounts that it sees (may_mount)."""
+    if not task.creds.has_over(task.fs.mounts.users, CAP_SYS_ADMIN):
         raise LinuxError(errno.EPERM)
 
 

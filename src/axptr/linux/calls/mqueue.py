@@ -80,7 +80,7 @@ def sys_mq_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint, a
 
 
 def _make(task: LinuxTask, name: bytes, mode: int, asked: tuple[int, int] | None) -> Queue:
-    root = task.creds.euid == 0
+    root = task.creds.reigns
     if len(task.machine.queues.queues) >= QUEUES_MAX and not root:
         raise LinuxError(errno.ENOSPC)
     most, size = (MSG_MAX, MSGSIZE_MAX) if asked is None else asked

@@ -401,6 +401,15 @@ def sys_fchmod(task: LinuxTask, fd: c_uint, mode: c_uint) -> int:
     return 0
 
 
+def _machines(task: LinuxTask, uid: int, gid: int) -> tuple[int, int]:
+    """Owner and group that a task means. EINVAL for who is nobody in its name space."""
+    if task.creds.space is None:
+        return uid, gid
+    from ..task.userspace import told_owners
+
+    return told_owners(task.creds.space, uid, gid)
+
+
 def _owned(task: LinuxTask, node: Node, uid: int, gid: int) -> None:
     """Say that the owner is another; -1 twice changes nothing."""
     if not uid == gid == 0xFFFF_FFFF:
@@ -410,6 +419,7 @@ def _owned(task: LinuxTask, node: Node, uid: int, gid: int) -> None:
 @call("chown")
 def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
     node = changeable(task, AT_FDCWD, path, 0)
+    uid, gid = _machines(task, uid, gid)
     chown(task, node, uid, gid)
     _owned(task, node, uid, gid)
     return 0
@@ -418,6 +428,7 @@ def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> in
 @call("lchown")
 def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
     node = changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
+    uid, gid = _machines(task, uid, gid)
     chown(task, node, uid, gid)
     _owned(task, node, uid, gid)
     return 0
@@ -426,6 +437,7 @@ def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> i
 @call("fchown")
 def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_uint, gid: c_uint) -> int:
     node = changeable_file(task, fd)
+    uid, gid = _machines(task, uid, gid)
     chown(task, node, uid, gid)
     _owned(task, node, uid, gid)
     return 0
@@ -436,6 +448,7 @@ def sys_fchownat(task: LinuxTask, dirfd: c_int, path: ConstBytes, uid: c_uint, g
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
     node = changeable(task, dirfd, path, flags)
+    uid, gid = _machines(task, uid, gid)
     chown(task, node, uid, gid)
     _owned(task, node, uid, gid)
     return 0
@@ -504,7 +517,7 @@ def sys_chroot(task: LinuxTask, path: ConstBytes) -> int:
     if not node.is_dir:
         raise LinuxError(errno.ENOTDIR)
     require_access(task, node, MAY_EXEC)
-    if not task.creds.has(CAP_SYS_CHROOT):
+    if not task.creds.has_here(CAP_SYS_CHROOT):
         raise LinuxError(errno.EPERM)
     task.fs.root = node.hold()
     task.space.is_kin = False

@@ -113,7 +113,7 @@ def _set_secure_bits(task: LinuxTask, arg2: int, *unused: int) -> int:
     locked = old & _SECURE_LOCKS
     if locked >> 1 & changed or locked & ~arg2 or arg2 & ~_SECURE_ALL:
         raise LinuxError(errno.EPERM)
-    if changed & ~_SECURE_OF_ANYBODY and not task.creds.has(CAP_SETPCAP):
+    if changed & ~_SECURE_OF_ANYBODY and not task.creds.has_here(CAP_SETPCAP):
         raise LinuxError(errno.EPERM)
     task.adopt(task.creds.but(securebits=arg2))
     return 0
@@ -137,7 +137,7 @@ def _capbset_read(task: LinuxTask, arg2: int, *unused: int) -> int:
 
 
 def _capbset_drop(task: LinuxTask, arg2: int, *unused: int) -> int:
-    if not task.creds.has(CAP_SETPCAP):
+    if not task.creds.has_here(CAP_SETPCAP):
         raise LinuxError(errno.EPERM)
     _refuse(arg2 > _CAP_LAST_CAP)
     task.adopt(task.creds.but(bounding=task.creds.bounding & ~(1 << arg2)))

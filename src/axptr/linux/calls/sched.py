@@ -15,6 +15,7 @@ from ...errors import LinuxError
 from ...kernel.abi import c_int, c_uint
 from ..fs.host.calls import host
 from ..registry import call
+from ..task.creds import CAP_SYS_NICE
 from ..task.limits import RLIMIT_NICE, get_limit
 from ..task.scheduling import (
     SCHED_BATCH,
@@ -25,6 +26,7 @@ from ..task.scheduling import (
     SCHED_OTHER,
     SCHED_RR,
 )
+from ..task.userspace import NONE, uid_of
 from ..uaccess import Bytes, ConstBytes, get_bytes, get_struct, put_bytes, put_user
 from .process import find
 
@@ -66,13 +68,19 @@ def sys_sched_getaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Bytes
 def sys_sched_setaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: ConstBytes) -> int:
     wanted = int.from_bytes(get_bytes(task, mask.address, min(size, 8)), "little") & _all(task)
     goal = find(task, pid)
-    if task.creds.euid not in (0, goal.creds.euid, goal.creds.uid):
+    if not _same_user(task, goal):
         raise LinuxError(errno.EPERM)
     if not wanted:
         raise LinuxError(errno.EINVAL)
     goal.sched.cpus = -1 if wanted == _all(task) else wanted
     task.machine.loop.shift(goal)
     return 0
+
+
+def _same_user(task: LinuxTask, other: LinuxTask) -> bool:
+    """Whether a task may arrange another: its user's, or one over whose name space it may (check_same_owner)."""
+    mine, its = task.creds, other.creds
+    return mine.euid in (its.euid, its.uid) or mine.reigns or mine.has_over(its.space, CAP_SYS_NICE)
 
 
 def _all(task: LinuxTask) -> int:
@@ -113,7 +121,8 @@ def _those(task: LinuxTask, which: int, who: int) -> list[LinuxTask]:
     if which == PRIO_PGRP:
         found = [other for other in tasks if other.group.pgid == (who or task.group.pgid)]
     elif which == PRIO_USER:
-        found = [other for other in tasks if other.creds.uid == (who or task.creds.uid)]
+        uid = uid_of(task.creds.space, who & NONE) if who else task.creds.uid
+        found = [other for other in tasks if other.creds.uid == uid]
     else:
         raise LinuxError(errno.EINVAL)
     if not found:
@@ -132,9 +141,9 @@ def sys_setpriority(task: LinuxTask, which: c_int, who: c_int, nice: c_int) -> i
     wanted = max(-20, min(nice, 19))
     failed = 0
     for other in _those(task, which, who):
-        if task.creds.euid not in (0, other.creds.euid, other.creds.uid):
+        if not _same_user(task, other):
             failed = errno.EPERM
-        elif wanted < other.nice and 20 - wanted > get_limit(other, RLIMIT_NICE)[0] and task.creds.euid != 0:
+        elif wanted < other.nice and 20 - wanted > get_limit(other, RLIMIT_NICE)[0] and not task.creds.reigns:
             failed = failed or errno.EACCES
         else:
             other.nice = wanted
@@ -167,7 +176,7 @@ def _set_policy(task: LinuxTask, goal: LinuxTask, policy: int, priority: int, ni
 
 def _may_nice(task: LinuxTask, goal: LinuxTask, nice: int) -> bool:
     """Whether a nice value is no better than what it is, or what the limit allows (can_nice)."""
-    return nice >= goal.nice or 20 - nice <= get_limit(goal, RLIMIT_NICE)[0] or task.creds.euid == 0
+    return nice >= goal.nice or 20 - nice <= get_limit(goal, RLIMIT_NICE)[0] or task.creds.reigns
 
 
 def _scheduler(task: LinuxTask, pid: int, policy: int | None, param: ConstBytes) -> int:

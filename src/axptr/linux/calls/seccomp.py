@@ -110,7 +110,7 @@ def _filter(task: LinuxTask, address: int) -> Filter:
     size, at = unpack("<H6xQ", get_bytes(task, address, 16))
     if not 0 < size <= seccomp.MOST_INSTRUCTIONS:
         raise LinuxError(errno.EINVAL)
-    if not task.kept.no_new_privs and not task.creds.has(CAP_SYS_ADMIN):
+    if not task.kept.no_new_privs and not task.creds.has_here(CAP_SYS_ADMIN):
         raise LinuxError(errno.EACCES)
     code = tuple(iter_unpack("<HBBI", get_bytes(task, at, size * _INSTRUCTION)))
     seccomp.check(code)

@@ -1,8 +1,8 @@
 """Name spaces: unshare, setns, and what the machine is called (sethostname, setdomainname). Source: namespaces(7),
 kernel/nsproxy.c, kernel/fork.c (ksys_unshare), kernel/sys.c of Linux 6.18.
 
-Mounts and names can be had for oneself, control groups too, of which there are none to see. Of the others there is one
-of each kind: users, processes, networks, clocks and System V objects are those of the machine (EPERM).
+Users, mounts and names can be had for oneself, control groups too, of which there are none to see. Of the others there
+is one of each kind: processes, networks, clocks and System V objects are those of the machine (EPERM).
 """
 
 from __future__ import annotations
@@ -11,38 +11,49 @@ import errno
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_ulong
+from ..fs.mounts import MountTable
 from ..registry import call
-from ..task.clone import CLONE_NEWCGROUP, CLONE_NEWNS, CLONE_NEWUTS
+from ..task.clone import CLONE_NEWCGROUP, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS
+from ..task.creds import CAP_SYS_ADMIN, CAP_SYS_CHROOT
+from ..task.looking import require_look
 from ..task.spaces import leave_spaces
+from ..task.userspace import UserSpace, new_space
 from ..task.uts import NAME_MAX, Uts
 from ..uaccess import ConstBytes, get_bytes
-from .mounts import require_admin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..task.creds import Credentials
     from ..task.task import LinuxTask
 
+_NEWPID = 0x2000_0000
 _OF_PROCESS = 0x800 | 0x100 | 0x1_0000
 """CLONE_SIGHAND, CLONE_VM, CLONE_THREAD: what only a process of one thread can be said to share no more."""
 _FS, _FILES, _SYSVSEM = 0x200, 0x400, 0x4_0000
 _NEW = 0x2_0000 | 0x200_0000 | 0x400_0000 | 0x800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000 | 0x80
-_HAD = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWCGROUP
+_HAD = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWUSER
 
 
 @call("unshare")
 def sys_unshare(task: LinuxTask, flags: c_ulong) -> int:
     """What a thread shares with others becomes its own."""
+    if flags & (CLONE_NEWUSER | _NEWPID):
+        flags |= 0x1_0000
     if flags & ~(_OF_PROCESS | _FS | _FILES | _SYSVSEM | _NEW):
         raise LinuxError(errno.EINVAL)
     if flags & _OF_PROCESS and task.group.live > 1:
         raise LinuxError(errno.EINVAL)
     if flags & (0x100 | 0x800) and task.mm.users > 1:
         raise LinuxError(errno.EINVAL)
-    if flags & _NEW:
-        require_admin(task)
-        if flags & _NEW & ~_HAD:
-            raise LinuxError(errno.EPERM)
-    if flags & (_FS | CLONE_NEWNS):
+    if flags & _NEW & ~_HAD:
+        raise LinuxError(errno.EPERM)
+    if flags & CLONE_NEWUSER:
+        creds = new_space(task)
+    elif flags & _NEW:
+        _require_admin(task, task.creds.space)
+    if flags & CLONE_NEWUSER:
+        task.adopt(creds)
+    if flags & (_FS | CLONE_NEWNS | CLONE_NEWUSER):
         task.fs = task.fs.copy()
     if flags & _FILES:
         task.unshare_files()
@@ -54,34 +65,41 @@ def sys_unshare(task: LinuxTask, flags: c_ulong) -> int:
 def sys_setns(task: LinuxTask, fd: c_int, flags: c_int) -> int:
     """Into the name space that a file of /proc/PID/ns is, or those of a process that a pidfd is of."""
     from ..files.pidfd import PidFile
-    from ..fs.mounts import MountTable
     from ..proc.nodes import SpaceFile
 
     file = task.files.get_io(fd)
+    spaces: list[tuple[int, Uts | MountTable | UserSpace | None]] = []
     if isinstance(file, PidFile):
         if not flags or flags & ~_NEW:
             raise LinuxError(errno.EINVAL)
         other = file.task
         if other.dead:
             raise LinuxError(errno.ESRCH)
-        require_admin(task)
+        require_look(task, other)
         if flags & ~_HAD:
             raise LinuxError(errno.EPERM)
-        spaces: list[Uts | MountTable | None] = []
+        if flags & CLONE_NEWUSER:
+            spaces.append((CLONE_NEWUSER, other.creds.space))
         if flags & CLONE_NEWUTS:
-            spaces.append(other.uts)
+            spaces.append((CLONE_NEWUTS, other.uts))
         if flags & CLONE_NEWNS:
-            spaces.append(other.fs.mounts)
+            spaces.append((CLONE_NEWNS, other.fs.mounts))
+        if flags & CLONE_NEWCGROUP:
+            spaces.append((CLONE_NEWCGROUP, None))
     elif isinstance(file, SpaceFile):
         if flags and flags != file.kind_flag:
             raise LinuxError(errno.EINVAL)
-        require_admin(task)
-        if file.kind_flag not in (CLONE_NEWUTS, CLONE_NEWNS, CLONE_NEWCGROUP):
+        if not file.kind_flag & _HAD:
             raise LinuxError(errno.EPERM)
-        spaces = [file.space]
+        spaces.append((file.kind_flag, file.space))
     else:
         raise LinuxError(errno.EINVAL)
-    for space in spaces:
+    creds = task.creds
+    for kind, space in spaces:
+        creds = _admitted(task, creds, kind, space)
+    if creds is not task.creds:
+        task.adopt(creds)
+    for _, space in spaces:
         if isinstance(space, Uts):
             task.own_uts = space
         elif isinstance(space, MountTable):
@@ -91,8 +109,36 @@ def sys_setns(task: LinuxTask, fd: c_int, flags: c_int) -> int:
     return 0
 
 
+def _admitted(
+    task: LinuxTask, creds: Credentials, kind: int, space: Uts | MountTable | UserSpace | None
+) -> Credentials:
+    """Who the task is once it has entered a name space, by what it is by then. EPERM for who may not; EINVAL for the
+    one of users that it is in, with several threads, or with a shared root (userns_install, mntns_install)."""
+    if kind == CLONE_NEWUSER:
+        assert space is None or isinstance(space, UserSpace)
+        if space is creds.space or task.group.live > 1:
+            raise LinuxError(errno.EINVAL)
+        if any(other.fs is task.fs for other in task.machine.tasks.values() if other is not task and not other.dead):
+            raise LinuxError(errno.EINVAL)
+        if not creds.has_over(space, CAP_SYS_ADMIN):
+            raise LinuxError(errno.EPERM)
+        return creds.within(space)
+    owner = space.users if isinstance(space, (Uts, MountTable)) else None
+    if not creds.has_over(owner, CAP_SYS_ADMIN) or not creds.has_here(CAP_SYS_ADMIN):
+        raise LinuxError(errno.EPERM)
+    if kind == CLONE_NEWNS and not creds.has_here(CAP_SYS_CHROOT):
+        raise LinuxError(errno.EPERM)
+    return creds
+
+
+def _require_admin(task: LinuxTask, owner: UserSpace | None) -> None:
+    """EPERM for who has no rights over what a name space of users owns."""
+    if not task.creds.has_over(owner, CAP_SYS_ADMIN):
+        raise LinuxError(errno.EPERM)
+
+
 def _name(task: LinuxTask, name: ConstBytes, size: int) -> bytes:
-    require_admin(task)
+    _require_admin(task, task.uts.users)
     if not 0 <= size <= NAME_MAX:
         raise LinuxError(errno.EINVAL)
     return get_bytes(task, name.address, size).partition(b"\0")[0]

@@ -36,6 +36,7 @@ from ..uaccess import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..fs.node import AnyStat
     from ..task.task import LinuxTask
 
 AT_NO_AUTOMOUNT = 0x800
@@ -72,21 +73,34 @@ def _found(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
     return lookup(task, dirfd, read_name(task, path, flags), flags)
 
 
+def packed(task: LinuxTask, status: AnyStat) -> bytes:
+    """The structure that a program gets, with owner and group as they are called in its name space (cp_new_stat)."""
+    raw, space = task.layouts.stat(status), task.creds.space
+    if space is None:
+        return raw
+    from ..task.userspace import shown_gid, shown_uid
+
+    told, at = bytearray(raw), task.layouts.stat_owner
+    uid, gid = unpack_from("<II", raw, at)
+    pack_into("<II", told, at, shown_uid(space, uid), shown_gid(space, gid))
+    return bytes(told)
+
+
 @call("stat")
 def sys_stat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
-    put_bytes(task, statbuf.address, task.layouts.stat(_found(task, AT_FDCWD, path, 0).stat(task)))
+    put_bytes(task, statbuf.address, packed(task, _found(task, AT_FDCWD, path, 0).stat(task)))
     return 0
 
 
 @call("fstat")
 def sys_fstat(task: LinuxTask, fd: c_uint, statbuf: Bytes) -> int:
-    put_bytes(task, statbuf.address, task.layouts.stat(task.files.get(fd).stat(task)))
+    put_bytes(task, statbuf.address, packed(task, task.files.get(fd).stat(task)))
     return 0
 
 
 @call("lstat")
 def sys_lstat(task: LinuxTask, path: ConstBytes, statbuf: Bytes) -> int:
-    put_bytes(task, statbuf.address, task.layouts.stat(_found(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).stat(task)))
+    put_bytes(task, statbuf.address, packed(task, _found(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).stat(task)))
     return 0
 
 
@@ -98,7 +112,7 @@ def sys_newfstatat(task: LinuxTask, dirfd: c_int, path: ConstBytes, statbuf: Byt
         status = task.files.get(dirfd).stat(task)
     else:
         status = lookup(task, dirfd, name, flags).stat(task)
-    put_bytes(task, statbuf.address, task.layouts.stat(status))
+    put_bytes(task, statbuf.address, packed(task, status))
     return 0
 
 
@@ -113,12 +127,12 @@ def sys_statx(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, ma
     node = _found(task, dirfd, path, flags)
     raw = node.statx(task, flags & AT_STATX_SYNC_TYPE, mask)
     raw = raw if raw is not None else pack_statx(node.stat(task))
-    put_bytes(task, buffer.address, _in_its_mount(raw, node, mask))
+    put_bytes(task, buffer.address, _in_its_mount(task, raw, node, mask))
     return 0
 
 
-def _in_its_mount(raw: bytes, node: Node, mask: int) -> bytes:
-    """struct statx with what it says of mounts, which are the machine's own (vfs_statx_path)."""
+def _in_its_mount(task: LinuxTask, raw: bytes, node: Node, mask: int) -> bytes:
+    """struct statx with what it says of mounts, which are the machine's own (vfs_statx_path), and of who has it."""
     mount = node.mount
     told = bytearray(raw)
     (got, attributes), (known,) = unpack_from("<I4xQ", told), unpack_from("<Q", told, 56)
@@ -131,6 +145,12 @@ def _in_its_mount(raw: bytes, node: Node, mask: int) -> bytes:
     if mount is not None and mount.is_root(node):
         attributes |= _MOUNT_ROOT
     pack_into("<I", told, 0, got)
+    space = task.creds.space
+    if space is not None:
+        from ..task.userspace import shown_gid, shown_uid
+
+        uid, gid = unpack_from("<II", told, 20)
+        pack_into("<II", told, 20, shown_uid(space, uid), shown_gid(space, gid))
     for at, value in ((8, attributes), (56, known | _ATTRIBUTES), (144, number)):
         pack_into("<Q", told, at, value)
     return bytes(told)

@@ -27,6 +27,7 @@ from ..task.children import (
     Wanted,
     look,
 )
+from ..task.userspace import shown_uid
 from ..uaccess import Bytes, put_bytes, put_user, put_words
 
 TYPE_CHECKING = False
@@ -122,6 +123,6 @@ def _store(task: LinuxTask, info: int, found: Found | None) -> None:
         head, body = bytes(12), bytes(12)
     else:
         head = pack("<iii", SIGCHLD, 0, found.code)
-        body = pack("<iIi", found.pid, found.uid, found.shown)
+        body = pack("<iIi", found.pid, shown_uid(task.creds.space, found.uid), found.shown)
     put_words(task, info, head, 4)
     put_words(task, info + 16, body, 4)

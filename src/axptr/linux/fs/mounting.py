@@ -11,9 +11,11 @@ import copy
 import errno
 import os
 import re
+import stat
 
 from ...errors import LinuxError
-from .mounts import Mount, MountTable, moved
+from ..task.creds import CAP_SYS_ADMIN
+from .mounts import TIMES, Mount, MountTable, moved
 from .walk import AT_FDCWD
 
 TYPE_CHECKING = False
@@ -129,7 +131,7 @@ def _shown_elsewhere(node: Node, mount: Mount) -> Mount:
             made.whole = False
     made.above, made.name, made.beneath = None, b"", None
     made.locked = made.along = False
-    made.readonly_locked = mount.readonly_locked
+    made.readonly_locked, made.kept = mount.readonly_locked, mount.kept
     here, place = node.where(), mount.place().rstrip(b"/")
     below = here[len(place) :] if here.startswith(place + b"/") else b""
     made.part = mount.part.rstrip(b"/") + below or b"/"
@@ -206,10 +208,6 @@ def _words(task: LinuxTask, data: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def _owners(task: LinuxTask) -> tuple[tuple[bytes, int], tuple[bytes, int]]:
-    return (b"uid", task.creds.fs_uid), (b"gid", task.creds.fs_gid)
-
-
 def _tmpfs(task: LinuxTask, source: bytes, kind: bytes, data: bytes) -> Mount:
     from .tmp import TmpFs, TmpMount
     from .tmproom import Room, limits_of
@@ -219,7 +217,12 @@ def _tmpfs(task: LinuxTask, source: bytes, kind: bytes, data: bytes) -> Mount:
         mode = int(words.get(b"mode", b"1777"), 8)
     except ValueError:
         raise LinuxError(errno.EINVAL) from None
-    uid, gid = (int(words[who][:12]) if who in words else own for who, own in _owners(task))
+    uid, gid = (int(words[who][:12]) if who in words else -1 for who in (b"uid", b"gid"))
+    if (space := task.creds.space) is not None:
+        from ..task.userspace import gid_of, uid_of
+
+        uid, gid = uid if uid < 0 else uid_of(space, uid), gid if gid < 0 else gid_of(space, gid)
+    uid, gid = task.creds.fs_uid if uid < 0 else uid, task.creds.fs_gid if gid < 0 else gid
     if max(mode, uid, gid) >= 0xFFFF_FFFF:  # none, and what has no room
         raise LinuxError(errno.EINVAL)
     limits = (None, None) if kind == b"ramfs" else limits_of(words, _memory(task))
@@ -239,12 +242,20 @@ def _memory(task: LinuxTask) -> int:
     return (task.machine.memory_limit or task.space.phys.size) // _PAGE
 
 
+_OF_MACHINE = frozenset(
+    (b"proc", b"sysfs", b"devtmpfs", b"ext2", b"ext3", b"ext4", b"xfs", b"btrfs", b"vfat", b"iso9660", b"squashfs")
+)
+"""Kinds that who has rights in a name space of users alone cannot mount: they show what is the machine's."""
 _OWN = {b"proc": b"proc", b"sysfs": b"sysfs", b"devtmpfs": b"devtmpfs", b"devpts": b"devtmpfs"}
 """Trees of the machine's that there is one of, whoever mounts it, and in what mount they are."""
 
 
 def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: bytes, flags: int, data: bytes) -> None:
     """A file system of a kind. ENODEV for one that there is not, or that has no device here."""
+    from .tmp import TmpFs
+
+    if task.creds.space is not None and not task.creds.has(CAP_SYS_ADMIN) and kind in _OF_MACHINE:
+        raise LinuxError(errno.EPERM)
     if kind in (b"tmpfs", b"ramfs"):
         made = _tmpfs(task, source, kind, data)
     elif kind in _OWN:
@@ -263,7 +274,9 @@ def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: byt
     else:
         raise LinuxError(errno.ENODEV)
     made.readonly = bool(flags & MS_RDONLY)
-    made.noexec = bool(flags & MS_NOEXEC)
+    if made.readonly and isinstance(fs := getattr(made, "fs", None), TmpFs):
+        fs.readonly = True
+    made.noexec, made.users = bool(flags & MS_NOEXEC), task.creds.space
     made.set_options(options_of(flags))
     try:
         put(task, path, goal, made)
@@ -272,17 +285,38 @@ def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: byt
         raise
 
 
+def _kept_times(mount: Mount, flags: int) -> int:
+    """Flags of a remount: who says nothing of times of access has them as they are (do_remount)."""
+    if flags & (MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME):
+        return flags
+    told = mount.device()[2].split(b",")
+    flags |= MS_NODIRATIME if b"nodiratime" in told else 0
+    return flags | (MS_NOATIME if b"noatime" in told else MS_RELATIME if b"relatime" in told else MS_STRICTATIME)
+
+
 def remount(task: LinuxTask, mount: Mount, flags: int, data: bytes) -> None:
-    """EPERM for one that is to stay read-only; EINVAL for a tmpfs that is to hold less than it does."""
+    """EPERM for what is to stay as it is; EBUSY for what is written to; EINVAL for a tmpfs that is to hold less than it
+    does."""
     if mount.readonly_locked and not flags & MS_RDONLY:
         raise LinuxError(errno.EPERM)
-    fs = getattr(mount, "fs", None)
+    if not flags & MS_BIND and not task.creds.has_over(mount.users, CAP_SYS_ADMIN):
+        raise LinuxError(errno.EPERM)
+    flags = _kept_times(mount, flags)
+    if mount.kept is not None:
+        wanted = frozenset(options_of(flags).split(b","))
+        if not mount.kept <= wanted or (wanted ^ mount.kept) & TIMES:
+            raise LinuxError(errno.EPERM)
+    readonly, fs = bool(flags & MS_RDONLY), getattr(mount, "fs", None)
+    if readonly and not mount.readonly and _is_written(task, mount, None if flags & MS_BIND else fs):
+        raise LinuxError(errno.EBUSY)
     room = None if flags & MS_BIND else getattr(fs, "room", None)
     if room is not None:
         from .tmproom import limits_of
 
         room.change(*limits_of(_words(task, data), _memory(task)))
-    mount.readonly = bool(flags & MS_RDONLY)
+    if fs is not None and not flags & MS_BIND:
+        fs.readonly = readonly
+    mount.readonly = readonly or getattr(fs, "readonly", False)
     mount.noexec = bool(flags & MS_NOEXEC)
     mount.set_options(options_of(flags))
 
@@ -321,6 +355,20 @@ def _is_used(task: LinuxTask, mount: Mount) -> bool:
         for fd in table.descriptors():
             node = table.get(fd).node()
             if node is not None and node.mount is mount:
+                return True
+    return False
+
+
+def _is_written(task: LinuxTask, mount: Mount, fs: object) -> bool:
+    """Whether somebody has a file open for writing in a mount, or wherever its file system is mounted
+    (mnt_hold_writers, sb_prepare_remount_readonly)."""
+    for table in {other.files for other in task.machine.tasks.values()}:
+        for fd in table.descriptors():
+            file = table.get(fd)
+            node = file.node() if file.writable else None
+            if node is None or node.mount is None or stat.S_IFMT(node.mode) != stat.S_IFREG:
+                continue
+            if node.mount is mount or (fs is not None and getattr(node.mount, "fs", None) is fs):
                 return True
     return False
 

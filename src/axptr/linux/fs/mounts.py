@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container
 
+    from ..task.userspace import UserSpace
     from .node import Node
 
 Key = tuple[int, tuple[int, int], bytes]
@@ -35,7 +36,8 @@ class Mount:
     place below it. part: what of its file system it shows, a path. source, kind, options: what `device` tells.
     readonly: nothing in it may be changed. noexec: nothing in it can be run. expiring: MNT_EXPIRE was said once.
     locked, readonly_locked: who started the run has put it over what is not to be seen, or wants it unchanged
-    (MNT_LOCKED, MNT_LOCK_READONLY): no program takes it away, whoever it is. along: a locked one that came with a
+    (MNT_LOCKED, MNT_LOCK_READONLY): no program takes it away, whoever it is. kept: options that are locked
+    alike. users: the name space of users in which its file system was made. along: a locked one that came with a
     directory that was bound without what is mounted in it.
     """
 
@@ -45,6 +47,8 @@ class Mount:
     expiring = False
     locked = along = False
     readonly_locked = False
+    kept: frozenset[bytes] | None = None
+    users: UserSpace | None = None
 
     above: Node | None = None
     name = b""
@@ -129,6 +133,9 @@ def _depth(mount: Mount) -> int:
 
 
 FIRST_SPACE = 0xEFFF_FFF8
+TIMES = frozenset((b"noatime", b"nodiratime", b"relatime"))
+_LOCKING = TIMES | {b"nosuid", b"nodev", b"noexec"}
+"""Options of a mount that a name space of fewer rights cannot take away."""
 MOST = 1000
 """Mounts of a table: each process may ask for a copy of it."""
 DEEPEST = 200
@@ -138,13 +145,15 @@ DEEPEST = 200
 class MountTable:
     """All mounts of a name space, in the order in which they were made; the first is the root's.
 
-    number: the name space's. stacked: the old root, where pivot_root left it over the new one.
+    number: the name space's. users: the name space of users that owns it, None for the first. stacked: the old root,
+    where pivot_root left it over the new one.
     every: the mounts of this table and its copies that hold something until the run is over.
     """
 
     def __init__(self, first: Mount) -> None:
         self.mounts = [first]
         self.number = FIRST_SPACE
+        self.users: UserSpace | None = None
         self.every: list[Mount] = [first]
         self._numbers = itertools.count(first.number + 1)
         self.stacked: Mount | None = None
@@ -243,8 +252,9 @@ class MountTable:
             found += [m for m in self.mounts if m.above is not None and m.above.mount is one and m not in found]
         return found[1:]
 
-    def copy(self, number: int) -> MountTable:
-        """Another table of the same trees, with twins of the mounts, by the same numbers."""
+    def copy(self, number: int, users: UserSpace | None = None) -> MountTable:
+        """Another table of the same trees, with twins of the mounts, by the same numbers. users: whose it is; what
+        another's programs mounted they cannot take away, nor make less of what it forbids (lock_mnt_tree)."""
         other = MountTable.__new__(MountTable)
         twins = {id(mount): mount.twin() for mount in self.mounts}
         for mount in self.mounts:
@@ -260,6 +270,12 @@ class MountTable:
         other._at = {key: twins.get(id(mount), mount) for key, mount in self._at.items()}
         other.within = set(self.within)
         other.stacked = None
+        other.users = users
+        if users is not self.users:
+            for twin in other.mounts:
+                twin.locked = twin.above is not None
+                twin.readonly_locked = twin.readonly
+                twin.kept = frozenset(filter(None, twin.device()[2].split(b","))) & _LOCKING
         return other
 
     def same(self, mount: Mount) -> Mount | None:

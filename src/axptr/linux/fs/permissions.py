@@ -75,16 +75,16 @@ def judge_move(task: LinuxTask, node: Node | None) -> None:
 def granted(creds: Credentials, rights: tuple[int, int, int], wanted: int, acl: Acl | None = None) -> bool:
     """Whether somebody may read, write, execute or search (`wanted`) what has these rights: mode, owner and group
     (generic_permission). acl: gives the file's access list as its extended attribute, if it has one."""
-    mode = rights[0]
+    mode, uid, gid = rights
     if _by_mode(creds, rights, wanted, acl):
         return True
     if stat.S_ISDIR(mode):
-        if not wanted & MAY_WRITE and creds.has(CAP_DAC_READ_SEARCH):
+        if not wanted & MAY_WRITE and creds.has_for(uid, gid, CAP_DAC_READ_SEARCH):
             return True
-        return creds.has(CAP_DAC_OVERRIDE)
-    if wanted == MAY_READ and creds.has(CAP_DAC_READ_SEARCH):
+        return creds.has_for(uid, gid, CAP_DAC_OVERRIDE)
+    if wanted == MAY_READ and creds.has_for(uid, gid, CAP_DAC_READ_SEARCH):
         return True
-    return (not wanted & MAY_EXEC or bool(mode & 0o111)) and creds.has(CAP_DAC_OVERRIDE)
+    return (not wanted & MAY_EXEC or bool(mode & 0o111)) and creds.has_for(uid, gid, CAP_DAC_OVERRIDE)
 
 
 def _by_mode(creds: Credentials, rights: tuple[int, int, int], wanted: int, acl: Acl | None) -> bool:
@@ -154,7 +154,8 @@ def search(task: LinuxTask | None, node: Node) -> None:
 
 def owns(task: LinuxTask, node: Node) -> bool:
     """Whether a task is a file's owner, or may act as one (inode_owner_or_capable)."""
-    return node.rights(task)[1] == task.creds.fs_uid or task.creds.has(CAP_FOWNER)
+    uid = node.rights(task)[1]
+    return uid == task.creds.fs_uid or task.creds.has_for(uid, None, CAP_FOWNER)
 
 
 def require_owner(task: LinuxTask, node: Node) -> None:
@@ -163,9 +164,9 @@ def require_owner(task: LinuxTask, node: Node) -> None:
         raise LinuxError(errno.EPERM)
 
 
-def _of_group(creds: Credentials, gid: int) -> bool:
-    """Whether somebody may have set-group-id files of a group (in_group_or_capable)."""
-    return creds.in_group(gid) or creds.has(CAP_FSETID)
+def _of_group(creds: Credentials, uid: int, gid: int) -> bool:
+    """Whether somebody may have set-group-id files of a user and a group (in_group_or_capable)."""
+    return creds.in_group(gid) or creds.has_for(uid, gid, CAP_FSETID)
 
 
 # -- opening
@@ -214,8 +215,10 @@ def require_delete(task: LinuxTask, directory: Node, victim: Node | None) -> Non
         return
     require(task, directory, MAY_WRITE | MAY_EXEC)
     mode, owner, _ = directory.rights(task)
-    if victim is not None and mode & stat.S_ISVTX and owner != task.creds.fs_uid and not owns(task, victim):
-        raise LinuxError(errno.EPERM)
+    if victim is not None and mode & stat.S_ISVTX and owner != task.creds.fs_uid:
+        _, uid, gid = victim.rights(task)
+        if uid != task.creds.fs_uid and not task.creds.has_for(uid, gid, CAP_FOWNER):
+            raise LinuxError(errno.EPERM)
 
 
 def require_rename(
@@ -249,7 +252,7 @@ def maker(task: LinuxTask | None, directory: Node) -> Credentials | None:
 
 def made_mode(creds: Credentials, mode: int, gid: int) -> int:
     """The mode that a new file gets: no set-group-id program of a group that is not the maker's (mode_strip_sgid)."""
-    return mode & ~stat.S_ISGID if mode & 0o2010 == 0o2010 and not _of_group(creds, gid) else mode
+    return mode & ~stat.S_ISGID if mode & 0o2010 == 0o2010 and not _of_group(creds, creds.fs_uid, gid) else mode
 
 
 # -- attributes
@@ -259,7 +262,7 @@ def chmod(task: LinuxTask, node: Node, mode: int) -> None:
     """Set permissions: by the owner, EPERM (setattr_prepare)."""
     if not trusted(task, node) and not node.is_link:
         require_owner(task, node)
-        if not _of_group(task.creds, node.rights(task)[2]):
+        if not _of_group(task.creds, *node.rights(task)[1:]):
             mode &= ~stat.S_ISGID
     node.set_mode(mode)
 
@@ -271,13 +274,13 @@ def chown(task: LinuxTask, node: Node, uid: int, gid: int) -> None:
         return
     creds = task.creds
     mode, owner, group = node.rights(task)
-    if not creds.has(CAP_CHOWN):
+    if not creds.has_for(owner, group, CAP_CHOWN):
         mine = owner == creds.fs_uid
         if uid != _STAYS and not (mine and uid == owner):
             raise LinuxError(errno.EPERM)
         if gid != _STAYS and not (mine and (gid == group or creds.in_group(gid))):
             raise LinuxError(errno.EPERM)
-    left = without_rights(creds, mode, group) if not stat.S_ISDIR(mode) else mode
+    left = without_rights(creds, mode, owner, group) if not stat.S_ISDIR(mode) else mode
     if left != mode and not owns(task, node):
         raise LinuxError(errno.EPERM)
     node.set_owner(uid, gid)
@@ -295,10 +298,10 @@ def set_times(task: LinuxTask, node: Node, times: bytes | None, *, touch: bool) 
     node.set_times(times)
 
 
-def without_rights(creds: Credentials, mode: int, gid: int) -> int:
+def without_rights(creds: Credentials, mode: int, uid: int, gid: int) -> int:
     """What is left of a mode when the file gets another owner (ATTR_KILL_SUID, setattr_should_drop_sgid)."""
     left = mode & ~stat.S_ISUID
-    if mode & stat.S_ISGID and (mode & 0o010 or not _of_group(creds, gid)):
+    if mode & stat.S_ISGID and (mode & 0o010 or not _of_group(creds, uid, gid)):
         left &= ~stat.S_ISGID
     return left
 
@@ -307,9 +310,9 @@ def written(task: LinuxTask, node: Node | None) -> None:
     """A regular file is about to be written to: by others than root it loses its set-id bits (file_remove_privs)."""
     if node is None or task.creds.has(CAP_FSETID) or trusted(task, node):
         return
-    mode, _, gid = node.rights(task)
+    mode, uid, gid = node.rights(task)
     if stat.S_ISREG(mode) and mode & 0o6000:
-        left = without_rights(task.creds, mode, gid)
+        left = without_rights(task.creds, mode, uid, gid)
         if left != mode:
             node.set_mode(stat.S_IMODE(left))
 

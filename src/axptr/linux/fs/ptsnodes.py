@@ -66,7 +66,7 @@ class SlaveNode(Node):
         pty = self._pty
         if pty.locked or not pty.master:
             raise LinuxError(errno.EIO)
-        if pty.exclusive and task.creds.euid:
+        if pty.exclusive and not task.creds.reigns:
             raise LinuxError(errno.EBUSY)
         file = SlaveFile(pty, self, flags & ~os.O_NOCTTY)
         if not flags & os.O_NOCTTY:

@@ -53,11 +53,12 @@ class TmpFs:
     """One file system in memory. phys: where its pages are. device: st_dev. root: its topmost directory.
 
     machine: whose tree it is; what inodes and names cost counts against its memory, together with all frames. room:
-    what it may hold of its own, where that was said.
+    what it may hold of its own, where that was said. readonly: nothing in it changes however it is mounted (SB_RDONLY).
     """
 
     magic = TMPFS_MAGIC
     layered = False
+    readonly = False
     room: Room | None = None
 
     def __init__(self, phys: PhysMemory, machine: Machine, device: int, *, mode: int = 0o1777) -> None:

@@ -8,6 +8,7 @@ import errno
 from struct import Struct
 
 from ...errors import LinuxError
+from ..task.userspace import told_gid, told_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ _SEQ_SHIFT = 15
 _MOST = 1 << _SEQ_SHIFT
 _LAST_SEQ = (1 << 16) - 1
 _MIN_CYCLE = 64
-_NOBODY = (1 << 32) - 1
 PERM = Struct("<iIIIIIHHIQQ")
 """struct ipc64_perm of x86-64."""
 
@@ -57,7 +57,7 @@ class Object:
             granted >>= 6
         elif {self.gid, self.cgid} & {creds.egid, *creds.groups}:
             granted >>= 3
-        return not wanted & ~granted & 7 or creds.euid == 0
+        return not wanted & ~granted & 7 or creds.reigns
 
     def require(self, task: LinuxTask, flag: int) -> None:
         if not self.permits(task, flag):
@@ -65,7 +65,7 @@ class Object:
 
     def require_owner(self, task: LinuxTask) -> None:
         """EPERM unless it is the task's, or root asks."""
-        if task.creds.euid not in (0, self.uid, self.cuid):
+        if task.creds.euid not in (self.uid, self.cuid) and not task.creds.reigns:
             raise LinuxError(errno.EPERM)
 
     def perm(self) -> bytes:
@@ -74,9 +74,7 @@ class Object:
     def set_perm(self, task: LinuxTask, raw: bytes) -> None:
         """IPC_SET: owner and permissions. EINVAL for an owner who is nobody (ipc_update_perm)."""
         _, uid, gid, _, _, mode, *_ = PERM.unpack(raw[: PERM.size])
-        if _NOBODY in (uid, gid):
-            raise LinuxError(errno.EINVAL)
-        self.uid, self.gid = uid, gid
+        self.uid, self.gid = told_uid(task.creds.space, uid), told_gid(task.creds.space, gid)
         self.mode = self.mode & ~0o777 | mode & 0o777
         self.ctime = seconds(task)
 

@@ -114,6 +114,7 @@ def push_tables(mm: Mm, strings: Strings, image: Image, cpu: Cpu, creds: Credent
 
     `LinuxError`: EFAULT or EINVAL if the program's segments lie there now, ENOMEM.
     """
+    (uid, euid, _), (gid, egid, _) = creds.shown_ids()
     host, platform = mm.host, b"x86_64\0"
     platform_at = (strings.lowest & -16) - len(platform)
     random_at = platform_at - 16
@@ -121,7 +122,7 @@ def push_tables(mm: Mm, strings: Strings, image: Image, cpu: Cpu, creds: Credent
         *([(AT_SYSINFO_EHDR, image.vdso)] if image.vdso else []),
         (AT_MINSIGSTKSZ, cpu.frame), (AT_HWCAP, cpu.hwcap), (AT_PAGESZ, PAGE), (AT_CLKTCK, 100), (AT_PHDR, image.phdr),
         (AT_PHENT, 56), (AT_PHNUM, image.phnum), (AT_BASE, image.interp_base), (AT_FLAGS, 0), (AT_ENTRY, image.entry),
-        (AT_UID, creds.uid), (AT_EUID, creds.euid), (AT_GID, creds.gid), (AT_EGID, creds.egid),
+        (AT_UID, uid), (AT_EUID, euid), (AT_GID, gid), (AT_EGID, egid),
         (AT_SECURE, int(creds.set_id)), (AT_RANDOM, random_at), (AT_HWCAP2, cpu.hwcap2), (AT_EXECFN, strings.execfn),
         (AT_RSEQ_FEATURE_SIZE, RSEQ_FEATURE_SIZE), (AT_RSEQ_ALIGN, RSEQ_ALIGN),
         (AT_PLATFORM, platform_at), (AT_NULL, 0),

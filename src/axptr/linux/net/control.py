@@ -13,6 +13,7 @@ from ...errors import LinuxError
 from ..fs.openfile import OpenFile
 from ..task.creds import CAP_SETGID, CAP_SETUID
 from ..task.limits import RLIMIT_NOFILE, get_limit
+from ..task.userspace import NONE, called, gid_of, uid_of
 from ..uaccess import get_bytes, put_bytes
 from .endpoint import AF_UNIX, MSG_CMSG_CLOEXEC, MSG_CTRUNC, Endpoint, Outgoing, Received
 from .flight import MOST_FILES
@@ -66,7 +67,7 @@ def read_control(task: LinuxTask, end: Endpoint, message: Outgoing, address: int
                 raise LinuxError(errno.EINVAL)
         message.files = tuple(files)
         if files:
-            privileged = task.creds.euid == 0
+            privileged = task.creds.reigns
             end.network.flight.require(task.creds.uid, get_limit(task, RLIMIT_NOFILE)[0], privileged)
     else:
         message.ancillary = tuple(messages(data))
@@ -87,17 +88,18 @@ def _take_cred(task: LinuxTask, body: bytes) -> Cred:
     if len(body) != 12:
         raise LinuxError(errno.EINVAL)
     pid, uid, gid = unpack_from("<iII", body)
-    creds, root = task.creds, task.creds.euid == 0
+    creds = task.creds
+    uid, gid, root = uid_of(creds.space, uid), gid_of(creds.space, gid), creds.reigns
+    if NONE in (uid, gid):
+        raise LinuxError(errno.EINVAL)
     if not (
         (pid == task.pid or root)
-        and (uid in creds.uids or creds.has(CAP_SETUID))
-        and (gid in creds.gids or creds.has(CAP_SETGID))
+        and (uid in creds.uids or creds.has_here(CAP_SETUID))
+        and (gid in creds.gids or creds.has_here(CAP_SETGID))
     ):
         raise LinuxError(errno.EPERM)
     if pid != task.pid and task.machine.thread(pid) is None:
         raise LinuxError(errno.ESRCH)
-    if 0xFFFF_FFFF in (uid, gid):
-        raise LinuxError(errno.EINVAL)
     return pid, uid, gid
 
 
@@ -179,7 +181,11 @@ def write_control(
     for level, kind, data in got.ancillary:
         writer.put(level, kind, data)
     if end.options.pass_cred and end.family in (AF_UNIX, 16):
-        writer.put(SOL_SOCKET, SCM_CREDENTIALS, pack("<iII", *(got.cred or _NOBODY)))
+        writer.put(
+            SOL_SOCKET,
+            SCM_CREDENTIALS,
+            pack("<iII", *(_NOBODY if not got.cred else called(task.creds.space, got.cred))),
+        )
     try:
         if got.files:
             writer.put_files(got.files, bool(flags & MSG_CMSG_CLOEXEC))

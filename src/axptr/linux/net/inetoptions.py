@@ -134,7 +134,7 @@ class InetOptions:
             if name == IP_FREEBIND:
                 self.free_bind = bool(value)
         elif name == IP_TRANSPARENT:
-            if value and task.creds.euid:
+            if value and not task.creds.reigns:
                 raise LinuxError(errno.EPERM)
             value = int(bool(value))
         elif name in _NUMBERS4:

@@ -134,7 +134,7 @@ class NetlinkEndpoint(Endpoint):
             raise LinuxError(errno.EMSGSIZE)
         body = taken(data, size)
         if groups:
-            raise LinuxError(errno.EPERM if task.creds.euid else errno.ESRCH)
+            raise LinuxError(errno.ESRCH if task.creds.reigns else errno.EPERM)
         if port:
             raise LinuxError(errno.ECONNREFUSED)
         self._ask(task, body)

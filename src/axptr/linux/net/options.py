@@ -185,7 +185,7 @@ def _set_kept(task: LinuxTask, end: Endpoint, name: int, value: int, address: in
     options = end.options
     if name == SO_REUSEPORT and value and end.family not in (2, 10):
         raise LinuxError(errno.EOPNOTSUPP)
-    if name == SO_DEBUG and value and task.creds.euid:
+    if name == SO_DEBUG and value and not task.creds.reigns:
         raise LinuxError(errno.EACCES)
     if name == SO_LOCK_FILTER and options.on("filter_locked") and not value:
         raise LinuxError(errno.EPERM)
@@ -209,10 +209,10 @@ def _set_kept(task: LinuxTask, end: Endpoint, name: int, value: int, address: in
     if name in _FLAGS:
         options.flags[_FLAGS[name]] = bool(value)
     elif name == SO_PRIORITY:
-        if not 0 <= value <= 6 and task.creds.euid:
+        if not 0 <= value <= 6 and not task.creds.reigns:
             raise LinuxError(errno.EPERM)
         options.numbers["priority"] = value
-    elif name == SO_MARK and task.creds.euid:
+    elif name == SO_MARK and not task.creds.reigns:
         raise LinuxError(errno.EPERM)
     elif name == SO_BUSY_POLL and value < 0:
         raise LinuxError(errno.EINVAL)
@@ -297,17 +297,25 @@ def get_option(task: LinuxTask, end: Endpoint, name: int, size: int) -> bytes:
     if name == SO_LINGER:
         return pack("<ii", *options.linger)
     if name == SO_PEERCRED:
+        from ..task.userspace import called
+
         cred = end.peer_cred
-        return pack("<iII", *cred) if cred is not None else pack("<iII", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
+        return (
+            pack("<iII", *called(task.creds.space, cred))
+            if cred is not None
+            else pack("<iII", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
+        )
     if name == SO_PEERPIDFD:
         return _peer_pidfd(task, end)
     if name == SO_PEERGROUPS:
+        from ..task.userspace import shown_gid
+
         groups = end.peer_groups
         if groups is None:
             raise LinuxError(errno.ENODATA)
         if size < 4 * len(groups):
             raise LinuxError(errno.ERANGE)
-        return pack(f"<{len(groups)}I", *groups)
+        return pack(f"<{len(groups)}I", *(shown_gid(task.creds.space, gid) for gid in groups))
     if name == SO_PEERNAME:
         found = end.name(True)
         if len(found) < size:

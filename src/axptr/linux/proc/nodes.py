@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..fs.node import AnyStat
     from ..mem.mm import Mm
     from ..task.task import LinuxTask
+    from ..task.userspace import UserSpace
     from ..task.uts import Uts
     from ..uaccess import UserIter
 
@@ -264,6 +265,8 @@ class SpaceLink(LinkNode):
         elif self._kind == b"mnt":
             space = about.fs.mounts  # type: ignore[assignment]
             number = about.fs.mounts.number
+        elif self._kind == b"user" and (users := about.creds.space) is not None:
+            space, number = users, users.number  # type: ignore[assignment]
         made = _SpaceNode(b"%s:[%d]" % (self._kind, number), number)
         made.kind, made.space = self._kind, space
         return made
@@ -280,7 +283,7 @@ class _SpaceNode(Node):
     can be several of the kind."""
 
     kind = b""
-    space: Uts | MountTable | None = None
+    space: Uts | MountTable | UserSpace | None = None
 
     dev = 0x4
     magic = 0x6E736673
@@ -305,29 +308,50 @@ class SpaceFile(ProcFile):
     seekable = False
 
     @property
-    def space(self) -> Uts | MountTable | None:
+    def space(self) -> Uts | MountTable | UserSpace | None:
         node = self.node()
         return node.space if isinstance(node, _SpaceNode) else None
 
     def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
-        """ns_ioctl. All are owned by the one of users, which is the first and has none above it."""
-        kind = self.kind_flag
+        """ns_ioctl. EPERM for a name space of users that is not in the task's own."""
+        kind, space = self.kind_flag, self.space
         if command == _NS_GET_NSTYPE:
             return kind
         if command == _NS_GET_USERNS:
             if kind == _SPACES[b"user"]:
-                raise LinuxError(errno.EPERM)
-            users = _SpaceNode(b"user:[%d]" % _FIRST_USERS, _FIRST_USERS)
-            users.kind = b"user"
-            return task.files.add(SpaceFile(users, os.O_RDONLY), cloexec=True)
+                return self._users(task, above=True)
+            return self._users(task)
         if command == _NS_GET_PARENT:
+            if kind == _SPACES[b"user"]:
+                return self._users(task, above=True)
             raise LinuxError(errno.EPERM if kind in (_SPACES[b"user"], _SPACES[b"pid"]) else errno.EINVAL)
         if command == _NS_GET_OWNER_UID:
             if kind != _SPACES[b"user"]:
                 raise LinuxError(errno.EINVAL)
-            put_bytes(task, argument, bytes(4))
+            from ..task.userspace import shown_uid
+
+            owner = 0 if space is None else shown_uid(task.creds.space, space.owner)  # type: ignore[union-attr]
+            put_bytes(task, argument, pack("<I", owner))
             return 0
         return super().ioctl(task, command, argument)
+
+    def _users(self, task: LinuxTask, *, above: bool = False) -> int:
+        """A descriptor of the name space of users that owns this one, or is above it (ns_get_owner)."""
+        space = self.space
+        if above:
+            if space is None:
+                raise LinuxError(errno.EPERM)
+            users = space.parent  # type: ignore[union-attr]
+        else:
+            users = None if space is None else space.users  # type: ignore[union-attr]
+        from ..task.userspace import contains
+
+        if not contains(task.creds.space, users):
+            raise LinuxError(errno.EPERM)
+        number = _FIRST_USERS if users is None else users.number
+        node = _SpaceNode(b"user:[%d]" % number, number)
+        node.kind, node.space = b"user", users
+        return task.files.add(SpaceFile(node, os.O_RDONLY), cloexec=True)
 
     @property
     def kind_flag(self) -> int:

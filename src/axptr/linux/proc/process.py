@@ -181,11 +181,15 @@ def _numbers(bits: int) -> str:
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in rows)
 
 
-def status(task: LinuxTask) -> bytes:
+def status(task: LinuxTask, viewer: LinuxTask) -> bytes:
+    """viewer: by whose name space of users it is told who that is."""
     from ..task.limits import RLIMIT_SIGPENDING, get_limit
+    from ..task.userspace import shown_gid, shown_uid
 
     group, creds, limits = task.group, task.creds, task.seccomp
-    uid, gid = (*creds.uids, creds.fs_uid), (*creds.gids, creds.fs_gid)
+    by = viewer.creds.space
+    uid = [shown_uid(by, one) for one in (*creds.uids, creds.fs_uid)]
+    gid = [shown_gid(by, one) for one in (*creds.gids, creds.fs_gid)]
     signals, cpus = task.signals, task.cpus & (1 << task.machine.host.cpu_count) - 1
     name = task.comm.decode(errors="surrogateescape").replace("\\", "\\\\").replace("\n", "\\n")
     open_files = max(256, -(-(task.files.descriptors() or [0])[-1] // 64) * 64)
@@ -194,7 +198,7 @@ def status(task: LinuxTask) -> bytes:
         f"Tgid:\t{task.pid}", "Ngid:\t0",
         f"Pid:\t{task.tid}", f"PPid:\t{group.ppid}", f"TracerPid:\t{_tracer(task)}",
         "Uid:\t" + "\t".join(map(str, uid)), "Gid:\t" + "\t".join(map(str, gid)),
-        f"FDSize:\t{open_files}", "Groups:\t" + " ".join(map(str, creds.groups)) + " ",
+        f"FDSize:\t{open_files}", "Groups:\t" + "".join(f"{shown_gid(by, one)} " for one in creds.groups),
         f"NStgid:\t{task.pid}", f"NSpid:\t{task.tid}", f"NSpgid:\t{group.pgid}", f"NSsid:\t{group.sid}",
         "Kthread:\t0", *([] if not has_memory(task) else _kilobytes(task)), "CoreDumping:\t0", "THP_enabled:\t0",
         "untag_mask:\t0xffffffffffffffff",

@@ -337,13 +337,14 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
         path + b"/stat", lambda t: procself.stat(who(t), leader, shown=may_look(t, who(t), by_files=True))
     )
     text(b"statm", procself.statm)
-    text(b"status", procself.status)
+    nodes[b"status"] = TextNode(path + b"/status", lambda t: procself.status(who(t), t))
     text(b"wchan", lambda t: b"0")
     for name, (render, mode) in _details(leader).items():
         text(name, render, mode)
     nodes[b"attr"] = AttributesDir(path + b"/attr", who)
-    for name in (b"uid_map", b"gid_map", b"projid_map"):
-        text(name, lambda t: b"%10d %10d %10d\n" % (0, 0, 0xFFFF_FFFF), 0o644)
+    from .userfiles import id_files
+
+    nodes |= id_files(path, who)
     nodes |= _places(path, who, seen, running)
     if leader:
         nodes[b"map_files"] = LaterDir(path + b"/map_files", lambda: _map_files(path, seen))
@@ -406,7 +407,6 @@ def _map_files(path: bytes, who: Who) -> DirNode:
 def _details(leader: bool) -> dict[bytes, tuple[Render, int]]:
     """Texts that few programs read, and their modes; those of `proc.details`, and what never changes."""
     found: dict[bytes, tuple[Render, int]] = {b"arch_status": (lambda t: b"", 0o444), b"stack": (lambda t: b"", 0o400)}
-    found[b"setgroups"] = (lambda t: b"allow\n"), 0o644
     for name, mode in _DETAILS.items():
         if leader or name not in (b"mountstats", b"timers"):
             found[name] = (lambda t, name=name: _detail(name, t)), mode  # type: ignore[misc]

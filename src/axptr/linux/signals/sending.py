@@ -10,6 +10,7 @@ import errno
 
 from ...errors import LinuxError
 from ..abi.signals import SIGCONT, SIGKILL, Info, bit
+from ..task.creds import CAP_KILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def require_permission(task: LinuxTask, goal: ThreadGroup, signal: int) -> None:
         return
     own = task.creds
     theirs = goal.leader.creds if goal.live else None
-    if own.euid == 0 or (theirs is not None and {own.uid, own.euid} & {theirs.uids[0], theirs.uids[2]}):
+    if own.reigns or (theirs is not None and {own.uid, own.euid} & {theirs.uids[0], theirs.uids[2]}):
+        return
+    if theirs is not None and own.has_over(theirs.space, CAP_KILL):
         return
     if signal == SIGCONT and goal.sid == task.group.sid:
         return

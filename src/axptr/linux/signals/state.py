@@ -201,6 +201,10 @@ flag | the table |
         signal, group = info.signal, task.group
         if group.over:
             return
+        if task.creds.space is not None and info.pid | info.uid:
+            from ..task.userspace import shown_uid
+
+            info = info.from_user(shown_uid(task.creds.space, info.uid))
         if signal == SIGCONT or bit(signal) & _STOPPING:
             self._take_off(group, _STOPPING if signal == SIGCONT else bit(SIGCONT))
             if signal == SIGCONT:

@@ -95,6 +95,7 @@ STATE = {
     "linux.proc.settings": "SettingNode",
     "linux.proc.sysfs": "CpusDir GroupDir GroupFile SysDir SysFile SysLink",
     "linux.proc.mapfiles": "MapFilesDir MapLink",
+    "linux.proc.userfiles": "IdNode IdFile",
     "linux.proc.tree": "LaterDir FdLink FdDir FdInfoDir Proc TaskDir NetDir CommNode AttributesDir",
     "linux.seeded": "SeededView",
     "linux.signals.actions": "Action SigActions",
@@ -122,6 +123,7 @@ STATE = {
     "linux.task.timers": "CpuTime ProcessTime Timer Timers",
     "linux.task.trace": "Trace Gone",
     "linux.task.usage": "Usage IoCount",
+    "linux.task.userspace": "UserSpace",
     "linux.task.uts": "Uts",
 }
 """Kept. Those with a rule of their own in `rules` are here, too."""

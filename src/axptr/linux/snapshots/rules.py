@@ -53,8 +53,18 @@ if TYPE_CHECKING:
     Take = Callable[[Any, Capture], Any]
 
 _ROOT = "axptr."
-_PROC = ("linux.proc.tree", "linux.proc.mapfiles", "linux.proc.nodes", "linux.proc.settings", "linux.proc.sysfs")
-_PROC_FILES = frozenset(("ProcFile", "TextFile", "SpaceFile", "MmFile", "MemFile", "PagemapFile"))
+_PROC = (
+    "linux.proc.tree",
+    "linux.proc.mapfiles",
+    "linux.proc.nodes",
+    "linux.proc.settings",
+    "linux.proc.sysfs",
+    "linux.proc.userfiles",
+)
+_PROC_FILES = frozenset(
+    ("ProcFile", "TextFile", "SpaceFile", "MmFile", "MemFile", "PagemapFile", "IdFile", "_SpaceNode")
+)
+"""What of those rooms has a state of its own, and is not found by its name."""
 
 
 class Token(tuple):  # type: ignore[type-arg]

@@ -20,6 +20,7 @@ from .pids import PID_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .creds import Credentials
     from .task import LinuxTask
 
 CSIGNAL = 0xFF
@@ -34,7 +35,7 @@ _NEW = (
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
     | CLONE_NEWTIME
 )  # fmt: skip
-_HAD = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS
+_HAD = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWUSER
 """Of the name spaces those that a process can have for itself."""
 
 
@@ -69,7 +70,9 @@ def require_sense(task: LinuxTask, args: CloneArgs) -> None:
         raise LinuxError(errno.EINVAL)
     if flags & CLONE_NEWTIME and flags & CLONE_VM:
         raise LinuxError(errno.EINVAL)
-    if flags & _NEW and (flags & _NEW & ~_HAD or not task.creds.has(CAP_SYS_ADMIN)):
+    if flags & _NEW & ~_HAD:
+        raise LinuxError(errno.EPERM)
+    if flags & _NEW and not flags & CLONE_NEWUSER and not task.creds.has_here(CAP_SYS_ADMIN):
         raise LinuxError(errno.EPERM)
     if flags & CLONE_SETTLS and args.tls >= USER_END:  # copy_thread
         raise LinuxError(errno.EPERM)
@@ -82,12 +85,17 @@ def clone(task: LinuxTask, args: CloneArgs) -> int | None:
     ENOMEM; nothing has changed then.
     """
     require_sense(task, args)
+    creds = task.creds
+    if args.flags & CLONE_NEWUSER:
+        from .userspace import new_space
+
+        creds = new_space(task)
     _require_room(task, args)
     _ = task.machine.nothing  # what the new one has after its end: a lack of memory is this call's, and not that end's
     tid = _number(task, args)
     place = _pidfd(task, args)
     try:
-        child = _copy(task, args, tid)
+        child = _copy(task, args, tid, creds)
     except BaseException:
         if place >= 0:
             task.files.close(place)
@@ -190,8 +198,8 @@ def _pidfd(task: LinuxTask, args: CloneArgs) -> int:
     return fd
 
 
-def _copy(task: LinuxTask, args: CloneArgs, tid: int) -> LinuxTask:
-    """The new task, in the tables of the machine, without registers. ENOMEM."""
+def _copy(task: LinuxTask, args: CloneArgs, tid: int, creds: Credentials) -> LinuxTask:
+    """The new task, in the tables of the machine, without registers. creds: who it is. ENOMEM."""
     flags = args.flags
     mm = task.mm.share() if flags & CLONE_VM else task.mm.copy()
     files = task.files.share() if flags & CLONE_FILES else task.files.copy()
@@ -209,7 +217,7 @@ def _copy(task: LinuxTask, args: CloneArgs, tid: int) -> LinuxTask:
         made.exit_signal = group.exit_signal if flags & CLONE_PARENT else args.exit_signal
         task.machine.pids.enter(made)
         group = made
-    child = type(task)(task.machine, group, mm, files, fs, actions, task.creds, tid)
+    child = type(task)(task.machine, group, mm, files, fs, actions, creds, tid)
     child.comm, child.nice = task.comm, task.nice
     child.cpu.engine = task.cpu.engine
     child.kept = task.kept.copy()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ..host import HostView
+    from .userspace import UserSpace
 
 Ids = tuple[int, int, int]
 """Real, effective, saved."""
@@ -20,7 +21,7 @@ Ids = tuple[int, int, int]
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = (
     0, 1, 3, 4, 5, 6, 7, 8,
 )  # fmt: skip
-CAP_DAC_READ_SEARCH, CAP_IPC_LOCK, CAP_SYS_PTRACE, CAP_SYS_ADMIN = 2, 14, 19, 21
+CAP_DAC_READ_SEARCH, CAP_IPC_LOCK, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_NICE = 2, 14, 19, 21, 23
 CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP = 10, 18, 27, 29, 31
 CAP_CHECKPOINT_RESTORE = LAST_CAP = 40
 SECBIT_NOROOT, SECBIT_NO_SETUID_FIXUP, SECBIT_KEEP_CAPS, SECBIT_NO_CAP_AMBIENT_RAISE = 1, 4, 16, 64
@@ -34,6 +35,8 @@ OF_ROOT = sum(
 )  # fmt: skip
 """What root may do: the set of containers, but for raw sockets, and look into every process, keep memory and arrange
 the tree of the machine, which is all theirs."""
+EVERY = (1 << LAST_CAP + 1) - 1
+"""What the first user of a name space of its own may do there."""
 _OF_FILES = sum(
     1 << cap for cap in (CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, 9, 32)
 )
@@ -45,16 +48,17 @@ class Credentials:
 
     fs_uid, fs_gid: by whom files are judged (setfsuid); files: all that they are judged by. walks: whether every
     directory may be searched. effective, permitted, inheritable, bounding, ambient: sets of capabilities, bit n for
-    number n. securebits: what of root's ways with them holds no more (prctl).
+    number n. securebits: what of root's ways with them holds no more (prctl). space: the name space of users, None for
+    the first; all ids are the machine's (`task.userspace`), and capabilities hold over that name space alone.
 
     | guarded by | exec | fork | a snapshot |
     | --- | --- | --- | --- |
-    | nothing: it never changes | `after_exec` takes its place | shares it | numbers |
+    | nothing: it never changes | `after_exec` takes its place | shares it, or `within` | numbers, the space |
     """
 
     __slots__ = (
         "ambient", "bounding", "effective", "files", "fs_gid", "fs_uid", "gids", "groups", "inheritable", "permitted",
-        "securebits", "uids", "walks",
+        "securebits", "space", "uids", "walks",
     )  # fmt: skip
 
     def __init__(self, uids: Ids, gids: Ids, groups: tuple[int, ...]) -> None:
@@ -62,6 +66,7 @@ class Credentials:
         self.gids = gids
         self.groups = groups
         self.fs_uid, self.fs_gid = uids[1], gids[1]
+        self.space: UserSpace | None = None
         self.inheritable = self.ambient = self.securebits = 0
         self.bounding = OF_ROOT
         self.permitted = OF_ROOT if 0 in uids[:2] else 0
@@ -69,7 +74,8 @@ class Credentials:
         self._derive()
 
     def _derive(self) -> None:
-        self.files = self.fs_uid, self.fs_gid, self.groups, self.effective & _OF_FILES
+        number = 0 if self.space is None else self.space.number
+        self.files = self.fs_uid, self.fs_gid, self.groups, self.effective & _OF_FILES, number
         self.walks = self.has(CAP_DAC_OVERRIDE) or self.has(CAP_DAC_READ_SEARCH)
 
     @classmethod
@@ -86,7 +92,7 @@ class Credentials:
 
     def by_real_ids(self) -> Self:
         """As access(2) judges: by the real ids, and as root by all that root may do."""
-        effective = self.permitted if self.uids[0] == 0 else 0
+        effective = self.permitted if self.uids[0] == self.root else 0
         if (self.uids[0], self.gids[0], effective) == (self.fs_uid, self.fs_gid, self.effective):
             return self
         return self.but(fs_uid=self.uids[0], fs_gid=self.gids[0], effective=effective)
@@ -96,15 +102,62 @@ class Credentials:
         return gid == self.fs_gid or gid in self.groups
 
     def has(self, capability: int) -> bool:
+        """Over the machine (capable)."""
+        return self.space is None and bool(self.effective >> capability & 1)
+
+    def has_here(self, capability: int) -> bool:
+        """Over one's own name space of users."""
         return bool(self.effective >> capability & 1)
+
+    def has_over(self, space: UserSpace | None, capability: int) -> bool:
+        """Over a name space of users, also those that one made, from where it was made (cap_capable)."""
+        mine = self.space
+        while space is not mine:
+            if space is None:
+                return False
+            if space.parent is mine and space.owner == self.uids[1]:
+                return True
+            space = space.parent
+        return bool(self.effective >> capability & 1)
+
+    def has_for(self, uid: int, gid: int | None, capability: int) -> bool:
+        """Over a file of a user and a group that have a name here (capable_wrt_inode_uidgid)."""
+        if not self.effective >> capability & 1:
+            return False
+        space = self.space
+        if space is None:
+            return True
+        return space.has_user(uid) and (gid is None or space.has_group(gid))
+
+    def shown_ids(self) -> tuple[Ids, Ids]:
+        """uids and gids as they are called in one's own name space."""
+        space = self.space
+        return (self.uids, self.gids) if space is None else (space.shown_uids(self.uids), space.shown_gids(self.gids))
+
+    @property
+    def reigns(self) -> bool:
+        """Whether it acts as the machine's root."""
+        return self.uids[1] == 0 and self.space is None
+
+    @property
+    def root(self) -> int:
+        """The user that is 0 in its name space, -1 if nobody is."""
+        return 0 if self.space is None else self.space.root
+
+    def within(self, space: UserSpace | None) -> Credentials:
+        """The same user in another name space of users, with every right there (set_cred_user_ns)."""
+        return self.but(
+            space=space, permitted=EVERY, effective=EVERY, bounding=EVERY, inheritable=0, ambient=0, securebits=0
+        )
 
     def after_exec(self) -> Credentials:
         """The saved ids become the effective ones; root's capabilities are those that it may have at all."""
         uids, gids = (*self.uids[:2], self.uids[1]), (*self.gids[:2], self.gids[1])
         ambient = permitted = effective = self.ambient
-        if 0 in uids[:2] and not self.securebits & SECBIT_NOROOT:
+        root = self.root
+        if root in uids[:2] and not self.securebits & SECBIT_NOROOT:
             permitted |= self.inheritable | self.bounding
-            effective = permitted if uids[1] == 0 else ambient
+            effective = permitted if uids[1] == root else ambient
         return self.but(
             uids=uids, gids=gids, fs_uid=uids[1], fs_gid=gids[1],
             permitted=permitted, effective=effective, ambient=ambient, securebits=self.securebits & ~SECBIT_KEEP_CAPS,
@@ -116,13 +169,14 @@ class Credentials:
         permitted, effective, ambient = self.permitted, self.effective, self.ambient
         if self.securebits & SECBIT_NO_SETUID_FIXUP:
             return self.but(uids=uids, fs_uid=uids[1])
-        if 0 in self.uids and 0 not in uids:
+        root = self.root
+        if root in self.uids and root not in uids:
             if not self.securebits & SECBIT_KEEP_CAPS:
                 permitted = effective = 0
             ambient = 0
-        if self.uids[1] == 0 and uids[1] != 0:
+        if self.uids[1] == root and uids[1] != root:
             effective = 0
-        if self.uids[1] != 0 and uids[1] == 0:
+        if self.uids[1] != root and uids[1] == root:
             effective = permitted
         return self.but(uids=uids, fs_uid=uids[1], permitted=permitted, effective=effective, ambient=ambient)
 
@@ -130,9 +184,10 @@ class Credentials:
         effective = self.effective
         if self.securebits & SECBIT_NO_SETUID_FIXUP:
             return self.but(fs_uid=uid)
-        if self.fs_uid == 0 and uid != 0:
+        root = self.root
+        if self.fs_uid == root and uid != root:
             effective &= ~_OF_FILES
-        elif self.fs_uid != 0 and uid == 0:
+        elif self.fs_uid != root and uid == root:
             effective |= _OF_FILES & self.permitted
         return self.but(fs_uid=uid, effective=effective)
 
@@ -143,7 +198,19 @@ class Credentials:
     def exposes(self, before: Credentials) -> bool:
         """Whether who becomes this from `before` may have what others are not to see (commit_creds)."""
         mine, old = (self.uids[1], self.gids[1], self.fs_uid, self.fs_gid), (before.uids[1], before.gids[1])
-        return mine != (*old, before.fs_uid, before.fs_gid) or bool(self.permitted & ~before.permitted)
+        return mine != (*old, before.fs_uid, before.fs_gid) or not self._within(before)
+
+    def _within(self, before: Credentials) -> bool:
+        """Whether who was `before` had all of these rights: as itself, or as who made the name space
+        (cred_cap_issubset)."""
+        if self.space is before.space:
+            return not self.permitted & ~before.permitted
+        space = self.space
+        while space is not None:
+            if space.parent is before.space and space.owner == before.uids[1]:
+                return True
+            space = space.parent
+        return False
 
     @property
     def set_id(self) -> bool:

@@ -26,11 +26,11 @@ def may_look(task: LinuxTask, other: LinuxTask, *, by_files: bool) -> bool:
         return True
     mine, its = task.creds, other.creds
     uid, gid, rights = (mine.fs_uid, mine.fs_gid, mine.effective) if by_files else (mine.uid, mine.gid, mine.permitted)
-    if mine.has(CAP_SYS_PTRACE):
+    if mine.has_over(its.space, CAP_SYS_PTRACE):
         return True
     if its.uids != (uid, uid, uid) or its.gids != (gid, gid, gid) or not other.mm.dumpable:
         return False
-    return not its.permitted & ~rights
+    return mine.space is its.space and not its.permitted & ~rights
 
 
 def require_look(task: LinuxTask, other: LinuxTask, *, by_files: bool = False, code: int = errno.EPERM) -> None:

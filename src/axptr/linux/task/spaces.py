@@ -8,12 +8,14 @@ if TYPE_CHECKING:
 
 
 def leave_spaces(task: LinuxTask, *, names: bool, mounts: bool) -> None:
-    """Give a task, whose FsContext is its own, copies of its name spaces: of the machine's names, of mounts."""
+    """Give a task, whose FsContext is its own, copies of its name spaces: of the machine's names, of mounts. They
+    are owned by its name space of users."""
+    users = task.creds.space
     if names:
-        task.own_uts = task.uts.copy(task.machine.next_space())
+        task.own_uts = task.uts.copy(task.machine.next_space(), users)
     if mounts:
         fs = task.fs
-        old, table = fs.mounts, fs.mounts.copy(task.machine.next_space())
+        old, table = fs.mounts, fs.mounts.copy(task.machine.next_space(), users)
         for name in ("root", "cwd"):
             node = getattr(fs, name)
             setattr(fs, name, table.node_of(old, node))
