@@ -1,8 +1,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from .seen import Seen
-
 ATOM: int
 INSTANCE: int
 LIST: int
@@ -52,8 +50,3 @@ class Graph:
     roots: tuple[Any, ...]
     def __init__(self, nodes: tuple[Node, ...], roots: tuple[Any, ...]) -> None: ...
     def build(self, leaf: Callable[..., Any]) -> list[Any]: ...
-    def match(self, live: list[Any], slots: Callable[[type], tuple[str, ...]]) -> tuple[list[Any], Seen]: ...
-    def complete(self, made: list[Any], leaf: Callable[..., Any]) -> set[int]: ...
-    def put_back(
-        self, made: list[Any], slots: Callable[[type], tuple[str, ...]] | None, fresh: set[int]
-    ) -> list[Any]: ...

@@ -6,5 +6,4 @@ cdef class Shape:
     cdef Py_ssize_t *offsets
     cdef tuple unset
     cdef Py_ssize_t *unset_at      # where they lie, 0 of what is no plain slot
-    cdef bint slotted
     cdef int unset_in(self, object it) except -1

@@ -17,7 +17,6 @@ class Shape:
 
     def __cinit__(self, cls: type, names: tuple, slots: tuple):
         k: cython.Py_ssize_t
-        self.slotted = False
         self.unset = tuple([name for name in slots if name not in names])
         self.unset_at = cython.cast(
             cython.pointer(cython.Py_ssize_t), calloc(len(self.unset) + 1, cython.sizeof(cython.Py_ssize_t))
@@ -34,7 +33,6 @@ class Shape:
         for k in range(len(names)):
             if names[k] in slots:
                 self.offsets[k] = slot_of(cls, names[k])
-                self.slotted = True
 
     def __dealloc__(self):
         free(self.offsets)

@@ -310,8 +310,10 @@ class MountTable:
         """It is over for all but the mounts of these numbers (`id`)."""
         closed: set[int] = set()
         for mount in [*self.mounts, *self.every]:
+            if id(mount) in kept:
+                continue
             what = id(getattr(mount, "fs", mount))
-            if id(mount) not in kept and what not in closed:
+            if what not in closed:
                 closed.add(what)
                 mount.close()
 

@@ -112,6 +112,8 @@ class Network:
 
     def leave_host(self) -> None:
         """Its machine is put back to what it was: sockets of the host's are no part of that, and over."""
+        if not self.endpoints:
+            return
         from .outside import Outside
 
         for end in list(self.endpoints.values()):

@@ -9,11 +9,15 @@ from ..._core.words.budget import Budget
 from ..._core.words.codes import MAX_RW_COUNT
 from ...engine.arch import X86_64
 from ...errors import LinuxError, SnapshotError
+from ...light import cached_property
 from ..host import dead_socket
+from ..machine import Machine
 from ..task.rseq import settle
 from .memory import MemoryCopy
-from .rules import loop_state, machine_state, slots_of
+from .rules import LEFT_OUT, loop_state, machine_state
 
+_MADE_LATER = frozenset(name for name, it in vars(Machine).items() if type(it) is cached_property) - LEFT_OUT
+"""What a machine has once it was asked for: queues of messages, say. There is none again if there was none."""
 _LEGACY = 512
 _X87_AND_SSE = 3
 
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
     from ..fs.host.file import HostFile
     from ..fs.host.tree import HostNode
     from ..host import HostView
-    from ..machine import Machine
     from ..personality import LinuxKernel
     from ..task.task import LinuxTask
     from .hostfiles import HeldFile
@@ -114,7 +117,7 @@ class Making:
         the face has in the place of what it kept. kept: numbers (`id`) of the objects that stay."""
         snapshot, plan = self._snapshot, self._snapshot.plan
         roots = [None, None, None, None, machine_state(self.machine), loop_state(self.loop), live]
-        self._made, self.kept = made, _ = snapshot.graph.match(roots, slots_of)
+        self._made, self.kept = made, _ = snapshot.in_place.match(roots)
         for index, leaf, number in plan.files:
             file, held = made[index], snapshot.held[number]
             if file is None or not file.owned:
@@ -126,23 +129,30 @@ class Making:
                 self._left.append(file)
         for index, it in plan.given:
             made[index] = it
+        for index, kind in plan.own:
+            made[index] = _LEAVES[kind](self)
         self._left += [made[index] for index in plan.dead if made[index] is not None and made[index].owned]
-        self._fresh = snapshot.graph.complete(made, self.leaf)
+        self._fresh = snapshot.in_place.complete(made, self.leaf)
 
     def put_back(self) -> State:
         """The same as `build`, of the objects that were there; `look` was called, and the machine given up."""
         snapshot, made = self._snapshot, self._made
-        for index in self._snapshot.plan.channels:
-            if index not in self._fresh:
+        plan, fresh = snapshot.plan, self._fresh
+        for index in plan.channels:
+            if index not in fresh:
                 made[index]._close_channel()
-        self._left += [made[index] for index in snapshot.plan.fifos if index not in self._fresh]
+        self._left += [made[index] for index in plan.fifos if index not in fresh]
         for owner in self._left:
             owner.close()
         for held, fd in self._rewound:
             held.rewind(fd)
-        for index in snapshot.plan.nodes:
-            made[index].let_go()
-        return self._state(*snapshot.graph.put_back(made, slots_of, self._fresh))
+        for index, lent in plan.nodes:
+            node = made[index]
+            if node._lent is lent:
+                node.stat_again()
+            else:
+                node.let_go()
+        return self._state(*snapshot.in_place.put_back(made, fresh))
 
     def _state(
         self,
@@ -159,7 +169,9 @@ class Making:
         self.extra = extra
         self._files, self._watches = files, watches
         for node in nodes:
-            node.borrow(node._lent.fd, node.mode, node.identity)
+            lent = node._lent.fd
+            if node.fd != lent:
+                node.borrow(lent, node.mode, node.identity)
         machine["host"] = self.view
         return machine, loop, tasks
 
@@ -172,6 +184,8 @@ class Making:
         for name, value in loop.items():
             setattr(self.loop, name, value)
         self.loop.current = None
+        for name in [name for name in vars(self.machine) if name in _MADE_LATER and name not in machine]:
+            delattr(self.machine, name)
         self.machine.__dict__.update(machine)
         self.machine.host.cpu_count = self.loop.jobs
         self.machine.streams = set()
@@ -187,7 +201,8 @@ class Making:
             if self.loop.jobs == 1 and (task.sched.cpu or task.sched.cpus != -1):
                 settle(task)
         self.loop.moved()
-        self._fill_proc(tasks)
+        if self._proc:
+            self._fill_proc(tasks)
         for waiting in self.loop._blocked:
             record = waiting.blocked
             if record is None:
@@ -211,7 +226,7 @@ class Making:
     @staticmethod
     def _wake_dropped(network: Any) -> None:
         """Who waits for a socket that was dropped waits for nothing."""
-        if network is not None:
+        if network is not None and network.endpoints:
             from ..net.dropped import Dropped
 
             for end in list(network.endpoints.values()):

@@ -14,33 +14,40 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_OWN = frozenset(("machine", "loop", "engine", "kernel", "view", "phys"))
+
+
 class Plan(NamedTuple):
     """All by their places. files: an open file of the host's, the leaf that is its descriptor, and that one's number in
     `held`. channels: open files of the host's; dead: those of them that were dropped. fifos: openings of FIFOs. nodes:
-    places of the host's. started: the numbers of the processes that the user started.
-    given: leaves that are the same in each copy, and what they are."""
+    places of the host's, and what has the descriptor of each. started: the numbers of the processes that the user
+    started. given: leaves that are the same in each copy, and what they are. own: leaves that are the machine's, and
+    their kind."""
 
     files: list[tuple[int, int, int]]
     channels: list[int]
     fifos: list[int]
-    nodes: list[int]
+    nodes: list[tuple[int, Any]]
     started: list[int]
     dead: list[int]
     given: list[tuple[int, Any]]
+    own: list[tuple[int, str]]
 
 
 def plan_of(graph: Graph, held: list[Any], objects: list[Any]) -> Plan:
     """held, objects: what leaves of these kinds stand for."""
-    plan = Plan([], [], [], [], _started(graph), [], [])
+    plan = Plan([], [], [], [], _started(graph), [], [], [])
     same = {"held": held, "object": objects, "cache": objects}
     for index, node in enumerate(graph.nodes):
         if node.kind == LEAF and (what := same.get(node.values[0])) is not None:
             plan.given.append((index, what[node.values[1]]))
+        elif node.kind == LEAF and node.values[0] in _OWN:
+            plan.own.append((index, node.values[0]))
         if node.kind != INSTANCE:
             continue
         cls = node.cls
         if cls is HostNode:
-            plan.nodes.append(index)
+            plan.nodes.append((index, held[graph.nodes[_value(node, "_lent").index].values[1]]))
         elif cls is FifoOpening:
             plan.fifos.append(index)
         elif cls is HostFile:

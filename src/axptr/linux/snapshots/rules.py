@@ -134,12 +134,15 @@ def loop_state(it: Any) -> dict[str, Any]:
     return {name: getattr(it, name) for name in ("queue", "timers", "_blocked")}
 
 
+LEFT_OUT = frozenset((
+    "bounce", "_pages", "hole", "engine", "loop", "phys", "account", "host", "terminals", "core", "core_failed",
+    "streams",
+))  # fmt: skip
+"""Of a machine."""
+
+
 def machine_state(it: Any) -> dict[str, Any]:
-    left_out = (
-        "bounce", "_pages", "hole", "engine", "loop", "phys", "account", "host", "terminals", "core", "core_failed",
-        "streams",
-    )  # fmt: skip
-    return {name: value for name, value in vars(it).items() if name not in left_out}
+    return {name: value for name, value in vars(it).items() if name not in LEFT_OUT}
 
 
 def _host_file(it: Any, capture: Capture) -> dict[str, Any]:

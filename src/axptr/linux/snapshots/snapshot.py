@@ -20,6 +20,7 @@ from functools import cached_property
 from os import PathLike
 
 from ..._core.phys.charges import Account
+from ..._core.words.inplace import InPlace
 from ...engine.native import NativeEngine
 from ...errors import SnapshotError
 from ..machine import Machine
@@ -27,6 +28,7 @@ from ..mem.mm import Mm
 from ..personality import LinuxKernel
 from .making import Making
 from .plan import Plan, plan_of
+from .rules import slots_of
 from .taking import Taking
 from .view import resumed, state_of
 
@@ -191,6 +193,10 @@ class MachineSnapshot:
         return view.engine(self.memory.phys)
 
     @cached_property
+    def in_place(self) -> InPlace:
+        return InPlace(self.graph, slots_of)
+
+    @cached_property
     def plan(self) -> Plan:
         return plan_of(self.graph, self.held, self.objects)
 
@@ -208,11 +214,16 @@ class MachineSnapshot:
             space = mm.space
             if space.line is not None:
                 there[space.line] = space
-        view = resumed(*self.view)
+        view, state = resumed(*self.view), None
+        if type(view) is type(machine.host) and not view.repeats:  # who names it goes on with it
+            view, state = machine.host, vars(view)
         making = Making(self, machine, view, None, there, kernel)
         with machine.account.acting():
             making.look(live)
             _clear(machine, {id(space) for space in making.memory.spaces}, making.kept)
+            if state is not None:
+                vars(view).clear()
+                vars(view).update(state)
             machine.loop.clock = view
             if view.repeats:
                 view.take_over(machine.engine)  # type: ignore[attr-defined]
