@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from axptr._core.phys.phys import PhysMemory
 from axptr.engine.native import NativeEngine
 from axptr.mm.space import AddrSpace
 
-from .conftest import CODE, DATA, PAGE, NativeMachine, R, W
+from .conftest import CODE, DATA, PAGE, NativeMachine, R, W, X
 
 AREA = 0x1_0000_0000
 
@@ -142,6 +146,79 @@ def test_writes_to_much_of_an_area_in_any_order_come_in_blocks_where_the_owner_a
         assert each(native, ADD_EACH, AREA, count) > 0
 
 
+def test_who_fills_memory_has_more_at_once_once_what_is_below_is_full(native: NativeMachine) -> None:
+    """Also where it begins in the middle of nothing, and does something else in between."""
+    native.space.fault_around = 64
+    native.space.map_alloc(AREA, 1024 * PAGE, R | W)
+    each(native, WRITE_EACH, AREA + 496 * PAGE, 16)
+    fills = native.engine.fills
+    for page in range(512, 1024):
+        each(native, WRITE_EACH, AREA + page * PAGE, 1)
+        each(native, WRITE_EACH, DATA, 1)
+    assert native.engine.fills - fills < 64
+    assert native.space.presence(AREA, 496 * PAGE).count(1) == 0
+
+
+def test_a_quarter_of_sixteen_pages_brings_in_the_rest_and_of_no_others(native: NativeMachine) -> None:
+    native.space.fault_around = 64
+    native.space.map_alloc(AREA, 64 * PAGE, R | W)
+    for page in (3, 9, 14, 6):
+        each(native, WRITE_EACH, AREA + page * PAGE, 1)
+        assert native.space.presence(AREA, 64 * PAGE).count(1) == (16 if page == 6 else (3, 9, 14).index(page) + 1)
+
+
+def test_a_stack_comes_in_pieces_and_never_past_its_area(native: NativeMachine) -> None:
+    native.space.fault_around = 64
+    native.space.map_alloc(AREA + 4 * PAGE, 28 * PAGE, R | W, grows_down=64 * PAGE)
+    each(native, WRITE_EACH, AREA + 30 * PAGE, 1)
+    assert native.space.presence(AREA + 4 * PAGE, 28 * PAGE) == b"\0" * 20 + b"\1" * 8
+    each(native, WRITE_EACH, AREA + 5 * PAGE, 1)
+    assert native.space.presence(AREA + 4 * PAGE, 28 * PAGE) == b"\1" * 4 + b"\0" * 16 + b"\1" * 8
+
+
+@pytest.fixture
+def program(native: NativeMachine, tmp_path: Path) -> NativeMachine:
+    """A program's file: what it reads, its text, what it reads besides, its data, and the zeros behind."""
+    file = tmp_path / "program"
+    file.write_bytes(b"".join(page.to_bytes(8, "little") * (PAGE // 8) for page in range(16)))
+    native.space.fault_around = 64
+    with file.open("rb") as opened:
+        for first, count, flags in ((0, 2, R), (2, 4, R | X), (6, 4, R), (10, 6, R | W)):
+            native.space.map_file(AREA + first * PAGE, count * PAGE, flags, opened, first * PAGE)
+    native.space.map_alloc(AREA + 16 * PAGE, 8 * PAGE, R | W)
+    native.space.map_alloc(AREA + 32 * PAGE, 8 * PAGE, R | W, name="no part of it")
+    return native
+
+
+def test_of_a_program_that_was_read_before_the_parts_beside_one_come_with_it(program: NativeMachine) -> None:
+    """But never what it writes, and nothing of a file of which no page was read."""
+    each(program, ADD_EACH, AREA, 1)
+    assert program.space.presence(AREA, 16 * PAGE) == b"\1" * 2 + b"\0" * 14
+    program.space.read(AREA, 16 * PAGE)
+    program.space.discard(AREA, 16 * PAGE)
+    fills = program.engine.fills
+    assert each(program, ADD_EACH, AREA + 2 * PAGE, 4) == 2 + 3 + 4 + 5
+    assert program.space.presence(AREA, 16 * PAGE) == b"\1" * 10 + b"\0" * 6
+    assert program.engine.fills - fills <= 4
+
+
+def test_data_of_a_program_comes_as_a_whole_and_the_zeros_behind_it_do(program: NativeMachine) -> None:
+    each(program, WRITE_EACH, AREA + 12 * PAGE, 1)
+    assert program.space.presence(AREA, 24 * PAGE) == b"\0" * 10 + b"\1" * 6 + b"\0" * 8
+    assert program.space.read(AREA + 11 * PAGE, 8) == (11).to_bytes(8, "little")
+    each(program, WRITE_EACH, AREA + 20 * PAGE, 1)
+    assert program.space.presence(AREA + 16 * PAGE, 8 * PAGE) == b"\1" * 8
+    each(program, WRITE_EACH, AREA + 33 * PAGE, 1)  # memory as any other
+    assert program.space.presence(AREA + 32 * PAGE, 8 * PAGE).count(1) == 1
+
+
+def test_data_of_a_program_that_is_read_first_is_its_own_at_once(program: NativeMachine) -> None:
+    assert each(program, ADD_EACH, AREA + 10 * PAGE, 6) == sum(range(10, 16))
+    fills = program.engine.fills
+    each(program, WRITE_EACH, AREA + 10 * PAGE, 6)
+    assert program.engine.fills == fills
+
+
 def test_frames_side_by_side_need_few_mappings(native: NativeMachine) -> None:
     native.space.map_alloc(AREA, 8192 * PAGE, R | W)
     before = mappings(native) if native.engine.guest_pid else 0
@@ -171,6 +248,18 @@ def test_who_writes_page_after_page_downwards_finds_the_next_ones_there(native: 
     assert native.space.query(AREA - PAGE) is None
     each(native, ADD_EACH, AREA, 512)
     assert native.engine.regs.rsi == 512 * 513 // 2
+
+
+def test_who_goes_on_here_and_there_in_turn_finds_the_next_pages_there(native: NativeMachine) -> None:
+    bring_ahead(native)
+    places = [AREA + i * 1024 * PAGE for i in range(4)]
+    for place in places:
+        native.space.map_alloc(place, 128 * PAGE, R | W)
+    before = native.engine.fills
+    for page in range(128):
+        for place in places:
+            each(native, WRITE_EACH, place + page * PAGE, 1)
+    assert native.engine.fills - before < 64
 
 
 def test_a_direction_is_told_by_two_writes(native: NativeMachine) -> None:

@@ -212,7 +212,8 @@ class BackedSpace(SpaceCore):
 
     @property
     def fault_around(self):
-        """How many pages of fresh memory a guest's write may bring in at once, where an eighth of the 2 MiB around it is there.
+        """How many pages a guest's write may bring in at once: of fresh memory where much around it is there, of a stack, of a
+        program's data and the zeros behind it.
 
         1, as it is at first: each page when it is touched. A power of two, 64 at most; clones have it too. Only engines for
         which a fault is dear make use of it.

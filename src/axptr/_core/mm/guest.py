@@ -9,8 +9,16 @@ Locking: the lock of the PhysMemory, taken here. Failure: codes, as of `bring_in
 """
 
 import cython
-from cython.cimports.axptr._core.mm.areas import AreaRec, index_find
-from cython.cimports.axptr._core.mm.guest import Shown
+from cython.cimports.axptr._core.mm.areas import (
+    AreaPos,
+    AreaRec,
+    index_at,
+    index_before,
+    index_find,
+    index_next,
+    index_seek,
+)
+from cython.cimports.axptr._core.mm.guest import GuestMmu, Shown
 from cython.cimports.axptr._core.mm.mmu import Mmu, leaves_of
 from cython.cimports.axptr._core.mm.points import Points, Watched
 from cython.cimports.axptr._core.mm.store import store_fill_row, store_get
@@ -46,6 +54,143 @@ _AROUND_SHARED = cython.declare(cython.int, 16)
 _BESIDE = cython.declare(cython.int, 32)  # pages of a file at most that are read where one of them is touched
 _SHOWN = cython.declare(uint64_t, 128)  # and so many around it at most are shown if they were read before
 _LARGE = cython.declare(uint64_t, (32 << PAGE_SHIFT) - 1)  # in smaller areas what is there is what was touched
+_FEW = cython.declare(uint64_t, 16)  # pages of a program's file that come as a whole
+_OF_STACK = cython.declare(uint64_t, 8)  # pages
+_MUCH = cython.declare(uint64_t, 128)  # pages of the 2 MiB
+_NEAR = cython.declare(uint64_t, 128 << PAGE_SHIFT)
+_TABLE = cython.declare(uint64_t, (512 << PAGE_SHIFT) - 1)  # what the entries of one table translate
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_program_data(mmu: GuestMmu, rec: cython.pointer(AreaRec)) -> cython.bint:
+    """Whether an area is a program's own copy of a part of its file. Lock held."""
+    return rec.kind == KIND_STORE and not rec.shared and rec.store.program
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_behind_data(mmu: GuestMmu, rec: cython.pointer(AreaRec)) -> cython.bint:
+    """Whether a small area of memory lies behind a program's data: the zeros that belong to it (bss). Lock held."""
+    before: cython.pointer(AreaRec)
+    if rec.shared or rec.last - rec.start >= _LARGE:
+        return False
+    before = index_before(cython.address(mmu.areas), index_seek(cython.address(mmu.areas), rec.start))
+    if before == cython.NULL or before.last + 1 != rec.start:
+        return False
+    return _is_program_data(mmu, before) and mmu.granted(before.flags) & WRITE
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _goes_on(mmu: GuestMmu, rec: cython.pointer(AreaRec), vaddr: uint64_t) -> cython.bint:
+    """Whether the 16 pages below those that the page at `vaddr` is one of are in use: who fills memory has come so far. Lock
+    held."""
+    slot: cython.pointer(uint64_t)
+    size: uint64_t = cython.cast(uint64_t, 16) << PAGE_SHIFT
+    block: uint64_t = vaddr & ~(size - 1)
+    if block < size or block - size < max(rec.start, mmu.first):
+        return False
+    slot = leaf_slot(mmu.phys, mmu.fmt, mmu.root, block - size)
+    return slot != cython.NULL and _in_use(slot, block - size, 16) == 16
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _in_use(slot: cython.pointer(uint64_t), vaddr: uint64_t, count: uint64_t) -> uint64_t:
+    """How many entries are in use of the `count`, a power of two, of which that of `vaddr` is one. Lock held."""
+    i: uint64_t
+    used: uint64_t = 0
+    slot -= (vaddr >> PAGE_SHIFT) & (count - 1)
+    for i in range(count):
+        used += slot[i] != 0
+    return used
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _block_of(
+    mmu: GuestMmu,
+    rec: cython.pointer(AreaRec),
+    vaddr: uint64_t,
+    size: uint64_t,
+    at: cython.pointer(uint64_t),
+    end: cython.pointer(uint64_t),
+) -> cython.void:
+    """[*at, *end]: of an area, what comes with the page at `vaddr`: all of one that is no larger than `size` bytes, else
+    the block of that size; the entries of it lie in one table."""
+    at[0] = max(page_start(rec.start), mmu.first, vaddr & ~_TABLE)
+    end[0] = min(rec.last, vaddr | _TABLE)
+    if rec.last - rec.start >= size:
+        at[0] = max(at[0], vaddr & ~(size - 1))
+        end[0] = min(end[0], vaddr | (size - 1))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _bring_shown(
+    mmu: GuestMmu,
+    rec: cython.pointer(AreaRec),
+    at: uint64_t,
+    end: uint64_t,
+    first: cython.pointer(uint64_t),
+    last: cython.pointer(uint64_t),
+) -> cython.void:
+    """Bring in what the store of an area has already of [at, end], whose entries lie in one table. Lock held. What was
+    brought in lies in [*first, *last] then, pages."""
+    slot: cython.pointer(uint64_t) = make_slot(mmu.phys, mmu.fmt, mmu.root, at)
+    if slot != cython.NULL:
+        mmu.bring_row(rec, slot, at, end, False, first, last)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_part(
+    mmu: GuestMmu, rec: cython.pointer(AreaRec), other: cython.pointer(AreaRec), edge: uint64_t
+) -> cython.bint:
+    """Whether another area shows the same file, is only read, and has no page at its edge yet. Lock held."""
+    slot: cython.pointer(uint64_t)
+    if other.kind != KIND_STORE or other.store != rec.store or other.shared or not mmu.first <= edge <= mmu.last:
+        return False
+    if not mmu.granted(other.flags) or mmu.granted(other.flags) & WRITE:
+        return False
+    slot = leaf_slot(mmu.phys, mmu.fmt, mmu.root, edge)
+    return slot == cython.NULL or slot[0] == 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _bring_parts(
+    mmu: GuestMmu,
+    rec: cython.pointer(AreaRec),
+    at: uint64_t,
+    end: uint64_t,
+    first: cython.pointer(uint64_t),
+    last: cython.pointer(uint64_t),
+) -> cython.void:
+    """The parts of a program's file that lie right before and behind an area of it, of which [at, end] was brought in, and
+    are not written: text beside what it reads. Lock held. Not if the edge is far; and once: where the page behind it is
+    there it is over."""
+    pos: AreaPos = index_seek(cython.address(mmu.areas), rec.start)
+    other: cython.pointer(AreaRec) = index_before(cython.address(mmu.areas), pos)
+    above: cython.bint = rec.last - end < _NEAR
+    if at - rec.start >= _NEAR:
+        other = cython.NULL
+    if other != cython.NULL and other.last + 1 == rec.start and _is_part(mmu, rec, other, other.last):
+        _block_of(mmu, other, other.last, _SHOWN << PAGE_SHIFT, cython.address(at), cython.address(end))
+        _bring_shown(mmu, other, at, end, first, last)
+    other = index_at(cython.address(mmu.areas), index_next(cython.address(mmu.areas), pos))
+    if above and other != cython.NULL and rec.last + 1 == other.start and _is_part(mmu, rec, other, other.start):
+        _block_of(mmu, other, other.start, _SHOWN << PAGE_SHIFT, cython.address(at), cython.address(end))
+        _bring_shown(mmu, other, at, end, first, last)
 
 
 @cython.no_gc_clear
@@ -174,10 +319,10 @@ class GuestMmu(Mmu):
     def bring_around(self, vaddr, first, last):
         """A guest has written a page: bring in what is missing beside it, ready to be written. Lock held.
 
-        As much as `around` says; of memory, in large areas alone and where an eighth of the 2 MiB is in use already: programs
-        see what is there (mincore(2), pagemap), and one that uses little of much has few pages that it never touched. Of files,
-        only the data of programs: elsewhere a page that was not written shows what others write to the file. What was brought
-        in lies in [*first, *last] then, pages.
+        As much as `around` says; of memory, in large areas alone and where an eighth of the 2 MiB is in use already, or all
+        that lies right below, or a quarter of 16 pages: programs see what is there (mincore(2), pagemap), and one that uses
+        little of much has few pages that it never touched. Of stacks less. Of files, only the data of programs, with the zeros behind it: elsewhere a page
+        that was not written shows what others write to the file. What was brought in lies in [*first, *last] then, pages.
         """
         slot: cython.pointer(uint64_t) = leaf_slot(self.phys, self.fmt, self.root, vaddr)
         rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
@@ -187,19 +332,23 @@ class GuestMmu(Mmu):
         end: uint64_t
         if slot == cython.NULL or rec == cython.NULL or not self.granted(rec.flags) & WRITE:
             return
-        if rec.kind != KIND_ALLOC and (rec.kind != KIND_STORE or rec.shared or not rec.store.program):
+        if rec.kind != KIND_ALLOC and not _is_program_data(self, rec):
             return
-        size = 16
-        if rec.kind == KIND_ALLOC:
-            used = self.phys.used_in_run(slot)
-            if used < 64 or rec.last - rec.start < _LARGE:
+        size = _FEW
+        if rec.kind == KIND_ALLOC and rec.grow_limit:
+            size = _OF_STACK
+        elif rec.kind == KIND_ALLOC and not _is_behind_data(self, rec):
+            if rec.last - rec.start < _LARGE:
                 return
-            size = 64 if used >= 256 else 16
+            used = self.phys.used_in_run(slot)
+            if used >= 256 or _goes_on(self, rec, vaddr):
+                size = 64
+            elif used < 64 and _in_use(slot, vaddr, 16) < 4:
+                return
         size = cython.cast(uint64_t, min(size, self.around)) << PAGE_SHIFT
         if self.phys.is_short(_SHORT_OF_FRAMES):
             return
-        at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
-        end = min(vaddr | (size - 1), rec.last)
+        _block_of(self, rec, vaddr, size, cython.address(at), cython.address(end))
         slot -= (page_start(vaddr) - at) >> PAGE_SHIFT
         if rec.kind == KIND_ALLOC:
             self.bring_row(rec, slot, at, end, True, first, last)
@@ -253,9 +402,8 @@ class GuestMmu(Mmu):
         Lock held. What was brought in lies in [*first, *last] then, pages.
 
         As on Linux (`do_fault_around`), where the pages are those that the file's cache has already; of these more than of
-        those that are to be read.
+        those that are to be read, and of a program those of its other parts beside this one, too.
         """
-        slot: cython.pointer(uint64_t)
         rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
         size: uint64_t = cython.cast(uint64_t, min(self.around, _BESIDE)) << PAGE_SHIFT
         at: uint64_t
@@ -265,17 +413,21 @@ class GuestMmu(Mmu):
             return
         if self.phys.is_short(_SHORT_OF_FRAMES):
             return
-        slot = make_slot(self.phys, self.fmt, self.root, vaddr)
-        if slot == cython.NULL:
-            return
-        at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
-        end = min(vaddr | (size - 1), rec.last)
+        _block_of(self, rec, vaddr, size, cython.address(at), cython.address(end))
         page = (rec.offset + (at - rec.start)) >> PAGE_SHIFT
         store_fill_row(rec.store, self.phys, page, page + ((end - at) >> PAGE_SHIFT))
-        size = cython.cast(uint64_t, _AROUND_SHARED if rec.shared else _SHOWN) << PAGE_SHIFT
-        at = max(vaddr & ~(size - 1), page_start(rec.start), self.first)
-        end = min(vaddr | (size - 1), rec.last)
-        self.bring_row(rec, slot - ((page_start(vaddr) - at) >> PAGE_SHIFT), at, end, False, first, last)
+        if rec.shared:
+            size = cython.cast(uint64_t, _AROUND_SHARED) << PAGE_SHIFT
+            _bring_shown(self, rec, max(vaddr & ~(size - 1), at), min(vaddr | (size - 1), end), first, last)
+            return
+        slot: cython.pointer(uint64_t) = make_slot(self.phys, self.fmt, self.root, vaddr)
+        if slot == cython.NULL:
+            return
+        size = _SHOWN if _in_use(slot, vaddr, 512) < _MUCH else 512  # who uses much of it comes for the rest, too
+        _block_of(self, rec, vaddr, size << PAGE_SHIFT, cython.address(at), cython.address(end))
+        _bring_shown(self, rec, at, end, first, last)
+        if rec.store.program:
+            _bring_parts(self, rec, at, end, first, last)
 
     def clear_dirty(self):
         """Pages that were written count as unwritten from now on; CPUs have been told of each. Lock held."""

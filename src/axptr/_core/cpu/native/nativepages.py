@@ -29,6 +29,7 @@ from cython.cimports.axptr._core.words.codes import (
     FAULT_RANGE,
     FAULT_WATCHED,
     KIND_ALLOC,
+    KIND_STORE,
     READ,
     WRITE,
 )
@@ -37,6 +38,7 @@ from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
 from cython.cimports.libc.string import memcpy
 
 _page_mask = cython.declare(uint64_t, 0xFFFF_FFFF_FFFF_F000)
+_little_data = cython.declare(uint64_t, 16 << 12)  # bytes: that of most libraries
 _longest = cython.declare(uint64_t, 15)  # bytes of the longest instruction
 
 _most_stubs = cython.declare(cython.int, 64)
@@ -264,8 +266,8 @@ class NativePages(NativeState):
         elif self.mmu.at_once(page, access) != cython.NULL:
             self.find_run(page, cython.address(first), cython.address(last))
         else:
-            if access == READ and self.is_fresh(page):
-                access = WRITE  # what is read of it is zero: it is there to be written
+            if access == READ and self.is_to_be_written(page):
+                access = WRITE
             if access != WRITE and self.mmu.around > 1:
                 self.mmu.bring_beside(page, cython.address(first), cython.address(last))
             # Should it make a copy of the page, that one page is stale: the copy is mapped over it, and `apply` sees that.
@@ -302,10 +304,15 @@ class NativePages(NativeState):
         first[0] = min(first[0], start + (low << 12))
         last[0] = max(last[0], start + (high << 12))
 
-    def is_fresh(self, page):
-        """Whether a page is memory of its own that nobody has touched, and may be written. Lock held."""
+    def is_to_be_written(self, page):
+        """Whether a page that is read for the first time is there to be written: memory of its own, of which all that can be
+        read is zero, or a program's data, which has addresses put in. Lock held."""
         rec: cython.pointer(AreaRec) = index_find(cython.address(self.mmu.areas), page)
-        if rec == cython.NULL or rec.kind != KIND_ALLOC or rec.shared or self.mmu.around <= 1 or self.mmu.has_points:
+        if rec == cython.NULL or rec.shared or self.mmu.around <= 1 or self.mmu.has_points:
+            return False
+        if rec.kind != KIND_ALLOC and not (
+            rec.kind == KIND_STORE and rec.store.program and rec.last - rec.start < _little_data
+        ):
             return False
         return self.mmu.granted(rec.flags) & WRITE and self.mmu.at_once(page, READ) == cython.NULL
 
@@ -368,25 +375,33 @@ class NativePages(NativeState):
         axptr_unlock(self.phys.lock)
 
     def bring_ahead(self, page, first, last):
-        """A guest that writes page after page, up or down, finds the next ones there. Lock held. They lie in [*first, *last]
-        then.
+        """A guest that writes page after page, up or down, finds the next ones there, also if it goes on here and there in
+        turn. Lock held. They lie in [*first, *last] then.
 
         Not those of a file, which would be dated and written back as if it had written them; downwards none of another area.
         """
         slot: cython.pointer(uint64_t)
         left: cython.int
+        i: uint32_t = 0
+        walk: cython.pointer(Walk)
+        while i < 4 and page != self.walks[i].up and page != self.walks[i].down:
+            i += 1
+        if i == 4:  # one more begins, perhaps: another page is to say where it goes
+            walk = self.walks + self.next_walk
+            self.next_walk = (self.next_walk + 1) & 3
+            walk.up, walk.down, walk.window = page + 4096, page - 4096, 0
+            return
+        walk = self.walks + i
         rec: cython.pointer(AreaRec) = index_find(cython.address(self.mmu.areas), page)
-        down: cython.bint = page == self.page_below
+        down: cython.bint = page == walk.down
         step: int64_t = -4096 if down else 4096
         at: uint64_t = page + cython.cast(uint64_t, step)
         bottom: uint64_t = self.mmu.first if rec == cython.NULL else max(rec.start & _page_mask, self.mmu.first)
-        if not (down or page == self.next_page) or self.mmu.keeps_times(page if down else at):
-            self.window = 0
-            self.next_page = page + 4096
-            self.page_below = page - 4096
+        if self.mmu.keeps_times(page if down else at):
+            walk.up, walk.down, walk.window = page + 4096, page - 4096, 0
             return
-        self.window = min(self.window * 2, self.ahead) if self.window else 4
-        left = self.window
+        walk.window = min(walk.window * 2, self.ahead) if walk.window else 4
+        left = walk.window
         if self.phys.is_short(4096):
             left = 0  # what it may have is short: nothing that was not asked for
         while left and at <= self.mmu.last and self.mmu.at_once(at, READ) == cython.NULL:
@@ -397,10 +412,10 @@ class NativePages(NativeState):
             at += cython.cast(uint64_t, step)
             left -= 1
         if down:
-            self.next_page, self.page_below = 1, at  # 1: no page
+            walk.up, walk.down = 1, at  # 1: no page
             first[0] = min(first[0], at + 4096)
         else:
-            self.next_page, self.page_below = at, 1
+            walk.up, walk.down = at, 1
             last[0] = max(last[0], at - 4096)
 
     def prepare(self):
