@@ -258,9 +258,10 @@ class FramePool:
         self.shown = []
         if count >= phys.nframes:
             raise LinuxError(errno.ENOMEM, f"{count} pages do not fit into the memory")
-        self.pfns = cython.cast(cython.pointer(cython.uint), calloc(count + 1, 4))
-        if self.pfns == cython.NULL:
-            raise MemoryError
+        if files is None or len(files) != 1:
+            self.pfns = cython.cast(cython.pointer(cython.uint), calloc(count + 1, 4))
+            if self.pfns == cython.NULL:
+                raise MemoryError
         if files is not None:
             self.show(files, count)
             return
@@ -276,7 +277,7 @@ class FramePool:
 
     def __dealloc__(self):
         i: uint64_t
-        if self.pfns != cython.NULL and not self.phys.forked:
+        if self.phys is not None and not self.phys.forked:
             axptr_lock_gil(self.phys.lock)
             for i in range(0 if self.shows else self.count):
                 if self.pfns[i]:
@@ -297,14 +298,18 @@ class FramePool:
             if npages > count - self.count:
                 raise ValueError("more pages than were said")
             if npages:
-                first = self.phys.show_file(fd, offset, npages)
-                for i in range(npages):
+                first = self.first = self.phys.show_file(fd, offset, npages)
+                for i in range(npages if self.pfns != cython.NULL else 0):
                     self.pfns[self.count + i] = cython.cast(cython.uint, first + i)
                 self.shown.append((first << PAGE_SHIFT, self.count, npages))
                 self.count += npages
         if self.count < count:
             raise ValueError("fewer pages than were said")
         return 0
+
+    def frame(self, index):
+        """The frame of that number; 0 where a store has it."""
+        return self.first + index if self.pfns == cython.NULL else self.pfns[index]
 
     def put(self, index: uint64_t, data):
         """Fill frames from number `index` on with the bytes of a buffer, whole pages. `ValueError` if it does not fit."""
@@ -318,7 +323,7 @@ class FramePool:
         if fits:
             for i in range(npages):
                 memcpy(
-                    self.phys.base + (cython.cast(uint64_t, self.pfns[index + i]) << PAGE_SHIFT),
+                    self.phys.base + (self.frame(index + i) << PAGE_SHIFT),
                     cython.cast(cython.pointer(uint8_t), view.buf) + (i << PAGE_SHIFT),
                     PAGE_SIZE,
                 )
@@ -332,12 +337,15 @@ class FramePool:
         They are copied at the first write to them. index `ZEROS`: all show the frame of zeros. Raises `ValueError` where
         no such area is or a page has a frame, `LinuxError(ENOMEM)`; pages done so far stay.
         """
-        i: uint64_t
+        i: uint64_t = 0
+        k: uint64_t
         pfn: uint64_t
-        at: uint64_t = vaddr
+        count: uint64_t
+        at: uint64_t
         entry: uint64_t = 0  # what all of an area have
-        slot: cython.pointer(uint64_t) = cython.NULL
-        made: cython.bint = False
+        slot: cython.pointer(uint64_t)
+        zeros: cython.bint = index == _ZEROS
+        refs: cython.pointer(uint32_t) = self.phys.refs
         rec: cython.pointer(AreaRec) = cython.NULL
         self.phys.alive()
         if space.phys is not self.phys:
@@ -354,7 +362,7 @@ class FramePool:
                 self.zero = self.phys.alloc_frame(False, True)
                 if self.zero == 0:
                     raise LinuxError(errno.ENOMEM, "no frame left for a page of zeros")
-            for i in range(npages):
+            while i < npages:
                 at = vaddr + (i << PAGE_SHIFT)
                 if rec == cython.NULL or at > rec.last:
                     rec = index_find(cython.address(space.areas), at)
@@ -362,23 +370,25 @@ class FramePool:
                         space.set_leaf(cython.address(entry), rec.flags, 0, False, space.fmt.dirty if dirty else 0)
                 if rec == cython.NULL or rec.shared or not (rec.kind == KIND_ALLOC or rec.kind == KIND_STORE):
                     raise ValueError(f"no private area is at {at:#x}")
-                if i == 0 or (at >> PAGE_SHIFT) & _IN_TABLE == 0:
-                    slot = leaf_slot(space.phys, space.fmt, space.root, at)
-                    made = False
-                else:
-                    slot += 1
-                if slot != cython.NULL and slot[0]:
-                    raise ValueError(f"page {at:#x} is there twice")
-                pfn = self.zero if index == _ZEROS else self.pfns[index + i]
-                if pfn == 0:
-                    raise ValueError("bytes of shared memory are those of another page, too")
-                if not made:
+                # As far as the area and this table of the last level go.
+                count = min(
+                    npages - i, ((rec.last - at) >> PAGE_SHIFT) + 1, _IN_TABLE + 1 - ((at >> PAGE_SHIFT) & _IN_TABLE)
+                )
+                slot = leaf_slot(space.phys, space.fmt, space.root, at)
+                for k in range(count):
+                    if slot != cython.NULL and slot[k]:
+                        raise ValueError(f"page {at + (k << PAGE_SHIFT):#x} is there twice")
+                    if not zeros and self.frame(index + i + k) == 0:
+                        raise ValueError("bytes of shared memory are those of another page, too")
+                if slot == cython.NULL:
                     slot = make_slot(space.phys, space.fmt, space.root, at)
-                    made = True
                 if slot == cython.NULL:
                     raise LinuxError(errno.ENOMEM, "no frames left for page tables")
-                self.phys.refs[pfn] += 1
-                slot[0] = entry | entry_at(space.fmt, pfn << PAGE_SHIFT)
+                for k in range(count):
+                    pfn = self.zero if zeros else self.frame(index + i + k)
+                    refs[pfn] += 1
+                    slot[k] = entry | entry_at(space.fmt, pfn << PAGE_SHIFT)
+                i += count
         finally:
             axptr_unlock(space.lock)
 
@@ -408,7 +418,7 @@ class FramePool:
         try:
             for i in range(npages):
                 if self.shows:
-                    self.copy_into(store, page + i, self.pfns[index + i])
+                    self.copy_into(store, page + i, self.frame(index + i))
                     continue
                 if self.pfns[index + i] == 0 or self.phys.refs[self.pfns[index + i]] != 1:
                     raise ValueError("bytes of shared memory are those of another page, too")

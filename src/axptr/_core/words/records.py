@@ -108,6 +108,11 @@ class Records:
         self.names.append(text)
         return text
 
+    def some_names(self):
+        """A number of names."""
+        count: cython.Py_ssize_t = self.room()
+        return tuple([self.name() for _ in range(count)])
+
     def value(self, depth: cython.int = 0):
         kind: cython.int
         number: object

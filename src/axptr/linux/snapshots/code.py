@@ -279,7 +279,7 @@ class _Reader(Records):
 
     def attributes(self) -> tuple[str, ...]:
         """The names of an object's attributes, the same for all objects that have these."""
-        names = tuple([self.name() for _ in range(self.room())])
+        names = self.some_names()
         known = self._attributes.get(names)
         if known is None:
             for name in names:
