@@ -44,8 +44,8 @@ NAMES = """
     pointers _core.pointers.blocks _core.pointers.codec _core.words.fieldhook
     _core.pointers.pointertype _core.pointers.elements _core.pointers.view _core.pointers.live
     _core.pointers.pointer _core.pointers.iovec linux.known linux.uaccess
-    linux.fs.host.noblock linux.fs.host.file linux.fs.host.tree linux.process _core.mm.backing _core.mm.history
-    mm.area _core.mm.sharing mm.backend mm.fault mm.snapshots mm.snapshots.snapshot mm.twins mm.space
+    linux.fs.host.noblock linux.fs.host.file linux.fs.host.tree linux.process _core.mm.mapping _core.mm.backing
+    _core.mm.history mm.area _core.mm.sharing mm.backend mm.fault mm.snapshots mm.snapshots.snapshot mm.twins mm.space
     linux.arch.x86_64 linux.arch.x86_64.cpu linux.fs.mounts linux.fs.writable linux.fs.host.mount
     linux.fs.latermount linux.fs.host.terminal linux.fs.ttynames linux.fs.dev linux.fs.setup linux.fs.walk
     linux.load linux.load.elf linux.load.loader linux.files linux.files.locks linux.abi.timespec
@@ -55,9 +55,9 @@ NAMES = """
     linux.load.stack linux.task.exec linux.task.filetable linux.task.kept linux.task.scheduling linux.task.task
     linux.system linux.api linux _core.cpu.native.clockpage _core.cpu.native.native _core.cpu.native.crew
     engine.arch engine.context engine.exit engine.faults engine.points engine.native linux.load.vdso
-    linux.signals.host linux.task.ending linux.mem.limits linux.calls.memory linux.fs.notify linux.fs.opening
-    linux.calls.files _core.kernel.hostio linux.calls.rw linux.arch.x86_64.prctl linux.calls.process linux.task.rseq
-    linux.calls.limits linux.files.robust
+    linux.signals.host linux.task.ending _core.kernel.memcalls linux.mem.limits linux.calls.memory linux.fs.notify
+    linux.fs.opening linux.calls.files _core.kernel.hostio linux.calls.rw linux.arch.x86_64.prctl linux.calls.process
+    linux.task.rseq linux.calls.limits linux.files.robust
 """
 """What a run of a program that does nothing loads: each module behind those that it imports while it is loaded."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+from types import SimpleNamespace
+from typing import Any
 
+from axptr import AddrSpace, MappingFlags, PhysMemory, SharedObject
 from axptr.kernel.wait import Blocked
-from axptr.linux.files.futex import FutexTable
+from axptr.linux.files.futex import FutexTable, key_of
 
 ONE, OTHER = ("memory", 0x1000), ("memory", 0x2000)
 
@@ -57,3 +60,17 @@ def test_a_word_lives_as_long_as_somebody_waits():
     del waiter
     gc.collect()
     assert not table._words
+
+
+def test_a_word_in_shared_memory_is_the_same_wherever_its_mapping_is_cut() -> None:
+    phys = PhysMemory(1 << 20)
+    shared = SharedObject(phys, 0x4000)
+    tasks: list[Any] = []
+    for start in (0x10000, 0x50000):
+        space = AddrSpace(0, 1 << 30, phys)
+        space.map_shared(start, 0x4000, MappingFlags.READ | MappingFlags.WRITE, shared)
+        tasks.append(SimpleNamespace(space=space, mm=object()))
+    word = key_of(tasks[0], 0x12040, False)
+    assert word == key_of(tasks[1], 0x52040, False)
+    tasks[1].space.protect(0x51000, 0x1000, MappingFlags.READ)
+    assert word == key_of(tasks[1], 0x52040, False) != key_of(tasks[1], 0x52040, True)

@@ -2,9 +2,9 @@ from libc.stdint cimport uint32_t, uint64_t
 cimport cython
 from axptr._core.mm.areas cimport AreaRec
 from axptr._core.mm.frames cimport FrameStore
-from axptr._core.mm.space cimport SpaceCore
+from axptr._core.mm.mapping cimport MappedSpace
 
-cdef class BackedSpace(SpaceCore):
+cdef class BackedSpace(MappedSpace):
     # Lock held.
     cdef int make_tables(self, uint64_t first, uint64_t last, uint64_t target) noexcept nogil
     cdef void move_pages(self, uint64_t first, uint64_t last, uint64_t target) noexcept nogil

@@ -23,8 +23,8 @@ from cython.cimports.axptr._core.mm.areas import (
 )
 from cython.cimports.axptr._core.mm.frames import Backend, FrameStore
 from cython.cimports.axptr._core.mm.journal import journal_moved, journal_page, journal_range
+from cython.cimports.axptr._core.mm.mapping import MappedSpace
 from cython.cimports.axptr._core.mm.mmu import leaves_of
-from cython.cimports.axptr._core.mm.space import SpaceCore
 from cython.cimports.axptr._core.mm.store import store_get
 from cython.cimports.axptr._core.paging.format import entry_paddr
 from cython.cimports.axptr._core.paging.walk import Leaves, leaf_slot, make_slot, next_leaf, prune
@@ -79,7 +79,7 @@ class Flight:
 
 @cython.no_gc_clear
 @cython.cclass
-class BackedSpace(SpaceCore):
+class BackedSpace(MappedSpace):
     # -- moving and discarding -----------------------------------------------------------------------------
 
     def _move(self, start, size, to, keep):

@@ -3,9 +3,10 @@ from types import TracebackType
 from typing import Any
 
 from axptr._core.mm.frames import Backend, FrameStore
-from axptr._core.mm.space import Released, SpaceCore
+from axptr._core.mm.mapping import MappedSpace
+from axptr._core.mm.space import Released
 
-class BackedSpace(SpaceCore):
+class BackedSpace(MappedSpace):
     def resident_pages(self, start: int | None = None, size: int | None = None) -> list[int]: ...
     def presence(self, start: int, size: int) -> bytearray: ...
     @property

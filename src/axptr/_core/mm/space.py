@@ -30,7 +30,6 @@ from cython.cimports.axptr._core.mm.areas import (
     next_record,
     record_copy,
     record_free,
-    record_new,
     records_in,
     records_join,
     records_of,
@@ -56,7 +55,7 @@ from cython.cimports.axptr._core.words.codes import (
 )
 from cython.cimports.axptr._core.words.lock import axptr_lock_gil, axptr_unlock
 from cython.cimports.cpython.object import PyObject
-from cython.cimports.libc.stdint import uint32_t, uint64_t
+from cython.cimports.libc.stdint import uint64_t
 
 from axptr.addr import checked_address, checked_size
 from axptr.errors import LinuxError
@@ -207,97 +206,6 @@ class SpaceCore(UserSpace):
             self.split(last + 1)
         return 0
 
-    def _map(self, start, size, flags, backend: Backend, name, replace, grows_down):
-        """Enter an area. Raises EINVAL (also for another kind than fresh memory that is to grow), ENOMEM (outside), EEXIST (over another without `replace`), EACCES (writable over a backing that is not), nothing changed then."""
-        first: uint64_t = 0
-        last: uint64_t = 0
-        limit: uint64_t = 0
-        there: cython.pointer(AreaRec)
-        rec: cython.pointer(AreaRec)
-        gone: cython.pointer(AreaRec) = cython.NULL
-        released = []
-        self.span_of(start, size, cython.address(first), cython.address(last))
-        bits: uint32_t = int(flags)
-        if backend.store is not None and backend.store.phys is not self.phys:
-            raise ValueError("the backend's frames belong to another memory")
-        if grows_down and backend.kind != KIND_ALLOC:
-            raise LinuxError(errno.EINVAL, "only fresh memory can grow")
-        if backend.kind != KIND_ALLOC and backend.offset + (last - first) < backend.offset:
-            raise LinuxError(errno.EOVERFLOW, "the area would run past the end of what backs it")
-        if backend.sealed and bits & WRITE:
-            raise LinuxError(errno.EACCES, "what backs the area may not be written")
-        if grows_down:
-            limit = max(int(self.first), int(last) + 1 - int(grows_down), PAGE_SIZE) & ~IN_PAGE
-        axptr_lock_gil(self.lock)
-        try:
-            there = index_first(cython.address(self.areas), first, last)
-            if there != cython.NULL and not replace:
-                raise LinuxError(errno.EEXIST, f"{first:#x}-{last + 1:#x} overlaps the area at {there.start:#x}")
-            index_reserve(cython.address(self.areas), 3)
-            rec = record_new(first, last, backend, name)
-            rec.flags = bits
-            rec.grow_limit = limit
-            if bits & EXECUTE and backend.store is not None:
-                backend.store.body.program = True
-            if there != cython.NULL:
-                self.split_ends(first, last, 1)
-                gone = self.carve(first, last)
-            index_insert(cython.address(self.areas), rec)
-            journal_range(cython.address(self.journal), first, last)
-            if last < self.last:
-                self.join_around(last + 1)
-            self.join_around(first)
-        finally:
-            axptr_unlock(self.lock)
-        retire(gone, released)
-        return released
-
-    def _unmap(self, start, size):
-        first: uint64_t = 0
-        last: uint64_t = 0
-        gone: cython.pointer(AreaRec) = cython.NULL
-        released = []
-        self.span_of(start, size, cython.address(first), cython.address(last))
-        axptr_lock_gil(self.lock)
-        try:
-            self.split_ends(first, last, 0)
-            gone = self.carve(first, last)
-        finally:
-            axptr_unlock(self.lock)
-        retire(gone, released)
-        return released
-
-    def _protect(self, start, size, flags):
-        """Change the flags of every area in the range. ENOMEM over a hole, EACCES where writing is not to be had, nothing changed then."""
-        first: uint64_t = 0
-        last: uint64_t = 0
-        bits: uint32_t = int(flags)
-        said: cython.bint = False
-        records: Records
-        walk: Leaves
-        self.span_of(start, size, cython.address(first), cython.address(last))
-        axptr_lock_gil(self.lock)
-        try:
-            self.require_covered(first, last)
-            if bits & WRITE:
-                self.require_unsealed(first, last)
-            self.split_ends(first, last, 0)
-            journal_range(cython.address(self.journal), first, last)
-            records = records_in(cython.address(self.areas), first, last)
-            while next_record(cython.address(records)):
-                records.rec.flags = bits
-                index_moved(cython.address(self.areas), records.pos)
-            walk = leaves_of(self, first, last)
-            while next_leaf(cython.address(walk)):
-                if not said:
-                    self.notify(walk.at, last)
-                    said = True
-                self.guard_leaf(walk.slot, bits)
-            self.tlb_drop(first, last)
-            self.join_within(first, last)
-        finally:
-            axptr_unlock(self.lock)
-
     def count_areas(self, first, last):
         """How many areas have a byte in [first, last]."""
         count: uint64_t = 0
@@ -318,24 +226,6 @@ class SpaceCore(UserSpace):
         """Let an entry grant what `flags` do but WRITE: the next write finds out whether the frame is this page's alone."""
         entry: uint64_t = slot[0]
         self.set_leaf(slot, flags, entry_paddr(self.fmt, entry) >> PAGE_SHIFT, False, entry & self.fmt.dirty)
-
-    def _set_traits(self, start, size, on, off):
-        """Change the traits of every area in the range. ENOMEM over a hole, nothing changed then."""
-        first: uint64_t = 0
-        last: uint64_t = 0
-        walk: Records
-        self.span_of(start, size, cython.address(first), cython.address(last))
-        axptr_lock_gil(self.lock)
-        try:
-            self.require_covered(first, last)
-            self.split_ends(first, last, 0)
-            journal_range(cython.address(self.journal), first, last)
-            walk = records_in(cython.address(self.areas), first, last)
-            while next_record(cython.address(walk)):
-                walk.rec.traits = (walk.rec.traits & ~cython.cast(uint32_t, off)) | cython.cast(uint32_t, on)
-            self.join_within(first, last)
-        finally:
-            axptr_unlock(self.lock)
 
     def _gap(self, first, last, size, align, topdown):
         """The lowest or highest free place for `size` bytes in [first, last], or None."""

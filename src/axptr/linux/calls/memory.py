@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import errno
 import os
+from _weakref import ref
 from itertools import islice
 
+from ..._core.kernel.memcalls import BreakCall, MapCall, ProtectCall, UnmapCall
 from ...errors import LinuxError
 from ...flags import MappingFlags
 from ...kernel.abi import c_int, c_size_t, c_ulong
-from ...mm.backend import SharedBackend, SharedObject
+from ...mm.backend import ALLOC, SharedBackend, SharedObject
+from ...mm.filecache import sync_all
 from ..abi.mman import (
     LEGACY_MAP_MASK,
     MAP_ANONYMOUS,
@@ -36,6 +39,7 @@ from ..abi.mman import (
     PROT_SEM,
     PROT_WRITE,
 )
+from ..fs.host.file import HostFile
 from ..mem.limits import (
     charge,
     is_sealed,
@@ -64,13 +68,15 @@ from ..mem.vma import (
     place,
     populate,
 )
-from ..registry import call
+from ..registry import at_once, call
 from ..task import waiting
 from ..task.limits import RLIM_INFINITY, RLIMIT_DATA, RLIMIT_STACK, get_limit
 from ..uaccess import USER_END
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..._core.mm.frames import Backend
+    from ..._core.phys.phys import PhysMemory
     from ...mm.area import MemoryArea
     from ..fs.openfile import OpenFile
     from ..task.task import LinuxTask
@@ -174,6 +180,19 @@ def _map_open_file(
     task.space.map(start, size, PROT_FLAGS[prot & 7], backend, replace=True, name=name)
 
 
+def _mapped_first(phys: PhysMemory, file: OpenFile, below: HostFile) -> tuple[Backend, str]:
+    """What backs private mappings of a file from its begin on, and their name, which the file of the host's beneath it
+    knows as long as one is there."""
+    backend = file.mapping(phys, 0, shared=False)
+    assert backend is not None
+    name = os.fsdecode(file.name())
+    below.shown = ref(backend), name
+    return backend, name
+
+
+at_once("mmap", MapCall, PROT_FLAGS, sync_all, ALLOC, HostFile, _mapped_first)
+
+
 # -- munmap, mprotect
 
 
@@ -190,6 +209,9 @@ def sys_munmap(task: LinuxTask, addr: c_ulong, length: c_size_t) -> int:
     finally:
         charge(task)
     return 0
+
+
+at_once("munmap", UnmapCall, PROT_FLAGS, sync_all)
 
 
 @call("mprotect")
@@ -222,6 +244,9 @@ def sys_mprotect(task: LinuxTask, addr: c_ulong, length: c_size_t, prot: c_ulong
             raise LinuxError(code)
         waiting.breathe(task)
     return 0
+
+
+at_once("mprotect", ProtectCall, PROT_FLAGS, sync_all)
 
 
 def _protect_some(task: LinuxTask, start: int, end: int, prot: int) -> tuple[int, int]:
@@ -312,6 +337,9 @@ def sys_brk(task: LinuxTask, addr: c_ulong) -> int:
             lock_area(task, old, new, on_fault=mm.lock_future == LOCK_ON_FAULT)
     mm.brk = addr
     return addr
+
+
+at_once("brk", BreakCall, PROT_FLAGS, sync_all, ALLOC)
 
 
 # -- bringing pages in

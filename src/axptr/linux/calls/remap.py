@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import errno
 
+from ..._core.kernel.memcalls import MAX_MAP_COUNT
 from ...errors import LinuxError
 from ...flags import MappingFlags
 from ...kernel.abi import c_ulong
 from ...mm.backend import part
 from ..abi.mman import MAP_FIXED
 from ..mem.limits import (
-    MAX_MAP_COUNT,
     require_lock,
     require_mapping,
     require_space,

@@ -111,7 +111,7 @@ def key_of(task: LinuxTask, address: int, private: bool) -> Key:
     """What word this is. private: the program says that no other memory shares it."""
     area = None if private else task.space.find_area(address)
     if area is not None and area.backend.shared:
-        return area.backend.store, area.backend.offset + (address - area.start)
+        return area.backend.store, area.offset + (address - area.start)
     return task.mm, address
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 
+from ..._core.kernel.memcalls import MAX_MAP_COUNT, book
 from ...errors import LinuxError
 from ..task.creds import CAP_IPC_LOCK
 from ..task.limits import RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, get_limit
@@ -18,10 +19,6 @@ from .vma import pieces
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..task.task import LinuxTask
-
-MAX_MAP_COUNT = 65_530
-AREA_COST = 512
-"""Bytes of books for an area: its record, what backs it, its name."""
 
 
 def require_space(task: LinuxTask, size: int, *, data: bool, replaced: tuple[int, int] = (0, 0)) -> None:
@@ -107,15 +104,8 @@ def charge(task: LinuxTask, areas: int = 0, pipes: int = 0) -> None:
     """Take what the run's books and pipes cost, with so many areas and bytes of pipes more, off the frames that it may
     hold. ENOMEM if there is no room for them, or next to none is left for pages; nothing has changed then.
     """
-    limit = task.machine.memory_limit
-    if limit is None:
-        return
-    account = task.machine.account
-    cost = (task.space.area_count + areas) * AREA_COST + pipes
-    cost += task.machine.pipe_bytes + task.machine.tree_bytes + task.machine.socket_bytes
-    if (areas or pipes) and cost + account.used > limit - limit // 16:
+    if not book(task.machine, task.space.area_count + areas, pipes, bool(areas or pipes)):
         raise LinuxError(errno.ENOMEM)
-    account.limit = max(limit - cost, 0)
 
 
 def memory_size(task: LinuxTask) -> tuple[int, int]:

@@ -133,6 +133,7 @@ TRANSIENT = {
     "_core.kernel.answering": "Answering CrewAnswering",
     "_core.kernel.filecalls": "FileCall StatusCall XattrCall ReadlinkCall AccessCall OpenCall",
     "_core.kernel.hostio": "TransferCall ReadCall WriteCall",
+    "_core.kernel.memcalls": "MemoryCall MapCall UnmapCall ProtectCall BreakCall",
     "_core.kernel.pollcalls": "EpollControl EpollWaiting Polling",
     "_core.kernel.streams": "End TcpEnd UnixEnd",
     "_core.kernel.turns": "Turns",

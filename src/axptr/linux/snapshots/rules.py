@@ -146,7 +146,7 @@ def machine_state(it: Any) -> dict[str, Any]:
 
 
 def _host_file(it: Any, capture: Capture) -> dict[str, Any]:
-    state = {name: value for name, value in vars(it).items() if name not in ("channel", "_waitable")}
+    state = {name: value for name, value in vars(it).items() if name not in ("channel", "_waitable", "shown")}
     state["host_fd"] = leaf = Token(capture.owner.hold_file(it))
     if leaf[0] == "dead":
         state["dropped"] = True

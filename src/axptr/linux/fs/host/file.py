@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from ...._core.mm.frames import Backend
     from ...._core.phys.phys import PhysMemory
     from ....kernel.hostpoll import HostWaitable
     from ....kernel.wait import WaitQueue
@@ -64,6 +65,7 @@ class HostFile(OpenFile):
     mount: by which it was found; None for what was found by none.
     as_node: what makes it a node of the tree that it was found in (`tree.OpenedNode`); None for what is in none.
     rw_flags: RWF_* of the transfer in hand (`under_rwf`). mode: type and permission bits when it was opened.
+    shown: what backs private mappings of it, held weakly, and the name that they got.
     """
 
     host_fd: int
@@ -73,6 +75,7 @@ class HostFile(OpenFile):
     dropped = False
     """Whether it is what a snapshot left in the place of a file that could not go along."""
     nameless = False
+    shown: tuple[Callable[[], Backend | None], str] | None = None
     rw_flags = 0
     _engaged = False  # whether there is something to be closed besides the descriptor
 
@@ -336,7 +339,6 @@ class HostFile(OpenFile):
         """The host's own transfer with `good` bytes before the hole and `count` in all."""
         channel, event = self.channel, POLLIN if call in ("read", "pread64") else POLLOUT
         at = None if pos is None else pos + done
-
         if channel is not None:
             channel.require(event)
         return task.machine.hole.transfer(call, self.io_fd, good, count, at)
@@ -539,7 +541,7 @@ class HostFile(OpenFile):
 
         backend = FileBackend(phys, self.host_fd, offset, shared=shared, writable=self.writable)
         backend.no_exec = self.no_exec()
-        if self.mount is not None and not (self.mount.whole and self.mount.above is None):
+        if self.mount is not None and not self.mount.names_alike:
             backend.named = partial(self.mount.shown_as, backend.store.descriptors[0])
         return backend
 
@@ -547,9 +549,7 @@ class HostFile(OpenFile):
         if not self.regular:
             super().require_range(end)
             return
-        if end >= 1 << 63:
-            raise LinuxError(errno.EOVERFLOW)
-        if end > _SURE_SIZE and hostcalls.map_refused(self.host_fd, end - PAGE) == errno.EOVERFLOW:
+        if end >= 1 << 63 or (end > _SURE_SIZE and hostcalls.map_refused(self.host_fd, end - PAGE) == errno.EOVERFLOW):
             raise LinuxError(errno.EOVERFLOW)
 
     def no_exec(self) -> bool:

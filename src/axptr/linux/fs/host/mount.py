@@ -50,9 +50,14 @@ class HostMount(Mount):
             pass
         return (*found, b"relatime")
 
+    @property
+    def names_alike(self) -> bool:
+        """Whether the guest calls all in it what the host does."""
+        return self.whole and self.above is None
+
     def shown(self, name: bytes) -> bytes:
         """What the guest calls a file that the host has under a name. Of what lies outside, the last component only."""
-        if self.whole and self.above is None:
+        if self.names_alike:
             return name
         base, point = name_of(self.root.fd), self.place()
         if base == point or name[:1] != b"/":  # the same on both sides; a pipe, a socket
