@@ -14,6 +14,7 @@ HEADERS = """
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <linux/fiemap.h>
 #define FIEMAP _IOWR('f', 11, struct fiemap)
 #include <linux/fs.h>
@@ -22,8 +23,10 @@ HEADERS = """
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 static void show(const char *what, long result) {
     printf("%s: %ld %s\\n", what, result, result == -1 ? strerrorname_np(errno) : "");
@@ -74,6 +77,32 @@ int main(int argc, char **argv) {
     close(fd);
     show("a mapping", execve("prog", none, 0));
     munmap(map, 4096);
+    fd = open("prog", O_WRONLY);
+    int pid = fork();
+    if (!pid)
+        pause();
+    close(fd);
+    show("a descriptor of another process", execve("prog", none, 0));
+    kill(pid, SIGKILL);
+    waitpid(pid, 0, 0);
+    int from = open("/bin/sleep", O_RDONLY), to = open("sleep", O_WRONLY | O_CREAT, 0755);
+    while (sendfile(to, from, 0, 1 << 20) > 0);
+    close(to);
+    int begun[2];
+    pipe2(begun, O_CLOEXEC);
+    char *sleeps[] = {"sleep", "100", 0};
+    if (!(pid = fork()))
+        execve("sleep", sleeps, 0);
+    close(begun[1]);
+    read(begun[0], &fd, 1);
+    show("another's program", open("sleep", O_WRONLY));
+    show("another's program, truncate", truncate("sleep", 5));
+    show("another's program, read", open("sleep", O_RDONLY) >= 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, 0, 0);
+    show("a program that ended", open("sleep", O_WRONLY) >= 0);
+    for (int fd = 3; fd < 20; fd++)
+        close(fd);
     fd = open("script", O_WRONLY);
     show("a script that is written", execve("script", none, 0));
     close(fd);
@@ -89,7 +118,7 @@ int main(int argc, char **argv) {
 
 def test_programs_that_run_or_are_written_are_busy(compile_guest, tmp_path):
     lines = compare(compile_guest("busy", source=HEADERS + BUSY), tmp_path)
-    assert sum("ETXTBSY" in line for line in lines) == 9
+    assert sum("ETXTBSY" in line for line in lines) == 12
     assert lines[-1] == "last"
 
 

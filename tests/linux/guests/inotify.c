@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,9 +60,17 @@ static void all(void)
     DIR *dir; D(dir = opendir("d")); D(readdir(dir)); D(closedir(dir)); D(open("d/none", O_RDONLY)); D(mkdir("d/f", 0700)); D(unlink("d/none"));
     fd = open("d/f", O_RDWR | O_CREAT, 0600); fd2 = open("d/one", O_RDWR); write(fd, "0123456789", 10); lseek(fd, 0, 0); drain("opened"); D(sendfile(fd2, fd, 0, 5)); D(copy_file_range(fd, 0, fd2, 0, 3, 0)); D(unlink("d/f")); D(write(fd, "z", 1)); D(close(fd)); D(close(fd2));
 }
+static void run(char *path)
+{
+    char *args[] = {path, "-", 0}; int status;
+    fflush(stdout);
+    if (!fork()) { int none = -1; if (execv(path, args)) none = errno; _exit(none); }
+    wait(&status); printf("%s %x", path, status); drain("");
+}
 int main(int argc, char **argv)
 {
-    struct pollfd p; int n, w, f; char b[32];
+    struct pollfd p; int n, w, f, fd; char b[32];
+    if (argc > 1 && argv[1][0] == '-') return 7;
     setvbuf(stdout, 0, _IOLBF, 0);
     if (argc > 1 && chdir(argv[1])) return 1;
     in = inotify_init1(IN_NONBLOCK | IN_CLOEXEC); S(fcntl(in, F_GETFL)); S(fcntl(in, F_GETFD)); S(inotify_init1(1)); S(read(in, b, 32)); S(write(in, b, 1));
@@ -73,6 +83,11 @@ int main(int argc, char **argv)
     puts("-- once"); S(inotify_add_watch(in, "file", IN_ALL_EVENTS | IN_ONESHOT)); D(close(open("file", O_RDONLY))); D(close(open("file", O_RDONLY)));
     close(creat("d/f", 0600)); drain("made"); S(read(in, b, 5)); int keep = open("d/f", O_RDONLY); S(ioctl(in, FIONREAD, &n)); S(n); S(read(in, b, 16)); S(read(in, b, 32)); p.fd = in; p.events = POLLIN | POLLOUT; S(poll(&p, 1, 0));
     D(unlink("d/f")); D(unlink("d/one")); D(unlink("d/h")); D(unlink("d/x")); D(unlink("d/y")); D(unlink("d/victim"));
+    puts("-- unlinked, and open"); fd = open("d/u", O_CREAT | O_RDWR, 0600); unlink("d/u"); S(inotify_add_watch(in, "d", IN_ALL_EVENTS)); drain("u"); D(write(fd, "x", 1)); S(inotify_add_watch(in, "d", IN_ALL_EVENTS | IN_EXCL_UNLINK)); D(write(fd, "x", 1)); D(fchmod(fd, 0644)); D(close(fd)); S(inotify_add_watch(in, "d", IN_ALL_EVENTS));
+    puts("-- socket"); struct sockaddr_un un = {AF_UNIX, "d/sock"}; fd = socket(AF_UNIX, SOCK_STREAM, 0); D(bind(fd, (void *)&un, sizeof un)); D(close(fd)); D(unlink("d/sock"));
+    puts("-- programs"); fd = open("d/run", O_CREAT | O_WRONLY, 0755); write(fd, "#!/proc/self/exe -\n", 19); close(fd); fd = open("d/none", O_CREAT | O_WRONLY, 0755); write(fd, "not a program", 13); close(fd); drain("made");
+    fd = open("/proc/self/exe", O_RDONLY); int to_fd = open("d/elf", O_CREAT | O_WRONLY, 0755); while (sendfile(to_fd, fd, 0, 1 << 20) > 0); close(fd); close(to_fd); drain("copied");
+    run("d/run"); run("d/elf"); run("d/none"); unlink("d/run"); unlink("d/elf"); unlink("d/none"); drain("gone");
     puts("-- another process"); if (!fork()) { usleep(20000); close(creat("d/child", 0600)); _exit(0); }
     S(poll(&p, 1, 5000)); wait(0); drain("child"); unlink("d/child"); close(keep); drain("gone"); S(rmdir("d")); drain("no directory");
     char link[64], to[64]; sprintf(link, "/proc/self/fd/%d", in); n = readlink(link, to, 63); to[n > 0 ? n : 0] = 0; puts(to);

@@ -162,6 +162,7 @@ def _accept(task: LinuxTask, fd: int, address: int, size_at: int, flags: int) ->
     file = task.files.get_io(fd)
     if flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK):
         raise LinuxError(errno.EINVAL)
+    task.files.require_room()
     if not isinstance(file, Socket):
         raise LinuxError(errno.ENOTSOCK)
     return _accept_on(task, file, address, size_at, flags, file.deadline(task, POLLIN))

@@ -93,10 +93,14 @@ class Watches:
         if not marks:
             del self._marks[mark.node.identity]
 
-    def tell(self, identity: Identity, mask: int, name: bytes = b"", cookie: int = 0) -> None:
-        """Something happened to a file, or under a name in it."""
+    def tell(
+        self, identity: Identity, mask: int, name: bytes = b"", cookie: int = 0, through: Node | None = None
+    ) -> None:
+        """Something happened to a file, or under a name in it. through: the file, if it was through an open one."""
         for mark in list(self._marks.get(identity, ())):
             if mark.mask & mask & IN_ALL_EVENTS:
+                if through is not None and mark.mask & IN_EXCL_UNLINK and through.removed:
+                    continue
                 mark.owner.push(mark, mask, name, cookie)
 
     def gone(self, identity: Identity) -> None:

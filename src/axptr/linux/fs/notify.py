@@ -9,6 +9,7 @@ import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..mem.mm import Mm
     from ..task.task import LinuxTask
     from .node import Node
     from .openfile import OpenFile
@@ -25,23 +26,47 @@ def named(task: LinuxTask, mask: int, directory: Node, name: bytes, is_dir: bool
         watches.tell(directory.identity, mask | (_ISDIR if is_dir else 0), name)
 
 
-def happened(task: LinuxTask, mask: int, node: Node | None) -> None:
-    """Something happened to a file: who watches its directory hears of it by its name, then who watches the file."""
+def happened(task: LinuxTask, mask: int, node: Node | None, *, opened: bool = False) -> None:
+    """Something happened to a file: who watches its directory hears of it by its name, then who watches the file.
+
+    opened: through an open file, of which some hear only while it has a name (IN_EXCL_UNLINK).
+    """
     watches = task.machine.watches
     if watches is None or node is None:
         return
     if stat.S_ISDIR(node.mode):
         mask |= _ISDIR
+    through = node if opened else None
     place = node.name_in()
     if place is not None:
-        watches.tell(place[0], mask, place[1])
-    watches.tell(node.identity, mask)
+        watches.tell(place[0], mask, place[1], through=through)
+    watches.tell(node.identity, mask, through=through)
 
 
 def transferred(task: LinuxTask, mask: int, file: OpenFile, count: int) -> None:
     """Bytes went to an open file, or came from it."""
     if count and task.machine.watches is not None:
-        happened(task, mask, file.node())
+        happened(task, mask, file.node(), opened=True)
+
+
+def executed(task: LinuxTask, nodes: list[Node], program: Node | None) -> None:
+    """What exec opened and read, and closed again: all but the program, which stays open while it runs."""
+    if task.machine.watches is None:
+        return
+    for node in nodes:
+        happened(task, OPEN, node, opened=True)
+        happened(task, ACCESS, node, opened=True)
+    for node in nodes:
+        if node is not program:
+            happened(task, CLOSE_NOWRITE, node, opened=True)
+
+
+def left(task: LinuxTask, mm: Mm) -> None:
+    """A task gives up a program's memory: the last one closes the program's file, which forks have in common."""
+    if task.machine.watches is None or mm.users > 1:
+        return
+    if not any(other.mm is not mm and other.mm.exe is mm.exe for other in task.machine.tasks.values()):
+        happened(task, CLOSE_NOWRITE, mm.exe, opened=True)
 
 
 def linked(task: LinuxTask, node: Node, directory: Node, name: bytes) -> None:
@@ -114,6 +139,6 @@ class Closings:
         if task is None:
             return
         if not file.flags & 0o10000000:  # O_PATH: nobody hears of it, but the file may have had no other place any more
-            happened(task, CLOSE_WRITE if file.writable else CLOSE_NOWRITE, node)
+            happened(task, CLOSE_WRITE if file.writable else CLOSE_NOWRITE, node, opened=True)
         if watches.watched(node.identity) and node.removed and not _is_open(task, node.identity):
             watches.gone(node.identity)

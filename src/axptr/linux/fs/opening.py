@@ -165,7 +165,7 @@ def _placed(
 
         return open_later(task, waits.opening, bool(flags & os.O_CLOEXEC))
     if task.machine.watches is not None and not flags & O_PATH:
-        notify.happened(task, notify.OPEN, file.node())
+        notify.happened(task, notify.OPEN, file.node(), opened=True)
         if flags & os.O_TRUNC and file.regular and not file.fresh:
             notify.happened(task, notify.MODIFY, file.node())
     return task.files.add(file, cloexec=bool(flags & os.O_CLOEXEC))

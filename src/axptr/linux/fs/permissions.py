@@ -182,6 +182,18 @@ def require_open(task: LinuxTask, node: Node, flags: int) -> None:
         require_owner(task, node)
 
 
+def require_not_run(task: LinuxTask, node: Node) -> None:
+    """ETXTBSY for the program of a process, which nobody may write to (deny_write_access, get_write_access).
+
+    Of others' processes a file that nobody may execute any more counts as none's.
+    """
+    identity = node.identity
+    if identity == task.mm.exe.identity or (
+        node.mode & 0o111 and any(other.mm.exe.identity == identity for other in task.machine.tasks.values())
+    ):
+        raise LinuxError(errno.ETXTBSY)
+
+
 def require_follow(task: LinuxTask | None, directory: Node, link: Node) -> None:
     """EACCES for a link at the end of a path that somebody else left in a directory for all (may_follow_link)."""
     if task is None:

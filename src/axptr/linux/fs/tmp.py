@@ -22,7 +22,7 @@ from .mounts import Mount
 from .node import Node, Stat
 from .nodedir import NodeDirFile
 from .openfile import PathFile
-from .permissions import made_mode
+from .permissions import made_mode, require_not_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -331,8 +331,7 @@ class TmpNode(Node):
             if kind != stat.S_IFIFO:
                 self.require_writable()
                 self.changeable()
-            if self.identity == task.mm.exe.identity:
-                raise LinuxError(errno.ETXTBSY)
+            require_not_run(task, self)
 
     def open_as(self, task: LinuxTask, flags: int) -> OpenFile:
         """Open what may be opened."""
@@ -574,8 +573,7 @@ class TmpNode(Node):
         inode.ctime = now
 
     def truncate(self, task: LinuxTask, size: int) -> None:
-        if self.identity == task.mm.exe.identity:
-            raise LinuxError(errno.ETXTBSY)
+        require_not_run(task, self)
         from .tmpfile import require_size
 
         require_size(task, self.inode, size)

@@ -12,6 +12,7 @@ import stat
 from struct import pack, unpack_from
 
 from ...errors import LinuxError
+from ..fs import notify
 from ..fs.permissions import MAY_WRITE, judge, maker, require_access
 from ..fs.walk import AT_FDCWD
 
@@ -77,6 +78,7 @@ class UnixNames:
         end.node = node = node.hold()
         self.by_node[node.identity] = end
         end.address = path + b"\0"
+        notify.named(task, notify.CREATE, directory, entry.name)
 
     def autobind(self, end: UnixEndpoint) -> None:
         """An abstract name of five digits (unix_autobind). ENOSPC once there are none left."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from ...errors import LinuxError
 from ..abi.signals import SA_NOCLDWAIT, SI_USER, SIG_IGN, SIGCHLD, SIGKILL, Info, ended_as
 from ..ends import Death
+from ..fs import notify
 from ..signals.sending import retarget
 from ..signals.stops import parted, settle, stop_ourselves, tell
 from ..uaccess import put_user
@@ -102,6 +103,7 @@ def end_thread(task: LinuxTask) -> None:
         group.used.add(used_by(task))
     leave_memory(task)
     if not (last and group in machine.held):  # whose memory is looked at after the end
+        notify.left(task, task.mm)
         task.mm.release()
         task.set_space(machine.nothing.space)  # what it had may go now, and not when somebody has waited for it
         task.mm = machine.nothing

@@ -15,6 +15,7 @@ from ...mm.space import AddrSpace
 from ..abi.signals import SI_KERNEL, SIGSEGV, Info
 from ..calls.stat import lookup
 from ..ends import ProgramError
+from ..fs import notify
 from ..fs.permissions import MAY_EXEC, MAY_READ, judge, require, trusted
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..load.image import LoadFailed, load
@@ -63,7 +64,18 @@ def execve(task: LinuxTask, path: bytes, argv_at: int, envp_at: int, dirfd: int 
     if dirfd != AT_FDCWD and path[:1] != b"/":  # what /dev/fd names (do_open_execat, alloc_bprm)
         name = b"/dev/fd/%d/%s" % (dirfd, path) if path else b"/dev/fd/%d" % dirfd
         lost = task.files.cloexec(dirfd)
-    program = find_program(name, argv or [b""], program_finder(task), node, lost=lost)
+    opened, finder = [node], program_finder(task)
+
+    def find(path: bytes) -> Node:
+        opened.append(found := finder(path))
+        return found
+
+    try:
+        program = find_program(name, argv or [b""], find, node, lost=lost)
+    except ProgramError:
+        notify.executed(task, opened, None)
+        raise
+    notify.executed(task, opened, program.file.node)
     try:
         if program.file.node is not node:
             judge(task, program.file.node, "run")  # of a script
@@ -86,16 +98,18 @@ def program_finder(task: LinuxTask) -> Resolve:
 
 
 def refuse_written(task: LinuxTask, node: Node) -> None:
-    """ETXTBSY for a program that this process could write to, by a descriptor or a mapping (deny_write_access).
+    """ETXTBSY for what a process could write to by a descriptor, or this one by a mapping (deny_write_access).
 
     Whether a program of the host has it open for writing is not known.
     """
     if not stat.S_ISREG(node.mode):
         return
-    for fd in task.files.descriptors():
-        file = task.files.get(fd)
-        if file.writable and file.identity == node.identity:
-            raise LinuxError(errno.ETXTBSY)
+    identity = node.identity
+    for table in {other.files for other in task.machine.tasks.values()}:
+        for fd in table.descriptors():
+            file = table.get(fd)
+            if file.writable and file.identity == identity:
+                raise LinuxError(errno.ETXTBSY)
     cache = node.mapped(task)
     if cache is not None:
         for _, _, _, backend, *_ in task.space._all_areas():

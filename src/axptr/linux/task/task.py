@@ -14,6 +14,7 @@ from ...errors import LinuxError
 from ...kernel.task import Task
 from ..abi.layouts import LAYOUTS
 from ..abi.signals import SIGCHLD, SIGKILL, bit
+from ..fs import notify
 from ..fs.openfile import OpenFile
 from ..mem.mm import Mm
 from ..signals.actions import SigActions
@@ -181,6 +182,7 @@ copy | as they are |
         self.unshare_files()
         leave_memory(self)
         mm.inherit_flags(self.mm)
+        notify.left(self, self.mm)
         self.mm.release()
         self.set_space(mm.space)
         self.mm = mm

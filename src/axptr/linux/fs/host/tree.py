@@ -19,7 +19,7 @@ from ....mm.filecache import F_GETFL, FileCache
 from ...abi.openflags import O_LARGEFILE
 from ..node import Node
 from ..openfile import O_PATH
-from ..permissions import granted, made_mode, require
+from ..permissions import granted, made_mode, require, require_not_run
 from .calls import host, host_statx
 from .fd import by_descriptor, entered, look_beneath
 from .file import HostFile
@@ -223,8 +223,8 @@ class HostNode(Place, Node):
         cut = bool(flags & os.O_TRUNC)
         host_flags = (flags | os.O_CLOEXEC | os.O_NOCTTY) & ~(O_LARGEFILE | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         writes = flags & (os.O_ACCMODE | os.O_TRUNC) != os.O_RDONLY
-        if writes and self.identity == task.mm.exe.identity:
-            raise LinuxError(errno.ETXTBSY)
+        if writes:
+            require_not_run(task, self)
         if not writes and stat.S_IFMT(self.mode) in (stat.S_IFREG, stat.S_IFDIR):
             return self.opened(reopen(self.fd, host_flags, not home, self.is_dir), flags, home, same=True)
         if cut:  # once it is open: mappings of the file lose their pages too
