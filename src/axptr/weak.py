@@ -11,7 +11,7 @@ from _weakref import _remove_dead_weakref, ref  # type: ignore[attr-defined]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
     from typing import Any
 
 
@@ -20,8 +20,10 @@ class WeakSet:
 
     __slots__ = ("__weakref__", "_refs")
 
-    def __init__(self) -> None:
+    def __init__(self, members: Iterable[Any] = ()) -> None:
         self._refs: set[ref[Any]] = set()
+        for member in members:
+            self.add(member)
 
     def add(self, member: Any) -> None:
         refs = self._refs

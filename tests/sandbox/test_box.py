@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -205,3 +207,130 @@ def test_nonsense_is_refused(make: Make) -> None:
         make().run([])
     assert Limits().but(memory=5 << 20).memory == 5 << 20
     assert eval(repr(Limits()), {"Limits": Limits}).memory == Limits().memory
+
+
+WRONG = {
+    "overlay": (1, TypeError), "limits": ({}, TypeError), "policy": ("x", TypeError), "seed": ("1", TypeError),
+    "env": (["A=1"], TypeError), "root": (1, TypeError), "mounts": ({1: "/"}, TypeError), "user": (b"root", TypeError),
+    "hostname": ("a" * 65, ValueError), "net": (None, ValueError), "engine": (None, TypeError),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_an_option_of_the_wrong_kind_is_named(name: str) -> None:
+    value, error = WRONG[name]
+    with pytest.raises(error, match=f"{name}|mount a int|a user is|there is no net"), Sandbox(**{name: value}) as box:  # type: ignore[arg-type]
+        box.run("true")
+
+
+def test_hostnames_as_linux_takes_them(make: Make) -> None:
+    assert make(hostname="a" * 64).run("hostname").text == "a" * 64 + "\n"
+    for name, error in ((5, TypeError), ("a\0b", ValueError), ("\u00e9" * 33, ValueError)):
+        with pytest.raises(error, match="hostname"):
+            make(hostname=name)
+
+
+@pytest.mark.parametrize("command", [None, 1, Path("/bin/true"), bytearray(b"true"), True])
+def test_what_is_no_command_is_told(box: Sandbox, command: object) -> None:
+    with pytest.raises(TypeError, match="a command is a list of arguments, or a line for the shell"):
+        box.run(command)  # type: ignore[arg-type]
+
+
+def test_a_relative_directory_is_from_the_home_directory_as_files_are(make: Make) -> None:
+    for user, home in (("root", "/root"), ("user", "/home/user")):
+        box = make(user=user)
+        box.files.mkdir("work")
+        for cwd in ("work", Path("work"), b"./work"):
+            assert box.run("pwd", cwd=cwd).text == f"{home}/work\n"  # type: ignore[arg-type]
+        assert box.run("pwd", cwd="").text == f"{home}\n"
+
+
+def _nothing(box: Sandbox) -> None:
+    pass
+
+
+def _files(box: Sandbox) -> None:
+    box.files.write("a", b"b" * 10_000)
+    box.files.read("a")
+
+
+def _children(box: Sandbox) -> None:
+    box.run("for i in 1 2 3; do sh -c 'cat /etc/passwd | wc -l' >f; done; sleep 60 & :", check=True)
+
+
+def _living(box: Sandbox) -> None:
+    command = box.spawn(["sh", "-c", "cat | cat"])
+    assert command.stdin is not None
+    assert command.stdout is not None
+    command.stdin.write(b"a\n")
+    command.stdout.readline()
+
+
+_HELD = """
+import ctypes, fcntl, os, pty, select, signal, socket, threading, time
+libc = ctypes.CDLL(None)
+listening = socket.create_server(("127.0.0.1", 0))
+stream = socket.create_connection(listening.getsockname())
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("127.0.0.1", 0))
+one, other = socket.socketpair()
+socket.send_fds(one, [b"x"], [other.fileno()])
+poll = select.epoll()
+poll.register(one)
+above = select.epoll()
+above.register(poll)
+master, slave = pty.openpty()
+os.write(master, b"typed")
+os.write(os.memfd_create("x"), b"x")
+libc.inotify_add_watch(libc.inotify_init(), b"/root", 0xFFF)
+libc.shmget(0, 9999, 0o1600)
+libc.timerfd_create(1, 0), libc.eventfd(1, 0)
+fcntl.lockf(open("locked", "w"), 2)
+signal.setitimer(signal.ITIMER_REAL, 100)
+child = os.fork()
+if not child:
+    os._exit(0)
+held = os.pidfd_open(child)
+os.waitpid(child, 0)
+threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
+if os.fork():
+    os._exit(0)
+time.sleep(100)
+"""
+
+
+def _held(box: Sandbox) -> None:
+    assert box.run(["python3", "-c", _HELD], check=True).stderr == b""
+
+
+def _traced(box: Sandbox) -> None:
+    if box.files.exists("/usr/bin/strace"):
+        box.run(
+            "strace -f -o /dev/null python3 -c 'import threading; threading.Thread(target=print).start()'", check=True
+        )
+        box.spawn(["strace", "-o", "/dev/null", "sleep", "100"])
+
+
+def _branched(box: Sandbox) -> None:
+    command = box.spawn(["sh", "-c", "sh -c true; cat"])
+    for branch in box.branch(2):
+        branch.run("sh -c true; cat /etc/passwd | cat; echo x > f")
+        branch.close()
+    box.restore(box.snapshot())
+    command.kill()
+
+
+@pytest.mark.parametrize("use", [_nothing, _files, _children, _living, _held, _traced, _branched])
+def test_what_is_closed_goes_without_the_collector(use: Callable[[Sandbox], None], engine: str) -> None:
+    def once() -> weakref.ref[object]:
+        with Sandbox(engine=engine) as box:
+            use(box)
+        return weakref.ref(box.linux.machine)
+
+    once()
+    gc.collect()
+    gc.disable()
+    try:
+        assert [once()() for _ in range(2)] == [None, None]
+    finally:
+        gc.enable()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from array import array
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,73 @@ def test_files_while_something_runs(box: Sandbox) -> None:
         box.files.write("/tmp/stop", "")
         assert process.stdout is not None
         assert process.stdout.read() == b"stopped\n"
+
+
+def test_of_proc_everything_can_be_read_or_says_why_not(make: Callable[..., Sandbox]) -> None:
+    for ran in (False, True):
+        box = make()
+        number = box.spawn(["sleep", "60"]).pid if ran else 1
+        todo, seen = ["/proc", "/sys"], 0
+        while todo:
+            place = todo.pop()
+            try:
+                entries = box.files.list(place)
+            except OSError:
+                continue
+            for entry in entries:
+                path = f"{place}/{entry.name}"
+                if entry.kind == "directory":
+                    todo.append(path)
+                elif entry.kind == "file":
+                    seen += 1
+                    for look in (box.files.read, box.files.stat):
+                        try:
+                            look(path)
+                        except OSError:
+                            pass
+        assert seen > 100
+        assert b"MemTotal" in box.files.read("/proc/meminfo")
+        assert box.files.read("/proc/sys/kernel/hostname") == b"sandbox\n"
+        if ran:
+            assert box.files.read(f"/proc/{number}/cmdline") == b"sleep\x0060\x00"
+            assert b"[stack]" in box.files.read(f"/proc/{number}/maps")
+        else:
+            with pytest.raises(ProcessLookupError):
+                box.files.read("/proc/1/cmdline")  # nobody has started anything
+
+
+@pytest.mark.parametrize("data", [1, None, [104], 1.5, object()])
+def test_what_is_no_text_and_no_bytes_is_told(box: Sandbox, data: object) -> None:
+    with pytest.raises(TypeError, match="data is text or bytes"):
+        box.files.write("x", data)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="input is text or bytes"):
+        box.run("cat", input=data)  # type: ignore[arg-type]
+    cat = box.spawn(["cat"])
+    assert cat.stdin is not None
+    with pytest.raises(TypeError, match="data is text or bytes"):
+        cat.stdin.write(data)  # type: ignore[arg-type]
+    assert not box.files.exists("x")
+
+
+def test_bytes_of_any_kind_are_written(box: Sandbox) -> None:
+    for data in (b"ab", bytearray(b"ab"), memoryview(b"ab"), array("H", [0x6261]), "ab"):
+        box.files.write("x", data)  # type: ignore[arg-type]
+        assert box.files.read("x") == b"ab"
+        assert box.run("cat", input=data).stdout == b"ab"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("verb", "named", "error"),
+    [
+        ("write", {"mode": -1}, ValueError), ("write", {"mode": 1 << 40}, ValueError),
+        ("write", {"mode": "755"}, TypeError), ("mkdir", {"mode": 0o100644}, ValueError),
+        ("read", {"limit": -1}, ValueError), ("read", {"limit": "9"}, TypeError), ("read", {"limit": 1.5}, TypeError),
+    ],
+)  # fmt: skip
+def test_modes_and_limits_that_make_no_sense(
+    box: Sandbox, verb: str, named: dict[str, object], error: type[Exception]
+) -> None:
+    (name,) = named
+    with pytest.raises(error, match=name):
+        getattr(box.files, verb)("/etc/passwd" if verb == "read" else "x", *([b""] if verb == "write" else []), **named)
+    assert not box.files.exists("x")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
+    from .fs.overlay import Overlay
     from .net.policy import Policy
 
 Text = str | bytes
@@ -33,6 +34,49 @@ def text(what: str, value: object) -> bytes:
     if b"\0" in encoded:
         raise ValueError(f"{what} has a NUL in it: {value!r}")
     return encoded
+
+
+def content(what: str, value: Any) -> bytes:
+    """Bytes of a file or a stream: text (in UTF-8), or whatever has bytes."""
+    if isinstance(value, str):
+        return value.encode()
+    try:
+        with memoryview(value) as view:
+            return view.tobytes()
+    except TypeError:
+        raise TypeError(f"{what} is text or bytes, not {type(value).__name__}") from None
+
+
+def hostname(value: object) -> str:
+    """What a machine is called: as many bytes as Linux allows (sethostname)."""
+    from .task.uts import NAME_MAX
+
+    name = text("hostname", value)
+    if len(name) > NAME_MAX:
+        raise ValueError(f"hostname has {len(name)} bytes, more than {NAME_MAX}")
+    return os.fsdecode(name)
+
+
+def overlay(value: Any) -> Overlay | None:
+    """Where changes are kept: True for memory, False (or None) for nowhere."""
+    if value is None or value is False:
+        return None
+    from .fs.overlay import Overlay
+
+    if value is True:
+        return Overlay()
+    if not isinstance(value, Overlay):
+        raise TypeError(f"overlay is an Overlay, True or False, not {type(value).__name__}")
+    return value
+
+
+def policy(value: Any) -> Any:
+    """What programs may do."""
+    from .policy.policy import Policy
+
+    if not isinstance(value, Policy):
+        raise TypeError(f"policy is a Policy, not {type(value).__name__}")
+    return value
 
 
 def texts(what: str, values: Any) -> list[bytes]:
@@ -109,13 +153,13 @@ def without_user(environ: list[bytes]) -> list[bytes]:
     return [entry for entry in environ if entry.partition(b"=")[0] not in (b"HOME", b"USER", b"LOGNAME")]
 
 
-def limit(memory_limit: object) -> int | None:
+def limit(most: object, what: str = "memory_limit") -> int | None:
     """Bytes, or None for as much as there is."""
-    if memory_limit is None:
+    if most is None:
         return None
-    size = whole("memory_limit is a number of bytes", memory_limit)
+    size = whole(f"{what} is a number of bytes", most)
     if size < 0:
-        raise ValueError(f"memory_limit is {size}: fewer than no bytes")
+        raise ValueError(f"{what} is {size}: fewer than no bytes")
     return size
 
 

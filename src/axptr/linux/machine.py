@@ -67,6 +67,8 @@ _MADE = (
     "futexes_pi", "init_thread",
 )  # fmt: skip
 """What is made when somebody wants it, and goes with the run."""
+_CIRCLES = ("memory_files", "network")
+"""Of that, what leads back to itself."""
 
 
 def just(step: Callable[[], object]) -> object:
@@ -162,9 +164,9 @@ class Machine:
         return self.pids.tasks
 
     def thread(self, tid: int) -> LinuxTask | None:
-        """The thread of a number, that of `init` too; None if nobody has it."""
+        """The thread of a number, that of `init` too as long as there is another; None if nobody has it."""
         found = self.pids.tasks.get(tid)
-        return self.init_thread if found is None and tid == INIT else found
+        return self.init_thread if found is None and tid == INIT and self.pids.tasks else found
 
     @cached_property
     def init_thread(self) -> LinuxTask:
@@ -238,17 +240,19 @@ class Machine:
     def dissolve(self) -> None:
         """It is closed: what it had lets go of one another, so that all of it goes at once and not when a collector
         comes. Who holds one of its processes still has its last thread, and how it ended."""
-        for group in (self.init, *self.pids.groups.values()):
-            group.dissolve()
+        self.init.dissolve()
         self.pids.dissolve()
-        self.loop.dissolve()
+        if "loop" in vars(self):  # it was started
+            self.loop.dissolve()
         for group in self.held:
             group.dissolve()
         self.held.clear()
         self.first = self.init
-        self.disk = self.rules = self.net_policy = None
+        self.disk = self.rules = self.net_policy = self.locks.on_close = None
         for name in _MADE:
-            self.__dict__.pop(name, None)
+            made = self.__dict__.pop(name, None)
+            if name in _CIRCLES and made is not None:
+                made.dissolve()
 
     def next_space(self) -> int:
         """The number of the next name space (PROC_DYNAMIC_FIRST)."""

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .task.group import ThreadGroup
 
     Layout = tuple[object, dict[bytes, object], Overlay | None]
+    Ends = tuple[Inlet | None, Outlet | None, Outlet | None]
     User = str | int | tuple[int, int]
     Stream = int | bytes | OpenFile | None
 
@@ -132,7 +133,7 @@ class Linux:
         machine = self.machine = Machine(memory, view if view is not None else _view(number), most_tasks=most)
         machine.net_policy = reach
         if policy is not None:
-            policy.attach(machine, self.kernel)
+            arguments.policy(policy).attach(machine, self.kernel)
         machine.phys = self.phys = PhysMemory()
         machine.account = Account(self.phys, memory)
         keep_programs(self.phys, memory)
@@ -225,9 +226,9 @@ class Linux:
                     from .users import surroundings
 
                     environ = surroundings(task, environ)
-                self._run_program(task, program, argv, environ, streams, host_signals)
+                ends = self._run_program(task, program, argv, environ, streams, host_signals)
                 process = Process(self, task, owner=owner)
-                process.stdin, process.stdout, process.stderr = self._ends
+                process.stdin, process.stdout, process.stderr = ends
                 self._started[process.pid] = process
             except BaseException:
                 self._undo(task)
@@ -258,8 +259,8 @@ class Linux:
         environ: list[bytes],
         streams: tuple[Stream, ...],
         host_signals: bool,
-    ) -> None:
-        """Find the program, give it a CPU and its streams, and load it."""
+    ) -> Ends:
+        """Find the program, give it a CPU and its streams, and load it. Our ends of the streams."""
         try:
             path = search_path(task, program, environ)
             if self.machine.rules is not None:
@@ -272,7 +273,7 @@ class Linux:
             raise ProgramError(getattr(error, "errno", None) or 22, f"{os.fsdecode(program)}: {error}") from None
         try:
             self._give_cpu(task)
-            self._ends = self._open_streams(task, streams)
+            ends = self._open_streams(task, streams)
             if host_signals:
                 from .signals.host import HostSignals
 
@@ -288,6 +289,7 @@ class Linux:
         finally:
             found.close()
         self.machine.loop.seat(task)
+        return ends
 
     def _give_cpu(self, task: LinuxTask) -> None:
         """The machine's CPU, with nobody's registers in it."""
@@ -327,9 +329,7 @@ class Linux:
         if machine.first is group:
             machine.first = machine.init
 
-    def _open_streams(
-        self, task: LinuxTask, streams: tuple[Stream, ...]
-    ) -> tuple[Inlet | None, Outlet | None, Outlet | None]:
+    def _open_streams(self, task: LinuxTask, streams: tuple[Stream, ...]) -> Ends:
         """Descriptors 0, 1, 2 of a new program; our ends of those that are pipes. Two that are the same open file of
         the host there are one here too, as far as seen."""
         table, machine = task.files, self.machine
@@ -527,7 +527,7 @@ class Linux:
         if self.engine_why:
             self.engine.on_syscall(lambda *_: None)  # what it has leads to a task
             self.engine.close()
-            attempt(self._dissolve)
+        attempt(self._dissolve)
 
     def _dissolve(self) -> None:
         """It is closed: what it had is to go at once, and not when a collector comes."""
@@ -549,14 +549,7 @@ def _layout(root: object, mounts: Mapping[Text, object] | None, overlay: Overlay
     """What the program is to see besides, or instead of, the host's files; None for just these."""
     if root is None and not mounts and overlay is False:
         return None
-    if isinstance(overlay, bool):
-        made = None
-        if overlay:
-            from .fs.overlay import Overlay
-
-            made = Overlay()
-    else:
-        made = overlay
+    made = arguments.overlay(overlay)
     places = {arguments.text("a place in mounts", place): what for place, what in (mounts or {}).items()}
     return root, places, made
 

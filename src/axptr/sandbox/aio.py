@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from ..linux import arguments
 from .box import Sandbox
 from .limits import DOWNLOADED, READ_AT_ONCE
 
@@ -76,7 +77,7 @@ class AsyncSandbox:
         """`Sandbox.run`; cancelling it ends the command."""
         check = options.pop("check", False)
         data = options.pop("input", b"")
-        content = data.encode() if isinstance(data, str) else bytes(data)
+        content = arguments.content("input", data)
         spawned = await self._threads.do(lambda: self.sandbox.begin(command, content, **options))
         try:
             result = await self._threads.do_or(spawned.wait, spawned.kill)

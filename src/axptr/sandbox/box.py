@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 
+from ..linux import arguments
 from ..linux.ownview import own_view
 from ..linux.system import Linux
 from .driver import Driver
@@ -25,7 +26,7 @@ from .spawned import Spawned
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Self
+    from typing import Any, Self
 
     from ..linux.arguments import Text
     from ..linux.fs.overlay import Change, Overlay
@@ -41,6 +42,13 @@ SYSTEM = "system"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HOMES = {"root": "/root", 0: "/root", "user": "/home/user", 1000: "/home/user"}
 _SHELL = "/bin/sh"
+
+
+def _words(command: Any) -> list[Text]:
+    """Arguments, as they were given."""
+    if not hasattr(type(command), "__iter__") or isinstance(command, (bytearray, memoryview)):
+        raise TypeError(f"a command is a list of arguments, or a line for the shell, not {type(command).__name__}")
+    return list(command)
 
 
 class Sandbox:
@@ -78,12 +86,17 @@ class Sandbox:
         policy: Policy | None = None,
     ) -> None:
         self.limits = limits if limits is not None else Limits()
+        if not isinstance(self.limits, Limits):
+            raise TypeError(f"limits is a Limits, not {type(limits).__name__}")
+        number = arguments.seed(seed)
+        if env is not None and not hasattr(env, "items"):
+            raise TypeError(f"env is a mapping of names to values, not {type(env).__name__}")
         if policy is None:
             from ..linux.policy.policy import Policy
 
             policy = Policy()
         self.policy = policy
-        self.hostname = hostname
+        self.hostname = hostname = arguments.hostname(hostname)
         self.user = user
         self.home = _HOMES.get(user, "/") if isinstance(user, (str, int)) else _HOMES.get(user[0], "/")
         name = user if isinstance(user, str) else "user"
@@ -98,7 +111,7 @@ class Sandbox:
         self.linux = Linux(
             env=self.env, memory_limit=self.limits.memory, root=root, mounts=mounts, overlay=overlay, seed=seed,
             engine=engine, max_procs=self.limits.processes, net=net, allow_net=allow_net, limits=self.limits.rlimits(),
-            disk_limit=self.limits.disk, view=own_view(seed, hostname, self.limits.rlimits(), self.limits.memory),
+            disk_limit=self.limits.disk, view=own_view(number, hostname, self.limits.rlimits(), self.limits.memory),
             policy=self.policy,
         )  # fmt: skip
         self._driver = Driver(self.linux)
@@ -120,15 +133,15 @@ class Sandbox:
     ) -> Result:
         """Run a command and wait for it: a list of arguments, or a line for the shell.
 
-        input: its standard input. env: variables besides those of the sandbox. cwd: where, by default the home
-        directory. timeout: seconds, by default those of the limits. user: who it is, by default as the sandbox's.
-        check: whether to raise `CommandFailed` unless it exits with 0.
+        input: its standard input. env: variables besides those of the sandbox. cwd: where, from the home directory,
+        which it is by default. timeout: seconds, by default those of the limits. user: who it is, by default as the
+        sandbox's. check: whether to raise `CommandFailed` unless it exits with 0.
 
         It ends with the program itself: what that left in the background goes on when the sandbox next runs something;
         its output is dropped from then on. Of a command that a limit ends, everything that came of it is ended.
         `axptr.linux.ProgramError` if it cannot be started.
         """
-        data = input.encode() if isinstance(input, str) else bytes(input)
+        data = arguments.content("input", input)
         spawned = self.begin(command, data, env=env, cwd=cwd, timeout=timeout, user=user)
         try:
             result = spawned.wait()
@@ -167,9 +180,12 @@ class Sandbox:
         """Start a command, that the machine does not run yet. input: None for one that is talked to."""
         from ..linux.streams import PIPE
 
-        argv: list[Text] = [_SHELL, "-c", command] if isinstance(command, (str, bytes)) else list(command)
+        argv: list[Text] = [_SHELL, "-c", command] if isinstance(command, (str, bytes)) else _words(command)
         allowed = seconds("timeout", timeout) if timeout is not None else self.limits.time
         variables = {**self.env, **(env or {})}
+        where: Text = self.home
+        if cwd is not None:
+            where = os.path.join(os.fsencode(self.home), arguments.text("cwd", cwd))
 
         def start() -> Spawned:
             if self.linux.closed:
@@ -180,7 +196,7 @@ class Sandbox:
                 stdout=PIPE,
                 stderr=PIPE,
                 env=variables,
-                cwd=cwd if cwd is not None else self.home,
+                cwd=where,
                 user=user if user is not None else self.user,
             )
             words = [os.fsdecode(word) for word in argv]

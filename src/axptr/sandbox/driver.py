@@ -173,6 +173,7 @@ class Driver:
         own = self._own
         if own is not None and own is not threading.current_thread():
             own.join()
+        self.jobs.clear()  # they lead back here
 
     # -- leading
 

@@ -11,6 +11,7 @@ import os
 import stat
 
 from ..errors import LinuxError
+from ..linux import arguments
 from ..linux.fs.opening import open_file, open_node
 from ..linux.fs.permissions import maker
 from ..linux.fs.walk import AT_FDCWD, FsContext
@@ -75,6 +76,7 @@ class Outsider:
         self.files = FileTable(limit=64, locks=linux.machine.locks)
         self.creds = Credentials((0, 0, 0), (0, 0, 0), ())
         self.mm = linux.machine.nothing
+        self.uts = linux.machine.uts
         self.space = self.mm.space
 
 
@@ -94,7 +96,8 @@ class Files:
     def read(self, path: Path, *, limit: int | None = READ_AT_ONCE) -> bytes:
         """All bytes of a file, its holes as zeros. limit: how many they may be, None for any number; `OSError` (EFBIG)
         for more."""
-        return self.do(path, lambda task, where: self._read(task, where, limit))
+        most = arguments.limit(limit, "limit")
+        return self.do(path, lambda task, where: self._read(task, where, most))
 
     def read_text(self, path: Path, *, limit: int | None = READ_AT_ONCE) -> str:
         """The same as text, in UTF-8: `UnicodeDecodeError` for what is none."""
@@ -103,7 +106,8 @@ class Files:
     def write(self, path: Path, data: bytes | str, *, mode: int = 0o644, parents: bool = True) -> None:
         """Make a file of bytes (or of text, in UTF-8), or put them in the place of what is in one. mode: of a new one.
         parents: make directories that are missing above it."""
-        content = data.encode() if isinstance(data, str) else bytes(data)
+        content = arguments.content("data", data)
+        mode = _mode(mode)
 
         def write(task: Any, where: bytes) -> None:
             if parents:
@@ -140,6 +144,7 @@ class Files:
 
     def mkdir(self, path: Path, *, mode: int = 0o755, parents: bool = False) -> None:
         """Make a directory. parents: those above it that are missing too, and nothing if it is there."""
+        mode = _mode(mode)
 
         def make(task: Any, where: bytes) -> None:
             if parents:
@@ -185,7 +190,7 @@ class Files:
         """
         from .transfers import Allowance, download
 
-        allowance = Allowance(limit, os.fsdecode(path))
+        allowance = Allowance(arguments.limit(limit, "limit"), os.fsdecode(path))
         download(Inside(self, path), self.stat(path), os.fsencode(goal), allowance)
 
     # -- by the machine's thread
@@ -325,6 +330,14 @@ class Inside:
             raise OSError(error.errno, error.strerror, os.fsdecode(shown)) from None
 
 
+def _mode(value: object) -> int:
+    """Permission bits. `ValueError` for more than there are."""
+    mode = arguments.whole("mode is a number", value)
+    if not 0 <= mode <= 0o7777:
+        raise ValueError(f"mode is {mode:#o}: no permission bits")
+    return mode
+
+
 class _TooLarge(LinuxError):
     def __init__(self, limit: int) -> None:
         super().__init__(errno.EFBIG)
@@ -370,7 +383,7 @@ def _bytes(task: Any, node: Node, at: int, most: int | None) -> bytes:
     try:
         pieces, left = [], _PIECE if most is None else most
         view = memoryview(bytearray(min(_PIECE, left)))
-        while left and (count := file.read_host(task, view[:left], at)):
+        while left and (count := file.show(task, view[:left], at)):
             pieces.append(bytes(view[:count]))
             at += count
             left -= count if most is not None else 0

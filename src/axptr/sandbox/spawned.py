@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from time import monotonic
 
+from ..linux import arguments
 from .result import Result, Usage
 
 TYPE_CHECKING = False
@@ -296,19 +297,20 @@ class Writer:
         self._driver = driver
         self._inlet = inlet
 
-    def write(self, data: bytes) -> int:
-        """Have the command read bytes; they are kept until it does. `BrokenPipeError` if nobody will read them."""
-        inlet = self._inlet
+    def write(self, data: bytes | str) -> int:
+        """Have the command read bytes (or text, in UTF-8), so many; they are kept until it does.
+        `BrokenPipeError` if nobody will read them."""
+        inlet, given = self._inlet, arguments.content("data", data)
 
         def feed() -> None:
             if inlet.closed or inlet.broken:
                 raise BrokenPipeError(32, os.strerror(32))
-            inlet.feed(data)
+            inlet.feed(given)
             if inlet.broken:
                 raise BrokenPipeError(32, os.strerror(32))
 
         self._driver.call(feed)
-        return len(data)
+        return len(given)
 
     def flush(self) -> None:
         """Nothing is held back."""

@@ -21,7 +21,7 @@ class Entry(Watch):
     def forget(self) -> None: ...
 
 class EventPoll:
-    owner: EpollFile
+    owner: EpollFile | None
     entries: dict[tuple[int, OpenFile], Entry]
     listed: dict[Entry, None]
     queue: WaitQueue

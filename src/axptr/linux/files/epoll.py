@@ -100,6 +100,7 @@ class EpollFile(AnonFile):
     def close(self) -> None:
         for entry in list(self.set.entries.values()):
             self.set.remove(entry)
+        self.set.owner = None  # whom nobody is told of any more
 
     # -- nesting
 

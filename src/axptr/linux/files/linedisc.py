@@ -123,6 +123,10 @@ class LineDiscipline:
         self._special: frozenset[int] = frozenset()
         self._prepare()
 
+    def leave(self) -> None:
+        """Both sides are closed: nothing is typed or shown any more, and it does not lead to the device."""
+        self._driver = None  # type: ignore[assignment]
+
     # -- modes
 
     @property

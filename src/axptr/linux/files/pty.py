@@ -172,6 +172,7 @@ class Pty(jobs.Terminal):
         del self.machine.ptys[self.number]
         jobs.hang_up(self)
         self.to_slave.wake(EVERY)
+        self._leave()
 
     def close_slave(self) -> None:
         self.slaves -= 1
@@ -179,6 +180,11 @@ class Pty(jobs.Terminal):
             self.left = True
             self.packet = False
             self.to_master.wake(EVERY)
+            self._leave()
+
+    def _leave(self) -> None:
+        if not self.master and not self.slaves:
+            self.discipline.leave()
 
 
 def _tell_of_modes(pty: Pty, old: Termios, new: Termios) -> None:

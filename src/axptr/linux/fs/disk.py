@@ -8,9 +8,9 @@ case.
 from __future__ import annotations
 
 import errno
-from weakref import WeakSet
 
 from ...errors import LinuxError
+from ...weak import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Disk:
     def __init__(self, machine: Machine, limit: int) -> None:
         self._machine = machine
         self.limit = limit
-        self._files: WeakSet[Inode] = WeakSet()
+        self._files = WeakSet()
         self._sure = 0  # bytes that can be written before it must be counted again
 
     def used(self) -> int:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import errno
 import re
-from weakref import WeakSet
 
 from ...errors import LinuxError
+from ...weak import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Room:
     def __init__(self, pages: int | None, inodes: int | None) -> None:
         self.pages = pages
         self.inodes = inodes
-        self._files: WeakSet[Inode] = WeakSet()
+        self._files = WeakSet()
         self._sure_pages = self._sure_inodes = 0  # that are free whatever was done since they were counted
 
     def enter(self, inode: Inode) -> None:

@@ -191,6 +191,9 @@ class Endpoint(End):
         self.state = CLOSE
         self.number = network.next_number()
 
+    def discard_queue(self) -> None:
+        """Forget the open files that messages to it have."""
+
     def info(self) -> bytes:
         """What /proc/PID/fdinfo tells of the socket besides what it tells of every file."""
         return b""

@@ -81,6 +81,16 @@ class Network:
         self._closing: list[Callable[[], None]] = []
         self._closes = False
 
+    def dissolve(self) -> None:
+        """The machine is closed: no ports are given out any more, by a clock that leads back here, and sockets that
+        only messages refer to are gone."""
+        for name in ("tcp", "udp", "udplite"):
+            ports = self.__dict__.pop(name, None)
+            if ports is not None:
+                ports.dissolve()
+        for end in list(self.endpoints.values()):
+            end.discard_queue()
+
     def now(self) -> float:
         """Seconds of the machine's monotonic clock."""
         return self._clock.monotonic()

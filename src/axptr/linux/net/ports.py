@@ -39,6 +39,11 @@ class Ports:
         self._resting: dict[int, list[tuple[InetEndpoint, float]]] = {}
         self._next = FIRST
 
+    def dissolve(self) -> None:
+        """The machine is closed: nobody has a port, nor waits for one."""
+        self.bound.clear()
+        self._resting.clear()
+
     def claim(self, end: InetEndpoint, ip: bytes, port: int) -> int:
         """Bind an endpoint: the port that it gets, any for 0. EADDRINUSE."""
         if not port:

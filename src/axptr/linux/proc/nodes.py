@@ -126,6 +126,13 @@ class TextFile(ProcFile):
             self._content = self._text.render(task)
         return self.put(to, self._content[start : start + to.count], pos)
 
+    def show(self, task: LinuxTask, view: memoryview, pos: int) -> int:
+        if self._content is None or pos == 0:
+            self._content = self._text.render(task)
+        piece = self._content[pos : pos + len(view)]
+        view[: len(piece)] = piece
+        return len(piece)
+
     def end(self, mode: int, pos: int | None = None, count: int = 0) -> AbstractContextManager[int]:
         """The text in a file of the host's memory, at our position; EINVAL for what cannot splice."""
         from contextlib import contextmanager  # which few runs need

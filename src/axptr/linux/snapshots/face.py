@@ -119,7 +119,9 @@ def restore(linux: Linux, snap: MachineSnapshot) -> None:
     started = (linux._started.get(pid) for pid in snap.plan.started)
     live["started"] = [p and (p.pid, p.owner, p.task, _ends(p)) for p in started]
     live["policy"] = linux.kernel.policy
+    before = linux.machine.pids.all_groups()
     making = snap.restore(linux.machine, linux.kernel, live)
+    linux.machine.pids.leave_behind(before)
     for name in _KEPT:
         setattr(linux, name, making.extra[name])
     _put_back(linux, making, users)

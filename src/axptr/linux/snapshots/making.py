@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from weakref import WeakSet
 
 from ..._core.words.budget import Budget
 from ..._core.words.codes import MAX_RW_COUNT
 from ...engine.arch import X86_64
 from ...errors import LinuxError, SnapshotError
 from ...light import cached_property
+from ...weak import WeakSet
 from ..host import dead_socket
 from ..machine import Machine
 from ..task.rseq import settle

@@ -209,6 +209,11 @@ def _disk(it: Any, capture: Capture) -> dict[str, Any]:
     return {**vars(it), "_files": Token(("weak set", *it._files))}
 
 
+def _pids(it: Any, capture: Capture) -> dict[str, Any]:
+    """Processes that were waited for are none of it."""
+    return {**vars(it), "_left": Token(("weak set",))}
+
+
 def _object(it: Any, capture: Capture) -> tuple[Any, ...]:
     """The very same for all copies in this process: a tree that never changes, a policy, which is its user's."""
     return "object", capture.owner.hold_object(it)
@@ -244,6 +249,7 @@ _TAKES: dict[str, tuple[int, Take]] = {
     "linux.streams:Outlet": (INSTANCE, _end),
     "linux.fs.disk:Disk": (INSTANCE, _disk),
     "linux.fs.tmproom:Room": (INSTANCE, _disk),
+    "linux.task.pids:PidTable": (INSTANCE, _pids),
     "linux.fs.system:SystemMount": (INSTANCE, _given),
     "linux.fs.system:SystemTree": (LEAF, _object),
     "linux.policy.policy:Policy": (LEAF, _object),

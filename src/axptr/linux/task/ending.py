@@ -132,6 +132,8 @@ def _leave_signals(task: LinuxTask) -> None:
 
 def forget(task: LinuxTask) -> None:
     """Nobody has the thread's number any more."""
+    if task.trace is not None:
+        task.trace.inner = None  # it makes no call any more
     del task.group.threads[task.tid]
     del task.machine.tasks[task.tid]
 

@@ -128,6 +128,8 @@ have stopped do | keeps | nobody waits | with those who wait |
         """The machine is closed: it has no relatives any more, and no threads."""
         self.parent = self.born_of = self.origin = self.tty = self.tracees = None
         self.children.clear()
+        for task in self.threads.values():
+            task.trace = None
         self.threads.clear()
         self.gone.clear()
         self.__dict__.pop("leader", None)

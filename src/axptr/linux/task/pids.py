@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 
 from ...errors import LinuxError
+from ...weak import WeakSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class PidTable:
         self.groups: dict[int, ThreadGroup] = {}
         self._members: dict[int, dict[ThreadGroup, None]] = {}  # process groups
         self._sessions: dict[int, dict[ThreadGroup, None]] = {}
+        self._left = WeakSet()  # processes that were waited for, and that somebody still names
 
     def allocate(self, *, outside: bool = False) -> int:
         """A number that nobody has. EAGAIN if there are as many tasks as there may be, which whoever has the machine is
@@ -80,9 +82,20 @@ class PidTable:
 
     def leave(self, group: ThreadGroup) -> None:
         """It was waited for."""
+        self._left.add(group)
         del self.groups[group.tgid]
         self._quit(self._members, group.pgid, group)
         self._quit(self._sessions, group.sid, group)
+
+    def all_groups(self) -> list[ThreadGroup]:
+        """Processes, those too that were waited for and that somebody still names."""
+        return [*self.groups.values(), *self._left]
+
+    def leave_behind(self, groups: list[ThreadGroup]) -> None:
+        """The machine was put back: those of before that it does not have now are as those that were waited for."""
+        for group in groups:
+            if self.groups.get(group.tgid) is not group:
+                self._left.add(group)
 
     def set_group(self, group: ThreadGroup, pgid: int) -> None:
         """Move a process to another process group."""
@@ -112,8 +125,10 @@ class PidTable:
         return list(self._sessions.get(sid, ()))
 
     def dissolve(self) -> None:
-        """The machine is closed: nobody has a number any more."""
-        for table in (self.tasks, self.groups, self._members, self._sessions):
+        """The machine is closed: nobody has a number any more, and who had one leads nowhere."""
+        for group in self.all_groups():
+            group.dissolve()
+        for table in (self.tasks, self.groups, self._members, self._sessions, self._left):
             table.clear()
 
     def _check(self) -> None:
