@@ -496,10 +496,14 @@ def test_what_lies_in_itself_is_refused(nested, tmp_path, cls, name, back):
 
 
 FIELDS = """
-import os, select, socket, threading
+import os, select, socket, threading, time
 r, w = os.pipe(); os.write(w, b"x"); a, b = socket.socketpair()
 e = select.epoll(); e.register(r, 1); e.register(a, 1)
-lock = threading.Lock(); lock.acquire(); threading.Thread(target=lock.acquire, daemon=True).start()
+lock = threading.Lock(); lock.acquire(); waits = threading.Thread(target=lock.acquire, daemon=True); waits.start()
+state = ""
+while state != "S":
+    time.sleep(0.01)
+    state = open(f"/proc/self/task/{waits.native_id}/stat").read().rpartition(")")[2].split()[0]
 print("here", flush=True)
 input()
 """
