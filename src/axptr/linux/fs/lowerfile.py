@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
 
 from .openfile import OpenFile
 from .tmpfile import TmpFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from ..._core.mm.frames import Backend
@@ -85,10 +84,8 @@ class LowerFile(OpenFile):
     def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
         return self._file.ioctl(task, command, argument)
 
-    @contextmanager
-    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
-        with self._file.end(mode, pos, count) as fd:
-            yield fd
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> AbstractContextManager[int]:
+        return self._file.end(mode, pos, count)
 
     def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> Backend | None:
         backend: Any = self._file.mapping(phys, offset, shared=shared)

@@ -10,7 +10,6 @@ Failure: `LinuxError` as Linux gives it, in its order; the tree is then as befor
 
 from __future__ import annotations
 
-import copy
 import errno
 import os
 import stat
@@ -289,7 +288,9 @@ class TmpNode(Node):
 
     def doubled(self) -> TmpNode:
         """A copy, for another mount."""
-        other = copy.copy(self)
+        from copy import copy  # which a start would pay for
+
+        other = copy(self)
         other.original = self.first
         return other
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from bisect import bisect_left
-from contextlib import contextmanager
 
 from ...errors import LinuxError
 from ...flags import READ, WRITE
@@ -28,6 +26,7 @@ from .openfile import O_APPEND, OpenFile, sought
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from ..._core.phys.phys import PhysMemory
     from ..task.task import LinuxTask
@@ -158,9 +157,13 @@ class TmpFile(OpenFile):
             self.pos = at + done
         return done
 
-    @contextmanager
-    def end(self, mode: int, pos: int | None = None, count: int = 0) -> Iterator[int]:
+    def end(self, mode: int, pos: int | None = None, count: int = 0) -> AbstractContextManager[int]:
         """The bytes in question, in a file of the host's, taken over from there afterwards."""
+        from contextlib import contextmanager  # which few runs need
+
+        return contextmanager(self._end)(mode, pos, count)
+
+    def _end(self, mode: int, pos: int | None, count: int) -> Iterator[int]:
         fd, at = host(os.memfd_create, "axptr"), self._start(pos) if mode != os.O_RDONLY else pos
         at = self.pos if at is None else at
         try:
@@ -298,6 +301,8 @@ class TmpDirFile(OpenFile):
             raise LinuxError(errno.ENOENT)
         cookies = list(directory.cookies)  # in order: entries get theirs one after the other
         above = node.parent_node or node
+        from bisect import bisect_left  # which a start would pay for
+
         at = bisect_left(cookies, pos) if pos > 2 else 0
         while True:
             if pos < 2:

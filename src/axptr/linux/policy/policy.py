@@ -24,7 +24,6 @@ to say by which policy the machine goes on (`missing`).
 from __future__ import annotations
 
 import errno
-import json
 import os
 from itertools import count
 
@@ -134,12 +133,20 @@ class Policy:
         for what, there in (("who is asked", self._ask), ("an audit", self.audit), ("what is learned", self.learned)):
             if there is not None:
                 missing.append(what)
-        return "" if self.rules is None else json.dumps(self.rules.text), tuple(missing)
+        if self.rules is None:
+            return "", tuple(missing)
+        from json import dumps  # which a start would pay for
+
+        return dumps(self.rules.text), tuple(missing)
 
     @classmethod
     def of_kept(cls, text: str, missing: tuple[str, ...]) -> Policy:
         """`ValueError` for no rules."""
-        policy = cls(Rules(json.loads(text)) if text else None)
+        policy = cls(None)
+        if text:
+            from json import loads
+
+            policy = cls(Rules(loads(text)))
         policy.missing = missing
         return policy
 

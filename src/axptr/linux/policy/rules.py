@@ -26,14 +26,13 @@ which it was come to. Not here: who asks (`fs.permissions`).
 
 from __future__ import annotations
 
-import json
 import os
-import re
 
 from ...named import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from typing import Any
 
     from ..net.policy import Allowed
@@ -59,19 +58,26 @@ class Verdict(NamedTuple):
     rule: str
 
 
+def _quoted(text: str) -> str:
+    """As rule files have it."""
+    from json import dumps  # which a start would pay for
+
+    return dumps(text)
+
+
 class _Rule:
     """A pattern of a section. length: of it, by which the more exact one counts."""
 
     def __init__(self, section: str, kind: str, pattern: str) -> None:
         self.kind = kind
-        self.name = f"{section}.{kind} {json.dumps(pattern)}"
+        self.name = f"{section}.{kind} {_quoted(pattern)}"
         self.alone = pattern.startswith("=")
         path = pattern[1:] if self.alone else pattern
         if not path.startswith("/"):
             raise RuleError(f"{self.name}: a place begins with a slash")
         self.path = os.fsencode(path.rstrip("/") or "/")
         self.length = len(self.path)
-        self.fixed = self.path if not re.search(rb"[*?]", self.path) else None
+        self.fixed = self.path if b"*" not in self.path and b"?" not in self.path else None
         self._match = None if self.fixed is not None else _pattern(self.path, self.alone).fullmatch
         self._beneath = self.path.rstrip(b"/") + b"/"
 
@@ -88,6 +94,8 @@ class _Rule:
 
 
 def _pattern(path: bytes, alone: bool) -> re.Pattern[bytes]:
+    import re
+
     found = b""
     for piece in re.split(rb"(/\*\*(?=/|$)|\*|\?)", path):
         if piece == b"/**":
@@ -130,6 +138,8 @@ class Rules:
             data = stream.read()
         try:
             if os.fspath(file).endswith(".json"):
+                import json
+
                 return cls(json.loads(data))
             import tomllib
 
@@ -174,7 +184,7 @@ class Rules:
 
         self._network = []
         for kind, pattern in self._network_texts:
-            name = f"network.{kind} {json.dumps(pattern)}"
+            name = f"network.{kind} {_quoted(pattern)}"
             try:
                 self._network.append((kind, name, parse_rule(pattern, resolve)))
             except ValueError as error:
@@ -199,7 +209,7 @@ class Rules:
         for rule in rules:
             if rule.fits(place):
                 return Verdict(rule.kind, rule.name)
-        return Verdict(self._defaults[section], f"{section}.default {json.dumps(self._defaults[section])}")
+        return Verdict(self._defaults[section], f"{section}.default {_quoted(self._defaults[section])}")
 
     def beneath(self, directory: bytes) -> str | None:
         """A rule that tells of something beneath a directory, which therefore is not moved; None if there is none."""
@@ -214,7 +224,7 @@ class Rules:
         for kind, name, allowed in self._network or ():
             if any(one.covers(ip, port) for one in allowed):
                 return Verdict(kind, name)
-        return Verdict(self._defaults["network"], f"network.default {json.dumps(self._defaults['network'])}")
+        return Verdict(self._defaults["network"], f"network.default {_quoted(self._defaults['network'])}")
 
     @property
     def of_network(self) -> bool:
