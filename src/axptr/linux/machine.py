@@ -40,10 +40,7 @@ if TYPE_CHECKING:
     from .fs.disk import Disk
     from .fs.memoryfiles import MemoryFiles
     from .fs.openfile import OpenFile
-    from .ipc.mqueue import MqFs
-    from .ipc.msg import MsgQueues
-    from .ipc.sem import SemSets
-    from .ipc.shm import Segments
+    from .ipc.space import IpcSpace
     from .load.vdso import Vdso
     from .mem.mm import Mm
     from .net.network import Network
@@ -63,7 +60,7 @@ def whatever(step: Callable[[], object]) -> object:
 
 
 _MADE = (
-    "vdso", "segments", "semaphores", "messages", "queues", "memory_files", "nothing", "network", "futexes",
+    "vdso", "ipc", "memory_files", "nothing", "network", "futexes",
     "futexes_pi", "init_thread",
 )  # fmt: skip
 """What is made when somebody wants it, and goes with the run."""
@@ -106,7 +103,7 @@ class Machine:
     | disk: what may be written to trees in memory; None for as much as there is memory | keeps | the same | the limit |
     | tree_bytes: what names and inodes of trees in memory cost | keeps | the same | the number |
     | watches: of inotify, None as long as there was none | keeps | the same | through the open files |
-    | segments, semaphores, messages: System V's; queues: POSIX' | keeps | the same; nothing to undo | all of them |
+    | ipc: objects of System V and queues | keeps | the same; nothing to undo | see `IpcSpace` |
     | memory_files: files in memory without a name | keeps | the same | those that are open or mapped |
     | core: the host's file for a core; core_failed: why there is none | keeps | keeps | nothing |
     | console: the user's own terminal | keeps | keeps | numbers |
@@ -285,37 +282,19 @@ class Machine:
         return MemoryFiles(self.phys, self, os.makedev(0, 1), mode=0o700)
 
     @cached_property
-    def segments(self) -> Segments:
-        """System V shared memory."""
-        from .ipc.shm import Segments
+    def ipc(self) -> IpcSpace:
+        """Objects of System V and queues, of all who have no others."""
+        from .ipc.space import IpcSpace
 
-        return Segments(self)
-
-    @cached_property
-    def semaphores(self) -> SemSets:
-        """System V semaphores."""
-        from .ipc.sem import SemSets
-
-        return SemSets()
-
-    @cached_property
-    def messages(self) -> MsgQueues:
-        """System V message queues."""
-        from .ipc.msg import MsgQueues
-
-        return MsgQueues()
-
-    @cached_property
-    def queues(self) -> MqFs:
-        """POSIX message queues."""
-        from .ipc.mqueue import MqFs
-
-        return MqFs()
+        return IpcSpace(self)
 
     def left(self, group: ThreadGroup) -> None:
         """A process is over: what it asked to be undone then is."""
-        if "semaphores" in self.__dict__:
-            self.semaphores.left(group)
+        ipc = group.leader.own_ipc
+        if ipc is not None:
+            ipc.left(group)
+        elif "ipc" in self.__dict__:
+            self.ipc.left(group)
 
     @cached_property
     def nothing(self) -> Mm:

@@ -428,7 +428,12 @@ epolls = [select.epoll() for _ in range(3)]
 pipe = os.pipe()
 for below, above in zip([pipe[0], epolls[0].fileno(), epolls[1].fileno()], epolls): above.register(below, 1)
 libc = ctypes.CDLL(None)
-libc.unshare(0x10020000)  # CLONE_NEWUSER | CLONE_NEWNS
+for _ in range(2):
+    user, group = os.getuid(), os.getgid()
+    libc.unshare(0x10020000)  # CLONE_NEWUSER | CLONE_NEWNS
+    for name, text in ("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1"):
+        with open("/proc/self/" + name, "w") as file:
+            file.write(text)
 os.mkdir("/tmp/axptr-one")
 for path in (b"/tmp/axptr-one", b"/tmp/axptr-one/two/three"):
     libc.mount(b"none", path, b"tmpfs", 0, None)
@@ -442,7 +447,8 @@ time.sleep(1000)
 
 @pytest.fixture(scope="module")
 def nested(tmp_path_factory):
-    """The file of a machine with epolls that watch each other, mounts within one another, and a child."""
+    """The file of a machine with epolls that watch each other, mounts and name spaces within one another, and a
+    child."""
     path = tmp_path_factory.mktemp("machine") / "saved"
     with Linux(overlay=True, env=SHELL) as machine:
         process = machine.spawn(["python3", "-S", "-c", NESTED], stdin=PIPE, stdout=PIPE, stderr=2)
@@ -469,6 +475,7 @@ def reached(graph, start: int, names: tuple[str, ...]) -> set[int]:
         ("TmpNode", "inode", ("entries",)),
         ("TmpMount", "above", ("mount",)),
         ("ThreadGroup", "parent", ()),
+        ("UserSpace", "parent", ()),
         ("Entry", "file", ("set", "entries")),
         ("EventPoll", "queue", ("_watches", "epoll")),
     ],

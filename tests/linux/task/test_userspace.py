@@ -150,3 +150,65 @@ def test_who_is_root_in_a_name_space_of_its_own_has_no_rights_over_the_machine(
             process.wait()
             told.append(process.stdout.take())
     assert told == [b"1 1 22 1 13 1 13 ", b"0 0 0 0 0 1 0 "]
+
+
+APART = r"""
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sem.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void) {
+    char c;
+    struct sockaddr_in to = {AF_INET, htons(80), {htonl(INADDR_LOOPBACK)}};
+    unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC);
+    int heard = socket(AF_INET, SOCK_STREAM, 0), sem = semget(5, 1, IPC_CREAT | 0600);
+    int net = open("/proc/self/ns/net", O_RDONLY);
+    struct ifreq request = {"lo"};
+    request.ifr_flags = IFF_UP;
+    ioctl(heard, SIOCSIFFLAGS, &request);
+    bind(heard, (void *)&to, sizeof to);
+    listen(heard, 1);
+    semctl(sem, 0, SETVAL, 4);
+    unshare(CLONE_NEWNET);
+    write(1, "there\n", 6);
+    read(0, &c, 1);
+    int one = socket(AF_INET, SOCK_STREAM, 0);
+    printf("%d", connect(one, (void *)&to, sizeof to));
+    printf(" %d", setns(net, CLONE_NEWNET));
+    one = socket(AF_INET, SOCK_STREAM, 0);
+    printf(" %d %d\n", connect(one, (void *)&to, sizeof to), semctl(semget(5, 1, 0), 0, GETVAL));
+    return 0;
+}
+"""
+
+
+def test_a_snapshot_has_networks_and_objects_of_system_v_of_its_processes_own(
+    compile_guest: Callable[..., Path], tmp_path: Path
+) -> None:
+    program = compile_guest("apart", source=APART)
+    with Linux(overlay=True) as machine:
+        process = machine.spawn([program], stdin=PIPE, stdout=PIPE, stderr=2, user="0:0")
+        assert machine.run_until(lambda: process.stdout.total > 0 and process.task.blocked is not None)
+        assert process.stdout.take() == b"there\n"
+        assert machine.machine.network.endpoints == {}
+        snap = machine.snapshot()
+        for _ in range(2):
+            process.stdin.feed(b"x", last=True)
+            assert process.wait().exit_code == 0
+            assert process.stdout.take() == b"-1 0 0 4\n"
+            machine.restore(snap)
+            process = machine.process()
+    snap.save(tmp_path / "saved")
+    for kept in (snap, MachineSnapshot.load(tmp_path / "saved")):
+        with Linux.from_snapshot(kept) as machine:
+            process = machine.process()
+            process.stdin.feed(b"x", last=True)
+            assert process.wait().exit_code == 0
+            assert process.stdout.take() == b"-1 0 0 4\n"

@@ -23,7 +23,7 @@ _POOL, _SEGMENT_SIZE, _SEGMENTS = MSGMNI * MSGMNB // 1024, 16, 0xFFFF
 
 @call("msgget")
 def sys_msgget(task: LinuxTask, key: c_int, flag: c_int) -> int:
-    return task.machine.messages.open(task, key, flag, lambda found: True, lambda: MsgQueue(task, key, flag))
+    return task.ipc.messages.open(task, key, flag, lambda found: True, lambda: MsgQueue(task, key, flag))
 
 
 @call("msgsnd")
@@ -32,7 +32,7 @@ def sys_msgsnd(task: LinuxTask, number: c_int, message: ConstBytes, size: c_size
     if size > MSGMAX or number < 0 or kind < 1:
         raise LinuxError(errno.EINVAL)
     text = get_bytes(task, message.address + 8, size) if size else b""
-    queue = task.machine.messages.get(number)
+    queue = task.ipc.messages.get(number)
     return _send_on(task, queue, kind, text, flag)
 
 
@@ -59,7 +59,7 @@ def sys_msgrcv(task: LinuxTask, number: c_int, message: Bytes, size: c_size_t, k
         raise LinuxError(errno.EINVAL)
     if flag & MSG_COPY and (flag & MSG_EXCEPT or not flag & IPC_NOWAIT):
         raise LinuxError(errno.EINVAL)
-    queue = task.machine.messages.get(number)
+    queue = task.ipc.messages.get(number)
     return _receive_on(task, queue, message.address, size, kind, flag)
 
 
@@ -85,7 +85,7 @@ def _receive_on(task: LinuxTask, queue: MsgQueue, address: int, size: int, kind:
 def sys_msgctl(task: LinuxTask, number: c_int, command: c_int, buffer: Bytes) -> int:
     if number < 0 or command < 0:
         raise LinuxError(errno.EINVAL)
-    queues = task.machine.messages
+    queues = task.ipc.messages
     if command in (IPC_INFO, MSG_INFO):
         told = _POOL, MSGMNB, MSGMNB
         if command == MSG_INFO:

@@ -25,7 +25,7 @@ _SEMUSZ = 20
 
 @call("semget")
 def sys_semget(task: LinuxTask, key: c_int, count: c_int, flag: c_int) -> int:
-    sets = task.machine.semaphores
+    sets = task.ipc.semaphores
     if not 0 <= count <= SEMMSL:
         raise LinuxError(errno.EINVAL)
 
@@ -59,7 +59,7 @@ def _semop(task: LinuxTask, number: int, ops: int, count: int, timeout: float | 
     parts = tuple(iter_unpack("<Hhh", get_bytes(task, ops, 6 * count) if count else b""))
     if count < 1 or number < 0:
         raise LinuxError(errno.EINVAL)
-    made = task.machine.semaphores.get(number)
+    made = task.ipc.semaphores.get(number)
     if max(part[0] for part in parts) >= len(made.values):
         raise LinuxError(errno.EFBIG)
     alters = any(change for _, change, _ in parts)
@@ -95,7 +95,7 @@ def _cut(task: LinuxTask, made: SemSet, who: Waiting) -> int:
 def sys_semctl(task: LinuxTask, number: c_int, index: c_int, command: c_int, argument: c_ulong) -> int:
     if number < 0:
         raise LinuxError(errno.EINVAL)
-    sets = task.machine.semaphores
+    sets = task.ipc.semaphores
     if command in (IPC_INFO, SEM_INFO):
         told = (len(sets), sets.total) if command == SEM_INFO else (_SEMUSZ, SEMAEM)
         limits = SEMMNS, SEMMNI, SEMMNS, SEMMNS, SEMMSL, SEMOPM, SEMOPM, told[0], SEMVMX, told[1]

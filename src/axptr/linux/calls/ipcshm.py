@@ -28,7 +28,7 @@ _SET_SIZE = 112
 
 
 def _segments(task: LinuxTask) -> Segments:
-    segments = task.machine.segments
+    segments = task.ipc.segments
     segments.sweep()
     return segments
 

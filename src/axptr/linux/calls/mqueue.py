@@ -61,7 +61,7 @@ def sys_mq_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint, a
     if not attr.is_null:
         wanted = unpack(_ATTR, get_bytes(task, attr.address, 64))
     name = _name(task, path)
-    queues = task.machine.queues.queues
+    queues = task.ipc.queues.queues
     queue = queues.get(name)
     access = flags & os.O_ACCMODE
     if queue is None:
@@ -81,7 +81,7 @@ def sys_mq_open(task: LinuxTask, path: ConstBytes, flags: c_int, mode: c_uint, a
 
 def _make(task: LinuxTask, name: bytes, mode: int, asked: tuple[int, int] | None) -> Queue:
     root = task.creds.reigns
-    if len(task.machine.queues.queues) >= QUEUES_MAX and not root:
+    if len(task.ipc.queues.queues) >= QUEUES_MAX and not root:
         raise LinuxError(errno.ENOSPC)
     most, size = (MSG_MAX, MSGSIZE_MAX) if asked is None else asked
     if most <= 0 or size <= 0:
@@ -89,7 +89,7 @@ def _make(task: LinuxTask, name: bytes, mode: int, asked: tuple[int, int] | None
     limits = (HARD_MSG_MAX, HARD_MSGSIZE_MAX) if root else (MSG_MAX, MSGSIZE_MAX)
     if most > limits[0] or size > limits[1]:
         raise LinuxError(errno.EINVAL)
-    held = task.machine.queues.held_by(task.creds.euid)
+    held = task.ipc.queues.held_by(task.creds.euid)
     if held + queue_cost(most, size) > get_limit(task, _RLIMIT_MSGQUEUE)[0]:
         raise LinuxError(errno.EMFILE)
     return Queue(task, name, mode, most, size)
@@ -98,7 +98,7 @@ def _make(task: LinuxTask, name: bytes, mode: int, asked: tuple[int, int] | None
 @call("mq_unlink")
 def sys_mq_unlink(task: LinuxTask, path: ConstBytes) -> int:
     name = _name(task, path)
-    queues = task.machine.queues.queues
+    queues = task.ipc.queues.queues
     if name not in queues:
         raise LinuxError(errno.ENOENT)
     permissions.require_owner(task, queues[name])  # their directory is sticky

@@ -1,8 +1,8 @@
 """Name spaces: unshare, setns, and what the machine is called (sethostname, setdomainname). Source: namespaces(7),
 kernel/nsproxy.c, kernel/fork.c (ksys_unshare), kernel/sys.c of Linux 6.18.
 
-Users, mounts and names can be had for oneself, control groups too, of which there are none to see. Of the others there
-is one of each kind: processes, networks, clocks and System V objects are those of the machine (EPERM).
+Users, mounts, names, networks and objects of System V can be had for oneself, control groups too, of which there are
+none to see. Of the others there is one of each kind: processes and clocks are those of the machine (EPERM).
 """
 
 from __future__ import annotations
@@ -12,8 +12,18 @@ import errno
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_ulong
 from ..fs.mounts import MountTable
+from ..ipc.space import IpcSpace
+from ..net.network import Network
 from ..registry import call
-from ..task.clone import CLONE_NEWCGROUP, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS
+from ..task.clone import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    HAD,
+)
 from ..task.creds import CAP_SYS_ADMIN, CAP_SYS_CHROOT
 from ..task.looking import require_look
 from ..task.spaces import leave_spaces
@@ -23,15 +33,18 @@ from ..uaccess import ConstBytes, get_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from ..task.creds import Credentials
     from ..task.task import LinuxTask
+
+    Space: TypeAlias = "Uts | MountTable | UserSpace | IpcSpace | Network | None"
 
 _NEWPID = 0x2000_0000
 _OF_PROCESS = 0x800 | 0x100 | 0x1_0000
 """CLONE_SIGHAND, CLONE_VM, CLONE_THREAD: what only a process of one thread can be said to share no more."""
 _FS, _FILES, _SYSVSEM = 0x200, 0x400, 0x4_0000
 _NEW = 0x2_0000 | 0x200_0000 | 0x400_0000 | 0x800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000 | 0x80
-_HAD = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWUSER
 
 
 @call("unshare")
@@ -45,7 +58,7 @@ def sys_unshare(task: LinuxTask, flags: c_ulong) -> int:
         raise LinuxError(errno.EINVAL)
     if flags & (0x100 | 0x800) and task.mm.users > 1:
         raise LinuxError(errno.EINVAL)
-    if flags & _NEW & ~_HAD:
+    if flags & _NEW & ~HAD:
         raise LinuxError(errno.EPERM)
     if flags & CLONE_NEWUSER:
         creds = new_space(task)
@@ -57,7 +70,9 @@ def sys_unshare(task: LinuxTask, flags: c_ulong) -> int:
         task.fs = task.fs.copy()
     if flags & _FILES:
         task.unshare_files()
-    leave_spaces(task, names=bool(flags & CLONE_NEWUTS), mounts=bool(flags & CLONE_NEWNS))
+    if flags & CLONE_NEWIPC:
+        task.ipc.left(task.group)  # exit_sem
+    leave_spaces(task, flags)
     return 0
 
 
@@ -68,7 +83,7 @@ def sys_setns(task: LinuxTask, fd: c_int, flags: c_int) -> int:
     from ..proc.nodes import SpaceFile
 
     file = task.files.get_io(fd)
-    spaces: list[tuple[int, Uts | MountTable | UserSpace | None]] = []
+    spaces: list[tuple[int, Space]] = []
     if isinstance(file, PidFile):
         if not flags or flags & ~_NEW:
             raise LinuxError(errno.EINVAL)
@@ -76,7 +91,7 @@ def sys_setns(task: LinuxTask, fd: c_int, flags: c_int) -> int:
         if other.dead:
             raise LinuxError(errno.ESRCH)
         require_look(task, other)
-        if flags & ~_HAD:
+        if flags & ~HAD:
             raise LinuxError(errno.EPERM)
         if flags & CLONE_NEWUSER:
             spaces.append((CLONE_NEWUSER, other.creds.space))
@@ -84,12 +99,16 @@ def sys_setns(task: LinuxTask, fd: c_int, flags: c_int) -> int:
             spaces.append((CLONE_NEWUTS, other.uts))
         if flags & CLONE_NEWNS:
             spaces.append((CLONE_NEWNS, other.fs.mounts))
+        if flags & CLONE_NEWIPC:
+            spaces.append((CLONE_NEWIPC, other.ipc))
+        if flags & CLONE_NEWNET:
+            spaces.append((CLONE_NEWNET, other.network))
         if flags & CLONE_NEWCGROUP:
             spaces.append((CLONE_NEWCGROUP, None))
     elif isinstance(file, SpaceFile):
         if flags and flags != file.kind_flag:
             raise LinuxError(errno.EINVAL)
-        if not file.kind_flag & _HAD:
+        if not file.kind_flag & HAD:
             raise LinuxError(errno.EPERM)
         spaces.append((file.kind_flag, file.space))
     else:
@@ -102,6 +121,11 @@ def sys_setns(task: LinuxTask, fd: c_int, flags: c_int) -> int:
     for _, space in spaces:
         if isinstance(space, Uts):
             task.own_uts = space
+        elif isinstance(space, IpcSpace):
+            task.ipc.left(task.group)
+            task.own_ipc = space
+        elif isinstance(space, Network):
+            task.own_network = space
         elif isinstance(space, MountTable):
             task.fs = task.fs.copy()
             task.fs.mounts = space
@@ -109,9 +133,7 @@ def sys_setns(task: LinuxTask, fd: c_int, flags: c_int) -> int:
     return 0
 
 
-def _admitted(
-    task: LinuxTask, creds: Credentials, kind: int, space: Uts | MountTable | UserSpace | None
-) -> Credentials:
+def _admitted(task: LinuxTask, creds: Credentials, kind: int, space: Space) -> Credentials:
     """Who the task is once it has entered a name space, by what it is by then. EPERM for who may not; EINVAL for the
     one of users that it is in, with several threads, or with a shared root (userns_install, mntns_install)."""
     if kind == CLONE_NEWUSER:
@@ -123,7 +145,7 @@ def _admitted(
         if not creds.has_over(space, CAP_SYS_ADMIN):
             raise LinuxError(errno.EPERM)
         return creds.within(space)
-    owner = space.users if isinstance(space, (Uts, MountTable)) else None
+    owner = space.users if isinstance(space, (Uts, MountTable, IpcSpace, Network)) else None
     if not creds.has_over(owner, CAP_SYS_ADMIN) or not creds.has_here(CAP_SYS_ADMIN):
         raise LinuxError(errno.EPERM)
     if kind == CLONE_NEWNS and not creds.has_here(CAP_SYS_CHROOT):

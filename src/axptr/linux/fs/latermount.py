@@ -37,7 +37,10 @@ class LaterMount(Mount):
     def twin(self) -> Mount:
         """Of its tree, which is made now; this one has it until the run is over."""
         other = Mount(moved(self.root, None), *self.device(), readonly=self.readonly)
-        for name in ("number", "name", "part", "noexec", "covered", "locked", "along", "readonly_locked"):
+        for name in (
+            "number", "name", "part", "noexec", "nodev", "covered", "locked", "along", "readonly_locked", "kept",
+            "users",
+        ):  # fmt: skip
             setattr(other, name, getattr(self, name))
         return other
 

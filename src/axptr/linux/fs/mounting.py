@@ -130,6 +130,7 @@ def _shown_elsewhere(node: Node, mount: Mount) -> Mount:
         if hasattr(made, "whole"):
             made.whole = False
     made.above, made.name, made.beneath = None, b"", None
+    made.noexec, made.nodev, made.users = mount.noexec, mount.nodev, mount.users
     made.locked = made.along = False
     made.readonly_locked, made.kept = mount.readonly_locked, mount.kept
     here, place = node.where(), mount.place().rstrip(b"/")
@@ -254,7 +255,8 @@ def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: byt
     """A file system of a kind. ENODEV for one that there is not, or that has no device here."""
     from .tmp import TmpFs
 
-    if task.creds.space is not None and not task.creds.has(CAP_SYS_ADMIN) and kind in _OF_MACHINE:
+    owner = task.network.users if kind == b"sysfs" else None
+    if kind in _OF_MACHINE and not task.creds.has_over(owner, CAP_SYS_ADMIN):
         raise LinuxError(errno.EPERM)
     if kind in (b"tmpfs", b"ramfs"):
         made = _tmpfs(task, source, kind, data)
@@ -276,7 +278,7 @@ def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: byt
     made.readonly = bool(flags & MS_RDONLY)
     if made.readonly and isinstance(fs := getattr(made, "fs", None), TmpFs):
         fs.readonly = True
-    made.noexec, made.users = bool(flags & MS_NOEXEC), task.creds.space
+    made.noexec, made.nodev, made.users = bool(flags & MS_NOEXEC), bool(flags & MS_NODEV), task.creds.space
     made.set_options(options_of(flags))
     try:
         put(task, path, goal, made)
@@ -317,7 +319,7 @@ def remount(task: LinuxTask, mount: Mount, flags: int, data: bytes) -> None:
     if fs is not None and not flags & MS_BIND:
         fs.readonly = readonly
     mount.readonly = readonly or getattr(fs, "readonly", False)
-    mount.noexec = bool(flags & MS_NOEXEC)
+    mount.noexec, mount.nodev = bool(flags & MS_NOEXEC), bool(flags & MS_NODEV)
     mount.set_options(options_of(flags))
 
 

@@ -34,7 +34,8 @@ class Mount:
     None and "" of the first. number: of the mount, as mountinfo shows it. covered: names of mount points in this tree,
     and perhaps of others; twins of a mount in other tables have the same set. beneath: what is mounted at the same
     place below it. part: what of its file system it shows, a path. source, kind, options: what `device` tells.
-    readonly: nothing in it may be changed. noexec: nothing in it can be run. expiring: MNT_EXPIRE was said once.
+    readonly: nothing in it may be changed. noexec: nothing in it can be run; nodev: no device
+    opened. expiring: MNT_EXPIRE was said once.
     locked, readonly_locked: who started the run has put it over what is not to be seen, or wants it unchanged
     (MNT_LOCKED, MNT_LOCK_READONLY): no program takes it away, whoever it is. kept: options that are locked
     alike. users: the name space of users in which its file system was made. along: a locked one that came with a
@@ -43,7 +44,7 @@ class Mount:
 
     beneath: Mount | None = None
     part = b"/"
-    noexec = False
+    noexec = nodev = False
     expiring = False
     locked = along = False
     readonly_locked = False

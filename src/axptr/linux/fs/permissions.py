@@ -173,7 +173,10 @@ def _of_group(creds: Credentials, uid: int, gid: int) -> bool:
 
 
 def require_open(task: LinuxTask, node: Node, flags: int) -> None:
-    """may_open: by the access mode; EPERM for O_NOATIME of who is not the owner."""
+    """may_open: by the access mode, and no device where the mount has none (EACCES); EPERM for O_NOATIME of who is not
+    the owner."""
+    if node.mount is not None and node.mount.nodev and stat.S_IFMT(node.mode) in (stat.S_IFCHR, stat.S_IFBLK):
+        raise LinuxError(errno.EACCES)
     if trusted(task, node):
         return
     wanted = (MAY_READ, MAY_WRITE, MAY_READ | MAY_WRITE, MAY_READ | MAY_WRITE)[flags & os.O_ACCMODE]

@@ -70,7 +70,6 @@ class SemSet(Object):
         self.waiting: list[Waiting] = []
         self.undo: dict[ThreadGroup, dict[int, int]] = {}
         self.otime = 0
-        self._task_time = task.machine.host.realtime_ns
 
     def describe(self, layouts: Layouts) -> bytes:
         """struct semid64_ds of an architecture."""
@@ -109,7 +108,7 @@ class SemSet(Object):
             self.pids[number] = who.pid
         if undone:
             self.undo.setdefault(who.group, {}).update(undone)
-        self.otime = self._task_time() // 10**9
+        self.otime = self._machine.host.realtime_ns() // 10**9
         return 0
 
     def update(self) -> None:
@@ -152,7 +151,7 @@ class SemSet(Object):
             if change:
                 self.values[number] = min(max(self.values[number] + change, 0), SEMVMX)
                 self.pids[number] = group.tgid
-        self.otime = self._task_time() // 10**9
+        self.otime = self._machine.host.realtime_ns() // 10**9
         self.update()
 
     def destroyed(self) -> None:

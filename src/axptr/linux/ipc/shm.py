@@ -84,6 +84,13 @@ class Segments(IdTable[Segment]):
         return sum(-(-s.size // PAGE) for s in segments), sum(s.store.resident for s in segments)
 
 
+def _shown_by(task: LinuxTask, store: object) -> Segment | None:
+    """The segment whose pages an area shows, of whatever name space of the machine's it is."""
+    spaces = {one.ipc for one in task.machine.tasks.values()} | {task.machine.ipc}
+    known = (segment for space in spaces for segment in space.segments.all())
+    return next((segment for segment in known if segment.store is store), None)
+
+
 def detach(task: LinuxTask, segments: Segments, address: int) -> None:
     """shmdt: the first area that shows a segment's beginning as if it stood at `address`, and its others. EINVAL."""
     space, at, found = task.space, address, None
@@ -91,7 +98,7 @@ def detach(task: LinuxTask, segments: Segments, address: int) -> None:
     for area in space.areas():
         if area.end <= at or area.start >= end:
             continue
-        segment = found or next((s for s in segments.all() if s.store is area.backend.store), None)
+        segment = found or _shown_by(task, area.backend.store)
         if segment is None or area.backend.store is not segment.store:
             continue
         if area.start - address != area.offset or area.start < address:

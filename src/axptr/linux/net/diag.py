@@ -31,7 +31,7 @@ def answer_diag(task: LinuxTask, kind: int, asked: int, body: bytes) -> Iterator
     ESTALE."""
     if kind != SOCK_DIAG_BY_FAMILY or len(body) < 2:
         raise LinuxError(errno.EINVAL)
-    family, network = body[0], task.machine.network
+    family, network = body[0], task.network
     if asked & _DUMP != _DUMP:
         if family != AF_UNIX or len(body) < 24:
             raise LinuxError(errno.ENOENT)

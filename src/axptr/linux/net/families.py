@@ -57,7 +57,7 @@ def create(task: LinuxTask, family: int, kind: int, protocol: int) -> Endpoint:
 def _unix(task: LinuxTask, kind: int, protocol: int) -> Endpoint:
     if protocol not in (0, AF_UNIX):
         raise LinuxError(errno.EPROTONOSUPPORT)
-    network, owner = task.machine.network, task.creds.euid
+    network, owner = task.network, task.creds.euid
     if kind == SOCK_STREAM:
         from .unixstream import Stream
 
@@ -72,7 +72,7 @@ def _unix(task: LinuxTask, kind: int, protocol: int) -> Endpoint:
 
 
 def _inet(task: LinuxTask, family: int, kind: int, protocol: int) -> Endpoint:
-    network, owner = task.machine.network, task.creds.euid
+    network, owner = task.network, task.creds.euid
     if not 0 <= protocol < _PROTOCOLS:
         raise LinuxError(errno.EINVAL)
     if kind == SOCK_STREAM and protocol in (0, IPPROTO_TCP):
@@ -130,7 +130,7 @@ def elsewhere(end: Endpoint, address: bytes) -> Endpoint | None:
 def _netlink(task: LinuxTask, kind: int, protocol: int) -> Endpoint:
     from .netlink import create_netlink
 
-    return create_netlink(task.machine.network, kind, protocol, task.creds.euid)
+    return create_netlink(task.network, kind, protocol, task.creds.euid)
 
 
 def create_pair(task: LinuxTask, family: int, kind: int, protocol: int) -> tuple[Endpoint, Endpoint]:

@@ -71,7 +71,7 @@ class InetEndpoint(Endpoint):
             self._require_local(ip)
         elif is_multicast(ip) and self.kind == SOCK_STREAM:
             raise LinuxError(errno.EINVAL)
-        if 0 < port < PRIVILEGED and not task.creds.has(CAP_NET_BIND_SERVICE):
+        if 0 < port < PRIVILEGED and not task.creds.has_over(self.network.users, CAP_NET_BIND_SERVICE):
             raise LinuxError(errno.EACCES)
         if self.family == AF_INET6:
             ip = self._own6(ip, scope)
@@ -84,6 +84,8 @@ class InetEndpoint(Endpoint):
     def _require_local(self, ip: bytes) -> None:
         """EADDRNOTAVAIL for an address that is no interface's."""
         if is_any(ip) or is_multicast(ip) or ip == b"\xff" * 4 or self.inet.free_bind:
+            return
+        if len(ip) == 4 and not self.network.routed:  # no table says what is local (inet_addr_type)
             return
         if not self.network.is_local(ip):
             raise LinuxError(errno.EADDRNOTAVAIL)

@@ -1,7 +1,7 @@
 """`Network`: what a machine has of sockets in all: names, numbers, ports, what may be reached, what it costs.
 
-Linux' network name space. Nothing of it is the host's: names, ports and addresses are the machine's own, and what lies
-outside is reached as `policy` allows. Source: net_namespaces(7).
+Linux' network name space; one that a program makes is `apart`. Nothing of it is the host's: names, ports and addresses
+are the machine's own, and what lies outside is reached as `policy` allows. Source: net_namespaces(7).
 
 | field | guarded by | exec, fork | a snapshot |
 | --- | --- | --- | --- |
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..files.locks import LockTable
     from ..fs.openfile import OpenFile
+    from ..task.userspace import UserSpace
     from .endpoint import Endpoint
     from .flight import Flight
     from .policy import Policy
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
+FIRST_SPACE = 0xEFFF_FFF9
 SOCKET_COST = 1024
 """Bytes of books for a socket."""
 
@@ -52,8 +54,9 @@ class Clock(Protocol):
 class Network:
     """The sockets of a machine.
 
-    endpoints: by number, those that an open file refers to. up: whether the loopback is; there is no address where it
-    is not. netlink_ports: protocol and number, those that are taken.
+    endpoints: by number, those that an open file refers to. up: whether the loopback is; address: whether it has one,
+    routed: whether it ever had. number: the name space's; users: the one of users that owns it. netlink_ports: protocol
+    and number, those that are taken.
     """
 
     buffer = 212_992
@@ -74,7 +77,10 @@ class Network:
         self.locks = locks
         self._clock = clock
         self.policy = policy
-        self.up = policy.kind != "none"
+        self.up = self.address = policy.kind != "none"
+        self.routed = True
+        self.number = FIRST_SPACE
+        self.users: UserSpace | None = None
         self._numbers = itertools.count(20_001)
         self.endpoints: dict[int, Endpoint] = {}
         self.netlink_ports: set[tuple[int, int]] = set()
@@ -90,6 +96,17 @@ class Network:
                 ports.dissolve()
         for end in list(self.endpoints.values()):
             end.discard_queue()
+
+    def apart(self, number: int, users: UserSpace | None) -> Network:
+        """Another of the same machine: its loopback is down, and nothing outside can be reached. Names of AF_UNIX that
+        are paths, and files in messages, are the machine's."""
+        from .policy import Policy
+
+        made = Network(self._charge, self.locks, self._clock, Policy("none"))
+        made.number, made.users, made._numbers = number, users, self._numbers
+        made.routed, made.flight = False, self.flight
+        made.unix.by_node = self.unix.by_node
+        return made
 
     def now(self) -> float:
         """Seconds of the machine's monotonic clock."""
@@ -148,7 +165,7 @@ class Network:
 
     def is_local(self, ip: bytes) -> bool:
         """Whether an address is one of the machine's own: of the loopback, 127.0.0.0/8 or ::1."""
-        return self.up and (ip[0] == 127 if len(ip) == 4 else ip == b"\0" * 15 + b"\1")
+        return self.up and (self.address and ip[0] == 127 if len(ip) == 4 else ip == b"\0" * 15 + b"\1")
 
     @cached_property
     def tcp(self) -> Ports:

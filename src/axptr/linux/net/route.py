@@ -2,7 +2,7 @@
 net/ipv4/devinet.c, net/ipv6/addrconf.c of Linux 6.18.
 
 Links, addresses, routes to this machine, the rules that there are of themselves; no neighbours, no other tables.
-Whatever would change something is EPERM.
+Who may arrange the name space brings it up and down.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import errno
 from struct import pack, unpack_from
 
 from ...errors import LinuxError
+from ..task.creds import CAP_NET_ADMIN
 from .address import LOOPBACK4, LOOPBACK6
 from .attributes import attribute, attributes
 from .endpoint import AF_INET, AF_INET6, AF_UNSPEC
-from .interfaces import ARPHRD_LOOPBACK, IFF_LOWER_UP, LOOPBACK, LOOPBACK_NUMBER, MTU, QUEUE, flags
+from .interfaces import ARPHRD_LOOPBACK, IFF_LOWER_UP, IFF_UP, LOOPBACK, LOOPBACK_NUMBER, MTU, QUEUE, flags, set_up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def answer_route(task: LinuxTask, kind: int, asked: int, body: bytes) -> Iterato
     """What a message asks for. EPERM, ENODEV, EOPNOTSUPP."""
     dumps = asked & _DUMP == _DUMP
     if kind % 4 != 2:  # neither RTM_GET...
-        raise LinuxError(errno.EPERM if kind < 128 else errno.EOPNOTSUPP)
+        _change(task, kind, asked, body)
+        return
     if kind == RTM_GETLINK:
         if not dumps:
             _require_loopback(body)
@@ -58,6 +60,44 @@ def answer_route(task: LinuxTask, kind: int, asked: int, body: bytes) -> Iterato
         raise LinuxError(errno.ENOENT)
 
 
+def _change(task: LinuxTask, kind: int, asked: int, body: bytes) -> None:
+    """What brings the loopback up, and gives it its address; nothing else. EPERM, EEXIST, ENODEV, EOPNOTSUPP."""
+    network = task.network
+    if kind >= 128:
+        raise LinuxError(errno.EOPNOTSUPP)
+    if not task.creds.has_over(network.users, CAP_NET_ADMIN):
+        raise LinuxError(errno.EPERM)
+    if kind == RTM_NEWLINK:
+        if len(body) < 16:
+            raise LinuxError(errno.EINVAL)
+        if asked & _CREATE and attributes(body[16:]).get(_IFLA_LINKINFO) is not None:  # there are no other devices
+            raise LinuxError(errno.EOPNOTSUPP)
+        if not unpack_from("<i", body, 4)[0] and not attributes(body[16:]):
+            raise LinuxError(errno.ENODEV)
+        _require_loopback(body)
+        wanted, changes = unpack_from("<II", body, 8)
+        if not changes or changes & IFF_UP:
+            set_up(network, bool(wanted & IFF_UP))
+    elif kind in (RTM_NEWADDR, RTM_DELADDR) and len(body) >= 8:
+        family, bits, _, _, number = unpack_from("<BBBBI", body)
+        given = attributes(body[8:])
+        if number != LOOPBACK_NUMBER:
+            raise LinuxError(errno.ENODEV)
+        if family != AF_INET or bits != 8 or given.get(2, given.get(1)) != LOOPBACK4:
+            raise LinuxError(errno.EOPNOTSUPP)
+        if kind == RTM_DELADDR:
+            if not network.address:
+                raise LinuxError(errno.EADDRNOTAVAIL)
+            network.address = False
+        elif network.address and not asked & _REPLACE:
+            raise LinuxError(errno.EEXIST)
+        else:
+            network.address = network.routed = True
+    else:
+        raise LinuxError(errno.EOPNOTSUPP)
+
+
+_REPLACE, _CREATE, _IFLA_LINKINFO, RTM_DELADDR = 0x100, 0x400, 18, 21
 _RULES = {AF_INET: ((0, 255), (32_766, 254), (32_767, 253)), AF_INET6: ((0, 255), (32_766, 254))}
 """Each with the table that it sends to: those that there are of themselves (fib_default_rules_init)."""
 _FR_ACT_TO_TBL = 1
@@ -86,7 +126,7 @@ def _require_loopback(body: bytes) -> None:
 
 
 def _link(task: LinuxTask) -> bytes:
-    up = task.machine.network.up
+    up = task.network.up
     told = flags(task) | (IFF_LOWER_UP if up else 0)
     body = pack("<HBxHiII", RTM_NEWLINK, AF_UNSPEC, ARPHRD_LOOPBACK, LOOPBACK_NUMBER, told, 0)
     body += attribute(3, LOOPBACK + b"\0") + attribute(13, pack("<I", QUEUE))
@@ -99,14 +139,13 @@ def _link(task: LinuxTask) -> bytes:
 
 
 def _addresses(task: LinuxTask, family: int) -> Iterator[bytes]:
-    if not task.machine.network.up:
-        return
+    network = task.network
     lasting = attribute(6, pack("<IIII", _ALWAYS, _ALWAYS, 0, 0))
-    if family in (AF_UNSPEC, AF_INET):
+    if network.address and family in (AF_UNSPEC, AF_INET):
         body = pack("<HBBBBI", RTM_NEWADDR, AF_INET, 8, _PERMANENT, _SCOPE_HOST, LOOPBACK_NUMBER)
         body += attribute(1, LOOPBACK4) + attribute(2, LOOPBACK4) + attribute(3, LOOPBACK + b"\0")
         yield body + attribute(8, pack("<I", _PERMANENT)) + lasting
-    if family in (AF_UNSPEC, AF_INET6):
+    if network.up and family in (AF_UNSPEC, AF_INET6):
         body = pack("<HBBBBI", RTM_NEWADDR, AF_INET6, 128, _PERMANENT, _SCOPE_HOST, LOOPBACK_NUMBER)
         yield body + attribute(1, LOOPBACK6) + lasting + attribute(8, pack("<I", _PERMANENT))
 
@@ -122,7 +161,7 @@ def _route(family: int, bits: int, goal: bytes, source: bytes, kind: int = _RTN_
 
 
 def _routes(task: LinuxTask, family: int) -> Iterator[bytes]:
-    if not task.machine.network.up:
+    if not task.network.up:
         return
     if family in (AF_UNSPEC, AF_INET):
         yield _route(AF_INET, 8, b"\x7f\0\0\0", LOOPBACK4)
@@ -136,7 +175,7 @@ def _route_to(task: LinuxTask, family: int, body: bytes) -> bytes:
     goal = attributes(body[12:]).get(1, b"")
     if len(goal) != (4 if family == AF_INET else 16):
         raise LinuxError(errno.EINVAL)
-    if not task.machine.network.is_local(goal):
+    if not task.network.is_local(goal):
         raise LinuxError(errno.ENETUNREACH)
     told = _route(family, 8 * len(goal), goal, LOOPBACK4 if family == AF_INET else LOOPBACK6, told=_CLONED)
     return told + attribute(25, pack("<I", task.creds.uid)) + attribute(12, bytes(32))

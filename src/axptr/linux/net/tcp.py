@@ -316,6 +316,7 @@ class TcpEndpoint(TcpEnd, InetEndpoint):
         arriving, self.arriving = self.arriving, deque()
         for made in waiting:
             made._send_reset()
+            made.state = CLOSE  # nothing of it rests in TIME_WAIT
             self.network.later(made.close)
         for client in arriving:
             client._end(errno.ECONNREFUSED)

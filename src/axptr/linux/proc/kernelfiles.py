@@ -121,7 +121,7 @@ def _shm(task: LinuxTask) -> bytes:
         b"       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime"
         b"      dtime      ctime                   rss                  swap\n"
     )
-    for one in task.machine.segments.all():
+    for one in task.ipc.segments.all():
         text += b"%10d %10d  %4o %21d %5d %5d  %5d %5d %5d %5d %5d %10d %10d %10d %21d %21d\n" % (
             one.key, one.id, one.mode, one.size, one.cpid, one.lpid, one.attached, one.uid, one.gid, one.cuid, one.cgid,
             one.atime, one.dtime, one.ctime, 0, 0,
@@ -131,7 +131,7 @@ def _shm(task: LinuxTask) -> bytes:
 
 def _sem(task: LinuxTask) -> bytes:
     text = b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
-    for one in task.machine.semaphores.all():
+    for one in task.ipc.semaphores.all():
         text += b"%10d %10d  %4o %10d %5d %5d %5d %5d %10d %10d\n" % (
             one.key, one.id, one.mode, len(one.values), one.uid, one.gid, one.cuid, one.cgid, one.otime, one.ctime,
         )  # fmt: skip
@@ -143,7 +143,7 @@ def _msg(task: LinuxTask) -> bytes:
         b"       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      rtime"
         b"      ctime\n"
     )
-    for one in task.machine.messages.all():
+    for one in task.ipc.messages.all():
         text += b"%10d %10d  %4o  %10d %10d %5d %5d %5d %5d %5d %5d %10d %10d %10d\n" % (
             one.key, one.id, one.mode, one.held, len(one.messages), one.lspid, one.lrpid, one.uid, one.gid, one.cuid,
             one.cgid, one.stime, one.rtime, one.ctime,

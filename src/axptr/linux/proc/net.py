@@ -46,7 +46,7 @@ def _row(number: int, one: Listed, family: int, width: int) -> str:
 def _tcp(family: int) -> Callable[[LinuxTask], bytes]:
     def render(task: LinuxTask) -> bytes:
         rows = [(_HEAD if family == AF_INET else _HEAD6).ljust(149 if family == AF_INET else 0)]
-        for number, one in enumerate(inet_sockets(task.machine.network, family, SOCK_STREAM)):
+        for number, one in enumerate(inet_sockets(task.network, family, SOCK_STREAM)):
             rest = f" 1 {0:016x} {'100 0 0 10 0' if one.state == LISTEN else '20 0 0 10 -1'}"
             if one.rests:
                 rest = f" 3 {0:016x}"
@@ -61,7 +61,7 @@ def _udp(family: int) -> Callable[[LinuxTask], bytes]:
     def render(task: LinuxTask) -> bytes:
         head = (" " + _HEAD if family == AF_INET else _HEAD6) + " ref pointer drops"
         rows = [head.ljust(127 if family == AF_INET else 0)]
-        for one in inet_sockets(task.machine.network, family, SOCK_DGRAM):
+        for one in inet_sockets(task.network, family, SOCK_DGRAM):
             drops = getattr(one.end, "drops", 0)
             row = f"{_row(one.end.port, one, family, 5)} 2 {0:016x} {drops}"
             rows.append(row.ljust(127) if family == AF_INET else row)
@@ -72,7 +72,7 @@ def _udp(family: int) -> Callable[[LinuxTask], bytes]:
 
 def _unix(task: LinuxTask) -> bytes:
     text = b"Num       RefCount Protocol Flags    Type St Inode Path\n"
-    for end in unix_sockets(task.machine.network):
+    for end in unix_sockets(task.network):
         listens = end.state == LISTEN
         state = 3 if end.state == ESTABLISHED or (end.peer is not None and not listens) else 1
         path = b""
@@ -93,11 +93,11 @@ def _dev(task: LinuxTask) -> bytes:
 
 
 def _if_inet6(task: LinuxTask) -> bytes:
-    return b"%s 01 80 10 80 %8s\n" % (b"0" * 31 + b"1", b"lo") if task.machine.network.up else b""
+    return b"%s 01 80 10 80 %8s\n" % (b"0" * 31 + b"1", b"lo") if task.network.up else b""
 
 
 def _sockstat(task: LinuxTask) -> bytes:
-    network = task.machine.network
+    network = task.network
     tcp = [*inet_sockets(network, AF_INET, SOCK_STREAM)]
     udp = [*inet_sockets(network, AF_INET, SOCK_DGRAM)]
     rests = sum(one.rests for one in tcp)

@@ -24,15 +24,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from typing import TypeAlias
 
     from ..fs.mounts import MountTable
     from ..fs.node import AnyStat
+    from ..ipc.space import IpcSpace
     from ..mem.mm import Mm
+    from ..net.network import Network
     from ..task.task import LinuxTask
     from ..task.userspace import UserSpace
     from ..task.uts import Uts
     from ..uaccess import UserIter
 
+    Space: TypeAlias = "Uts | MountTable | UserSpace | IpcSpace | Network | None"
     Render = Callable[["LinuxTask"], bytes]
     Take = Callable[["LinuxTask", bytes], None]
     Who = Callable[["LinuxTask"], "LinuxTask"]
@@ -274,6 +278,12 @@ class SpaceLink(LinkNode):
             number = about.fs.mounts.number
         elif self._kind == b"user" and (users := about.creds.space) is not None:
             space, number = users, users.number  # type: ignore[assignment]
+        elif self._kind == b"ipc" and about.own_ipc is not None:
+            space = about.own_ipc  # type: ignore[assignment]
+            number = about.own_ipc.number
+        elif self._kind == b"net" and about.own_network is not None:
+            space = about.own_network  # type: ignore[assignment]
+            number = about.own_network.number
         made = _SpaceNode(b"%s:[%d]" % (self._kind, number), number)
         made.kind, made.space = self._kind, space
         return made
@@ -290,7 +300,7 @@ class _SpaceNode(Node):
     can be several of the kind."""
 
     kind = b""
-    space: Uts | MountTable | UserSpace | None = None
+    space: Space = None
 
     dev = 0x4
     magic = 0x6E736673
@@ -315,7 +325,7 @@ class SpaceFile(ProcFile):
     seekable = False
 
     @property
-    def space(self) -> Uts | MountTable | UserSpace | None:
+    def space(self) -> Space:
         node = self.node()
         return node.space if isinstance(node, _SpaceNode) else None
 

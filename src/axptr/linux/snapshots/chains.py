@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _UP = (
     ("Node", "parent_node"), ("Node", "_above"), ("Node", "mount"), ("Mount", "above"), ("ThreadGroup", "parent"),
+    ("UserSpace", "parent"),
 )  # fmt: skip
 _DOWN = ("DirInode", "entries"), ("Node", "inode")
 _WOKEN = (

@@ -63,6 +63,7 @@ STATE = {
     "linux.host": "HostView",
     "linux.ipc.mqueue": "Queue MqFile MqFs Told",
     "linux.ipc.msg": "Side MsgQueue MsgQueues",
+    "linux.ipc.space": "IpcSpace",
     "linux.ipc.sem": "Waiting SemSet SemSets",
     "linux.ipc.shm": "Segment Segments",
     "linux.known": "KnownBytes KnownString KnownStrings",

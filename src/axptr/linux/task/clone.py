@@ -35,7 +35,7 @@ _NEW = (
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
     | CLONE_NEWTIME
 )  # fmt: skip
-_HAD = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWUSER
+HAD = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWNET
 """Of the name spaces those that a process can have for itself."""
 
 
@@ -70,7 +70,7 @@ def require_sense(task: LinuxTask, args: CloneArgs) -> None:
         raise LinuxError(errno.EINVAL)
     if flags & CLONE_NEWTIME and flags & CLONE_VM:
         raise LinuxError(errno.EINVAL)
-    if flags & _NEW & ~_HAD:
+    if flags & _NEW & ~HAD:
         raise LinuxError(errno.EPERM)
     if flags & _NEW and not flags & CLONE_NEWUSER and not task.creds.has_here(CAP_SYS_ADMIN):
         raise LinuxError(errno.EPERM)
@@ -226,11 +226,11 @@ def _copy(task: LinuxTask, args: CloneArgs, tid: int, creds: Credentials) -> Lin
 
         child.seccomp = keep(task.seccomp)
     child.kept.pdeath_signal = 0
-    child.own_uts = task.own_uts
+    child.own_uts, child.own_ipc, child.own_network = task.own_uts, task.own_ipc, task.own_network
     if flags & _NEW:
         from .spaces import leave_spaces
 
-        leave_spaces(child, names=bool(flags & CLONE_NEWUTS), mounts=bool(flags & CLONE_NEWNS))
+        leave_spaces(child, flags)
     child.sched = task.sched.fork()
     if task.sched.reset_on_fork and child.nice < 0:
         child.nice = 0

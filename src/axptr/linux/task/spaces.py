@@ -6,17 +6,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .task import LinuxTask
 
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWNET = 0x2_0000, 0x400_0000, 0x800_0000, 0x4000_0000
 
-def leave_spaces(task: LinuxTask, *, names: bool, mounts: bool) -> None:
-    """Give a task, whose FsContext is its own, copies of its name spaces: of the machine's names, of mounts. They
-    are owned by its name space of users."""
-    users = task.creds.space
-    if names:
-        task.own_uts = task.uts.copy(task.machine.next_space(), users)
-    if mounts:
+
+def leave_spaces(task: LinuxTask, flags: int) -> None:
+    """Give a task, whose FsContext is its own, name spaces that its name space of users owns: copies of the machine's
+    names and of mounts, of objects of System V and of the network empty ones."""
+    users, machine = task.creds.space, task.machine
+    if flags & CLONE_NEWUTS:
+        task.own_uts = task.uts.copy(machine.next_space(), users)
+    if flags & CLONE_NEWNS:
         fs = task.fs
-        old, table = fs.mounts, fs.mounts.copy(task.machine.next_space(), users)
+        old, table = fs.mounts, fs.mounts.copy(machine.next_space(), users)
         for name in ("root", "cwd"):
             node = getattr(fs, name)
             setattr(fs, name, table.node_of(old, node))
         fs.mounts = table
+    if flags & CLONE_NEWIPC:
+        from ..ipc.space import IpcSpace
+
+        task.own_ipc = IpcSpace(machine, machine.next_space(), users)
+    if flags & CLONE_NEWNET:
+        task.own_network = machine.network.apart(machine.next_space(), users)

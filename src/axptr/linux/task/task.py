@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from ..abi.layouts import Layouts
     from ..ends import Death
     from ..fs.walk import FsContext
+    from ..ipc.space import IpcSpace
     from ..machine import Machine
+    from ..net.network import Network
     from ..policy.judged import Kept
     from ..signals.host import HostSignals
     from ..signals.state import Again
@@ -86,6 +88,8 @@ the numbers |
     | judged: the call that waits, for functions that look at it (`linux.policy`) | - | none | nothing |
     | own_uts: names of the machine that it sees in place of the machine's | keeps | has the same, with CLONE_NEWUTS a \
 copy | as they are |
+    | own_ipc, own_network: the same of objects of System V, and of where sockets are made | keeps | has the same, \
+with CLONE_NEWIPC or CLONE_NEWNET an empty one | as they are |
     | again: what `restart_syscall` goes on with | - | none | plain data |
     | registers, in the engine | a program's first | the same, with another result | all |
 
@@ -142,6 +146,8 @@ copy | as they are |
         self.judged: Kept | None = None
         self.debug: DebugRegisters | None = None
         self.own_uts: Uts | None = None
+        self.own_ipc: IpcSpace | None = None
+        self.own_network: Network | None = None
         machine.pids.tasks[self.tid] = self
         if not group.threads:
             group.leader = self
@@ -226,6 +232,16 @@ copy | as they are |
     def uts(self) -> Uts:
         """What the machine is called, as it sees it."""
         return self.own_uts or self.machine.uts
+
+    @property
+    def ipc(self) -> IpcSpace:
+        """The objects of System V, and queues, that it sees."""
+        return self.own_ipc or self.machine.ipc
+
+    @property
+    def network(self) -> Network:
+        """Where its sockets are made."""
+        return self.own_network or self.machine.network
 
     @property
     def actions(self) -> SigActions:
