@@ -205,7 +205,7 @@ static void of_child(void) {
     sprintf(name, "/proc/%d/gid_map", pid); sprintf(line, "0 %d 1", getgid()); R(say(name, line)); R(say(name, line));
     sprintf(name, "/proc/%d/uid_map", pid); sprintf(line, "0 %d 1", getuid()); R(say(name, line)); R(say(name, line));
     write(far[1], "x", 1); read(near[0], &c, 1);
-    R(kill(pid, SIGUSR1)); read(near[0], &c, 1);
+    kill(pid, SIGUSR1); read(near[0], &c, 1); R(kill(pid, 0));
     sprintf(name, "/proc/%d/ns/user", pid); stat(name, &its); stat("/proc/self/ns/user", &mine); R(mine.st_ino == its.st_ino); R(mine.st_ino);
     int fd = open(name, O_RDONLY), owner = -1, up; struct stat st;
     R(ioctl(fd, 0xb704, &owner)); printf("of the caller: %d\n", owner == getuid()); R(ioctl(fd, 0xb703)); up = ioctl(fd, 0xb702); fstat(up, &st); R(st.st_ino == mine.st_ino); up = ioctl(fd, 0xb701); fstat(up, &st); R(st.st_ino == mine.st_ino);
