@@ -10,7 +10,7 @@ from struct import pack, unpack
 
 from ...errors import LinuxError
 from ..files.locks import F_UNLCK
-from ..files.sigio import F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, owner_of, set_owner
+from ..files.sigio import F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, owner_named, owner_of, set_owner
 from ..uaccess import get_bytes, put_bytes
 
 TYPE_CHECKING = False
@@ -30,15 +30,11 @@ def ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
     if cmd in (F_SETOWN, F_SETOWN_EX):
         if cmd == F_SETOWN:
             who = (arg & 0xFFFF_FFFF ^ 1 << 31) - (1 << 31)
-            kind, pid = (F_OWNER_PGRP, -who) if who < 0 else (F_OWNER_PID, who)
+            kind, pid = owner_named(who)
         else:
             kind, pid = unpack("<ii", get_bytes(task, arg, 8))
-        if kind not in _OWNERS or pid >> 31:
-            raise LinuxError(errno.EINVAL if cmd == F_SETOWN or kind not in _OWNERS else errno.ESRCH)
-        pids = task.machine.pids
-        known = pids.tasks if kind == F_OWNER_TID else pids.groups
-        if pid and not (pids.members(pid) if kind == F_OWNER_PGRP else pid in known):
-            raise LinuxError(errno.ESRCH)
+        if kind not in _OWNERS:
+            raise LinuxError(errno.EINVAL)
         set_owner(task, file, kind, pid)
         return 0
     if cmd == F_GETOWN:

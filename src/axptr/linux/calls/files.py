@@ -195,4 +195,6 @@ def sys_memfd_create(task: LinuxTask, name: ConstBytes, flags: c_uint) -> int:
         from ..fs.inode import F_SEAL_EXEC
 
         node.inode.seals = F_SEAL_EXEC
-    return task.files.add(node.open_as(task, os.O_RDWR), cloexec=bool(flags & MFD_CLOEXEC))
+    file = node.open_as(task, os.O_RDWR)
+    file.counted = False  # alloc_file_pseudo: it can be executed while this is open
+    return task.files.add(file, cloexec=bool(flags & MFD_CLOEXEC))

@@ -68,8 +68,7 @@ def sys_sched_getaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Bytes
 def sys_sched_setaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: ConstBytes) -> int:
     wanted = int.from_bytes(get_bytes(task, mask.address, min(size, 8)), "little") & _all(task)
     goal = find(task, pid)
-    if not _same_user(task, goal):
-        raise LinuxError(errno.EPERM)
+    _require_user(task, goal)
     if not wanted:
         raise LinuxError(errno.EINVAL)
     goal.sched.cpus = -1 if wanted == _all(task) else wanted
@@ -81,6 +80,11 @@ def _same_user(task: LinuxTask, other: LinuxTask) -> bool:
     """Whether a task may arrange another: its user's, or one over whose name space it may (check_same_owner)."""
     mine, its = task.creds, other.creds
     return mine.euid in (its.euid, its.uid) or mine.reigns or mine.has_over(its.space, CAP_SYS_NICE)
+
+
+def _require_user(task: LinuxTask, other: LinuxTask) -> None:
+    if not _same_user(task, other):
+        raise LinuxError(errno.EPERM)
 
 
 def _all(task: LinuxTask) -> int:
@@ -162,6 +166,7 @@ def _set_policy(task: LinuxTask, goal: LinuxTask, policy: int, priority: int, ni
     if policy not in _FAIR or policy == SCHED_EXT:
         raise LinuxError(errno.EPERM)
     sched = goal.sched
+    _require_user(task, goal)
     if nice is not None and not _may_nice(task, goal, nice):
         raise LinuxError(errno.EPERM)
     if (sched.policy == SCHED_IDLE != policy and not _may_nice(task, goal, goal.nice)) or (
@@ -312,5 +317,8 @@ def sys_ioprio_set(task: LinuxTask, which: c_int, who: c_int, ioprio: c_int) -> 
     if kind > IOPRIO_CLASS_IDLE or (kind == IOPRIO_CLASS_NONE and ioprio & 7):
         raise LinuxError(errno.EINVAL)
     for other in _ioprio_of(task, which, who):
+        mine, its = task.creds, other.creds
+        if its.uid not in (mine.uid, mine.euid) and not (mine.reigns or mine.has_over(its.space, CAP_SYS_NICE)):
+            raise LinuxError(errno.EPERM)
         other.sched.ioprio = ioprio & 0xFFFF
     return 0

@@ -40,6 +40,10 @@ class PidFile(OpenFile):
         self._task: LinuxTask | None = None
         self._ino = machine.next_inode()
 
+    @property
+    def large(self) -> int:
+        return 0
+
     @classmethod
     def of(cls, task: LinuxTask, flags: int, *, thread: bool) -> PidFile:
         """For a task that there is."""

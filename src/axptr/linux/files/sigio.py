@@ -6,6 +6,7 @@ Not here: the host's own descriptors, of which nothing is told but to who waits 
 
 from __future__ import annotations
 
+import errno
 import os
 from struct import pack
 
@@ -35,10 +36,21 @@ _ALL = (1 << 64) - 1
 
 
 def set_owner(task: LinuxTask, file: OpenFile, kind: int, number: int) -> None:
-    """Say who is to be signalled: a thread, a process, a process group; nobody by number 0."""
+    """Say who is to be signalled: a thread, a process, a process group; nobody by number 0. ESRCH if there is none."""
+    pids = task.machine.pids
+    known = pids.tasks if kind == F_OWNER_TID else pids.groups
+    if number and not (pids.members(number) if kind == F_OWNER_PGRP else number in known):
+        raise LinuxError(errno.ESRCH)
     file.owner = (kind, number)
     file.owner_uids = task.creds.uids[:2] if number else (0, 0)
     follow(task, file)
+
+
+def owner_named(who: int) -> tuple[int, int]:
+    """Kind and number of whom F_SETOWN and FIOSETOWN name: a process, by its negative a group. EINVAL."""
+    if who == -(1 << 31):
+        raise LinuxError(errno.EINVAL)
+    return (F_OWNER_PGRP, -who) if who < 0 else (F_OWNER_PID, who)
 
 
 def owner_of(task: LinuxTask, file: OpenFile) -> tuple[int, int]:

@@ -28,5 +28,7 @@ class MemoryFiles(TmpFs):
 class NamelessNode(TmpNode):
     """A file of `MemoryFiles`: what it is called leads nowhere."""
 
+    mappings_count = False  # they are of the file that it was made with
+
     def where(self) -> bytes:
         return b"/" + self.name + b" (deleted)"

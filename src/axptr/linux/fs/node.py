@@ -105,6 +105,8 @@ class Node:
 
     whose: Callable[[LinuxTask], LinuxTask] | None = None
     """Of what /proc has of a process, whose it is, given who looks."""
+    mappings_count = True
+    """Whether one who has mapped it to be written to by others counts as a writer, for which a program is busy."""
     process: int | None = None
     """Of a directory /proc/PID, the process; it can stand for a pidfd (pidfd_send_signal)."""
 

@@ -124,6 +124,8 @@ class OpenFile:
     """Whether some of what comes is out of the others' turn, which is told by a signal of its own."""
     notice: Notice | None = None
     """Who hears of its events by signals, once anybody is to."""
+    counted = True
+    """Whether it is one of those that a program is busy for that have it open for writing (FMODE_WRITER)."""
     overlaid: Node | None = None
     """The node of a tree over another that it is open for, where what is below may tell of it."""
 

@@ -24,6 +24,7 @@ from .endpoint import (
     MSG_PEEK,
     MSG_TRUNC,
     POLLERR,
+    POLLWRBAND,
     READABLE,
     SOCK_DGRAM,
     SOCK_RAW,
@@ -202,8 +203,8 @@ class NetlinkEndpoint(Endpoint):
     def receive(self, task: LinuxTask, to: Goal, flags: int, least: int) -> Received:
         if flags & MSG_OOB:
             raise LinuxError(errno.EOPNOTSUPP)
+        self.take_error()  # before what came (__skb_try_recv_from_queue)
         if not self.answers:
-            self.take_error()
             raise Waits(0, to.rest)
         packet = self.answers[0]
         size = min(len(packet), to.count)
@@ -224,7 +225,7 @@ class NetlinkEndpoint(Endpoint):
         self.network.give_back(cost)
 
     def poll(self) -> int:
-        return (POLLERR if self.error else 0) | (READABLE if self.answers else 0) | WRITABLE
+        return (POLLERR if self.error else 0) | (READABLE if self.answers else 0) | WRITABLE | POLLWRBAND
 
     # -- options
 

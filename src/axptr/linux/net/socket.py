@@ -12,7 +12,7 @@ import stat
 
 from ..._core.kernel.fields import learn_socket
 from ...errors import LinuxError
-from ..files.sigio import F_OWNER_PGRP, F_OWNER_PID, owner_of, set_owner
+from ..files.sigio import F_OWNER_PGRP, owner_named, owner_of, set_owner
 from ..fs.node import Node, Stat
 from ..fs.openfile import BrokenPipe, OpenFile
 from ..uaccess import get_bytes, put_bytes
@@ -197,11 +197,11 @@ class Socket(OpenFile):
     def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
         if command in (_FIOSETOWN, _SIOCSPGRP):
             who = int.from_bytes(get_bytes(task, argument, 4), "little", signed=True)
-            set_owner(task, self, *((F_OWNER_PGRP, -who) if who < 0 else (F_OWNER_PID, who)))
+            set_owner(task, self, *owner_named(who))
             return 0
         if command in (_FIOGETOWN, _SIOCGPGRP):
             kind, who = owner_of(task, self)
-            put_bytes(task, argument, (-who if kind == 2 else who).to_bytes(4, "little", signed=True))
+            put_bytes(task, argument, (-who if kind == F_OWNER_PGRP else who).to_bytes(4, "little", signed=True))
             return 0
         if command == _SIOCGSTAMP:
             raise LinuxError(errno.ENOENT)

@@ -278,8 +278,8 @@ class UdpEndpoint(InetEndpoint):
     def receive(self, task: LinuxTask, to: Goal, flags: int, least: int) -> Received:
         if flags & MSG_ERRQUEUE:
             raise LinuxError(errno.EAGAIN)
+        self.take_error()  # before what came (__skb_recv_udp)
         if not self.datagrams:
-            self.take_error()
             if self.shut & SHUT_READ and not stopped(flags, False):
                 return Received(0)
             raise Waits(0, to.rest)

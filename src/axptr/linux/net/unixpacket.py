@@ -79,8 +79,8 @@ class Packets(UnixEndpoint):
     def receive(self, task: LinuxTask, to: Goal, flags: int, least: int) -> Received:
         if flags & MSG_OOB:
             raise LinuxError(errno.EOPNOTSUPP)
+        self.take_error()  # before what came (__skb_try_recv_from_queue)
         if not self.messages:
-            self.take_error()
             if self.shut & SHUT_READ and (self.kind == SOCK_SEQPACKET or not flags & 0x40):
                 return Received(0)
             raise Waits(0, to.rest)

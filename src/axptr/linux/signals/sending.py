@@ -29,7 +29,7 @@ def require_permission(task: LinuxTask, goal: ThreadGroup, signal: int) -> None:
     if goal is task.group:
         return
     own = task.creds
-    theirs = goal.leader.creds if goal.live else None
+    theirs = goal.leader.creds if hasattr(goal, "leader") else None  # not init; one that has ended keeps whose it was
     if own.reigns or (theirs is not None and {own.uid, own.euid} & {theirs.uids[0], theirs.uids[2]}):
         return
     if theirs is not None and own.has_over(theirs.space, CAP_KILL):

@@ -254,7 +254,7 @@ def tell_end(group: ThreadGroup) -> None:
         gone = action.handler == SIG_IGN or bool(action.flags & SA_NOCLDWAIT)
         if action.handler == SIG_IGN:
             signal = 0
-    if signal:
+    if 0 < signal <= 64:  # clone takes any byte
         goal.signals.send(goal, child_info(group, signal))
     if gone:
         reap(group)

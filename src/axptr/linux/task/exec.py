@@ -108,9 +108,9 @@ def refuse_written(task: LinuxTask, node: Node) -> None:
     for table in {other.files for other in task.machine.tasks.values()}:
         for fd in table.descriptors():
             file = table.get(fd)
-            if file.writable and file.identity == identity:
+            if file.writable and file.counted and file.identity == identity:
                 raise LinuxError(errno.ETXTBSY)
-    cache = node.mapped(task)
+    cache = node.mapped(task) if node.mappings_count else None
     if cache is not None:
         for _, _, _, backend, *_ in task.space._all_areas():
             if backend.store is cache and backend.shared and not backend.sealed:

@@ -422,6 +422,8 @@ with CLONE_NEWIPC or CLONE_NEWNET an empty one | as they are |
             group.timers.due(self)
         if signals.unsettled or ((signals.alert or group.stopping) and signals.deliverable(self)):
             signals.deliver(self)
+        elif signals.alert:
+            signals.alert = False  # what it was to look at is gone, or blocked (recalc_sigpending)
         return not self.leaving and not group.over
 
     def _stops_at_end(self) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ...task.task import LinuxTask
 
 ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS = 0x1001, 0x1002, 0x1003, 0x1004
+ARCH_GET_CPUID = 0x1011  # ARCH_SET_CPUID is not there: the instruction cannot be made to fault
 
 
 @call("arch_prctl")
@@ -31,4 +32,6 @@ def sys_arch_prctl(task: LinuxTask, option: c_int, value: c_ulong) -> int:
     if option in (ARCH_GET_FS, ARCH_GET_GS):
         put_user(task, value, pack("<Q", regs.fs_base if option == ARCH_GET_FS else regs.gs_base))
         return 0
+    if option == ARCH_GET_CPUID:
+        return 1
     raise LinuxError(errno.EINVAL)

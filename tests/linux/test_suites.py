@@ -1,0 +1,213 @@
+"""What public suites of tests of system calls ask, where they found an answer that was not the host's. A short program
+each, whose lines are compared; `least` lines of it tell of what it is about."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import run_guest, run_host
+
+HEADERS = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+static long told(int line, const char *what, long result) {
+    printf("%d: %s = %ld %s\n", line, what, result, result == -1 ? strerrorname_np(errno) : "");
+    fflush(stdout);
+    errno = 0;
+    return result;
+}
+#define R(call) told(__LINE__, #call, (long)(call))
+static void pass(int milliseconds) {
+    struct timespec left = {0, milliseconds * 1000000L};
+    while (nanosleep(&left, &left) && errno == EINTR);
+}
+"""
+
+CASES = {
+    "a stop comes to who waits after it was stopped and went on": (
+        5,
+        r"""
+static volatile siginfo_t last;
+static void note(int signal, siginfo_t *info, void *context) { last = *info; }
+int main(void) {
+    struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO};
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGCONT);
+    sigprocmask(SIG_BLOCK, &mask, 0);
+    sigaction(SIGCONT, &action, 0);
+    int child = fork(), status;
+    if (!child) {
+        raise(SIGSTOP);
+        for (;;) pause();
+    }
+    R(waitpid(child, &status, WUNTRACED) == child);
+    sigaction(SIGCHLD, &action, 0);
+    kill(child, SIGCONT);
+    pass(30);
+    R(last.si_status);
+    kill(child, SIGSTOP);
+    for (int i = 0; i < 100 && last.si_status != SIGSTOP; i++) pass(20);
+    R(last.si_status);
+    R(last.si_code);
+    kill(child, SIGKILL);
+    R(waitpid(child, &status, 0) == child);
+}
+""",
+    ),
+    "an ordinary user signals a child that has ended, and changes nobody else": (
+        12,
+        r"""
+int main(void) {
+    int root = !getuid(), other = fork(), status, mine;
+    if (!other)
+        for (;;) pause();
+    int user = fork();
+    if (!user) {
+        if (root)
+            R(setresuid(65534, 65534, 65534));
+        mine = fork();
+        if (!mine) _exit(3);
+        siginfo_t info;
+        waitid(P_PID, mine, &info, WEXITED | WNOWAIT);
+        R(kill(mine, 0));
+        R(kill(mine, SIGKILL));
+        R(syscall(SYS_tgkill, mine, mine, SIGKILL));
+        R(waitpid(mine, &status, 0) == mine);
+        if (!root) _exit(0);
+        struct sched_param param = {0};
+        R(kill(other, 0));
+        R(sched_setscheduler(other, SCHED_OTHER, &param));
+        R(sched_setparam(other, &param));
+        R(setpriority(PRIO_PROCESS, other, 5));
+        R(syscall(SYS_ioprio_set, 1, other, 2 << 13 | 4));
+        R(sched_getscheduler(other));
+        struct {
+            uint32_t size, policy;
+            uint64_t flags[5];
+        } attr = {48};
+        R(syscall(SYS_sched_setattr, other, &attr, 0));
+        _exit(0);
+    }
+    R(waitpid(user, &status, 0) == user && status == 0);
+    kill(other, SIGKILL);
+    wait(0);
+}
+""",
+    ),
+    "who owns an open file is somebody that there is": (
+        6,
+        r"""
+int main(void) {
+    int pair[2], who = 123456789;
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    R(ioctl(pair[0], 0x8901, &who));
+    who = -123456789;
+    R(ioctl(pair[0], 0x8902, &who));
+    who = 1 << 31;
+    R(ioctl(pair[0], 0x8902, &who));
+    who = getpid();
+    R(ioctl(pair[0], 0x8901, &who));
+    R(ioctl(pair[0], 0x8903, &who));
+    R(who == getpid());
+}
+""",
+    ),
+    "an error that waits is told before the message that came": (
+        9,
+        r"""
+int main(void) {
+    char byte;
+    for (int type = SOCK_STREAM; type <= SOCK_SEQPACKET; type += 4) {
+        int pair[2];
+        socketpair(AF_UNIX, type, 0, pair);
+        write(pair[0], "x", 1);
+        write(pair[1], "y", 1);
+        close(pair[1]);
+        for (int i = 0; i < 3; i++)
+            R(recv(pair[0], &byte, 1, MSG_DONTWAIT));
+        struct pollfd look = {pair[0], 0x7fff};
+        R(poll(&look, 1, 0));
+        R(look.revents);
+        R(send(pair[0], "z", 1, MSG_NOSIGNAL));
+    }
+    struct pollfd look = {socket(AF_NETLINK, SOCK_RAW, 0), 0x7fff};
+    R(poll(&look, 1, 0));
+    R(look.revents);
+}
+""",
+    ),
+    "a file of memfd_create is executed while it is open, but not when it was opened again for writing": (
+        8,
+        r"""
+int main(void) {
+    for (int i = 0; i < 4; i++) {
+        char data[65536], name[40];
+        int fd = memfd_create("program", 0), from = open("/bin/true", O_RDONLY), again = -1, status;
+        for (int count; (count = read(from, data, sizeof data)) > 0;) write(fd, data, count);
+        sprintf(name, "/proc/self/fd/%d", fd);
+        if (i == 1) again = open(name, O_RDWR);
+        if (i == 2) mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (i == 3) again = open(name, O_RDONLY);
+        for (int way = 0; way < 2; way++) {
+            int child = fork();
+            char *words[] = {"true", 0};
+            if (!child) {
+                R(way ? execve(name, words, words) : fexecve(fd, words, words));
+                _exit(9);
+            }
+            waitpid(child, &status, 0);
+            R(status);
+        }
+    }
+}
+""",
+    ),
+    "what clone and a pidfd take and tell": (
+        5,
+        r"""
+int main(void) {
+    int status, child = syscall(SYS_clone, 65, 0, 0, 0, 0);  /* a signal that there is not: nobody is told */
+    if (!child) _exit(3);
+    R(waitpid(child, &status, 0));
+    R(waitpid(child, &status, __WALL) == child);
+    R(status);
+    int fd = syscall(SYS_pidfd_open, getpid(), O_NONBLOCK);
+    R(fcntl(fd, F_GETFL));
+    R(syscall(SYS_arch_prctl, 0x1011, 0));
+}
+""",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_answers_are_the_hosts(name, compile_guest, tmp_path):
+    least, source = CASES[name]
+    program = compile_guest("suite", "-w", "-pthread", source=HEADERS + source)
+    lines = []
+    for side, run, options in (("host", run_host, {}), ("ours", run_guest, {"allow_write": [tmp_path / "ours"]})):
+        (tmp_path / side).mkdir()
+        done = run(program, cwd=tmp_path / side, **options)
+        assert done.status == 0, done
+        lines.append(done.lines)
+    assert lines[1] == lines[0]
+    assert len(lines[0]) >= least
