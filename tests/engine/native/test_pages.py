@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,29 @@ def test_data_of_a_program_that_is_read_first_is_its_own_at_once(program: Native
     fills = program.engine.fills
     each(program, WRITE_EACH, AREA + 10 * PAGE, 6)
     assert program.engine.fills == fills
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["moved", "read"])
+def test_pages_of_a_file_are_moved_into_the_memory_or_else_read(
+    native: NativeMachine, tmp_path: Path, moves: bool
+) -> None:
+    """The host moves them without a fault of ours for each; where a limit forbids that, it still reads them."""
+    file = tmp_path / "file"
+    file.write_bytes(b"".join(page.to_bytes(8, "little") * (PAGE // 8) for page in range(512))[: -PAGE // 2])
+    native.space.fault_around = 64
+    native.space.map_file(AREA, 512 * PAGE, R, file)
+    native.engine.prepare()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if not moves:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (PAGE, limits[1]))
+    try:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        assert each(native, ADD_EACH, AREA, 512) == 511 * 512 // 2
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (faults < 256) == moves
+    assert native.space.read(AREA + 511 * PAGE, PAGE) == (511).to_bytes(8, "little") * (PAGE // 16) + bytes(PAGE // 2)
 
 
 def test_frames_side_by_side_need_few_mappings(native: NativeMachine) -> None:

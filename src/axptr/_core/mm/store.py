@@ -12,6 +12,7 @@ FAULT_NOMEM.
 """
 
 import cython
+from cython.cimports.axptr._core.mm.sending import sendfile
 from cython.cimports.axptr._core.mm.store import STORE_WRITTEN, FrameStoreBody
 from cython.cimports.axptr._core.phys.phys import PhysMemory
 from cython.cimports.axptr._core.phys.runs import RUN_FRAMES
@@ -23,12 +24,12 @@ from cython.cimports.axptr._core.words.codes import (
     PAGE_SIZE,
 )
 from cython.cimports.libc.errno import EINTR, EIO, errno
-from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
+from cython.cimports.libc.stdint import int64_t, uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memset
 from cython.cimports.posix.stat import fstat, struct_stat
 from cython.cimports.posix.time import CLOCK_REALTIME, clock_gettime, timespec
-from cython.cimports.posix.unistd import pread, pwrite
+from cython.cimports.posix.unistd import SEEK_SET, lseek, pread, pwrite
 
 _CLOCK_REALTIME_COARSE = cython.declare(cython.int, 5)
 _MOST_RUNS = cython.declare(uint64_t, 4096)  # of one file: 8 GiB
@@ -188,8 +189,13 @@ def store_fill(body, phys, page, pfn):
 @cython.nogil
 @cython.exceptval(check=False)
 def _read_row(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uint64_t, count: uint64_t) -> cython.bint:
-    """Read `count` pages that are missing, frames side by side; whether all came in. The file's end ends them."""
+    """Read `count` pages that are missing, frames side by side; whether all came in. The file's end ends them.
+
+    Where the memory is a file the host moves them from one to the other: that costs no fault of ours for each page, and
+    nobody's zeros. What it will not do so is read.
+    """
     i: uint64_t
+    at: cython.longlong
     done: uint64_t = 0
     end: uint64_t = count << PAGE_SHIFT
     got: cython.Py_ssize_t = 1
@@ -201,11 +207,19 @@ def _read_row(body: cython.pointer(FrameStoreBody), phys: PhysMemory, page: uint
         first = phys.alloc_in_a_row(count)
     if first == 0:
         return False
+    moves: cython.bint = phys.fd >= 0 and phys.nwindows == 0 and not phys.forked
+    if moves:
+        moves = lseek(phys.fd, cython.cast(int64_t, first << PAGE_SHIFT), SEEK_SET) >= 0
     while done < end and got > 0:
-        got = pread(body.fd, phys.base + (first << PAGE_SHIFT) + done, end - done, (page << PAGE_SHIFT) + done)
+        if moves:
+            at = cython.cast(cython.longlong, (page << PAGE_SHIFT) + done)
+            got = sendfile(phys.fd, body.fd, cython.address(at), end - done)
+        else:
+            got = pread(body.fd, phys.base + (first << PAGE_SHIFT) + done, end - done, (page << PAGE_SHIFT) + done)
         if got > 0:
             done += got
-        elif got < 0 and errno == EINTR:
+        elif got < 0 and (moves or errno == EINTR):
+            moves = moves and errno == EINTR
             got = 1
     if done & (PAGE_SIZE - 1):  # past the end of the file the page is zero
         memset(phys.base + (first << PAGE_SHIFT) + done, 0, PAGE_SIZE - (done & (PAGE_SIZE - 1)))
