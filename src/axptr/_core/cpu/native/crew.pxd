@@ -37,6 +37,7 @@ cdef class NativeCrew(NativeCpu):
     cdef bint here                 # they are
     cdef bint wanted               # it is to be seen
     cdef object tag                # whose guest the CPU has
+    cdef bint said                 # the one that was heard has said something
     cdef Beat bell                 # the clock of a run of several
     cdef int bell_fd
 

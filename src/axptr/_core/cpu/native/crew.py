@@ -32,7 +32,15 @@ from cython.cimports.axptr._core.cpu.native.crew import (
 )
 from cython.cimports.axptr._core.cpu.native.native import NativeCpu
 from cython.cimports.axptr._core.cpu.native.parked import ENDED, TO_GO, Parked
-from cython.cimports.axptr._core.cpu.native.stub import NAT_NOTHING, Stub, nat_ended, nat_interrupt, nat_next, nat_place
+from cython.cimports.axptr._core.cpu.native.stub import (
+    NAT_NOTHING,
+    Stub,
+    nat_ended,
+    nat_interrupt,
+    nat_next,
+    nat_place,
+    nat_receive,
+)
 from cython.cimports.axptr._core.cpu.running import CAME_ASTRAY, CAME_BROKEN, CAME_RENEW, CAME_TIMEOUT
 from cython.cimports.axptr._core.words.lock import axptr_lock_nogil, axptr_unlock
 from cython.cimports.libc.stdint import int64_t, uint64_t
@@ -215,7 +223,7 @@ class NativeCrew(NativeCpu):
     # -- running
 
     def listen(self):
-        """Wait for one that is out: its place, or -1 where there is something else to look at."""
+        """Wait for one that is out: its place, or -1 where there is something else to look at. `said`: it has said something."""
         fds: pollfd[49]
         places: cython.int[49]
         i: cython.int
@@ -240,6 +248,7 @@ class NativeCrew(NativeCpu):
             read_fd(self.bell_fd, cython.address(spent), 8)
         for i in range(n):
             if fds[i].revents:
+                self.said = fds[i].revents & POLLIN != 0
                 return places[i]
         return -1
 
@@ -266,7 +275,7 @@ class NativeCrew(NativeCpu):
             i = self.listen()
             if i < 0:
                 continue
-            event = nat_next(self.members[i].s, 0)
+            event = nat_receive(self.members[i].s) if self.said else nat_next(self.members[i].s, 0)
             if event == NAT_NOTHING:
                 if not nat_ended(self.members[i].s):
                     continue

@@ -32,6 +32,7 @@ cdef extern from "host.h" nogil:
     void nat_again(nat_stub *)
     int64_t nat_cpu_time(nat_stub *)
     int NAT_NOTHING, NAT_GUEST_CALL, NAT_TURN, NAT_MAP_CALL
+    int nat_receive(nat_stub *)
     int nat_next(nat_stub *, int milliseconds)
     int nat_answer(nat_stub *, int64_t value, int error, int let_through)
     int nat_answer_guest(nat_stub *, int64_t value)
