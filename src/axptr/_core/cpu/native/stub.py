@@ -116,6 +116,7 @@ def _nobody(handle: cython.p_void) -> cython.void:
 
 
 @cython.no_gc_clear
+@cython.final
 @cython.cclass
 class Stub:
     """Made by `StubCache` alone. `of` is the space whose pages it holds, weakly."""
@@ -283,8 +284,8 @@ class Stub:
     # -- what it holds -------------------------------------------------------------------------------------
 
     def slot(self, page):
-        """Where the page of this number is noted, or would be."""
-        i: uint64_t = (page * cython.cast(uint64_t, 0x9E3779B97F4A7C15)) >> 20
+        """Where the page of this number is noted, or would be: pages side by side are looked at together, and so are noted."""
+        i: uint64_t = ((((page >> 3) * cython.cast(uint64_t, 0x9E3779B97F4A7C15)) >> 20) << 3) | (page & 7)
         while True:
             i &= self.nslots - 1
             if self.held[i].page == page or self.held[i].page == 0:
