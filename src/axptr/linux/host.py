@@ -64,9 +64,11 @@ class HostView:
     cpu_count = 1
     """How many tasks may run at once, however many the host has: that is what the engine is."""
 
-    def __init__(self) -> None:
+    def __init__(self, pid: int | None = None) -> None:
         self._protected: dict[str, int] = {}
-        self.pid = _RESERVED_PIDS + int.from_bytes(os.urandom(4), "little") % _FIRST_PIDS
+        if pid is None:
+            pid = _RESERVED_PIDS + int.from_bytes(os.urandom(4), "little") % _FIRST_PIDS
+        self.pid = pid
 
     # -- clocks
 

@@ -6,6 +6,8 @@ cdef class Records:
     cdef Py_ssize_t size
     cdef Py_ssize_t at
     cdef list names
+    cdef dict known
+    cdef dict alike
     cdef public object limit
     cpdef object number(self)
     cdef object large(self, object value, Py_ssize_t at)
@@ -13,6 +15,10 @@ cdef class Records:
     cpdef bytes data(self)
     cpdef object text(self)
     cpdef object name(self)
+    cpdef tuple some_names(self)
     cpdef object value(self, int depth=*)
+    cpdef tuple values(self)
     cdef object real(self)
+    cdef object items(self, int depth)
+    cdef object node(self, Py_ssize_t index, Py_ssize_t count)
     cpdef object rare(self, int kind, int depth)

@@ -4,9 +4,11 @@
     data     a number of bytes, and these
     name     the number of one that was read before, or the next number and the name as data (UTF-8)
     value    a tag of one byte, and what belongs to it
+    node     its kind, class, names and values
 
-Whoever reads one derives from `Records` and says what the rarer tags mean (`rare`). Nothing that is read is believed: a
-count is no larger than the bytes that are left, a place lies before `limit`.
+Whoever reads one derives from `Records` and says what the rarer tags mean (`rare`), what names lead to (`fitting`,
+`listed`) and what else is to be judged (`require_attributes`, `require_call`, `made_of`). Nothing that is read is
+believed: a count is no larger than the bytes that are left, a place lies before `limit`.
 
 And `crc32`, by which files are proved.
 
@@ -19,7 +21,7 @@ from zlib import crc32 as _by_table
 
 import cython
 from cython.cimports.axptr._core.words.checksum import checksum, checksum_is_fast
-from cython.cimports.axptr._core.words.graph import Place
+from cython.cimports.axptr._core.words.graph import Node, Place
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
@@ -37,18 +39,30 @@ _FLOAT = cython.declare(cython.int, 5)
 _BYTES = cython.declare(cython.int, 6)
 _TEXT = cython.declare(cython.int, 7)
 _PLACE = cython.declare(cython.int, 8)
+_ITEMS = cython.declare(cython.int, 9)
+_INSTANCE = cython.declare(cython.int, 1)
+_DICT = cython.declare(cython.int, 3)
+_ARRAY = cython.declare(cython.int, 5)
+_MAPPING = cython.declare(cython.int, 6)
+_TUPLE = cython.declare(cython.int, 7)
+_CALL = cython.declare(cython.int, 9)
+_LEAF = cython.declare(cython.int, 10)
+_deepest = cython.declare(cython.int, 64)  # so many values lie in each other at most
 _most_shift = cython.declare(cython.int, 4096)  # bits of the largest number
 
 
 @cython.cclass
 class Records:
-    """One description. limit: places before it may be named."""
+    """One description. limit: places before it may be named. known: what names lead to, by themselves and by kinds of
+    nodes. alike: names of attributes that were read before."""
 
     def __cinit__(self, data: bytes):
         self.held = data
         self.size = PyBytes_GET_SIZE(data)
         self.names = []
         self.limit = 0
+        self.known = {}
+        self.alike = {}
 
     def number(self):
         value: uint64_t = 0
@@ -139,7 +153,19 @@ class Records:
             return -1 - self.number()
         if kind == _FLOAT:
             return self.real()
+        if kind == _ITEMS and depth < _deepest:
+            return self.items(depth)
         return self.rare(kind, depth)
+
+    def items(self, depth):
+        """Something like a tuple, whose class stands before."""
+        name: object = self.name()
+        cls: object = self.known.get(name)
+        if cls is None:
+            cls = self.known[name] = self.listed(name)
+        count: cython.Py_ssize_t = self.room()
+        found: list = [self.value(depth + 1) for _ in range(count)]
+        return tuple(found) if cls is tuple else self.made_of(cls, found)
 
     def real(self):
         """A number of eight bytes (IEEE 754, little-endian)."""
@@ -154,6 +180,48 @@ class Records:
         """A number of values."""
         count: cython.Py_ssize_t = self.room()
         return tuple([self.value() for _ in range(count)])
+
+    def nodes(self):
+        """A number of them."""
+        i: cython.Py_ssize_t
+        count: cython.Py_ssize_t = self.room()
+        found: tuple = tuple([self.node(i, count) for i in range(count)])
+        self.limit = count
+        return found
+
+    def node(self, index, count):
+        kind: cython.int
+        number: object = self.number()
+        cls: object = None
+        names: object = None
+        known: object
+        values: tuple
+        if number > _LEAF:
+            raise SnapshotError(f"an object in it is of the kind {number}")
+        kind = number
+        if kind < _CALL:
+            known = (number, self.name())
+            cls = self.known.get(known)
+            if cls is None:
+                cls = self.known[known] = self.fitting(kind, known[1])
+        if kind == _INSTANCE:
+            known = self.some_names()
+            names = self.alike.get(known)
+            if names is None:
+                self.require_attributes(known)
+                names = self.alike[known] = known
+        # What cannot change stands behind what it names; the others may name anything.
+        self.limit = index if kind >= _TUPLE else count
+        values = self.values()
+        if kind == _CALL:
+            self.require_call(values)
+        if names is not None and len(cython.cast(tuple, names)) != len(values):
+            raise SnapshotError("an object in it has more names than values")
+        if (kind == _DICT or kind == _MAPPING) and len(values) % 2:
+            raise SnapshotError("a table in it has a key without a value")
+        if kind == _ARRAY and (len(values) != 1 or type(values[0]) is not bytes):
+            raise SnapshotError("an array in it is none")
+        return Node(kind, cls, names, values)
 
     def rare(self, kind: cython.int, depth: cython.int):
         """What a tag means that stands not here, whose value lies so many others deep."""

@@ -23,17 +23,14 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..._core.words.graph import (
     ARRAY,
-    CALL,
     DICT,
     FROZENSET,
     INSTANCE,
-    LEAF,
     LIST,
     MAPPING,
     SET,
     TUPLE,
     Graph,
-    Node,
     Place,
 )
 from ..._core.words.records import BYTES, FALSE, FLOAT, NEGATIVE, NONE, PLACE, POSITIVE, TEXT, TRUE, Records
@@ -237,20 +234,40 @@ def encode(graph: Graph, besides: tuple[Any, ...]) -> bytes:
 
 class _Reader(Records):
     def __init__(self, data: bytes) -> None:
-        self._attributes: dict[tuple[str, ...], tuple[str, ...]] = {}  # names of the attributes of objects alike
-        self.count = 0
+        """For the signature: `Records` takes it when it is made."""
+
+    def listed(self, name: str) -> Any:
+        """The class of something like a tuple."""
+        cls = _find(name)
+        if cls is not frozenset and (not isinstance(cls, type) or not issubclass(cls, tuple)):
+            raise SnapshotError("something in it is a tuple by its tag alone")
+        return cls
+
+    def made_of(self, cls: Any, items: list[Any]) -> Any:
+        """One of a class that `listed` gave."""
+        if cls is frozenset:
+            return frozenset(items)
+        if len(items) != len(cls._fields):
+            raise SnapshotError(f"a {cls.__name__} in it has {len(items)} fields")
+        return tuple.__new__(cls, items)
+
+    def fitting(self, kind: int, name: str) -> Any:
+        """The class of an object that is kept as this kind."""
+        cls = _find(name)
+        if not _fits(kind, cls):
+            raise SnapshotError(f"an object in it is a {cls!r} and of the kind {kind}")
+        return cls
+
+    def require_attributes(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            if not name.isidentifier() or name.startswith("__"):
+                raise SnapshotError(f"an attribute in it is called {name!r}")
+
+    def require_call(self, values: tuple[Any, ...]) -> None:
+        if not values or values[0] not in _CALLED or len(values) < 2:
+            raise SnapshotError("it has something called that makes no object of a machine")
 
     def rare(self, kind: int, depth: int) -> Any:
-        if kind == ITEMS and depth < 64:
-            cls = _find(self.name())
-            items = [self.value(depth + 1) for _ in range(self.room())]
-            if cls is frozenset:
-                return frozenset(items)
-            if not isinstance(cls, type) or not issubclass(cls, tuple):
-                raise SnapshotError("something in it is a tuple by its tag alone")
-            if cls is not tuple and len(items) != len(cls._fields):  # type: ignore[attr-defined]
-                raise SnapshotError(f"a {cls.__name__} in it has {len(items)} fields")
-            return tuple.__new__(cls, items)
         if kind == NAME:
             return _find(self.name())
         if kind == MEMBER:
@@ -277,38 +294,6 @@ class _Reader(Records):
             pass
         raise SnapshotError(f"it names {name}, which has no member {value!r}")
 
-    def attributes(self) -> tuple[str, ...]:
-        """The names of an object's attributes, the same for all objects that have these."""
-        names = self.some_names()
-        known = self._attributes.get(names)
-        if known is None:
-            for name in names:
-                if not name.isidentifier() or name.startswith("__"):
-                    raise SnapshotError(f"an attribute in it is called {name!r}")
-            known = self._attributes[names] = names
-        return known
-
-    def node(self, index: int) -> Node:
-        kind = self.number()
-        cls: Any = None
-        if kind not in (CALL, LEAF):
-            cls = _find(self.name())
-            if not _fits(kind, cls):
-                raise SnapshotError(f"an object in it is a {cls!r} and of the kind {kind}")
-        names = self.attributes() if kind == INSTANCE else None
-        # What cannot change stands behind what it names; the others may name anything.
-        self.limit = index if kind in (TUPLE, FROZENSET, CALL, LEAF) else self.count
-        values = self.values()
-        if kind == CALL and (not values or values[0] not in _CALLED or len(values) < 2):
-            raise SnapshotError("it has something called that makes no object of a machine")
-        if names is not None and len(names) != len(values):
-            raise SnapshotError("an object in it has more names than values")
-        if kind in (DICT, MAPPING) and len(values) % 2:
-            raise SnapshotError("a table in it has a key without a value")
-        if kind == ARRAY and [type(value) for value in values] != [bytes]:
-            raise SnapshotError("an array in it is none")
-        return Node(kind, cls, names, values)
-
 
 @functools.cache
 def _fits(kind: int, cls: Any) -> bool:
@@ -328,9 +313,7 @@ def decode(data: bytes) -> tuple[Graph, tuple[Any, ...]]:
     besides = reader.value()
     if type(besides) is not tuple:
         raise SnapshotError("it does not say what it is of")
-    reader.count = reader.room()
-    nodes = tuple(reader.node(index) for index in range(reader.count))
-    reader.limit = reader.count
+    nodes = reader.nodes()
     roots = reader.values()
     reader.end()
     return Graph(nodes, roots), besides

@@ -149,7 +149,7 @@ class Making:
         for index, lent in plan.nodes:
             node = made[index]
             if node._lent is lent:
-                node.stat_again()
+                node.seen = None  # it is to be asked anew
             else:
                 node.let_go()
         return self._state(*snapshot.in_place.put_back(made, fresh))
@@ -184,8 +184,8 @@ class Making:
         for name, value in loop.items():
             setattr(self.loop, name, value)
         self.loop.current = None
-        for name in [name for name in vars(self.machine) if name in _MADE_LATER and name not in machine]:
-            delattr(self.machine, name)
+        for name in _MADE_LATER.difference(machine):
+            self.machine.__dict__.pop(name, None)
         self.machine.__dict__.update(machine)
         self.machine.host.cpu_count = self.loop.jobs
         self.machine.streams = set()

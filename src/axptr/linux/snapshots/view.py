@@ -26,8 +26,7 @@ class ResumedView(HostView):
     """
 
     def __init__(self, pid: int, monotonic_ns: int, boottime_ns: int) -> None:
-        super().__init__()
-        self.pid = pid
+        super().__init__(pid)
         self._ahead = monotonic_ns - time.monotonic_ns()
         self._seconds = self._ahead / _BILLION
         self._boot = boottime_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
