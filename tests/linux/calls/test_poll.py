@@ -97,3 +97,15 @@ def test_arguments_without_sense(answers) -> None:
             script.call("select", 0, 0, 0, 0, script.put(struct.pack("<qq", seconds, nanos)))
     got = answers(script, files)
     assert {"", "EINVAL", "EFAULT"} <= {answer.error for answer in got}
+
+
+def test_timeouts_that_are_to_stay_as_they_are(answers) -> None:
+    script = Script()
+    script.call("personality", 0x400_0000)  # STICKY_TIMEOUTS
+    times = [script.put(struct.pack("<qq", 0, 1000)) for _ in range(3)]
+    script.call("select", 0, 0, 0, 0, times[0])
+    script.call("pselect6", 0, 0, 0, 0, times[1], 0)
+    script.call("ppoll", 0, 0, times[2], 0, 8)
+    script.call("personality", 0)
+    script.call("select", 0, 0, 0, 0, times[0])
+    answers(script)

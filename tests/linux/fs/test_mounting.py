@@ -60,6 +60,16 @@ mkdir("b/x", 0755) = -1 EROFS
 b/f: second
 mount(NULL, "b", NULL, MS_REMOUNT | MS_BIND, NULL) = 0
 a/f: third
+statfs("b/f", &told) = 0
+flags 2: 1022
+statfs("b/f", &told) = 0
+flags 4: 1024
+statfs("b/f", &told) = 0
+flags 8: 1028
+statfs("b/f", &told) = 0
+flags 400: 420
+statfs("b/f", &told) = 0
+flags 800: 1820
 mount(NULL, "b/s", NULL, MS_REMOUNT, NULL) = -1 EINVAL
 mount(NULL, "b", NULL, MS_PRIVATE | MS_REC, NULL) = 0
 mount(NULL, "b", NULL, MS_PRIVATE | MS_SHARED, NULL) = -1 EINVAL

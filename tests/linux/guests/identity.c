@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,5 +69,18 @@ int main(int argc, char **argv) {
     d[0].permitted = 1 << 10; d[0].effective = 1 << 10; d[0].inheritable = 0; R(syscall(SYS_capset, &h, d));
     d[0].permitted = ~0; R(syscall(SYS_capset, &h, d));
     h.pid = 1; R(syscall(SYS_capset, &h, d));
+    pid_t root = getpid(), child = fork();
+    if (!child) {  /* whose scheduling, and what of sockets, is an ordinary user's */
+        struct sched_param none = {0}; int big = 1 << 20, udp = socket(AF_INET, SOCK_DGRAM, 0);
+        if (setresgid(1000, 1000, 1000) | setresuid(1000, 1000, 1000)) _exit(1);
+        R(sched_setscheduler(0, SCHED_BATCH, &none)); R(sched_setscheduler(0, SCHED_IDLE, &none)); R(sched_setscheduler(0, SCHED_OTHER, &none));
+        R(sched_setscheduler(0, SCHED_IDLE | SCHED_RESET_ON_FORK, &none)); R(sched_setscheduler(0, SCHED_IDLE, &none)); R(sched_getscheduler(0));
+        if (!(child = fork())) { R(sched_getscheduler(0)); _exit(0); }
+        wait(0);
+        R(sched_setscheduler(root, SCHED_OTHER, &none)); R(sched_setparam(root, &none));
+        R(setsockopt(udp, SOL_SOCKET, SO_SNDBUF, &big, 4)); R(setsockopt(udp, SOL_SOCKET, SO_SNDBUFFORCE, &big, 4)); R(setsockopt(udp, SOL_SOCKET, SO_RCVBUFFORCE, &big, 4));
+        _exit(0);
+    }
+    wait(0);
     return 0;
 }

@@ -46,7 +46,7 @@ int main(void) {
   for(int i=0;i<3;i++) rd(); R(kill(-k[0],0)); R(kill(-k[0],SIGTERM)); for(int i=0;i<3;i++){waitpid(k[i],&st,0); show("g",st);} R(kill(-k[0],0)); R(kill(k[0],0)); R(kill(getpid(),65)); R(kill(99999999,0)); R(kill(-99999999,65)); R(kill((int)0x80000000,1));
   if(!(c=fork())){ setpgid(0,0); signal(SIGUSR1,SIG_IGN); if(!fork()){ signal(SIGUSR1,SIG_DFL); write(p2[1],"k",1); pause(); } rd(); R(kill(0,SIGUSR1)); int q; wait(&q); show("kill0",q); _exit(0);} waitpid(c,&st,0);
   /* zombie can be signalled */
-  if(!(c=fork())) _exit(4); waitid(P_PID,c,&si,WEXITED|WNOWAIT); R(kill(c,9)); waitpid(c,&st,0); show("z",st); R(kill(c,9));
+  if(!(c=fork())) _exit(4); waitid(P_PID,c,&si,WEXITED|WNOWAIT); R(waitid(P_PID,c,&si,WSTOPPED|WNOHANG)); R(waitid(P_ALL,0,&si,WSTOPPED|WCONTINUED)); R(kill(c,9)); waitpid(c,&st,0); show("z",st); R(kill(c,9));
   /* permission */
   /* sigqueue with value */
   catch(SIGRTMIN,0); hits=0; if(!(c=fork())){ union sigval v={.sival_int=99}; sigqueue(getppid(),SIGRTMIN,v); _exit(0);} waitpid(c,&st,0); ms(40); printf("q %d val %d code %d pid %d uid %d\n",hits,last.si_value.sival_int,last.si_code,last.si_pid==c,last.si_uid);

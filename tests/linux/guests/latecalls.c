@@ -167,6 +167,6 @@ int main(void) {
     pages_in_cache(); same_things(); several_words(); pages(); attributes(); queues();
     int fd = open("cached", O_RDONLY); char data[64];
     V(quotactl_fd, -1, 0x800007 << 8, 0, data); V(quotactl_fd, 99, 0, 0, 0); V(quotactl, 0x800007 << 8, "nosuch", 0, data); V(quotactl, (0x800001 << 8) | 3, 0, 0, 0); V(quotactl, 0x800001 << 8, 0, 0, 0); V(quotactl, 0x800007 << 8, 0, 0, data);
-    V(lookup_dcookie, 1, data, 64); V(sysfs, 9); V(ustat, 12345, data); V(restart_syscall); V(uselib, "x"); V(_sysctl, 0); V(vserver); V(tuxcall); V(afs_syscall); V(getpmsg); V(putpmsg); V(security); V(nfsservctl); V(create_module); V(get_kernel_syms); V(query_module);
+    V(lookup_dcookie, 1, data, 64); V(sysfs, 9); V(ustat, 12345, data); struct stat root; stat("/", &root); V(ustat, root.st_dev, data); V(ustat, root.st_dev, BAD); V(restart_syscall); V(uselib, "x"); V(_sysctl, 0); V(vserver); V(tuxcall); V(afs_syscall); V(getpmsg); V(putpmsg); V(security); V(nfsservctl); V(create_module); V(get_kernel_syms); V(query_module);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -136,6 +137,15 @@ static void trees(void) {
     SHOW(mount(NULL, "b", NULL, MS_REMOUNT | MS_BIND, NULL));
     put("b/f", "third");
     get("a/f");
+    for (int flag = MS_NOSUID; flag <= MS_NODIRATIME; flag *= 2) {
+        if (flag != 16 && flag != MS_REMOUNT && flag < 64 || flag > 512) {
+            struct statfs told;
+            mount(NULL, "b", NULL, MS_REMOUNT | MS_BIND | flag, NULL);
+            SHOW(statfs("b/f", &told));
+            printf("flags %x: %lx\n", flag, (long)told.f_flags);
+        }
+    }
+    mount(NULL, "b", NULL, MS_REMOUNT | MS_BIND | MS_RELATIME, NULL);
     SHOW(mount(NULL, "b/s", NULL, MS_REMOUNT, NULL));
     SHOW(mount(NULL, "b", NULL, MS_PRIVATE | MS_REC, NULL));
     SHOW(mount(NULL, "b", NULL, MS_PRIVATE | MS_SHARED, NULL));

@@ -44,6 +44,8 @@ _UNASKED = POLLERR | POLLHUP | POLLNVAL
 """Events that are told of without being asked for."""
 _TIME_MAX = (1 << 63) - 1
 """The most seconds that a timespec or a timeval holds."""
+_STICKY_TIMEOUTS = 0x400_0000
+"""Of personality(2): what is left of a timeout is not written back."""
 
 
 def look(task: LinuxTask, wanted: Wanted) -> list[int]:
@@ -176,9 +178,11 @@ def _end(task: LinuxTask, left: Left) -> None:
 
 
 def _tell_left(task: LinuxTask, address: int, until: float | None, units: int) -> bool:
-    """Write back what is left of a timeout, as Linux does; a timeout that cannot be written is fine: False."""
+    """Write back what is left of a timeout, as Linux does; one that cannot or shall not be written is fine: False."""
     if until is None:
         return True
+    if task.kept.personality & _STICKY_TIMEOUTS:
+        return False
     left = min(max(0, int((until - task.machine.host.monotonic()) * units)), _TIME_MAX * units)
     try:
         put_bytes(task, address, pack("<qq", *divmod(left, units)))

@@ -169,8 +169,10 @@ def _set_policy(task: LinuxTask, goal: LinuxTask, policy: int, priority: int, ni
     _require_user(task, goal)
     if nice is not None and not _may_nice(task, goal, nice):
         raise LinuxError(errno.EPERM)
-    if (sched.policy == SCHED_IDLE != policy and not _may_nice(task, goal, goal.nice)) or (
-        sched.reset_on_fork and not reset
+    if not task.creds.reigns and (
+        (sched.policy == SCHED_IDLE != policy and not _in_limit(goal, goal.nice))
+        or not _same_user(task, goal)
+        or (sched.reset_on_fork and not reset)
     ):
         raise LinuxError(errno.EPERM)
     sched.policy, sched.reset_on_fork = policy, reset
@@ -179,9 +181,14 @@ def _set_policy(task: LinuxTask, goal: LinuxTask, policy: int, priority: int, ni
     return 0
 
 
+def _in_limit(goal: LinuxTask, nice: int) -> bool:
+    """Whether the limit of nice values allows this one (is_nice_reduction)."""
+    return 20 - nice <= get_limit(goal, RLIMIT_NICE)[0]
+
+
 def _may_nice(task: LinuxTask, goal: LinuxTask, nice: int) -> bool:
     """Whether a nice value is no better than what it is, or what the limit allows (can_nice)."""
-    return nice >= goal.nice or 20 - nice <= get_limit(goal, RLIMIT_NICE)[0] or task.creds.reigns
+    return nice >= goal.nice or _in_limit(goal, nice) or task.creds.reigns
 
 
 def _scheduler(task: LinuxTask, pid: int, policy: int | None, param: ConstBytes) -> int:

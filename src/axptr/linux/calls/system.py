@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from struct import pack
+from struct import pack, unpack_from
 
 from ...errors import LinuxError
 from ...flags import WRITE
@@ -74,7 +74,12 @@ def sys_sysfs(task: LinuxTask, option: c_int, one: c_ulong, two: c_ulong) -> int
 
 @call("ustat")
 def sys_ustat(task: LinuxTask, device: c_uint, buf: Bytes) -> int:
-    """No tree here is known by the number of a device."""
+    """What is free where a tree is mounted whose root has the device's number. EINVAL for none's."""
+    for mount in task.fs.mounts.mounts:
+        if mount.root.identity[0] & 0xFFFF_FFFF == device:
+            _, _, _, blocks, _, _, inodes = unpack_from("<7Q", mount.root.statfs())
+            put_bytes(task, buf.address, pack("<i4xQ12x4x", blocks & 0x7FFF_FFFF, inodes))
+            return 0
     raise LinuxError(errno.EINVAL)
 
 

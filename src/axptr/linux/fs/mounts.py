@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 Key = tuple[int, tuple[int, int], bytes]
 
 
+_F_FLAGS = 80
+"""Where f_flags stands in struct statfs (x86-64, little-endian)."""
+_ST_RELATIME = 0x1000
+_ST = {b"nosuid": 2, b"nodev": 4, b"noexec": 8, b"noatime": 0x400, b"nodiratime": 0x800, b"relatime": _ST_RELATIME}
+
+
 class Mount:
     """One mounted tree. Of it changes where it stands, `covered` and its flags.
 
@@ -102,6 +108,16 @@ class Mount:
     def set_options(self, options: bytes) -> None:
         """What is told of it besides ro and rw from now on."""
         self._device = (*self.device()[:2], options)
+
+    def flagged(self, raw: bytes) -> bytes:
+        """struct statfs of its file system with the mount's own flags in it (flags_by_mnt)."""
+        flags = raw[_F_FLAGS] | raw[_F_FLAGS + 1] << 8 | self.readonly
+        if told := self._device[2]:
+            names = told.split(b",")
+            flags |= sum(flag for name, flag in _ST.items() if name in names)
+            if b"relatime" not in names:
+                flags &= ~_ST_RELATIME
+        return b"%b%c%c%b" % (raw[:_F_FLAGS], flags & 0xFF, flags >> 8, raw[_F_FLAGS + 2 :])
 
     def close(self) -> None:
         """The run is over: give back what is held for it."""

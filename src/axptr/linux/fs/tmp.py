@@ -230,10 +230,8 @@ class TmpNode(Node):
         return self.inode.stat()
 
     def statfs(self) -> bytes:
-        raw = bytearray(self.fs.statfs())
-        if self.mount is not None and self.mount.readonly:
-            raw[80] |= os.ST_RDONLY
-        return bytes(raw)
+        raw = self.fs.statfs()
+        return raw if self.mount is None else self.mount.flagged(raw)
 
     def mapped(self, task: LinuxTask) -> FrameStore | None:
         return self.inode.data

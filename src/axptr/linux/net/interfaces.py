@@ -23,6 +23,8 @@ LOOPBACK, LOOPBACK_NUMBER, MTU, QUEUE = b"lo", 1, 65_536, 1000
 IFF_UP, IFF_LOOPBACK, IFF_RUNNING, IFF_LOWER_UP = 1, 8, 0x40, 0x10000
 ARPHRD_LOOPBACK = 772
 _SIZE = 40
+_SOCKET_COMMANDS = 0x89
+"""The byte by which a command is one of sockets: of any of them the request is read first (sock_do_ioctl)."""
 """sizeof(struct ifreq)."""
 SIOCGIFNAME, SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR = 0x8910, 0x8912, 0x8913, 0x8915, 0x8917
 SIOCGIFBRDADDR, SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMEM, SIOCGIFMTU = 0x8919, 0x891B, 0x891D, 0x891F, 0x8921
@@ -67,9 +69,11 @@ def interface_ioctl(task: LinuxTask, end: Endpoint, command: int, argument: int)
         SIOCGIFNAME, SIOCGIFFLAGS, SIOCGIFMETRIC, SIOCGIFMEM, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN,
         SIOCGIFMAP, SIOCGIFSLAVE, SIOCETHTOOL,
     )  # fmt: skip
-    if not (command in known or (inet and end.family == 2)):
+    if command >> 8 & 0xFF != _SOCKET_COMMANDS:
         raise LinuxError(errno.ENOTTY)
     request = get_bytes(task, argument, _SIZE)
+    if not (command in known or (inet and end.family == 2)):
+        raise LinuxError(errno.ENOTTY)
     if command == SIOCGIFNAME:
         if unpack("<i", request[16:20])[0] != LOOPBACK_NUMBER:
             raise LinuxError(errno.ENODEV)

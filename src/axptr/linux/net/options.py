@@ -141,6 +141,8 @@ def set_option(task: LinuxTask, end: Endpoint, name: int, address: int, size: in
         _bind_to_device(task, address, size)
         return
     value = integer(task, address, size)
+    if name in (SO_SNDBUFFORCE, SO_RCVBUFFORCE) and not task.creds.reigns:
+        raise LinuxError(errno.EPERM)
     if name in (SO_SNDBUF, SO_SNDBUFFORCE):
         value = min(value & 0xFFFF_FFFF, options.buffer_limit) if name == SO_SNDBUF else max(value, 0)
         options.send_buffer = max(2 * min(value, _INT_MAX // 2), _SNDBUF_LEAST)

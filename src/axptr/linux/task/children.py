@@ -65,13 +65,12 @@ def look(task: LinuxTask, wanted: Wanted) -> Found | None:
     for child in group.children:
         if child.leader.trace is not None:
             meant, found = look_at_child(task, wanted, child)
-            if not meant:
-                continue
+            some = some or meant
         elif wanted.means(task, child):
             found = what_became(child, wanted.options)
+            some = some or _lives_on(child, wanted.options)
         else:
             continue
-        some = True
         if found is not None:
             return found
     if group.tracees or group.gone:
@@ -82,6 +81,11 @@ def look(task: LinuxTask, wanted: Wanted) -> Found | None:
     if not some:
         raise LinuxError(errno.ECHILD)
     return None
+
+
+def _lives_on(child: ThreadGroup, options: int) -> bool:
+    """Whether there may be something to tell of a child: of one that has ended only its end (wait_consider_task)."""
+    return child.status is None or bool(options & WEXITED)
 
 
 def what_became(child: ThreadGroup, options: int) -> Found | None:
@@ -144,14 +148,14 @@ def look_at_child(task: LinuxTask, wanted: Wanted, child: ThreadGroup) -> tuple[
         if not _means(task, wanted, leader.tid, child.pgid, trace.tracer):
             return False, None
         if leader.dead:
-            return True, what_became(child, options)
+            return _lives_on(child, options), what_became(child, options)
         found = stop_of(leader, options)
         return True, found if found is not None else what_became(child, options & ~(WEXITED | WSTOPPED))
     if not wanted.means(task, child):
         return False, None
     if trace.tracer is not None:
-        options &= ~WEXITED
-    return True, what_became(child, options)
+        return True, what_became(child, options & ~WEXITED)
+    return _lives_on(child, options), what_became(child, options)
 
 
 def look_at_others(task: LinuxTask, wanted: Wanted) -> tuple[bool, Found | None]:

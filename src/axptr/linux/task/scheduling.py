@@ -12,7 +12,8 @@ class Scheduling:
     """policy: SCHED_OTHER, BATCH or IDLE. ioprio: as ioprio_set(2) has it. cpus: those on which it may run, as bits.
     cpu: the one that it has, or had last.
 
-    All are the task's alone; an exec keeps them, a fork inherits them, policies unless `reset_on_fork`.
+    All are the task's alone; an exec keeps them, a fork inherits them but for `reset_on_fork` (which ends
+    policies of real time alone: there are none).
     """
 
     __slots__ = ("cpu", "cpus", "ioprio", "policy", "reset_on_fork")
@@ -27,8 +28,7 @@ class Scheduling:
     def fork(self) -> Scheduling:
         """What a new task begins with."""
         child = Scheduling()
-        if not self.reset_on_fork:
-            child.policy = self.policy
+        child.policy = self.policy
         child.ioprio = self.ioprio
         child.cpus, child.cpu = self.cpus, self.cpu
         return child

@@ -41,8 +41,6 @@ _AT_EACCESS = 0x200
 _AT_SYMLINK_FOLLOW = 0x400
 _AT_EMPTY_PATH = 0x1000
 _ID = 0xFFFF_FFFF
-_F_FLAGS = 80
-"""Where f_flags stands in struct statfs (x86-64, little-endian)."""
 BASIC_STATS, CHANGE_TIMES = 0x7FF, 0xC0
 """Of statx: what stat tells; those times without which some file systems give less than was asked for."""
 _NOT_KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC
@@ -264,10 +262,8 @@ class HostNode(Place, Node):
         self.changeable()
 
     def statfs(self) -> bytes:
-        raw = bytearray(hostcalls.fstatfs(self.fd))
-        if self.mount is not None and self.mount.readonly:
-            raw[_F_FLAGS] |= os.ST_RDONLY
-        return bytes(raw)
+        raw = hostcalls.fstatfs(self.fd)
+        return raw if self.mount is None else self.mount.flagged(raw)
 
     def statx(self, task: LinuxTask, flags: int, mask: int) -> bytes | None:
         self.tell_time(task)
