@@ -18,6 +18,7 @@ HEADERS = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -178,6 +179,36 @@ int main(void) {
             R(status);
         }
     }
+}
+""",
+    ),
+    "a rename to another name of the same file tells nobody": (
+        6,
+        r"""
+int main(void) {
+    close(open("one", O_CREAT | O_WRONLY, 0600));
+    link("one", "two");
+    for (int flags = 0; flags <= 2; flags += 2) {
+        int fd = inotify_init1(IN_NONBLOCK);
+        char events[400];
+        inotify_add_watch(fd, ".", IN_ALL_EVENTS);
+        inotify_add_watch(fd, "one", IN_ALL_EVENTS);
+        R(syscall(SYS_renameat2, AT_FDCWD, "one", AT_FDCWD, "two", flags));
+        R(read(fd, events, sizeof events));
+        R(access("one", F_OK));
+    }
+}
+""",
+    ),
+    "a TCP socket has no queue of errors to wait for": (
+        2,
+        r"""
+int main(void) {
+    char byte;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    R(recv(fd, &byte, 1, MSG_ERRQUEUE));
+    R(listen(fd, 1));
+    R(recv(fd, &byte, 1, MSG_ERRQUEUE));
 }
 """,
     ),

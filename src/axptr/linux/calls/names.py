@@ -289,6 +289,8 @@ def _rename(task: LinuxTask, olddir: int, old: ConstBytes, newdir: int, new: Con
     victim = None if flags & RENAME_EXCHANGE else _with_more_names(task, directory, goal)
     moved, lost = notify.victim(task, origin, source.name), notify.victim(task, directory, goal.name)
     origin.rename(source.spelled, directory, goal.spelled, flags)
+    if moved is not None and lost is not None and moved.identity == lost.identity:
+        return 0  # two names of one file: nothing became of it
     _lost_name(task, victim)
     before, after = (origin, source.name), (directory, goal.name)
     notify.renamed(task, moved, before, after, None if flags & RENAME_EXCHANGE else lost)

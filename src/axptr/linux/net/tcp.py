@@ -27,6 +27,7 @@ from .endpoint import (
     CLOSE,
     ESTABLISHED,
     LISTEN,
+    MSG_ERRQUEUE,
     MSG_OOB,
     MSG_PEEK,
     MSG_TRUNC,
@@ -404,6 +405,8 @@ class TcpEndpoint(TcpEnd, InetEndpoint):
         self.queue.wake(READABLE)  # as at the bytes it comes with (tcp_urg)
 
     def receive(self, task: LinuxTask, to: Goal, flags: int, least: int) -> Received:
+        if flags & MSG_ERRQUEUE:
+            raise LinuxError(errno.EAGAIN)
         if self.state == LISTEN:
             raise LinuxError(errno.ENOTCONN)
         if flags & MSG_OOB:
