@@ -40,7 +40,7 @@ _KINDS = {
     "_core.kernel.eventpoll.Entry": {"file": "OpenFile"},
     "kernel.timers.Timers": {"heap": "list"},
     "streams.Inlet": {"_file": "PipeFile", "_left": "bytearray"},
-    "streams.Outlet": {"_file": "PipeFile", "data": "bytearray", "most": "int | NoneType"},
+    "streams.Outlet": {"_file": "PipeFile", "data": "bytearray", "_moved": "int", "most": "int | NoneType"},
 }  # fmt: skip
 """By classes, whose modules are named beneath `axptr.linux`, or `axptr`."""
 _ITEMS = {"slots": "Slot"}
