@@ -212,3 +212,51 @@ def test_a_snapshot_has_networks_and_objects_of_system_v_of_its_processes_own(
             process.stdin.feed(b"x", last=True)
             assert process.wait().exit_code == 0
             assert process.stdout.take() == b"-1 0 0 4\n"
+
+
+STEPS = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) {
+    char c;
+    int fs = syscall(430, "tmpfs", 0), other = syscall(430, "tmpfs", 0);
+    syscall(431, fs, 6, 0, 0, 0);
+    int mount = syscall(432, fs, 0, 0);
+    mkdirat(mount, "made", 0700);
+    syscall(431, other, 1, "mode", "711", 0);
+    write(1, "there\n", 6);
+    read(0, &c, 1);
+    printf("%ld", syscall(429, mount, "", AT_FDCWD, "/mnt", 4));
+    printf(" %d %ld", access("/mnt/made", 0), syscall(431, other, 6, 0, 0, 0));
+    mount = syscall(432, other, 0, 1);
+    struct stat about;
+    fstat(mount, &about);
+    printf(" %o %d\n", about.st_mode, mkdirat(mount, "x", 0700));
+    return 0;
+}
+"""
+
+
+def test_a_snapshot_has_what_is_to_be_mounted(compile_guest: Callable[..., Path], tmp_path: Path) -> None:
+    program = compile_guest("steps", source=STEPS)
+    with Linux(overlay=True) as machine:
+        process = machine.spawn([program], stdin=PIPE, stdout=PIPE, stderr=2, user="0:0")
+        assert machine.run_until(lambda: process.stdout.total > 0 and process.task.blocked is not None)
+        assert process.stdout.take() == b"there\n"
+        snap = machine.snapshot()
+        for _ in range(2):
+            process.stdin.feed(b"x", last=True)
+            assert process.wait().exit_code == 0
+            assert process.stdout.take() == b"0 0 0 40711 -1\n"
+            machine.restore(snap)
+            process = machine.process()
+    snap.save(tmp_path / "saved")
+    with Linux.from_snapshot(MachineSnapshot.load(tmp_path / "saved")) as machine:
+        process = machine.process()
+        process.stdin.feed(b"x", last=True)
+        assert process.wait().exit_code == 0
+        assert process.stdout.take() == b"0 0 0 40711 -1\n"

@@ -31,6 +31,7 @@ FAMILIES = {
     "calls.memory": "brk mmap mprotect munmap",
     "calls.mlock": "mlock mlock2 mlockall munlock munlockall",
     "calls.mounts": "mount pivot_root umount2",
+    "calls.newmounts": "fsconfig fsmount fsopen fspick mount_setattr move_mount open_tree open_tree_attr",
     "calls.mqueue": "mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink",
     "calls.mseal": "mseal",
     "calls.names": """
@@ -56,10 +57,10 @@ FAMILIES = {
     "calls.processvm": "process_vm_readv process_vm_writev",
     "calls.ptrace": "ptrace",
     "calls.refused": """
-        acct add_key bpf delete_module fanotify_init fanotify_mark finit_module fsconfig fsmount fsopen fspick
+        acct add_key bpf delete_module fanotify_init fanotify_mark finit_module
         init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kexec_file_load kexec_load keyctl
-        landlock_add_rule landlock_create_ruleset landlock_restrict_self memfd_secret mount_setattr move_mount
-        name_to_handle_at open_by_handle_at open_tree perf_event_open quotactl quotactl_fd reboot
+        landlock_add_rule landlock_create_ruleset landlock_restrict_self memfd_secret
+        name_to_handle_at open_by_handle_at perf_event_open quotactl quotactl_fd reboot
         request_key swapoff swapon userfaultfd vhangup
     """,
     "calls.remap": "mremap remap_file_pages",

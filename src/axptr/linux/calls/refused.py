@@ -30,77 +30,10 @@ _PORTS = 65_536
 _PERF_FLAGS, _PERF_SIZE, _PERF_OLDEST = 0xF, 136, 64
 _HANDLE_MOST = 128
 _USER_MODE_ONLY = 1
-_FS_CONTEXT_KEYS = {0: (1, 0), 1: (1, 1), 2: (1, 1), 3: (1, 1), 4: (1, 1), 5: (1, 0), 6: (0, 0), 7: (0, 0), 8: (0, 0)}
-"""fsconfig: which commands have a key, and a value."""
 
 
 def _refuse() -> int:
     raise LinuxError(_NOT_PERMITTED)
-
-
-# -- mounts
-
-
-@call("open_tree")
-def sys_open_tree(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint) -> int:
-    """Only the one that makes a copy of the mount needs the right; the other is as openat with O_PATH."""
-    known = 1 | 0x8000 | 0x100 | 0x800 | 0x1000 | 0o2000000  # CLONE, RECURSIVE, SYMLINK_NOFOLLOW, NO_AUTOMOUNT ...
-    if flags & ~known or flags & 0x8001 == 0x8000:
-        raise LinuxError(errno.EINVAL)
-    if flags & 1:
-        return _refuse()
-    from ..fs.opening import sys_openat
-
-    return sys_openat(task, dirfd, path, 0o10000000 | flags & 0o2000000 | (0o400000 if flags & 0x100 else 0), 0) or 0
-
-
-@call("move_mount")
-def sys_move_mount(
-    task: LinuxTask, from_fd: c_int, from_path: ConstBytes, to_fd: c_int, to_path: ConstBytes, flags: c_uint
-) -> int:
-    return _refuse()
-
-
-@call("fsopen")
-def sys_fsopen(task: LinuxTask, name: ConstBytes, flags: c_uint) -> int:
-    return _refuse()
-
-
-@call("fspick")
-def sys_fspick(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint) -> int:
-    return _refuse()
-
-
-@call("fsmount")
-def sys_fsmount(task: LinuxTask, fd: c_int, flags: c_uint, attributes: c_uint) -> int:
-    return _refuse()
-
-
-@call("fsconfig")
-def sys_fsconfig(task: LinuxTask, fd: c_int, command: c_uint, key: ConstBytes, value: ConstBytes, aux: c_int) -> int:
-    """There can be no descriptor of this kind."""
-    if fd < 0:
-        raise LinuxError(errno.EINVAL)
-    given = _FS_CONTEXT_KEYS.get(command)
-    if given is None:
-        raise LinuxError(errno.EOPNOTSUPP)
-    if given != (not key.is_null, not value.is_null) or (aux and command in (0, 1, 6, 7, 8)):
-        raise LinuxError(errno.EINVAL)
-    task.files.get_io(fd)
-    raise LinuxError(errno.EINVAL)
-
-
-@call("mount_setattr")
-def sys_mount_setattr(
-    task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint, attr: ConstBytes, size: c_size_t
-) -> int:
-    if flags & ~(AT_EMPTY_PATH | 0x8000 | AT_SYMLINK_NOFOLLOW | 0x800):
-        raise LinuxError(errno.EINVAL)
-    if size > 4096:
-        raise LinuxError(errno.E2BIG)
-    if size < 32:
-        raise LinuxError(errno.EINVAL)
-    return _refuse()
 
 
 # -- the whole machine

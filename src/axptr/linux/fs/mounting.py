@@ -65,7 +65,7 @@ def require_root(node: Node) -> Mount:
     return mount
 
 
-def _point(task: LinuxTask, path: bytes, node: Node) -> tuple[Node, bytes]:
+def _point(task: LinuxTask, path: bytes, node: Node, dirfd: int = AT_FDCWD) -> tuple[Node, bytes]:
     """The directory of a mount point and its name there; of a mount's root, where that is mounted. EBUSY for /."""
     mount = root_of(node)
     if mount is not None:
@@ -76,7 +76,7 @@ def _point(task: LinuxTask, path: bytes, node: Node) -> tuple[Node, bytes]:
     if node.is_dir:
         return fs.parent(task, node), node.where().rpartition(b"/")[2]
     for _ in range(40):
-        entry = fs.entry(task, AT_FDCWD, path)
+        entry = fs.entry(task, dirfd, path)
         there = fs.child(task, entry)
         if there is None or not there.is_link:
             break
@@ -86,14 +86,14 @@ def _point(task: LinuxTask, path: bytes, node: Node) -> tuple[Node, bytes]:
     return entry.directory, entry.name
 
 
-def put(task: LinuxTask, path: bytes, node: Node, mount: Mount) -> None:
+def put(task: LinuxTask, path: bytes, node: Node, mount: Mount, dirfd: int = AT_FDCWD) -> None:
     """Mount at a path that leads to a node. ENOTDIR: a directory goes on a directory, anything else on no directory."""
     if node.is_dir != mount.root.is_dir:
         raise LinuxError(errno.ENOTDIR)
     if node.removed:
         raise LinuxError(errno.ENOENT)
     _require_here(task, node.mount)
-    directory, name = _point(task, path, node)
+    directory, name = _point(task, path, node, dirfd)
     task.fs.mounts.attach(own(task, directory).hold(), name, mount)
 
 
@@ -142,12 +142,26 @@ def _shown_elsewhere(node: Node, mount: Mount) -> Mount:
 def bind(task: LinuxTask, node: Node, path: bytes, goal: Node, *, whole: bool) -> None:
     """Show at a path what a node is; whole: with what is mounted in it. What is locked comes along whatever is said,
     where Linux says EINVAL: what it hides stays hidden."""
+    put_tree(task, path, goal, twin_of(task, node, whole=whole))
+
+
+class Detached:
+    """What is mounted nowhere yet: a mount, and where in it others are to be, which come with it. fresh: whether its
+    file system is nowhere else, and goes with it."""
+
+    def __init__(self, mount: Mount, parts: list[tuple[Node, bytes, Mount]], *, fresh: bool = False) -> None:
+        self.mount = mount
+        self.parts = parts
+        self.fresh = fresh
+
+
+def twin_of(task: LinuxTask, node: Node, *, whole: bool) -> Detached:
+    """What shows elsewhere what a node is, as `bind` does."""
     mount, table = _require_here(task, node.mount), task.fs.mounts
     _require_free(task)
     inside = [one for one in table.inside(mount) if (whole or one.locked) and _lies_in(task, one, node)]
     made = _shown_elsewhere(node, mount)
-    put(task, path, goal, made)
-    twins = {id(mount): made}
+    twins, parts = {id(mount): made}, []
     for one in inside:
         above = one.above
         assert above is not None
@@ -156,12 +170,22 @@ def bind(task: LinuxTask, node: Node, path: bytes, goal: Node, *, whole: bool) -
             continue
         twins[id(one)] = other = _shown_elsewhere(one.root, one)
         other.locked, other.along = one.locked, not whole
+        parts.append((moved(above, twin), one.name, other))
+    return Detached(made, parts)
+
+
+def put_tree(task: LinuxTask, path: bytes, goal: Node, what: Detached, dirfd: int = AT_FDCWD) -> None:
+    """`put` for a mount with others in it: all of them, or none."""
+    table, done = task.fs.mounts, [what.mount]
+    put(task, path, goal, what.mount, dirfd)
+    for above, name, mount in what.parts:
         try:
-            table.attach(moved(above, twin), one.name, other)
+            table.attach(above, name, mount)
         except LinuxError:
-            for half in reversed([*twins.values()][:-1]):
+            for half in reversed(done):
                 table.remove(half)
             raise
+        done.append(mount)
 
 
 _LONGEST = 2048
@@ -189,7 +213,7 @@ def _lies_in(task: LinuxTask, mount: Mount, node: Node) -> bool:
     raise LinuxError(errno.ENAMETOOLONG)
 
 
-def _words(task: LinuxTask, data: bytes) -> dict[bytes, bytes]:
+def words_of(data: bytes) -> dict[bytes, bytes]:
     """Options of a tmpfs. EINVAL for one that it has not, or that is none."""
     found: dict[bytes, bytes] = {}
     for word in filter(None, data.split(b",")):
@@ -213,7 +237,7 @@ def _tmpfs(task: LinuxTask, source: bytes, kind: bytes, data: bytes) -> Mount:
     from .tmp import TmpFs, TmpMount
     from .tmproom import Room, limits_of
 
-    words, machine = _words(task, data), task.machine
+    words, machine = words_of(data), task.machine
     try:
         mode = int(words.get(b"mode", b"1777"), 8)
     except ValueError:
@@ -252,12 +276,27 @@ _OWN = {b"proc": b"proc", b"sysfs": b"sysfs", b"devtmpfs": b"devtmpfs", b"devpts
 
 
 def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: bytes, flags: int, data: bytes) -> None:
-    """A file system of a kind. ENODEV for one that there is not, or that has no device here."""
-    from .tmp import TmpFs
+    """Mount a file system of a kind."""
+    made = make(task, source, kind, flags, data)
+    try:
+        put(task, path, goal, made)
+    except LinuxError:
+        made.close()
+        raise
 
+
+def require_capable(task: LinuxTask, kind: bytes) -> None:
+    """EPERM for who has no rights over what a kind shows (mount_capable)."""
     owner = task.network.users if kind == b"sysfs" else None
     if kind in _OF_MACHINE and not task.creds.has_over(owner, CAP_SYS_ADMIN):
         raise LinuxError(errno.EPERM)
+
+
+def make(task: LinuxTask, source: bytes, kind: bytes, flags: int, data: bytes) -> Mount:
+    """A file system of a kind, mounted nowhere. ENODEV for one that there is not, or that has no device here."""
+    from .tmp import TmpFs
+
+    require_capable(task, kind)
     if kind in (b"tmpfs", b"ramfs"):
         made = _tmpfs(task, source, kind, data)
     elif kind in _OWN:
@@ -275,16 +314,33 @@ def mount_new(task: LinuxTask, source: bytes, path: bytes, goal: Node, kind: byt
         raise LinuxError(errno.ENOTBLK if node.mode & 0o170000 != 0o060000 else errno.EPERM)
     else:
         raise LinuxError(errno.ENODEV)
-    made.readonly = bool(flags & MS_RDONLY)
-    if made.readonly and isinstance(fs := getattr(made, "fs", None), TmpFs):
+    if flags & MS_RDONLY and isinstance(fs := getattr(made, "fs", None), TmpFs):
         fs.readonly = True
-    made.noexec, made.nodev, made.users = bool(flags & MS_NOEXEC), bool(flags & MS_NODEV), task.creds.space
-    made.set_options(options_of(flags))
-    try:
-        put(task, path, goal, made)
-    except LinuxError:
-        made.close()
-        raise
+    made.users = task.creds.space
+    set_flags(made, flags)
+    return made
+
+
+def set_flags(mount: Mount, flags: int) -> None:
+    """What a mount forbids, and is said to have, from now on."""
+    mount.readonly = bool(flags & MS_RDONLY) or getattr(getattr(mount, "fs", None), "readonly", False)
+    mount.by_tree = mount.readonly and not flags & MS_RDONLY
+    mount.noexec, mount.nodev = bool(flags & MS_NOEXEC), bool(flags & MS_NODEV)
+    mount.set_options(options_of(flags))
+
+
+def known(kind: bytes) -> bool:
+    """Whether there is such a kind of file system."""
+    return kind in (b"tmpfs", b"ramfs") or kind in _OWN or kind in _OF_MACHINE
+
+
+def flags_of(mount: Mount) -> int:
+    """Those by which a mount would be made as it is."""
+    told = mount.device()[2].split(b",")
+    flags = (MS_RDONLY if mount.readonly and not mount.by_tree else 0) | sum(
+        flag for flag, name in _TOLD.items() if name in told
+    )
+    return flags | (MS_NOATIME if b"noatime" in told else MS_RELATIME if b"relatime" in told else MS_STRICTATIME)
 
 
 def _kept_times(mount: Mount, flags: int) -> int:
@@ -315,15 +371,13 @@ def remount(task: LinuxTask, mount: Mount, flags: int, data: bytes) -> None:
     if room is not None:
         from .tmproom import limits_of
 
-        room.change(*limits_of(_words(task, data), _memory(task)))
+        room.change(*limits_of(words_of(data), _memory(task)))
     if fs is not None and not flags & MS_BIND:
         fs.readonly = readonly
-    mount.readonly = readonly or getattr(fs, "readonly", False)
-    mount.noexec, mount.nodev = bool(flags & MS_NOEXEC), bool(flags & MS_NODEV)
-    mount.set_options(options_of(flags))
+    set_flags(mount, flags)
 
 
-def move(task: LinuxTask, node: Node, path: bytes, goal: Node) -> None:
+def move(task: LinuxTask, node: Node, path: bytes, goal: Node, dirfd: int = AT_FDCWD) -> None:
     """EINVAL for what is no mount, or the root; ELOOP into itself."""
     mount, table = require_root(node), task.fs.mounts
     if mount.above is None or mount not in table.mounts or mount.locked:
@@ -334,7 +388,7 @@ def move(task: LinuxTask, node: Node, path: bytes, goal: Node) -> None:
         raise LinuxError(errno.EINVAL)
     if goal.mount is mount or goal.mount in table.inside(mount):
         raise LinuxError(errno.ELOOP)
-    directory, name = _point(task, path, goal)
+    directory, name = _point(task, path, goal, dirfd)
     directory = own(task, directory)
     table.require_room(directory, mount)
     table.detach(mount)

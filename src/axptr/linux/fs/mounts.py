@@ -40,8 +40,8 @@ class Mount:
     None and "" of the first. number: of the mount, as mountinfo shows it. covered: names of mount points in this tree,
     and perhaps of others; twins of a mount in other tables have the same set. beneath: what is mounted at the same
     place below it. part: what of its file system it shows, a path. source, kind, options: what `device` tells.
-    readonly: nothing in it may be changed. noexec: nothing in it can be run; nodev: no device
-    opened. expiring: MNT_EXPIRE was said once.
+    readonly: nothing in it may be changed; by_tree: it is so by its file system alone. noexec: nothing in it can be
+    run; nodev: no device opened. expiring: MNT_EXPIRE was said once.
     locked, readonly_locked: who started the run has put it over what is not to be seen, or wants it unchanged
     (MNT_LOCKED, MNT_LOCK_READONLY): no program takes it away, whoever it is. kept: options that are locked
     alike. users: the name space of users in which its file system was made. along: a locked one that came with a
@@ -50,6 +50,7 @@ class Mount:
 
     beneath: Mount | None = None
     part = b"/"
+    by_tree = False
     noexec = nodev = False
     expiring = False
     locked = along = False

@@ -458,7 +458,7 @@ def _mountinfo(task: LinuxTask) -> bytes:
             os.minor(device),
             escaped(mount.part),
             escaped(mount.place()),
-            b",".join(filter(None, (access, options))),
+            b",".join(filter(None, (b"rw" if mount.by_tree else access, options))),
             kind,
             escaped(source),
             access + mount.details(),

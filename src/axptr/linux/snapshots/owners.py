@@ -46,6 +46,8 @@ STATE = {
     "linux.fs.layers": "LayeredFs LayeredNode LayeredMount",
     "linux.fs.lowerfile": "LowerFile",
     "linux.fs.memoryfiles": "MemoryFiles NamelessNode",
+    "linux.fs.mounting": "Detached",
+    "linux.files.mountfiles": "FsFile MountFile",
     "linux.fs.mounts": "Mount MountTable",
     "linux.fs.node": "Stat Node TextLink",
     "linux.fs.nodedir": "NodeDirFile",
