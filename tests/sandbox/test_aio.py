@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from axptr import AsyncSandbox
+from axptr import AsyncSandbox, Sandbox
 from axptr.sandbox import CommandFailed
 
 Body = Callable[[AsyncSandbox], Coroutine[Any, Any, None]]
@@ -108,3 +109,36 @@ def test_snapshots_and_branches() -> None:
                 await box.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("verb", ["branch", "spawn", "run"])
+def test_what_comes_after_a_cancellation_is_ended(
+    within: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    made: list[Any] = []
+    name = "begin" if verb == "run" else verb
+    real = getattr(Sandbox, name)
+
+    def slow(box: Sandbox, *arguments: Any, **options: Any) -> Any:
+        result = real(box, *arguments, **options)
+        made.extend(result if isinstance(result, list) else [result])
+        time.sleep(0.1)
+        return result
+
+    async def body(box: AsyncSandbox) -> None:
+        async with await box.spawn(["cat"]):
+            monkeypatch.setattr(Sandbox, name, slow)
+            task = asyncio.create_task(getattr(box, verb)(2 if verb == "branch" else ["sleep", "60"]))
+            while not made:
+                await asyncio.sleep(0.01)
+            for _ in range(2):  # the second while the first is on its way
+                task.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            ends = time.monotonic() + 20
+            while not all(one.closed if verb == "branch" else one.ended for one in made):
+                assert time.monotonic() < ends
+                await asyncio.sleep(0.01)
+
+    within(body)

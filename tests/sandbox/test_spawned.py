@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -109,3 +111,40 @@ def test_two_threads_read_two_streams(box: Sandbox) -> None:
         thread.join(60)
         assert lines == [b"out %d\n" % i for i in range(1, 6)]
         assert errors == [b"err %d\n" % i for i in range(1, 6)]
+
+
+def test_closing_while_others_start_something(make: Callable[..., Sandbox]) -> None:
+    for delay in range(8):
+        box = make()
+        box.run("true")
+        failed: list[BaseException] = []
+
+        def start(box: Sandbox = box, failed: list[BaseException] = failed) -> None:
+            try:
+                box.spawn(["cat"])
+            except RuntimeError as error:
+                if "closed" not in str(error):
+                    failed.append(error)
+
+        threads = [threading.Thread(target=start) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(delay / 500)
+        box.close()
+        for thread in threads:
+            thread.join()
+        assert failed == []
+    deadline = time.monotonic() + 10
+    while any(thread.name == "axptr sandbox" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_one_after_the_other_each_finds_a_thread_that_runs_it(box: Sandbox) -> None:
+    for number in range(60):
+        process = box.spawn(["true"])
+        deadline = time.monotonic() + 20
+        while not process.ended:  # nobody waits in it: the sandbox's thread alone runs the machine
+            assert time.monotonic() < deadline, number
+            time.sleep(0)
+        process.close()

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Generic, TypeVar
 
 from ..linux import arguments
 from .box import Sandbox
@@ -19,7 +21,7 @@ from .limits import DOWNLOADED, READ_AT_ONCE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from typing import Any, Self, TypeVar
+    from typing import Any, Self
 
     from ..linux.fs.overlay import Change
     from ..linux.snapshots.snapshot import MachineSnapshot
@@ -28,10 +30,39 @@ if TYPE_CHECKING:
     from .result import Result
     from .spawned import Reader, Spawned, Writer
 
-    T = TypeVar("T")
 
+T = TypeVar("T")
 _THREADS = 64
 """Commands and reads that may wait at once; more take turns."""
+
+
+class _Asked(Generic[T]):
+    """A call whose result somebody may not want any more. Whoever comes second, its end or that, has it given back."""
+
+    def __init__(self, function: Callable[[], T], lost: Callable[[T], object] | None) -> None:
+        self._function, self._lost = function, lost
+        self._lock = Lock()
+        self._made: list[T] = []
+        self._unwanted = False
+
+    def make(self) -> T:
+        result = self._function()
+        with self._lock:
+            self._made.append(result)
+            unwanted = self._unwanted
+        if unwanted:
+            self.lose()
+        return result
+
+    def is_unwanted(self) -> bool:
+        """Whether there is a result already, for `lose`."""
+        with self._lock:
+            self._unwanted = True
+            return bool(self._made)
+
+    def lose(self) -> None:
+        if self._lost is not None:
+            self._lost(self._made[0])
 
 
 class _Threads:
@@ -40,17 +71,23 @@ class _Threads:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="axptr sandbox")
 
-    async def do(self, function: Callable[[], T]) -> T:
-        """Call it in a thread. What it does is done when a cancellation goes on, too."""
-        return await self.do_or(function, None)
+    async def do(self, function: Callable[[], T], lost: Callable[[T], object] | None = None) -> T:
+        """Call it in a thread. What it does is done when a cancellation goes on, too; lost: what is then done, in a
+        thread, with what it gave."""
+        return await self.do_or(function, None, lost)
 
-    async def do_or(self, function: Callable[[], T], stop: Callable[[], object] | None) -> T:
+    async def do_or(
+        self, function: Callable[[], T], stop: Callable[[], object] | None, lost: Callable[[T], object] | None = None
+    ) -> T:
         """The same. stop: has it come back soon, for a cancellation."""
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._pool, function)
+        asked = _Asked(function, lost)
+        future = loop.run_in_executor(self._pool, asked.make)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
+            if asked.is_unwanted():
+                loop.run_in_executor(None, asked.lose)
             if stop is not None:
                 await asyncio.shield(loop.run_in_executor(None, stop))
             await asyncio.wait([future])
@@ -60,6 +97,20 @@ class _Threads:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False)
+
+
+def _close(made: Sandbox | Spawned) -> None:
+    """What nobody waits for any more is ended; not if its sandbox is closed, which ended it."""
+    try:
+        made.close()
+    except Exception:
+        if isinstance(made, Sandbox) or not made._driver.closed:
+            raise
+
+
+def _close_all(boxes: list[Sandbox]) -> None:
+    for box in boxes:
+        box.close()
 
 
 class AsyncSandbox:
@@ -78,7 +129,7 @@ class AsyncSandbox:
         check = options.pop("check", False)
         data = options.pop("input", b"")
         content = arguments.content("input", data)
-        spawned = await self._threads.do(lambda: self.sandbox.begin(command, content, **options))
+        spawned = await self._threads.do(lambda: self.sandbox.begin(command, content, **options), _close)
         try:
             result = await self._threads.do_or(spawned.wait, spawned.kill)
         finally:
@@ -88,7 +139,8 @@ class AsyncSandbox:
 
     async def spawn(self, command: Command, **options: Any) -> AsyncSpawned:
         """`Sandbox.spawn`."""
-        return AsyncSpawned(self._threads, await self._threads.do(lambda: self.sandbox.spawn(command, **options)))
+        spawned = await self._threads.do(lambda: self.sandbox.spawn(command, **options), _close)
+        return AsyncSpawned(self._threads, spawned)
 
     async def changes(self) -> list[Change]:
         return await self._threads.do(self.sandbox.changes)
@@ -103,12 +155,17 @@ class AsyncSandbox:
 
     async def branch(self, count: int = 1, **options: Any) -> list[AsyncSandbox]:
         """`Sandbox.branch`."""
-        return [AsyncSandbox.of(box) for box in await self._threads.do(lambda: self.sandbox.branch(count, **options))]
+        boxes = await self._threads.do(lambda: self.sandbox.branch(count, **options), _close_all)
+        return [AsyncSandbox.of(box) for box in boxes]
 
     @classmethod
     async def from_snapshot(cls, snap: MachineSnapshot, **options: Any) -> Self:
         """`Sandbox.from_snapshot`."""
-        return cls.of(await asyncio.to_thread(lambda: Sandbox.from_snapshot(snap, **options)))
+        threads = _Threads()
+        try:
+            return cls.of(await threads.do(lambda: Sandbox.from_snapshot(snap, **options), _close))
+        finally:
+            threads.close()
 
     @classmethod
     def of(cls, sandbox: Sandbox) -> Self:

@@ -253,7 +253,15 @@ class Sandbox:
         """Sandboxes in the state of this one, which go their own ways. Memory is shared until somebody writes it; the
         mounts of host directories, the functions of the policy and trees of Python's are the same ones."""
         snap = self.snapshot(drop=drop)
-        return [self.from_snapshot(snap) for _ in range(count)]
+        made: list[Sandbox] = []
+        try:
+            for _ in range(count):
+                made.append(self.from_snapshot(snap))
+        except BaseException:
+            for box in made:
+                box.close()
+            raise
+        return made
 
     @classmethod
     def from_snapshot(cls, snap: MachineSnapshot, *, engine: str | None = None, policy: Policy | None = None) -> Self:

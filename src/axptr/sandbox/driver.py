@@ -9,7 +9,7 @@ A machine is touched by its leader alone; this class is what makes the verbs of 
 
 | field | guarded by |
 | --- | --- |
-| leader, calls, waiting | the condition |
+| leader, calls, waiting, the thread of the sandbox's own | the condition |
 | jobs, leading: what the leader waits for | the leader |
 """
 
@@ -159,13 +159,21 @@ class Driver:
 
     def keep_running(self) -> None:
         """Have a thread of our own run the machine as long as there are jobs."""
-        if self._own is None or not self._own.is_alive():
-            self._own = threading.Thread(target=self._run_jobs, name="axptr sandbox", daemon=True)
-            self._own.start()
+        with self._changed:
+            if self._own is None:
+                own = threading.Thread(target=self._run_jobs, name="axptr sandbox", daemon=True)
+                own.start()
+                self._own = own
 
     def _run_jobs(self) -> None:
-        while not self._linux.closed and not self.until(lambda: self._linux.closed or not self.jobs):
-            pass
+        try:
+            while True:
+                self.until(lambda: self._linux.closed or not self.jobs)
+                with self._changed:  # whoever has another job now finds no thread, or this one has seen it
+                    if self._linux.closed or not self.jobs:
+                        return
+        finally:
+            self._own = None
 
     def close(self) -> None:
         """Close the machine; whoever waits for something in it is told that it will not come."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from axptr.linux import Process
+from axptr.linux import Linux, MachineSnapshot, Process
 from axptr.linux import system as system_module
 from axptr.linux.host import HostView
 
@@ -160,3 +160,39 @@ def test_it_lies_where_maps_say(compile_guest: Callable[..., Path], engine_name:
     )
     ours, host = run_guest(program, engine=engine_name), run_host(program)
     assert ours.lines == host.lines
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_clock_has_its_frame_alone_whatever_is_snapshotted(kept: bool, tmp_path: Path) -> None:
+    """A frame that a snapshot had, too, was somebody else's when the snapshot went: and the clock wrote on into it."""
+
+    def requires_its_own(linux: Linux) -> None:
+        vdso = linux.machine.vdso
+        assert vdso.store.frames()[0] == vdso._clock_at
+        assert linux.phys.refcount(vdso._clock_at) == 1
+        linux.phys._check()
+
+    def run(linux: Linux) -> None:
+        process = linux.spawn(["/bin/true"])
+        assert process.run().exit_code == 0
+        process.close()
+        requires_its_own(linux)
+
+    with Linux() as linux:
+        run(linux)
+        first = linux.snapshot()  # no program shows the pages
+        requires_its_own(linux)
+        second = linux.snapshot()
+        first.save(tmp_path / "machine")
+        others = [Linux.from_snapshot(second), Linux.from_snapshot(MachineSnapshot.load(tmp_path / "machine"))]
+        if not kept:
+            del first, second
+        for other in (linux, *others):
+            requires_its_own(other)
+            run(other)
+        if kept:
+            linux.restore(second)
+            requires_its_own(linux)
+            run(linux)
+        for other in others:
+            other.close()

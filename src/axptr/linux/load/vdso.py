@@ -16,6 +16,7 @@ import os
 
 from ..._core.cpu.native.clockpage import ClockPage, image
 from ..._core.mm.frames import FrameStore
+from ..._core.mm.sharing import own
 from ...flags import MappingFlags
 from ...mm.backend import StoreBackend
 from ..host import wall
@@ -39,7 +40,8 @@ _EXECUTE = _READ | MappingFlags.EXECUTE
 class Vdso:
     """The image of a machine and its clock page. A snapshot has the pages; a copy finds its clock in its own.
 
-    Its user owns it; areas that show it keep its frames.
+    Its user owns it; areas that show it keep its frames. store: the pages, in frames of its own: the clock's is written
+    by its place.
     """
 
     def __init__(self, phys: PhysMemory) -> None:
@@ -47,23 +49,24 @@ class Vdso:
         text = image()
         self._size = page_up(len(text))
         pages = _VVAR + _VCLOCK
-        self._store = FrameStore(phys, None, "[vdso]", pages + self._size // PAGE)
-        self._store.fill(0)
-        (self._clock_at,) = self._store.frames()
+        self.store = FrameStore(phys, None, "[vdso]", pages + self._size // PAGE)
+        self.store.fill(0)
+        (self._clock_at,) = self.store.frames()
         for page in range(self._size // PAGE):
-            self._store.fill(pages + page)
-            self._store.poke(pages + page, 0, text[page * PAGE : (page + 1) * PAGE])
+            self.store.fill(pages + page)
+            self.store.poke(pages + page, 0, text[page * PAGE : (page + 1) * PAGE])
 
     def clock(self, host: HostView) -> ClockPage | None:
         """The page, to be kept right by the engine that runs the programs; None where they are to make calls."""
         ahead = host.ahead()
         if ahead is None or not self._size or _clock_source() not in _COUNTED:
             return None
-        return ClockPage(self._store.phys, self._clock_at, ahead, host.cpu_count == 1)
+        return ClockPage(self.store.phys, self._clock_at, ahead, host.cpu_count == 1)
 
     def find_clock(self) -> None:
-        """The pages are those of a copy of the machine: look where the clock's is."""
-        self._clock_at = self._store.frames()[0]  # by their places in its table, which page 0 leads
+        """The pages are those of a copy of the machine: look where the clock's is. `LinuxError(ENOMEM)`."""
+        own(self.store)  # a frame that the copy has with others goes when they do
+        self._clock_at = self.store.frames()[0]  # by their places in its table, which page 0 leads
 
     def map(self, mm: Mm) -> int:
         """Map it where there is room; the address of the image, 0 where there is no image. `LinuxError`: ENOMEM."""
@@ -75,7 +78,7 @@ class Vdso:
             ("[vvar_vclock]", _VVAR, _VCLOCK * PAGE, _READ),
             ("[vdso]", _VVAR + _VCLOCK, self._size, _EXECUTE),
         ):
-            backend = StoreBackend(self._store, page * PAGE)
+            backend = StoreBackend(self.store, page * PAGE)
             mm.space.map(start + page * PAGE, size, flags, backend, name=name)
         return start + (_VVAR + _VCLOCK) * PAGE
 

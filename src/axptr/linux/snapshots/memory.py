@@ -56,8 +56,10 @@ class MemoryImage:
 
     # -- taking it
 
-    def look_at(self, spaces: Iterable[AddrSpace]) -> None:
-        """Which stores areas show, before any is kept."""
+    def look_at(self, spaces: Iterable[AddrSpace], stores: Iterable[FrameStore]) -> None:
+        """Which stores areas show, before any is kept. stores: those that somebody writes by the places of their
+        frames, which are as much theirs alone."""
+        self._mapped.update(map(id, stores))
         for space in spaces:
             for _, _, _, backend, *_ in space._all_areas():
                 if backend.store is not None:
