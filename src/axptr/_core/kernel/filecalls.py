@@ -71,6 +71,7 @@ _link = cython.declare(cython.uint, 0o120000)
 _o_directory = cython.declare(cython.int, 0o200000)
 _o_cloexec = cython.declare(cython.int, 0o2000000)
 _o_noctty = cython.declare(cython.int, 0o400)
+_o_noatime = cython.declare(cython.int, 0o1000000)
 _o_nofollow = cython.declare(cython.int, 0o400000)
 _nofollow = cython.declare(uint32_t, 0x100)
 _empty_path = cython.declare(uint32_t, 0x1000)
@@ -84,6 +85,7 @@ _mount_root = cython.declare(uint64_t, 0x2000)
 _change_times = cython.declare(uint32_t, 0xC0)
 _may_write = cython.declare(uint64_t, 2)
 _may = cython.declare(uint64_t, 7)
+_may_read = cython.declare(object, 4)
 
 
 @cython.cfunc
@@ -244,6 +246,8 @@ class XattrCall(FileCall):
         follow: cython.bint = self.form != _lgetxattr and self.form <= _listxattr
         to: uint64_t = registers[1] if lists else registers[2]
         room: uint64_t = registers[2] if lists else registers[3]
+        if lists and not task.creds.walks:
+            return self.plain.serve(task, registers)
         if not lists:
             size = string(caller._space, registers[1], name, _name_max)
             if size <= 0 or not memcmp(name, b"user", 4) or (size >= 7 and not memcmp(name, b"trusted", 7)):
@@ -368,7 +372,7 @@ class AccessCall(FileCall):
             if way.layered:
                 refused = told_of(start, cython.address(way), cython.address(told))
                 if refused == 0:
-                    refused = readable(cython.address(told), mode)
+                    refused = readable(cython.address(told), mode, creds.walks)
             else:
                 with cython.nogil:
                     refused = axptr_access_below(way.at, way.path, mode, PLACE, way.resolve, way.device)
@@ -471,7 +475,7 @@ class OpenCall(FileCall):
         while start is not None and (way.layered or not foreign):
             if way.refused:
                 return way.refused
-            if way.held and not way.climbs:
+            if way.held and not (way.climbs or way.slash):
                 return self.shown(caller, start, holder(start.inode.fs, cython.address(way)), flags, registers)
             with cython.nogil:
                 fd = axptr_look(way.at, way.path, PLACE, way.resolve, way.device, cython.address(told))
@@ -518,6 +522,9 @@ class OpenCall(FileCall):
             return self.plain.serve(task, registers)
         kind = node.mode & _kind
         if kind != _directory and (kind != _regular or flags & _o_directory):
+            return self.plain.serve(task, registers)
+        creds: object = task.creds
+        if not creds.walks and (flags & _o_noatime or not node.permits(task, creds, _may_read)):
             return self.plain.serve(task, registers)
         file: object = start.seen_here(node).open(task, flags)
         return task.files.add(file, cloexec=bool(flags & _o_cloexec))

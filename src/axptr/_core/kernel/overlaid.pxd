@@ -16,4 +16,4 @@ cdef bint adopted(object tree, axptr_told *told) except -1
 cdef object found_below(object tree, Way *way, int fd, const axptr_told *told)
 # Whether somebody who may search everything may also read (4) or execute (1) that, as `axptr.linux.fs.permissions` judges what is
 # not the host's: 0; -ELOOP of a link; 1 where it is to be asked.
-cdef int readable(const axptr_told *told, unsigned int wanted) noexcept
+cdef int readable(const axptr_told *told, unsigned int wanted, bint everything) noexcept

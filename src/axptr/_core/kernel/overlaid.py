@@ -261,12 +261,12 @@ def found_below(tree, way, fd, told):
     return tree.node_of(_name(way.below, 0, way.below_size), seen(type(ground[0]), ground[0], fd, told))
 
 
-def readable(told, wanted):
+def readable(told, wanted, everything):
     kind: cython.uint = told.mode & _kind
     if kind == _link:
         return -ELOOP
     bits: cython.uint = cython.cast(cython.uint, wanted) * 0o111
-    if wanted == 0 or kind == _directory or wanted == 4 or told.mode & bits == bits:
+    if told.mode & bits == bits or (everything and (kind == _directory or wanted == 4)):
         return 0
     return 1
 

@@ -2,7 +2,7 @@
 
 A path that leads down from a place of the host's, or up again in its mount, with no mount point of ours in its way, for a
 task whose rights are the host's to judge; or from a directory of a tree over another (`overlaid`), for one that may search
-everything. Where a name is that of a mount point, too, the directory is looked at in which it stands. Of a link that is in
+everything, or all directories on the way. Where a name is that of a mount point, too, the directory is looked at in which it stands. Of a link that is in
 the way the host is asked what it says, and the path that comes of it is gone in the same manner. Whatever is not so plain is the walk's (`axptr.linux.fs.walk`).
 
 Not here: the steps of the host's (`axptr._core.host.places`), the calls (`filecalls`).
@@ -27,7 +27,11 @@ from cython.cimports.libc.string import memcpy, strlen
 _path_max = cython.declare(cython.Py_ssize_t, 4095)
 _cwd = cython.declare(cython.int, -100)
 """AT_FDCWD."""
+_kind = cython.declare(cython.uint, 0o170000)
 _directory = cython.declare(cython.uint, 0o040000)
+_link = cython.declare(cython.uint, 0o120000)
+_all_execute = cython.declare(cython.uint, 0o111)
+_may_execute = cython.declare(object, 1)
 _no_xdev = cython.declare(cython.ulong, 0x01)
 """RESOLVE_NO_XDEV."""
 _most_links = cython.declare(cython.int, 8)
@@ -41,12 +45,10 @@ def begins(task, dirfd, text, size, way):
     """Who holds what a path begins at, and `way` filled; None for what is not so simple. size: none if it is no path.
 
     The step is from a place of the host's, or a directory of its that the task has open, in a mount of the tree, and
-    for a task that may search everything, or that is to the host's files what this process is (`fs.permissions`).
+    for a task that may search everything, or that is to the host's files what this process is (`fs.permissions`); in a
+    tree over another also for one that may search what is on the way.
     """
     if size <= 0 or openat2_missing():
-        return None
-    creds: object = task.creds
-    if not creds.walks and creds.files != task.machine.owner.files:
         return None
     start: object
     way.links = 0
@@ -88,7 +90,7 @@ def _over(
     """`begins` at a directory of a tree over another."""
     begin: cython.Py_ssize_t
     climbs: cython.int = 0
-    if start is None or not start.layered or not task.creds.walks:
+    if start is None or not start.layered:
         return None
     begin = _leads(task, start, text, size, way, True, cython.address(climbs))
     if begin < 0:
@@ -96,9 +98,75 @@ def _over(
     tree: object = descended(start, text, size, begin, True, way)
     if tree is not start.inode.fs or way.refused == -ELOOP:
         return None
+    if not task.creds.walks and not _may_search(task, start, text, size, begin, way):
+        return None
     if climbs:
         way.resolve |= _no_xdev
     return start
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _may_search(
+    task: object,
+    start: object,
+    text: cython.p_char,
+    size: cython.Py_ssize_t,
+    begin: cython.Py_ssize_t,
+    way: cython.pointer(Way),
+) -> cython.bint:
+    """Whether a task may search all directories on a way below a tree over another, as far as they are there: those above by
+    their nodes, those below where everybody may. False where that is the walk's to say, as of those that are made up."""
+    told: axptr_told
+    refused: cython.int
+    dots: cython.bint
+    end: cython.Py_ssize_t
+    first: cython.Py_ssize_t
+    at: cython.Py_ssize_t = begin
+    node: object = start
+    found: object = start
+    raw: cython.p_char = way.raw
+    if way.refused:
+        return False
+    while found is not None:
+        node = found
+        if not node.permits(task, task.creds, _may_execute):
+            return False
+        while at < size and text[at] == 0x2F:
+            at += 1
+        end = at
+        while end < size and text[end] != 0x2F:
+            end += 1
+        name: bytes = text[at:end]
+        if name != b".":
+            found = cython.cast(dict, node.inode.entries, typecheck=True).get(name)
+        if found is not None:
+            at = end
+    end = len(node.inode.below)
+    if end:
+        end += 1
+    if way.floor != cython.cast(cython.size_t, end):
+        return False
+    while True:
+        while raw[end] == 0x2F:
+            end += 1
+        first = end
+        while raw[end] != 0 and raw[end] != 0x2F:
+            end += 1
+        at = end
+        while raw[at] == 0x2F:
+            at += 1
+        if raw[at] == 0:
+            return True
+        dots = raw[first] == 0x2E and (end - first == 1 or (end - first == 2 and raw[first + 1] == 0x2E))
+        raw[end] = 0
+        with cython.nogil:
+            refused = axptr_tell_at(way.at, raw, dots, PLACE, way.resolve, way.device, cython.address(told))
+        raw[end] = 0x2F
+        if refused or told.mode & _kind != _directory:
+            return True
+        if told.mode & _all_execute != _all_execute:
+            return False
 
 
 @cython.cfunc
@@ -106,6 +174,9 @@ def _led(task: object, start: object, text: cython.p_char, size: cython.Py_ssize
     """`begins` at what `way` says already."""
     begin: cython.Py_ssize_t
     climbs: cython.int = 0
+    creds: object = task.creds
+    if not creds.walks and creds.files != task.machine.owner.files:
+        return None
     begin = _leads(task, start, text, size, way, False, cython.address(climbs))
     if begin < 0:
         return None
@@ -318,7 +389,10 @@ def told_of(start, way, told):
             return refused
     if way.held:
         node: object = holder(start.inode.fs, way)
-        return 1 if node is None else told_below(node, told)
+        if node is None or told_below(node, told):
+            return 1
+        kind: cython.uint = told.mode & _kind
+        return -ENOTDIR if way.slash and kind != _directory and kind != _link else 0
     return 1 if way.layered and not adopted(start.inode.fs, told) else 0
 
 
