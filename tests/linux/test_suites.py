@@ -21,12 +21,15 @@ HEADERS = r"""
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 static long told(int line, const char *what, long result) {
@@ -209,6 +212,89 @@ int main(void) {
     R(recv(fd, &byte, 1, MSG_ERRQUEUE));
     R(listen(fd, 1));
     R(recv(fd, &byte, 1, MSG_ERRQUEUE));
+}
+""",
+    ),
+    "a tracer answers calls in the kernel's place": (
+        18,
+        r"""
+static int child;
+static struct user_regs_struct regs;
+static int stop(int request) {
+    int status;
+    ptrace(request, child, 0, 0);
+    if (waitpid(child, &status, 0) != child) return -1;
+    if (WIFSTOPPED(status)) ptrace(PTRACE_GETREGS, child, 0, &regs);
+    return status;
+}
+int main(void) {
+    child = fork();
+    if (!child) {
+        ptrace(PTRACE_TRACEME, 0, 0, 0);
+        raise(SIGSTOP);
+        long first = syscall(SYS_getppid), second = syscall(SYS_getpid), third = syscall(SYS_exit_group, 9);
+        asm volatile("nop; nop; nop");
+        syscall(SYS_exit_group, first == 71 && second == 72 && third == -1 && errno == ENOSYS ? 6 : 7);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACESYSGOOD);
+    do R(stop(PTRACE_SYSEMU));
+    while (regs.orig_rax != SYS_getppid);
+    R(regs.orig_rax);
+    R(regs.rax);
+    regs.rax = 71;
+    ptrace(PTRACE_SETREGS, child, 0, &regs);
+    R(stop(PTRACE_SYSCALL));  /* the end of the one that was not done */
+    R(regs.rax);
+    R(stop(PTRACE_SYSEMU));
+    R(regs.orig_rax);
+    regs.rax = 72;
+    ptrace(PTRACE_SETREGS, child, 0, &regs);
+    R(stop(PTRACE_SYSEMU));
+    R(regs.orig_rax);
+    struct { uint8_t op, rest[7]; uint64_t ip, sp, number, words[6]; } info;
+    R(ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info) > 0);
+    R(info.op);
+    R(info.number);
+    int steps = 0;
+    uint64_t before = regs.rip;
+    R(stop(32));  /* PTRACE_SYSEMU_SINGLESTEP */
+    R(regs.rip > before);
+    do steps++, status = stop(32);
+    while (status == (SIGTRAP << 8 | 0x7f) && steps < 100000);
+    R(status);
+    R(steps > 3);
+    R(regs.orig_rax);
+    R(regs.rdi);
+    R(ptrace(PTRACE_KILL, child, 0, 0));
+    waitpid(child, &status, 0);
+}
+""",
+    ),
+    "a control character is echoed as two, whatever is made of output": (
+        8,
+        r"""
+int main(void) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK), count;
+    unlockpt(master);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_NONBLOCK);
+    for (int post = 0; post < 2; post++) {
+        struct termios modes;
+        char bytes[200];
+        tcgetattr(slave, &modes);
+        modes.c_oflag = post ? OPOST | OLCUC : 0;
+        modes.c_lflag = ICANON | ECHO | ECHOE | ECHOCTL | ECHOK | ECHOKE | IEXTEN;
+        tcsetattr(slave, TCSANOW, &modes);
+        const char *typed[] = {"a\x01\n", "b\x1b\tc\x7f\x7f\x7f\n", "\x01\x02\tx\x15\n"};
+        for (int i = 0; i < 3; i++) {
+            write(master, typed[i], strlen(typed[i]));
+            pass(50);
+            R(count = read(master, bytes, sizeof bytes));
+            for (int k = 0; k < count; k++) printf("%02x", bytes[k] & 255);
+            puts("");
+        }
+    }
 }
 """,
     ),

@@ -2,7 +2,7 @@
 arch/x86/kernel/ptrace.c of Linux 6.18.
 
 Only tasks of the machine have numbers here, so nothing of the host's can be traced. Left out (EIO, as on a CPU or a
-kernel without): block steps, emulated calls (SYSEMU), reading seccomp's filters.
+kernel without): block steps, reading seccomp's filters.
 
 Not here: stops (`task.trace`), waits (`task.children`), registers (`task.traceregs`).
 """
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Request = Callable[[LinuxTask, LinuxTask, Trace, int, int], "int | None"]
 
 _TRACEME, _ATTACH, _SEIZE, _INTERRUPT, _KILL = 0, 16, 0x4206, 0x4207, 8
-_CONT, _SINGLESTEP, _SYSCALL = 7, 9, 24
+_CONT, _SINGLESTEP, _SYSCALL, _SYSEMU, _SYSEMU_SINGLESTEP = 7, 9, 24, 31, 32
 _OPTIONS = 0xFF | EXITKILL | SUSPEND_SECCOMP
 _SYSCALL_SECCOMP = 3
 _NT_PRSTATUS, _NT_FPREGSET, _NT_X86_XSTATE = 1, 2, 0x202
@@ -143,11 +143,11 @@ def _set_options(task: LinuxTask, tracee: LinuxTask, trace: Trace, address: int,
 # -- going on
 
 
-def _go_on(by_call: bool = False, by_step: bool = False) -> Request:
+def _go_on(by_call: bool = False, by_step: bool = False, emulated: bool = False) -> Request:
     def request(task: LinuxTask, tracee: LinuxTask, trace: Trace, address: int, data: int) -> int:
         if data > 64:
             raise LinuxError(errno.EIO)
-        trace.by_call, trace.by_step = by_call, by_step
+        trace.by_call, trace.by_step, trace.emulated = by_call, by_step, emulated
         resume(tracee, data, task)
         return 0
 
@@ -376,6 +376,8 @@ _REQUESTS: dict[int, Request] = {
     _CONT: _go_on(),
     _SINGLESTEP: _go_on(by_step=True),
     _SYSCALL: _go_on(by_call=True),
+    _SYSEMU: _go_on(emulated=True),
+    _SYSEMU_SINGLESTEP: _go_on(by_step=True, emulated=True),
     12: _get_regs,
     13: _set_regs,
     14: _get_fpregs,

@@ -90,7 +90,9 @@ SIZE = 4096
 _NL, _CR, _TAB, _BS, _MARK = 10, 13, 9, 8, 0xFF
 _SET_CANON_COL, _MOVE_BACK = 256, 257
 _ERASE_TAB = 512
-"""Operations among the bytes to be echoed; the last one plus the columns, and 0x80 where they begin at a tab."""
+_CONTROL = 1024
+"""Operations among the bytes to be echoed; the last but one plus the columns, and 0x80 where they begin at a tab, the
+last one plus a control character that is shown as two, whatever is made of what programs write."""
 _END = 0
 """__DISABLED_CHAR: what stands in the buffer for the end of a line that has no character of its own."""
 
@@ -412,8 +414,7 @@ class LineDiscipline:
 
     def _echo(self, c: int) -> None:
         if self.termios.lflag & ECHOCTL and _is_control(c) and c != _TAB:
-            self._echoes.append(ord("^"))
-            self._echoes.append(c ^ 0x40)
+            self._echoes.append(_CONTROL + c)
         else:
             self._echoes.append(c)
 
@@ -426,6 +427,11 @@ class LineDiscipline:
                 self._canon_column = self._column
             elif c == _MOVE_BACK:
                 self._column = max(self._column - 1, 0)
+            elif c >= _CONTROL:
+                if room < 2:
+                    return
+                self._driver.show(bytes((ord("^"), (c - _CONTROL) ^ 0x40)))
+                self._column += 2
             elif c >= _ERASE_TAB:
                 columns = c - _ERASE_TAB
                 if not columns & 0x80:

@@ -70,7 +70,8 @@ they are |
     | info: siginfo of the stop, None where there is none; message: of the event | - | none | plain data |
     | listening: it stands for its process alone, and is told of what comes; trap: it is to stop so at the next \
 chance | - | as `begin_child` says | as they are |
-    | by_call, by_step: whether it goes on until a call, or for one instruction | - | no | as they are |
+    | by_call, by_step: whether it goes on until a call, or for one instruction; emulated: whether until a call that \
+is then not done (PTRACE_SYSEMU) | - | no | as they are |
     | flagged: whether the trap flag was set for that | - | no | as it is |
     | call: the number of the call in hand, -1 for none (orig_rax); phase: how far it has come | as it is | the \
 parent's; none | numbers |
@@ -90,7 +91,7 @@ parent's; none | numbers |
         self.info: Info | None = None
         self.message = 0
         self.listening = self.trap = False
-        self.by_call = self.by_step = self.flagged = False
+        self.by_call = self.by_step = self.emulated = self.flagged = False
         self.call = -1
         self.phase = NOTHING
         self.given: Info | None = None
@@ -160,7 +161,7 @@ def let_go(task: LinuxTask, signal: int = 0) -> bool:
     if tracees is not None:
         tracees.pop(task, None)
     tracer, trace.tracer = trace.tracer, None
-    trace.trap = trace.listening = trace.by_call = trace.by_step = False
+    trace.trap = trace.listening = trace.by_call = trace.by_step = trace.emulated = False
     if trace.held:
         trace.held = False
         return True
@@ -379,7 +380,7 @@ def traced(task: LinuxTask, inner: Dispatch) -> Dispatch:
 
     def dispatch(nr: int, a0: int, a1: int, a2: int, a3: int, a4: int, a5: int) -> int | None:
         trace = task.trace
-        if trace is None or not (trace.by_call or trace.by_step):
+        if trace is None or not (trace.by_call or trace.by_step or trace.emulated):
             if trace is not None:
                 trace.call = _entered(task)
             result = inner(nr, a0, a1, a2, a3, a4, a5)
@@ -465,8 +466,8 @@ def over(task: LinuxTask) -> bool:
 def _call(task: LinuxTask, trace: Trace) -> bool:
     """Whatever is left of a call. True if the task waits then, in it or at a stop."""
     if trace.phase == ENTRY:
-        trace.phase = PENDING
-        if trace.by_call and trace.tracer is not None:
+        trace.phase = IN_CALL if trace.emulated else PENDING  # whatever is asked for at the stop
+        if (trace.by_call or trace.emulated) and trace.tracer is not None:
             _notify(task, SIGTRAP | (0x80 if trace.options & TRACESYSGOOD else 0), SYSCALL_ENTRY)
             return True
     if trace.phase == PENDING:
@@ -486,7 +487,7 @@ def _call(task: LinuxTask, trace: Trace) -> bool:
     trace.message = 0
     if trace.tracer is None:
         return False
-    if trace.by_step:
+    if trace.by_step and not trace.emulated:
         task.signals.force(task, Info(SIGTRAP, _TRAP_BRKPT, address=task.engine.regs.pc))
     elif trace.by_call:
         _notify(task, SIGTRAP | (0x80 if trace.options & TRACESYSGOOD else 0), SYSCALL_EXIT)
