@@ -72,6 +72,25 @@ class EventFile(AnonFile):
         return 8
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
+        """Each part by itself, as Linux does where a file has no other way (do_loop_readv_writev): what an error in a
+        later one leaves is told."""
+        parts, done = list(data.iov), 0
+        if len(parts) == 1:
+            return self._add(data)
+        for at, part in enumerate(parts):
+            if at and not part[1]:  # iov_iter_advance
+                continue
+            try:
+                done += self._add(type(data).over(task, (part,)))
+            except WouldBlock:
+                raise WouldBlock(done, tuple(parts[at:])) from None
+            except LinuxError:
+                if done:
+                    return done
+                raise
+        return done
+
+    def _add(self, data: UserIter) -> int:
         if data.count != 8:
             raise LinuxError(errno.EINVAL)
         rest, buffer = data.rest, memoryview(bytearray(8))
