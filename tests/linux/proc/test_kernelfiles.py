@@ -41,6 +41,29 @@ def test_a_session_has_an_autogroup_of_its_own():
     assert re.fullmatch(rb"/autogroup-\d+ nice 0\n", ours)
 
 
+def test_the_configuration_says_what_is_there_and_what_is_not():
+    told = run_guest("/bin/sh", "-c", "zcat /proc/config.gz && unshare -n true; grep -c . /proc/swaps")
+    assert {"CONFIG_NET_NS=y", "CONFIG_SYSVIPC=y", "# CONFIG_SWAP is not set"} <= set(told.lines)
+    options = [line for line in told.lines if "CONFIG_" in line]
+    assert len(options) == len(set(options)) > 60
+    assert all(re.fullmatch(r"CONFIG_\w+=y|# CONFIG_\w+ is not set", line) for line in options)
+
+
+def test_a_timer_slack_that_is_written_is_what_prctl_tells():
+    program = """
+import ctypes
+libc = ctypes.CDLL(None)
+def put(text):
+    try:
+        with open("/proc/self/timerslack_ns", "w") as file: file.write(text)
+    except OSError as error: print(error.errno)
+    print(libc.prctl(30), open("/proc/self/timerslack_ns").read())
+for text in "5000", "0", "-1", "x": put(text)
+"""
+    host, ours = both(None, "/usr/bin/python3", "-c", program)
+    assert ours == host
+
+
 def test_everything_in_proc_can_be_read_to_its_end():
     """Of the machine, of a process and of a thread; the host's attributes cannot without a security module either."""
     program = """

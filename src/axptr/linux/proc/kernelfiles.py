@@ -45,6 +45,19 @@ _DRIVERS = (
     b"pty_slave            /dev/pts      136 0-1048575 pty:slave\n"
     b"pty_master           /dev/ptm      128 0-1048575 pty:master\n"
 )
+_BUILT = b"""
+64BIT X86_64 X86 MMU SMP SYSVIPC SYSVIPC_SYSCTL POSIX_MQUEUE POSIX_MQUEUE_SYSCTL CROSS_MEMORY_ATTACH
+HIGH_RES_TIMERS NAMESPACES UTS_NS IPC_NS NET_NS USER_NS MULTIUSER SYSFS_SYSCALL POSIX_TIMERS FUTEX FUTEX_PI EPOLL
+SIGNALFD TIMERFD EVENTFD SHMEM AIO ADVISE_SYSCALLS MEMBARRIER KCMP RSEQ SECCOMP SECCOMP_FILTER BINFMT_ELF
+BINFMT_SCRIPT ELF_CORE COREDUMP NET UNIX INET IPV6 FILE_LOCKING FSNOTIFY DNOTIFY INOTIFY_USER PROC_FS PROC_SYSCTL
+PROC_PAGE_MONITOR SYSFS TMPFS TMPFS_POSIX_ACL TMPFS_XATTR MEMFD_CREATE TTY UNIX98_PTYS NUMA
+""".split()
+_NOT_BUILT = b"""
+PID_NS TIME_NS BSD_PROCESS_ACCT SWAP HUGETLBFS TRANSPARENT_HUGEPAGE KSM MEMCG MODULES IO_URING USERFAULTFD
+BPF_SYSCALL KEYS PERF_EVENTS MODIFY_LDT_SYSCALL QUOTA OVERLAY_FS FUSE_FS BLK_DEV_LOOP CHECKPOINT_RESTORE PRINTK
+AUDIT LOCKDEP KASAN
+""".split()
+"""What a kernel's configuration says of this one: what is there, and what programs ask for and is not."""
 _SOFT = b"HI TIMER NET_TX NET_RX BLOCK IRQ_POLL TASKLET SCHED HRTIMER RCU".split()
 _COUNTED = b"""
 nr_zone_inactive_anon nr_zone_active_anon nr_zone_inactive_file nr_zone_active_file nr_zone_unevictable nr_mlock
@@ -55,6 +68,17 @@ pgalloc_movable allocstall_normal pgfree pgactivate pgdeactivate pgfault pgmajfa
 pgsteal_direct pgscan_kswapd pgscan_direct pageoutrun oom_kill
 """.split()
 _CALM = b"avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+
+
+def _config(task: LinuxTask) -> bytes:
+    """The configuration, compressed as gzip does it (kernel/configs.c)."""
+    import zlib  # which nothing else of a start needs
+
+    text = b"#\n# Linux/x86 %s Kernel Configuration\n#\n" % task.machine.host.uname[2].encode()
+    text += b"".join(b"CONFIG_%b=y\n" % name for name in _BUILT)
+    text += b"".join(b"# CONFIG_%b is not set\n" % name for name in _NOT_BUILT)
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(text) + packer.flush()
 
 
 def _interrupts(task: LinuxTask) -> bytes:
@@ -153,7 +177,7 @@ def _msg(task: LinuxTask) -> bytes:
 
 _TOLD: dict[bytes, Render] = {
     b"buddyinfo": _buddyinfo, b"interrupts": _interrupts, b"locks": _locks, b"softirqs": _softirqs, b"vmstat": _vmstat,
-    b"zoneinfo": _zoneinfo,
+    b"zoneinfo": _zoneinfo, b"config.gz": _config,
     b"pressure/cpu": lambda task: b"some " + _CALM + b"full " + _CALM,
     b"pressure/io": lambda task: b"some " + _CALM + b"full " + _CALM,
     b"pressure/memory": lambda task: b"some " + _CALM + b"full " + _CALM,

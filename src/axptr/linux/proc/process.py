@@ -312,6 +312,14 @@ def set_coredump_filter(task: LinuxTask, data: bytes) -> None:
     task.group.coredump_filter = _number(data, 0) & 0x1FF
 
 
+def set_timer_slack(task: LinuxTask, data: bytes) -> None:
+    """As PR_SET_TIMERSLACK does it (timerslack_ns_write)."""
+    value = _number(data)
+    if not 0 <= value < 1 << 64:
+        raise LinuxError(errno.EINVAL)
+    task.kept.timer_slack = value or task.kept.default_slack
+
+
 def clear_refs(task: LinuxTask, data: bytes) -> None:
     """Only the marks of what was touched: nothing here looks at them. EINVAL for what is no such request."""
     if not 1 <= _number(data) <= 5:

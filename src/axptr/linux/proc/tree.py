@@ -114,8 +114,8 @@ def _descriptor(task: LinuxTask, name: bytes) -> int | None:
 
 KERNEL_FILES = frozenset(
     b"""
-    buddyinfo cgroups cmdline consoles crypto devices diskstats dma execdomains interrupts key-users keys locks misc
-    modules partitions pressure slabinfo softirqs swaps sysvipc tty vmstat zoneinfo
+    buddyinfo cgroups cmdline config.gz consoles crypto devices diskstats dma execdomains interrupts key-users keys
+    locks misc modules partitions pressure slabinfo softirqs swaps sysvipc tty vmstat zoneinfo
     """.split()
 )
 """What `proc.kernelfiles` has."""
@@ -349,7 +349,7 @@ def _process_dir(path: bytes, number: int, *, leader: bool) -> StaticDir:
     if leader:
         nodes[b"map_files"] = LaterDir(path + b"/map_files", lambda: _map_files(path, seen))
         text(b"coredump_filter", lambda t: b"%08x\n" % t.group.coredump_filter, 0o644, procself.set_coredump_filter)
-        text(b"timerslack_ns", lambda t: b"%d\n" % (t.kept.timer_slack or 50000), 0o666)
+        text(b"timerslack_ns", lambda t: b"%d\n" % (t.kept.timer_slack or 50000), 0o666, procself.set_timer_slack)
         nodes[b"task"] = TaskDir(path + b"/task", who)
     else:
         text(b"children", procself.children)
