@@ -311,6 +311,11 @@ def _traced(box: Sandbox) -> None:
         box.spawn(["strace", "-o", "/dev/null", "sleep", "100"])
 
 
+def _apart(box: Sandbox) -> None:
+    listen = "import socket, os; it = socket.create_server(('0.0.0.0', 0)); os.fork() or os._exit(0); os._exit(0)"
+    box.run(["unshare", "-n", "-i", "-u", "python3", "-c", listen], check=True)
+
+
 def _branched(box: Sandbox) -> None:
     command = box.spawn(["sh", "-c", "sh -c true; cat"])
     for branch in box.branch(2):
@@ -320,7 +325,7 @@ def _branched(box: Sandbox) -> None:
     command.kill()
 
 
-@pytest.mark.parametrize("use", [_nothing, _files, _children, _living, _held, _traced, _branched])
+@pytest.mark.parametrize("use", [_nothing, _files, _children, _living, _held, _traced, _apart, _branched])
 def test_what_is_closed_goes_without_the_collector(use: Callable[[Sandbox], None], engine: str) -> None:
     def once() -> weakref.ref[object]:
         with Sandbox(engine=engine) as box:

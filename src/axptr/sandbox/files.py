@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from ..linux.fs.node import Node
     from ..linux.fs.openfile import OpenFile
+    from ..linux.ipc.space import IpcSpace
+    from ..linux.net.network import Network
     from ..linux.system import Linux
     from .driver import Driver
 
@@ -78,6 +80,14 @@ class Outsider:
         self.mm = linux.machine.nothing
         self.uts = linux.machine.uts
         self.space = self.mm.space
+
+    @property
+    def ipc(self) -> IpcSpace:
+        return self.machine.ipc
+
+    @property
+    def network(self) -> Network:
+        return self.machine.network
 
 
 class Files:

@@ -128,11 +128,13 @@ have stopped do | keeps | nobody waits | with those who wait |
         """The machine is closed: it has no relatives any more, and no threads."""
         self.parent = self.born_of = self.origin = self.tty = self.tracees = None
         self.children.clear()
-        for task in self.threads.values():
+        leader = self.__dict__.pop("leader", None)
+        for task in (*self.threads.values(), *(() if leader is None else (leader,))):
             task.trace = None
+            if task.own_network is not None:
+                task.own_network.dissolve()
         self.threads.clear()
         self.gone.clear()
-        self.__dict__.pop("leader", None)
 
     @property
     def ppid(self) -> int:
