@@ -92,10 +92,11 @@ class StoreBackend(Backend):
     """The pages of a store from `offset` (bytes, page aligned) on: those of a file that lives in memory.
 
     Private, or `shared` so that writes are the file's; `writable=False` seals a shared one. EINVAL for an unaligned
-    offset. named: tells what maps call it now.
+    offset. no_exec: as of `FileBackend`. named: tells what maps call it now.
     """
 
     kind_name = "store"
+    no_exec = False
     named: Callable[[], bytes] | None = None
 
     def __init__(self, store: FrameStore, offset: int = 0, *, shared: bool = False, writable: bool = True) -> None:

@@ -342,3 +342,63 @@ def test_a_second_mount_of_sys_and_proc_is_in_a_snapshot_as_it_was(tmp_path: Pat
             process.stdin.feed(b"on\n", last=True)
             assert process.wait().exit_code == 0
             assert process.stdout.take() == b"sys/devices/system/cpu/online\ncat\n"
+
+
+NOEXEC = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static void show(const char *what, long result) {
+    printf("%s: %s\n", what, result == -1 ? strerrorname_np(errno) : "ok");
+    fflush(stdout);
+}
+int main(void) {
+    mkdir("t", 0755), mkdir("a", 0755), mkdir("b", 0755);
+    show("tmpfs", mount("none", "t", "tmpfs", MS_NOEXEC, 0));
+    close(open("a/x", O_CREAT | O_WRONLY, 0755));
+    show("bind", mount("a", "b", 0, MS_BIND, 0));
+    show("remount", mount("none", "b", 0, MS_REMOUNT | MS_BIND | MS_NOEXEC, 0));
+    for (int i = 0; i < 3; i++) {
+        const char *names[] = {"t/x", "b/x", "a/x"};
+        int fd = open(names[i], O_CREAT | O_RDWR, 0755);
+        write(fd, "#!/bin/true\n", 12);
+        show("access", access(names[i], X_OK));
+        show("execute", mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED ? -1 : 0);
+        void *map = mmap(0, 4096, PROT_READ, MAP_SHARED, fd, 0);
+        show("read", map == MAP_FAILED ? -1 : 0);
+        show("later", mprotect(map, 4096, PROT_READ | PROT_EXEC));
+        close(fd);
+    }
+    chdir("b");
+    show("access", access("x", X_OK));
+    chdir("..");
+    char line[500];
+    for (FILE *file = fopen("/proc/self/mounts", "r"); fgets(line, sizeof line, file);)
+        if (strstr(line, "/b ")) puts(strstr(line, "noexec") ? "told" : "not told");
+    show("run", execl("b/x", "x", (char *)0));
+}
+"""
+
+
+def test_nothing_in_a_mount_that_forbids_it_is_executed_mapped_so_or_said_to_be_executable(compile_guest, tmp_path):
+    program = compile_guest("noexecmount", source=NOEXEC)
+    done = run_guest(program, cwd=tmp_path, allow_write=[tmp_path], user="0:0")
+    refused = ["access: EACCES", "execute: EPERM", "read: ok", "later: EACCES"]
+    taken = ["access: ok", "execute: ok", "read: ok", "later: ok"]
+    assert done.lines == [
+        "tmpfs: ok",
+        "bind: ok",
+        "remount: ok",
+        *refused,
+        *refused,
+        *taken,
+        "access: EACCES",
+        "told",
+        "run: EACCES",
+    ]

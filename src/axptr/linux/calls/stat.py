@@ -23,7 +23,7 @@ from ...kernel.abi import c_int, c_uint
 from ..abi.layouts import pack_statx
 from ..fs.host.file import HostFile
 from ..fs.node import Node
-from ..fs.permissions import MAY_WRITE, require_access
+from ..fs.permissions import MAY_EXEC, MAY_WRITE, require_access
 from ..fs.walk import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from ..registry import at_once, call
 from ..uaccess import (
@@ -171,6 +171,8 @@ def _access(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, flags: int
         task.creds = creds.by_real_ids()  # for the walk, too (access_override_creds)
     try:
         node = _found(task, dirfd, path, flags)
+        if mode & MAY_EXEC and stat.S_ISREG(node.mode) and node.mount is not None and node.mount.noexec:
+            raise LinuxError(errno.EACCES)
         require_access(task, node, mode)
         if mode & MAY_WRITE and stat.S_IFMT(node.mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
             node.require_writable()

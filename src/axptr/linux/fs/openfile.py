@@ -379,8 +379,9 @@ class OpenFile:
             raise LinuxError(errno.EOVERFLOW)
 
     def no_exec(self) -> bool:
-        """Whether nothing in this file's file system may be executed."""
-        return False
+        """Whether nothing in this file's mount, or its file system, may be executed."""
+        node = self.node()
+        return node is not None and node.mount is not None and node.mount.noexec
 
     # -- as the kernel itself uses it
 

@@ -245,7 +245,7 @@ class TmpFile(OpenFile):
     def mapping(self, phys: PhysMemory, offset: int, *, shared: bool) -> StoreBackend:
         sealed = self.inode.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
         backend = StoreBackend(self.inode.contents(), offset, shared=shared, writable=self.writable and not sealed)
-        backend.named = self._node.where
+        backend.named, backend.no_exec = self._node.where, self.no_exec()
         self._accessed()
         return backend
 

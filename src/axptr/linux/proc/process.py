@@ -198,7 +198,7 @@ def status(task: LinuxTask, viewer: LinuxTask) -> bytes:
         f"Tgid:\t{task.pid}", "Ngid:\t0",
         f"Pid:\t{task.tid}", f"PPid:\t{group.ppid}", f"TracerPid:\t{_tracer(task)}",
         "Uid:\t" + "\t".join(map(str, uid)), "Gid:\t" + "\t".join(map(str, gid)),
-        f"FDSize:\t{open_files}", "Groups:\t" + "".join(f"{shown_gid(by, one)} " for one in creds.groups),
+        f"FDSize:\t{open_files}", "Groups:\t" + " ".join(f"{shown_gid(by, one)}" for one in creds.groups) + " ",
         f"NStgid:\t{task.pid}", f"NSpid:\t{task.tid}", f"NSpgid:\t{group.pgid}", f"NSsid:\t{group.sid}",
         "Kthread:\t0", *([] if not has_memory(task) else _kilobytes(task)), "CoreDumping:\t0", "THP_enabled:\t0",
         "untag_mask:\t0xffffffffffffffff",

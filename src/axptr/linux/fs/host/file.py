@@ -554,7 +554,9 @@ class HostFile(OpenFile):
 
     def no_exec(self) -> bool:
         """Pipes and sockets are in a file system where nothing may be executed, too."""
-        return self.kind in (stat.S_IFIFO, stat.S_IFSOCK) or bool(os.fstatvfs(self.host_fd).f_flag & os.ST_NOEXEC)
+        if self.kind in (stat.S_IFIFO, stat.S_IFSOCK) or (self.mount is not None and self.mount.noexec):
+            return True
+        return bool(os.fstatvfs(self.host_fd).f_flag & os.ST_NOEXEC)
 
     def peek(self, size: int, offset: int) -> bytes:
         return host(os.pread, self.host_fd, size, offset)

@@ -36,7 +36,7 @@ class HostMount(Mount):
         return b"rw" if not self.readonly and self.writable.reaches(self.root) else b"ro"
 
     def device(self) -> tuple[bytes, bytes, bytes]:
-        """What the host has mounted where this is."""
+        """What the host has mounted where this is, and the options that the guest gave it, if it did."""
         name, found = name_of(self.root.fd), (b"/dev/root", b"ext4")
         longest = -1
         try:
@@ -48,7 +48,7 @@ class HostMount(Mount):
                         longest, found = len(point), (source, kind)
         except (OSError, ValueError):
             pass
-        return (*found, b"relatime")
+        return (*found, self._device[2] or b"relatime")
 
     @property
     def names_alike(self) -> bool:
