@@ -3,8 +3,8 @@ quotas, tracing of the whole machine. What comes before the right is looked at i
 
 Whoever looks for such a thing finds what it finds in a container: the errno of a process without the capability, or
 with a facility that the system's owner has switched off (io_uring, landlock). Nothing of the host's is ever asked.
-Source: fs/namespace.c, fs/fsopen.c, fs/quota/quota.c, kernel/module, kernel/reboot.c, kernel/events/core.c,
-io_uring/io_uring.c, security/landlock/syscalls.c of Linux 6.18.
+Source: fs/quota/quota.c, kernel/module, kernel/reboot.c, kernel/events/core.c, io_uring/io_uring.c,
+security/landlock/syscalls.c of Linux 6.18.
 """
 
 from __future__ import annotations
