@@ -298,6 +298,22 @@ int main(void) {
 }
 """,
     ),
+    "the groups that status tells end with a blank, those of none too": (
+        3,
+        r"""
+int main(void) {
+    for (int count = 0; count < 3; count++) {
+        gid_t groups[] = {7, 3};
+        if (syscall(SYS_setgroups, count, groups)) R(errno);  /* an ordinary user keeps what there is */
+        char line[200];
+        FILE *file = fopen("/proc/self/status", "r");
+        while (fgets(line, sizeof line, file))
+            if (!strncmp(line, "Groups:", 7)) printf("%.*s|\n", (int)strlen(line) - 1, line);
+        fclose(file);
+    }
+}
+""",
+    ),
     "what clone and a pidfd take and tell": (
         5,
         r"""

@@ -1,5 +1,4 @@
 """Files of the host, behind a host descriptor: regular files, directories, pipes, terminals, sockets.
-
 A regular file that is mapped here is read, written and cut through its cache, so that mappings and calls agree.
 
 Reads and writes go through the machine's bounce buffer of CHUNK bytes. Where the guest's buffer runs into a hole, the
@@ -554,9 +553,8 @@ class HostFile(OpenFile):
 
     def no_exec(self) -> bool:
         """Pipes and sockets are in a file system where nothing may be executed, too."""
-        if self.kind in (stat.S_IFIFO, stat.S_IFSOCK) or (self.mount is not None and self.mount.noexec):
-            return True
-        return bool(os.fstatvfs(self.host_fd).f_flag & os.ST_NOEXEC)
+        ours = self.kind in (stat.S_IFIFO, stat.S_IFSOCK) or (self.mount is not None and self.mount.noexec)
+        return ours or bool(os.fstatvfs(self.host_fd).f_flag & os.ST_NOEXEC)
 
     def peek(self, size: int, offset: int) -> bytes:
         return host(os.pread, self.host_fd, size, offset)
