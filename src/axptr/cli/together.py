@@ -51,12 +51,11 @@ NAMES = """
     linux.load linux.load.elf linux.load.loader linux.files linux.files.locks linux.abi.timespec
     linux.task.timers linux.task.group linux.task.pids linux.machine linux.personality
     _core.kernel.overlaid _core.kernel.ways _core.kernel.filecalls linux.abi.layouts
-    linux.calls.stat linux.abi.mman linux.mem _core.mm.pages linux.mem.vma linux.load.image linux.mem.mm
-    linux.load.stack linux.fs.notify linux.task.exec linux.task.filetable linux.task.kept linux.task.scheduling
-    linux.task.task
-    linux.system linux.api linux _core.cpu.native.clockpage _core.cpu.native.native _core.cpu.native.crew
-    engine.arch engine.context engine.exit engine.faults engine.points engine.native linux.load.vdso
-    linux.signals.host linux.task.ending _core.kernel.memcalls linux.mem.limits linux.calls.memory
+    linux.calls.stat linux.abi.mman linux.mem _core.mm.pages _core.kernel.memcalls linux.mem.vma linux.load.image
+    linux.mem.mm linux.load.stack linux.fs.notify linux.task.exec linux.task.filetable linux.task.kept
+    linux.task.scheduling linux.task.task linux.system linux.api linux _core.cpu.native.clockpage
+    _core.cpu.native.native _core.cpu.native.crew engine.arch engine.context engine.exit engine.faults engine.points
+    engine.native linux.load.vdso linux.signals.host linux.task.ending linux.mem.limits linux.calls.memory
     linux.fs.opening linux.calls.files _core.kernel.hostio linux.calls.rw linux.arch.x86_64.prctl linux.calls.process
     linux.task.rseq linux.calls.limits linux.files.robust
 """

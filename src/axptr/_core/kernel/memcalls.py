@@ -50,17 +50,19 @@ MAX_MAP_COUNT = 65_530
 """Areas that a process may have (max_map_count)."""
 AREA_COST = 512
 """Bytes of books for an area: its record, what backs it, its name."""
+MMAP_MIN_ADDR = 65536
+"""Below it a program may map something by its rights only (mmap_min_addr)."""
+BYTES_AT_ONCE = 16 << 20
+"""What is given up before anybody looks at the clock and at signals."""
 
-_most_areas = cython.declare(uint64_t, 65_530)
-_area_cost = cython.declare(int64_t, 512)
+_most_areas = cython.declare(uint64_t, MAX_MAP_COUNT)
+_area_cost = cython.declare(int64_t, AREA_COST)
 _boundless = cython.declare(int64_t, 1 << 60)
 _user_end = cython.declare(uint64_t, 0x7FFF_FFFF_F000)
-_lowest = cython.declare(uint64_t, 65536)
-"""Below it a program may map something by its rights only (mmap_min_addr)."""
-_at_once = cython.declare(uint64_t, 16 << 20)
-"""Bytes that are given up before anybody looks at the clock."""
+_lowest = cython.declare(uint64_t, MMAP_MIN_ADDR)
+_at_once = cython.declare(uint64_t, BYTES_AT_ONCE)
 _sure_size = cython.declare(uint64_t, 1 << 40)
-"""What a file of any file system may reach."""
+"""What a file of any file system may reach; beyond it handlers ask the host (`linux.fs.host.file`)."""
 _kind = cython.declare(cython.uint, 0o170000)
 _regular = cython.declare(cython.uint, 0o100000)
 _accmode = cython.declare(cython.int, 3)
@@ -113,8 +115,9 @@ def _book(books: cython.pointer(Books), of: object, areas: int64_t, strictly: cy
 
 
 def book(machine, areas: int64_t, pipes: int64_t, strictly: cython.bint):
-    """Take what so many areas cost, and the machine's pipes, trees and sockets with so many bytes more, off the frames that it
-    may hold. strictly: only where there is room for them, and more than next to none is left for pages. Whether it was done."""
+    """Take what so many areas cost, and the machine's pipes, trees and sockets with so many bytes more, off the frames
+    that it may hold. strictly: only where there is room for them, and more than next to none is left for pages. Whether it
+    was done."""
     books: Books
     account: Account = _open_books(machine, cython.address(books))
     books.besides += pipes
@@ -148,8 +151,8 @@ def _near_stack(space: MappedSpace, end: uint64_t) -> cython.bint:
 def _found(
     space: MappedSpace, hint: uint64_t, size: uint64_t, base: uint64_t, start: cython.pointer(uint64_t)
 ) -> cython.bint:
-    """Where fresh room is, as `mem.vma.place` says: where the program would have it, or right below what is there. False where
-    a stack is near, or it would be looked for elsewhere."""
+    """Where fresh room is, as `mem.vma.place` says: where the program would have it, or right below what is there. False
+    where a stack is near, or it would be looked for elsewhere."""
     low: uint64_t = max(_lowest, space.first)
     high: uint64_t = min(base - 1, space.last)
     hint = page_start(hint)
@@ -179,10 +182,37 @@ def _cut(space: MappedSpace, at: uint64_t) -> cython.pointer(AreaRec):
 
 @cython.cfunc
 @cython.exceptval(check=False)
-def _makes_hole(space: MappedSpace, start: uint64_t, end: uint64_t) -> cython.bint:
-    """Whether one area more is left, when what lies in [start, end) goes."""
-    rec: cython.pointer(AreaRec) = _cut(space, start)
-    return rec != cython.NULL and rec == _cut(space, end)
+def _more_areas(space: MappedSpace, start: uint64_t, end: uint64_t, removed: cython.bint) -> int64_t:
+    """`more_areas`, with the lock held."""
+    low: cython.pointer(AreaRec) = _cut(space, start)
+    high: cython.pointer(AreaRec) = _cut(space, end)
+    if removed:
+        return low != cython.NULL and low == high
+    return (low != cython.NULL) + (high != cython.NULL)
+
+
+def more_areas(space: MappedSpace, start: uint64_t, end: uint64_t, removed: cython.bint):
+    """How many areas more there are once what lies in [start, end) is other than what it was cut from. removed: nothing
+    of it stays, so that only a hole inside an area makes one more. The memory's lock is taken here."""
+    axptr_lock_gil(space.lock)
+    try:
+        return _more_areas(space, start, end, removed)
+    finally:
+        axptr_unlock(space.lock)
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _are_pages(space: MappedSpace, start: uint64_t, size: uint64_t) -> cython.bint:
+    """Whether [start, start + size), some whole pages that a program may have at most, lies where it may have them."""
+    return not start & IN_PAGE and start >= space.first and start <= _user_end - size and start + size - 1 <= space.last
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _has_room(space: MappedSpace) -> cython.bint:
+    """Whether there may be two areas more, as a hole in one makes and what comes into it."""
+    return space.areas.count < _most_areas - 2
 
 
 # -- calls
@@ -280,15 +310,9 @@ class MapCall(MemoryCall):
             or size > _user_end
             or length > _user_end
             or prot == _prot_exec
-            or space.areas.count >= _most_areas - 2
+            or not _has_room(space)
             or not self.ordinary(caller)
-        ):
-            return self.plain.serve(task, registers)
-        if fixed and (
-            start & IN_PAGE
-            or start < max(_lowest, space.first)
-            or start > _user_end - size
-            or start + size - 1 > space.last
+            or (fixed and (start < _lowest or not _are_pages(space, start, size)))
         ):
             return self.plain.serve(task, registers)
         backend: Backend = self.fresh
@@ -309,8 +333,8 @@ class MapCall(MemoryCall):
             if fixed or _found(space, start, size, base, cython.address(start)):
                 done = _book(cython.address(books), account, space.areas.count + 1, True)
                 if done and fixed:
-                    hole: cython.bint = _makes_hole(space, start, start + size)
-                    done = _book(cython.address(books), account, space.areas.count + hole, hole)
+                    more: int64_t = _more_areas(space, start, start + size, True)
+                    done = _book(cython.address(books), account, space.areas.count + more, more != 0)
                 if done:
                     space.enter_area(
                         start, start + size - 1, self.rights[prot], backend, offset, name, 0, cython.address(gone)
@@ -337,31 +361,30 @@ def _retire(call: MemoryCall, gone: cython.pointer(AreaRec)) -> object:
 @cython.final
 @cython.cclass
 class UnmapCall(MemoryCall):
+    """Of no more than is given up at once."""
+
     def serve(self, task, registers):
         books: Books
         gone: cython.pointer(AreaRec) = cython.NULL
         done: cython.bint
-        hole: cython.bint
+        more: int64_t
         caller: Waiting = task
         space: MappedSpace = caller._space
         start: uint64_t = registers[0]
         size: uint64_t = page_start(registers[1] + IN_PAGE)
         if (
-            start & IN_PAGE
-            or registers[1] == 0
+            registers[1] == 0
             or registers[1] > _at_once
-            or start < space.first
-            or start > _user_end - size
-            or start + size - 1 > space.last
-            or space.areas.count >= _most_areas - 2
+            or not _are_pages(space, start, size)
+            or not _has_room(space)
             or task.mm.sealed
         ):
             return self.plain.serve(task, registers)
         account: Account = _open_books(task.machine, cython.address(books))
         axptr_lock_gil(space.lock)
         try:
-            hole = _makes_hole(space, start, start + size)
-            done = _book(cython.address(books), account, space.areas.count + hole, hole)
+            more = _more_areas(space, start, start + size, True)
+            done = _book(cython.address(books), account, space.areas.count + more, more != 0)
             if done:
                 gone = space.take_out(start, start + size - 1)
                 _book(cython.address(books), account, space.areas.count, False)
@@ -381,7 +404,7 @@ class ProtectCall(MemoryCall):
     def serve(self, task, registers):
         books: Books
         rec: cython.pointer(AreaRec)
-        cuts: int64_t
+        more: int64_t
         done: cython.bint = False
         caller: Waiting = task
         space: MappedSpace = caller._space
@@ -390,14 +413,12 @@ class ProtectCall(MemoryCall):
         prot: uint64_t = registers[2]
         last: uint64_t = start + size - 1
         if (
-            start & IN_PAGE
-            or registers[1] == 0
+            registers[1] == 0
             or registers[1] > _user_end
-            or start < space.first
-            or start > _user_end - size
+            or not _are_pages(space, start, size)
             or prot & ~_rights
             or prot == _prot_exec
-            or space.areas.count >= _most_areas - 2
+            or not _has_room(space)
             or not self.ordinary(caller)
         ):
             return self.plain.serve(task, registers)
@@ -415,8 +436,8 @@ class ProtectCall(MemoryCall):
             ):
                 done = True
                 if rec.flags != flags:
-                    cuts = (rec.start < start) + (rec.last > last)
-                    done = _book(cython.address(books), account, space.areas.count + cuts, cuts != 0)
+                    more = _more_areas(space, start, start + size, False)
+                    done = _book(cython.address(books), account, space.areas.count + more, more != 0)
                 if done:
                     space.allow(start, last, flags)
         finally:
@@ -466,7 +487,7 @@ class BreakCall(MemoryCall):
             return True
         if old < space.first or new > _user_end - PAGE_SIZE - GUARD_GAP or max(old, new) - 1 > space.last:
             return False
-        if space.areas.count >= _most_areas - 2 or (new < old and old - new > _at_once):
+        if not _has_room(space) or (new < old and old - new > _at_once):
             return False
         account: Account = _open_books(task.machine, cython.address(books))
         axptr_lock_gil(space.lock)

@@ -3,13 +3,16 @@ from typing import Any
 
 from axptr._core.kernel.filecalls import FileCall
 from axptr._core.mm.frames import Backend
-from axptr._core.mm.space import Released
+from axptr._core.mm.space import Released, SpaceCore
 from axptr._core.words.conversion import Bound
 from axptr.flags import MappingFlags
 
 MAX_MAP_COUNT: int
 AREA_COST: int
+MMAP_MIN_ADDR: int
+BYTES_AT_ONCE: int
 
+def more_areas(space: SpaceCore, start: int, end: int, removed: bool) -> int: ...
 def book(machine: Any, areas: int, pipes: int, strictly: bool) -> bool: ...
 
 class MemoryCall(FileCall):

@@ -10,21 +10,14 @@ from __future__ import annotations
 import errno
 import os
 
+from ..._core.kernel.memcalls import BYTES_AT_ONCE
 from ...errors import LinuxError
 from ...flags import MappingFlags
 from ...kernel.abi import c_int, c_size_t, c_uint, c_ulong
 from ...mm.filecache import FileCache
 from ..fs.host.calls import host
 from ..mem.limits import require_splits, require_unsealed
-from ..mem.vma import (
-    BYTES_AT_ONCE,
-    PAGE,
-    ZERO_NAME,
-    bring_in,
-    in_parts,
-    in_turns,
-    page_up,
-)
+from ..mem.vma import PAGE, ZERO_NAME, bring_in, in_parts, in_turns, page_up
 from ..registry import call
 from ..task import waiting
 from ..uaccess import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 
-from ..._core.kernel.memcalls import MAX_MAP_COUNT, book
+from ..._core.kernel.memcalls import MAX_MAP_COUNT, book, more_areas
 from ...errors import LinuxError
 from ..task.creds import CAP_IPC_LOCK
 from ..task.limits import RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, get_limit
@@ -83,21 +83,14 @@ def is_sealed(task: LinuxTask, start: int, end: int) -> bool:
 
 
 def require_splits(task: LinuxTask, start: int, end: int, *, removed: bool = False) -> None:
-    """ENOMEM if a change of [start, end) would cut mappings in two, and there may be no more of them.
-
-    removed: nothing of the range stays, so that only a hole inside a mapping makes one more.
-    """
+    """ENOMEM if a change of [start, end) would cut mappings in two, and there may be no more of them. removed: as
+    `more_areas` has it."""
     if task.space.area_count < MAX_MAP_COUNT - 2 and task.machine.memory_limit is None:
         return
-    space, cuts = task.space, 0
-    for at in (start, end):
-        area = space.find_area(at)
-        cuts += area is not None and area.start < at
-    if removed:
-        cuts = int(cuts == 2 and space.find_area(start) == space.find_area(end))
-    if cuts and task.space.area_count + cuts > MAX_MAP_COUNT:
+    more = more_areas(task.space, start, end, removed)
+    if more and task.space.area_count + more > MAX_MAP_COUNT:
         raise LinuxError(errno.ENOMEM)
-    charge(task, cuts)
+    charge(task, more)
 
 
 def charge(task: LinuxTask, areas: int = 0, pipes: int = 0) -> None:

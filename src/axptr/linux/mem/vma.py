@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 
+from ..._core.kernel.memcalls import BYTES_AT_ONCE, MMAP_MIN_ADDR
 from ..._core.mm.pages import count_pages
 from ..._core.words.codes import GUARD_GAP
 from ...addr import PAGE_SIZE
@@ -28,10 +29,8 @@ if TYPE_CHECKING:
     from .mm import Mm
 
 PAGE = PAGE_SIZE
-MMAP_MIN_ADDR = 65536
 AREAS_AT_ONCE = 512
-BYTES_AT_ONCE = 16 << 20
-"""What is done between two looks at the clock and at signals."""
+"""What is done between two looks at the clock and at signals (and `BYTES_AT_ONCE`)."""
 STACK_GAP = GUARD_GAP
 """Room that stays free below a stack (stack_guard_gap)."""
 

@@ -6,9 +6,8 @@ Source: Documentation/admin-guide/sysctl and Documentation/networking/ip-sysctl.
 
 from __future__ import annotations
 
-from ..._core.kernel.memcalls import MAX_MAP_COUNT
+from ..._core.kernel.memcalls import MAX_MAP_COUNT, MMAP_MIN_ADDR
 from ..files.aio import AIO_MAX_NR
-from ..mem.vma import MMAP_MIN_ADDR
 from ..task.uts import NAME_MAX
 from .nodes import StaticDir, TextNode
 
