@@ -403,57 +403,39 @@ def sys_fchmod(task: LinuxTask, fd: c_uint, mode: c_uint) -> int:
     return 0
 
 
-def _machines(task: LinuxTask, uid: int, gid: int) -> tuple[int, int]:
-    """Owner and group that a task means. EINVAL for who is nobody in its name space."""
-    if task.creds.space is None:
-        return uid, gid
-    from ..task.userspace import told_owners
+def _give(task: LinuxTask, node: Node, uid: int, gid: int) -> int:
+    """Let owner and group be those that a task means, and say so; -1 twice changes nothing. EINVAL for who is nobody in
+    its name space."""
+    if task.creds.space is not None:
+        from ..task.userspace import told_owners
 
-    return told_owners(task.creds.space, uid, gid)
-
-
-def _owned(task: LinuxTask, node: Node, uid: int, gid: int) -> None:
-    """Say that the owner is another; -1 twice changes nothing."""
+        uid, gid = told_owners(task.creds.space, uid, gid)
+    chown(task, node, uid, gid)
     if not uid == gid == 0xFFFF_FFFF:
         notify.happened(task, notify.ATTRIB, node)
+    return 0
 
 
 @call("chown")
 def sys_chown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
-    node = changeable(task, AT_FDCWD, path, 0)
-    uid, gid = _machines(task, uid, gid)
-    chown(task, node, uid, gid)
-    _owned(task, node, uid, gid)
-    return 0
+    return _give(task, changeable(task, AT_FDCWD, path, 0), uid, gid)
 
 
 @call("lchown")
 def sys_lchown(task: LinuxTask, path: ConstBytes, uid: c_uint, gid: c_uint) -> int:
-    node = changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
-    uid, gid = _machines(task, uid, gid)
-    chown(task, node, uid, gid)
-    _owned(task, node, uid, gid)
-    return 0
+    return _give(task, changeable(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), uid, gid)
 
 
 @call("fchown")
 def sys_fchown(task: LinuxTask, fd: c_uint, uid: c_uint, gid: c_uint) -> int:
-    node = changeable_file(task, fd)
-    uid, gid = _machines(task, uid, gid)
-    chown(task, node, uid, gid)
-    _owned(task, node, uid, gid)
-    return 0
+    return _give(task, changeable_file(task, fd), uid, gid)
 
 
 @call("fchownat")
 def sys_fchownat(task: LinuxTask, dirfd: c_int, path: ConstBytes, uid: c_uint, gid: c_uint, flags: c_int) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise LinuxError(errno.EINVAL)
-    node = changeable(task, dirfd, path, flags)
-    uid, gid = _machines(task, uid, gid)
-    chown(task, node, uid, gid)
-    _owned(task, node, uid, gid)
-    return 0
+    return _give(task, changeable(task, dirfd, path, flags), uid, gid)
 
 
 @call("truncate")

@@ -25,13 +25,13 @@ from .stat import lookup, read_name
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..fs.mounts import Mount
-    from ..fs.node import Node
     from ..task.task import LinuxTask
 
 _CLONE, _RECURSIVE, _NO_AUTOMOUNT = 1, 0x8000, 0x800
 _KEYS = {0: (1, 0), 1: (1, 1), 2: (1, 1), 3: (1, 1), 4: (1, 1), 5: (1, 0), 6: (0, 0), 7: (0, 0), 8: (0, 0)}
 """fsconfig: which commands have a key, and a value."""
 _FLAG, _STRING, _BINARY, _PATH, _PATH_EMPTY, _FD, _CREATE, _RECONFIGURE, _CREATE_EXCL = range(9)
+_WITHOUT_AUX = (_FLAG, _STRING, _CREATE, _RECONFIGURE, _CREATE_EXCL)
 _MOST_KEY, _MOST_BINARY = 256, 1 << 20
 _SB_FLAGS = frozenset(b"ro rw sync async dirsync lazytime nolazytime mand nomand".split())
 _OPTIONS = {
@@ -41,14 +41,17 @@ _OPTIONS = {
 }  # fmt: skip
 """Of kinds whose options are not looked at: those that they have."""
 _ATTR_TIMES, _ATTR_NODIRATIME, _ATTR_IDMAP, _ATTR_NOSYMFOLLOW = 0x70, 0x80, 0x10_0000, 0x20_0000
-_ATTR_MOUNT = 0xF | _ATTR_TIMES | _ATTR_NODIRATIME | _ATTR_NOSYMFOLLOW
+_ATTR_PLAIN = 0xF
+"""MOUNT_ATTR_RDONLY, NOSUID, NODEV and NOEXEC, which are as MS_*."""
+_ATTR_MOUNT = _ATTR_PLAIN | _ATTR_TIMES | _ATTR_NODIRATIME | _ATTR_NOSYMFOLLOW
 _TIMES = {0: mounting.MS_RELATIME, 0x10: mounting.MS_NOATIME, 0x20: mounting.MS_STRICTATIME}
 _PROPAGATION = 0x1E_0000
+_CLOEXEC = 1
+"""FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC, FSPICK_CLOEXEC."""
+_PICK_NOFOLLOW, _PICK_EMPTY, _PICK_ANY = 2, 8, 0xF
+_F_FOLLOW, _F_EMPTY, _T_FOLLOW, _T_EMPTY, _SET_GROUP, _BENEATH, _MOVE_ANY = 1, 4, 0x10, 0x40, 0x100, 0x200, 0x377
+"""MOVE_MOUNT_*."""
 _SIZE = 32
-
-
-def _root_of_mount(node: Node) -> Mount:
-    return mounting.require_root(node)
 
 
 # -- a file system in steps
@@ -65,22 +68,22 @@ def _string(task: LinuxTask, text: ConstBytes, most: int) -> bytes:
 @call("fsopen")
 def sys_fsopen(task: LinuxTask, name: ConstBytes, flags: c_uint) -> int:
     require_admin(task)
-    if flags & ~1:
+    if flags & ~_CLOEXEC:
         raise LinuxError(errno.EINVAL)
     kind = _string(task, name, 4096)
     if not mounting.known(kind):
         raise LinuxError(errno.ENODEV)
-    return task.files.add(FsFile(kind), cloexec=bool(flags & 1))
+    return task.files.add(FsFile(kind), cloexec=bool(flags & _CLOEXEC))
 
 
 @call("fspick")
 def sys_fspick(task: LinuxTask, dirfd: c_int, path: ConstBytes, flags: c_uint) -> int:
     require_admin(task)
-    if flags & ~0xF:
+    if flags & ~_PICK_ANY:
         raise LinuxError(errno.EINVAL)
-    how = (AT_SYMLINK_NOFOLLOW if flags & 2 else 0) | (AT_EMPTY_PATH if flags & 8 else 0)
-    mount = _root_of_mount(lookup(task, dirfd, read_path(task, path), how))
-    return task.files.add(FsFile(mount.device()[1], mount), cloexec=bool(flags & 1))
+    how = (AT_SYMLINK_NOFOLLOW if flags & _PICK_NOFOLLOW else 0) | (AT_EMPTY_PATH if flags & _PICK_EMPTY else 0)
+    mount = mounting.require_root(lookup(task, dirfd, read_path(task, path), how))
+    return task.files.add(FsFile(mount.device()[1], mount), cloexec=bool(flags & _CLOEXEC))
 
 
 @call("fsconfig")
@@ -90,7 +93,7 @@ def sys_fsconfig(task: LinuxTask, fd: c_int, command: c_uint, key: ConstBytes, v
     given = _KEYS.get(command)
     if given is None:
         raise LinuxError(errno.EOPNOTSUPP)
-    if given != (not key.is_null, not value.is_null) or (aux and command in (0, 1, 6, 7, 8)):
+    if given != (not key.is_null, not value.is_null) or (aux and command in _WITHOUT_AUX):
         raise LinuxError(errno.EINVAL)
     if command == _BINARY and not 0 < aux <= _MOST_BINARY:
         raise LinuxError(errno.EINVAL)
@@ -170,13 +173,13 @@ def _flags(attributes: int) -> int:
     times = _TIMES.get(attributes & _ATTR_TIMES)
     if times is None:
         raise LinuxError(errno.EINVAL)
-    return attributes & 0xF | times | (mounting.MS_NODIRATIME if attributes & _ATTR_NODIRATIME else 0)
+    return _plain(attributes) | times
 
 
 @call("fsmount")
 def sys_fsmount(task: LinuxTask, fd: c_int, flags: c_uint, attributes: c_uint) -> int:
     require_admin(task)
-    if flags & ~1 or attributes & ~_ATTR_MOUNT:
+    if flags & ~_CLOEXEC or attributes & ~_ATTR_MOUNT:
         raise LinuxError(errno.EINVAL)
     made_of = _flags(attributes)
     file = task.files.get_io(fd)
@@ -186,7 +189,7 @@ def sys_fsmount(task: LinuxTask, fd: c_int, flags: c_uint, attributes: c_uint) -
     if mount is None:
         raise LinuxError(errno.EBUSY)
     mounting.set_flags(mount, made_of)
-    number = task.files.add(MountFile(mounting.Detached(mount, [], fresh=True)), cloexec=bool(flags & 1))
+    number = task.files.add(MountFile(mounting.Detached(mount, [], fresh=True)), cloexec=bool(flags & _CLOEXEC))
     file.made, file.picked, file.phase = None, mount, PICKED
     file.readonly, file.data = None, []
     return number
@@ -243,18 +246,18 @@ def sys_move_mount(
     task: LinuxTask, from_fd: c_int, from_path: ConstBytes, to_fd: c_int, to_path: ConstBytes, flags: c_uint
 ) -> int:
     require_admin(task)
-    if flags & ~0x377 or flags & 0x300 == 0x300:
+    if flags & ~_MOVE_ANY or flags & (_SET_GROUP | _BENEATH) == _SET_GROUP | _BENEATH:
         raise LinuxError(errno.EINVAL)
-    how = (0 if flags & 1 else AT_SYMLINK_NOFOLLOW) | (AT_EMPTY_PATH if flags & 4 else 0)
-    where = (0 if flags & 0x10 else AT_SYMLINK_NOFOLLOW) | (AT_EMPTY_PATH if flags & 0x40 else 0)
+    how = (0 if flags & _F_FOLLOW else AT_SYMLINK_NOFOLLOW) | (AT_EMPTY_PATH if flags & _F_EMPTY else 0)
+    where = (0 if flags & _T_FOLLOW else AT_SYMLINK_NOFOLLOW) | (AT_EMPTY_PATH if flags & _T_EMPTY else 0)
     path, goal_path = read_name(task, from_path, how), read_name(task, to_path, where)
     goal = lookup(task, to_fd, goal_path, where)
-    file = task.files.get(from_fd) if not path and flags & 4 and from_fd != AT_FDCWD else None
+    file = task.files.get(from_fd) if not path and flags & _F_EMPTY and from_fd != AT_FDCWD else None
     node = lookup(task, from_fd, path, how)
-    if flags & 0x100:  # who is to hear of what is mounted: nobody
-        _root_of_mount(node)
+    if flags & _SET_GROUP:  # who is to hear of what is mounted: nobody
+        mounting.require_root(node)
         return 0
-    if flags & 0x200:
+    if flags & _BENEATH:
         raise LinuxError(errno.EINVAL)
     if not isinstance(file, MountFile) or file.detached is None:
         mounting.move(task, mounting.own(task, node), goal_path, mounting.own(task, goal), to_fd)
@@ -305,12 +308,13 @@ def _apply(task: LinuxTask, mounts: list[Mount], change: tuple[int, int]) -> Non
         times = flags & (mounting.MS_NOATIME | mounting.MS_RELATIME | mounting.MS_STRICTATIME)
         if gone & _ATTR_TIMES:
             times = _TIMES[wanted & _ATTR_TIMES]
-        plain = flags & (0xF | mounting.MS_NODIRATIME) & ~_plain(gone) | _plain(wanted)
+        plain = flags & (_ATTR_PLAIN | mounting.MS_NODIRATIME) & ~_plain(gone) | _plain(wanted)
         mounting.remount(task, mount, mounting.MS_REMOUNT | mounting.MS_BIND | plain | times, b"")
 
 
 def _plain(attributes: int) -> int:
-    return attributes & 0xF | (mounting.MS_NODIRATIME if attributes & _ATTR_NODIRATIME else 0)
+    """Those besides times of access."""
+    return attributes & _ATTR_PLAIN | (mounting.MS_NODIRATIME if attributes & _ATTR_NODIRATIME else 0)
 
 
 @call("mount_setattr")
@@ -330,6 +334,6 @@ def sys_mount_setattr(
         parts = [mount for _, _, mount in file.detached.parts] if flags & _RECURSIVE else []
         _apply(task, [file.detached.mount, *parts], change)
         return 0
-    mount = _root_of_mount(mounting.own(task, node))
+    mount = mounting.require_root(mounting.own(task, node))
     _apply(task, [mount, *(task.fs.mounts.inside(mount) if flags & _RECURSIVE else [])], change)
     return 0

@@ -170,9 +170,7 @@ def _set_policy(task: LinuxTask, goal: LinuxTask, policy: int, priority: int, ni
     if nice is not None and not _may_nice(task, goal, nice):
         raise LinuxError(errno.EPERM)
     if not task.creds.reigns and (
-        (sched.policy == SCHED_IDLE != policy and not _in_limit(goal, goal.nice))
-        or not _same_user(task, goal)
-        or (sched.reset_on_fork and not reset)
+        (sched.policy == SCHED_IDLE != policy and not _in_limit(goal, goal.nice)) or (sched.reset_on_fork and not reset)
     ):
         raise LinuxError(errno.EPERM)
     sched.policy, sched.reset_on_fork = policy, reset

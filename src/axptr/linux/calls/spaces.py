@@ -16,13 +16,21 @@ from ..ipc.space import IpcSpace
 from ..net.network import Network
 from ..registry import call
 from ..task.clone import (
+    CLONE_FILES,
+    CLONE_FS,
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
     CLONE_NEWNET,
     CLONE_NEWNS,
+    CLONE_NEWPID,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
+    CLONE_SIGHAND,
+    CLONE_SYSVSEM,
+    CLONE_THREAD,
+    CLONE_VM,
     HAD,
+    NEW,
 )
 from ..task.creds import CAP_SYS_ADMIN, CAP_SYS_CHROOT
 from ..task.looking import require_look
@@ -33,42 +41,34 @@ from ..uaccess import ConstBytes, get_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     from ..task.creds import Credentials
+    from ..task.spaces import Space
     from ..task.task import LinuxTask
 
-    Space: TypeAlias = "Uts | MountTable | UserSpace | IpcSpace | Network | None"
-
-_NEWPID = 0x2000_0000
-_OF_PROCESS = 0x800 | 0x100 | 0x1_0000
-"""CLONE_SIGHAND, CLONE_VM, CLONE_THREAD: what only a process of one thread can be said to share no more."""
-_FS, _FILES, _SYSVSEM = 0x200, 0x400, 0x4_0000
-_NEW = 0x2_0000 | 0x200_0000 | 0x400_0000 | 0x800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000 | 0x80
+_OF_PROCESS = CLONE_SIGHAND | CLONE_VM | CLONE_THREAD
+"""What only a process of one thread can be said to share no more."""
 
 
 @call("unshare")
 def sys_unshare(task: LinuxTask, flags: c_ulong) -> int:
     """What a thread shares with others becomes its own."""
-    if flags & (CLONE_NEWUSER | _NEWPID):
-        flags |= 0x1_0000
-    if flags & ~(_OF_PROCESS | _FS | _FILES | _SYSVSEM | _NEW):
+    if flags & (CLONE_NEWUSER | CLONE_NEWPID):
+        flags |= CLONE_THREAD
+    if flags & ~(_OF_PROCESS | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | NEW):
         raise LinuxError(errno.EINVAL)
     if flags & _OF_PROCESS and task.group.live > 1:
         raise LinuxError(errno.EINVAL)
-    if flags & (0x100 | 0x800) and task.mm.users > 1:
+    if flags & (CLONE_VM | CLONE_SIGHAND) and task.mm.users > 1:
         raise LinuxError(errno.EINVAL)
-    if flags & _NEW & ~HAD:
+    if flags & NEW & ~HAD:
         raise LinuxError(errno.EPERM)
     if flags & CLONE_NEWUSER:
-        creds = new_space(task)
-    elif flags & _NEW:
+        task.adopt(new_space(task))
+    elif flags & NEW:
         _require_admin(task, task.creds.space)
-    if flags & CLONE_NEWUSER:
-        task.adopt(creds)
-    if flags & (_FS | CLONE_NEWNS | CLONE_NEWUSER):
+    if flags & (CLONE_FS | CLONE_NEWNS | CLONE_NEWUSER):
         task.fs = task.fs.copy()
-    if flags & _FILES:
+    if flags & CLONE_FILES:
         task.unshare_files()
     if flags & CLONE_NEWIPC:
         task.ipc.left(task.group)  # exit_sem
@@ -85,7 +85,7 @@ def sys_setns(task: LinuxTask, fd: c_int, flags: c_int) -> int:
     file = task.files.get_io(fd)
     spaces: list[tuple[int, Space]] = []
     if isinstance(file, PidFile):
-        if not flags or flags & ~_NEW:
+        if not flags or flags & ~NEW:
             raise LinuxError(errno.EINVAL)
         other = file.task
         if other.dead:

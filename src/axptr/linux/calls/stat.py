@@ -75,15 +75,21 @@ def _found(task: LinuxTask, dirfd: int, path: ConstBytes, flags: int) -> Node:
 
 def packed(task: LinuxTask, status: AnyStat) -> bytes:
     """The structure that a program gets, with owner and group as they are called in its name space (cp_new_stat)."""
-    raw, space = task.layouts.stat(status), task.creds.space
-    if space is None:
+    raw = task.layouts.stat(status)
+    if task.creds.space is None:
         return raw
+    told = bytearray(raw)
+    _call_owners(task, told, task.layouts.stat_owner)
+    return bytes(told)
+
+
+def _call_owners(task: LinuxTask, told: bytearray, at: int) -> None:
+    """Have the owner, which stands there, and the group after it called as they are in the task's name space."""
     from ..task.userspace import shown_gid, shown_uid
 
-    told, at = bytearray(raw), task.layouts.stat_owner
-    uid, gid = unpack_from("<II", raw, at)
+    space = task.creds.space
+    uid, gid = unpack_from("<II", told, at)
     pack_into("<II", told, at, shown_uid(space, uid), shown_gid(space, gid))
-    return bytes(told)
 
 
 @call("stat")
@@ -145,12 +151,8 @@ def _in_its_mount(task: LinuxTask, raw: bytes, node: Node, mask: int) -> bytes:
     if mount is not None and mount.is_root(node):
         attributes |= _MOUNT_ROOT
     pack_into("<I", told, 0, got)
-    space = task.creds.space
-    if space is not None:
-        from ..task.userspace import shown_gid, shown_uid
-
-        uid, gid = unpack_from("<II", told, 20)
-        pack_into("<II", told, 20, shown_uid(space, uid), shown_gid(space, gid))
+    if task.creds.space is not None:
+        _call_owners(task, told, 20)
     for at, value in ((8, attributes), (56, known | _ATTRIBUTES), (144, number)):
         pack_into("<Q", told, at, value)
     return bytes(told)

@@ -1,5 +1,8 @@
 """What the calls that mount in steps work with: a file system that is being described (fsopen, fspick), and a mount
 that is nowhere yet (fsmount, open_tree). Source: fs/fsopen.c, fs/fs_context.c, fs/namespace.c of Linux 6.18.
+
+Not here: the calls (`calls.newmounts`), how a file system is made and a mount gets somewhere (`fs.mounting`). There are
+no messages to be read from a description: what was wrong with it is the error of the call.
 """
 
 from __future__ import annotations
@@ -23,8 +26,10 @@ DESCRIBED, MADE, FAILED, PICKED = range(4)
 
 
 class FsFile(AnonFile):
-    """A description. kind, source, data, readonly: what was said of the file system; made: it, once it is there;
-    picked: a mount of one that is to be changed. fork and exec leave it with the open file, a snapshot has all of it.
+    """A description. fs_kind, source, data, readonly: what was said of the file system; phase: how far it is; made: it,
+    once it is there; picked: a mount of one that is to be changed.
+
+    fork and exec leave it with the open file, a snapshot has all of it. Who closes it gives up what is mounted nowhere.
     """
 
     what = b"fscontext"
@@ -51,7 +56,10 @@ class FsFile(AnonFile):
 
 
 class MountFile(PathFile):
-    """A place: the root of a mount that is nowhere, until it is moved to somewhere (detached is None then)."""
+    """A place: the root of a mount that is nowhere, until it is moved to somewhere (detached is None then).
+
+    fork and exec leave it with the open file, a snapshot has it and the mount. Who closes it gives that up.
+    """
 
     def __init__(self, detached: Detached) -> None:
         super().__init__(detached.mount.root, os.O_PATH)

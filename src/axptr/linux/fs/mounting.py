@@ -337,19 +337,15 @@ def known(kind: bytes) -> bool:
 def flags_of(mount: Mount) -> int:
     """Those by which a mount would be made as it is."""
     told = mount.device()[2].split(b",")
-    flags = (MS_RDONLY if mount.readonly and not mount.by_tree else 0) | sum(
-        flag for flag, name in _TOLD.items() if name in told
-    )
-    return flags | (MS_NOATIME if b"noatime" in told else MS_RELATIME if b"relatime" in told else MS_STRICTATIME)
+    flags = MS_NOATIME if b"noatime" in told else MS_RELATIME if b"relatime" in told else MS_STRICTATIME
+    flags |= sum(flag for flag, name in _TOLD.items() if name in told)
+    return flags | (MS_RDONLY if mount.readonly and not mount.by_tree else 0)
 
 
 def _kept_times(mount: Mount, flags: int) -> int:
     """Flags of a remount: who says nothing of times of access has them as they are (do_remount)."""
-    if flags & (MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME):
-        return flags
-    told = mount.device()[2].split(b",")
-    flags |= MS_NODIRATIME if b"nodiratime" in told else 0
-    return flags | (MS_NOATIME if b"noatime" in told else MS_RELATIME if b"relatime" in told else MS_STRICTATIME)
+    times = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME
+    return flags if flags & times else flags | flags_of(mount) & times
 
 
 def remount(task: LinuxTask, mount: Mount, flags: int, data: bytes) -> None:

@@ -24,19 +24,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from typing import TypeAlias
 
-    from ..fs.mounts import MountTable
     from ..fs.node import AnyStat
-    from ..ipc.space import IpcSpace
     from ..mem.mm import Mm
-    from ..net.network import Network
+    from ..task.spaces import Space
     from ..task.task import LinuxTask
-    from ..task.userspace import UserSpace
-    from ..task.uts import Uts
     from ..uaccess import UserIter
 
-    Space: TypeAlias = "Uts | MountTable | UserSpace | IpcSpace | Network | None"
     Render = Callable[["LinuxTask"], bytes]
     Take = Callable[["LinuxTask", bytes], None]
     Who = Callable[["LinuxTask"], "LinuxTask"]

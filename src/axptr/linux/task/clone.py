@@ -31,10 +31,11 @@ CLONE_DETACHED, CLONE_UNTRACED, CLONE_CHILD_SETTID, CLONE_NEWCGROUP = 0x40_0000,
 CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID = 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000
 CLONE_NEWNET, CLONE_IO, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP = 0x4000_0000, 0x8000_0000, 1 << 32, 1 << 33
 CLONE_NEWTIME = 0x80
-_NEW = (
+NEW = (
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
     | CLONE_NEWTIME
 )  # fmt: skip
+"""All name spaces."""
 HAD = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWNET
 """Of the name spaces those that a process can have for itself."""
 
@@ -70,9 +71,9 @@ def require_sense(task: LinuxTask, args: CloneArgs) -> None:
         raise LinuxError(errno.EINVAL)
     if flags & CLONE_NEWTIME and flags & CLONE_VM:
         raise LinuxError(errno.EINVAL)
-    if flags & _NEW & ~HAD:
+    if flags & NEW & ~HAD:
         raise LinuxError(errno.EPERM)
-    if flags & _NEW and not flags & CLONE_NEWUSER and not task.creds.has_here(CAP_SYS_ADMIN):
+    if flags & NEW and not flags & CLONE_NEWUSER and not task.creds.has_here(CAP_SYS_ADMIN):
         raise LinuxError(errno.EPERM)
     if flags & CLONE_SETTLS and args.tls >= USER_END:  # copy_thread
         raise LinuxError(errno.EPERM)
@@ -227,7 +228,7 @@ def _copy(task: LinuxTask, args: CloneArgs, tid: int, creds: Credentials) -> Lin
         child.seccomp = keep(task.seccomp)
     child.kept.pdeath_signal = 0
     child.own_uts, child.own_ipc, child.own_network = task.own_uts, task.own_ipc, task.own_network
-    if flags & _NEW:
+    if flags & NEW:
         from .spaces import leave_spaces
 
         leave_spaces(child, flags)

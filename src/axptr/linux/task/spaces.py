@@ -4,9 +4,19 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from ..fs.mounts import MountTable
+    from ..ipc.space import IpcSpace
+    from ..net.network import Network
     from .task import LinuxTask
+    from .userspace import UserSpace
+    from .uts import Uts
+
+    Space: TypeAlias = "Uts | MountTable | UserSpace | IpcSpace | Network | None"
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWNET = 0x2_0000, 0x400_0000, 0x800_0000, 0x4000_0000
+"""As in `clone`, which leads here."""
 
 
 def leave_spaces(task: LinuxTask, flags: int) -> None:
