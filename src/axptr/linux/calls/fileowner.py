@@ -11,6 +11,7 @@ from struct import pack, unpack
 from ...errors import LinuxError
 from ..files.locks import F_UNLCK
 from ..files.sigio import F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, owner_named, owner_of, set_owner
+from ..task.userspace import uid_in
 from ..uaccess import get_bytes, put_bytes
 
 TYPE_CHECKING = False
@@ -53,7 +54,7 @@ def ownership(task: LinuxTask, file: OpenFile, cmd: int, arg: int) -> int:
         file.write_hint = hint
         return 0
     if cmd == F_GETOWNER_UIDS:
-        put_bytes(task, arg, pack("<II", *file.owner_uids))
+        put_bytes(task, arg, pack("<II", *(uid_in(task.creds.space, uid) for uid in file.owner_uids)))
         return 0
     if cmd == F_SETSIG:
         if arg > 64:

@@ -96,7 +96,7 @@ def sys_msgctl(task: LinuxTask, number: c_int, command: c_int, buffer: Bytes) ->
         return queues.highest
     if command in (IPC_STAT, MSG_STAT, MSG_STAT_ANY):
         queue, result = queues.shown(task, number, by_index=command != IPC_STAT, to_all=command == MSG_STAT_ANY)
-        put_bytes(task, buffer.address, queue.describe())
+        put_bytes(task, buffer.address, queue.describe(task))
         return result
     if command == IPC_SET:
         raw = get_bytes(task, buffer.address, _SET_SIZE)

@@ -103,7 +103,7 @@ def sys_semctl(task: LinuxTask, number: c_int, index: c_int, command: c_int, arg
         return sets.highest
     if command in (IPC_STAT, SEM_STAT, SEM_STAT_ANY):
         made, result = sets.shown(task, number, by_index=command != IPC_STAT, to_all=command == SEM_STAT_ANY)
-        put_bytes(task, argument, made.describe(task.layouts))
+        put_bytes(task, argument, made.describe(task))
         return result
     if command in (GETALL, SETALL):
         return _all(task, sets.get(number), command, argument)

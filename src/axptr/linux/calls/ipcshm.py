@@ -106,7 +106,7 @@ def sys_shmctl(task: LinuxTask, number: c_int, command: c_int, buffer: Bytes) ->
         return segments.highest
     if command in (IPC_STAT, SHM_STAT, SHM_STAT_ANY):
         segment, result = segments.shown(task, number, by_index=command != IPC_STAT, to_all=command == SHM_STAT_ANY)
-        put_bytes(task, buffer.address, segment.describe())
+        put_bytes(task, buffer.address, segment.describe(task))
         return result
     if command == IPC_SET:
         raw = get_bytes(task, buffer.address, _SET_SIZE)

@@ -8,7 +8,7 @@ import errno
 from struct import Struct
 
 from ...errors import LinuxError
-from ..task.userspace import told_gid, told_uid
+from ..task.userspace import shown_gid, shown_uid, told_gid, told_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,8 +68,15 @@ class Object:
         if task.creds.euid not in (self.uid, self.cuid) and not task.creds.reigns:
             raise LinuxError(errno.EPERM)
 
-    def perm(self) -> bytes:
-        return PERM.pack(self.key, self.uid, self.gid, self.cuid, self.cgid, self.mode, self.seq, 0, 0, 0, 0)
+    def owners(self, task: LinuxTask) -> tuple[int, int, int, int]:
+        """Owner and group, the maker's and his group, as a task calls them."""
+        space = task.creds.space
+        own = shown_uid(space, self.uid), shown_gid(space, self.gid)
+        return *own, shown_uid(space, self.cuid), shown_gid(space, self.cgid)
+
+    def perm(self, task: LinuxTask) -> bytes:
+        """struct ipc64_perm, as a task is told it (kernel_to_ipc64_perm)."""
+        return PERM.pack(self.key, *self.owners(task), self.mode, self.seq, 0, 0, 0, 0)
 
     def set_perm(self, task: LinuxTask, raw: bytes) -> None:
         """IPC_SET: owner and permissions. EINVAL for an owner who is nobody (ipc_update_perm)."""

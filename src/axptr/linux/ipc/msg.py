@@ -49,11 +49,11 @@ class MsgQueue(Object):
     def held(self) -> int:
         return sum(len(text) for _, text in self.messages)
 
-    def describe(self) -> bytes:
-        """struct msqid64_ds."""
+    def describe(self, task: LinuxTask) -> bytes:
+        """struct msqid64_ds, as a task is told it."""
         times = pack("<qqq", self.stime, self.rtime, self.ctime)
         counts = pack("<QQQ", self.held, len(self.messages), self.most)
-        return self.perm() + times + counts + pack("<ii16x", self.lspid, self.lrpid)
+        return self.perm(task) + times + counts + pack("<ii16x", self.lspid, self.lrpid)
 
     def fits(self, size: int) -> bool:
         return size + self.held <= self.most and 1 + len(self.messages) <= self.most

@@ -15,7 +15,6 @@ from .ids import IPC_NOWAIT, IdTable, Object, seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..abi.layouts import Layouts
     from ..task.group import ThreadGroup
     from ..task.task import LinuxTask
 
@@ -71,9 +70,9 @@ class SemSet(Object):
         self.undo: dict[ThreadGroup, dict[int, int]] = {}
         self.otime = 0
 
-    def describe(self, layouts: Layouts) -> bytes:
-        """struct semid64_ds of an architecture."""
-        return self.perm() + layouts.semaphores.pack(self.otime, self.ctime, len(self.values))
+    def describe(self, task: LinuxTask) -> bytes:
+        """struct semid64_ds, as a task is told it."""
+        return self.perm(task) + task.layouts.semaphores.pack(self.otime, self.ctime, len(self.values))
 
     def attempt(self, who: Waiting) -> int | None:
         """Do an operation: 0, or None with `who.blocking` set where it has to wait. EAGAIN, ERANGE."""

@@ -45,10 +45,10 @@ class Segment(Object):
         spaces = {task.space for task in self._machine.tasks.values()}
         return sum(area.backend.store is self.store for space in spaces for area in space.areas())
 
-    def describe(self) -> bytes:
-        """struct shmid64_ds."""
+    def describe(self, task: LinuxTask) -> bytes:
+        """struct shmid64_ds, as a task is told it."""
         times = pack("<Qqqq", self.size, self.atime, self.dtime, self.ctime)
-        return self.perm() + times + pack("<iiQQQ", self.cpid, self.lpid, self.attached, 0, 0)
+        return self.perm(task) + times + pack("<iiQQQ", self.cpid, self.lpid, self.attached, 0, 0)
 
 
 class Segments(IdTable[Segment]):

@@ -6,6 +6,7 @@ import errno
 from struct import pack, unpack_from
 
 from ...errors import LinuxError
+from ..task.userspace import shown_uid
 from .attributes import attribute
 from .endpoint import AF_INET, AF_INET6, AF_UNIX, CLOSE, ESTABLISHED, LISTEN, SOCK_DGRAM, SOCK_STREAM
 from .listing import inet_sockets, unix_sockets
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from ..task.task import LinuxTask
     from .listing import Listed
-    from .network import Network
     from .unix import UnixEndpoint
 
 SOCK_DIAG_BY_FAMILY, _DUMP = 20, 0x300
@@ -35,45 +35,45 @@ def answer_diag(task: LinuxTask, kind: int, asked: int, body: bytes) -> Iterator
     if asked & _DUMP != _DUMP:
         if family != AF_UNIX or len(body) < 24:
             raise LinuxError(errno.ENOENT)
-        yield _one_unix(network, body)
+        yield _one_unix(task, body)
     elif family == AF_UNIX and len(body) >= 24:
         states, _, show = unpack_from("<III", body, 4)
         for end in unix_sockets(network):
             if states >> _state(end) & 1:
-                yield _unix(end, show)
+                yield _unix(task, end, show)
     elif family in (AF_INET, AF_INET6) and len(body) >= 56:
         (states,) = unpack_from("<I", body, 4)
         if body[1] in _KINDS:
             for one in inet_sockets(network, family, _KINDS[body[1]]):
                 if states >> one.state & 1:
-                    yield _inet(one)
+                    yield _inet(task, one)
     else:
         raise LinuxError(errno.ENOENT)
 
 
-def _one_unix(network: Network, body: bytes) -> bytes:
+def _one_unix(task: LinuxTask, body: bytes) -> bytes:
     """The socket of AF_UNIX that has the number that is asked for (unix_diag_get_exact)."""
     number, show, *cookie = unpack_from("<IIII", body, 8)
     if not number:
         raise LinuxError(errno.EINVAL)
-    for end in unix_sockets(network):
+    for end in unix_sockets(task.network):
         if end.number == number:
             if cookie != [_NO_COOKIE, _NO_COOKIE] and cookie != [number, 0]:
                 raise LinuxError(errno.ESTALE)
-            return _unix(end, show)
+            return _unix(task, end, show)
     raise LinuxError(errno.ENOENT)
 
 
-def _inet(one: Listed) -> bytes:
-    """struct inet_diag_msg."""
-    end = one.end
+def _inet(task: LinuxTask, one: Listed) -> bytes:
+    """struct inet_diag_msg, as a task is told it."""
+    end, owner = one.end, shown_uid(task.creds.space, one.end.owner)
     ip, port = end.goal or (bytes(len(end.ip)), 0)
     body = pack("<HBBBB", SOCK_DIAG_BY_FAMILY, end.family, one.state, 0, 0) + pack(">HH", end.port, port)
     for address in (end.ip, ip):
         if end.family == AF_INET6 and len(address) == 4:
             address = bytes(10) + b"\xff\xff" + address
         body += address.ljust(16, b"\0")
-    return body + pack("<IIIIIIII", 0, end.number, 0, 0, one.waiting, one.sending, end.owner, one.number)
+    return body + pack("<IIIIIIII", 0, end.number, 0, 0, one.waiting, one.sending, owner, one.number)
 
 
 def _state(end: UnixEndpoint) -> int:
@@ -82,8 +82,8 @@ def _state(end: UnixEndpoint) -> int:
     return ESTABLISHED if end.peer is not None else CLOSE
 
 
-def _unix(end: UnixEndpoint, show: int) -> bytes:
-    """struct unix_diag_msg and what is to be shown."""
+def _unix(task: LinuxTask, end: UnixEndpoint, show: int) -> bytes:
+    """struct unix_diag_msg, as a task is told it, and what is to be shown."""
     body = pack("<HBBBxIII", SOCK_DIAG_BY_FAMILY, AF_UNIX, end.kind, _state(end), end.number, end.number, 0)
     if show & _SHOW_NAME and end.address is not None:
         body += attribute(0, end.address.rstrip(b"\0") if end.address[0] else end.address)
@@ -97,4 +97,6 @@ def _unix(end: UnixEndpoint, show: int) -> bytes:
         else:
             body += attribute(4, pack("<II", end.readable_bytes(), end.charged))
     body += attribute(6, bytes((end.shut,)))
-    return body + attribute(7, pack("<I", end.owner)) if show & _SHOW_UID else body
+    if show & _SHOW_UID:
+        body += attribute(7, pack("<I", shown_uid(task.creds.space, end.owner)))
+    return body

@@ -147,7 +147,7 @@ def _shm(task: LinuxTask) -> bytes:
     )
     for one in task.ipc.segments.all():
         text += b"%10d %10d  %4o %21d %5d %5d  %5d %5d %5d %5d %5d %10d %10d %10d %21d %21d\n" % (
-            one.key, one.id, one.mode, one.size, one.cpid, one.lpid, one.attached, one.uid, one.gid, one.cuid, one.cgid,
+            one.key, one.id, one.mode, one.size, one.cpid, one.lpid, one.attached, *one.owners(task),
             one.atime, one.dtime, one.ctime, 0, 0,
         )  # fmt: skip
     return text
@@ -157,7 +157,7 @@ def _sem(task: LinuxTask) -> bytes:
     text = b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
     for one in task.ipc.semaphores.all():
         text += b"%10d %10d  %4o %10d %5d %5d %5d %5d %10d %10d\n" % (
-            one.key, one.id, one.mode, len(one.values), one.uid, one.gid, one.cuid, one.cgid, one.otime, one.ctime,
+            one.key, one.id, one.mode, len(one.values), *one.owners(task), one.otime, one.ctime,
         )  # fmt: skip
     return text
 
@@ -169,8 +169,8 @@ def _msg(task: LinuxTask) -> bytes:
     )
     for one in task.ipc.messages.all():
         text += b"%10d %10d  %4o  %10d %10d %5d %5d %5d %5d %5d %5d %10d %10d %10d\n" % (
-            one.key, one.id, one.mode, one.held, len(one.messages), one.lspid, one.lrpid, one.uid, one.gid, one.cuid,
-            one.cgid, one.stime, one.rtime, one.ctime,
+            one.key, one.id, one.mode, one.held, len(one.messages), one.lspid, one.lrpid, *one.owners(task),
+            one.stime, one.rtime, one.ctime,
         )  # fmt: skip
     return text
 

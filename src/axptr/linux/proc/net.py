@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..net.endpoint import AF_INET, AF_INET6, ESTABLISHED, LISTEN, SOCK_DGRAM, SOCK_STREAM
 from ..net.listing import inet_sockets, unix_sockets
+from ..task.userspace import shown_uid
 from .nodes import StaticDir, TextNode
 
 TYPE_CHECKING = False
@@ -33,13 +34,13 @@ def _place(ip: bytes, port: int, family: int) -> str:
     return f"{words}:{port:04X}"
 
 
-def _row(number: int, one: Listed, family: int, width: int) -> str:
-    end = one.end
+def _row(task: LinuxTask, number: int, one: Listed, family: int, width: int) -> str:
+    end, owner = one.end, shown_uid(task.creds.space, one.end.owner)
     ip, port = end.goal or (bytes(4 if family == AF_INET else 16), 0)
     sending = 0 if end.state == LISTEN else one.sending
     return (
         f"{number:{width}}: {_place(end.ip, end.port, family)} {_place(ip, port, family)} {one.state:02X} "
-        f"{sending:08X}:{one.waiting:08X} 00:00000000 00000000 {end.owner:5} {0:8} {one.number}"
+        f"{sending:08X}:{one.waiting:08X} 00:00000000 00000000 {owner:5} {0:8} {one.number}"
     )
 
 
@@ -50,7 +51,7 @@ def _tcp(family: int) -> Callable[[LinuxTask], bytes]:
             rest = f" 1 {0:016x} {'100 0 0 10 0' if one.state == LISTEN else '20 0 0 10 -1'}"
             if one.rests:
                 rest = f" 3 {0:016x}"
-            row = _row(number, one, family, 4) + rest
+            row = _row(task, number, one, family, 4) + rest
             rows.append(row.ljust(149) if family == AF_INET else row)
         return "".join(row + "\n" for row in rows).encode()
 
@@ -63,7 +64,7 @@ def _udp(family: int) -> Callable[[LinuxTask], bytes]:
         rows = [head.ljust(127 if family == AF_INET else 0)]
         for one in inet_sockets(task.network, family, SOCK_DGRAM):
             drops = getattr(one.end, "drops", 0)
-            row = f"{_row(one.end.port, one, family, 5)} 2 {0:016x} {drops}"
+            row = f"{_row(task, one.end.port, one, family, 5)} 2 {0:016x} {drops}"
             rows.append(row.ljust(127) if family == AF_INET else row)
         return "".join(row + "\n" for row in rows).encode()
 
