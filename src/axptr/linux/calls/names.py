@@ -39,7 +39,7 @@ from ..fs.walk import (
     Entry,
 )
 from ..registry import call
-from ..task.creds import CAP_SYS_CHROOT
+from ..task.creds import CAP_MKNOD, CAP_SYS_CHROOT
 from ..uaccess import (
     Bytes,
     ConstBytes,
@@ -107,16 +107,19 @@ def sys_mkdirat(task: LinuxTask, dirfd: c_int, path: ConstBytes, mode: c_uint) -
 
 
 def _mknod(task: LinuxTask, dirfd: int, path: ConstBytes, mode: int, rdev: int) -> int:
-    """Devices are refused, but for the one that stands for nothing (a whiteout), which everybody may make."""
+    """Devices are root's to make (vfs_mknod), but for the one that stands for nothing (a whiteout), which everybody
+    may. In the host's directories nobody makes any: it would be the host's device."""
     kind = stat.S_IFMT(mode & 0xFFFF)
     if kind == stat.S_IFDIR:
         raise LinuxError(errno.EPERM)
     if kind not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK):
         raise LinuxError(errno.EINVAL)
     directory, name = _new(task, dirfd, path)
-    if kind == stat.S_IFBLK or (kind == stat.S_IFCHR and rdev):
+    if kind not in (stat.S_IFCHR, stat.S_IFBLK):
+        rdev = 0
+    elif (kind == stat.S_IFBLK or rdev) and not task.creds.has(CAP_MKNOD):
         raise LinuxError(errno.EPERM)
-    directory.make_node(name, mode & 0o7777 | (kind or stat.S_IFREG), 0, task.fs.umask, maker(task, directory))
+    directory.make_node(name, mode & 0o7777 | (kind or stat.S_IFREG), rdev, task.fs.umask, maker(task, directory))
     notify.named(task, notify.CREATE, directory, name)
     return 0
 

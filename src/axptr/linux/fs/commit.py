@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .inode import Inode
     from .layers import LayeredNode
+    from .node import Node
     from .overlay import Overlay
 
 _AT_EMPTY_PATH = 0x1000
@@ -42,6 +43,14 @@ def commit(overlay: Overlay) -> None:
     _Commit(mount.root.fd).run(overlay)
 
 
+def _is_new_device(above: LayeredNode, below: Node | None) -> bool:
+    """Whether it is a device that is not there below. One that stands for nothing is none."""
+    kind, rdev = above.inode.kind, above.inode.rdev
+    if kind != stat.S_IFBLK and (kind != stat.S_IFCHR or not rdev):
+        return False
+    return below is None or stat.S_IFMT(below.mode) != kind or below.stat(NOBODY).st_rdev != rdev
+
+
 class _Commit:
     """One commit. made: where the first name of a file with several was put."""
 
@@ -52,6 +61,9 @@ class _Commit:
 
     def run(self, overlay: Overlay) -> None:
         found = list(overlay.differences())
+        for _, path, above, below in found:
+            if above is not None and _is_new_device(above, below):
+                raise LinuxError(errno.EPERM, f"{os.fsdecode(path)}: a device of its own would be one of the host's")
         directories = []
         for kind, path, above, below in found:
             if kind == "removed" or above is None:

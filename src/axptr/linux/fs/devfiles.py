@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from ...errors import LinuxError
 from ...flags import WRITE
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ..._core.phys.phys import PhysMemory
     from ..task.task import LinuxTask
     from ..uaccess import UserIter
-    from .dev import DeviceNode
     from .node import AnyStat, Node
 
 
@@ -32,8 +32,10 @@ class DeviceFile(OpenFile):
 
     seekable = True
     moves = False
+    twin = b"/dev/null"
+    """What the host calls such a device."""
 
-    def __init__(self, node: DeviceNode, flags: int) -> None:
+    def __init__(self, node: Node, flags: int) -> None:
         super().__init__(flags)
         self._node = node
 
@@ -53,8 +55,17 @@ class DeviceFile(OpenFile):
         return contextmanager(self._end)(mode)
 
     def _end(self, mode: int) -> Iterator[int]:
-        fd = self._node.open_twin(mode)
+        path = self.twin
+        if path == b"/dev/urandom" and mode != os.O_RDONLY:  # what is written there goes nowhere
+            path = b"/dev/null"
         try:
+            fd = os.open(path, mode | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            raise LinuxError(errno.EINVAL) from None
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISCHR(status.st_mode) or os.major(status.st_rdev) != 1:
+                raise LinuxError(errno.EINVAL)
             yield fd
         finally:
             os.close(fd)
@@ -74,6 +85,8 @@ class NullFile(DeviceFile):
 
 
 class ZeroFile(NullFile):
+    twin = b"/dev/zero"
+
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         return fill(to, lambda n: b"\0" * n)
 
@@ -83,6 +96,7 @@ class ZeroFile(NullFile):
 
 class FullFile(ZeroFile):
     swallows = False
+    twin = b"/dev/full"
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
         raise LinuxError(errno.ENOSPC)
@@ -100,6 +114,7 @@ class RandomFile(DeviceFile):
     """Reads are the host's random bytes; writes are read and thrown away."""
 
     rwf = 0x3F
+    twin = b"/dev/urandom"
 
     def ioctl(self, task: LinuxTask, command: int, argument: int) -> int | None:
         """How much entropy there is, which is enough; who may add to it or have it gathered anew changes nothing

@@ -51,6 +51,7 @@ class LaterTmpMount(LaterMount):
     def __init__(self, phys: PhysMemory, machine: Machine, device: int) -> None:
         self._place = phys, machine, device
         super().__init__(self._tmp, b"tmpfs", b"tmpfs", b"nosuid,nodev")
+        self.nodev = True
 
     def _tmp(self) -> Node:
         from .tmp import TmpFs

@@ -132,6 +132,7 @@ class Overlay:
 
         Nothing is reached through a symbolic link, or outside the root. For when the program does not run: it would
         find its open files where they were. `OSError` where the host refuses; what was done before stays done.
+        Where the program made a device, nothing is done, and it is `EPERM`: here it would be one of the host's.
         `RuntimeError` for a tree that is not the host's.
         """
         from .commit import commit

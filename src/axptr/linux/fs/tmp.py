@@ -324,10 +324,10 @@ class TmpNode(Node):
     def _require_open(self, task: LinuxTask, flags: int) -> None:
         """ENXIO for what is no file here, EROFS, and that nobody writes to a program that runs."""
         kind = self.inode.kind
-        if kind in (stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK):
+        if kind in (stat.S_IFSOCK, stat.S_IFBLK):
             raise LinuxError(errno.ENXIO)
         if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
-            if kind != stat.S_IFIFO:
+            if kind not in (stat.S_IFIFO, stat.S_IFCHR):
                 self.require_writable()
                 self.changeable()
             require_not_run(task, self)
@@ -343,6 +343,10 @@ class TmpNode(Node):
             return TmpDirFile(self, kept)
         if self.inode.kind == stat.S_IFIFO:
             return open_fifo_node(task, self, kept)
+        if self.inode.kind == stat.S_IFCHR:
+            from .dev import open_device
+
+            return open_device(task, self, self.inode.rdev, kept)
         return TmpFile(self, kept)
 
     def open_place(self, task: LinuxTask, flags: int) -> OpenFile:

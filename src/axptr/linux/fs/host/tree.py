@@ -350,6 +350,8 @@ class HostNode(Place, Node):
 
     def make_node(self, name: bytes, mode: int, rdev: int, umask: int, creds: Credentials | None = None) -> None:
         kind = stat.S_IFMT(mode)
+        if kind == stat.S_IFBLK or rdev:
+            raise LinuxError(errno.EPERM)
         self._make_name(name, kind, mode, umask, lambda m: os.mknod(name, m, rdev, dir_fd=self.fd), creds)
 
     def make_link(self, name: bytes, text: bytes, creds: Credentials | None = None) -> None:
