@@ -14,6 +14,6 @@ cdef object holder(object tree, Way *way)
 cdef bint adopted(object tree, axptr_told *told) except -1
 # The node that the tree above has of a descriptor that was opened below, which belongs to it from now on.
 cdef object found_below(object tree, Way *way, int fd, const axptr_told *told)
-# Whether somebody who may search everything may also read (4) or execute (1) that, as `axptr.linux.fs.permissions` judges what is
-# not the host's: 0; -ELOOP of a link; 1 where it is to be asked.
+# Whether somebody may read (4) or execute (1) that, as `axptr.linux.fs.permissions` judges what is not the host's: 0; -ELOOP of a
+# link; 1 where it is to be asked. everything: he may search all directories, and read and execute what anybody may be let.
 cdef int readable(const axptr_told *told, unsigned int wanted, bint everything) noexcept

@@ -2,8 +2,9 @@
 
 A path that leads down from a place of the host's, or up again in its mount, with no mount point of ours in its way, for a
 task whose rights are the host's to judge; or from a directory of a tree over another (`overlaid`), for one that may search
-everything, or all directories on the way. Where a name is that of a mount point, too, the directory is looked at in which it stands. Of a link that is in
-the way the host is asked what it says, and the path that comes of it is gone in the same manner. Whatever is not so plain is the walk's (`axptr.linux.fs.walk`).
+everything, or all directories on the way. Where a name is that of a mount point, too, the directory is looked at in which
+it stands. Of a link that is in the way the host is asked what it says, and the path that comes of it is gone in the same
+manner. Whatever is not so plain is the walk's (`axptr.linux.fs.walk`).
 
 Not here: the steps of the host's (`axptr._core.host.places`), the calls (`filecalls`).
 """

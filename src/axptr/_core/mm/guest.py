@@ -64,7 +64,7 @@ _TABLE = cython.declare(uint64_t, (512 << PAGE_SHIFT) - 1)  # what the entries o
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _is_program_data(mmu: GuestMmu, rec: cython.pointer(AreaRec)) -> cython.bint:
+def _is_program_data(rec: cython.pointer(AreaRec)) -> cython.bint:
     """Whether an area is a program's own copy of a part of its file. Lock held."""
     return rec.kind == KIND_STORE and not rec.shared and rec.store.program
 
@@ -80,7 +80,7 @@ def _is_behind_data(mmu: GuestMmu, rec: cython.pointer(AreaRec)) -> cython.bint:
     before = index_before(cython.address(mmu.areas), index_seek(cython.address(mmu.areas), rec.start))
     if before == cython.NULL or before.last + 1 != rec.start:
         return False
-    return _is_program_data(mmu, before) and mmu.granted(before.flags) & WRITE
+    return _is_program_data(before) and mmu.granted(before.flags) & WRITE
 
 
 @cython.cfunc
@@ -321,8 +321,9 @@ class GuestMmu(Mmu):
 
         As much as `around` says; of memory, in large areas alone and where an eighth of the 2 MiB is in use already, or all
         that lies right below, or a quarter of 16 pages: programs see what is there (mincore(2), pagemap), and one that uses
-        little of much has few pages that it never touched. Of stacks less. Of files, only the data of programs, with the zeros behind it: elsewhere a page
-        that was not written shows what others write to the file. What was brought in lies in [*first, *last] then, pages.
+        little of much has few pages that it never touched. Of stacks less. Of files, only the data of programs, with the zeros
+        behind it: elsewhere a page that was not written shows what others write to the file. What was brought in lies in
+        [*first, *last] then, pages.
         """
         slot: cython.pointer(uint64_t) = leaf_slot(self.phys, self.fmt, self.root, vaddr)
         rec: cython.pointer(AreaRec) = index_find(cython.address(self.areas), vaddr)
@@ -332,7 +333,7 @@ class GuestMmu(Mmu):
         end: uint64_t
         if slot == cython.NULL or rec == cython.NULL or not self.granted(rec.flags) & WRITE:
             return
-        if rec.kind != KIND_ALLOC and not _is_program_data(self, rec):
+        if rec.kind != KIND_ALLOC and not _is_program_data(rec):
             return
         size = _FEW
         if rec.kind == KIND_ALLOC and rec.grow_limit:

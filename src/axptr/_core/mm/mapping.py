@@ -87,7 +87,11 @@ class MappedSpace(SpaceCore):
     # -- lock not held -------------------------------------------------------------------------------------
 
     def _map(self, start, size, flags, backend: Backend, name, replace, grows_down):
-        """Enter an area. Raises EINVAL (also for another kind than fresh memory that is to grow), ENOMEM (outside), EEXIST (over another without `replace`), EACCES (writable over a backing that is not), nothing changed then."""
+        """Enter an area.
+
+        Nothing has changed when it raises EINVAL (also for another kind than fresh memory that is to grow), ENOMEM
+        (outside), EEXIST (over another without `replace`), EACCES (writable over a backing that is not).
+        """
         first: uint64_t = 0
         last: uint64_t = 0
         limit: uint64_t = 0
@@ -132,7 +136,8 @@ class MappedSpace(SpaceCore):
         return released
 
     def _protect(self, start, size, flags):
-        """Change the flags of every area in the range. ENOMEM over a hole, EACCES where writing is not to be had, nothing changed then."""
+        """Change the flags of every area in the range. ENOMEM over a hole, EACCES where writing is not to be had; nothing
+        has changed then."""
         first: uint64_t = 0
         last: uint64_t = 0
         bits: uint32_t = int(flags)

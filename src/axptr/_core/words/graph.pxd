@@ -1,5 +1,9 @@
 cimport cython
 
+# The kinds of nodes. Those from _TUPLE on cannot change; `records` and files of machines have the numbers.
+cdef enum:
+    _ATOM, _INSTANCE, _LIST, _DICT, _SET, _ARRAY, _MAPPING, _TUPLE, _FROZENSET, _CALL, _LEAF, _STANDIN
+
 @cython.final
 cdef class Place:
     cdef readonly Py_ssize_t index

@@ -12,7 +12,8 @@ Objects that can change are made empty first and filled afterwards, so that circ
 tuple, a call) stands behind all that it names. The walk goes by a list of what is to be done, so that no chain of
 objects is too long for it.
 
-Not here: how objects that are there become what a graph says (`inplace`), which classes there are (`axptr.linux.snapshots.owners`), how a graph is written to a file.
+Not here: how objects that are there become what a graph says (`inplace`), which classes there are
+(`axptr.linux.snapshots.owners`), how a graph is written to a file (`axptr.linux.snapshots.code`) and read (`records`).
 
 Locking: none; who captures sees to it that nothing changes meanwhile.
 
@@ -20,13 +21,24 @@ Failure: what a rule, a leaf or a constructor raises comes out; a half-built cop
 """
 
 import cython
+from cython.cimports.axptr._core.words.graph import (
+    _ARRAY,
+    _ATOM,
+    _CALL,
+    _DICT,
+    _FROZENSET,
+    _INSTANCE,
+    _LEAF,
+    _LIST,
+    _MAPPING,
+    _SET,
+    _STANDIN,
+    _TUPLE,
+)
 from cython.cimports.cpython.object import PyObject_GenericSetAttr
 
-ATOM, INSTANCE, LIST, DICT, SET, ARRAY, MAPPING, TUPLE, FROZENSET, CALL, LEAF, STANDIN = range(12)
-cython.declare(_ATOM=cython.int, _INSTANCE=cython.int, _LIST=cython.int, _DICT=cython.int, _SET=cython.int)
-cython.declare(_ARRAY=cython.int, _MAPPING=cython.int, _TUPLE=cython.int, _FROZENSET=cython.int, _CALL=cython.int)
-cython.declare(_LEAF=cython.int, _STANDIN=cython.int)
-_ATOM, _INSTANCE, _LIST, _DICT, _SET, _ARRAY, _MAPPING, _TUPLE, _FROZENSET, _CALL, _LEAF, _STANDIN = range(12)
+ATOM, INSTANCE, LIST, DICT, SET, ARRAY = _ATOM, _INSTANCE, _LIST, _DICT, _SET, _ARRAY
+MAPPING, TUPLE, FROZENSET, CALL, LEAF, STANDIN = _MAPPING, _TUPLE, _FROZENSET, _CALL, _LEAF, _STANDIN
 
 
 @cython.final

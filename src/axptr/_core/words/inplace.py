@@ -18,7 +18,19 @@ from types import MethodType
 from weakref import WeakKeyDictionary
 
 import cython
-from cython.cimports.axptr._core.words.graph import Graph, Node, Place
+from cython.cimports.axptr._core.words.graph import (
+    _ARRAY,
+    _CALL,
+    _DICT,
+    _INSTANCE,
+    _LIST,
+    _MAPPING,
+    _SET,
+    _TUPLE,
+    Graph,
+    Node,
+    Place,
+)
 from cython.cimports.axptr._core.words.inplace import (
     PyDict_GetItem,
     PyDict_Next,
@@ -43,9 +55,6 @@ from cython.cimports.cpython.ref import PyObject
 from cython.cimports.libc.stdint import int32_t
 from cython.cimports.libc.stdlib import calloc, free
 
-cython.declare(_INSTANCE=cython.int, _LIST=cython.int, _DICT=cython.int, _SET=cython.int, _ARRAY=cython.int)
-cython.declare(_MAPPING=cython.int, _TUPLE=cython.int, _FROZENSET=cython.int, _CALL=cython.int, _LEAF=cython.int)
-_INSTANCE, _LIST, _DICT, _SET, _ARRAY, _MAPPING, _TUPLE, _FROZENSET, _CALL, _LEAF = range(1, 11)
 _CALLS = (MethodType, partial)
 """What calls make that never changes: it may stay where it names the same."""
 

@@ -21,7 +21,17 @@ from zlib import crc32 as _by_table
 
 import cython
 from cython.cimports.axptr._core.words.checksum import checksum, checksum_is_fast
-from cython.cimports.axptr._core.words.graph import Node, Place
+from cython.cimports.axptr._core.words.graph import (
+    _ARRAY,
+    _CALL,
+    _DICT,
+    _INSTANCE,
+    _LEAF,
+    _MAPPING,
+    _TUPLE,
+    Node,
+    Place,
+)
 from cython.cimports.cpython.buffer import PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cython.cimports.libc.stdint import uint8_t, uint32_t, uint64_t
@@ -40,13 +50,6 @@ _BYTES = cython.declare(cython.int, 6)
 _TEXT = cython.declare(cython.int, 7)
 _PLACE = cython.declare(cython.int, 8)
 _ITEMS = cython.declare(cython.int, 9)
-_INSTANCE = cython.declare(cython.int, 1)
-_DICT = cython.declare(cython.int, 3)
-_ARRAY = cython.declare(cython.int, 5)
-_MAPPING = cython.declare(cython.int, 6)
-_TUPLE = cython.declare(cython.int, 7)
-_CALL = cython.declare(cython.int, 9)
-_LEAF = cython.declare(cython.int, 10)
 _deepest = cython.declare(cython.int, 64)  # so many values lie in each other at most
 _most_shift = cython.declare(cython.int, 4096)  # bits of the largest number
 
