@@ -22,7 +22,7 @@ from ..registry import call
 from ..task import traceregs as registers
 from ..task.creds import CAP_SYS_ADMIN
 from ..task.ending import tell_end
-from ..task.looking import may_look
+from ..task.looking import bares, may_look
 from ..task.seccomp import suspended
 from ..task.trace import (
     EXITKILL,
@@ -176,7 +176,14 @@ def _listen(task: LinuxTask, tracee: LinuxTask, trace: Trace, address: int, data
 # -- memory and registers
 
 
+def _require_bare(task: LinuxTask, tracee: LinuxTask) -> None:
+    """EIO for the memory of a program that the tracer could not read (ptrace_access_vm)."""
+    if not bares(tracee.mm, task.creds):
+        raise LinuxError(errno.EIO)
+
+
 def _peek(task: LinuxTask, tracee: LinuxTask, trace: Trace, address: int, data: int) -> int:
+    _require_bare(task, tracee)
     word = present_bytes(tracee, address, _WORD) if address <= USER_END - _WORD else b""
     if len(word) < _WORD:
         raise LinuxError(errno.EIO)
@@ -187,6 +194,7 @@ def _peek(task: LinuxTask, tracee: LinuxTask, trace: Trace, address: int, data: 
 def _poke(task: LinuxTask, tracee: LinuxTask, trace: Trace, address: int, data: int) -> int:
     """Whatever the permissions: a private page becomes the tracee's own. EIO where it is not there, or shared and not
     writable."""
+    _require_bare(task, tracee)
     space, end = tracee.space, address + _WORD
     at = address
     while at < end:

@@ -82,8 +82,14 @@ def _same_user(task: LinuxTask, other: LinuxTask) -> bool:
     return mine.euid in (its.euid, its.uid) or mine.reigns or mine.has_over(its.space, CAP_SYS_NICE)
 
 
+def _is_safe(task: LinuxTask, other: LinuxTask) -> bool:
+    """Whether the other could do nothing that the task could not (cap_safe_nice)."""
+    mine, its = task.creds, other.creds
+    return not its.permitted & ~mine.permitted or mine.reigns or mine.has_over(its.space, CAP_SYS_NICE)
+
+
 def _require_user(task: LinuxTask, other: LinuxTask) -> None:
-    if not _same_user(task, other):
+    if not _same_user(task, other) or not _is_safe(task, other):
         raise LinuxError(errno.EPERM)
 
 
@@ -149,6 +155,8 @@ def sys_setpriority(task: LinuxTask, which: c_int, who: c_int, nice: c_int) -> i
             failed = errno.EPERM
         elif wanted < other.nice and 20 - wanted > get_limit(other, RLIMIT_NICE)[0] and not task.creds.reigns:
             failed = failed or errno.EACCES
+        elif not _is_safe(task, other):
+            failed = errno.EPERM
         else:
             other.nice = wanted
     if failed:
@@ -323,7 +331,8 @@ def sys_ioprio_set(task: LinuxTask, which: c_int, who: c_int, ioprio: c_int) -> 
         raise LinuxError(errno.EINVAL)
     for other in _ioprio_of(task, which, who):
         mine, its = task.creds, other.creds
-        if its.uid not in (mine.uid, mine.euid) and not (mine.reigns or mine.has_over(its.space, CAP_SYS_NICE)):
+        ruled = its.uid in (mine.uid, mine.euid) or mine.reigns or mine.has_over(its.space, CAP_SYS_NICE)
+        if not ruled or not _is_safe(task, other):
             raise LinuxError(errno.EPERM)
         other.sched.ioprio = ioprio & 0xFFFF
     return 0

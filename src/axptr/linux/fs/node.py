@@ -127,8 +127,8 @@ class Node:
         return found
 
     def owner(self, task: LinuxTask) -> tuple[int, int]:
-        """User and group: root, or of what is about a process its own, unless nobody may look into it
-        (task_dump_owner)."""
+        """User and group: root, or of what is about a process its own, unless nobody may look into it: then the root of
+        the name space that its memory is of (task_dump_owner)."""
         if self.whose is None:
             return 0, 0
         try:
@@ -136,7 +136,7 @@ class Node:
         except LinuxError:
             return 0, 0
         if self.mode != stat.S_IFDIR | 0o555 and not about.mm.dumpable:
-            return 0, 0
+            return about.mm.top_owner()
         return about.creds.euid, about.creds.egid
 
     def twin_stat(self, task: LinuxTask) -> AnyStat | None:

@@ -8,6 +8,7 @@ import errno
 from struct import Struct
 
 from ...errors import LinuxError
+from ..task.creds import CAP_SYS_ADMIN
 from ..task.userspace import shown_gid, shown_uid, told_gid, told_uid
 
 TYPE_CHECKING = False
@@ -37,6 +38,11 @@ PERM = Struct("<iIIIIIHHIQQ")
 """struct ipc64_perm of x86-64."""
 
 
+def _rules(task: LinuxTask) -> bool:
+    """Whether nothing of its name space's is kept from a task: CAP_SYS_ADMIN stands for CAP_IPC_OWNER, too."""
+    return task.creds.has_over(task.ipc.users, CAP_SYS_ADMIN)
+
+
 class Object:
     """What segments, sets and queues have in common: struct kern_ipc_perm."""
 
@@ -57,7 +63,7 @@ class Object:
             granted >>= 6
         elif {self.gid, self.cgid} & {creds.egid, *creds.groups}:
             granted >>= 3
-        return not wanted & ~granted & 7 or creds.reigns
+        return not wanted & ~granted & 7 or _rules(task)
 
     def require(self, task: LinuxTask, flag: int) -> None:
         if not self.permits(task, flag):
@@ -65,7 +71,7 @@ class Object:
 
     def require_owner(self, task: LinuxTask) -> None:
         """EPERM unless it is the task's, or root asks."""
-        if task.creds.euid not in (self.uid, self.cuid) and not task.creds.reigns:
+        if task.creds.euid not in (self.uid, self.cuid) and not _rules(task):
             raise LinuxError(errno.EPERM)
 
     def owners(self, task: LinuxTask) -> tuple[int, int, int, int]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...mm.space import AddrSpace
     from ..files.aio import AioContext
     from ..host import HostView
+    from ..task.userspace import UserSpace
 
 MDWE_REFUSE_EXEC_GAIN, MDWE_NO_INHERIT = 1, 2
 STACK_TOP = USER_END
@@ -38,8 +39,10 @@ class Mm:
     snapshot has the space, with the addresses in its bounds, and the other fields as they are.
 
     space: its pages. host: of the machine that it is in. exe: the program's file. auxv: the auxiliary vector, packed.
-    dumpable: whether others of its user may look into it (`task.looking`). deny_gain: PR_SET_MDWE's flags, by which
-    no page becomes executable, or is both that and writable. merges: whether equal pages may become one, which is kept.
+    dumpable: whether others of its user may look into it (`task.looking`). owner: the name space of users whose
+    CAP_SYS_PTRACE may in any case (user_ns): the one that its program was started in, or above.
+    deny_gain: PR_SET_MDWE's flags, by which no page becomes executable, or is both that and writable. merges: whether
+    equal pages may become one, which is kept.
     peak_size: the most bytes of areas that were seen. users: tasks that have it.
     sealed: ranges that nothing may change (mseal): they end with it.
     lock_future: what is mapped from now on is locked (mlockall): LOCK, or LOCK_ON_FAULT as it is touched.
@@ -60,10 +63,20 @@ class Mm:
         self.exe = Node(b"/")
         self.auxv = b""
         self.dumpable = True
+        self.owner: UserSpace | None = None
         self.deny_gain = 0
         self.merges = False
         self.peak_size = 0
         self.users = 1
+
+    def top_owner(self) -> tuple[int, int]:
+        """The machine's user and group that are root where it is of, or the machine's."""
+        if self.owner is None:
+            return 0, 0
+        from ..task.userspace import NONE, gid_of, uid_of
+
+        uid, gid = uid_of(self.owner, 0), gid_of(self.owner, 0)
+        return uid if uid != NONE else 0, gid if gid != NONE else 0
 
     def share(self) -> Mm:
         """The same for one task more (CLONE_VM)."""

@@ -215,7 +215,8 @@ class SettingNode(TextNode):
     """A file of /proc/sys: root has the owner's permissions, no capability gives others (sysctl_perm)."""
 
     def permits(self, task: LinuxTask, creds: Credentials, wanted: int) -> bool:
-        bits = self.mode >> 6 if creds.reigns else self.mode >> 3 if creds.egid == 0 or 0 in creds.groups else self.mode
+        is_root = creds.euid == 0 and creds.space is None
+        bits = self.mode >> 6 if is_root else self.mode >> 3 if creds.egid == 0 or 0 in creds.groups else self.mode
         return not wanted & ~bits & 7
 
 

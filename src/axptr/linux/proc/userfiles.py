@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..fs.node import Node
     from ..fs.openfile import OpenFile
+    from ..task.creds import Credentials
     from ..task.task import LinuxTask
     from ..task.userspace import UserSpace
     from ..uaccess import UserIter
@@ -38,15 +39,16 @@ class IdNode(TextNode):
         space = self._who(task).creds.space
         if not self.kind and flags & os.O_ACCMODE != os.O_RDONLY and not task.creds.has_over(space, CAP_SYS_ADMIN):
             raise LinuxError(errno.EACCES)
-        return IdFile(self, flags, space)
+        return IdFile(self, flags, space, task.creds)
 
 
 class IdFile(TextFile):
-    """An open one, of a name space. It is written at its beginning alone."""
+    """An open one, of a name space. It is written at its beginning alone, by the rights of who opened it (f_cred):
+    others may be made to write what they do not mean."""
 
-    def __init__(self, node: IdNode, flags: int, space: UserSpace | None) -> None:
+    def __init__(self, node: IdNode, flags: int, space: UserSpace | None, opener: Credentials) -> None:
         super().__init__(node, flags)
-        self._kind, self._space = node.kind, space
+        self._kind, self._space, self._opener = node.kind, space, opener
 
     def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
         start = self._pos if pos is None else pos
@@ -56,7 +58,7 @@ class IdFile(TextFile):
 
     def _told(self, task: LinuxTask) -> bytes:
         if self._kind:
-            return show_map(self._space, self._kind, task.creds.space)
+            return show_map(self._space, self._kind, self._opener.space)
         return b"allow\n" if self._space is None or self._space.setgroups else b"deny\n"
 
     def write(self, task: LinuxTask, data: UserIter, pos: int | None) -> int:
@@ -65,7 +67,7 @@ class IdFile(TextFile):
             raise LinuxError(errno.EINVAL)
         text = self.take(data, PAGE)
         if self._kind:
-            write_map(task, self._space, self._kind, text)
+            write_map(task, self._opener, self._space, self._kind, text)
         else:
             write_setgroups(task, self._space, text)
         if pos is None:

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 def require_permission(task: LinuxTask, goal: ThreadGroup, signal: int) -> None:
-    """EINVAL for what is no signal; EPERM unless the task may send it: to itself, to its user's processes, to all as
-    root, and SIGCONT within its session."""
+    """EINVAL for what is no signal; EPERM unless the task may send it: to itself, to its user's processes, to those
+    over whom it has CAP_KILL, and SIGCONT within its session."""
     if not 0 <= signal <= 64:
         raise LinuxError(errno.EINVAL)
     if goal is task.group:
         return
     own = task.creds
     theirs = goal.leader.creds if hasattr(goal, "leader") else None  # not init; one that has ended keeps whose it was
-    if own.reigns or (theirs is not None and {own.uid, own.euid} & {theirs.uids[0], theirs.uids[2]}):
+    if theirs is not None and {own.uid, own.euid} & {theirs.uids[0], theirs.uids[2]}:
         return
-    if theirs is not None and own.has_over(theirs.space, CAP_KILL):
+    if own.has_over(None if theirs is None else theirs.space, CAP_KILL):
         return
     if signal == SIGCONT and goal.sid == task.group.sid:
         return

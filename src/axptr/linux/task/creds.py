@@ -136,8 +136,9 @@ class Credentials:
 
     @property
     def reigns(self) -> bool:
-        """Whether it acts as the machine's root."""
-        return self.uids[1] == 0 and self.space is None
+        """Whether it may what takes a capability over the machine that its root is not said to have here
+        (CAP_SYS_NICE, CAP_SYS_RESOURCE, CAP_NET_ADMIN): CAP_SYS_ADMIN stands for them."""
+        return self.has(CAP_SYS_ADMIN)
 
     @property
     def root(self) -> int:

@@ -130,7 +130,12 @@ def start_program(task: LinuxTask, program: Program, environ: list[bytes], name:
     mm.space.is_kin = old.is_kin
     mm.exe = program.file.node.hold()
     creds = task.creds.after_exec()
+    mm.owner = task.creds.space
     readable = trusted(task, mm.exe) or mm.exe.permits(task, task.creds, MAY_READ)
+    if not readable and mm.owner is not None:
+        from .userspace import ruling
+
+        mm.owner = ruling(mm.owner, *mm.exe.rights(task)[1:])
     pc = sp = 0
     failed: LinuxError | None = None
     try:

@@ -4,7 +4,7 @@ Source: __ptrace_may_access of kernel/ptrace.c, cap_ptrace_access_check of secur
 kernel/cred.c of Linux 6.18. Left out: Yama, which many hosts lack.
 
 A process that changed who it is, or whose program its user may not read, is not dumpable: nobody looks into it without
-CAP_SYS_PTRACE (`Mm.dumpable`).
+CAP_SYS_PTRACE (`Mm.dumpable`) over the name space of users that the memory is of, which those made later are beneath.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from .creds import CAP_SYS_PTRACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..mem.mm import Mm
+    from .creds import Credentials
     from .task import LinuxTask
 
 
@@ -26,11 +28,17 @@ def may_look(task: LinuxTask, other: LinuxTask, *, by_files: bool) -> bool:
         return True
     mine, its = task.creds, other.creds
     uid, gid, rights = (mine.fs_uid, mine.fs_gid, mine.effective) if by_files else (mine.uid, mine.gid, mine.permitted)
-    if mine.has_over(its.space, CAP_SYS_PTRACE):
-        return True
-    if its.uids != (uid, uid, uid) or its.gids != (gid, gid, gid) or not other.mm.dumpable:
+    over = mine.has_over(its.space, CAP_SYS_PTRACE)
+    if not over and (its.uids != (uid, uid, uid) or its.gids != (gid, gid, gid)):
         return False
-    return mine.space is its.space and not its.permitted & ~rights
+    if not bares(other.mm, mine):
+        return False
+    return over or (mine.space is its.space and not its.permitted & ~rights)
+
+
+def bares(mm: Mm, creds: Credentials) -> bool:
+    """Whether a memory is one that others may see, or somebody may see each there is (ptracer_capable)."""
+    return mm.dumpable or creds.has_over(mm.owner, CAP_SYS_PTRACE)
 
 
 def require_look(task: LinuxTask, other: LinuxTask, *, by_files: bool = False, code: int = errno.EPERM) -> None:

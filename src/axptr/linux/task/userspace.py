@@ -151,6 +151,14 @@ def contains(space: UserSpace | None, other: UserSpace | None) -> bool:
     return other is space
 
 
+def ruling(space: UserSpace | None, uid: int, gid: int) -> UserSpace | None:
+    """The next name space upwards whose capabilities hold over a file of a user and a group
+    (privileged_wrt_inode_uidgid, would_dump)."""
+    while space is not None and not (space.has_user(uid) and space.has_group(gid)):
+        space = space.parent
+    return space
+
+
 def new_space(task: LinuxTask) -> Credentials:
     """Who a task is in a name space of users of its own: with all capabilities there (create_user_ns).
 
@@ -209,16 +217,17 @@ def _parsed(text: bytes) -> list[tuple[int, int, int]]:
     return found
 
 
-def write_map(task: LinuxTask, space: UserSpace | None, kind: str, text: bytes) -> None:
-    """Say once which ids are which (map_write). EPERM for who may not, or a second time; EINVAL for what is no map."""
-    creds = task.creds
+def write_map(task: LinuxTask, opener: Credentials, space: UserSpace | None, kind: str, text: bytes) -> None:
+    """Say once which ids are which (map_write), by the rights of who opened the file, and for more than oneself by the
+    writer's, too. EPERM for who may not, or a second time; EINVAL for what is no map."""
+    creds = opener
     if space is None or creds.space not in (space, space.parent):
         raise LinuxError(errno.EPERM)
     if getattr(space, kind) or (kind != "projects" and not creds.has_over(space, CAP_SYS_ADMIN)):
         raise LinuxError(errno.EPERM)
     rows = _parsed(text)
     parent = space.parent
-    if kind != "projects" and not _allowed(creds, space, kind, rows):
+    if kind != "projects" and not _allowed(creds, task.creds, space, kind, rows):
         raise LinuxError(errno.EPERM)
     made = []
     for inside, outside, count in rows:
@@ -229,8 +238,10 @@ def write_map(task: LinuxTask, space: UserSpace | None, kind: str, text: bytes) 
     setattr(space, kind, tuple(made))
 
 
-def _allowed(creds: Credentials, space: UserSpace, kind: str, rows: list[tuple[int, int, int]]) -> bool:
-    """new_idmap_permitted."""
+def _allowed(
+    creds: Credentials, writer: Credentials, space: UserSpace, kind: str, rows: list[tuple[int, int, int]]
+) -> bool:
+    """new_idmap_permitted. creds: who opened the file."""
     parent = space.parent
     if kind == "uids" and any(outside == 0 for _, outside, _ in rows):  # verify_root_map
         if creds.space is space:
@@ -243,7 +254,8 @@ def _allowed(creds: Credentials, space: UserSpace, kind: str, rows: list[tuple[i
             return True
         if kind == "gids" and not space.setgroups and gid_of(parent, rows[0][1]) == creds.gids[1]:
             return True
-    return creds.has_over(parent, CAP_SETUID if kind == "uids" else CAP_SETGID)
+    needed = CAP_SETUID if kind == "uids" else CAP_SETGID
+    return creds.has_over(parent, needed) and writer.has_over(parent, needed)
 
 
 def _range_of(extents: Extents, first: int, count: int) -> int:
