@@ -559,6 +559,55 @@ def test_a_file_of_the_users_that_does_not_know_it_is_refused(saved, tmp_path, n
     refused(tmp_path / "made up", resealed(whole, encode(Graph(tuple(nodes), graph.roots), besides)))
 
 
+def changed(whole, which, **values):
+    """The file with other attributes of the first object that is wanted."""
+    graph, besides = decode(description(whole))
+    nodes = list(graph.nodes)
+    index, node = next((i, n) for i, n in enumerate(nodes) if n.kind == INSTANCE and which(graph, n))
+    state = {**dict(zip(node.names, node.values, strict=True)), **values}
+    nodes[index] = Node(node.kind, node.cls, tuple(state), tuple(state.values()))
+    return resealed(whole, encode(Graph(tuple(nodes), graph.roots), besides))
+
+
+def test_a_path_below_that_leads_back_to_its_name_is_refused(saved, tmp_path):
+    """The root of an overlay says that it lies below itself: whoever asked where it is would look without end."""
+
+    def is_root(graph, node):
+        return node.cls.__name__ == "LayeredNode" and node.values[node.names.index("name")] == b""
+
+    path = tmp_path / "made up"
+    path.write_bytes(changed(saved.read_bytes(), is_root, path_below=b"/etc"))
+    with pytest.raises(SnapshotError, match="lies in itself"):
+        MachineSnapshot.load(path)
+
+
+@pytest.mark.parametrize("again", [(), (None,), (None, ()), "less", "other"])
+def test_a_wait_that_says_less_of_how_it_goes_on_is_told_of(saved, tmp_path, again):
+    """less, other: of what the function is called with. Compiled code reads it."""
+    whole = saved.read_bytes()
+    graph, besides = decode(description(whole))
+    nodes = list(graph.nodes)
+    index = next(
+        node.values[node.names.index("again")].index
+        for node in nodes
+        if node.kind == INSTANCE and node.cls.__name__ == "Blocked"
+    )
+    was = nodes[index]
+    if isinstance(again, str):
+        data = nodes[was.values[1].index]
+        kept = data.values[:1] if again == "less" else (None, *data.values[1:])
+        nodes[was.values[1].index] = Node(data.kind, data.cls, data.names, kept)
+    else:
+        nodes[index] = Node(was.kind, was.cls, was.names, again)
+    path = tmp_path / "made up"
+    path.write_bytes(resealed(whole, encode(Graph(tuple(nodes), graph.roots), besides)))
+    with pytest.raises(SnapshotError):  # noqa: PT012 - loaded, or used
+        with Linux.from_snapshot(MachineSnapshot.load(path), stdio=(0, 1, 2)) as machine:
+            machine.process().stdin.feed(b"echo x\n")
+            machine.run_until(lambda: False, 0.05)
+            raise SnapshotError("nobody asked") if again == "other" else AssertionError
+
+
 def test_what_does_not_lie_in_itself_is_loaded(nested):
     with Linux.from_snapshot(MachineSnapshot.load(nested)) as machine:
         machine.run_until(lambda: False, 0.01)

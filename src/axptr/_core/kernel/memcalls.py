@@ -235,7 +235,9 @@ class MemoryCall(FileCall):
         limits: object = task.group.limits
         if mm.deny_gain or mm.sealed or mm.lock_future:
             return False
-        return limits.get(_rlimit_as)[0] == _infinity and limits.get(_rlimit_data)[0] == _infinity
+        room, _ = limits.get(_rlimit_as)  # unpacked, not indexed: a machine's file may say that they are shorter
+        data, _ = limits.get(_rlimit_data)
+        return room == _infinity and data == _infinity
 
 
 @cython.final
@@ -270,7 +272,8 @@ class MapCall(MemoryCall):
         shown: tuple = below.shown
         backend: object = None
         if shown is not None:
-            backend = shown[0]()
+            still, _ = shown
+            backend = still()
         if backend is not None:
             store: object = backend.store
             if (

@@ -167,8 +167,9 @@ class EpollWaiting(Quick):
         return done if done or not found else -1
 
     def go_on(self, task, record):
-        file, events, most, _, masked = cython.cast(tuple, record.again, typecheck=True)[1]
-        if masked is not None:
+        _, data = record.again
+        file, events, most, _, masked = data
+        if masked is not None or class_of(file) != epoll_class:
             return -1
         told: cython.Py_ssize_t = self.tell(task, cython.cast(EventPoll, get(file, fields.set)), events, most)
         return told if told > 0 else -1

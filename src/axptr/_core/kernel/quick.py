@@ -211,12 +211,11 @@ class Reading(Quick):
         return done
 
     def go_on(self, task, record):
-        data: tuple = cython.cast(tuple, record.again, typecheck=True)[1]
-        file: object = data[0]
-        rest: tuple = data[1]
+        _, data = record.again  # unpacked, not indexed: a file may say that it is shorter than that
+        file, rest, _ = data
         if len(rest) != 1 or cython.cast(object, get(task, fields.machine)).watches is not None:
             return -1
-        address, count = rest[0]
+        ((address, count),) = rest
         if class_of(file) == socket_class:
             return self.received(task, file, address, count)
         return take_out(task, file, address, count) if class_of(file) == end_class else -1
@@ -275,12 +274,14 @@ class Receiving(Quick):
         return _wait_to_read(task, file, end.queue, (self.again, data), self.interrupted, a)
 
     def go_on(self, task, record):
-        data: tuple = cython.cast(tuple, record.again, typecheck=True)[1]
-        file: object = data[0]
-        rest: tuple = data[1]
-        if class_of(file) != socket_class or len(rest) != 1 or data[2:6] != self.plainly or data[6] != self.end:
+        _, again = record.again
+        data: tuple = again
+        if len(data) != 7 or data[2:6] != self.plainly or data[6] != self.end:
             return -1
-        address, count = rest[0]
+        file, rest = data[0], data[1]
+        if class_of(file) != socket_class or len(rest) != 1:
+            return -1
+        ((address, count),) = rest
         return cython.cast(End, get(file, fields.endpoint)).take(task, address, count)
 
 

@@ -536,9 +536,9 @@ class Turns(Waker):
 
     def go_on(self, task, record):
         """Call `again`. What it raises besides `LinuxError` leaves the task waiting, to be woken at once."""
-        again: tuple = record.again
         done: int64_t
-        plain: cython.pointer(PyObject) = PyDict_GetItem(resumed, again[0])
+        function, data = record.again
+        plain: cython.pointer(PyObject) = PyDict_GetItem(resumed, function)
         if plain != cython.NULL and record.woken and calm(task) and task.calling is None:
             done = cython.cast(Resumed, plain).go_on(task, record)
             if done >= 0:
@@ -551,7 +551,7 @@ class Turns(Waker):
         self.leave_wait(task)
         task.going_on = record
         try:
-            outcome = again[0](task, *again[1])
+            outcome = function(task, *data)
         except LinuxError as error:
             outcome = error
         except BaseException:

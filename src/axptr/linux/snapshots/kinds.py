@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 
-from ..._core.words.graph import INSTANCE, Graph, Place
+from ..._core.words.graph import DICT, INSTANCE, Graph, Place
 from ...errors import SnapshotError
 
 TYPE_CHECKING = False
@@ -38,12 +38,13 @@ _KINDS = {
     "files.epoll.EpollFile": {"set": "EventPoll"},
     "files.futex.FutexWord": {"queue": "WaitQueue"},
     "_core.kernel.eventpoll.Entry": {"file": "OpenFile"},
+    "_core.kernel.waiting.Blocked": {"held": "tuple"},
     "kernel.timers.Timers": {"heap": "list"},
     "streams.Inlet": {"_file": "PipeFile", "_left": "bytearray"},
     "streams.Outlet": {"_file": "PipeFile", "data": "bytearray", "_moved": "int", "most": "int | NoneType"},
 }  # fmt: skip
 """By classes, whose modules are named beneath `axptr.linux`, or `axptr`."""
-_ITEMS = {"slots": "Slot"}
+_ITEMS = {"slots": "Slot", "_files": "OpenFile", "held": "OpenFile"}
 """The same of what such an attribute holds."""
 
 
@@ -58,7 +59,8 @@ def require_kinds(graph: Graph) -> None:
             if _kinds(graph, value).isdisjoint(wanted.split(" | ")):
                 raise SnapshotError(f"its {node.cls.__name__} has no {wanted} as {name}")
             if name in _ITEMS and isinstance(value, Place):
-                for item in graph.nodes[value.index].values:
+                held = graph.nodes[value.index]
+                for item in held.values[1::2] if held.kind == DICT else held.values:
                     if _ITEMS[name] not in _kinds(graph, item):
                         raise SnapshotError(f"its {node.cls.__name__} holds what is no {_ITEMS[name]} in {name}")
 
