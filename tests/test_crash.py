@@ -234,7 +234,7 @@ CASES = {
                 half = base(0, 1 << 30, phys)
             except TypeError:
                 continue
-            if base.__name__ not in ("SpaceCore", "BackedSpace", "History"):
+            if base.__name__ not in ("SpaceCore", "MappedSpace", "BackedSpace", "History"):
                 refuses((RuntimeError, TypeError), lambda: UserPtr[char](BASE).read(half))
                 refuses(TypeError, lambda: Task()._set_space(half))
     """,
