@@ -24,7 +24,7 @@ PROGRAMS = {
     "find": ["/usr/bin/find", "/etc/apt"],
     "env": ["/usr/bin/env", "A=1", "/bin/echo", "x"],
     "stat": ["/usr/bin/stat", "/etc/passwd", "/dev/null"],
-    "sort": ["/usr/bin/sort", "/etc/passwd"],
+    "sort": ["/usr/bin/sort", "--parallel=1", "/etc/passwd"],
 }
 LEFT_OUT = (
     "execve,set_tid_address,getrandom,sysinfo,sched_getaffinity,fstatfs,statfs,gettimeofday,clock_gettime,time,statx"
