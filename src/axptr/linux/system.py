@@ -525,8 +525,8 @@ class Linux:
                 attempt(lambda group=group: group.leader.space.clear())  # type: ignore[misc]
         attempt(lambda: self.mounts.close())
         if self.engine_why:
-            self.engine.on_syscall(lambda *_: None)  # what it has leads to a task
-            self.engine.close()
+            attempt(lambda: self.engine.on_syscall(lambda *_: None))  # what it has leads to a task
+            attempt(self.engine.close)
         attempt(self._dissolve)
 
     def _dissolve(self) -> None:
