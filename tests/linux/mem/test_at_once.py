@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from axptr import AddrSpace, MappingFlags, PhysMemory
+from axptr._core.kernel.memcalls import more_areas
 from axptr._core.phys.charges import Account
 from axptr._core.words.conversion import bound
 from axptr.linux.abi.numbers import NUMBERS
@@ -188,3 +189,27 @@ def test_an_open_file_keeps_no_cache_of_what_is_mapped_no_more(sides: Callable[[
     assert side.call("munmap", at, PAGE) == 0
     assert len(side.phys.caches) == 0
     assert side.call("mmap", 0, PAGE, 1, PRIVATE, 10, 0) > 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "cut", "taken"),
+    [
+        (2, 5, 2, 1),  # |--xxx-----|
+        (0, 5, 1, 0),  # |xxxxx-----|
+        (5, 10, 1, 0),  # |-----xxxxx|
+        (0, 10, 0, 0),  # |xxxxxxxxxx|
+        (8, 13, 2, 0),  # |--------xx|xxx-------|
+        (8, 22, 1, 0),  # |--------xx|xxxxxxxxxx| xx
+        (22, 25, 0, 0),  # nothing is there
+    ],
+)
+def test_a_change_makes_as_many_areas_more_as_it_cuts_borders(start: int, end: int, cut: int, taken: int) -> None:
+    """Handlers and compiled calls ask the same function, so that a comparison of them says nothing of it."""
+
+    space = AddrSpace(0, 1 << 47, PhysMemory(1 << 22))
+    space.map_alloc(BASE, 10 * PAGE, MappingFlags.READ)
+    space.map_alloc(BASE + 10 * PAGE, 10 * PAGE, RW)
+    first, last = BASE + start * PAGE, BASE + end * PAGE
+    assert (more_areas(space, first, last, False), more_areas(space, first, last, True)) == (cut, taken)
+    space.unmap(first, last - first)
+    assert max(space.area_count - 2, 0) == taken

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from axptr.linux import PIPE, Linux, MachineSnapshot
+from axptr.linux import PIPE, Linux, MachineSnapshot, Process
 
 from ..conftest import run_guest
 
@@ -189,10 +189,14 @@ int main(void) {
 """
 
 
-def test_a_snapshot_has_networks_and_objects_of_system_v_of_its_processes_own(
-    compile_guest: Callable[..., Path], tmp_path: Path
-) -> None:
-    program = compile_guest("apart", source=APART)
+def goes_on(program: Path, said: bytes, tmp_path: Path) -> None:
+    """A program that has said that it is there says the same once it goes on: put back, in a copy, out of a file."""
+
+    def end(process: Process) -> None:
+        process.stdin.feed(b"x", last=True)
+        assert process.wait().exit_code == 0
+        assert process.stdout.take() == said
+
     with Linux(overlay=True) as machine:
         process = machine.spawn([program], stdin=PIPE, stdout=PIPE, stderr=2, user="0:0")
         assert machine.run_until(lambda: process.stdout.total > 0 and process.task.blocked is not None)
@@ -200,18 +204,19 @@ def test_a_snapshot_has_networks_and_objects_of_system_v_of_its_processes_own(
         assert machine.machine.network.endpoints == {}
         snap = machine.snapshot()
         for _ in range(2):
-            process.stdin.feed(b"x", last=True)
-            assert process.wait().exit_code == 0
-            assert process.stdout.take() == b"-1 0 0 4\n"
+            end(process)
             machine.restore(snap)
             process = machine.process()
     snap.save(tmp_path / "saved")
     for kept in (snap, MachineSnapshot.load(tmp_path / "saved")):
         with Linux.from_snapshot(kept) as machine:
-            process = machine.process()
-            process.stdin.feed(b"x", last=True)
-            assert process.wait().exit_code == 0
-            assert process.stdout.take() == b"-1 0 0 4\n"
+            end(machine.process())
+
+
+def test_a_snapshot_has_networks_and_objects_of_system_v_of_its_processes_own(
+    compile_guest: Callable[..., Path], tmp_path: Path
+) -> None:
+    goes_on(compile_guest("apart", source=APART), b"-1 0 0 4\n", tmp_path)
 
 
 STEPS = r"""
@@ -242,21 +247,4 @@ int main(void) {
 
 
 def test_a_snapshot_has_what_is_to_be_mounted(compile_guest: Callable[..., Path], tmp_path: Path) -> None:
-    program = compile_guest("steps", source=STEPS)
-    with Linux(overlay=True) as machine:
-        process = machine.spawn([program], stdin=PIPE, stdout=PIPE, stderr=2, user="0:0")
-        assert machine.run_until(lambda: process.stdout.total > 0 and process.task.blocked is not None)
-        assert process.stdout.take() == b"there\n"
-        snap = machine.snapshot()
-        for _ in range(2):
-            process.stdin.feed(b"x", last=True)
-            assert process.wait().exit_code == 0
-            assert process.stdout.take() == b"0 0 0 40711 -1\n"
-            machine.restore(snap)
-            process = machine.process()
-    snap.save(tmp_path / "saved")
-    with Linux.from_snapshot(MachineSnapshot.load(tmp_path / "saved")) as machine:
-        process = machine.process()
-        process.stdin.feed(b"x", last=True)
-        assert process.wait().exit_code == 0
-        assert process.stdout.take() == b"0 0 0 40711 -1\n"
+    goes_on(compile_guest("steps", source=STEPS), b"0 0 0 40711 -1\n", tmp_path)
