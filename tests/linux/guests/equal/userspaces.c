@@ -141,9 +141,9 @@ static void owning(void) {
     R(chdir("d")); R(mkdir("old", 0755)); R(syscall(SYS_pivot_root, ".", "old")); R(chdir("/")); R(access("/old/proc/self", 0)); R(umount2("old", MNT_DETACH)); R(access("/old/proc", 0)); own("/x"); R(unshare(CLONE_NEWUSER));
 }
 static void remounting(void) {
-    R(unshare(CLONE_NEWUSER | CLONE_NEWNS)); R(mount("none", "d", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, 0));
+    R(mapped(0)); R(unshare(CLONE_NEWNS)); R(mount("none", "d", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, 0));
     R(mount(0, "d", 0, MS_REMOUNT | MS_BIND, 0)); R(mkdir("d/a", 0700)); R(mount(0, "d", 0, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, 0));
-    R(unshare(CLONE_NEWUSER)); R(mount(0, "d", 0, MS_REMOUNT | MS_BIND, 0)); R(unshare(CLONE_NEWNS));
+    R(mapped(0)); R(mount(0, "d", 0, MS_REMOUNT | MS_BIND, 0)); R(unshare(CLONE_NEWNS));
     R(mount(0, "d", 0, MS_REMOUNT | MS_BIND, 0)); R(mount(0, "d", 0, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID, 0)); R(mount(0, "d", 0, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, 0));
     R(mount(0, "d", 0, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, 0)); R(mount(0, "d", 0, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, 0));
     R(mount(0, "d", 0, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, 0)); R(umount2("d", 0)); R(umount2("d", MNT_DETACH)); R(mount("d", "e", 0, MS_BIND, 0)); R(mount(0, "e", 0, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC, 0)); R(umount2("e", 0));
