@@ -140,17 +140,24 @@ def _admitted(task: LinuxTask, creds: Credentials, kind: int, space: Space) -> C
         assert space is None or isinstance(space, UserSpace)
         if space is creds.space or task.group.live > 1:
             raise LinuxError(errno.EINVAL)
-        if any(other.fs is task.fs for other in task.machine.tasks.values() if other is not task and not other.dead):
-            raise LinuxError(errno.EINVAL)
+        _require_own_root(task)
         if not creds.has_over(space, CAP_SYS_ADMIN):
             raise LinuxError(errno.EPERM)
         return creds.within(space)
     owner = space.users if isinstance(space, (Uts, MountTable, IpcSpace, Network)) else None
     if not creds.has_over(owner, CAP_SYS_ADMIN) or not creds.has_here(CAP_SYS_ADMIN):
         raise LinuxError(errno.EPERM)
-    if kind == CLONE_NEWNS and not creds.has_here(CAP_SYS_CHROOT):
-        raise LinuxError(errno.EPERM)
+    if kind == CLONE_NEWNS:
+        if not creds.has_here(CAP_SYS_CHROOT):
+            raise LinuxError(errno.EPERM)
+        _require_own_root(task)
     return creds
+
+
+def _require_own_root(task: LinuxTask) -> None:
+    """EINVAL for who shares its root and working directory with others."""
+    if any(other.fs is task.fs for other in task.machine.tasks.values() if other is not task and not other.dead):
+        raise LinuxError(errno.EINVAL)
 
 
 def _require_admin(task: LinuxTask, owner: UserSpace | None) -> None:

@@ -98,9 +98,21 @@ static void opener(void) {
         char cb[CMSG_SPACE(4)] = {0}; struct iovec v = {"x", 1}; struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = cb, .msg_controllen = sizeof cb}; struct cmsghdr *h = CMSG_FIRSTHDR(&m); h->cmsg_level = SOL_SOCKET; h->cmsg_type = SCM_RIGHTS; h->cmsg_len = CMSG_LEN(4); memcpy(CMSG_DATA(h), &fd, 4); sendmsg(sp[0], &m, 0); read(q[0], &c, 1); exit(0); }
     char cb[CMSG_SPACE(4)] = {0}, x; struct iovec v = {&x, 1}; struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = cb, .msg_controllen = sizeof cb}; recvmsg(sp[1], &m, 0); int fd; memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), 4); R(write(fd, "0 0 100", 7)); char b[99]; R(pread(fd, b, 99, 0)); b[32] = 0; printf("%s|\n", b); R(write(fd, "0 1000 1", 8)); R(pread(fd, b, 99, 0)); b[32] = 0; printf("%s|\n", b); write(q[1], "", 1); waitpid(k, 0, 0);
 }
+static int ends[2];
+static char stack[65536];
+static int shares(void *unused) { char c; read(ends[0], &c, 1); return 0; }
+static void entering(void) { /* mounts of another, with a root that is shared, and with one's own */
+    int p[2]; char c, n[64]; pipe(p); pipe(ends); user(1000); fflush(stdout);
+    int k = fork(); if (!k) { unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS); write(p[1], "", 1); for (;;) pause(); }
+    read(p[0], &c, 1); int fds[3]; const char *kinds[] = {"user", "mnt", "uts"};
+    for (int i = 0; i < 3; i++) { sprintf(n, "/proc/%d/ns/%s", k, kinds[i]); fds[i] = open(n, O_RDONLY); }
+    R(setns(fds[1], 0)); R(setns(fds[0], 0));
+    int s = clone(shares, stack + sizeof stack, CLONE_FS | SIGCHLD, 0);
+    R(setns(fds[1], 0)); R(setns(fds[2], 0)); write(ends[1], "", 1); waitpid(s, 0, 0); R(setns(fds[1], 0)); kill(k, 9);
+}
 int main(int argc, char **argv) {
     if (argc > 1) { pause(); return 0; }
     setbuf(stdout, 0); umask(0); mkdir("d", 0777); close(open("f", O_CREAT | O_RDWR, 0644)); int fd = open("g1000", O_CREAT | O_RDWR, 0644); fchown(fd, 1000, 1000); fd = open("s1000", O_CREAT | O_RDWR, 0600); fchown(fd, 1000, 1000);
     fd = open("/proc/self/exe", O_RDONLY); int to = open("secret", O_CREAT | O_WRONLY, 0711); struct stat st; fstat(fd, &st); sendfile(to, fd, 0, st.st_size); close(to); close(fd);
-    sect("bare root", bare_root); sect("ns root", ns_root); sect("undumped", undumped); sect("unreadable", unreadable); sect("opener", opener);
+    sect("bare root", bare_root); sect("ns root", ns_root); sect("undumped", undumped); sect("unreadable", unreadable); sect("opener", opener); sect("entering", entering);
 }
