@@ -313,7 +313,7 @@ def _traced(box: Sandbox) -> None:
 
 def _apart(box: Sandbox) -> None:
     listen = "import socket, os; it = socket.create_server(('0.0.0.0', 0)); os.fork() or os._exit(0); os._exit(0)"
-    box.run(["unshare", "-n", "-i", "-u", "python3", "-c", listen], check=True)
+    box.run(["unshare", "-m", "-n", "-i", "-u", "python3", "-c", listen], check=True)
 
 
 def _branched(box: Sandbox) -> None:

@@ -46,7 +46,7 @@ NAMES = """
     _core.pointers.pointer _core.pointers.iovec linux.known linux.uaccess
     linux.fs.host.noblock linux.fs.host.file linux.fs.host.tree linux.process _core.mm.mapping _core.mm.backing
     _core.mm.history mm.area _core.mm.sharing mm.backend mm.fault mm.snapshots mm.snapshots.snapshot mm.twins mm.space
-    linux.arch.x86_64 linux.arch.x86_64.cpu linux.fs.mounts linux.fs.writable linux.fs.host.mount
+    linux.arch.x86_64 linux.arch.x86_64.cpu linux.task.held linux.fs.mounts linux.fs.writable linux.fs.host.mount
     linux.fs.latermount linux.fs.host.terminal linux.fs.ttynames linux.fs.dev linux.fs.setup linux.fs.walk
     linux.load linux.load.elf linux.load.loader linux.files linux.files.locks linux.abi.timespec
     linux.task.timers linux.task.group linux.task.pids linux.machine linux.personality

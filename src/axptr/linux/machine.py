@@ -288,13 +288,16 @@ class Machine:
 
         return IpcSpace(self)
 
-    def left(self, group: ThreadGroup) -> None:
-        """A process is over: what it asked to be undone then is."""
-        ipc = group.leader.own_ipc
-        if ipc is not None:
-            ipc.left(group)
+    def left(self, group: ThreadGroup, last: LinuxTask) -> None:
+        """A process is over with its last thread: what it asked to be undone then is."""
+        if last.own_ipc is not None:
+            last.own_ipc.left(group)
         elif "ipc" in self.__dict__:
             self.ipc.left(group)
+        if "ipc" in self.__dict__:
+            self.ipc.sweep()
+        if last.own_ipc is not None:
+            last.own_ipc.sweep()
 
     @cached_property
     def nothing(self) -> Mm:

@@ -98,11 +98,11 @@ def _make(task: LinuxTask, name: bytes, mode: int, asked: tuple[int, int] | None
 @call("mq_unlink")
 def sys_mq_unlink(task: LinuxTask, path: ConstBytes) -> int:
     name = _name(task, path)
-    queues = task.ipc.queues.queues
-    if name not in queues:
+    queues = task.ipc.queues
+    if name not in queues.queues:
         raise LinuxError(errno.ENOENT)
-    permissions.require_owner(task, queues[name])  # their directory is sticky
-    del queues[name]
+    permissions.require_owner(task, queues.queues[name])  # their directory is sticky
+    queues.unlink(name)
     return 0
 
 

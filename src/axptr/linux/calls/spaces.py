@@ -34,7 +34,7 @@ from ..task.clone import (
 )
 from ..task.creds import CAP_SYS_ADMIN, CAP_SYS_CHROOT
 from ..task.looking import require_look
-from ..task.spaces import leave_spaces
+from ..task.spaces import enter_ipc, enter_mounts, enter_network, enter_spaces, make_spaces
 from ..task.userspace import UserSpace, new_space
 from ..task.uts import NAME_MAX, Uts
 from ..uaccess import ConstBytes, get_bytes
@@ -63,16 +63,19 @@ def sys_unshare(task: LinuxTask, flags: c_ulong) -> int:
     if flags & NEW & ~HAD:
         raise LinuxError(errno.EPERM)
     if flags & CLONE_NEWUSER:
-        task.adopt(new_space(task))
+        creds = new_space(task)
     elif flags & NEW:
         _require_admin(task, task.creds.space)
+    made = make_spaces(task, task.fs, flags, creds.space if flags & CLONE_NEWUSER else task.creds.space)
+    if flags & CLONE_NEWUSER:
+        task.adopt(creds)
     if flags & (CLONE_FS | CLONE_NEWNS | CLONE_NEWUSER):
         task.fs = task.fs.copy()
     if flags & CLONE_FILES:
         task.unshare_files()
     if flags & CLONE_NEWIPC:
         task.ipc.left(task.group)  # exit_sem
-    leave_spaces(task, flags)
+    enter_spaces(task, made)
     return 0
 
 
@@ -123,13 +126,12 @@ def sys_setns(task: LinuxTask, fd: c_int, flags: c_int) -> int:
             task.own_uts = space
         elif isinstance(space, IpcSpace):
             task.ipc.left(task.group)
-            task.own_ipc = space
+            enter_ipc(task, space if space is not task.machine.ipc else None)
         elif isinstance(space, Network):
-            task.own_network = space
+            enter_network(task, space if space is not task.machine.network else None)
         elif isinstance(space, MountTable):
             task.fs = task.fs.copy()
-            task.fs.mounts = space
-            task.fs.root = task.fs.cwd = space.mounts[0].root
+            enter_mounts(task, space, space.mounts[0].root, space.mounts[0].root)
     return 0
 
 

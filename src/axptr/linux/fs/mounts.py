@@ -16,6 +16,7 @@ import errno
 import itertools
 
 from ...errors import LinuxError
+from ..task.held import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from ..task.userspace import UserSpace
     from .node import Node
+    from .openfile import OpenFile
+    from .tmp import TmpFs
 
 Key = tuple[int, tuple[int, int], bytes]
 
@@ -160,12 +163,13 @@ DEEPEST = 200
 """Mounts within one another: a place is told by walking up through all of them."""
 
 
-class MountTable:
+class MountTable(Held):
     """All mounts of a name space, in the order in which they were made; the first is the root's.
 
     number: the name space's. users: the name space of users that owns it, None for the first. stacked: the old root,
     where pivot_root left it over the new one.
-    every: the mounts of this table and its copies that hold something until the run is over.
+    every: the mounts of this table and its copies that hold something until they or the run are over. going: those of
+    them that stand nowhere, but are in use.
     """
 
     def __init__(self, first: Mount) -> None:
@@ -173,10 +177,17 @@ class MountTable:
         self.number = FIRST_SPACE
         self.users: UserSpace | None = None
         self.every: list[Mount] = [first]
+        self.going: list[Mount] = []
+        self._first: MountTable | None = None
         self._numbers = itertools.count(first.number + 1)
         self.stacked: Mount | None = None
         self._at: dict[Key, Mount] = {}
         self.within: set[tuple[int, tuple[int, int]]] = set()  # directories that have mount points
+
+    @property
+    def first(self) -> MountTable:
+        """The machine's, of which this is a copy, or is it."""
+        return self._first or self
 
     def at(self, directory: Node, name: bytes) -> Node | None:
         """The root of what is mounted at a name in a directory, None if nothing is."""
@@ -248,11 +259,46 @@ class MountTable:
         self.detach(mount)
         self.mounts.remove(mount)
         fs = getattr(mount, "fs", None)
-        if later or (fs is None and type(mount).close is not Mount.close):
+        if fs is None and type(mount).close is not Mount.close:
             return
-        self.every[:] = [one for one in self.every if one is not mount]
-        if fs is not None and all(getattr(one, "fs", None) is not fs for one in self.every):
-            mount.close()
+        if later:
+            self.going.append(mount)
+        else:
+            self._give_back([mount])
+        if self.going:
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Close what stands nowhere, and is in use no more."""
+        going = self.going[:]
+        del self.going[:]
+        self._give_back(going, asked=True)
+
+    def _give_back(self, mounts: list[Mount], *, asked: bool = False) -> None:
+        """These stand nowhere: their trees go, where no other mount shows them. asked: or somebody uses them."""
+        gone = {id(mount) for mount in mounts}
+        kept = {id(fs) for one in self.every if id(one) not in gone and (fs := getattr(one, "fs", None)) is not None}
+        for mount in mounts:
+            fs = getattr(mount, "fs", None)
+            if fs is None or id(fs) in kept:
+                continue
+            if asked and in_use(fs):
+                self.going.append(mount)
+                gone.discard(id(mount))
+            else:
+                kept.add(id(fs))
+                mount.close()
+        self.every[:] = [one for one in self.every if id(one) not in gone]
+
+    def unheld(self) -> None:
+        """No task is in it any more: its mounts go (put_mnt_ns), but those that open files or directories are in."""
+        super().unheld()
+        mounts, self.mounts = self.mounts, []
+        self._at, self.within, self.stacked = {}, set(), None
+        mine = {id(mount) for mount in mounts}
+        self.going += [one for one in self.every if id(one) in mine]
+        self.give_back()
+        _untie(mounts)
 
     def drop(self, mount: Mount) -> None:
         """Let a mount that stands nowhere any more, and what is mounted in it, be seen only by who is there: locked
@@ -283,8 +329,9 @@ class MountTable:
             if mount.beneath is not None:
                 twin.beneath = twins[id(mount.beneath)]
         other.mounts = [twins[id(mount)] for mount in self.mounts]
-        other.number, other.every, other._numbers = number, self.every, self._numbers
-        other.every += [twin for twin in other.mounts if hasattr(twin, "fs") and all(twin is not m for m in self.every)]
+        other.number, other._numbers = number, self._numbers
+        other.every, other.going, other._first = self.every, self.going, self.first
+        other.every += [twin for twin in other.mounts if hasattr(twin, "fs")]
         other._at = {key: twins.get(id(mount), mount) for key, mount in self._at.items()}
         other.within = set(self.within)
         other.stacked = None
@@ -320,9 +367,16 @@ class MountTable:
     def close(self) -> None:
         """The run is over."""
         self.close_others(set())
-        for mount in [*self.mounts, *self.every]:
+        for mount in self.every:
             mount.dissolve()
-        self.mounts, self.every, self._at = [], [], {}
+        self.every, self.going = [], []
+        self.dissolve()
+
+    def dissolve(self) -> None:
+        """The machine is closed: its mounts and this name each other no more."""
+        for mount in self.mounts:
+            mount.dissolve()
+        self.mounts, self._at, self.stacked, self._first = [], {}, None, None
 
     def close_others(self, kept: Container[int]) -> None:
         """It is over for all but the mounts of these numbers (`id`)."""
@@ -346,6 +400,56 @@ class MountTable:
                 raise AssertionError(f"{name!r} is mounted nowhere")
             if (above.mount.number, above.identity, mount.name) != (number, identity, name):
                 raise AssertionError(f"{name!r} is mounted elsewhere than the table says")
+
+
+def in_use(fs: TmpFs) -> bool:
+    """Whether somebody is in a tree in memory, or has something of it open or on its way in a message."""
+    machine = fs.machine
+    files: list[OpenFile] = []
+    tables = set()
+    for task in machine.tasks.values():
+        if any(getattr(node, "fs", None) is fs for node in (task.fs.cwd, task.fs.root, task.mm.exe)):
+            return True
+        tables.add(task.files)
+        if task.blocked is not None:
+            files += task.blocked.held
+    for table in tables:
+        files += [table.get(fd) for fd in table.descriptors()]
+    if "network" in vars(machine):
+        files += machine.network.flight.files()
+    for file in files:
+        if getattr(file.node(), "fs", None) is fs:
+            return True
+        detached = getattr(file, "detached", None)
+        parts = () if detached is None else detached.parts
+        if any(getattr(mount, "fs", None) is fs for _, _, mount in parts):
+            return True
+    return False
+
+
+def _untie(mounts: list[Mount]) -> None:
+    """Take mounts apart (umount_tree). Those that nobody refers to go now, and not when a collector comes: each and
+    its root name each other."""
+    import weakref  # which a start would pay for
+
+    for one in mounts:
+        one.above = one.beneath = None
+        del one
+    while mounts:
+        mount: Mount | None = mounts.pop()
+        assert mount is not None
+        root: Node | None = mount.root
+        assert root is not None
+        state, kind, there = dict(vars(mount)), type(mount), weakref.ref(mount)
+        root.mount, mount = None, None
+        if (mount := there()) is not None:
+            root.mount = mount
+            continue
+        del state["root"]
+        seen, root = weakref.ref(root), None
+        if (root := seen()) is not None:  # which somebody has open, who knows the mount by it alone
+            root.mount = mount = kind.__new__(kind)
+            vars(mount).update(state, root=root)
 
 
 def escaped(path: bytes) -> bytes:

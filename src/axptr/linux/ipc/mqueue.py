@@ -57,7 +57,7 @@ class Told:
 
 class Queue(Node):
     """One queue. messages: (-priority, number, bytes), the next first. notify: who is to be told of the first message
-    that comes to an empty queue, and how: signal and value, or where."""
+    that comes to an empty queue, and how: signal and value, or where. opened: open files; unlinked: it has no name."""
 
     magic = _MAGIC
     dev = _ST_DEV
@@ -71,6 +71,7 @@ class Queue(Node):
         self.notify: tuple[LinuxTask, MqFile, int, int, int, Told | None] | None = None
         self.to_read, self.to_write = WaitQueue(), WaitQueue()
         self._numbers = count()
+        self.opened, self.unlinked = 0, False
         self._machine: Machine = task.machine
         self._stat = Stat(self.mode, task.machine.next_inode(), _ST_DEV, task.machine.host.realtime_ns(), size=_SIZE)
         self._stat.st_uid, self._stat.st_gid = task.creds.euid, task.creds.egid
@@ -82,6 +83,12 @@ class Queue(Node):
 
     def stat(self, task: LinuxTask) -> Stat:
         return self._stat
+
+    def left(self) -> None:
+        """It lost its name, or an open file: after both its messages are nobody's."""
+        if self.unlinked and not self.opened:
+            self._machine.pipe_bytes -= sum(len(text) + _NODE for _, _, text in self.messages)
+            self.messages.clear()
 
     @property
     def cost(self) -> int:
@@ -125,6 +132,7 @@ class MqFile(OpenFile):
     def __init__(self, queue: Queue, flags: int) -> None:
         super().__init__(flags)
         self.messages = queue
+        queue.opened += 1
         self._both = queue.to_read if self.readable else queue.to_write
         self._pos = 0
 
@@ -184,6 +192,8 @@ class MqFile(OpenFile):
 
     def close(self) -> None:
         self.forget()
+        self.messages.opened -= 1
+        self.messages.left()
 
 
 class MqFs:
@@ -196,6 +206,12 @@ class MqFs:
 
     def __init__(self) -> None:
         self.queues: dict[bytes, Queue] = {}
+
+    def unlink(self, name: bytes) -> None:
+        """What has it open goes on with it."""
+        queue = self.queues.pop(name)
+        queue.unlinked = True
+        queue.left()
 
     def held_by(self, uid: int) -> int:
         """What a user's queues count."""

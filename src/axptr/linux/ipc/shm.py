@@ -10,6 +10,7 @@ import errno
 from struct import pack
 
 from ...errors import LinuxError
+from ..fs.tmp import INODE_COST
 from .ids import IPC_PRIVATE, IdTable, Object, seconds
 
 TYPE_CHECKING = False
@@ -39,6 +40,10 @@ class Segment(Object):
         self.node.inode.resize(-(-size // PAGE) * PAGE)
         self.store = self.node.inode.contents()
 
+    def give_back(self) -> None:
+        """It is gone, and its books; the pages go with the last area that shows them."""
+        self._machine.tree_bytes -= INODE_COST + len(self.node.name)
+
     @property
     def attached(self) -> int:
         """How many areas of all tasks show it."""
@@ -57,6 +62,17 @@ class Segments(IdTable[Segment]):
     def __init__(self, machine: Machine) -> None:
         super().__init__(SHMMNI)
         self._machine = machine
+
+    def add(self, made: Segment) -> int:
+        try:
+            return super().add(made)
+        except LinuxError:
+            made.give_back()
+            raise
+
+    def remove(self, made: Segment) -> None:
+        super().remove(made)
+        made.give_back()
 
     def sweep(self) -> None:
         """Let those go that were removed, and that nobody has any more."""
@@ -86,14 +102,15 @@ class Segments(IdTable[Segment]):
 
 def _shown_by(task: LinuxTask, store: object) -> Segment | None:
     """The segment whose pages an area shows, of whatever name space of the machine's it is."""
-    spaces = {one.ipc for one in task.machine.tasks.values()} | {task.machine.ipc}
-    known = (segment for space in spaces for segment in space.segments.all())
+    machine = task.machine
+    tables = [space.segments for space in {one.ipc for one in machine.tasks.values()} | {machine.ipc}]
+    known = (segment for table in (*tables, *machine.ipc.strays) for segment in table.all())
     return next((segment for segment in known if segment.store is store), None)
 
 
 def detach(task: LinuxTask, segments: Segments, address: int) -> None:
     """shmdt: the first area that shows a segment's beginning as if it stood at `address`, and its others. EINVAL."""
-    space, at, found = task.space, address, None
+    machine, space, at, found = task.machine, task.space, address, None
     end = 1 << 63
     for area in space.areas():
         if area.end <= at or area.start >= end:
@@ -110,3 +127,4 @@ def detach(task: LinuxTask, segments: Segments, address: int) -> None:
         raise LinuxError(errno.EINVAL)
     found.dtime, found.lpid = seconds(task), task.pid
     segments.sweep()
+    machine.ipc.sweep()

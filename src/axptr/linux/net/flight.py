@@ -49,6 +49,10 @@ class Flight:
             self._files[file] = self._files.get(file, 0) + 1
             self._of_users[user] = self._of_users.get(user, 0) + 1
 
+    def files(self) -> list[OpenFile]:
+        """All that are on their way."""
+        return list(self._files)
+
     def arrive(self, files: Iterable[OpenFile], user: int) -> None:
         """They are in it no more; who took them out has what it held."""
         for file in files:

@@ -20,6 +20,7 @@ import itertools
 
 from ...errors import LinuxError
 from ...light import cached_property
+from ..task.held import DYNAMIC_FIRST, Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Clock(Protocol):
     def realtime_ns(self) -> int: ...
 
 
-class Network:
+class Network(Held):
     """The sockets of a machine.
 
     endpoints: by number, those that an open file refers to. up: whether the loopback is; address: whether it has one,
@@ -205,6 +206,14 @@ class Network:
                 self._closing.pop()()
         finally:
             self._closes = False
+        if self.number >= DYNAMIC_FIRST and not self.holders and not self.endpoints:
+            self.dissolve()
+
+    def unheld(self) -> None:
+        """No task is in it; a socket keeps what it has (sock_net)."""
+        super().unheld()
+        if not self.endpoints:
+            self.dissolve()
 
 
 def _unix_end(file: OpenFile) -> UnixEndpoint | None:

@@ -18,6 +18,7 @@ from ..fs.host.calls import host
 from ..fs.node import DirNode, LinkNode, Node
 from ..fs.openfile import MAX_OFFSET, OpenFile, sought
 from ..mem.vma import PAGE
+from ..task.held import Held
 from ..uaccess import CHUNK, USER_END, put_bytes
 
 TYPE_CHECKING = False
@@ -272,12 +273,12 @@ class SpaceLink(LinkNode):
             number = about.fs.mounts.number
         elif self._kind == b"user" and (users := about.creds.space) is not None:
             space, number = users, users.number  # type: ignore[assignment]
-        elif self._kind == b"ipc" and about.own_ipc is not None:
-            space = about.own_ipc  # type: ignore[assignment]
-            number = about.own_ipc.number
-        elif self._kind == b"net" and about.own_network is not None:
-            space = about.own_network  # type: ignore[assignment]
-            number = about.own_network.number
+        elif self._kind == b"ipc":
+            space = about.ipc  # type: ignore[assignment]
+            number = about.ipc.number
+        elif self._kind == b"net":
+            space = about.network  # type: ignore[assignment]
+            number = about.network.number
         made = _SpaceNode(b"%s:[%d]" % (self._kind, number), number)
         made.kind, made.space = self._kind, space
         return made
@@ -317,6 +318,16 @@ class SpaceFile(ProcFile):
     """An open name space (setns, ioctl_nsfs(2))."""
 
     seekable = False
+
+    def __init__(self, node: Node, flags: int) -> None:
+        super().__init__(node, flags)
+        if isinstance(self.space, Held):
+            self.space.enter()
+
+    def close(self) -> None:
+        super().close()
+        if isinstance(self.space, Held):
+            self.space.leave()
 
     @property
     def space(self) -> Space:

@@ -172,6 +172,8 @@ TRANSIENT = {
     "linux.ownview": "Own",
     "linux.process": "Process",
     "linux.streams": "_End",
+    "linux.task.held": "Held",
+    "linux.task.spaces": "Made",
     "linux.system": "Linux",
     "linux.until": "Stop",
     "linux.task.children": "Found",

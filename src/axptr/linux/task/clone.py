@@ -202,9 +202,13 @@ def _pidfd(task: LinuxTask, args: CloneArgs) -> int:
 def _copy(task: LinuxTask, args: CloneArgs, tid: int, creds: Credentials) -> LinuxTask:
     """The new task, in the tables of the machine, without registers. creds: who it is. ENOMEM."""
     flags = args.flags
+    fs, spaces = task.fs if flags & CLONE_FS else task.fs.copy(), None
+    if flags & NEW:
+        from .spaces import make_spaces
+
+        spaces = make_spaces(task, fs, flags, creds.space)
     mm = task.mm.share() if flags & CLONE_VM else task.mm.copy()
     files = task.files.share() if flags & CLONE_FILES else task.files.copy()
-    fs = task.fs if flags & CLONE_FS else task.fs.copy()
     actions = task.actions if flags & CLONE_SIGHAND else task.actions.copy()
     if flags & CLONE_CLEAR_SIGHAND:
         actions = actions.after_exec()
@@ -227,11 +231,14 @@ def _copy(task: LinuxTask, args: CloneArgs, tid: int, creds: Credentials) -> Lin
 
         child.seccomp = keep(task.seccomp)
     child.kept.pdeath_signal = 0
-    child.own_uts, child.own_ipc, child.own_network = task.own_uts, task.own_ipc, task.own_network
-    if flags & NEW:
-        from .spaces import leave_spaces
+    if task.own_uts is not None or task.own_ipc is not None or task.own_network is not None:
+        from .spaces import keep_spaces
 
-        leave_spaces(child, flags)
+        keep_spaces(child, task)
+    if spaces is not None:
+        from .spaces import enter_spaces
+
+        enter_spaces(child, spaces)
     child.sched = task.sched.fork()
     if task.sched.reset_on_fork and child.nice < 0:
         child.nice = 0

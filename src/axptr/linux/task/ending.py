@@ -109,7 +109,14 @@ def end_thread(task: LinuxTask) -> None:
         task.mm = machine.nothing
     task.files.release()
     if last:
-        machine.left(group)
+        machine.left(group, task)
+    mounts = task.fs.mounts
+    if mounts is mounts.first and task.own_ipc is None and task.own_network is None:
+        mounts.leave()
+    else:
+        from .spaces import part_from_spaces
+
+        part_from_spaces(task)
     _part_from_children(task, last)
     group.live -= 1
     if task is not group.leader:

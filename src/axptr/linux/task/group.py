@@ -133,6 +133,8 @@ have stopped do | keeps | nobody waits | with those who wait |
             task.trace = None
             if task.own_network is not None:
                 task.own_network.dissolve()
+            if task.fs.mounts is not task.fs.mounts.first:
+                task.fs.mounts.dissolve()
         self.threads.clear()
         self.gone.clear()
 

@@ -148,6 +148,7 @@ with CLONE_NEWIPC or CLONE_NEWNET an empty one | as they are |
         self.own_uts: Uts | None = None
         self.own_ipc: IpcSpace | None = None
         self.own_network: Network | None = None
+        fs.mounts.holders += 1
         machine.pids.tasks[self.tid] = self
         if not group.threads:
             group.leader = self
