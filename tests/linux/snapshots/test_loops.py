@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +164,50 @@ def test_a_machine_is_what_it_was_however_often_it_is_put_back(seed: int) -> Non
                 linux.restore(taken)
     finally:
         linux.close()
+
+
+SHARER = r"""
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <unistd.h>
+int main(void) {
+    char *segment = shmat(shmget(IPC_PRIVATE, 65536, 0600), 0, 0), c;
+    char *shared = mmap(0, 4096, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0), own[] = "-";
+    strcpy(segment, "-"), strcpy(shared, "-");
+    while (read(0, &c, 1) == 1) {
+        printf("%s%s%s\n", segment, shared, own), fflush(stdout);
+        segment[0] = shared[0] = own[0] = c;
+    }
+    return 0;
+}
+"""
+
+
+def test_shared_memory_is_put_back_whichever_snapshot_was_taken_last(compile_guest: Callable[..., Path]) -> None:
+    program = compile_guest("sharer", source=SHARER)
+
+    def said(machine: Linux, char: bytes) -> bytes:
+        process = machine.process()
+        before = process.stdout.total
+        process.stdin.feed(char)
+        assert machine.run_until(lambda: process.stdout.total > before and process.task.blocked is not None)
+        return process.stdout.take()
+
+    with Linux() as machine:
+        process = machine.spawn([program], stdin=PIPE, stdout=PIPE)
+        assert machine.run_until(lambda: process.task.blocked is not None)
+        snaps = []
+        for char in (b"a", b"b", b"c"):
+            said(machine, char)
+            snaps.append((char * 3 + b"\n", machine.snapshot()))
+        for place in (0, 2, 1, 1, 0, 0, 2):
+            told, snap = snaps[place]
+            machine.restore(snap)
+            assert said(machine, b"x") == told
+            assert said(machine, b"y") == b"xxx\n"
+        with Linux.from_snapshot(snaps[1][1]) as branch:
+            for told, snap in (snaps[1], *snaps):
+                branch.restore(snap)
+                assert said(branch, b"x") == told

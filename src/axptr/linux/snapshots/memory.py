@@ -9,6 +9,7 @@ Locking: that of the `PhysMemory`, in the spaces' and stores' own calls. Failure
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import cached_property
 
 from ..._core.cpu.native.habits import Habits
@@ -155,6 +156,17 @@ class MemoryCopy:
     def spaces(self) -> list[AddrSpace]:
         return list(self._spaces.values())
 
+    def _match(self, behind: dict[int, Backend], number: int, space: AddrSpace, fresh: dict[int, Backend]) -> None:
+        """Enter in `behind` what areas of a space that was put back still show, by what the image shows there."""
+        frozen = self._image.spaces[number]._frozen._all_areas()
+        starts = [start for start, *_ in frozen]
+        for start, _, _, backend, *_ in space._all_areas():
+            place = bisect_right(starts, start) - 1
+            if backend.store is not None and place >= 0:
+                made = fresh.get(id(frozen[place][3]))
+                if made is not None:
+                    behind[id(backend)] = made
+
     def finish(self, names: list[Callable[[], bytes] | None]) -> None:
         """names: what tells of each of the image's `backends` what maps call it now."""
         for number, space in self._spaces.items():
@@ -173,11 +185,14 @@ class MemoryCopy:
             if named is not None:
                 made.named = named
             fresh[key] = made
-        for space in self._spaces.values():
+        for number, space in self._spaces.items():
             behind = dict(fresh)
-            for key in replaced if space.shown else ():
-                before = space.shown.get(key)
-                if before is not None:
-                    behind[id(before)] = fresh[key]
+            if space.shown.keys() <= fresh.keys():
+                for key in replaced if space.shown else ():
+                    before = space.shown.get(key)
+                    if before is not None:
+                        behind[id(before)] = fresh[key]
+            else:  # another image was taken of it since, or it comes from another
+                self._match(behind, number, space, fresh)
             space._swap_backends(behind)
             space.shown = fresh
