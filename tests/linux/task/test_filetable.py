@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
+import stat
 from collections.abc import Callable
 
 import pytest
 
 from axptr.errors import LinuxError
 from axptr.linux.files.locks import LockTable
-from axptr.linux.fs.openfile import O_PATH, OpenFile
+from axptr.linux.fs.openfile import O_ACCMODE, O_PATH, OpenFile
 from axptr.linux.task.filetable import FileTable
 
 
@@ -178,3 +180,35 @@ def test_random_sequences_agree_with_a_naive_model(seed: int) -> None:
             assert {n: (table.get(n), table.cloexec(n)) for n in table.descriptors()} == slots
         for file in held:
             assert (file.refs, file.closed) == (holders.count(file), int(file not in holders))
+
+
+class Regular(File):
+    """A regular file of a number, which says how often it was asked which it is."""
+
+    asked = 0
+    kind = stat.S_IFREG
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        Regular.asked += 1
+        return (1, self.flags & O_ACCMODE)
+
+
+def test_who_runs_a_program_asks_no_file_that_is_only_read(table: FileTable) -> None:
+    for flags in (os.O_RDONLY, os.O_RDONLY, O_PATH | os.O_RDWR):
+        table.add(Regular(flags))
+    table.add(File(os.O_RDWR))
+    Regular.asked = 0
+    assert not table.writes((1, os.O_RDONLY))
+    assert Regular.asked == 0
+    fd = table.add(Regular(os.O_WRONLY))
+    other = table.copy()
+    assert table.writes((1, os.O_WRONLY))
+    assert other.writes((1, os.O_WRONLY))
+    table.place(fd, File())
+    assert not table.writes((1, os.O_WRONLY))
+    assert other.writes((1, os.O_WRONLY))
+    other.get(fd).counted = False
+    assert not other.writes((1, os.O_WRONLY))
+    table._check()
+    other._check()

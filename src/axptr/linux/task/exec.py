@@ -105,11 +105,8 @@ def refuse_written(task: LinuxTask, node: Node) -> None:
     if not stat.S_ISREG(node.mode):
         return
     identity = node.identity
-    for table in {other.files for other in task.machine.tasks.values()}:
-        for fd in table.descriptors():
-            file = table.get(fd)
-            if file.writable and file.counted and file.identity == identity:
-                raise LinuxError(errno.ETXTBSY)
+    if any(table.writes(identity) for table in {other.files for other in task.machine.tasks.values()}):
+        raise LinuxError(errno.ETXTBSY)
     cache = node.mapped(task) if node.mappings_count else None
     if cache is not None:
         for _, _, _, backend, *_ in task.space._all_areas():

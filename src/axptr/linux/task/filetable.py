@@ -23,7 +23,7 @@ class FileTable:
 
     | field | guarded by | exec | fork | a snapshot |
     | --- | --- | --- | --- | --- |
-    | descriptors, close-on-exec marks | the machine's thread | closes what is marked | `copy` | a record of each |
+    | descriptors, marks of some | the machine's thread | closes what is marked | `copy` | a record of each |
     | limit (RLIMIT_NOFILE) | the machine's thread | keeps it | has the same | as it is |
     | users: tasks that have it | the machine's thread | one, of a copy if it was shared | one | who they are |
     | the run's locks | itself | stay the table's | are not the copy's | through the machine |
@@ -33,13 +33,14 @@ class FileTable:
     `lowest` it costs a step for each that is taken from there on.
     """
 
-    __slots__ = ("__weakref__", "_cloexec", "_files", "_free", "_locks", "limit", "users")
+    __slots__ = ("__weakref__", "_cloexec", "_files", "_free", "_locks", "_written", "limit", "users")
 
     def __init__(self, limit: int, locks: LockTable) -> None:
         """locks: of the run; a descriptor that is closed drops some."""
         self._locks = locks
         self._files: dict[int, OpenFile] = {}
         self._cloexec: set[int] = set()
+        self._written: set[int] = set()  # by which a regular file can be written to: what exec looks at
         self._free = 0  # below it all are taken
         self.limit = limit
         self.users = 1
@@ -65,6 +66,7 @@ class FileTable:
         other = FileTable(self.limit, self._locks)
         other._files = dict(self._files)
         other._cloexec = set(self._cloexec)
+        other._written = set(self._written)
         other._free = self._free
         for file in self._files.values():
             file.refs += 1
@@ -118,6 +120,8 @@ class FileTable:
         file.refs += 1
         if cloexec:
             self._cloexec.add(fd)
+        if file.regular and file.writable:
+            self._written.add(fd)
 
     def close(self, fd: int) -> None:
         """EBADF if there is none."""
@@ -125,6 +129,7 @@ class FileTable:
         if file is None:
             raise LinuxError(errno.EBADF)
         self._cloexec.discard(fd)
+        self._written.discard(fd)
         self._free = min(self._free, fd)
         self._locks.closed(self, file)
         file.release(self._locks)
@@ -139,6 +144,11 @@ class FileTable:
             self._cloexec.add(fd)
         else:
             self._cloexec.discard(fd)
+
+    def writes(self, identity: tuple[int, int]) -> bool:
+        """Whether a regular file can be written to by a descriptor of this table (i_writecount)."""
+        files = self._files
+        return any((file := files[fd]).counted and file.identity == identity for fd in self._written)
 
     def name_removed(self, identity: tuple[int, int]) -> None:
         """The guest itself removed one of several names of a file of the host's."""
@@ -168,6 +178,9 @@ class FileTable:
             raise AssertionError(f"negative descriptors: {self._files}")
         if not self._cloexec <= self._files.keys():
             raise AssertionError(f"marks of what is closed: {self._cloexec - self._files.keys()}")
+        written = {fd for fd, file in self._files.items() if file.regular and file.writable}
+        if self._written != written:
+            raise AssertionError(f"those to be written by are {written}, not {self._written}")
         taken = next(n for n in range(len(self._files) + 1) if n not in self._files)
         if self._free > taken:
             raise AssertionError(f"{self._free} is not the lowest that may be free: {taken} is")
