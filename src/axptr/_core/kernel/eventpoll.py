@@ -1,3 +1,4 @@
+# cython: nonecheck=True
 """What an epoll watches, and those of it that may be ready: Linux' struct eventpoll and epitem.
 
 Each entry watches the queue of its file. An event puts the entry into the list of those that may be ready; whoever

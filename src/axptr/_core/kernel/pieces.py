@@ -1,3 +1,4 @@
+# cython: nonecheck=True
 """What is done at once of pipes, and of calls that waited at them or at a word: as far as that is plain.
 
 Not here: calls (`quick`), what pipes and words are (`axptr.linux.files`), where their fields lie (`fields`).

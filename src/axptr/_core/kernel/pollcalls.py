@@ -1,3 +1,4 @@
+# cython: nonecheck=True
 """Calls that ask what is ready, as far as they are done at once (`quick` says what that means): what an epoll is to watch
 of sockets, what is ready of it, a poll of a few descriptors that has something to tell.
 

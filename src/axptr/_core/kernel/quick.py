@@ -1,3 +1,4 @@
+# cython: nonecheck=True
 """Calls that hand one task's turn to another, where they are done at once: a piece of a pipe or a stream that is there, a
 word that somebody waits at. Whatever is not plain (a page that is not there, an end that is watched, a packet, a signal, somebody who
 looks on) is left to the handler that does all of it, before anything has changed.

@@ -1,3 +1,4 @@
+# cython: nonecheck=True
 """Who runs next: `RunQueue`, the tasks of a loop that can run, in their order.
 
 They stand in two rows. Who was woken, or is new, stands in `woken`; who has had a slice and wants another, in `ready`; who

@@ -1,3 +1,4 @@
+# cython: nonecheck=True
 """The bytes of sockets that are streams: what has come and was not read, who has room, what poll tells; and transfers as
 far as they are plain.
 

@@ -1,3 +1,4 @@
+# cython: nonecheck=True
 """What a loop of tasks does at each turn: `Turns`, of which `axptr.kernel.run.RunLoop` derives, and nobody else.
 
 Compiled because every switch between two tasks, and every call that waits, goes through all of this.

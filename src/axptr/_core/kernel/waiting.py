@@ -1,3 +1,4 @@
+# cython: nonecheck=True
 """Waiting, as plain data: who waits for a thing, and the record of a task that does. `axptr.kernel.wait` says how all of it
 is used.
 

@@ -39,12 +39,13 @@ _KINDS = {
     "files.futex.FutexWord": {"queue": "WaitQueue"},
     "_core.kernel.eventpoll.Entry": {"file": "OpenFile"},
     "_core.kernel.waiting.Blocked": {"held": "tuple"},
+    "_core.kernel.runqueue.RunQueue": {"woken": "deque", "ready": "deque"},
     "kernel.timers.Timers": {"heap": "list"},
     "streams.Inlet": {"_file": "PipeFile", "_left": "bytearray"},
     "streams.Outlet": {"_file": "PipeFile", "data": "bytearray", "_moved": "int", "most": "int | NoneType"},
 }  # fmt: skip
 """By classes, whose modules are named beneath `axptr.linux`, or `axptr`."""
-_ITEMS = {"slots": "Slot", "_files": "OpenFile", "held": "OpenFile"}
+_ITEMS = {"slots": "Slot", "_files": "OpenFile", "held": "OpenFile", "woken": "LinuxTask", "ready": "LinuxTask"}
 """The same of what such an attribute holds."""
 
 
