@@ -220,6 +220,25 @@ def _send(task: LinuxTask, goal: OpenFile, fds: tuple[int, int], pos: int | None
         goal.after_host(task)
 
 
+def _require_copy(
+    task: LinuxTask, source: OpenFile, goal: OpenFile, start: int | None, to: int | None, size: int
+) -> None:
+    """What is refused of a copy from one regular file to another (generic_file_rw_checks, generic_copy_file_checks,
+    rw_verify_area), whoever's they are: how they are open, places and the end of a number, one part over another."""
+    if goal.flags & O_APPEND or not source.readable or not goal.writable:
+        raise LinuxError(errno.EBADF)
+    begin = source.seek(0, os.SEEK_CUR) if start is None else start
+    other = goal.seek(0, os.SEEK_CUR) if to is None else to
+    if max(begin % (1 << 64), other % (1 << 64)) + size >= 1 << 64:
+        raise LinuxError(errno.EOVERFLOW)
+    if source.identity == goal.identity:
+        count = max(0, min(size, source.stat(task).st_size - begin))
+        if other + count > begin and other < begin + count:
+            raise LinuxError(errno.EINVAL)
+    if begin < 0 or other < 0:
+        raise LinuxError(errno.EINVAL)
+
+
 @call("copy_file_range")
 def sys_copy_file_range(
     task: LinuxTask, fd_in: c_int, off_in: Bytes, fd_out: c_int, off_out: Bytes, size: c_size_t, flags: c_uint
@@ -230,11 +249,8 @@ def sys_copy_file_range(
         raise LinuxError(errno.EINVAL)
     if stat.S_IFDIR in (source.kind, goal.kind):
         raise LinuxError(errno.EISDIR)
-    if source.regular and goal.regular and goal.flags & O_APPEND:
-        raise LinuxError(errno.EBADF)
-    for file, pos in ((source, start), (goal, to)):
-        if file.regular and (file.seek(0, os.SEEK_CUR) if pos is None else pos) + size >= 1 << 64:
-            raise LinuxError(errno.EOVERFLOW)
+    if source.regular and goal.regular:
+        _require_copy(task, source, goal, start, to, size)
     if source.readable and goal.writable and goal.regular and (to is None or to >= 0):
         size = goal.size_room(task, to, size)
     source.before_host(task)
