@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,21 @@ from formats import FORMATS
 USER_START = 0x1000
 USER_SIZE = (1 << 47) - 0x2000
 _failed = pytest.StashKey[bool]()
+
+
+def _hosts_own() -> tuple[object, ...]:
+    """What a program that runs natively, as root, might change of the host by mistake."""
+    root = os.stat("/")
+    names = (os.uname().nodename, Path("/proc/sys/kernel/domainname").read_text())
+    return names, (root.st_mode, root.st_uid, root.st_gid), os.getpriority(os.PRIO_PROCESS, 1)
+
+
+@pytest.fixture(autouse=True)
+def _host_untouched() -> Iterator[None]:
+    """Tests run on a machine that lives on: nothing that they run natively changes what is not theirs."""
+    before = _hosts_own()
+    yield
+    assert _hosts_own() == before, "the host itself was changed"
 
 
 def pytest_configure() -> None:

@@ -112,6 +112,7 @@ static void entering(void) { /* mounts of another, with a root that is shared, a
 }
 int main(int argc, char **argv) {
     if (argc > 1) { pause(); return 0; }
+    unshare(CLONE_NEWUTS); /* root may write the name of the host in /proc/sys, whatever its capabilities are */
     setbuf(stdout, 0); umask(0); mkdir("d", 0777); close(open("f", O_CREAT | O_RDWR, 0644)); int fd = open("g1000", O_CREAT | O_RDWR, 0644); fchown(fd, 1000, 1000); fd = open("s1000", O_CREAT | O_RDWR, 0600); fchown(fd, 1000, 1000);
     fd = open("/proc/self/exe", O_RDONLY); int to = open("secret", O_CREAT | O_WRONLY, 0711); struct stat st; fstat(fd, &st); sendfile(to, fd, 0, st.st_size); close(to); close(fd);
     sect("bare root", bare_root); sect("ns root", ns_root); sect("undumped", undumped); sect("unreadable", unreadable); sect("opener", opener); sect("entering", entering);
