@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -393,9 +395,19 @@ def test_an_upload_goes_through_no_link_past_a_rule(make: Make, tmp_path: Path) 
 # -- /proc and /dev, by who is in no process
 
 
+def waiting(box: Sandbox) -> Iterator[str]:
+    """The programs that wait in a call."""
+    for pid in box.processes:
+        _, name, rest = re.split(r"[()]", box.files.read_text(f"/proc/{pid}/stat"))
+        if rest.split()[0] == "S":
+            yield name
+
+
 def test_every_file_of_proc_and_dev_is_looked_at_from_outside(box: Sandbox) -> None:
     seen = 0
     with box.spawn("exec 7</etc/passwd 8<>/tmp/pipe; sleep 1000 | cat"):
+        while sorted(waiting(box)) != ["cat", "sh", "sleep"]:  # what is written to are their libraries, too
+            time.sleep(0.01)
         todo = ["/proc", "/dev", "/sys"]
         while todo and seen < 5000:
             here = todo.pop()
@@ -468,6 +480,7 @@ def test_questions_and_learned_places_have_a_bound(make: Make, monkeypatch: pyte
     box = make(policy=Policy(rules, ask=lambda question: asked.append(question) is None))
     made = """
 import os
+import re
 os.mkdir('made')
 for n in range(200):
     try:

@@ -306,8 +306,8 @@ class Turns(Waker):
         if self.refused:
             self.refused = False
             return self._ended(self.current, None)
-        task = self.current  # perhaps another by now
-        if task.blocked is not None:
+        task = self.current  # perhaps another by now, or none (`ran`)
+        if task is None or task.blocked is not None:
             return None
         if exit.kind == "timeout":
             self._end_slice(task)
@@ -329,7 +329,8 @@ class Turns(Waker):
         if limit is not None:
             seconds = limit if seconds is None else min(seconds, limit)
         raw: tuple = self.engine._run(seconds)
-        if raw[0] == "timeout" and (self.refused or self.current.blocked is not None):
+        now: Waiting = self.current  # None: another thread of its process ended it within the run
+        if raw[0] == "timeout" and (self.refused or now is None or now.blocked is not None):
             return None
         return self.engine._stopping(seconds, None, False, raw)
 
