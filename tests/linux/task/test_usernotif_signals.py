@@ -83,7 +83,7 @@ int main(void) {
     printf("%d\n", receive(l)); kill(p, SIGTERM); ended(p); printf("%x\n", events(l, 0)); close(l);
     puts("-- so is who waits for its child's exec");
     p = fork();
-    if (!p) { if (!vfork()) { for (;;) pause(); } _exit(3); }
+    if (!p) { if (!vfork()) { alarm(20); for (;;) pause(); } _exit(3); }
     usleep(50000); kill(p, SIGTERM); ended(p);
     return 0;
 }
