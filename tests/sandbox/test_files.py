@@ -171,6 +171,8 @@ def test_of_proc_everything_can_be_read_or_says_why_not(make: Callable[..., Sand
         if ran:
             assert box.files.read(f"/proc/{number}/cmdline") == b"sleep\x0060\x00"
             assert b"[stack]" in box.files.read(f"/proc/{number}/maps")
+            assert box.files.read(f"/proc/{number}/uid_map").split() == [b"0", b"0", b"4294967295"]
+            assert box.files.read(f"/proc/{number}/setgroups") == b"allow\n"
         else:
             with pytest.raises(ProcessLookupError):
                 box.files.read("/proc/1/cmdline")  # nobody has started anything

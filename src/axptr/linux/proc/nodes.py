@@ -121,14 +121,19 @@ class TextFile(ProcFile):
         start = self._pos if pos is None else pos
         if start + to.count > MAX_OFFSET:  # rw_verify_area, for a position that a seek has left there
             raise LinuxError(errno.EINVAL)
+        return self.put(to, self._made(task, start)[start : start + to.count], pos)
+
+    def render(self, task: LinuxTask) -> bytes:
+        return self._text.render(task)
+
+    def _made(self, task: LinuxTask, start: int) -> bytes:
+        """The text, made anew for who begins at its beginning."""
         if self._content is None or start == 0:
-            self._content = self._text.render(task)
-        return self.put(to, self._content[start : start + to.count], pos)
+            self._content = self.render(task)
+        return self._content
 
     def show(self, task: LinuxTask, view: memoryview, pos: int) -> int:
-        if self._content is None or pos == 0:
-            self._content = self._text.render(task)
-        piece = self._content[pos : pos + len(view)]
+        piece = self._made(task, pos)[pos : pos + len(view)]
         view[: len(piece)] = piece
         return len(piece)
 
@@ -141,12 +146,11 @@ class TextFile(ProcFile):
     def _end(self, mode: int) -> Iterator[int]:
         if mode != os.O_RDONLY or not self._text.splices or self._task is None:
             raise LinuxError(errno.EINVAL)
-        if self._content is None or self._pos == 0:
-            self._content = self._text.render(self._task)
+        content = self._made(self._task, self._pos)
         fd = host(os.memfd_create, "text")
         try:
             with open(fd, "wb", closefd=False) as file:
-                file.write(self._content)
+                file.write(content)
             os.lseek(fd, self._pos, os.SEEK_SET)
             yield fd
             self._pos = os.lseek(fd, 0, os.SEEK_CUR)
@@ -264,21 +268,19 @@ class SpaceLink(LinkNode):
         self._kind, self._number = kind, number
 
     def _space_of(self, task: LinuxTask) -> _SpaceNode:
-        about, space, number = self._who(task), None, self._number
+        about = self._who(task)
+        space: Space = None
         if self._kind == b"uts":
             space = about.uts
-            number = space.number
         elif self._kind == b"mnt":
-            space = about.fs.mounts  # type: ignore[assignment]
-            number = about.fs.mounts.number
-        elif self._kind == b"user" and (users := about.creds.space) is not None:
-            space, number = users, users.number  # type: ignore[assignment]
+            space = about.fs.mounts
+        elif self._kind == b"user":
+            space = about.creds.space
         elif self._kind == b"ipc":
-            space = about.ipc  # type: ignore[assignment]
-            number = about.ipc.number
+            space = about.ipc
         elif self._kind == b"net":
-            space = about.network  # type: ignore[assignment]
-            number = about.network.number
+            space = about.network
+        number = self._number if space is None else space.number
         made = _SpaceNode(b"%s:[%d]" % (self._kind, number), number)
         made.kind, made.space = self._kind, space
         return made

@@ -50,13 +50,7 @@ class IdFile(TextFile):
         super().__init__(node, flags)
         self._kind, self._space, self._opener = node.kind, space, opener
 
-    def read(self, task: LinuxTask, to: UserIter, pos: int | None) -> int:
-        start = self._pos if pos is None else pos
-        if self._content is None or start == 0:
-            self._content = self._told(task)
-        return self.put(to, self._content[start : start + to.count], pos)
-
-    def _told(self, task: LinuxTask) -> bytes:
+    def render(self, task: LinuxTask) -> bytes:
         if self._kind:
             return show_map(self._space, self._kind, self._opener.space)
         return b"allow\n" if self._space is None or self._space.setgroups else b"deny\n"
@@ -69,7 +63,7 @@ class IdFile(TextFile):
         if self._kind:
             write_map(task, self._opener, self._space, self._kind, text)
         else:
-            write_setgroups(task, self._space, text)
+            write_setgroups(self._space, text)
         if pos is None:
             self._pos += count
         return count

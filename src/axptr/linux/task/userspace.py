@@ -178,18 +178,13 @@ def new_space(task: LinuxTask) -> Credentials:
 # -- the files of /proc/PID
 
 
-def above(space: UserSpace | None, viewer: UserSpace | None) -> UserSpace | None:
-    """By whose ids a map is told and written: the looker's, or of its own the one above it (m_start of id maps)."""
-    return space.parent if space is viewer and space is not None else viewer
-
-
 def show_map(space: UserSpace | None, kind: str, viewer: UserSpace | None) -> bytes:
-    """uid_map, gid_map, projid_map (`kind`: uids, gids, projects) as somebody in another name space sees them."""
+    """uid_map, gid_map, projid_map (`kind`: uids, gids, projects) by the ids of who looks, or of its own by those
+    of the one above it (m_start of id maps)."""
     extents: Extents = _WHOLE if space is None else getattr(space, kind)
-    by: Extents | None = None
-    if (lower := above(space, viewer)) is not None:
-        by = getattr(lower, kind)
-    rows = ((inside, outside if by is None else _inwards(by, outside), count) for inside, outside, count in extents)
+    above = space.parent if space is viewer and space is not None else viewer
+    by: Extents = _WHOLE if above is None else getattr(above, kind)
+    rows = ((inside, _inwards(by, outside), count) for inside, outside, count in extents)
     return b"".join(b"%10d %10d %10d\n" % row for row in rows)
 
 
@@ -220,14 +215,13 @@ def _parsed(text: bytes) -> list[tuple[int, int, int]]:
 def write_map(task: LinuxTask, opener: Credentials, space: UserSpace | None, kind: str, text: bytes) -> None:
     """Say once which ids are which (map_write), by the rights of who opened the file, and for more than oneself by the
     writer's, too. EPERM for who may not, or a second time; EINVAL for what is no map."""
-    creds = opener
-    if space is None or creds.space not in (space, space.parent):
+    if space is None or opener.space not in (space, space.parent):
         raise LinuxError(errno.EPERM)
-    if getattr(space, kind) or (kind != "projects" and not creds.has_over(space, CAP_SYS_ADMIN)):
+    if getattr(space, kind) or (kind != "projects" and not opener.has_over(space, CAP_SYS_ADMIN)):
         raise LinuxError(errno.EPERM)
     rows = _parsed(text)
     parent = space.parent
-    if kind != "projects" and not _allowed(creds, task.creds, space, kind, rows):
+    if kind != "projects" and not _allowed(opener, task.creds, space, kind, rows):
         raise LinuxError(errno.EPERM)
     made = []
     for inside, outside, count in rows:
@@ -239,23 +233,23 @@ def write_map(task: LinuxTask, opener: Credentials, space: UserSpace | None, kin
 
 
 def _allowed(
-    creds: Credentials, writer: Credentials, space: UserSpace, kind: str, rows: list[tuple[int, int, int]]
+    opener: Credentials, writer: Credentials, space: UserSpace, kind: str, rows: list[tuple[int, int, int]]
 ) -> bool:
-    """new_idmap_permitted. creds: who opened the file."""
+    """new_idmap_permitted. opener: of the file."""
     parent = space.parent
     if kind == "uids" and any(outside == 0 for _, outside, _ in rows):  # verify_root_map
-        if creds.space is space:
+        if opener.space is space:
             if not space.had_setfcap:
                 return False
-        elif not creds.has_over(parent, CAP_SETFCAP):
+        elif not opener.has_over(parent, CAP_SETFCAP):
             return False
-    if len(rows) == 1 and rows[0][2] == 1 and space.owner == creds.uids[1]:
-        if kind == "uids" and uid_of(parent, rows[0][1]) == creds.uids[1]:
+    if len(rows) == 1 and rows[0][2] == 1 and space.owner == opener.uids[1]:
+        if kind == "uids" and uid_of(parent, rows[0][1]) == opener.uids[1]:
             return True
-        if kind == "gids" and not space.setgroups and gid_of(parent, rows[0][1]) == creds.gids[1]:
+        if kind == "gids" and not space.setgroups and gid_of(parent, rows[0][1]) == opener.gids[1]:
             return True
     needed = CAP_SETUID if kind == "uids" else CAP_SETGID
-    return creds.has_over(parent, needed) and writer.has_over(parent, needed)
+    return opener.has_over(parent, needed) and writer.has_over(parent, needed)
 
 
 def _range_of(extents: Extents, first: int, count: int) -> int:
@@ -266,7 +260,7 @@ def _range_of(extents: Extents, first: int, count: int) -> int:
     raise LinuxError(errno.EPERM)
 
 
-def write_setgroups(task: LinuxTask, space: UserSpace | None, text: bytes) -> None:
+def write_setgroups(space: UserSpace | None, text: bytes) -> None:
     """`deny` or `allow` (proc_setgroups_write). EINVAL for anything else; EPERM where it is too late."""
     if len(text) >= 8:
         raise LinuxError(errno.EINVAL)
