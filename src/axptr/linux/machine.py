@@ -26,7 +26,7 @@ from .uaccess import CHUNK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .._core.phys.charges import Account
     from .._core.phys.phys import PhysMemory
@@ -165,6 +165,12 @@ class Machine:
         found = self.pids.tasks.get(tid)
         return self.init_thread if found is None and tid == INIT and self.pids.tasks else found
 
+    def open_files(self) -> Iterator[OpenFile]:
+        """What descriptors of all tasks lead to, once for each descriptor of each table."""
+        for table in {task.files for task in self.tasks.values()}:
+            for fd in table.descriptors():
+                yield table.get(fd)
+
     @cached_property
     def init_thread(self) -> LinuxTask:
         """What `init` is seen as."""
@@ -290,14 +296,11 @@ class Machine:
 
     def left(self, group: ThreadGroup, last: LinuxTask) -> None:
         """A process is over with its last thread: what it asked to be undone then is."""
-        if last.own_ipc is not None:
-            last.own_ipc.left(group)
-        elif "ipc" in self.__dict__:
-            self.ipc.left(group)
-        if "ipc" in self.__dict__:
-            self.ipc.sweep()
-        if last.own_ipc is not None:
-            last.own_ipc.sweep()
+        spaces = [space for space in (last.own_ipc, self.__dict__.get("ipc")) if space is not None]
+        if spaces:
+            spaces[0].left(group)  # its own, or the machine's
+        for space in spaces:
+            space.sweep()
 
     @cached_property
     def nothing(self) -> Mm:

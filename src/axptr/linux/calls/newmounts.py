@@ -230,9 +230,9 @@ def sys_open_tree_attr(
     """Both in one: what is changed is the copy."""
     if attr.is_null and size:
         raise LinuxError(errno.EINVAL)
-    made = _open_tree(task, dirfd, path, flags)
     if attr.is_null:
         return sys_open_tree(task, dirfd, path, flags)
+    made = _open_tree(task, dirfd, path, flags)
     change = _change(task, attr, size)
     if made is None:
         raise LinuxError(errno.EINVAL)

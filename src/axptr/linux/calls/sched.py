@@ -76,16 +76,19 @@ def sys_sched_setaffinity(task: LinuxTask, pid: c_int, size: c_uint, mask: Const
     return 0
 
 
+def _rules(task: LinuxTask, other: LinuxTask) -> bool:
+    """Whether a task may arrange another whosever it is."""
+    return task.creds.reigns or task.creds.has_over(other.creds.space, CAP_SYS_NICE)
+
+
 def _same_user(task: LinuxTask, other: LinuxTask) -> bool:
     """Whether a task may arrange another: its user's, or one over whose name space it may (check_same_owner)."""
-    mine, its = task.creds, other.creds
-    return mine.euid in (its.euid, its.uid) or mine.reigns or mine.has_over(its.space, CAP_SYS_NICE)
+    return task.creds.euid in (other.creds.euid, other.creds.uid) or _rules(task, other)
 
 
 def _is_safe(task: LinuxTask, other: LinuxTask) -> bool:
     """Whether the other could do nothing that the task could not (cap_safe_nice)."""
-    mine, its = task.creds, other.creds
-    return not its.permitted & ~mine.permitted or mine.reigns or mine.has_over(its.space, CAP_SYS_NICE)
+    return not other.creds.permitted & ~task.creds.permitted or _rules(task, other)
 
 
 def _require_user(task: LinuxTask, other: LinuxTask) -> None:
@@ -330,9 +333,8 @@ def sys_ioprio_set(task: LinuxTask, which: c_int, who: c_int, ioprio: c_int) -> 
     if kind > IOPRIO_CLASS_IDLE or (kind == IOPRIO_CLASS_NONE and ioprio & 7):
         raise LinuxError(errno.EINVAL)
     for other in _ioprio_of(task, which, who):
-        mine, its = task.creds, other.creds
-        ruled = its.uid in (mine.uid, mine.euid) or mine.reigns or mine.has_over(its.space, CAP_SYS_NICE)
-        if not ruled or not _is_safe(task, other):
+        same = other.creds.uid in (task.creds.uid, task.creds.euid)
+        if not (same or _rules(task, other)) or not _is_safe(task, other):
             raise LinuxError(errno.EPERM)
         other.sched.ioprio = ioprio & 0xFFFF
     return 0

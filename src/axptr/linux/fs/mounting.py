@@ -15,6 +15,7 @@ import stat
 
 from ...errors import LinuxError
 from ..task.creds import CAP_SYS_ADMIN
+from ..task.userspace import gid_of, uid_of
 from .mounts import TIMES, Mount, MountTable, moved
 from .walk import AT_FDCWD
 
@@ -242,12 +243,9 @@ def _tmpfs(task: LinuxTask, source: bytes, kind: bytes, data: bytes) -> Mount:
         mode = int(words.get(b"mode", b"1777"), 8)
     except ValueError:
         raise LinuxError(errno.EINVAL) from None
-    uid, gid = (int(words[who][:12]) if who in words else -1 for who in (b"uid", b"gid"))
-    if (space := task.creds.space) is not None:
-        from ..task.userspace import gid_of, uid_of
-
-        uid, gid = uid if uid < 0 else uid_of(space, uid), gid if gid < 0 else gid_of(space, gid)
-    uid, gid = task.creds.fs_uid if uid < 0 else uid, task.creds.fs_gid if gid < 0 else gid
+    creds = task.creds
+    uid = uid_of(creds.space, int(words[b"uid"][:12])) if b"uid" in words else creds.fs_uid
+    gid = gid_of(creds.space, int(words[b"gid"][:12])) if b"gid" in words else creds.fs_gid
     if max(mode, uid, gid) >= 0xFFFF_FFFF:  # none, and what has no room
         raise LinuxError(errno.EINVAL)
     limits = (None, None) if kind == b"ramfs" else limits_of(words, _memory(task))
@@ -396,32 +394,23 @@ def move(task: LinuxTask, node: Node, path: bytes, goal: Node, dirfd: int = AT_F
 
 def _is_used(task: LinuxTask, mount: Mount) -> bool:
     """Whether somebody is in it, or has something of it open."""
-    tables = set()
     for other in task.machine.tasks.values():
         if other.fs.cwd.mount is mount or other.fs.root.mount is mount:
             return True
         if getattr(other.mm.exe, "mount", None) is mount and not other.dead:
             return True
-        tables.add(other.files)
-    for table in tables:
-        for fd in table.descriptors():
-            node = table.get(fd).node()
-            if node is not None and node.mount is mount:
-                return True
-    return False
+    return any((node := file.node()) is not None and node.mount is mount for file in task.machine.open_files())
 
 
 def _is_written(task: LinuxTask, mount: Mount, fs: object) -> bool:
     """Whether somebody has a file open for writing in a mount, or wherever its file system is mounted
     (mnt_hold_writers, sb_prepare_remount_readonly)."""
-    for table in {other.files for other in task.machine.tasks.values()}:
-        for fd in table.descriptors():
-            file = table.get(fd)
-            node = file.node() if file.writable else None
-            if node is None or node.mount is None or stat.S_IFMT(node.mode) != stat.S_IFREG:
-                continue
-            if node.mount is mount or (fs is not None and getattr(node.mount, "fs", None) is fs):
-                return True
+    for file in task.machine.open_files():
+        node = file.node() if file.writable else None
+        if node is None or node.mount is None or stat.S_IFMT(node.mode) != stat.S_IFREG:
+            continue
+        if node.mount is mount or (fs is not None and getattr(node.mount, "fs", None) is fs):
+            return True
     return False
 
 

@@ -406,15 +406,12 @@ def in_use(fs: TmpFs) -> bool:
     """Whether somebody is in a tree in memory, or has something of it open or on its way in a message."""
     machine = fs.machine
     files: list[OpenFile] = []
-    tables = set()
     for task in machine.tasks.values():
         if any(getattr(node, "fs", None) is fs for node in (task.fs.cwd, task.fs.root, task.mm.exe)):
             return True
-        tables.add(task.files)
         if task.blocked is not None:
             files += task.blocked.held
-    for table in tables:
-        files += [table.get(fd) for fd in table.descriptors()]
+    files += machine.open_files()
     if "network" in vars(machine):
         files += machine.network.flight.files()
     for file in files:

@@ -120,8 +120,7 @@ def renamed(
 
 def _is_open(task: LinuxTask, identity: tuple[int, int]) -> bool:
     """Whether a task has the file open: then it is not gone yet."""
-    tables = {other.files for other in task.machine.tasks.values()}
-    return any(table.get(fd).identity == identity for table in tables for fd in table.descriptors())
+    return any(file.identity == identity for file in task.machine.open_files())
 
 
 class Closings:

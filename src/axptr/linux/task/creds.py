@@ -111,18 +111,21 @@ class Credentials:
 
     def has_over(self, space: UserSpace | None, capability: int) -> bool:
         """Over a name space of users, also those that one made, from where it was made (cap_capable)."""
-        mine = self.space
-        while space is not mine:
-            if space is None:
-                return False
-            if space.parent is mine and space.owner == self.uids[1]:
-                return True
+        if space is not self.space:
+            top = self._topmost(space)
+            if top is None or top.owner == self.uids[1]:
+                return top is not None
+        return self.has_here(capability)
+
+    def _topmost(self, space: UserSpace | None) -> UserSpace | None:
+        """The one on the way up from a name space that was made right in one's own; None if it is not beneath that."""
+        while space is not None and space.parent is not self.space:
             space = space.parent
-        return bool(self.effective >> capability & 1)
+        return space
 
     def has_for(self, uid: int, gid: int | None, capability: int) -> bool:
         """Over a file of a user and a group that have a name here (capable_wrt_inode_uidgid)."""
-        if not self.effective >> capability & 1:
+        if not self.has_here(capability):
             return False
         space = self.space
         if space is None:
@@ -206,12 +209,8 @@ class Credentials:
         (cred_cap_issubset)."""
         if self.space is before.space:
             return not self.permitted & ~before.permitted
-        space = self.space
-        while space is not None:
-            if space.parent is before.space and space.owner == before.uids[1]:
-                return True
-            space = space.parent
-        return False
+        top = before._topmost(self.space)
+        return top is not None and top.owner == before.uids[1]
 
     @property
     def set_id(self) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..fs.walk import FsContext
     from ..ipc.space import IpcSpace
     from ..net.network import Network
+    from .held import Held
     from .task import LinuxTask
     from .userspace import UserSpace
     from .uts import Uts
@@ -68,24 +69,25 @@ def enter_spaces(task: LinuxTask, made: Made) -> None:
 
 def enter_mounts(task: LinuxTask, mounts: MountTable, root: Node, cwd: Node) -> None:
     old, fs = task.fs.mounts, task.fs
-    mounts.enter()
     fs.mounts, fs.root, fs.cwd = mounts, root, cwd
-    old.leave()
+    _take_up(mounts, old)
 
 
 def enter_ipc(task: LinuxTask, ipc: IpcSpace | None) -> None:
     """None for the machine's."""
     old, task.own_ipc = task.own_ipc, ipc
-    if ipc is not None:
-        ipc.enter()
-    if old is not None:
-        old.leave()
+    _take_up(ipc, old)
 
 
 def enter_network(task: LinuxTask, network: Network | None) -> None:
     old, task.own_network = task.own_network, network
-    if network is not None:
-        network.enter()
+    _take_up(network, old)
+
+
+def _take_up(new: Held | None, old: Held | None) -> None:
+    """In this order: one that stays is never without a holder."""
+    if new is not None:
+        new.enter()
     if old is not None:
         old.leave()
 

@@ -1,5 +1,5 @@
 /* What calls and files tell of users and groups, to whom these are called otherwise. */
-#include "show.h"
+#include "users.h"
 #include <sched.h>
 #include <sys/ipc.h>
 #include <sys/mount.h>
@@ -17,11 +17,6 @@
 union semun { int val; struct semid_ds *buf; };
 static int shm, sem, msg, kept, port;
 
-static void say(const char *name, const char *text) {
-    int fd = open(name, O_WRONLY);
-    if (write(fd, text, strlen(text)) < 0) printf("%s: %d\n", name, errno);
-    close(fd);
-}
 /* The columns of a table's line that has this word among its first ones: `from` on, `count` of them. */
 static void column(const char *name, const char *word, int at, int from, int count) {
     char line[512];
@@ -76,11 +71,10 @@ int main(void) {
     struct sockaddr_in to = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}}; socklen_t size = sizeof to;
     kept = socket(AF_INET, SOCK_STREAM, 0); bind(kept, (void *)&to, size); listen(kept, 1); getsockname(kept, (void *)&to, &size); port = ntohs(to.sin_port);
     fcntl(kept, F_SETOWN, getpid());
-    char line[64]; int uid = getuid(), gid = getgid();
+    int uid = getuid(), gid = getgid();
     told("first");
     R(unshare(CLONE_NEWUSER)); told("without a name");
-    say("/proc/self/setgroups", "deny");
-    sprintf(line, "7 %d 1", uid); say("/proc/self/uid_map", line); sprintf(line, "8 %d 1", gid); say("/proc/self/gid_map", line);
+    map_ids(7, uid, 8, gid);
     told("by another name");
     R(shmctl(shm, IPC_RMID, 0)); R(semctl(sem, 0, IPC_RMID)); R(msgctl(msg, IPC_RMID, 0));
     return 0;

@@ -1,5 +1,5 @@
 /* Mounts in steps: fsopen, fsconfig, fsmount, fspick, open_tree, move_mount, mount_setattr, in name spaces of one's own. */
-#include "show.h"
+#include "users.h"
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -13,11 +13,6 @@
 #define ATTR(...) syscall(442, __VA_ARGS__)
 struct attr { uint64_t set, clear, propagation, users; };
 
-static void say(const char *name, const char *text) {
-    int fd = open(name, O_WRONLY);
-    if (write(fd, text, strlen(text)) < 0) printf("%s: %d\n", name, errno);
-    close(fd);
-}
 static void told(const char *place) {
     char line[1024], wanted[300], here[200];
     FILE *file = fopen("/proc/self/mountinfo", "r");
@@ -65,12 +60,9 @@ static void in_child(const char *what, int own) {
     pid_t child = fork();
     if (!child) {
         if (own) {
-            char line[64];
             int uid = getuid(), gid = getgid();
             unshare(CLONE_NEWUSER | CLONE_NEWNS);
-            say("/proc/self/setgroups", "deny");
-            sprintf(line, "0 %d 1", uid); say("/proc/self/uid_map", line);
-            sprintf(line, "0 %d 1", gid); say("/proc/self/gid_map", line);
+            map_ids(0, uid, 0, gid);
         } else if (getuid() == 0) { setresuid(1000, 1000, 1000); }
         if (own) { steps(); trees(); attributes(); }
         else {

@@ -1,5 +1,5 @@
 /* Name spaces of networks and of System V's objects, in a name space of users of one's own: empty at first, and apart. */
-#include "show.h"
+#include "users.h"
 #include <sched.h>
 #include <sys/ipc.h>
 #include <sys/mount.h>
@@ -15,19 +15,6 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
-static void say(const char *name, const char *text) {
-    int fd = open(name, O_WRONLY);
-    if (write(fd, text, strlen(text)) < 0) printf("%s: %d\n", name, errno);
-    close(fd);
-}
-static void become_root(int flags) {
-    char line[64];
-    int uid = getuid(), gid = getgid();
-    R(unshare(CLONE_NEWUSER | flags));
-    say("/proc/self/setgroups", "deny");
-    sprintf(line, "0 %d 1", uid); say("/proc/self/uid_map", line);
-    sprintf(line, "0 %d 1", gid); say("/proc/self/gid_map", line);
-}
 static int ask(int fd, int kind, int flags, void *body, int size, int raw) {
     struct { struct nlmsghdr head; char body[256]; } asked = {{NLMSG_LENGTH(size), kind, NLM_F_REQUEST | NLM_F_ACK | flags, 1, 0}};
     memcpy(asked.body, body, size);

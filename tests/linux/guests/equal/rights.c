@@ -1,16 +1,12 @@
 /* Who may do what to processes of others: root without capabilities, who is root in a name space of users alone, tracers of
  * programs that they could not read; and by whose rights maps of ids are written. */
-#include "show.h"
+#include "users.h"
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sys/ptrace.h>
 #include <linux/capability.h>
 #include <grp.h>
-static int say(const char *name, const char *text) {
-    int fd = open(name, O_WRONLY); if (fd < 0) return -1;
-    int done = write(fd, text, strlen(text)), bad = errno; close(fd); errno = bad; return done;
-}
 static int map_of(int pid, int uid, int gid) {
     char n[64], l[64]; int bad = 0;
     sprintf(n, "/proc/%d/setgroups", pid); bad |= say(n, "deny") < 0;

@@ -1,5 +1,5 @@
 /* Name spaces of users, each in a child of its own: ids and their maps, capabilities in them, and what they own. */
-#include "show.h"
+#include "users.h"
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -9,14 +9,6 @@
 #include <pthread.h>
 #include <grp.h>
 
-static int say(const char *name, const char *text) {
-    int fd = open(name, O_WRONLY);
-    if (fd < 0) return -1;
-    int done = write(fd, text, strlen(text)), bad = errno;
-    close(fd);
-    errno = bad;
-    return done;
-}
 static void text(const char *name) {
     char line[256];
     FILE *file = fopen(name, "r");

@@ -1,4 +1,5 @@
 """Files of the host, behind a host descriptor: regular files, directories, pipes, terminals, sockets.
+
 A regular file that is mapped here is read, written and cut through its cache, so that mappings and calls agree.
 
 Reads and writes go through the machine's bounce buffer of CHUNK bytes. Where the guest's buffer runs into a hole, the
@@ -338,6 +339,7 @@ class HostFile(OpenFile):
         """The host's own transfer with `good` bytes before the hole and `count` in all."""
         channel, event = self.channel, POLLIN if call in ("read", "pread64") else POLLOUT
         at = None if pos is None else pos + done
+
         if channel is not None:
             channel.require(event)
         return task.machine.hole.transfer(call, self.io_fd, good, count, at)
@@ -522,13 +524,11 @@ class HostFile(OpenFile):
             self.channel.require(event)
 
     def before_host(self, task: LinuxTask) -> None:
-        cache = self.cache(task)
-        if cache is not None:
+        if (cache := self.cache(task)) is not None:
             host(cache.sync)
 
     def after_host(self, task: LinuxTask) -> None:
-        cache = self.cache(task)
-        if cache is not None:
+        if (cache := self.cache(task)) is not None:
             host(cache.changed, self.host_fd)
 
     # -- mappings
