@@ -7,8 +7,7 @@ from struct import Struct, unpack
 
 from ...errors import LinuxError
 from ...kernel.abi import c_size_t, c_ulong
-from ..registry import call
-from ..task.clone import (
+from ..abi.clone import (
     CLONE_CLEAR_SIGHAND,
     CLONE_DETACHED,
     CLONE_INTO_CGROUP,
@@ -21,9 +20,9 @@ from ..task.clone import (
     CLONE_VFORK,
     CLONE_VM,
     CSIGNAL,
-    CloneArgs,
-    clone,
 )
+from ..registry import call
+from ..task.clone import CloneArgs, clone
 from ..uaccess import Bytes, ConstBytes, access_ok, get_struct
 
 TYPE_CHECKING = False

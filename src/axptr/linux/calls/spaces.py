@@ -11,11 +11,7 @@ import errno
 
 from ...errors import LinuxError
 from ...kernel.abi import c_int, c_ulong
-from ..fs.mounts import MountTable
-from ..ipc.space import IpcSpace
-from ..net.network import Network
-from ..registry import call
-from ..task.clone import (
+from ..abi.clone import (
     CLONE_FILES,
     CLONE_FS,
     CLONE_NEWCGROUP,
@@ -32,6 +28,10 @@ from ..task.clone import (
     HAD,
     NEW,
 )
+from ..fs.mounts import MountTable
+from ..ipc.space import IpcSpace
+from ..net.network import Network
+from ..registry import call
 from ..task.creds import CAP_SYS_ADMIN, CAP_SYS_CHROOT
 from ..task.looking import require_look
 from ..task.spaces import enter_ipc, enter_mounts, enter_network, enter_spaces, make_spaces

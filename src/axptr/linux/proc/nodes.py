@@ -14,6 +14,16 @@ from struct import pack
 
 from ...errors import LinuxError, UserFault
 from ...flags import READ, WRITE
+from ..abi.clone import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWTIME,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+)
 from ..fs.host.calls import host
 from ..fs.node import DirNode, LinkNode, Node
 from ..fs.openfile import MAX_OFFSET, OpenFile, sought
@@ -342,15 +352,15 @@ class SpaceFile(ProcFile):
         if command == _NS_GET_NSTYPE:
             return kind
         if command == _NS_GET_USERNS:
-            if kind == _SPACES[b"user"]:
+            if kind == CLONE_NEWUSER:
                 return self._users(task, above=True)
             return self._users(task)
         if command == _NS_GET_PARENT:
-            if kind == _SPACES[b"user"]:
+            if kind == CLONE_NEWUSER:
                 return self._users(task, above=True)
-            raise LinuxError(errno.EPERM if kind in (_SPACES[b"user"], _SPACES[b"pid"]) else errno.EINVAL)
+            raise LinuxError(errno.EPERM if kind in (CLONE_NEWUSER, CLONE_NEWPID) else errno.EINVAL)
         if command == _NS_GET_OWNER_UID:
-            if kind != _SPACES[b"user"]:
+            if kind != CLONE_NEWUSER:
                 raise LinuxError(errno.EINVAL)
             from ..task.userspace import shown_uid
 
@@ -368,11 +378,11 @@ class SpaceFile(ProcFile):
             users = space.parent  # type: ignore[union-attr]
         else:
             users = None if space is None else space.users  # type: ignore[union-attr]
-        from ..task.userspace import contains
+        from ..task.userspace import FIRST_SPACE, contains
 
         if not contains(task.creds.space, users):
             raise LinuxError(errno.EPERM)
-        number = _FIRST_USERS if users is None else users.number
+        number = FIRST_SPACE if users is None else users.number
         node = _SpaceNode(b"user:[%d]" % number, number)
         node.kind, node.space = b"user", users
         return task.files.add(SpaceFile(node, os.O_RDONLY), cloexec=True)
@@ -385,10 +395,9 @@ class SpaceFile(ProcFile):
 
 
 _NS_GET_USERNS, _NS_GET_PARENT, _NS_GET_NSTYPE, _NS_GET_OWNER_UID = 0xB701, 0xB702, 0xB703, 0xB704
-_FIRST_USERS = 0xEFFF_FFFD
 _SPACES = {
-    b"cgroup": 0x200_0000, b"ipc": 0x800_0000, b"mnt": 0x2_0000, b"net": 0x4000_0000, b"pid": 0x2000_0000,
-    b"time": 0x80, b"user": 0x1000_0000, b"uts": 0x400_0000,
+    b"cgroup": CLONE_NEWCGROUP, b"ipc": CLONE_NEWIPC, b"mnt": CLONE_NEWNS, b"net": CLONE_NEWNET, b"pid": CLONE_NEWPID,
+    b"time": CLONE_NEWTIME, b"user": CLONE_NEWUSER, b"uts": CLONE_NEWUTS,
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@ from them (switch_task_namespaces). One goes with the last task and open file th
 
 from __future__ import annotations
 
+from ..abi.clone import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS
 from .held import DYNAMIC_FIRST
 
 TYPE_CHECKING = False
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from .uts import Uts
 
     Space: TypeAlias = "Uts | MountTable | UserSpace | IpcSpace | Network | None"
-
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWNET = 0x2_0000, 0x400_0000, 0x800_0000, 0x4000_0000
-"""As in `clone`, which leads here."""
 
 
 class Made:
